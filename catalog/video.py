@@ -1,0 +1,72 @@
+"""What a video is, and how it is written into an index."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+MAX_VIDEO_ID_LENGTH = 256
+
+
+class VectorName(StrEnum):
+    """The two lenses. One spelling everywhere: Qdrant, FAISS files, JSON."""
+
+    TITLE = "title"
+    THUMBNAIL = "thumbnail"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Video:
+    """One video of a catalogue.
+
+    ``thumbnail`` is the encoded picture (JPEG, PNG, ...) as bytes, or the path of a file that
+    holds it, or None. ``thumbnail_url`` is where it could be fetched from; nothing but the
+    indexing job, when told to, ever does. ``published_at`` is timezone-aware.
+    """
+
+    video_id: str
+    title: str | None = None
+    thumbnail: bytes | Path | None = None
+    thumbnail_url: str | None = None
+    channel: str | None = None
+    category: str | None = None
+    language: str | None = None
+    tags: tuple[str, ...] = ()
+    published_at: datetime | None = None
+    duration_s: float | None = None
+    view_count: int | None = None
+    url: str | None = None
+
+
+def video_payload(video: Video, *, thumbnail_file: str | None) -> dict[str, Any]:
+    """What an index keeps of ``video`` beside its vectors: JSON values only, no empty fields.
+
+    ``thumbnail_file`` is the picture's name in ``thumbnails/`` of the data directory.
+    """
+    payload: dict[str, Any] = {"video_id": video.video_id}
+    for name in ("title", "channel", "category", "language", "duration_s", "view_count", "url"):
+        value = getattr(video, name)
+        if value is not None:
+            payload[name] = value
+    if video.tags:
+        payload["tags"] = list(video.tags)
+    if video.published_at is not None:
+        payload["published_at"] = rfc3339(video.published_at)
+    if thumbnail_file is not None:
+        payload["thumbnail_file"] = thumbnail_file
+    return payload
+
+
+def rfc3339(moment: datetime) -> str:
+    """``moment`` in UTC as RFC 3339 text, to the second: ``2026-11-21T08:30:00Z``."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def payload_thumbnail_file(payload: Mapping[str, Any]) -> str | None:
+    """The name of the picture in ``thumbnails/``, or None where the video has none."""
+    name = payload.get("thumbnail_file")
+    return name if isinstance(name, str) else None

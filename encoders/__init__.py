@@ -1,0 +1,1 @@
+"""A title or a thumbnail becomes a unit vector."""

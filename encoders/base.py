@@ -1,0 +1,78 @@
+"""What every encoder is, and the check that its vectors are what it promises."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from catalog.errors import UnencodableItems
+
+FloatMatrix = npt.NDArray[np.float32]
+ItemT = TypeVar("ItemT", contravariant=True)
+
+
+class Encoder(Protocol[ItemT]):
+    """Turns items into unit vectors.
+
+    Making an encoder is cheap: weights are loaded by the first ``encode``. ``fingerprint`` changes
+    whenever the vectors would: it covers the model, its weights and the preprocessing.
+    """
+
+    @property
+    def name(self) -> str:
+        """What a person typed to get it: ``packaged:use-m3``, a hub name or a path."""
+        ...
+
+    @property
+    def dim(self) -> int:
+        """Length of its vectors."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hex digits that identify model, weights and preprocessing."""
+        ...
+
+    def encode(self, items: Sequence[ItemT]) -> FloatMatrix:
+        """A float32 array of shape (len(items), dim) with rows of unit length; no items is fine.
+
+        Raises:
+            UnencodableItems: some items have no finite, non-zero vector.
+        """
+        ...
+
+
+class TitleEncoder(Encoder[str], Protocol):
+    """An encoder of titles, which may treat a query otherwise than a stored title."""
+
+    def encode_queries(self, texts: Sequence[str]) -> FloatMatrix:
+        """As ``encode``, for what a person typed: shape (len(texts), dim), rows of unit length."""
+        ...
+
+
+class ThumbnailEncoder(Encoder[Image.Image], Protocol):
+    """An encoder of upright RGB pictures."""
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Smallest (width, height) it makes use of; a decoder may stop there."""
+        ...
+
+
+def unit_rows(matrix: npt.NDArray[np.floating]) -> FloatMatrix:
+    """A new float32 array whose rows are those of ``matrix``, scaled to unit length.
+
+    Raises:
+        UnencodableItems: rows that are zero or not finite, by number.
+    """
+    rows = np.array(matrix, dtype=np.float32, ndmin=2)
+    norms = np.linalg.norm(rows, axis=1)
+    bad = np.flatnonzero(~np.isfinite(norms) | (norms < 1e-12))
+    if bad.size:
+        raise UnencodableItems([int(row) for row in bad])
+    rows /= norms[:, None]
+    return rows

@@ -1,0 +1,1 @@
+"""Where vectors live: Qdrant (embedded and server), and the FAISS flat mirror."""

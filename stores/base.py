@@ -1,0 +1,109 @@
+"""What every store can do: one seam over embedded Qdrant, Qdrant server and FAISS."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from catalog.video import VectorName
+from stores.filters import Filter
+
+Vector = npt.NDArray[np.float32]
+Payload = Mapping[str, Any]
+
+# Fixed for ever: point ids are uuid5 of the video_id under this namespace.
+POINT_NAMESPACE: Final = uuid.UUID("6f0e1a52-3c8b-5f0e-9d3a-7b1f5b0c2e11")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVideo:
+    """One video as a store holds it.
+
+    ``vectors`` are unit vectors, float32 of shape (dim,), for the names the video has;
+    ``payload`` holds JSON values, ``video_id`` among them.
+    """
+
+    video_id: str
+    payload: Payload
+    vectors: Mapping[VectorName, Vector] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class VectorQuery:
+    """Ask one named vector for its ``limit`` nearest videos by inner product."""
+
+    vector_name: VectorName
+    vector: Vector
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredVideo:
+    """A video and its cosine similarity to the query, in [-1, 1]."""
+
+    video_id: str
+    score: float
+
+
+class VectorReader(Protocol):
+    """What a search needs of a store. Reading never changes what is stored."""
+
+    def search(
+        self, queries: Sequence[VectorQuery], *, condition: Filter | None = None
+    ) -> list[list[ScoredVideo]]:
+        """One ranking per query, best first, ties by ``video_id``; videos without the vector out.
+
+        All queries go to the engine in one call.
+        """
+        ...
+
+    def get(self, video_ids: Sequence[str], *, with_vectors: bool = False) -> dict[str, StoredVideo]:
+        """The stored videos among ``video_ids``, by id; the unknown are absent."""
+        ...
+
+    def count(self, vector_name: VectorName | None = None) -> int:
+        """Number of videos, or of those that have this vector."""
+        ...
+
+    def scan(self, *, with_vectors: bool = False, batch_size: int = 1000) -> Iterator[list[StoredVideo]]:
+        """Every stored video once, in batches, in an order of the store's own."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections; a second call does nothing."""
+        ...
+
+
+class VectorStore(VectorReader, Protocol):
+    """A store that can be written to."""
+
+    def upsert(self, videos: Sequence[StoredVideo]) -> None:
+        """Write whole videos, replacing what was stored under their ids, vectors included.
+
+        Raises:
+            ValueError: a vector of the wrong length, not finite or not of unit length; a video
+                with no vector. Nothing of the call is written.
+        """
+        ...
+
+    def delete(self, video_ids: Sequence[str]) -> None:
+        """Remove these videos; the unknown are ignored."""
+        ...
+
+    def flush(self) -> None:
+        """Return once everything written survives a loss of power."""
+        ...
+
+    def optimize(self) -> None:
+        """Build the search structures (HNSW) for what was written; may block for minutes."""
+        ...
+
+
+def point_id(video_id: str) -> str:
+    """The Qdrant point id of a video: a UUID that depends on nothing but ``video_id``."""
+    return str(uuid.uuid5(POINT_NAMESPACE, video_id))
