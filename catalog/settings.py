@@ -1,0 +1,111 @@
+"""Settings: command line over environment over ``twinlens.toml`` over defaults.
+
+Only entry points (the commands) read settings; everything else is handed plain values.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from catalog.errors import SettingsError
+
+ENV_PREFIX: Final = "TWINLENS_"
+TEST_PREFIX: Final = "TWINLENS_TEST_"  # read by the test suite, never by the product
+DEFAULT_TITLE_MODEL: Final = "intfloat/multilingual-e5-base"
+DEFAULT_THUMBNAIL_MODEL: Final = "packaged:denoiser"
+
+
+class Settings(BaseSettings):
+    """Everything an operator may set; see ``docs/settings.md``."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, toml_file="twinlens.toml", frozen=True, extra="forbid"
+    )
+
+    data_dir: Path = Field(Path("data"), description="Where generations and thumbnails live.")
+    qdrant_url: str | None = Field(
+        None, description="A Qdrant server; without it Qdrant runs embedded, in `data_dir`."
+    )
+    qdrant_api_key: SecretStr | None = Field(None, description="Sent to the Qdrant server.")
+    collection: str = Field(
+        "videos",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$",
+        description="The server's alias of the published generation, and prefix of collections.",
+    )
+    title_model: str = Field(
+        DEFAULT_TITLE_MODEL,
+        description="A sentence-transformers name or path, `packaged:use-m3` or "
+        "`packaged:minilm`. `serve` takes the index's own unless this is set.",
+    )
+    thumbnail_model: str = Field(
+        DEFAULT_THUMBNAIL_MODEL,
+        description="`packaged:denoiser` or a directory made by `twinlens train-thumbnails`. "
+        "`serve` takes the index's own unless this is set.",
+    )
+    host: str = Field("127.0.0.1", description="Address that `serve` listens on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port that `serve` listens on; 0: any.")
+    threads: int = Field(
+        default_factory=lambda: min(4, os.cpu_count() or 1),
+        ge=1,
+        le=256,
+        description="Threads for decoding and for each encoder; by default the cores, at most 4.",
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the hook's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Command line, environment, file, in this order."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @property
+    def qdrant_key(self) -> str | None:
+        """The API key as plain text, or None."""
+        return self.qdrant_api_key.get_secret_value() if self.qdrant_api_key else None
+
+
+def load_settings(
+    overrides: Mapping[str, Any] | None = None, *, environ: Mapping[str, str] = os.environ
+) -> Settings:
+    """The settings in force; an override that is None counts as not given.
+
+    Raises:
+        SettingsError: an unknown name, or a value out of range; all of them are listed.
+    """
+    known = {ENV_PREFIX + name.upper() for name in Settings.model_fields}
+    unknown = sorted(
+        name
+        for name in environ
+        if name.startswith(ENV_PREFIX) and not name.startswith(TEST_PREFIX) and name not in known
+    )
+    if unknown:
+        raise SettingsError(
+            f"unknown setting in the environment: {', '.join(unknown)}; "
+            f"known: {', '.join(sorted(known))}"
+        )
+    given = {name: value for name, value in (overrides or {}).items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, part['loc']))}: {part['msg']}" for part in error.errors()
+        )
+        raise SettingsError(f"bad settings: {problems}") from error
+    except ValueError as error:  # a twinlens.toml that is not TOML
+        raise SettingsError(f"twinlens.toml can't be read: {error}") from error

@@ -1,0 +1,53 @@
+"""From what a person typed to an encoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from catalog.errors import EncoderUnavailable
+from encoders.base import ThumbnailEncoder, TitleEncoder
+
+PACKAGED: Final = "packaged:"
+OFFLINE_TITLE_MODELS: Final = ("packaged:use-m3", "packaged:minilm")
+PACKAGED_DENOISER: Final = "packaged:denoiser"
+
+
+def load_title_encoder(name: str, *, threads: int | None = None) -> TitleEncoder:
+    """The title encoder called ``name``: a packaged one, or a sentence-transformers name or path.
+
+    Nothing heavy is loaded before the first ``encode``.
+
+    Raises:
+        EncoderUnavailable: there is no packaged encoder of this name, or its package is missing.
+    """
+    if name == "packaged:use-m3":
+        from encoders.use import UniversalSentenceEncoder
+
+        return UniversalSentenceEncoder(threads=threads)
+    from encoders.sentence import SentenceEncoder, packaged_minilm
+
+    if name == "packaged:minilm":
+        return SentenceEncoder(str(packaged_minilm()), name=name, threads=threads)
+    if name.startswith(PACKAGED):
+        raise EncoderUnavailable(
+            f"no packaged title model {name!r}; there are {', '.join(OFFLINE_TITLE_MODELS)}"
+        )
+    return SentenceEncoder(name, threads=threads)
+
+
+def load_thumbnail_encoder(name: str, *, threads: int | None = None) -> ThumbnailEncoder:
+    """The thumbnail encoder called ``name``: ``packaged:denoiser``, or a directory with its files.
+
+    Raises:
+        EncoderUnavailable: no such model, or its files are incomplete.
+    """
+    from encoders.thumbnails import PACKAGED_MODEL, DenoisingAutoencoder
+
+    if name == PACKAGED_DENOISER:
+        return DenoisingAutoencoder(PACKAGED_MODEL, name=name, threads=threads)
+    if name.startswith(PACKAGED):
+        raise EncoderUnavailable(
+            f"no packaged thumbnail model {name!r}; there is {PACKAGED_DENOISER}"
+        )
+    return DenoisingAutoencoder(Path(name), name=name, threads=threads)

@@ -1,0 +1,202 @@
+"""Generations on disk: what is published, what is being built, and how one becomes the other.
+
+::
+
+    data/
+      CURRENT                    names the published generation; replaced atomically
+      index.lock                 held by the one job that may write
+      generations/<utc time>-<id>/
+        build.json               there only while the generation is being built
+        ledger.sqlite            what was indexed from what, for the next incremental run
+        manifest.json            written when everything else is complete
+        qdrant/                  the embedded shard (absent with a server)
+        faiss/                   the mirror
+      thumbnails/<sha256>.<ext>  content-addressed, shared by generations
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from catalog.errors import IndexLocked, NoGeneration, StoreCorrupt
+from catalog.video import VectorName
+
+KEEP_GENERATIONS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderRecord:
+    """Which encoder made the vectors of one name."""
+
+    name: str
+    fingerprint: str
+    dim: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What a published generation says of itself.
+
+    ``engine`` is ``embedded`` or ``server``; ``collection`` is the server's, else None. ``counts``
+    has ``videos``, ``title`` and ``thumbnail``. ``timings_s`` holds seconds per stage of the job.
+    """
+
+    generation: str
+    created_at: str
+    engine: str
+    collection: str | None
+    encoders: Mapping[VectorName, EncoderRecord]
+    counts: Mapping[str, int]
+    source: str
+    versions: Mapping[str, str]
+    timings_s: Mapping[str, float]
+
+    @property
+    def dims(self) -> dict[VectorName, int]:
+        """Vector length by name."""
+        return {name: record.dim for name, record in self.encoders.items()}
+
+    def to_json(self) -> dict[str, Any]:
+        """The manifest as JSON values; ``from_json`` is its inverse."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Manifest:
+        """A manifest from JSON values.
+
+        Raises:
+            KeyError, TypeError, ValueError: the values are not a manifest's.
+        """
+        encoders = {
+            VectorName(name): EncoderRecord(**record) for name, record in values["encoders"].items()
+        }
+        return cls(**{**values, "encoders": encoders})
+
+
+class DataDir:
+    """The data directory: paths, the published generation, and the job's lock."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.thumbnails = path / "thumbnails"
+        self.generations = path / "generations"
+        self.current_file = path / "CURRENT"
+        self.fetched = path / "fetched"
+
+    def current(self) -> str | None:
+        """The published generation's name, or None where nothing is published yet."""
+        try:
+            name = self.current_file.read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            return None
+        if not name or "/" in name or name.startswith("."):
+            raise StoreCorrupt(f"{self.current_file} does not name a generation: {name!r}")
+        return name
+
+    def generation_path(self, generation: str) -> Path:
+        """Where a generation lies."""
+        return self.generations / generation
+
+    def manifest(self, generation: str) -> Manifest:
+        """What a finished generation says of itself.
+
+        Raises:
+            StoreCorrupt: no manifest, or not one.
+        """
+        path = self.generation_path(generation) / "manifest.json"
+        try:
+            return Manifest.from_json(json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError as error:
+            raise StoreCorrupt(
+                f"{self.current_file} names generation {generation}, but {path} is missing"
+            ) from error
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise StoreCorrupt(f"{path} can't be read: {error!r}") from error
+
+    def published(self) -> Manifest:
+        """The published generation's manifest.
+
+        Raises:
+            NoGeneration: nothing has been published here.
+        """
+        generation = self.current()
+        if generation is None:
+            raise NoGeneration(
+                f"no index in {self.path.resolve()}: run `twinlens index SOURCE` first, "
+                "or name another directory with --data-dir"
+            )
+        return self.manifest(generation)
+
+    def publish(self, manifest: Manifest) -> None:
+        """Make a finished generation the published one: its manifest, then ``CURRENT``."""
+        write_atomically(
+            self.generation_path(manifest.generation) / "manifest.json",
+            json.dumps(manifest.to_json(), indent=2, ensure_ascii=False) + "\n",
+        )
+        write_atomically(self.current_file, manifest.generation + "\n")
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the only right to write here; the system lets go of it when the process dies.
+
+        Raises:
+            IndexLocked: another job holds it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / "index.lock").open("a+", encoding="utf-8") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                lock.seek(0)
+                holder = lock.read().strip() or "unknown"
+                raise IndexLocked(
+                    f"another indexing job (process {holder}) is writing to "
+                    f"{self.path.resolve()}; wait for it to end, or use another --data-dir"
+                ) from error
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
+            yield
+
+    def names(self) -> list[str]:
+        """Every generation on disk, finished or not, oldest first."""
+        if not self.generations.is_dir():
+            return []
+        return sorted(entry.name for entry in self.generations.iterdir() if entry.is_dir())
+
+    def remove(self, generation: str) -> None:
+        """Delete a generation's files; a kill on the way leaves nothing that looks finished."""
+        path = self.generation_path(generation)
+        (path / "manifest.json").unlink(missing_ok=True)
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def new_generation_name(now: datetime) -> str:
+    """A name that sorts by time and is never given twice: ``20261121T083000.123Z-5f2c9a``."""
+    stamp = now.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3]
+    return f"{stamp}Z-{secrets.token_hex(3)}"
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace ``path`` by ``text`` whole: a reader, or a loss of power, sees old or new."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("w", encoding="utf-8") as handle:
+        handle.write(text)
+        handle.flush()
+        os.fsync(handle.fileno())
+    temporary.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
