@@ -67,7 +67,9 @@ class RejectReason(StrEnum):
     PICTURE_MISSING = "picture_missing"
     PICTURE_UNREADABLE = "picture_unreadable"
     PICTURE_TOO_LARGE = "picture_too_large"
+    PICTURE_NOT_FETCHED = "picture_not_fetched"
     NOT_ENCODABLE = "not_encodable"
+    FILE_UNREADABLE = "file_unreadable"
 
 
 class RowRejected(TwinLensError):

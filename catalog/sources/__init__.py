@@ -1,0 +1,45 @@
+"""Sources of videos: files, folders and data sets of the Hugging Face hub, as one stream.
+
+``open_source`` takes what a person typed and yields a ``Row`` or a ``Reject`` for every row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from catalog.errors import SourceError
+from catalog.sources.columns import check_mapping
+from catalog.sources.files import open_files
+from catalog.sources.hub import PREFIX, open_hub
+from catalog.sources.rejects import RejectsFile
+from catalog.sources.rows import Origin, Reject, Row, Source
+from catalog.sources.thumbnails import read_thumbnail
+
+__all__ = ["Origin", "Reject", "RejectsFile", "Row", "Source", "open_source", "read_thumbnail"]
+
+
+def open_source(
+    spec: str,
+    *,
+    columns: Mapping[str, str] | None = None,
+    revision: str | None = None,
+    split: str | None = None,
+) -> Source:
+    """The source that ``spec`` names: a file, a folder, or ``hf:OWNER/NAME``.
+
+    ``columns`` maps fields of ``Video`` to columns of the source, where known names of columns
+    (``catalog.sources.columns.ALIASES``) do not do. ``revision`` and ``split`` are for ``hf:``.
+
+    Raises:
+        SourceError: there is no such source, or it lacks what is needed.
+    """
+    mapping = dict(columns or {})
+    check_mapping(mapping)
+    if spec.startswith(PREFIX):
+        return open_hub(spec, columns=mapping, revision=revision, split=split)
+    if revision is not None or split is not None:
+        raise SourceError(
+            f"{spec}: only sources that begin with {PREFIX} have revisions and splits"
+        )
+    return open_files(spec, Path(spec), columns=mapping)

@@ -1,0 +1,97 @@
+"""From a record of a source to a video, or to the reason why it holds none."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from catalog.errors import RejectReason, RowRejected
+from catalog.sources.rows import BadCell, BadRecord, Origin, Record, Reject, Row
+from catalog.sources.thumbnails import read_thumbnail
+from catalog.sources.values import (
+    parse_count,
+    parse_date,
+    parse_duration,
+    parse_id,
+    parse_picture,
+    parse_tags,
+    parse_text,
+    parse_url,
+)
+from catalog.video import Video
+
+# 96 bits: a chance of one in 10**17 that two among a million videos share an id.
+_CONTENT_ID_DIGITS: Final = 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where the records of one table come from.
+
+    Relative paths of pictures start at ``folder``, and none may leave ``root``; both are absolute
+    and normal, or None where there are no files. ``has_ids``: an id is expected in every row.
+    """
+
+    file: str
+    folder: Path | None
+    root: Path | None
+    has_ids: bool
+
+
+def convert(record: Record | BadRecord, fields: Mapping[str, str], place: Place) -> Row | Reject:
+    """The video that ``record`` holds, its cells named by ``fields`` (field -> column)."""
+    origin = Origin(place.file, record.row)
+    if isinstance(record, BadRecord):
+        return Reject(origin, record.reason, record.detail)
+    cells = {field: record.cells.get(column) for field, column in fields.items()}
+    video_id: str | None = None
+    try:
+        for value in cells.values():
+            if isinstance(value, BadCell):
+                raise RowRejected(value.reason, value.detail)
+        if place.has_ids or cells.get("video_id") is not None:
+            video_id = parse_id(cells.get("video_id"))
+        return Row(origin, _video(video_id, cells, place))
+    except RowRejected as error:
+        return Reject(origin, error.reason, error.detail, video_id)
+
+
+def _video(video_id: str | None, cells: Mapping[str, object], place: Place) -> Video:
+    title = parse_text(cells.get("title"), field="title")
+    thumbnail_url = parse_url(cells.get("thumbnail_url"), field="thumbnail_url")
+    picture = parse_picture(cells.get("thumbnail"), folder=place.folder, root=place.root)
+    if isinstance(picture, str):
+        thumbnail_url, picture = thumbnail_url or picture, None
+    if title is None and picture is None and thumbnail_url is None:
+        raise RowRejected(RejectReason.EMPTY, "no title and no thumbnail")
+    video = Video(
+        video_id=video_id or "",
+        title=title,
+        thumbnail=picture,
+        thumbnail_url=thumbnail_url,
+        channel=parse_text(cells.get("channel"), field="channel"),
+        category=parse_text(cells.get("category"), field="category"),
+        language=parse_text(cells.get("language"), field="language"),
+        tags=parse_tags(cells.get("tags")),
+        published_at=parse_date(cells.get("published_at")),
+        duration_s=parse_duration(cells.get("duration_s")),
+        view_count=parse_count(cells.get("view_count"), field="view_count"),
+        url=parse_url(cells.get("url"), field="url"),
+    )
+    return video if video_id is not None else _with_content_id(video)
+
+
+def _with_content_id(video: Video) -> Video:
+    """``video`` under an id that depends on its title and picture alone, its picture as bytes."""
+    picture = read_thumbnail(video)
+    digest = hashlib.sha256()
+    for part in (
+        (video.title or "").encode(),
+        picture if picture is not None else (video.thumbnail_url or "").encode(),
+    ):
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
+    return replace(video, video_id=digest.hexdigest()[:_CONTENT_ID_DIGITS], thumbnail=picture)

@@ -1,0 +1,135 @@
+"""CSV: commas, double quotes, a header line, UTF-8; plain or gzipped."""
+
+from __future__ import annotations
+
+import csv
+from collections import deque
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from catalog.errors import RejectReason, SourceError
+from catalog.sources.lines import READ_ERRORS, open_binary, read_lines
+from catalog.sources.rows import BadRecord, Record
+from catalog.sources.values import is_utf8
+
+MAX_RECORD_BYTES: Final = 1024 * 1024
+MAX_RECORD_LINES: Final = 10_000
+
+
+class _RecordTooLong(Exception):
+    """A record, or a quote that nobody closed, goes on beyond the limits."""
+
+
+@dataclass(slots=True)
+class _Lines:
+    """Lines for the CSV parser, which can be given back when the record they began is broken."""
+
+    unread: Iterator[bytes | None]
+    given_back: deque[bytes | None] = field(default_factory=deque)
+    of_record: list[bytes | None] = field(default_factory=list)
+    size: int = 0
+
+    def begin_record(self) -> None:
+        self.of_record.clear()
+        self.size = 0
+
+    def give_back_all_but_first(self) -> None:
+        self.given_back.extendleft(reversed(self.of_record[1:]))
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = self.given_back.popleft() if self.given_back else next(self.unread)
+        self.of_record.append(line)
+        self.size += len(line or b"")
+        if line is None or self.size > MAX_RECORD_BYTES or len(self.of_record) > MAX_RECORD_LINES:
+            raise _RecordTooLong
+        # Bytes that are no UTF-8 pass through as half surrogates, and the record is refused whole.
+        return line.decode("utf-8", "surrogateescape") + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class CsvTable:
+    """A ``.csv`` file. A row is a record after the header, whatever lines it takes.
+
+    A record that can't be parsed costs its first line only: reading goes on with the next line,
+    so that a quote left open does not swallow the file.
+    """
+
+    path: Path
+
+    def column_names(self) -> list[str]:
+        """The header.
+
+        Raises:
+            SourceError: the file is empty or compressed wrongly, or its first line is no header.
+        """
+        with open_binary(self.path) as file:
+            header = next(_parse(file), None)
+        if header is None:
+            raise SourceError(f"{self.path} is empty; a CSV begins with the names of its columns")
+        if isinstance(header, BadRecord):
+            raise SourceError(f"{self.path} has no readable header: {header.detail}")
+        return header
+
+    def total(self) -> int | None:
+        """Number of records; None for a compressed file."""
+        if self.path.suffix.casefold() == ".gz":
+            return None
+        with open_binary(self.path) as file:
+            return max(0, sum(1 for _ in _parse(file)) - 1)
+
+    def records(self, columns: Collection[str]) -> Iterator[Record | BadRecord]:
+        """One record a row; an empty field is None."""
+        with open_binary(self.path) as file:
+            parsed = _parse(file)
+            header = next(parsed, None)
+            if not isinstance(header, list):
+                return
+            for row, fields in enumerate(parsed, start=1):
+                if isinstance(fields, BadRecord):
+                    yield BadRecord(row, fields.reason, fields.detail)
+                elif len(fields) != len(header):
+                    yield BadRecord(
+                        row,
+                        RejectReason.MALFORMED,
+                        f"{len(fields)} fields where the header has {len(header)}",
+                    )
+                else:
+                    cells = zip(header, (text or None for text in fields), strict=True)
+                    yield Record(row, dict(cells))
+
+
+def _parse(file: BinaryIO) -> Iterator[list[str] | BadRecord]:
+    """Fields of every record, the header too; blank lines are passed over."""
+    lines = _Lines(read_lines(file, max_bytes=MAX_RECORD_BYTES))
+    while True:
+        lines.begin_record()
+        try:
+            fields = next(csv.reader(lines, strict=True))
+        except StopIteration:
+            return
+        except READ_ERRORS as error:
+            yield BadRecord(0, RejectReason.FILE_UNREADABLE, f"damaged from here on: {error}")
+            return
+        except (csv.Error, _RecordTooLong) as error:
+            lines.give_back_all_but_first()
+            detail = (
+                f"a record of more than {MAX_RECORD_BYTES} bytes or {MAX_RECORD_LINES} lines"
+                if isinstance(error, _RecordTooLong)
+                else str(error)
+            )
+            yield BadRecord(0, RejectReason.MALFORMED, detail)
+            continue
+        if not fields:
+            continue
+        text = "".join(fields)
+        if not is_utf8(text):
+            yield BadRecord(0, RejectReason.NOT_UTF8, "bytes that are not UTF-8")
+        elif "\0" in text:
+            yield BadRecord(0, RejectReason.MALFORMED, "a NUL")
+        else:
+            yield fields

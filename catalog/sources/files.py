@@ -1,0 +1,196 @@
+"""Sources that lie on this machine: tables, folders of tables, folders of pictures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from catalog.errors import RejectReason, RowRejected, SourceError
+from catalog.images import EXTENSIONS
+from catalog.sources.columns import require, resolve
+from catalog.sources.convert import Place, convert
+from catalog.sources.csv_table import CsvTable
+from catalog.sources.jsonl import JsonlTable
+from catalog.sources.parquet import ParquetTable
+from catalog.sources.rows import Origin, Record, Reject, Row
+from catalog.sources.tables import Table
+from catalog.sources.values import parse_id
+from catalog.video import Video
+
+_TABLES: Final[Mapping[str, Callable[[Path], Table]]] = {
+    ".parquet": ParquetTable,
+    ".jsonl": JsonlTable,
+    ".jsonl.gz": JsonlTable,
+    ".ndjson": JsonlTable,
+    ".ndjson.gz": JsonlTable,
+    ".csv": CsvTable,
+    ".csv.gz": CsvTable,
+}
+TABLE_SUFFIXES: Final = tuple(_TABLES)
+_PICTURE_SUFFIXES: Final = (*(f".{extension}" for extension in EXTENSIONS.values()), ".jpeg")
+# Beside pictures, this file names them: the Hugging Face "imagefolder" layout.
+_METADATA_STEM: Final = "metadata"
+
+
+def open_files(name: str, path: Path, *, columns: Mapping[str, str]) -> TableSource | PictureFolder:
+    """The source at ``path``: one table, or a folder.
+
+    A folder that holds ``metadata.jsonl`` (or .csv, .parquet), itself or in folders below, is read
+    by those files alone; else by all tables in it; else it is a folder of pictures.
+
+    Raises:
+        SourceError: nothing there that could be read, or a mapped column is missing.
+    """
+    path = Path(os.path.abspath(path))  # noqa: PTH100 - Path.absolute keeps "..", resolve follows links
+    if path.is_file():
+        table = open_table(path)
+        if table is None:
+            raise SourceError(f"{path}: not one of {', '.join(TABLE_SUFFIXES)}, nor a folder")
+        return TableSource(name, [table], root=path.parent, columns=columns)
+    if not path.is_dir():
+        raise SourceError(f"{path}: no such file or folder")
+    tables = [table for file in _walk(path) if (table := open_table(file)) is not None]
+    described = [table for table in tables if table.path.name.split(".")[0] == _METADATA_STEM]
+    if tables:
+        return TableSource(name, described or tables, root=path, columns=columns)
+    pictures = PictureFolder(name, path)
+    if next(pictures.files(), None) is None:
+        raise SourceError(f"{path} holds no pictures and no tables ({', '.join(TABLE_SUFFIXES)})")
+    if columns:
+        raise SourceError(f"{path} holds pictures only: there are no columns to name")
+    return pictures
+
+
+def open_table(path: Path) -> Table | None:
+    """The table at ``path`` by its name's end, or None where that is no table's."""
+    name = path.name.casefold()
+    for suffix, table in _TABLES.items():
+        if name.endswith(suffix):
+            return table(path)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class TableSource:
+    """Rows of one table after the other.
+
+    Where there are several, one that can't be read is a reject and the others go on.
+    """
+
+    name: str
+    tables: Sequence[Table]
+    root: Path
+    columns: Mapping[str, str] = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        """Look into the tables up to the first that can be read.
+
+        Raises:
+            SourceError: none can, or none has the columns.
+        """
+        first_error: SourceError | None = None
+        for table in self.tables:
+            try:
+                self._fields(table)
+            except SourceError as error:
+                first_error = first_error or error
+            else:
+                return
+        if first_error is not None:
+            raise first_error
+
+    def total(self) -> int | None:
+        """Sum over the tables; None where one of them does not know."""
+        rows = 0
+        for table in self.tables:
+            try:
+                more = table.total()
+            except SourceError:
+                more = 1
+            if more is None:
+                return None
+            rows += more
+        return rows
+
+    def __iter__(self) -> Iterator[Row | Reject]:
+        for table in self.tables:
+            try:
+                yield from self._rows(table)
+            except SourceError as error:
+                if len(self.tables) == 1:
+                    raise
+                yield Reject(Origin(self._file(table), 1), RejectReason.FILE_UNREADABLE, str(error))
+
+    def _rows(self, table: Table) -> Iterator[Row | Reject]:
+        fields = self._fields(table)
+        place = Place(
+            file=self._file(table),
+            folder=table.path.parent,
+            root=self.root,
+            has_ids="video_id" in fields,
+        )
+        # Rows of JSONL need not have the same keys: each set of them is resolved once.
+        by_names: dict[tuple[str, ...], dict[str, str]] = {}
+        for record in table.records(set(fields.values())):
+            if isinstance(record, Record) and isinstance(table, JsonlTable):
+                names = tuple(record.cells)
+                if names not in by_names:
+                    if len(by_names) >= 1000:
+                        by_names.clear()
+                    by_names[names] = resolve(names, self.columns)
+                fields = by_names[names]
+            yield convert(record, fields, place)
+
+    def _fields(self, table: Table) -> dict[str, str]:
+        names = table.column_names()
+        # A JSONL file in which no row is readable has no columns: its rows say what is wrong.
+        if names or not isinstance(table, JsonlTable):
+            require(names, self.columns, where=str(table.path))
+        return resolve(names, self.columns)
+
+    def _file(self, table: Table) -> str:
+        return table.path.relative_to(self.root).as_posix()
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFolder:
+    """Thumbnails without titles: a video per picture, its id the file's name without suffix.
+
+    In folders below, the id begins with theirs: ``cats/1.jpg`` is ``cats:1``.
+    """
+
+    name: str
+    root: Path
+
+    def files(self) -> Iterator[Path]:
+        """The pictures, by name; hidden files and folders are passed over."""
+        for path in _walk(self.root):
+            if path.suffix.casefold() in _PICTURE_SUFFIXES:
+                yield path
+
+    def total(self) -> int | None:
+        """Number of pictures."""
+        return sum(1 for _ in self.files())
+
+    def __iter__(self) -> Iterator[Row | Reject]:
+        for row, path in enumerate(self.files(), start=1):
+            relative = path.relative_to(self.root)
+            origin = Origin(relative.as_posix(), row)
+            try:
+                video_id = parse_id(":".join(relative.with_suffix("").parts))
+            except RowRejected as error:
+                yield Reject(origin, error.reason, error.detail)
+            else:
+                yield Row(origin, Video(video_id=video_id, thumbnail=path))
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Files in and below ``folder`` in an order that does not depend on the disk."""
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith("."):
+                yield Path(parent, name)

@@ -1,0 +1,79 @@
+"""JSON Lines: one object a line, plain or gzipped."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from catalog.errors import RejectReason
+from catalog.sources.lines import READ_ERRORS, open_binary, read_lines
+from catalog.sources.rows import BadRecord, Record
+
+# Room for the largest picture that is read, in base64.
+MAX_LINE_BYTES: Final = 32 * 1024 * 1024
+# A key that none of the first rows has is taken for one that does not exist.
+_ROWS_PEEKED: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class JsonlTable:
+    """A ``.jsonl`` or ``.ndjson`` file. A row is a line; blank lines are passed over."""
+
+    path: Path
+
+    def column_names(self) -> list[str]:
+        """Keys of the first thousand rows, in order of appearance."""
+        names: dict[str, None] = {}
+        for record in itertools.islice(self.records(()), _ROWS_PEEKED):
+            if isinstance(record, Record):
+                names.update(dict.fromkeys(record.cells))
+        return list(names)
+
+    def total(self) -> int | None:
+        """Number of lines that are not blank; None for a compressed file."""
+        if self.path.suffix.casefold() == ".gz":
+            return None
+        with open_binary(self.path) as file:
+            lines = read_lines(file, max_bytes=MAX_LINE_BYTES)
+            return sum(1 for line in lines if line is None or line.strip())
+
+    def records(self, columns: Collection[str]) -> Iterator[Record | BadRecord]:
+        """One record a line, all its keys."""
+        row = 0
+        with open_binary(self.path) as file:
+            lines = read_lines(file, max_bytes=MAX_LINE_BYTES)
+            while True:
+                row += 1
+                try:
+                    line = next(lines)
+                except StopIteration:
+                    return
+                except READ_ERRORS as error:
+                    yield BadRecord(
+                        row, RejectReason.FILE_UNREADABLE, f"damaged from line {row} on: {error}"
+                    )
+                    return
+                if line is None:
+                    yield BadRecord(
+                        row, RejectReason.MALFORMED, f"a line of more than {MAX_LINE_BYTES} bytes"
+                    )
+                elif line.strip():
+                    yield _record(row, line)
+
+
+def _record(row: int, line: bytes) -> Record | BadRecord:
+    try:
+        cells = json.loads(line.decode())
+    except UnicodeDecodeError as error:
+        return BadRecord(row, RejectReason.NOT_UTF8, str(error))
+    except (ValueError, RecursionError) as error:
+        return BadRecord(row, RejectReason.MALFORMED, f"not JSON: {error}")
+    if not isinstance(cells, dict):
+        return BadRecord(
+            row, RejectReason.MALFORMED, f"a row is a JSON object, not {type(cells).__name__}"
+        )
+    return Record(row, cells)

@@ -1,0 +1,65 @@
+"""Parquet files, a few rows at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from catalog.errors import RejectReason, SourceError
+from catalog.sources.arrow import arrow_records
+from catalog.sources.rows import BadRecord, Record
+
+# Pictures make rows large: thirty-two of 100 KB are 3 MB.
+_BATCH_ROWS: Final = 32
+_BUFFER_BYTES: Final = 1024 * 1024
+_ERRORS: Final = (pa.ArrowException, OSError, ValueError)
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetTable:
+    """A ``.parquet`` file. A row group that is damaged is one reject; the others are read."""
+
+    path: Path
+
+    def column_names(self) -> list[str]:
+        """Top-level columns of its schema."""
+        with self._opened() as file:
+            return list(file.schema_arrow.names)
+
+    def total(self) -> int | None:
+        """Number of rows, by its footer."""
+        with self._opened() as file:
+            return int(file.metadata.num_rows)
+
+    def records(self, columns: Collection[str]) -> Iterator[Record | BadRecord]:
+        """One record a row, with these columns only."""
+        with self._opened() as file:
+            before = 0
+            for group in range(file.num_row_groups):
+                group_rows = file.metadata.row_group(group).num_rows
+                row = before + 1
+                try:
+                    for batch in file.iter_batches(
+                        batch_size=_BATCH_ROWS, row_groups=[group], columns=sorted(columns)
+                    ):
+                        yield from arrow_records(batch, first_row=row)
+                        row += batch.num_rows
+                except _ERRORS as error:
+                    last = before + group_rows
+                    yield BadRecord(
+                        row, RejectReason.FILE_UNREADABLE, f"rows {row} to {last} are lost: {error}"
+                    )
+                before += group_rows
+
+    def _opened(self) -> pq.ParquetFile:
+        try:
+            # Without pre-buffering and with a buffered stream a column is read page by page; else
+            # a row group, which may be the whole file, is held in memory.
+            return pq.ParquetFile(self.path, pre_buffer=False, buffer_size=_BUFFER_BYTES)
+        except _ERRORS as error:
+            raise SourceError(f"{self.path} is no readable Parquet file: {error}") from error

@@ -1,0 +1,86 @@
+"""What every source yields: a video, or the reason why a row holds none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from catalog.errors import RejectReason
+from catalog.video import Video
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a row stands: the file as a person knows it, and the row counted from 1 within it.
+
+    A row is a line of JSONL (blank ones counted), a record of CSV (the header not counted), a row
+    of Parquet or of a split, a file of a folder of pictures.
+    """
+
+    file: str
+    row: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row that holds a video."""
+
+    origin: Origin
+    video: Video
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A row (or the rest of a file) that can't be indexed, and why."""
+
+    origin: Origin
+    reason: RejectReason
+    detail: str
+    video_id: str | None = None
+
+
+class Source(Protocol):
+    """Videos, read one after the other in bounded memory; may be iterated again."""
+
+    @property
+    def name(self) -> str:
+        """What a person typed."""
+        ...
+
+    def total(self) -> int | None:
+        """Number of rows, bad ones included, where that is cheap to know."""
+        ...
+
+    def __iter__(self) -> Iterator[Row | Reject]:
+        """Every row of the source; one bad row never ends it.
+
+        Raises:
+            SourceError: the source as a whole stopped answering.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One row as a file holds it: cells by column name, absent or None where it has none."""
+
+    row: int
+    cells: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class BadRecord:
+    """A row that can't be taken apart into cells."""
+
+    row: int
+    reason: RejectReason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class BadCell:
+    """Stands in a record for a cell that can't be read."""
+
+    reason: RejectReason
+    detail: str

@@ -1,0 +1,37 @@
+"""The seam between files of one format and the source made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Protocol
+
+from catalog.sources.rows import BadRecord, Record
+
+
+class Table(Protocol):
+    """One file of rows."""
+
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+        ...
+
+    def column_names(self) -> list[str]:
+        """Names of its columns; none where no row could be read.
+
+        Raises:
+            SourceError: the file can't be read at all.
+        """
+        ...
+
+    def total(self) -> int | None:
+        """Number of rows, bad ones included, where that is cheap to know."""
+        ...
+
+    def records(self, columns: Collection[str]) -> Iterator[Record | BadRecord]:
+        """Its rows, with at least these columns; bad ones in their places.
+
+        Where the file is damaged and can't be read on, the last one says so.
+        """
+        ...
