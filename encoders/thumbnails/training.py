@@ -1,0 +1,397 @@
+"""Training the thumbnail encoder, readable top to bottom.
+
+Two corrupted copies of every picture go through the encoder. The decoder must paint the clean
+picture from the first copy's code, and the two codes must find each other among all codes of the
+batch. Reconstruction alone loses to raw pixels at finding pictures again; the second objective is
+what makes the code worth having.
+
+A step depends on nothing but the options, the pictures and its number, so a run that was killed
+continues from its checkpoint to the very weights it would have reached, on the same machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.nn import functional
+
+from catalog.errors import UsageError
+from encoders.thumbnails.corruption import Corruption
+from encoders.thumbnails.network import Autoencoder, NetworkShape
+from encoders.thumbnails.packing import write_model
+
+MIN_PICTURES: Final = 64
+CHECKPOINT_NAME: Final = "checkpoint.safetensors"
+
+_log = logging.getLogger(__name__)
+State = dict[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingOptions:
+    """What decides the weights, besides the pictures.
+
+    ``patience`` is how many validations in a row may bring no improvement before training stops.
+    """
+
+    seed: int = 0
+    steps: int = 1500
+    batch_size: int = 128
+    device: str = "cpu"
+    bfloat16: bool = False
+    learning_rate: float = 2e-3
+    warmup_steps: int = 60
+    weight_decay: float = 0.05
+    temperature: float = 0.1
+    reconstruction_weight: float = 5.0
+    clean_share: float = 0.25
+    validate_every: int = 50
+    validation_pictures: int = 384
+    held_out_share: float = 0.15
+    patience: int = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """One validation: losses on held-out pictures under corruptions that never change.
+
+    ``recall_at_1`` is the share of corrupted pictures whose nearest clean code is their own.
+    """
+
+    step: int
+    training_loss: float
+    loss: float
+    agreement: float
+    reconstruction: float
+    recall_at_1: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingResult:
+    """What a finished run leaves: the curve, its best point, and how many pictures it saw."""
+
+    history: tuple[Measurement, ...]
+    best: Measurement
+    trained_on: int
+    held_out: int
+    steps: int
+
+
+def has_bfloat16(device: str) -> bool:
+    """Whether ``device`` multiplies bfloat16 natively; elsewhere it is slower than float32.
+
+    Raises:
+        RuntimeError: there is no such device.
+    """
+    if torch.device(device).type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def is_held_out(video_id: str, share: float = 0.15) -> bool:
+    """Whether a video's picture is kept out of training: by its id, so the split never moves."""
+    digest = hashlib.sha256(video_id.encode()).digest()
+    return int.from_bytes(digest[:8], "big") < share * 2**64
+
+
+def train(
+    pictures: npt.NDArray[np.uint8],
+    video_ids: Sequence[str],
+    *,
+    out: Path,
+    options: TrainingOptions,
+    shape: NetworkShape | None = None,
+) -> TrainingResult:
+    """Train on ``pictures`` and write the best model into ``out``, continuing a run cut short.
+
+    ``pictures`` is uint8 (n, 108, 192, 3): fitted with ``fit_picture`` at ``TRAINING_SIZE``.
+
+    Raises:
+        UsageError: fewer than 64 pictures, or ``out`` holds the checkpoint of another run.
+    """
+    if len(pictures) < MIN_PICTURES:
+        raise UsageError(
+            f"{len(pictures)} readable pictures; training needs at least {MIN_PICTURES}"
+        )
+    shape = shape or NetworkShape()
+    device = torch.device(options.device)
+    training, held_out = _split(pictures, video_ids, options)
+    corruption = Corruption(size=(shape.width, shape.height), device=device)
+    validation = _validation_views(held_out, corruption, options)
+
+    torch.manual_seed(options.seed)
+    model = Autoencoder(shape).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
+    )
+    run = _Run(out / CHECKPOINT_NAME, _digest(pictures, video_ids, options, shape))
+    run.resume(model, optimizer)
+
+    batch_size = min(options.batch_size, len(training))
+    steps_per_epoch = len(training) // batch_size
+    while run.step < options.steps and run.stale < options.patience:
+        epoch, batch = divmod(run.step, steps_per_epoch)
+        order = torch.randperm(len(training), generator=_generator(options.seed, 1, epoch))
+        rows = order[batch * batch_size : (batch + 1) * batch_size]
+        draw = _generator(options.seed, 2, run.step)
+
+        source = _to_float(training[rows], device)  # (B, 3, 108, 192)
+        clean = corruption.clean(source)  # (B, 3, H, W)
+        first = corruption(source, generator=draw, flip=False)
+        second = corruption(source, generator=draw, flip=True)
+        spared = torch.rand(len(rows), generator=draw).to(device) < options.clean_share
+        second = torch.where(spared.view(-1, 1, 1, 1), clean, second)
+
+        for group in optimizer.param_groups:
+            group["lr"] = options.learning_rate * _schedule(run.step, options)
+        model.train()
+        optimizer.zero_grad(set_to_none=True)
+        loss, _, _ = _losses(model, first, second, clean, options)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        run.step += 1
+        run.loss_sum += float(loss.detach())
+
+        if run.step % options.validate_every == 0 or run.step == options.steps:
+            measured = _validate(model, validation, options, run)
+            run.record(measured, model)
+            run.save(model, optimizer)
+            _log.info(
+                "step %d/%d  loss %.4f  validation %.4f  recall@1 %.3f%s",
+                run.step,
+                options.steps,
+                measured.training_loss,
+                measured.loss,
+                measured.recall_at_1,
+                "" if run.stale else "  (best)",
+            )
+
+    result = TrainingResult(
+        history=tuple(run.history),
+        best=run.history[-1 - run.stale],
+        trained_on=len(training),
+        held_out=len(held_out),
+        steps=run.step,
+    )
+    write_model(
+        out,
+        weights=run.best,
+        shape=shape,
+        training={
+            "options": asdict(options),
+            "trained_on": result.trained_on,
+            "held_out": result.held_out,
+            "steps": result.steps,
+            "best": asdict(result.best),
+        },
+        history=[asdict(measured) for measured in result.history],
+    )
+    run.path.unlink(missing_ok=True)
+    return result
+
+
+def _losses(
+    model: Autoencoder, first: Tensor, second: Tensor, clean: Tensor, options: TrainingOptions
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The weighted sum, the agreement of the two codes, and the reconstruction's squared error."""
+    views = torch.cat([first, second]).contiguous(memory_format=torch.channels_last)
+    with torch.autocast(first.device.type, dtype=torch.bfloat16, enabled=options.bfloat16):
+        codes = model.encoder(views)  # (2B, D)
+        painted = model.decoder(codes[: len(first)])  # (B, 3, H, W)
+    agreement = _agreement(codes.float(), options.temperature)
+    reconstruction = functional.mse_loss(painted.float(), clean)
+    return agreement + options.reconstruction_weight * reconstruction, agreement, reconstruction
+
+
+def _agreement(codes: Tensor, temperature: float) -> Tensor:
+    """Cross-entropy of finding a code's other copy among all 2B - 1 others.
+
+    Source: NT-Xent, Chen et al. 2020, "A simple framework for contrastive learning".
+    """
+    count = len(codes) // 2
+    similarity = codes @ codes.T / temperature  # (2B, 2B)
+    similarity.fill_diagonal_(-math.inf)
+    other = torch.arange(2 * count, device=codes.device).roll(count)
+    return functional.cross_entropy(similarity, other)
+
+
+def _schedule(step: int, options: TrainingOptions) -> float:
+    """A linear rise, then half a cosine down to 2 %."""
+    if step < options.warmup_steps:
+        return (step + 1) / options.warmup_steps
+    done = (step - options.warmup_steps) / max(1, options.steps - options.warmup_steps)
+    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done))
+
+
+@dataclass(frozen=True, slots=True)
+class _ValidationViews:
+    first: Tensor
+    second: Tensor
+    clean: Tensor
+
+
+def _validation_views(
+    held_out: Tensor, corruption: Corruption, options: TrainingOptions
+) -> _ValidationViews:
+    """Corrupted once, before training, so that every validation asks the same questions."""
+    source = _to_float(held_out[: options.validation_pictures], corruption.device)
+    draw = _generator(0, 3, 0)
+    return _ValidationViews(
+        first=corruption(source, generator=draw, flip=False),
+        second=corruption(source, generator=draw, flip=True),
+        clean=corruption.clean(source),
+    )
+
+
+@torch.no_grad()
+def _validate(
+    model: Autoencoder, views: _ValidationViews, options: TrainingOptions, run: _Run
+) -> Measurement:
+    model.eval()
+    loss, agreement, reconstruction = _losses(
+        model, views.first, views.second, views.clean, options
+    )
+    clean = model.encoder(views.clean)
+    nearest = (model.encoder(views.first) @ clean.T).argmax(1)
+    found = nearest == torch.arange(len(clean), device=clean.device)
+    since = run.history[-1].step if run.history else 0
+    return Measurement(
+        step=run.step,
+        training_loss=run.loss_sum / max(1, run.step - since),
+        loss=float(loss),
+        agreement=float(agreement),
+        reconstruction=float(reconstruction),
+        recall_at_1=float(found.float().mean()),
+    )
+
+
+class _Run:
+    """Where a run stands: what its checkpoint holds besides model and optimizer."""
+
+    def __init__(self, path: Path, digest: str) -> None:
+        self.path = path
+        self.digest = digest
+        self.step = 0
+        self.loss_sum = 0.0
+        self.history: list[Measurement] = []
+        self.best: State = {}
+        self.stale = 0
+
+    def record(self, measured: Measurement, model: Autoencoder) -> None:
+        """Add a validation; its weights become the best only if its loss is the lowest so far."""
+        self.loss_sum = 0.0
+        lowest = min((past.loss for past in self.history), default=math.inf)
+        self.history.append(measured)
+        if measured.loss < lowest:
+            self.best = _copied(model.state_dict())
+            self.stale = 0
+        else:
+            self.stale += 1
+
+    def save(self, model: Autoencoder, optimizer: torch.optim.Optimizer) -> None:
+        """Replace the checkpoint in one step: a kill leaves the old one or the new one."""
+        tensors = {f"model.{name}": value for name, value in _copied(model.state_dict()).items()}
+        tensors |= {f"best.{name}": value for name, value in self.best.items()}
+        for name, parameter in model.named_parameters():
+            for key, value in optimizer.state[parameter].items():
+                tensors[f"optimizer.{key}.{name}"] = value.detach().cpu().contiguous()
+        about = {
+            "digest": self.digest,
+            "step": self.step,
+            "stale": self.stale,
+            "history": [asdict(measured) for measured in self.history],
+        }
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = self.path.with_suffix(".new")
+        save_file(tensors, fresh, metadata={"run": json.dumps(about)})
+        fresh.replace(self.path)
+
+    def resume(self, model: Autoencoder, optimizer: torch.optim.Optimizer) -> None:
+        """Take up the checkpoint, if there is one.
+
+        Raises:
+            UsageError: it is of a run with other pictures or options, or can't be read.
+        """
+        if not self.path.exists():
+            return
+        try:
+            with safe_open(self.path, framework="pt") as opened:
+                about: dict[str, Any] = json.loads(opened.metadata()["run"])
+                tensors: State = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        except Exception as error:
+            raise UsageError(f"{self.path} can't be read ({error}); remove it to start anew") from (
+                error
+            )
+        if about["digest"] != self.digest:
+            raise UsageError(
+                f"{self.path} is of a run with other pictures or options; "
+                "remove it to start anew, or give another --out"
+            )
+        model.load_state_dict(_under("model.", tensors))
+        self.best = _under("best.", tensors)
+        for name, parameter in model.named_parameters():
+            for key in ("step", "exp_avg", "exp_avg_sq"):
+                value = tensors[f"optimizer.{key}.{name}"]
+                # Adam keeps its step count on the CPU whatever the device.
+                optimizer.state[parameter][key] = (
+                    value if key == "step" else value.to(parameter.device).clone()
+                )
+        self.step, self.stale = about["step"], about["stale"]
+        self.history = [Measurement(**measured) for measured in about["history"]]
+        _log.info("continuing at step %d from %s", self.step, self.path)
+
+
+def _split(
+    pictures: npt.NDArray[np.uint8], video_ids: Sequence[str], options: TrainingOptions
+) -> tuple[Tensor, Tensor]:
+    held = np.array([is_held_out(video_id, options.held_out_share) for video_id in video_ids])
+    if held.sum() < 2:
+        raise UsageError("fewer than 2 pictures fall to validation by their ids; give more")
+    return torch.from_numpy(pictures[~held]), torch.from_numpy(pictures[held])
+
+
+def _digest(
+    pictures: npt.NDArray[np.uint8],
+    video_ids: Sequence[str],
+    options: TrainingOptions,
+    shape: NetworkShape,
+) -> str:
+    digest = hashlib.sha256(json.dumps([asdict(options), asdict(shape), list(video_ids)]).encode())
+    digest.update(np.ascontiguousarray(pictures).data)
+    return digest.hexdigest()
+
+
+def _generator(seed: int, stream: int, number: int) -> torch.Generator:
+    """Independent streams: hashing keeps seed 0's second step from being seed 1's first."""
+    digest = hashlib.sha256(f"{seed}/{stream}/{number}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+
+
+def _to_float(pictures: Tensor, device: torch.device) -> Tensor:
+    """uint8 (B, H, W, 3) to float32 (B, 3, H, W) in [0, 1]."""
+    return pictures.to(device).permute(0, 3, 1, 2).float() / 255
+
+
+def _copied(state: State) -> State:
+    return {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
+
+
+def _under(prefix: str, tensors: State) -> State:
+    return {
+        name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)
+    }
