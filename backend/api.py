@@ -1,0 +1,120 @@
+"""The routes under ``/api/v1``."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import Final
+
+from flask import Blueprint, Response, g, request
+from pydantic import BaseModel
+
+from backend.index import PublishedIndex
+from backend.problems import Code, Problem, shortened
+from backend.requests import (
+    no_parameters,
+    search_from_body,
+    search_from_query,
+    similar_from_query,
+)
+from backend.schemas import API_ROOT, StatsAnswer, VideoAnswer, VideoBody, search_answer_json
+from backend.search import SearchRequest, VideoNotFound
+from catalog.video import payload_thumbnail_file
+from stores.base import Payload
+
+THUMBNAIL_MAX_AGE_S: Final = 3600
+_THUMBNAIL_FILE: Final = re.compile(
+    r"(?P<sha256>[0-9a-f]{64})\.(?P<extension>jpg|png|webp|gif|bmp)"
+)
+_MEDIA_TYPES: Final = {
+    "jpg": "image/jpeg",
+    "png": "image/png",
+    "webp": "image/webp",
+    "gif": "image/gif",
+    "bmp": "image/bmp",
+}
+
+
+def api_blueprint(index: PublishedIndex, *, thumbnails: Path) -> Blueprint:
+    """The API's routes over ``index``; pictures are read from the folder ``thumbnails``."""
+    api = Blueprint("api", __name__, url_prefix=API_ROOT)
+
+    def answer_search(wanted: SearchRequest, *, explain: bool) -> Response:
+        with index.borrow() as snapshot:
+            result = snapshot.searcher.search(wanted)
+        return _json(
+            search_answer_json(
+                result,
+                explain=explain,
+                took_ms=(time.perf_counter() - g.started) * 1000,
+                query_id=g.request_id,
+                generation=snapshot.generation,
+            )
+        )
+
+    @api.get("/search")
+    def search_by_query() -> Response:
+        body = search_from_query(request)
+        return answer_search(body.search_request(), explain=body.explain)
+
+    @api.post("/search")
+    def search() -> Response:
+        body = search_from_body(request)
+        return answer_search(body.search_request(), explain=body.explain)
+
+    @api.get("/videos/<segment:video_id>")
+    def video(video_id: str) -> Response:
+        no_parameters(request)
+        payload, generation = find(video_id)
+        return _model(VideoAnswer(video=VideoBody.of(payload), generation=generation))
+
+    @api.get("/videos/<segment:video_id>/similar")
+    def similar(video_id: str) -> Response:
+        options = similar_from_query(request)
+        wanted = options.search_request(video_id=video_id)
+        return answer_search(wanted, explain=options.explain)
+
+    @api.get("/videos/<segment:video_id>/thumbnail")
+    def thumbnail(video_id: str) -> Response:
+        no_parameters(request)
+        payload, _ = find(video_id)
+        # The name is data from an index: nothing but a content address may become a path.
+        named = _THUMBNAIL_FILE.fullmatch(payload_thumbnail_file(payload) or "")
+        response = Response(content_type=_MEDIA_TYPES[named["extension"]] if named else None)
+        try:
+            if named is None:
+                raise FileNotFoundError
+            response.data = (thumbnails / named.group()).read_bytes()
+        except FileNotFoundError as error:
+            raise Problem(
+                Code.THUMBNAIL_NOT_FOUND, f"video {shortened(video_id)!r} has no thumbnail"
+            ) from error
+        response.set_etag(named["sha256"])
+        response.cache_control.public = True
+        response.cache_control.max_age = THUMBNAIL_MAX_AGE_S
+        response.make_conditional(request)
+        return response
+
+    @api.get("/stats")
+    def stats() -> Response:
+        no_parameters(request)
+        with index.borrow() as snapshot:
+            return _model(StatsAnswer.of(snapshot.manifest))
+
+    def find(video_id: str) -> tuple[Payload, str]:
+        with index.borrow() as snapshot:
+            found = snapshot.reader.get([video_id])
+            if video_id not in found:
+                raise VideoNotFound(video_id)
+            return found[video_id].payload, snapshot.generation
+
+    return api
+
+
+def _model(answer: BaseModel) -> Response:
+    return _json(answer.model_dump_json())
+
+
+def _json(text: str) -> Response:
+    return Response(text, content_type="application/json")

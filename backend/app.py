@@ -1,0 +1,62 @@
+"""The Flask application: routes over a published index, request ids, security headers."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from pathlib import Path
+from typing import Final
+
+from flask import Flask, Response, g, request
+
+from backend.api import api_blueprint
+from backend.index import PublishedIndex
+from backend.paths import EncodedSegments, SegmentConverter
+from backend.problems import register_problems
+from backend.site import site_blueprint
+
+MAX_BODY_BYTES: Final = 16 * 1024 * 1024
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'self'; img-src 'self' blob:; object-src 'none'; base-uri 'none'; "
+        "form-action 'self'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+def create_app(
+    index: PublishedIndex, *, thumbnails: Path, max_body_bytes: int = MAX_BODY_BYTES
+) -> Flask:
+    """The API and the page over ``index``; pictures are read from the folder ``thumbnails``.
+
+    Nothing is opened before the first request, so the application may be made before a fork.
+    """
+    app = Flask(__name__, static_folder="static", static_url_path="/static")
+    app.config["MAX_CONTENT_LENGTH"] = max_body_bytes
+    app.json.ensure_ascii = False  # type: ignore[attr-defined]
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.url_map.merge_slashes = False
+    app.url_map.converters["segment"] = SegmentConverter
+    app.register_blueprint(api_blueprint(index, thumbnails=thumbnails))
+    app.register_blueprint(site_blueprint(index))
+    register_problems(app)
+
+    @app.before_request
+    def begin() -> None:
+        g.started = time.perf_counter()
+        given = request.headers.get("X-Request-Id", "")
+        g.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+    @app.after_request
+    def finish(response: Response) -> Response:
+        response.headers["X-Request-Id"] = g.request_id
+        for name, value in _HEADERS.items():
+            response.headers.setdefault(name, value)
+        return response
+
+    app.wsgi_app = EncodedSegments(app.wsgi_app)  # type: ignore[method-assign]
+    return app

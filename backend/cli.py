@@ -1,0 +1,99 @@
+"""``twinlens serve``."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Where the index lies.")
+@click.option("--host", help="Address to listen on.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one."
+)
+@click.option("--title-model", help="Title encoder; by default the index's own.")
+@click.option("--thumbnail-model", help="Thumbnail encoder; by default the index's own.")
+@click.option("--qdrant-url", help="A Qdrant server; by default Qdrant runs embedded.")
+@click.option("--threads", type=click.IntRange(1, 256), help="Threads of each encoder.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Processes; each holds the models and the index.",
+)
+@click.option(
+    "--request-threads",
+    type=click.IntRange(1, 256),
+    default=8,
+    show_default=True,
+    help="Requests that one process answers at a time.",
+)
+def serve(
+    data_dir: Path | None,
+    host: str | None,
+    port: int | None,
+    title_model: str | None,
+    thumbnail_model: str | None,
+    qdrant_url: str | None,
+    threads: int | None,
+    workers: int,
+    request_threads: int,
+) -> None:
+    """Serve the API and the page over the published index.
+
+    The last line on standard output says where, once requests are answered without delay. A newly
+    published index is picked up by itself. SIGTERM finishes the requests under way and ends.
+
+    \b
+    Example:
+        twinlens serve --data-dir data --port 8000
+    """
+    from backend.serving import Serving
+    from backend.serving import serve as run
+    from catalog.settings import load_settings
+    from encoders.load import load_thumbnail_encoder, load_title_encoder
+    from stores.engines import open_reader
+    from stores.generations import DataDir
+
+    settings = load_settings(
+        {
+            "data_dir": data_dir,
+            "host": host,
+            "port": port,
+            "title_model": title_model,
+            "thumbnail_model": thumbnail_model,
+            "qdrant_url": qdrant_url,
+            "threads": threads,
+        }
+    )
+    data = DataDir(settings.data_dir)
+    made_by = {str(name): record.name for name, record in data.published().encoders.items()}
+
+    def model(vector_name: str, setting: str) -> str:
+        asked: str = getattr(settings, setting)
+        return asked if setting in settings.model_fields_set else made_by.get(vector_name, asked)
+
+    run(
+        Serving(
+            data=data,
+            open_reader=lambda manifest: open_reader(
+                data, manifest, qdrant_url=settings.qdrant_url, qdrant_api_key=settings.qdrant_key
+            ),
+            load_title_encoder=partial(
+                load_title_encoder, model("title", "title_model"), threads=settings.threads
+            ),
+            load_thumbnail_encoder=partial(
+                load_thumbnail_encoder,
+                model("thumbnail", "thumbnail_model"),
+                threads=settings.threads,
+            ),
+            host=settings.host,
+            port=settings.port,
+            workers=workers,
+            request_threads=request_threads,
+        )
+    )

@@ -1,0 +1,203 @@
+"""Every error answer: RFC 9457 ``application/problem+json`` with a stable ``code``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Any, Final
+
+import pydantic
+from flask import Flask, Response, g, json
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import RequestRedirect
+
+from backend.cursor import CursorExpired, CursorInvalid
+from backend.search import VideoNotFound
+from catalog.errors import (
+    EncodersChanged,
+    PictureRejected,
+    StoreError,
+    UnencodableItems,
+)
+
+RETRY_AFTER_S: Final = 5
+
+_log = logging.getLogger(__name__)
+
+
+class Code(StrEnum):
+    """What went wrong, in words that never change; ``docs/api.md`` explains each."""
+
+    BAD_REQUEST = "bad_request"
+    JSON_INVALID = "json_invalid"
+    CURSOR_INVALID = "cursor_invalid"
+    NOT_FOUND = "not_found"
+    VIDEO_NOT_FOUND = "video_not_found"
+    THUMBNAIL_NOT_FOUND = "thumbnail_not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    CURSOR_EXPIRED = "cursor_expired"
+    BODY_TOO_LARGE = "body_too_large"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+    VALIDATION_FAILED = "validation_failed"
+    PICTURE_REJECTED = "picture_rejected"
+    NOT_ENCODABLE = "not_encodable"
+    INTERNAL_ERROR = "internal_error"
+    NOT_READY = "not_ready"
+
+
+STATUS: Final[dict[Code, int]] = {
+    Code.BAD_REQUEST: 400,
+    Code.JSON_INVALID: 400,
+    Code.CURSOR_INVALID: 400,
+    Code.NOT_FOUND: 404,
+    Code.VIDEO_NOT_FOUND: 404,
+    Code.THUMBNAIL_NOT_FOUND: 404,
+    Code.METHOD_NOT_ALLOWED: 405,
+    Code.CURSOR_EXPIRED: 409,
+    Code.BODY_TOO_LARGE: 413,
+    Code.UNSUPPORTED_MEDIA_TYPE: 415,
+    Code.VALIDATION_FAILED: 422,
+    Code.PICTURE_REJECTED: 422,
+    Code.NOT_ENCODABLE: 422,
+    Code.INTERNAL_ERROR: 500,
+    Code.NOT_READY: 503,
+}
+_BY_STATUS: Final = {
+    404: Code.NOT_FOUND,
+    405: Code.METHOD_NOT_ALLOWED,
+    413: Code.BODY_TOO_LARGE,
+    415: Code.UNSUPPORTED_MEDIA_TYPE,
+    500: Code.INTERNAL_ERROR,
+    503: Code.NOT_READY,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """A field of the request, by its path (``filter.view_count``), and what is wrong with it."""
+
+    field: str
+    message: str
+
+
+class Problem(Exception):
+    """An error answer on its way to the caller."""
+
+    def __init__(self, code: Code, detail: str, *, errors: Sequence[FieldError] = ()) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.errors = tuple(errors)
+
+
+def register_problems(app: Flask) -> None:
+    """Make ``app`` answer every error as a problem document."""
+    app.register_error_handler(Problem, problem_response)
+    app.register_error_handler(HTTPException, _from_http)
+    app.register_error_handler(Exception, _from_exception)
+
+
+def problem_response(problem: Problem, *, status: int | None = None) -> Response:
+    """The answer that ``problem`` stands for; ``status`` where the code alone doesn't say it."""
+    status = status or STATUS[problem.code]
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "code": problem.code.value,
+        "detail": _printable(problem.detail),
+        "request_id": g.get("request_id"),
+    }
+    if problem.errors:
+        body["errors"] = [
+            {"field": _printable(error.field), "message": _printable(error.message)}
+            for error in problem.errors
+        ]
+    response = Response(json.dumps(body), status, content_type="application/problem+json")
+    if status == STATUS[Code.NOT_READY]:
+        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _from_http(error: HTTPException) -> Response:
+    if isinstance(error, RequestRedirect):
+        return Response("", error.code, {"Location": error.new_url})
+    status = error.code or 500
+    code = _BY_STATUS.get(status, Code.BAD_REQUEST if status < 500 else Code.INTERNAL_ERROR)
+    response = problem_response(Problem(code, error.description or ""), status=status)
+    for name, value in error.get_headers():
+        if name.lower() not in {"content-type", "content-length"}:
+            response.headers[name] = value  # Allow, with a 405
+    return response
+
+
+def _from_exception(error: Exception) -> Response:
+    return problem_response(_as_problem(error))
+
+
+def _as_problem(error: Exception) -> Problem:
+    match error:
+        case CursorInvalid():
+            return Problem(Code.CURSOR_INVALID, str(error))
+        case CursorExpired():
+            return Problem(Code.CURSOR_EXPIRED, str(error))
+        case VideoNotFound():
+            return Problem(
+                Code.VIDEO_NOT_FOUND, f"no video {shortened(error.video_id)!r} in this index"
+            )
+        case PictureRejected():
+            return Problem(
+                Code.PICTURE_REJECTED,
+                f"the picture can't be used: {error.detail}",
+                errors=[FieldError("image", error.detail)],
+            )
+        case UnencodableItems():
+            return Problem(
+                Code.NOT_ENCODABLE, "nothing can be compared with what was given: it has no vector"
+            )
+        case StoreError() | EncodersChanged():
+            # The message is for the operator: it names paths and hosts.
+            _log.error("not ready: %s", error)
+            return Problem(Code.NOT_READY, "no index can be searched at the moment")
+        case _:
+            _log.error("request %s failed", g.get("request_id"), exc_info=error)
+            return Problem(
+                Code.INTERNAL_ERROR, "the server made a mistake; its log has this request_id"
+            )
+
+
+def invalid_fields(
+    error: pydantic.ValidationError, *, renamed: dict[str, str] | None = None, prefix: str = ""
+) -> Problem:
+    """The problem that a failed validation is: 400 for a body that isn't JSON, else 422.
+
+    ``renamed`` maps a model's field to the name that the caller used; ``prefix`` is put before
+    every field.
+    """
+    renamed = renamed or {}
+    found: list[FieldError] = []
+    for part in error.errors(include_url=False, include_context=False, include_input=False):
+        first, *rest = [str(step) for step in part["loc"]] or [""]
+        path = ".".join(filter(None, [prefix, renamed.get(first, first), *rest]))
+        if part["type"] == "json_invalid" and not path:
+            return Problem(Code.JSON_INVALID, f"the body is not JSON: {part['msg']}")
+        found.append(FieldError(shortened(path), part["msg"].removeprefix("Value error, ")))
+    fields = ", ".join(dict.fromkeys(one.field for one in found if one.field))
+    return Problem(
+        Code.VALIDATION_FAILED,
+        f"not valid: {shortened(fields)}" if fields else found[0].message,
+        errors=[one for one in found if one.field][:20],
+    )
+
+
+def shortened(text: str, length: int = 200) -> str:
+    """``text``, cut where longer than ``length``: what a caller sent is not sent back whole."""
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

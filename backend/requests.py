@@ -1,0 +1,121 @@
+"""From an HTTP request to a typed search: query strings, JSON bodies and multipart forms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
+
+from flask import Request
+from pydantic import BaseModel, ValidationError
+from werkzeug.datastructures import MultiDict
+
+from backend.problems import Code, FieldError, Problem, invalid_fields, shortened
+from backend.schemas import FilterBody, SearchBody, SimilarBody, WeightsBody
+
+BodyT = TypeVar("BodyT", bound=SimilarBody)
+# Options that are objects: JSON text where a request can hold text only.
+_OBJECTS: Final[Mapping[str, type[BaseModel]]] = {"filter": FilterBody, "weights": WeightsBody}
+
+
+def search_from_query(request: Request) -> SearchBody:
+    """The search that a query string asks for; ``q`` is its text.
+
+    Raises:
+        Problem: something in it is not valid.
+    """
+    values = _single_values(request.args)
+    for name in ("text", "image"):
+        if name in values:
+            hint = "call it q" if name == "text" else "send pictures by POST"
+            raise _invalid(name, f"not a parameter of GET: {hint}")
+    if "q" in values:
+        values["text"] = values.pop("q")
+    return _from_text(SearchBody, values, renamed={"text": "q"})
+
+
+def similar_from_query(request: Request) -> SimilarBody:
+    """The options that a query string gives.
+
+    Raises:
+        Problem: something in it is not valid.
+    """
+    return _from_text(SimilarBody, _single_values(request.args))
+
+
+def search_from_body(request: Request) -> SearchBody:
+    """The search that a JSON or multipart body asks for.
+
+    Raises:
+        Problem: something in it is not valid, or it is of another type.
+    """
+    if request.args:
+        raise _invalid(next(iter(request.args)), "a POST takes its fields in the body")
+    match request.mimetype:
+        case "application/json":
+            try:
+                return SearchBody.model_validate_json(request.get_data(cache=False))
+            except ValidationError as error:
+                raise invalid_fields(error) from error
+        case "multipart/form-data":
+            return _from_form(request)
+        case other:
+            raise Problem(
+                Code.UNSUPPORTED_MEDIA_TYPE,
+                f"the body is {shortened(other) or 'of no stated type'}; "
+                "send application/json or multipart/form-data",
+            )
+
+
+def no_parameters(request: Request) -> None:
+    """Return if the query string is empty.
+
+    Raises:
+        Problem: it is not.
+    """
+    if request.args:
+        raise _invalid(next(iter(request.args)), "this route takes no parameters")
+
+
+def _from_form(request: Request) -> SearchBody:
+    values = _single_values(request.form)
+    if "image" in values:
+        raise _invalid("image", "send the picture as a file part, with a filename")
+    for name, uploads in request.files.lists():
+        if name != "image":
+            raise _invalid(name, "not a file field; the picture's is called image")
+        if len(uploads) > 1:
+            raise _invalid(name, "given more than once")
+        values[name] = uploads[0].read()
+    return _from_text(SearchBody, values)
+
+
+def _single_values(given: MultiDict[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, several in given.lists():
+        if len(several) > 1:
+            raise _invalid(name, "given more than once")
+        values[name] = several[0]
+    return values
+
+
+def _from_text(
+    body: type[BodyT], values: dict[str, Any], *, renamed: dict[str, str] | None = None
+) -> BodyT:
+    for name, model in _OBJECTS.items():
+        if name in values:
+            try:
+                values[name] = model.model_validate_json(values[name])
+            except ValidationError as error:
+                raise invalid_fields(error, prefix=name) from error
+    try:
+        # Numbers and truth values come as text here, so types are read leniently.
+        return body.model_validate(values, strict=False)
+    except ValidationError as error:
+        raise invalid_fields(error, renamed=renamed) from error
+
+
+def _invalid(field: str, message: str) -> Problem:
+    field = shortened(field)
+    return Problem(
+        Code.VALIDATION_FAILED, f"not valid: {field}", errors=[FieldError(field, message)]
+    )

@@ -1,0 +1,249 @@
+"""Search by words, by a picture, by a video, or by several at once. Knows nothing of HTTP."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from backend.cursor import Cursor, decode_cursor, request_digest
+from backend.fusion import DEFAULT_K, FusedVideo, SourceRank, fuse
+from catalog.images import decode_image
+from catalog.video import VectorName
+from encoders.base import ThumbnailEncoder, TitleEncoder, unit_rows
+from stores.base import Payload, ScoredVideo, Vector, VectorQuery, VectorReader
+from stores.filters import Filter
+
+DEFAULT_LIMIT: Final = 20
+DEFAULT_WINDOW: Final = 200
+DEFAULT_EXPAND: Final = 3
+# docs/decisions/0003-borrowed-thumbnails.md says why so little.
+BORROWED_WEIGHT: Final = 0.3
+
+
+class VideoNotFound(LookupError):
+    """No video of this id is in the published generation."""
+
+    def __init__(self, video_id: str) -> None:
+        super().__init__(video_id)
+        self.video_id = video_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchRequest:
+    """What to look for. At least one of ``text``, ``picture`` and ``video_id`` is given.
+
+    ``picture`` holds encoded bytes. ``weights`` multiply a lens's share in the fusion, 1 where
+    absent. ``window`` is how many ranks are taken from each lens; pages are cut from what they
+    give. ``expand`` is how many of the best title hits lend their thumbnails to a search by text
+    alone; 0 switches that off. ``condition`` holds for every hit.
+    """
+
+    text: str | None = None
+    picture: bytes | None = None
+    video_id: str | None = None
+    condition: Filter | None = None
+    weights: Mapping[VectorName, float] = field(default_factory=dict)
+    limit: int = DEFAULT_LIMIT
+    cursor: str | None = None
+    rrf_k: float = DEFAULT_K
+    window: int = DEFAULT_WINDOW
+    expand: int = DEFAULT_EXPAND
+
+    def digest(self) -> str:
+        """A digest of all that decides which hits there are, so not of ``limit`` and ``cursor``."""
+        weights = [float(self.weights.get(name, 1.0)) for name in VectorName]
+        return request_digest(
+            self.text,
+            self.picture,
+            self.video_id,
+            self.condition,
+            weights,
+            float(self.rrf_k),
+            self.window,
+            self.expand,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One answer: the stored payload, the fused score, the rank from 1, and each lens's view."""
+
+    video_id: str
+    payload: Payload
+    score: float
+    rank: int
+    sources: Mapping[VectorName, SourceRank]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchResult:
+    """One page of hits, the cursor of the next (None on the last), and milliseconds per stage.
+
+    ``borrowed_from`` names the title hits whose thumbnails stood in for the text, best first.
+    """
+
+    hits: list[Hit]
+    next_cursor: str | None
+    window: int
+    borrowed_from: Sequence[str]
+    timings_ms: Mapping[str, float]
+
+
+class Searcher:
+    """Searches one generation: assembles the queries, asks both lenses, fuses, cuts the page."""
+
+    def __init__(
+        self,
+        reader: VectorReader,
+        *,
+        generation: str,
+        title_encoder: TitleEncoder,
+        thumbnail_encoder: ThumbnailEncoder,
+    ) -> None:
+        self._reader = reader
+        self._generation = generation
+        self._title_encoder = title_encoder
+        self._thumbnail_encoder = thumbnail_encoder
+
+    def search(self, request: SearchRequest) -> SearchResult:
+        """The page of hits that ``request`` asks for, the best first.
+
+        The same request over the same generation gives the same window, whatever the page.
+
+        Raises:
+            ValueError: nothing to search by.
+            PictureRejected: the picture can't be read, or is too large.
+            UnencodableItems: what was given has no direction: it can't be compared.
+            VideoNotFound: ``video_id`` is not in the index.
+            CursorInvalid: the cursor is damaged, or belongs to another request.
+            CursorExpired: the cursor belongs to another generation.
+            StoreError: the engine failed.
+        """
+        if request.text is None and request.picture is None and request.video_id is None:
+            raise ValueError("nothing to search by: give text, a picture or a video_id")
+        digest = request.digest()
+        offset = 0
+        if request.cursor is not None:
+            offset = decode_cursor(
+                request.cursor, generation=self._generation, request=digest, window=request.window
+            ).offset
+        stages = _Stages()
+        vectors = self._query_vectors(request, stages)
+        fused, borrowed_from = self._fused(request, vectors, stages)
+        page = fused[offset : offset + request.limit]
+        with stages.time("fetch"):
+            stored = self._reader.get([hit.video_id for hit in page]) if page else {}
+        hits = [
+            Hit(one.video_id, stored[one.video_id].payload, one.score, rank, one.sources)
+            for rank, one in enumerate(page, start=offset + 1)
+            if one.video_id in stored
+        ]
+        end = offset + request.limit
+        more = end < len(fused)
+        return SearchResult(
+            hits=hits,
+            next_cursor=Cursor(self._generation, digest, end).encode() if more else None,
+            window=request.window,
+            borrowed_from=borrowed_from,
+            timings_ms=stages.milliseconds,
+        )
+
+    def _query_vectors(self, request: SearchRequest, stages: _Stages) -> dict[VectorName, Vector]:
+        """One unit vector for every lens that the request itself can ask."""
+        sources: dict[VectorName, list[Vector]] = {name: [] for name in VectorName}
+        with stages.time("encode"):
+            if request.text is not None:
+                sources[VectorName.TITLE].append(
+                    self._title_encoder.encode_queries([request.text])[0]
+                )
+            if request.picture is not None:
+                picture = decode_image(request.picture, at_least=self._thumbnail_encoder.input_size)
+                sources[VectorName.THUMBNAIL].append(self._thumbnail_encoder.encode([picture])[0])
+        if request.video_id is not None:
+            with stages.time("fetch"):
+                found = self._reader.get([request.video_id], with_vectors=True)
+            if request.video_id not in found:
+                raise VideoNotFound(request.video_id)
+            for name, vector in found[request.video_id].vectors.items():
+                sources[name].append(vector)
+        return {name: _mean_direction(found) for name, found in sources.items() if found}
+
+    def _fused(
+        self, request: SearchRequest, vectors: Mapping[VectorName, Vector], stages: _Stages
+    ) -> tuple[list[FusedVideo], Sequence[str]]:
+        """The whole window, and the videos that lent their thumbnails to it."""
+        weights = {name: request.weights.get(name, 1.0) for name in VectorName}
+        borrows = (
+            request.text is not None
+            and request.expand > 0
+            and weights[VectorName.THUMBNAIL] > 0
+            and VectorName.THUMBNAIL not in vectors
+        )
+        # A lens of weight 0 need not be asked, unless its hits are to lend their thumbnails.
+        asked = {name: vector for name, vector in vectors.items() if weights[name] > 0 or borrows}
+        lent: Mapping[str, Vector] = {}
+        with stages.time("search"):
+            rankings = self._rank(request, asked)
+            if borrows:
+                lenders = [one.video_id for one in rankings[VectorName.TITLE][: request.expand]]
+                lent = self._thumbnails(lenders)
+            if lent:
+                stand_in = _mean_direction(list(lent.values()))
+                rankings |= self._rank(request, {VectorName.THUMBNAIL: stand_in})
+                weights[VectorName.THUMBNAIL] *= BORROWED_WEIGHT
+        with stages.time("fuse"):
+            fused = fuse(rankings, limit=2 * request.window, k=request.rrf_k, weights=weights)
+        return fused, list(lent)
+
+    def _rank(
+        self, request: SearchRequest, vectors: Mapping[VectorName, Vector]
+    ) -> dict[VectorName, Sequence[ScoredVideo]]:
+        """A ranking of at most ``window`` videos per lens, all asked in one call."""
+        if not vectors:
+            return {}
+        # One more, so that the window stays full when the video asked by is left out of it.
+        ranks = request.window + (request.video_id is not None)
+        queries = [VectorQuery(name, vector, ranks) for name, vector in vectors.items()]
+        answers = self._reader.search(queries, condition=request.condition)
+        return {
+            name: [one for one in ranking if one.video_id != request.video_id][: request.window]
+            for name, ranking in zip(vectors, answers, strict=True)
+        }
+
+    def _thumbnails(self, video_ids: Sequence[str]) -> dict[str, Vector]:
+        """The thumbnail vectors of those of ``video_ids`` that have one, in their order."""
+        stored = self._reader.get(video_ids, with_vectors=True) if video_ids else {}
+        return {
+            video_id: stored[video_id].vectors[VectorName.THUMBNAIL]
+            for video_id in video_ids
+            if video_id in stored and VectorName.THUMBNAIL in stored[video_id].vectors
+        }
+
+
+class _Stages:
+    """Milliseconds spent per stage, added up."""
+
+    def __init__(self) -> None:
+        self.milliseconds: dict[str, float] = {}
+
+    @contextmanager
+    def time(self, stage: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            spent = (time.perf_counter() - started) * 1000
+            self.milliseconds[stage] = self.milliseconds.get(stage, 0.0) + spent
+
+
+def _mean_direction(vectors: Sequence[Vector]) -> Vector:
+    """The unit vector along the mean of unit vectors."""
+    if len(vectors) == 1:
+        return vectors[0]
+    row: Vector = unit_rows(np.mean(np.stack(vectors), axis=0, dtype=np.float64))[0]
+    return row

@@ -1,0 +1,34 @@
+"""The page at ``/``, and what tells an operator that the server lives."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, current_app
+
+from backend.index import PublishedIndex
+from backend.schemas import HealthAnswer
+
+
+def site_blueprint(index: PublishedIndex) -> Blueprint:
+    """The page, ``/healthz`` (the process answers) and ``/readyz`` (an index can be searched)."""
+    site = Blueprint("site", __name__)
+
+    @site.get("/")
+    def page() -> Response:
+        return current_app.send_static_file("index.html")
+
+    @site.get("/healthz")
+    def healthz() -> Response:
+        return _health(HealthAnswer(status="ok"))
+
+    @site.get("/readyz")
+    def readyz() -> Response:
+        with index.borrow() as snapshot:
+            return _health(HealthAnswer(status="ready", generation=snapshot.generation))
+
+    return site
+
+
+def _health(answer: HealthAnswer) -> Response:
+    response = Response(answer.model_dump_json(exclude_none=True), content_type="application/json")
+    response.headers["Cache-Control"] = "no-store"
+    return response

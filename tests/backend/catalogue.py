@@ -1,0 +1,100 @@
+"""Thirty-one small videos, with the encoders that index them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from PIL import Image
+
+from catalog.video import VectorName, Video, video_payload
+from stores.base import StoredVideo
+from stores.generations import DataDir, EncoderRecord, Manifest
+from tests.fakes import ColourEncoder, WordEncoder
+
+COLOURS = {"beach": (235, 200, 60), "kitchen": (200, 60, 60), "cricket": (40, 180, 60)}
+# Whatever a path could trip over.
+ODD_ID = "a/b?c=d&e#f %2F%25 ක්‍රිකට් \u00e9\n😀"
+
+
+def picture_bytes(colour: tuple[int, int, int], *, shade: int = 0, kind: str = "PNG") -> bytes:
+    picture = Image.new("RGB", (48, 36), colour)
+    picture.paste(Image.new("RGB", (12, 36), (shade * 7 % 256, 20, shade * 3 % 256)))
+    buffer = io.BytesIO()
+    picture.save(buffer, kind)
+    return buffer.getvalue()
+
+
+@dataclass
+class Catalogue:
+    """Videos as they are indexed, with the encoders that index them."""
+
+    titles: WordEncoder = field(default_factory=WordEncoder)
+    thumbnails: ColourEncoder = field(default_factory=ColourEncoder)
+
+    def videos(self) -> list[Video]:
+        made = [
+            Video(
+                video_id=f"{subject}-{number}",
+                title=f"{subject} film number {number}",
+                thumbnail=picture_bytes(colour, shade=number),
+                channel=f"{subject} channel",
+                category=subject,
+                language=("en", "si", "ta")[number % 3],
+                tags=(subject, f"n{number}"),
+                published_at=datetime(2020 + number % 5, 1, 1, tzinfo=UTC),
+                duration_s=60.0 * (number + 1),
+                view_count=100 * number,
+            )
+            for subject, colour in COLOURS.items()
+            for number in range(10)
+        ]
+        made.append(Video(video_id=ODD_ID, title='<b>odd</b> & "quoted" ක්‍රිකට් තரගය'))
+        return made
+
+    def stored(self, videos: Sequence[Video] | None = None) -> list[StoredVideo]:
+        found = []
+        for video in self.videos() if videos is None else videos:
+            vectors = {VectorName.TITLE: self.titles.encode([video.title or ""])[0]}
+            thumbnail_file = None
+            if isinstance(video.thumbnail, bytes):
+                with Image.open(io.BytesIO(video.thumbnail)) as picture:
+                    vectors[VectorName.THUMBNAIL] = self.thumbnails.encode([picture])[0]
+                thumbnail_file = hashlib.sha256(video.thumbnail).hexdigest() + ".png"
+            payload = video_payload(video, thumbnail_file=thumbnail_file)
+            found.append(StoredVideo(video.video_id, payload, vectors))
+        return found
+
+    def manifest(self, generation: str) -> Manifest:
+        return Manifest(
+            generation=generation,
+            created_at="2026-11-21T00:00:00Z",
+            engine="embedded",
+            collection=None,
+            encoders={
+                VectorName.TITLE: EncoderRecord(
+                    self.titles.name, self.titles.fingerprint, self.titles.dim
+                ),
+                VectorName.THUMBNAIL: EncoderRecord(
+                    self.thumbnails.name, self.thumbnails.fingerprint, self.thumbnails.dim
+                ),
+            },
+            counts={"videos": 31, "title": 31, "thumbnail": 30},
+            source="tests",
+            versions={"twinlens": "0.1.0"},
+            timings_s={},
+        )
+
+    def publish(self, data: DataDir, generation: str) -> Manifest:
+        data.generation_path(generation).mkdir(parents=True)
+        data.thumbnails.mkdir(exist_ok=True)
+        for video in self.videos():
+            if isinstance(video.thumbnail, bytes):
+                name = hashlib.sha256(video.thumbnail).hexdigest() + ".png"
+                (data.thumbnails / name).write_bytes(video.thumbnail)
+        manifest = self.manifest(generation)
+        data.publish(manifest)
+        return manifest

@@ -1,0 +1,66 @@
+"""A catalogue of small videos, published in a data directory, and an app over it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from backend.app import create_app
+from backend.index import PublishedIndex
+from backend.search import Searcher
+from stores.generations import DataDir
+from tests.backend.catalogue import COLOURS, Catalogue, picture_bytes
+from tests.fakes import MemoryReader
+
+
+@pytest.fixture(scope="session")
+def catalogue() -> Catalogue:
+    return Catalogue()
+
+
+@pytest.fixture(scope="session")
+def reader(catalogue: Catalogue) -> MemoryReader:
+    return MemoryReader(catalogue.stored())
+
+
+@pytest.fixture
+def searcher(catalogue: Catalogue, reader: MemoryReader) -> Searcher:
+    reader.searches.clear()
+    return Searcher(
+        reader,
+        generation="g1",
+        title_encoder=catalogue.titles,
+        thumbnail_encoder=catalogue.thumbnails,
+    )
+
+
+@pytest.fixture(scope="session")
+def data(catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> DataDir:
+    data = DataDir(tmp_path_factory.mktemp("data"))
+    catalogue.publish(data, "g1")
+    return data
+
+
+@pytest.fixture(scope="session")
+def app(catalogue: Catalogue, data: DataDir) -> Iterator[Flask]:
+    index = PublishedIndex(
+        data,
+        open_reader=lambda manifest: MemoryReader(catalogue.stored()),
+        title_encoder=catalogue.titles,
+        thumbnail_encoder=catalogue.thumbnails,
+    )
+    yield create_app(index, thumbnails=data.thumbnails)
+    index.close()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def red_picture() -> bytes:
+    return picture_bytes(COLOURS["kitchen"], shade=4)

@@ -1,0 +1,101 @@
+"""Small honest stand-ins for what is slow or large, used by tests only."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from PIL import Image
+
+from catalog.video import VectorName
+from encoders.base import FloatMatrix, unit_rows
+from stores.base import ScoredVideo, StoredVideo, VectorQuery
+from stores.filters import Filter, matches
+
+
+class MemoryReader:
+    """An exact ``VectorReader`` over a few videos in memory; counts its ``search`` calls."""
+
+    def __init__(self, videos: Sequence[StoredVideo]) -> None:
+        self._videos = {video.video_id: video for video in videos}
+        self.searches: list[list[VectorQuery]] = []
+        self.closed = False
+
+    def search(
+        self, queries: Sequence[VectorQuery], *, condition: Filter | None = None
+    ) -> list[list[ScoredVideo]]:
+        assert not self.closed
+        self.searches.append(list(queries))
+        return [self._rank(query, condition) for query in queries]
+
+    def _rank(self, query: VectorQuery, condition: Filter | None) -> list[ScoredVideo]:
+        scored = [
+            ScoredVideo(video.video_id, float(query.vector @ video.vectors[query.vector_name]))
+            for video in self._videos.values()
+            if query.vector_name in video.vectors
+            and (condition is None or matches(condition, video.payload))
+        ]
+        return sorted(scored, key=lambda one: (-one.score, one.video_id))[: query.limit]
+
+    def get(
+        self, video_ids: Sequence[str], *, with_vectors: bool = False
+    ) -> dict[str, StoredVideo]:
+        assert not self.closed
+        found = {key: self._videos[key] for key in video_ids if key in self._videos}
+        if with_vectors:
+            return found
+        return {key: StoredVideo(key, video.payload) for key, video in found.items()}
+
+    def count(self, vector_name: VectorName | None = None) -> int:
+        return sum(
+            vector_name is None or vector_name in video.vectors for video in self._videos.values()
+        )
+
+    def scan(
+        self, *, with_vectors: bool = False, batch_size: int = 1000
+    ) -> Iterator[list[StoredVideo]]:
+        keys = list(self._videos)
+        for start in range(0, len(keys), batch_size):
+            part = keys[start : start + batch_size]
+            yield list(self.get(part, with_vectors=with_vectors).values())
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class WordEncoder:
+    """A title encoder: each word has a random direction, a title is the sum of its words'."""
+
+    def __init__(self, *, dim: int = 32, fingerprint: str = "00000000000000aa") -> None:
+        self.name = "test:words"
+        self.dim = dim
+        self.fingerprint = fingerprint
+
+    def encode(self, items: Sequence[str]) -> FloatMatrix:
+        rows = np.zeros((len(items), self.dim), dtype=np.float32)
+        for row, title in zip(rows, items, strict=True):
+            for word in title.lower().split():
+                seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:8], "big")
+                row += np.random.default_rng(seed).standard_normal(self.dim)
+        return unit_rows(rows) if len(rows) else rows
+
+    def encode_queries(self, texts: Sequence[str]) -> FloatMatrix:
+        return self.encode(texts)
+
+
+class ColourEncoder:
+    """A thumbnail encoder: a picture is its 4x4 thumbnail."""
+
+    def __init__(self, *, fingerprint: str = "00000000000000bb") -> None:
+        self.name = "test:colours"
+        self.dim = 48
+        self.fingerprint = fingerprint
+        self.input_size = (16, 16)
+
+    def encode(self, items: Sequence[Image.Image]) -> FloatMatrix:
+        rows = np.zeros((len(items), self.dim), dtype=np.float32)
+        for row, picture in zip(rows, items, strict=True):
+            small = np.asarray(picture.resize((4, 4)), dtype=np.float32)
+            row[:] = small.reshape(-1) - 127.5
+        return unit_rows(rows) if len(rows) else rows
