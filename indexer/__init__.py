@@ -1,0 +1,1 @@
+"""The job: read, encode, upsert to Qdrant, mirror to FAISS, publish."""

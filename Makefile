@@ -1,0 +1,48 @@
+# Two commands set everything up: `make demo` and `make test`. Needs Python >= 3.11, git and make.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+VIDEOS ?= 600
+DATA ?= data
+PORT ?= 8000
+
+.PHONY: help install demo test test-slow lint format wheel clean
+
+help: ## Say what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: $(INSTALLED) ## Make the environment in .venv
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("TwinLens needs Python 3.11 or newer, this is %d.%d" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(INSTALLED) ## Draw a sample, index it, and serve it at http://127.0.0.1:8000
+	@$(BIN)/twinlens sample --videos $(VIDEOS) sample
+	@$(BIN)/twinlens index sample --data-dir $(DATA) --title-model packaged:use-m3
+	@$(BIN)/twinlens serve --data-dir $(DATA) --port $(PORT)
+
+test: $(INSTALLED) ## Run the tests (not the slow ones)
+	$(BIN)/python -m pytest
+
+test-slow: $(INSTALLED) ## Run the slow tests
+	$(BIN)/python -m pytest -m slow
+
+lint: $(INSTALLED) ## Check style, types and layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(INSTALLED) ## Put the code in shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+wheel: $(INSTALLED) ## Build the wheel in dist/
+	$(BIN)/python -m build --wheel --no-isolation
+
+clean: ## Remove what was made, but for data
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,255 @@
+"""The generation under construction: begun as a copy, continued after a kill, published whole."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from catalog.errors import StoreCorrupt
+from catalog.video import VectorName
+from indexer.ledger import Entry, Ledger
+from indexer.stages import StageTimes
+from indexer.verify import compare_stores
+from stores.base import StoredVideo, VectorStore
+from stores.engines import Engine
+from stores.flat import FlatStore
+from stores.generations import (
+    KEEP_GENERATIONS,
+    DataDir,
+    EncoderRecord,
+    Manifest,
+    new_generation_name,
+    write_atomically,
+)
+
+logger = logging.getLogger(__name__)
+
+BUILD_FILE: Final = "build.json"
+LEDGER_FILE: Final = "ledger.sqlite"
+MIRROR_DIRECTORY: Final = "faiss"
+
+
+@dataclass(frozen=True, slots=True)
+class BuildPlan:
+    """What a build is to become; an unfinished one with an equal plan may be continued.
+
+    ``base`` is the generation it starts from as a copy, or None to start empty. ``source`` is
+    None unless the build may hold nothing but what this source has (``--fresh``).
+    """
+
+    base: str | None
+    engine: str
+    encoders: Mapping[VectorName, EncoderRecord]
+    source: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as JSON values, to be compared with another's."""
+        values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return values
+
+
+class Build:
+    """An unfinished generation: Qdrant's side, the FAISS mirror, and the ledger, kept in step.
+
+    A batch goes to Qdrant first and to the ledger last, so that what the ledger knows is stored.
+    The mirror is held in memory and written once, at the end; after a kill it is filled up from
+    Qdrant.
+    """
+
+    def __init__(
+        self, data: DataDir, engine: Engine, plan: BuildPlan, generation: str, times: StageTimes
+    ) -> None:
+        self.generation = generation
+        self._data = data
+        self._engine = engine
+        self._plan = plan
+        self._times = times
+        path = data.generation_path(generation)
+        dims = {name: record.dim for name, record in plan.encoders.items()}
+        self.store: VectorStore = engine.writer(generation, dims)
+        mirror_path = path / MIRROR_DIRECTORY
+        try:
+            self.mirror = (
+                FlatStore.open(mirror_path)
+                if mirror_path.exists()
+                else FlatStore.create(mirror_path, dims)
+            )
+        except StoreCorrupt as error:
+            # Killed while it was being written: Qdrant has everything it should hold.
+            logger.warning("the FAISS mirror is made again from Qdrant: %s", error)
+            shutil.rmtree(mirror_path)
+            self.mirror = FlatStore.create(mirror_path, dims)
+        self.ledger = Ledger(path / LEDGER_FILE)
+
+    def write(self, videos: Sequence[StoredVideo], entries: Mapping[str, Entry]) -> None:
+        """Store whole videos, and remember what they were made from."""
+        with self._times.stage("store"):
+            self.store.upsert(videos)
+        with self._times.stage("mirror"):
+            self.mirror.upsert(videos)
+        with self._times.stage("ledger"):
+            self.ledger.record(entries)
+
+    def delete(self, video_ids: Sequence[str]) -> None:
+        """Remove videos everywhere; the ledger forgets them first, so that none is half there."""
+        self.ledger.forget(video_ids)
+        self.store.delete(video_ids)
+        self.mirror.delete(video_ids)
+
+    def reconcile(self) -> None:
+        """Bring Qdrant, mirror and ledger in step after a kill."""
+        with self._times.stage("continue"):
+            for batch in self.store.scan():
+                ids = [video.video_id for video in batch]
+                known = self.ledger.lookup(ids)
+                if strays := [video_id for video_id in ids if video_id not in known]:
+                    self.store.delete(strays)
+            for ids in self.ledger.video_ids():
+                stored = self.store.get(ids)
+                if lost := [video_id for video_id in ids if video_id not in stored]:
+                    self.ledger.forget(lost)
+            for batch in self.mirror.scan():
+                ids = [video.video_id for video in batch]
+                known = self.ledger.lookup(ids)
+                if strays := [video_id for video_id in ids if video_id not in known]:
+                    self.mirror.delete(strays)
+            for ids in self.ledger.video_ids():
+                mirrored = self.mirror.get(ids)
+                self._mirror_again([video_id for video_id in ids if video_id not in mirrored])
+            for ids in self.ledger.video_ids(unmirrored=True):
+                self._mirror_again(ids)
+
+    def _mirror_again(self, video_ids: Sequence[str]) -> None:
+        if video_ids:
+            self.mirror.upsert(list(self.store.get(video_ids, with_vectors=True).values()))
+
+    def publish(self, *, source: str, versions: Mapping[str, str], now: datetime) -> Manifest:
+        """Finish the generation and make it the published one.
+
+        Raises:
+            StoreCorrupt: Qdrant and the mirror don't hold the same; nothing is published.
+        """
+        with self._times.stage("flush"):
+            self.store.flush()
+        with self._times.stage("optimize"):
+            self.store.optimize()
+        with self._times.stage("publish"):
+            self.store.flush()
+            self.mirror.flush()
+            differences = compare_stores(self.store, self.mirror, with_vectors=False)
+            if differences or self.store.count() != self.ledger.count():
+                raise StoreCorrupt(
+                    f"generation {self.generation} is not published, Qdrant, FAISS mirror and "
+                    f"ledger don't agree: {'; '.join(differences) or 'counts differ'}. "
+                    "Run the job again; with --fresh if it says the same"
+                )
+            counts = {"videos": self.store.count()}
+            counts |= {str(name): self.store.count(name) for name in VectorName}
+            self.ledger.mark_mirrored()
+            self.close()
+            collection = self._engine.publish(self.generation)
+        manifest = Manifest(
+            generation=self.generation,
+            created_at=now.isoformat(timespec="seconds"),
+            engine=self._engine.name,
+            collection=collection,
+            encoders=self._plan.encoders,
+            counts=counts,
+            source=source,
+            versions=versions,
+            timings_s=self._times.seconds(),
+        )
+        self._data.publish(manifest)
+        (self._data.generation_path(self.generation) / BUILD_FILE).unlink()
+        return manifest
+
+    def close(self) -> None:
+        """Let go of all files; the build can be continued later."""
+        self.store.close()
+        self.mirror.close()
+        self.ledger.close()
+
+
+def begin_build(
+    data: DataDir, engine: Engine, plan: BuildPlan, times: StageTimes, *, now: datetime
+) -> Build:
+    """A new build: a copy of its base, or empty."""
+    generation = new_generation_name(now)
+    path = data.generation_path(generation)
+    path.mkdir(parents=True)
+    with times.stage("copy"):
+        if plan.base is not None:
+            base = data.generation_path(plan.base)
+            engine.copy(plan.base, generation)
+            shutil.copytree(base / MIRROR_DIRECTORY, path / MIRROR_DIRECTORY)
+            shutil.copy2(base / LEDGER_FILE, path / LEDGER_FILE)
+    # Written last: without it the directory is a copy cut short, and is thrown away.
+    write_atomically(path / BUILD_FILE, json.dumps(plan.to_json(), indent=2) + "\n")
+    return Build(data, engine, plan, generation, times)
+
+
+def unfinished_build(data: DataDir, plan: BuildPlan) -> str | None:
+    """The name of an unfinished generation that ``plan`` may continue, newest first."""
+    current = data.current()
+    for generation in reversed(data.names()):
+        if generation == current:
+            continue
+        try:
+            text = (data.generation_path(generation) / BUILD_FILE).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            continue
+        if json.loads(text) == plan.to_json():
+            return generation
+    return None
+
+
+def clear_unfinished(data: DataDir, engine: Engine, *, keep: str | None) -> None:
+    """Remove unfinished generations other than ``keep``."""
+    current = data.current()
+    for generation in data.names():
+        path = data.generation_path(generation)
+        if generation == current:
+            # Killed between moving CURRENT and this: it is published, and no build any more.
+            (path / BUILD_FILE).unlink(missing_ok=True)
+        elif generation != keep and (
+            (path / BUILD_FILE).exists() or not (path / "manifest.json").exists()
+        ):
+            logger.warning("removing the unfinished generation %s, which can't be continued", path)
+            engine.drop(generation)
+            data.remove(generation)
+
+
+def prune_generations(
+    data: DataDir, engine: Callable[[Manifest], Engine], *, keep: int = KEEP_GENERATIONS
+) -> list[str]:
+    """Remove all but the newest ``keep`` finished generations, and thumbnails that none needs."""
+    finished = [
+        name
+        for name in data.names()
+        if (data.generation_path(name) / "manifest.json").exists() and name != data.current()
+    ]
+    removed = finished[: max(0, len(finished) - (keep - 1))]
+    for generation in removed:
+        engine(data.manifest(generation)).drop(generation)
+        data.remove(generation)
+    if removed:
+        _remove_unneeded_thumbnails(data)
+    return removed
+
+
+def _remove_unneeded_thumbnails(data: DataDir) -> None:
+    needed: set[str] = set()
+    for generation in data.names():
+        ledger_path = data.generation_path(generation) / LEDGER_FILE
+        if ledger_path.exists():
+            ledger = Ledger(ledger_path, read_only=True)
+            needed.update(ledger.thumbnail_files())
+            ledger.close()
+    for file in data.thumbnails.iterdir():
+        if file.name not in needed:
+            file.unlink()

@@ -1,0 +1,190 @@
+"""``twinlens index`` and ``twinlens verify``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import click
+
+from catalog.errors import UsageError
+
+_SETTINGS_HELP = "Settings may also come from TWINLENS_... variables or twinlens.toml."
+
+
+def _columns(
+    ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str]:
+    columns = {}
+    for value in values:
+        field, equals, column = value.partition("=")
+        if not (field and equals and column):
+            raise click.BadParameter(f"{value!r} is not FIELD=COLUMN")
+        columns[field] = column
+    return columns
+
+
+@click.command(epilog=_SETTINGS_HELP)
+@click.argument("source")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Where the index is kept.")
+@click.option("--title-model", metavar="NAME", help="Model name or path, or packaged:use-m3.")
+@click.option("--thumbnail-model", metavar="DIR", help="packaged:denoiser, or a trained one.")
+@click.option("--qdrant-url", metavar="URL", help="Index into this Qdrant server.")
+@click.option("--collection", metavar="NAME", help="The server's alias of the index.")
+@click.option(
+    "--column",
+    "columns",
+    multiple=True,
+    metavar="FIELD=COLUMN",
+    callback=_columns,
+    help="Take a field of a video from this column; may be given again.",
+)
+@click.option("--split", help="Of a Hugging Face data set: one split; all of them if not given.")
+@click.option("--revision", help="Of a Hugging Face data set: branch, tag or commit.")
+@click.option("--fetch-thumbnails", is_flag=True, help="Fetch pictures given as URLs.")
+@click.option("--prune", is_flag=True, help="Remove videos that left the source.")
+@click.option("--fresh", is_flag=True, help="Rebuild from this source alone.")
+@click.option("--strict", is_flag=True, help="Stop at the first row that can't be indexed.")
+@click.option(
+    "--rejects",
+    "rejects_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where rejected rows are listed  [default: DATA_DIR/rejects.jsonl]",
+)
+@click.option("--threads", type=click.IntRange(1, 256), help="Threads per stage.")
+@click.option(
+    "--json",
+    "json_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the summary to this file, too.",
+)
+def index(
+    source: str,
+    columns: dict[str, str],
+    split: str | None,
+    revision: str | None,
+    fetch_thumbnails: bool,
+    prune: bool,
+    fresh: bool,
+    strict: bool,
+    rejects_path: Path | None,
+    json_path: Path | None,
+    **overrides: Any,
+) -> None:
+    """Index SOURCE and publish it: a folder, a file, or hf:OWNER/NAME.
+
+    Videos that did not change are neither encoded nor written again. A job that was stopped or
+    killed is continued by the next one.
+
+    \b
+    Examples:
+      twinlens index videos/                    # pictures with metadata.jsonl
+      twinlens index catalogue.parquet --column title=name
+      twinlens index hf:Ransaka/youtube_recommendation_data
+    """
+    from catalog.settings import load_settings
+    from catalog.sources import RejectsFile, Row, ThumbnailFetcher, open_source
+    from encoders.load import load_thumbnail_encoder, load_title_encoder
+    from indexer.job import IndexJob, JobOptions
+    from stores.engines import open_engine
+    from stores.generations import DataDir
+
+    settings = load_settings(overrides)
+    data = DataDir(settings.data_dir)
+    opened = open_source(source, columns=columns, revision=revision, split=split)
+    title_encoder = load_title_encoder(settings.title_model, threads=settings.threads)
+    thumbnail_encoder = load_thumbnail_encoder(
+        settings.thumbnail_model, threads=settings.threads
+    )
+    engine = open_engine(
+        data, url=settings.qdrant_url, api_key=settings.qdrant_key, collection=settings.collection
+    )
+    job = IndexJob(
+        data,
+        engine,
+        title_encoder,
+        thumbnail_encoder,
+        JobOptions(
+            source_name=source, prune=prune, fresh=fresh, strict=strict, threads=settings.threads
+        ),
+    )
+    data.path.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        rejects = stack.enter_context(
+            RejectsFile(rejects_path or settings.data_dir / "rejects.jsonl")
+        )
+        rows: Iterable[Row | Any] = opened
+        bar = stack.enter_context(_progress_bar(opened.total()))
+        if fetch_thumbnails:
+            fetcher = stack.enter_context(ThumbnailFetcher(data.fetched, notes=rejects))
+            rows = _showing_fetches(fetcher.fetch(rows), fetcher, bar)
+        summary = job.run(rows, rejects, progress=bar.update)
+    click.echo(f"Indexed {source}: {summary.line()}")
+    if summary.rejected:
+        click.echo(f"Rejected rows are listed in {rejects.path}", err=True)
+    if json_path is not None:
+        json_path.write_text(json.dumps(summary.to_json(), indent=2) + "\n", encoding="utf-8")
+
+
+@click.command(epilog=_SETTINGS_HELP)
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Where the index is kept.")
+@click.option("--qdrant-url", metavar="URL", help="The Qdrant server it was indexed into.")
+def verify(**overrides: Any) -> None:
+    """Compare the published index in Qdrant with its FAISS mirror: ids, vectors, payloads.
+
+    Exits with 1 when they differ, and says how.
+
+    \b
+    Example:
+      twinlens verify --data-dir data
+    """
+    from catalog.settings import load_settings
+    from indexer.verify import compare_stores
+    from stores.engines import open_reader
+    from stores.flat import FlatStore
+    from stores.generations import DataDir
+
+    settings = load_settings(overrides)
+    data = DataDir(settings.data_dir)
+    manifest = data.published()
+    qdrant = open_reader(
+        data, manifest, qdrant_url=settings.qdrant_url, qdrant_api_key=settings.qdrant_key
+    )
+    mirror = FlatStore.open(data.generation_path(manifest.generation) / "faiss", read_only=True)
+    try:
+        differences = compare_stores(qdrant, mirror)
+        videos = qdrant.count()
+    finally:
+        qdrant.close()
+        mirror.close()
+    if differences:
+        for difference in differences:
+            click.echo(difference)
+        raise click.exceptions.Exit(1)
+    vectors = " and ".join(f"{manifest.counts[name]} {name} vectors" for name in manifest.encoders)
+    click.echo(
+        f"Qdrant and the FAISS mirror of generation {manifest.generation} agree: "
+        f"{videos} videos, {vectors}"
+    )
+
+
+def _progress_bar(total: int | None) -> Any:
+    from tqdm import tqdm
+
+    # Where nobody watches (a log file), a line every half a minute is enough.
+    quiet = not sys.stderr.isatty()
+    return tqdm(
+        total=total, unit="video", desc="indexing", mininterval=30.0 if quiet else 0.2, leave=False
+    )
+
+
+def _showing_fetches(rows: Iterator[Any], fetcher: Any, bar: Any) -> Iterator[Any]:
+    for row in rows:
+        bar.set_postfix(
+            fetched=fetcher.fetched, cached=fetcher.cached, failed=fetcher.failed, refresh=False
+        )
+        yield row

@@ -1,0 +1,405 @@
+"""``twinlens index``: from a source to a published generation."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import platform
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from PIL import Image
+
+from catalog.errors import (
+    EncodersChanged,
+    RejectReason,
+    SourceError,
+    StoreCorrupt,
+    StrictStop,
+    UnencodableItems,
+    UsageError,
+)
+from catalog.sources import Reject, RejectsFile, Row
+from catalog.video import VectorName
+from encoders.base import Encoder, FloatMatrix, ThumbnailEncoder, TitleEncoder
+from indexer.build import (
+    LEDGER_FILE,
+    Build,
+    BuildPlan,
+    begin_build,
+    clear_unfinished,
+    prune_generations,
+    unfinished_build,
+)
+from indexer.ledger import Ledger, SeenIds
+from indexer.prepare import Preparer, Work
+from indexer.stages import Ahead, StageTimes
+from stores.base import StoredVideo, Vector
+from stores.engines import Engine, engine_of
+from stores.generations import DataDir, EncoderRecord, Manifest
+
+logger = logging.getLogger(__name__)
+
+_BATCHES_AHEAD: Final = 3
+_VERSIONED_PACKAGES: Final = (
+    "twinlens",
+    "qdrant-edge-py",
+    "qdrant-client",
+    "faiss-cpu",
+    "torch",
+    "sentence-transformers",
+    "numpy",
+    "pillow",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobOptions:
+    """How to treat what the source has, and what it no longer has."""
+
+    source_name: str
+    prune: bool = False
+    fresh: bool = False
+    strict: bool = False
+    threads: int = 2
+
+
+@dataclass(slots=True)
+class JobSummary:
+    """What a job did. ``generation`` is the published one, whether made now or found unchanged."""
+
+    generation: str = ""
+    published: bool = False
+    continued: bool = False
+    videos: int = 0
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    titles_encoded: int = 0
+    thumbnails_encoded: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+    timings_s: dict[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The summary as JSON values."""
+        return {name: getattr(self, name) for name in self.__slots__} | {
+            "rejected": dict(self.rejected)
+        }
+
+    def line(self) -> str:
+        """One line for a person: counts and seconds per stage."""
+        rejected = sum(self.rejected.values())
+        reasons = ", ".join(f"{count} {name}" for name, count in sorted(self.rejected.items()))
+        stages = ", ".join(f"{name} {s:.1f}" for name, s in self.timings_s.items() if s >= 0.05)
+        return (
+            f"{self.videos} videos in generation {self.generation}"
+            f"{'' if self.published else ' (nothing changed)'}: "
+            f"{self.new} new, {self.changed} changed, {self.unchanged} unchanged, "
+            f"{self.removed} removed, {rejected} rejected"
+            f"{f' ({reasons})' if reasons else ''}; "
+            f"{self.titles_encoded} titles and {self.thumbnails_encoded} thumbnails encoded "
+            f"in {self.seconds:.1f} s{f' ({stages})' if stages else ''}"
+        )
+
+
+class IndexJob:
+    """Brings the index in ``data`` up to date with a source.
+
+    Nothing is published before everything is stored, optimized, flushed and compared; a job that
+    is killed is continued by the next one with the same encoders.
+    """
+
+    def __init__(
+        self,
+        data: DataDir,
+        engine: Engine,
+        title_encoder: TitleEncoder,
+        thumbnail_encoder: ThumbnailEncoder,
+        options: JobOptions,
+    ) -> None:
+        self._data = data
+        self._engine = engine
+        self._title_encoder = title_encoder
+        self._thumbnail_encoder = thumbnail_encoder
+        self._options = options
+        self._times = StageTimes()
+        self._summary = JobSummary()
+        self._build: Build | None = None
+
+    def run(
+        self,
+        rows: Iterable[Row | Reject],
+        rejects: RejectsFile,
+        *,
+        progress: Callable[[int], object] = lambda rows: None,
+    ) -> JobSummary:
+        """Index ``rows``; ``progress`` is told how many rows were dealt with since it was last.
+
+        Raises:
+            IndexLocked: another job is at work on this data directory.
+            EncodersChanged: the published generation needs ``fresh`` with these encoders.
+            StrictStop: a row was rejected and the options say to stop there.
+            SourceError: there is nothing to index.
+        """
+        started = time.perf_counter()
+        with self._data.locked():
+            self._data.thumbnails.mkdir(parents=True, exist_ok=True)
+            plan = self._plan()
+            unfinished = unfinished_build(self._data, plan)
+            clear_unfinished(self._data, self._engine, keep=unfinished)
+            if unfinished is not None:
+                self._build = self._continue(plan, unfinished)
+            try:
+                with closing(SeenIds()) as seen:
+                    self._index(rows, rejects, seen, plan, progress)
+                    if self._options.prune or self._options.fresh:
+                        self._prune(seen, plan)
+                self._publish(plan)
+            finally:
+                if self._build is not None:
+                    self._build.close()
+        self._summary.seconds = round(time.perf_counter() - started, 3)
+        self._summary.timings_s = self._times.seconds()
+        return self._summary
+
+    def _plan(self) -> BuildPlan:
+        options = self._options
+        encoders = {
+            VectorName.TITLE: _record(self._title_encoder),
+            VectorName.THUMBNAIL: _record(self._thumbnail_encoder),
+        }
+        base = None if options.fresh else self._data.current()
+        if base is not None:
+            _require_compatible(self._data.manifest(base), encoders, self._engine)
+        return BuildPlan(
+            base=base,
+            engine=self._engine.name,
+            encoders=encoders,
+            source=options.source_name if options.fresh else None,
+        )
+
+    def _continue(self, plan: BuildPlan, generation: str) -> Build | None:
+        """The unfinished build, brought in step; None where it was cut short too early for that."""
+        try:
+            build = Build(self._data, self._engine, plan, generation, self._times)
+        except StoreCorrupt as error:
+            logger.warning("starting again, %s can't be continued: %s", generation, error)
+            self._engine.drop(generation)
+            self._data.remove(generation)
+            return None
+        build.reconcile()
+        self._summary.continued = True
+        return build
+
+    def _index(
+        self,
+        rows: Iterable[Row | Reject],
+        rejects: RejectsFile,
+        seen: SeenIds,
+        plan: BuildPlan,
+        progress: Callable[[int], object],
+    ) -> None:
+        known = self._build.generation if self._build is not None else plan.base
+        ledger = (
+            Ledger(self._data.generation_path(known) / LEDGER_FILE, read_only=True)
+            if known is not None
+            else None
+        )
+        preparer = Preparer(
+            ledger=ledger,
+            seen=seen,
+            fingerprints={name: record.fingerprint for name, record in plan.encoders.items()},
+            picture_size=self._thumbnail_encoder.input_size,
+            thumbnails=self._data.thumbnails,
+            threads=self._options.threads,
+            times=self._times,
+        )
+        ahead = Ahead(preparer.batches(rows), depth=_BATCHES_AHEAD)
+        try:
+            for batch in ahead:
+                for reject in batch.rejects:
+                    self._reject(reject, rejects)
+                if batch.works:
+                    self._write(batch.works, rejects, plan)
+                self._summary.unchanged += batch.unchanged
+                progress(batch.rows)
+        finally:
+            ahead.close()
+            if ledger is not None:
+                ledger.close()
+
+    def _reject(self, reject: Reject, rejects: RejectsFile) -> None:
+        rejects.write(reject)
+        self._summary.rejected[reject.reason] += 1
+        if self._options.strict:
+            raise StrictStop(
+                f"{reject.origin.file}, row {reject.origin.row}: {reject.reason}: {reject.detail} "
+                "(--strict stops at the first rejected row; nothing was published)"
+            )
+
+    def _write(self, works: list[Work], rejects: RejectsFile, plan: BuildPlan) -> None:
+        if self._build is None:
+            self._build = begin_build(
+                self._data, self._engine, plan, self._times, now=datetime.now(UTC)
+            )
+        vectors: list[dict[VectorName, Vector]] = [{} for _ in works]
+        unencodable: set[int] = set()
+        with self._times.stage("encode titles"):
+            titles = {
+                index: work.video.title
+                for index, work in enumerate(works)
+                if VectorName.TITLE in work.encode and work.video.title is not None
+            }
+            made = _encode(self._title_encoder, titles, unencodable)
+            self._summary.titles_encoded += len(made)
+            for index, vector in made.items():
+                vectors[index][VectorName.TITLE] = vector
+        with self._times.stage("encode thumbnails"):
+            pictures: dict[int, Image.Image] = {
+                index: work.picture for index, work in enumerate(works) if work.picture is not None
+            }
+            made = _encode(self._thumbnail_encoder, pictures, unencodable)
+            self._summary.thumbnails_encoded += len(made)
+            for index, vector in made.items():
+                vectors[index][VectorName.THUMBNAIL] = vector
+        for index in sorted(unencodable):
+            self._reject(_unencodable(works[index]), rejects)
+        good = [index for index in range(len(works)) if index not in unencodable]
+        self._keep_stored_vectors([works[index] for index in good], [vectors[i] for i in good])
+        self._build.write(
+            [
+                StoredVideo(works[i].video.video_id, works[i].payload, vectors[i])
+                for i in good
+            ],
+            {works[i].video.video_id: works[i].entry for i in good},
+        )
+        self._summary.new += sum(works[i].is_new for i in good)
+        self._summary.changed += sum(not works[i].is_new for i in good)
+
+    def _keep_stored_vectors(
+        self, works: list[Work], vectors: list[dict[VectorName, Vector]]
+    ) -> None:
+        """Fill in the vectors that are still good from what is stored."""
+        keeping = [
+            (work, made, work.entry.keys.keys() - work.encode)
+            for work, made in zip(works, vectors, strict=True)
+            if work.entry.keys.keys() - work.encode
+        ]
+        if not keeping or self._build is None:
+            return
+        with self._times.stage("store"):
+            ids = [work.video.video_id for work, _, _ in keeping]
+            stored = self._build.store.get(ids, with_vectors=True)
+        for work, made, names in keeping:
+            for name in names:
+                made[name] = stored[work.video.video_id].vectors[name]
+
+    def _prune(self, seen: SeenIds, plan: BuildPlan) -> None:
+        if self._build is None and plan.base is None:
+            return
+        known = self._build.generation if self._build is not None else str(plan.base)
+        with closing(
+            Ledger(self._data.generation_path(known) / LEDGER_FILE, read_only=True)
+        ) as ledger:
+            gone: list[str] = []
+            total = ledger.count()
+            for ids in ledger.video_ids():
+                gone += seen.unseen(ids)
+        if not gone:
+            return
+        if len(gone) == total:
+            raise SourceError(
+                f"{self._options.source_name}: pruning would leave the index empty, "
+                "none of its videos is in this source; nothing was published"
+            )
+        if self._build is None:
+            self._build = begin_build(
+                self._data, self._engine, plan, self._times, now=datetime.now(UTC)
+            )
+        with self._times.stage("prune"):
+            self._build.delete(gone)
+        self._summary.removed = len(gone)
+
+    def _publish(self, plan: BuildPlan) -> None:
+        if self._build is not None and self._build.ledger.count():
+            manifest = self._build.publish(
+                source=self._options.source_name, versions=_versions(), now=datetime.now(UTC)
+            )
+            self._summary.published = True
+            with self._times.stage("clean up"):
+                prune_generations(self._data, lambda old: engine_of(self._data, old, self._engine))
+        elif plan.base is not None:
+            manifest = self._data.manifest(plan.base)
+        else:
+            raise SourceError(
+                f"{self._options.source_name}: no video that can be indexed "
+                f"({sum(self._summary.rejected.values())} rows rejected); nothing was published"
+            )
+        self._summary.generation = manifest.generation
+        self._summary.videos = manifest.counts["videos"]
+
+
+def _encode(
+    encoder: Encoder[Any], items: dict[int, Any], unencodable: set[int]
+) -> dict[int, Vector]:
+    """Vectors by index; the indexes of items that have none are added to ``unencodable``."""
+    indexes = list(items)
+    try:
+        matrix: FloatMatrix = encoder.encode([items[index] for index in indexes])
+    except UnencodableItems as error:
+        bad = {indexes[row] for row in error.rows}
+        unencodable |= bad
+        return _encode(encoder, {i: item for i, item in items.items() if i not in bad}, unencodable)
+    return dict(zip(indexes, matrix, strict=True))
+
+
+def _unencodable(work: Work) -> Reject:
+    return Reject(
+        origin=work.origin,
+        reason=RejectReason.NOT_ENCODABLE,
+        detail="the encoder gives no finite, non-zero vector for it",
+        video_id=work.video.video_id,
+    )
+
+
+def _record(encoder: Encoder[Any]) -> EncoderRecord:
+    return EncoderRecord(name=encoder.name, fingerprint=encoder.fingerprint, dim=encoder.dim)
+
+
+def _require_compatible(
+    manifest: Manifest, encoders: dict[VectorName, EncoderRecord], engine: Engine
+) -> None:
+    """Vectors of two encoders, or in two engines, can't stand in one index."""
+    differing = [
+        f"{name}: {manifest.encoders[name].name} ({manifest.encoders[name].fingerprint}) "
+        f"became {record.name} ({record.fingerprint})"
+        for name, record in encoders.items()
+        if manifest.encoders[name].fingerprint != record.fingerprint
+    ]
+    if differing:
+        raise EncodersChanged(
+            f"the published generation was made by other encoders ({'; '.join(differing)}); "
+            "add --fresh to rebuild it from this source alone"
+        )
+    if manifest.engine != engine.name:
+        raise UsageError(
+            f"the published generation lives in the {manifest.engine} Qdrant, and this job was "
+            f"told the {engine.name} one; add --fresh to rebuild it there"
+        )
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for package in _VERSIONED_PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions

@@ -1,0 +1,178 @@
+"""Reading ahead of the encoders: rows become work, with everything slow but encoding done."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+from PIL import Image
+
+from catalog.errors import RejectReason, RowRejected
+from catalog.images import decode_image, image_extension
+from catalog.sources import Origin, Reject, Row, read_thumbnail
+from catalog.video import VectorName, Video, video_payload
+from indexer.ledger import Entry, Ledger, SeenIds, content_key
+from indexer.stages import StageTimes
+
+BATCH_SIZE: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A video that is new or changed.
+
+    ``encode`` names the vectors to be made; those of ``entry.keys`` that it does not name stay
+    as the index has them. ``picture`` is there when the thumbnail is among them.
+    """
+
+    origin: Origin
+    video: Video
+    payload: Mapping[str, Any]
+    entry: Entry
+    encode: frozenset[VectorName]
+    picture: Image.Image | None
+    is_new: bool
+
+
+@dataclass(slots=True)
+class Batch:
+    """What some consecutive rows of the source came to."""
+
+    works: list[Work] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+    unchanged: int = 0
+
+    @property
+    def rows(self) -> int:
+        """Rows read."""
+        return len(self.works) + len(self.rejects) + self.unchanged
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preparer:
+    """Turns rows into batches of work, by comparison with what is already indexed."""
+
+    ledger: Ledger | None
+    seen: SeenIds
+    fingerprints: Mapping[VectorName, str]
+    picture_size: tuple[int, int]
+    thumbnails: Path
+    threads: int
+    times: StageTimes
+
+    def batches(self, rows: Iterable[Row | Reject]) -> Iterator[Batch]:
+        """Batches in the order of the source, each of at most ``BATCH_SIZE`` rows."""
+        iterator = iter(rows)
+        with ThreadPoolExecutor(self.threads, thread_name_prefix="prepare") as pool:
+            while True:
+                with self.times.stage("read"):
+                    some = list(islice(iterator, BATCH_SIZE))
+                if not some:
+                    return
+                batch = Batch()
+                fresh = self._first_met(some, batch)
+                known = self.ledger.lookup([row.video.video_id for row in fresh]) if self.ledger else {}
+                for outcome in pool.map(lambda row: self._inspect(row, known), fresh):
+                    if isinstance(outcome, Work):
+                        batch.works.append(outcome)
+                    elif isinstance(outcome, Reject):
+                        batch.rejects.append(outcome)
+                    else:
+                        batch.unchanged += 1
+                yield batch
+
+    def _first_met(self, rows: list[Row | Reject], batch: Batch) -> list[Row]:
+        fresh = []
+        for row in rows:
+            if isinstance(row, Reject):
+                batch.rejects.append(row)
+                if row.video_id is not None:
+                    # It is bad today, but it has not left the source.
+                    self.seen.claim(row.video_id, row.origin)
+                continue
+            first = self.seen.claim(row.video.video_id, row.origin)
+            if first is None:
+                fresh.append(row)
+            else:
+                detail = f"first met in {first.file}, row {first.row}"
+                batch.rejects.append(_reject(row, RejectReason.DUPLICATE_ID, detail))
+        return fresh
+
+    def _inspect(self, row: Row, known: Mapping[str, Entry]) -> Work | Reject | None:
+        """Work, a reject, or None where the index already holds just this."""
+        try:
+            return self._plan(row, known.get(row.video.video_id))
+        except RowRejected as error:
+            return _reject(row, error.reason, error.detail)
+
+    def _plan(self, row: Row, old: Entry | None) -> Work | None:
+        video = row.video
+        keys: dict[VectorName, bytes] = {}
+        if video.title is not None:
+            keys[VectorName.TITLE] = content_key(self.fingerprints[VectorName.TITLE], video.title)
+        with self.times.stage("read thumbnails"):
+            data = read_thumbnail(video)
+        thumbnail_file = None
+        if data is not None:
+            digest = hashlib.sha256(data).hexdigest()
+            keys[VectorName.THUMBNAIL] = content_key(
+                self.fingerprints[VectorName.THUMBNAIL], digest
+            )
+            if old is not None and (old.thumbnail_file or "").startswith(digest):
+                thumbnail_file = old.thumbnail_file
+            else:
+                thumbnail_file = f"{digest}.{image_extension(data)}"
+        elif video.thumbnail_url is not None and old is not None and old.thumbnail_file is not None:
+            # Not fetched in this run: what an earlier run fetched stays.
+            thumbnail_file = old.thumbnail_file
+            keys[VectorName.THUMBNAIL] = old.keys[VectorName.THUMBNAIL]
+
+        if not keys:
+            raise RowRejected(
+                RejectReason.EMPTY, "no title, and a thumbnail that was not fetched"
+            )
+        payload = video_payload(video, thumbnail_file=thumbnail_file)
+        entry = Entry(
+            keys=keys,
+            payload_key=content_key(json.dumps(payload, sort_keys=True)),
+            thumbnail_file=thumbnail_file,
+        )
+        if entry == old:
+            return None
+        old_keys = old.keys if old is not None else {}
+        encode = frozenset(name for name, key in keys.items() if old_keys.get(name) != key)
+        picture = None
+        if data is not None and VectorName.THUMBNAIL in encode:
+            with self.times.stage("decode"):
+                picture = decode_image(data, at_least=self.picture_size)
+            with self.times.stage("keep thumbnails"):
+                _keep(self.thumbnails / str(thumbnail_file), data)
+        return Work(
+            origin=row.origin,
+            video=video,
+            payload=payload,
+            entry=entry,
+            encode=encode,
+            picture=picture,
+            is_new=old is None,
+        )
+
+
+def _reject(row: Row, reason: RejectReason, detail: str) -> Reject:
+    return Reject(origin=row.origin, reason=reason, detail=detail, video_id=row.video.video_id)
+
+
+def _keep(path: Path, data: bytes) -> None:
+    """Write ``data`` under its content's name, whole or not at all."""
+    if path.exists():
+        return
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{id(data)}.tmp")
+    temporary.write_bytes(data)
+    temporary.replace(path)

@@ -1,0 +1,85 @@
+"""The ``twinlens`` command: knows every room, so that no room needs to know another.
+
+Each room keeps its commands in ``<room>/cli.py``; they are imported when they are called, so that
+``twinlens --help`` starts at once and needs none of the heavy packages.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from typing import Final, NamedTuple
+
+import click
+
+from catalog.errors import TwinLensError
+
+
+class _Command(NamedTuple):
+    module: str
+    function: str
+    summary: str
+
+
+COMMANDS: Final = {
+    "sample": _Command("catalog.cli", "sample", "Draw a sample catalogue."),
+    "index": _Command("indexer.cli", "index", "Index a source and publish it."),
+    "verify": _Command("indexer.cli", "verify", "Compare Qdrant with its FAISS mirror."),
+    "serve": _Command("backend.cli", "serve", "Serve the JSON API and the web page."),
+    "train-thumbnails": _Command(
+        "encoders.cli", "train_thumbnails", "Train a thumbnail encoder on a source's pictures."
+    ),
+}
+
+
+class _Rooms(click.Group):
+    """A group whose commands are imported on first use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        command: click.Command = getattr(importlib.import_module(entry.module), entry.function)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        # The default asks every command for its help, which would import all of them.
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except TwinLensError as error:
+            click.echo(f"twinlens: {error}", err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("twinlens: stopped", err=True)
+            ctx.exit(130)
+
+
+@click.group(cls=_Rooms, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="twinlens")
+@click.option("-v", "--verbose", is_flag=True, help="Log what happens, on standard error.")
+def main(verbose: bool) -> None:
+    """Search and recommendation for videos, by title and by thumbnail.
+
+    \b
+    Example:
+      twinlens sample --videos 1000 sample
+      twinlens index sample --title-model packaged:use-m3
+      twinlens serve
+    """
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+
+
+if __name__ == "__main__":
+    main()
