@@ -38,7 +38,10 @@ def fit_picture(image: Image.Image, *, size: tuple[int, int]) -> Pixels:
     What is left is stretched to ``size``; ``image`` is not changed.
     """
     rgb = image if image.mode == "RGB" else image.convert("RGB")
-    fitted = rgb.resize(size, Image.Resampling.BILINEAR, box=picture_box(rgb), reducing_gap=2.0)
+    # Cropped first: given a box, Pillow's resize lets what lies around it bleed in.
+    fitted = rgb.crop(picture_box(rgb)).resize(
+        size, Image.Resampling.BILINEAR, reducing_gap=2.0
+    )
     return np.array(fitted, dtype=np.uint8)
 
 

@@ -1,0 +1,219 @@
+"""The packaged thumbnail encoder keeps the contract of encoders, and its vectors mean something."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from drawn_pictures import drawn_picture
+from PIL import Image, ImageFilter, ImageOps
+from safetensors.numpy import load_file, save_file
+
+from catalog.errors import EncoderUnavailable
+from encoders.thumbnails import PACKAGED_MODEL, DenoisingAutoencoder
+
+
+@pytest.fixture(scope="module")
+def encoder() -> DenoisingAutoencoder:
+    return DenoisingAutoencoder(PACKAGED_MODEL, name="packaged:denoiser")
+
+
+@pytest.fixture
+def copied_model(tmp_path: Path) -> Path:
+    shutil.copytree(PACKAGED_MODEL, tmp_path / "model")
+    return tmp_path / "model"
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 130])
+def test_vectors_are_unit_float32_rows(encoder: DenoisingAutoencoder, count: int) -> None:
+    vectors = encoder.encode([drawn_picture(seed, size=(64, 36)) for seed in range(count)])
+    assert vectors.shape == (count, encoder.dim)
+    assert vectors.dtype == np.float32
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-6)
+
+
+def test_a_vector_does_not_depend_on_the_batch(encoder: DenoisingAutoencoder) -> None:
+    pictures = [drawn_picture(seed) for seed in range(70)]
+    together = encoder.encode(pictures)
+    alone = np.concatenate([encoder.encode([picture]) for picture in pictures])
+    assert np.abs(together - alone).max() < 1e-5
+    backwards = encoder.encode(pictures[::-1])[::-1]
+    assert np.abs(together - backwards).max() < 1e-5
+
+
+def test_the_same_again(encoder: DenoisingAutoencoder) -> None:
+    pictures = [drawn_picture(seed) for seed in range(5)]
+    other = DenoisingAutoencoder(PACKAGED_MODEL, name="by another name")
+    assert np.array_equal(encoder.encode(pictures), encoder.encode(pictures))
+    assert np.array_equal(encoder.encode(pictures), other.encode(pictures))
+    assert other.fingerprint == encoder.fingerprint
+    assert other.name == "by another name"
+
+
+def test_pictures_and_their_list_are_left_as_they_were(encoder: DenoisingAutoencoder) -> None:
+    pictures = [drawn_picture(1), drawn_picture(2).convert("L"), drawn_picture(3).convert("P")]
+    before = [(picture.mode, picture.tobytes()) for picture in pictures]
+    encoder.encode(pictures)
+    assert [(picture.mode, picture.tobytes()) for picture in pictures] == before
+
+
+def test_threads_share_one_encoder() -> None:
+    shared = DenoisingAutoencoder(PACKAGED_MODEL, name="shared")
+    pictures = [drawn_picture(seed) for seed in range(16)]
+    with ThreadPoolExecutor(4) as pool:
+        parts = list(pool.map(lambda picture: shared.encode([picture])[0], pictures))
+    assert np.abs(np.stack(parts) - shared.encode(pictures)).max() < 1e-5
+
+
+@pytest.mark.parametrize("size", [(1, 1), (10_000, 2), (2, 10_000), (33, 7), (3_000, 2_000)])
+def test_odd_sizes_have_vectors(encoder: DenoisingAutoencoder, size: tuple[int, int]) -> None:
+    vectors = encoder.encode([Image.new("RGB", size, (90, 160, 30))])
+    assert np.isfinite(vectors).all()
+
+
+def test_black_and_white_have_different_vectors(encoder: DenoisingAutoencoder) -> None:
+    size = (480, 360)
+    black, white = encoder.encode([Image.new("RGB", size, colour) for colour in ("black", "white")])
+    assert np.isfinite([black, white]).all()
+    assert black @ white < 0.9
+
+
+def test_bars_hardly_change_a_vector(encoder: DenoisingAutoencoder) -> None:
+    for seed in range(8):
+        picture = drawn_picture(seed, size=(480, 270))
+        boxed = ImageOps.expand(picture, border=(0, 45), fill=(0, 0, 0))
+        plain, barred = encoder.encode([picture, boxed])
+        assert plain @ barred > 0.999
+
+
+def test_a_rescaled_picture_keeps_its_vector(encoder: DenoisingAutoencoder) -> None:
+    """Also what a JPEG decoder may do: stop at ``input_size``."""
+    width, height = encoder.input_size
+    for seed in range(8):
+        picture = drawn_picture(seed, size=(640, 480))
+        small = picture.resize((width, height * 4 // 3), Image.Resampling.BOX)
+        plain, rescaled = encoder.encode([picture, small])
+        assert plain @ rescaled > 0.98
+
+
+def test_a_transposed_picture_has_another_vector(encoder: DenoisingAutoencoder) -> None:
+    for seed in range(8):
+        picture = drawn_picture(seed)
+        turned = picture.transpose(Image.Transpose.TRANSPOSE)
+        plain, other = encoder.encode([picture, turned])
+        assert plain @ other < 0.9
+
+
+def test_damaged_pictures_are_found_again(encoder: DenoisingAutoencoder) -> None:
+    pictures = [drawn_picture(seed) for seed in range(60)]
+    gallery = encoder.encode(pictures)
+    for damage in (
+        lambda picture: picture.filter(ImageFilter.GaussianBlur(3)),
+        lambda picture: picture.crop((32, 18, 288, 162)),
+        lambda picture: picture.point([min(255, level + 40) for level in range(256)] * 3),
+    ):
+        found = (encoder.encode([damage(picture) for picture in pictures]) @ gallery.T).argmax(1)
+        assert (found == np.arange(60)).mean() >= 0.9
+
+
+def test_no_output_is_dead(encoder: DenoisingAutoencoder) -> None:
+    vectors = encoder.encode([drawn_picture(seed, size=(64, 36)) for seed in range(60)])
+    assert vectors.std(axis=0).min() > 1e-3
+
+
+def test_the_packaged_model_is_small_and_says_where_it_comes_from() -> None:
+    assert sum(file.stat().st_size for file in PACKAGED_MODEL.iterdir()) <= 8 * 2**20
+    config = json.loads((PACKAGED_MODEL / "config.json").read_text())
+    assert {"options", "trained_on", "best"} <= config["training"].keys()
+    assert "thumbnails" in (PACKAGED_MODEL / "README.md").read_text()
+
+
+def test_making_an_encoder_does_not_import_torch() -> None:
+    script = (
+        "import sys\n"
+        "from encoders.thumbnails import PACKAGED_MODEL, DenoisingAutoencoder\n"
+        "made = DenoisingAutoencoder(PACKAGED_MODEL, name='n')\n"
+        "assert made.dim and made.fingerprint and made.input_size\n"
+        "assert len(made.encode([])) == 0\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_the_fingerprint_follows_the_weights(copied_model: Path) -> None:
+    before = DenoisingAutoencoder(copied_model, name="n").fingerprint
+    assert len(before) == 16
+    assert int(before, 16) >= 0
+    weights = load_file(copied_model / "model.safetensors")
+    weights["encoder.code.bias"] = weights["encoder.code.bias"] + np.float32(1e-3)
+    save_file(weights, copied_model / "model.safetensors")
+    assert DenoisingAutoencoder(copied_model, name="n").fingerprint != before
+
+
+def test_the_fingerprint_does_not_follow_the_notes(copied_model: Path) -> None:
+    before = DenoisingAutoencoder(copied_model, name="n").fingerprint
+    path = copied_model / "config.json"
+    config = json.loads(path.read_text())
+    config["training"]["note"] = "retold"
+    path.write_text(json.dumps(config))
+    assert DenoisingAutoencoder(copied_model, name="n").fingerprint == before
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_a_missing_file_is_named(copied_model: Path, name: str) -> None:
+    (copied_model / name).unlink()
+    with pytest.raises(EncoderUnavailable, match=name):
+        DenoisingAutoencoder(copied_model, name="n")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"format": "other", "preprocessing_version": 1, "shape": {}}']
+)
+def test_a_config_of_something_else_is_refused(copied_model: Path, text: str) -> None:
+    (copied_model / "config.json").write_text(text)
+    with pytest.raises(EncoderUnavailable, match=r"config\.json"):
+        DenoisingAutoencoder(copied_model, name="n")
+
+
+def test_another_preprocessing_is_refused(copied_model: Path) -> None:
+    path = copied_model / "config.json"
+    config = json.loads(path.read_text()) | {"preprocessing_version": 99}
+    path.write_text(json.dumps(config))
+    with pytest.raises(EncoderUnavailable, match="99"):
+        DenoisingAutoencoder(copied_model, name="n")
+
+
+def test_weights_that_are_none_are_refused(copied_model: Path) -> None:
+    (copied_model / "model.safetensors").write_bytes(b"not weights")
+    with pytest.raises(EncoderUnavailable, match=r"model\.safetensors"):
+        DenoisingAutoencoder(copied_model, name="n")
+
+
+def test_a_dim_that_the_weights_have_not_is_refused(copied_model: Path) -> None:
+    path = copied_model / "config.json"
+    config = json.loads(path.read_text())
+    config["shape"]["dim"] = 64
+    path.write_text(json.dumps(config))
+    with pytest.raises(EncoderUnavailable, match="64"):
+        DenoisingAutoencoder(copied_model, name="n")
+
+
+@pytest.mark.parametrize(
+    "change", [{"channels": [32, 64]}, {"channels": "wide"}, {"pooled": 3}, {"unheard_of": 1}]
+)
+def test_a_shape_that_the_weights_have_not_is_refused(
+    copied_model: Path, change: dict[str, object]
+) -> None:
+    path = copied_model / "config.json"
+    config = json.loads(path.read_text())
+    config["shape"].update(change)
+    path.write_text(json.dumps(config))
+    misfit = DenoisingAutoencoder(copied_model, name="n")
+    with pytest.raises(EncoderUnavailable, match="fit"):
+        misfit.encode([drawn_picture(0)])
