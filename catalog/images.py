@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import Final
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from catalog.errors import PictureRejected, RejectReason
 
@@ -13,7 +13,17 @@ MAX_PIXELS: Final = 40_000_000
 MAX_BYTES: Final = 20 * 1024 * 1024
 # Formats whose decoders are safe and common; what else Pillow reads (EPS runs Ghostscript) is not.
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
-EXTENSIONS: Final = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "BMP": "bmp"}
+# MPO is what Pillow calls a JPEG with further pictures behind the first, as some cameras write.
+EXTENSIONS: Final = {
+    "JPEG": "jpg",
+    "MPO": "jpg",
+    "PNG": "png",
+    "WEBP": "webp",
+    "GIF": "gif",
+    "BMP": "bmp",
+}
+# Orientations of EXIF that lay a picture on its side.
+_ON_ITS_SIDE: Final = (5, 6, 7, 8)
 
 
 def decode_image(
@@ -43,10 +53,12 @@ def decode_image(
                     RejectReason.PICTURE_TOO_LARGE,
                     f"{width}x{height} pixels; at most {max_pixels} are decoded",
                 )
+            orientation = _orientation(opened)
             if at_least is not None:
-                opened.draft("RGB", at_least)
-            upright = ImageOps.exif_transpose(opened)
-            return _to_rgb(upright)
+                on_its_side = orientation in _ON_ITS_SIDE
+                opened.draft("RGB", at_least[::-1] if on_its_side else at_least)
+            opened.load()
+            return _to_rgb(opened if orientation == 1 else ImageOps.exif_transpose(opened))
     except PictureRejected:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -55,7 +67,7 @@ def decode_image(
         raise PictureRejected(
             RejectReason.PICTURE_UNREADABLE, f"not one of {', '.join(FORMATS)}"
         ) from error
-    except Exception as error:  # noqa: BLE001 - decoders of untrusted bytes raise anything
+    except Exception as error:
         raise PictureRejected(RejectReason.PICTURE_UNREADABLE, str(error) or repr(error)) from error
 
 
@@ -68,16 +80,26 @@ def image_extension(data: bytes) -> str:
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
             return EXTENSIONS[opened.format or ""]
-    except Exception as error:  # noqa: BLE001 - decoders of untrusted bytes raise anything
-        raise PictureRejected(RejectReason.PICTURE_UNREADABLE, str(error)) from error
+    except Exception as error:
+        raise PictureRejected(RejectReason.PICTURE_UNREADABLE, str(error) or repr(error)) from error
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # noqa: BLE001 - what a camera noted amiss does not spoil the picture
+        return 1
+    return orientation if orientation in range(1, 9) else 1
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB":
-        image.load()
-        return image.copy() if image.readonly else image
+    """A new RGB image."""
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         backdrop = Image.new("RGBA", rgba.size, (0, 0, 0, 255))
         return Image.alpha_composite(backdrop, rgba).convert("RGB")
+    if image.mode.startswith("I"):
+        # Sixteen bits of grey, which convert would clip at 255.
+        return image.convert("I").point(lambda level: level * (1 / 257)).convert("RGB")
+    # A copy where there is nothing to convert: what Pillow opened clings to its file.
     return image.convert("RGB")

@@ -63,7 +63,8 @@ def video_payload(video: Video, *, thumbnail_file: str | None) -> dict[str, Any]
 
 def rfc3339(moment: datetime) -> str:
     """``moment`` in UTC as RFC 3339 text, to the second: ``2026-11-21T08:30:00Z``."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    # Not strftime: it writes the year 999 with three digits, and then dates no longer sort as text.
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
 def payload_thumbnail_file(payload: Mapping[str, Any]) -> str | None:

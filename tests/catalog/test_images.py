@@ -1,0 +1,155 @@
+"""Pictures from untrusted bytes."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from typing import Any
+
+import numpy as np
+import pytest
+from encoded import picture
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from catalog.errors import PictureRejected, RejectReason
+from catalog.images import MAX_PIXELS, decode_image, image_extension
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that claims a size and holds next to nothing."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(b"\0" * 100))
+        + chunk(b"IEND", b"")
+    )
+
+
+def sideways(orientation: int, size: tuple[int, int] = (480, 360)) -> bytes:
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    return picture(size=size, exif=exif)
+
+
+def rejected(data: bytes, **options: Any) -> RejectReason:
+    with pytest.raises(PictureRejected) as caught:
+        decode_image(data, **options)
+    assert str(caught.value)
+    return caught.value.reason
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP"])
+def test_every_format_gives_an_rgb_picture(kind: str) -> None:
+    data = picture(kind)
+    image = decode_image(data)
+    assert (image.mode, image.size) == ("RGB", (64, 48))
+    assert np.allclose(np.asarray(image)[24, 32], (200, 30, 30), atol=12)
+    assert image_extension(data) == {"JPEG": "jpg"}.get(kind, kind.lower())
+
+
+def test_a_jpeg_with_a_second_picture_behind_it_is_a_jpeg() -> None:
+    out = io.BytesIO()
+    first, second = Image.new("RGB", (40, 30), "red"), Image.new("RGB", (40, 30), "blue")
+    first.save(out, "MPO", save_all=True, append_images=[second])
+    assert image_extension(out.getvalue()) == "jpg"
+    assert decode_image(out.getvalue()).getpixel((5, 5)) == (254, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (picture("PNG", mode="RGBA", colour=(255, 0, 0, 0)), (0, 0, 0)),
+        (picture("PNG", mode="LA", colour=(200, 128)), (100, 100, 100)),
+        (picture("PNG", colour=(255, 0, 0), transparency=(255, 0, 0)), (0, 0, 0)),
+        (picture("PNG", mode="1", colour=1), (255, 255, 255)),
+        (picture("PNG", mode="I;16", colour=0x7F7F), (127, 127, 127)),
+        (picture("JPEG", mode="L", colour=100), (100, 100, 100)),
+        (picture("JPEG", mode="CMYK", colour=(0, 255, 255, 0)), (255, 0, 0)),
+    ],
+    ids=["clear", "half-clear grey", "one clear colour", "bits", "16 bits", "grey", "cmyk"],
+)
+def test_every_mode_is_laid_over_black(data: bytes, expected: tuple[int, int, int]) -> None:
+    image = decode_image(data)
+    assert image.mode == "RGB"
+    assert np.allclose(image.getpixel((5, 5)), expected, atol=2)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("at_least", [None, (90, 120), (120, 90), (179, 60), (60, 179)])
+def test_a_picture_is_upright_and_as_large_as_asked(
+    orientation: int, at_least: tuple[int, int] | None
+) -> None:
+    image = decode_image(sideways(orientation), at_least=at_least)
+    width, height = image.size
+    assert (width > height) == (orientation < 5)
+    if at_least is None:
+        assert sorted(image.size) == [360, 480]
+    else:
+        assert width >= at_least[0]
+        assert height >= at_least[1]
+        assert width < 480
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF:UserWarning")
+@pytest.mark.parametrize("garbage", [b"\xff" * 10, b"II*\0\x08\0\0\0\xff\xff", b"\0" * 10])
+def test_a_broken_exif_does_not_spoil_the_picture(garbage: bytes) -> None:
+    data = sideways(6)
+    start = data.index(b"Exif\0\0") + 6
+    broken = data[:start] + garbage + data[start + len(garbage) :]
+    assert decode_image(broken).size == (480, 360)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP"])
+@pytest.mark.parametrize("at_least", [None, (1, 1)])
+def test_a_picture_cut_short_is_refused(kind: str, at_least: tuple[int, int] | None) -> None:
+    out = io.BytesIO()
+    noise = np.random.default_rng(1).integers(0, 256, (180, 320, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(out, kind)
+    whole = out.getvalue()
+    cut = whole[: len(whole) // 2]
+    assert rejected(cut, at_least=at_least) is RejectReason.PICTURE_UNREADABLE
+
+
+@pytest.mark.parametrize("data", [b"", b"<svg/>", b"\xff\xd8\xff", b"%!PS-Adobe", b"\0" * 1000])
+def test_what_is_no_picture_is_refused(data: bytes) -> None:
+    assert rejected(data) is RejectReason.PICTURE_UNREADABLE
+    with pytest.raises(PictureRejected):
+        image_extension(data)
+
+
+@pytest.mark.parametrize("side", [7_000, 10_000, 50_000])
+def test_a_bomb_is_refused_before_it_is_decoded(side: int) -> None:
+    assert rejected(png_header(side, side)) is RejectReason.PICTURE_TOO_LARGE
+
+
+def test_limits_are_met_exactly() -> None:
+    data = picture("PNG", size=(100, 50))
+    assert decode_image(data, max_pixels=5_000, max_bytes=len(data)).size == (100, 50)
+    assert rejected(data, max_pixels=4_999) is RejectReason.PICTURE_TOO_LARGE
+    assert rejected(data, max_bytes=len(data) - 1) is RejectReason.PICTURE_TOO_LARGE
+    assert MAX_PIXELS >= 3840 * 2160
+
+
+def test_the_picture_outlives_its_bytes_and_can_be_written_to() -> None:
+    image = decode_image(picture("WEBP"))
+    image.putpixel((0, 0), (1, 2, 3))
+    assert image.copy().getpixel((0, 0)) == (1, 2, 3)
+
+
+@given(st.binary(max_size=300), st.sampled_from([picture(kind) for kind in ("JPEG", "PNG", "GIF")]))
+def test_no_bytes_raise_anything_else(noise: bytes, whole: bytes) -> None:
+    for data in (noise, whole[: len(noise)] + noise + whole[len(noise) :], whole[:12] + noise):
+        try:
+            image = decode_image(data)
+        except PictureRejected:
+            continue
+        assert image.mode == "RGB"

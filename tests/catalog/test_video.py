@@ -1,0 +1,68 @@
+"""What of a video goes into an index."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from catalog.video import Video, payload_thumbnail_file, rfc3339, video_payload
+
+
+def test_a_bare_video_has_no_empty_fields() -> None:
+    assert video_payload(Video(video_id="a"), thumbnail_file=None) == {"video_id": "a"}
+
+
+def test_every_field_that_is_set_is_a_json_value() -> None:
+    video = Video(
+        video_id="a",
+        title="සිංහල",
+        thumbnail=Path("a.jpg"),
+        thumbnail_url="https://example.org/a.jpg",
+        channel="c",
+        category="24",
+        language="si",
+        tags=("x", "y"),
+        published_at=datetime(2025, 7, 23, 12, 0, 4, tzinfo=UTC),
+        duration_s=74.0,
+        view_count=0,
+        url="https://example.org/a",
+    )
+    payload = video_payload(video, thumbnail_file="ab.jpg")
+    assert (
+        json.loads(json.dumps(payload))
+        == payload
+        == {
+            "video_id": "a",
+            "title": "සිංහල",
+            "channel": "c",
+            "category": "24",
+            "language": "si",
+            "tags": ["x", "y"],
+            "published_at": "2025-07-23T12:00:04Z",
+            "duration_s": 74.0,
+            "view_count": 0,
+            "url": "https://example.org/a",
+            "thumbnail_file": "ab.jpg",
+        }
+    )
+    assert payload_thumbnail_file(payload) == "ab.jpg"
+
+
+@pytest.mark.parametrize("payload", [{}, {"thumbnail_file": None}, {"thumbnail_file": 3}])
+def test_no_thumbnail_file(payload: dict[str, object]) -> None:
+    assert payload_thumbnail_file(payload) is None
+
+
+@pytest.mark.parametrize(
+    ("moment", "text"),
+    [
+        (datetime(2026, 11, 21, 8, 30, 0, 999_999, tzinfo=UTC), "2026-11-21T08:30:00Z"),
+        (datetime(2026, 1, 1, 2, tzinfo=timezone(timedelta(hours=5.5))), "2025-12-31T20:30:00Z"),
+        (datetime(999, 1, 1, tzinfo=UTC), "0999-01-01T00:00:00Z"),
+    ],
+)
+def test_moments_are_written_in_utc_to_the_second(moment: datetime, text: str) -> None:
+    assert rfc3339(moment) == text
