@@ -56,7 +56,8 @@ def decode_cursor(text: str, *, generation: str, request: str, window: int) -> C
     except (UnicodeError, binascii.Error, ValueError, TypeError, RecursionError) as error:
         raise CursorInvalid("this is not a cursor of this server") from error
     # Base64 has several spellings of one value; only the one handed out is taken.
-    if cursor.encode() != text or not 0 < cursor.offset <= 2 * window:
+    placed = type(cursor.offset) is int and 0 < cursor.offset <= 2 * window
+    if cursor.encode() != text or not placed:
         raise CursorInvalid("the cursor is damaged")
     if cursor.request != request:
         raise CursorInvalid(

@@ -16,12 +16,7 @@ from werkzeug.routing import RequestRedirect
 
 from backend.cursor import CursorExpired, CursorInvalid
 from backend.search import VideoNotFound
-from catalog.errors import (
-    EncodersChanged,
-    PictureRejected,
-    StoreError,
-    UnencodableItems,
-)
+from catalog.errors import PictureRejected, TwinLensError, UnencodableItems
 
 RETRY_AFTER_S: Final = 5
 
@@ -159,7 +154,7 @@ def _as_problem(error: Exception) -> Problem:
             return Problem(
                 Code.NOT_ENCODABLE, "nothing can be compared with what was given: it has no vector"
             )
-        case StoreError() | EncodersChanged():
+        case TwinLensError():
             # The message is for the operator: it names paths and hosts.
             _log.error("not ready: %s", error)
             return Problem(Code.NOT_READY, "no index can be searched at the moment")

@@ -65,25 +65,27 @@ def serve(serving: Serving) -> None:
         },
     )
     master = os.getpid()
-    with _listener(serving.host, serving.port) as listening:
-        try:
-            _Gunicorn(serving, listening).run()
-        except SystemExit as ended:
-            # A worker leaves by the same way; only the master has something to say about it.
-            if os.getpid() == master and ended.code == Arbiter.WORKER_BOOT_ERROR:
-                raise TwinLensError("the server could not start") from None
-            raise
+    listening = _listener(serving.host, serving.port)
+    try:
+        _Gunicorn(serving, listening).run()
+    except SystemExit as ended:
+        # A worker leaves by the same way; only the master has something to say about it.
+        if os.getpid() == master and ended.code == Arbiter.WORKER_BOOT_ERROR:
+            raise TwinLensError("the server could not start; the lines above say why") from None
+        raise
 
 
 class _Gunicorn(BaseApplication):  # type: ignore[misc] # untyped
     def __init__(self, serving: Serving, listening: socket.socket) -> None:
         self._serving = serving
-        self._listening = listening
+        host, port = listening.getsockname()[:2]
+        self._address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        self._fd = listening.detach()  # gunicorn's own from here on: it closes it
         super().__init__()
 
     def load_config(self) -> None:
         for name, value in {
-            "bind": f"fd://{self._listening.fileno()}",
+            "bind": f"fd://{self._fd}",
             "workers": self._serving.workers,
             "worker_class": "gthread",
             "threads": self._serving.request_threads,
@@ -112,9 +114,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc] # untyped
         if worker.age != 1:
             return
         counts = self._serving.data.published().counts
-        host, port = self._listening.getsockname()[:2]
-        shown = f"[{host}]" if ":" in host else host
-        click.echo(f"TwinLens serves {counts['videos']:,} videos at http://{shown}:{port}")
+        click.echo(f"TwinLens serves {counts['videos']:,} videos at {self._address}")
 
 
 def _warm_app(serving: Serving) -> Flask:
