@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -42,9 +42,11 @@ class VectorQuery:
     limit: int
 
 
-@dataclass(frozen=True, slots=True)
-class ScoredVideo:
-    """A video and its cosine similarity to the query, in [-1, 1]."""
+class ScoredVideo(NamedTuple):
+    """A video and its cosine similarity to the query, in [-1, 1] up to rounding.
+
+    A named tuple, for a search makes hundreds.
+    """
 
     video_id: str
     score: float
@@ -58,11 +60,17 @@ class VectorReader(Protocol):
     ) -> list[list[ScoredVideo]]:
         """One ranking per query, best first, ties by ``video_id``; videos without the vector out.
 
-        All queries go to the engine in one call.
+        All queries go to the engine in one call. Where more videos tie at the last place than fit,
+        the engine chooses among them.
+
+        Raises:
+            ValueError: a query with a limit below 1, or a vector as ``upsert`` would reject.
         """
         ...
 
-    def get(self, video_ids: Sequence[str], *, with_vectors: bool = False) -> dict[str, StoredVideo]:
+    def get(
+        self, video_ids: Sequence[str], *, with_vectors: bool = False
+    ) -> dict[str, StoredVideo]:
         """The stored videos among ``video_ids``, by id; the unknown are absent."""
         ...
 
@@ -70,7 +78,9 @@ class VectorReader(Protocol):
         """Number of videos, or of those that have this vector."""
         ...
 
-    def scan(self, *, with_vectors: bool = False, batch_size: int = 1000) -> Iterator[list[StoredVideo]]:
+    def scan(
+        self, *, with_vectors: bool = False, batch_size: int = 1000
+    ) -> Iterator[list[StoredVideo]]:
         """Every stored video once, in batches, in an order of the store's own."""
         ...
 
@@ -85,9 +95,12 @@ class VectorStore(VectorReader, Protocol):
     def upsert(self, videos: Sequence[StoredVideo]) -> None:
         """Write whole videos, replacing what was stored under their ids, vectors included.
 
+        Float64 vectors are stored as float32; of an id given twice, the last counts.
+
         Raises:
-            ValueError: a vector of the wrong length, not finite or not of unit length; a video
-                with no vector. Nothing of the call is written.
+            ValueError: a vector of the wrong length or kind, not finite or not of unit length; a
+                video with no vector; an id that is not that of the payload. The text names the
+                video, and nothing of the call is written.
         """
         ...
 

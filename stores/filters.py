@@ -2,31 +2,78 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, TypeGuard
 
 Scalar = str | int | float | bool
+Bound = float | datetime
 
 
 @dataclass(frozen=True, slots=True)
 class AnyOf:
-    """The field (or, where it holds a list, one of its items) equals one of ``values``."""
+    """The field (or, where it holds a list, one of its items) equals one of ``values``.
+
+    Text equals text, truth values equal truth values, and numbers equal numbers by value (1 is
+    1.0, and is not true). No values at all hold for no video.
+
+    Raises:
+        ValueError: the field is not a plain name, or a number is not finite.
+    """
 
     field: str
     values: tuple[Scalar, ...]
 
+    def __post_init__(self) -> None:
+        _check_field(self.field)
+        for value in self.values:
+            if _is_number(value):
+                _check_finite(self.field, value)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
-    """The field lies within bounds; a bound that is None does not bind. Dates are RFC 3339."""
+    """The field (or, where it holds a list, one of its items) lies within bounds.
+
+    A bound that is None does not bind; at least one does. Bounds are all numbers, or all
+    timezone-aware moments, which are held against RFC 3339 text.
+
+    Raises:
+        ValueError: the field is not a plain name; no bound, bounds of two kinds, a number that is
+            not finite, a moment without a time zone.
+    """
 
     field: str
-    gt: float | datetime | None = None
-    gte: float | datetime | None = None
-    lt: float | datetime | None = None
-    lte: float | datetime | None = None
+    gt: Bound | None = None
+    gte: Bound | None = None
+    lt: Bound | None = None
+    lte: Bound | None = None
+
+    def __post_init__(self) -> None:
+        _check_field(self.field)
+        bounds = list(self.bounds().values())
+        if not bounds:
+            raise ValueError(f"range over {self.field!r}: no bound is given")
+        moments = [bound for bound in bounds if isinstance(bound, datetime)]
+        if len(moments) not in (0, len(bounds)):
+            raise ValueError(f"range over {self.field!r}: bounds are numbers or moments, not both")
+        for bound in bounds:
+            if not isinstance(bound, datetime):
+                _check_finite(self.field, bound)
+            elif bound.utcoffset() is None:
+                raise ValueError(f"range over {self.field!r}: {bound} has no time zone")
+
+    def bounds(self) -> dict[str, Bound]:
+        """The bounds that bind, by name: ``gt``, ``gte``, ``lt``, ``lte``."""
+        named = {"gt": self.gt, "gte": self.gte, "lt": self.lt, "lte": self.lte}
+        return {name: bound for name, bound in named.items() if bound is not None}
+
+    @property
+    def over_moments(self) -> bool:
+        """Whether the bounds are moments rather than numbers."""
+        return any(isinstance(bound, datetime) for bound in self.bounds().values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +85,7 @@ class And:
 
 @dataclass(frozen=True, slots=True)
 class Or:
-    """At least one part holds."""
+    """At least one part holds; none at all holds never."""
 
     parts: tuple[Filter, ...]
 
@@ -55,4 +102,67 @@ Filter = AnyOf | Range | And | Or | Not
 
 def matches(condition: Filter, payload: Mapping[str, Any]) -> bool:
     """Whether a video with this payload passes; the meaning that every engine is held to."""
-    raise NotImplementedError
+    match condition:
+        case AnyOf(field, values):
+            return any(
+                _equal(item, value) for item in _items(payload.get(field)) for value in values
+            )
+        case Range():
+            return any(_within(item, condition) for item in _items(payload.get(condition.field)))
+        case And(parts):
+            return all(matches(part, payload) for part in parts)
+        case Or(parts):
+            return any(matches(part, payload) for part in parts)
+        case Not(part):
+            return not matches(part, payload)
+
+
+def _items(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
+
+
+def _equal(item: object, value: Scalar) -> bool:
+    if _is_number(item) and _is_number(value):
+        return item == value
+    return type(item) is type(value) and item == value
+
+
+def _within(item: object, condition: Range) -> bool:
+    place: Any = _moment(item) if condition.over_moments else _number(item)
+    if place is None:
+        return False
+    return (
+        (condition.gt is None or place > condition.gt)
+        and (condition.gte is None or place >= condition.gte)
+        and (condition.lt is None or place < condition.lt)
+        and (condition.lte is None or place <= condition.lte)
+    )
+
+
+def _number(item: object) -> float | None:
+    return item if _is_number(item) else None
+
+
+def _moment(item: object) -> datetime | None:
+    if not isinstance(item, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(item)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _check_field(field: str) -> None:
+    # Qdrant reads ``a.b`` and ``a[]`` as paths into nested values; the others would not.
+    if not field.isidentifier():
+        raise ValueError(f"{field!r} is not the name of a field")
+
+
+def _check_finite(field: str, number: float) -> None:
+    if not math.isfinite(number):
+        raise ValueError(f"{field!r}: {number} is not a finite number")

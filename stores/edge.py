@@ -1,0 +1,376 @@
+"""Embedded Qdrant: the server's engine in this process, over one directory.
+
+A shard has one writer, which holds Qdrant's own lock on the write-ahead log, or, once that writer
+has closed it, any number of readers, in as many processes as there are. Readers don't open the
+directory itself: loading makes Qdrant rewrite its configuration, and loading without a log deletes
+the log, after which a later writer's updates would silently lose against older ones. Each reader
+opens a view instead, a temporary directory of links to the shard's files with a configuration of
+its own, so the files of a shard stay byte for byte what its writer left. (Qdrant opens them for
+writing nevertheless, so a reader needs the permission.)
+
+The engine holds the GIL in every call, and a process must not fork after opening.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Self
+from uuid import UUID
+
+import numpy as np
+import qdrant_edge as qe
+
+from catalog.errors import IndexLocked, StoreCorrupt, StoreError
+from catalog.video import VectorName
+from stores.base import ScoredVideo, StoredVideo, Vector, VectorQuery, point_id
+from stores.checks import checked_queries, checked_videos
+from stores.filters import Filter
+from stores.qdrant_filters import translate
+from stores.qdrant_schema import (
+    FULL_SCAN_THRESHOLD_KB,
+    HNSW_EF_CONSTRUCT,
+    HNSW_M,
+    PAYLOAD_INDEXES,
+    FieldKind,
+)
+from stores.ranking import ranked
+
+_CONFIG: Final = "edge_config.json"
+# Written by the writer's close, removed by its open: without it the log may hold what the segments
+# lack, and readers don't look into the log.
+_CLOSED: Final = "closed"
+_INDEX_TYPES: Final[dict[FieldKind, Any]] = {
+    "keyword": qe.PayloadSchemaType.Keyword,
+    "datetime": qe.PayloadSchemaType.Datetime,
+    "float": qe.PayloadSchemaType.Float,
+    "integer": qe.PayloadSchemaType.Integer,
+}
+
+
+class EdgeReader:
+    """Reads a shard that its writer has closed; several processes may, at once.
+
+    ``exact`` scans instead of walking the HNSW graph; ``hnsw_ef`` is how many candidates the walk
+    keeps (None: the engine's choice). Both serve measurements.
+    """
+
+    def __init__(
+        self,
+        shard: Any,
+        path: Path,
+        dims: Mapping[VectorName, int],
+        *,
+        exact: bool = False,
+        hnsw_ef: int | None = None,
+        view: tempfile.TemporaryDirectory[str] | None = None,
+    ) -> None:
+        self._shard = shard
+        self._path = path
+        self._dims = dict(dims)
+        self._params = qe.SearchParams(exact=exact, hnsw_ef=hnsw_ef)
+        self._view = view
+        # What a point id stands for never changes, so what was looked up once stays true. Asking
+        # for the payload with every hit costs as much again as half the search.
+        self._video_ids: dict[int, str] = {}
+
+    @classmethod
+    def open(cls, path: Path, *, exact: bool = False, hnsw_ef: int | None = None) -> Self:
+        """A reader of the shard in ``path``.
+
+        Raises:
+            StoreError: there is no shard, or its writer has not closed it.
+            StoreCorrupt: its files don't fit together.
+        """
+        dims = _shard_dims(path)
+        if not (path / _CLOSED).exists():
+            raise StoreError(f"{path}: not closed by its writer; finish the indexing job first")
+        view = tempfile.TemporaryDirectory(prefix="twinlens-shard-")
+        try:
+            _link_view(path, Path(view.name))
+            shard = _load(Path(view.name), named=path)
+        except BaseException:
+            view.cleanup()
+            raise
+        return cls(shard, path, dims, exact=exact, hnsw_ef=hnsw_ef, view=view)
+
+    @property
+    def dims(self) -> dict[VectorName, int]:
+        """Length of each named vector."""
+        return dict(self._dims)
+
+    @property
+    def indexed_vector_count(self) -> int:
+        """How many vectors, over all names, the HNSW graphs cover; small shards have none."""
+        with self._engine() as shard:
+            return int(shard.info().indexed_vectors_count)
+
+    def search(
+        self, queries: Sequence[VectorQuery], *, condition: Filter | None = None
+    ) -> list[list[ScoredVideo]]:
+        """As of ``VectorReader``."""
+        checked = checked_queries(queries, self._dims)
+        chosen = None if condition is None else translate(condition, _EdgeDialect())
+        requests = [
+            qe.QueryRequest(
+                limit=query.limit,
+                query=qe.Query.Nearest(_floats(query.vector), using=str(query.vector_name)),
+                filter=chosen,
+                params=self._params,
+                with_payload=False,
+                with_vector=False,
+            )
+            for query in checked
+        ]
+        with self._engine() as shard:
+            answers = shard.query_batch(qe.QueryBatchRequest(requests))
+            scored = [[(hit.id, hit.score) for hit in answer] for answer in answers]
+            self._learn_video_ids(shard, [key for answer in scored for key, _ in answer])
+        names = self._video_ids
+        return [ranked([(names[key.int], score) for key, score in answer]) for answer in scored]
+
+    def get(
+        self, video_ids: Sequence[str], *, with_vectors: bool = False
+    ) -> dict[str, StoredVideo]:
+        """As of ``VectorReader``."""
+        points: list[int | UUID | str] = [
+            point_id(video_id) for video_id in dict.fromkeys(video_ids)
+        ]
+        with self._engine() as shard:
+            records = shard.retrieve(points, True, with_vectors)
+            found = [_stored(record) for record in records]
+        return {video.video_id: video for video in found}
+
+    def count(self, vector_name: VectorName | None = None) -> int:
+        """As of ``VectorReader``."""
+        chosen = None
+        if vector_name is not None:
+            chosen = qe.Filter(must=[qe.HasVectorCondition(str(vector_name))])
+        with self._engine() as shard:
+            return int(shard.count(qe.CountRequest(exact=True, filter=chosen)))
+
+    def scan(
+        self, *, with_vectors: bool = False, batch_size: int = 1000
+    ) -> Iterator[list[StoredVideo]]:
+        """As of ``VectorReader``."""
+        offset = None
+        while True:
+            with self._engine() as shard:
+                records, offset = shard.scroll(
+                    qe.ScrollRequest(
+                        offset=offset,
+                        limit=batch_size,
+                        with_payload=True,
+                        with_vector=with_vectors,
+                    )
+                )
+                batch = [_stored(record) for record in records]
+            if batch:
+                yield batch
+            if offset is None:
+                return
+
+    def close(self) -> None:
+        """As of ``VectorReader``."""
+        shard, self._shard = self._shard, None
+        if shard is not None:
+            with _translated(self._path):
+                shard.close()
+        if self._view is not None:
+            self._view.cleanup()
+
+    @contextmanager
+    def _engine(self) -> Iterator[Any]:
+        if self._shard is None:
+            raise StoreError(f"{self._path}: this store has been closed")
+        with _translated(self._path):
+            yield self._shard
+
+    def _learn_video_ids(self, shard: Any, keys: Sequence[UUID]) -> None:
+        unknown = [key for key in dict.fromkeys(keys) if key.int not in self._video_ids]
+        if unknown:
+            for record in shard.retrieve(unknown, ["video_id"], False):
+                self._video_ids[record.id.int] = record.payload["video_id"]
+
+
+class EdgeStore(EdgeReader):
+    """Writes a shard; what ``upsert`` and ``delete`` acknowledged outlives the process."""
+
+    @classmethod
+    def create(cls, path: Path, dims: Mapping[VectorName, int]) -> Self:
+        """A new, empty shard in ``path``, which must not hold one yet.
+
+        Raises:
+            StoreError: there is a shard already.
+        """
+        path.mkdir(parents=True, exist_ok=True)
+        # Dot on unit vectors is the cosine, and stores them as they are given.
+        config = qe.EdgeConfig(
+            vectors={
+                str(name): qe.EdgeVectorParams(size=dim, distance=qe.Distance.Dot)
+                for name, dim in dims.items()
+            },
+            hnsw_config=qe.HnswIndexConfig(
+                m=HNSW_M,
+                ef_construct=HNSW_EF_CONSTRUCT,
+                full_scan_threshold=FULL_SCAN_THRESHOLD_KB,
+            ),
+        )
+        with _translated(path):
+            shard = qe.EdgeShard.create(str(path), config)
+            for field, kind in PAYLOAD_INDEXES.items():
+                shard.update(qe.UpdateOperation.create_field_index(field, _INDEX_TYPES[kind]))
+        return cls(shard, path, dims)
+
+    @classmethod
+    def open(cls, path: Path, *, exact: bool = False, hnsw_ef: int | None = None) -> Self:
+        """The shard in ``path``, to be written to; what a killed writer had written is there.
+
+        Raises:
+            StoreError: there is no shard.
+            StoreCorrupt: its files don't fit together.
+            IndexLocked: another writer has it open.
+        """
+        dims = _shard_dims(path)
+        shard = _load(path, named=path)
+        (path / _CLOSED).unlink(missing_ok=True)
+        return cls(shard, path, dims, exact=exact, hnsw_ef=hnsw_ef)
+
+    def upsert(self, videos: Sequence[StoredVideo]) -> None:
+        """As of ``VectorStore``."""
+        checked = checked_videos(videos, self._dims)
+        if not checked:
+            return
+        with self._engine() as shard:
+            shard.update(
+                qe.UpdateOperation.upsert_points(
+                    [
+                        qe.Point(
+                            point_id(video.video_id),
+                            {str(name): _floats(vector) for name, vector in video.vectors.items()},
+                            dict(video.payload),
+                        )
+                        for video in checked.values()
+                    ]
+                )
+            )
+
+    def delete(self, video_ids: Sequence[str]) -> None:
+        """As of ``VectorStore``."""
+        points: list[int | UUID | str] = [
+            point_id(video_id) for video_id in dict.fromkeys(video_ids)
+        ]
+        if points:
+            with self._engine() as shard:
+                shard.update(qe.UpdateOperation.delete_points(points))
+
+    def flush(self) -> None:
+        """As of ``VectorStore``."""
+        with self._engine() as shard:
+            shard.flush()
+
+    def optimize(self) -> None:
+        """As of ``VectorStore``; the whole process stands still meanwhile."""
+        with self._engine() as shard:
+            shard.optimize()
+
+    def close(self) -> None:
+        """As of ``VectorReader``; flushes, and lets readers in."""
+        if self._shard is None:
+            return
+        self.flush()
+        super().close()
+        # The first load after a flush folds journals into their files. Readers must find nothing
+        # left to fold, for they would do it in the shard's own files, several at once.
+        with _translated(self._path):
+            _load(self._path, named=self._path).close()
+        (self._path / _CLOSED).touch()
+
+
+class _EdgeDialect:
+    """Qdrant's conditions in the classes of ``qdrant_edge``."""
+
+    def every(self, parts: Sequence[Any]) -> Any:
+        return qe.Filter(must=list(parts))
+
+    def some(self, parts: Sequence[Any]) -> Any:
+        return qe.Filter(should=list(parts))
+
+    def none(self, parts: Sequence[Any]) -> Any:
+        return qe.Filter(must_not=list(parts))
+
+    def text(self, field: str, values: list[str]) -> Any:
+        return self.every([qe.FieldCondition(field, match=qe.MatchAny(values))])
+
+    def truth(self, field: str, *, value: bool) -> Any:
+        return self.every([qe.FieldCondition(field, match=qe.MatchValue(value))])
+
+    def numbers(self, field: str, bounds: dict[str, float]) -> Any:
+        return self.every([qe.FieldCondition(field, range=qe.RangeFloat(**bounds))])
+
+    def moments(self, field: str, bounds: dict[str, datetime]) -> Any:
+        texts = {name: bound.astimezone(UTC).isoformat() for name, bound in bounds.items()}
+        return self.every([qe.FieldCondition(field, range=qe.RangeDateTime(**texts))])
+
+
+def _floats(vector: Vector) -> Any:
+    # The engine takes arrays in a third of the time of lists; only its type stubs know lists alone.
+    return vector
+
+
+def _stored(record: Any) -> StoredVideo:
+    vectors: dict[VectorName, Vector] = {
+        VectorName(name): np.array(values, dtype=np.float32)
+        for name, values in (record.vector or {}).items()
+    }
+    return StoredVideo(record.payload["video_id"], record.payload, vectors)
+
+
+def _shard_dims(path: Path) -> dict[VectorName, int]:
+    try:
+        config = json.loads((path / _CONFIG).read_text(encoding="utf-8"))
+        return {VectorName(name): int(of["size"]) for name, of in config["vectors"].items()}
+    except FileNotFoundError as error:
+        raise StoreError(f"{path}: no Qdrant shard here") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StoreCorrupt(f"{path / _CONFIG}: {error!r}") from error
+
+
+def _link_view(path: Path, view: Path) -> None:
+    """Fill ``view`` with links to the shard's files and with what Qdrant rewrites as it loads."""
+    config = json.loads((path / _CONFIG).read_text(encoding="utf-8"))
+    (view / _CONFIG).write_text(json.dumps({**config, "wal_enabled": False}), encoding="utf-8")
+    (view / "segments").mkdir()
+    for segment in (path.resolve() / "segments").iterdir():
+        mirrored = view / "segments" / segment.name
+        mirrored.mkdir()
+        for entry in segment.iterdir():
+            if entry.name == "segment.json":
+                (mirrored / entry.name).write_bytes(entry.read_bytes())
+            else:
+                (mirrored / entry.name).symlink_to(entry, target_is_directory=entry.is_dir())
+
+
+def _load(path: Path, *, named: Path) -> Any:
+    try:
+        return qe.EdgeShard.load(os.fspath(path))
+    except Exception as error:
+        if "WouldBlock" in str(error):
+            raise IndexLocked(f"{named}: another process is writing to it") from error
+        raise StoreCorrupt(f"{named}: Qdrant can't load it: {error}") from error
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    # The library raises bare Exception for everything that goes wrong inside the engine.
+    try:
+        yield
+    except (StoreError, IndexLocked):
+        raise
+    except Exception as error:
+        raise StoreError(f"{path}: {error}") from error

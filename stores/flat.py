@@ -1,0 +1,483 @@
+"""The flat mirror: every vector under FAISS's exact inner product, beside SQLite for the rest.
+
+A directory holds one FAISS file per vector name and ``ids.sqlite``. A FAISS file carries a stamp
+behind its last byte (FAISS reads past none of it), and the database names the stamp of the file
+that belongs to it. A flush writes the new files under another name, commits the database, which
+decides between old and new in one step, and renames. So a kill at any moment leaves the old state
+or the new, and files of two states are never taken for one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, Self
+
+import faiss
+import numpy as np
+import numpy.typing as npt
+
+from catalog.errors import IndexLocked, StoreCorrupt, StoreError
+from catalog.video import VectorName
+from stores.base import Payload, ScoredVideo, StoredVideo, Vector, VectorQuery
+from stores.checks import checked_queries, checked_videos
+from stores.filters import Filter, matches
+from stores.ranking import ranked
+
+_DATABASE: Final = "ids.sqlite"
+_STAMP_BYTES: Final = 16
+_NO_FILE_YET: Final = b""
+_SCHEMA: Final = """
+CREATE TABLE vectors (name TEXT PRIMARY KEY, dim INTEGER NOT NULL, stamp BLOB NOT NULL);
+CREATE TABLE videos (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    video_id TEXT NOT NULL UNIQUE,
+    payload TEXT NOT NULL
+);
+"""
+# SQLite binds at most 32,766 values by default; fewer keeps a statement small.
+_BIND_LIMIT: Final = 5_000
+
+_Ids = npt.NDArray[np.int64]
+
+
+class FlatReader:
+    """Reads a mirror; any number of processes and threads may, as long as none writes.
+
+    ``threads`` is how many a search runs on. More than one pays only where cores are idle: on a
+    busy machine OpenMP's threads wait for each other's time slices, 24 ms for a search of 1 ms.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        database: sqlite3.Connection,
+        indexes: Mapping[VectorName, Any],
+        *,
+        threads: int = 1,
+    ) -> None:
+        self._path = path
+        self._database: sqlite3.Connection | None = database
+        self._indexes = dict(indexes)
+        self._threads = threads
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(cls, path: Path, *, threads: int = 1) -> Self:
+        """The mirror in ``path``; its vectors stay in the files and are mapped into memory.
+
+        Raises:
+            StoreError: there is no mirror.
+            StoreCorrupt: its files don't fit together.
+        """
+        return cls._open(path, threads=threads, writable=False)
+
+    @classmethod
+    def _open(cls, path: Path, *, threads: int, writable: bool) -> Self:
+        database = _connect(path, writable=writable)
+        try:
+            with _translated(path):
+                rows = database.execute("SELECT name, dim, stamp FROM vectors").fetchall()
+            indexes = {
+                VectorName(name): _read_index(path, name, dim, stamp, writable=writable)
+                for name, dim, stamp in rows
+            }
+        except BaseException:
+            database.close()
+            raise
+        return cls(path, database, indexes, threads=threads)
+
+    @property
+    def dims(self) -> dict[VectorName, int]:
+        """Length of each named vector."""
+        return {name: index.d for name, index in self._indexes.items()}
+
+    def search(
+        self, queries: Sequence[VectorQuery], *, condition: Filter | None = None
+    ) -> list[list[ScoredVideo]]:
+        """As of ``VectorReader``; one call to FAISS per name. A filter reads every payload."""
+        checked = checked_queries(queries, self.dims)
+        selector = None if condition is None else self._selector(condition)
+        found: dict[int, list[tuple[int, float]]] = {}
+        for name in dict.fromkeys(query.vector_name for query in checked):
+            places = [i for i, query in enumerate(checked) if query.vector_name == name]
+            asked = [checked[i] for i in places]
+            found.update(zip(places, self._nearest(name, asked, selector), strict=True))
+        names = self._names({key for hits in found.values() for key, _ in hits})
+        return [
+            ranked([(names[key], score) for key, score in found[i]]) for i in range(len(checked))
+        ]
+
+    def get(
+        self, video_ids: Sequence[str], *, with_vectors: bool = False
+    ) -> dict[str, StoredVideo]:
+        """As of ``VectorReader``."""
+        rows = self._rows("SELECT id, video_id, payload FROM videos WHERE video_id IN", video_ids)
+        return {video.video_id: video for video in self._stored(rows, with_vectors=with_vectors)}
+
+    def count(self, vector_name: VectorName | None = None) -> int:
+        """As of ``VectorReader``."""
+        if vector_name is not None:
+            self._opened()
+            return int(self._index(vector_name).ntotal)
+        [(videos,)] = self._query("SELECT count(*) FROM videos")
+        return int(videos)
+
+    def scan(
+        self, *, with_vectors: bool = False, batch_size: int = 1000
+    ) -> Iterator[list[StoredVideo]]:
+        """As of ``VectorReader``."""
+        last = -1
+        while rows := self._query(
+            "SELECT id, video_id, payload FROM videos WHERE id > ? ORDER BY id LIMIT ?",
+            (last, batch_size),
+        ):
+            last = rows[-1][0]
+            yield self._stored(rows, with_vectors=with_vectors)
+
+    def close(self) -> None:
+        """As of ``VectorReader``."""
+        database, self._database = self._database, None
+        if database is not None:
+            database.close()
+            self._indexes = {}
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._database is None:
+            raise StoreError(f"{self._path}: this store has been closed")
+        return self._database
+
+    def _index(self, name: VectorName) -> Any:
+        if name not in self._indexes:
+            raise ValueError(f"{self._path}: this store has no vector named {str(name)!r}")
+        return self._indexes[name]
+
+    def _query(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
+        with self._lock, _translated(self._path):
+            return self._opened().execute(statement, values).fetchall()
+
+    def _rows(self, statement: str, keys: Sequence[Any]) -> list[Any]:
+        """The rows for which the column that ends ``statement`` is one of ``keys``."""
+        rows: list[Any] = []
+        wanted = list(dict.fromkeys(keys))
+        for start in range(0, len(wanted), _BIND_LIMIT):
+            part = wanted[start : start + _BIND_LIMIT]
+            rows += self._query(f"{statement} ({','.join('?' * len(part))})", part)
+        return rows
+
+    def _names(self, keys: set[int]) -> dict[int, str]:
+        return dict(self._rows("SELECT id, video_id FROM videos WHERE id IN", sorted(keys)))
+
+    def _selector(self, condition: Filter) -> Any:
+        passed: list[int] = []
+        last = -1
+        while rows := self._query(
+            "SELECT id, payload FROM videos WHERE id > ? ORDER BY id LIMIT 1000", (last,)
+        ):
+            last = rows[-1][0]
+            passed += [key for key, payload in rows if matches(condition, json.loads(payload))]
+        return faiss.IDSelectorBatch(np.array(passed, dtype=np.int64))
+
+    def _nearest(
+        self, name: VectorName, queries: Sequence[VectorQuery], selector: Any
+    ) -> list[list[tuple[int, float]]]:
+        index = self._index(name)
+        most = min(max(query.limit for query in queries), index.ntotal)
+        if most == 0:
+            return [[] for _ in queries]
+        matrix = np.stack([query.vector for query in queries])
+        parameters = None if selector is None else _chosen(selector)
+        with _omp_threads(self._threads):
+            scores, keys = index.search(matrix, most, params=parameters)
+        # FAISS fills up with -1 where fewer pass the filter than were asked for.
+        return [
+            [(k, s) for k, s in zip(keys[i].tolist(), scores[i].tolist(), strict=True) if k >= 0][
+                : query.limit
+            ]
+            for i, query in enumerate(queries)
+        ]
+
+    def _stored(self, rows: Sequence[Any], *, with_vectors: bool) -> list[StoredVideo]:
+        vectors: dict[int, dict[VectorName, Vector]] = {key: {} for key, _, _ in rows}
+        if with_vectors and rows:
+            wanted = np.array([key for key, _, _ in rows], dtype=np.int64)
+            for name, index in self._indexes.items():
+                present, places = _places(index, wanted)
+                matrix = _rows_of(index)[places]
+                for key, vector in zip(wanted[present].tolist(), matrix, strict=True):
+                    vectors[key][name] = vector
+        return [
+            StoredVideo(video_id, json.loads(payload), vectors[key])
+            for key, video_id, payload in rows
+        ]
+
+
+class FlatStore(FlatReader):
+    """Writes a mirror; a change is kept once ``flush`` or ``close`` has returned, not before."""
+
+    def __init__(
+        self,
+        path: Path,
+        database: sqlite3.Connection,
+        indexes: Mapping[VectorName, Any],
+        *,
+        threads: int = 1,
+    ) -> None:
+        super().__init__(path, database, indexes, threads=threads)
+        self._changed: set[VectorName] = set()
+
+    @classmethod
+    def create(cls, path: Path, dims: Mapping[VectorName, int]) -> Self:
+        """A new, empty mirror in ``path``, which must not hold one yet.
+
+        Raises:
+            StoreError: there is a mirror already.
+        """
+        path.mkdir(parents=True, exist_ok=True)
+        if (path / _DATABASE).exists():
+            raise StoreError(f"{path}: there is a FAISS mirror already")
+        with _translated(path):
+            database = sqlite3.connect(path / _DATABASE, isolation_level=None)
+            try:
+                database.executescript(_SCHEMA)
+                database.executemany(
+                    "INSERT INTO vectors VALUES (?, ?, ?)",
+                    [(str(name), dim, _NO_FILE_YET) for name, dim in dims.items()],
+                )
+            finally:
+                database.close()
+        store = cls.open(path)
+        store._changed = set(dims)
+        store.flush()
+        return store
+
+    @classmethod
+    def open(cls, path: Path, *, threads: int = 1) -> Self:
+        """The mirror in ``path`` as it was last flushed, to be written to.
+
+        Raises:
+            StoreError: there is no mirror.
+            StoreCorrupt: its files don't fit together.
+            IndexLocked: another writer has it open.
+        """
+        return cls._open(path, threads=threads, writable=True)
+
+    def upsert(self, videos: Sequence[StoredVideo]) -> None:
+        """As of ``VectorStore``."""
+        checked = checked_videos(videos, self.dims)
+        if not checked:
+            return
+        rows = [(video_id, _dumped(video.payload)) for video_id, video in checked.items()]
+        with self._lock, _translated(self._path):
+            self._opened().executemany(
+                "INSERT INTO videos (video_id, payload) VALUES (?, ?)"
+                " ON CONFLICT (video_id) DO UPDATE SET payload = excluded.payload",
+                rows,
+            )
+        keys = {
+            int(key): checked[video_id]
+            for key, video_id in sorted(
+                self._rows("SELECT id, video_id FROM videos WHERE video_id IN", list(checked))
+            )
+        }
+        for name, index in self._indexes.items():
+            given = {key: v.vectors[name] for key, v in keys.items() if name in v.vectors}
+            dropped = [key for key in keys if key not in given]
+            if _remove(index, dropped) + _put(index, given):
+                self._changed.add(name)
+
+    def delete(self, video_ids: Sequence[str]) -> None:
+        """As of ``VectorStore``."""
+        keys = [key for (key,) in self._rows("SELECT id FROM videos WHERE video_id IN", video_ids)]
+        if not keys:
+            return
+        with self._lock, _translated(self._path):
+            self._opened().executemany("DELETE FROM videos WHERE id = ?", [(key,) for key in keys])
+        self._changed |= {name for name, index in self._indexes.items() if _remove(index, keys)}
+
+    def flush(self) -> None:
+        """As of ``VectorStore``."""
+        database = self._opened()
+        with self._lock, _translated(self._path):
+            for name in self._changed:
+                stamp = secrets.token_bytes(_STAMP_BYTES)
+                _write_index(self._indexes[name], _pending(self._path, name), stamp)
+                database.execute("UPDATE vectors SET stamp = ? WHERE name = ?", (stamp, str(name)))
+            _sync_directory(self._path)
+            database.execute("COMMIT")
+            for name in self._changed:
+                _pending(self._path, name).replace(_final(self._path, name))
+            _sync_directory(self._path)
+            self._changed.clear()
+            database.execute("BEGIN IMMEDIATE")
+
+    def optimize(self) -> None:
+        """As of ``VectorStore``; a flat index has nothing to build."""
+        self._opened()
+
+    def close(self) -> None:
+        """As of ``VectorReader``; flushes."""
+        if self._database is not None:
+            self.flush()
+            super().close()
+
+
+def _connect(path: Path, *, writable: bool) -> sqlite3.Connection:
+    file = path / _DATABASE
+    if not file.is_file():
+        raise StoreError(f"{path}: no FAISS mirror here")
+    with _translated(path):
+        database = sqlite3.connect(
+            f"{file.resolve().as_uri()}?mode={'rw' if writable else 'ro'}",
+            uri=True,
+            isolation_level=None,
+            timeout=1.0,
+            check_same_thread=False,
+        )
+        if writable:
+            try:
+                database.execute("PRAGMA synchronous = EXTRA")
+                # Takes the one writer's lock at once, and holds it until the next flush.
+                database.execute("BEGIN IMMEDIATE")
+            except sqlite3.Error:
+                database.close()
+                raise
+        return database
+
+
+def _read_index(path: Path, name: str, dim: int, stamp: bytes, *, writable: bool) -> Any:
+    if stamp == _NO_FILE_YET:
+        return faiss.IndexIDMap(faiss.IndexFlatIP(dim))
+    final, pending = _final(path, name), _pending(path, name)
+    file = next((file for file in (final, pending) if _stamp_of(file) == stamp), None)
+    if file is None:
+        raise StoreCorrupt(f"{final}: missing, cut short or of another state than {_DATABASE}")
+    if writable and file == pending:
+        # The flush was killed between its commit and this.
+        pending.replace(final)
+        file = final
+    try:
+        # A mapped index can't grow: FAISS aborts the process where one tries.
+        index = faiss.read_index(str(file), 0 if writable else faiss.IO_FLAG_MMAP_IFC)
+    except RuntimeError as error:
+        raise StoreCorrupt(f"{file}: FAISS can't read it: {error}") from error
+    if index.d != dim:
+        raise StoreCorrupt(f"{file}: vectors of length {index.d}, where {dim} is expected")
+    return index
+
+
+def _write_index(index: Any, file: Path, stamp: bytes) -> None:
+    faiss.write_index(index, str(file))
+    with file.open("ab") as opened:
+        opened.write(stamp)
+        opened.flush()
+        os.fsync(opened.fileno())
+
+
+def _stamp_of(file: Path) -> bytes | None:
+    try:
+        with file.open("rb") as opened:
+            opened.seek(-_STAMP_BYTES, os.SEEK_END)
+            return opened.read()
+    except OSError:
+        return None
+
+
+def _final(path: Path, name: str) -> Path:
+    return path / f"{name}.faiss"
+
+
+def _pending(path: Path, name: str) -> Path:
+    return path / f"{name}.faiss.new"
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _places(index: Any, wanted: _Ids) -> tuple[npt.NDArray[np.bool_], _Ids]:
+    """Which of ``wanted`` the index holds, and the rows of those, in their order."""
+    keys: _Ids = faiss.vector_to_array(index.id_map)
+    if not keys.size:
+        return np.zeros(wanted.shape, dtype=np.bool_), np.empty(0, dtype=np.int64)
+    # Ids grow as videos come, so this sorts what is all but sorted: linear time.
+    order = np.argsort(keys, kind="stable")
+    at = np.minimum(np.searchsorted(keys, wanted, sorter=order), keys.size - 1)
+    rows = order[at]
+    present = keys[rows] == wanted
+    return present, rows[present]
+
+
+def _rows_of(index: Any) -> npt.NDArray[np.float32]:
+    """A view of the index's own memory, shape (ntotal, d); void once the index grows."""
+    if index.ntotal == 0:
+        return np.empty((0, index.d), dtype=np.float32)
+    flat: Any = faiss.downcast_index(index.index)
+    view: npt.NDArray[np.float32] = faiss.rev_swig_ptr(flat.get_xb(), index.ntotal * index.d)
+    return view.reshape(index.ntotal, index.d)
+
+
+def _put(index: Any, vectors: Mapping[int, Vector]) -> int:
+    """Add or overwrite vectors by id, and say how many."""
+    if not vectors:
+        return 0
+    keys = np.fromiter(vectors, dtype=np.int64, count=len(vectors))
+    matrix = np.stack(list(vectors.values()))
+    present, rows = _places(index, keys)
+    # In place: taking rows out of a flat index moves all that stand behind them.
+    _rows_of(index)[rows] = matrix[present]
+    if not present.all():
+        index.add_with_ids(matrix[~present], keys[~present])
+    return len(vectors)
+
+
+def _remove(index: Any, keys: Sequence[int]) -> int:
+    """Remove the vectors of these ids, and say how many there were."""
+    present, _ = _places(index, np.array(keys, dtype=np.int64))
+    if not present.any():
+        return 0
+    return int(index.remove_ids(faiss.IDSelectorBatch(np.array(keys, dtype=np.int64)[present])))
+
+
+def _chosen(selector: Any) -> Any:
+    parameters: Any = faiss.SearchParameters
+    return parameters(sel=selector)
+
+
+def _dumped(payload: Payload) -> str:
+    return json.dumps(dict(payload), ensure_ascii=False, allow_nan=False)
+
+
+@contextmanager
+def _omp_threads(count: int) -> Iterator[None]:
+    # OpenMP keeps this number per calling thread, so others are left alone.
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(count)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error):
+            raise IndexLocked(f"{path}: another process is writing to it") from error
+        raise StoreError(f"{path / _DATABASE}: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise StoreCorrupt(f"{path / _DATABASE}: {error}") from error
+    except (OSError, RuntimeError) as error:
+        raise StoreError(f"{path}: {error}") from error

@@ -1,0 +1,82 @@
+"""From our filters to Qdrant's: one walk, spoken in the classes of either library."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from stores.filters import And, AnyOf, Filter, Not, Or, Range, Scalar
+
+ConditionT = TypeVar("ConditionT")
+
+
+class Dialect(Protocol[ConditionT]):
+    """The conditions of one Qdrant library."""
+
+    def every(self, parts: Sequence[ConditionT]) -> ConditionT:
+        """Holds where every part does; without parts always."""
+        ...
+
+    def some(self, parts: Sequence[ConditionT]) -> ConditionT:
+        """Holds where at least one part does; ``parts`` is never empty."""
+        ...
+
+    def none(self, parts: Sequence[ConditionT]) -> ConditionT:
+        """Holds where no part does; ``parts`` is never empty."""
+        ...
+
+    def text(self, field: str, values: list[str]) -> ConditionT:
+        """Holds where the field is one of these texts."""
+        ...
+
+    def truth(self, field: str, *, value: bool) -> ConditionT:
+        """Holds where the field is this truth value."""
+        ...
+
+    def numbers(self, field: str, bounds: dict[str, float]) -> ConditionT:
+        """Holds where the field is a number within ``bounds``: ``gt``, ``gte``, ``lt``, ``lte``."""
+        ...
+
+    def moments(self, field: str, bounds: dict[str, datetime]) -> ConditionT:
+        """Holds where the field is a moment within ``bounds``."""
+        ...
+
+
+def translate(condition: Filter, dialect: Dialect[ConditionT]) -> ConditionT:
+    """``condition`` in the classes of ``dialect``, with the meaning of ``filters.matches``."""
+    match condition:
+        case AnyOf(field, values):
+            return _any_of(field, values, dialect)
+        case Range():
+            bounds = condition.bounds()
+            moments = {k: bound for k, bound in bounds.items() if isinstance(bound, datetime)}
+            if moments:
+                return dialect.moments(condition.field, moments)
+            numbers = {k: bound for k, bound in bounds.items() if not isinstance(bound, datetime)}
+            return dialect.numbers(condition.field, numbers)
+        case And(parts):
+            return dialect.every([translate(part, dialect) for part in parts])
+        case Or(parts):
+            return _some([translate(part, dialect) for part in parts], dialect)
+        case Not(part):
+            return dialect.none([translate(part, dialect)])
+
+
+def _any_of(field: str, values: Sequence[Scalar], dialect: Dialect[ConditionT]) -> ConditionT:
+    parts: list[ConditionT] = []
+    texts = [value for value in values if isinstance(value, str)]
+    if texts:
+        parts.append(dialect.text(field, texts))
+    for value in values:
+        if isinstance(value, bool):
+            parts.append(dialect.truth(field, value=value))
+        elif isinstance(value, int | float):
+            # Qdrant's match of an integer passes over 5.0 where it looks for 5; a range does not.
+            parts.append(dialect.numbers(field, {"gte": value, "lte": value}))
+    return _some(parts, dialect)
+
+
+def _some(parts: Sequence[ConditionT], dialect: Dialect[ConditionT]) -> ConditionT:
+    # An empty ``should`` holds always in Qdrant; ours holds never.
+    return dialect.some(parts) if parts else dialect.none([dialect.every([])])

@@ -1,0 +1,483 @@
+"""A Qdrant server: one connection, and a store per collection.
+
+What the server acknowledged lies in its own write-ahead log. A request that fails for a passing
+reason (no connection, overload, a time-out) is sent again, with exponentially growing pauses;
+every request made here may arrive twice without harm.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, Self, TypeVar
+
+import grpc  # type: ignore[import-untyped]
+import numpy as np
+from qdrant_client import QdrantClient, models
+from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
+from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+from catalog.errors import StoreError, StoreUnavailable
+from catalog.video import VectorName
+from stores.base import ScoredVideo, StoredVideo, Vector, VectorQuery, point_id
+from stores.checks import checked_queries, checked_videos
+from stores.filters import Filter
+from stores.qdrant_filters import translate
+from stores.qdrant_schema import (
+    FULL_SCAN_THRESHOLD_KB,
+    HNSW_EF_CONSTRUCT,
+    HNSW_M,
+    PAYLOAD_INDEXES,
+    FieldKind,
+)
+from stores.ranking import ranked
+
+ResultT = TypeVar("ResultT")
+
+# 500 videos of 512 and 768 values are 2.5 MB, below every message limit on the way.
+_BATCH: Final = 500
+_POLL_S: Final = 0.5
+_TRANSIENT_GRPC: Final = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        grpc.StatusCode.ABORTED,
+    }
+)
+_REFUSED_GRPC: Final = frozenset(
+    {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}
+)
+_INDEX_TYPES: Final[dict[FieldKind, models.PayloadSchemaType]] = {
+    "keyword": models.PayloadSchemaType.KEYWORD,
+    "datetime": models.PayloadSchemaType.DATETIME,
+    "float": models.PayloadSchemaType.FLOAT,
+    "integer": models.PayloadSchemaType.INTEGER,
+}
+
+
+class ServerClient:
+    """A connection to a Qdrant server, and what can be done with whole collections.
+
+    ``url`` only stands in messages. ``attempts`` is how often a request is sent before it counts as
+    failed; ``sleep`` takes seconds.
+    """
+
+    def __init__(
+        self,
+        client: QdrantClient,
+        *,
+        url: str,
+        attempts: int = 6,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._client = client
+        self._url = url
+        self._sleep = sleep
+        self._retrying = Retrying(
+            retry=retry_if_exception(_is_transient),
+            stop=stop_after_attempt(attempts),
+            wait=wait_random_exponential(multiplier=0.2, max=10.0),
+            sleep=sleep,
+            reraise=True,
+        )
+
+    @classmethod
+    def connect(
+        cls,
+        url: str,
+        *,
+        api_key: str | None = None,
+        timeout_s: int = 30,
+        prefer_grpc: bool = True,
+        attempts: int = 6,
+    ) -> Self:
+        """A connection to the server at ``url``, which is first asked something by a request."""
+        client = QdrantClient(
+            url=url,
+            api_key=api_key,
+            timeout=timeout_s,
+            prefer_grpc=prefer_grpc,
+            # The check would ask the server at once, and only warn where it doesn't answer.
+            check_compatibility=False,
+        )
+        return cls(client, url=url, attempts=attempts)
+
+    def request(self, ask: Callable[[QdrantClient], ResultT]) -> ResultT:
+        """What ``ask`` returns, asked again while the server fails for a passing reason.
+
+        Raises:
+            StoreUnavailable: the server didn't answer, for as often as it was asked.
+            StoreError: it answered that it would not.
+        """
+        try:
+            return self._retrying(ask, self._client)
+        except (
+            grpc.RpcError,
+            ResponseHandlingException,
+            UnexpectedResponse,
+            ResourceExhaustedResponse,
+            ValueError,
+        ) as error:
+            raise self._explained(error) from error
+
+    def has_collection(self, collection: str) -> bool:
+        """Whether there is such a collection."""
+        return self.request(lambda client: client.collection_exists(collection))
+
+    def collections(self, prefix: str = "") -> list[str]:
+        """The names of the collections that begin with ``prefix``, sorted."""
+        answer = self.request(lambda client: client.get_collections())
+        return sorted(c.name for c in answer.collections if c.name.startswith(prefix))
+
+    def delete_collection(self, collection: str) -> None:
+        """Remove a collection with all its videos; one that isn't there is ignored."""
+        if self.has_collection(collection):
+            self.request(lambda client: client.delete_collection(collection))
+
+    def copy_collection(self, source: str, target: str) -> None:
+        """Make a new collection ``target`` that holds what ``source`` holds.
+
+        Raises:
+            StoreError: there is no ``source``, or there is a ``target`` already.
+        """
+        read = ServerStore.open(self, source)
+        write = ServerStore.create(self, target, read.dims)
+        for batch in read.scan(with_vectors=True, batch_size=_BATCH):
+            write.upsert(batch)
+
+    def alias_target(self, alias: str) -> str | None:
+        """The collection that ``alias`` stands for, or None."""
+        answer = self.request(lambda client: client.get_aliases())
+        return next(
+            (a.collection_name for a in answer.aliases if a.alias_name == alias),
+            None,
+        )
+
+    def move_alias(self, alias: str, collection: str) -> None:
+        """Let ``alias`` stand for ``collection``: in one step, so that searches see old or new."""
+        operations: list[models.AliasOperations] = [
+            models.CreateAliasOperation(
+                create_alias=models.CreateAlias(collection_name=collection, alias_name=alias)
+            )
+        ]
+        if self.alias_target(alias) is not None:
+            operations.insert(
+                0, models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias))
+            )
+        self.request(
+            lambda client: client.update_collection_aliases(change_aliases_operations=operations)
+        )
+
+    def wait_until_indexed(self, collection: str) -> None:
+        """Return once the server has built what it wants to build for ``collection``.
+
+        Raises:
+            StoreError: its optimizer failed.
+        """
+        # A write may be acknowledged a moment before its optimization is planned: look twice.
+        calm = 0
+        while calm < 2:
+            info = self.request(lambda client: client.get_collection(collection))
+            if info.status == models.CollectionStatus.RED:
+                raise StoreError(
+                    f"{self._url}: collection {collection}: the optimizer failed:"
+                    f" {info.optimizer_status}"
+                )
+            calm = calm + 1 if info.status == models.CollectionStatus.GREEN else 0
+            if calm < 2:
+                self._sleep(_POLL_S)
+
+    def close(self) -> None:
+        """Let go of the connection; a second call does nothing."""
+        self._client.close()
+
+    def _explained(self, error: Exception) -> StoreError:
+        text = _first_line(error)
+        if _is_transient(error):
+            return StoreUnavailable(
+                f"{self._url}: the Qdrant server doesn't answer ({text}); is it running, and is"
+                " this its address? `docker compose up -d qdrant` starts one"
+            )
+        if _is_refused(error):
+            return StoreError(f"{self._url}: the Qdrant server refused the API key ({text})")
+        return StoreError(f"{self._url}: {text}")
+
+
+class ServerStore:
+    """One collection of a Qdrant server; closing it leaves the connection to its owner.
+
+    ``exact`` scans instead of walking the HNSW graph; ``hnsw_ef`` is how many candidates the walk
+    keeps (None: the server's choice).
+    """
+
+    def __init__(
+        self,
+        server: ServerClient,
+        collection: str,
+        dims: Mapping[VectorName, int],
+        *,
+        exact: bool = False,
+        hnsw_ef: int | None = None,
+    ) -> None:
+        self._server = server
+        self._collection = collection
+        self._dims = dict(dims)
+        self._params = models.SearchParams(exact=exact, hnsw_ef=hnsw_ef)
+        self._closed = False
+
+    @classmethod
+    def create(cls, server: ServerClient, collection: str, dims: Mapping[VectorName, int]) -> Self:
+        """A new, empty collection.
+
+        Raises:
+            StoreError: there is one of this name already.
+            StoreUnavailable: the server doesn't answer.
+        """
+        if server.has_collection(collection):
+            raise StoreError(f"there is a collection {collection!r} already")
+        server.request(
+            lambda client: client.create_collection(
+                collection,
+                # Dot on unit vectors is the cosine, and stores them as they are given.
+                vectors_config={
+                    str(name): models.VectorParams(size=dim, distance=models.Distance.DOT)
+                    for name, dim in dims.items()
+                },
+                hnsw_config=models.HnswConfigDiff(
+                    m=HNSW_M,
+                    ef_construct=HNSW_EF_CONSTRUCT,
+                    full_scan_threshold=FULL_SCAN_THRESHOLD_KB,
+                ),
+            )
+        )
+        for field, kind in PAYLOAD_INDEXES.items():
+            _create_index(server, collection, field, _INDEX_TYPES[kind])
+        return cls(server, collection, dims)
+
+    @classmethod
+    def open(
+        cls,
+        server: ServerClient,
+        collection: str,
+        *,
+        exact: bool = False,
+        hnsw_ef: int | None = None,
+    ) -> Self:
+        """The collection, by its name or an alias.
+
+        Raises:
+            StoreError: there is none.
+            StoreUnavailable: the server doesn't answer.
+        """
+        info = server.request(lambda client: client.get_collection(collection))
+        params = info.config.params.vectors
+        if not isinstance(params, dict):
+            raise StoreError(f"collection {collection!r} has no named vectors")
+        dims = {VectorName(name): of.size for name, of in params.items()}
+        return cls(server, collection, dims, exact=exact, hnsw_ef=hnsw_ef)
+
+    @property
+    def dims(self) -> dict[VectorName, int]:
+        """Length of each named vector."""
+        return dict(self._dims)
+
+    @property
+    def indexed_vector_count(self) -> int:
+        """How many vectors, over all names, the HNSW graphs cover."""
+        info = self._request(lambda client: client.get_collection(self._collection))
+        return info.indexed_vectors_count or 0
+
+    def search(
+        self, queries: Sequence[VectorQuery], *, condition: Filter | None = None
+    ) -> list[list[ScoredVideo]]:
+        """As of ``VectorReader``."""
+        checked = checked_queries(queries, self._dims)
+        if not checked:
+            return []
+        chosen = None if condition is None else translate(condition, _ServerDialect())
+        requests = [
+            models.QueryRequest(
+                query=query.vector.tolist(),
+                using=str(query.vector_name),
+                filter=chosen,
+                params=self._params,
+                limit=query.limit,
+                with_payload=["video_id"],
+                with_vector=False,
+            )
+            for query in checked
+        ]
+        answers = self._request(
+            lambda client: client.query_batch_points(self._collection, requests=requests)
+        )
+        return [
+            ranked([((hit.payload or {})["video_id"], hit.score) for hit in answer.points])
+            for answer in answers
+        ]
+
+    def get(
+        self, video_ids: Sequence[str], *, with_vectors: bool = False
+    ) -> dict[str, StoredVideo]:
+        """As of ``VectorReader``."""
+        found: dict[str, StoredVideo] = {}
+        for part in _batches([point_id(video_id) for video_id in dict.fromkeys(video_ids)]):
+            for record in self._retrieve(part, with_vectors=with_vectors):
+                video = _stored(record)
+                found[video.video_id] = video
+        return found
+
+    def count(self, vector_name: VectorName | None = None) -> int:
+        """As of ``VectorReader``."""
+        chosen = None
+        if vector_name is not None:
+            chosen = models.Filter(must=[models.HasVectorCondition(has_vector=str(vector_name))])
+        return self._request(
+            lambda client: client.count(self._collection, count_filter=chosen, exact=True)
+        ).count
+
+    def scan(
+        self, *, with_vectors: bool = False, batch_size: int = 1000
+    ) -> Iterator[list[StoredVideo]]:
+        """As of ``VectorReader``."""
+        offset: Any = None
+        while True:
+            records, offset = self._scroll(offset, batch_size, with_vectors=with_vectors)
+            if records:
+                yield [_stored(record) for record in records]
+            if offset is None:
+                return
+
+    def close(self) -> None:
+        """As of ``VectorReader``."""
+        self._closed = True
+
+    def upsert(self, videos: Sequence[StoredVideo]) -> None:
+        """As of ``VectorStore``."""
+        checked = checked_videos(videos, self._dims)
+        for part in _batches(list(checked.values())):
+            self._upsert([_point(video) for video in part])
+
+    def delete(self, video_ids: Sequence[str]) -> None:
+        """As of ``VectorStore``."""
+        for part in _batches([point_id(video_id) for video_id in dict.fromkeys(video_ids)]):
+            self._delete(part)
+
+    def flush(self) -> None:
+        """As of ``VectorStore``; nothing is left to do once the server has acknowledged."""
+        self._opened()
+
+    def optimize(self) -> None:
+        """As of ``VectorStore``; the server builds by itself, and this waits for it."""
+        self._opened().wait_until_indexed(self._collection)
+
+    def _opened(self) -> ServerClient:
+        if self._closed:
+            raise StoreError(f"collection {self._collection!r}: this store has been closed")
+        return self._server
+
+    def _request(self, ask: Callable[[QdrantClient], ResultT]) -> ResultT:
+        return self._opened().request(ask)
+
+    def _retrieve(self, points: Sequence[str], *, with_vectors: bool) -> list[models.Record]:
+        return self._request(
+            lambda client: client.retrieve(
+                self._collection, ids=points, with_payload=True, with_vectors=with_vectors
+            )
+        )
+
+    def _scroll(
+        self, offset: Any, limit: int, *, with_vectors: bool
+    ) -> tuple[list[models.Record], Any]:
+        return self._request(
+            lambda client: client.scroll(
+                self._collection,
+                offset=offset,
+                limit=limit,
+                with_payload=True,
+                with_vectors=with_vectors,
+            )
+        )
+
+    def _upsert(self, points: list[models.PointStruct]) -> None:
+        self._request(lambda client: client.upsert(self._collection, points=points, wait=True))
+
+    def _delete(self, points: Sequence[str]) -> None:
+        selector = models.PointIdsList(points=list(points))
+        self._request(
+            lambda client: client.delete(self._collection, points_selector=selector, wait=True)
+        )
+
+
+class _ServerDialect:
+    """Qdrant's conditions in the classes of ``qdrant_client``."""
+
+    def every(self, parts: Sequence[Any]) -> Any:
+        return models.Filter(must=list(parts))
+
+    def some(self, parts: Sequence[Any]) -> Any:
+        return models.Filter(should=list(parts))
+
+    def none(self, parts: Sequence[Any]) -> Any:
+        return models.Filter(must_not=list(parts))
+
+    def text(self, field: str, values: list[str]) -> Any:
+        return models.FieldCondition(key=field, match=models.MatchAny(any=values))
+
+    def truth(self, field: str, *, value: bool) -> Any:
+        return models.FieldCondition(key=field, match=models.MatchValue(value=value))
+
+    def numbers(self, field: str, bounds: dict[str, float]) -> Any:
+        return models.FieldCondition(key=field, range=models.Range(**bounds))
+
+    def moments(self, field: str, bounds: dict[str, datetime]) -> Any:
+        return models.FieldCondition(key=field, range=models.DatetimeRange(**bounds))
+
+
+def _create_index(
+    server: ServerClient, collection: str, field: str, kind: models.PayloadSchemaType
+) -> None:
+    server.request(lambda client: client.create_payload_index(collection, field, kind, wait=True))
+
+
+def _point(video: StoredVideo) -> models.PointStruct:
+    vectors: dict[str, Any] = {str(name): v.tolist() for name, v in video.vectors.items()}
+    return models.PointStruct(
+        id=point_id(video.video_id), vector=vectors, payload=dict(video.payload)
+    )
+
+
+def _stored(record: models.Record) -> StoredVideo:
+    payload = record.payload or {}
+    given: Any = record.vector or {}
+    vectors: dict[VectorName, Vector] = {
+        VectorName(name): np.array(values, dtype=np.float32) for name, values in given.items()
+    }
+    return StoredVideo(payload["video_id"], payload, vectors)
+
+
+def _batches(items: Sequence[ResultT]) -> Iterator[Sequence[ResultT]]:
+    for start in range(0, len(items), _BATCH):
+        yield items[start : start + _BATCH]
+
+
+def _is_transient(error: BaseException) -> bool:
+    if isinstance(error, grpc.RpcError):
+        return error.code() in _TRANSIENT_GRPC
+    if isinstance(error, UnexpectedResponse):
+        return error.status_code == 429 or (error.status_code or 0) >= 500
+    return isinstance(error, ResponseHandlingException | ResourceExhaustedResponse)
+
+
+def _is_refused(error: Exception) -> bool:
+    if isinstance(error, grpc.RpcError):
+        return error.code() in _REFUSED_GRPC
+    return isinstance(error, UnexpectedResponse) and error.status_code in (401, 403)
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, grpc.RpcError):
+        return f"{error.code().name}: {error.details()}"
+    return (str(error) or repr(error)).splitlines()[0]
