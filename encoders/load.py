@@ -25,6 +25,11 @@ def load_title_encoder(name: str, *, threads: int | None = None) -> TitleEncoder
         from encoders.use import UniversalSentenceEncoder
 
         return UniversalSentenceEncoder(threads=threads)
+    if not name.strip():
+        raise EncoderUnavailable(
+            f"no title model is named; there are {', '.join(OFFLINE_TITLE_MODELS)}, any "
+            "sentence-transformers name, or a path"
+        )
     from encoders.sentence import SentenceEncoder, packaged_minilm
 
     if name == "packaged:minilm":

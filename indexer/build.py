@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -31,7 +31,6 @@ logger = logging.getLogger(__name__)
 
 BUILD_FILE: Final = "build.json"
 LEDGER_FILE: Final = "ledger.sqlite"
-MIRROR_DIRECTORY: Final = "faiss"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,7 @@ class Build:
         path = data.generation_path(generation)
         dims = {name: record.dim for name, record in plan.encoders.items()}
         self.store: VectorStore = engine.writer(generation, dims)
-        mirror_path = path / MIRROR_DIRECTORY
+        mirror_path = data.mirror_path(generation)
         try:
             self.mirror = (
                 FlatStore.open(mirror_path)
@@ -184,10 +183,9 @@ def begin_build(
     path.mkdir(parents=True)
     with times.stage("copy"):
         if plan.base is not None:
-            base = data.generation_path(plan.base)
             engine.copy(plan.base, generation)
-            shutil.copytree(base / MIRROR_DIRECTORY, path / MIRROR_DIRECTORY)
-            shutil.copy2(base / LEDGER_FILE, path / LEDGER_FILE)
+            shutil.copytree(data.mirror_path(plan.base), data.mirror_path(generation))
+            shutil.copy2(data.generation_path(plan.base) / LEDGER_FILE, path / LEDGER_FILE)
     # Written last: without it the directory is a copy cut short, and is thrown away.
     write_atomically(path / BUILD_FILE, json.dumps(plan.to_json(), indent=2) + "\n")
     return Build(data, engine, plan, generation, times)
@@ -224,9 +222,7 @@ def clear_unfinished(data: DataDir, engine: Engine, *, keep: str | None) -> None
             data.remove(generation)
 
 
-def prune_generations(
-    data: DataDir, engine: Callable[[Manifest], Engine], *, keep: int = KEEP_GENERATIONS
-) -> list[str]:
+def prune_generations(data: DataDir, engine: Engine, *, keep: int = KEEP_GENERATIONS) -> list[str]:
     """Remove all but the newest ``keep`` finished generations, and thumbnails that none needs."""
     finished = [
         name
@@ -235,7 +231,8 @@ def prune_generations(
     ]
     removed = finished[: max(0, len(finished) - (keep - 1))]
     for generation in removed:
-        engine(data.manifest(generation)).drop(generation)
+        if data.manifest(generation).engine == engine.name:
+            engine.drop(generation)
         data.remove(generation)
     if removed:
         _remove_unneeded_thumbnails(data)

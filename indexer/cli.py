@@ -5,20 +5,19 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from catalog.errors import UsageError
+if TYPE_CHECKING:
+    from catalog.fetch import ThumbnailFetcher
+    from catalog.sources import Reject, Row
 
 _SETTINGS_HELP = "Settings may also come from TWINLENS_... variables or twinlens.toml."
 
 
-def _columns(
-    ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
-) -> dict[str, str]:
+def _columns(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
     columns = {}
     for value in values:
         field, equals, column = value.partition("=")
@@ -86,8 +85,9 @@ def index(
       twinlens index catalogue.parquet --column title=name
       twinlens index hf:Ransaka/youtube_recommendation_data
     """
+    from catalog.fetch import ThumbnailFetcher
     from catalog.settings import load_settings
-    from catalog.sources import RejectsFile, Row, ThumbnailFetcher, open_source
+    from catalog.sources import RejectsFile, open_source
     from encoders.load import load_thumbnail_encoder, load_title_encoder
     from indexer.job import IndexJob, JobOptions
     from stores.engines import open_engine
@@ -97,11 +97,12 @@ def index(
     data = DataDir(settings.data_dir)
     opened = open_source(source, columns=columns, revision=revision, split=split)
     title_encoder = load_title_encoder(settings.title_model, threads=settings.threads)
-    thumbnail_encoder = load_thumbnail_encoder(
-        settings.thumbnail_model, threads=settings.threads
-    )
+    thumbnail_encoder = load_thumbnail_encoder(settings.thumbnail_model, threads=settings.threads)
     engine = open_engine(
-        data, url=settings.qdrant_url, api_key=settings.qdrant_key, collection=settings.collection
+        data,
+        qdrant_url=settings.qdrant_url,
+        qdrant_api_key=settings.qdrant_key,
+        collection=settings.collection,
     )
     job = IndexJob(
         data,
@@ -112,20 +113,16 @@ def index(
             source_name=source, prune=prune, fresh=fresh, strict=strict, threads=settings.threads
         ),
     )
-    data.path.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
-        rejects = stack.enter_context(
-            RejectsFile(rejects_path or settings.data_dir / "rejects.jsonl")
-        )
-        rows: Iterable[Row | Any] = opened
-        bar = stack.enter_context(_progress_bar(opened.total()))
+    rejects = RejectsFile(rejects_path or settings.data_dir / "rejects.jsonl")
+    with _progress_bar(opened.total()) as bar:
+        rows: Iterable[Row | Reject] = opened
         if fetch_thumbnails:
-            fetcher = stack.enter_context(ThumbnailFetcher(data.fetched, notes=rejects))
-            rows = _showing_fetches(fetcher.fetch(rows), fetcher, bar)
+            fetcher = ThumbnailFetcher(data.fetched, on_note=rejects.note)
+            rows = _showing_fetches(fetcher, opened, bar)
         summary = job.run(rows, rejects, progress=bar.update)
     click.echo(f"Indexed {source}: {summary.line()}")
-    if summary.rejected:
-        click.echo(f"Rejected rows are listed in {rejects.path}", err=True)
+    if rejects.counts or rejects.notes:
+        click.echo(f"Rejected rows and notes are listed in {rejects.path}", err=True)
     if json_path is not None:
         json_path.write_text(json.dumps(summary.to_json(), indent=2) + "\n", encoding="utf-8")
 
@@ -145,7 +142,7 @@ def verify(**overrides: Any) -> None:
     from catalog.settings import load_settings
     from indexer.verify import compare_stores
     from stores.engines import open_reader
-    from stores.flat import FlatStore
+    from stores.flat import FlatReader
     from stores.generations import DataDir
 
     settings = load_settings(overrides)
@@ -154,7 +151,7 @@ def verify(**overrides: Any) -> None:
     qdrant = open_reader(
         data, manifest, qdrant_url=settings.qdrant_url, qdrant_api_key=settings.qdrant_key
     )
-    mirror = FlatStore.open(data.generation_path(manifest.generation) / "faiss", read_only=True)
+    mirror = FlatReader.open(data.mirror_path(manifest.generation))
     try:
         differences = compare_stores(qdrant, mirror)
         videos = qdrant.count()
@@ -176,14 +173,16 @@ def _progress_bar(total: int | None) -> Any:
     from tqdm import tqdm
 
     # Where nobody watches (a log file), a line every half a minute is enough.
-    quiet = not sys.stderr.isatty()
+    watched = sys.stderr.isatty()
     return tqdm(
-        total=total, unit="video", desc="indexing", mininterval=30.0 if quiet else 0.2, leave=False
+        total=total, unit="video", desc="indexing", mininterval=0.2 if watched else 30, leave=False
     )
 
 
-def _showing_fetches(rows: Iterator[Any], fetcher: Any, bar: Any) -> Iterator[Any]:
-    for row in rows:
+def _showing_fetches(
+    fetcher: ThumbnailFetcher, rows: Iterable[Row | Reject], bar: Any
+) -> Iterator[Row | Reject]:
+    for row in fetcher.fill(rows):
         bar.set_postfix(
             fetched=fetcher.fetched, cached=fetcher.cached, failed=fetcher.failed, refresh=False
         )

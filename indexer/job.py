@@ -40,7 +40,7 @@ from indexer.ledger import Ledger, SeenIds
 from indexer.prepare import Preparer, Work
 from indexer.stages import Ahead, StageTimes
 from stores.base import StoredVideo, Vector
-from stores.engines import Engine, engine_of
+from stores.engines import Engine
 from stores.generations import DataDir, EncoderRecord, Manifest
 
 logger = logging.getLogger(__name__)
@@ -142,6 +142,8 @@ class IndexJob:
     ) -> JobSummary:
         """Index ``rows``; ``progress`` is told how many rows were dealt with since it was last.
 
+        ``rejects`` is opened and closed here, under the lock.
+
         Raises:
             IndexLocked: another job is at work on this data directory.
             EncodersChanged: the published generation needs ``fresh`` with these encoders.
@@ -149,7 +151,8 @@ class IndexJob:
             SourceError: there is nothing to index.
         """
         started = time.perf_counter()
-        with self._data.locked():
+        # The rejects of a job at work must not be removed by one that has to wait.
+        with self._data.locked(), rejects:
             self._data.thumbnails.mkdir(parents=True, exist_ok=True)
             plan = self._plan()
             unfinished = unfinished_build(self._data, plan)
@@ -274,10 +277,7 @@ class IndexJob:
         good = [index for index in range(len(works)) if index not in unencodable]
         self._keep_stored_vectors([works[index] for index in good], [vectors[i] for i in good])
         self._build.write(
-            [
-                StoredVideo(works[i].video.video_id, works[i].payload, vectors[i])
-                for i in good
-            ],
+            [StoredVideo(works[i].video.video_id, works[i].payload, vectors[i]) for i in good],
             {works[i].video.video_id: works[i].entry for i in good},
         )
         self._summary.new += sum(works[i].is_new for i in good)
@@ -334,7 +334,7 @@ class IndexJob:
             )
             self._summary.published = True
             with self._times.stage("clean up"):
-                prune_generations(self._data, lambda old: engine_of(self._data, old, self._engine))
+                prune_generations(self._data, self._engine)
         elif plan.base is not None:
             manifest = self._data.manifest(plan.base)
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -54,6 +55,7 @@ class Ledger:
     """The entries of a generation, by ``video_id``. For one thread at a time."""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        self._read_only = read_only
         if read_only:
             self._db = sqlite3.connect(
                 f"{path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False
@@ -71,7 +73,7 @@ class Ledger:
             marks = ",".join("?" * len(some))
             rows = self._db.execute(
                 "SELECT video_id, title_key, thumbnail_key, payload_key, thumbnail_file "
-                f"FROM videos WHERE video_id IN ({marks})",  # noqa: S608 - only question marks
+                f"FROM videos WHERE video_id IN ({marks})",
                 some,
             )
             for video_id, title_key, thumbnail_key, payload_key, thumbnail_file in rows:
@@ -142,7 +144,10 @@ class Ledger:
             self._db.execute("UPDATE videos SET mirrored = 1 WHERE mirrored = 0")
 
     def close(self) -> None:
-        """Fold the write-ahead log into the file, so that the file alone may be copied."""
+        """Let go of the file; a writer leaves it alone, with no write-ahead log beside it."""
+        if not self._read_only:
+            with suppress(sqlite3.ProgrammingError):  # closed before
+                self._db.execute("PRAGMA journal_mode = DELETE")
         self._db.close()
 
 

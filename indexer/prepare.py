@@ -78,7 +78,9 @@ class Preparer:
                     return
                 batch = Batch()
                 fresh = self._first_met(some, batch)
-                known = self.ledger.lookup([row.video.video_id for row in fresh]) if self.ledger else {}
+                known = (
+                    self.ledger.lookup([row.video.video_id for row in fresh]) if self.ledger else {}
+                )
                 for outcome in pool.map(lambda row: self._inspect(row, known), fresh):
                     if isinstance(outcome, Work):
                         batch.works.append(outcome)
@@ -135,9 +137,7 @@ class Preparer:
             keys[VectorName.THUMBNAIL] = old.keys[VectorName.THUMBNAIL]
 
         if not keys:
-            raise RowRejected(
-                RejectReason.EMPTY, "no title, and a thumbnail that was not fetched"
-            )
+            raise RowRejected(RejectReason.EMPTY, "no title, and a thumbnail that was not fetched")
         payload = video_payload(video, thumbnail_file=thumbnail_file)
         entry = Entry(
             keys=keys,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final, Protocol
 
 from catalog.errors import UsageError
@@ -44,3 +45,109 @@ class Engine(Protocol):
     def drop(self, generation: str) -> None:
         """Remove what the engine keeps of a generation; one that isn't there is ignored."""
         ...
+
+
+class EmbeddedEngine:
+    """Qdrant in this process: one shard in each generation's directory."""
+
+    name = EMBEDDED
+
+    def __init__(self, data: DataDir) -> None:
+        self._data = data
+
+    def _path(self, generation: str) -> Path:
+        return self._data.generation_path(generation) / "qdrant"
+
+    def writer(self, generation: str, dims: Mapping[VectorName, int]) -> VectorStore:
+        """As of ``Engine``."""
+        path = self._path(generation)
+        return EdgeStore.open(path) if path.exists() else EdgeStore.create(path, dims)
+
+    def reader(self, generation: str) -> VectorReader:
+        """As of ``Engine``."""
+        return EdgeReader.open(self._path(generation))
+
+    def copy(self, source: str, target: str) -> None:
+        """As of ``Engine``."""
+        shutil.copytree(self._path(source), self._path(target))
+
+    def publish(self, generation: str) -> str | None:
+        """Nothing to do: whoever reads ``CURRENT`` sees it."""
+        return None
+
+    def drop(self, generation: str) -> None:
+        """As of ``Engine``."""
+        shutil.rmtree(self._path(generation), ignore_errors=True)
+
+
+class ServerEngine:
+    """A Qdrant server: one collection a generation, and an alias for the published one."""
+
+    name = SERVER
+
+    def __init__(self, server: ServerClient, *, collection: str) -> None:
+        self._server = server
+        self._alias = collection
+
+    def _collection(self, generation: str) -> str:
+        return f"{self._alias}-{generation}"
+
+    def writer(self, generation: str, dims: Mapping[VectorName, int]) -> VectorStore:
+        """As of ``Engine``."""
+        collection = self._collection(generation)
+        if self._server.has_collection(collection):
+            return ServerStore.open(self._server, collection)
+        return ServerStore.create(self._server, collection, dims)
+
+    def reader(self, generation: str) -> VectorReader:
+        """As of ``Engine``."""
+        return ServerStore.open(self._server, self._collection(generation))
+
+    def copy(self, source: str, target: str) -> None:
+        """As of ``Engine``."""
+        self._server.copy_collection(self._collection(source), self._collection(target))
+
+    def publish(self, generation: str) -> str | None:
+        """Move the alias, in one step; the collection's name."""
+        collection = self._collection(generation)
+        self._server.move_alias(self._alias, collection)
+        return collection
+
+    def drop(self, generation: str) -> None:
+        """As of ``Engine``."""
+        self._server.delete_collection(self._collection(generation))
+
+
+def open_engine(
+    data: DataDir, *, qdrant_url: str | None, qdrant_api_key: str | None, collection: str
+) -> Engine:
+    """The Qdrant server at ``qdrant_url``, or the embedded engine where there is no URL."""
+    if qdrant_url is None:
+        return EmbeddedEngine(data)
+    return ServerEngine(
+        ServerClient.connect(qdrant_url, api_key=qdrant_api_key), collection=collection
+    )
+
+
+def open_reader(
+    data: DataDir,
+    manifest: Manifest,
+    *,
+    qdrant_url: str | None = None,
+    qdrant_api_key: str | None = None,
+) -> VectorReader:
+    """The Qdrant side of a finished generation, for searching.
+
+    Raises:
+        UsageError: it lives in a server, and no URL is set.
+        StoreUnavailable: the server doesn't answer.
+    """
+    if manifest.engine == EMBEDDED:
+        return EmbeddedEngine(data).reader(manifest.generation)
+    if qdrant_url is None or manifest.collection is None:
+        raise UsageError(
+            f"generation {manifest.generation} lives in a Qdrant server, collection "
+            f"{manifest.collection}: set qdrant_url (TWINLENS_QDRANT_URL or --qdrant-url)"
+        )
+    server = ServerClient.connect(qdrant_url, api_key=qdrant_api_key)
+    return ServerStore.open(server, manifest.collection)

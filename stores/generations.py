@@ -107,6 +107,10 @@ class DataDir:
         """Where a generation lies."""
         return self.generations / generation
 
+    def mirror_path(self, generation: str) -> Path:
+        """Where a generation's FAISS mirror lies."""
+        return self.generation_path(generation) / "faiss"
+
     def manifest(self, generation: str) -> Manifest:
         """What a finished generation says of itself.
 

@@ -1,0 +1,141 @@
+"""A small catalogue on disk, and jobs over it with encoders that count what they encode."""
+
+import io
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from catalog.errors import UnencodableItems
+from catalog.sources import RejectsFile, open_source
+from catalog.video import VectorName
+from encoders.base import unit_rows
+from indexer.job import IndexJob, JobOptions, JobSummary
+from stores.engines import EmbeddedEngine, open_reader
+from stores.generations import DataDir
+
+
+class CountingTitles:
+    """A bag of character codes; remembers what it was asked to encode."""
+
+    name = "counting-titles"
+    dim = 16
+
+    def __init__(self, *, fingerprint: str = "1" * 16, fail_after: int | None = None) -> None:
+        self.fingerprint = fingerprint
+        self.fail_after = fail_after
+        self.encoded: list[str] = []
+
+    def encode(self, items: Sequence[str]) -> np.ndarray:
+        if self.fail_after is not None and len(self.encoded) >= self.fail_after:
+            raise RuntimeError("the encoder broke down")
+        if bad := [row for row, title in enumerate(items) if "UNENCODABLE" in title]:
+            raise UnencodableItems(bad)
+        self.encoded += items
+        rows = np.ones((len(items), self.dim), dtype=np.float32)
+        for row, title in zip(rows, items, strict=True):
+            for place, character in enumerate(title):
+                row[(ord(character) + place) % self.dim] += 1
+        return unit_rows(rows) if len(items) else rows
+
+    encode_queries = encode
+
+
+class CountingThumbnails:
+    """Mean colours of a picture's quarters; counts what it was asked to encode."""
+
+    name = "counting-thumbnails"
+    dim = 12
+    input_size = (8, 8)
+
+    def __init__(self, *, fingerprint: str = "2" * 16) -> None:
+        self.fingerprint = fingerprint
+        self.encoded = 0
+
+    def encode(self, items: Sequence[Image.Image]) -> np.ndarray:
+        self.encoded += len(items)
+        rows = np.array(
+            [np.asarray(item.resize((2, 2)), dtype=np.float32).ravel() + 1 for item in items],
+            dtype=np.float32,
+        ).reshape(-1, self.dim)
+        return unit_rows(rows) if len(items) else rows
+
+
+def jpeg(colour: tuple[int, int, int], *, size: tuple[int, int] = (32, 18)) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", size, colour).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+class Catalogue:
+    """An imagefolder source that a test may change between jobs."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: dict[str, dict[str, object]] = {}
+        path.mkdir()
+
+    def add(self, video_id: str, *, picture: bytes | None = None, **fields: object) -> None:
+        self.rows[video_id] = {"video_id": video_id, "title": f"Title of {video_id}", **fields}
+        if picture is not None:
+            (self.path / f"{video_id}.jpg").write_bytes(picture)
+            self.rows[video_id]["file_name"] = f"{video_id}.jpg"
+
+    def write(self) -> str:
+        lines = [json.dumps(row) for row in self.rows.values()]
+        (self.path / "metadata.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return str(self.path)
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Catalogue:
+    made = Catalogue(tmp_path / "source")
+    for number in range(10):
+        made.add(f"video{number}", picture=jpeg((number * 25, 100, 255 - number * 25)))
+    return made
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> DataDir:
+    return DataDir(tmp_path / "data")
+
+
+@pytest.fixture
+def run_job(catalogue: Catalogue, data: DataDir) -> Callable[..., JobSummary]:
+    def run(
+        titles: CountingTitles | None = None,
+        thumbnails: CountingThumbnails | None = None,
+        **options: bool,
+    ) -> JobSummary:
+        source = catalogue.write()
+        job = IndexJob(
+            data,
+            EmbeddedEngine(data),
+            titles or CountingTitles(),
+            thumbnails or CountingThumbnails(),
+            JobOptions(source_name=source, **options),
+        )
+        return job.run(open_source(source), RejectsFile(data.path / "rejects.jsonl"))
+
+    return run
+
+
+@pytest.fixture
+def read_index(data: DataDir) -> Callable[[], dict[str, set[VectorName]]]:
+    """The published videos, with the names of the vectors each has."""
+
+    def read() -> dict[str, set[VectorName]]:
+        reader = open_reader(data, data.published())
+        try:
+            return {
+                video.video_id: set(video.vectors)
+                for batch in reader.scan(with_vectors=True)
+                for video in batch
+            }
+        finally:
+            reader.close()
+
+    return read

@@ -1,0 +1,303 @@
+import json
+
+import pytest
+from PIL import Image
+
+from catalog.errors import (
+    EncodersChanged,
+    IndexLocked,
+    SourceError,
+    StrictStop,
+)
+from catalog.video import VectorName
+from indexer.verify import compare_stores
+from stores.engines import open_reader
+from stores.flat import FlatReader
+from stores.generations import DataDir
+from tests.indexer.conftest import CountingThumbnails, CountingTitles, jpeg
+
+BOTH = {VectorName.TITLE, VectorName.THUMBNAIL}
+
+
+def payload_of(data, video_id):
+    reader = open_reader(data, data.published())
+    try:
+        return reader.get([video_id])[video_id].payload
+    finally:
+        reader.close()
+
+
+def differences(data):
+    manifest = data.published()
+    qdrant = open_reader(data, manifest)
+    mirror = FlatReader.open(data.mirror_path(manifest.generation))
+    try:
+        return compare_stores(qdrant, mirror)
+    finally:
+        qdrant.close()
+        mirror.close()
+
+
+def rejects_of(data):
+    lines = (data.path / "rejects.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_a_first_run_publishes_every_video_with_both_vectors(run_job, read_index, data):
+    summary = run_job()
+    assert (summary.new, summary.videos, summary.published) == (10, 10, True)
+    assert read_index() == {f"video{n}": BOTH for n in range(10)}
+    assert differences(data) == []
+    manifest = data.published()
+    assert manifest.counts == {"videos": 10, "title": 10, "thumbnail": 10}
+    assert manifest.dims == {VectorName.TITLE: 16, VectorName.THUMBNAIL: 12}
+    assert "optimize" in manifest.timings_s
+    payload = payload_of(data, "video3")
+    assert payload["title"] == "Title of video3"
+    assert (data.thumbnails / payload["thumbnail_file"]).read_bytes().startswith(b"\xff\xd8")
+
+
+def test_an_unchanged_source_is_neither_encoded_nor_written(run_job, data):
+    first = run_job()
+    before = {p: p.stat().st_mtime_ns for p in data.generations.rglob("*") if p.is_file()}
+    titles, thumbnails = CountingTitles(), CountingThumbnails()
+    second = run_job(titles, thumbnails)
+    assert (second.unchanged, second.published, second.generation) == (10, False, first.generation)
+    assert (titles.encoded, thumbnails.encoded) == ([], 0)
+    assert before == {p: p.stat().st_mtime_ns for p in data.generations.rglob("*") if p.is_file()}
+
+
+def test_a_changed_title_encodes_that_title_only(run_job, catalogue, data, read_index):
+    run_job()
+    catalogue.add("video4", title="Another title", file_name="video4.jpg")
+    titles, thumbnails = CountingTitles(), CountingThumbnails()
+    summary = run_job(titles, thumbnails)
+    assert (summary.changed, summary.unchanged) == (1, 9)
+    assert (titles.encoded, thumbnails.encoded) == (["Another title"], 0)
+    assert read_index()["video4"] == BOTH
+    assert differences(data) == []
+
+
+def test_a_changed_picture_encodes_that_picture_only(run_job, catalogue, data):
+    run_job()
+    old_file = payload_of(data, "video4")["thumbnail_file"]
+    catalogue.add("video4", picture=jpeg((1, 2, 3)))
+    titles, thumbnails = CountingTitles(), CountingThumbnails()
+    run_job(titles, thumbnails)
+    assert (titles.encoded, thumbnails.encoded) == ([], 1)
+    assert payload_of(data, "video4")["thumbnail_file"] != old_file
+    assert differences(data) == []
+
+
+def test_changed_metadata_encodes_nothing(run_job, catalogue, data):
+    run_job()
+    catalogue.add("video4", view_count=12, file_name="video4.jpg")
+    titles, thumbnails = CountingTitles(), CountingThumbnails()
+    summary = run_job(titles, thumbnails)
+    assert (summary.changed, titles.encoded, thumbnails.encoded) == (1, [], 0)
+    assert payload_of(data, "video4")["view_count"] == 12
+    assert differences(data) == []
+
+
+def test_a_title_alone_has_no_thumbnail_vector(run_job, catalogue, read_index, data):
+    catalogue.add("words", title="Only words")
+    run_job()
+    assert read_index()["words"] == {VectorName.TITLE}
+    assert data.published().counts["thumbnail"] == 10
+
+
+def test_a_picture_taken_away_takes_its_vector_with_it(run_job, catalogue, read_index, data):
+    run_job()
+    catalogue.add("video4")
+    run_job()
+    assert read_index()["video4"] == {VectorName.TITLE}
+    assert differences(data) == []
+
+
+def test_what_left_the_source_stays_unless_pruned(run_job, catalogue, read_index, data):
+    run_job()
+    del catalogue.rows["video4"]
+    assert run_job().removed == 0
+    assert "video4" in read_index()
+    assert run_job(prune=True).removed == 1
+    assert "video4" not in read_index()
+    assert differences(data) == []
+
+
+def test_a_rejected_row_has_not_left_the_source(run_job, catalogue, read_index):
+    run_job()
+    catalogue.add("video4", picture=b"not a picture any more")
+    summary = run_job(prune=True)
+    assert (summary.removed, summary.rejected) == (0, {"picture_unreadable": 1})
+    assert read_index()["video4"] == BOTH
+
+
+def test_pruning_never_empties_the_index(run_job, catalogue, read_index):
+    run_job()
+    catalogue.rows.clear()
+    catalogue.add("broken", picture=b"no picture")
+    with pytest.raises(SourceError, match="empty"):
+        run_job(prune=True)
+    assert len(read_index()) == 10
+
+
+def test_two_sources_add_up(run_job, catalogue, read_index):
+    run_job()
+    catalogue.rows.clear()
+    catalogue.add("other", title="From elsewhere")
+    run_job()
+    assert len(read_index()) == 11
+
+
+def test_fresh_rebuilds_from_this_source_alone(run_job, catalogue, read_index):
+    run_job()
+    del catalogue.rows["video4"]
+    titles = CountingTitles()
+    summary = run_job(titles, fresh=True)
+    assert (summary.new, len(titles.encoded), summary.published) == (9, 9, True)
+    assert "video4" not in read_index()
+
+
+def test_bad_rows_are_skipped_counted_and_listed(run_job, catalogue, read_index, data, tmp_path):
+    catalogue.add("broken", picture=b"\xff\xd8\xff not really")
+    Image.new("1", (20_000, 20_000)).save(catalogue.path / "bomb.png")
+    catalogue.add("bomb", file_name="bomb.png")
+    catalogue.add("none", title="No vector UNENCODABLE")
+    catalogue.add("empty", title="  ")
+    summary = run_job()
+    assert summary.videos == 10
+    assert summary.rejected == {
+        "picture_unreadable": 1,
+        "picture_too_large": 1,
+        "not_encodable": 1,
+        "empty": 1,
+    }
+    rejects = {reject["video_id"]: reject for reject in rejects_of(data)}
+    assert rejects["bomb"]["row"] == 12
+    assert rejects["bomb"]["file"].endswith("metadata.jsonl")
+    assert "pixels" in rejects["bomb"]["detail"]
+    assert set(read_index()) == {f"video{n}" for n in range(10)}
+
+
+def test_the_first_of_two_rows_with_one_id_wins(run_job, catalogue, data):
+    catalogue.add("twin", title="The first")
+    source = catalogue.write()
+    with (catalogue.path / "metadata.jsonl").open("a") as handle:
+        handle.write(json.dumps({"video_id": "twin", "title": "The second"}) + "\n")
+    catalogue.write = lambda: source
+    assert run_job().rejected == {"duplicate_id": 1}
+    assert payload_of(data, "twin")["title"] == "The first"
+    assert "row 11" in rejects_of(data)[0]["detail"]
+
+
+def test_strict_stops_at_the_first_and_publishes_nothing(run_job, catalogue, data):
+    catalogue.add("broken", picture=b"nonsense")
+    with pytest.raises(StrictStop, match="row 11"):
+        run_job(strict=True)
+    assert data.current() is None
+    assert run_job().videos == 10
+
+
+def test_a_source_with_nothing_in_it_publishes_nothing(run_job, catalogue, data):
+    catalogue.rows.clear()
+    catalogue.add("empty", title="")
+    with pytest.raises(SourceError, match="no video that can be indexed"):
+        run_job()
+    assert data.current() is None
+
+
+def test_other_encoders_need_a_fresh_index(run_job, data):
+    run_job()
+    with pytest.raises(EncodersChanged, match="title"):
+        run_job(CountingTitles(fingerprint="f" * 16))
+    summary = run_job(CountingTitles(fingerprint="f" * 16), fresh=True)
+    assert summary.published
+    assert data.published().encoders[VectorName.TITLE].fingerprint == "f" * 16
+
+
+def test_the_second_of_two_jobs_stops_with_a_clear_error(run_job, catalogue, data):
+    catalogue.add("broken", picture=b"no picture")
+    run_job()
+    with data.locked(), pytest.raises(IndexLocked, match="another indexing job"):
+        run_job()
+    assert len(rejects_of(data)) == 1, "the waiting job touched the rejects of the other"
+
+
+def test_a_job_that_broke_is_continued_without_encoding_again(run_job, catalogue, data):
+    for number in range(10, 200):
+        catalogue.add(f"video{number}", title=f"Title {number}")
+    titles = CountingTitles(fail_after=100)
+    with pytest.raises(RuntimeError, match="broke down"):
+        run_job(titles)
+    assert data.current() is None
+    again = CountingTitles()
+    summary = run_job(again)
+    assert summary.continued
+    assert summary.videos == 200
+    assert not set(titles.encoded) & set(again.encoded)
+    assert len(titles.encoded) + len(again.encoded) == 200
+    assert differences(data) == []
+
+
+def test_a_broken_incremental_job_leaves_the_published_generation(
+    run_job, catalogue, read_index, data
+):
+    first = run_job()
+    for number in range(10, 200):
+        catalogue.add(f"video{number}", title=f"Title {number}")
+    with pytest.raises(RuntimeError):
+        run_job(CountingTitles(fail_after=100))
+    assert data.current() == first.generation
+    assert len(read_index()) == 10
+    assert run_job().videos == 200
+
+
+def test_an_unfinished_build_of_other_encoders_is_thrown_away(run_job, catalogue, data):
+    for number in range(10, 200):
+        catalogue.add(f"video{number}", title=f"Title {number}")
+    with pytest.raises(RuntimeError):
+        run_job(CountingTitles(fail_after=100))
+    titles = CountingTitles(fingerprint="e" * 16)
+    summary = run_job(titles)
+    assert (summary.continued, len(titles.encoded)) == (False, 200)
+    assert len(data.names()) == 1
+
+
+def test_two_generations_are_kept_and_no_more_thumbnails_than_they_need(run_job, catalogue, data):
+    for colour in range(4):
+        catalogue.add("video0", picture=jpeg((colour * 60, 0, 0)))
+        run_job()
+    assert len(data.names()) == 2
+    assert len(list(data.thumbnails.iterdir())) == 11
+
+
+def test_a_thumbnail_not_fetched_this_time_stays(run_job, catalogue, read_index, data):
+    url = "http://localhost/x.jpg"
+    catalogue.add("remote", picture=jpeg((9, 9, 9)), thumbnail_url=url)
+    run_job()
+    catalogue.add("remote", thumbnail_url=url)
+    summary = run_job()
+    assert (summary.unchanged, summary.published) == (11, False)
+    assert read_index()["remote"] == BOTH
+
+
+def test_rows_reach_the_progress_callback(catalogue, data):
+    from catalog.sources import RejectsFile, open_source
+    from indexer.job import IndexJob, JobOptions
+    from stores.engines import EmbeddedEngine
+
+    source = catalogue.write()
+    steps: list[int] = []
+    options = JobOptions(source_name=source)
+    job = IndexJob(data, EmbeddedEngine(data), CountingTitles(), CountingThumbnails(), options)
+    rejects = RejectsFile(data.path / "rejects.jsonl")
+    job.run(open_source(source), rejects, progress=steps.append)
+    assert sum(steps) == 10
+
+
+def test_current_must_name_a_generation(tmp_path):
+    from catalog.errors import StoreCorrupt
+
+    (tmp_path / "CURRENT").write_text("../elsewhere")
+    with pytest.raises(StoreCorrupt, match="does not name"):
+        DataDir(tmp_path).current()
