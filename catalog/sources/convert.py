@@ -25,6 +25,8 @@ from catalog.video import Video
 
 # 96 bits: a chance of one in 10**17 that two among a million videos share an id.
 _CONTENT_ID_DIGITS: Final = 24
+# How a missing title comes out of a program that takes it for a number.
+_NAN: Final = ("nan", "NaN")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +35,14 @@ class Place:
 
     Relative paths of pictures start at ``folder``, and none may leave ``root``; both are absolute
     and normal, or None where there are no files. ``has_ids``: an id is expected in every row.
+    ``untyped``: cells are text whatever they mean, as in CSV.
     """
 
     file: str
     folder: Path | None
     root: Path | None
     has_ids: bool
+    untyped: bool = False
 
 
 def convert(record: Record | BadRecord, fields: Mapping[str, str], place: Place) -> Row | Reject:
@@ -61,6 +65,8 @@ def convert(record: Record | BadRecord, fields: Mapping[str, str], place: Place)
 
 def _video(video_id: str | None, cells: Mapping[str, object], place: Place) -> Video:
     title = parse_text(cells.get("title"), field="title")
+    if place.untyped and title in _NAN:
+        raise RowRejected(RejectReason.NOT_A_NUMBER, f"title is {title}")
     thumbnail_url = parse_url(cells.get("thumbnail_url"), field="thumbnail_url")
     picture = parse_picture(cells.get("thumbnail"), folder=place.folder, root=place.root)
     if isinstance(picture, str):

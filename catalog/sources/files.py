@@ -131,6 +131,7 @@ class TableSource:
             folder=table.path.parent,
             root=self.root,
             has_ids="video_id" in fields,
+            untyped=isinstance(table, CsvTable),
         )
         # Rows of JSONL need not have the same keys: each set of them is resolved once.
         by_names: dict[tuple[str, ...], dict[str, str]] = {}

@@ -58,8 +58,8 @@ class ParquetTable:
 
     def _opened(self) -> pq.ParquetFile:
         try:
-            # Without pre-buffering and with a buffered stream a column is read page by page; else
-            # a row group, which may be the whole file, is held in memory.
+            # Without pre-buffering and with a buffered stream a column is read page by page (1 MB,
+            # or 1,024 rows where those are more); else a whole row group, which may be the file.
             return pq.ParquetFile(self.path, pre_buffer=False, buffer_size=_BUFFER_BYTES)
         except _ERRORS as error:
             raise SourceError(f"{self.path} is no readable Parquet file: {error}") from error
