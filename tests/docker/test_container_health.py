@@ -1,0 +1,114 @@
+"""The health checks are run here, against servers that are ready, not ready, slow or absent."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from backend.app import create_app
+from backend.index import PublishedIndex
+from encoders.load import load_thumbnail_encoder, load_title_encoder
+from stores.generations import DataDir
+from tests.docker.files import compose, health_check_words, stages
+from tests.fakes import MemoryReader
+
+NEEDS_BASH = pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+
+
+@contextmanager
+def _serving(status: int) -> Iterator[tuple[int, list[str]]]:
+    """A server that answers every request with ``status``; its port and what it was asked."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield server.server_port, asked
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def _qdrant_check(port: int) -> int:
+    check = compose()["services"]["qdrant"]["healthcheck"]["test"]
+    assert check[:3] == ["CMD", "bash", "-c"]
+    assert "127.0.0.1/6333" in check[3]
+    script = check[3].replace("127.0.0.1/6333", f"127.0.0.1/{port}")
+    return subprocess.run(["bash", "-c", script], capture_output=True, timeout=20).returncode
+
+
+def _backend_check(port: int, **environment: str) -> int:
+    words = health_check_words(stages()[-1])
+    assert words[0] == "python"
+    return subprocess.run(
+        [sys.executable, *words[1:]],
+        env=os.environ | {"TWINLENS_PORT": str(port)} | environment,
+        capture_output=True,
+        timeout=20,
+    ).returncode
+
+
+@NEEDS_BASH
+@pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False), (401, False)])
+def test_qdrant_is_healthy_once_its_shards_are_ready(status: int, healthy: bool):
+    with _serving(status) as (port, asked):
+        assert (_qdrant_check(port) == 0) is healthy
+    assert asked == ["/readyz"]
+
+
+@NEEDS_BASH
+def test_qdrant_is_not_healthy_where_nothing_listens():
+    with _serving(200) as (port, _):
+        pass
+    assert _qdrant_check(port) != 0
+
+
+@pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False), (404, False)])
+def test_the_backend_is_healthy_once_it_can_search(status: int, healthy: bool):
+    with _serving(status) as (port, asked):
+        assert (_backend_check(port) == 0) is healthy
+    assert asked == ["/readyz"]
+
+
+def test_what_is_asked_is_a_route_of_the_backend(tmp_path: Path):
+    index = PublishedIndex(
+        DataDir(tmp_path),
+        open_reader=lambda manifest: MemoryReader([]),
+        title_encoder=load_title_encoder("packaged:use-m3"),
+        thumbnail_encoder=load_thumbnail_encoder("packaged:denoiser"),
+    )
+    client = create_app(index, thumbnails=tmp_path).test_client()
+    assert client.get("/readyz").status_code == HTTPStatus.SERVICE_UNAVAILABLE
+
+
+def test_the_backend_is_not_healthy_where_nothing_listens():
+    with _serving(200) as (port, _):
+        pass
+    assert _backend_check(port) != 0
+
+
+def test_the_backend_s_check_goes_past_a_proxy():
+    with _serving(200) as (port, asked), _serving(502) as (proxy, through_proxy):
+        assert _backend_check(port, http_proxy=f"http://127.0.0.1:{proxy}") == 0
+    assert (asked, through_proxy) == (["/readyz"], [])
