@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -65,6 +66,13 @@ def _as_bounds(value: object) -> object:
     return {"gte": value, "lte": value} if is_number else value
 
 
+def _rfc3339(value: object) -> object:
+    # Looser parsers also take bare numbers, for seconds since 1970.
+    if not (isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\d[Tt ]", value)):
+        raise ValueError("give a moment as RFC 3339 text: 2024-01-31T00:00:00Z")
+    return value
+
+
 def _in_utc(moment: datetime) -> datetime:
     # Engines differ on years of fewer than four digits, and offsets can lead past either end.
     if not 1000 < moment.year < 9999:
@@ -77,7 +85,9 @@ VideoId = Annotated[str, StringConstraints(min_length=1, max_length=MAX_VIDEO_ID
 Picture = Annotated[bytes, BeforeValidator(_decode_base64)]
 Weight = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 Number = Annotated[float, Field(ge=-1e15, le=1e15, allow_inf_nan=False)]
-Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+Moment = Annotated[
+    AwareDatetime, Field(strict=False), BeforeValidator(_rfc3339), AfterValidator(_in_utc)
+]
 Words = Annotated[
     list[Annotated[str, StringConstraints(min_length=1, max_length=1000)]],
     Field(min_length=1, max_length=MAX_FILTER_VALUES),

@@ -18,6 +18,7 @@ from tests.fakes import ColourEncoder, WordEncoder
 COLOURS = {"beach": (235, 200, 60), "kitchen": (200, 60, 60), "cricket": (40, 180, 60)}
 # Whatever a path could trip over.
 ODD_ID = "a/b?c=d&e#f %2F%25 ක්‍රිකට් \u00e9\n😀"
+ODD_TITLE = "<b>odd</b> & ක්‍රිකට් தமிழ்"
 
 
 def picture_bytes(colour: tuple[int, int, int], *, shade: int = 0, kind: str = "PNG") -> bytes:
@@ -52,7 +53,7 @@ class Catalogue:
             for subject, colour in COLOURS.items()
             for number in range(10)
         ]
-        made.append(Video(video_id=ODD_ID, title='<b>odd</b> & "quoted" ක්‍රිකට් තரගය'))
+        made.append(Video(video_id=ODD_ID, title=ODD_TITLE))
         return made
 
     def stored(self, videos: Sequence[Video] | None = None) -> list[StoredVideo]:

@@ -1,0 +1,549 @@
+from __future__ import annotations
+
+import base64
+import io
+import json
+import struct
+import zlib
+from urllib.parse import quote
+
+import pytest
+
+from backend.app import create_app
+from backend.index import PublishedIndex
+from backend.problems import STATUS, Code
+from catalog.errors import UnencodableItems
+from stores.base import StoredVideo
+from stores.generations import DataDir
+from tests.backend.catalogue import COLOURS, ODD_ID, ODD_TITLE, picture_bytes
+from tests.fakes import MemoryReader, WordEncoder
+
+SEARCH = "/api/v1/search"
+
+
+def problem(response, code: str) -> dict:
+    """The problem document of an answer, held to RFC 9457 and to its code."""
+    body = response.get_json(force=True)
+    assert (body["code"], response.status_code) == (code, body["status"]), body
+    assert STATUS[Code(code)] == response.status_code or code == "bad_request"
+    assert response.content_type == "application/problem+json"
+    assert body["request_id"] == response.headers["X-Request-Id"]
+    assert body["title"]
+    assert body["detail"]
+    return body
+
+
+def hit_ids(response) -> list[str]:
+    assert response.status_code == 200, response.text
+    return [hit["video"]["video_id"] for hit in response.get_json()["hits"]]
+
+
+# ---- search
+
+
+def test_an_answer_has_the_shape_of_the_design(client):
+    body = client.get(SEARCH, query_string={"q": "kitchen film", "limit": 2}).get_json()
+    assert set(body) == {
+        "hits", "next_cursor", "window", "took_ms", "timings_ms", "query_id", "generation",
+    }  # fmt: skip
+    assert body["generation"] == "g1"
+    assert body["window"] == 200
+    assert [hit["rank"] for hit in body["hits"]] == [1, 2]
+    assert set(body["hits"][0]) == {"video", "score", "rank"}
+    assert set(body["hits"][0]["video"]) == {
+        "video_id", "title", "channel", "category", "language", "tags", "published_at",
+        "duration_s", "view_count", "url", "thumbnail_url",
+    }  # fmt: skip
+
+
+def test_explain_says_where_each_lens_placed_a_hit(client):
+    body = client.get(SEARCH, query_string={"q": "kitchen", "explain": "true"}).get_json()
+    sources = body["hits"][0]["sources"]
+    assert set(sources) == {"title", "thumbnail"}
+    assert set(sources["title"]) == {"rank", "score"}
+    assert len(body["borrowed_from"]) == 3
+    body = client.get(SEARCH, query_string={"q": "kitchen", "explain": "1", "expand": 0}).get_json()
+    assert body["hits"][0]["sources"]["thumbnail"] is None
+    assert body["borrowed_from"] == []
+
+
+def test_get_and_post_answer_the_same(client):
+    options = {
+        "limit": 5,
+        "window": 50,
+        "rrf_k": 10.5,
+        "expand": 1,
+        "weights": {"title": 2, "thumbnail": 0.5},
+        "filter": {"language": ["si", "ta"], "view_count": {"gte": 200}},
+    }
+    posted = client.post(SEARCH, json={"text": "film number", **options})
+    query = {"q": "film number", **options}
+    query |= {name: json.dumps(query[name]) for name in ("weights", "filter")}
+    got = client.get(SEARCH, query_string=query)
+    form = {**query, "text": query["q"]}
+    del form["q"]
+    sent = client.post(SEARCH, data=form, content_type="multipart/form-data")
+    assert hit_ids(posted) == hit_ids(got) == hit_ids(sent)
+    cursors = {answer.get_json()["next_cursor"] for answer in (posted, got, sent)}
+    assert len(cursors) == 1
+
+
+def test_a_picture_may_come_as_a_file_or_as_base64(client, red_picture):
+    as_text = base64.b64encode(red_picture).decode()
+    by_json = client.post(SEARCH, json={"image": as_text, "limit": 3})
+    by_form = client.post(SEARCH, data={"image": (io.BytesIO(red_picture), "x.png"), "limit": "3"})
+    assert hit_ids(by_json) == hit_ids(by_form)
+    assert hit_ids(by_json)[0] == "kitchen-4"
+
+
+def test_text_picture_and_video_go_together(client, red_picture):
+    answer = client.post(
+        SEARCH,
+        data={"image": (io.BytesIO(red_picture), "x.png"), "text": "film", "video_id": "beach-1"},
+    )
+    assert "beach-1" not in hit_ids(answer)
+
+
+def test_pages_follow_each_other(client):
+    first = client.get(SEARCH, query_string={"q": "film", "limit": 20})
+    cursor = first.get_json()["next_cursor"]
+    second = client.get(SEARCH, query_string={"q": "film", "limit": 20, "cursor": cursor})
+    assert second.get_json()["next_cursor"] is None
+    assert len(set(hit_ids(first) + hit_ids(second))) == 31
+
+
+@pytest.mark.parametrize(
+    ("condition", "passes"),
+    [
+        ({"channel": "beach channel"}, lambda one: one["channel"] == "beach channel"),
+        ({"language": ["si", "ta"]}, lambda one: one["language"] in ("si", "ta")),
+        ({"tags": "n3"}, lambda one: "n3" in one["tags"]),
+        ({"view_count": {"gte": 500, "lt": 700}}, lambda one: 500 <= one["view_count"] < 700),
+        ({"view_count": 500}, lambda one: one["view_count"] == 500),
+        ({"duration_s": {"gt": 300}}, lambda one: one["duration_s"] > 300),
+        (
+            {"published_at": {"gte": "2023-01-01T02:00:00+02:00"}},
+            lambda one: one["published_at"] >= "2023",
+        ),
+        (
+            {"category": "cricket", "language": "en"},
+            lambda one: one["category"] == "cricket" and one["language"] == "en",
+        ),
+    ],
+)
+def test_a_filter_holds_for_every_hit_and_loses_none(client, condition, passes):
+    everything = client.post(SEARCH, json={"text": "film", "limit": 100}).get_json()["hits"]
+    answer = client.post(SEARCH, json={"text": "film", "limit": 100, "filter": condition})
+    expected = {
+        hit["video"]["video_id"]
+        for hit in everything
+        if hit["video"]["video_id"] != ODD_ID and passes(hit["video"])
+    }
+    assert set(hit_ids(answer)) == expected
+    assert 0 < len(expected) < 31
+
+
+def test_text_stays_itself(client):
+    answer = client.post(SEARCH, json={"text": ODD_TITLE, "expand": 0})
+    assert answer.get_json()["hits"][0]["video"]["title"] == ODD_TITLE
+    assert ODD_TITLE in answer.text  # not \\u-escaped
+    assert answer.content_type == "application/json"
+
+
+def test_control_characters_in_a_query_are_spaces(client):
+    assert hit_ids(client.post(SEARCH, json={"text": "kitchen\x00film\n"})) == hit_ids(
+        client.post(SEARCH, json={"text": "kitchen film"})
+    )
+
+
+# ---- one video
+
+
+@pytest.mark.parametrize("video_id", ["beach-3", ODD_ID])
+def test_any_id_can_be_asked_for(client, video_id):
+    path = f"/api/v1/videos/{quote(video_id, safe='')}"
+    answer = client.get(path)
+    assert answer.status_code == 200
+    assert answer.get_json()["video"]["video_id"] == video_id
+    assert video_id not in hit_ids(client.get(f"{path}/similar"))
+
+
+@pytest.mark.parametrize(
+    "video_id", ["a/similar", "/", "//", " ", "%", "%2F", "a%2fb", "+", "?", "#", "é", ".", "\n"]
+)
+def test_ids_that_a_path_could_trip_over(catalogue, tmp_path, video_id):
+    data = DataDir(tmp_path)
+    catalogue.publish(data, "g1")
+    stored = catalogue.stored()[0]
+    videos = [StoredVideo(video_id, {"video_id": video_id, "title": "it"}, stored.vectors)]
+    index = PublishedIndex(
+        data,
+        open_reader=lambda manifest: MemoryReader(videos),
+        title_encoder=catalogue.titles,
+        thumbnail_encoder=catalogue.thumbnails,
+    )
+    client = create_app(index, thumbnails=data.thumbnails).test_client()
+    answer = client.get(f"/api/v1/videos/{quote(video_id, safe='')}")
+    assert answer.status_code == 200, answer.text
+    assert answer.get_json()["video"]["video_id"] == video_id
+
+
+def test_a_server_that_hands_over_no_raw_path_still_finds_ids(client):
+    environ = {"RAW_URI": "", "REQUEST_URI": ""}
+    answer = client.get("/api/v1/videos/beach-3", environ_overrides=environ)
+    assert answer.get_json()["video"]["video_id"] == "beach-3"
+
+
+def test_similar_takes_options_and_pages(client):
+    path = "/api/v1/videos/kitchen-3/similar"
+    query = {"limit": 4, "explain": "true", "filter": '{"language": "en"}'}
+    first = client.get(path, query_string=query)
+    assert {hit["video"]["language"] for hit in first.get_json()["hits"]} == {"en"}
+    cursor = first.get_json()["next_cursor"]
+    second = client.get(path, query_string={**query, "cursor": cursor})
+    assert not set(hit_ids(first)) & set(hit_ids(second))
+    by_post = client.post(SEARCH, json={"video_id": "kitchen-3", "limit": 4,
+                                        "filter": {"language": "en"}})  # fmt: skip
+    assert hit_ids(by_post) == hit_ids(first)
+
+
+def test_a_thumbnail_is_served_and_kept_by_the_browser(client):
+    video = client.get("/api/v1/videos/kitchen-3").get_json()["video"]
+    answer = client.get(video["thumbnail_url"])
+    assert answer.data == picture_bytes(COLOURS["kitchen"], shade=3)
+    assert answer.content_type == "image/png"
+    assert answer.headers["Cache-Control"] == "public, max-age=3600"
+    again = client.get(video["thumbnail_url"], headers={"If-None-Match": answer.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
+    assert again.headers["ETag"] == answer.headers["ETag"]
+    other = client.get(video["thumbnail_url"], headers={"If-None-Match": '"other"'})
+    assert other.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../CURRENT",
+        "/etc/passwd",
+        "a" * 64,
+        "a" * 64 + ".svg",
+        "a" * 64 + ".jpg/../../CURRENT",
+        "a" * 64 + ".jpg\n",
+        "A" * 64 + ".jpg",
+        "a" * 64 + ".jpg",  # fits, and isn't there
+        "",
+    ],
+)
+def test_a_thumbnail_name_leads_nowhere_else(catalogue, tmp_path, name):
+    data = DataDir(tmp_path)
+    catalogue.publish(data, "g1")
+    stored = catalogue.stored()[0]
+    videos = [StoredVideo("v", {"video_id": "v", "thumbnail_file": name}, stored.vectors)]
+    index = PublishedIndex(
+        data,
+        open_reader=lambda manifest: MemoryReader(videos),
+        title_encoder=catalogue.titles,
+        thumbnail_encoder=catalogue.thumbnails,
+    )
+    client = create_app(index, thumbnails=data.thumbnails).test_client()
+    problem(client.get("/api/v1/videos/v/thumbnail"), "thumbnail_not_found")
+
+
+def test_a_video_without_a_thumbnail_has_no_url_and_no_picture(client):
+    path = f"/api/v1/videos/{quote(ODD_ID, safe='')}"
+    assert client.get(path).get_json()["video"]["thumbnail_url"] is None
+    problem(client.get(f"{path}/thumbnail"), "thumbnail_not_found")
+
+
+# ---- what is said of the index, the process, the page
+
+
+def test_stats_say_what_is_published_and_not_where_it_came_from(client):
+    body = client.get("/api/v1/stats").get_json()
+    assert body["generation"] == "g1"
+    assert body["counts"] == {"videos": 31, "title": 31, "thumbnail": 30}
+    assert body["encoders"]["thumbnail"]["dim"] == 48
+    assert "source" not in body
+
+
+def test_alive_and_ready(client):
+    assert client.get("/healthz").get_json() == {"status": "ok"}
+    assert client.get("/readyz").get_json() == {"status": "ready", "generation": "g1"}
+
+
+def test_without_a_generation_alive_but_not_ready(catalogue, tmp_path):
+    index = PublishedIndex(
+        DataDir(tmp_path),
+        open_reader=lambda manifest: pytest.fail("nothing to open"),
+        title_encoder=catalogue.titles,
+        thumbnail_encoder=catalogue.thumbnails,
+    )
+    client = create_app(index, thumbnails=tmp_path).test_client()
+    assert client.get("/healthz").status_code == 200
+    for path in ("/readyz", SEARCH + "?q=a", "/api/v1/stats", "/api/v1/videos/v"):
+        answer = client.get(path)
+        body = problem(answer, "not_ready")
+        assert answer.headers["Retry-After"] == "5"
+        assert str(tmp_path) not in body["detail"]
+
+
+def test_the_page_is_served_under_a_policy(client):
+    answer = client.get("/", buffered=True)
+    assert answer.content_type.startswith("text/html")
+    assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    for path in ("app.js", "style.css", "icon.svg"):
+        assert f"/static/{path}" in answer.text
+        assert client.get(f"/static/{path}", buffered=True).status_code == 200
+
+
+def test_a_request_id_is_given_back_if_it_is_one(client):
+    answer = client.get("/healthz", headers={"X-Request-Id": "trace-7.A_b"})
+    assert answer.headers["X-Request-Id"] == "trace-7.A_b"
+    for bad in ("a b", "é", "x" * 129, "<script>"):
+        answer = client.get("/nowhere", headers={"X-Request-Id": bad})
+        assert len(answer.headers["X-Request-Id"]) == 32
+        assert bad not in answer.text
+
+
+def test_the_request_id_is_the_query_id(client):
+    answer = client.get(SEARCH + "?q=a", headers={"X-Request-Id": "mine"})
+    assert answer.get_json()["query_id"] == "mine"
+
+
+# ---- errors
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("/nowhere", "not_found"),
+        ("/static/none.js", "not_found"),
+        ("/static/../app.py", "not_found"),
+        ("/static/%2e%2e/app.py", "not_found"),
+        ("/api/v1/videos/", "not_found"),
+        ("//api/v1/stats", "not_found"),
+        ("/api/v1/videos/none", "video_not_found"),
+        ("/api/v1/videos/none/similar", "video_not_found"),
+        ("/api/v1/videos/none/thumbnail", "video_not_found"),
+        ("/api/v1/videos/%00", "video_not_found"),
+        ("/api/v1/videos/%FF%ED%A0%80", "video_not_found"),
+        ("/api/v1/videos/%zz%", "video_not_found"),
+        ("/api/v1/videos/" + "x" * 5000, "video_not_found"),
+        ("/api/v1/videos/..%2f..%2fCURRENT/thumbnail", "video_not_found"),
+        ("/api/v1/search?q=a&cursor=abc", "cursor_invalid"),
+        ("/api/v1/search?q=a&cursor=%F0%9F%98%80", "cursor_invalid"),
+    ],
+)
+def test_paths_that_lead_nowhere(client, path, code):
+    problem(client.get(path), code)
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("q=%20%20", "q"),
+        ("q=", "q"),
+        ("q=" + "a" * 2001, "q"),
+        ("q=a&limit=0", "limit"),
+        ("q=a&limit=101", "limit"),
+        ("q=a&limit=ten", "limit"),
+        ("q=a&limit=1.5", "limit"),
+        ("q=a&limit=" + "9" * 6000, "limit"),
+        ("q=a&limit=1&limit=2", "limit"),
+        ("q=a&window=0", "window"),
+        ("q=a&window=1001", "window"),
+        ("q=a&rrf_k=-1", "rrf_k"),
+        ("q=a&rrf_k=nan", "rrf_k"),
+        ("q=a&rrf_k=inf", "rrf_k"),
+        ("q=a&expand=21", "expand"),
+        ("q=a&explain=perhaps", "explain"),
+        ("q=a&nonsense=1", "nonsense"),
+        ("q=a&text=b", "text"),
+        ("q=a&image=b", "image"),
+        ("q=a&cursor=" + "a" * 1001, "cursor"),
+        ("video_id=" + "x" * 257, "video_id"),
+        ("video_id=", "video_id"),
+        ("q=a&filter=x", "filter"),
+        ("q=a&filter=[]", "filter"),
+        ('q=a&filter={"colour":"red"}', "filter"),
+        ('q=a&filter={"channel":[]}', "filter.channel"),
+        ('q=a&filter={"channel":""}', "filter.channel.0"),
+        ('q=a&filter={"channel":["x",3]}', "filter.channel.1"),
+        ('q=a&filter={"channel":{"gte":3}}', "filter.channel"),
+        ('q=a&filter={"view_count":{}}', "filter.view_count"),
+        ('q=a&filter={"view_count":"3"}', "filter.view_count"),
+        ('q=a&filter={"view_count":true}', "filter.view_count"),
+        ('q=a&filter={"view_count":{"gte":NaN}}', "filter.view_count.gte"),
+        ('q=a&filter={"view_count":{"gte":Infinity}}', "filter.view_count.gte"),
+        ('q=a&filter={"view_count":{"gte":1e999}}', "filter.view_count.gte"),
+        ('q=a&filter={"view_count":{"above":1}}', "filter.view_count.above"),
+        ('q=a&filter={"published_at":{"gte":"yesterday"}}', "filter.published_at.gte"),
+        ('q=a&filter={"published_at":{"gte":"2024-01-01T00:00:00"}}', "filter.published_at.gte"),
+        ('q=a&filter={"published_at":{"gte":1700000000}}', "filter.published_at.gte"),
+        (
+            'q=a&filter={"published_at":{"gte":"0001-01-01T00:00:00%2B14:00"}}',
+            "filter.published_at.gte",
+        ),
+        ('q=a&weights={"title":-1}', "weights.title"),
+        ('q=a&weights={"title":0,"thumbnail":0}', "weights"),
+        ('q=a&weights={"sound":1}', "weights.sound"),
+        ("q=a&weights=2", "weights"),
+    ],
+)
+def test_a_bad_parameter_is_named(client, query, field):
+    body = problem(client.get(f"{SEARCH}?{query}"), "validation_failed")
+    assert field in [error["field"] for error in body["errors"]]
+    assert all(error["message"] for error in body["errors"])
+    assert len(json.dumps(body)) < 3000
+
+
+def test_an_unknown_filter_field_is_answered_with_the_known_ones(client):
+    body = problem(client.post(SEARCH, json={"text": "a", "filter": {"colour": "red"}}),
+                   "validation_failed")  # fmt: skip
+    assert "published_at" in body["errors"][0]["message"]
+    assert "view_count" in body["errors"][0]["message"]
+
+
+def test_no_query_at_all_says_what_to_give(client):
+    for answer in (client.get(SEARCH), client.post(SEARCH, json={})):
+        assert "text, image or video_id" in problem(answer, "validation_failed")["detail"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b'{"text": "a"', b"[" * 100_000, b'{"text": "\\ud800"}', b'{"text": "\xff"}',
+     b"\xef\xbb\xbf{}", b'{"a":' * 5000, b'{"limit": 1' + b"0" * 5000 + b"}", b"\x00"],
+)  # fmt: skip
+def test_a_body_that_is_not_json(client, body):
+    answer = client.post(SEARCH, data=body, content_type="application/json")
+    problem(answer, "json_invalid")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[]", b"null", b'"text"', b"3", b'{"text": 3}', b'{"text": ["a"]}',
+     b'{"text": "a", "limit": "5"}', b'{"text": "a", "limit": true}',
+     b'{"text": "a", "explain": "true"}', b'{"text": "a", "rrf_k": NaN}',
+     b'{"text": "a", "limit": 1e400}', b'{"text": "a", "\\u0000": 1}', b'{"image": "not base64!"}',
+     b'{"image": "\\u00e9"}', b'{"text": "a", "weights": null}', b'{"video_id": 3}',
+     b'{"text": "' + b"a" * 100_000 + b'"}'],
+)  # fmt: skip
+def test_json_of_the_wrong_shape(client, body):
+    answer = client.post(SEARCH, data=body, content_type="application/json")
+    problem(answer, "validation_failed")
+
+
+@pytest.mark.parametrize("kind", [None, "text/plain", "application/x-www-form-urlencoded", "a/b/c"])
+def test_a_body_of_another_type(client, kind):
+    body = problem(client.post(SEARCH, data=b'{"text": "a"}', content_type=kind),
+                   "unsupported_media_type")  # fmt: skip
+    assert "application/json" in body["detail"]
+
+
+def test_other_methods_are_told_which_there_are(client):
+    answer = client.delete(SEARCH)
+    problem(answer, "method_not_allowed")
+    assert {"GET", "POST"} <= set(answer.headers["Allow"].split(", "))
+
+
+def test_a_body_too_large_is_not_read(client):
+    answer = client.post(
+        SEARCH, data=b" " * (16 * 1024 * 1024 + 1), content_type="application/json"
+    )
+    problem(answer, "body_too_large")
+
+
+def test_a_post_takes_no_query_string(client):
+    body = problem(client.post(SEARCH + "?limit=3", json={"text": "a"}), "validation_failed")
+    assert body["errors"][0]["field"] == "limit"
+
+
+def bomb() -> bytes:
+    """A PNG of few bytes that says it has 900 million pixels."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        checked = kind + content
+        return struct.pack(">I", len(content)) + checked + struct.pack(">I", zlib.crc32(checked))
+
+    header = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b"\x00" * 90_001))
+        + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"x", b"GIF89a", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%!PS-Adobe-3.0 EPSF-3.0",
+     picture_bytes((1, 2, 3))[:60], picture_bytes((1, 2, 3), kind="JPEG")[:300], bomb()],
+)  # fmt: skip
+def test_what_is_no_picture_is_refused_either_way(client, content):
+    sent = client.post(SEARCH, data={"image": (io.BytesIO(content), "x.png")})
+    problem(sent, "picture_rejected")
+    sent = client.post(SEARCH, json={"image": base64.b64encode(content).decode()})
+    assert problem(sent, "picture_rejected")["errors"][0]["field"] == "image"
+
+
+def test_form_fields_of_the_wrong_kind(client, red_picture):
+    def send(*parts):
+        return client.post(SEARCH, data=dict(parts), content_type="multipart/form-data")
+
+    def upload():
+        return io.BytesIO(red_picture), "x.png"
+
+    for answer, field in (
+        (send(("image", "text, no file")), "image"),
+        (send(("picture", upload())), "picture"),
+        (send(("image", [upload(), upload()])), "image"),
+        (send(("image", upload()), ("limit", ["1", "2"])), "limit"),
+        (send(("text", upload())), "text"),
+        (send(("image", upload()), ("q", "a")), "q"),
+    ):
+        body = problem(answer, "validation_failed")
+        assert [error["field"] for error in body["errors"]] == [field]
+
+
+# Werkzeug leaves the part it was reading to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_form_that_is_cut_short(client):
+    body = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\nabc'
+    answer = client.post(SEARCH, data=body, content_type="multipart/form-data; boundary=x")
+    assert 400 <= answer.status_code < 500
+    assert answer.content_type == "application/problem+json"
+
+
+def test_what_has_no_vector_is_said_to_have_none(catalogue, data):
+    class Speechless(WordEncoder):
+        def encode(self, items):
+            raise UnencodableItems([0])
+
+    index = PublishedIndex(
+        data,
+        open_reader=lambda manifest: MemoryReader([]),
+        title_encoder=Speechless(fingerprint=catalogue.titles.fingerprint),
+        thumbnail_encoder=catalogue.thumbnails,
+    )
+    client = create_app(index, thumbnails=data.thumbnails).test_client()
+    problem(client.post(SEARCH, json={"text": "x"}), "not_encodable")
+
+
+def test_a_mistake_of_ours_tells_nothing_of_itself(catalogue, data, caplog):
+    class Broken(MemoryReader):
+        def get(self, video_ids, *, with_vectors=False):
+            raise RuntimeError("secret of the inside")
+
+    index = PublishedIndex(
+        data,
+        open_reader=lambda manifest: Broken([]),
+        title_encoder=catalogue.titles,
+        thumbnail_encoder=catalogue.thumbnails,
+    )
+    client = create_app(index, thumbnails=data.thumbnails).test_client()
+    answer = client.get("/api/v1/videos/a")
+    body = problem(answer, "internal_error")
+    assert "secret" not in answer.text
+    assert "secret of the inside" in caplog.text
+    assert body["request_id"] in caplog.text
