@@ -66,17 +66,17 @@ def train_thumbnails(
       twinlens train-thumbnails ./thumbnails --out ./model
       twinlens index ./thumbnails --thumbnail-model ./model
     """
-    import logging
     import time
+
+    from tqdm import tqdm
 
     from catalog.errors import UsageError
 
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
     started = time.monotonic()
     pictures, video_ids, unreadable = _read_pictures(sources, limit=limit)
 
     from encoders.thumbnails.curves import draw_curves
-    from encoders.thumbnails.training import TrainingOptions, has_bfloat16, train
+    from encoders.thumbnails.training import Measurement, TrainingOptions, has_bfloat16, train
 
     try:
         fast = precision == "bfloat16" or (precision == "auto" and has_bfloat16(device))
@@ -85,7 +85,16 @@ def train_thumbnails(
     options = TrainingOptions(
         seed=seed, steps=steps, batch_size=batch_size, device=device, bfloat16=fast
     )
-    result = train(pictures, video_ids, out=out, options=options)
+    with tqdm(total=steps, desc="training", unit=" steps", smoothing=0.05) as progress:
+
+        def on_step(step: int, measured: Measurement | None) -> None:
+            progress.update(step - progress.n)
+            if measured is not None:
+                progress.set_postfix_str(
+                    f"held-out loss {measured.loss:.3f}, recall@1 {measured.recall_at_1:.3f}"
+                )
+
+        result = train(pictures, video_ids, out=out, options=options, on_step=on_step)
     draw_curves(result.history, out / "curves.png")
     best = result.best
     click.echo(

@@ -133,15 +133,17 @@ class Corruption:
         words = torch.roll(
             self._captions[which], shifts=int(draw.integers(self.width)[0]), dims=2
         ).unsqueeze(1)
-        band = self._box(draw, height=(0.1, 0.35), width=(0.25, 1.0))
+        # Half of the bands run from side to side, half are opaque, as captions are.
+        band = self._box(draw, height=(0.1, 0.35), width=(0.25, 1.75))
         ink = draw.uniform_rows(3, 0.0, 1.0).view(-1, 3, 1, 1)
         paper = draw.uniform_rows(3, 0.0, 1.0).view(-1, 3, 1, 1)
-        opacity = (draw.uniform(0.3, 1.0) * draw.chance(0.5)).view(-1, 1, 1, 1) * band
+        opacity = draw.uniform(0.3, 1.7).clamp(max=1.0) * draw.chance(0.7)
+        opacity = opacity.view(-1, 1, 1, 1) * band
         written = pictures + (paper - pictures) * opacity
         # Half of the words stay on their band, the others run over the whole picture.
         words = words * torch.where(draw.chance(0.5).view(-1, 1, 1, 1) > 0, band, 1.0)
         written = written + (ink - written) * words
-        chosen = draw.chance(0.45).view(-1, 1, 1, 1)
+        chosen = draw.chance(0.5).view(-1, 1, 1, 1)
         return torch.where(chosen > 0, written, pictures)
 
     def _mask(self, pictures: Tensor, draw: _Draw) -> Tensor:
@@ -158,7 +160,7 @@ class Corruption:
         self, draw: _Draw, *, height: tuple[float, float], width: tuple[float, float]
     ) -> Tensor:
         """One rectangle for each picture, sides as shares of its own: (B, 1, H, W), 0 or 1."""
-        tall, broad = draw.uniform(*height), draw.uniform(*width)
+        tall, broad = draw.uniform(*height), draw.uniform(*width).clamp(max=1.0)
         top, left = draw.uniform(0.0, 1.0) * (1 - tall), draw.uniform(0.0, 1.0) * (1 - broad)
         y = (torch.arange(self.height, device=self.device) + 0.5) / self.height
         x = (torch.arange(self.width, device=self.device) + 0.5) / self.width

@@ -39,9 +39,7 @@ def fit_picture(image: Image.Image, *, size: tuple[int, int]) -> Pixels:
     """
     rgb = image if image.mode == "RGB" else image.convert("RGB")
     # Cropped first: given a box, Pillow's resize lets what lies around it bleed in.
-    fitted = rgb.crop(picture_box(rgb)).resize(
-        size, Image.Resampling.BILINEAR, reducing_gap=2.0
-    )
+    fitted = rgb.crop(picture_box(rgb)).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
     return np.array(fitted, dtype=np.uint8)
 
 

@@ -15,7 +15,7 @@ import hashlib
 import json
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -28,8 +28,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
-from catalog.errors import UsageError
+from catalog.errors import EncoderError, UsageError
 from encoders.thumbnails.corruption import Corruption
+from encoders.thumbnails.evaluate import effective_rank
 from encoders.thumbnails.network import Autoencoder, NetworkShape
 from encoders.thumbnails.packing import write_model
 
@@ -57,6 +58,7 @@ class TrainingOptions:
     weight_decay: float = 0.05
     temperature: float = 0.1
     reconstruction_weight: float = 5.0
+    decorrelation_weight: float = 0.15
     clean_share: float = 0.25
     validate_every: int = 50
     validation_pictures: int = 384
@@ -68,7 +70,9 @@ class TrainingOptions:
 class Measurement:
     """One validation: losses on held-out pictures under corruptions that never change.
 
-    ``recall_at_1`` is the share of corrupted pictures whose nearest clean code is their own.
+    ``loss`` is what decides the best: agreement and weighted reconstruction, without
+    decorrelation. ``recall_at_1`` is the share of corrupted pictures whose nearest clean code is
+    their own; ``effective_rank`` is that of the clean codes.
     """
 
     step: int
@@ -77,6 +81,7 @@ class Measurement:
     agreement: float
     reconstruction: float
     recall_at_1: float
+    effective_rank: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,13 +120,16 @@ def train(
     out: Path,
     options: TrainingOptions,
     shape: NetworkShape | None = None,
+    on_step: Callable[[int, Measurement | None], None] | None = None,
 ) -> TrainingResult:
     """Train on ``pictures`` and write the best model into ``out``, continuing a run cut short.
 
     ``pictures`` is uint8 (n, 108, 192, 3): fitted with ``fit_picture`` at ``TRAINING_SIZE``.
+    ``on_step`` hears of every step done, with its validation if it had one.
 
     Raises:
         UsageError: fewer than 64 pictures, or ``out`` holds the checkpoint of another run.
+        EncoderError: no validation had a finite loss.
     """
     if len(pictures) < MIN_PICTURES:
         raise UsageError(
@@ -160,27 +168,24 @@ def train(
             group["lr"] = options.learning_rate * _schedule(run.step, options)
         model.train()
         optimizer.zero_grad(set_to_none=True)
-        loss, _, _ = _losses(model, first, second, clean, options)
-        loss.backward()  # type: ignore[no-untyped-call]
+        losses = _losses(model, first, second, clean, options)
+        loss = losses.agreement + options.reconstruction_weight * losses.reconstruction
+        (loss + options.decorrelation_weight * losses.correlation).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         run.step += 1
         run.loss_sum += float(loss.detach())
 
+        measured = None
         if run.step % options.validate_every == 0 or run.step == options.steps:
             measured = _validate(model, validation, options, run)
             run.record(measured, model)
             run.save(model, optimizer)
-            _log.info(
-                "step %d/%d  loss %.4f  validation %.4f  recall@1 %.3f%s",
-                run.step,
-                options.steps,
-                measured.training_loss,
-                measured.loss,
-                measured.recall_at_1,
-                "" if run.stale else "  (best)",
-            )
+        if on_step is not None:
+            on_step(run.step, measured)
 
+    if not run.best:
+        raise EncoderError(f"training diverged: no finite loss in {run.step} steps")
     result = TrainingResult(
         history=tuple(run.history),
         best=run.history[-1 - run.stale],
@@ -205,17 +210,26 @@ def train(
     return result
 
 
+@dataclass(frozen=True, slots=True)
+class _Losses:
+    agreement: Tensor
+    reconstruction: Tensor
+    correlation: Tensor
+
+
 def _losses(
     model: Autoencoder, first: Tensor, second: Tensor, clean: Tensor, options: TrainingOptions
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The weighted sum, the agreement of the two codes, and the reconstruction's squared error."""
+) -> _Losses:
+    """Of one batch of pictures in two copies: how far from what is wanted, as three scalars."""
     views = torch.cat([first, second]).contiguous(memory_format=torch.channels_last)
     with torch.autocast(first.device.type, dtype=torch.bfloat16, enabled=options.bfloat16):
         codes = model.encoder(views)  # (2B, D)
         painted = model.decoder(codes[: len(first)])  # (B, 3, H, W)
-    agreement = _agreement(codes.float(), options.temperature)
-    reconstruction = functional.mse_loss(painted.float(), clean)
-    return agreement + options.reconstruction_weight * reconstruction, agreement, reconstruction
+    return _Losses(
+        agreement=_agreement(codes.float(), options.temperature),
+        reconstruction=functional.mse_loss(painted.float(), clean),
+        correlation=_correlation(codes.float()),
+    )
 
 
 def _agreement(codes: Tensor, temperature: float) -> Tensor:
@@ -228,6 +242,19 @@ def _agreement(codes: Tensor, temperature: float) -> Tensor:
     similarity.fill_diagonal_(-math.inf)
     other = torch.arange(2 * count, device=codes.device).roll(count)
     return functional.cross_entropy(similarity, other)
+
+
+def _correlation(codes: Tensor) -> Tensor:
+    """The squared correlations of each output with all others, summed; the mean over outputs.
+
+    Without it a code of 128 outputs varies in some 24 directions only.
+    Source: Zbontar et al. 2021, "Barlow Twins", on one batch instead of two copies.
+    """
+    centred = codes - codes.mean(dim=0)  # (2B, D)
+    scaled = functional.normalize(centred, dim=0)
+    correlation = scaled.T @ scaled  # (D, D)
+    squared = correlation.square()
+    return (squared.sum() - squared.diagonal().sum()) / codes.shape[1]
 
 
 def _schedule(step: int, options: TrainingOptions) -> float:
@@ -263,9 +290,8 @@ def _validate(
     model: Autoencoder, views: _ValidationViews, options: TrainingOptions, run: _Run
 ) -> Measurement:
     model.eval()
-    loss, agreement, reconstruction = _losses(
-        model, views.first, views.second, views.clean, options
-    )
+    losses = _losses(model, views.first, views.second, views.clean, options)
+    loss = losses.agreement + options.reconstruction_weight * losses.reconstruction
     clean = model.encoder(views.clean)
     nearest = (model.encoder(views.first) @ clean.T).argmax(1)
     found = nearest == torch.arange(len(clean), device=clean.device)
@@ -274,9 +300,10 @@ def _validate(
         step=run.step,
         training_loss=run.loss_sum / max(1, run.step - since),
         loss=float(loss),
-        agreement=float(agreement),
-        reconstruction=float(reconstruction),
+        agreement=float(losses.agreement),
+        reconstruction=float(losses.reconstruction),
         recall_at_1=float(found.float().mean()),
+        effective_rank=effective_rank(clean.cpu().numpy()),
     )
 
 
