@@ -31,8 +31,9 @@ def checked_videos(
         _check_identity(video)
         if not video.vectors:
             raise ValueError(f"video {video.video_id!r} has no vector")
+        of = f"video {video.video_id!r}"
         vectors = {
-            VectorName(name): checked_vector(vector, name, dims, of=f"video {video.video_id!r}")
+            name: checked_vector(vector, name, dims, of=of)
             for name, vector in video.vectors.items()
         }
         checked[video.video_id] = StoredVideo(video.video_id, video.payload, vectors)
@@ -52,7 +53,7 @@ def checked_queries(
         if query.limit < 1:
             raise ValueError(f"a query's limit is at least 1, not {query.limit}")
         vector = checked_vector(query.vector, query.vector_name, dims, of="the query")
-        checked.append(VectorQuery(VectorName(query.vector_name), vector, query.limit))
+        checked.append(VectorQuery(query.vector_name, vector, query.limit))
     return checked
 
 

@@ -65,6 +65,7 @@ class FlatReader:
         self._path = path
         self._database: sqlite3.Connection | None = database
         self._indexes = dict(indexes)
+        self._dims = {name: int(index.d) for name, index in indexes.items()}
         self._threads = threads
         self._lock = threading.Lock()
 
@@ -96,13 +97,14 @@ class FlatReader:
     @property
     def dims(self) -> dict[VectorName, int]:
         """Length of each named vector."""
-        return {name: index.d for name, index in self._indexes.items()}
+        return dict(self._dims)
 
     def search(
         self, queries: Sequence[VectorQuery], *, condition: Filter | None = None
     ) -> list[list[ScoredVideo]]:
         """As of ``VectorReader``; one call to FAISS per name. A filter reads every payload."""
-        checked = checked_queries(queries, self.dims)
+        checked = checked_queries(queries, self._dims)
+        self._opened()
         selector = None if condition is None else self._selector(condition)
         found: dict[int, list[tuple[int, float]]] = {}
         for name in dict.fromkeys(query.vector_name for query in checked):
@@ -270,7 +272,7 @@ class FlatStore(FlatReader):
 
     def upsert(self, videos: Sequence[StoredVideo]) -> None:
         """As of ``VectorStore``."""
-        checked = checked_videos(videos, self.dims)
+        checked = checked_videos(videos, self._dims)
         if not checked:
             return
         rows = [(video_id, _dumped(video.payload)) for video_id, video in checked.items()]

@@ -424,16 +424,16 @@ class _ServerDialect:
         return models.Filter(must_not=list(parts))
 
     def text(self, field: str, values: list[str]) -> Any:
-        return models.FieldCondition(key=field, match=models.MatchAny(any=values))
+        return self.every([models.FieldCondition(key=field, match=models.MatchAny(any=values))])
 
     def truth(self, field: str, *, value: bool) -> Any:
-        return models.FieldCondition(key=field, match=models.MatchValue(value=value))
+        return self.every([models.FieldCondition(key=field, match=models.MatchValue(value=value))])
 
     def numbers(self, field: str, bounds: dict[str, float]) -> Any:
-        return models.FieldCondition(key=field, range=models.Range(**bounds))
+        return self.every([models.FieldCondition(key=field, range=models.Range(**bounds))])
 
     def moments(self, field: str, bounds: dict[str, datetime]) -> Any:
-        return models.FieldCondition(key=field, range=models.DatetimeRange(**bounds))
+        return self.every([models.FieldCondition(key=field, range=models.DatetimeRange(**bounds))])
 
 
 def _create_index(

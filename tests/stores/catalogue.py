@@ -1,0 +1,67 @@
+"""Videos to store: real titles in three scripts, seeded vectors, payloads of every field."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from catalog.video import VectorName
+from stores.base import StoredVideo
+
+DIMS = {VectorName.TITLE: 16, VectorName.THUMBNAIL: 8}
+_TITLES = (
+    "How to bake sourdough bread",
+    "ශ්‍රී ලංකා ක්‍රිකට් තරගය",
+    "தமிழ் பாடல்கள் தொகுப்பு",
+    "Concert 🎸 live from Galle",
+)
+
+
+def unit(rng: np.random.Generator, *shape: int) -> npt.NDArray[np.float32]:
+    drawn = rng.standard_normal(shape).astype(np.float32)
+    return drawn / np.linalg.norm(drawn, axis=-1, keepdims=True)
+
+
+def video(
+    rng: np.random.Generator,
+    video_id: str,
+    *,
+    names: tuple[VectorName, ...] = tuple(DIMS),
+    **payload: object,
+) -> StoredVideo:
+    return StoredVideo(
+        video_id,
+        {"video_id": video_id, **payload},
+        {name: unit(rng, DIMS[name]) for name in names},
+    )
+
+
+def catalogue(count: int, seed: int = 7) -> list[StoredVideo]:
+    """``count`` videos; every third has no thumbnail, every seventh no title."""
+    rng = np.random.default_rng(seed)
+    videos = []
+    for i in range(count):
+        names = tuple(
+            name
+            for name, missing in (
+                (VectorName.TITLE, i % 7 == 6),
+                (VectorName.THUMBNAIL, i % 3 == 2),
+            )
+            if not missing
+        )
+        videos.append(
+            video(
+                rng,
+                f"video-{i:05d}",
+                names=names or (VectorName.TITLE,),
+                title=_TITLES[i % len(_TITLES)],
+                channel=f"channel {i % 5}",
+                category=f"category {i % 3}",
+                language=("en", "si", "ta")[i % 3],
+                tags=[f"tag{i % 4}", f"tag{i % 6}"],
+                published_at=f"20{10 + i % 15}-0{1 + i % 9}-15T08:30:00Z",
+                duration_s=float(i % 600) + 0.5,
+                view_count=i * i,
+            )
+        )
+    return videos

@@ -1,0 +1,149 @@
+"""Every store, made and reopened the same way, for the contract suite."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+from qdrant_client import QdrantClient
+
+from catalog.video import VectorName
+from stores.base import VectorReader, VectorStore
+from stores.edge import EdgeReader, EdgeStore
+from stores.flat import FlatReader, FlatStore
+from stores.server import ServerClient, ServerStore
+from tests.stores.catalogue import DIMS
+
+SERVER_URL = os.environ.get("TWINLENS_TEST_QDRANT_URL")
+
+MEMORY_WARNS = pytest.mark.filterwarnings(
+    "ignore:Payload indexes have no effect in the local Qdrant:UserWarning"
+)
+NEEDS_SERVER = pytest.mark.skipif(
+    SERVER_URL is None, reason="needs a Qdrant server: set TWINLENS_TEST_QDRANT_URL"
+)
+
+
+class Home(Protocol):
+    """A place that holds one store at a time."""
+
+    def create(self, dims: Mapping[VectorName, int] = ...) -> VectorStore: ...
+
+    def open(self) -> VectorStore: ...
+
+    def reader(self) -> VectorReader: ...
+
+    def state(self) -> object:
+        """All that is kept, to the byte where it lies in files."""
+        ...
+
+
+class FileHome:
+    def __init__(self, path: Path, store: Any, reader: Any) -> None:
+        self.path, self._store, self._reader = path, store, reader
+
+    def create(self, dims: Mapping[VectorName, int] = DIMS) -> VectorStore:
+        return self._store.create(self.path, dims)
+
+    def open(self) -> VectorStore:
+        return self._store.open(self.path)
+
+    def reader(self) -> VectorReader:
+        return self._reader.open(self.path)
+
+    def state(self) -> dict[str, bytes]:
+        return {
+            str(file.relative_to(self.path)): file.read_bytes()
+            for file in sorted(self.path.rglob("*"))
+            if file.is_file()
+        }
+
+
+class ServerHome:
+    def __init__(self, server: ServerClient) -> None:
+        self.server = server
+        self.collection = f"twinlens-test-{uuid.uuid4()}"
+
+    def create(self, dims: Mapping[VectorName, int] = DIMS) -> VectorStore:
+        return ServerStore.create(self.server, self.collection, dims)
+
+    def open(self) -> VectorStore:
+        return ServerStore.open(self.server, self.collection)
+
+    def reader(self) -> VectorReader:
+        return ServerStore.open(self.server, self.collection)
+
+    def state(self) -> list[tuple[str, str]]:
+        batches = ServerStore.open(self.server, self.collection).scan(with_vectors=True)
+        return sorted((v.video_id, repr(v)) for batch in batches for v in batch)
+
+
+MakeHome = Callable[[str], Home]
+
+
+@pytest.fixture
+def server() -> Iterator[ServerClient]:
+    """A real server where there is one to test against."""
+    assert SERVER_URL is not None
+    client = ServerClient.connect(
+        SERVER_URL, api_key=os.environ.get("TWINLENS_TEST_QDRANT_API_KEY")
+    )
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def shard_path(tmp_path: Path) -> Iterator[Path]:
+    """A directory in memory where the system has one: a shard syncs some hundred files."""
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=memory, prefix="twinlens-test-") as path:
+        yield Path(path)
+
+
+@pytest.fixture
+def make_home(shard_path: Path, request: pytest.FixtureRequest) -> Iterator[MakeHome]:
+    """Homes by the engine's name; collections on a server are removed afterwards."""
+    collections: list[ServerHome] = []
+
+    def make(engine: str) -> Home:
+        if engine == "edge":
+            return FileHome(shard_path / "qdrant", EdgeStore, EdgeReader)
+        if engine == "flat":
+            return FileHome(shard_path / "faiss", FlatStore, FlatReader)
+        if engine == "memory":
+            home = ServerHome(ServerClient(QdrantClient(":memory:"), url=":memory:"))
+        else:
+            home = ServerHome(request.getfixturevalue("server"))
+        collections.append(home)
+        return home
+
+    yield make
+    for home in collections:
+        home.server.delete_collection(home.collection)
+
+
+@pytest.fixture(
+    params=[
+        "edge",
+        "flat",
+        pytest.param("memory", marks=MEMORY_WARNS),
+        pytest.param("server", marks=NEEDS_SERVER),
+    ]
+)
+def home(request: pytest.FixtureRequest, make_home: MakeHome) -> Home:
+    return make_home(request.param)
+
+
+@pytest.fixture
+def store(home: Home) -> Iterator[VectorStore]:
+    opened = home.create()
+    yield opened
+    opened.close()

@@ -1,0 +1,432 @@
+"""What every store must do, whichever engine is under it."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from catalog.errors import StoreError
+from catalog.video import VectorName
+from stores.base import StoredVideo, VectorQuery, VectorReader, VectorStore
+from stores.filters import AnyOf, Not, Range
+from tests.stores.catalogue import DIMS, catalogue, unit, video
+from tests.stores.conftest import Home
+
+TITLE, THUMBNAIL = VectorName.TITLE, VectorName.THUMBNAIL
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(11)
+
+
+def same(found: StoredVideo, written: StoredVideo) -> bool:
+    return (
+        found.video_id == written.video_id
+        and found.payload == written.payload
+        and found.vectors.keys() == written.vectors.keys()
+        and all(np.array_equal(found.vectors[n], written.vectors[n]) for n in written.vectors)
+    )
+
+
+def scanned(store: VectorReader, batch_size: int = 1000) -> dict[str, StoredVideo]:
+    found = [v for batch in store.scan(with_vectors=True, batch_size=batch_size) for v in batch]
+    by_id = {v.video_id: v for v in found}
+    assert len(by_id) == len(found)
+    return by_id
+
+
+def query(name: VectorName = TITLE, limit: int = 10, seed: int = 3) -> VectorQuery:
+    return VectorQuery(name, unit(np.random.default_rng(seed), DIMS[name]), limit)
+
+
+def test_an_empty_store_answers_everything_with_nothing(store: VectorStore) -> None:
+    assert store.count() == store.count(TITLE) == store.count(THUMBNAIL) == 0
+    assert store.search([query(), query(THUMBNAIL)]) == [[], []]
+    assert store.search([query()], condition=AnyOf("language", ("en",))) == [[]]
+    assert store.get(["unknown"], with_vectors=True) == {}
+    assert list(store.scan()) == []
+    store.delete(["unknown"])
+    store.optimize()
+    store.flush()
+
+
+def test_calls_over_nothing_do_nothing(store: VectorStore) -> None:
+    store.upsert(catalogue(3))
+    store.upsert([])
+    store.delete([])
+    assert store.search([]) == []
+    assert store.get([]) == {}
+    assert store.count() == 3
+
+
+def test_what_was_written_comes_back_as_it_was(store: VectorStore) -> None:
+    videos = catalogue(50)
+    store.upsert(videos)
+    found = store.get([v.video_id for v in videos], with_vectors=True)
+    assert len(found) == 50
+    for written in videos:
+        assert same(found[written.video_id], written)
+        for vector in found[written.video_id].vectors.values():
+            assert vector.dtype == np.float32
+
+
+def test_get_passes_over_unknown_and_repeated_ids(store: VectorStore) -> None:
+    store.upsert(catalogue(3))
+    found = store.get(["video-00001", "no such video", "video-00001"])
+    assert list(found) == ["video-00001"]
+    assert found["video-00001"].vectors == {}
+    assert found["video-00001"].payload["title"] == "ශ්‍රී ලංකා ක්‍රිකට් තරගය"
+
+
+@pytest.mark.parametrize(
+    "video_id",
+    ["a", "ක්‍රිකට්-තරගය", "🎸" * 64, "x" * 256, "quote'\"; -- \\ /", "  ", "\u0000", "-1", "%s{}"],
+)
+def test_any_text_of_up_to_256_characters_is_an_id(home: Home, video_id: str) -> None:
+    store = home.create()
+    other = video(rng(), "other")
+    written = video(rng(), video_id, title="සිංහල 🎸 தமிழ்", tags=["ක", "🎸"])
+    store.upsert([written, other])
+    store.close()
+    reader = home.reader()
+    assert same(reader.get([video_id], with_vectors=True)[video_id], written)
+    hits = reader.search(
+        [VectorQuery(TITLE, written.vectors[TITLE], 5)], condition=AnyOf("video_id", (video_id,))
+    )
+    assert [hit.video_id for hit in hits[0]] == [video_id]
+    reader.close()
+
+
+def test_a_search_ranks_by_inner_product(store: VectorStore) -> None:
+    videos = catalogue(300)
+    store.upsert(videos)
+    queries = [query(TITLE, 20), query(THUMBNAIL, 7), query(TITLE, 1, seed=4)]
+    for asked, hits in zip(queries, store.search(queries), strict=True):
+        scores = {
+            v.video_id: float(v.vectors[asked.vector_name] @ asked.vector)
+            for v in videos
+            if asked.vector_name in v.vectors
+        }
+        best = sorted(scores, key=lambda video_id: (-scores[video_id], video_id))[: asked.limit]
+        assert [hit.video_id for hit in hits] == best
+        assert [hit.score for hit in hits] == pytest.approx([scores[b] for b in best], abs=1e-5)
+        assert all(type(hit.score) is float for hit in hits)
+
+
+def test_a_limit_beyond_the_count_returns_all_that_have_the_vector(store: VectorStore) -> None:
+    store.upsert(catalogue(30))
+    for name in VectorName:
+        [hits] = store.search([query(name, 1000)])
+        assert len(hits) == store.count(name) < 30
+
+
+def test_videos_with_equal_vectors_come_in_the_order_of_their_ids(store: VectorStore) -> None:
+    vector = unit(rng(), DIMS[TITLE])
+    ids = [f"tied {i}" for i in range(25)]
+    shuffled = random.Random(5).sample(ids, len(ids))
+    store.upsert([StoredVideo(i, {"video_id": i}, {TITLE: vector}) for i in shuffled])
+    [hits] = store.search([VectorQuery(TITLE, vector, 100)])
+    assert [hit.video_id for hit in hits] == sorted(ids)
+    assert [hit.score for hit in hits] == pytest.approx([1.0] * 25, abs=1e-6)
+
+
+def test_a_filter_holds_for_every_query_of_the_call(store: VectorStore) -> None:
+    store.upsert(catalogue(60))
+    condition = Range(field="view_count", lt=400)
+    title, thumbnail = store.search([query(TITLE, 100), query(THUMBNAIL, 100)], condition=condition)
+    assert {hit.video_id for hit in title} == {f"video-{i:05d}" for i in range(20) if i % 7 != 6}
+    expected = {f"video-{i:05d}" for i in range(20) if i % 3 != 2}
+    assert {hit.video_id for hit in thumbnail} == expected
+    nobody = store.search([query()], condition=AnyOf("channel", ("no such channel",)))
+    assert nobody == [[]]
+    [all_but] = store.search([query(TITLE, 100)], condition=Not(condition))
+    assert {h.video_id for h in all_but}.isdisjoint({h.video_id for h in title})
+
+
+def test_an_upsert_replaces_the_whole_video(store: VectorStore) -> None:
+    store.upsert(catalogue(5))
+    replaced = video(rng(), "video-00000", names=(THUMBNAIL,), title="new")
+    store.upsert([replaced])
+    assert store.count() == 5
+    assert store.count(TITLE) == 4
+    assert same(store.get(["video-00000"], with_vectors=True)["video-00000"], replaced)
+    [hits] = store.search([query(TITLE, 100)])
+    assert "video-00000" not in {hit.video_id for hit in hits}
+    [nearest, *_] = store.search([VectorQuery(THUMBNAIL, replaced.vectors[THUMBNAIL], 1)])
+    assert nearest[0].video_id == "video-00000"
+
+
+def test_a_video_gains_and_loses_vectors(store: VectorStore) -> None:
+    store.upsert(catalogue(10))
+    for names in [(TITLE,), (TITLE, THUMBNAIL), (THUMBNAIL,), (TITLE, THUMBNAIL)]:
+        written = video(np.random.default_rng(len(names)), "video-00004", names=names)
+        store.upsert([written])
+        assert same(store.get(["video-00004"], with_vectors=True)["video-00004"], written)
+    assert store.count() == 10
+
+
+def test_of_an_id_given_twice_the_last_counts(store: VectorStore) -> None:
+    generator = rng()
+    first, last = video(generator, "twin", title="first"), video(generator, "twin", title="last")
+    store.upsert([first, last])
+    assert store.count() == store.count(TITLE) == 1
+    assert same(store.get(["twin"], with_vectors=True)["twin"], last)
+
+
+def test_deleted_videos_are_gone(store: VectorStore) -> None:
+    store.upsert(catalogue(20))
+    store.delete(["video-00003", "unknown", "video-00003", "video-00004"])
+    assert store.count() == 18
+    assert set(scanned(store)).isdisjoint({"video-00003", "video-00004"})
+    [hits] = store.search([query(TITLE, 100)])
+    assert len(hits) == store.count(TITLE)
+    store.upsert([v for v in catalogue(20) if v.video_id == "video-00003"])
+    assert store.count() == 19
+
+
+def test_counts_are_per_vector(store: VectorStore) -> None:
+    videos = catalogue(42)
+    store.upsert(videos)
+    assert store.count() == 42
+    for name in VectorName:
+        assert store.count(name) == sum(name in v.vectors for v in videos)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 40, 1000])
+def test_a_scan_meets_every_video_once(store: VectorStore, batch_size: int) -> None:
+    videos = catalogue(40)
+    store.upsert(videos)
+    assert all(len(batch) <= batch_size for batch in store.scan(batch_size=batch_size))
+    assert all(not v.vectors for batch in store.scan(batch_size=batch_size) for v in batch)
+    found = scanned(store, batch_size)
+    assert len(found) == 40
+    assert all(same(found[v.video_id], v) for v in videos)
+
+
+def test_what_was_written_is_there_when_reopened(home: Home) -> None:
+    videos = catalogue(60)
+    store = home.create()
+    store.upsert(videos[:40])
+    store.close()
+    store = home.open()
+    # A second writer's changes must count over the first's.
+    changed = video(rng(), "video-00001", title="changed")
+    store.upsert([changed, *videos[40:]])
+    store.delete(["video-00002"])
+    store.optimize()
+    store.close()
+    reader = home.reader()
+    expected = {v.video_id: v for v in [*videos, changed] if v.video_id != "video-00002"}
+    found = scanned(reader)
+    assert found.keys() == expected.keys()
+    assert all(same(found[i], expected[i]) for i in expected)
+    reader.close()
+
+
+def test_a_store_is_copied_and_changed_many_times_over(home: Home) -> None:
+    store = home.create()
+    store.upsert(catalogue(20))
+    for turn in range(4):
+        store.close()
+        home.reader().close()
+        store = home.open()
+        written = video(np.random.default_rng(turn), "video-00007", title=f"turn {turn}")
+        store.upsert([written])
+        assert same(store.get(["video-00007"], with_vectors=True)["video-00007"], written)
+    store.close()
+
+
+def test_reading_writes_nothing(home: Home) -> None:
+    store = home.create()
+    store.upsert(catalogue(80))
+    store.optimize()
+    store.close()
+    before = home.state()
+    for _ in range(2):
+        reader = home.reader()
+        reader.search([query(TITLE, 50), query(THUMBNAIL, 50)], condition=AnyOf("tags", ("tag1",)))
+        reader.get(["video-00001", "unknown"], with_vectors=True)
+        reader.count()
+        reader.count(TITLE)
+        scanned(reader)
+        reader.close()
+    assert home.state() == before
+
+
+def test_readers_read_side_by_side(home: Home) -> None:
+    store = home.create()
+    store.upsert(catalogue(30))
+    store.close()
+    readers = [home.reader() for _ in range(3)]
+    answers = [reader.search([query(TITLE, 30)]) for reader in readers]
+    assert answers[0] == answers[1] == answers[2]
+    readers[0].close()
+    assert readers[1].search([query(TITLE, 30)]) == answers[0]
+    for reader in readers:
+        reader.close()
+
+
+def test_arguments_are_left_as_they_were(store: VectorStore) -> None:
+    videos = catalogue(10)
+    kept = copy.deepcopy(videos)
+    for v in videos:
+        for vector in v.vectors.values():
+            vector.setflags(write=False)
+    asked = [query(TITLE, 3), query(THUMBNAIL, 2)]
+    asked_kept = copy.deepcopy(asked)
+    store.upsert(videos)
+    store.upsert(videos)
+    store.search(asked, condition=AnyOf("tags", ("tag1",)))
+    assert all(same(a, b) for a, b in zip(videos, kept, strict=True))
+    assert all(
+        a.limit == b.limit and np.array_equal(a.vector, b.vector)
+        for a, b in zip(asked, asked_kept, strict=True)
+    )
+
+
+def test_what_is_returned_is_the_callers_own(store: VectorStore) -> None:
+    [written] = catalogue(1)
+    store.upsert([written])
+    found = store.get([written.video_id], with_vectors=True)[written.video_id]
+    found.vectors[TITLE][:] = 0.0
+    assert same(store.get([written.video_id], with_vectors=True)[written.video_id], written)
+
+
+def bad(change: Callable[[dict[str, Any]], None]) -> StoredVideo:
+    fields: dict[str, Any] = {
+        "video_id": "the bad one",
+        "payload": {"video_id": "the bad one"},
+        "vectors": {TITLE: unit(rng(), DIMS[TITLE])},
+    }
+    change(fields)
+    return StoredVideo(**fields)
+
+
+def spoiled(value: float) -> np.ndarray[Any, Any]:
+    vector = unit(rng(), DIMS[TITLE])
+    vector[3] = value
+    return vector
+
+
+REJECTED: dict[str, Callable[[dict[str, Any]], None]] = {
+    "NaN": lambda f: f["vectors"].update({TITLE: spoiled(float("nan"))}),
+    "infinite": lambda f: f["vectors"].update({TITLE: spoiled(float("inf"))}),
+    "zero": lambda f: f["vectors"].update({TITLE: np.zeros(DIMS[TITLE], np.float32)}),
+    "too long a vector": lambda f: f["vectors"].update({TITLE: 2 * unit(rng(), DIMS[TITLE])}),
+    "wrong dimension": lambda f: f["vectors"].update({TITLE: unit(rng(), DIMS[TITLE] + 1)}),
+    "a matrix": lambda f: f["vectors"].update({TITLE: unit(rng(), 1, DIMS[TITLE])}),
+    "integers": lambda f: f["vectors"].update({TITLE: np.eye(DIMS[TITLE], dtype=np.int64)[0]}),
+    "unknown name": lambda f: f["vectors"].update({"sound": unit(rng(), 4)}),
+    "no vector": lambda f: f["vectors"].clear(),
+    "no video_id in the payload": lambda f: f["payload"].clear(),
+    "another video_id in the payload": lambda f: f["payload"].update(video_id="x"),
+    "not JSON": lambda f: f["payload"].update(when=object()),
+    "NaN in the payload": lambda f: f["payload"].update(duration_s=float("nan")),
+    "half a surrogate pair": lambda f: f["payload"].update(title="\ud800"),
+}
+
+
+@pytest.mark.parametrize("change", REJECTED.values(), ids=REJECTED.keys())
+def test_one_bad_video_keeps_the_whole_call_out(
+    store: VectorStore, change: Callable[[dict[str, Any]], None]
+) -> None:
+    first, second = catalogue(2)
+    with pytest.raises(ValueError, match="the bad one"):
+        store.upsert([first, bad(change), second])
+    assert store.count() == store.count(TITLE) == 0
+    assert list(store.scan()) == []
+
+
+@pytest.mark.parametrize("video_id", ["", "x" * 257])
+def test_an_id_has_1_to_256_characters(store: VectorStore, video_id: str) -> None:
+    with pytest.raises(ValueError, match="1 to 256 characters"):
+        store.upsert([video(rng(), video_id)])
+    assert store.count() == 0
+
+
+def test_float64_vectors_are_stored_as_float32(store: VectorStore) -> None:
+    vector = unit(rng(), DIMS[TITLE]).astype(np.float64)
+    store.upsert([StoredVideo("double", {"video_id": "double"}, {TITLE: vector})])  # type: ignore[dict-item]
+    found = store.get(["double"], with_vectors=True)["double"].vectors[TITLE]
+    assert found.dtype == np.float32
+    assert np.array_equal(found, vector.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        VectorQuery(TITLE, np.zeros(DIMS[TITLE], np.float32), 5),
+        VectorQuery(TITLE, spoiled(float("nan")), 5),
+        VectorQuery(TITLE, unit(rng(), DIMS[TITLE] + 1), 5),
+        VectorQuery(TITLE, unit(rng(), DIMS[TITLE]), 0),
+        VectorQuery(TITLE, unit(rng(), DIMS[TITLE]), -1),
+    ],
+    ids=["zero", "NaN", "dimension", "limit 0", "limit -1"],
+)
+def test_a_query_that_means_nothing_is_refused(store: VectorStore, asked: VectorQuery) -> None:
+    store.upsert(catalogue(3))
+    with pytest.raises(ValueError, match="query"):
+        store.search([query(), asked])
+
+
+def test_a_store_of_one_vector_knows_no_other(home: Home) -> None:
+    store = home.create({TITLE: 16})
+    store.upsert([video(rng(), "titled", names=(TITLE,))])
+    with pytest.raises(ValueError, match="thumbnail"):
+        store.search([query(THUMBNAIL)])
+    with pytest.raises(ValueError, match="thumbnail"):
+        store.upsert([video(rng(), "both")])
+    assert store.count() == 1
+    store.close()
+
+
+def test_closing_twice_is_fine_and_a_closed_store_says_so(home: Home) -> None:
+    store = home.create()
+    store.upsert(catalogue(3))
+    store.close()
+    store.close()
+    reader = home.reader()
+    reader.close()
+    reader.close()
+    for closed in (store, reader):
+        for call in (
+            lambda c: c.search([query()]),
+            lambda c: c.get(["video-00001"]),
+            lambda c: c.count(),
+            lambda c: c.count(TITLE),
+            lambda c: list(c.scan()),
+        ):
+            with pytest.raises(StoreError, match="closed"):
+                call(closed)
+    for write in (
+        lambda: store.upsert(catalogue(1)),
+        lambda: store.delete(["video-00001"]),
+        store.flush,
+        store.optimize,
+    ):
+        with pytest.raises(StoreError, match="closed"):
+            write()
+
+
+def test_creating_over_a_store_is_refused(home: Home) -> None:
+    store = home.create()
+    store.upsert(catalogue(3))
+    store.close()
+    with pytest.raises(StoreError, match="already"):
+        home.create()
+    reader = home.reader()
+    assert reader.count() == 3
+    reader.close()
+
+
+def test_opening_where_there_is_nothing_is_refused(home: Home) -> None:
+    for attempt in (home.open, home.reader):
+        with pytest.raises(StoreError):
+            attempt()
+    if hasattr(home, "path"):
+        assert not home.path.exists()
