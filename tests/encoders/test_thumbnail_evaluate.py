@@ -26,6 +26,8 @@ def test_effective_rank_counts_directions() -> None:
     two = np.zeros_like(spread)
     two[:, :2] = spread[:, :2]
     assert effective_rank(two) == pytest.approx(2, abs=0.01)
+    assert effective_rank(np.ones((5, 3), dtype=np.float32)) == 0
+    assert np.isnan(effective_rank(np.full((5, 3), np.nan, dtype=np.float32)))
 
 
 def test_recall_counts_what_is_found_at_its_place() -> None:
