@@ -1,0 +1,76 @@
+"""docs/api.md names every route, field and error code, and nothing that isn't there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from backend.problems import STATUS, Code
+from backend.schemas import (
+    FilterBody,
+    SearchAnswer,
+    SearchBody,
+    SimilarBody,
+    StatsAnswer,
+    VideoBody,
+)
+
+DOCS = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+# The head of the page, where the routes stand; search's own section; the errors' table.
+ROUTES = DOCS[: DOCS.index("## Search")]
+SIMILAR = DOCS[DOCS.index("## You may also like") : DOCS.index("## Thumbnail")]
+STATS = DOCS[DOCS.index("## Stats") : DOCS.index("## Health")]
+
+
+def test_every_route_is_documented(app):
+    served = set()
+    for rule in app.url_map.iter_rules():
+        path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
+        if not path.startswith("/static/"):
+            served |= {f"{method} {path}" for method in rule.methods - {"HEAD", "OPTIONS"}}
+    documented = set(re.findall(r"`((?:GET|POST) /[^`]*)`", ROUTES))
+    assert documented == served
+
+
+def test_every_code_is_documented_with_its_status():
+    rows = re.findall(r"^\| (\d{3}) \| `(\w+)` \|", DOCS, re.MULTILINE)
+    assert {code: int(status) for status, code in rows} == {
+        code.value: status for code, status in STATUS.items()
+    }
+    assert set(STATUS) == set(Code)
+
+
+@pytest.mark.parametrize("name", list(SearchBody.model_fields))
+def test_every_field_of_a_search_has_its_row(name):
+    assert re.search(rf"^\| `{name}` \|", DOCS, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", list(SimilarBody.model_fields))
+def test_every_option_of_similar_is_named(name):
+    assert f"`{name}`" in SIMILAR
+
+
+@pytest.mark.parametrize("name", list(FilterBody.model_fields))
+def test_every_filter_field_has_a_row(name):
+    assert re.search(rf"^\| (`\w+`, )*`{name}`", DOCS, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", [*SearchAnswer.model_fields, *VideoBody.model_fields])
+def test_every_field_of_an_answer_stands_in_the_example(name):
+    assert f'"{name}":' in DOCS
+
+
+@pytest.mark.parametrize("name", list(StatsAnswer.model_fields))
+def test_every_field_of_stats_is_named(name):
+    assert f"`{name}`" in STATS
+
+
+@pytest.mark.parametrize("model", [SearchBody])
+def test_the_defaults_are_those_of_the_code(model):
+    for name in ("limit", "rrf_k", "window", "expand"):
+        default = model.model_fields[name].default
+        row = re.search(rf"^\| `{name}` \|[^|]*\| ([^|]*) \|", DOCS, re.MULTILINE)
+        assert row
+        assert float(row[1]) == default

@@ -1,0 +1,170 @@
+"""Whatever is sent, the answer is one of ours: never a 5xx, always JSON with a request id."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import datetime
+
+import pytest
+from flask import Flask
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from backend.app import create_app
+from backend.index import PublishedIndex
+from backend.schemas import FilterBody, SearchBody
+from stores.edge import EdgeStore
+from stores.engines import open_reader
+from stores.generations import DataDir
+from tests.backend.catalogue import picture_bytes
+
+SEARCH = "/api/v1/search"
+relaxed = settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+scalar = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.integers(min_value=10**30, max_value=10**400),
+    st.floats(),
+    st.text(alphabet=st.characters()),  # lone surrogates too
+    st.sampled_from(
+        ["film", "\x00", "2024-01-01T00:00:00Z", "beach-1", "en", "99999-01-01T00:00Z"]
+    ),
+)
+value = st.recursive(
+    scalar,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["gt", "gte", "lt", "lte", "title", ""]), inner, max_size=3
+        )
+    ),
+    max_leaves=6,
+)
+condition = st.dictionaries(st.sampled_from([*FilterBody.model_fields, "x"]), value, max_size=3)
+plausible_condition = st.fixed_dictionaries(
+    {},
+    optional={
+        "channel": st.text(min_size=1, max_size=8),
+        "tags": st.lists(st.text(min_size=1, max_size=4), min_size=1, max_size=3),
+        "view_count": st.fixed_dictionaries(
+            {"gte": st.floats(-1e15, 1e15)}, optional={"lt": st.integers(-(10**15), 10**15)}
+        ),
+        "duration_s": st.integers(0, 10**15),
+        "published_at": st.fixed_dictionaries(
+            {
+                "lte": st.datetimes(datetime(1001, 1, 2), datetime(9998, 12, 30)).map(  # noqa: DTZ001 - naive
+                    lambda moment: moment.isoformat() + "+05:30"
+                )
+            }
+        ),
+    },
+)
+body = st.dictionaries(
+    st.sampled_from([*SearchBody.model_fields, "x"]), value | condition, max_size=4
+)
+plausible_body = st.fixed_dictionaries(
+    {"text": st.text(min_size=1, max_size=50)},
+    optional={
+        "filter": plausible_condition,
+        "limit": st.integers(-1, 102),
+        "window": st.integers(0, 1002),
+        "rrf_k": st.floats(-1, 10_001),
+        "expand": st.integers(-1, 21),
+        "weights": st.dictionaries(st.sampled_from(["title", "thumbnail"]), st.floats(-1, 1001)),
+        "video_id": st.sampled_from(["beach-1", "none", "\x00"]),
+        "cursor": st.text(max_size=40),
+    },
+)
+
+
+@pytest.fixture(scope="module")
+def app(catalogue, tmp_path_factory) -> Flask:
+    """An app over the real embedded engine, which must bear every filter that gets through."""
+    data = DataDir(tmp_path_factory.mktemp("fuzz"))
+    manifest = catalogue.manifest("g1")
+    store = EdgeStore.create(data.generation_path("g1") / "qdrant", manifest.dims)
+    store.upsert(catalogue.stored())
+    store.close()
+    data.publish(manifest)
+    index = PublishedIndex(
+        data,
+        open_reader=lambda manifest: open_reader(data, manifest),
+        title_encoder=catalogue.titles,
+        thumbnail_encoder=catalogue.thumbnails,
+    )
+    yield create_app(index, thumbnails=data.thumbnails)
+    index.close()
+
+
+def fits(answer) -> None:
+    assert answer.status_code < 500, answer.text
+    json.loads(answer.data.decode("utf-8"), parse_constant=pytest.fail)
+    assert answer.headers["X-Request-Id"]
+    if answer.status_code >= 400:
+        assert answer.content_type == "application/problem+json"
+
+
+@relaxed
+@given(body | plausible_body)
+def test_any_json(client, body):
+    fits(client.post(SEARCH, data=json.dumps(body), content_type="application/json"))
+
+
+@relaxed
+@given(plausible_body)
+def test_any_query_string(client, body):
+    query = {"q" if name == "text" else name: part for name, part in body.items()}
+    for name in ("filter", "weights"):
+        if name in query:
+            query[name] = json.dumps(query[name])
+    fits(client.get(SEARCH, query_string=query))
+
+
+@relaxed
+@given(plausible_condition)
+def test_the_engine_bears_every_filter_that_is_valid(client, condition):
+    answer = client.post(SEARCH, json={"text": "film", "filter": condition})
+    assert answer.status_code == 200, answer.text
+
+
+@relaxed
+@given(st.binary(max_size=200))
+def test_any_bytes_as_json(client, content):
+    fits(client.post(SEARCH, data=content, content_type="application/json"))
+
+
+@relaxed
+@given(st.binary(max_size=300), st.text(max_size=20))
+def test_any_bytes_as_a_form(client, content, name):
+    fits(client.post(SEARCH, data=content, content_type="multipart/form-data; boundary=x"))
+    fits(client.post(SEARCH, data={"image": (io.BytesIO(content), "x")}))
+
+
+@relaxed
+@given(st.data())
+def test_any_damage_to_a_picture(client, data):
+    kind = data.draw(st.sampled_from(["PNG", "JPEG", "GIF", "WEBP", "BMP"]))
+    content = bytearray(picture_bytes((20, 90, 160), kind=kind))
+    for _ in range(data.draw(st.integers(1, 6))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    fits(client.post(SEARCH, data={"image": (io.BytesIO(bytes(content)), "x")}))
+
+
+@relaxed
+@given(st.binary(max_size=40), st.sampled_from(["", "/similar"]))
+def test_any_bytes_in_a_path(client, content, rest):
+    escaped = "".join(f"%{byte:02x}" for byte in content)
+    fits(client.get(f"/api/v1/videos/{escaped}{rest}"))
+
+
+@relaxed
+@given(st.text(alphabet="/%.abc25Ff?#\\;: é", max_size=20))
+def test_any_path(client, path):
+    fits(client.get("/api/v1/videos/" + path.lstrip("/")))
