@@ -53,6 +53,10 @@ class FetchLimits:
     backoff_s: float = 0.5
     retry_after_s: float = 30.0
 
+    def __post_init__(self) -> None:
+        if self.concurrency < 1 or self.attempts < 1:
+            raise ValueError("nothing is fetched with fewer than one connection or attempt")
+
 
 class _NotFetched(Exception):
     """A picture can't be had; its text says why."""

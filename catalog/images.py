@@ -75,11 +75,13 @@ def image_extension(data: bytes) -> str:
     """The file name extension for encoded picture bytes, by their first bytes: ``jpg``, ...
 
     Raises:
-        PictureRejected: not a known format.
+        PictureRejected: not a known format, or absurdly many pixels.
     """
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
             return EXTENSIONS[opened.format or ""]
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise PictureRejected(RejectReason.PICTURE_TOO_LARGE, str(error)) from error
     except Exception as error:
         raise PictureRejected(RejectReason.PICTURE_UNREADABLE, str(error) or repr(error)) from error
 

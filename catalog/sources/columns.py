@@ -68,14 +68,18 @@ def require(names: Sequence[str], mapping: Mapping[str, str], *, where: str) -> 
     """Return where ``names`` hold every mapped column and something to encode.
 
     Raises:
-        SourceError: a mapped column is missing, or there is no title and no thumbnail; the
-            message lists the columns there are.
+        SourceError: a mapped column is missing, one is there twice, or there is no title and no
+            thumbnail; the message lists the columns there are.
     """
     there_are = f"its columns: {', '.join(names) or 'none'}"
     for field, column in mapping.items():
         if column not in names:
             raise SourceError(f"{where} has no column {column!r} (for {field}); {there_are}")
-    if not any(field in resolve(names, mapping) for field in _ENCODABLE):
+    fields = resolve(names, mapping)
+    for column in fields.values():
+        if names.count(column) > 1:
+            raise SourceError(f"{where} has more than one column {column!r}; {there_are}")
+    if not any(field in fields for field in _ENCODABLE):
         raise SourceError(
             f"{where} has no column for a title or a thumbnail; {there_are}; "
             "name the right ones, as in title=COLUMN"

@@ -53,14 +53,21 @@ def convert(record: Record | BadRecord, fields: Mapping[str, str], place: Place)
     cells = {field: record.cells.get(column) for field, column in fields.items()}
     video_id: str | None = None
     try:
-        for value in cells.values():
-            if isinstance(value, BadCell):
-                raise RowRejected(value.reason, value.detail)
-        if place.has_ids or cells.get("video_id") is not None:
-            video_id = parse_id(cells.get("video_id"))
+        # The id first: a job that prunes must know whose row it is that can't be read.
+        id_cell = cells.pop("video_id", None)
+        if place.has_ids or id_cell is not None:
+            video_id = parse_id(_readable(id_cell))
+        for cell in cells.values():
+            _readable(cell)
         return Row(origin, _video(video_id, cells, place))
     except RowRejected as error:
         return Reject(origin, error.reason, error.detail, video_id)
+
+
+def _readable(cell: object) -> object:
+    if isinstance(cell, BadCell):
+        raise RowRejected(cell.reason, cell.detail)
+    return cell
 
 
 def _video(video_id: str | None, cells: Mapping[str, object], place: Place) -> Video:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from catalog.errors import RejectReason, RowRejected, SourceError
 from catalog.images import EXTENSIONS
@@ -189,9 +189,17 @@ class PictureFolder:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """Files in and below ``folder`` in an order that does not depend on the disk."""
-    for parent, folders, names in os.walk(folder):
+    """Files in and below ``folder`` in an order that does not depend on the disk.
+
+    Raises:
+        SourceError: a folder can't be listed.
+    """
+    for parent, folders, names in os.walk(folder, onerror=_refuse):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             if not name.startswith("."):
                 yield Path(parent, name)
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise SourceError(f"{error.filename}: {error.strerror}") from error

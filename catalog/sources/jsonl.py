@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from catalog.errors import RejectReason
+from catalog.errors import RejectReason, SourceError
 from catalog.sources.lines import READ_ERRORS, open_binary, read_lines
 from catalog.sources.rows import BadRecord, Record
 
@@ -26,11 +26,17 @@ class JsonlTable:
     path: Path
 
     def column_names(self) -> list[str]:
-        """Keys of the first thousand rows, in order of appearance."""
+        """Keys of the first thousand rows, in order of appearance.
+
+        Raises:
+            SourceError: not even the first can be read.
+        """
         names: dict[str, None] = {}
         for record in itertools.islice(self.records(()), _ROWS_PEEKED):
             if isinstance(record, Record):
                 names.update(dict.fromkeys(record.cells))
+            elif record.row == 1 and record.reason is RejectReason.FILE_UNREADABLE:
+                raise SourceError(f"{self.path}: {record.detail}")
         return list(names)
 
     def total(self) -> int | None:

@@ -312,6 +312,8 @@ def _tags_in_text(text: str) -> object:
 
 
 def _python_literal(text: str) -> object:
+    if "\\" not in text:
+        return ast.literal_eval(text)
     with warnings.catch_warnings():
         # "\d" in somebody's tag is no business of this program's user.
         warnings.simplefilter("ignore")

@@ -296,6 +296,12 @@ def test_a_redirect_may_not_leave_the_web(site: Site, tmp_path: Path) -> None:
     one_failure(site.url + "/a", tmp_path / "cache")
 
 
+@pytest.mark.parametrize("limits", [{"concurrency": 0}, {"attempts": 0}])
+def test_limits_under_which_nothing_would_come_are_refused(limits: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="fewer than one"):
+        FetchLimits(**limits)
+
+
 def test_nobody_listens(tmp_path: Path) -> None:
     one_failure("http://127.0.0.1:9/a.jpg", tmp_path)
 

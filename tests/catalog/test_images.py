@@ -129,6 +129,10 @@ def test_what_is_no_picture_is_refused(data: bytes) -> None:
 @pytest.mark.parametrize("side", [7_000, 10_000, 50_000])
 def test_a_bomb_is_refused_before_it_is_decoded(side: int) -> None:
     assert rejected(png_header(side, side)) is RejectReason.PICTURE_TOO_LARGE
+    if side == 50_000:
+        with pytest.raises(PictureRejected) as caught:
+            image_extension(png_header(side, side))
+        assert caught.value.reason is RejectReason.PICTURE_TOO_LARGE
 
 
 def test_limits_are_met_exactly() -> None:

@@ -337,8 +337,10 @@ def test_in_a_folder_a_bad_file_does_not_stop_the_others(tmp_path: Path) -> None
             ["1.jsonl.gz", "2.parquet", "3.csv", "4.csv", "5.csv.gz"], RejectReason.FILE_UNREADABLE
         )
     )
-    with pytest.raises(SourceError, match=r"2\.parquet"):
-        open_source(str(tmp_path / "2.parquet"))
+    (tmp_path / "8.jsonl.gz").write_bytes(b"no archive")
+    for name in ("2.parquet", "3.csv", "5.csv.gz", "8.jsonl.gz"):
+        with pytest.raises(SourceError, match=name):
+            open_source(str(tmp_path / name))
 
 
 def test_a_folder_in_which_nothing_can_be_read_is_refused(tmp_path: Path) -> None:
@@ -358,6 +360,33 @@ def test_a_bad_cell_of_parquet_costs_only_its_row(tmp_path: Path) -> None:
     assert ids(items) == ["a"]
     assert rejects(items) == {2: RejectReason.NOT_UTF8, 3: RejectReason.BAD_VALUE}
     assert "'title'" in next(item.detail for item in items if isinstance(item, Reject))
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+def test_a_bad_row_tells_its_id_wherever_the_bad_cell_stands(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"v{suffix}"
+    if suffix == ".parquet":
+        title = pa.array([b"\xff"], pa.binary()).view(pa.string())
+        write_parquet(path, {"title": title, "id": ["a"]})
+    else:
+        path.write_text(
+            {".jsonl": '{"title": "\\ud800", "id": "a"}', ".csv": "title,id\nnan,a"}[suffix]
+        )
+    (item,) = read(path)
+    assert isinstance(item, Reject)
+    assert item.video_id == "a"
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_column_that_is_there_twice_is_refused(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"v{suffix}"
+    table = pa.table([["a"], ["b"], ["c"], ["d"]], names=["x", "title", "x", "title"])
+    if suffix == ".csv":
+        path.write_text("x,title,x,title\na,b,c,d\n")
+    else:
+        pq.write_table(table, path)
+    with pytest.raises(SourceError, match="more than one column 'title'"):
+        open_source(str(path))
 
 
 def test_parquet_keeps_its_types(tmp_path: Path) -> None:
@@ -431,6 +460,24 @@ def test_an_imagefolder_is_read_by_its_metadata(tmp_path: Path) -> None:
     with pytest.raises(PictureRejected, match=r"none\.jpg") as caught:
         read_thumbnail(found["3"])
     assert caught.value.reason is RejectReason.PICTURE_MISSING
+
+
+def test_a_folder_that_cannot_be_listed_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "a.jpg").write_bytes(RED)
+    scan = os.scandir
+
+    def guarded(path: str) -> Any:
+        # Root, who runs tests in containers, may list everything.
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    with pytest.raises(SourceError, match="closed: Permission denied"):
+        open_source(str(tmp_path))
 
 
 def test_a_folder_of_pictures_is_thumbnails_without_titles(tmp_path: Path) -> None:
@@ -687,6 +734,33 @@ def test_any_bytes_give_rows_and_rejects_and_nothing_else(
         assert len(items) == sum(
             1 for line in data.removeprefix(b"\xef\xbb\xbf").split(b"\n") if line.strip()
         )
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    rows=st.lists(
+        st.tuples(st.binary(max_size=8), st.binary(max_size=8), st.integers(-(2**63), 2**63 - 1))
+    )
+)
+def test_any_cells_of_parquet_give_rows_and_rejects_and_nothing_else(
+    tmp_path: Path, rows: list[tuple[bytes, bytes, int]]
+) -> None:
+    found, titles, numbers = zip(*rows, strict=True) if rows else ((), (), ())
+    path = write_parquet(
+        tmp_path / "v.parquet",
+        {
+            "id": pa.array(found, pa.binary()).view(pa.string()),
+            "title": pa.array(titles, pa.binary()).view(pa.string()),
+            "published_at": pa.array(numbers, pa.int64()).view(pa.timestamp("ns")),
+            "upload_date": pa.array(numbers, pa.int64()).view(pa.timestamp("us")),
+            "views": pa.array(numbers, pa.int64()).view(pa.float64()),
+            "duration": pa.array(numbers, pa.int64()).view(pa.duration("us")),
+        },
+    )
+    for columns in ({}, {"published_at": "upload_date"}):
+        items = list(open_source(str(path), columns=columns))
+        assert [item.origin.row for item in items] == list(range(1, len(rows) + 1))
+    assert all(isinstance(item, Row | Reject) for item in items)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
