@@ -230,3 +230,16 @@ def test_what_the_operator_may_set_is_documented(variable: str):
     heading = compose_text().split("\nname:", 1)[0]
     assert variable in heading
     assert f"`{variable}`" in (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+
+
+def test_the_manual_names_the_same_qdrant():
+    manual = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"qdrant/qdrant:\S+", manual)) == {SERVICES["qdrant"]["image"]}
+
+
+def test_the_manual_names_the_volumes_as_compose_does():
+    manual = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    project = compose()["name"]
+    assert set(re.findall(rf"\b{project}_[a-z]+", manual)) == {
+        f"{project}_{volume}" for volume in compose()["volumes"]
+    }
