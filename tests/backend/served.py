@@ -1,0 +1,84 @@
+"""``twinlens serve`` in a process of its own, with the tests' small encoders."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from stores.edge import EdgeStore
+from stores.generations import DataDir
+from tests.backend.catalogue import Catalogue
+
+ROOT = Path(__file__).parents[2]
+# The command's own path from settings on, with the tests' small encoders in place of the models.
+PROGRAM = textwrap.dedent(
+    """
+    import encoders.load
+    from tests.fakes import ColourEncoder, WordEncoder
+
+    encoders.load.load_title_encoder = lambda name, threads=None: WordEncoder()
+    encoders.load.load_thumbnail_encoder = lambda name, threads=None: ColourEncoder()
+    from backend.cli import serve
+
+    serve()
+    """
+)
+
+
+def publish_embedded(catalogue: Catalogue, data: DataDir, generation: str) -> None:
+    """Publish the catalogue as a real embedded generation."""
+    path = data.generation_path(generation) / "qdrant"
+    store = EdgeStore.create(path, catalogue.manifest(generation).dims)
+    store.upsert(catalogue.stored())
+    store.close()
+    catalogue.publish(data, generation)
+
+
+class Served:
+    """A running ``serve``: its port, and its last line on standard output."""
+
+    def __init__(self, data: DataDir, *options: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, "--data-dir", str(data.path), "--port", "0", *options],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.line = self.process.stdout.readline()
+        found = re.search(r":(\d+)$", self.line)
+        if found is None:
+            pytest.fail(f"{self.line!r} {self.process.stderr.read()}")
+        self.port = int(found[1])
+
+    def get(self, path: str) -> tuple[int, dict]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
+        finally:
+            connection.close()
+
+    def stop(self) -> tuple[int, str, str]:
+        self.process.send_signal(signal.SIGTERM)
+        out, err = self.process.communicate(timeout=30)
+        return self.process.returncode, out, err
+
+    def __enter__(self) -> Served:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()

@@ -1,0 +1,149 @@
+"""``twinlens serve`` as it is run: gunicorn, a real embedded index, signals."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from urllib.parse import quote
+
+import pytest
+from click.testing import CliRunner
+
+from backend.cli import serve
+from catalog.errors import EncodersChanged, NoGeneration, UsageError
+from stores.generations import DataDir
+from tests.backend.catalogue import ODD_ID
+from tests.backend.served import PROGRAM, ROOT, Served, publish_embedded
+from tests.fakes import ColourEncoder, WordEncoder
+
+
+@pytest.fixture(scope="module")
+def data(catalogue, tmp_path_factory) -> DataDir:
+    data = DataDir(tmp_path_factory.mktemp("served"))
+    publish_embedded(catalogue, data, "g1")
+    return data
+
+
+def test_it_says_where_once_it_answers_and_ends_when_told(data):
+    with Served(data) as served:
+        assert served.line == f"TwinLens serves 31 videos at http://127.0.0.1:{served.port}\n"
+        status, body = served.get("/api/v1/search?q=kitchen&limit=3&explain=true")
+        assert status == 200
+        assert len(body["hits"]) == 3
+        status, body = served.get("/api/v1/videos/a%2Fb%3Fc")
+        assert (status, body["code"]) == (404, "video_not_found")
+        code, out, err = served.stop()
+        assert (code, out) == (0, "")
+        assert "Traceback" not in err
+
+
+def test_an_encoded_slash_stays_in_its_segment_behind_gunicorn(catalogue, data):
+    with Served(data) as served:
+        status, body = served.get(f"/api/v1/videos/{quote(ODD_ID, safe='')}")
+        assert (status, body["video"]["video_id"]) == (200, ODD_ID)
+
+
+def test_two_processes_read_one_index_and_take_up_a_new_one(catalogue, tmp_path):
+    data = DataDir(tmp_path)
+    publish_embedded(catalogue, data, "g1")
+    with Served(data, "--workers", "2", "--request-threads", "4") as served:
+        seen: set[str] = set()
+        failures: list[object] = []
+        stop = threading.Event()
+
+        def keep_asking() -> None:
+            while not stop.is_set():
+                try:
+                    status, body = served.get("/api/v1/videos/beach-1/similar")
+                    seen.add(body["generation"])
+                    if status != 200 or len(body["hits"]) != 20:
+                        failures.append(body)
+                except Exception as error:  # noqa: BLE001 - every failure is one to report
+                    failures.append(error)
+
+        threads = [threading.Thread(target=keep_asking) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        publish_embedded(catalogue, data, "g2")
+        deadline = time.monotonic() + 20
+        while "g2" not in seen and time.monotonic() < deadline and not failures:
+            time.sleep(0.02)
+        stop.set()
+        for thread in threads:
+            thread.join(20)
+        assert failures == []
+        assert "g2" in seen
+        code, _, err = served.stop()
+        assert code == 0, err
+
+
+def run(data: DataDir, *options: str) -> Exception | None:
+    runner = CliRunner()
+    return runner.invoke(serve, ["--data-dir", str(data.path), *options]).exception
+
+
+@pytest.fixture
+def small_encoders(monkeypatch):
+    asked: list[str] = []
+
+    def title(name, threads=None):
+        asked.append(name)
+        return WordEncoder(fingerprint="feed" * 4 if name == "other" else "00000000000000aa")
+
+    def thumbnail(name, threads=None):
+        asked.append(name)
+        return ColourEncoder()
+
+    monkeypatch.setattr("encoders.load.load_title_encoder", title)
+    monkeypatch.setattr("encoders.load.load_thumbnail_encoder", thumbnail)
+    return asked
+
+
+def test_without_an_index_it_says_how_to_make_one(tmp_path):
+    error = run(DataDir(tmp_path))
+    assert isinstance(error, NoGeneration)
+    assert error.exit_code == 2
+    assert "twinlens index" in str(error)
+
+
+def test_other_encoders_than_the_index_has_are_refused_before_anything_starts(data, small_encoders):
+    error = run(data, "--title-model", "other", "--port", "0")
+    assert isinstance(error, EncodersChanged)
+    assert error.exit_code == 2
+    assert "feedfeedfeedfeed" in str(error)
+
+
+def test_a_port_in_use_is_named_and_the_indexs_own_encoders_are_taken(data, small_encoders):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        error = run(data, "--port", str(port))
+    assert isinstance(error, UsageError)
+    assert error.exit_code == 2
+    assert f"127.0.0.1:{port}" in str(error)
+    assert small_encoders == ["test:words", "test:colours"]
+
+
+def test_a_worker_that_can_not_start_ends_the_server_with_its_reason(catalogue, tmp_path):
+    data = DataDir(tmp_path)
+    data.generation_path("g1").mkdir(parents=True)
+    data.publish(catalogue.manifest("g1"))  # and no shard
+    answer = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "--data-dir", str(data.path), "--port", "0"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert answer.returncode == 1
+    assert answer.stdout == ""
+    assert "no Qdrant shard here" in answer.stderr
+
+
+def test_help_has_an_example():
+    assert "twinlens serve --data-dir" in CliRunner().invoke(serve, ["--help"]).output
