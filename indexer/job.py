@@ -19,7 +19,8 @@ from catalog.errors import (
     EncodersChanged,
     RejectReason,
     SourceError,
-    StoreCorrupt,
+    StoreError,
+    StoreUnavailable,
     StrictStop,
     UnencodableItems,
     UsageError,
@@ -192,7 +193,9 @@ class IndexJob:
         """The unfinished build, brought in step; None where it was cut short too early for that."""
         try:
             build = Build(self._data, self._engine, plan, generation, self._times)
-        except StoreCorrupt as error:
+        except StoreUnavailable:
+            raise
+        except StoreError as error:
             logger.warning("starting again, %s can't be continued: %s", generation, error)
             self._engine.drop(generation)
             self._data.remove(generation)

@@ -1,0 +1,69 @@
+import sqlite3
+
+import pytest
+
+from catalog.sources import Origin
+from catalog.video import VectorName
+from indexer.ledger import Entry, Ledger, SeenIds, content_key
+
+
+def entry(text="a", **kwargs):
+    return Entry(keys={VectorName.TITLE: content_key(text)}, payload_key=content_key("p"), **kwargs)
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    made = Ledger(tmp_path / "ledger.sqlite")
+    yield made
+    made.close()
+
+
+def test_what_is_recorded_is_found_and_the_unknown_is_not(ledger):
+    entries = {f"v{n}": entry(str(n), thumbnail_file=f"{n}.jpg") for n in range(1200)}
+    ledger.record(entries)
+    assert ledger.lookup([*entries, "other"]) == entries
+    assert ledger.count() == 1200
+    assert [i for ids in ledger.video_ids() for i in ids] == sorted(entries)
+
+
+def test_forgetting_while_walking(ledger):
+    ledger.record({f"v{n:04}": entry() for n in range(2500)})
+    seen = 0
+    for ids in ledger.video_ids():
+        seen += len(ids)
+        ledger.forget(ids)
+    assert (seen, ledger.count()) == (2500, 0)
+
+
+def test_what_is_recorded_again_has_to_be_mirrored_again(ledger):
+    ledger.record({"a": entry(), "b": entry()})
+    ledger.mark_mirrored()
+    ledger.record({"b": entry("changed")})
+    assert list(ledger.video_ids(unmirrored=True)) == [["b"]]
+
+
+def test_a_closed_ledger_is_one_file_that_can_be_read_but_not_written(tmp_path):
+    path = tmp_path / "ledger.sqlite"
+    ledger = Ledger(path)
+    ledger.record({"a": entry()})
+    ledger.close()
+    ledger.close()
+    reader = Ledger(path, read_only=True)
+    assert reader.lookup(["a"]) == {"a": entry()}
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        reader.record({"b": entry()})
+    reader.close()
+    assert [p.name for p in tmp_path.iterdir()] == ["ledger.sqlite"]
+
+
+def test_keys_depend_on_where_parts_end():
+    assert content_key("ab", "c") != content_key("a", "bc")
+    assert content_key("ab", "c") == content_key("ab", "c")
+
+
+def test_seen_ids_say_where_an_id_was_first_met():
+    seen = SeenIds()
+    assert seen.claim("a", Origin("x", 1)) is None
+    assert seen.claim("a", Origin("y", 2)) == Origin("x", 1)
+    assert seen.unseen(["a", "b"]) == ["b"]
+    seen.close()

@@ -1,0 +1,54 @@
+import numpy as np
+
+from catalog.video import VectorName
+from indexer.verify import compare_stores
+from stores.base import StoredVideo
+from stores.flat import FlatStore
+
+
+def store(path, videos):
+    made = FlatStore.create(path, {VectorName.TITLE: 4, VectorName.THUMBNAIL: 4})
+    made.upsert(videos)
+    return made
+
+
+def video(video_id, axis=0, *, both=True, **payload):
+    vector = np.eye(4, dtype=np.float32)[axis]
+    vectors = {VectorName.TITLE: vector}
+    if both:
+        vectors[VectorName.THUMBNAIL] = vector
+    return StoredVideo(video_id, {"video_id": video_id, **payload}, vectors)
+
+
+def test_equal_stores_do_not_differ(tmp_path):
+    videos = [video("a"), video("b", 1, both=False)]
+    assert compare_stores(store(tmp_path / "x", videos), store(tmp_path / "y", videos)) == []
+
+
+def test_every_kind_of_difference_is_named(tmp_path):
+    left = store(
+        tmp_path / "x",
+        [video("only-left"), video("names"), video("values"), video("payload", title="old")],
+    )
+    right = store(
+        tmp_path / "y",
+        [
+            video("only-right"),
+            video("names", both=False),
+            video("values", 1),
+            video("payload", title="new"),
+        ],
+    )
+    found = "\n".join(compare_stores(left, right))
+    assert "1 only in Qdrant (only-left)" in found
+    assert "1 only in the FAISS mirror (only-right)" in found
+    assert "other named vectors in Qdrant than in the mirror (names)" in found
+    assert "vectors that differ by more than 1e-05 (values)" in found
+    assert "another payload in Qdrant than in the mirror (payload)" in found
+    assert "4 thumbnail vectors in Qdrant, 3 in the mirror" in found
+
+
+def test_many_differences_are_counted_and_some_named(tmp_path):
+    left = store(tmp_path / "x", [video(f"v{n:02}") for n in range(20)])
+    (line,) = [x for x in compare_stores(left, store(tmp_path / "y", [])) if "only in" in x]
+    assert line.startswith("20 only in Qdrant (v00, v01, v02, v03, v04, ...)") or "20 only" in line

@@ -1,0 +1,6 @@
+from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
+
+
+def test_every_room_imports_only_what_it_may(capsys):
+    status = lint_imports(no_cache=True)
+    assert status == EXIT_STATUS_SUCCESS, capsys.readouterr().out
