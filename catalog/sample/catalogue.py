@@ -129,7 +129,7 @@ def draw_sample(
 
 def draw_video(seed: int, index: int) -> tuple[dict[str, Any], Image.Image]:
     """The metadata row and the 480x360 picture of one video of a seed."""
-    rng = Random(f"{seed}/{index}")  # noqa: S311 - drawing, not secrets
+    rng = Random(f"{seed}/{index}")
     subject = rng.choice(list(SUBJECTS))
     canvas = Canvas()
     facts = SUBJECTS[subject].draw(canvas, rng)
@@ -187,8 +187,8 @@ def _open(directory: Path, *, videos: int, seed: int) -> dict[int, dict[str, Any
         ) from error
     if found != mark:
         raise UsageError(
-            f"{directory} holds a sample of seed {found.get('seed')}, drawing {found.get('drawing')};"
-            f" seed {seed}, drawing {_DRAWING} needs another directory"
+            f"{directory} holds another sample, {json.dumps(found)};"
+            f" {json.dumps(mark)} needs another directory"
         )
     rows: dict[int, dict[str, Any]] = {}
     if (directory / METADATA).is_file():

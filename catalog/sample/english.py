@@ -414,14 +414,14 @@ ENGLISH: Final[dict[str, Phrases]] = {
             "{elephants} {time}: safari in {place}",
             "{calves} with the herd, {place} {time}",
             "Wild elephants {ground}, {place} safari",
-            "{adj} moment with {lower} in {place}",
+            "{adj} moment with {elephants2} in {place}",
             "What do elephants {habit}? Filmed in {place}",
             "{place} safari {time}: elephants {ground}",
             "{calves} {play} in {place}",
         ),
         words={
             "elephants": counted("One wild elephant", "Two wild elephants", "{n} wild elephants"),
-            "lower": counted("a lone elephant", "two elephants", "{n} elephants"),
+            "elephants2": counted("a lone elephant", "two elephants", "{n} elephants"),
             "calves": counted("A baby elephant", "Two baby elephants", "{n} baby elephants"),
             "ground": {"grass": "on the dry grassland", "water": "at the water"},
             "time": {

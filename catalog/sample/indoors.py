@@ -336,7 +336,7 @@ def classroom(canvas: Canvas, rng: Random) -> Facts:
             172,
             shirt=dress,
             trousers=lighter(dress, -0.3) if rng.random() < 0.5 else (40, 40, 52),
-            pose=rng.choice(("stand", "cheer", "stand")),
+            pose=rng.choice(("stand", "point", "point")),
         )
     pupils = rng.randint(0, 9)
     for pupil in range(pupils):

@@ -11,7 +11,8 @@ class Phrases:
     """How one subject is spoken of in one language.
 
     A template's ``{slot}`` is filled from ``words`` where the slot names a fact of the picture
-    (by its value), else by drawing from ``choices``. A template that asks for a word that the
+    (by its value; ``board2`` is another wording of the fact ``board``), else by drawing from
+    ``choices``. A template that asks for a word that the
     picture's value has none for is left out: so what a title says is what was drawn.
     ``labels`` are the few words that titles of other languages carry beside their own.
     """
@@ -22,6 +23,15 @@ class Phrases:
     labels: tuple[str, ...] = ()
     channels: tuple[str, ...]
     tags: tuple[str, ...]
+
+    def said(self, facts: Mapping[str, str | int]) -> dict[str, str]:
+        """The words for those facts that this language speaks of, by slot."""
+        said = {}
+        for slot, words in self.words.items():
+            value = facts.get(slot.rstrip("0123456789"))
+            if value is not None and value in words:
+                said[slot] = words[value]
+        return said
 
 
 def counted(one: str, two: str, many: str, *, upto: int = 60) -> dict[str | int, str]:

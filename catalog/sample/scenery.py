@@ -120,7 +120,7 @@ def paint_person(
     pose: str = "stand",
     hair: Colour = (24, 18, 16),
 ) -> None:
-    """Somebody standing (``stand``), running (``run``), cheering (``cheer``) or bent (``bend``)."""
+    """Somebody in a pose: `stand`, `run`, `cheer`, `bend` or `point`."""
     skin = skin if skin is not None else rng.choice(SKINS)
     side = rng.choice((-1, 1))
     head = height * 0.085
@@ -128,7 +128,7 @@ def paint_person(
     lean = side * height * {"run": 0.1, "bend": 0.24}.get(pose, 0.0)
     if pose == "bend":
         shoulder += height * 0.12
-    stride = height * {"run": 0.2, "stand": 0.06, "cheer": 0.08, "bend": 0.07}[pose]
+    stride = height * {"run": 0.2, "stand": 0.06, "cheer": 0.08, "bend": 0.07, "point": 0.05}[pose]
     limb = max(0.8, height * 0.075)
     back = feet - (height * 0.1 if pose == "run" else 0)
     canvas.line(
@@ -154,6 +154,8 @@ def paint_person(
         start = (x + lean + hand * chest, shoulder + limb / 2)
         if pose == "cheer":
             end = (start[0] + hand * arm * 0.45, start[1] - arm)
+        elif pose == "point" and hand == side:
+            end = (start[0] + hand * arm * 0.85, start[1] - arm * 0.5)
         elif pose == "run":
             end = (start[0] + hand * arm * 0.7, start[1] + arm * 0.5 * -hand * side)
         elif pose == "bend":

@@ -13,7 +13,7 @@ SUFFIXES: Final = (
     "",
     "",
     " | {episode} වන කොටස",
-    " | {part} කොටස",
+    " | {part} වන කොටස",
     " | {year}",
     " #shorts",
     " | Episode {episode}",

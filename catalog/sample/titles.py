@@ -77,11 +77,7 @@ def _label(rng: Random, phrases: Phrases, facts: Mapping[str, str | int]) -> str
 def _fill(
     rng: Random, templates: Sequence[str], phrases: Phrases, facts: Mapping[str, str | int]
 ) -> str:
-    known = {
-        name: phrases.words[name][value]
-        for name, value in facts.items()
-        if value in phrases.words.get(name, {})
-    }
+    known = phrases.said(facts)
     said = [
         template
         for template in templates
