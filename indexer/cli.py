@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 _SETTINGS_HELP = "Settings may also come from TWINLENS_... variables or twinlens.toml."
 
 
-def _columns(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+def _columns(
+    _ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str]:
     columns = {}
     for value in values:
         field, equals, column = value.partition("=")

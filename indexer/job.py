@@ -139,7 +139,7 @@ class IndexJob:
         rows: Iterable[Row | Reject],
         rejects: RejectsFile,
         *,
-        progress: Callable[[int], object] = lambda rows: None,
+        progress: Callable[[int], object] = lambda _rows: None,
     ) -> JobSummary:
         """Index ``rows``; ``progress`` is told how many rows were dealt with since it was last.
 
