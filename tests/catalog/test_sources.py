@@ -591,15 +591,18 @@ def test_the_rejects_file_appears_with_the_first_reject(tmp_path: Path) -> None:
         assert not path.exists(), "what an earlier run left is not this run's"
 
 
-def hub(*args: Any, **options: Any) -> Source:
-    pytest.importorskip("datasets")
-    return open_source(*args, **options)
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hub's client as ``HF_HUB_OFFLINE=1`` makes it: no test talks to the network."""
+    datasets = pytest.importorskip("datasets")
+    constants = pytest.importorskip("huggingface_hub.constants")
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
 
 
 @pytest.fixture
-def hub_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def hub_folder(tmp_path: Path, offline: None) -> Path:
     """A data set as the hub keeps them, on this machine."""
-    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     folder = tmp_path / "dataset"
     for split, count in (("train", 40), ("test", 3)):
         write_parquet(
@@ -613,7 +616,7 @@ def hub_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_data_set_of_the_hub(hub_folder: Path) -> None:
-    items = list(hub(f"hf:{hub_folder}"))
+    items = list(open_source(f"hf:{hub_folder}"))
     found = videos(items)
     assert [video.title for video in found] == [
         *(f"train {n}" for n in range(40)),
@@ -622,27 +625,34 @@ def test_a_data_set_of_the_hub(hub_folder: Path) -> None:
     assert {video.thumbnail for video in found} == {RED}, "pictures come as the bytes they are"
     assert items[39].origin == Origin("train", 40)
     assert items[40].origin == Origin("test", 1)
-    assert ids(items) == ids(hub(f"hf:{hub_folder}"))
+    assert ids(items) == ids(open_source(f"hf:{hub_folder}"))
     assert len(set(ids(items))) == 43
-    assert len(list(hub(f"hf:{hub_folder}", split="test"))) == 3
+    assert len(list(open_source(f"hf:{hub_folder}", split="test"))) == 3
     with pytest.raises(SourceError, match="no split 'dev'; its splits: train, test"):
-        hub(f"hf:{hub_folder}", split="dev")
+        open_source(f"hf:{hub_folder}", split="dev")
     with pytest.raises(SourceError, match=r"no column 'name'.*image, title"):
-        hub(f"hf:{hub_folder}", columns={"title": "name"})
+        open_source(f"hf:{hub_folder}", columns={"title": "name"})
 
 
-def test_a_data_set_of_the_hub_with_pictures_as_files(tmp_path: Path) -> None:
+def test_a_data_set_of_the_hub_with_pictures_as_files(tmp_path: Path, offline: None) -> None:
     for name, data in (("1.jpg", RED), ("2.png", BLUE)):
         (tmp_path / name).write_bytes(data)
     rows = [{"file_name": "1.jpg", "title": "red"}, {"file_name": "2.png", "title": "blue"}]
     write_jsonl(tmp_path / "metadata.jsonl", rows)
-    found = videos(hub(f"hf:{tmp_path}"))
+    found = videos(open_source(f"hf:{tmp_path}"))
     assert [(video.title, video.thumbnail) for video in found] == [("red", RED), ("blue", BLUE)]
 
 
-def test_the_hub_out_of_reach(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    datasets = pytest.importorskip("datasets")
-    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+def test_a_data_set_of_the_hub_as_jsonl(tmp_path: Path, offline: None) -> None:
+    write_jsonl(
+        tmp_path / "train.jsonl", [*VIDEOS, {"id": "d", "title": None, "views": 1, "tags": []}]
+    )
+    items = list(open_source(f"hf:{tmp_path}"))
+    assert ids(items) == [*"abc"]
+    assert rejects(items) == {4: RejectReason.EMPTY}
+
+
+def test_the_hub_out_of_reach(tmp_path: Path, offline: None) -> None:
     with pytest.raises(SourceError, match="hub can't be reached"):
         open_source("hf:Ransaka/youtube_recommendation_data", revision="main")
     with pytest.raises(SourceError, match="can't be loaded"):
