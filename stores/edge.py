@@ -308,7 +308,9 @@ class _EdgeDialect:
         return self.every([qe.FieldCondition(field, match=qe.MatchAny(values))])
 
     def truth(self, field: str, *, value: bool) -> Any:
-        return self.every([qe.FieldCondition(field, match=qe.MatchValue(value))])
+        # The binding takes a Python bool for the integer that it also is, a NumPy one not.
+        asked: Any = np.bool_(value)
+        return self.every([qe.FieldCondition(field, match=qe.MatchValue(asked))])
 
     def numbers(self, field: str, bounds: dict[str, float]) -> Any:
         return self.every([qe.FieldCondition(field, range=qe.RangeFloat(**bounds))])

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from stores.filters import And, AnyOf, Filter, Not, Or, Range, Scalar
+from stores.qdrant_schema import PAYLOAD_INDEXES
 
 ConditionT = TypeVar("ConditionT")
 
@@ -49,18 +50,25 @@ def translate(condition: Filter, dialect: Dialect[ConditionT]) -> ConditionT:
         case AnyOf(field, values):
             return _any_of(field, values, dialect)
         case Range():
-            bounds = condition.bounds()
-            moments = {k: bound for k, bound in bounds.items() if isinstance(bound, datetime)}
-            if moments:
-                return dialect.moments(condition.field, moments)
-            numbers = {k: bound for k, bound in bounds.items() if not isinstance(bound, datetime)}
-            return dialect.numbers(condition.field, numbers)
+            return _range(condition, dialect)
         case And(parts):
             return dialect.every([translate(part, dialect) for part in parts])
         case Or(parts):
             return _some([translate(part, dialect) for part in parts], dialect)
         case Not(part):
             return dialect.none([translate(part, dialect)])
+
+
+def _range(condition: Range, dialect: Dialect[ConditionT]) -> ConditionT:
+    bounds = condition.bounds()
+    moments = {name: bound for name, bound in bounds.items() if isinstance(bound, datetime)}
+    if not moments:
+        numbers = {name: bound for name, bound in bounds.items() if not isinstance(bound, datetime)}
+        return _numbers(condition.field, numbers, dialect)
+    # An index of numbers would be asked for the moment's microseconds.
+    if PAYLOAD_INDEXES.get(condition.field) in ("float", "integer"):
+        return _never(dialect)
+    return dialect.moments(condition.field, moments)
 
 
 def _any_of(field: str, values: Sequence[Scalar], dialect: Dialect[ConditionT]) -> ConditionT:
@@ -73,10 +81,21 @@ def _any_of(field: str, values: Sequence[Scalar], dialect: Dialect[ConditionT]) 
             parts.append(dialect.truth(field, value=value))
         elif isinstance(value, int | float):
             # Qdrant's match of an integer passes over 5.0 where it looks for 5; a range does not.
-            parts.append(dialect.numbers(field, {"gte": value, "lte": value}))
+            parts.append(_numbers(field, {"gte": value, "lte": value}, dialect))
     return _some(parts, dialect)
+
+
+def _numbers(field: str, bounds: dict[str, float], dialect: Dialect[ConditionT]) -> ConditionT:
+    # An index of moments would take the numbers for microseconds.
+    if PAYLOAD_INDEXES.get(field) == "datetime":
+        return _never(dialect)
+    return dialect.numbers(field, bounds)
 
 
 def _some(parts: Sequence[ConditionT], dialect: Dialect[ConditionT]) -> ConditionT:
     # An empty ``should`` holds always in Qdrant; ours holds never.
-    return dialect.some(parts) if parts else dialect.none([dialect.every([])])
+    return dialect.some(parts) if parts else _never(dialect)
+
+
+def _never(dialect: Dialect[ConditionT]) -> ConditionT:
+    return dialect.none([dialect.every([])])

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from catalog.video import VectorName, rfc3339
@@ -77,7 +77,7 @@ def test_matches(condition: Filter, payload: Mapping[str, Any], expected: bool) 
     ],
 )
 def test_a_filter_that_means_nothing_is_refused(make: Any) -> None:
-    with pytest.raises(ValueError, match="field|range|finite"):
+    with pytest.raises(ValueError, match=r"field|range|finite"):
         make()
 
 
@@ -112,7 +112,9 @@ def ranges(draw: st.DrawFn, bound: st.SearchStrategy[Any]) -> Range:
     return Range(field=draw(fields), **{name: draw(bound) for name in sorted(names)})
 
 
-values = st.lists(st.one_of(texts, numbers, st.booleans()), max_size=3).map(tuple)
+values = st.lists(st.one_of(texts, numbers, st.booleans(), moments.map(rfc3339)), max_size=3).map(
+    tuple
+)
 leaves = st.one_of(
     st.builds(AnyOf, fields, values),
     ranges(numbers),
@@ -150,6 +152,18 @@ def engine(request: pytest.FixtureRequest, make_home: MakeHome) -> Iterator[Vect
     derandomize=True,
     # The store is emptied by hand before each example: making one takes longer than asking it.
     suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@example(
+    drawn=[{"view_count": 0, "published_at": rfc3339(MOMENT)}],
+    asked=[
+        Range(field="view_count", lt=MOMENT),
+        Range(field="published_at", gt=0),
+        AnyOf("published_at", (1, rfc3339(MOMENT))),
+    ],
+)
+@example(
+    drawn=[{"view_count": 1, "live": True}, {"view_count": 0, "live": False}],
+    asked=[AnyOf(field, (value,)) for field in ("view_count", "live") for value in (True, 1)],
 )
 @given(
     drawn=st.lists(payloads, min_size=1, max_size=12),
