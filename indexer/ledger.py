@@ -71,11 +71,11 @@ class Ledger:
         for start in range(0, len(video_ids), _PARAMETERS_AT_ONCE):
             some = video_ids[start : start + _PARAMETERS_AT_ONCE]
             marks = ",".join("?" * len(some))
-            rows = self._db.execute(
+            statement = (
                 "SELECT video_id, title_key, thumbnail_key, payload_key, thumbnail_file "
-                f"FROM videos WHERE video_id IN ({marks})",
-                some,
+                f"FROM videos WHERE video_id IN ({marks})"  # noqa: S608 - only question marks
             )
+            rows = self._db.execute(statement, some)
             for video_id, title_key, thumbnail_key, payload_key, thumbnail_file in rows:
                 keys = {VectorName.TITLE: title_key, VectorName.THUMBNAIL: thumbnail_key}
                 found[video_id] = Entry(

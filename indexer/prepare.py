@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -81,7 +82,7 @@ class Preparer:
                 known = (
                     self.ledger.lookup([row.video.video_id for row in fresh]) if self.ledger else {}
                 )
-                for outcome in pool.map(lambda row: self._inspect(row, known), fresh):
+                for outcome in pool.map(partial(self._inspect, known=known), fresh):
                     if isinstance(outcome, Work):
                         batch.works.append(outcome)
                     elif isinstance(outcome, Reject):
@@ -107,7 +108,7 @@ class Preparer:
                 batch.rejects.append(_reject(row, RejectReason.DUPLICATE_ID, detail))
         return fresh
 
-    def _inspect(self, row: Row, known: Mapping[str, Entry]) -> Work | Reject | None:
+    def _inspect(self, row: Row, *, known: Mapping[str, Entry]) -> Work | Reject | None:
         """Work, a reject, or None where the index already holds just this."""
         try:
             return self._plan(row, known.get(row.video.video_id))
