@@ -72,8 +72,8 @@ class Ledger:
             some = video_ids[start : start + _PARAMETERS_AT_ONCE]
             marks = ",".join("?" * len(some))
             statement = (
-                "SELECT video_id, title_key, thumbnail_key, payload_key, thumbnail_file "
-                f"FROM videos WHERE video_id IN ({marks})"  # noqa: S608 - only question marks
+                "SELECT video_id, title_key, thumbnail_key, payload_key, thumbnail_file "  # noqa: S608
+                f"FROM videos WHERE video_id IN ({marks})"
             )
             rows = self._db.execute(statement, some)
             for video_id, title_key, thumbnail_key, payload_key, thumbnail_file in rows:
