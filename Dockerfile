@@ -17,6 +17,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 
 FROM ${PYTHON_IMAGE} AS environment
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1
+WORKDIR /build
 RUN python -m venv /opt/twinlens
 COPY constraints.txt ./
 # PyTorch's own index has builds without CUDA, several GB smaller than those of PyPI. Only torch
