@@ -2,20 +2,31 @@
 
 import io
 import json
-from collections.abc import Callable, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from qdrant_client import QdrantClient
 
 from catalog.errors import UnencodableItems
 from catalog.sources import RejectsFile, open_source
 from catalog.video import VectorName
 from encoders.base import unit_rows
 from indexer.job import IndexJob, JobOptions, JobSummary
-from stores.engines import EmbeddedEngine, open_reader
+from indexer.verify import compare_stores
+from stores.base import VectorReader
+from stores.engines import EmbeddedEngine, Engine, ServerEngine
+from stores.flat import FlatReader
 from stores.generations import DataDir
+from stores.server import ServerClient
+from tests.stores.conftest import MEMORY_WARNS, NEEDS_SERVER, server, shard_path
+
+__all__ = ["server", "shard_path"]  # fixtures
 
 
 class CountingTitles:
@@ -99,12 +110,34 @@ def catalogue(tmp_path: Path) -> Catalogue:
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> DataDir:
-    return DataDir(tmp_path / "data")
+def data(shard_path: Path) -> DataDir:
+    return DataDir(shard_path / "data")
+
+
+@pytest.fixture(
+    params=[
+        "embedded",
+        pytest.param("memory", marks=MEMORY_WARNS),
+        pytest.param("server", marks=NEEDS_SERVER),
+    ]
+)
+def engine(request: pytest.FixtureRequest, data: DataDir) -> Iterator[Engine]:
+    """Each engine; a server's collections are removed afterwards."""
+    if request.param == "embedded":
+        yield EmbeddedEngine(data)
+        return
+    if request.param == "memory":
+        client = ServerClient(QdrantClient(":memory:"), url=":memory:", sleep=lambda _seconds: None)
+    else:
+        client = request.getfixturevalue("server")
+    alias = f"twinlens-test-{uuid.uuid4().hex}"
+    yield ServerEngine(client, collection=alias)
+    for collection in client.collections(alias):
+        client.delete_collection(collection)
 
 
 @pytest.fixture
-def run_job(catalogue: Catalogue, data: DataDir) -> Callable[..., JobSummary]:
+def run_job(catalogue: Catalogue, data: DataDir, engine: Engine) -> Callable[..., JobSummary]:
     def run(
         titles: CountingTitles | None = None,
         thumbnails: CountingThumbnails | None = None,
@@ -113,7 +146,7 @@ def run_job(catalogue: Catalogue, data: DataDir) -> Callable[..., JobSummary]:
         source = catalogue.write()
         job = IndexJob(
             data,
-            EmbeddedEngine(data),
+            engine,
             titles or CountingTitles(),
             thumbnails or CountingThumbnails(),
             JobOptions(source_name=source, **options),
@@ -123,19 +156,35 @@ def run_job(catalogue: Catalogue, data: DataDir) -> Callable[..., JobSummary]:
     return run
 
 
-@pytest.fixture
-def read_index(data: DataDir) -> Callable[[], dict[str, set[VectorName]]]:
-    """The published videos, with the names of the vectors each has."""
+class Published:
+    """The published generation, as a reader sees it."""
 
-    def read() -> dict[str, set[VectorName]]:
-        reader = open_reader(data, data.published())
-        try:
+    def __init__(self, data: DataDir, engine: Engine) -> None:
+        self._data = data
+        self._engine = engine
+
+    def _reader(self) -> closing[VectorReader]:
+        return closing(self._engine.reader(self._data.published().generation))
+
+    def vectors(self) -> dict[str, set[VectorName]]:
+        """The videos, with the names of the vectors that each has."""
+        with self._reader() as reader:
             return {
                 video.video_id: set(video.vectors)
                 for batch in reader.scan(with_vectors=True)
                 for video in batch
             }
-        finally:
-            reader.close()
 
-    return read
+    def payload(self, video_id: str) -> Mapping[str, Any]:
+        with self._reader() as reader:
+            return reader.get([video_id])[video_id].payload
+
+    def differences(self) -> list[str]:
+        mirror_path = self._data.mirror_path(self._data.published().generation)
+        with self._reader() as reader, closing(FlatReader.open(mirror_path)) as mirror:
+            return compare_stores(reader, mirror)
+
+
+@pytest.fixture
+def published(data: DataDir, engine: Engine) -> Published:
+    return Published(data, engine)

@@ -7,35 +7,16 @@ from catalog.errors import (
     EncodersChanged,
     IndexLocked,
     SourceError,
+    StoreCorrupt,
     StrictStop,
 )
+from catalog.sources import RejectsFile, open_source
 from catalog.video import VectorName
-from indexer.verify import compare_stores
-from stores.engines import open_reader
-from stores.flat import FlatReader
+from indexer.job import IndexJob, JobOptions
 from stores.generations import DataDir
 from tests.indexer.conftest import CountingThumbnails, CountingTitles, jpeg
 
 BOTH = {VectorName.TITLE, VectorName.THUMBNAIL}
-
-
-def payload_of(data, video_id):
-    reader = open_reader(data, data.published())
-    try:
-        return reader.get([video_id])[video_id].payload
-    finally:
-        reader.close()
-
-
-def differences(data):
-    manifest = data.published()
-    qdrant = open_reader(data, manifest)
-    mirror = FlatReader.open(data.mirror_path(manifest.generation))
-    try:
-        return compare_stores(qdrant, mirror)
-    finally:
-        qdrant.close()
-        mirror.close()
 
 
 def rejects_of(data):
@@ -43,16 +24,16 @@ def rejects_of(data):
     return [json.loads(line) for line in lines]
 
 
-def test_a_first_run_publishes_every_video_with_both_vectors(run_job, read_index, data):
+def test_a_first_run_publishes_every_video_with_both_vectors(run_job, data, published):
     summary = run_job()
     assert (summary.new, summary.videos, summary.published) == (10, 10, True)
-    assert read_index() == {f"video{n}": BOTH for n in range(10)}
-    assert differences(data) == []
+    assert published.vectors() == {f"video{n}": BOTH for n in range(10)}
+    assert published.differences() == []
     manifest = data.published()
     assert manifest.counts == {"videos": 10, "title": 10, "thumbnail": 10}
     assert manifest.dims == {VectorName.TITLE: 16, VectorName.THUMBNAIL: 12}
     assert "optimize" in manifest.timings_s
-    payload = payload_of(data, "video3")
+    payload = published.payload("video3")
     assert payload["title"] == "Title of video3"
     assert (data.thumbnails / payload["thumbnail_file"]).read_bytes().startswith(b"\xff\xd8")
 
@@ -67,98 +48,98 @@ def test_an_unchanged_source_is_neither_encoded_nor_written(run_job, data):
     assert before == {p: p.stat().st_mtime_ns for p in data.generations.rglob("*") if p.is_file()}
 
 
-def test_a_changed_title_encodes_that_title_only(run_job, catalogue, data, read_index):
+def test_a_changed_title_encodes_that_title_only(run_job, catalogue, published):
     run_job()
     catalogue.add("video4", title="Another title", file_name="video4.jpg")
     titles, thumbnails = CountingTitles(), CountingThumbnails()
     summary = run_job(titles, thumbnails)
     assert (summary.changed, summary.unchanged) == (1, 9)
     assert (titles.encoded, thumbnails.encoded) == (["Another title"], 0)
-    assert read_index()["video4"] == BOTH
-    assert differences(data) == []
+    assert published.vectors()["video4"] == BOTH
+    assert published.differences() == []
 
 
-def test_a_changed_picture_encodes_that_picture_only(run_job, catalogue, data):
+def test_a_changed_picture_encodes_that_picture_only(run_job, catalogue, published):
     run_job()
-    old_file = payload_of(data, "video4")["thumbnail_file"]
+    old_file = published.payload("video4")["thumbnail_file"]
     catalogue.add("video4", picture=jpeg((1, 2, 3)))
     titles, thumbnails = CountingTitles(), CountingThumbnails()
     run_job(titles, thumbnails)
     assert (titles.encoded, thumbnails.encoded) == ([], 1)
-    assert payload_of(data, "video4")["thumbnail_file"] != old_file
-    assert differences(data) == []
+    assert published.payload("video4")["thumbnail_file"] != old_file
+    assert published.differences() == []
 
 
-def test_changed_metadata_encodes_nothing(run_job, catalogue, data):
+def test_changed_metadata_encodes_nothing(run_job, catalogue, published):
     run_job()
     catalogue.add("video4", view_count=12, file_name="video4.jpg")
     titles, thumbnails = CountingTitles(), CountingThumbnails()
     summary = run_job(titles, thumbnails)
     assert (summary.changed, titles.encoded, thumbnails.encoded) == (1, [], 0)
-    assert payload_of(data, "video4")["view_count"] == 12
-    assert differences(data) == []
+    assert published.payload("video4")["view_count"] == 12
+    assert published.differences() == []
 
 
-def test_a_title_alone_has_no_thumbnail_vector(run_job, catalogue, read_index, data):
+def test_a_title_alone_has_no_thumbnail_vector(run_job, catalogue, data, published):
     catalogue.add("words", title="Only words")
     run_job()
-    assert read_index()["words"] == {VectorName.TITLE}
+    assert published.vectors()["words"] == {VectorName.TITLE}
     assert data.published().counts["thumbnail"] == 10
 
 
-def test_a_picture_taken_away_takes_its_vector_with_it(run_job, catalogue, read_index, data):
+def test_a_picture_taken_away_takes_its_vector_with_it(run_job, catalogue, published):
     run_job()
     catalogue.add("video4")
     run_job()
-    assert read_index()["video4"] == {VectorName.TITLE}
-    assert differences(data) == []
+    assert published.vectors()["video4"] == {VectorName.TITLE}
+    assert published.differences() == []
 
 
-def test_what_left_the_source_stays_unless_pruned(run_job, catalogue, read_index, data):
+def test_what_left_the_source_stays_unless_pruned(run_job, catalogue, published):
     run_job()
     del catalogue.rows["video4"]
     assert run_job().removed == 0
-    assert "video4" in read_index()
+    assert "video4" in published.vectors()
     assert run_job(prune=True).removed == 1
-    assert "video4" not in read_index()
-    assert differences(data) == []
+    assert "video4" not in published.vectors()
+    assert published.differences() == []
 
 
-def test_a_rejected_row_has_not_left_the_source(run_job, catalogue, read_index):
+def test_a_rejected_row_has_not_left_the_source(run_job, catalogue, published):
     run_job()
     catalogue.add("video4", picture=b"not a picture any more")
     summary = run_job(prune=True)
     assert (summary.removed, summary.rejected) == (0, {"picture_unreadable": 1})
-    assert read_index()["video4"] == BOTH
+    assert published.vectors()["video4"] == BOTH
 
 
-def test_pruning_never_empties_the_index(run_job, catalogue, read_index):
+def test_pruning_never_empties_the_index(run_job, catalogue, published):
     run_job()
     catalogue.rows.clear()
     catalogue.add("broken", picture=b"no picture")
     with pytest.raises(SourceError, match="empty"):
         run_job(prune=True)
-    assert len(read_index()) == 10
+    assert len(published.vectors()) == 10
 
 
-def test_two_sources_add_up(run_job, catalogue, read_index):
+def test_two_sources_add_up(run_job, catalogue, published):
     run_job()
     catalogue.rows.clear()
     catalogue.add("other", title="From elsewhere")
     run_job()
-    assert len(read_index()) == 11
+    assert len(published.vectors()) == 11
 
 
-def test_fresh_rebuilds_from_this_source_alone(run_job, catalogue, read_index):
+def test_fresh_rebuilds_from_this_source_alone(run_job, catalogue, published):
     run_job()
     del catalogue.rows["video4"]
     titles = CountingTitles()
     summary = run_job(titles, fresh=True)
     assert (summary.new, len(titles.encoded), summary.published) == (9, 9, True)
-    assert "video4" not in read_index()
+    assert "video4" not in published.vectors()
 
 
-def test_bad_rows_are_skipped_counted_and_listed(run_job, catalogue, read_index, data, tmp_path):
+def test_bad_rows_are_skipped_counted_and_listed(run_job, catalogue, data, published):
     catalogue.add("broken", picture=b"\xff\xd8\xff not really")
     Image.new("1", (20_000, 20_000)).save(catalogue.path / "bomb.png")
     catalogue.add("bomb", file_name="bomb.png")
@@ -176,17 +157,17 @@ def test_bad_rows_are_skipped_counted_and_listed(run_job, catalogue, read_index,
     assert rejects["bomb"]["row"] == 12
     assert rejects["bomb"]["file"].endswith("metadata.jsonl")
     assert "pixels" in rejects["bomb"]["detail"]
-    assert set(read_index()) == {f"video{n}" for n in range(10)}
+    assert set(published.vectors()) == {f"video{n}" for n in range(10)}
 
 
-def test_the_first_of_two_rows_with_one_id_wins(run_job, catalogue, data):
+def test_the_first_of_two_rows_with_one_id_wins(run_job, catalogue, data, published):
     catalogue.add("twin", title="The first")
     source = catalogue.write()
     with (catalogue.path / "metadata.jsonl").open("a") as handle:
         handle.write(json.dumps({"video_id": "twin", "title": "The second"}) + "\n")
     catalogue.write = lambda: source
     assert run_job().rejected == {"duplicate_id": 1}
-    assert payload_of(data, "twin")["title"] == "The first"
+    assert published.payload("twin")["title"] == "The first"
     assert "row 11" in rejects_of(data)[0]["detail"]
 
 
@@ -223,7 +204,7 @@ def test_the_second_of_two_jobs_stops_with_a_clear_error(run_job, catalogue, dat
     assert len(rejects_of(data)) == 1, "the waiting job touched the rejects of the other"
 
 
-def test_a_job_that_broke_is_continued_without_encoding_again(run_job, catalogue, data):
+def test_a_job_that_broke_is_continued_without_encoding_again(run_job, catalogue, data, published):
     for number in range(10, 200):
         catalogue.add(f"video{number}", title=f"Title {number}")
     titles = CountingTitles(fail_after=100)
@@ -236,11 +217,11 @@ def test_a_job_that_broke_is_continued_without_encoding_again(run_job, catalogue
     assert summary.videos == 200
     assert not set(titles.encoded) & set(again.encoded)
     assert len(titles.encoded) + len(again.encoded) == 200
-    assert differences(data) == []
+    assert published.differences() == []
 
 
 def test_a_broken_incremental_job_leaves_the_published_generation(
-    run_job, catalogue, read_index, data
+    run_job, catalogue, data, published
 ):
     first = run_job()
     for number in range(10, 200):
@@ -248,7 +229,7 @@ def test_a_broken_incremental_job_leaves_the_published_generation(
     with pytest.raises(RuntimeError):
         run_job(CountingTitles(fail_after=100))
     assert data.current() == first.generation
-    assert len(read_index()) == 10
+    assert len(published.vectors()) == 10
     assert run_job().videos == 200
 
 
@@ -271,33 +252,28 @@ def test_two_generations_are_kept_and_no_more_thumbnails_than_they_need(run_job,
     assert len(list(data.thumbnails.iterdir())) == 11
 
 
-def test_a_thumbnail_not_fetched_this_time_stays(run_job, catalogue, read_index, data):
+def test_a_thumbnail_not_fetched_this_time_stays(run_job, catalogue, published):
     url = "http://localhost/x.jpg"
     catalogue.add("remote", picture=jpeg((9, 9, 9)), thumbnail_url=url)
     run_job()
     catalogue.add("remote", thumbnail_url=url)
     summary = run_job()
     assert (summary.unchanged, summary.published) == (11, False)
-    assert read_index()["remote"] == BOTH
+    assert published.vectors()["remote"] == BOTH
 
 
-def test_rows_reach_the_progress_callback(catalogue, data):
-    from catalog.sources import RejectsFile, open_source
-    from indexer.job import IndexJob, JobOptions
-    from stores.engines import EmbeddedEngine
-
+def test_rows_reach_the_progress_callback(catalogue, data, engine):
     source = catalogue.write()
     steps: list[int] = []
-    options = JobOptions(source_name=source)
-    job = IndexJob(data, EmbeddedEngine(data), CountingTitles(), CountingThumbnails(), options)
+    job = IndexJob(
+        data, engine, CountingTitles(), CountingThumbnails(), JobOptions(source_name=source)
+    )
     rejects = RejectsFile(data.path / "rejects.jsonl")
     job.run(open_source(source), rejects, progress=steps.append)
     assert sum(steps) == 10
 
 
 def test_current_must_name_a_generation(tmp_path):
-    from catalog.errors import StoreCorrupt
-
     (tmp_path / "CURRENT").write_text("../elsewhere")
     with pytest.raises(StoreCorrupt, match="does not name"):
         DataDir(tmp_path).current()

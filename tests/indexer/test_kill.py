@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from stores.engines import EmbeddedEngine
 from tests.indexer.conftest import jpeg
-from tests.indexer.test_job import differences
 
 ROOT = Path(__file__).parents[2]
 VIDEOS = 1500
@@ -28,9 +28,14 @@ def start(*arguments: str) -> subprocess.Popen:
     )
 
 
+@pytest.fixture
+def engine(data):
+    return EmbeddedEngine(data)
+
+
 @pytest.mark.slow
 def test_killed_at_ten_random_moments_nothing_is_lost_and_nothing_is_there_twice(
-    catalogue, data, read_index, tmp_path
+    catalogue, data, published, tmp_path
 ):
     rng = random.Random(11)
     for number in range(VIDEOS):
@@ -43,8 +48,8 @@ def test_killed_at_ten_random_moments_nothing_is_lost_and_nothing_is_there_twice
     job = start("index", catalogue.write(), *options)
     assert job.wait() == 0, job.stderr.read()
     job.communicate()
-    published = data.current()
-    before = read_index()
+    current = data.current()
+    before = published.vectors()
     catalogue.rows = all_rows
     source = catalogue.write()
 
@@ -59,8 +64,8 @@ def test_killed_at_ten_random_moments_nothing_is_lost_and_nothing_is_there_twice
         job.send_signal(signal.SIGKILL)
         job.communicate()
         kills += 1
-        assert data.current() == published
-        assert read_index() == before
+        assert data.current() == current
+        assert published.vectors() == before
 
     summary_path = tmp_path / "summary.json"
     job = start("index", source, *options, "--json", str(summary_path))
@@ -68,8 +73,8 @@ def test_killed_at_ten_random_moments_nothing_is_lost_and_nothing_is_there_twice
     assert job.returncode == 0, errors
     summary = json.loads(summary_path.read_text())
     assert summary["videos"] == VIDEOS
-    index = read_index()
+    index = published.vectors()
     assert set(index) == set(all_rows)
-    assert differences(data) == []
+    assert published.differences() == []
     assert len(list(data.generations.iterdir())) == 2
     assert kills == 10, f"the job ended by itself after {kills} kills: {output}"
