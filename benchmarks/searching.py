@@ -315,7 +315,7 @@ def main(
     rounds: int,
     recall_queries: int,
 ) -> None:
-    r"""Measure what search, fusion and HTTP cost beside the engine's own time.
+    """Measure what search, fusion and HTTP cost beside the engine's own time.
 
     The videos are made up, their vectors drawn from a seeded mixture; an index of 100,000 takes
     a few minutes to build, once. Ends with 1 where a demand is not met.
@@ -323,9 +323,8 @@ def main(
     \b
     Example:
         python -m benchmarks.searching --videos 100000 --json searching.json
-    """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    """  # noqa: D301 - the backslash-b is click's
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     report = run(
         videos=videos,
         data=DataDir(directory),
