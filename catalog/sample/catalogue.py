@@ -7,6 +7,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -109,8 +110,9 @@ def draw_sample(
             disable=not progress,
         ) as bar,
     ):
+        log.write(_line({"planned": videos}))
         for drawn in _drawn(directory, seed, chunks, workers=workers):
-            # Rows follow their pictures, so that a row in the log vouches for a whole picture.
+            # Rows follow their pictures: a row in the log vouches for a whole picture.
             log.writelines(_line(row, index=index) for index, row in drawn)
             log.flush()
             rows.update(drawn)
@@ -192,13 +194,34 @@ def _open(directory: Path, *, videos: int, seed: int) -> dict[int, dict[str, Any
         )
     rows: dict[int, dict[str, Any]] = {}
     if (directory / METADATA).is_file():
-        rows = dict(enumerate(_rows(directory / METADATA)))
+        with (directory / METADATA).open(encoding="utf-8") as lines:
+            rows = dict(enumerate(json.loads(line) for line in lines))
     if len(rows) > videos:
         raise UsageError(
             f"{directory} already holds {len(rows)} videos; a sample grows but does not shrink"
         )
     if (directory / _PROGRESS).is_file():
-        rows |= {row.pop("index"): row for row in _rows(directory / _PROGRESS)}
+        rows |= _resume(directory, videos=videos, seed=seed)
+    return rows
+
+
+def _resume(directory: Path, *, videos: int, seed: int) -> dict[int, dict[str, Any]]:
+    """The rows that stopped runs logged; what they drew beyond ``videos`` is removed."""
+    log = directory / _PROGRESS
+    entries = log.read_bytes()
+    whole = entries.rfind(b"\n") + 1
+    # A row cut short would spoil the one that is written after it.
+    os.truncate(log, whole)
+    rows, planned = {}, videos
+    for line in entries[:whole].splitlines():
+        entry = json.loads(line)
+        if "planned" in entry:
+            planned = max(planned, entry["planned"])
+        else:
+            rows[entry.pop("index")] = entry
+    for index in range(videos, planned):
+        rows.pop(index, None)
+        (directory / picture_name(seed, index)).unlink(missing_ok=True)
     return rows
 
 
@@ -211,13 +234,25 @@ def _drawn(
         return
     # Spawned, not forked: whoever calls may have threads.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
         futures = [pool.submit(_draw_chunk, directory, seed, chunk) for chunk in chunks]
         try:
             for future in as_completed(futures):
                 yield future.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    # A pool's processes wait for work for ever when their parent is killed.
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _wait_for_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _draw_chunk(
@@ -233,14 +268,6 @@ def _draw_chunk(
 
 def _line(row: dict[str, Any], **extra: int) -> str:
     return json.dumps(row | extra, ensure_ascii=False) + "\n"
-
-
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a file, up to a line that was cut short by a stop."""
-    with path.open("rb") as lines:
-        for line in lines:
-            if line.endswith(b"\n"):
-                yield json.loads(line)
 
 
 def _replace(path: Path, lines: Iterator[str] | Sequence[str]) -> None:

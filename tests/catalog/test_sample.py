@@ -92,6 +92,11 @@ def test_a_stopped_run_is_continued(
     log = directory / ".rows.jsonl"
     log.write_bytes(log.read_bytes()[:-9])
 
+    # Stopped again further on: what is written after the cut row can be read.
+    with pytest.raises(KeyboardInterrupt):
+        draw_sample(directory, videos=200, seed=5, workers=1, progress=False)
+    # The log held whole chunks up to 100, less the row that was cut.
+    assert calls[120:] == list(range(99, 120))
     calls.clear()
     monkeypatch.setattr(
         catalogue,
@@ -99,7 +104,6 @@ def test_a_stopped_run_is_continued(
         lambda seed, index: (calls.append(index), draw_video(seed, index))[1],
     )
     draw_sample(directory, videos=200, seed=5, workers=1, progress=False)
-    # The log held whole chunks up to 100, less the row that was cut.
     assert calls == list(range(99, 200))
     assert files_of(directory) == files_of(drawn)
 
