@@ -50,12 +50,12 @@ def beach(canvas: Canvas, rng: Random) -> Facts:
     if rng.random() < 0.4:
         hill = ridge(rng, base=horizon - 3, height=rng.uniform(8, 22), bumps=1.4)
         start = rng.randrange(0, 20)
-        part = [(x, min(y, horizon)) for x, y in hill[start : start + 26]]
-        if len(part) > 3:
-            canvas.polygon(
-                [(part[0][0], horizon), *part, (part[-1][0], horizon)],
-                mix(sky[0], (40, 20, 40), 0.5),
-            )
+        span = hill[start : start + 26]
+        part = [
+            (x, horizon - (6 + max(0.0, horizon - y)) * math.sin(math.pi * step / (len(span) - 1)))
+            for step, (x, y) in enumerate(span)
+        ]
+        canvas.polygon(part, mix(sky[0], (40, 20, 40), 0.5))
     for _ in range(90):
         share = rng.random() ** 1.4
         y = horizon + 1 + share * (HEIGHT - horizon)
