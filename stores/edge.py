@@ -28,6 +28,7 @@ import qdrant_edge as qe
 
 from catalog.errors import IndexLocked, StoreCorrupt, StoreError
 from catalog.video import VectorName
+from stores.atomic import created_whole
 from stores.base import ScoredVideo, StoredVideo, Vector, VectorQuery, point_id
 from stores.checks import checked_queries, checked_videos
 from stores.filters import Filter
@@ -208,24 +209,25 @@ class EdgeStore(EdgeReader):
         Raises:
             StoreError: there is a shard already.
         """
-        path.mkdir(parents=True, exist_ok=True)
-        # Dot on unit vectors is the cosine, and stores them as they are given.
-        config = qe.EdgeConfig(
-            vectors={
-                str(name): qe.EdgeVectorParams(size=dim, distance=qe.Distance.Dot)
-                for name, dim in dims.items()
-            },
-            hnsw_config=qe.HnswIndexConfig(
-                m=HNSW_M,
-                ef_construct=HNSW_EF_CONSTRUCT,
-                full_scan_threshold=FULL_SCAN_THRESHOLD_KB,
-            ),
-        )
-        with _translated(path):
-            shard = qe.EdgeShard.create(str(path), config)
+        with created_whole(path) as making, _translated(path):
+            # Dot on unit vectors is the cosine, and stores them as they are given.
+            config = qe.EdgeConfig(
+                vectors={
+                    str(name): qe.EdgeVectorParams(size=dim, distance=qe.Distance.Dot)
+                    for name, dim in dims.items()
+                },
+                hnsw_config=qe.HnswIndexConfig(
+                    m=HNSW_M,
+                    ef_construct=HNSW_EF_CONSTRUCT,
+                    full_scan_threshold=FULL_SCAN_THRESHOLD_KB,
+                ),
+            )
+            shard = qe.EdgeShard.create(str(making), config)
             for field, kind in PAYLOAD_INDEXES.items():
                 shard.update(qe.UpdateOperation.create_field_index(field, _INDEX_TYPES[kind]))
-        return cls(shard, path, dims)
+            shard.flush()
+            shard.close()
+        return cls.open(path)
 
     @classmethod
     def open(cls, path: Path, *, exact: bool = False, hnsw_ef: int | None = None) -> Self:

@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from catalog.errors import IndexLocked, StoreCorrupt, StoreError
 from catalog.video import VectorName
+from stores.atomic import created_whole, sync_directory
 from stores.base import Payload, ScoredVideo, StoredVideo, Vector, VectorQuery
 from stores.checks import checked_queries, checked_videos
 from stores.filters import Filter, matches
@@ -32,7 +33,6 @@ from stores.ranking import ranked
 
 _DATABASE: Final = "ids.sqlite"
 _STAMP_BYTES: Final = 16
-_NO_FILE_YET: Final = b""
 _SCHEMA: Final = """
 CREATE TABLE vectors (name TEXT PRIMARY KEY, dim INTEGER NOT NULL, stamp BLOB NOT NULL);
 CREATE TABLE videos (
@@ -241,23 +241,19 @@ class FlatStore(FlatReader):
         Raises:
             StoreError: there is a mirror already.
         """
-        path.mkdir(parents=True, exist_ok=True)
-        if (path / _DATABASE).exists():
-            raise StoreError(f"{path}: there is a FAISS mirror already")
-        with _translated(path):
-            database = sqlite3.connect(path / _DATABASE, isolation_level=None)
+        with created_whole(path) as making, _translated(path):
+            database = sqlite3.connect(making / _DATABASE)
             try:
                 database.executescript(_SCHEMA)
-                database.executemany(
-                    "INSERT INTO vectors VALUES (?, ?, ?)",
-                    [(str(name), dim, _NO_FILE_YET) for name, dim in dims.items()],
-                )
+                for name, dim in dims.items():
+                    stamp = secrets.token_bytes(_STAMP_BYTES)
+                    _write_index(_empty(dim), _final(making, name), stamp)
+                    values = (str(name), dim, stamp)
+                    database.execute("INSERT INTO vectors VALUES (?, ?, ?)", values)
+                database.commit()
             finally:
                 database.close()
-        store = cls.open(path)
-        store._changed = set(dims)
-        store.flush()
-        return store
+        return cls.open(path)
 
     @classmethod
     def open(cls, path: Path, *, threads: int = 1) -> Self:
@@ -311,11 +307,11 @@ class FlatStore(FlatReader):
                 stamp = secrets.token_bytes(_STAMP_BYTES)
                 _write_index(self._indexes[name], _pending(self._path, name), stamp)
                 database.execute("UPDATE vectors SET stamp = ? WHERE name = ?", (stamp, str(name)))
-            _sync_directory(self._path)
+            sync_directory(self._path)
             database.execute("COMMIT")
             for name in self._changed:
                 _pending(self._path, name).replace(_final(self._path, name))
-            _sync_directory(self._path)
+            sync_directory(self._path)
             self._changed.clear()
             database.execute("BEGIN IMMEDIATE")
 
@@ -339,7 +335,7 @@ def _connect(path: Path, *, writable: bool) -> sqlite3.Connection:
             f"{file.resolve().as_uri()}?mode={'rw' if writable else 'ro'}",
             uri=True,
             isolation_level=None,
-            timeout=1.0,
+            timeout=0.0,
             check_same_thread=False,
         )
         if writable:
@@ -350,12 +346,12 @@ def _connect(path: Path, *, writable: bool) -> sqlite3.Connection:
             except sqlite3.Error:
                 database.close()
                 raise
+        # From here on the other side only ever holds it for the time of one statement.
+        database.execute("PRAGMA busy_timeout = 5000")
         return database
 
 
 def _read_index(path: Path, name: str, dim: int, stamp: bytes, *, writable: bool) -> Any:
-    if stamp == _NO_FILE_YET:
-        return faiss.IndexIDMap(faiss.IndexFlatIP(dim))
     final, pending = _final(path, name), _pending(path, name)
     file = next((file for file in (final, pending) if _stamp_of(file) == stamp), None)
     if file is None:
@@ -372,6 +368,10 @@ def _read_index(path: Path, name: str, dim: int, stamp: bytes, *, writable: bool
     if index.d != dim:
         raise StoreCorrupt(f"{file}: vectors of length {index.d}, where {dim} is expected")
     return index
+
+
+def _empty(dim: int) -> Any:
+    return faiss.IndexIDMap(faiss.IndexFlatIP(dim))
 
 
 def _write_index(index: Any, file: Path, stamp: bytes) -> None:
@@ -397,14 +397,6 @@ def _final(path: Path, name: str) -> Path:
 
 def _pending(path: Path, name: str) -> Path:
     return path / f"{name}.faiss.new"
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _places(index: Any, wanted: _Ids) -> tuple[npt.NDArray[np.bool_], _Ids]:
@@ -478,6 +470,8 @@ def _translated(path: Path) -> Iterator[None]:
     except sqlite3.OperationalError as error:
         if "locked" in str(error):
             raise IndexLocked(f"{path}: another process is writing to it") from error
+        if "no such" in str(error):
+            raise StoreCorrupt(f"{path / _DATABASE}: {error}") from error
         raise StoreError(f"{path / _DATABASE}: {error}") from error
     except sqlite3.DatabaseError as error:
         raise StoreCorrupt(f"{path / _DATABASE}: {error}") from error

@@ -1,0 +1,39 @@
+"""Directories that are there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from catalog.errors import StoreError
+
+
+@contextmanager
+def created_whole(path: Path) -> Iterator[Path]:
+    """A directory to fill, which becomes ``path`` when all has gone well.
+
+    So a killed creation leaves no ``path``, and the next one starts afresh.
+
+    Raises:
+        StoreError: ``path`` is there already, and holds something.
+    """
+    if path.exists() and any(path.iterdir()):
+        raise StoreError(f"{path}: there is something here already; remove it, or open it")
+    making = path.with_name(f"{path.name}.new")
+    shutil.rmtree(making, ignore_errors=True)
+    making.mkdir(parents=True)
+    yield making
+    making.replace(path)
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Return once the names in ``path`` survive a loss of power."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

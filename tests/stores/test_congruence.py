@@ -1,0 +1,106 @@
+"""The engines against each other: same videos, same questions, same answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+from catalog.video import VectorName
+from stores.base import StoredVideo, VectorQuery, VectorReader, VectorStore
+from stores.filters import And, AnyOf, Filter, Not, Or, Range
+from tests.stores.catalogue import DIMS, catalogue, unit, video
+from tests.stores.conftest import MEMORY_WARNS, NEEDS_SERVER, MakeHome
+
+# Far below the size at which an HNSW graph would be built, so every engine is exact.
+COUNT = 600
+FILTERS: dict[str, Filter | None] = {
+    "none": None,
+    "language": AnyOf("language", ("si", "ta")),
+    "tags": AnyOf("tags", ("tag1",)),
+    "views": Range(field="view_count", gte=100, lt=90_000),
+    "duration": Range(field="duration_s", gt=10.5, lte=200.0),
+    "not": Not(AnyOf("channel", ("channel 1", "channel 2"))),
+    "mixed": And(
+        (
+            Or((AnyOf("category", ("category 0",)), AnyOf("language", ("en",)))),
+            Not(Range(field="view_count", lt=2_500)),
+        )
+    ),
+    "nobody": And((AnyOf("language", ("en",)), AnyOf("language", ("si",)))),
+}
+
+
+@pytest.fixture
+def pair(request: pytest.FixtureRequest, make_home: MakeHome) -> Iterator[tuple[VectorStore, ...]]:
+    stores = make_home("flat").create(), make_home(request.param).create()
+    yield stores
+    for store in stores:
+        store.close()
+
+
+against_flat = pytest.mark.parametrize(
+    "pair",
+    [
+        "edge",
+        pytest.param("memory", marks=MEMORY_WARNS),
+        pytest.param("server", marks=NEEDS_SERVER),
+    ],
+    indirect=True,
+)
+
+
+def write_history(store: VectorStore) -> None:
+    """Bulk, then replaced, deleted, and given or taken a vector: what an index lives through."""
+    videos = catalogue(COUNT)
+    for start in range(0, COUNT, 100):
+        store.upsert(videos[start : start + 100])
+    rng = np.random.default_rng(5)
+    store.upsert([video(rng, f"video-{i:05d}", language="en") for i in range(0, 60, 2)])
+    store.upsert([video(rng, f"video-{i:05d}", names=(VectorName.TITLE,)) for i in range(100, 130)])
+    store.delete([f"video-{i:05d}" for i in range(200, 260)])
+    store.optimize()
+
+
+@against_flat
+@pytest.mark.parametrize("condition", FILTERS.values(), ids=FILTERS.keys())
+def test_same_rankings(pair: tuple[VectorStore, VectorStore], condition: Filter | None) -> None:
+    for store in pair:
+        write_history(store)
+    rng = np.random.default_rng(9)
+    queries = [
+        VectorQuery(name, unit(rng, DIMS[name]), limit)
+        for name in VectorName
+        for limit in (1, 10, 1000)
+    ]
+    expected, found = (store.search(queries, condition=condition) for store in pair)
+    assert any(expected) is (condition is not FILTERS["nobody"])
+    for ours, theirs in zip(expected, found, strict=True):
+        assert [hit.video_id for hit in ours] == [hit.video_id for hit in theirs]
+        assert [h.score for h in ours] == pytest.approx([h.score for h in theirs], abs=1e-5)
+
+
+def everything(store: VectorReader) -> list[StoredVideo]:
+    found = [v for batch in store.scan(with_vectors=True) for v in batch]
+    return sorted(found, key=lambda v: v.video_id)
+
+
+@against_flat
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda s: s.count(),
+        lambda s: s.count(VectorName.TITLE),
+        lambda s: s.count(VectorName.THUMBNAIL),
+        lambda s: [(v.video_id, v.payload) for v in everything(s)],
+        lambda s: [{k: a.tolist() for k, a in v.vectors.items()} for v in everything(s)],
+        lambda s: sorted(s.get(["video-00000", "video-00001", "video-00201", "nobody"])),
+    ],
+)
+def test_same_contents(
+    pair: tuple[VectorStore, VectorStore], ask: Callable[[VectorReader], object]
+) -> None:
+    for store in pair:
+        write_history(store)
+    assert ask(pair[0]) == ask(pair[1])

@@ -1,0 +1,238 @@
+"""Embedded Qdrant: one writer, many readers, and what a kill leaves."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import qdrant_edge
+
+from catalog.errors import IndexLocked, StoreCorrupt, StoreError
+from catalog.video import VectorName
+from stores.base import StoredVideo, VectorQuery, point_id
+from stores.edge import EdgeReader, EdgeStore
+from tests.stores import writer
+from tests.stores.catalogue import DIMS, catalogue, unit, video
+
+
+@pytest.fixture
+def shard(shard_path: Path) -> Path:
+    path = shard_path / "qdrant"
+    store = EdgeStore.create(path, DIMS)
+    store.upsert(catalogue(40))
+    store.close()
+    return path
+
+
+def start_writer(engine: str, path: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.stores.writer", engine, str(path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+
+
+def kill_after(process: subprocess.Popen[str], acknowledged: int) -> int:
+    """SIGKILL after that many acknowledged batches; how many there were in the end."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.strip() == str(acknowledged - 1):
+            break
+    process.send_signal(signal.SIGKILL)
+    rest = process.stdout.read().split()
+    process.stdout.close()
+    process.wait()
+    return acknowledged + len(rest)
+
+
+@pytest.mark.parametrize("acknowledged", [1, 4, 23])
+def test_a_kill_loses_nothing_acknowledged(shard_path: Path, acknowledged: int) -> None:
+    path = shard_path / "qdrant"
+    EdgeStore.create(path, DIMS).close()
+    done = kill_after(start_writer("edge", path), acknowledged)
+    with pytest.raises(StoreError, match="not closed by its writer"):
+        EdgeReader.open(path)
+    store = EdgeStore.open(path)
+    for i in range(done):
+        written = {v.video_id: v for v in writer.batch(i)}
+        found = store.get(list(written), with_vectors=True)
+        assert found.keys() == written.keys()
+        for video_id, one in written.items():
+            assert np.array_equal(
+                found[video_id].vectors[VectorName.TITLE], one.vectors[VectorName.TITLE]
+            )
+    # A batch may have been applied and not yet acknowledged, and never in part.
+    assert store.count() in (done * writer.BATCH, (done + 1) * writer.BATCH)
+    store.close()
+    reader = EdgeReader.open(path)
+    assert reader.count() >= done * writer.BATCH
+    reader.close()
+
+
+def test_a_second_writer_is_refused_and_breaks_nothing(shard: Path) -> None:
+    first = EdgeStore.open(shard)
+    with pytest.raises(IndexLocked, match=str(shard)):
+        EdgeStore.open(shard)
+    first.upsert([video(np.random.default_rng(0), "after")])
+    assert first.count() == 41
+    first.close()
+
+
+def test_a_shard_being_written_is_not_read(shard: Path) -> None:
+    store = EdgeStore.open(shard)
+    with pytest.raises(StoreError, match="not closed by its writer"):
+        EdgeReader.open(shard)
+    store.close()
+
+
+READ = """
+import sys, numpy as np
+from pathlib import Path
+from catalog.video import VectorName
+from stores.base import VectorQuery
+from stores.edge import EdgeReader
+reader = EdgeReader.open(Path(sys.argv[1]))
+print("open", flush=True)
+sys.stdin.readline()
+for _ in range(50):
+    hits = reader.search([VectorQuery(VectorName.TITLE, np.eye(16, dtype=np.float32)[0], 40)])[0]
+print([h.video_id for h in hits], flush=True)
+sys.stdin.readline()
+reader.close()
+"""
+
+
+def test_processes_read_at_once_and_leave_every_byte(shard: Path) -> None:
+    files = {p: p.read_bytes() for p in shard.rglob("*") if p.is_file()}
+    readers = [
+        subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", READ, str(shard)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parents[2],
+        )
+        for _ in range(3)
+    ]
+    answers = []
+    for process in readers:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "open\n"
+    for process in readers:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in readers:
+        assert process.stdout is not None
+        answers.append(process.stdout.readline())
+    for process in readers:
+        process.communicate("end\n")
+        assert process.returncode == 0
+    assert answers[0].count("video-") > 30
+    assert len(set(answers)) == 1
+    assert {p: p.read_bytes() for p in shard.rglob("*") if p.is_file()} == files
+
+
+def test_a_reader_outlives_the_removal_of_its_shard(shard: Path) -> None:
+    reader = EdgeReader.open(shard)
+    before = reader.search([VectorQuery(VectorName.TITLE, unit(np.random.default_rng(1), 16), 40)])
+    for file in sorted(shard.rglob("*"), reverse=True):
+        file.rmdir() if file.is_dir() else file.unlink()
+    after = reader.search([VectorQuery(VectorName.TITLE, unit(np.random.default_rng(1), 16), 40)])
+    assert after == before
+    assert len(reader.get(["video-00001", "video-00002"], with_vectors=True)) == 2
+    reader.close()
+
+
+def test_a_readers_view_is_removed(shard: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    views = shard.parent / "views"
+    views.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(views))
+    reader = EdgeReader.open(shard)
+    assert len(list(views.iterdir())) == 1
+    reader.close()
+    assert list(views.iterdir()) == []
+    segment = next(p for p in (shard / "segments").iterdir() if (p / "segment.json").exists())
+    (segment / "segment.json").write_text("{}")
+    with pytest.raises(StoreCorrupt):
+        EdgeReader.open(shard)
+    assert list(views.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"vectors": {"sound": {"size": 3}}}'])
+def test_a_spoiled_configuration_is_named(shard: Path, text: str) -> None:
+    (shard / "edge_config.json").write_text(text)
+    for opening in (EdgeReader.open, EdgeStore.open):
+        with pytest.raises(StoreCorrupt, match="edge_config"):
+            opening(shard)
+
+
+def test_vectors_below_the_threshold_are_not_in_a_graph(shard: Path) -> None:
+    reader = EdgeReader.open(shard)
+    assert reader.indexed_vector_count == 0
+    assert reader.dims == DIMS
+    reader.close()
+
+
+@pytest.mark.slow
+def test_a_graph_is_built_and_can_be_asked_exactly(shard_path: Path) -> None:
+    dims = {VectorName.TITLE: 256}
+    rng = np.random.default_rng(2)
+    # A mixture, as real titles are: neighbours mean something, and the graph can find them.
+    centres = unit(rng, 100, 256)
+    drawn = centres[np.arange(11_000) % 100] + 0.05 * rng.standard_normal((11_000, 256))
+    vectors = (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype(np.float32)
+    path = shard_path / "large"
+    store = EdgeStore.create(path, dims)
+    for start in range(0, len(vectors), 1000):
+        store.upsert(
+            [
+                StoredVideo(str(i), {"video_id": str(i)}, {VectorName.TITLE: vectors[i]})
+                for i in range(start, start + 1000)
+            ]
+        )
+    store.optimize()
+    assert store.indexed_vector_count == 11_000
+    store.close()
+    exact = EdgeReader.open(path, exact=True)
+    graph = EdgeReader.open(path, hnsw_ef=256)
+    assert graph.indexed_vector_count == 11_000
+    found = 0
+    for i in range(0, 11_000, 1100):
+        ask = [VectorQuery(VectorName.TITLE, vectors[i], 50)]
+        [truth], [hits] = exact.search(ask), graph.search(ask)
+        scores = vectors @ vectors[i]
+        assert {h.video_id for h in truth} == {str(k) for k in np.argsort(-scores)[:50]}
+        found += len({h.video_id for h in truth} & {h.video_id for h in hits})
+    assert found / 500 > 0.95
+    exact.close()
+    graph.close()
+
+
+def test_payload_indexes_are_there_before_the_first_video(shard_path: Path) -> None:
+    path = shard_path / "qdrant"
+    EdgeStore.create(path, DIMS).close()
+    shard = qdrant_edge.EdgeShard.load(str(path))
+    kinds = {name: str(info.data_type) for name, info in shard.info().payload_schema.items()}
+    shard.close()
+    assert {k: v.rsplit(".")[-1] for k, v in kinds.items()} == {
+        "video_id": "Keyword",
+        "channel": "Keyword",
+        "category": "Keyword",
+        "language": "Keyword",
+        "tags": "Keyword",
+        "published_at": "Datetime",
+        "duration_s": "Float",
+        "view_count": "Integer",
+    }
+
+
+def test_the_point_id_depends_on_the_video_id_alone() -> None:
+    assert point_id("dQw4w9WgXcQ") == "fb5f5961-1904-5a9d-bddf-438011cc48e5"
+    assert json.loads(json.dumps(point_id("ක"))) == point_id("ක")

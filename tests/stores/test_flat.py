@@ -1,0 +1,280 @@
+"""The FAISS mirror on disk: old state or new, never a mixture."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import faiss
+import numpy as np
+import pytest
+
+from catalog.errors import IndexLocked, StoreCorrupt, StoreError
+from catalog.video import VectorName
+from stores.base import StoredVideo, VectorQuery, VectorReader
+from stores.flat import FlatReader, FlatStore
+from tests.stores import writer
+from tests.stores.catalogue import DIMS, catalogue, unit, video
+from tests.stores.test_edge import kill_after, start_writer
+
+
+@pytest.fixture
+def mirror(shard_path: Path) -> Path:
+    path = shard_path / "faiss"
+    store = FlatStore.create(path, DIMS)
+    store.upsert(catalogue(40))
+    store.close()
+    return path
+
+
+def contents(store: VectorReader) -> dict[str, tuple[object, dict[str, bytes]]]:
+    return {
+        v.video_id: (v.payload, {str(n): a.tobytes() for n, a in v.vectors.items()})
+        for batch in store.scan(with_vectors=True)
+        for v in batch
+    }
+
+
+def test_the_directory_holds_one_file_per_vector_and_the_ids(mirror: Path) -> None:
+    assert sorted(file.name for file in mirror.iterdir()) == [
+        "ids.sqlite",
+        "thumbnail.faiss",
+        "title.faiss",
+    ]
+    index = faiss.read_index(str(mirror / "title.faiss"))
+    assert (index.d, index.ntotal) == (16, sum(1 for i in range(40) if i % 7 != 6 or i % 3 == 2))
+
+
+def test_unflushed_changes_are_dropped_by_a_kill(mirror: Path) -> None:
+    reader = FlatReader.open(mirror)
+    before = contents(reader)
+    reader.close()
+    process = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import os, sys; from pathlib import Path; import numpy as np\n"
+            "from stores.flat import FlatStore; from tests.stores.catalogue import catalogue\n"
+            "store = FlatStore.open(Path(sys.argv[1]))\n"
+            "store.upsert(catalogue(8_000, seed=1)); store.delete(['video-00001'])\n"
+            "os.kill(os.getpid(), 9)",
+            str(mirror),
+        ],
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
+    assert process.returncode == -9
+    store = FlatStore.open(mirror)
+    assert contents(store) == before
+    store.close()
+
+
+@pytest.mark.parametrize("flushed", [1, 6])
+def test_a_kill_loses_nothing_flushed(shard_path: Path, flushed: int) -> None:
+    path = shard_path / "faiss"
+    FlatStore.create(path, DIMS).close()
+    done = kill_after(start_writer("flat", path), flushed)
+    store = FlatStore.open(path)
+    found = contents(store)
+    for i in range(done):
+        for written in writer.batch(i):
+            vectors = {str(n): a.tobytes() for n, a in written.vectors.items()}
+            assert found[written.video_id] == (written.payload, vectors)
+    assert len(found) in (done * writer.BATCH, (done + 1) * writer.BATCH)
+    assert store.count(VectorName.TITLE) == store.count(VectorName.THUMBNAIL) == len(found)
+    store.close()
+
+
+class Killed(BaseException):
+    """Stands for the moment of a kill: nothing of ours handles it."""
+
+
+# What a flush does on disk, in order: two files written, the commit, two files renamed.
+STEPS = ["write 1", "write 2", "commit", "rename 1", "rename 2"]
+
+
+@pytest.mark.parametrize("after", range(len(STEPS) + 1), ids=["nothing", *STEPS])
+def test_a_flush_killed_anywhere_leaves_old_or_new(
+    mirror: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    old_reader = FlatReader.open(mirror)
+    old = contents(old_reader)
+    old_reader.close()
+    store = FlatStore.open(mirror)
+    store.upsert([video(np.random.default_rng(8), f"new {i}") for i in range(5)])
+    store.delete(["video-00003"])
+    new = contents(store)
+    steps_left = after
+
+    def step(do: Callable[[], object]) -> object:
+        nonlocal steps_left
+        if steps_left == 0:
+            raise Killed
+        steps_left -= 1
+        return do()
+
+    write, replace = faiss.write_index, Path.replace
+    monkeypatch.setattr(faiss, "write_index", lambda *a: step(lambda: write(*a)))
+    monkeypatch.setattr(Path, "replace", lambda *a: step(lambda: replace(*a)))
+    database = store._database
+
+    class Stepped:
+        def execute(self, statement: str, *values: object) -> object:
+            if statement == "COMMIT":
+                return step(lambda: database.execute(statement))
+            return database.execute(statement, *values)
+
+    store._database = Stepped()  # type: ignore[assignment]
+    if after < len(STEPS):
+        with pytest.raises(Killed):
+            store.flush()
+    else:
+        store.flush()
+    monkeypatch.undo()
+    database.close()
+
+    expected = old if after < 3 else new
+    reader = FlatReader.open(mirror)
+    assert contents(reader) == expected
+    reader.close()
+    again = FlatStore.open(mirror)
+    assert contents(again) == expected
+    again.upsert([video(np.random.default_rng(9), "later")])
+    again.close()
+    assert sorted(file.name for file in mirror.glob("*.faiss*")) == [
+        "thumbnail.faiss",
+        "title.faiss",
+    ]
+    last = FlatReader.open(mirror)
+    assert contents(last).keys() == expected.keys() | {"later"}
+    last.close()
+
+
+def spoil_by_older_vectors(mirror: Path) -> None:
+    older = mirror.parent / "older"
+    shutil.copytree(mirror, older)
+    store = FlatStore.open(mirror)
+    store.upsert([video(np.random.default_rng(3), "video-00001")])
+    store.close()
+    shutil.copy(older / "title.faiss", mirror / "title.faiss")
+
+
+SPOIL: dict[str, Callable[[Path], object]] = {
+    "vectors of an older state": spoil_by_older_vectors,
+    "vectors missing": lambda m: (m / "title.faiss").unlink(),
+    "vectors cut short": lambda m: os.truncate(m / "title.faiss", 500),
+    "vectors empty": lambda m: (m / "thumbnail.faiss").write_bytes(b""),
+    "names exchanged": lambda m: (m / "title.faiss").replace(m / "thumbnail.faiss"),
+    "vectors overwritten before the stamp": lambda m: (m / "title.faiss").write_bytes(
+        b"nonsense" * 9 + (m / "title.faiss").read_bytes()[-16:]
+    ),
+    "database not one": lambda m: (m / "ids.sqlite").write_bytes(b"not a database " * 400),
+    "database empty": lambda m: (m / "ids.sqlite").write_bytes(b""),
+}
+
+
+@pytest.mark.parametrize("spoil", SPOIL.values(), ids=SPOIL.keys())
+def test_files_that_do_not_fit_together_are_refused(
+    mirror: Path, spoil: Callable[[Path], object]
+) -> None:
+    spoil(mirror)
+    for opening in (FlatReader.open, FlatStore.open):
+        with pytest.raises(StoreCorrupt, match=str(mirror)):
+            opening(mirror)
+
+
+def test_a_second_writer_is_refused(mirror: Path) -> None:
+    first = FlatStore.open(mirror)
+    with pytest.raises(IndexLocked, match=str(mirror)):
+        FlatStore.open(mirror)
+    first.flush()
+    with pytest.raises(IndexLocked, match=str(mirror)):
+        FlatStore.open(mirror)
+    first.close()
+    FlatStore.open(mirror).close()
+
+
+def test_a_reader_keeps_its_state_while_a_new_one_is_flushed(mirror: Path) -> None:
+    reader = FlatReader.open(mirror)
+    ask = [VectorQuery(VectorName.TITLE, unit(np.random.default_rng(1), 16), 10)]
+    before = reader.search(ask)
+    store = FlatStore.open(mirror)
+    store.upsert(catalogue(500, seed=2))
+    store.close()
+    assert len(before[0]) == 10
+    assert FlatReader.open(mirror).count() == 500
+    reader.close()
+
+
+def test_threads_read_one_reader(mirror: Path) -> None:
+    reader = FlatReader.open(mirror)
+    rng = np.random.default_rng(4)
+    asks = [[VectorQuery(name, unit(rng, DIMS[name]), 7) for name in VectorName] for _ in range(64)]
+    alone = [reader.search(ask) for ask in asks]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(reader.search, asks)) == alone
+        found = list(
+            pool.map(lambda i: reader.get([f"video-{i:05d}"], with_vectors=True), range(40))
+        )
+    assert all(len(one) == 1 for one in found)
+    reader.close()
+
+
+def test_searching_leaves_the_number_of_threads_alone(mirror: Path) -> None:
+    reader = FlatReader.open(mirror, threads=1)
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(3)
+    try:
+        reader.search([VectorQuery(VectorName.TITLE, unit(np.random.default_rng(1), 16), 3)])
+        assert faiss.omp_get_max_threads() == 3
+    finally:
+        faiss.omp_set_num_threads(before)
+    reader.close()
+
+
+def test_more_ids_than_a_statement_binds(shard_path: Path) -> None:
+    store = FlatStore.create(shard_path / "faiss", {VectorName.TITLE: 2})
+    vector = np.array([1.0, 0.0], dtype=np.float32)
+    ids = [f"v{i}" for i in range(12_000)]
+    store.upsert([StoredVideo(i, {"video_id": i}, {VectorName.TITLE: vector}) for i in ids])
+    assert len(store.get(ids)) == 12_000
+    [hits] = store.search([VectorQuery(VectorName.TITLE, vector, 12_000)])
+    assert [hit.video_id for hit in hits] == sorted(ids)
+    store.delete(ids[1:])
+    assert store.count() == store.count(VectorName.TITLE) == 1
+    store.close()
+
+
+def test_a_full_disk_is_told_and_keeps_the_old_state(
+    mirror: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = FlatStore.open(mirror)
+    store.upsert(catalogue(45))
+
+    def no_space(*_: object) -> None:
+        raise RuntimeError("write error: No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(faiss, "write_index", no_space)
+        with pytest.raises(StoreError, match="No space left"):
+            store.flush()
+    reader = FlatReader.open(mirror)
+    assert reader.count() == 40
+    reader.close()
+    store.flush()
+    store.close()
+    reader = FlatReader.open(mirror)
+    assert reader.count() == 45
+    reader.close()
+
+
+def test_the_database_is_whole(mirror: Path) -> None:
+    database = sqlite3.connect(mirror / "ids.sqlite")
+    assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    database.close()
