@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import pydantic
 from flask import Flask, Response, g, json
+from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 
@@ -154,6 +155,9 @@ def _as_problem(error: Exception) -> Problem:
             return Problem(
                 Code.NOT_ENCODABLE, "nothing can be compared with what was given: it has no vector"
             )
+        case ParseException():
+            # gunicorn finds out while the application reads: the head was sound, the body is not.
+            return Problem(Code.BAD_REQUEST, "the body can't be read: its chunks are malformed")
         case TwinLensError():
             # The message is for the operator: it names paths and hosts.
             _log.error("not ready: %s", error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 import sys
@@ -99,15 +98,10 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc] # untyped
             self.cfg.set(name, value)
 
     def load(self) -> Flask:
-        logging.basicConfig(
-            stream=sys.stderr,
-            level=logging.INFO,
-            format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        )
         try:
             return _warm_app(self._serving)
         except TwinLensError as error:
-            click.echo(f"Error: {error}", err=True)
+            click.echo(f"twinlens: {error}", err=True)
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
 
     def _ready(self, worker: Any) -> None:
@@ -138,7 +132,7 @@ def _listener(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason = (error.strerror or str(error)).partition(" (while")[0]
         raise UsageError(
             f"can't listen on {host}:{port}: {reason}; name another with --host or --port"
         ) from error

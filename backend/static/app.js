@@ -80,12 +80,14 @@ function duration(seconds) {
   return whole >= 3600 ? `${Math.floor(whole / 3600)}:${parts.join(":")}` : parts.join(":");
 }
 
+const compact = new Intl.NumberFormat("en", { notation: "compact" });
+const calendar = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeZone: "UTC" });
+
 function details(video) {
-  const compact = new Intl.NumberFormat("en", { notation: "compact" });
   return [
     video.channel,
     video.view_count === null ? null : `${compact.format(video.view_count)} views`,
-    video.published_at?.slice(0, 10),
+    video.published_at === null ? null : calendar.format(new Date(video.published_at)),
   ].filter(Boolean).join(" · ");
 }
 
@@ -268,12 +270,15 @@ function fail(error) {
 
 async function welcome(signal) {
   clear();
-  status.textContent = "Type what you are looking for, or drop, paste or choose a picture.";
+  status.textContent = "";
   try {
     const { counts } = await call("/stats", { signal });
     const count = new Intl.NumberFormat("en").format(counts.videos);
-    status.textContent = `${count} videos. Type what you are looking for, `
-      + "or drop, paste or choose a picture.";
+    status.replaceChildren(
+      element("strong", { textContent: `${count} videos, seen through two lenses` }),
+      "Type what you are looking for, or drop, paste or choose a picture. "
+        + "Each result says how well its title and its thumbnail fit.",
+    );
   } catch (error) {
     if (error.name !== "AbortError") fail(error);
   }

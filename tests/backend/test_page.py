@@ -23,6 +23,7 @@ ARGUMENTS = [
     "--disable-sync",
     "--no-first-run",
 ]
+expect.set_options(timeout=20_000)  # machines that run tests are busy ones
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="no chromium here: apt-get install chromium, as .ci/run does"
 )
@@ -49,7 +50,7 @@ def page(browser, served, request) -> Iterator[Page]:
     """A page that fails its test for a console error or a request to another host."""
     origin = f"http://127.0.0.1:{served.port}"
     context = browser.new_context(viewport={"width": request.param, "height": 900}, base_url=origin)
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(30_000)
     page = context.new_page()
     wrong: list[str] = []
     page.on("console", lambda said: said.type == "error" and wrong.append(said.text))

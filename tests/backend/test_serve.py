@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
@@ -28,6 +29,12 @@ def data(catalogue, tmp_path_factory) -> DataDir:
     return data
 
 
+@pytest.fixture(scope="module")
+def served(data) -> Iterator[Served]:
+    with Served(data) as served:
+        yield served
+
+
 def test_it_says_where_once_it_answers_and_ends_when_told(data):
     with Served(data) as served:
         assert served.line == f"TwinLens serves 31 videos at http://127.0.0.1:{served.port}\n"
@@ -41,10 +48,40 @@ def test_it_says_where_once_it_answers_and_ends_when_told(data):
         assert "Traceback" not in err
 
 
-def test_an_encoded_slash_stays_in_its_segment_behind_gunicorn(catalogue, data):
-    with Served(data) as served:
-        status, body = served.get(f"/api/v1/videos/{quote(ODD_ID, safe='')}")
-        assert (status, body["video"]["video_id"]) == (200, ODD_ID)
+HEAD = b"POST /api/v1/search HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+JSON = HEAD + b"Content-Type: application/json\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "code"),
+    [
+        (JSON + b'Content-Length: 99\r\n\r\n{"text": "a"', 400, "json_invalid"),
+        (JSON + b"Content-Length: 99999999999999\r\n\r\n{}", 413, "body_too_large"),
+        (JSON + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n", 400, "bad_request"),
+        (JSON + b'Transfer-Encoding: chunked\r\n\r\n10\r\n{"text"', 400, "bad_request"),
+        (JSON + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}", 400, None),
+        (JSON + b"Content-Length: -1\r\n\r\n{}", 400, None),
+        (b"GET /?q=" + b"a" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414, None),
+        (HEAD + b"".join(b"X-%d: a\r\n" % n for n in range(300)) + b"\r\n", 431, None),
+        (b"\x16\x03\x01\x00\xa5\r\n\r\n", 400, None),
+    ],
+)
+def test_what_is_not_even_http_gets_a_4xx(served, sent, status, code):
+    with socket.create_connection(("127.0.0.1", served.port), timeout=20) as connection:
+        connection.sendall(sent)
+        connection.shutdown(socket.SHUT_WR)
+        answer = b""
+        while part := connection.recv(65536):
+            answer += part
+    assert int(answer.split(b" ", 2)[1]) == status, answer
+    if code is not None:  # the others never reach the application
+        assert f'"code": "{code}"'.encode() in answer
+    assert served.get("/healthz")[0] == 200
+
+
+def test_an_encoded_slash_stays_in_its_segment_behind_gunicorn(served):
+    status, body = served.get(f"/api/v1/videos/{quote(ODD_ID, safe='')}")
+    assert (status, body["video"]["video_id"]) == (200, ODD_ID)
 
 
 def test_two_processes_read_one_index_and_take_up_a_new_one(catalogue, tmp_path):
