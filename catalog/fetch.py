@@ -109,17 +109,12 @@ class ThumbnailFetcher:
             start_blocking_portal(name="thumbnails") as portal,
             portal.wrap_async_context_manager(aclosing(session)),
         ):
-            try:
-                for row in rows:
-                    waiting.append((row, self._begin(row, session, portal)))
-                    while waiting and (len(waiting) >= ahead or not _running(waiting[0][1])):
-                        yield self._finish(*waiting.popleft())
-                while waiting:
+            for row in rows:
+                waiting.append((row, self._begin(row, session, portal)))
+                while waiting and (len(waiting) >= ahead or not _running(waiting[0][1])):
                     yield self._finish(*waiting.popleft())
-            finally:
-                for _, pending in waiting:
-                    if isinstance(pending, Future):
-                        pending.cancel()
+            while waiting:
+                yield self._finish(*waiting.popleft())
 
     def _begin(self, row: Row | Reject, session: _Session, portal: BlockingPortal) -> _Pending:
         if isinstance(row, Reject) or row.video.thumbnail is not None:
@@ -196,6 +191,7 @@ class _Session:
 
     async def _attempt(self, url: str) -> bytes:
         try:
+            # Time spent waiting for a slot is not the server's.
             async with self._slots, asyncio.timeout(self._limits.transfer_timeout_s):
                 return await self._download(url)
         except _NotFetched:

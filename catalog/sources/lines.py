@@ -42,7 +42,7 @@ def read_lines(file: BinaryIO, *, max_bytes: int) -> Iterator[bytes | None]:
         if first:
             line, first = line.removeprefix(_BOM), False
         text = line.removesuffix(b"\n").removesuffix(b"\r")
-        if len(text) <= max_bytes and (line.endswith(b"\n") or len(line) < max_bytes + 2):
+        if len(text) <= max_bytes:
             yield text
             continue
         while line and not line.endswith(b"\n"):

@@ -334,6 +334,19 @@ def test_no_more_at_once_than_allowed_and_no_further_ahead(site: Site, tmp_path:
     assert 2 <= site.most_at_once <= 4
 
 
+def test_waiting_for_others_does_not_count_as_the_servers_time(site: Site, tmp_path: Path) -> None:
+    def slow(handler: BaseHTTPRequestHandler) -> None:
+        time.sleep(0.5)
+        answer(200, JPEG)(handler)
+
+    site.answers = {f"/{n}": slow for n in range(4)}
+    limits = FetchLimits(concurrency=2, transfer_timeout_s=0.9, attempts=1)
+    fetcher = ThumbnailFetcher(tmp_path, limits=limits)
+    assert (
+        thumbnails(list(fetcher.fill(rows(*(f"{site.url}/{n}" for n in range(4)))))) == [JPEG] * 4
+    )
+
+
 def test_leaving_early_lets_go_at_once(site: Site, tmp_path: Path) -> None:
     site.answers = {"/0": answer(200, JPEG)} | {
         f"/{n}": (lambda _: site.over.wait(30) and None) for n in range(1, 40)

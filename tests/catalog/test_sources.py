@@ -11,6 +11,7 @@ import tracemalloc
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pyarrow as pa
@@ -293,8 +294,10 @@ def test_a_csv_without_a_header_is_refused(tmp_path: Path, head: bytes) -> None:
 def test_a_damaged_archive_gives_what_lies_before_the_damage(
     tmp_path: Path, suffix: str, damage: str
 ) -> None:
+    random = Random(7)
     rows = [
-        {"id": str(n), "title": os.urandom(40).hex(), "views": n, "tags": []} for n in range(500)
+        {"id": str(n), "title": random.randbytes(40).hex(), "views": n, "tags": []}
+        for n in range(500)
     ]
     path = tmp_path / f"v{suffix}"
     (write_csv if "csv" in suffix else write_jsonl)(path, rows)
@@ -309,9 +312,9 @@ def test_a_damaged_archive_gives_what_lies_before_the_damage(
     last = items[-1]
     assert isinstance(last, Reject)
     assert last.reason is RejectReason.FILE_UNREADABLE
-    assert last.origin.row == len(items)
     if damage == "cut":
         assert len(rejects(items)) == 1
+        assert last.origin.row == len(items)
 
 
 def test_in_a_folder_a_bad_file_does_not_stop_the_others(tmp_path: Path) -> None:
@@ -413,7 +416,8 @@ def test_parquet_keeps_its_types(tmp_path: Path) -> None:
 
 
 def test_a_damaged_row_group_is_one_reject_and_the_others_are_read(tmp_path: Path) -> None:
-    titles = [os.urandom(64).hex() for _ in range(300)]
+    random = Random(7)
+    titles = [random.randbytes(64).hex() for _ in range(300)]
     path = write_parquet(
         tmp_path / "v.parquet",
         {"id": [f"v{n}" for n in range(300)], "title": titles},
