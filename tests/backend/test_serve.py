@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -20,6 +21,9 @@ from stores.generations import DataDir
 from tests.backend.catalogue import ODD_ID
 from tests.backend.served import PROGRAM, ROOT, Served, publish_embedded
 from tests.fakes import ColourEncoder, WordEncoder
+
+HEAD = b"POST /api/v1/search HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+JSON = HEAD + b"Content-Type: application/json\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +52,23 @@ def test_it_says_where_once_it_answers_and_ends_when_told(data):
         assert "Traceback" not in err
 
 
-HEAD = b"POST /api/v1/search HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
-JSON = HEAD + b"Content-Type: application/json\r\n"
+def test_a_request_under_way_is_answered_before_it_ends(data):
+    body = b'{"text": "kitchen"}'
+    with Served(data) as served:
+        address = ("127.0.0.1", served.port)
+        with socket.create_connection(address, timeout=20) as connection:
+            head = JSON + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(body)
+            connection.sendall(head)
+            # The server has begun to read the body, so the request is under way.
+            assert connection.recv(65536).startswith(b"HTTP/1.1 100")
+            served.process.send_signal(signal.SIGTERM)
+            time.sleep(0.3)
+            connection.sendall(body)
+            answer = b""
+            while part := connection.recv(65536):
+                answer += part
+        assert answer.startswith(b"HTTP/1.1 200"), answer
+        assert served.process.wait(20) == 0
 
 
 @pytest.mark.parametrize(
