@@ -130,10 +130,11 @@ class EdgeReader:
         ]
         with self._engine() as shard:
             answers = shard.query_batch(qe.QueryBatchRequest(requests))
-            scored = [[(hit.id, hit.score) for hit in answer] for answer in answers]
-            self._learn_video_ids(shard, [key for answer in scored for key, _ in answer])
+            # Integers, as a UUID's hash is worked out in Python, each time anew.
+            scored = [[(hit.id.int, hit.score) for hit in answer] for answer in answers]
+            self._learn_video_ids(shard, {key for answer in scored for key, _ in answer})
         names = self._video_ids
-        return [ranked([(names[key.int], score) for key, score in answer]) for answer in scored]
+        return [ranked([(names[key], score) for key, score in answer]) for answer in scored]
 
     def get(
         self, video_ids: Sequence[str], *, with_vectors: bool = False
@@ -192,8 +193,8 @@ class EdgeReader:
         with _translated(self._path):
             yield self._shard
 
-    def _learn_video_ids(self, shard: Any, keys: Sequence[UUID]) -> None:
-        unknown = [key for key in dict.fromkeys(keys) if key.int not in self._video_ids]
+    def _learn_video_ids(self, shard: Any, keys: set[int]) -> None:
+        unknown = [UUID(int=key) for key in keys if key not in self._video_ids]
         if unknown:
             for record in shard.retrieve(unknown, ["video_id"], False):
                 self._video_ids[record.id.int] = record.payload["video_id"]

@@ -92,6 +92,7 @@ class ServerClient:
         api_key: str | None = None,
         timeout_s: int = 30,
         prefer_grpc: bool = True,
+        grpc_port: int = 6334,
         attempts: int = 6,
     ) -> Self:
         """A connection to the server at ``url``, which is first asked something by a request."""
@@ -100,6 +101,7 @@ class ServerClient:
             api_key=api_key,
             timeout=timeout_s,
             prefer_grpc=prefer_grpc,
+            grpc_port=grpc_port,
             # The check would ask the server at once, and only warn where it doesn't answer.
             check_compatibility=False,
         )
@@ -238,19 +240,21 @@ class ServerStore:
         """
         if server.has_collection(collection):
             raise StoreError(f"there is a collection {collection!r} already")
+        # Dot on unit vectors is the cosine, and stores them as they are given.
+        vectors = {
+            str(name): models.VectorParams(size=dim, distance=models.Distance.DOT)
+            for name, dim in dims.items()
+        }
+        graph = models.HnswConfigDiff(
+            m=HNSW_M,
+            ef_construct=HNSW_EF_CONSTRUCT,
+            full_scan_threshold=FULL_SCAN_THRESHOLD_KB,
+        )
         server.request(
-            lambda client: client.create_collection(
-                collection,
-                # Dot on unit vectors is the cosine, and stores them as they are given.
-                vectors_config={
-                    str(name): models.VectorParams(size=dim, distance=models.Distance.DOT)
-                    for name, dim in dims.items()
-                },
-                hnsw_config=models.HnswConfigDiff(
-                    m=HNSW_M,
-                    ef_construct=HNSW_EF_CONSTRUCT,
-                    full_scan_threshold=FULL_SCAN_THRESHOLD_KB,
-                ),
+            # Looked for again, as an attempt whose answer was lost may have made it.
+            lambda client: (
+                client.collection_exists(collection)
+                or client.create_collection(collection, vectors_config=vectors, hnsw_config=graph)
             )
         )
         for field, kind in PAYLOAD_INDEXES.items():
@@ -276,6 +280,9 @@ class ServerStore:
         params = info.config.params.vectors
         if not isinstance(params, dict):
             raise StoreError(f"collection {collection!r} has no named vectors")
+        unknown = params.keys() - set(VectorName)
+        if unknown:
+            raise StoreError(f"collection {collection!r} is not ours: vectors {sorted(unknown)}")
         dims = {VectorName(name): of.size for name, of in params.items()}
         return cls(server, collection, dims, exact=exact, hnsw_ef=hnsw_ef)
 
