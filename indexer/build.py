@@ -16,10 +16,10 @@ from indexer.ledger import Entry, Ledger
 from indexer.stages import StageTimes
 from indexer.verify import compare_stores
 from stores.base import StoredVideo, VectorStore
+from stores.copying import copy_tree
 from stores.engines import Engine
 from stores.flat import FlatStore
 from stores.generations import (
-    KEEP_GENERATIONS,
     DataDir,
     EncoderRecord,
     Manifest,
@@ -184,7 +184,7 @@ def begin_build(
     with times.stage("copy"):
         if plan.base is not None:
             engine.copy(plan.base, generation)
-            shutil.copytree(data.mirror_path(plan.base), data.mirror_path(generation))
+            copy_tree(data.mirror_path(plan.base), data.mirror_path(generation))
             shutil.copy2(data.generation_path(plan.base) / LEDGER_FILE, path / LEDGER_FILE)
     # Written last: without it the directory is a copy cut short, and is thrown away.
     write_atomically(path / BUILD_FILE, json.dumps(plan.to_json(), indent=2) + "\n")
@@ -222,14 +222,13 @@ def clear_unfinished(data: DataDir, engine: Engine, *, keep: str | None) -> None
             data.remove(generation)
 
 
-def prune_generations(data: DataDir, engine: Engine, *, keep: int = KEEP_GENERATIONS) -> list[str]:
-    """Remove all but the newest ``keep`` finished generations, and thumbnails that none needs."""
-    finished = [
+def prune_generations(data: DataDir, engine: Engine, *, keep: set[str | None]) -> list[str]:
+    """Remove every finished generation but those of ``keep``, and thumbnails that none needs."""
+    removed = [
         name
         for name in data.names()
-        if (data.generation_path(name) / "manifest.json").exists() and name != data.current()
+        if (data.generation_path(name) / "manifest.json").exists() and name not in keep
     ]
-    removed = finished[: max(0, len(finished) - (keep - 1))]
     for generation in removed:
         if data.manifest(generation).engine == engine.name:
             engine.drop(generation)

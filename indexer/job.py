@@ -82,6 +82,7 @@ class JobSummary:
     changed: int = 0
     unchanged: int = 0
     removed: int = 0
+    not_pruned: str = ""
     titles_encoded: int = 0
     thumbnails_encoded: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
@@ -103,8 +104,9 @@ class JobSummary:
             f"{self.videos} videos in generation {self.generation}"
             f"{'' if self.published else ' (nothing changed)'}: "
             f"{self.new} new, {self.changed} changed, {self.unchanged} unchanged, "
-            f"{self.removed} removed, {rejected} rejected"
-            f"{f' ({reasons})' if reasons else ''}; "
+            f"{self.removed} removed"
+            f"{f' (nothing pruned: {self.not_pruned})' if self.not_pruned else ''}, "
+            f"{rejected} rejected{f' ({reasons})' if reasons else ''}; "
             f"{self.titles_encoded} titles and {self.thumbnails_encoded} thumbnails encoded "
             f"in {self.seconds:.1f} s{f' ({stages})' if stages else ''}"
         )
@@ -164,7 +166,7 @@ class IndexJob:
                 with closing(SeenIds()) as seen:
                     self._index(rows, rejects, seen, plan, progress)
                     if self._options.prune or self._options.fresh:
-                        self._prune(seen, plan)
+                        self._prune(seen, plan, rejects)
                 self._publish(plan)
             finally:
                 if self._build is not None:
@@ -304,8 +306,12 @@ class IndexJob:
             for name in names:
                 made[name] = stored[work.video.video_id].vectors[name]
 
-    def _prune(self, seen: SeenIds, plan: BuildPlan) -> None:
+    def _prune(self, seen: SeenIds, plan: BuildPlan, rejects: RejectsFile) -> None:
         if self._build is None and plan.base is None:
+            return
+        if rejects.nameless:
+            # Any of them may be a video that is still there: a damaged file, an unreadable id.
+            self._summary.not_pruned = f"{rejects.nameless} rejected rows don't say which video"
             return
         known = self._build.generation if self._build is not None else str(plan.base)
         with closing(
@@ -332,12 +338,14 @@ class IndexJob:
 
     def _publish(self, plan: BuildPlan) -> None:
         if self._build is not None and self._build.ledger.count():
+            replaced = self._data.current()
             manifest = self._build.publish(
                 source=self._options.source_name, versions=_versions(), now=datetime.now(UTC)
             )
             self._summary.published = True
             with self._times.stage("clean up"):
-                prune_generations(self._data, self._engine)
+                # Not the two newest: after a rollback the good one is older than the bad one.
+                prune_generations(self._data, self._engine, keep={manifest.generation, replaced})
         elif plan.base is not None:
             manifest = self._data.manifest(plan.base)
         else:

@@ -10,6 +10,7 @@ from typing import Final, Protocol
 from catalog.errors import UsageError
 from catalog.video import VectorName
 from stores.base import VectorReader, VectorStore
+from stores.copying import copy_tree
 from stores.edge import EdgeReader, EdgeStore
 from stores.generations import DataDir, Manifest
 from stores.server import ServerClient, ServerStore
@@ -69,7 +70,7 @@ class EmbeddedEngine:
 
     def copy(self, source: str, target: str) -> None:
         """As of ``Engine``."""
-        shutil.copytree(self._path(source), self._path(target))
+        copy_tree(self._path(source), self._path(target))
 
     def publish(self, generation: str) -> str | None:
         """Nothing to do: whoever reads ``CURRENT`` sees it."""

@@ -26,12 +26,10 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from catalog.errors import IndexLocked, NoGeneration, StoreCorrupt
 from catalog.video import VectorName
-
-KEEP_GENERATIONS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)

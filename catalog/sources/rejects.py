@@ -19,13 +19,14 @@ class RejectsFile:
 
     ``kept`` is true for a note on a row that is indexed all the same. The file appears with the
     first line; one left by an earlier run is removed on entering. ``counts`` and ``notes`` hold
-    the number of lost rows and of notes by reason.
+    the number of lost rows and of notes by reason, ``nameless`` that of lost rows with no video_id.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.counts: Counter[RejectReason] = Counter()
         self.notes: Counter[RejectReason] = Counter()
+        self.nameless = 0
         self._file: TextIO | None = None
 
     def __enter__(self) -> Self:
@@ -46,6 +47,7 @@ class RejectsFile:
     def write(self, reject: Reject) -> None:
         """Record a row that is lost."""
         self.counts[reject.reason] += 1
+        self.nameless += reject.video_id is None
         self._append(reject, kept=False)
 
     def note(self, reject: Reject) -> None:

@@ -113,6 +113,19 @@ def test_a_rejected_row_has_not_left_the_source(run_job, catalogue, published):
     assert published.vectors()["video4"] == BOTH
 
 
+def test_nothing_is_pruned_when_a_lost_row_does_not_say_which_video(run_job, catalogue, published):
+    run_job()
+    del catalogue.rows["video4"]
+    source = catalogue.write()
+    with (catalogue.path / "metadata.jsonl").open("a") as handle:
+        handle.write('{"video_id": "video4", "title": "cut sho\n')
+    catalogue.write = lambda: source
+    summary = run_job(prune=True)
+    assert (summary.removed, summary.rejected) == (0, {"malformed": 1})
+    assert "nothing pruned: 1 rejected row" in summary.line()
+    assert "video4" in published.vectors()
+
+
 def test_pruning_never_empties_the_index(run_job, catalogue, published):
     run_job()
     catalogue.rows.clear()
@@ -250,6 +263,19 @@ def test_two_generations_are_kept_and_no_more_thumbnails_than_they_need(run_job,
         run_job()
     assert len(data.names()) == 2
     assert len(list(data.thumbnails.iterdir())) == 11
+
+
+def test_after_a_rollback_the_good_generation_is_kept(run_job, catalogue, data):
+    generations = []
+    for colour in (60, 120):
+        catalogue.add("video0", picture=jpeg((colour, 0, 0)))
+        generations.append(run_job().generation)
+    good, bad = generations
+    data.current_file.write_text(good)
+    catalogue.add("video0", picture=jpeg((180, 0, 0)))
+    newest = run_job().generation
+    assert data.names() == [good, newest]
+    assert bad not in data.names()
 
 
 def test_a_thumbnail_not_fetched_this_time_stays(run_job, catalogue, published):
