@@ -309,10 +309,6 @@ class IndexJob:
     def _prune(self, seen: SeenIds, plan: BuildPlan, rejects: RejectsFile) -> None:
         if self._build is None and plan.base is None:
             return
-        if rejects.nameless:
-            # Any of them may be a video that is still there: a damaged file, an unreadable id.
-            self._summary.not_pruned = f"{rejects.nameless} rejected rows don't say which video"
-            return
         known = self._build.generation if self._build is not None else str(plan.base)
         with closing(
             Ledger(self._data.generation_path(known) / LEDGER_FILE, read_only=True)
@@ -322,6 +318,10 @@ class IndexJob:
             for ids in ledger.video_ids():
                 gone += seen.unseen(ids)
         if not gone:
+            return
+        if rejects.nameless:
+            # Any of them may be a video that is still there: a damaged file, an unreadable id.
+            self._summary.not_pruned = f"{rejects.nameless} rejected rows don't say which video"
             return
         if len(gone) == total:
             raise SourceError(

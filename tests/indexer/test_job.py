@@ -122,7 +122,7 @@ def test_nothing_is_pruned_when_a_lost_row_does_not_say_which_video(run_job, cat
     catalogue.write = lambda: source
     summary = run_job(prune=True)
     assert (summary.removed, summary.rejected) == (0, {"malformed": 1})
-    assert "nothing pruned: 1 rejected row" in summary.line()
+    assert "nothing pruned: 1 rejected rows" in summary.line()
     assert "video4" in published.vectors()
 
 
