@@ -44,7 +44,8 @@ from stores.ranking import ranked
 
 _CONFIG: Final = "edge_config.json"
 # Written by the writer's close, removed by its open: without it the log may hold what the segments
-# lack, and readers don't look into the log.
+# lack, and readers don't look into the log. It holds the number of videos, because the engine loads
+# a segment that lost its ids as one with fewer videos, without a word.
 _CLOSED: Final = "closed"
 _INDEX_TYPES: Final[dict[FieldKind, Any]] = {
     "keyword": qe.PayloadSchemaType.Keyword,
@@ -89,16 +90,25 @@ class EdgeReader:
             StoreCorrupt: its files don't fit together.
         """
         dims = _shard_dims(path)
-        if not (path / _CLOSED).exists():
-            raise StoreError(f"{path}: not closed by its writer; finish the indexing job first")
+        videos = _closed_with(path)
         view = tempfile.TemporaryDirectory(prefix="twinlens-shard-")
         try:
             _link_view(path, Path(view.name))
-            shard = _load(Path(view.name), named=path)
+            reader = cls(
+                _load(Path(view.name), named=path),
+                path,
+                dims,
+                exact=exact,
+                hnsw_ef=hnsw_ef,
+                view=view,
+            )
+            if (found := reader.count()) != videos:
+                reader.close()
+                raise StoreCorrupt(f"{path}: {found} videos, where its writer left {videos}")
         except BaseException:
             view.cleanup()
             raise
-        return cls(shard, path, dims, exact=exact, hnsw_ef=hnsw_ef, view=view)
+        return reader
 
     @property
     def dims(self) -> dict[VectorName, int]:
@@ -180,11 +190,13 @@ class EdgeReader:
     def close(self) -> None:
         """As of ``VectorReader``."""
         shard, self._shard = self._shard, None
-        if shard is not None:
-            with _translated(self._path):
-                shard.close()
-        if self._view is not None:
-            self._view.cleanup()
+        try:
+            if shard is not None:
+                with _translated(self._path):
+                    shard.close()
+        finally:
+            if self._view is not None:
+                self._view.cleanup()
 
     @contextmanager
     def _engine(self) -> Iterator[Any]:
@@ -287,12 +299,13 @@ class EdgeStore(EdgeReader):
         if self._shard is None:
             return
         self.flush()
+        videos = self.count()
         super().close()
         # The first load after a flush folds journals into their files. Readers must find nothing
         # left to fold, for they would do it in the shard's own files, several at once.
         with _translated(self._path):
             _load(self._path, named=self._path).close()
-        (self._path / _CLOSED).touch()
+        (self._path / _CLOSED).write_text(f"{videos}\n", encoding="utf-8")
 
 
 class _EdgeDialect:
@@ -346,6 +359,17 @@ def _shard_dims(path: Path) -> dict[VectorName, int]:
         raise StoreCorrupt(f"{path / _CONFIG}: {error!r}") from error
 
 
+def _closed_with(path: Path) -> int:
+    try:
+        return int((path / _CLOSED).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise StoreError(
+            f"{path}: not closed by its writer; finish the indexing job first"
+        ) from error
+    except ValueError as error:
+        raise StoreCorrupt(f"{path / _CLOSED}: {error}") from error
+
+
 def _link_view(path: Path, view: Path) -> None:
     """Fill ``view`` with links to the shard's files and with what Qdrant rewrites as it loads."""
     config = json.loads((path / _CONFIG).read_text(encoding="utf-8"))
@@ -364,7 +388,9 @@ def _link_view(path: Path, view: Path) -> None:
 def _load(path: Path, *, named: Path) -> Any:
     try:
         return qe.EdgeShard.load(os.fspath(path))
-    except Exception as error:
+    except BaseException as error:
+        if not _is_engines(error):
+            raise
         if "WouldBlock" in str(error):
             raise IndexLocked(f"{named}: another process is writing to it") from error
         raise StoreCorrupt(f"{named}: Qdrant can't load it: {error}") from error
@@ -372,10 +398,17 @@ def _load(path: Path, *, named: Path) -> Any:
 
 @contextmanager
 def _translated(path: Path) -> Iterator[None]:
-    # The library raises bare Exception for everything that goes wrong inside the engine.
     try:
         yield
     except (StoreError, IndexLocked):
         raise
-    except Exception as error:
+    except BaseException as error:
+        if not _is_engines(error):
+            raise
         raise StoreError(f"{path}: {error}") from error
+
+
+def _is_engines(error: BaseException) -> bool:
+    # The library raises bare Exception for all that goes wrong, and where the engine panics, a
+    # class that is no Exception and that can't be imported.
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"

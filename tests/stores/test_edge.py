@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -236,3 +239,55 @@ def test_payload_indexes_are_there_before_the_first_video(shard_path: Path) -> N
 def test_the_point_id_depends_on_the_video_id_alone() -> None:
     assert point_id("dQw4w9WgXcQ") == "fb5f5961-1904-5a9d-bddf-438011cc48e5"
     assert json.loads(json.dumps(point_id("ක"))) == point_id("ක")
+
+
+def spoil(shard: Path, name: str, change: Callable[[Path], object]) -> None:
+    files = [file for file in shard.glob(f"segments/*/{name}") if file.is_file()]
+    assert files
+    for file in files:
+        change(file)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("version.info", lambda file: file.unlink()),
+        ("segment.json", lambda file: file.unlink()),
+        ("mutable_id_tracker.mappings", lambda file: file.unlink()),
+        ("mutable_id_tracker.mappings", lambda file: os.truncate(file, file.stat().st_size // 3)),
+        ("payload_storage/page_0.dat", lambda file: file.unlink()),
+    ],
+)
+def test_a_damaged_shard_is_refused_and_never_read_short(
+    shard: Path, name: str, change: Callable[[Path], object]
+) -> None:
+    spoil(shard, name, change)
+    with pytest.raises(StoreCorrupt, match=str(shard)):
+        EdgeReader.open(shard)
+
+
+def test_a_panic_of_the_engine_is_an_error_of_the_store(shard: Path) -> None:
+    spoil(
+        shard,
+        "payload_storage/tracker.dat",
+        lambda file: file.write_bytes(b"\xff" * file.stat().st_size),
+    )
+    reader = EdgeReader.open(shard)
+    with pytest.raises(StoreError, match=str(shard)) as caught:
+        list(reader.scan())
+    assert not isinstance(caught.value.__cause__, Exception)
+    reader.close()
+
+
+def test_a_copied_shard_goes_its_own_way(shard: Path) -> None:
+    copied = shard.with_name("copied")
+    shutil.copytree(shard, copied)
+    store = EdgeStore.open(copied)
+    store.upsert([video(np.random.default_rng(3), "video-00001", title="in the copy")])
+    store.close()
+    original, copy = EdgeReader.open(shard), EdgeReader.open(copied)
+    assert copy.get(["video-00001"])["video-00001"].payload["title"] == "in the copy"
+    assert original.get(["video-00001"])["video-00001"].payload["title"] != "in the copy"
+    assert original.count() == copy.count() == 40
+    original.close()
+    copy.close()
