@@ -51,7 +51,7 @@ def fuse(
     if k < 0:
         raise ValueError(f"k is {k}; it must be 0 or more")
     scores: dict[str, float] = {}
-    sources: dict[str, dict[VectorName, SourceRank]] = {}
+    places: dict[VectorName, dict[str, int]] = {}
     # A fixed order of summing, so that rounding can't depend on the order of the mapping.
     for name in sorted(rankings):
         weight = 1.0 if weights is None else weights.get(name, 1.0)
@@ -59,9 +59,19 @@ def fuse(
             raise ValueError(f"the weight of {name} is {weight}; it must be 0 or more")
         if weight == 0:
             continue
-        for rank, scored in enumerate(rankings[name], start=1):
-            video_id = scored.video_id
-            scores[video_id] = scores.get(video_id, 0.0) + weight / (k + rank)
-            sources.setdefault(video_id, {})[name] = SourceRank(rank, scored.score)
-    best = sorted(scores.items(), key=lambda item: (-item[1], item[0]))[:limit]
-    return [FusedVideo(video_id, score, sources[video_id]) for video_id, score in best]
+        place = places[name] = {one.video_id: at for at, one in enumerate(rankings[name])}
+        for video_id, at in place.items():
+            scores[video_id] = scores.get(video_id, 0.0) + weight / (k + at + 1)
+    best = sorted((-score, video_id) for video_id, score in scores.items())[:limit]
+    return [
+        FusedVideo(
+            video_id,
+            -negated,
+            {
+                name: SourceRank(place[video_id] + 1, rankings[name][place[video_id]].score)
+                for name, place in places.items()
+                if video_id in place
+            },
+        )
+        for negated, video_id in best
+    ]

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeGuard
 
 from backend.search import Searcher
 from catalog.errors import EncodersChanged
@@ -81,7 +81,8 @@ class PublishedIndex:
         self._swap = threading.Lock()  # guards what follows; never held while opening or closing
         self._held: _Held | None = None
         self._seen: _Signature | None = None
-        self._failed_until: float | None = None
+        # What could not be opened, and when to try it again.
+        self._failed: tuple[_Signature, float] | None = None
 
     @contextmanager
     def borrow(self) -> Iterator[Snapshot]:
@@ -127,17 +128,20 @@ class PublishedIndex:
         finally:
             self._opening.release()
 
-    def _is_news(self, signature: _Signature | None) -> bool:
-        if self._failed_until is not None:
-            return self._clock() >= self._failed_until
+    def _is_news(self, signature: _Signature | None) -> TypeGuard[_Signature]:
         # CURRENT gone means a data directory being moved about, not an index to let go of.
-        return signature is not None and signature != self._seen
+        if signature is None or signature == self._seen:
+            return False
+        if self._failed is None:
+            return True
+        failed, retry_at = self._failed
+        return signature != failed or self._clock() >= retry_at
 
-    def _try_exchange(self, signature: _Signature | None) -> None:
+    def _try_exchange(self, signature: _Signature) -> None:
         try:
             self._exchange(signature)
         except Exception:  # noqa: BLE001 - whatever is wrong with it, the old one serves on
-            self._failed_until = self._clock() + self._retry_after_s
+            self._failed = signature, self._clock() + self._retry_after_s
             _log.exception(
                 "the newly published generation can't be used; the open one goes on serving, "
                 "next try in %g s",
@@ -155,7 +159,7 @@ class PublishedIndex:
                 self._let_go(old)
                 _log.info("generation %s is being served", manifest.generation)
         self._seen = signature
-        self._failed_until = None
+        self._failed = None
 
     def _open(self, manifest: Manifest) -> Snapshot:
         check_encoders(
@@ -179,7 +183,10 @@ class PublishedIndex:
             held.borrowers -= 1
             last = held.borrowers == 0
         if last:
-            held.snapshot.reader.close()
+            try:
+                held.snapshot.reader.close()
+            except Exception:  # noqa: BLE001 - no request is to fail for what is over
+                _log.exception("generation %s did not close cleanly", held.snapshot.generation)
 
     def _signature(self) -> _Signature | None:
         try:

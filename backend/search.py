@@ -134,8 +134,10 @@ class Searcher:
             ).offset
         stages = _Stages()
         vectors = self._query_vectors(request, stages)
-        fused, borrowed_from = self._fused(request, vectors, stages)
-        page = fused[offset : offset + request.limit]
+        end = offset + request.limit
+        # One more than the page holds: whether it is there says whether a next page is.
+        fused, borrowed_from = self._fused(request, vectors, end + 1, stages)
+        page = fused[offset:end]
         with stages.time("fetch"):
             stored = self._reader.get([hit.video_id for hit in page]) if page else {}
         hits = [
@@ -143,8 +145,7 @@ class Searcher:
             for rank, one in enumerate(page, start=offset + 1)
             if one.video_id in stored
         ]
-        end = offset + request.limit
-        more = end < len(fused)
+        more = len(fused) > end
         return SearchResult(
             hits=hits,
             next_cursor=Cursor(self._generation, digest, end).encode() if more else None,
@@ -174,9 +175,13 @@ class Searcher:
         return {name: _mean_direction(found) for name, found in sources.items() if found}
 
     def _fused(
-        self, request: SearchRequest, vectors: Mapping[VectorName, Vector], stages: _Stages
+        self,
+        request: SearchRequest,
+        vectors: Mapping[VectorName, Vector],
+        limit: int,
+        stages: _Stages,
     ) -> tuple[list[FusedVideo], Sequence[str]]:
-        """The whole window, and the videos that lent their thumbnails to it."""
+        """The first ``limit`` of the window, and the videos that lent their thumbnails to it."""
         weights = {name: request.weights.get(name, 1.0) for name in VectorName}
         borrows = (
             request.text is not None
@@ -197,7 +202,7 @@ class Searcher:
                 rankings |= self._rank(request, {VectorName.THUMBNAIL: stand_in})
                 weights[VectorName.THUMBNAIL] *= BORROWED_WEIGHT
         with stages.time("fuse"):
-            fused = fuse(rankings, limit=2 * request.window, k=request.rrf_k, weights=weights)
+            fused = fuse(rankings, limit=limit, k=request.rrf_k, weights=weights)
         return fused, list(lent)
 
     def _rank(

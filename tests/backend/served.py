@@ -58,7 +58,9 @@ class Served:
         self.line = self.process.stdout.readline()
         found = re.search(r":(\d+)$", self.line)
         if found is None:
-            pytest.fail(f"{self.line!r} {self.process.stderr.read()}")
+            self.process.kill()
+            _, err = self.process.communicate()
+            pytest.fail(f"not ready: {self.line!r}, {err}")
         self.port = int(found[1])
 
     def get(self, path: str) -> tuple[int, dict]:

@@ -159,6 +159,29 @@ def test_a_corrupt_new_one_is_logged_and_tried_again_later(
     assert serving(index) == "g2"
 
 
+def test_a_good_one_after_a_corrupt_one_is_taken_at_once(index, opener, data, catalogue):
+    catalogue.publish(data, "g1")
+    serving(index)
+    opener.broken.add("g2")
+    catalogue.publish(data, "g2")
+    assert serving(index) == "g1"
+    catalogue.publish(data, "g3")
+    assert serving(index) == "g3"
+
+
+def test_going_back_to_the_open_one_after_a_corrupt_one_opens_nothing(
+    index, opener, data, catalogue
+):
+    catalogue.publish(data, "g1")
+    serving(index)
+    opener.broken.add("g2")
+    catalogue.publish(data, "g2")
+    serving(index)
+    catalogue.publish(data, "g1")
+    assert serving(index) == "g1"
+    assert opener.attempts == ["g1", "g2"]
+
+
 def test_one_that_lacks_its_manifest_is_not_taken(index, data, catalogue, clock):
     catalogue.publish(data, "g1")
     serving(index)
@@ -205,6 +228,17 @@ def test_a_block_that_fails_gives_its_share_back(index, opener, data, catalogue)
     catalogue.publish(data, "g2")
     serving(index)
     assert opener.opened["g1"].closed
+
+
+def test_an_old_one_that_will_not_close_fails_no_request(
+    index, opener, data, catalogue, monkeypatch, caplog
+):
+    catalogue.publish(data, "g1")
+    with index.borrow():
+        monkeypatch.setattr(opener.opened["g1"], "close", lambda: 1 / 0)
+        catalogue.publish(data, "g2")
+        assert serving(index) == "g2"
+    assert "g1 did not close cleanly" in caplog.text
 
 
 def test_closing_closes_and_a_borrow_reopens(index, opener, data, catalogue):
