@@ -28,7 +28,7 @@ import qdrant_edge as qe
 
 from catalog.errors import IndexLocked, StoreCorrupt, StoreError
 from catalog.video import VectorName
-from stores.atomic import created_whole
+from stores.atomic import created_whole, sync_directory
 from stores.base import ScoredVideo, StoredVideo, Vector, VectorQuery, point_id
 from stores.checks import checked_queries, checked_videos
 from stores.filters import Filter
@@ -305,7 +305,11 @@ class EdgeStore(EdgeReader):
         # left to fold, for they would do it in the shard's own files, several at once.
         with _translated(self._path):
             _load(self._path, named=self._path).close()
-        (self._path / _CLOSED).write_text(f"{videos}\n", encoding="utf-8")
+        with (self._path / _CLOSED).open("w", encoding="utf-8") as closed:
+            closed.write(f"{videos}\n")
+            closed.flush()
+            os.fsync(closed.fileno())
+        sync_directory(self._path)
 
 
 class _EdgeDialect:
