@@ -220,6 +220,5 @@ def check_encoders(manifest: Manifest, encoders: Mapping[VectorName, Fingerprint
         raise EncodersChanged(
             f"generation {manifest.generation} was made by other encoders; "
             + "; ".join(differing)
-            + ". Serve it with its own (leave --title-model and --thumbnail-model out), "
-            "or index again with these"
+            + ". Serve it with the encoders that made it, or index again with these"
         )
