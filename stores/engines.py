@@ -97,7 +97,9 @@ class ServerEngine:
         """As of ``Engine``."""
         collection = self._collection(generation)
         if self._server.has_collection(collection):
-            return ServerStore.open(self._server, collection)
+            store = ServerStore.open(self._server, collection)
+            store.index_payload()  # a killed job may have made the collection and no more
+            return store
         return ServerStore.create(self._server, collection, dims)
 
     def reader(self, generation: str) -> VectorReader:
@@ -151,4 +153,8 @@ def open_reader(
             f"{manifest.collection}: set qdrant_url (TWINLENS_QDRANT_URL or --qdrant-url)"
         )
     server = ServerClient.connect(qdrant_url, api_key=qdrant_api_key)
-    return ServerStore.open(server, manifest.collection)
+    try:
+        return ServerStore.open(server, manifest.collection, owns_server=True)
+    except BaseException:
+        server.close()
+        raise

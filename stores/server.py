@@ -8,6 +8,7 @@ every request made here may arrive twice without harm.
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Self, TypeVar
@@ -96,15 +97,18 @@ class ServerClient:
         attempts: int = 6,
     ) -> Self:
         """A connection to the server at ``url``, which is first asked something by a request."""
-        client = QdrantClient(
-            url=url,
-            api_key=api_key,
-            timeout=timeout_s,
-            prefer_grpc=prefer_grpc,
-            grpc_port=grpc_port,
-            # The check would ask the server at once, and only warn where it doesn't answer.
-            check_compatibility=False,
-        )
+        with warnings.catch_warnings():
+            # Within a compose network plain http with a key is what an operator means.
+            warnings.filterwarnings("ignore", message="Api key is used with an insecure")
+            client = QdrantClient(
+                url=url,
+                api_key=api_key,
+                timeout=timeout_s,
+                prefer_grpc=prefer_grpc,
+                grpc_port=grpc_port,
+                # The check would ask the server at once, and only warn where it doesn't answer.
+                check_compatibility=False,
+            )
         return cls(client, url=url, attempts=attempts)
 
     def request(self, ask: Callable[[QdrantClient], ResultT]) -> ResultT:
@@ -209,10 +213,11 @@ class ServerClient:
 
 
 class ServerStore:
-    """One collection of a Qdrant server; closing it leaves the connection to its owner.
+    """One collection of a Qdrant server.
 
-    ``exact`` scans instead of walking the HNSW graph; ``hnsw_ef`` is how many candidates the walk
-    keeps (None: the server's choice).
+    Closing it leaves the connection to its owner, unless ``owns_server``. ``exact`` scans instead
+    of walking the HNSW graph; ``hnsw_ef`` is how many candidates the walk keeps (None: the
+    server's choice).
     """
 
     def __init__(
@@ -223,8 +228,10 @@ class ServerStore:
         *,
         exact: bool = False,
         hnsw_ef: int | None = None,
+        owns_server: bool = False,
     ) -> None:
         self._server = server
+        self._owns_server = owns_server
         self._collection = collection
         self._dims = dict(dims)
         self._params = models.SearchParams(exact=exact, hnsw_ef=hnsw_ef)
@@ -257,9 +264,9 @@ class ServerStore:
                 or client.create_collection(collection, vectors_config=vectors, hnsw_config=graph)
             )
         )
-        for field, kind in PAYLOAD_INDEXES.items():
-            _create_index(server, collection, field, _INDEX_TYPES[kind])
-        return cls(server, collection, dims)
+        made = cls(server, collection, dims)
+        made.index_payload()
+        return made
 
     @classmethod
     def open(
@@ -269,6 +276,7 @@ class ServerStore:
         *,
         exact: bool = False,
         hnsw_ef: int | None = None,
+        owns_server: bool = False,
     ) -> Self:
         """The collection, by its name or an alias.
 
@@ -284,7 +292,12 @@ class ServerStore:
         if unknown:
             raise StoreError(f"collection {collection!r} is not ours: vectors {sorted(unknown)}")
         dims = {VectorName(name): of.size for name, of in params.items()}
-        return cls(server, collection, dims, exact=exact, hnsw_ef=hnsw_ef)
+        return cls(server, collection, dims, exact=exact, hnsw_ef=hnsw_ef, owns_server=owns_server)
+
+    def index_payload(self) -> None:
+        """Make the payload indexes that are not there yet; filters need them."""
+        for field, kind in PAYLOAD_INDEXES.items():
+            _create_index(self._server, self._collection, field, _INDEX_TYPES[kind])
 
     @property
     def dims(self) -> dict[VectorName, int]:
@@ -359,6 +372,8 @@ class ServerStore:
 
     def close(self) -> None:
         """As of ``VectorReader``."""
+        if self._owns_server and not self._closed:
+            self._server.close()
         self._closed = True
 
     def upsert(self, videos: Sequence[StoredVideo]) -> None:

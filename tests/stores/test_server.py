@@ -15,6 +15,7 @@ from qdrant_client.http.exceptions import ResponseHandlingException
 from catalog.errors import StoreError, StoreUnavailable
 from catalog.video import VectorName
 from stores.base import VectorQuery
+from stores.engines import ServerEngine
 from stores.filters import AnyOf
 from stores.qdrant_schema import PAYLOAD_INDEXES
 from stores.server import ServerClient, ServerStore
@@ -302,3 +303,41 @@ def test_a_creation_whose_answer_was_lost_is_not_an_error() -> None:
     store = ServerStore.create(client, "videos", DIMS)
     store.upsert(catalogue(3))
     assert store.count() == 3
+
+
+@MEMORY_WARNS
+def test_a_store_closes_its_connection_once_where_it_owns_it() -> None:
+    class Counted(ServerClient):
+        closed = 0
+
+        def close(self) -> None:
+            self.closed += 1
+
+    server = Counted(QdrantClient(":memory:"), url=":memory:")
+    ServerStore.create(server, "videos", DIMS).close()
+    assert server.closed == 0
+    store = ServerStore.open(server, "videos", owns_server=True)
+    store.close()
+    store.close()
+    assert server.closed == 1
+
+
+@MEMORY_WARNS
+def test_a_collection_whose_making_was_killed_gets_its_payload_indexes() -> None:
+    made: list[str] = []
+
+    class Watched(QdrantClient):
+        def create_payload_index(self, collection_name: str, field_name: str, *args, **kwargs):
+            made.append(field_name)
+            return super().create_payload_index(collection_name, field_name, *args, **kwargs)
+
+    server = ServerClient(Watched(":memory:"), url=":memory:")
+    engine = ServerEngine(server, collection="videos")
+    engine.writer("one", DIMS)
+    made.clear()
+    engine.writer("one", DIMS)
+    assert made == list(PAYLOAD_INDEXES)
+
+
+def test_a_key_over_plain_http_does_not_warn() -> None:
+    ServerClient.connect("http://127.0.0.1:1", api_key="secret").close()
