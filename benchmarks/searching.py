@@ -34,7 +34,7 @@ from benchmarks.drawn_index import least_indexed, mixture_for, publish_drawn_ind
 from benchmarks.intervals import Interval, over_rounds
 from benchmarks.loopback import Client, served
 from benchmarks.machine import machine, machine_line
-from catalog.errors import StoreError
+from catalog.errors import StoreError, TwinLensError
 from catalog.video import VectorName
 from encoders.base import FloatMatrix, ThumbnailEncoder, TitleEncoder, unit_rows
 from encoders.load import PACKAGED_DENOISER, load_thumbnail_encoder, load_title_encoder
@@ -325,12 +325,12 @@ def main(
         python -m benchmarks.searching --videos 100000 --json searching.json
     """  # noqa: D301 - the backslash-b is click's
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    report = run(
-        videos=videos,
-        data=DataDir(directory),
-        seed=seed,
-        effort=Effort(queries=queries, rounds=rounds, recall_queries=recall_queries),
-    )
+    effort = Effort(queries=queries, rounds=rounds, recall_queries=recall_queries)
+    try:
+        report = run(videos=videos, data=DataDir(directory), seed=seed, effort=effort)
+    except TwinLensError as error:
+        click.echo(f"searching: {error}", err=True)
+        raise SystemExit(error.exit_code) from error
     if json_path is not None:
         json_path.parent.mkdir(parents=True, exist_ok=True)
         json_path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
