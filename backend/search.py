@@ -215,6 +215,8 @@ class Searcher:
         ranks = request.window + (request.video_id is not None)
         queries = [VectorQuery(name, vector, ranks) for name, vector in vectors.items()]
         answers = self._reader.search(queries, condition=request.condition)
+        if request.video_id is None:
+            return dict(zip(vectors, answers, strict=True))
         return {
             name: [one for one in ranking if one.video_id != request.video_id][: request.window]
             for name, ranking in zip(vectors, answers, strict=True)

@@ -141,10 +141,15 @@ class EdgeReader:
         with self._engine() as shard:
             answers = shard.query_batch(qe.QueryBatchRequest(requests))
             # Integers, as a UUID's hash is worked out in Python, each time anew.
-            scored = [[(hit.id.int, hit.score) for hit in answer] for answer in answers]
-            self._learn_video_ids(shard, {key for answer in scored for key, _ in answer})
+            keys = [[hit.id.int for hit in answer] for answer in answers]
+            self._learn_video_ids(shard, set().union(*keys))
         names = self._video_ids
-        return [ranked([(names[key], score) for key, score in answer]) for answer in scored]
+        return [
+            ranked(
+                [ScoredVideo(names[key], hit.score) for key, hit in zip(found, answer, strict=True)]
+            )
+            for found, answer in zip(keys, answers, strict=True)
+        ]
 
     def get(
         self, video_ids: Sequence[str], *, with_vectors: bool = False
@@ -206,6 +211,7 @@ class EdgeReader:
             yield self._shard
 
     def _learn_video_ids(self, shard: Any, keys: set[int]) -> None:
+        # Not the difference of two sets, which would walk through all that are known.
         unknown = [UUID(int=key) for key in keys if key not in self._video_ids]
         if unknown:
             for record in shard.retrieve(unknown, ["video_id"], False):

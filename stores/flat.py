@@ -113,7 +113,8 @@ class FlatReader:
             found.update(zip(places, self._nearest(name, asked, selector), strict=True))
         names = self._names({key for hits in found.values() for key, _ in hits})
         return [
-            ranked([(names[key], score) for key, score in found[i]]) for i in range(len(checked))
+            ranked([ScoredVideo(names[key], score) for key, score in found[i]])
+            for i in range(len(checked))
         ]
 
     def get(

@@ -334,7 +334,9 @@ class ServerStore:
             lambda client: client.query_batch_points(self._collection, requests=requests)
         )
         return [
-            ranked([((hit.payload or {})["video_id"], hit.score) for hit in answer.points])
+            ranked(
+                [ScoredVideo((hit.payload or {})["video_id"], hit.score) for hit in answer.points]
+            )
             for answer in answers
         ]
 
