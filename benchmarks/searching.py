@@ -48,6 +48,8 @@ MOST_HTTP_ADDED_MS: Final = 3.0
 
 _TITLE_MODEL: Final = "packaged:use-m3"
 _RECALL_AT: Final = 10
+# The ratio that the demand is held against: to the engine's time in the very same searches.
+_ITS_OWN: Final = "search and fusion, to its own engine time"
 
 logger = logging.getLogger(__name__)
 
@@ -107,6 +109,23 @@ class _HandedOut:
         return self.encode(texts)
 
 
+class _TimedShard:
+    """A shard that adds up the milliseconds spent in its queries."""
+
+    def __init__(self, shard: Any) -> None:
+        self._shard = shard
+        self.spent_ms = 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._shard, name)
+
+    def query_batch(self, request: Any) -> Any:
+        started = time.perf_counter()
+        answers = self._shard.query_batch(request)
+        self.spent_ms += _since(started)
+        return answers
+
+
 class SearchBench:
     """Searches over one open shard, timed in every way."""
 
@@ -116,7 +135,8 @@ class SearchBench:
         self._manifest = manifest
         self.reader = EdgeReader(shard, path, manifest.dims)
         self._encoders = {name: _HandedOut(dim) for name, dim in manifest.dims.items()}
-        self._searcher = self._new_searcher(self.reader)
+        self._timed_shard = _TimedShard(shard)
+        self._searcher = self._new_searcher(EdgeReader(self._timed_shard, path, manifest.dims))
 
     def cases(self, video_ids: Sequence[str], drawn: Mapping[VectorName, FloatMatrix]) -> _Cases:
         """The searches of each kind: by a video, by words and a picture, by words alone."""
@@ -201,11 +221,13 @@ class SearchBench:
 
     def _search(self, case: _Case) -> dict[str, float]:
         self._hand_out(case.vectors)
+        before_ms = self._timed_shard.spent_ms
         started = time.perf_counter()
         result = self._searcher.search(case.request)
         whole = _since(started)
         took = result.timings_ms
         return {
+            "engine, within the search": self._timed_shard.spent_ms - before_ms,
             "search and fusion": took["search"] + took["fuse"],
             "fusion": took["fuse"],
             "with payloads": whole - took["encode"],
@@ -427,6 +449,9 @@ def summarize(in_process: Samples, by_http: Samples) -> Summary:
             for name, values in of.items()
             if not name.startswith("engine") and name != "fusion"
         }
+        summary["ratio"][kind][_ITS_OWN] = over_rounds(
+            of["search and fusion"] / of["engine, within the search"]
+        )
     for kind, samples in by_http.items():
         of = medians(samples)
         outside = np.asarray(samples["waited"]) - np.asarray(samples["took"])
@@ -442,7 +467,7 @@ def demands_met(summary: Summary) -> dict[str, bool]:
     """Whether each demand is met, by its median."""
     met = {
         f"search and fusion, {kind}: at most {MOST_SEARCH_RATIO} times the engine": (
-            ratios["search and fusion"].median <= MOST_SEARCH_RATIO
+            ratios[_ITS_OWN].median <= MOST_SEARCH_RATIO
         )
         for kind, ratios in summary["ratio"].items()
     }
@@ -478,6 +503,7 @@ def table(report: Mapping[str, Any]) -> str:
         for name, interval in values.items():
             ratio = summary["ratio"][kind].get(name)
             lines.append(f"  {name:<34}{_shown(interval):>24}{_shown(ratio):>24}")
+        lines.append(f"  {_ITS_OWN:<58}{_shown(summary['ratio'][kind][_ITS_OWN]):>24}")
     for kind, values in summary["http_ms"].items():
         lines.append(f"HTTP, {kind}")
         lines += [f"  {name:<34}{_shown(interval):>24}" for name, interval in values.items()]

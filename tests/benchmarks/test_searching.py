@@ -118,6 +118,7 @@ def test_summary_compares_within_a_round_and_names_what_is_missed() -> None:
     timed = {
         "engine, one batch": 2 * slow,
         "engine, one by one": 2 * slow,
+        "engine, within the search": 2 * slow,
         "search and fusion": 2.8 * slow,
         "fusion": 0.2 * slow,
     }
