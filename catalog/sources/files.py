@@ -30,7 +30,7 @@ _TABLES: Final[Mapping[str, Callable[[Path], Table]]] = {
     ".csv.gz": CsvTable,
 }
 TABLE_SUFFIXES: Final = tuple(_TABLES)
-_PICTURE_SUFFIXES: Final = (*(f".{extension}" for extension in EXTENSIONS.values()), ".jpeg")
+_PICTURE_SUFFIXES: Final = (*(f".{extension}" for extension in EXTENSIONS), ".jpeg")
 # Beside pictures, this file names them: the Hugging Face "imagefolder" layout.
 _METADATA_STEM: Final = "metadata"
 

@@ -32,10 +32,12 @@ def read_thumbnail(video: Video) -> bytes | None:
 def _read_file(path: Path) -> bytes:
     try:
         # A pipe or a device would never end, or never begin.
-        if not stat.S_ISREG(path.stat().st_mode):
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
             raise PictureRejected(RejectReason.PICTURE_MISSING, f"{path}: not a regular file")
         with path.open("rb") as file:
-            return file.read(MAX_BYTES + 1)
+            # Python sets aside as much memory as is asked for: not the limit for every picture.
+            return file.read(min(status.st_size, MAX_BYTES) + 1)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise PictureRejected(RejectReason.PICTURE_MISSING, f"{path}: no such file") from error
     except (OSError, ValueError) as error:
