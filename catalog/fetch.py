@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
-import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
@@ -27,6 +25,7 @@ from tenacity import (
     wait_random,
 )
 
+from catalog.atomic import write_atomically
 from catalog.errors import PictureRejected, RejectReason, SourceError
 from catalog.images import MAX_BYTES, decode_image
 from catalog.sources.rows import Reject, Row
@@ -264,11 +263,5 @@ def _keep(data: bytes, path: Path) -> None:
     except PictureRejected as error:
         raise _NotFetched(f"no picture: {error.detail}") from error
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
-        try:
-            file.write(data)
-            file.close()
-            os.replace(file.name, path)  # noqa: PTH105 - a name, not a path
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
+    # Durable: a part of a picture would be taken for the whole in every later run.
+    write_atomically(path, data)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from catalog.atomic import sync_directory as sync_directory
 from catalog.errors import StoreError
 
 
@@ -28,12 +28,3 @@ def created_whole(path: Path) -> Iterator[Path]:
     yield making
     making.replace(path)
     sync_directory(path.parent)
-
-
-def sync_directory(path: Path) -> None:
-    """Return once the names in ``path`` survive a loss of power."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

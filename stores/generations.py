@@ -28,6 +28,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from catalog.atomic import write_atomically as write_atomically
 from catalog.errors import IndexLocked, NoGeneration, StoreCorrupt
 from catalog.video import VectorName
 
@@ -187,18 +188,3 @@ def new_generation_name(now: datetime) -> str:
     """A name that sorts by time and is never given twice: ``20261121T083000.123Z-5f2c9a``."""
     stamp = now.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3]
     return f"{stamp}Z-{secrets.token_hex(3)}"
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Replace ``path`` by ``text`` whole: a reader, or a loss of power, sees old or new."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as handle:
-        handle.write(text)
-        handle.flush()
-        os.fsync(handle.fileno())
-    temporary.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

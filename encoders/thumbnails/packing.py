@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from safetensors import SafetensorError, safe_open
 
+from catalog.atomic import write_atomically
 from catalog.errors import EncoderUnavailable
 from encoders.fingerprints import files_digest, fingerprint
 from encoders.thumbnails.pictures import PREPROCESSING_VERSION
@@ -121,9 +122,9 @@ def write_model(
         "training": dict(training),
     }
     directory.mkdir(parents=True, exist_ok=True)
-    _replace(directory / WEIGHTS_NAME, save(dict(weights)))
-    _replace(directory / CONFIG_NAME, json.dumps(config, indent=2).encode() + b"\n")
-    _replace(directory / HISTORY_NAME, json.dumps(list(history), indent=1).encode() + b"\n")
+    write_atomically(directory / WEIGHTS_NAME, save(dict(weights)))
+    write_atomically(directory / CONFIG_NAME, json.dumps(config, indent=2).encode() + b"\n")
+    write_atomically(directory / HISTORY_NAME, json.dumps(list(history), indent=1).encode() + b"\n")
 
 
 def _weight_shape(path: Path, name: str) -> tuple[int, ...]:
@@ -133,9 +134,3 @@ def _weight_shape(path: Path, name: str) -> tuple[int, ...]:
             return tuple(opened.get_slice(name).get_shape())
     except (OSError, SafetensorError) as error:
         raise EncoderUnavailable(f"{path} is no thumbnail model's: {error}") from error
-
-
-def _replace(path: Path, data: bytes) -> None:
-    fresh = path.with_name(f"{path.name}.new")
-    fresh.write_bytes(data)
-    fresh.replace(path)
