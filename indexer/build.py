@@ -6,6 +6,7 @@ import json
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -37,14 +38,15 @@ LEDGER_FILE: Final = "ledger.sqlite"
 class BuildPlan:
     """What a build is to become; an unfinished one with an equal plan may be continued.
 
-    ``base`` is the generation it starts from as a copy, or None to start empty. ``source`` is
-    None unless the build may hold nothing but what this source has (``--fresh``).
+    ``base`` is the generation it starts from as a copy, or None to start empty. ``engine`` and
+    ``source`` say which Qdrant and which source, with all that decides what they hold.
     """
 
     base: str | None
     engine: str
     encoders: Mapping[VectorName, EncoderRecord]
-    source: str | None
+    source: str
+    fresh: bool
 
     def to_json(self) -> dict[str, Any]:
         """The plan as JSON values, to be compared with another's."""
@@ -70,23 +72,26 @@ class Build:
         self._times = times
         path = data.generation_path(generation)
         dims = {name: record.dim for name, record in plan.encoders.items()}
-        self.store: VectorStore = engine.writer(generation, dims)
-        mirror_path = data.mirror_path(generation)
-        try:
-            self.mirror = (
-                FlatStore.open(mirror_path)
-                if mirror_path.exists()
-                else FlatStore.create(mirror_path, dims)
-            )
-        except StoreCorrupt as error:
-            # Killed while it was being written: Qdrant has everything it should hold.
-            logger.warning("the FAISS mirror is made again from Qdrant: %s", error)
-            shutil.rmtree(mirror_path)
-            self.mirror = FlatStore.create(mirror_path, dims)
-        self.ledger = Ledger(path / LEDGER_FILE)
+        with ExitStack() as opened:
+            self.ledger = opened.enter_context(closing(Ledger(path / LEDGER_FILE)))
+            self.store: VectorStore = opened.enter_context(closing(engine.writer(generation, dims)))
+            self.mirror = opened.enter_context(closing(_open_mirror(data, generation, dims)))
+            self._opened = opened.pop_all()
 
-    def write(self, videos: Sequence[StoredVideo], entries: Mapping[str, Entry]) -> None:
-        """Store whole videos, and remember what they were made from."""
+    def write(
+        self,
+        videos: Sequence[StoredVideo],
+        entries: Mapping[str, Entry],
+        *,
+        replaced: Sequence[str] = (),
+    ) -> None:
+        """Store whole videos, and remember what they were made from.
+
+        ``replaced`` names those that are stored already. Their old entries go first: a kill on the
+        way must not leave one beside a new video.
+        """
+        with self._times.stage("ledger"):
+            self.ledger.invalidate(replaced)
         with self._times.stage("store"):
             self.store.upsert(videos)
         with self._times.stage("mirror"):
@@ -151,12 +156,12 @@ class Build:
             counts |= {str(name): self.store.count(name) for name in VectorName}
             self.ledger.mark_mirrored()
             self.close()
-            collection = self._engine.publish(self.generation)
+            self._engine.publish(self.generation)
         manifest = Manifest(
             generation=self.generation,
             created_at=now.isoformat(timespec="seconds"),
             engine=self._engine.name,
-            collection=collection,
+            collection=self._engine.collection(self.generation),
             encoders=self._plan.encoders,
             counts=counts,
             source=source,
@@ -169,9 +174,20 @@ class Build:
 
     def close(self) -> None:
         """Let go of all files; the build can be continued later."""
-        self.store.close()
-        self.mirror.close()
-        self.ledger.close()
+        self._opened.close()
+
+
+def _open_mirror(data: DataDir, generation: str, dims: Mapping[VectorName, int]) -> FlatStore:
+    path = data.mirror_path(generation)
+    if not path.exists():
+        return FlatStore.create(path, dims)
+    try:
+        return FlatStore.open(path)
+    except StoreCorrupt as error:
+        # Killed while it was being written: Qdrant has everything it should hold.
+        logger.warning("the FAISS mirror is made again from Qdrant: %s", error)
+        shutil.rmtree(path)
+        return FlatStore.create(path, dims)
 
 
 def begin_build(
@@ -230,7 +246,8 @@ def prune_generations(data: DataDir, engine: Engine, *, keep: set[str | None]) -
         if (data.generation_path(name) / "manifest.json").exists() and name not in keep
     ]
     for generation in removed:
-        if data.manifest(generation).engine == engine.name:
+        old = data.manifest(generation)
+        if (old.engine, old.collection) == (engine.name, engine.collection(generation)):
             engine.drop(generation)
         data.remove(generation)
     if removed:
@@ -242,10 +259,12 @@ def _remove_unneeded_thumbnails(data: DataDir) -> None:
     needed: set[str] = set()
     for generation in data.names():
         ledger_path = data.generation_path(generation) / LEDGER_FILE
-        if ledger_path.exists():
-            ledger = Ledger(ledger_path, read_only=True)
-            needed.update(ledger.thumbnail_files())
-            ledger.close()
+        try:
+            with closing(Ledger(ledger_path, read_only=True)) as ledger:
+                needed.update(ledger.thumbnail_files())
+        except StoreCorrupt as error:
+            logger.warning("thumbnails that no generation needs are left alone: %s", error)
+            return
     for file in data.thumbnails.iterdir():
         if file.name not in needed:
             file.unlink()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,7 +113,12 @@ def index(
         title_encoder,
         thumbnail_encoder,
         JobOptions(
-            source_name=source, prune=prune, fresh=fresh, strict=strict, threads=settings.threads
+            source_name=source,
+            source_identity=_identity(source, columns=columns, revision=revision, split=split),
+            prune=prune,
+            fresh=fresh,
+            strict=strict,
+            threads=settings.threads,
         ),
     )
     rejects = RejectsFile(rejects_path or settings.data_dir / "rejects.jsonl")
@@ -127,6 +133,8 @@ def index(
         click.echo(f"Rejected rows and notes are listed in {rejects.path}", err=True)
     if json_path is not None:
         json_path.write_text(json.dumps(summary.to_json(), indent=2) + "\n", encoding="utf-8")
+    if summary.not_pruned:
+        raise click.exceptions.Exit(1)
 
 
 @click.command(epilog=_SETTINGS_HELP)
@@ -150,16 +158,15 @@ def verify(**overrides: Any) -> None:
     settings = load_settings(overrides)
     data = DataDir(settings.data_dir)
     manifest = data.published()
-    qdrant = open_reader(
-        data, manifest, qdrant_url=settings.qdrant_url, qdrant_api_key=settings.qdrant_key
-    )
-    mirror = FlatReader.open(data.mirror_path(manifest.generation))
-    try:
+    with ExitStack() as opened:
+        qdrant = open_reader(
+            data, manifest, qdrant_url=settings.qdrant_url, qdrant_api_key=settings.qdrant_key
+        )
+        opened.callback(qdrant.close)
+        mirror = FlatReader.open(data.mirror_path(manifest.generation))
+        opened.callback(mirror.close)
         differences = compare_stores(qdrant, mirror)
         videos = qdrant.count()
-    finally:
-        qdrant.close()
-        mirror.close()
     if differences:
         for difference in differences:
             click.echo(difference)
@@ -169,6 +176,12 @@ def verify(**overrides: Any) -> None:
         f"Qdrant and the FAISS mirror of generation {manifest.generation} agree: "
         f"{videos} videos, {vectors}"
     )
+
+
+def _identity(source: str, **options: Any) -> str:
+    """The source with what decides which rows it yields, as text to be compared."""
+    where = source if source.startswith("hf:") else str(Path(source).resolve())
+    return json.dumps([where, options], sort_keys=True)
 
 
 def _progress_bar(total: int | None) -> Any:

@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from PIL import Image
-
 from catalog.errors import (
     EncodersChanged,
     RejectReason,
@@ -22,12 +20,11 @@ from catalog.errors import (
     StoreError,
     StoreUnavailable,
     StrictStop,
-    UnencodableItems,
     UsageError,
 )
 from catalog.sources import Reject, RejectsFile, Row
 from catalog.video import VectorName
-from encoders.base import Encoder, FloatMatrix, ThumbnailEncoder, TitleEncoder
+from encoders.base import Encoder, ThumbnailEncoder, TitleEncoder
 from indexer.build import (
     LEDGER_FILE,
     Build,
@@ -37,6 +34,7 @@ from indexer.build import (
     prune_generations,
     unfinished_build,
 )
+from indexer.encode import BatchEncoder
 from indexer.ledger import Ledger, SeenIds
 from indexer.prepare import Preparer, Work
 from indexer.stages import Ahead, StageTimes
@@ -61,9 +59,14 @@ _VERSIONED_PACKAGES: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobOptions:
-    """How to treat what the source has, and what it no longer has."""
+    """How to treat what the source has, and what it no longer has.
+
+    ``source_identity`` is the source with all that decides what it yields; where it is another, an
+    unfinished build is not continued.
+    """
 
     source_name: str
+    source_identity: str = ""
     prune: bool = False
     fresh: bool = False
     strict: bool = False
@@ -133,6 +136,7 @@ class IndexJob:
         self._thumbnail_encoder = thumbnail_encoder
         self._options = options
         self._times = StageTimes()
+        self._encoder = BatchEncoder(title_encoder, thumbnail_encoder, self._times)
         self._summary = JobSummary()
         self._build: Build | None = None
 
@@ -158,6 +162,7 @@ class IndexJob:
         with self._data.locked(), rejects:
             self._data.thumbnails.mkdir(parents=True, exist_ok=True)
             plan = self._plan()
+            self._reassert_published()
             unfinished = unfinished_build(self._data, plan)
             clear_unfinished(self._data, self._engine, keep=unfinished)
             if unfinished is not None:
@@ -169,8 +174,12 @@ class IndexJob:
                         self._prune(seen, plan, rejects)
                 self._publish(plan)
             finally:
+                self._encoder.close()
                 if self._build is not None:
                     self._build.close()
+        encoded = self._encoder.encoded
+        self._summary.titles_encoded = encoded[VectorName.TITLE]
+        self._summary.thumbnails_encoded = encoded[VectorName.THUMBNAIL]
         self._summary.seconds = round(time.perf_counter() - started, 3)
         self._summary.timings_s = self._times.seconds()
         return self._summary
@@ -186,10 +195,19 @@ class IndexJob:
             _require_compatible(self._data.manifest(base), encoders, self._engine)
         return BuildPlan(
             base=base,
-            engine=self._engine.name,
+            engine=self._engine.identity,
             encoders=encoders,
-            source=options.source_name if options.fresh else None,
+            source=options.source_identity or options.source_name,
+            fresh=options.fresh,
         )
+
+    def _reassert_published(self) -> None:
+        """Let the alias follow ``CURRENT``: after a rollback, or a kill between moving the two."""
+        current = self._data.current()
+        if current is not None:
+            collection = self._data.manifest(current).collection
+            if collection is not None and collection == self._engine.collection(current):
+                self._engine.publish(current)
 
     def _continue(self, plan: BuildPlan, generation: str) -> Build | None:
         """The unfinished build, brought in step; None where it was cut short too early for that."""
@@ -253,43 +271,32 @@ class IndexJob:
             )
 
     def _write(self, works: list[Work], rejects: RejectsFile, plan: BuildPlan) -> None:
-        if self._build is None:
-            self._build = begin_build(
-                self._data, self._engine, plan, self._times, now=datetime.now(UTC)
-            )
-        vectors: list[dict[VectorName, Vector]] = [{} for _ in works]
-        unencodable: set[int] = set()
-        with self._times.stage("encode titles"):
-            titles = {
-                index: work.video.title
-                for index, work in enumerate(works)
-                if VectorName.TITLE in work.encode and work.video.title is not None
-            }
-            made = _encode(self._title_encoder, titles, unencodable)
-            self._summary.titles_encoded += len(made)
-            for index, vector in made.items():
-                vectors[index][VectorName.TITLE] = vector
-        with self._times.stage("encode thumbnails"):
-            pictures: dict[int, Image.Image] = {
-                index: work.picture for index, work in enumerate(works) if work.picture is not None
-            }
-            made = _encode(self._thumbnail_encoder, pictures, unencodable)
-            self._summary.thumbnails_encoded += len(made)
-            for index, vector in made.items():
-                vectors[index][VectorName.THUMBNAIL] = vector
+        vectors, unencodable = self._encoder.encode(works)
         for index in sorted(unencodable):
             self._reject(_unencodable(works[index]), rejects)
         good = [index for index in range(len(works)) if index not in unencodable]
-        self._keep_stored_vectors([works[index] for index in good], [vectors[i] for i in good])
-        self._build.write(
+        if not good:
+            return
+        build = self._begun(plan)
+        self._keep_stored_vectors(build, [works[i] for i in good], [vectors[i] for i in good])
+        build.write(
             [StoredVideo(works[i].video.video_id, works[i].payload, vectors[i]) for i in good],
             {works[i].video.video_id: works[i].entry for i in good},
+            replaced=[works[i].video.video_id for i in good if not works[i].is_new],
         )
         self._summary.new += sum(works[i].is_new for i in good)
         self._summary.changed += sum(not works[i].is_new for i in good)
 
+    def _begun(self, plan: BuildPlan) -> Build:
+        """The build, begun when there is something to put into it."""
+        if self._build is None:
+            self._build = begin_build(
+                self._data, self._engine, plan, self._times, now=datetime.now(UTC)
+            )
+        return self._build
+
     def _keep_stored_vectors(
-        self, works: list[Work], vectors: list[dict[VectorName, Vector]]
+        self, build: Build, works: list[Work], vectors: list[dict[VectorName, Vector]]
     ) -> None:
         """Fill in the vectors that are still good from what is stored."""
         keeping = [
@@ -297,11 +304,11 @@ class IndexJob:
             for work, made in zip(works, vectors, strict=True)
             if work.entry.keys.keys() - work.encode
         ]
-        if not keeping or self._build is None:
+        if not keeping:
             return
         with self._times.stage("store"):
             ids = [work.video.video_id for work, _, _ in keeping]
-            stored = self._build.store.get(ids, with_vectors=True)
+            stored = build.store.get(ids, with_vectors=True)
         for work, made, names in keeping:
             for name in names:
                 made[name] = stored[work.video.video_id].vectors[name]
@@ -319,7 +326,7 @@ class IndexJob:
                 gone += seen.unseen(ids)
         if not gone:
             return
-        if rejects.nameless:
+        if rejects.nameless and not self._options.fresh:
             # Any of them may be a video that is still there: a damaged file, an unreadable id.
             self._summary.not_pruned = f"{rejects.nameless} rejected rows don't say which video"
             return
@@ -328,12 +335,8 @@ class IndexJob:
                 f"{self._options.source_name}: pruning would leave the index empty, "
                 "none of its videos is in this source; nothing was published"
             )
-        if self._build is None:
-            self._build = begin_build(
-                self._data, self._engine, plan, self._times, now=datetime.now(UTC)
-            )
         with self._times.stage("prune"):
-            self._build.delete(gone)
+            self._begun(plan).delete(gone)
         self._summary.removed = len(gone)
 
     def _publish(self, plan: BuildPlan) -> None:
@@ -355,20 +358,6 @@ class IndexJob:
             )
         self._summary.generation = manifest.generation
         self._summary.videos = manifest.counts["videos"]
-
-
-def _encode(
-    encoder: Encoder[Any], items: dict[int, Any], unencodable: set[int]
-) -> dict[int, Vector]:
-    """Vectors by index; the indexes of items that have none are added to ``unencodable``."""
-    indexes = list(items)
-    try:
-        matrix: FloatMatrix = encoder.encode([items[index] for index in indexes])
-    except UnencodableItems as error:
-        bad = {indexes[row] for row in error.rows}
-        unencodable |= bad
-        return _encode(encoder, {i: item for i, item in items.items() if i not in bad}, unencodable)
-    return dict(zip(indexes, matrix, strict=True))
 
 
 def _unencodable(work: Work) -> Reject:
@@ -399,10 +388,14 @@ def _require_compatible(
             f"the published generation was made by other encoders ({'; '.join(differing)}); "
             "add --fresh to rebuild it from this source alone"
         )
-    if manifest.engine != engine.name:
+    if (manifest.engine, manifest.collection) != (
+        engine.name,
+        engine.collection(manifest.generation),
+    ):
+        where = f", collection {manifest.collection}" if manifest.collection else ""
         raise UsageError(
-            f"the published generation lives in the {manifest.engine} Qdrant, and this job was "
-            f"told the {engine.name} one; add --fresh to rebuild it there"
+            f"the published generation lives in the {manifest.engine} Qdrant{where}, and this job "
+            f"was told {engine.identity}; add --fresh to rebuild it there"
         )
 
 

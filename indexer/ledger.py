@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
+from catalog.errors import StoreCorrupt
 from catalog.sources import Origin
 from catalog.video import VectorName
 
@@ -20,6 +21,7 @@ CREATE TABLE IF NOT EXISTS videos (
     thumbnail_key BLOB,
     payload_key BLOB NOT NULL,
     thumbnail_file TEXT,
+    thumbnail_url TEXT,
     mirrored INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS unmirrored ON videos (video_id) WHERE mirrored = 0;
@@ -33,12 +35,14 @@ class Entry:
     """What one video was indexed from.
 
     ``keys`` has a key for each vector it has; a vector is good for as long as its key, which
-    covers the encoder's fingerprint and the encoded content, stays the same.
+    covers the encoder's fingerprint and the encoded content, stays the same. ``thumbnail_file`` is
+    the picture's name in ``thumbnails/``, ``thumbnail_url`` the address it is known under.
     """
 
     keys: Mapping[VectorName, bytes]
     payload_key: bytes
     thumbnail_file: str | None = None
+    thumbnail_url: str | None = None
 
 
 def content_key(*parts: str) -> bytes:
@@ -52,18 +56,24 @@ def content_key(*parts: str) -> bytes:
 
 
 class Ledger:
-    """The entries of a generation, by ``video_id``. For one thread at a time."""
+    """The entries of a generation, by ``video_id``. For one thread at a time.
+
+    Every method raises ``StoreCorrupt`` where the file is no ledger, or is damaged.
+    """
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        self._path = path
         self._read_only = read_only
-        if read_only:
-            self._db = sqlite3.connect(
-                f"{path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False
-            )
-        else:
-            self._db = sqlite3.connect(path, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.executescript(_SCHEMA)
+        with self._translated():
+            if read_only:
+                self._db = sqlite3.connect(
+                    f"{path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False
+                )
+                self._db.execute("SELECT video_id FROM videos LIMIT 1")
+            else:
+                self._db = sqlite3.connect(path, check_same_thread=False)
+                self._db.execute("PRAGMA journal_mode = WAL")
+                self._db.executescript(_SCHEMA)
 
     def lookup(self, video_ids: Sequence[str]) -> dict[str, Entry]:
         """The entries of those of ``video_ids`` that were indexed."""
@@ -72,24 +82,22 @@ class Ledger:
             some = video_ids[start : start + _PARAMETERS_AT_ONCE]
             marks = ",".join("?" * len(some))
             statement = (
-                "SELECT video_id, title_key, thumbnail_key, payload_key, thumbnail_file "  # noqa: S608
-                f"FROM videos WHERE video_id IN ({marks})"
+                "SELECT video_id, title_key, thumbnail_key, payload_key, "  # noqa: S608
+                f"thumbnail_file, thumbnail_url FROM videos WHERE video_id IN ({marks})"
             )
-            rows = self._db.execute(statement, some)
-            for video_id, title_key, thumbnail_key, payload_key, thumbnail_file in rows:
+            with self._translated():
+                rows = self._db.execute(statement, some).fetchall()
+            for video_id, title_key, thumbnail_key, *rest in rows:
                 keys = {VectorName.TITLE: title_key, VectorName.THUMBNAIL: thumbnail_key}
-                found[video_id] = Entry(
-                    keys={name: key for name, key in keys.items() if key is not None},
-                    payload_key=payload_key,
-                    thumbnail_file=thumbnail_file,
-                )
+                made = {name: key for name, key in keys.items() if key is not None}
+                found[video_id] = Entry(made, *rest)
         return found
 
     def record(self, entries: Mapping[str, Entry]) -> None:
         """Remember these entries, in one transaction, as not mirrored yet."""
-        with self._db:
+        with self._translated(), self._db:
             self._db.executemany(
-                "INSERT OR REPLACE INTO videos VALUES (?, ?, ?, ?, ?, 0)",
+                "INSERT OR REPLACE INTO videos VALUES (?, ?, ?, ?, ?, ?, 0)",
                 (
                     (
                         video_id,
@@ -97,21 +105,35 @@ class Ledger:
                         entry.keys.get(VectorName.THUMBNAIL),
                         entry.payload_key,
                         entry.thumbnail_file,
+                        entry.thumbnail_url,
                     )
                     for video_id, entry in entries.items()
                 ),
             )
 
+    def invalidate(self, video_ids: Iterable[str]) -> None:
+        """Keep these entries, in one transaction, as made from something that is not known.
+
+        So they are neither unchanged nor mirrored, whatever the source says.
+        """
+        with self._translated(), self._db:
+            self._db.executemany(
+                "UPDATE videos SET title_key = NULL, thumbnail_key = NULL, payload_key = x'', "
+                "mirrored = 0 WHERE video_id = ?",
+                ((video_id,) for video_id in video_ids),
+            )
+
     def forget(self, video_ids: Iterable[str]) -> None:
         """Drop these entries, in one transaction."""
-        with self._db:
+        with self._translated(), self._db:
             self._db.executemany(
                 "DELETE FROM videos WHERE video_id = ?", ((video_id,) for video_id in video_ids)
             )
 
     def count(self) -> int:
         """Number of entries."""
-        return int(self._db.execute("SELECT count(*) FROM videos").fetchone()[0])
+        with self._translated():
+            return int(self._db.execute("SELECT count(*) FROM videos").fetchone()[0])
 
     def video_ids(self, *, unmirrored: bool = False) -> Iterator[list[str]]:
         """All ids in ascending order, or only those not mirrored yet, in batches.
@@ -121,11 +143,12 @@ class Ledger:
         condition = "AND mirrored = 0" if unmirrored else ""
         after = ""
         while True:
-            rows = self._db.execute(
-                f"SELECT video_id FROM videos WHERE video_id > ? {condition} "  # noqa: S608
-                "ORDER BY video_id LIMIT ?",
-                (after, _ROWS_AT_ONCE),
-            ).fetchall()
+            with self._translated():
+                rows = self._db.execute(
+                    f"SELECT video_id FROM videos WHERE video_id > ? {condition} "  # noqa: S608
+                    "ORDER BY video_id LIMIT ?",
+                    (after, _ROWS_AT_ONCE),
+                ).fetchall()
             if not rows:
                 return
             yield [row[0] for row in rows]
@@ -133,14 +156,15 @@ class Ledger:
 
     def thumbnail_files(self) -> Iterator[str]:
         """The names in ``thumbnails/`` that the entries need."""
-        for (name,) in self._db.execute(
-            "SELECT DISTINCT thumbnail_file FROM videos WHERE thumbnail_file IS NOT NULL"
-        ):
-            yield name
+        with self._translated():
+            names = self._db.execute(
+                "SELECT DISTINCT thumbnail_file FROM videos WHERE thumbnail_file IS NOT NULL"
+            ).fetchall()
+        yield from (name for (name,) in names)
 
     def mark_mirrored(self) -> None:
         """Note that the mirror on disk holds every entry."""
-        with self._db:
+        with self._translated(), self._db:
             self._db.execute("UPDATE videos SET mirrored = 1 WHERE mirrored = 0")
 
     def close(self) -> None:
@@ -150,9 +174,19 @@ class Ledger:
                 self._db.execute("PRAGMA journal_mode = DELETE")
         self._db.close()
 
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            raise StoreCorrupt(f"the ledger {self._path} can't be used: {error}") from error
+
 
 class SeenIds:
-    """The ids met in this run: finds duplicates and what left the source, spilling to disk."""
+    """The ids met in this run: finds duplicates and what left the source, spilling to disk.
+
+    An id is taken by the first good row that bears it; rows that are rejected only make it seen.
+    """
 
     def __init__(self) -> None:
         # An empty name is SQLite's private temporary database: cached, and on disk when it grows.
@@ -161,20 +195,30 @@ class SeenIds:
             "CREATE TABLE seen (video_id TEXT PRIMARY KEY, file TEXT, row INTEGER) WITHOUT ROWID"
         )
 
-    def claim(self, video_id: str, origin: Origin) -> Origin | None:
-        """None when ``video_id`` is met for the first time, else where it was first met."""
-        inserted = self._db.execute(
-            "INSERT OR IGNORE INTO seen VALUES (?, ?, ?)", (video_id, origin.file, origin.row)
-        )
-        if inserted.rowcount:
-            return None
+    def take(self, video_id: str, origin: Origin) -> Origin | None:
+        """None when ``video_id`` was free, and is taken now; else where the row is that has it."""
+        self.see(video_id)
         file, row = self._db.execute(
             "SELECT file, row FROM seen WHERE video_id = ?", (video_id,)
         ).fetchone()
-        return Origin(file=file, row=row)
+        if file is not None:
+            return Origin(file=file, row=row)
+        self._db.execute(
+            "UPDATE seen SET file = ?, row = ? WHERE video_id = ?",
+            (origin.file, origin.row, video_id),
+        )
+        return None
+
+    def release(self, video_id: str) -> None:
+        """Leave ``video_id`` to a later row: the one that took it was rejected."""
+        self._db.execute("UPDATE seen SET file = NULL WHERE video_id = ?", (video_id,))
+
+    def see(self, video_id: str) -> None:
+        """Note that a row bears ``video_id``, whatever is wrong with it."""
+        self._db.execute("INSERT OR IGNORE INTO seen (video_id) VALUES (?)", (video_id,))
 
     def unseen(self, video_ids: Sequence[str]) -> list[str]:
-        """Those of ``video_ids`` that were not met."""
+        """Those of ``video_ids`` that no row bears."""
         return [
             video_id
             for video_id in video_ids

@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -78,35 +78,44 @@ class Preparer:
                 if not some:
                     return
                 batch = Batch()
-                fresh = self._first_met(some, batch)
-                known = (
-                    self.ledger.lookup([row.video.video_id for row in fresh]) if self.ledger else {}
-                )
-                for outcome in pool.map(partial(self._inspect, known=known), fresh):
-                    if isinstance(outcome, Work):
-                        batch.works.append(outcome)
-                    elif isinstance(outcome, Reject):
-                        batch.rejects.append(outcome)
+                first_met, repeated = self._sorted_out(some, batch)
+                self._prepare(first_met, batch, pool)
+                for row in repeated:
+                    # Only now is it known whether the row before it was any good.
+                    first = self.seen.take(row.video.video_id, row.origin)
+                    if first is None:
+                        self._prepare([row], batch, pool)
                     else:
-                        batch.unchanged += 1
+                        detail = f"first met in {first.file}, row {first.row}"
+                        batch.rejects.append(_reject(row, RejectReason.DUPLICATE_ID, detail))
                 yield batch
 
-    def _first_met(self, rows: list[Row | Reject], batch: Batch) -> list[Row]:
-        fresh = []
+    def _sorted_out(self, rows: list[Row | Reject], batch: Batch) -> tuple[list[Row], list[Row]]:
+        """The rows whose ids were free, and those whose were taken; rejects go to ``batch``."""
+        first_met: list[Row] = []
+        repeated: list[Row] = []
         for row in rows:
             if isinstance(row, Reject):
                 batch.rejects.append(row)
                 if row.video_id is not None:
                     # It is bad today, but it has not left the source.
-                    self.seen.claim(row.video_id, row.origin)
-                continue
-            first = self.seen.claim(row.video.video_id, row.origin)
-            if first is None:
-                fresh.append(row)
+                    self.seen.see(row.video_id)
+            elif self.seen.take(row.video.video_id, row.origin) is None:
+                first_met.append(row)
             else:
-                detail = f"first met in {first.file}, row {first.row}"
-                batch.rejects.append(_reject(row, RejectReason.DUPLICATE_ID, detail))
-        return fresh
+                repeated.append(row)
+        return first_met, repeated
+
+    def _prepare(self, rows: list[Row], batch: Batch, pool: ThreadPoolExecutor) -> None:
+        known = self.ledger.lookup([row.video.video_id for row in rows]) if self.ledger else {}
+        for outcome in pool.map(partial(self._inspect, known=known), rows):
+            if isinstance(outcome, Work):
+                batch.works.append(outcome)
+            elif isinstance(outcome, Reject):
+                batch.rejects.append(outcome)
+                self.seen.release(str(outcome.video_id))
+            else:
+                batch.unchanged += 1
 
     def _inspect(self, row: Row, *, known: Mapping[str, Entry]) -> Work | Reject | None:
         """Work, a reject, or None where the index already holds just this."""
@@ -114,6 +123,14 @@ class Preparer:
             return self._plan(row, known.get(row.video.video_id))
         except RowRejected as error:
             return _reject(row, error.reason, error.detail)
+
+    def _kept(self, thumbnail_file: str) -> bytes:
+        try:
+            return (self.thumbnails / thumbnail_file).read_bytes()
+        except OSError as error:
+            raise RowRejected(
+                RejectReason.PICTURE_MISSING, f"{thumbnail_file} is gone from {self.thumbnails}"
+            ) from error
 
     def _plan(self, row: Row, old: Entry | None) -> Work | None:
         video = row.video
@@ -132,10 +149,20 @@ class Preparer:
                 thumbnail_file = old.thumbnail_file
             else:
                 thumbnail_file = f"{digest}.{image_extension(data)}"
-        elif video.thumbnail_url is not None and old is not None and old.thumbnail_file is not None:
-            # Not fetched in this run: what an earlier run fetched stays.
+        elif (
+            old is not None
+            and old.thumbnail_file is not None
+            and old.thumbnail_url is not None
+            and old.thumbnail_url == video.thumbnail_url
+        ):
+            # Not fetched in this run: what an earlier run fetched from there stays.
             thumbnail_file = old.thumbnail_file
-            keys[VectorName.THUMBNAIL] = old.keys[VectorName.THUMBNAIL]
+            key = old.keys.get(VectorName.THUMBNAIL)
+            if key is None:  # a job was killed while it wrote this video
+                data = self._kept(thumbnail_file)
+                digest = hashlib.sha256(data).hexdigest()
+                key = content_key(self.fingerprints[VectorName.THUMBNAIL], digest)
+            keys[VectorName.THUMBNAIL] = key
 
         if not keys:
             raise RowRejected(RejectReason.EMPTY, "no title, and a thumbnail that was not fetched")
@@ -144,6 +171,7 @@ class Preparer:
             keys=keys,
             payload_key=content_key(json.dumps(payload, sort_keys=True)),
             thumbnail_file=thumbnail_file,
+            thumbnail_url=video.thumbnail_url,
         )
         if entry == old:
             return None
@@ -157,7 +185,8 @@ class Preparer:
                 _keep(self.thumbnails / str(thumbnail_file), data)
         return Work(
             origin=row.origin,
-            video=video,
+            # Without the encoded picture: a batch of large ones waits in memory.
+            video=replace(video, thumbnail=None),
             payload=payload,
             entry=entry,
             encode=encode,

@@ -17,6 +17,9 @@ from stores.server import ServerClient, ServerStore
 
 EMBEDDED: Final = "embedded"
 SERVER: Final = "server"
+# Somebody waits for what is read, while a job can wait for its server.
+READER_TIMEOUT_S: Final = 3
+READER_ATTEMPTS: Final = 2
 
 
 class Engine(Protocol):
@@ -25,6 +28,15 @@ class Engine(Protocol):
     @property
     def name(self) -> str:
         """``embedded`` or ``server``; stands in the manifest."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """Which Qdrant it is: two with one identity hold the same."""
+        ...
+
+    def collection(self, generation: str) -> str | None:
+        """The name of the generation's collection, where there are collections."""
         ...
 
     def writer(self, generation: str, dims: Mapping[VectorName, int]) -> VectorStore:
@@ -39,8 +51,8 @@ class Engine(Protocol):
         """Make ``target`` hold what ``source`` holds."""
         ...
 
-    def publish(self, generation: str) -> str | None:
-        """Make outside users see ``generation``; the name of its collection, if it has one."""
+    def publish(self, generation: str) -> None:
+        """Make outside users see ``generation``."""
         ...
 
     def drop(self, generation: str) -> None:
@@ -52,12 +64,16 @@ class EmbeddedEngine:
     """Qdrant in this process: one shard in each generation's directory."""
 
     name = EMBEDDED
+    identity = EMBEDDED
 
     def __init__(self, data: DataDir) -> None:
         self._data = data
 
     def _path(self, generation: str) -> Path:
         return self._data.generation_path(generation) / "qdrant"
+
+    def collection(self, generation: str) -> None:
+        """None: a generation is a directory."""
 
     def writer(self, generation: str, dims: Mapping[VectorName, int]) -> VectorStore:
         """As of ``Engine``."""
@@ -72,9 +88,8 @@ class EmbeddedEngine:
         """As of ``Engine``."""
         copy_tree(self._path(source), self._path(target))
 
-    def publish(self, generation: str) -> str | None:
+    def publish(self, generation: str) -> None:
         """Nothing to do: whoever reads ``CURRENT`` sees it."""
-        return None
 
     def drop(self, generation: str) -> None:
         """As of ``Engine``."""
@@ -90,12 +105,18 @@ class ServerEngine:
         self._server = server
         self._alias = collection
 
-    def _collection(self, generation: str) -> str:
+    @property
+    def identity(self) -> str:
+        """As of ``Engine``."""
+        return f"{SERVER} {self._server.url}, collection {self._alias}"
+
+    def collection(self, generation: str) -> str:
+        """As of ``Engine``."""
         return f"{self._alias}-{generation}"
 
     def writer(self, generation: str, dims: Mapping[VectorName, int]) -> VectorStore:
         """As of ``Engine``."""
-        collection = self._collection(generation)
+        collection = self.collection(generation)
         if self._server.has_collection(collection):
             store = ServerStore.open(self._server, collection)
             store.index_payload()  # a killed job may have made the collection and no more
@@ -104,21 +125,19 @@ class ServerEngine:
 
     def reader(self, generation: str) -> VectorReader:
         """As of ``Engine``."""
-        return ServerStore.open(self._server, self._collection(generation))
+        return ServerStore.open(self._server, self.collection(generation))
 
     def copy(self, source: str, target: str) -> None:
         """As of ``Engine``."""
-        self._server.copy_collection(self._collection(source), self._collection(target))
+        self._server.copy_collection(self.collection(source), self.collection(target))
 
-    def publish(self, generation: str) -> str | None:
-        """Move the alias, in one step; the collection's name."""
-        collection = self._collection(generation)
-        self._server.move_alias(self._alias, collection)
-        return collection
+    def publish(self, generation: str) -> None:
+        """Move the alias, in one step."""
+        self._server.move_alias(self._alias, self.collection(generation))
 
     def drop(self, generation: str) -> None:
         """As of ``Engine``."""
-        self._server.delete_collection(self._collection(generation))
+        self._server.delete_collection(self.collection(generation))
 
 
 def open_engine(
@@ -152,7 +171,12 @@ def open_reader(
             f"generation {manifest.generation} lives in a Qdrant server, collection "
             f"{manifest.collection}: set qdrant_url (TWINLENS_QDRANT_URL or --qdrant-url)"
         )
-    server = ServerClient.connect(qdrant_url, api_key=qdrant_api_key)
+    server = ServerClient.connect(
+        qdrant_url,
+        api_key=qdrant_api_key,
+        timeout_s=READER_TIMEOUT_S,
+        attempts=READER_ATTEMPTS,
+    )
     try:
         return ServerStore.open(server, manifest.collection, owns_server=True)
     except BaseException:

@@ -40,6 +40,7 @@ ResultT = TypeVar("ResultT")
 # 500 videos of 512 and 768 values are 2.5 MB, below every message limit on the way.
 _BATCH: Final = 500
 _POLL_S: Final = 0.5
+INDEXING_LIMIT_S: Final = 6 * 3600.0
 _TRANSIENT_GRPC: Final = frozenset(
     {
         grpc.StatusCode.UNAVAILABLE,
@@ -111,6 +112,11 @@ class ServerClient:
             )
         return cls(client, url=url, attempts=attempts)
 
+    @property
+    def url(self) -> str:
+        """Where the server is."""
+        return self._url
+
     def request(self, ask: Callable[[QdrantClient], ResultT]) -> ResultT:
         """What ``ask`` returns, asked again while the server fails for a passing reason.
 
@@ -177,15 +183,17 @@ class ServerClient:
             lambda client: client.update_collection_aliases(change_aliases_operations=operations)
         )
 
-    def wait_until_indexed(self, collection: str) -> None:
+    def wait_until_indexed(self, collection: str, *, limit_s: float = INDEXING_LIMIT_S) -> None:
         """Return once the server has built what it wants to build for ``collection``.
 
         Raises:
-            StoreError: its optimizer failed.
+            StoreError: its optimizer failed, or was not done after ``limit_s``.
         """
+        deadline = time.monotonic() + limit_s
+        woken = False
         # A write may be acknowledged a moment before its optimization is planned: look twice.
         calm = 0
-        while calm < 2:
+        while True:
             info = self.request(lambda client: client.get_collection(collection))
             if info.status == models.CollectionStatus.RED:
                 raise StoreError(
@@ -193,8 +201,25 @@ class ServerClient:
                     f" {info.optimizer_status}"
                 )
             calm = calm + 1 if info.status == models.CollectionStatus.GREEN else 0
-            if calm < 2:
-                self._sleep(_POLL_S)
+            if calm == 2:
+                return
+            if time.monotonic() >= deadline:
+                raise StoreError(
+                    f"{self._url}: collection {collection}: the optimizer was not done after"
+                    f" {limit_s:g} s: status {info.status}, {info.indexed_vectors_count} vectors"
+                    f" of {info.points_count} videos are indexed; see the server's log"
+                )
+            if info.status == models.CollectionStatus.GREY and not woken:
+                # A restarted server has things to build, but waits for a write to begin.
+                self._wake_optimizer(collection)
+                woken = True
+            self._sleep(_POLL_S)
+
+    def _wake_optimizer(self, collection: str) -> None:
+        nothing = models.OptimizersConfigDiff()
+        self.request(
+            lambda client: client.update_collection(collection, optimizers_config=nothing)
+        )
 
     def close(self) -> None:
         """Let go of the connection; a second call does nothing."""

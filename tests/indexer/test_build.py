@@ -5,11 +5,12 @@ import shutil
 
 import pytest
 
-from indexer.build import LEDGER_FILE
+from catalog.video import VectorName
+from indexer.build import LEDGER_FILE, Build
 from indexer.ledger import Ledger
 from stores.edge import EdgeStore
 from stores.engines import EmbeddedEngine
-from tests.indexer.conftest import CountingTitles
+from tests.indexer.conftest import CountingTitles, jpeg
 
 
 @pytest.fixture
@@ -82,15 +83,81 @@ def test_a_copy_cut_short_is_thrown_away(broken, run_job, data):
 
 def test_killed_after_the_manifest_and_before_current(broken, run_job, data, published):
     """A finished generation that CURRENT never named is published by the next job."""
+    plan = (broken / "build.json").read_text()
     first = run_job()
     data.current_file.unlink()
-    path = data.generation_path(first.generation)
-    shutil.copy(path / "manifest.json", path / "build.json")
-    plan = {"base": None, "engine": "embedded", "source": None}
-    manifest = json.loads((path / "manifest.json").read_text())
-    (path / "build.json").write_text(json.dumps(plan | {"encoders": manifest["encoders"]}))
+    (data.generation_path(first.generation) / "build.json").write_text(plan)
     titles = CountingTitles()
     again = run_job(titles)
     assert (again.generation, titles.encoded) == (first.generation, [])
     assert data.current() == first.generation
     assert published.differences() == []
+
+
+@pytest.mark.parametrize("what", ["source", "engine"])
+def test_an_unfinished_build_of_another_source_or_qdrant_is_thrown_away(
+    broken, run_job, data, what
+):
+    plan = json.loads((broken / "build.json").read_text())
+    (broken / "build.json").write_text(json.dumps(plan | {what: "another"}))
+    summary = run_job()
+    assert (summary.continued, summary.videos) == (False, 200)
+
+
+def test_a_ledger_that_is_damaged_starts_the_build_again(broken, run_job, data, published):
+    for file in broken.glob("ledger.sqlite*"):
+        file.unlink()
+    (broken / "ledger.sqlite").write_bytes(b"torn " * 1000)
+    summary = run_job()
+    assert (summary.continued, summary.videos) == (False, 200)
+    assert published.differences() == []
+
+
+STEPS = ["ledger.invalidate", "store.upsert", "mirror.upsert", "ledger.record"]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("then", ["same", "put back", "picture only", "gone"])
+def test_cut_short_at_any_step_of_replacing_a_video(
+    run_job, catalogue, data, published, monkeypatch, step, when, then
+):
+    """What is published afterwards is what the source says, in Qdrant and in the mirror."""
+    catalogue.add("v", title="old title", picture=jpeg((200, 0, 0)))
+    run_job()
+    original = Build.write
+
+    def breaking(build, *args, **kwargs):
+        part, _, method = step.partition(".")
+        target = getattr(build, part)
+        whole = getattr(target, method)
+
+        def broken_step(*args):
+            if when == "after":
+                whole(*args)
+            raise RuntimeError("killed")
+
+        setattr(target, method, broken_step)
+        return original(build, *args, **kwargs)
+
+    monkeypatch.setattr(Build, "write", breaking)
+    catalogue.add("v", title="new title")  # and no picture any more
+    with pytest.raises(RuntimeError, match="killed"):
+        run_job()
+    monkeypatch.setattr(Build, "write", original)
+
+    if then == "put back":
+        catalogue.add("v", title="old title", picture=jpeg((200, 0, 0)))
+    elif then == "picture only":
+        catalogue.add("v", title="third title", picture=jpeg((0, 200, 0)))
+    elif then == "gone":
+        del catalogue.rows["v"]
+    run_job()
+    assert published.differences() == []
+    if then != "gone":
+        titles = {"same": "new title", "put back": "old title", "picture only": "third title"}
+        assert published.payload("v")["title"] == titles[then]
+        assert (VectorName.THUMBNAIL in published.vectors()["v"]) == (then != "same")
+    titles = CountingTitles()
+    run_job(titles)
+    assert titles.encoded == []

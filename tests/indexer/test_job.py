@@ -288,6 +288,33 @@ def test_a_thumbnail_not_fetched_this_time_stays(run_job, catalogue, published):
     assert published.vectors()["remote"] == BOTH
 
 
+def test_another_address_is_another_picture(run_job, catalogue, published):
+    catalogue.add("remote", picture=jpeg((9, 9, 9)), thumbnail_url="http://localhost/old.jpg")
+    run_job()
+    catalogue.add("remote", thumbnail_url="http://localhost/new.jpg")
+    assert run_job().changed == 1
+    assert published.vectors()["remote"] == {VectorName.TITLE}
+
+
+def test_a_good_row_after_a_bad_one_of_the_same_id_is_indexed(run_job, catalogue, published):
+    catalogue.add("twin", title="First", picture=b"no picture")
+    source = catalogue.write()
+    lines = [{"video_id": "twin", "title": title} for title in ("Second", "Third")]
+    with (catalogue.path / "metadata.jsonl").open("a") as handle:
+        handle.write("".join(json.dumps(line) + "\n" for line in lines))
+    catalogue.write = lambda: source
+    assert run_job().rejected == {"picture_unreadable": 1, "duplicate_id": 1}
+    assert published.payload("twin")["title"] == "Second"
+
+
+def test_a_row_that_can_t_be_encoded_makes_no_new_generation(run_job, catalogue):
+    first = run_job()
+    catalogue.add("none", title="UNENCODABLE")
+    again = run_job()
+    assert (again.generation, again.published) == (first.generation, False)
+    assert again.rejected == {"not_encodable": 1}
+
+
 def test_rows_reach_the_progress_callback(catalogue, data, engine):
     source = catalogue.write()
     steps: list[int] = []

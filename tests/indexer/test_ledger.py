@@ -1,7 +1,6 @@
-import sqlite3
-
 import pytest
 
+from catalog.errors import StoreCorrupt
 from catalog.sources import Origin
 from catalog.video import VectorName
 from indexer.ledger import Entry, Ledger, SeenIds, content_key
@@ -50,7 +49,7 @@ def test_a_closed_ledger_is_one_file_that_can_be_read_but_not_written(tmp_path):
     ledger.close()
     reader = Ledger(path, read_only=True)
     assert reader.lookup(["a"]) == {"a": entry()}
-    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+    with pytest.raises(StoreCorrupt, match="readonly"):
         reader.record({"b": entry()})
     reader.close()
     assert [p.name for p in tmp_path.iterdir()] == ["ledger.sqlite"]
@@ -63,7 +62,7 @@ def test_keys_depend_on_where_parts_end():
 
 def test_seen_ids_say_where_an_id_was_first_met():
     seen = SeenIds()
-    assert seen.claim("a", Origin("x", 1)) is None
-    assert seen.claim("a", Origin("y", 2)) == Origin("x", 1)
+    assert seen.take("a", Origin("x", 1)) is None
+    assert seen.take("a", Origin("y", 2)) == Origin("x", 1)
     assert seen.unseen(["a", "b"]) == ["b"]
     seen.close()
