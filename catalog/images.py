@@ -23,6 +23,8 @@ _SIGNATURES: Final = {
 EXTENSIONS: Final = (*dict.fromkeys(_SIGNATURES.values()), "webp")
 # Orientations of EXIF that lay a picture on its side.
 _ON_ITS_SIDE: Final = (5, 6, 7, 8)
+# A strip is shrunk along its long side alone once that is this many times what is asked for.
+_STRIP: Final = 8
 
 
 def decode_image(
@@ -34,8 +36,10 @@ def decode_image(
 ) -> Image.Image:
     """An upright RGB picture from encoded bytes; transparency is laid over black.
 
-    ``at_least`` (width, height) lets a JPEG be decoded at a half, a quarter or an eighth of its
-    size while it stays at least so large, which costs a fraction of the time.
+    With ``at_least`` (width, height) a larger picture is shrunk by a whole number while it stays at
+    least so large. What is left is at most twice as wide or as high as asked for, and has no more
+    than 32 times the pixels. A JPEG is decoded at a half, a quarter or an eighth of its size
+    right away, which costs a fraction of the time.
 
     Raises:
         PictureRejected: not a picture of a known format, cut short, or beyond the limits.
@@ -57,7 +61,8 @@ def decode_image(
                 on_its_side = orientation in _ON_ITS_SIDE
                 opened.draft("RGB", at_least[::-1] if on_its_side else at_least)
             opened.load()
-            return _to_rgb(opened if orientation == 1 else ImageOps.exif_transpose(opened))
+            rgb = _to_rgb(opened if orientation == 1 else ImageOps.exif_transpose(opened))
+            return rgb if at_least is None else _shrunk(rgb, at_least)
     except PictureRejected:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -103,3 +108,11 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         return image.convert("I").point(lambda level: level * (1 / 257)).convert("RGB")
     # A copy where there is nothing to convert: what Pillow opened clings to its file.
     return image.convert("RGB")
+
+
+def _shrunk(image: Image.Image, at_least: tuple[int, int]) -> Image.Image:
+    """``image``, or a smaller one in its place; see ``decode_image``."""
+    across, down = image.width // at_least[0], image.height // at_least[1]
+    both = max(1, min(across, down))
+    factors = max(both, across // _STRIP), max(both, down // _STRIP)
+    return image if factors == (1, 1) else image.reduce(factors)

@@ -99,6 +99,51 @@ def test_a_picture_is_upright_and_as_large_as_asked(
         assert width < 480
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP"])
+@pytest.mark.parametrize("size", [(2600, 2000), (2000, 2600), (1920, 1080), (400, 300)])
+def test_of_a_large_picture_no_more_is_kept_than_is_needed(
+    kind: str, size: tuple[int, int]
+) -> None:
+    width, height = decode_image(picture(kind, size=size), at_least=(192, 144)).size
+    assert width >= 192
+    assert height >= 144
+    assert width < 2 * 192 or height < 2 * 144
+    assert width / height == pytest.approx(size[0] / size[1], rel=0.02)
+
+
+@pytest.mark.parametrize("size", [(100_000, 200), (200, 100_000), (100_000, 20), (20, 100_000)])
+def test_a_strip_is_bounded_too(size: tuple[int, int]) -> None:
+    width, height = decode_image(picture("PNG", size=size), at_least=(192, 144)).size
+    assert width >= min(size[0], 192)
+    assert height >= min(size[1], 144)
+    assert width * height <= 32 * 192 * 144
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_large_picture_lies_over_black_before_it_is_shrunk(orientation: int) -> None:
+    # Where it is clear it is bright, and every other column is clear: mixed first, it would glow.
+    pixels = np.full((1000, 1400, 4), 255, dtype=np.uint8)
+    pixels[:, ::2] = (200, 100, 50, 255)
+    pixels[:, 1::2, 3] = 0
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "PNG", exif=exif)
+    shrunk = decode_image(out.getvalue(), at_least=(192, 144))
+    assert shrunk.size == ((234, 167) if orientation == 1 else (200, 280))
+    assert np.allclose(np.asarray(shrunk)[1:-1, 1:-1], (100, 50, 25), atol=21)
+
+
+@pytest.mark.parametrize("size", [(480, 360), (320, 180), (1280, 720), (1920, 1080), (383, 2000)])
+def test_what_drafting_a_jpeg_left_is_not_shrunk_again(size: tuple[int, int]) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (*size[::-1], 3), dtype=np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(noise).save(out, "JPEG")
+    drafted = Image.open(io.BytesIO(out.getvalue()))
+    drafted.draft("RGB", (192, 144))
+    assert decode_image(out.getvalue(), at_least=(192, 144)).tobytes() == drafted.tobytes()
+
+
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF:UserWarning")
 @pytest.mark.parametrize("garbage", [b"\xff" * 10, b"II*\0\x08\0\0\0\xff\xff", b"\0" * 10])
 def test_a_broken_exif_does_not_spoil_the_picture(garbage: bytes) -> None:
