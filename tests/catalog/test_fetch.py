@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import threading
 import time
 from collections import Counter
@@ -151,6 +153,22 @@ def test_what_was_fetched_is_not_asked_for_again(site: Site, tmp_path: Path) -> 
     assert thumbnails(list(second.fill(rows(site.url + "/a")))) == [JPEG]
     assert site.asked["/a"] == 1
     assert (first.fetched, first.cached, second.fetched, second.cached) == (1, 0, 0, 1)
+
+
+def test_a_picture_is_on_the_disk_before_it_is_taken_for_good(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.answers = {"/a": answer(200, JPEG)}
+    files: list[tuple[str, int]] = []
+
+    def note(descriptor: int) -> None:
+        if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            (file,) = (path for path in tmp_path.rglob("*") if path.is_file())
+            files.append((file.name[0], os.fstat(descriptor).st_size))
+
+    monkeypatch.setattr(os, "fsync", note)
+    assert thumbnails(list(ThumbnailFetcher(tmp_path).fill(rows(site.url + "/a")))) == [JPEG]
+    assert files == [(".", len(JPEG))], "whole, and not yet under its name"
 
 
 def test_a_failure_is_asked_for_again_by_the_next_run(site: Site, tmp_path: Path) -> None:
