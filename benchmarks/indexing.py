@@ -123,14 +123,15 @@ def alone(source: str, threads: int) -> None:
     from catalog.sources import Row, open_source, read_thumbnail
     from encoders.load import load_thumbnail_encoder, load_title_encoder
 
-    titles = load_title_encoder(TITLE_MODEL, threads=threads)
-    thumbnails = load_thumbnail_encoder("packaged:denoiser", threads=threads)
+    each = max(1, threads // 2)  # as the job has it
+    titles = load_title_encoder(TITLE_MODEL, threads=each)
+    thumbnails = load_thumbnail_encoder("packaged:denoiser", threads=each)
     videos = [row.video for row in open_source(source) if isinstance(row, Row)]
     pictures = [data for video in videos if (data := read_thumbnail(video)) is not None]
     words = [video.title for video in videos if video.title is not None]
 
     start = time.perf_counter()
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads) as pool, ThreadPoolExecutor(1) as titles_thread:
         # Decoded one batch ahead of the encoder, as the job does.
         decoded = pool.map(
             lambda data: decode_image(data, at_least=thumbnails.input_size), pictures[:_BATCH_SIZE]
@@ -141,8 +142,9 @@ def alone(source: str, threads: int) -> None:
             decoded = pool.map(
                 lambda data: decode_image(data, at_least=thumbnails.input_size), following
             )
-            titles.encode(words[begin : begin + len(batch)])
+            beside = titles_thread.submit(titles.encode, words[begin : begin + len(batch)])
             thumbnails.encode(images)
+            beside.result()
     click.echo(json.dumps({"seconds": time.perf_counter() - start}))
 
 

@@ -59,7 +59,8 @@ class Settings(BaseSettings):
         default_factory=lambda: min(4, os.cpu_count() or 1),
         ge=1,
         le=256,
-        description="Threads for decoding and for each encoder; by default the cores, at most 4.",
+        description="Threads that decode, and that the encoders use: in `index` half each, in `serve` "
+        "all; by default the cores, at most 4.",
     )
 
     @classmethod

@@ -57,7 +57,11 @@ def _columns(
     type=click.Path(path_type=Path, dir_okay=False),
     help="Where rejected rows are listed  [default: DATA_DIR/rejects.jsonl]",
 )
-@click.option("--threads", type=click.IntRange(1, 256), help="Threads per stage.")
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 256),
+    help="Threads that decode, and that the two encoders share.",
+)
 @click.option(
     "--json",
     "json_path",
@@ -99,8 +103,10 @@ def index(
     settings = load_settings(overrides)
     data = DataDir(settings.data_dir)
     opened = open_source(source, columns=columns, revision=revision, split=split)
-    title_encoder = load_title_encoder(settings.title_model, threads=settings.threads)
-    thumbnail_encoder = load_thumbnail_encoder(settings.thumbnail_model, threads=settings.threads)
+    # The two run side by side; with all threads each, they would wait for each other's.
+    each = max(1, settings.threads // 2)
+    title_encoder = load_title_encoder(settings.title_model, threads=each)
+    thumbnail_encoder = load_thumbnail_encoder(settings.thumbnail_model, threads=each)
     engine = open_engine(
         data,
         qdrant_url=settings.qdrant_url,

@@ -7,15 +7,20 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from catalog.errors import StoreCorrupt
+from indexer.build import LEDGER_FILE
+from indexer.ledger import Ledger
 from stores.engines import EmbeddedEngine
 from tests.indexer.conftest import jpeg
 
 ROOT = Path(__file__).parents[2]
-VIDEOS = 1500
+VIDEOS = 2500
+FIRST = 300
 
 
 def start(*arguments: str) -> subprocess.Popen:
@@ -33,6 +38,18 @@ def engine(data):
     return EmbeddedEngine(data)
 
 
+def ledger_count(data) -> int:
+    """Videos in the ledger of the unfinished generation; 0 while there is none."""
+    for path in data.generations.iterdir():
+        if (path / "build.json").exists():
+            try:
+                with closing(Ledger(path / LEDGER_FILE, read_only=True)) as ledger:
+                    return ledger.count()
+            except StoreCorrupt:  # caught while it is being made
+                return 0
+    return 0
+
+
 @pytest.mark.slow
 def test_killed_at_ten_random_moments_nothing_is_lost_and_nothing_is_there_twice(
     catalogue, data, published, tmp_path
@@ -41,40 +58,47 @@ def test_killed_at_ten_random_moments_nothing_is_lost_and_nothing_is_there_twice
     for number in range(VIDEOS):
         picture = jpeg((number % 256, number // 256, 77)) if number % 3 == 0 else None
         catalogue.add(f"video{number}", title=f"Episode {number}", picture=picture)
-    # A first generation, which every kill must leave as it is.
+    # A first generation, which every kill must leave as it is; all of it will have changed.
     all_rows = dict(catalogue.rows)
-    catalogue.rows = {name: row for name, row in all_rows.items() if int(name[5:]) < 50}
+    catalogue.rows = {
+        name: row | {"title": f"Before: {row['title']}"}
+        for name, row in all_rows.items()
+        if int(name[5:]) < FIRST
+    }
     options = ("--data-dir", str(data.path), "--title-model", "packaged:use-m3")
     job = start("index", catalogue.write(), *options)
-    assert job.wait() == 0, job.stderr.read()
-    job.communicate()
-    current = data.current()
-    before = published.vectors()
+    _, errors = job.communicate()
+    assert job.returncode == 0, errors
+    current, before = data.current(), published.vectors()
     catalogue.rows = all_rows
     source = catalogue.write()
 
-    kills = 0
-    while kills < 10:
+    # Rows in the ledger at which to strike: while old videos are replaced, and new ones added.
+    reached = []
+    for moment in sorted(rng.sample(range(FIRST, VIDEOS - 200), 10)):
         job = start("index", source, *options)
-        # Startup takes seconds; these moments fall before, into and after the work itself.
-        time.sleep(rng.uniform(0.3, 4.0))
-        if job.poll() is not None:
-            job.communicate()
-            break
+        while job.poll() is None and ledger_count(data) < moment:
+            time.sleep(0.002)
+        time.sleep(rng.uniform(0, 0.05))
         job.send_signal(signal.SIGKILL)
         job.communicate()
-        kills += 1
+        assert job.returncode == -signal.SIGKILL, "the job ended before it was killed"
+        reached.append(ledger_count(data))
         assert data.current() == current
         assert published.vectors() == before
+    assert reached == sorted(reached)
+    assert reached[-1] > reached[0]
 
     summary_path = tmp_path / "summary.json"
     job = start("index", source, *options, "--json", str(summary_path))
-    output, errors = job.communicate()
+    _, errors = job.communicate()
     assert job.returncode == 0, errors
     summary = json.loads(summary_path.read_text())
+    assert summary["continued"]
     assert summary["videos"] == VIDEOS
-    index = published.vectors()
-    assert set(index) == set(all_rows)
+    # What the killed jobs had done was not encoded again, but for the batch in flight.
+    assert summary["titles_encoded"] <= VIDEOS - reached[-1] + 64
+    assert set(published.vectors()) == set(all_rows)
+    assert published.payload("video3")["title"] == "Episode 3"
     assert published.differences() == []
-    assert len(list(data.generations.iterdir())) == 2
-    assert kills == 10, f"the job ended by itself after {kills} kills: {output}"
+    assert len(data.names()) == 2
