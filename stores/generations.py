@@ -28,6 +28,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from catalog.atomic import sync_directory
 from catalog.atomic import write_atomically as write_atomically
 from catalog.errors import IndexLocked, NoGeneration, StoreCorrupt
 from catalog.video import VectorName
@@ -146,6 +147,7 @@ class DataDir:
             self.generation_path(manifest.generation) / "manifest.json",
             json.dumps(manifest.to_json(), indent=2, ensure_ascii=False) + "\n",
         )
+        sync_directory(self.generations)
         write_atomically(self.current_file, manifest.generation + "\n")
 
     @contextmanager
