@@ -13,7 +13,8 @@ Pixels = npt.NDArray[np.uint8]
 
 # What training crops from: larger than what the network sees, so that crops have detail.
 TRAINING_SIZE: Final = (192, 108)
-# Part of every fingerprint: raise it whenever the same picture would give other pixels.
+# Part of every fingerprint: raise it whenever ``fit_picture`` would give other pixels of the same
+# image. How far decoding shrinks an image is not counted: it always differed between formats.
 PREPROCESSING_VERSION: Final = 1
 
 # A bar is a run of rows (or columns) at the rim that are near black, flat, and all of the level
