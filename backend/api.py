@@ -63,19 +63,19 @@ def api_blueprint(index: PublishedIndex, *, thumbnails: Path) -> Blueprint:
         body = search_from_body(request)
         return answer_search(body.search_request(), explain=body.explain)
 
-    @api.get("/videos/<segment:video_id>")
+    @api.get("/videos/<video_id>")
     def video(video_id: str) -> Response:
         no_parameters(request)
         payload, generation = find(video_id)
         return _model(VideoAnswer(video=VideoBody.of(payload), generation=generation))
 
-    @api.get("/videos/<segment:video_id>/similar")
+    @api.get("/videos/<video_id>/similar")
     def similar(video_id: str) -> Response:
         options = similar_from_query(request)
         wanted = options.search_request(video_id=video_id)
         return answer_search(wanted, explain=options.explain)
 
-    @api.get("/videos/<segment:video_id>/thumbnail")
+    @api.get("/videos/<video_id>/thumbnail")
     def thumbnail(video_id: str) -> Response:
         no_parameters(request)
         payload, _ = find(video_id)

@@ -12,7 +12,6 @@ from flask import Flask, Response, g, request
 
 from backend.api import api_blueprint
 from backend.index import PublishedIndex
-from backend.paths import EncodedSegments, SegmentConverter
 from backend.problems import register_problems
 from backend.site import site_blueprint
 
@@ -40,7 +39,6 @@ def create_app(
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.merge_slashes = False
-    app.url_map.converters["segment"] = SegmentConverter
     app.register_blueprint(api_blueprint(index, thumbnails=thumbnails))
     app.register_blueprint(site_blueprint(index))
     register_problems(app)
@@ -58,5 +56,4 @@ def create_app(
             response.headers.setdefault(name, value)
         return response
 
-    app.wsgi_app = EncodedSegments(app.wsgi_app)  # type: ignore[method-assign]
     return app

@@ -56,9 +56,11 @@ class PublishedIndex:
     """Lends out the published generation, and notices by itself when another is published.
 
     Nothing is opened before the first ``borrow`` (embedded Qdrant hangs in a process forked after
-    it was opened). When ``CURRENT`` changes, the request that notices opens the new generation
-    while others go on with the old one, which is closed when its last borrower has ended. A new
-    generation that can't be used is logged and tried again later; the old one goes on serving.
+    it was opened). When ``CURRENT`` changes, the request that notices opens the new generation, and
+    no other waits for it: they go on with the old one, which is closed when its last borrower has
+    ended. Only embedded Qdrant, which holds the GIL while it loads, halts them meanwhile: for 0.3 s
+    at 100,000 videos whose files are in memory. A new generation that can't be used is logged and
+    tried again later; the old one goes on serving.
     """
 
     def __init__(

@@ -9,7 +9,7 @@ from backend.schemas import HealthAnswer
 
 
 def site_blueprint(index: PublishedIndex) -> Blueprint:
-    """The page, ``/healthz`` (the process answers) and ``/readyz`` (an index can be searched)."""
+    """The page, ``/healthz`` (the process answers) and ``/readyz`` (so does the engine)."""
     site = Blueprint("site", __name__)
 
     @site.get("/")
@@ -23,6 +23,8 @@ def site_blueprint(index: PublishedIndex) -> Blueprint:
     @site.get("/readyz")
     def readyz() -> Response:
         with index.borrow() as snapshot:
+            # Looking for one id is the cheapest question; a store that is away can't answer it.
+            snapshot.reader.get(["readyz"])
             return _health(HealthAnswer(status="ready", generation=snapshot.generation))
 
     return site

@@ -16,8 +16,8 @@ from stores.generations import DataDir, EncoderRecord, Manifest
 from tests.fakes import ColourEncoder, WordEncoder
 
 COLOURS = {"beach": (235, 200, 60), "kitchen": (200, 60, 60), "cricket": (40, 180, 60)}
-# Whatever a path could trip over.
-ODD_ID = "a/b?c=d&e#f %2F%25 ක්‍රිකට් \u00e9\n😀"
+# Whatever a path could trip over, of what the indexer takes.
+ODD_ID = "a\\b?c=d&e#f;g+h %2F%25 ක්‍රිකට් \u00e9😀"
 ODD_TITLE = "<b>odd</b> & ක්‍රිකට් தமிழ்"
 
 
