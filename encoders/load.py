@@ -55,4 +55,4 @@ def load_thumbnail_encoder(name: str, *, threads: int | None = None) -> Thumbnai
         raise EncoderUnavailable(
             f"no packaged thumbnail model {name!r}; there is {PACKAGED_DENOISER}"
         )
-    return DenoisingAutoencoder(Path(name), name=name, threads=threads)
+    return DenoisingAutoencoder(Path(name), name=str(Path(name).absolute()), threads=threads)

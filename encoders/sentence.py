@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
 
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 _WEIGHT_AND_CONFIG_SUFFIXES: Final = {".json", ".safetensors", ".bin", ".txt", ".model"}
+_PROMPTS_FILE: Final = "config_sentence_transformers.json"
 _BATCH_SIZE: Final = 32
 _HUB_TIMEOUT_S: Final = 10.0
+_LEAST_WORDS: Final = 2  # an empty T5 tokenizer has one
 # The E5 family was trained with these words before every text, and its model files don't say so.
 # Source: Wang et al. 2024, "Multilingual E5 Text Embeddings", and its model card.
 _E5_NAME: Final = re.compile(r"(?:^|[/\\])(?:multilingual-)?e5-(?:small|base|large)(?:-v2)?$")
@@ -41,11 +43,13 @@ class SentenceEncoder:
 
     Prompts are the model's own. E5 models get ``query: `` on both sides: titles are matched with
     titles and with short queries, like to like (see ``docs/decisions/0002-title-prompts.md``).
+    A model's directory goes by its absolute path, so that its name holds wherever it is read.
     """
 
     def __init__(self, model: str, *, name: str | None = None, threads: int | None = None) -> None:
-        self.name = name or model
-        self._source = model
+        self._local = Path(model).is_dir()
+        self._source = str(Path(model).absolute()) if self._local else model
+        self.name = name or self._source
         self._threads = threads
         self._lock = threading.Lock()
         self._loaded: SentenceTransformer | None = None
@@ -58,10 +62,8 @@ class SentenceEncoder:
             self._model()
             directory = self._directory()
         if directory is None:
-            raise EncoderError(
-                f"{self.name}: its files can't be found in the hub cache"
-            )
-        if Path(self._source).is_dir():
+            raise EncoderError(f"{self.name}: its files can't be found in the hub cache")
+        if self._local:
             files = [
                 file
                 for file in directory.rglob("*")
@@ -89,10 +91,11 @@ class SentenceEncoder:
         if _E5_NAME.search(self._source.rstrip("/\\")):
             return Prompts(_E5_PROMPT, _E5_PROMPT)
         directory = self._directory()
-        if directory is None:
+        # A download may have ended before the file came.
+        if directory is None or (not self._local and self._cached(_PROMPTS_FILE) is None):
             own: dict[str, Any] = dict(self._model().prompts)
         else:
-            own = _read_json(directory / "config_sentence_transformers.json").get("prompts") or {}
+            own = _read_json(directory / _PROMPTS_FILE).get("prompts") or {}
         document = own.get("document") or own.get("passage") or own.get("corpus") or ""
         return Prompts(own.get("query") or "", document)
 
@@ -118,17 +121,25 @@ class SentenceEncoder:
 
     def _directory(self) -> Path | None:
         """Where the model's files are, or None while they are only on the hub."""
-        local = Path(self._source)
-        if local.is_dir():
-            return local
-        from huggingface_hub import try_to_load_from_cache
+        if self._local:
+            return Path(self._source)
+        file = self._cached("modules.json")
+        if file is False:  # a plain transformers model
+            file = self._cached("config.json")
+        return file.parent if file else None
+
+    def _cached(self, name: str) -> Path | Literal[False] | None:
+        """The file in the hub's cache; False: the hub has none; None: the cache can't tell."""
+        from huggingface_hub import _CACHED_NO_EXIST, try_to_load_from_cache
         from huggingface_hub.errors import HFValidationError
 
         try:
-            cached = try_to_load_from_cache(self._source, "modules.json")
+            cached = try_to_load_from_cache(self._source, name)
         except HFValidationError as error:
             raise EncoderUnavailable(self._unavailable(error)) from error
-        return Path(cached).parent if isinstance(cached, str) else None
+        if cached is _CACHED_NO_EXIST:
+            return False
+        return Path(cached) if isinstance(cached, str) else None
 
     def _model(self) -> SentenceTransformer:
         with self._lock:
@@ -145,15 +156,24 @@ class SentenceEncoder:
         if self._threads is not None:
             torch.set_num_threads(self._threads)
         directory = self._directory()
+        # The loaders raise OSError, ValueError, HTTP and parser errors alike.
+        broken: Exception | None = None
+        if directory is not None:
+            try:
+                return _with_words(SentenceTransformer(str(directory)))
+            except Exception as error:
+                if self._local:
+                    raise EncoderUnavailable(self._unavailable(error)) from error
+                broken = error
         try:
-            if directory is None:
-                self._require_on_hub()
-            return SentenceTransformer(str(directory) if directory else self._source)
-        except EncoderUnavailable:
-            raise
+            self._require_on_hub()
+            # A download that was cut short is completed, not exchanged: the fingerprint may have
+            # been taken from it.
+            return _with_words(
+                SentenceTransformer(self._source, revision=directory and directory.name)
+            )
         except Exception as error:
-            # Its loaders raise OSError, ValueError, HTTP and parser errors alike.
-            raise EncoderUnavailable(self._unavailable(error)) from error
+            raise EncoderUnavailable(self._unavailable(broken or error)) from error
 
     def _require_on_hub(self) -> None:
         """Ask the hub once: its own loaders retry for a minute before they say it is away."""
@@ -168,6 +188,22 @@ class SentenceEncoder:
             "reach, choose --title-model packaged:use-m3 (16 languages) or packaged:minilm "
             "(English), or give the path of a model's directory"
         )
+
+
+def _with_words(model: SentenceTransformer) -> SentenceTransformer:
+    """``model``, if its tokenizer has a vocabulary.
+
+    Without the tokenizer's files, transformers makes one that knows no words, and says nothing.
+    """
+    from transformers import PreTrainedTokenizerBase
+
+    tokenizer = getattr(model, "tokenizer", None)
+    if (
+        isinstance(tokenizer, PreTrainedTokenizerBase)
+        and len(tokenizer) - len(tokenizer.all_special_ids) < _LEAST_WORDS
+    ):
+        raise ValueError("the files of its tokenizer are missing")
+    return model
 
 
 def packaged_minilm() -> Path:

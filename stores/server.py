@@ -217,9 +217,7 @@ class ServerClient:
 
     def _wake_optimizer(self, collection: str) -> None:
         nothing = models.OptimizersConfigDiff()
-        self.request(
-            lambda client: client.update_collection(collection, optimizers_config=nothing)
-        )
+        self.request(lambda client: client.update_collection(collection, optimizers_config=nothing))
 
     def close(self) -> None:
         """Let go of the connection; a second call does nothing."""

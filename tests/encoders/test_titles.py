@@ -1,7 +1,14 @@
+import contextlib
+import hashlib
 import importlib.util
+import json
 import os
+import re
+import shutil
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +18,7 @@ from catalog.errors import EncoderUnavailable, UnencodableItems
 from encoders.base import unit_rows
 from encoders.load import load_thumbnail_encoder, load_title_encoder
 from encoders.sentence import Prompts, SentenceEncoder, packaged_minilm
+from encoders.thumbnails import PACKAGED_MODEL
 
 TITLES = [
     "Cricket highlights: Sri Lanka v India",
@@ -123,6 +131,155 @@ def test_a_hub_that_is_out_of_reach_names_the_offline_choices(monkeypatch, tmp_p
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(EncoderUnavailable, match="packaged:use-m3"):
         _ = load_title_encoder("intfloat/multilingual-e5-base").fingerprint
+
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+MODELS = ["plain/bert", "sentence/bert"]
+
+
+class Hub(ThreadingHTTPServer):
+    """A model hub on this machine: folders by their names, all at one commit."""
+
+    daemon_threads = True
+
+    def __init__(self, models: Path) -> None:
+        super().__init__(("127.0.0.1", 0), HubHandler)
+        self.models = models
+        self.away = False
+
+
+class HubHandler(BaseHTTPRequestHandler):
+    server: Hub
+
+    def do_HEAD(self) -> None:
+        self._answer()
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def _answer(self) -> None:
+        path = self.path.partition("?")[0]
+        asked = re.fullmatch(r"/([^/]+/[^/]+)/resolve/[^/]+/(.+)", path)
+        info = re.fullmatch(r"/api/models/([^/]+/[^/]+)", path)
+        status, content = 404, b""
+        if self.server.away:
+            status = 503
+        elif info:
+            status, content = 200, json.dumps({"id": info[1], "sha": COMMIT}).encode()
+        elif asked and (file := self.server.models / asked[1] / asked[2]).is_file():
+            status, content = 200, file.read_bytes()
+        self.send_response(status)
+        self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
+        if status == 404:
+            self.send_header("X-Error-Code", "EntryNotFound")
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
+
+
+@pytest.fixture(scope="module")
+def small_models(tmp_path_factory):
+    """One small BERT with random weights, as transformers and sentence-transformers save it."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from transformers import BertConfig, BertModel, BertTokenizer
+
+    models = tmp_path_factory.mktemp("models")
+    plain, sentence = (models / name for name in MODELS)
+    plain.mkdir(parents=True)
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "cat", "dog", "cricket", "match"]
+    (plain / "vocab.txt").write_text("\n".join(words))
+    torch.manual_seed(0)
+    shape = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    BertModel(
+        BertConfig(**shape, vocab_size=len(words), intermediate_size=16, max_position_embeddings=32)
+    ).save_pretrained(plain)
+    BertTokenizer(str(plain / "vocab.txt")).save_pretrained(plain)
+    model = SentenceTransformer(str(plain), prompts={"query": "cat ", "document": "dog "})
+    model.save(str(sentence))
+    return models
+
+
+@pytest.fixture
+def hub(small_models, tmp_path, monkeypatch):
+    hub = Hub(small_models)
+    threading.Thread(target=hub.serve_forever, args=(0.01,), daemon=True).start()
+    url = f"http://127.0.0.1:{hub.server_address[1]}"
+    for name, value in {
+        "ENDPOINT": url,
+        "HUGGINGFACE_CO_URL_TEMPLATE": url + "/{repo_id}/resolve/{revision}/{filename}",
+        "HF_HUB_CACHE": str(tmp_path / "hub"),
+        "HF_HUB_OFFLINE": False,
+    }.items():
+        monkeypatch.setattr(f"huggingface_hub.constants.{name}", value)
+    # Both were made with the address of the day.
+    monkeypatch.setattr("huggingface_hub.hf_api.api.endpoint", url)
+    monkeypatch.setattr("transformers.utils.hub._hf_api", None, raising=False)
+    yield hub
+    hub.shutdown()
+    hub.server_close()
+
+
+def snapshot(tmp_path: Path, name: str) -> Path:
+    return tmp_path / "hub" / f"models--{name.replace('/', '--')}" / "snapshots" / COMMIT
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_of_the_hub_is_fetched_once_and_then_needs_no_hub(hub, name):
+    first = load_title_encoder(name)
+    known = first.fingerprint, first.dim, first.prompts
+    vector = first.encode(["cat match"])
+    hub.away = True
+    later = load_title_encoder(name)
+    assert (later.fingerprint, later.dim, later.prompts) == known
+    np.testing.assert_array_equal(later.encode(["cat match"]), vector)
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        ["config_sentence_transformers.json", "config.json", "model.safetensors", "tokenizer*"],
+        ["model.safetensors", "tokenizer*", "1_Pooling/config.json"],
+        # Without these alone, transformers loads a tokenizer that knows no words.
+        ["tokenizer*"],
+    ],
+    ids=["all but the first file", "from the weights on", "tokenizer"],
+)
+def test_a_first_download_that_was_killed_is_completed(hub, small_models, tmp_path, missing):
+    name = "sentence/bert"
+    whole = load_title_encoder(name)
+    known = whole.fingerprint, whole.dim, whole.prompts, whole.encode(["cat match"]).tolist()
+    for pattern in missing:
+        for file in snapshot(tmp_path, name).glob(pattern):
+            file.resolve().unlink()
+            with contextlib.suppress(FileNotFoundError):
+                file.unlink()
+    hub.away = True
+    with pytest.raises(EncoderUnavailable, match="packaged:use-m3"):
+        load_title_encoder(name).encode(["cat match"])
+    hub.away = False
+    again = load_title_encoder(name)
+    found = again.fingerprint, again.dim, again.prompts, again.encode(["cat match"]).tolist()
+    assert found == known
+
+
+def test_a_model_directory_goes_by_its_absolute_path(small_models, tmp_path, monkeypatch):
+    monkeypatch.chdir(small_models)
+    title = load_title_encoder("sentence/bert")
+    copied = shutil.copytree(PACKAGED_MODEL, tmp_path / "thumbnails")
+    monkeypatch.chdir(copied.parent)
+    thumbnail = load_thumbnail_encoder("thumbnails")
+    monkeypatch.chdir("/")
+    assert Path(title.name) == small_models / "sentence/bert"
+    assert load_title_encoder(title.name).fingerprint == title.fingerprint
+    assert title.encode(["cat"]).shape == (1, 8)
+    assert Path(thumbnail.name) == copied
+    assert load_thumbnail_encoder(thumbnail.name).fingerprint == thumbnail.fingerprint
 
 
 def test_a_directory_that_is_no_model_says_so(tmp_path):

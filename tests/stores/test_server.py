@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,8 +19,9 @@ from qdrant_client.http.exceptions import ResponseHandlingException
 from catalog.errors import StoreError, StoreUnavailable
 from catalog.video import VectorName
 from stores.base import VectorQuery
-from stores.engines import ServerEngine
+from stores.engines import ServerEngine, open_reader
 from stores.filters import AnyOf
+from stores.generations import DataDir, Manifest
 from stores.qdrant_schema import PAYLOAD_INDEXES
 from stores.server import ServerClient, ServerStore
 from tests.stores.catalogue import DIMS, catalogue, unit, video
@@ -263,6 +268,55 @@ def test_optimize_waits_until_the_collection_stays_green() -> None:
 
 
 @MEMORY_WARNS
+def test_a_restarted_server_that_waits_for_a_write_is_sent_an_empty_one() -> None:
+    # It takes a moment to begin once it was sent something, and never begins before.
+    after = iter(["grey", "yellow", "green", "green"])
+    sent: list[object] = []
+
+    class Restarted(QdrantClient):
+        def get_collection(self, collection_name: str, **_: object) -> models.CollectionInfo:
+            info = super().get_collection(collection_name)
+            info.status = models.CollectionStatus(next(after) if sent else "grey")
+            return info
+
+        def update_collection(self, collection_name: str, **options: object) -> bool:
+            sent.append(options)
+            return super().update_collection(collection_name)
+
+    client = ServerClient(Restarted(":memory:"), url=":memory:", sleep=lambda _: None)
+    ServerStore.create(client, "videos", DIMS)
+    client.wait_until_indexed("videos", limit_s=5)
+    assert sent == [{"optimizers_config": models.OptimizersConfigDiff()}]
+    assert next(after, None) is None
+
+
+@MEMORY_WARNS
+def test_an_optimizer_that_stands_still_is_an_error_that_says_where() -> None:
+    class Stuck(QdrantClient):
+        def get_collection(self, collection_name: str, **_: object) -> models.CollectionInfo:
+            info = super().get_collection(collection_name)
+            info.status = models.CollectionStatus.YELLOW
+            info.indexed_vectors_count = 7
+            return info
+
+    client = ServerClient(Stuck(":memory:"), url="http://qdrant:6333", sleep=lambda _: None)
+    ServerStore.create(client, "videos-1", DIMS).upsert(catalogue(3))
+    with pytest.raises(StoreError) as caught:
+        client.wait_until_indexed("videos-1", limit_s=0.05)
+    assert str(caught.value) == (
+        "http://qdrant:6333: collection videos-1: the optimizer was not done after 0.05 s: status"
+        " yellow, 7 vectors of 3 videos are indexed; see the server's log"
+    )
+
+
+@NEEDS_SERVER
+def test_an_empty_change_of_the_optimizer_is_taken(client: ServerClient, prefix: str) -> None:
+    ServerStore.create(client, f"{prefix}calm", DIMS)
+    client._wake_optimizer(f"{prefix}calm")
+    client.wait_until_indexed(f"{prefix}calm", limit_s=60)
+
+
+@MEMORY_WARNS
 def test_an_optimizer_that_failed_is_an_error() -> None:
     class Red(QdrantClient):
         def get_collection(self, collection_name: str, **_: object) -> models.CollectionInfo:
@@ -337,6 +391,31 @@ def test_a_collection_whose_making_was_killed_gets_its_payload_indexes() -> None
     made.clear()
     engine.writer("one", DIMS)
     assert made == list(PAYLOAD_INDEXES)
+
+
+def test_a_server_that_hangs_is_given_up_soon_by_readers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # By HTTP, as gRPC's port is the one of the server.
+    monkeypatch.setattr(ServerClient, "connect", partial(ServerClient.connect, prefer_grpc=False))
+    monkeypatch.setattr("stores.engines.READER_TIMEOUT_S", 1)
+    manifest = Manifest(
+        generation="g1",
+        created_at="2026-11-21T00:00:00Z",
+        engine="server",
+        collection="videos-g1",
+        encoders={},
+        counts={},
+        source="tests",
+        versions={},
+        timings_s={},
+    )
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        started = time.monotonic()
+        with pytest.raises(StoreUnavailable, match=url):
+            open_reader(DataDir(tmp_path), manifest, qdrant_url=url)
+        assert 2 <= time.monotonic() - started < 10
 
 
 def test_a_key_over_plain_http_does_not_warn() -> None:
