@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.machine import versions
 from benchmarks.mixture import BLOCK, VIDEOS_PER_CLUSTER, Mixture
 from catalog.errors import StoreError
+from catalog.versions import installed_versions
 from catalog.video import VectorName, Video, video_payload
 from encoders.base import Encoder
 from stores.base import StoredVideo
@@ -77,7 +77,7 @@ def publish_drawn_index(
             },
             counts={"videos": videos} | {str(name): videos for name in dims},
             source=source,
-            versions=versions(),
+            versions=installed_versions(),
             timings_s=timings,
         )
         data.publish(manifest)

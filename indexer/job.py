@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import logging
-import platform
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -23,6 +21,7 @@ from catalog.errors import (
     UsageError,
 )
 from catalog.sources import Reject, RejectsFile, Row
+from catalog.versions import installed_versions
 from catalog.video import VectorName
 from encoders.base import Encoder, ThumbnailEncoder, TitleEncoder
 from indexer.build import (
@@ -45,16 +44,6 @@ from stores.generations import DataDir, EncoderRecord, Manifest
 logger = logging.getLogger(__name__)
 
 _BATCHES_AHEAD: Final = 3
-_VERSIONED_PACKAGES: Final = (
-    "twinlens",
-    "qdrant-edge-py",
-    "qdrant-client",
-    "faiss-cpu",
-    "torch",
-    "sentence-transformers",
-    "numpy",
-    "pillow",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -343,7 +332,9 @@ class IndexJob:
         if self._build is not None and self._build.ledger.count():
             replaced = self._data.current()
             manifest = self._build.publish(
-                source=self._options.source_name, versions=_versions(), now=datetime.now(UTC)
+                source=self._options.source_name,
+                versions=installed_versions(),
+                now=datetime.now(UTC),
             )
             self._summary.published = True
             with self._times.stage("clean up"):
@@ -397,13 +388,3 @@ def _require_compatible(
             f"the published generation lives in the {manifest.engine} Qdrant{where}, and this job "
             f"was told {engine.identity}; add --fresh to rebuild it there"
         )
-
-
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    for package in _VERSIONED_PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -15,6 +14,7 @@ from typing import Any, Final
 
 from PIL import Image
 
+from catalog.atomic import write_atomically
 from catalog.errors import RejectReason, RowRejected
 from catalog.images import decode_image, image_extension
 from catalog.sources import Origin, Reject, Row, read_thumbnail
@@ -201,8 +201,10 @@ def _reject(row: Row, reason: RejectReason, detail: str) -> Reject:
 
 def _keep(path: Path, data: bytes) -> None:
     """Write ``data`` under its content's name, whole or not at all."""
-    if path.exists():
-        return
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{id(data)}.tmp")
-    temporary.write_bytes(data)
-    temporary.replace(path)
+    try:
+        if path.stat().st_size == len(data):
+            return
+    except FileNotFoundError:
+        pass
+    # Publishing syncs everything at once: much cheaper than file by file.
+    write_atomically(path, data, durable=False)

