@@ -29,7 +29,7 @@ class Fingerprinted(Protocol):
 
     @property
     def name(self) -> str:
-        """What a person typed to get it."""
+        """What gets it again: a packaged name, one of the hub, or a path."""
         ...
 
     @property
