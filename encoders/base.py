@@ -24,7 +24,7 @@ class Encoder(Protocol[ItemT]):
 
     @property
     def name(self) -> str:
-        """What a person typed to get it: ``packaged:use-m3``, a hub name or a path."""
+        """What gets it again: ``packaged:use-m3``, a hub name, or an absolute path."""
         ...
 
     @property
