@@ -203,7 +203,9 @@ def begin_build(
         if plan.base is not None:
             engine.copy(plan.base, generation)
             copy_tree(data.mirror_path(plan.base), data.mirror_path(generation))
-            shutil.copy2(data.generation_path(plan.base) / LEDGER_FILE, path / LEDGER_FILE)
+            base = data.generation_path(plan.base) / LEDGER_FILE
+            with closing(Ledger(base, read_only=True)) as ledger:
+                ledger.copy_to(path / LEDGER_FILE)
     # Written last: without it the directory is a copy cut short, and is thrown away.
     write_atomically(path / BUILD_FILE, json.dumps(plan.to_json(), indent=2) + "\n")
     return Build(data, engine, plan, generation, times)

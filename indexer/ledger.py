@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -74,6 +74,11 @@ class Ledger:
                 self._db = sqlite3.connect(path, check_same_thread=False)
                 self._db.execute("PRAGMA journal_mode = WAL")
                 self._db.executescript(_SCHEMA)
+
+    def copy_to(self, path: Path) -> None:
+        """Write all entries to a new file, a write-ahead log that may be beside this one included."""
+        with self._translated(), closing(sqlite3.connect(path)) as copy:
+            self._db.backup(copy)
 
     def lookup(self, video_ids: Sequence[str]) -> dict[str, Entry]:
         """The entries of those of ``video_ids`` that were indexed."""
@@ -168,9 +173,10 @@ class Ledger:
             self._db.execute("UPDATE videos SET mirrored = 1 WHERE mirrored = 0")
 
     def close(self) -> None:
-        """Let go of the file; a writer leaves it alone, with no write-ahead log beside it."""
+        """Let go of the file; a writer leaves no write-ahead log beside it, unless it is watched."""
         if not self._read_only:
-            with suppress(sqlite3.ProgrammingError):  # closed before
+            # Closed before, or another process is looking into it: the log does no harm.
+            with suppress(sqlite3.ProgrammingError, sqlite3.OperationalError):
                 self._db.execute("PRAGMA journal_mode = DELETE")
         self._db.close()
 

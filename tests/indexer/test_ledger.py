@@ -1,3 +1,5 @@
+from contextlib import closing
+
 import pytest
 
 from catalog.errors import StoreCorrupt
@@ -66,3 +68,16 @@ def test_seen_ids_say_where_an_id_was_first_met():
     assert seen.take("a", Origin("y", 2)) == Origin("x", 1)
     assert seen.unseen(["a", "b"]) == ["b"]
     seen.close()
+
+
+def test_a_ledger_that_another_process_looks_into_can_be_closed_and_copied(tmp_path):
+    path = tmp_path / "ledger.sqlite"
+    ledger = Ledger(path)
+    ledger.record({"a": entry()})
+    watcher = Ledger(path, read_only=True)
+    ledger.close()
+    with closing(Ledger(path, read_only=True)) as reader:
+        reader.copy_to(tmp_path / "copy.sqlite")
+    with closing(Ledger(tmp_path / "copy.sqlite")) as copy:
+        assert copy.lookup(["a"]) == {"a": entry()}
+    watcher.close()
