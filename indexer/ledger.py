@@ -76,7 +76,7 @@ class Ledger:
                 self._db.executescript(_SCHEMA)
 
     def copy_to(self, path: Path) -> None:
-        """Write all entries to a new file, a write-ahead log that may be beside this one included."""
+        """Write all entries to a new file, those of a write-ahead log beside this one included."""
         with self._translated(), closing(sqlite3.connect(path)) as copy:
             self._db.backup(copy)
 
@@ -173,7 +173,7 @@ class Ledger:
             self._db.execute("UPDATE videos SET mirrored = 1 WHERE mirrored = 0")
 
     def close(self) -> None:
-        """Let go of the file; a writer leaves no write-ahead log beside it, unless it is watched."""
+        """Let go of the file; a writer leaves no write-ahead log beside it, if nobody looks in."""
         if not self._read_only:
             # Closed before, or another process is looking into it: the log does no harm.
             with suppress(sqlite3.ProgrammingError, sqlite3.OperationalError):
