@@ -57,6 +57,12 @@ class _Rooms(click.Group):
         except TwinLensError as error:
             click.echo(f"twinlens: {error}", err=True)
             ctx.exit(error.exit_code)
+        except (FileNotFoundError, FileExistsError, NotADirectoryError, PermissionError) as error:
+            # A path that was typed, or set, amiss; --verbose tells where it was used.
+            logging.getLogger(__name__).info("what could not be used", exc_info=True)
+            where = f"{error.filename}: " if error.filename else ""
+            click.echo(f"twinlens: {where}{error.strerror or error}", err=True)
+            ctx.exit(2)
         except KeyboardInterrupt:
             click.echo("twinlens: stopped", err=True)
             ctx.exit(130)

@@ -46,12 +46,12 @@ class Settings(BaseSettings):
     title_model: str = Field(
         DEFAULT_TITLE_MODEL,
         description="A sentence-transformers name or path, `packaged:use-m3` or "
-        "`packaged:minilm`. `serve` takes the index's own unless this is set.",
+        "`packaged:minilm`. A published index keeps its own unless this is set.",
     )
     thumbnail_model: str = Field(
         DEFAULT_THUMBNAIL_MODEL,
         description="`packaged:denoiser` or a directory made by `twinlens train-thumbnails`. "
-        "`serve` takes the index's own unless this is set.",
+        "A published index keeps its own unless this is set.",
     )
     host: str = Field("127.0.0.1", description="Address that `serve` listens on.")
     port: int = Field(8000, ge=0, le=65535, description="Port that `serve` listens on; 0: any.")

@@ -11,9 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from catalog.errors import UsageError
+from catalog.video import VectorName
+
 if TYPE_CHECKING:
     from catalog.fetch import ThumbnailFetcher
+    from catalog.settings import Settings
     from catalog.sources import Reject, Row
+    from stores.generations import DataDir
 
 _SETTINGS_HELP = "Settings may also come from TWINLENS_... variables or twinlens.toml."
 
@@ -103,10 +108,13 @@ def index(
     settings = load_settings(overrides)
     data = DataDir(settings.data_dir)
     opened = open_source(source, columns=columns, revision=revision, split=split)
+    if json_path is not None and not json_path.parent.is_dir():
+        raise UsageError(f"--json {json_path}: there is no folder {json_path.parent}")
+    title_model, thumbnail_model = _models(settings, data)
     # The two run side by side; with all threads each, they would wait for each other's.
     each = max(1, settings.threads // 2)
-    title_encoder = load_title_encoder(settings.title_model, threads=each)
-    thumbnail_encoder = load_thumbnail_encoder(settings.thumbnail_model, threads=each)
+    title_encoder = load_title_encoder(title_model, threads=each)
+    thumbnail_encoder = load_thumbnail_encoder(thumbnail_model, threads=each)
     engine = open_engine(
         data,
         qdrant_url=settings.qdrant_url,
@@ -182,6 +190,21 @@ def verify(**overrides: Any) -> None:
         f"Qdrant and the FAISS mirror of generation {manifest.generation} agree: "
         f"{videos} videos, {vectors}"
     )
+
+
+def _models(settings: Settings, data: DataDir) -> tuple[str, str]:
+    """The models that were asked for, or else those that made the published index, if one is."""
+    made_by = (
+        {name: record.name for name, record in data.published().encoders.items()}
+        if data.current() is not None
+        else {}
+    )
+
+    def model(name: VectorName, setting: str) -> str:
+        asked: str = getattr(settings, setting)
+        return asked if setting in settings.model_fields_set else made_by.get(name, asked)
+
+    return model(VectorName.TITLE, "title_model"), model(VectorName.THUMBNAIL, "thumbnail_model")
 
 
 def _identity(source: str, **options: Any) -> str:

@@ -78,27 +78,32 @@ class JobSummary:
     titles_encoded: int = 0
     thumbnails_encoded: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
     timings_s: dict[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The summary as JSON values."""
         return {name: getattr(self, name) for name in self.__slots__} | {
-            "rejected": dict(self.rejected)
+            "rejected": dict(self.rejected),
+            "notes": dict(self.notes),
         }
 
     def line(self) -> str:
         """One line for a person: counts and seconds per stage."""
         rejected = sum(self.rejected.values())
         reasons = ", ".join(f"{count} {name}" for name, count in sorted(self.rejected.items()))
+        notes = ", ".join(f"{count} {name}" for name, count in sorted(self.notes.items()))
         stages = ", ".join(f"{name} {s:.1f}" for name, s in self.timings_s.items() if s >= 0.05)
         return (
             f"{self.videos} videos in generation {self.generation}"
-            f"{'' if self.published else ' (nothing changed)'}: "
+            f"{'' if self.published else ' (nothing changed)'}"
+            f"{', continued' if self.continued else ''}: "
             f"{self.new} new, {self.changed} changed, {self.unchanged} unchanged, "
             f"{self.removed} removed"
             f"{f' (nothing pruned: {self.not_pruned})' if self.not_pruned else ''}, "
-            f"{rejected} rejected{f' ({reasons})' if reasons else ''}; "
+            f"{rejected} rejected{f' ({reasons})' if reasons else ''}"
+            f"{f', {notes}' if notes else ''}; "
             f"{self.titles_encoded} titles and {self.thumbnails_encoded} thumbnails encoded "
             f"in {self.seconds:.1f} s{f' ({stages})' if stages else ''}"
         )
@@ -166,6 +171,7 @@ class IndexJob:
                 self._encoder.close()
                 if self._build is not None:
                     self._build.close()
+        self._summary.notes.update(rejects.notes)
         encoded = self._encoder.encoded
         self._summary.titles_encoded = encoded[VectorName.TITLE]
         self._summary.thumbnails_encoded = encoded[VectorName.THUMBNAIL]
@@ -329,6 +335,12 @@ class IndexJob:
         self._summary.removed = len(gone)
 
     def _publish(self, plan: BuildPlan) -> None:
+        done = self._summary
+        if not done.new + done.changed + done.unchanged:
+            raise SourceError(
+                f"{self._options.source_name}: no video that can be indexed "
+                f"({sum(done.rejected.values())} rows rejected); nothing was published"
+            )
         if self._build is not None and self._build.ledger.count():
             replaced = self._data.current()
             manifest = self._build.publish(
@@ -340,13 +352,8 @@ class IndexJob:
             with self._times.stage("clean up"):
                 # Not the two newest: after a rollback the good one is older than the bad one.
                 prune_generations(self._data, self._engine, keep={manifest.generation, replaced})
-        elif plan.base is not None:
-            manifest = self._data.manifest(plan.base)
         else:
-            raise SourceError(
-                f"{self._options.source_name}: no video that can be indexed "
-                f"({sum(self._summary.rejected.values())} rows rejected); nothing was published"
-            )
+            manifest = self._data.manifest(str(plan.base))
         self._summary.generation = manifest.generation
         self._summary.videos = manifest.counts["videos"]
 

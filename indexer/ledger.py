@@ -185,7 +185,9 @@ class Ledger:
         try:
             yield
         except sqlite3.DatabaseError as error:
-            raise StoreCorrupt(f"the ledger {self._path} can't be used: {error}") from error
+            raise StoreCorrupt(
+                f"the ledger {self._path} can't be used ({error}); --fresh rebuilds the index"
+            ) from error
 
 
 class SeenIds:

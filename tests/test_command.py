@@ -58,6 +58,8 @@ def test_every_command_has_help_with_an_example(name):
         (["serve"], "no index in"),
         (["serve", "--port", "99999"], "port"),
         (["sample", "--videos", "0", "x"], "videos"),
+        (["sample", "--videos", "3", "/proc/nowhere"], "/proc/nowhere"),
+        (["serve", "--data-dir", "/dev/null"], "/dev/null"),
         (["train-thumbnails", ".", "--out", "x"], ""),
     ],
 )

@@ -200,6 +200,17 @@ def test_a_source_with_nothing_in_it_publishes_nothing(run_job, catalogue, data)
     assert data.current() is None
 
 
+def test_a_source_of_which_nothing_can_be_indexed_is_an_error_over_an_index_too(
+    run_job, catalogue, data
+):
+    first = run_job()
+    catalogue.rows.clear()
+    catalogue.add("broken", picture=b"no picture")
+    with pytest.raises(SourceError, match="no video that can be indexed"):
+        run_job()
+    assert data.current() == first.generation
+
+
 def test_other_encoders_need_a_fresh_index(run_job, data):
     run_job()
     with pytest.raises(EncodersChanged, match="title"):

@@ -1,0 +1,40 @@
+"""``twinlens index`` and ``verify`` as they are typed, with the packaged encoders."""
+
+import json
+
+from click.testing import CliRunner
+
+from catalog.settings import Settings
+from twinlens import main
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, list(arguments))
+
+
+def test_an_index_keeps_its_models_and_says_what_it_did(catalogue, data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in Settings.model_fields:
+        monkeypatch.delenv("TWINLENS_" + name.upper(), raising=False)
+    where = ("--data-dir", str(data.path))
+    catalogue.add("remote", thumbnail_url="http://127.0.0.1:1/x.jpg")
+
+    nowhere = run("index", catalogue.write(), *where, "--json", str(tmp_path / "no" / "x.json"))
+    assert (nowhere.exit_code, data.path.exists()) == (2, False)
+
+    first = run(
+        *("index", catalogue.write(), *where, "--title-model", "packaged:use-m3"),
+        *("--fetch-thumbnails", "--json", str(tmp_path / "summary.json")),
+    )
+    assert first.exit_code == 0, first.output
+    assert "11 new" in first.output
+    assert "1 picture_not_fetched" in first.output
+    assert json.loads((tmp_path / "summary.json").read_text())["videos"] == 11
+
+    again = run("index", catalogue.write(), *where)
+    assert again.exit_code == 0, again.output
+    assert "11 unchanged" in again.output
+
+    verified = run("verify", *where)
+    assert verified.exit_code == 0
+    assert "agree: 11 videos" in verified.output
