@@ -26,7 +26,7 @@ def machine() -> dict[str, Any]:
     above 1.5, so that ratios are to be trusted before absolute times. ``dirty`` lists tracked
     files that differ from ``commit``; both are None outside a git checkout.
     """
-    load = os.getloadavg()
+    load = [round(value, 2) for value in os.getloadavg()]
     return {
         "taken_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join(["python", *_command()]),
@@ -39,7 +39,7 @@ def machine() -> dict[str, Any]:
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count(),
         "memory_bytes": psutil.virtual_memory().total,
-        "load": [round(value, 2) for value in load],
+        "load": load,
         "disturbed": load[0] > DISTURBED_LOAD,
         "versions": installed_versions(),
     }
