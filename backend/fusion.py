@@ -14,7 +14,7 @@ DEFAULT_K: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class SourceRank:
-    """Where one ranking placed a video: its rank, from 1, and its cosine similarity."""
+    """Where one ranking placed a video: its rank, from 1, and the score it had there."""
 
     rank: int
     score: float

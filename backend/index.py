@@ -8,34 +8,21 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeGuard
+from typing import Final, TypeGuard
 
 from backend.search import Searcher
 from catalog.errors import EncodersChanged
 from catalog.video import VectorName
 from encoders.base import ThumbnailEncoder, TitleEncoder
+from encoders.words import WORDS_FINGERPRINT
 from stores.base import VectorReader
-from stores.generations import DataDir, Manifest
+from stores.generations import DataDir, Fingerprinted, Manifest
 
 RETRY_AFTER_S: Final = 5.0
 
 _log = logging.getLogger(__name__)
 # Size, inode and time of change of CURRENT: differs whenever another generation was published.
 _Signature = tuple[int, int, int]
-
-
-class Fingerprinted(Protocol):
-    """What the check of an encoder against a manifest reads."""
-
-    @property
-    def name(self) -> str:
-        """What gets it again: a packaged name, one of the hub, or a path."""
-        ...
-
-    @property
-    def fingerprint(self) -> str:
-        """What identifies its vectors."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,15 +199,10 @@ def check_encoders(manifest: Manifest, encoders: Mapping[VectorName, Fingerprint
     Raises:
         EncodersChanged: they are not; the message names each that differs.
     """
-    differing = [
-        f"{name}: the index has {record.name} ({record.fingerprint}), "
-        f"this server {encoders[name].name} ({encoders[name].fingerprint})"
-        for name, record in manifest.encoders.items()
-        if record.fingerprint != encoders[name].fingerprint
-    ]
+    differing = manifest.differences(encoders, words=WORDS_FINGERPRINT)
     if differing:
         raise EncodersChanged(
-            f"generation {manifest.generation} was made by other encoders; "
-            + "; ".join(differing)
-            + ". Serve it with the encoders that made it, or index again with these"
+            f"generation {manifest.generation} was made by other encoders "
+            f"({'; '.join(differing)}). Serve it with the encoders that made it, or index "
+            "again with these"
         )

@@ -162,16 +162,21 @@ class FilterBody(RequestModel):
 
 
 class WeightsBody(RequestModel):
-    """The share of each lens in the fusion; 0 leaves it out."""
+    """The share of each ranking in the fusion; 0 leaves it out."""
 
     title: Weight = 1.0
+    words: Weight = 1.0
     thumbnail: Weight = 1.0
 
     @model_validator(mode="after")
     def _not_all_zero(self) -> Self:
-        if self.title == 0 and self.thumbnail == 0:
+        if not any(self.by_name().values()):
             raise ValueError("at least one weight must be above 0")
         return self
+
+    def by_name(self) -> dict[VectorName, float]:
+        """The weights by the names of the vectors."""
+        return {name: getattr(self, name) for name in VectorName}
 
 
 class SimilarBody(RequestModel):
@@ -191,10 +196,7 @@ class SimilarBody(RequestModel):
             limit=self.limit,
             cursor=self.cursor,
             condition=self.filter.condition() if self.filter else None,
-            weights={
-                VectorName.TITLE: self.weights.title,
-                VectorName.THUMBNAIL: self.weights.thumbnail,
-            },
+            weights=self.weights.by_name(),
             rrf_k=self.rrf_k,
             window=self.window,
             **wanted,
@@ -258,16 +260,17 @@ class VideoAnswer(BaseModel):
 
 
 class SourceBody(BaseModel):
-    """One lens's view of a hit: its rank there, and its cosine similarity."""
+    """One ranking's view of a hit: its rank there, and its score; a cosine, but for words."""
 
     rank: int
     score: float
 
 
 class SourcesBody(BaseModel):
-    """Why a hit ranked: each lens's view, null where the hit is not in its window."""
+    """Why a hit ranked: each ranking's view, null where the hit is not in its window."""
 
     title: SourceBody | None = None
+    words: SourceBody | None = None
     thumbnail: SourceBody | None = None
 
 

@@ -1,4 +1,4 @@
-"""Search by words, by a picture, by a video, or by several at once. Knows nothing of HTTP."""
+"""Search by text, by a picture, by a video, or by several at once. Knows nothing of HTTP."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ import numpy as np
 from backend.cursor import Cursor, decode_cursor, request_digest
 from backend.fusion import DEFAULT_K, FusedVideo, SourceRank, fuse
 from catalog.images import decode_image
-from catalog.video import VectorName
+from catalog.sparse import SparseVector
+from catalog.video import DENSE_VECTORS, VectorName
 from encoders.base import ThumbnailEncoder, TitleEncoder, unit_rows
+from encoders.words import query_words
 from stores.base import Payload, ScoredVideo, Vector, VectorQuery, VectorReader
 from stores.filters import Filter
 
@@ -37,10 +39,10 @@ class VideoNotFound(LookupError):
 class SearchRequest:
     """What to look for. At least one of ``text``, ``picture`` and ``video_id`` is given.
 
-    ``picture`` holds encoded bytes. ``weights`` multiply a lens's share in the fusion, 1 where
-    absent. ``window`` is how many ranks are taken from each lens; pages are cut from what they
-    give. ``expand`` is how many of the best title hits lend their thumbnails to a search by text
-    alone; 0 switches that off. ``condition`` holds for every hit.
+    ``picture`` holds encoded bytes. ``weights`` multiply a ranking's share in the fusion, 1 where
+    absent. ``window`` is how many ranks are taken from each; pages are cut from what they give.
+    ``expand`` is how many of the best hits by title and words lend their thumbnails to a search
+    by text alone; 0 switches that off. ``condition`` holds for every hit.
     """
 
     text: str | None = None
@@ -71,7 +73,7 @@ class SearchRequest:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One answer: the stored payload, the fused score, the rank from 1, and each lens's view."""
+    """One answer: the stored payload, the fused score, the rank from 1, and each ranking's view."""
 
     video_id: str
     payload: Payload
@@ -84,7 +86,7 @@ class Hit:
 class SearchResult:
     """One page of hits, the cursor of the next (None on the last), and milliseconds per stage.
 
-    ``borrowed_from`` names the title hits whose thumbnails stood in for the text, best first.
+    ``borrowed_from`` names the hits whose thumbnails stood in for the text, best first.
     """
 
     hits: list[Hit]
@@ -95,7 +97,7 @@ class SearchResult:
 
 
 class Searcher:
-    """Searches one generation: assembles the queries, asks both lenses, fuses, cuts the page."""
+    """Searches one generation: assembles the queries, asks every vector, fuses, cuts the page."""
 
     def __init__(
         self,
@@ -154,30 +156,43 @@ class Searcher:
             timings_ms=stages.milliseconds,
         )
 
-    def _query_vectors(self, request: SearchRequest, stages: _Stages) -> dict[VectorName, Vector]:
-        """One unit vector for every lens that the request itself can ask."""
-        sources: dict[VectorName, list[Vector]] = {name: [] for name in VectorName}
+    def _query_vectors(
+        self, request: SearchRequest, stages: _Stages
+    ) -> dict[VectorName, Vector | SparseVector]:
+        """One vector for everything that the request itself can ask."""
+        dense: dict[VectorName, list[Vector]] = {name: [] for name in DENSE_VECTORS}
+        texts: list[str] = []
         with stages.time("encode"):
             if request.text is not None:
-                sources[VectorName.TITLE].append(
+                texts.append(request.text)
+                dense[VectorName.TITLE].append(
                     self._title_encoder.encode_queries([request.text])[0]
                 )
             if request.picture is not None:
                 picture = decode_image(request.picture, at_least=self._thumbnail_encoder.input_size)
-                sources[VectorName.THUMBNAIL].append(self._thumbnail_encoder.encode([picture])[0])
+                dense[VectorName.THUMBNAIL].append(self._thumbnail_encoder.encode([picture])[0])
         if request.video_id is not None:
             with stages.time("fetch"):
                 found = self._reader.get([request.video_id], with_vectors=True)
             if request.video_id not in found:
                 raise VideoNotFound(request.video_id)
-            for name, vector in found[request.video_id].vectors.items():
-                sources[name].append(vector)
-        return {name: _mean_direction(found) for name, found in sources.items() if found}
+            liked = found[request.video_id]
+            for name, vector in liked.vectors.items():
+                dense[name].append(vector)
+            texts.append(str(liked.payload.get("title", "")))
+        with stages.time("encode"):
+            words = query_words(" ".join(texts))
+        vectors: dict[VectorName, Vector | SparseVector] = {
+            name: _mean_direction(given) for name, given in dense.items() if given
+        }
+        if words is not None:
+            vectors[VectorName.WORDS] = words
+        return vectors
 
     def _fused(
         self,
         request: SearchRequest,
-        vectors: Mapping[VectorName, Vector],
+        vectors: Mapping[VectorName, Vector | SparseVector],
         limit: int,
         stages: _Stages,
     ) -> tuple[list[FusedVideo], Sequence[str]]:
@@ -189,14 +204,13 @@ class Searcher:
             and weights[VectorName.THUMBNAIL] > 0
             and VectorName.THUMBNAIL not in vectors
         )
-        # A lens of weight 0 need not be asked, unless its hits are to lend their thumbnails.
+        # What has weight 0 need not be asked, unless its hits are to lend their thumbnails.
         asked = {name: vector for name, vector in vectors.items() if weights[name] > 0 or borrows}
         lent: Mapping[str, Vector] = {}
         with stages.time("search"):
             rankings = self._rank(request, asked)
             if borrows:
-                lenders = [one.video_id for one in rankings[VectorName.TITLE][: request.expand]]
-                lent = self._thumbnails(lenders)
+                lent = self._thumbnails(_best(rankings, weights, request))
             if lent:
                 stand_in = _mean_direction(list(lent.values()))
                 rankings |= self._rank(request, {VectorName.THUMBNAIL: stand_in})
@@ -206,9 +220,9 @@ class Searcher:
         return fused, list(lent)
 
     def _rank(
-        self, request: SearchRequest, vectors: Mapping[VectorName, Vector]
+        self, request: SearchRequest, vectors: Mapping[VectorName, Vector | SparseVector]
     ) -> dict[VectorName, Sequence[ScoredVideo]]:
-        """A ranking of at most ``window`` videos per lens, all asked in one call."""
+        """A ranking of at most ``window`` videos per vector, all asked in one call."""
         if not vectors:
             return {}
         # One more, so that the window stays full when the video asked by is left out of it.
@@ -246,6 +260,17 @@ class _Stages:
         finally:
             spent = (time.perf_counter() - started) * 1000
             self.milliseconds[stage] = self.milliseconds.get(stage, 0.0) + spent
+
+
+def _best(
+    rankings: Mapping[VectorName, Sequence[ScoredVideo]],
+    weights: Mapping[VectorName, float],
+    request: SearchRequest,
+) -> list[str]:
+    """The best ``expand`` videos by the rankings of the text, whose weights may all be 0."""
+    weighed = weights if any(weights[name] for name in rankings) else None
+    fused = fuse(rankings, limit=request.expand, k=request.rrf_k, weights=weighed)
+    return [one.video_id for one in fused]
 
 
 def _mean_direction(vectors: Sequence[Vector]) -> Vector:

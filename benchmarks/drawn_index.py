@@ -16,6 +16,7 @@ from catalog.errors import StoreError
 from catalog.versions import installed_versions
 from catalog.video import VectorName, Video, video_payload
 from encoders.base import Encoder
+from encoders.words import WORDS_FINGERPRINT, title_words
 from stores.base import StoredVideo
 from stores.engines import EmbeddedEngine
 from stores.generations import DataDir, EncoderRecord, Manifest, new_generation_name
@@ -43,7 +44,8 @@ def publish_drawn_index(
 ) -> Manifest:
     """The published generation of ``videos`` made-up videos, built unless it is there already.
 
-    Their vectors come from a seeded mixture and from no encoder; the manifest names ``encoders``
+    Their dense vectors come from a seeded mixture and from no encoder, their words from made-up
+    titles; the manifest names ``encoders``
     all the same, so that a server opens it and encodes queries with them. It has neither FAISS
     mirror nor ledger, for no search reads them.
 
@@ -75,10 +77,11 @@ def publish_drawn_index(
                 name: EncoderRecord(encoder.name, encoder.fingerprint, encoder.dim)
                 for name, encoder in encoders.items()
             },
-            counts={"videos": videos} | {str(name): videos for name in dims},
+            counts={"videos": videos} | {str(name): videos for name in VectorName},
             source=source,
             versions=installed_versions(),
             timings_s=timings,
+            words=WORDS_FINGERPRINT,
         )
         data.publish(manifest)
     return manifest
@@ -118,7 +121,10 @@ def _block(mixture: Mixture, first: int, count: int) -> list[StoredVideo]:
     rng = np.random.default_rng([mixture.seed, number])
     return [
         StoredVideo(
-            payload["video_id"], payload, {name: rows[row] for name, rows in vectors.items()}
+            payload["video_id"],
+            payload,
+            {name: rows[row] for name, rows in vectors.items()},
+            title_words(payload["title"]),
         )
         for row in range(count)
         for payload in [_payload(rng, first + row, int(topics[row]))]

@@ -1,6 +1,6 @@
 """What search and HTTP cost on top of the engine: ``python -m benchmarks.searching --help``.
 
-The engine's own time is that of Qdrant's ``query_batch`` for the two queries of one search, made
+The engine's own time is that of Qdrant's ``query_batch`` for the queries of one search, made
 ahead, with the hits as the engine returns them: no video ids, no order among ties, no payloads.
 Everything else is measured against it, in the same process over the same open shard, in rounds:
 each round asks every query once in every way, one way after the other, in an order that turns
@@ -35,9 +35,11 @@ from benchmarks.intervals import Interval, over_rounds
 from benchmarks.loopback import Client, served
 from benchmarks.machine import machine, machine_line
 from catalog.errors import StoreError, TwinLensError
+from catalog.sparse import SparseVector
 from catalog.video import VectorName
 from encoders.base import FloatMatrix, ThumbnailEncoder, TitleEncoder, unit_rows
 from encoders.load import PACKAGED_DENOISER, load_thumbnail_encoder, load_title_encoder
+from encoders.words import query_words
 from stores.base import Vector, VectorQuery
 from stores.edge import EdgeReader
 from stores.generations import DataDir, Manifest
@@ -71,7 +73,7 @@ class _Case:
     """One search, with the queries that it comes to: what the engine alone is asked."""
 
     request: SearchRequest
-    vectors: Mapping[VectorName, Vector]
+    vectors: Mapping[VectorName, Vector | SparseVector]
     limit: int
 
     def engine_request(self, *names: VectorName) -> Any:
@@ -81,7 +83,8 @@ class _Case:
         return [VectorQuery(name, vector, self.limit) for name, vector in self.vectors.items()]
 
     def _engine_query(self, name: VectorName) -> Any:
-        vector: Any = self.vectors[name]
+        given: Any = self.vectors[name]
+        vector = qe.SparseVector(*given) if name is VectorName.WORDS else given
         return qe.QueryRequest(
             limit=self.limit,
             query=qe.Query.Nearest(vector, using=str(name)),
@@ -143,37 +146,42 @@ class SearchBench:
         stored = self.reader.get(video_ids, with_vectors=True)
         buffer = io.BytesIO()
         Image.new("RGB", _HandedOut.input_size, "grey").save(buffer, "PNG")
+        titles = [str(stored[one].payload["title"]) for one in video_ids]
         both: list[dict[VectorName, Vector]] = [
             {name: rows[index] for name, rows in drawn.items()} for index in range(len(video_ids))
         ]
         return {
             "similar": [
-                _Case(SearchRequest(video_id=one), stored[one].vectors, DEFAULT_WINDOW + 1)
-                for one in video_ids
+                _Case(
+                    SearchRequest(video_id=one),
+                    _with_words(stored[one].vectors, title),
+                    DEFAULT_WINDOW + 1,
+                )
+                for one, title in zip(video_ids, titles, strict=True)
             ],
             "words and picture": [
                 _Case(
-                    SearchRequest(text=f"words {index}", picture=buffer.getvalue()),
-                    vectors,
+                    SearchRequest(text=title, picture=buffer.getvalue()),
+                    _with_words(vectors, title),
                     DEFAULT_WINDOW,
                 )
-                for index, vectors in enumerate(both)
+                for title, vectors in zip(titles, both, strict=True)
             ],
             "words": [
-                self._words_case(f"words {index}", vectors[VectorName.TITLE])
-                for index, vectors in enumerate(both)
+                self._words_case(title, vectors[VectorName.TITLE])
+                for title, vectors in zip(titles, both, strict=True)
             ],
         }
 
     def _words_case(self, text: str, title: Vector) -> _Case:
-        """A search by words, whose second query is made of what the first one found."""
+        """A search by words, whose last query is made of what the first ones found."""
         request = SearchRequest(text=text)
         self._hand_out({VectorName.TITLE: title})
         lenders = self._searcher.search(request).borrowed_from
         stored = self.reader.get(lenders, with_vectors=True)
         lent = np.mean([stored[one].vectors[VectorName.THUMBNAIL] for one in lenders], axis=0)
         vectors = {VectorName.TITLE: title, VectorName.THUMBNAIL: unit_rows(lent)[0]}
-        return _Case(request, vectors, DEFAULT_WINDOW)
+        return _Case(request, _with_words(vectors, text), DEFAULT_WINDOW)
 
     def measure(self, cases: _Cases, *, rounds: int) -> tuple[Samples, float]:
         """The samples, and the engine's processor time by its wall time (1: one thread)."""
@@ -240,9 +248,10 @@ class SearchBench:
         took = searcher.search(case.request).timings_ms
         return {"search and fusion, ids unknown": took["search"] + took["fuse"]}
 
-    def _hand_out(self, vectors: Mapping[VectorName, Vector]) -> None:
+    def _hand_out(self, vectors: Mapping[VectorName, Vector | SparseVector]) -> None:
         for name, vector in vectors.items():
-            self._encoders[name].vector = vector
+            if not isinstance(vector, SparseVector):
+                self._encoders[name].vector = vector
 
     def _new_searcher(self, reader: EdgeReader) -> Searcher:
         return Searcher(
@@ -254,6 +263,13 @@ class SearchBench:
 
 
 _Cases = Mapping[str, Sequence[_Case]]
+
+
+def _with_words(
+    vectors: Mapping[VectorName, Vector], text: str
+) -> dict[VectorName, Vector | SparseVector]:
+    words = query_words(text)
+    return {**vectors} if words is None else {**vectors, VectorName.WORDS: words}
 
 
 def recall(

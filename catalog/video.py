@@ -7,16 +7,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 MAX_VIDEO_ID_LENGTH = 256
 
 
 class VectorName(StrEnum):
-    """The two lenses. One spelling everywhere: Qdrant, FAISS files, JSON."""
+    """The named vectors: two lenses, and the title's words. One spelling: Qdrant, files, JSON."""
 
     TITLE = "title"
     THUMBNAIL = "thumbnail"
+    WORDS = "words"
+
+
+# Those that an encoder makes, and that the FAISS mirror holds; the words are sparse.
+DENSE_VECTORS: Final = (VectorName.TITLE, VectorName.THUMBNAIL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,12 +40,14 @@ class BuildPlan:
     """What a build is to become; an unfinished one with an equal plan may be continued.
 
     ``base`` is the generation it starts from as a copy, or None to start empty. ``engine`` and
-    ``source`` say which Qdrant and which source, with all that decides what they hold.
+    ``source`` say which Qdrant and which source, with all that decides what they hold. ``words`` is
+    the fingerprint of what makes the words.
     """
 
     base: str | None
     engine: str
     encoders: Mapping[VectorName, EncoderRecord]
+    words: str
     source: str
     fresh: bool
 
@@ -169,6 +171,7 @@ class Build:
             source=source,
             versions=versions,
             timings_s=self._times.seconds(),
+            words=self._plan.words,
         )
         self._data.publish(manifest)
         (self._data.generation_path(self.generation) / BUILD_FILE).unlink()

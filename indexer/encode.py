@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from catalog.errors import UnencodableItems
-from catalog.video import VectorName
+from catalog.video import DENSE_VECTORS, VectorName
 from encoders.base import Encoder, ThumbnailEncoder, TitleEncoder
 from indexer.prepare import Work
 from indexer.stages import StageTimes
@@ -25,7 +25,7 @@ class BatchEncoder:
         self._times = times
         # Tokenizing titles keeps one core busy, and leaves the others to the thumbnails.
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="encode-titles")
-        self.encoded = dict.fromkeys(VectorName, 0)
+        self.encoded = dict.fromkeys(DENSE_VECTORS, 0)
 
     def encode(self, works: Sequence[Work]) -> tuple[list[dict[VectorName, Vector]], set[int]]:
         """The vectors asked for by each work, and the indexes of works that can't be encoded."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,6 +24,7 @@ from catalog.sources import Reject, RejectsFile, Row
 from catalog.versions import installed_versions
 from catalog.video import VectorName
 from encoders.base import Encoder, ThumbnailEncoder, TitleEncoder
+from encoders.words import WORDS_FINGERPRINT, title_words
 from indexer.build import (
     LEDGER_FILE,
     Build,
@@ -192,6 +193,7 @@ class IndexJob:
             base=base,
             engine=self._engine.identity,
             encoders=encoders,
+            words=WORDS_FINGERPRINT,
             source=options.source_identity or options.source_name,
             fresh=options.fresh,
         )
@@ -275,7 +277,7 @@ class IndexJob:
         build = self._begun(plan)
         self._keep_stored_vectors(build, [works[i] for i in good], [vectors[i] for i in good])
         build.write(
-            [StoredVideo(works[i].video.video_id, works[i].payload, vectors[i]) for i in good],
+            [_stored(works[i], vectors[i]) for i in good],
             {works[i].video.video_id: works[i].entry for i in good},
             replaced=[works[i].video.video_id for i in good if not works[i].is_new],
         )
@@ -367,6 +369,12 @@ def _unencodable(work: Work) -> Reject:
     )
 
 
+def _stored(work: Work, vectors: Mapping[VectorName, Vector]) -> StoredVideo:
+    title = work.video.title
+    words = None if title is None else title_words(title)
+    return StoredVideo(work.video.video_id, work.payload, vectors, words)
+
+
 def _record(encoder: Encoder[Any]) -> EncoderRecord:
     return EncoderRecord(name=encoder.name, fingerprint=encoder.fingerprint, dim=encoder.dim)
 
@@ -375,12 +383,7 @@ def _require_compatible(
     manifest: Manifest, encoders: dict[VectorName, EncoderRecord], engine: Engine
 ) -> None:
     """Vectors of two encoders, or in two engines, can't stand in one index."""
-    differing = [
-        f"{name}: {manifest.encoders[name].name} ({manifest.encoders[name].fingerprint}) "
-        f"became {record.name} ({record.fingerprint})"
-        for name, record in encoders.items()
-        if manifest.encoders[name].fingerprint != record.fingerprint
-    ]
+    differing = manifest.differences(encoders, words=WORDS_FINGERPRINT)
     if differing:
         raise EncodersChanged(
             f"the published generation was made by other encoders ({'; '.join(differing)}); "

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from catalog.sparse import SparseVector
 from catalog.video import VectorName
 from stores.filters import Filter
 
@@ -24,28 +25,32 @@ POINT_NAMESPACE: Final = uuid.UUID("6f0e1a52-3c8b-5f0e-9d3a-7b1f5b0c2e11")
 class StoredVideo:
     """One video as a store holds it.
 
-    ``vectors`` are unit vectors, float32 of shape (dim,), for the names the video has;
-    ``payload`` holds JSON values, ``video_id`` among them.
+    ``vectors`` are unit vectors, float32 of shape (dim,), for the names the video has; ``words``
+    are those of its title. ``payload`` holds JSON values, ``video_id`` among them.
     """
 
     video_id: str
     payload: Payload
     vectors: Mapping[VectorName, Vector] = field(default_factory=dict)
+    words: SparseVector | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class VectorQuery:
-    """Ask one named vector for its ``limit`` nearest videos by inner product."""
+    """Ask one named vector for its ``limit`` nearest videos by inner product.
+
+    Words are asked for with a sparse vector; a video that shares none of them is not found.
+    """
 
     vector_name: VectorName
-    vector: Vector
+    vector: Vector | SparseVector
     limit: int
 
 
 class ScoredVideo(NamedTuple):
-    """A video and its cosine similarity to the query, in [-1, 1] up to rounding.
+    """A video and its score: for words the BM25 score, above 0 and without bound, else the cosine.
 
-    A named tuple, for a search makes hundreds.
+    A cosine is in [-1, 1] up to rounding. A named tuple, for a search makes hundreds.
     """
 
     video_id: str

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from catalog.sparse import SparseVector
 from catalog.video import MAX_VIDEO_ID_LENGTH, VectorName
 from stores.base import StoredVideo, Vector, VectorQuery
 
@@ -23,8 +24,8 @@ def checked_videos(
 
     Raises:
         ValueError: an id that is empty, too long or not that of the payload; a payload that is not
-            JSON; a video with no vector; a vector of another name, kind or length, not finite or
-            not of unit length. The text names the video.
+            JSON; a video with no dense vector; a vector of another name, kind or length, not finite
+            or not of unit length; words that are no sparse vector. The text names the video.
     """
     checked: dict[str, StoredVideo] = {}
     for video in videos:
@@ -36,7 +37,9 @@ def checked_videos(
             name: checked_vector(vector, name, dims, of=of)
             for name, vector in video.vectors.items()
         }
-        checked[video.video_id] = StoredVideo(video.video_id, video.payload, vectors)
+        if video.words is not None:
+            _check_words(video.words, of=of)
+        checked[video.video_id] = StoredVideo(video.video_id, video.payload, vectors, video.words)
     return checked
 
 
@@ -52,17 +55,25 @@ def checked_queries(
     for query in queries:
         if query.limit < 1:
             raise ValueError(f"a query's limit is at least 1, not {query.limit}")
-        vector = checked_vector(query.vector, query.vector_name, dims, of="the query")
-        checked.append(VectorQuery(query.vector_name, vector, query.limit))
+        if query.vector_name is VectorName.WORDS:
+            _check_words(query.vector, of="the query")
+            checked.append(query)
+        else:
+            vector = checked_vector(query.vector, query.vector_name, dims, of="the query")
+            checked.append(VectorQuery(query.vector_name, vector, query.limit))
     return checked
 
 
 def checked_vector(
-    vector: Vector, name: VectorName, dims: Mapping[VectorName, int], *, of: str
+    vector: Vector | SparseVector, name: VectorName, dims: Mapping[VectorName, int], *, of: str
 ) -> Vector:
     """``vector`` as contiguous float32, after a look at its name, length and norm."""
     if name not in dims:
         raise ValueError(f"{of}: this store has no vector named {str(name)!r}")
+    if isinstance(vector, SparseVector):
+        raise ValueError(  # noqa: TRY004 - what every fault of a vector raises
+            f"{of}: the {name} vector is dense, and this one is sparse"
+        )
     given = np.asarray(vector)
     if given.dtype.kind != "f":
         raise ValueError(f"{of}: the {name} vector is of {given.dtype}, not of float32")
@@ -76,6 +87,24 @@ def checked_vector(
             f"{of}: the {name} vector is not of unit length (its square is {squared:.6g})"
         )
     return values
+
+
+def _check_words(words: object, *, of: str) -> None:
+    if not isinstance(words, SparseVector):
+        raise ValueError(  # noqa: TRY004 - what every fault of a vector raises
+            f"{of}: its words are {type(words).__name__}, not a sparse vector"
+        )
+    indices, values = words
+    if indices.dtype != np.uint32 or values.dtype != np.float32:
+        raise ValueError(
+            f"{of}: its words are {indices.dtype} and {values.dtype}, not uint32 and float32"
+        )
+    if indices.ndim != 1 or indices.shape != values.shape or not indices.size:
+        raise ValueError(f"{of}: its words have shapes {indices.shape} and {values.shape}")
+    if not (indices[1:] > indices[:-1]).all():
+        raise ValueError(f"{of}: the indices of its words don't rise")
+    if not np.isfinite(values).all():
+        raise ValueError(f"{of}: its words have values that are not finite")
 
 
 def _check_identity(video: StoredVideo) -> None:

@@ -28,6 +28,7 @@ import qdrant_edge as qe
 
 from catalog.atomic import sync_directory
 from catalog.errors import IndexLocked, StoreCorrupt, StoreError
+from catalog.sparse import SparseVector, sparse_vector
 from catalog.video import VectorName
 from stores.atomic import created_whole
 from stores.base import ScoredVideo, StoredVideo, Vector, VectorQuery, point_id
@@ -118,9 +119,11 @@ class EdgeReader:
 
     @property
     def indexed_vector_count(self) -> int:
-        """How many vectors, over all names, the HNSW graphs cover; small shards have none."""
+        """How many vectors, over both names, the HNSW graphs cover; small shards have none."""
         with self._engine() as shard:
-            return int(shard.info().indexed_vectors_count)
+            covered = int(shard.info().indexed_vectors_count)
+        # Qdrant counts the words in its inverted index too.
+        return covered - self.count(VectorName.WORDS)
 
     def search(
         self, queries: Sequence[VectorQuery], *, condition: Filter | None = None
@@ -131,7 +134,7 @@ class EdgeReader:
         requests = [
             qe.QueryRequest(
                 limit=query.limit,
-                query=qe.Query.Nearest(_floats(query.vector), using=str(query.vector_name)),
+                query=qe.Query.Nearest(_given(query.vector), using=str(query.vector_name)),
                 filter=chosen,
                 params=self._params,
                 with_payload=False,
@@ -236,6 +239,9 @@ class EdgeStore(EdgeReader):
                     str(name): qe.EdgeVectorParams(size=dim, distance=qe.Distance.Dot)
                     for name, dim in dims.items()
                 },
+                sparse_vectors={
+                    str(VectorName.WORDS): qe.EdgeSparseVectorParams(modifier=qe.Modifier.Idf)
+                },
                 hnsw_config=qe.HnswIndexConfig(
                     m=HNSW_M,
                     ef_construct=HNSW_EF_CONSTRUCT,
@@ -272,11 +278,7 @@ class EdgeStore(EdgeReader):
             shard.update(
                 qe.UpdateOperation.upsert_points(
                     [
-                        qe.Point(
-                            point_id(video.video_id),
-                            {str(name): _floats(vector) for name, vector in video.vectors.items()},
-                            dict(video.payload),
-                        )
+                        qe.Point(point_id(video.video_id), _named(video), dict(video.payload))
                         for video in checked.values()
                     ]
                 )
@@ -347,17 +349,28 @@ class _EdgeDialect:
         return self.every([qe.FieldCondition(field, range=qe.RangeDateTime(**texts))])
 
 
-def _floats(vector: Vector) -> Any:
+def _given(vector: Vector | SparseVector) -> Any:
     # The engine takes arrays in a third of the time of lists; only its type stubs know lists alone.
-    return vector
+    given: Any = vector
+    return qe.SparseVector(*given) if isinstance(vector, SparseVector) else given
+
+
+def _named(video: StoredVideo) -> dict[str, Any]:
+    vectors = {str(name): _given(vector) for name, vector in video.vectors.items()}
+    if video.words is not None:
+        vectors[VectorName.WORDS] = _given(video.words)
+    return vectors
 
 
 def _stored(record: Any) -> StoredVideo:
-    vectors: dict[VectorName, Vector] = {
-        VectorName(name): np.array(values, dtype=np.float32)
-        for name, values in (record.vector or {}).items()
-    }
-    return StoredVideo(record.payload["video_id"], record.payload, vectors)
+    given = dict(record.vector or {})
+    words = given.pop(VectorName.WORDS, None)
+    return StoredVideo(
+        record.payload["video_id"],
+        record.payload,
+        {VectorName(name): np.array(values, dtype=np.float32) for name, values in given.items()},
+        None if words is None else sparse_vector(zip(words.indices, words.values, strict=True)),
+    )
 
 
 def _shard_dims(path: Path) -> dict[VectorName, int]:

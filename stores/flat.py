@@ -1,4 +1,4 @@
-"""The flat mirror: every vector under FAISS's exact inner product, beside SQLite for the rest.
+"""The flat mirror: every dense vector under FAISS's exact inner product, SQLite for the rest.
 
 A directory holds one FAISS file per vector name and ``ids.sqlite``. A FAISS file carries a stamp
 behind its last byte (FAISS reads past none of it), and the database names the stamp of the file
@@ -158,6 +158,10 @@ class FlatReader:
         return self._database
 
     def _index(self, name: VectorName) -> Any:
+        if name is VectorName.WORDS:
+            raise ValueError(
+                f"{self._path}: the FAISS mirror holds the dense vectors only, no words"
+            )
         if name not in self._indexes:
             raise ValueError(f"{self._path}: this store has no vector named {str(name)!r}")
         return self._indexes[name]
@@ -195,7 +199,7 @@ class FlatReader:
         most = min(max(query.limit for query in queries), index.ntotal)
         if most == 0:
             return [[] for _ in queries]
-        matrix = np.stack([query.vector for query in queries])
+        matrix = np.stack([np.asarray(query.vector) for query in queries])
         parameters = None if selector is None else _chosen(selector)
         with _omp_threads(self._threads):
             scores, keys = index.search(matrix, most, params=parameters)
@@ -269,7 +273,7 @@ class FlatStore(FlatReader):
         return cls._open(path, threads=threads, writable=True)
 
     def upsert(self, videos: Sequence[StoredVideo]) -> None:
-        """As of ``VectorStore``."""
+        """As of ``VectorStore``, but for the words, which are not kept."""
         checked = checked_videos(videos, self._dims)
         if not checked:
             return

@@ -26,11 +26,25 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from catalog.atomic import sync_directory, write_atomically
 from catalog.errors import IndexLocked, NoGeneration, StoreCorrupt
 from catalog.video import VectorName
+
+
+class Fingerprinted(Protocol):
+    """What the comparison of an encoder with a manifest reads."""
+
+    @property
+    def name(self) -> str:
+        """What gets it again: a packaged name, one of the hub, or a path."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """What identifies its vectors."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +60,10 @@ class EncoderRecord:
 class Manifest:
     """What a published generation says of itself.
 
-    ``engine`` is ``embedded`` or ``server``; ``collection`` is the server's, else None. ``counts``
-    has ``videos``, ``title`` and ``thumbnail``. ``timings_s`` holds seconds per stage of the job.
+    ``engine`` is ``embedded`` or ``server``; ``collection`` is the server's, else None. ``words``
+    is the fingerprint of what made the words; a generation older than these has none. ``counts``
+    has ``videos``, ``title``, ``thumbnail`` and ``words``. ``timings_s`` holds seconds per stage
+    of the job.
     """
 
     generation: str
@@ -59,11 +75,24 @@ class Manifest:
     source: str
     versions: Mapping[str, str]
     timings_s: Mapping[str, float]
+    words: str | None = None
 
     @property
     def dims(self) -> dict[VectorName, int]:
         """Vector length by name."""
         return {name: record.dim for name, record in self.encoders.items()}
+
+    def differences(self, encoders: Mapping[VectorName, Fingerprinted], *, words: str) -> list[str]:
+        """What would come out otherwise with ``encoders`` and ``words``, a phrase each."""
+        changed = [
+            f"{name}: {record.name} ({record.fingerprint}) became "
+            f"{encoders[name].name} ({encoders[name].fingerprint})"
+            for name, record in self.encoders.items()
+            if record.fingerprint != encoders[name].fingerprint
+        ]
+        if self.words != words:
+            changed.append(f"words: {self.words or 'none'} became {words}")
+        return changed
 
     def to_json(self) -> dict[str, Any]:
         """The manifest as JSON values; ``from_json`` is its inverse."""

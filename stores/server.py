@@ -21,6 +21,7 @@ from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedR
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from catalog.errors import StoreError, StoreUnavailable
+from catalog.sparse import SparseVector, sparse_vector
 from catalog.video import VectorName
 from stores.base import ScoredVideo, StoredVideo, Vector, VectorQuery, point_id
 from stores.checks import checked_queries, checked_videos
@@ -275,6 +276,7 @@ class ServerStore:
             str(name): models.VectorParams(size=dim, distance=models.Distance.DOT)
             for name, dim in dims.items()
         }
+        words = {str(VectorName.WORDS): models.SparseVectorParams(modifier=models.Modifier.IDF)}
         graph = models.HnswConfigDiff(
             m=HNSW_M,
             ef_construct=HNSW_EF_CONSTRUCT,
@@ -284,7 +286,12 @@ class ServerStore:
             # Looked for again, as an attempt whose answer was lost may have made it.
             lambda client: (
                 client.collection_exists(collection)
-                or client.create_collection(collection, vectors_config=vectors, hnsw_config=graph)
+                or client.create_collection(
+                    collection,
+                    vectors_config=vectors,
+                    sparse_vectors_config=words,
+                    hnsw_config=graph,
+                )
             )
         )
         made = cls(server, collection, dims)
@@ -329,9 +336,10 @@ class ServerStore:
 
     @property
     def indexed_vector_count(self) -> int:
-        """How many vectors, over all names, the HNSW graphs cover."""
+        """How many vectors, over both names, the HNSW graphs cover."""
         info = self._request(lambda client: client.get_collection(self._collection))
-        return info.indexed_vectors_count or 0
+        # Qdrant counts the words in its inverted index too.
+        return (info.indexed_vectors_count or 0) - self.count(VectorName.WORDS)
 
     def search(
         self, queries: Sequence[VectorQuery], *, condition: Filter | None = None
@@ -343,7 +351,7 @@ class ServerStore:
         chosen = None if condition is None else translate(condition, _ServerDialect())
         requests = [
             models.QueryRequest(
-                query=query.vector.tolist(),
+                query=_given(query.vector),
                 using=str(query.vector_name),
                 filter=chosen,
                 params=self._params,
@@ -489,8 +497,16 @@ def _create_index(
     server.request(lambda client: client.create_payload_index(collection, field, kind, wait=True))
 
 
+def _given(vector: Vector | SparseVector) -> Any:
+    if isinstance(vector, SparseVector):
+        return models.SparseVector(indices=vector.indices.tolist(), values=vector.values.tolist())
+    return vector.tolist()
+
+
 def _point(video: StoredVideo) -> models.PointStruct:
-    vectors: dict[str, Any] = {str(name): v.tolist() for name, v in video.vectors.items()}
+    vectors = {str(name): _given(vector) for name, vector in video.vectors.items()}
+    if video.words is not None:
+        vectors[VectorName.WORDS] = _given(video.words)
     return models.PointStruct(
         id=point_id(video.video_id), vector=vectors, payload=dict(video.payload)
     )
@@ -498,11 +514,14 @@ def _point(video: StoredVideo) -> models.PointStruct:
 
 def _stored(record: models.Record) -> StoredVideo:
     payload = record.payload or {}
-    given: Any = record.vector or {}
-    vectors: dict[VectorName, Vector] = {
-        VectorName(name): np.array(values, dtype=np.float32) for name, values in given.items()
-    }
-    return StoredVideo(payload["video_id"], payload, vectors)
+    given: dict[str, Any] = dict(record.vector or {})  # type: ignore[arg-type]
+    words = given.pop(VectorName.WORDS, None)
+    return StoredVideo(
+        payload["video_id"],
+        payload,
+        {VectorName(name): np.array(values, dtype=np.float32) for name, values in given.items()},
+        None if words is None else sparse_vector(zip(words.indices, words.values, strict=True)),
+    )
 
 
 def _batches(items: Sequence[ResultT]) -> Iterator[Sequence[ResultT]]:

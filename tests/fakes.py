@@ -31,9 +31,9 @@ class MemoryReader:
 
     def _rank(self, query: VectorQuery, condition: Filter | None) -> list[ScoredVideo]:
         scored = [
-            ScoredVideo(video.video_id, float(query.vector @ video.vectors[query.vector_name]))
+            ScoredVideo(video.video_id, score)
             for video in self._videos.values()
-            if query.vector_name in video.vectors
+            if (score := _score(query, video)) is not None
             and (condition is None or matches(condition, video.payload))
         ]
         return sorted(scored, key=lambda one: (-one.score, one.video_id))[: query.limit]
@@ -49,7 +49,10 @@ class MemoryReader:
 
     def count(self, vector_name: VectorName | None = None) -> int:
         return sum(
-            vector_name is None or vector_name in video.vectors for video in self._videos.values()
+            vector_name is None
+            or vector_name in video.vectors
+            or (vector_name is VectorName.WORDS and video.words is not None)
+            for video in self._videos.values()
         )
 
     def scan(
@@ -62,6 +65,21 @@ class MemoryReader:
 
     def close(self) -> None:
         self.closed = True
+
+
+def _score(query: VectorQuery, video: StoredVideo) -> float | None:
+    """The inner product, words without their rarity; None where the video can't be found."""
+    if query.vector_name is not VectorName.WORDS:
+        vector = video.vectors.get(query.vector_name)
+        return None if vector is None else float(query.vector @ vector)
+    if video.words is None:
+        return None
+    shared, asked, held = np.intersect1d(
+        query.vector.indices, video.words.indices, return_indices=True
+    )
+    if not shared.size:
+        return None
+    return float(query.vector.values[asked] @ video.words.values[held])
 
 
 class WordEncoder:

@@ -104,8 +104,9 @@ function why(hit, borrowed) {
     list.append(element("span", {
       className: `lens by-${lens}`,
       textContent: `${lens} #${source.rank}`,
-      title: `Rank ${source.rank} by ${lens}, similarity ${source.score.toFixed(3)}`
-        + (indirect ? "; compared with the thumbnails of the best title hits" : ""),
+      title: `Rank ${source.rank} by ${lens}, ${lens === "words" ? "BM25" : "similarity"} `
+        + source.score.toFixed(3)
+        + (indirect ? "; compared with the thumbnails of the best hits by title and words" : ""),
     }));
   }
   return list;

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from PIL import Image
 
 from catalog.video import VectorName, Video, video_payload
+from encoders.words import WORDS_FINGERPRINT, title_words
 from stores.base import StoredVideo
 from stores.generations import DataDir, EncoderRecord, Manifest
 from tests.fakes import ColourEncoder, WordEncoder
@@ -66,7 +67,9 @@ class Catalogue:
                     vectors[VectorName.THUMBNAIL] = self.thumbnails.encode([picture])[0]
                 thumbnail_file = hashlib.sha256(video.thumbnail).hexdigest() + ".png"
             payload = video_payload(video, thumbnail_file=thumbnail_file)
-            found.append(StoredVideo(video.video_id, payload, vectors))
+            found.append(
+                StoredVideo(video.video_id, payload, vectors, title_words(video.title or ""))
+            )
         return found
 
     def manifest(self, generation: str) -> Manifest:
@@ -83,10 +86,11 @@ class Catalogue:
                     self.thumbnails.name, self.thumbnails.fingerprint, self.thumbnails.dim
                 ),
             },
-            counts={"videos": 31, "title": 31, "thumbnail": 30},
+            counts={"videos": 31, "title": 31, "thumbnail": 30, "words": 31},
             source="tests",
             versions={"twinlens": "0.1.0"},
             timings_s={},
+            words=WORDS_FINGERPRINT,
         )
 
     def publish(self, data: DataDir, generation: str) -> Manifest:

@@ -57,10 +57,10 @@ def test_an_answer_has_the_shape_of_the_design(client):
     }  # fmt: skip
 
 
-def test_explain_says_where_each_lens_placed_a_hit(client):
+def test_explain_says_where_each_ranking_placed_a_hit(client):
     body = client.get(SEARCH, query_string={"q": "kitchen", "explain": "true"}).get_json()
     sources = body["hits"][0]["sources"]
-    assert set(sources) == {"title", "thumbnail"}
+    assert set(sources) == {"title", "words", "thumbnail"}
     assert set(sources["title"]) == {"rank", "score"}
     assert len(body["borrowed_from"]) == 3
     body = client.get(SEARCH, query_string={"q": "kitchen", "explain": "1", "expand": 0}).get_json()
@@ -257,7 +257,7 @@ def test_a_video_without_a_thumbnail_has_no_url_and_no_picture(client):
 def test_stats_say_what_is_published_and_not_where_it_came_from(client):
     body = client.get("/api/v1/stats").get_json()
     assert body["generation"] == "g1"
-    assert body["counts"] == {"videos": 31, "title": 31, "thumbnail": 30}
+    assert body["counts"] == {"videos": 31, "title": 31, "thumbnail": 30, "words": 31}
     assert body["encoders"]["thumbnail"]["dim"] == 48
     assert "source" not in body
 
@@ -410,7 +410,7 @@ def test_paths_that_lead_nowhere(client, path, code):
             "filter.published_at.gte",
         ),
         ('q=a&weights={"title":-1}', "weights.title"),
-        ('q=a&weights={"title":0,"thumbnail":0}', "weights"),
+        ('q=a&weights={"title":0,"thumbnail":0,"words":0}', "weights"),
         ('q=a&weights={"sound":1}', "weights.sound"),
         ("q=a&weights=2", "weights"),
     ],

@@ -207,7 +207,7 @@ def test_other_encoders_from_the_start_are_refused_and_named(index, data):
     other.publish(data, "g1")
     with pytest.raises(EncodersChanged) as raised:
         serving(index)
-    assert "title: the index has test:words (0123456789abcdef)" in str(raised.value)
+    assert "title: test:words (0123456789abcdef) became" in str(raised.value)
     assert "thumbnail:" not in str(raised.value)
 
 
@@ -315,3 +315,9 @@ def test_no_search_fails_while_generations_are_published_and_pruned(data, catalo
     assert failures == []
     assert seen == {f"g{number}" for number in range(4)}
     assert searches[0] > 20
+
+
+def test_a_generation_older_than_words_is_refused_and_says_why(index, data, catalogue):
+    data.publish(replace(catalogue.publish(data, "g1"), words=None))
+    with pytest.raises(EncodersChanged, match="words: none became"):
+        serving(index)

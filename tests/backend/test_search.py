@@ -9,12 +9,13 @@ from backend.cursor import CursorExpired, CursorInvalid
 from backend.search import BORROWED_WEIGHT, Searcher, SearchRequest, VideoNotFound
 from catalog.errors import PictureRejected, UnencodableItems
 from catalog.video import VectorName
+from encoders.words import query_words
 from stores.base import StoredVideo
 from stores.filters import And, AnyOf, Range
 from tests.backend.catalogue import ODD_ID
 from tests.fakes import MemoryReader
 
-TITLE, THUMBNAIL = VectorName.TITLE, VectorName.THUMBNAIL
+TITLE, THUMBNAIL, WORDS = VectorName
 
 
 def ids(searcher: Searcher, **request) -> list[str]:
@@ -36,9 +37,9 @@ def test_a_picture_finds_its_like_by_the_thumbnail_alone(searcher, reader, red_p
     assert asked(reader) == [[THUMBNAIL]]
 
 
-def test_a_video_asks_both_of_its_lenses_in_one_call_and_is_left_out(searcher, reader):
+def test_a_video_asks_all_of_its_vectors_in_one_call_and_is_left_out(searcher, reader):
     found = ids(searcher, video_id="beach-3", limit=100)
-    assert asked(reader) == [[TITLE, THUMBNAIL]]
+    assert asked(reader) == [[TITLE, THUMBNAIL, WORDS]]
     assert "beach-3" not in found
     assert len(found) == 30
     assert all(one.startswith("beach") for one in found[:9])
@@ -51,9 +52,9 @@ def test_the_window_stays_full_when_the_video_is_left_out_of_it(searcher):
     assert sorted(ranks[TITLE]) == sorted(ranks[THUMBNAIL]) == [1, 2, 3, 4, 5]
 
 
-def test_text_and_picture_ask_both_lenses_in_one_call(searcher, reader, red_picture):
+def test_text_and_picture_ask_every_vector_in_one_call(searcher, reader, red_picture):
     found = ids(searcher, text="film number 7", picture=red_picture, limit=5)
-    assert asked(reader) == [[TITLE, THUMBNAIL]]
+    assert asked(reader) == [[TITLE, THUMBNAIL, WORDS]]
     assert "kitchen-7" in found
 
 
@@ -68,7 +69,25 @@ def test_several_sources_of_one_lens_meet_in_the_middle(searcher, reader, catalo
 
 def test_a_video_without_a_thumbnail_is_asked_by_its_title(searcher, reader):
     ids(searcher, video_id=ODD_ID)
+    assert asked(reader) == [[TITLE, WORDS]]
+
+
+def test_text_and_a_video_are_asked_by_the_words_of_both(searcher, reader):
+    ids(searcher, text="cricket", video_id="beach-1")
+    words = next(query for query in reader.searches[0] if query.vector_name is WORDS).vector
+    both = query_words("cricket beach film number 1")
+    assert all(map(np.array_equal, words, both))
+
+
+def test_text_without_words_asks_the_title_alone(searcher, reader):
+    ids(searcher, text="?!", expand=0)
     assert asked(reader) == [[TITLE]]
+
+
+def test_a_misspelt_name_is_found_by_its_words(searcher):
+    [hit] = searcher.search(SearchRequest(text="kitchn film nmber 7", limit=1, expand=0)).hits
+    assert hit.video_id == "kitchen-7"
+    assert hit.sources[WORDS].rank == 1
 
 
 # ---- borrowed thumbnails
@@ -76,7 +95,7 @@ def test_a_video_without_a_thumbnail_is_asked_by_its_title(searcher, reader):
 
 def test_text_alone_borrows_the_thumbnails_of_its_best_titles(searcher, reader, catalogue):
     result = searcher.search(SearchRequest(text="kitchen film", expand=2))
-    assert asked(reader) == [[TITLE], [THUMBNAIL]]
+    assert asked(reader) == [[TITLE, WORDS], [THUMBNAIL]]
     best = ids(searcher, text="kitchen film", expand=0)[:2]
     assert list(result.borrowed_from) == best
     stored = {one.video_id: one for one in catalogue.stored()}
@@ -88,21 +107,21 @@ def test_text_alone_borrows_the_thumbnails_of_its_best_titles(searcher, reader, 
 
 def test_a_borrowed_list_counts_for_less(searcher):
     hit = searcher.search(SearchRequest(text="kitchen film")).hits[0]
-    expected = 1 / (60 + hit.sources[TITLE].rank)
+    expected = 1 / (60 + hit.sources[TITLE].rank) + 1 / (60 + hit.sources[WORDS].rank)
     expected += BORROWED_WEIGHT / (60 + hit.sources[THUMBNAIL].rank)
     assert hit.score == pytest.approx(expected)
 
 
-def test_expand_0_asks_the_title_only(searcher, reader):
+def test_expand_0_asks_the_title_and_its_words_only(searcher, reader):
     result = searcher.search(SearchRequest(text="kitchen", expand=0))
-    assert asked(reader) == [[TITLE]]
+    assert asked(reader) == [[TITLE, WORDS]]
     assert list(result.borrowed_from) == []
 
 
 def test_title_hits_without_thumbnails_lend_none(searcher, reader):
     result = searcher.search(SearchRequest(text="ක්‍රිකට්", expand=1))
     assert result.hits[0].video_id == ODD_ID
-    assert asked(reader) == [[TITLE]]
+    assert asked(reader) == [[TITLE, WORDS]]
 
 
 def test_nothing_is_borrowed_where_a_picture_is_given(searcher, reader, red_picture):
@@ -112,15 +131,17 @@ def test_nothing_is_borrowed_where_a_picture_is_given(searcher, reader, red_pict
 # ---- weights, filters
 
 
-def test_weight_0_leaves_a_lens_unasked(searcher, reader):
-    ids(searcher, video_id="beach-3", weights={TITLE: 0.0})
-    assert asked(reader) == [[THUMBNAIL]]
+def test_weight_0_leaves_a_vector_unasked(searcher, reader):
+    ids(searcher, video_id="beach-3", weights={TITLE: 0.0, WORDS: 0.0})
+    ids(searcher, video_id="beach-3", weights={WORDS: 0.0})
+    assert asked(reader) == [[THUMBNAIL], [TITLE, THUMBNAIL]]
 
 
-def test_title_weight_0_still_lets_the_titles_lend_their_thumbnails(searcher, reader):
-    result = searcher.search(SearchRequest(text="beach", weights={TITLE: 0.0}))
-    assert asked(reader) == [[TITLE], [THUMBNAIL]]
-    assert all(TITLE not in hit.sources for hit in result.hits)
+@pytest.mark.parametrize("weights", [{TITLE: 0.0}, {WORDS: 0.0}, {TITLE: 0.0, WORDS: 0.0}])
+def test_what_has_weight_0_still_lends_its_thumbnails(searcher, reader, weights):
+    result = searcher.search(SearchRequest(text="beach", weights=weights))
+    assert asked(reader) == [[TITLE, WORDS], [THUMBNAIL]]
+    assert all(name not in hit.sources for hit in result.hits for name in weights)
     assert result.hits
 
 

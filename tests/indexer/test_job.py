@@ -30,7 +30,7 @@ def test_a_first_run_publishes_every_video_with_both_vectors(run_job, data, publ
     assert published.vectors() == {f"video{n}": BOTH for n in range(10)}
     assert published.differences() == []
     manifest = data.published()
-    assert manifest.counts == {"videos": 10, "title": 10, "thumbnail": 10}
+    assert manifest.counts == {"videos": 10, "title": 10, "thumbnail": 10, "words": 10}
     assert manifest.dims == {VectorName.TITLE: 16, VectorName.THUMBNAIL: 12}
     assert "optimize" in manifest.timings_s
     payload = published.payload("video3")

@@ -1,9 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 
 from catalog.video import VectorName
+from encoders.words import title_words
 from indexer.verify import compare_stores
 from stores.base import StoredVideo
 from stores.flat import FlatStore
+from tests.fakes import MemoryReader
 
 
 def store(path, videos):
@@ -52,3 +56,14 @@ def test_many_differences_are_counted_and_some_named(tmp_path):
     left = store(tmp_path / "x", [video(f"v{n:02}") for n in range(20)])
     (line,) = [x for x in compare_stores(left, store(tmp_path / "y", [])) if "only in" in x]
     assert line == "20 only in Qdrant (v00, v01, v02, v03, v04, ...)"
+
+
+def test_words_other_than_the_title_s_are_named(tmp_path):
+    titled = [video(name, title="Toy Story") for name in ("lost", "good", "other")]
+    kept = [None, title_words("Toy Story"), title_words("Jumanji")]
+    qdrant = MemoryReader(
+        [replace(one, words=words) for one, words in zip(titled, kept, strict=True)]
+    )
+    assert compare_stores(qdrant, store(tmp_path / "y", titled)) == [
+        "2 with other words in Qdrant than their title has (lost, other)"
+    ]

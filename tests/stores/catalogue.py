@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from catalog.sparse import SparseVector, sparse_vector
 from catalog.video import VectorName
 from stores.base import StoredVideo
 
@@ -33,7 +34,14 @@ def video(
         video_id,
         {"video_id": video_id, **payload},
         {name: unit(rng, DIMS[name]) for name in names},
+        words(rng) if VectorName.TITLE in names else None,
     )
+
+
+def words(rng: np.random.Generator, count: int = 6, of: int = 60) -> SparseVector:
+    """``count`` of ``of`` words, whose indices are spread over all that there are."""
+    chosen = rng.choice(of, count, replace=False) * (2**32 // of)
+    return sparse_vector(zip(chosen.tolist(), rng.uniform(0.5, 2, count).tolist(), strict=True))
 
 
 def catalogue(count: int, seed: int = 7) -> list[StoredVideo]:

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 from catalog.errors import StoreError
-from catalog.video import VectorName
+from catalog.sparse import SparseVector
+from catalog.video import DENSE_VECTORS, VectorName
 from stores.base import StoredVideo, VectorQuery, VectorReader, VectorStore
 from stores.filters import AnyOf, Not, Range
 from tests.stores.catalogue import DIMS, catalogue, unit, video
 from tests.stores.conftest import Home
 
-TITLE, THUMBNAIL = VectorName.TITLE, VectorName.THUMBNAIL
+TITLE, THUMBNAIL, WORDS = VectorName
 
 
 def rng() -> np.random.Generator:
@@ -30,7 +31,12 @@ def same(found: StoredVideo, written: StoredVideo) -> bool:
         and found.payload == written.payload
         and found.vectors.keys() == written.vectors.keys()
         and all(np.array_equal(found.vectors[n], written.vectors[n]) for n in written.vectors)
+        and (found.words is None or same_words(found.words, written.words))
     )
+
+
+def same_words(found: SparseVector, written: SparseVector | None) -> bool:
+    return written is not None and all(map(np.array_equal, found, written))
 
 
 def scanned(store: VectorReader, batch_size: int = 1000) -> dict[str, StoredVideo]:
@@ -120,7 +126,7 @@ def test_a_search_ranks_by_inner_product(store: VectorStore) -> None:
 
 def test_a_limit_beyond_the_count_returns_all_that_have_the_vector(store: VectorStore) -> None:
     store.upsert(catalogue(30))
-    for name in VectorName:
+    for name in DENSE_VECTORS:
         [hits] = store.search([query(name, 1000)])
         assert len(hits) == store.count(name) < 30
 
@@ -193,7 +199,7 @@ def test_counts_are_per_vector(store: VectorStore) -> None:
     videos = catalogue(42)
     store.upsert(videos)
     assert store.count() == 42
-    for name in VectorName:
+    for name in DENSE_VECTORS:
         assert store.count(name) == sum(name in v.vectors for v in videos)
 
 
@@ -313,6 +319,11 @@ def spoiled(value: float) -> np.ndarray[Any, Any]:
     return vector
 
 
+def words(*entries: tuple[int, float]) -> SparseVector:
+    indices, values = zip(*entries, strict=True) if entries else ((), ())
+    return SparseVector(np.array(indices, np.uint32), np.array(values, np.float32))
+
+
 REJECTED: dict[str, Callable[[dict[str, Any]], None]] = {
     "NaN": lambda f: f["vectors"].update({TITLE: spoiled(float("nan"))}),
     "infinite": lambda f: f["vectors"].update({TITLE: spoiled(float("inf"))}),
@@ -323,6 +334,13 @@ REJECTED: dict[str, Callable[[dict[str, Any]], None]] = {
     "integers": lambda f: f["vectors"].update({TITLE: np.eye(DIMS[TITLE], dtype=np.int64)[0]}),
     "unknown name": lambda f: f["vectors"].update({"sound": unit(rng(), 4)}),
     "no vector": lambda f: f["vectors"].clear(),
+    "words that don't rise": lambda f: f.update(words=words((5, 1.0), (4, 1.0))),
+    "a word twice": lambda f: f.update(words=words((5, 1.0), (5, 1.0))),
+    "no words": lambda f: f.update(words=words()),
+    "a word that is NaN": lambda f: f.update(words=words((5, float("nan")))),
+    "words as a dense vector": lambda f: f.update(words=unit(rng(), 4)),
+    "words of float64": lambda f: f.update(words=words((5, 1.0))._replace(values=np.ones(1))),
+    "words as a title": lambda f: f["vectors"].update({TITLE: words((5, 1.0))}),
     "no video_id in the payload": lambda f: f["payload"].clear(),
     "another video_id in the payload": lambda f: f["payload"].update(video_id="x"),
     "not JSON": lambda f: f["payload"].update(when=object()),
@@ -365,8 +383,11 @@ def test_float64_vectors_are_stored_as_float32(store: VectorStore) -> None:
         VectorQuery(TITLE, unit(rng(), DIMS[TITLE] + 1), 5),
         VectorQuery(TITLE, unit(rng(), DIMS[TITLE]), 0),
         VectorQuery(TITLE, unit(rng(), DIMS[TITLE]), -1),
+        VectorQuery(TITLE, words((5, 1.0)), 5),
+        VectorQuery(WORDS, unit(rng(), DIMS[TITLE]), 5),
+        VectorQuery(WORDS, words(), 5),
     ],
-    ids=["zero", "NaN", "dimension", "limit 0", "limit -1"],
+    ids=["zero", "NaN", "dimension", "limit 0", "limit -1", "sparse", "dense", "no words"],
 )
 def test_a_query_that_means_nothing_is_refused(store: VectorStore, asked: VectorQuery) -> None:
     store.upsert(catalogue(3))

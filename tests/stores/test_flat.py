@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from catalog.errors import IndexLocked, StoreCorrupt, StoreError
-from catalog.video import VectorName
+from catalog.video import DENSE_VECTORS, VectorName
 from stores.base import StoredVideo, VectorQuery, VectorReader
 from stores.flat import FlatReader, FlatStore
 from tests.stores import writer
@@ -215,7 +215,9 @@ def test_a_reader_keeps_its_state_while_a_new_one_is_flushed(mirror: Path) -> No
 def test_threads_read_one_reader(mirror: Path) -> None:
     reader = FlatReader.open(mirror)
     rng = np.random.default_rng(4)
-    asks = [[VectorQuery(name, unit(rng, DIMS[name]), 7) for name in VectorName] for _ in range(64)]
+    asks = [
+        [VectorQuery(name, unit(rng, DIMS[name]), 7) for name in DENSE_VECTORS] for _ in range(64)
+    ]
     alone = [reader.search(ask) for ask in asks]
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(reader.search, asks)) == alone

@@ -17,7 +17,7 @@ from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import ResponseHandlingException
 
 from catalog.errors import StoreError, StoreUnavailable
-from catalog.video import VectorName
+from catalog.video import DENSE_VECTORS, VectorName
 from stores.base import VectorQuery
 from stores.engines import ServerEngine, open_reader
 from stores.filters import AnyOf
@@ -85,7 +85,7 @@ def test_a_copy_holds_the_same_and_goes_its_own_way(client: ServerClient, prefix
     copied = ServerStore.open(client, target)
     assert copied.dims == DIMS
     assert copied.count() == 1_203
-    for name in VectorName:
+    for name in DENSE_VECTORS:
         assert copied.count(name) == store.count(name)
     ask = [VectorQuery(VectorName.TITLE, unit(np.random.default_rng(1), 16), 50)]
     assert copied.search(ask) == store.search(ask)
@@ -130,7 +130,7 @@ def test_indexes_come_before_videos_and_a_search_is_one_request() -> None:
     assert last_index < calls.index("upsert")
     calls.clear()
     rng = np.random.default_rng(2)
-    queries = [VectorQuery(name, unit(rng, DIMS[name]), 5) for name in VectorName]
+    queries = [VectorQuery(name, unit(rng, DIMS[name]), 5) for name in DENSE_VECTORS]
     store.search(queries, condition=AnyOf("language", ("en",)))
     assert calls == ["query_batch_points"]
 

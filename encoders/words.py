@@ -1,0 +1,90 @@
+"""Titles as weighted words and pieces of words, for Qdrant's inverted index.
+
+A dense vector misses exact names, and knows only the scripts it has learned. Words are exact in
+every script; the pieces, two and three characters long, find a word that is misspelt, inflected,
+or part of a hashtag. Qdrant multiplies each by its inverse document frequency (the collection's
+``idf`` modifier), so that a search adds up to BM25.
+
+Source of the weights: Robertson, Zaragoza: The Probabilistic Relevance Framework: BM25 and Beyond,
+2009. What they were chosen by is in ``docs/decisions/0011-words.md``.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from typing import Final
+from zlib import crc32
+
+import regex
+
+from catalog.sparse import SparseVector, sparse_vector
+from encoders.fingerprints import fingerprint
+
+_PIECE_LENGTHS: Final = (2, 3)
+_PIECE_WEIGHT: Final = 0.3
+# BM25's k1 and b. The average is a constant, as a title's weights must not depend on the others'.
+_SATURATION: Final = 0.6
+_LENGTH_SHARE: Final = 0.75
+_AVERAGE_TERMS: Final = 80
+# A title has 100 characters; this much of a longer text says what it is about.
+_MAX_CHARACTERS: Final = 2000
+
+# Letters with the signs that belong to them, or one symbol: an emoji, a currency.
+_WORD: Final = regex.compile(r"[\p{L}\p{N}][\p{L}\p{N}\p{M}]*|[\p{So}\p{Sc}]")
+# Controls and joiners don't show, and Latin accents are often left out by those who type.
+_DROPPED: Final = regex.compile(r"[\p{Cc}\p{Cf}\u0300-\u036f]+")
+_SPACE: Final = regex.compile(r"\s+")
+# With its signs, as a person sees it. Not \X, whose Indic clusters differ between Unicode versions.
+_CHARACTER: Final = regex.compile(r"\P{M}\p{M}*")
+
+WORDS_FINGERPRINT: Final = fingerprint(
+    "words",
+    f"pieces {_PIECE_LENGTHS}",
+    f"k1 {_SATURATION}, b {_LENGTH_SHARE} of {_AVERAGE_TERMS}",
+    f"first {_MAX_CHARACTERS} characters, version 1",
+)
+
+
+def title_words(title: str) -> SparseVector | None:
+    """The words and pieces of a stored title with BM25's weights; None where it has none."""
+    counts = _terms(title)
+    norm = _SATURATION * (1 - _LENGTH_SHARE + _LENGTH_SHARE * counts.total() / _AVERAGE_TERMS)
+    return _sparse(
+        {term: count * (_SATURATION + 1) / (count + norm) for term, count in counts.items()}
+    )
+
+
+def query_words(text: str) -> SparseVector | None:
+    """The words and pieces of what a person typed, a piece counting less; None without any."""
+    return _sparse(
+        {term: 1.0 if term[0] == 0 else _PIECE_WEIGHT for term in _terms(text)},
+    )
+
+
+def _terms(text: str) -> Counter[tuple[int, str]]:
+    """How often each word (length 0) and each piece (its length in characters) occurs."""
+    terms: Counter[tuple[int, str]] = Counter()
+    for word in _WORD.findall(_normalised(text[:_MAX_CHARACTERS])):
+        terms[0, word] += 1
+        characters = ["<", *_CHARACTER.findall(word), ">"]
+        for length in _PIECE_LENGTHS:
+            for start in range(len(characters) - length + 1):
+                terms[length, "".join(characters[start : start + length])] += 1
+    return terms
+
+
+def _normalised(text: str) -> str:
+    decomposed = unicodedata.normalize("NFKD", _SPACE.sub(" ", text))
+    return unicodedata.normalize("NFC", _DROPPED.sub("", decomposed)).casefold()
+
+
+def _sparse(weights: dict[tuple[int, str], float]) -> SparseVector | None:
+    if not weights:
+        return None
+    # Of two terms with one hash, which are rare, both count.
+    summed: dict[int, float] = {}
+    for (length, text), weight in weights.items():
+        key = crc32(f"{length}{text}".encode())
+        summed[key] = summed.get(key, 0.0) + weight
+    return sparse_vector(summed.items())

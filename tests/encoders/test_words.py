@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import unicodedata
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from catalog.sparse import SparseVector
+from encoders.words import WORDS_FINGERPRINT, query_words, title_words
+
+
+def shared(text: str, title: str) -> float:
+    """How much ``title`` answers ``text``, every term as rare as any other."""
+    asked, held = query_words(text), title_words(title)
+    if asked is None or held is None:
+        return 0.0
+    _, left, right = np.intersect1d(asked.indices, held.indices, return_indices=True)
+    return float(asked.values[left] @ held.values[right])
+
+
+def same(left: SparseVector | None, right: SparseVector | None) -> bool:
+    if left is None or right is None:
+        return left is right
+    return all(map(np.array_equal, left, right))
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("TOY story", "Toy Story"),
+        ("cafe", "Café"),
+        ("ශ්රී ලංකා", "ශ්\u200dරී ලංකා"),
+        ("தமிழ்", "தமிழ\u0bcd"),
+        ("ﬁlm １２", "film 12"),
+        ("#tvderana", "tvderana"),
+        ("한국", unicodedata.normalize("NFD", "한국")),
+        ("straße", "STRASSE"),
+        ("a\x00b\u202ec", "abc"),
+        ("no\u00adgap", "nogap"),
+        ("one\ntwo", "one two"),
+    ],
+)
+def test_what_reads_alike_has_the_same_words(text, title):
+    assert same(title_words(text), title_words(title))
+
+
+@pytest.mark.parametrize(
+    ("misspelt", "title", "other"),
+    [
+        ("kichen", "kitchen", "chicken"),
+        ("ක්රිකෙට්", "ක්‍රිකට්", "කිරි"),
+        ("பாடல்", "பாடல்கள்", "தமிழ்"),
+        ("lanka", "#SriLanka", "#SriRacha"),
+    ],
+)
+def test_pieces_find_what_is_misspelt_inflected_or_glued(misspelt, title, other):
+    assert shared(misspelt, title) > shared(misspelt, other)
+
+
+def test_a_whole_word_counts_more_than_its_pieces():
+    assert shared("art", "art") > shared("art", "artist party start")
+
+
+def test_a_longer_title_answers_less():
+    assert shared("toy story", "Toy Story") > shared("toy story", "Toy Story of a Whole Long Day")
+
+
+def test_emoji_and_currencies_are_words_and_punctuation_is_not():
+    assert shared("🎸", "Concert 🎸 live") > 0
+    assert shared("€", "5 €") > 0
+    for text in ("", "   ", "... !? | – «»", "\u200d\u202e\x00", "\ud800", "\u0bcd"):
+        assert title_words(text) is None
+        assert query_words(text) is None
+
+
+def test_a_query_says_a_thing_once_or_twice_alike():
+    assert same(query_words("toy toy"), query_words("toy"))
+    assert not same(title_words("toy toy"), title_words("toy"))
+
+
+def test_weights_are_of_bm25():
+    held = title_words("ab")
+    # The word, and the pieces <a, ab, b>, <ab and ab>: six terms, each once, of 80.
+    norm = 0.6 * (0.25 + 0.75 * 6 / 80)
+    assert held is not None
+    np.testing.assert_allclose(held.values, [1.6 / (1 + norm)] * 6, rtol=1e-6)
+    asked = query_words("ab")
+    assert asked is not None
+    assert sorted(asked.values.tolist()) == pytest.approx([0.3] * 5 + [1.0])
+
+
+def test_a_text_without_end_is_cut():
+    assert same(title_words("word " * 400), title_words("word " * 100_000))
+
+
+@given(st.text())
+def test_any_text_has_rising_indices_and_finite_weights_or_none(text):
+    for made in (title_words(text), query_words(text)):
+        if made is not None:
+            assert made.indices.dtype == np.uint32
+            assert made.values.dtype == np.float32
+            assert made.indices.size == made.values.size > 0
+            assert (np.diff(made.indices.astype(np.int64)) > 0).all()
+            assert np.isfinite(made.values).all()
+            assert (made.values > 0).all()
+
+
+@given(st.text())
+def test_a_title_answers_itself(text):
+    assert (title_words(text) is None) == (shared(text, text) == 0)
+
+
+def test_the_fingerprint_is_what_it_was():
+    # An index made before a change of this must be made again: is that meant?
+    assert WORDS_FINGERPRINT == "1b26e6ccc4d0d1da"
+    vector = title_words("Toy Story 2 ශ්‍රී 🎸")
+    assert vector is not None
+    assert vector.indices.sum(dtype=np.uint64) == 77_916_856_190
