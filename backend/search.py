@@ -15,7 +15,7 @@ from backend.fusion import DEFAULT_K, FusedVideo, SourceRank, fuse
 from catalog.images import decode_image
 from catalog.sparse import SparseVector
 from catalog.video import DENSE_VECTORS, VectorName
-from encoders.base import ThumbnailEncoder, TitleEncoder, unit_rows
+from encoders.base import TextThumbnailEncoder, ThumbnailEncoder, TitleEncoder, unit_rows
 from encoders.words import query_words
 from stores.base import Payload, ScoredVideo, Vector, VectorQuery, VectorReader
 from stores.filters import Filter
@@ -42,7 +42,8 @@ class SearchRequest:
     ``picture`` holds encoded bytes. ``weights`` multiply a ranking's share in the fusion, 1 where
     absent. ``window`` is how many ranks are taken from each; pages are cut from what they give.
     ``expand`` is how many of the best hits by title and words lend their thumbnails to a search
-    by text alone; 0 switches that off. ``condition`` holds for every hit.
+    by text alone, where the thumbnail encoder understands no text; 0 switches that off.
+    ``condition`` holds for every hit.
     """
 
     text: str | None = None
@@ -168,6 +169,10 @@ class Searcher:
                 dense[VectorName.TITLE].append(
                     self._title_encoder.encode_queries([request.text])[0]
                 )
+                if isinstance(self._thumbnail_encoder, TextThumbnailEncoder):
+                    dense[VectorName.THUMBNAIL].append(
+                        self._thumbnail_encoder.encode_queries([request.text])[0]
+                    )
             if request.picture is not None:
                 picture = decode_image(request.picture, at_least=self._thumbnail_encoder.input_size)
                 dense[VectorName.THUMBNAIL].append(self._thumbnail_encoder.encode([picture])[0])

@@ -50,8 +50,9 @@ class Settings(BaseSettings):
     )
     thumbnail_model: str = Field(
         DEFAULT_THUMBNAIL_MODEL,
-        description="`packaged:denoiser` or a directory made by `twinlens train-thumbnails`. "
-        "A published index keeps its own unless this is set.",
+        description="`packaged:denoiser`, a directory made by `twinlens train-thumbnails`, or a "
+        "sentence-transformers CLIP model by name or path. A published index keeps its own "
+        "unless this is set.",
     )
     host: str = Field("127.0.0.1", description="Address that `serve` listens on.")
     port: int = Field(8000, ge=0, le=65535, description="Port that `serve` listens on; 0: any.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +60,15 @@ class ThumbnailEncoder(Encoder[Image.Image], Protocol):
     @property
     def input_size(self) -> tuple[int, int]:
         """Smallest (width, height) it makes use of; a decoder may stop there."""
+        ...
+
+
+@runtime_checkable
+class TextThumbnailEncoder(ThumbnailEncoder, Protocol):
+    """A thumbnail encoder with a text side, which can be asked for pictures by words."""
+
+    def encode_queries(self, texts: Sequence[str]) -> FloatMatrix:
+        """What a person typed, comparable with pictures: shape (len(texts), dim), unit rows."""
         ...
 
 

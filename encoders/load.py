@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +12,8 @@ from encoders.base import ThumbnailEncoder, TitleEncoder
 PACKAGED: Final = "packaged:"
 OFFLINE_TITLE_MODELS: Final = ("packaged:use-m3", "packaged:minilm")
 PACKAGED_DENOISER: Final = "packaged:denoiser"
+# OWNER/NAME, or the bare NAME of sentence-transformers' own; anything else is a path.
+_HUB_NAME: Final = re.compile(r"(?:[\w-][\w.-]*/)?[\w-][\w.-]*")
 
 
 def load_title_encoder(name: str, *, threads: int | None = None) -> TitleEncoder:
@@ -42,7 +45,10 @@ def load_title_encoder(name: str, *, threads: int | None = None) -> TitleEncoder
 
 
 def load_thumbnail_encoder(name: str, *, threads: int | None = None) -> ThumbnailEncoder:
-    """The thumbnail encoder called ``name``: ``packaged:denoiser``, or a directory with its files.
+    """The thumbnail encoder called ``name``.
+
+    ``packaged:denoiser``, a directory written by ``twinlens train-thumbnails``, or a CLIP model of
+    sentence-transformers by its directory or its name on the hub.
 
     Raises:
         EncoderUnavailable: no such model, or its files are incomplete.
@@ -55,4 +61,9 @@ def load_thumbnail_encoder(name: str, *, threads: int | None = None) -> Thumbnai
         raise EncoderUnavailable(
             f"no packaged thumbnail model {name!r}; there is {PACKAGED_DENOISER}"
         )
-    return DenoisingAutoencoder(Path(name), name=str(Path(name).absolute()), threads=threads)
+    path = Path(name)
+    if (path / "modules.json").is_file() or (not path.is_dir() and _HUB_NAME.fullmatch(name)):
+        from encoders.clip import ClipEncoder
+
+        return ClipEncoder(name, threads=threads)
+    return DenoisingAutoencoder(path, name=str(path.absolute()), threads=threads)

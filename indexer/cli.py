@@ -39,7 +39,10 @@ def _columns(
 @click.argument("source")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where the index is kept.")
 @click.option("--title-model", metavar="NAME", help="Model name or path, or packaged:use-m3.")
-@click.option("--thumbnail-model", metavar="DIR", help="packaged:denoiser, or a trained one.")
+@click.option(
+    "--thumbnail-model",
+    help="packaged:denoiser, a trained one's directory, or a CLIP model of sentence-transformers.",
+)
 @click.option("--qdrant-url", metavar="URL", help="Index into this Qdrant server.")
 @click.option("--collection", metavar="NAME", help="The server's alias of the index.")
 @click.option(

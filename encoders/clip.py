@@ -1,0 +1,80 @@
+"""Thumbnails by a pretrained CLIP model, whose text side understands what a person types."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+from PIL import Image
+
+from catalog.errors import EncoderError, EncoderUnavailable
+from encoders.base import FloatMatrix, unit_rows
+from encoders.fingerprints import fingerprint
+from encoders.model_files import ModelFiles
+from encoders.thumbnails.pictures import picture_box
+
+_BATCH_SIZE: Final = 32
+_INSTEAD: Final = (
+    "Without a model hub in reach, choose --thumbnail-model packaged:denoiser, or give the path of "
+    "a model's directory"
+)
+_PREPROCESSING: Final = "bars cropped, normalised, version 1"
+
+
+class ClipEncoder:
+    """Pictures and words in one space, by any CLIP model that sentence-transformers loads.
+
+    The model comes from the hub's cache, the hub, or a local path. Black bars are cropped first;
+    the model's own processor then resizes, and crops to its square. Texts are cut at its length,
+    77 tokens for the usual ones.
+
+    Source: Radford et al. 2021, "Learning Transferable Visual Models From Natural Language
+    Supervision".
+    """
+
+    # Above the squares of the usual models (224 to 336), with what bars may take off.
+    input_size: Final = (448, 448)
+
+    def __init__(self, model: str, *, threads: int | None = None) -> None:
+        self._files = ModelFiles(model, role="thumbnail", instead=_INSTEAD, threads=threads)
+        self.name = self._files.name
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Identity of weights, tokenizer and preprocessing."""
+        return fingerprint("clip", self._files.digest, _PREPROCESSING)
+
+    @cached_property
+    def dim(self) -> int:
+        """Length of its vectors; loads the model."""
+        found = self._model().get_embedding_dimension()
+        if found is None:
+            raise EncoderError(f"{self.name} does not say how long its vectors are")
+        return int(found)
+
+    def encode(self, items: Sequence[Image.Image]) -> FloatMatrix:
+        """Pictures as a float32 array of shape (len(items), dim), rows of unit length."""
+        return self._encode([item.convert("RGB").crop(picture_box(item)) for item in items])
+
+    def encode_queries(self, texts: Sequence[str]) -> FloatMatrix:
+        """What a person typed, comparable with pictures: shape (len(texts), dim), unit rows."""
+        return self._encode(list(texts))
+
+    def _encode(self, items: list[Any]) -> FloatMatrix:
+        if not items:
+            return np.empty((0, self.dim), dtype=np.float32)
+        vectors = self._model().encode(
+            items, batch_size=_BATCH_SIZE, convert_to_numpy=True, show_progress_bar=False
+        )
+        return unit_rows(np.asarray(vectors))
+
+    def _model(self) -> Any:
+        model = self._files.model()
+        if not {"text", "image"} <= set(model.modalities):
+            raise EncoderUnavailable(
+                f"{self.name} is no CLIP model: it takes {', '.join(model.modalities)}, and a "
+                "thumbnail encoder with a text side takes both text and image"
+            )
+        return model

@@ -1,0 +1,149 @@
+"""A sentence-transformers model as it is found: on disk, in the hub's cache, or on the hub."""
+
+from __future__ import annotations
+
+import threading
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+from catalog.errors import EncoderError, EncoderUnavailable
+from encoders.fingerprints import files_digest
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+_WEIGHT_AND_CONFIG_SUFFIXES: Final = {".json", ".safetensors", ".bin", ".txt", ".model"}
+_HUB_TIMEOUT_S: Final = 10.0
+_LEAST_WORDS: Final = 2  # an empty T5 tokenizer has one
+
+
+class ModelFiles:
+    """The files of a model, and the model once it is loaded; for any number of threads.
+
+    A model's directory goes by its absolute path, so that its name holds wherever it is read.
+    ``role`` and ``instead`` stand in messages: what it was to do, and what else would.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        role: str,
+        instead: str,
+        name: str | None = None,
+        threads: int | None = None,
+    ) -> None:
+        self.local = Path(model).is_dir()
+        self.source = str(Path(model).absolute()) if self.local else model
+        self.name = name or self.source
+        self._role = role
+        self._instead = instead
+        self._threads = threads
+        self._lock = threading.Lock()
+        self._loaded: SentenceTransformer | None = None
+
+    @cached_property
+    def digest(self) -> str:
+        """Identity of all files; fetches what isn't there yet."""
+        directory = self.directory()
+        if directory is None:
+            self.model()
+            directory = self.directory()
+        if directory is None:
+            raise EncoderError(f"{self.name}: its files can't be found in the hub cache")
+        if self.local:
+            files = [
+                file
+                for file in directory.rglob("*")
+                if file.is_file() and file.suffix in _WEIGHT_AND_CONFIG_SUFFIXES
+            ]
+            return files_digest(directory, files)
+        return directory.name  # the hub's commit, which covers every file
+
+    def directory(self) -> Path | None:
+        """Where the model's files are, or None while they are only on the hub."""
+        if self.local:
+            return Path(self.source)
+        file = self.cached("modules.json")
+        if file is False:  # a plain transformers model
+            file = self.cached("config.json")
+        return file.parent if file else None
+
+    def cached(self, name: str) -> Path | Literal[False] | None:
+        """The file in the hub's cache; False: the hub has none; None: the cache can't tell."""
+        from huggingface_hub import _CACHED_NO_EXIST, try_to_load_from_cache
+        from huggingface_hub.errors import HFValidationError
+
+        try:
+            cached = try_to_load_from_cache(self.source, name)
+        except HFValidationError as error:
+            raise EncoderUnavailable(self._unavailable(error)) from error
+        if cached is _CACHED_NO_EXIST:
+            return False
+        return Path(cached) if isinstance(cached, str) else None
+
+    def model(self) -> SentenceTransformer:
+        """The model, loaded by the first call.
+
+        Raises:
+            EncoderUnavailable: it can't be had; the message says why.
+        """
+        with self._lock:
+            if self._loaded is None:
+                self._loaded = self._load()
+            return self._loaded
+
+    def _load(self) -> SentenceTransformer:
+        import torch
+        from sentence_transformers import SentenceTransformer
+        from transformers.utils.logging import disable_progress_bar
+
+        disable_progress_bar()  # type: ignore[no-untyped-call]  # its bar of weights would break into the job's own
+        if self._threads is not None:
+            torch.set_num_threads(self._threads)
+        directory = self.directory()
+        # The loaders raise OSError, ValueError, HTTP and parser errors alike.
+        broken: Exception | None = None
+        if directory is not None:
+            try:
+                return _with_words(SentenceTransformer(str(directory)))
+            except Exception as error:
+                if self.local:
+                    raise EncoderUnavailable(self._unavailable(error)) from error
+                broken = error
+        try:
+            self._require_on_hub()
+            # A download that was cut short is completed, not exchanged: the fingerprint may have
+            # been taken from it.
+            return _with_words(
+                SentenceTransformer(self.source, revision=directory and directory.name)
+            )
+        except Exception as error:
+            raise EncoderUnavailable(self._unavailable(broken or error)) from error
+
+    def _require_on_hub(self) -> None:
+        """Ask the hub once: its own loaders retry for a minute before they say it is away."""
+        from huggingface_hub import HfApi
+
+        HfApi().model_info(self.source, timeout=_HUB_TIMEOUT_S)
+
+    def _unavailable(self, error: Exception) -> str:
+        reason = (str(error) or repr(error)).strip().splitlines()[0]
+        return f"the {self._role} model {self.name!r} can't be loaded ({reason}). {self._instead}"
+
+
+def _with_words(model: SentenceTransformer) -> SentenceTransformer:
+    """``model``, if its tokenizer has a vocabulary.
+
+    Without the tokenizer's files, transformers makes one that knows no words, and says nothing.
+    """
+    from transformers import PreTrainedTokenizerBase
+
+    tokenizer = getattr(model, "tokenizer", None)
+    if (
+        isinstance(tokenizer, PreTrainedTokenizerBase)
+        and len(tokenizer) - len(tokenizer.all_special_ids) < _LEAST_WORDS
+    ):
+        raise ValueError("the files of its tokenizer are missing")
+    return model
