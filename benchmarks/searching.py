@@ -108,6 +108,8 @@ class _HandedOut:
     def encode(self, items: Sequence[object]) -> FloatMatrix:
         return np.repeat(self.vector[None, :], len(items), axis=0)
 
+
+class _HandedOutTitles(_HandedOut):
     def encode_queries(self, texts: Sequence[str]) -> FloatMatrix:
         return self.encode(texts)
 
@@ -137,7 +139,8 @@ class SearchBench:
         self._path = path
         self._manifest = manifest
         self.reader = EdgeReader(shard, path, manifest.dims)
-        self._encoders = {name: _HandedOut(dim) for name, dim in manifest.dims.items()}
+        self._titles = _HandedOutTitles(manifest.dims[VectorName.TITLE])
+        self._thumbnails = _HandedOut(manifest.dims[VectorName.THUMBNAIL])
         self._timed_shard = _TimedShard(shard)
         self._searcher = self._new_searcher(EdgeReader(self._timed_shard, path, manifest.dims))
 
@@ -249,16 +252,17 @@ class SearchBench:
         return {"search and fusion, ids unknown": took["search"] + took["fuse"]}
 
     def _hand_out(self, vectors: Mapping[VectorName, Vector | SparseVector]) -> None:
+        handed_out = {VectorName.TITLE: self._titles, VectorName.THUMBNAIL: self._thumbnails}
         for name, vector in vectors.items():
             if not isinstance(vector, SparseVector):
-                self._encoders[name].vector = vector
+                handed_out[name].vector = vector
 
     def _new_searcher(self, reader: EdgeReader) -> Searcher:
         return Searcher(
             reader,
             generation=self._manifest.generation,
-            title_encoder=self._encoders[VectorName.TITLE],
-            thumbnail_encoder=self._encoders[VectorName.THUMBNAIL],
+            title_encoder=self._titles,
+            thumbnail_encoder=self._thumbnails,
         )
 
 
