@@ -35,8 +35,10 @@ class Cursor:
         return base64.urlsafe_b64encode(_checksum(body) + body).decode().rstrip("=")
 
 
-def decode_cursor(text: str, *, generation: str, request: str, window: int) -> Cursor:
+def decode_cursor(text: str, *, generation: str, request: str, most: int) -> Cursor:
     """The cursor that ``text`` stands for, checked to belong to this request and generation.
+
+    ``most`` is how many hits there can be, over all pages.
 
     The checksum catches what was cut or changed by accident; a cursor holds no right that would be
     worth forging, so there is no key to share between processes.
@@ -56,7 +58,7 @@ def decode_cursor(text: str, *, generation: str, request: str, window: int) -> C
     except (UnicodeError, binascii.Error, ValueError, TypeError, RecursionError) as error:
         raise CursorInvalid("this is not a cursor of this server") from error
     # Base64 has several spellings of one value; only the one handed out is taken.
-    placed = type(cursor.offset) is int and 0 < cursor.offset <= 2 * window
+    placed = type(cursor.offset) is int and 0 < cursor.offset <= most
     if cursor.encode() != text or not placed:
         raise CursorInvalid("the cursor is damaged")
     if cursor.request != request:

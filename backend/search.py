@@ -133,7 +133,10 @@ class Searcher:
         offset = 0
         if request.cursor is not None:
             offset = decode_cursor(
-                request.cursor, generation=self._generation, request=digest, window=request.window
+                request.cursor,
+                generation=self._generation,
+                request=digest,
+                most=len(VectorName) * request.window,
             ).offset
         stages = _Stages()
         vectors = self._query_vectors(request, stages)

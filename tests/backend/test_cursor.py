@@ -10,7 +10,7 @@ GIVEN = Cursor("20261121T083000.123Z-5f2c9a", "ab" * 12, 40)
 
 
 def decoded(text: str, **changes) -> Cursor:
-    of = {"generation": GIVEN.generation, "request": GIVEN.request, "window": 200, **changes}
+    of = {"generation": GIVEN.generation, "request": GIVEN.request, "most": 400, **changes}
     return decode_cursor(text, **of)
 
 

@@ -9,10 +9,10 @@ from backend.cursor import CursorExpired, CursorInvalid
 from backend.search import BORROWED_WEIGHT, Searcher, SearchRequest, VideoNotFound
 from catalog.errors import PictureRejected, UnencodableItems
 from catalog.video import VectorName
-from encoders.words import query_words
+from encoders.words import query_words, title_words
 from stores.base import StoredVideo
 from stores.filters import And, AnyOf, Range
-from tests.backend.catalogue import ODD_ID
+from tests.backend.catalogue import ODD_ID, picture_bytes
 from tests.fakes import MemoryReader
 
 TITLE, THUMBNAIL, WORDS = VectorName
@@ -169,6 +169,32 @@ def test_pages_together_are_the_whole_window_once(searcher, wanted):
             break
     assert paged == whole.hits
     assert [hit.rank for hit in paged] == list(range(1, len(paged) + 1))
+
+
+def test_three_rankings_that_share_nothing_are_paged_to_the_end(catalogue):
+    stored = []
+    title = catalogue.titles.encode(["needle"])[0]
+    for number in range(15):
+        thumbnail = np.eye(48, dtype=np.float32)[number]
+        kinds = ({TITLE: title}, {THUMBNAIL: thumbnail}, {TITLE: -title})
+        vectors = kinds[number // 5]
+        words = title_words("needle") if number // 5 == 2 else None
+        stored.append(StoredVideo(f"v{number:02}", {"video_id": f"v{number:02}"}, vectors, words))
+    searcher = Searcher(
+        MemoryReader(stored),
+        generation="g",
+        title_encoder=catalogue.titles,
+        thumbnail_encoder=catalogue.thumbnails,
+    )
+    request = SearchRequest(text="needle", picture=picture_bytes((9, 9, 9)), window=5, limit=4)
+    paged = []
+    while True:
+        page = searcher.search(request)
+        paged += [hit.video_id for hit in page.hits]
+        if page.next_cursor is None:
+            break
+        request = replace(request, cursor=page.next_cursor)
+    assert len(paged) == len(set(paged)) == 15
 
 
 def test_the_size_of_a_page_may_change_on_the_way(searcher):
