@@ -6,50 +6,33 @@ Each room keeps its commands in ``<room>/cli.py``; they are imported when they a
 
 from __future__ import annotations
 
-import importlib
 import logging
 import sys
-from typing import Final, NamedTuple
+from typing import Final
 
 import click
 
 from catalog.errors import TwinLensError
-
-
-class _Command(NamedTuple):
-    module: str
-    function: str
-    summary: str
-
+from catalog.lazy_commands import LazyCommand, LazyGroup
 
 COMMANDS: Final = {
-    "sample": _Command("catalog.cli", "sample", "Draw a sample catalogue."),
-    "index": _Command("indexer.cli", "index", "Index a source and publish it."),
-    "verify": _Command("indexer.cli", "verify", "Compare Qdrant with its FAISS mirror."),
-    "serve": _Command("backend.cli", "serve", "Serve the JSON API and the web page."),
-    "train-thumbnails": _Command(
+    "sample": LazyCommand("catalog.cli", "sample", "Draw a sample catalogue."),
+    "index": LazyCommand("indexer.cli", "index", "Index a source and publish it."),
+    "verify": LazyCommand("indexer.cli", "verify", "Compare Qdrant with its FAISS mirror."),
+    "serve": LazyCommand("backend.cli", "serve", "Serve the JSON API and the web page."),
+    "train-thumbnails": LazyCommand(
         "encoders.cli", "train_thumbnails", "Train a thumbnail encoder on a source's pictures."
+    ),
+    "evaluate": LazyCommand(
+        "benchmarks.evaluate.cli", "evaluate", "Measure search and encoders on labelled data."
     ),
 }
 
 
-class _Rooms(click.Group):
-    """A group whose commands are imported on first use."""
+class _Rooms(LazyGroup):
+    """The rooms' commands; what goes wrong on purpose ends as a message and an exit code."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        entry = COMMANDS.get(cmd_name)
-        if entry is None:
-            return None
-        command: click.Command = getattr(importlib.import_module(entry.module), entry.function)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        # The default asks every command for its help, which would import all of them.
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
+    lazy = COMMANDS
 
     def invoke(self, ctx: click.Context) -> object:
         try:

@@ -1,0 +1,25 @@
+"""``twinlens evaluate``: one line a measurement, imported when it is called."""
+
+from __future__ import annotations
+
+import click
+
+from catalog.lazy_commands import LazyCommand, LazyGroup
+
+
+class _Measurements(LazyGroup):
+    lazy = {  # noqa: RUF012 - the base says that it belongs to the class
+        "search": LazyCommand(
+            "benchmarks.evaluate.search.cli", "search", "Measure search on labelled queries."
+        ),
+    }
+
+
+@click.group(cls=_Measurements)
+def evaluate() -> None:
+    """Measure search and encoders on labelled data.
+
+    \b
+    Example:
+      twinlens evaluate search --known-item videos.jsonl --title-model packaged:use-m3
+    """

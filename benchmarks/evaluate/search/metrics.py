@@ -1,0 +1,59 @@
+"""Figures of rankings: one number a query by ``ir-measures``, and means with bootstrap intervals.
+
+``ir-measures`` asks trec_eval, the reference of the field, and brings one small package with it;
+``ranx`` computes the same and brings numba, llvmlite and twelve more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.evaluate.search.tasks import Task
+from catalog.errors import UsageError
+
+DEPTH: Final = 10
+# The names are those of ir-measures: R@k is recall, RR the reciprocal rank, P@10 the precision.
+MEASURES: Final = ("R@1", "R@10", "RR@10", "nDCG@10", "P@10")
+# What ``ranked`` is judged by where one number must do.
+CHIEF: Final = "R@10"
+
+PerQuery = dict[str, npt.NDArray[np.float64]]
+
+
+def per_query(task: Task, ranked: Mapping[str, Sequence[str]]) -> PerQuery:
+    """Each measure of every query: float64 arrays in the order of ``task.queries``.
+
+    ``ranked`` holds video ids, the best first, by query id; a query without an answer counts 0.
+
+    Raises:
+        UsageError: ``ir-measures`` is not installed.
+    """
+    ir_measures = _ir_measures()
+    measures = {name: ir_measures.parse_measure(name) for name in MEASURES}
+    # By rank alone: trec_eval would order equal scores by id.
+    run = {
+        query_id: {
+            video_id: float(DEPTH - at)
+            for at, video_id in enumerate(ranked.get(query_id, ())[:DEPTH])
+        }
+        for query_id in task.queries
+    }
+    row = {query_id: at for at, query_id in enumerate(task.queries)}
+    figures = {name: np.zeros(len(row)) for name in MEASURES}
+    names = {measure: name for name, measure in measures.items()}
+    qrels = {query_id: dict(task.qrels[query_id]) for query_id in row}
+    for one in ir_measures.iter_calc(list(measures.values()), qrels, run):
+        figures[names[one.measure]][row[one.query_id]] = one.value
+    return figures
+
+
+def _ir_measures() -> Any:
+    try:
+        import ir_measures
+    except ImportError as error:
+        raise UsageError("this needs ir-measures: pip install 'twinlens[evaluate]'") from error
+    return ir_measures
