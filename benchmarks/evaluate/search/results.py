@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from tqdm import tqdm
+
 from backend.search import SearchRequest
 from benchmarks.evaluate.bootstrap import Mean, mean
 from benchmarks.evaluate.search.baselines import BASELINES, Baseline, baseline_answers
@@ -15,7 +17,7 @@ from benchmarks.evaluate.search.metrics import CHIEF, PerQuery, per_query
 from benchmarks.evaluate.search.rankings import ask
 from benchmarks.evaluate.search.tasks import Corpus, Task
 from benchmarks.evaluate.vector_cache import CachedTitleEncoder, VectorCache
-from catalog.errors import EncoderError
+from catalog.errors import EncoderError, EncoderUnavailable
 from catalog.video import VectorName
 from encoders.base import ThumbnailEncoder
 from encoders.load import load_title_encoder
@@ -105,7 +107,7 @@ def measure(
     A title model that can't be loaded is reported, and the rest goes on.
 
     Raises:
-        EncoderError: none of the title models can be loaded.
+        EncoderUnavailable: none of the title models can be loaded.
     """
     rows: dict[str, list[Row]] = {task.name: [] for task in tasks}
     for corpus, asking in by_corpus(tasks):
@@ -129,8 +131,8 @@ def measure(
             failed[model] = str(error)
             logger.warning("%s: left out: %s", model, error)
             continue
+        _encode_ahead(encoder, tasks)
         for corpus, asking in by_corpus(tasks):
-            logger.info("%s: %s", model, corpus.name)
             with searcher_over(
                 corpus, title_encoder=encoder, thumbnail_encoder=thumbnail_encoder, cache=cache
             ) as searcher:
@@ -147,8 +149,17 @@ def measure(
                     fused = {key: answer.fused for key, answer in answers.items()}
                     rows[task.name].append(Row(model, FUSION, per_query(task, fused)))
     if not fingerprints:
-        raise EncoderError("; ".join(f"{model}: {why}" for model, why in failed.items()))
+        raise EncoderUnavailable("; ".join(f"{model}: {why}" for model, why in failed.items()))
     return Measured([TaskResult(task, rows[task.name]) for task in tasks], fingerprints, failed)
+
+
+def _encode_ahead(encoder: CachedTitleEncoder, tasks: Sequence[Task]) -> None:
+    """All queries in batches, which takes a fraction of the time that one by one would."""
+    texts = [
+        query.text for task in tasks for query in task.queries.values() if query.text is not None
+    ]
+    with tqdm(total=len(texts), desc=f"queries, {encoder.name}", leave=False) as progress:
+        encoder.query_vectors(texts, progress.update)
 
 
 def by_corpus(tasks: Sequence[Task]) -> Iterator[tuple[Corpus, list[Task]]]:
