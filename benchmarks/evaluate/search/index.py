@@ -19,6 +19,7 @@ from catalog.images import decode_image
 from catalog.sources import read_thumbnail
 from catalog.video import VectorName, Video, video_payload
 from encoders.base import FloatMatrix, ThumbnailEncoder
+from encoders.words import title_words
 from stores.base import StoredVideo, Vector
 from stores.edge import EdgeReader, EdgeStore
 
@@ -49,7 +50,8 @@ def searcher_over(
         }
         if vectors:
             payload = video_payload(video, thumbnail_file=None)
-            stored.append(StoredVideo(video.video_id, payload, vectors))
+            words = title_words(video.title or "")
+            stored.append(StoredVideo(video.video_id, payload, vectors, words))
     if not stored:
         raise UsageError(f"{corpus.name}: no title and no thumbnail that can be encoded")
     dims = {VectorName.TITLE: title_encoder.dim, VectorName.THUMBNAIL: thumbnail_encoder.dim}

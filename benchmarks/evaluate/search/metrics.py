@@ -18,13 +18,15 @@ from catalog.errors import UsageError
 DEPTH: Final = 10
 # The names are those of ir-measures: R@k is recall, RR the reciprocal rank, P@10 the precision.
 MEASURES: Final = ("R@1", "R@10", "RR@10", "nDCG@10", "P@10")
-# What ``ranked`` is judged by where one number must do.
+# What one ranking is compared with another by, where one number must do.
 CHIEF: Final = "R@10"
 
 PerQuery = dict[str, npt.NDArray[np.float64]]
 
 
-def per_query(task: Task, ranked: Mapping[str, Sequence[str]]) -> PerQuery:
+def per_query(
+    task: Task, ranked: Mapping[str, Sequence[str]], names: Sequence[str] = MEASURES
+) -> PerQuery:
     """Each measure of every query: float64 arrays in the order of ``task.queries``.
 
     ``ranked`` holds video ids, the best first, by query id; a query without an answer counts 0.
@@ -33,7 +35,7 @@ def per_query(task: Task, ranked: Mapping[str, Sequence[str]]) -> PerQuery:
         UsageError: ``ir-measures`` is not installed.
     """
     ir_measures = _ir_measures()
-    measures = {name: ir_measures.parse_measure(name) for name in MEASURES}
+    measures = {name: ir_measures.parse_measure(name) for name in names}
     # By rank alone: trec_eval would order equal scores by id.
     run = {
         query_id: {
@@ -43,11 +45,11 @@ def per_query(task: Task, ranked: Mapping[str, Sequence[str]]) -> PerQuery:
         for query_id in task.queries
     }
     row = {query_id: at for at, query_id in enumerate(task.queries)}
-    figures = {name: np.zeros(len(row)) for name in MEASURES}
-    names = {measure: name for name, measure in measures.items()}
+    figures = {name: np.zeros(len(row)) for name in names}
+    by_measure = {measure: name for name, measure in measures.items()}
     qrels = {query_id: dict(task.qrels[query_id]) for query_id in row}
     for one in ir_measures.iter_calc(list(measures.values()), qrels, run):
-        figures[names[one.measure]][row[one.query_id]] = one.value
+        figures[by_measure[one.measure]][row[one.query_id]] = one.value
     return figures
 
 

@@ -84,7 +84,7 @@ def test_answers_are_the_backends_and_tell_every_ranking(corpus: Corpus) -> None
         assert len(ranking) == 3
     assert answers["text"].fused[0] == "v0"
     assert "v3" not in answers["like"].fused
-    assert VectorName.THUMBNAIL not in quiet["text"].single
+    assert quiet["text"].single.keys() == {VectorName.TITLE, VectorName.WORDS}
     assert answers["none"].fused == []
 
 
@@ -110,7 +110,9 @@ def test_the_report_has_every_ranking_of_every_model(
     ranked = {(row.model, row.ranking) for row in result.rows}
     assert ranked >= {(None, "BM25 (bm25s)"), (None, "BM25 (Qdrant)")}
     assert ranked >= {
-        (model, ranking) for model in ("one", "two") for ranking in ("title", "thumbnail", "fusion")
+        (model, ranking)
+        for model in ("one", "two")
+        for ranking in ("title", "words", "thumbnail", "fusion")
     }
     by_ranking = {(row.model, row.ranking): row.per_query["R@1"] for row in result.rows}
     np.testing.assert_array_equal(by_ranking["one", "title"], [1, by_ranking["one", "title"][1], 0])
