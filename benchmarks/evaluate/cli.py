@@ -12,6 +12,9 @@ class _Measurements(LazyGroup):
         "search": LazyCommand(
             "benchmarks.evaluate.search.cli", "search", "Measure search on labelled queries."
         ),
+        "fusion": LazyCommand(
+            "benchmarks.evaluate.fusion.cli", "fusion", "Choose the fusion's settings by figures."
+        ),
     }
 
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
-from benchmarks.evaluate.search.options import FILE, Asked, task_options
+from benchmarks.evaluate.search.options import Asked, FileToWrite, task_options
 
 
 @click.command()
 @task_options
-@click.option("--json", "json_path", type=FILE, help="Figures, settings and versions, as JSON.")
-@click.option("--plot", "plot_path", type=FILE, help="The figures as a PNG (needs matplotlib).")
+@click.option("--json", "json_path", type=FileToWrite(), help="Figures, settings, versions.")
+@click.option("--plot", "plot_path", type=FileToWrite(), help="The figures as a PNG.")
 def search(asked: Asked, json_path: Path | None, plot_path: Path | None) -> None:
     """Measure search on labelled queries: every ranking, their fusion, and BM25.
 

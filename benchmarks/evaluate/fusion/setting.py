@@ -1,0 +1,56 @@
+"""One way to fuse, and how the backend is asked to fuse so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from backend.fusion import DEFAULT_K
+from backend.search import BORROWED_WEIGHT, DEFAULT_EXPAND, DEFAULT_WINDOW, SearchRequest
+from catalog.video import VectorName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """Rank constant, weights, window and lenders.
+
+    For a search by text the thumbnail's weight is that of the borrowed thumbnails as the fusion
+    sees it, so with what the backend multiplies it by.
+    """
+
+    k: float = DEFAULT_K
+    weights: Mapping[VectorName, float] = field(default_factory=dict)
+    window: int = DEFAULT_WINDOW
+    expand: int = DEFAULT_EXPAND
+
+    def request(self, *, by_text: bool) -> SearchRequest:
+        """A request with this setting, which gives all but what is asked for."""
+        weights = dict(self.weights)
+        if by_text and VectorName.THUMBNAIL in weights:
+            weights[VectorName.THUMBNAIL] /= BORROWED_WEIGHT
+        return SearchRequest(weights=weights, rrf_k=self.k, window=self.window, expand=self.expand)
+
+    def to_json(self) -> dict[str, Any]:
+        """The setting as JSON values."""
+        return {
+            "rrf_k": self.k,
+            "weights": {str(name): weight for name, weight in self.weights.items()},
+            "window": self.window,
+            "expand": self.expand,
+        }
+
+    def __str__(self) -> str:
+        weights = ", ".join(
+            f"{name} {self.weights[name]:g}" for name in VectorName if name in self.weights
+        )
+        return f"k {self.k:g}; {weights}; window {self.window}; expand {self.expand}"
+
+
+def served(*, by_text: bool) -> Setting:
+    """The setting that the backend has as its default."""
+    request = SearchRequest()
+    weights = {name: request.weights.get(name, 1.0) for name in VectorName}
+    if by_text:
+        weights[VectorName.THUMBNAIL] *= BORROWED_WEIGHT
+    return Setting(k=request.rrf_k, weights=weights, window=request.window, expand=request.expand)
