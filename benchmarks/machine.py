@@ -19,12 +19,13 @@ from catalog.versions import installed_versions
 DISTURBED_LOAD: Final = 1.5
 
 
-def machine() -> dict[str, Any]:
+def machine(*packages: str) -> dict[str, Any]:
     """This machine, the versions and commit under measure, the load, and the command, as JSON.
 
     ``load`` is the load average over 1, 5 and 15 minutes; ``disturbed`` says that the first was
     above 1.5, so that ratios are to be trusted before absolute times. ``dirty`` lists tracked
-    files that differ from ``commit``; both are None outside a git checkout.
+    files that differ from ``commit``; both are None outside a git checkout. ``packages`` are told
+    beside those that every result depends on.
     """
     load = [round(value, 2) for value in os.getloadavg()]
     return {
@@ -41,7 +42,7 @@ def machine() -> dict[str, Any]:
         "memory_bytes": psutil.virtual_memory().total,
         "load": load,
         "disturbed": load[0] > DISTURBED_LOAD,
-        "versions": installed_versions(),
+        "versions": installed_versions(*packages),
     }
 
 

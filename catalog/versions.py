@@ -21,10 +21,13 @@ _PACKAGES: Final = (
 )
 
 
-def installed_versions() -> dict[str, str]:
-    """The versions of Python and of the packages that results depend on; the missing are absent."""
+def installed_versions(*others: str) -> dict[str, str]:
+    """The versions of Python and of the packages that results depend on; the missing are absent.
+
+    ``others`` are packages that this result depends on too.
+    """
     versions = {"python": platform.python_version()}
-    for package in _PACKAGES:
+    for package in (*_PACKAGES, *others):
         try:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:

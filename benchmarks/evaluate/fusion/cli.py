@@ -31,13 +31,14 @@ def fusion(asked: Asked, json_path: Path | None, plot_path: Path | None) -> None
     from benchmarks.evaluate.fusion.plot import draw
     from benchmarks.evaluate.fusion.report import table
     from benchmarks.evaluate.fusion.run import choose
+    from benchmarks.evaluate.search.metrics import LIBRARIES
     from benchmarks.evaluate.vector_cache import VectorCache
     from benchmarks.machine import machine
     from catalog.atomic import write_atomically
     from encoders.load import load_thumbnail_encoder
 
     started = time.monotonic()
-    record = machine()
+    record = machine(*LIBRARIES)
     tasks = asked.tasks()
     cache = VectorCache(asked.cache_path)
     try:

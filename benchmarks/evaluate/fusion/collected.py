@@ -58,16 +58,17 @@ class Collected:
         return per_query(self.task, ranked, [JUDGED_BY])[JUDGED_BY]
 
 
-def collect(searcher: Searcher, task: Task, model: str) -> Collected:
+def collect(searcher: Searcher, task: Task, model: str, *, borrows: bool) -> Collected:
     """The rankings of ``task``, asked through the backend with all weights 1.
 
+    ``borrows`` says that its queries have nothing of their own to ask the thumbnails with.
     Who lends thumbnails hangs on the fusion of what the text found, so strictly on the setting;
     here the default's say, and whoever takes a setting from a sweep measures it as served too.
     """
     plain = SearchRequest(weights=dict.fromkeys(VectorName, 1.0), window=max(WINDOWS), expand=0)
     own = {query_id: answer.single for query_id, answer in ask(searcher, task, plain).items()}
     borrowed: dict[int, Mapping[str, Sequence[ScoredVideo]]] = {}
-    if by_text(task) and any(video.thumbnail is not None for video in task.corpus.videos):
+    if borrows and any(video.thumbnail is not None for video in task.corpus.videos):
         for expand in EXPANDS:
             answers = ask(searcher, task, replace(plain, expand=expand))
             borrowed[expand] = {

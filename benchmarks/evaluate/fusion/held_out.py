@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,7 +10,6 @@ import numpy as np
 
 from backend.search import Searcher
 from benchmarks.evaluate.bootstrap import Mean, mean
-from benchmarks.evaluate.fusion.collected import by_text
 from benchmarks.evaluate.fusion.setting import Setting, served
 from benchmarks.evaluate.search.metrics import PerQuery, per_query
 from benchmarks.evaluate.search.rankings import ask
@@ -47,12 +46,12 @@ class Comparison:
 
 
 def compare(
-    searcher: Searcher, task: Task, model: str, chosen: Mapping[bool, Setting]
+    searcher: Searcher, task: Task, model: str, chosen: Setting, *, borrows: bool
 ) -> Comparison:
-    """Both asked through the backend, as they would be served; ``chosen`` is by ``by_text``."""
+    """Both asked through the backend, as they would be served."""
     figures = []
-    for setting in (served(by_text=by_text(task)), chosen[by_text(task)]):
-        answers = ask(searcher, task, setting.request(by_text=by_text(task)))
+    for setting in (served(borrows=borrows), chosen):
+        answers = ask(searcher, task, setting.request(borrows=borrows))
         figures.append(per_query(task, {key: one.fused for key, one in answers.items()}, COMPARED))
     return Comparison(task, model, *figures)
 

@@ -16,7 +16,7 @@ from benchmarks.evaluate.search.results import by_corpus
 from benchmarks.evaluate.search.tasks import Task
 from benchmarks.evaluate.vector_cache import CachedTitleEncoder, VectorCache
 from catalog.errors import UsageError
-from encoders.base import ThumbnailEncoder
+from encoders.base import TextThumbnailEncoder, ThumbnailEncoder
 from encoders.load import load_title_encoder
 
 # Kinds of search, each with settings of its own: whether it is by text, and its name.
@@ -71,6 +71,9 @@ def choose(
         for model in title_models
     }
 
+    # An encoder with a text side is asked with the text itself.
+    lends = not isinstance(thumbnail_encoder, TextThumbnailEncoder)
+
     def indexed(of: Sequence[Task]) -> Iterator[tuple[str, Searcher, Task]]:
         for model, encoder in encoders.items():
             for corpus, asking in by_corpus(of):
@@ -85,7 +88,7 @@ def choose(
     collected = [
         one
         for model, searcher, task in indexed(to_choose)
-        for one in [collect(searcher, task, model)]
+        for one in [collect(searcher, task, model, borrows=by_text(task) and lends)]
         if one.fuses
     ]
     stages: dict[str, Sequence[Stage]] = {}
@@ -93,7 +96,7 @@ def choose(
     chosen = {}
     for is_text, kind in _KINDS.items():
         of_kind = [one for one in collected if by_text(one.task) == is_text]
-        default = served(by_text=is_text)
+        default = served(borrows=is_text and lends)
         chosen[is_text] = default
         if of_kind:
             defaults[kind] = trial(default, of_kind)
@@ -104,7 +107,7 @@ def choose(
         raise UsageError("nothing to choose: no task has two rankings to fuse")
     fused = {(one.model, one.task.name) for one in collected}
     comparisons = [
-        compare(searcher, task, model, chosen)
+        compare(searcher, task, model, chosen[by_text(task)], borrows=by_text(task) and lends)
         for model, searcher, task in indexed([second for _, second in split if second is not None])
         if (model, task.name) in fused
     ]

@@ -15,8 +15,8 @@ from catalog.video import VectorName
 class Setting:
     """Rank constant, weights, window and lenders.
 
-    For a search by text the thumbnail's weight is that of the borrowed thumbnails as the fusion
-    sees it, so with what the backend multiplies it by.
+    Where thumbnails are borrowed, their weight is the one that the fusion sees, so with what the
+    backend multiplies it by.
     """
 
     k: float = DEFAULT_K
@@ -24,10 +24,10 @@ class Setting:
     window: int = DEFAULT_WINDOW
     expand: int = DEFAULT_EXPAND
 
-    def request(self, *, by_text: bool) -> SearchRequest:
+    def request(self, *, borrows: bool) -> SearchRequest:
         """A request with this setting, which gives all but what is asked for."""
         weights = dict(self.weights)
-        if by_text and VectorName.THUMBNAIL in weights:
+        if borrows and VectorName.THUMBNAIL in weights:
             weights[VectorName.THUMBNAIL] /= BORROWED_WEIGHT
         return SearchRequest(weights=weights, rrf_k=self.k, window=self.window, expand=self.expand)
 
@@ -47,10 +47,10 @@ class Setting:
         return f"k {self.k:g}; {weights}; window {self.window}; expand {self.expand}"
 
 
-def served(*, by_text: bool) -> Setting:
+def served(*, borrows: bool) -> Setting:
     """The setting that the backend has as its default."""
     request = SearchRequest()
     weights = {name: request.weights.get(name, 1.0) for name in VectorName}
-    if by_text:
+    if borrows:
         weights[VectorName.THUMBNAIL] *= BORROWED_WEIGHT
     return Setting(k=request.rrf_k, weights=weights, window=request.window, expand=request.expand)

@@ -29,7 +29,7 @@ def search(asked: Asked, json_path: Path | None, plot_path: Path | None) -> None
     import time
 
     from backend.search import SearchRequest
-    from benchmarks.evaluate.search.metrics import MEASURES
+    from benchmarks.evaluate.search.metrics import LIBRARIES, MEASURES
     from benchmarks.evaluate.search.plot import draw
     from benchmarks.evaluate.search.report import table
     from benchmarks.evaluate.search.results import measure, to_json
@@ -39,7 +39,7 @@ def search(asked: Asked, json_path: Path | None, plot_path: Path | None) -> None
     from encoders.load import load_thumbnail_encoder
 
     started = time.monotonic()
-    record = machine()
+    record = machine(*LIBRARIES)
     tasks = asked.tasks()
     settings = SearchRequest()
     cache = VectorCache(asked.cache_path)

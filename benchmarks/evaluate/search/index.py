@@ -67,13 +67,35 @@ def searcher_over(
         reader = EdgeReader.open(path)
         try:
             yield Searcher(
-                reader,
+                _PayloadsAtHand(reader, stored),
                 generation=corpus.name,
                 title_encoder=title_encoder,
                 thumbnail_encoder=thumbnail_encoder,
             )
         finally:
             reader.close()
+
+
+class _PayloadsAtHand:
+    """The reader, but payloads are not fetched from it: every search here wants hundreds."""
+
+    def __init__(self, reader: EdgeReader, stored: Sequence[StoredVideo]) -> None:
+        self._reader = reader
+        self._bare = {
+            video.video_id: StoredVideo(video.video_id, video.payload) for video in stored
+        }
+        self.search = reader.search
+        self.count = reader.count
+        self.scan = reader.scan
+        self.close = reader.close
+
+    def get(
+        self, video_ids: Sequence[str], *, with_vectors: bool = False
+    ) -> dict[str, StoredVideo]:
+        """As of ``VectorReader``."""
+        if with_vectors:
+            return self._reader.get(video_ids, with_vectors=True)
+        return {key: self._bare[key] for key in video_ids if key in self._bare}
 
 
 def _title_vectors(videos: Sequence[Video], encoder: CachedTitleEncoder) -> dict[str, Vector]:

@@ -21,6 +21,9 @@ MEASURES: Final = ("R@1", "R@10", "RR@10", "nDCG@10", "P@10")
 # What one ranking is compared with another by, where one number must do.
 CHIEF: Final = "R@10"
 
+# Packages that the figures depend on, besides those that every result does.
+LIBRARIES: Final = ("ir-measures", "pytrec-eval-terrier", "bm25s", "regex")
+
 PerQuery = dict[str, npt.NDArray[np.float64]]
 
 

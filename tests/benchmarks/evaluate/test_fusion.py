@@ -58,8 +58,8 @@ def test_a_query_is_on_the_same_side_in_every_task() -> None:
 
 
 def test_a_default_setting_is_what_is_served() -> None:
-    for by_text in (True, False):
-        request = served(by_text=by_text).request(by_text=by_text)
+    for borrows in (True, False):
+        request = served(borrows=borrows).request(borrows=borrows)
         assert request.digest() == SearchRequest().digest()
 
 
@@ -97,11 +97,11 @@ def test_families_count_alike_and_the_best_is_chosen() -> None:
         {"known": 1.0, "cross": 1 / np.log2(3)}
     )
     assert trial(only_words, collected).value == pytest.approx((1 + 1 / np.log2(3)) / 2)
-    stages = sweep_text(collected, served(by_text=True))
+    stages = sweep_text(collected, served(borrows=True))
     values = [one.value for stage in stages for one in stage.trials]
     assert stages[-1].best.value == max(values)
     # Neither the window nor the thumbnails make a difference: they stay as they are.
-    assert stages[-1].best.setting.window == served(by_text=True).window
+    assert stages[-1].best.setting.window == served(borrows=True).window
     assert stages[-1].best.setting.weights[THUMBNAIL] == 0
 
 
@@ -135,11 +135,11 @@ def test_what_is_collected_fuses_to_what_is_served(corpus: Corpus) -> None:
     with searcher_over(
         corpus, title_encoder=titles, thumbnail_encoder=ColourEncoder(), cache=cache
     ) as searcher:
-        collected = collect(searcher, task, "m")
+        collected = collect(searcher, task, "m", borrows=True)
         for weights in ({TITLE: 1.0, WORDS: 2.0, THUMBNAIL: 0.0}, {TITLE: 1.0, WORDS: 1.0}):
             borrowed = {THUMBNAIL: 0.3} if THUMBNAIL not in weights else {}
             setting = Setting(weights={**weights, **borrowed})
-            answers = ask(searcher, task, setting.request(by_text=True))
+            answers = ask(searcher, task, setting.request(borrows=True))
             fused = {key: answer.fused for key, answer in answers.items()}
             np.testing.assert_array_equal(
                 collected.judged(setting), per_query(task, fused)["nDCG@10"]
