@@ -33,7 +33,7 @@ def draw(stage: Stage, path: Path) -> None:
             axes.plot(
                 [trial.setting.weights[VectorName.WORDS] for trial in of],
                 [trial.value if panel == _MEAN else trial.families[panel] for trial in of],
-                marker="osD^vPX"[at % 7],
+                marker="osD^vPX*"[at % 8],
                 markersize=4,
                 label=f"k = {k:g}",
             )

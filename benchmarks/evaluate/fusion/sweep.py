@@ -14,8 +14,8 @@ from benchmarks.evaluate.fusion.collected import EXPANDS, WINDOWS, Collected
 from benchmarks.evaluate.fusion.setting import Setting
 from catalog.video import VectorName
 
-_CONSTANTS: Final = (1, 5, 10, 20, 40, 60, 100)
-_WORDS: Final = (0, 0.25, 0.5, 1, 1.5, 2, 3, 5)
+_CONSTANTS: Final = (1, 2, 5, 10, 20, 40, 60, 100)
+_WORDS: Final = (0, 0.5, 1, 1.25, 1.5, 2, 3, 5)
 _BORROWED: Final = (0, 0.05, 0.1, 0.2, 0.3, 0.5, 1)
 _BESIDE_THUMBNAIL: Final = (0, 0.25, 0.5, 1, 2)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from benchmarks.evaluate.search.metrics import CHIEF
-from benchmarks.evaluate.search.results import FUSION, Measured, Row, TaskResult
+from benchmarks.evaluate.search.results import FUSION, Lead, Measured, Row, TaskResult
 from catalog.video import VectorName
 
 _SINGLE_ANSWER: Final = ("R@1", "R@10", "RR@10", "nDCG@10")
@@ -21,8 +21,26 @@ def table(measured: Measured) -> str:
     lines: list[str] = []
     for result in measured.results:
         lines += [*_block(result), ""]
+    lines += _standing(measured.results)
     lines += [f"left out: {model}: {why}" for model, why in measured.failed.items()]
     return "\n".join(lines).rstrip("\n")
+
+
+def _standing(results: Sequence[TaskResult]) -> Iterator[str]:
+    """On how many tasks each model's fusion is above its rivals in ``CHIEF``."""
+    leads: dict[tuple[str, str], list[Lead]] = {}
+    for result in results:
+        for lead in result.leads():
+            rival = "best single" if lead.rival in list(VectorName) else lead.rival
+            leads.setdefault((lead.model, rival), []).append(lead)
+    for (model, rival), of in leads.items():
+        above = [lead for lead in of if lead.difference.value > 0]
+        level = sum(lead.difference.value == 0 for lead in of)
+        apart = sum(lead.apart for lead in above)
+        yield (
+            f"{CHIEF}, {short(model)}: fusion above {rival} on {len(above)} of {len(of)} tasks "
+            f"(intervals apart on {apart}), equal on {level}"
+        )
 
 
 def _block(result: TaskResult) -> Iterator[str]:
