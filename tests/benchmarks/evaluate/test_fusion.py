@@ -14,6 +14,7 @@ from backend.search import SearchRequest
 from benchmarks.evaluate.fusion import run
 from benchmarks.evaluate.fusion.collected import Collected, collect, halves
 from benchmarks.evaluate.fusion.held_out import Comparison, over_families
+from benchmarks.evaluate.fusion.plot import draw
 from benchmarks.evaluate.fusion.report import table
 from benchmarks.evaluate.fusion.setting import Setting, served
 from benchmarks.evaluate.fusion.sweep import sweep_text, trial
@@ -147,7 +148,7 @@ def test_what_is_collected_fuses_to_what_is_served(corpus: Corpus) -> None:
 
 
 def test_a_choice_is_made_and_judged_end_to_end(
-    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def load(model: str, *, threads: int) -> WordEncoder:
         return WordEncoder(fingerprint=model)
@@ -176,6 +177,10 @@ def test_a_choice_is_made_and_judged_end_to_end(
     text = table(choice.stages, choice.defaults, choice.comparisons)
     assert "chosen: k " in text
     assert "own title, one" in text
+    pytest.importorskip("matplotlib")
+    draw(choice.stages["search by text"][0], tmp_path / "sweep.png")
+    with Image.open(tmp_path / "sweep.png") as plot:
+        assert plot.format == "PNG"
 
 
 def test_the_command_says_what_it_lacks(tmp_path: Path) -> None:
