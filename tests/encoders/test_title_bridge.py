@@ -1,0 +1,306 @@
+"""Words, scripts and mixing: what goes through the bridge, and what must come out of it."""
+
+from __future__ import annotations
+
+import time
+import unicodedata
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from catalog.errors import EncoderUnavailable, UnencodableItems
+from encoders.base import unit_rows
+from encoders.fingerprints import fingerprint
+from encoders.load import load_title_encoder
+from encoders.titles import BridgedTitleEncoder
+from encoders.titles.bridge import CharacterBridge
+from encoders.titles.corpus import Ragged
+from encoders.titles.encoder import Split, split
+from encoders.titles.network import BridgeNetwork
+from encoders.titles.packing import BridgeShape, read_bridge, write_bridge
+from encoders.titles.text import cut, ngrams, script, scripts, words
+
+SHAPE = BridgeShape(buckets=500, width=16, hidden=24, dim=32)
+BRIDGED = frozenset({"SINHALA", "TAMIL"})
+
+
+class LetterCounts:
+    """A base that counts letters: what is in Latin letters has a direction, nothing else has."""
+
+    name = "letters"
+    dim = SHAPE.dim
+    fingerprint = fingerprint("letters")
+
+    def encode(self, items):
+        rows = np.zeros((len(items), self.dim), dtype=np.float32)
+        for row, item in zip(rows, items, strict=True):
+            for letter in item.lower():
+                if "a" <= letter <= "z":
+                    row[ord(letter) - ord("a")] += 1
+        return unit_rows(rows)
+
+    def encode_queries(self, texts):
+        return self.encode([f"q{text}" for text in texts])
+
+
+def random_network() -> BridgeNetwork:
+    torch.manual_seed(0)
+    network = BridgeNetwork(SHAPE)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return network
+
+
+def write(directory: Path, network: BridgeNetwork, **changed: object) -> None:
+    known = {
+        "weights": {name: value.numpy() for name, value in network.state_dict().items()},
+        "shape": {"buckets": 500, "width": 16, "hidden": 24, "dim": 32},
+        "base": "letters",
+        "base_fingerprint": LetterCounts.fingerprint,
+        "scripts": sorted(BRIDGED),
+        "training": {},
+        "history": [],
+    }
+    write_bridge(directory, **(known | changed))
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("bridge")
+    write(path, random_network())
+    return path
+
+
+@pytest.fixture
+def encoder(directory) -> BridgedTitleEncoder:
+    return BridgedTitleEncoder(directory, name="bridged", base=LetterCounts())
+
+
+@pytest.mark.parametrize(
+    ("character", "name"),
+    [
+        ("ක", "SINHALA"),
+        ("்", "TAMIL"),
+        ("é", "LATIN"),
+        ("字", "CJK"),
+        ("́", ""),
+        ("1", ""),
+        ("!", ""),
+    ],
+)
+def test_letters_and_marks_have_a_script(character, name):
+    assert script(character) == name
+
+
+def test_spellings_that_look_alike_are_the_same_words():
+    with_joiner, without = "ශ්‍රී ලංකා", "ශ්රී ලංකා"
+    assert with_joiner != without
+    assert words(cut(with_joiner)) == words(cut(without))
+    assert words(cut("கொ")) == words(cut(unicodedata.normalize("NFD", "கொ")))
+    assert words(cut("१२३ Ｃａｔ")) == ["123", "cat"]
+    assert words(cut("#සිංහල_ගීත‮!")) == ["සිංහල", "ගීත"]
+
+
+@given(st.text(max_size=80))
+def test_words_are_never_empty_or_long(text):
+    found = words(cut(text))
+    assert all(0 < len(word) <= 40 for word in found)
+    assert words(cut(" ".join(found))) == words(" ".join(found))
+
+
+@given(st.text(min_size=1, max_size=12), st.integers(1, 1000))
+def test_ngrams_are_distinct_rows_of_the_table(word, buckets):
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return
+    rows = ngrams(word, buckets)
+    assert len(rows)
+    assert rows.min() >= 0
+    assert rows.max() < buckets
+    assert len(set(rows.tolist())) == len(rows)
+
+
+def test_names_share_ngrams_across_scripts():
+    buckets = 1 << 30
+    tamil, sinhala, other = (set(ngrams(word, buckets)) for word in ("கமலா", "කමලා", "පොත"))
+    assert len(tamil & sinhala) >= 5
+    assert not tamil & other
+
+
+@pytest.mark.parametrize(
+    ("title", "expected"),
+    [
+        ("Cricket 2024 😂", None),
+        ("Привет", None),
+        ("", None),
+        ("සිංහල 2024!", Split(["සිංහල", "2024"], "", 1.0)),
+        ("Cricketහි තරගය", Split(["cricketහි", "තරගය"], "", 1.0)),
+        ("BTS 5 ගීතය | New Song", Split(["ගීතය"], "BTS 5 | New Song", 0.2)),
+    ],
+)
+def test_a_title_is_parted_by_script(title, expected):
+    assert split(title, BRIDGED) == expected
+
+
+def test_the_base_s_own_scripts_get_exactly_the_base_s_vectors(encoder):
+    titles = ["Cricket highlights", "caf\u00e9 \ud83d", "NEWS 24/7"]
+    np.testing.assert_array_equal(encoder.encode(titles), LetterCounts().encode(titles))
+    np.testing.assert_array_equal(
+        encoder.encode_queries(titles), LetterCounts().encode_queries(titles)
+    )
+
+
+def test_a_mixed_title_lies_between_its_halves(encoder):
+    sinhala, english, mixed = encoder.encode(["ගීතය අලුත්", "new song", "new ගීතය song අලුත්"])
+    np.testing.assert_allclose(mixed, unit_rows(sinhala + english)[0], atol=1e-6)
+
+
+def test_rows_come_back_in_order_whatever_goes_where(encoder):
+    titles = ["new song", "ගීතය", "new ගීතය", "பாடல்", "abc"]
+    together = encoder.encode(titles)
+    assert together.shape == (5, 32)
+    assert together.dtype == np.float32
+    for title, row in zip(titles, together, strict=True):
+        np.testing.assert_allclose(encoder.encode([title])[0], row, atol=1e-6)
+    assert encoder.encode([]).shape == (0, 32)
+
+
+def test_what_has_no_direction_is_named_by_its_row(encoder):
+    with pytest.raises(UnencodableItems) as caught:
+        encoder.encode(["ගීතය", "123", "song", "!!!"])
+    assert caught.value.rows == (1, 3)
+
+
+def test_numpy_computes_what_torch_does(directory):
+    network = random_network()
+    packed = read_bridge(directory)
+    # The table as it was rounded, so that only the arithmetic is compared.
+    weights = CharacterBridge(packed)._weights
+    table = weights["ngrams.weight"] * weights["ngrams.scale"][:, None]
+    assert np.abs(table - network.ngrams.weight.detach().numpy()).max() < 0.01
+    network.ngrams.weight.data = torch.from_numpy(table)
+    titles = [["ගීතය", "අලුත්", "ගීතය"], ["x"]]
+    vocabulary = sorted({word for title in titles for word in title})
+    lines = Ragged.of([[vocabulary.index(word) for word in title] for title in titles])
+    rows = Ragged.of([ngrams(word, SHAPE.buckets) for word in vocabulary])
+    arrays = (rows.flat, rows.ends, lines.flat, lines.ends)
+    with torch.no_grad():
+        expected = network(*map(torch.from_numpy, arrays)).numpy()
+    np.testing.assert_allclose(
+        unit_rows(CharacterBridge(packed).encode(titles)), expected, atol=1e-5
+    )
+
+
+@given(st.lists(st.lists(st.integers(0, 9), max_size=4), min_size=1, max_size=6), st.data())
+def test_ragged_rows_are_taken_and_thinned(rows, data):
+    ragged = Ragged.of(rows)
+    chosen = data.draw(st.lists(st.integers(0, len(rows) - 1), max_size=6))
+    taken = ragged.take(np.array(chosen, dtype=np.int64))
+    parts = [taken.flat[a:b].tolist() for a, b in zip(taken.ends, taken.ends[1:], strict=False)]
+    assert parts == [rows[row] for row in chosen]
+    odd = ragged.only(ragged.flat % 2 == 1)
+    parts = [odd.flat[a:b].tolist() for a, b in zip(odd.ends, odd.ends[1:], strict=False)]
+    assert parts == [[value for value in row if value % 2] for row in rows]
+
+
+HOSTILE = {
+    "joiners": "\u200d\u200c",
+    "a mark alone": "්",
+    "bidirectional": "\u202eගීතය\u2066",
+    "NUL": "ගී\x00තය",
+    "half a surrogate": "ගීතය \ud83d",
+    "letters": "ක" * 100_000,
+    "words": "ගීතය song " * 10_000,
+    "marks": "ක" + "\u0dca\u0301\u0316" * 33_000,
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
+@pytest.mark.parametrize("name", ["bridged", "packaged:use-m3"])
+def test_hostile_text_has_a_vector_or_is_refused_in_time(encoder, name, text):
+    model = encoder if name == "bridged" else load_title_encoder(name)
+    model.encode(["song ගීතය"])  # loads it
+    started = time.process_time()
+    try:
+        vectors = model.encode([text])
+    except UnencodableItems:
+        assert scripts(text).isdisjoint(BRIDGED)
+    else:
+        np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    assert time.process_time() - started < 2
+
+
+@settings(deadline=None)
+@given(st.text(max_size=60))
+def test_any_text_has_a_unit_vector_or_is_refused(text):
+    model = _loaded()
+    try:
+        vectors = model.encode([text])
+    except UnencodableItems:
+        return
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+
+
+def _loaded(cache: dict[str, BridgedTitleEncoder] = {}) -> BridgedTitleEncoder:  # noqa: B006
+    if not cache:
+        import tempfile
+
+        with tempfile.TemporaryDirectory() as made:
+            write(Path(made), random_network())
+            cache["it"] = BridgedTitleEncoder(Path(made), name="any", base=LetterCounts())
+            cache["it"].encode(["ගීතය"])
+    return cache["it"]
+
+
+def test_the_fingerprint_covers_base_weights_and_scripts(directory, tmp_path):
+    def of(path: Path) -> str:
+        return BridgedTitleEncoder(path, name="any", base=LetterCounts()).fingerprint
+
+    write(tmp_path / "same", random_network())
+    assert of(tmp_path / "same") == of(directory)
+    write(tmp_path / "scripts", random_network(), scripts=["SINHALA"])
+    other = random_network()
+    torch.nn.init.ones_(other.direct.bias)
+    write(tmp_path / "weights", other)
+    assert len({of(directory), of(tmp_path / "scripts"), of(tmp_path / "weights")}) == 3
+
+
+def test_a_bridge_for_another_base_is_refused(tmp_path):
+    write(tmp_path, random_network(), base_fingerprint="0" * 16)
+    with pytest.raises(EncoderUnavailable, match="another version of letters"):
+        BridgedTitleEncoder(tmp_path, name="any", base=LetterCounts())
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("model.safetensors", None, "model.safetensors is missing"),
+        ("config.json", None, "config.json is missing"),
+        ("config.json", b"{", "no bridge's"),
+        ("config.json", b"[]", "no bridge's"),
+        ("config.json", b'{"format": "other"}', "no bridge's"),
+    ],
+)
+def test_incomplete_files_are_named(tmp_path, file, content, message):
+    write(tmp_path, random_network())
+    if content is None:
+        (tmp_path / file).unlink()
+    else:
+        (tmp_path / file).write_bytes(content)
+    with pytest.raises(EncoderUnavailable, match=message):
+        BridgedTitleEncoder(tmp_path, name="any", base=LetterCounts())
+
+
+def test_weights_that_do_not_fit_are_named(tmp_path):
+    write(tmp_path, random_network(), shape={"buckets": 500, "width": 16, "hidden": 9, "dim": 32})
+    encoder = BridgedTitleEncoder(tmp_path, name="any", base=LetterCounts())
+    with pytest.raises(EncoderUnavailable, match=r"don't fit its config: hidden\.bias"):
+        encoder.encode(["ගීතය"])
+    (tmp_path / "model.safetensors").write_bytes(b"no weights")
+    with pytest.raises(EncoderUnavailable, match="can't be read"):
+        BridgedTitleEncoder(tmp_path, name="any", base=LetterCounts()).encode(["ගීතය"])
