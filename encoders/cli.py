@@ -155,7 +155,7 @@ def _read_pictures(
     help="Directory for the model; a run that was killed continues from the checkpoint in it.",
 )
 @click.option("--seed", default=0, show_default=True, help="Same seed, same machine: same weights.")
-@click.option("--steps", default=4000, show_default=True, type=click.IntRange(min=1))
+@click.option("--steps", default=3000, show_default=True, type=click.IntRange(min=1))
 @click.option(
     "--batch-size", default=512, show_default=True, type=click.IntRange(min=8), help="Lines a step."
 )

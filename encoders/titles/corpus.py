@@ -16,7 +16,7 @@ from encoders.titles.pairs import Pair
 from encoders.titles.text import cut, ngrams, scripts, words
 
 HELD_OUT_SHARE: Final = 0.05
-MIN_LINES: Final = 200  # of a script: fewer teach it badly and measure nothing
+MIN_LINES: Final = 1000  # of a script: fewer teach it badly and measure nothing
 _ENCODED_AT_ONCE: Final = 256
 IntVector = npt.NDArray[np.int64]
 
@@ -102,7 +102,9 @@ def make_corpus(
     ``on_encoded`` hears how many English texts of how many are done.
     """
     distinct = dict.fromkeys((pair.source, pair.english) for pair in pairs)
-    by_script = [(main_script(source, known_scripts), source, text) for source, text in distinct]
+    by_script = [
+        (main_script(cut(source), known_scripts), source, text) for source, text in distinct
+    ]
     lines = Counter(name for name, _, _ in by_script)
     names = sorted(name for name, count in lines.items() if name and count >= MIN_LINES)
     number = {name: position for position, name in enumerate(names)}

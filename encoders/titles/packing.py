@@ -29,8 +29,8 @@ Weights = dict[str, npt.NDArray[Any]]
 class BridgeShape:
     """``buckets`` rows of ``width`` numbers for n-grams, ``hidden`` units, ``dim`` of the base."""
 
-    buckets: int = 80_000
-    width: int = 192
+    buckets: int = 130_000
+    width: int = 160
     hidden: int = 512
     dim: int = 512
 

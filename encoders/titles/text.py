@@ -22,11 +22,12 @@ _ROMANISED_LENGTHS: Final = range(3, 6)
 @lru_cache(maxsize=1 << 16)
 def script(character: str) -> str:
     """The script of a letter or mark: the first word of its Unicode name; else an empty string."""
-    if unicodedata.category(character)[0] not in "LM":
+    category = unicodedata.category(character)
+    # Modifier letters, as the sound marks of kana and ideographs, may be of several scripts.
+    if category[0] not in "LM" or category == "Lm":
         return ""
     first = unicodedata.name(character, "").partition(" ")[0]
-    # Marks that belong to no script, wide forms, and the letters of no alphabet.
-    return "" if first in {"COMBINING", "MODIFIER", "VARIATION"} else first
+    return "" if first in {"COMBINING", "VARIATION"} else first
 
 
 def scripts(text: str) -> frozenset[str]:

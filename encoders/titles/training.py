@@ -49,7 +49,7 @@ class TrainingOptions:
     """
 
     seed: int = 0
-    steps: int = 4000
+    steps: int = 3000
     batch_size: int = 512
     learning_rate: float = 3e-3
     warmup_steps: int = 100

@@ -1,0 +1,246 @@
+"""Training the bridge learns a made-up language, is repeatable, and survives being killed."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from catalog.errors import EncoderError, SourceError, UsageError
+from encoders.base import unit_rows
+from encoders.cli import train_titles
+from encoders.fingerprints import fingerprint
+from encoders.load import load_title_encoder
+from encoders.titles import BridgedTitleEncoder, corpus
+from encoders.titles.corpus import is_held_out, main_script, make_corpus
+from encoders.titles.packing import BridgeShape
+from encoders.titles.pairs import Pair, read_pairs
+from encoders.titles.training import TrainingOptions, train
+
+SHAPE = BridgeShape(buckets=2000, width=24, hidden=32, dim=48)
+OPTIONS = TrainingOptions(
+    steps=60, batch_size=64, validate_every=20, warmup_steps=3, learning_rate=1e-2
+)
+ENGLISH = ["red", "blue", "old", "new", "big", "small", "cat", "dog", "song", "film", "tree", "car"]
+SINHALA = ["රතු", "නිල්", "පරණ", "අලුත්", "ලොකු", "පොඩි", "පූසා", "බල්ලා", "ගීතය", "චිත්‍රපටය", "ගස", "රථය"]
+KNOWN = frozenset({"LATIN"})
+
+
+class WordSums:
+    """A base that knows the English words: a title is the sum of fixed vectors of its words."""
+
+    name = "words"
+    dim = SHAPE.dim
+    fingerprint = fingerprint("words")
+
+    def encode(self, items):
+        vectors = np.random.default_rng(5).normal(size=(len(ENGLISH) + 1, self.dim))
+        number = {word: position for position, word in enumerate(ENGLISH)}
+        sums = [
+            sum(vectors[number.get(word, len(ENGLISH))] for word in item.split() or [""])
+            for item in items
+        ]
+        return unit_rows(np.array(sums))
+
+    encode_queries = encode
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """Fewer lines of a script than a real one needs, and one thread for steps this small."""
+    monkeypatch.setattr(corpus, "MIN_LINES", 50)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def pairs() -> list[Pair]:
+    words = list(zip(SINHALA, ENGLISH, strict=True))
+    return [
+        Pair(" ".join(word for word, _ in chosen), " ".join(word for _, word in chosen), "si")
+        for chosen in itertools.permutations(words, 3)
+    ][::3]
+
+
+@pytest.fixture
+def lines(pairs):
+    return make_corpus(pairs, known_scripts=KNOWN, buckets=SHAPE.buckets, encode=WordSums().encode)
+
+
+def run(lines, out: Path, **changed):
+    options = replace(OPTIONS, **changed)
+    return train(lines, base=WordSums(), out=out, options=options, shape=SHAPE)
+
+
+def test_training_brings_a_title_to_its_english(lines, tmp_path):
+    result = run(lines, tmp_path)
+    assert result.best.mrr > 3 * result.base_mrr["SINHALA"]
+    assert result.best.recall_at_10 > 0.9
+    assert result.best.mrr == max(measured.mrr for measured in result.history)
+    assert result.scripts == ("SINHALA",)
+    assert not (tmp_path / "checkpoint.safetensors").exists()
+
+    encoder = BridgedTitleEncoder(tmp_path, name="trained", base=WordSums())
+    asked, right, wrong = encoder.encode(["ගීතය අලුත්", "new song", "old dog"])
+    assert asked @ right > asked @ wrong + 0.3
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["training"]["options"]["seed"] == 0
+    assert config["scripts"] == ["SINHALA"]
+
+
+def test_the_seed_decides_the_weights(lines, tmp_path):
+    for out, seed in (("once", 1), ("again", 1), ("other", 2)):
+        run(lines, tmp_path / out, steps=4, validate_every=2, seed=seed)
+    once, again, other = (
+        (tmp_path / out / "model.safetensors").read_bytes() for out in ("once", "again", "other")
+    )
+    assert once == again
+    assert once != other
+
+
+def test_a_killed_run_continues_to_the_same_weights(lines, tmp_path):
+    class Killed(Exception):
+        pass
+
+    def kill(step, measured):
+        if step == 15:
+            raise Killed
+
+    whole = run(lines, tmp_path / "whole", steps=20, validate_every=10)
+    options = replace(OPTIONS, steps=20, validate_every=10)
+    again = {"base": WordSums(), "out": tmp_path / "killed", "options": options, "shape": SHAPE}
+    with pytest.raises(Killed):
+        train(lines, **again, on_step=kill)
+    with pytest.raises(UsageError, match="other pairs or options"):
+        train(lines, **(again | {"options": replace(options, seed=9)}))
+    steps = []
+    continued = train(lines, **again, on_step=lambda step, _: steps.append(step))
+    assert steps[0] == 11
+    assert continued == whole
+    assert (tmp_path / "killed/model.safetensors").read_bytes() == (
+        tmp_path / "whole/model.safetensors"
+    ).read_bytes()
+
+
+def test_training_stops_when_it_gets_no_better(lines, tmp_path):
+    steps = []
+    options = replace(OPTIONS, learning_rate=0.0, patience=1)
+    with pytest.raises(EncoderError, match="no better than the base"):
+        train(
+            lines,
+            base=WordSums(),
+            out=tmp_path,
+            options=options,
+            shape=SHAPE,
+            on_step=lambda step, _: steps.append(step),
+        )
+    assert steps[-1] == 40
+
+
+def test_a_bridge_that_is_no_better_than_the_base_is_not_written(lines, tmp_path):
+    class Knowing(WordSums):
+        def encode(self, items):
+            english = dict(zip(SINHALA, ENGLISH, strict=True))
+            return super().encode(
+                [" ".join(english.get(word, word) for word in item.split()) for item in items]
+            )
+
+    with pytest.raises(EncoderError, match="no better than the base"):
+        train(
+            lines,
+            base=Knowing(),
+            out=tmp_path,
+            options=replace(OPTIONS, steps=1, validate_every=1),
+            shape=SHAPE,
+        )
+    assert not (tmp_path / "model.safetensors").exists()
+
+
+def test_a_corpus_leaves_out_what_the_base_knows_and_scripts_with_few_lines(pairs):
+    more = [Pair("chat noir", "black cat", "fr"), Pair("பூனை", "cat", "ta"), pairs[0]]
+    made = make_corpus([*pairs, *more], known_scripts=KNOWN, buckets=50, encode=WordSums().encode)
+    assert made.scripts == ["SINHALA"]
+    assert made.left_out == 2
+    assert made.sources == [pair.source for pair in pairs]
+    for line in (0, 17):
+        expected = WordSums().encode([pairs[line].english])[0]
+        np.testing.assert_allclose(made.targets[made.english[line]], expected, atol=1e-6)
+        assert bool(made.held_out[line]) == is_held_out(pairs[line].english.upper())
+    assert 0.01 < made.held_out.mean() < 0.12
+
+
+def test_a_line_is_of_the_script_of_most_of_its_foreign_letters():
+    assert main_script("Chrome හි සැකසීම්", KNOWN) == "SINHALA"
+    assert main_script("Chrome", KNOWN) == ""
+
+
+def test_pairs_are_read_from_both_formats(tmp_path):
+    tsv, jsonl = tmp_path / "a.tsv", tmp_path / "b.jsonl"
+    tsv.write_text("ගස\ttree\n\nரதம்\tcar\tta\r\n", encoding="utf-8")
+    jsonl.write_text('{"source": "ගස ", "english": "tree"}\n', encoding="utf-8")
+    assert list(read_pairs(tsv)) == [Pair("ගස", "tree", ""), Pair("ரதம்", "car", "ta")]
+    assert list(read_pairs(jsonl)) == [Pair("ගස", "tree", "")]
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "message"),
+    [
+        ("a.tsv", b"one", "1 column"),
+        ("a.tsv", b"a\tb\tc\td", "4 column"),
+        ("a.tsv", b"\xff\ttree", "no UTF-8"),
+        ("a.tsv", b" \ttree", "source is empty"),
+        ("a.jsonl", b"{", "no JSON"),
+        ("a.jsonl", b"[1]", "no JSON object"),
+        ("a.jsonl", b'{"source": "x"}', "english is missing"),
+        ("a.jsonl", b'{"source": 1, "english": "x"}', "source is no text"),
+        ("a.jsonl", b'{"source": "\\ud800", "english": "x"}', "half a surrogate pair"),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path, name, line, message):
+    path = tmp_path / name
+    good = b'{"source": "x", "english": "y"}' if path.suffix == ".jsonl" else b"x\ty"
+    path.write_bytes(good + b"\n" + line + b"\n")
+    with pytest.raises(SourceError, match=f"{name}, line 2: {message}"):
+        list(read_pairs(path))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(SourceError, match=r"none\.tsv can't be read"):
+        list(read_pairs(tmp_path / "none.tsv"))
+
+
+def test_the_command_trains_what_the_index_loads(pairs, tmp_path, monkeypatch):
+    small = partial(BridgeShape, buckets=2000, width=16, hidden=16)
+    monkeypatch.setattr("encoders.titles.packing.BridgeShape", small)
+    data, out = tmp_path / "pairs.tsv", tmp_path / "bridge"
+    data.write_text(
+        "".join(f"{pair.source}\t{pair.english}\n" for pair in pairs[:300]), encoding="utf-8"
+    )
+    ran = CliRunner().invoke(
+        train_titles,
+        [str(data), "--out", str(out), "--steps", "12", "--batch-size", "64"],
+        catch_exceptions=False,
+    )
+    assert ran.exit_code == 0, ran.output
+    assert ran.stdout.startswith(f"{out}: ")
+    assert "scripts SINHALA" in ran.stdout
+    assert len(ran.stdout.splitlines()) == 1
+    assert (out / "curves.png").read_bytes().startswith(b"\x89PNG")
+    encoder = load_title_encoder(str(out))
+    assert encoder.name == str(out)
+    assert encoder.encode(["රතු ගස", "red tree"]).shape == (2, 512)
+
+
+def test_too_few_pairs_are_refused(tmp_path):
+    few = make_corpus([], known_scripts=KNOWN, buckets=50, encode=WordSums().encode)
+    with pytest.raises(UsageError, match="0 usable pairs"):
+        run(few, tmp_path)
