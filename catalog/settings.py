@@ -45,8 +45,9 @@ class Settings(BaseSettings):
     )
     title_model: str = Field(
         DEFAULT_TITLE_MODEL,
-        description="A sentence-transformers name or path, `packaged:use-m3` or "
-        "`packaged:minilm`. A published index keeps its own unless this is set.",
+        description="A sentence-transformers name or path, a directory made by `twinlens "
+        "train-titles`, `packaged:use-m3-bridge`, `packaged:use-m3` or `packaged:minilm`. "
+        "A published index keeps its own unless this is set.",
     )
     thumbnail_model: str = Field(
         DEFAULT_THUMBNAIL_MODEL,

@@ -61,6 +61,7 @@ def test_every_command_has_help_with_an_example(name):
         (["sample", "--videos", "3", "/proc/nowhere"], "/proc/nowhere"),
         (["serve", "--data-dir", "/dev/null"], "/dev/null"),
         (["train-thumbnails", ".", "--out", "x"], ""),
+        (["train-titles", "/nowhere.tsv", "--out", "x"], "/nowhere.tsv can't be read"),
     ],
 )
 def test_wrong_use_exits_with_2_says_what_is_wrong_and_changes_nothing(

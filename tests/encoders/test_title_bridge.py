@@ -16,13 +16,14 @@ from catalog.errors import EncoderUnavailable, UnencodableItems
 from encoders.base import unit_rows
 from encoders.fingerprints import fingerprint
 from encoders.load import load_title_encoder
-from encoders.titles import BridgedTitleEncoder
+from encoders.titles import PACKAGED_BRIDGE, BridgedTitleEncoder
 from encoders.titles.bridge import CharacterBridge
 from encoders.titles.corpus import Ragged
 from encoders.titles.encoder import Split, split
 from encoders.titles.network import BridgeNetwork
 from encoders.titles.packing import BridgeShape, read_bridge, write_bridge
 from encoders.titles.text import cut, ngrams, script, scripts, words
+from encoders.use import UniversalSentenceEncoder
 
 SHAPE = BridgeShape(buckets=500, width=16, hidden=24, dim=32)
 BRIDGED = frozenset({"SINHALA", "TAMIL"})
@@ -311,3 +312,36 @@ def test_weights_that_do_not_fit_are_named(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"no weights")
     with pytest.raises(EncoderUnavailable, match="can't be read"):
         BridgedTitleEncoder(tmp_path, name="any", base=LetterCounts()).encode(["ගීතය"])
+
+
+@pytest.fixture(scope="module")
+def packaged():
+    return load_title_encoder("packaged:use-m3-bridge")
+
+
+@pytest.mark.parametrize(
+    ("title", "same", "other"),
+    [
+        ("පාසල් පොත්", "school books", "white horse"),
+        ("සුදු අශ්වයා", "white horse", "school books"),
+        ("வெள்ளை குதிரை", "white horse", "school books"),
+        ("இந்தியா", "India", "Germany"),
+        ("जर्मनी", "Germany", "India"),
+        ("ශ්‍රී ලංකාව", "Sri Lanka", "Germany"),
+        ("Germany ජර්මනිය", "Germany", "Sri Lanka"),
+    ],
+)
+def test_the_packaged_bridge_finds_the_english(packaged, title, same, other):
+    asked, near, far = packaged.encode([title, same, other])
+    assert asked @ near > asked @ far + 0.15
+
+
+def test_the_packaged_bridge_leaves_the_languages_of_use_alone(packaged, models):
+    titles = ["how to cook rice", "как готовить рис", "ご飯の炊き方", "วิธีหุงข้าว", "😂 #shorts"]
+    np.testing.assert_array_equal(packaged.encode(titles), models["use"].encode(titles))
+    assert packaged.scripts.isdisjoint(UniversalSentenceEncoder.scripts)
+    assert packaged.fingerprint != models["use"].fingerprint
+
+
+def test_the_packaged_weights_are_small():
+    assert sum(file.stat().st_size for file in PACKAGED_BRIDGE.iterdir()) < 25_000_000

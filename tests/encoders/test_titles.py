@@ -16,7 +16,7 @@ import pytest
 
 from catalog.errors import EncoderUnavailable, UnencodableItems
 from encoders.base import unit_rows
-from encoders.load import load_thumbnail_encoder, load_title_encoder
+from encoders.load import OFFLINE_TITLE_MODELS, load_thumbnail_encoder, load_title_encoder
 from encoders.sentence import Prompts, SentenceEncoder, packaged_minilm
 from encoders.thumbnails import PACKAGED_MODEL
 
@@ -30,7 +30,7 @@ TITLES = [
 ]
 
 
-@pytest.fixture(scope="module", params=["packaged:use-m3", "packaged:minilm"])
+@pytest.fixture(scope="module", params=OFFLINE_TITLE_MODELS)
 def encoder(request):
     return load_title_encoder(request.param, threads=2)
 
@@ -67,14 +67,14 @@ def test_use_knows_a_meaning_across_languages():
 def test_fingerprints_are_stable_and_differ(encoder):
     again = load_title_encoder(encoder.name)
     assert again.fingerprint == encoder.fingerprint
-    names = ["packaged:use-m3", "packaged:minilm"]
-    assert len({load_title_encoder(name).fingerprint for name in names}) == 2
+    found = {load_title_encoder(name).fingerprint for name in OFFLINE_TITLE_MODELS}
+    assert len(found) == len(OFFLINE_TITLE_MODELS)
 
 
 def test_making_an_encoder_and_asking_who_it_is_loads_no_torch():
     code = (
         "import sys; from encoders.load import load_title_encoder as load, load_thumbnail_encoder\n"
-        "for e in (load('packaged:use-m3'), load('packaged:minilm'),"
+        "for e in (*map(load, ['packaged:use-m3', 'packaged:use-m3-bridge', 'packaged:minilm']),"
         " load_thumbnail_encoder('packaged:denoiser')):\n"
         "    assert e.fingerprint and e.dim and e.name\n"
         "assert 'torch' not in sys.modules"
@@ -291,7 +291,7 @@ def test_a_missing_package_says_what_to_install(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     for module in ("encoders.use", "encoders.sentence"):
         monkeypatch.setattr(f"{module}.find_spec", lambda name: None)
-    for name in ("packaged:use-m3", "packaged:minilm"):
+    for name in OFFLINE_TITLE_MODELS:
         with pytest.raises(EncoderUnavailable, match=r"twinlens\[packaged\]"):
             load_title_encoder(name)
 
