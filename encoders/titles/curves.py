@@ -24,11 +24,11 @@ def draw_curves(history: Sequence[Measurement], path: Path) -> bool:
     losses.set(xlabel="step", ylabel="training loss")
     for name in sorted(history[-1].by_script):
         by_step = [measured.by_script[name] for measured in history]
-        ranks.plot(steps, by_step, color="tab:gray", linewidth=0.7, alpha=0.6)
-        ranks.annotate(name.title(), (steps[-1], by_step[-1]), fontsize=6, color="tab:gray")
-    ranks.plot(steps, [measured.mrr for measured in history], label="mean of scripts")
+        ranks.plot(steps, by_step, linewidth=0.8, label=name.title())
+    mean = [measured.mrr for measured in history]
+    ranks.plot(steps, mean, color="black", linewidth=2, label="mean of scripts")
     ranks.set(xlabel="step", ylabel="mean reciprocal rank, held out", ylim=(0, 1))
-    ranks.legend(loc="lower right")
+    figure.legend(loc="outside right upper", fontsize=7)
     for axes in (losses, ranks):
         axes.grid(visible=True, alpha=0.3)
     figure.savefig(path, dpi=110)
