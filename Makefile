@@ -22,7 +22,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 demo: $(INSTALLED) ## Draw a sample, index it, and serve it at http://127.0.0.1:8000
 	@$(BIN)/twinlens sample --videos $(VIDEOS) sample
-	@$(BIN)/twinlens index sample --data-dir $(DATA) --title-model packaged:use-m3
+	@$(BIN)/twinlens index sample --data-dir $(DATA) --title-model packaged:use-m3-bridge
 	@$(BIN)/twinlens serve --data-dir $(DATA) --port $(PORT)
 
 test: $(INSTALLED) ## Run the tests (not the slow ones)
