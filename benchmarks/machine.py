@@ -11,8 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-import psutil
-
 from catalog.versions import installed_versions
 
 # Above this many runnable processes at the start, absolute times say more about the neighbours.
@@ -39,7 +37,7 @@ def machine(*packages: str) -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0))
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count(),
-        "memory_bytes": psutil.virtual_memory().total,
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "load": load,
         "disturbed": load[0] > DISTURBED_LOAD,
         "versions": installed_versions(*packages),

@@ -15,6 +15,11 @@ class _Measurements(LazyGroup):
         "fusion": LazyCommand(
             "benchmarks.evaluate.fusion.cli", "fusion", "Choose the fusion's settings by figures."
         ),
+        "thumbnails": LazyCommand(
+            "benchmarks.evaluate.thumbnails.cli",
+            "thumbnails",
+            "Measure thumbnail encoders on damaged and labelled pictures.",
+        ),
     }
 
 

@@ -1,0 +1,1 @@
+"""Thumbnail encoders set against each other: is a damaged picture found, are neighbours alike?"""

@@ -1,0 +1,96 @@
+"""What is set against each other: any thumbnail encoder, and the baselines, by what was typed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, Protocol
+
+from PIL import Image
+
+from benchmarks.evaluate.thumbnails.efficientnet import NAME as EFFICIENTNET
+from benchmarks.evaluate.thumbnails.efficientnet import EfficientNetLite0, is_installed
+from benchmarks.evaluate.thumbnails.original import Original
+from benchmarks.evaluate.thumbnails.pixels import ColourHistogram, PixelComponents, Pixels
+from encoders.base import FloatMatrix, ThumbnailEncoder
+from encoders.load import PACKAGED_DENOISER, load_thumbnail_encoder
+from encoders.thumbnails import DenoisingAutoencoder
+
+ORIGINAL: Final = "original:"
+
+
+class Contender(Protocol):
+    """An encoder under measure. Unlike the index's encoders its rows may have any length, or none.
+
+    ``bars`` says whether it sees the black bars of a picture, ``treatment`` what else is done.
+    """
+
+    @property
+    def name(self) -> str:
+        """What a person typed to get it."""
+        ...
+
+    @property
+    def bars(self) -> str:
+        """``cropped``, ``kept``, or what is known of it."""
+        ...
+
+    @property
+    def treatment(self) -> str:
+        """In a few words, what it makes of a picture."""
+        ...
+
+    @property
+    def dim(self) -> int:
+        """Length of its vectors."""
+        ...
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Smallest (width, height) it makes use of; a decoder may stop there."""
+        ...
+
+    def encode(self, items: Sequence[Image.Image]) -> FloatMatrix:
+        """Float32 (len(items), dim)."""
+        ...
+
+
+class IndexEncoder:
+    """An encoder as ``twinlens index`` would use it."""
+
+    def __init__(self, name: str, encoder: ThumbnailEncoder) -> None:
+        self.name = name
+        self._encoder = encoder
+        self.bars = "cropped" if isinstance(encoder, DenoisingAutoencoder) else "as the model does"
+        self.treatment = f"as indexed, {encoder.fingerprint}"
+        self.dim = encoder.dim
+        self.input_size = encoder.input_size
+
+    def encode(self, items: Sequence[Image.Image]) -> FloatMatrix:
+        """Float32 (len(items), dim), rows of unit length."""
+        return self._encoder.encode(items)
+
+
+def default_names() -> tuple[str, ...]:
+    """Ours and every baseline that needs nothing but what is installed."""
+    names = (PACKAGED_DENOISER, Pixels.name, PixelComponents.name, ColourHistogram.name)
+    return (*names, EFFICIENTNET) if is_installed() else names
+
+
+def load_contender(name: str, *, training_pixels: Callable[[], FloatMatrix]) -> Contender:
+    """The contender called ``name``; only principal components ask for ``training_pixels``.
+
+    Raises:
+        EncoderUnavailable: no such model, its files are incomplete, or its package is missing.
+    """
+    if name == Pixels.name:
+        return Pixels()
+    if name == PixelComponents.name:
+        return PixelComponents(training_pixels())
+    if name == ColourHistogram.name:
+        return ColourHistogram()
+    if name == EFFICIENTNET:
+        return EfficientNetLite0()
+    if name.startswith(ORIGINAL):
+        return Original(Path(name.removeprefix(ORIGINAL)))
+    return IndexEncoder(name, load_thumbnail_encoder(name))
