@@ -234,6 +234,16 @@ def test_components_are_those_that_vary_most() -> None:
     assert PixelComponents(training[:70]).dim == 70
 
 
+def test_whitened_components_vary_alike() -> None:
+    pictures = [drawn(number) for number in range(150)]
+    training = Pixels().encode(pictures)
+    plain, whitened = PixelComponents(training), PixelComponents(training, whitened=True)
+    assert (plain.name, whitened.name) == ("pca-128", "pca-128-whitened")
+    spread, even = plain.encode(pictures).std(axis=0), whitened.encode(pictures).std(axis=0)
+    assert spread[0] > 5 * spread[-1]
+    assert np.allclose(even, even[0], rtol=1e-2)
+
+
 def test_the_histogram_is_blind_to_places() -> None:
     histogram = ColourHistogram()
     mirrored = drawn(4).transpose(Image.Transpose.FLIP_LEFT_RIGHT)

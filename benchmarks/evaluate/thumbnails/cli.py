@@ -14,8 +14,9 @@ import click
     "encoders",
     multiple=True,
     metavar="NAME",
-    help="What --thumbnail-model takes, or pixels, pca-128, histogram, efficientnet-lite0, "
-    "original:DIR; may be given again.  [default: packaged:denoiser and all that need no DIR]",
+    help="What --thumbnail-model takes, or pixels, pca-128, pca-128-whitened, histogram, "
+    "efficientnet-lite0, original:DIR; may be given again.  [default: packaged:denoiser and "
+    "all that need no DIR]",
 )
 @click.option(
     "--ask",
@@ -28,7 +29,8 @@ import click
 @click.option(
     "--fit",
     metavar="SOURCE",
-    help="Pictures that pca-128 is fitted to, but for those held out.  [default: SOURCE]",
+    help="Pictures that principal components are fitted to, but for those held out.  "
+    "[default: SOURCE]",
 )
 @click.option(
     "--rounds",
@@ -70,7 +72,7 @@ def thumbnails(
         check_plots()
     run = PictureRun(source, fit=fit)
     contenders = [
-        load_contender(name, training_pixels=run.training_pixels)
+        load_contender(name, training_pixels=lambda: run.training_pixels)
         for name in dict.fromkeys(encoders or default_names())
     ]
     found = run.report(contenders, ask=ask, rounds=rounds)

@@ -11,7 +11,13 @@ from PIL import Image
 from benchmarks.evaluate.thumbnails.efficientnet import NAME as EFFICIENTNET
 from benchmarks.evaluate.thumbnails.efficientnet import EfficientNetLite0, is_installed
 from benchmarks.evaluate.thumbnails.original import Original
-from benchmarks.evaluate.thumbnails.pixels import ColourHistogram, PixelComponents, Pixels
+from benchmarks.evaluate.thumbnails.pixels import (
+    COMPONENTS,
+    WHITENED_COMPONENTS,
+    ColourHistogram,
+    PixelComponents,
+    Pixels,
+)
 from encoders.base import FloatMatrix, ThumbnailEncoder
 from encoders.load import PACKAGED_DENOISER, load_thumbnail_encoder
 from encoders.thumbnails import DenoisingAutoencoder
@@ -73,7 +79,8 @@ class IndexEncoder:
 
 def default_names() -> tuple[str, ...]:
     """Ours and every baseline that needs nothing but what is installed."""
-    names = (PACKAGED_DENOISER, Pixels.name, PixelComponents.name, ColourHistogram.name)
+    pixels = (Pixels.name, COMPONENTS, WHITENED_COMPONENTS, ColourHistogram.name)
+    names = (PACKAGED_DENOISER, *pixels)
     return (*names, EFFICIENTNET) if is_installed() else names
 
 
@@ -85,8 +92,8 @@ def load_contender(name: str, *, training_pixels: Callable[[], FloatMatrix]) -> 
     """
     if name == Pixels.name:
         return Pixels()
-    if name == PixelComponents.name:
-        return PixelComponents(training_pixels())
+    if name in {COMPONENTS, WHITENED_COMPONENTS}:
+        return PixelComponents(training_pixels(), whitened=name == WHITENED_COMPONENTS)
     if name == ColourHistogram.name:
         return ColourHistogram()
     if name == EFFICIENTNET:

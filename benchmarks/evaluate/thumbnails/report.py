@@ -13,7 +13,7 @@ from benchmarks.evaluate.thumbnails.contenders import ORIGINAL, Contender
 from benchmarks.evaluate.thumbnails.distortions import DISTORTIONS
 from benchmarks.evaluate.thumbnails.evaluation import Findings
 from benchmarks.evaluate.thumbnails.measures import Shares
-from benchmarks.evaluate.thumbnails.pixels import PixelComponents, Pixels
+from benchmarks.evaluate.thumbnails.pixels import COMPONENTS, Pixels
 from benchmarks.evaluate.thumbnails.speed import YARDSTICK, Speed, times_the_yardstick
 from benchmarks.intervals import over_rounds
 
@@ -117,7 +117,7 @@ def _least_above(name: str, findings: Mapping[str, Findings]) -> dict[str, Any] 
 
 
 def _is_baseline(name: str) -> bool:
-    return name in {Pixels.name, PixelComponents.name} or name.startswith(ORIGINAL)
+    return name in {Pixels.name, COMPONENTS} or name.startswith(ORIGINAL)
 
 
 def _likeness(name: str, findings: Mapping[str, Findings], which: str) -> dict[str, Any] | None:

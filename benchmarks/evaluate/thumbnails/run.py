@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ class PictureRun:
         self._set = read_pictures(source)
         self._fit: PictureSet | None = read_pictures(fit) if fit is not None else None
 
+    @cached_property
     def training_pixels(self) -> FloatMatrix:
         """What principal components are fitted to: pixels of the pictures not held out."""
         fitted = [one for one in (self._fit or self._set).pictures if not one.held_out]
