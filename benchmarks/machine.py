@@ -7,6 +7,7 @@ import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -44,12 +45,12 @@ def machine(*packages: str) -> dict[str, Any]:
     }
 
 
-def machine_line(record: dict[str, Any]) -> str:
-    """One line for a person, of what ``machine`` gave."""
+def machine_line(record: Mapping[str, Any], *, package: str = "qdrant-edge-py") -> str:
+    """One line for a person, of what ``machine`` gave, with the version of ``package``."""
     commit = (record["commit"] or "no commit")[:10]
     return (
         f"{record['processor']}, {record['cores']} cores, Python {record['python']}, "
-        f"qdrant-edge {record['versions'].get('qdrant-edge-py')}, commit {commit}"
+        f"{package} {record['versions'].get(package)}, commit {commit}"
         f"{' with changes' if record['dirty'] else ''}, load {record['load'][0]}"
         f"{' (disturbed: trust ratios, not times)' if record['disturbed'] else ''}"
     )

@@ -297,6 +297,7 @@ def test_the_command_tells_of_every_encoder(folder: Callable[..., Path], tmp_pat
     assert report["yardstick"]["times_the_original"]["median"] == 1.0
     for name in ("denoiser", "pca-128", "original:original", "1-NN category", "effective rank"):
         assert name in stdout
+    assert "left out, 1: video-66" in stdout
     assert drawn_to.read_bytes().startswith(b"\x89PNG")
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from PIL import Image
 from tqdm import tqdm
@@ -37,7 +38,7 @@ class PictureSet:
 
     source: str
     pictures: tuple[LabelledPicture, ...]
-    unreadable: tuple[str, ...] = field(default=())
+    unreadable: tuple[str, ...]
 
 
 def read_pictures(source: str) -> PictureSet:
@@ -69,14 +70,12 @@ def read_pictures(source: str) -> PictureSet:
     if len(pictures) < MIN_PICTURES:
         raise UsageError(
             f"{source}: {len(pictures)} readable pictures; at least {MIN_PICTURES} are needed"
-            + _named(unreadable)
+            + (f" (not readable: {some_of(unreadable)})" if unreadable else "")
         )
     return PictureSet(source, tuple(pictures), tuple(unreadable))
 
 
-def _named(unreadable: list[str]) -> str:
-    if not unreadable:
-        return ""
-    shown = "; ".join(unreadable[:5])
-    more = f"; and {len(unreadable) - 5} more" if len(unreadable) > 5 else ""
-    return f" (not readable: {shown}{more})"
+def some_of(unreadable: Sequence[str]) -> str:
+    """The first five of them, and how many more there are."""
+    more = [f"and {len(unreadable) - 5} more"] if len(unreadable) > 5 else []
+    return "; ".join([*unreadable[:5], *more])

@@ -13,9 +13,11 @@ from benchmarks.evaluate.thumbnails.contenders import ORIGINAL, Contender
 from benchmarks.evaluate.thumbnails.distortions import DISTORTIONS
 from benchmarks.evaluate.thumbnails.evaluation import Findings
 from benchmarks.evaluate.thumbnails.measures import Shares
+from benchmarks.evaluate.thumbnails.pictures import some_of
 from benchmarks.evaluate.thumbnails.pixels import COMPONENTS, Pixels
 from benchmarks.evaluate.thumbnails.speed import YARDSTICK, Speed, times_the_yardstick
 from benchmarks.intervals import over_rounds
+from benchmarks.machine import machine_line
 
 _GROUPS: Final = {
     "all": DISTORTIONS,
@@ -63,6 +65,14 @@ def table(report: Mapping[str, Any]) -> str:
     labels = [label(one["name"]) for one in encoders]
     width = max(14, *(len(label) + 2 for label in labels))
     lines = [
+        machine_line(report["machine"], package="torch"),
+        f"{report['source']}: {report['pictures']} pictures, {report['asked']} of them damaged and "
+        f"looked for; components fitted to {report['fitted_to']}",
+    ]
+    if report["unreadable"]:
+        lines.append(f"left out, {len(report['unreadable'])}: {some_of(report['unreadable'])}")
+    lines.append("")
+    lines += [
         f"{label}: {one['treatment']}; bars {one['bars']}"
         for label, one in zip(labels, encoders, strict=True)
     ]
