@@ -82,7 +82,8 @@ def _draw_recall(axes: Any, report: Mapping[str, Any], labels: Any, colours: Any
     axes.set(ylim=(len(names) - 0.5, -0.5), xlim=(-0.02, 1.02))
     axes.set_title("recall@1 of the original (* not in training)", fontsize=10)
     axes.grid(visible=True, axis="x", alpha=0.3)
-    axes.legend(loc="lower left", fontsize=8)
+    # Below: there is no corner that some encoder doesn't reach.
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.05), ncols=4, fontsize=8)
 
 
 def _draw_likeness(axes: Any, encoders: Any, labels: Any, colours: Any) -> None:

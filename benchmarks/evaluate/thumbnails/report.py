@@ -97,7 +97,7 @@ def table(report: Mapping[str, Any]) -> str:
 def label(name: str) -> str:
     """What tells the encoder called ``name`` apart from others in a column's head."""
     kind = ORIGINAL if name.startswith(ORIGINAL) else ""
-    return (kind + PurePath(name.rpartition(":")[2]).name)[:18]
+    return (kind + PurePath(name.rpartition(":")[2]).name)[:22]
 
 
 def _recall(shares: Mapping[str, Shares]) -> dict[str, Any]:
