@@ -95,5 +95,6 @@ def serve(
             port=settings.port,
             workers=workers,
             request_threads=request_threads,
+            query_cache=settings.query_cache,
         )
     )

@@ -20,6 +20,7 @@ from backend.search import SearchRequest
 from catalog.errors import TwinLensError, UsageError
 from catalog.video import VectorName
 from encoders.base import ThumbnailEncoder, TitleEncoder
+from encoders.queries import QueryEncoder
 from stores.base import VectorReader
 from stores.generations import DataDir, Manifest
 
@@ -45,6 +46,7 @@ class Serving:
     port: int
     workers: int
     request_threads: int
+    query_cache: int
 
 
 def serve(serving: Serving) -> None:
@@ -113,7 +115,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc] # untyped
 
 def _warm_app(serving: Serving) -> Flask:
     """The application with its models loaded and its index open, so that no request waits."""
-    title_encoder = serving.load_title_encoder()
+    title_encoder = QueryEncoder(serving.load_title_encoder(), cache_size=serving.query_cache)
     thumbnail_encoder = serving.load_thumbnail_encoder()
     thumbnail_encoder.encode([Image.new("RGB", thumbnail_encoder.input_size, "grey")])
     index = PublishedIndex(

@@ -24,6 +24,7 @@ ENV_PREFIX: Final = "TWINLENS_"
 TEST_PREFIX: Final = "TWINLENS_TEST_"  # read by the test suite, never by the product
 DEFAULT_TITLE_MODEL: Final = "intfloat/multilingual-e5-base"
 DEFAULT_THUMBNAIL_MODEL: Final = "packaged:denoiser"
+DEFAULT_QUERY_CACHE: Final = 4096
 
 
 class Settings(BaseSettings):
@@ -63,6 +64,12 @@ class Settings(BaseSettings):
         le=256,
         description="Threads that decode, and that the encoders use: half each in `index`, "
         "all in `serve`; by default the cores, at most 4.",
+    )
+    query_cache: int = Field(
+        DEFAULT_QUERY_CACHE,
+        ge=0,
+        le=1_000_000,
+        description="Texts whose vectors each process of `serve` remembers; 0: none.",
     )
 
     @classmethod
