@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from catalog.runtimes import TITLE_RUNTIMES
+
 
 @click.command()
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where the index lies.")
@@ -15,6 +17,11 @@ import click
     "--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one."
 )
 @click.option("--title-model", help="Title encoder; by default the index's own.")
+@click.option(
+    "--title-runtime",
+    type=click.Choice(TITLE_RUNTIMES),
+    help="What runs a sentence-transformers model  [default: torch]",
+)
 @click.option("--thumbnail-model", help="Thumbnail encoder; by default the index's own.")
 @click.option("--qdrant-url", help="A Qdrant server; by default Qdrant runs embedded.")
 @click.option("--threads", type=click.IntRange(1, 256), help="Threads of each encoder.")
@@ -37,6 +44,7 @@ def serve(
     host: str | None,
     port: int | None,
     title_model: str | None,
+    title_runtime: str | None,
     thumbnail_model: str | None,
     qdrant_url: str | None,
     threads: int | None,
@@ -65,6 +73,7 @@ def serve(
             "host": host,
             "port": port,
             "title_model": title_model,
+            "title_runtime": title_runtime,
             "thumbnail_model": thumbnail_model,
             "qdrant_url": qdrant_url,
             "threads": threads,
@@ -84,7 +93,11 @@ def serve(
                 data, manifest, qdrant_url=settings.qdrant_url, qdrant_api_key=settings.qdrant_key
             ),
             load_title_encoder=partial(
-                load_title_encoder, model("title", "title_model"), threads=settings.threads
+                load_title_encoder,
+                model("title", "title_model"),
+                threads=settings.threads,
+                runtime=settings.title_runtime,
+                cache_dir=data.graphs,
             ),
             load_thumbnail_encoder=partial(
                 load_thumbnail_encoder,

@@ -19,12 +19,12 @@ from pydantic_settings import (
 )
 
 from catalog.errors import SettingsError
+from catalog.runtimes import TitleRuntime
 
 ENV_PREFIX: Final = "TWINLENS_"
 TEST_PREFIX: Final = "TWINLENS_TEST_"  # read by the test suite, never by the product
 DEFAULT_TITLE_MODEL: Final = "intfloat/multilingual-e5-base"
 DEFAULT_THUMBNAIL_MODEL: Final = "packaged:denoiser"
-DEFAULT_QUERY_CACHE: Final = 4096
 
 
 class Settings(BaseSettings):
@@ -50,6 +50,11 @@ class Settings(BaseSettings):
         "train-titles`, `packaged:use-m3-bridge`, `packaged:use-m3` or `packaged:minilm`. "
         "A published index keeps its own unless this is set.",
     )
+    title_runtime: TitleRuntime = Field(
+        "torch",
+        description="What runs a sentence-transformers model: `torch`, `onnx` (the same vectors, "
+        "sooner) or `onnx-int8` (queries sooner still, their vectors less exact).",
+    )
     thumbnail_model: str = Field(
         DEFAULT_THUMBNAIL_MODEL,
         description="`packaged:denoiser`, a directory made by `twinlens train-thumbnails`, or a "
@@ -66,7 +71,7 @@ class Settings(BaseSettings):
         "all in `serve`; by default the cores, at most 4.",
     )
     query_cache: int = Field(
-        DEFAULT_QUERY_CACHE,
+        4096,
         ge=0,
         le=1_000_000,
         description="Texts whose vectors each process of `serve` remembers; 0: none.",

@@ -1,4 +1,4 @@
-"""What every encoder is, and the check that its vectors are what it promises."""
+"""What every encoder is, and the checks of what it takes and what it promises."""
 
 from __future__ import annotations
 
@@ -70,6 +70,11 @@ class TextThumbnailEncoder(ThumbnailEncoder, Protocol):
     def encode_queries(self, texts: Sequence[str]) -> FloatMatrix:
         """What a person typed, comparable with pictures: shape (len(texts), dim), unit rows."""
         ...
+
+
+def well_formed(text: str) -> str:
+    """``text`` with U+FFFD for halves of surrogate pairs, which no tokenizer takes."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def unit_rows(matrix: npt.NDArray[np.floating]) -> FloatMatrix:

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from catalog.errors import EncoderError, EncoderUnavailable
-from encoders.base import FloatMatrix, unit_rows
+from encoders.base import FloatMatrix, unit_rows, well_formed
 from encoders.fingerprints import fingerprint
 from encoders.model_files import ModelFiles
 from encoders.thumbnails.pictures import picture_box
@@ -60,7 +60,7 @@ class ClipEncoder:
 
     def encode_queries(self, texts: Sequence[str]) -> FloatMatrix:
         """What a person typed, comparable with pictures: shape (len(texts), dim), unit rows."""
-        return self._encode(list(texts))
+        return self._encode([well_formed(text) for text in texts])
 
     def _encode(self, items: list[Any]) -> FloatMatrix:
         if not items:

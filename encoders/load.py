@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from catalog.errors import EncoderUnavailable
+from catalog.runtimes import TitleRuntime
 from encoders.base import ThumbnailEncoder, TitleEncoder
 
 PACKAGED: Final = "packaged:"
@@ -16,17 +17,59 @@ PACKAGED_DENOISER: Final = "packaged:denoiser"
 _HUB_NAME: Final = re.compile(r"(?:[\w-][\w.-]*/)?[\w-][\w.-]*")
 
 
-def load_title_encoder(name: str, *, threads: int | None = None) -> TitleEncoder:
+def load_title_encoder(
+    name: str,
+    *,
+    threads: int | None = None,
+    runtime: TitleRuntime = "torch",
+    cache_dir: Path | None = None,
+) -> TitleEncoder:
     """The title encoder called ``name``.
 
     It is a packaged one, a directory that ``twinlens train-titles`` wrote, or a
-    sentence-transformers name or path.
-
-    Nothing heavy is loaded before the first ``encode``.
+    sentence-transformers name or path. ``runtime`` is what runs the last kind; those of ONNX keep
+    their graphs in ``cache_dir``. Nothing heavy is loaded before the first ``encode``.
 
     Raises:
-        EncoderUnavailable: there is no packaged encoder of this name, or its package is missing.
+        EncoderUnavailable: there is no packaged encoder of this name, its package or that of the
+            runtime is missing, or this encoder has no such runtime.
     """
+    if not name.strip():
+        raise EncoderUnavailable(
+            f"no title model is named; there are {', '.join(OFFLINE_TITLE_MODELS)}, any "
+            "sentence-transformers name, or a path"
+        )
+    in_numpy = _numpy_title_encoder(name, threads=threads)
+    if in_numpy is not None:
+        if runtime != "torch":
+            raise EncoderUnavailable(
+                f"{name} is not a sentence-transformers model, and has a fast runtime of its own: "
+                f"leave title_runtime {runtime} out"
+            )
+        return in_numpy
+    from encoders.sentence import SentenceEncoder, packaged_minilm
+
+    if name == "packaged:minilm":
+        model = SentenceEncoder(str(packaged_minilm()), name=name, threads=threads)
+    elif name.startswith(PACKAGED):
+        raise EncoderUnavailable(
+            f"no packaged title model {name!r}; there are {', '.join(OFFLINE_TITLE_MODELS)}"
+        )
+    else:
+        model = SentenceEncoder(name, threads=threads)
+    if runtime == "torch":
+        return model
+    if cache_dir is None:
+        raise ValueError("a graph needs a cache_dir to be kept in")
+    from encoders.onnx_sentence import OnnxSentenceEncoder
+
+    return OnnxSentenceEncoder(
+        model, cache_dir=cache_dir, int8_queries=runtime == "onnx-int8", threads=threads
+    )
+
+
+def _numpy_title_encoder(name: str, *, threads: int | None) -> TitleEncoder | None:
+    """The title encoder of this name that runs on NumPy, if it is one of those."""
     if name == "packaged:use-m3":
         from encoders.use import UniversalSentenceEncoder
 
@@ -35,24 +78,10 @@ def load_title_encoder(name: str, *, threads: int | None = None) -> TitleEncoder
         from encoders.titles import PACKAGED_BRIDGE
 
         return _bridged(PACKAGED_BRIDGE, name=name, threads=threads)
-    if not name.strip():
-        raise EncoderUnavailable(
-            f"no title model is named; there are {', '.join(OFFLINE_TITLE_MODELS)}, any "
-            "sentence-transformers name, or a path"
-        )
-    from encoders.sentence import SentenceEncoder, packaged_minilm
-
-    if name == "packaged:minilm":
-        return SentenceEncoder(str(packaged_minilm()), name=name, threads=threads)
-    if name.startswith(PACKAGED):
-        raise EncoderUnavailable(
-            f"no packaged title model {name!r}; there are {', '.join(OFFLINE_TITLE_MODELS)}"
-        )
     from encoders.titles.packing import is_bridge
 
-    if is_bridge(Path(name)):
-        return _bridged(Path(name), name=str(Path(name).absolute()), threads=threads)
-    return SentenceEncoder(name, threads=threads)
+    path = Path(name)
+    return _bridged(path, name=str(path.absolute()), threads=threads) if is_bridge(path) else None
 
 
 def _bridged(directory: Path, *, name: str, threads: int | None) -> TitleEncoder:

@@ -91,10 +91,15 @@ class ModelFiles:
         """
         with self._lock:
             if self._loaded is None:
-                self._loaded = self._load()
+                self._loaded = self.load()
             return self._loaded
 
-    def _load(self) -> SentenceTransformer:
+    def load(self) -> SentenceTransformer:
+        """The model, loaded by every call: the caller's own, to let go of.
+
+        Raises:
+            EncoderUnavailable: as ``model``.
+        """
         import torch
         from sentence_transformers import SentenceTransformer
         from transformers.utils.logging import disable_progress_bar
@@ -129,8 +134,10 @@ class ModelFiles:
         HfApi().model_info(self.source, timeout=_HUB_TIMEOUT_S)
 
     def _unavailable(self, error: Exception) -> str:
-        reason = (str(error) or repr(error)).strip().splitlines()[0]
-        return f"the {self._role} model {self.name!r} can't be loaded ({reason}). {self._instead}"
+        return (
+            f"the {self._role} model {self.name!r} can't be loaded ({first_line(error)}). "
+            f"{self._instead}"
+        )
 
 
 def _with_words(model: SentenceTransformer) -> SentenceTransformer:
@@ -147,3 +154,8 @@ def _with_words(model: SentenceTransformer) -> SentenceTransformer:
     ):
         raise ValueError("the files of its tokenizer are missing")
     return model
+
+
+def first_line(error: Exception) -> str:
+    """What ``error`` says, as far as it fits a message of ours."""
+    return (str(error) or repr(error)).strip().splitlines()[0]

@@ -8,14 +8,17 @@ from collections.abc import Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
 from catalog.errors import EncoderError, EncoderUnavailable
-from encoders.base import FloatMatrix, unit_rows
+from encoders.base import FloatMatrix, unit_rows, well_formed
 from encoders.fingerprints import fingerprint
 from encoders.model_files import ModelFiles
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 _PROMPTS_FILE: Final = "config_sentence_transformers.json"
 _BATCH_SIZE: Final = 32
@@ -93,13 +96,21 @@ class SentenceEncoder:
         if not texts:
             return np.empty((0, self.dim), dtype=np.float32)
         vectors = self._files.model().encode(
-            list(texts),
+            [well_formed(text) for text in texts],
             prompt=prompt or None,
             batch_size=_BATCH_SIZE,
             convert_to_numpy=True,
             show_progress_bar=False,
         )
         return unit_rows(np.asarray(vectors))
+
+    def load(self) -> SentenceTransformer:
+        """The model itself, loaded anew: the caller's own, to let go of.
+
+        Raises:
+            EncoderUnavailable: it can't be had; the message says why.
+        """
+        return self._files.load()
 
 
 def packaged_minilm() -> Path:

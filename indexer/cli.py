@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from catalog.errors import UsageError
+from catalog.runtimes import TITLE_RUNTIMES
 from catalog.video import VectorName
 
 if TYPE_CHECKING:
@@ -39,6 +40,11 @@ def _columns(
 @click.argument("source")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where the index is kept.")
 @click.option("--title-model", metavar="NAME", help="Model name or path, or packaged:use-m3.")
+@click.option(
+    "--title-runtime",
+    type=click.Choice(TITLE_RUNTIMES),
+    help="What runs a sentence-transformers model  [default: torch]",
+)
 @click.option(
     "--thumbnail-model",
     help="packaged:denoiser, a trained one's directory, or a CLIP model of sentence-transformers.",
@@ -116,7 +122,9 @@ def index(
     title_model, thumbnail_model = _models(settings, data)
     # The two run side by side; with all threads each, they would wait for each other's.
     each = max(1, settings.threads // 2)
-    title_encoder = load_title_encoder(title_model, threads=each)
+    title_encoder = load_title_encoder(
+        title_model, threads=each, runtime=settings.title_runtime, cache_dir=data.graphs
+    )
     thumbnail_encoder = load_thumbnail_encoder(thumbnail_model, threads=each)
     engine = open_engine(
         data,

@@ -12,6 +12,7 @@
         qdrant/                  the embedded shard (absent with a server)
         faiss/                   the mirror
       thumbnails/<sha256>.<ext>  content-addressed, shared by generations
+      onnx/<fingerprint>-...     title models as graphs, if title_runtime asks for them
 """
 
 from __future__ import annotations
@@ -117,6 +118,7 @@ class DataDir:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.thumbnails = path / "thumbnails"
+        self.graphs = path / "onnx"
         self.generations = path / "generations"
         self.current_file = path / "CURRENT"
         self.fetched = path / "fetched"

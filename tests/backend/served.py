@@ -25,8 +25,8 @@ PROGRAM = textwrap.dedent(
     import encoders.load
     from tests.fakes import ColourEncoder, WordEncoder
 
-    encoders.load.load_title_encoder = lambda name, threads=None: WordEncoder()
-    encoders.load.load_thumbnail_encoder = lambda name, threads=None: ColourEncoder()
+    encoders.load.load_title_encoder = lambda name, **_: WordEncoder()
+    encoders.load.load_thumbnail_encoder = lambda name, **_: ColourEncoder()
     from backend.cli import serve
 
     serve()

@@ -146,7 +146,7 @@ def run(data: DataDir, *options: str) -> Exception | None:
 def small_encoders(monkeypatch):
     asked: list[str] = []
 
-    def title(name, threads=None):
+    def title(name, **_):
         asked.append(name)
         return WordEncoder(fingerprint="feed" * 4 if name == "other" else "00000000000000aa")
 
@@ -171,6 +171,19 @@ def test_other_encoders_than_the_index_has_are_refused_before_anything_starts(da
     assert isinstance(error, EncodersChanged)
     assert error.exit_code == 2
     assert "feedfeedfeedfeed" in str(error)
+
+
+def test_the_title_runtime_reaches_the_encoder_of_every_worker(data, monkeypatch):
+    asked = []
+
+    def title(name, **options):
+        asked.append(options)
+        return WordEncoder(fingerprint="feed" * 4)
+
+    monkeypatch.setattr("encoders.load.load_title_encoder", title)
+    assert isinstance(run(data, "--title-runtime", "onnx-int8"), EncodersChanged)
+    assert [(one["runtime"], one["cache_dir"]) for one in asked] == [("onnx-int8", data.graphs)]
+    assert isinstance(run(data, "--title-runtime", "nonsense"), SystemExit)
 
 
 def test_a_port_in_use_is_named_and_the_indexs_own_encoders_are_taken(data, small_encoders):

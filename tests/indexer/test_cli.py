@@ -35,6 +35,10 @@ def test_an_index_keeps_its_models_and_says_what_it_did(catalogue, data, tmp_pat
     assert again.exit_code == 0, again.output
     assert "11 unchanged" in again.output
 
+    wrong = run("index", catalogue.write(), *where, "--title-runtime", "onnx")
+    assert wrong.exit_code == 2
+    assert "leave title_runtime onnx out" in wrong.output
+
     verified = run("verify", *where)
     assert verified.exit_code == 0
     assert "agree: 11 videos" in verified.output

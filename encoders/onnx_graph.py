@@ -1,0 +1,82 @@
+"""A title model as a graph that ONNX Runtime runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from encoders.base import FloatMatrix, unit_rows, well_formed
+
+GRAPH_FILE: Final = "model.onnx"
+TOKENIZER_FILE: Final = "tokenizer.json"
+OUTPUT: Final = "vectors"
+_PADDING: Final = ("direction", "pad_id", "pad_type_id", "pad_token")
+# Rows are padded to the longest of their batch. So batches are of texts of like length, and small:
+# past eight rows all-MiniLM gains less from sharing its weights than it loses by padding.
+_BATCH_SIZE: Final = 8
+
+
+class Precision(StrEnum):
+    """What a graph computes with."""
+
+    FLOAT32 = "float32"
+    INT8 = "int8"  # weights, and activations by a scale that is found as they come
+
+
+class OnnxGraph:
+    """A graph from text to vector, with its tokenizer, opened; for any number of threads."""
+
+    def __init__(self, directory: Path, *, precision: Precision, threads: int | None) -> None:
+        import onnxruntime
+        from tokenizers import Tokenizer
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or 0
+        options.log_severity_level = 3
+        # Threads that spin while they wait take the cores from whatever else a server does.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._session = onnxruntime.InferenceSession(
+            directory / GRAPH_FILE, options, providers=["CPUExecutionProvider"]
+        )
+        self._inputs = [one.name for one in self._session.get_inputs()]
+        self._tokenizer = Tokenizer.from_file(str(directory / TOKENIZER_FILE))
+        kept = self._tokenizer.padding or {}
+        self._padding = {name: kept[name] for name in _PADDING}
+        self._tokenizer.no_padding()  # it would pad to the longest of all, not to that of a batch
+        # One scale for the activations of a whole batch would let a text's vector depend on its
+        # neighbours.
+        self._batch_size = 1 if precision is Precision.INT8 else _BATCH_SIZE
+
+    def encode(self, texts: Sequence[str], prompt: str) -> FloatMatrix:
+        """A float32 array of shape (len(texts), dim), rows of unit length; not for no texts.
+
+        Raises:
+            UnencodableItems: some of ``texts`` have no finite, non-zero vector.
+        """
+        found = self._tokenizer.encode_batch_fast([prompt + well_formed(text) for text in texts])
+        by_length = sorted(range(len(found)), key=lambda row: len(found[row]))
+        parts = []
+        for start in range(0, len(found), self._batch_size):
+            batch = [found[row] for row in by_length[start : start + self._batch_size]]
+            parts.append(self._run(batch))
+        rows = np.concatenate(parts)
+        in_order = np.empty_like(rows)
+        in_order[by_length] = rows
+        return unit_rows(in_order)
+
+    def _run(self, batch: Sequence[Any]) -> FloatMatrix:
+        longest = max(len(one) for one in batch)
+        for one in batch:
+            one.pad(longest, **self._padding)
+        columns = {
+            "input_ids": [one.ids for one in batch],
+            "attention_mask": [one.attention_mask for one in batch],
+            "token_type_ids": [one.type_ids for one in batch],
+        }
+        fed = {name: np.array(columns[name], dtype=np.int64) for name in self._inputs}
+        (vectors,) = self._session.run([OUTPUT], fed)
+        return np.asarray(vectors, dtype=np.float32)

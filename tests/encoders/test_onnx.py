@@ -1,0 +1,268 @@
+"""Title models on ONNX Runtime: the vectors of torch, graphs that are kept, what is refused."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from catalog.errors import EncoderError, EncoderUnavailable
+from encoders import onnx_export
+from encoders.base import unit_rows
+from encoders.load import load_title_encoder
+from encoders.onnx_export import LEAST_COSINE, open_graph
+from encoders.onnx_graph import Precision
+from encoders.onnx_sentence import OnnxSentenceEncoder
+from encoders.sentence import SentenceEncoder, packaged_minilm
+
+ROOT = Path(__file__).parents[2]
+NAME = "packaged:minilm"
+LEAST_COSINE_TO_TORCH = 0.9999  # as docs/decisions/0006 states it
+
+HOSTILE = {
+    "empty": "",
+    "spaces": " \t\n ",
+    "long": "x" * 100_000,
+    "many words": "word " * 20_000,
+    "emoji": "😂🔥👨‍👩‍👧‍👦🇱🇰" * 10,
+    "punctuation": "?!…---***",
+    "controls": "".join(map(chr, range(32))) + "\x7f\x85",
+    "bidirectional": "\u202eabc\u2066def\u2069\u200f",
+    "nul": "a\x00b\x00",
+    "first half": "\ud83d",
+    "second half": "a \ude00 b",
+    "wrong order": "\ude00\ud83d",
+    "noncharacter": "\uffff\U0010ffff",
+}
+
+
+@pytest.fixture(scope="session")
+def graphs(tmp_path_factory):
+    """Where the graphs of all-MiniLM are, both of them exported."""
+    cache_dir = tmp_path_factory.mktemp("onnx")
+    load_title_encoder(NAME, runtime="onnx-int8", cache_dir=cache_dir).encode_queries(["warm"])
+    return cache_dir
+
+
+@pytest.fixture(scope="module")
+def encoders(graphs):
+    return {
+        runtime: load_title_encoder(NAME, threads=1, runtime=runtime, cache_dir=graphs)
+        for runtime in ("torch", "onnx", "onnx-int8")
+    }
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """A small model with random weights, made of the modules that ``parts`` makes for its width."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.models import Pooling, Transformer
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    base = tmp_path_factory.mktemp("base")
+    letters = list("abcdefghijklmnopqrstuvwxyz")
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "cat", "dog", "query", ":"]
+    (base / "vocab.txt").write_text("\n".join([*words, *letters, *(f"##{one}" for one in letters)]))
+    torch.manual_seed(0)
+    shape = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    size = len(words) + 2 * len(letters)
+    BertModel(
+        BertConfig(**shape, vocab_size=size, intermediate_size=16, max_position_embeddings=32)
+    ).save_pretrained(base)
+    BertTokenizerFast(str(base / "vocab.txt")).save_pretrained(base)
+
+    def make(name, *parts, prompts=None):
+        network = Transformer(str(base))
+        pooling = Pooling(8, pooling_mode="cls")
+        model = SentenceTransformer(modules=[network, pooling, *parts], prompts=prompts)
+        path = tmp_path_factory.mktemp(name)
+        model.save(str(path))
+        return SentenceEncoder(str(path))
+
+    return make
+
+
+def cosines(left, right):
+    return (left * right).sum(axis=1)
+
+
+TITLES = [
+    "Cricket highlights: Sri Lanka v India",
+    "කොත්තු රොටි හදන හැටි",
+    "சமையல் குறிப்புகள்",
+    "😂🔥 #shorts",
+    "how to cook rice " * 100,
+]
+
+
+@pytest.mark.parametrize("method", ["encode", "encode_queries"])
+def test_vectors_are_those_of_torch(encoders, method):
+    torch, onnx = (getattr(encoders[name], method)(TITLES * 5) for name in ("torch", "onnx"))
+    assert onnx.shape == torch.shape
+    assert onnx.dtype == np.float32
+    assert cosines(torch, onnx).min() >= LEAST_COSINE_TO_TORCH
+    np.testing.assert_allclose(np.linalg.norm(onnx, axis=1), 1.0, atol=1e-5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(texts=st.lists(st.text(st.characters(), max_size=40), min_size=1, max_size=12))
+def test_vectors_are_those_of_torch_whatever_the_text(encoders, texts):
+    torch, onnx = (encoders[name].encode(texts) for name in ("torch", "onnx"))
+    assert cosines(torch, onnx).min() >= LEAST_COSINE_TO_TORCH
+
+
+def test_the_index_of_one_runtime_serves_the_other(encoders):
+    assert len({one.fingerprint for one in encoders.values()}) == 1
+    assert len({(one.name, one.dim) for one in encoders.values()}) == 1
+    stored = encoders["onnx-int8"].encode(TITLES)
+    np.testing.assert_array_equal(stored, encoders["onnx"].encode(TITLES))  # titles are exact
+
+
+def test_int8_is_for_queries_and_near(encoders):
+    exact, int8 = (encoders[name].encode_queries(TITLES) for name in ("onnx", "onnx-int8"))
+    assert not np.array_equal(exact, int8)
+    assert cosines(exact, int8).min() >= LEAST_COSINE[Precision.INT8]
+    # Whatever it is asked with.
+    np.testing.assert_array_equal(encoders["onnx-int8"].encode_queries(TITLES[:1])[0], int8[0])
+
+
+@pytest.mark.parametrize("runtime", ["torch", "onnx", "onnx-int8"])
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_hostile_text_has_a_vector(encoders, runtime, text):
+    for encode in (encoders[runtime].encode, encoders[runtime].encode_queries):
+        vectors = encode([text, "a cat"])
+        assert vectors.shape == (2, encoders[runtime].dim)
+        np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
+
+
+@pytest.mark.parametrize("runtime", ["torch", "onnx", "onnx-int8"])
+def test_no_texts_have_no_vectors(encoders, runtime):
+    assert encoders[runtime].encode([]).shape == (0, encoders[runtime].dim)
+
+
+def test_half_a_surrogate_pair_counts_as_an_unknown_character(encoders):
+    for one in encoders.values():
+        odd, plain = one.encode_queries(["a \ud83d b", "a \ufffd b"])
+        np.testing.assert_allclose(odd, plain, atol=1e-6)
+
+
+def test_a_graph_that_is_there_is_opened_without_torch_or_transformers(graphs):
+    code = (
+        "import sys; from pathlib import Path; from encoders.load import load_title_encoder\n"
+        f"e = load_title_encoder({NAME!r}, runtime='onnx', cache_dir=Path({str(graphs)!r}))\n"
+        "assert e.encode_queries(['a cat']).shape == (1, 384)\n"
+        "loaded = {'torch', 'transformers', 'sentence_transformers'} & sys.modules.keys()\n"
+        "assert not loaded, loaded"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": "."}
+    )
+
+
+@pytest.mark.parametrize(
+    "prompts",
+    [
+        pytest.param(None, marks=pytest.mark.slow),
+        {"query": "query: ", "document": "dog "},
+    ],
+)
+def test_other_modules_and_prompts_are_exported_too(made, tmp_path, prompts):
+    from sentence_transformers.models import Dense, Normalize
+
+    model = made("dense", Dense(8, 4), Normalize(), prompts=prompts)
+    onnx = OnnxSentenceEncoder(model, cache_dir=tmp_path, threads=1)
+    texts = ["cat", "a dog and a cat", "", "zebra " * 50]
+    assert onnx.dim == 4
+    for method in ("encode", "encode_queries"):
+        wanted, found = (getattr(one, method)(texts) for one in (model, onnx))
+        assert cosines(wanted, found).min() >= LEAST_COSINE_TO_TORCH
+    assert np.array_equal(onnx.encode(texts), onnx.encode_queries(texts)) == (prompts is None)
+
+
+def test_a_model_of_unknown_modules_is_refused_with_the_way_out(made, tmp_path):
+    from sentence_transformers.models import Dropout
+
+    onnx = OnnxSentenceEncoder(made("dropout", Dropout(0.1)), cache_dir=tmp_path)
+    with pytest.raises(
+        EncoderUnavailable, match=r"made of .*Dropout; use it with title_runtime torch"
+    ):
+        onnx.encode(["cat"])
+    assert not [path for path in tmp_path.iterdir() if path.is_dir()]  # nothing half done
+
+
+def test_a_graph_with_other_vectors_is_refused_and_not_kept(made, tmp_path, monkeypatch):
+    class Bent(onnx_export.OnnxGraph):
+        def encode(self, texts, prompt):
+            return unit_rows(super().encode(texts, prompt) + 0.5)
+
+    monkeypatch.setattr(onnx_export, "OnnxGraph", Bent)
+    onnx = OnnxSentenceEncoder(made("bent"), cache_dir=tmp_path)
+    with pytest.raises(
+        EncoderError, match=r"too far from its own \(cosine 0\.\d+, at least 0.9999\)"
+    ):
+        onnx.encode(["cat"])
+    assert not [path for path in tmp_path.iterdir() if path.is_dir()]
+
+
+def test_many_at_once_export_once(made, tmp_path, monkeypatch):
+    exports = []
+    export = onnx_export._export
+    monkeypatch.setattr(
+        onnx_export, "_export", lambda *given: (exports.append(given), export(*given))
+    )
+    model = made("shared")
+    ours = [OnnxSentenceEncoder(model, cache_dir=tmp_path, threads=1) for _ in range(4)]
+    with ThreadPoolExecutor(4) as workers:
+        rows = list(workers.map(lambda one: one.encode(["cat"]), ours))
+    assert len(exports) == 1
+    np.testing.assert_array_equal(np.vstack(rows), np.repeat(rows[0], 4, axis=0))
+
+
+def test_what_a_killed_export_left_is_swept_away(made, tmp_path):
+    model = made("killed")
+    name = f"{model.fingerprint}-float32-1"
+    left = tmp_path / f".{name}.making"
+    left.mkdir()
+    (left / "model.onnx").write_bytes(b"a part")
+    OnnxSentenceEncoder(model, cache_dir=tmp_path).encode(["cat"])
+    assert not left.exists()
+    assert (tmp_path / name).is_dir()
+
+
+def test_a_broken_graph_is_named(graphs, tmp_path):
+    model = SentenceEncoder(str(packaged_minilm()))
+    kept = graphs / f"{model.fingerprint}-float32-1"
+    broken = tmp_path / kept.name
+    shutil.copytree(kept, broken, copy_function=os.symlink)
+    (broken / "model.onnx").unlink()
+    (broken / "model.onnx").write_bytes(b"no graph")
+    with pytest.raises(EncoderUnavailable, match=re.escape(f"delete the folder {broken}")):
+        open_graph(model, Precision.FLOAT32, cache_dir=tmp_path, threads=1)
+
+
+def test_a_place_that_can_not_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    onnx = load_title_encoder(NAME, runtime="onnx", cache_dir=tmp_path / "file")
+    with pytest.raises(EncoderUnavailable, match=r"can't be kept in .*file"):
+        onnx.encode(["cat"])
+
+
+def test_missing_packages_say_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.setattr(onnx_export, "find_spec", lambda name: None if "onnx" in name else name)
+    with pytest.raises(EncoderUnavailable, match=r"onnxruntime.*twinlens\[onnx\]"):
+        load_title_encoder(NAME, runtime="onnx", cache_dir=tmp_path)
+
+
+def test_a_model_that_is_none_of_sentence_transformers_says_so(tmp_path):
+    with pytest.raises(EncoderUnavailable, match="leave title_runtime onnx out"):
+        load_title_encoder("packaged:use-m3", runtime="onnx", cache_dir=tmp_path)
