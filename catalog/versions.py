@@ -15,6 +15,7 @@ _PACKAGES: Final = (
     "flask",
     "gunicorn",
     "numpy",
+    "onnxruntime",
     "pillow",
     "sentence-transformers",
     "torch",

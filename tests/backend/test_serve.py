@@ -173,7 +173,7 @@ def test_other_encoders_than_the_index_has_are_refused_before_anything_starts(da
     assert "feedfeedfeedfeed" in str(error)
 
 
-def test_the_title_runtime_reaches_the_encoder_of_every_worker(data, monkeypatch):
+def test_the_title_runtime_reaches_the_encoder(data, monkeypatch):
     asked = []
 
     def title(name, **options):
@@ -181,6 +181,7 @@ def test_the_title_runtime_reaches_the_encoder_of_every_worker(data, monkeypatch
         return WordEncoder(fingerprint="feed" * 4)
 
     monkeypatch.setattr("encoders.load.load_title_encoder", title)
+    monkeypatch.setattr("encoders.load.load_thumbnail_encoder", lambda *_, **__: ColourEncoder())
     assert isinstance(run(data, "--title-runtime", "onnx-int8"), EncodersChanged)
     assert [(one["runtime"], one["cache_dir"]) for one in asked] == [("onnx-int8", data.graphs)]
     assert isinstance(run(data, "--title-runtime", "nonsense"), SystemExit)
