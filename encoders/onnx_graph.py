@@ -15,9 +15,10 @@ GRAPH_FILE: Final = "model.onnx"
 TOKENIZER_FILE: Final = "tokenizer.json"
 OUTPUT: Final = "vectors"
 _PADDING: Final = ("direction", "pad_id", "pad_type_id", "pad_token")
-# Rows are padded to the longest of their batch. So batches are of texts of like length, and small:
-# past eight rows all-MiniLM gains less from sharing its weights than it loses by padding.
-_BATCH_SIZE: Final = 8
+_MOST_ROWS: Final = 32
+# Rows are padded to the longest of their batch. With more padding than this, all-MiniLM is sooner
+# done with another batch.
+_MOST_PADDING_TOKENS: Final = 8
 
 
 class Precision(StrEnum):
@@ -49,7 +50,7 @@ class OnnxGraph:
         self._tokenizer.no_padding()  # it would pad to the longest of all, not to that of a batch
         # One scale for the activations of a whole batch would let a text's vector depend on its
         # neighbours.
-        self._batch_size = 1 if precision is Precision.INT8 else _BATCH_SIZE
+        self._most_rows = 1 if precision is Precision.INT8 else _MOST_ROWS
 
     def encode(self, texts: Sequence[str], prompt: str) -> FloatMatrix:
         """A float32 array of shape (len(texts), dim), rows of unit length; not for no texts.
@@ -58,14 +59,10 @@ class OnnxGraph:
             UnencodableItems: some of ``texts`` have no finite, non-zero vector.
         """
         found = self._tokenizer.encode_batch_fast([prompt + well_formed(text) for text in texts])
-        by_length = sorted(range(len(found)), key=lambda row: len(found[row]))
-        parts = []
-        for start in range(0, len(found), self._batch_size):
-            batch = [found[row] for row in by_length[start : start + self._batch_size]]
-            parts.append(self._run(batch))
-        rows = np.concatenate(parts)
-        in_order = np.empty_like(rows)
-        in_order[by_length] = rows
+        batches = like_length([len(one) for one in found], most_rows=self._most_rows)
+        vectors = np.concatenate([self._run([found[row] for row in rows]) for rows in batches])
+        in_order = np.empty_like(vectors)
+        in_order[np.concatenate(batches)] = vectors
         return unit_rows(in_order)
 
     def _run(self, batch: Sequence[Any]) -> FloatMatrix:
@@ -80,3 +77,16 @@ class OnnxGraph:
         fed = {name: np.array(columns[name], dtype=np.int64) for name in self._inputs}
         (vectors,) = self._session.run([OUTPUT], fed)
         return np.asarray(vectors, dtype=np.float32)
+
+
+def like_length(lengths: Sequence[int], *, most_rows: int) -> list[list[int]]:
+    """The rows of texts of these lengths in tokens, in batches that need little padding."""
+    batches: list[list[int]] = []
+    for row in sorted(range(len(lengths)), key=lengths.__getitem__):
+        batch = batches[-1] if batches else []
+        padding = len(batch) * (lengths[row] - lengths[batch[-1]]) if batch else 0
+        if batch and len(batch) < most_rows and padding <= _MOST_PADDING_TOKENS:
+            batch.append(row)
+        else:
+            batches.append([row])
+    return batches
