@@ -16,8 +16,8 @@ TOKENIZER_FILE: Final = "tokenizer.json"
 OUTPUT: Final = "vectors"
 _PADDING: Final = ("direction", "pad_id", "pad_type_id", "pad_token")
 _MOST_ROWS: Final = 32
-# Rows are padded to the longest of their batch. Where one more row would add more padding than this,
-# all-MiniLM is sooner done with another batch.
+# Rows are padded to the longest of their batch. Where one more row would add more padding than
+# this, all-MiniLM is sooner done with another batch.
 _MOST_PADDING_TOKENS: Final = 8
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from catalog.errors import EncoderUnavailable
-from encoders.base import FloatMatrix, unit_rows
+from encoders.base import FloatMatrix, unit_rows, well_formed
 from encoders.fingerprints import files_digest, fingerprint
 
 if TYPE_CHECKING:
@@ -69,14 +69,10 @@ class UniversalSentenceEncoder:
             return np.empty((0, self.dim), dtype=np.float32)
         # The lock covers the lazy load and the thread-pool limits, which are process-wide.
         with self._lock:
-            return unit_rows(self._model.encode([_readable(item) for item in items]))
+            return unit_rows(
+                self._model.encode([well_formed(item[:_MOST_CHARACTERS]) for item in items])
+            )
 
     def encode_queries(self, texts: Sequence[str]) -> FloatMatrix:
         """Queries, encoded as titles are."""
         return self.encode(texts)
-
-
-def _readable(text: str) -> str:
-    """The first thousand characters of ``text``, with U+FFFD for every half of a surrogate pair."""
-    cut = text[:_MOST_CHARACTERS]
-    return cut.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
