@@ -88,6 +88,12 @@ def test_pictures_and_words_become_unit_vectors_of_one_length(clip: ClipEncoder)
         np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, rtol=1e-5)
 
 
+@pytest.mark.parametrize("text", ["", "x" * 100_000, "😂🔥", "a\x00b\u202ec", "\ud83d", "\ude00 a"])
+def test_hostile_words_have_a_vector(clip: ClipEncoder, text: str) -> None:
+    vectors = clip.encode_queries([text, "red"])
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
+
+
 def test_a_picture_has_one_vector_whatever_it_comes_with(clip: ClipEncoder) -> None:
     alone = clip.encode([picture("red")])
     np.testing.assert_allclose(
