@@ -23,10 +23,11 @@ from pydantic import (
 )
 
 from backend.cursor import MAX_CURSOR_LENGTH
-from backend.fusion import DEFAULT_K
 from backend.search import (
     DEFAULT_EXPAND,
     DEFAULT_LIMIT,
+    DEFAULT_RRF_K,
+    DEFAULT_WEIGHTS,
     DEFAULT_WINDOW,
     SearchRequest,
     SearchResult,
@@ -164,9 +165,9 @@ class FilterBody(RequestModel):
 class WeightsBody(RequestModel):
     """The share of each ranking in the fusion; 0 leaves it out."""
 
-    title: Weight = 1.0
-    words: Weight = 1.0
-    thumbnail: Weight = 1.0
+    title: Weight = DEFAULT_WEIGHTS[VectorName.TITLE]
+    words: Weight = DEFAULT_WEIGHTS[VectorName.WORDS]
+    thumbnail: Weight = DEFAULT_WEIGHTS[VectorName.THUMBNAIL]
 
     @model_validator(mode="after")
     def _not_all_zero(self) -> Self:
@@ -186,7 +187,7 @@ class SimilarBody(RequestModel):
     cursor: Annotated[str, StringConstraints(max_length=MAX_CURSOR_LENGTH)] | None = None
     filter: FilterBody | None = None
     weights: WeightsBody = WeightsBody()
-    rrf_k: Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)] = float(DEFAULT_K)
+    rrf_k: Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)] = DEFAULT_RRF_K
     window: Annotated[int, Field(ge=1, le=1000)] = DEFAULT_WINDOW
     explain: bool = False
 
@@ -290,6 +291,7 @@ class SearchAnswer(BaseModel):
     next_cursor: str | None
     window: int
     borrowed_from: list[str]
+    words_coverage: float | None
     took_ms: float
     timings_ms: dict[str, float]
     query_id: str
@@ -318,6 +320,7 @@ def search_answer_json(
         next_cursor=result.next_cursor,
         window=result.window,
         borrowed_from=list(result.borrowed_from),
+        words_coverage=result.words_coverage,
         took_ms=round(took_ms, 3),
         timings_ms={stage: round(spent, 3) for stage, spent in result.timings_ms.items()},
         query_id=query_id,
@@ -325,7 +328,13 @@ def search_answer_json(
     )
     if explain:
         return answer.model_dump_json()
-    return answer.model_dump_json(exclude={"hits": {"__all__": {"sources"}}, "borrowed_from": True})
+    return answer.model_dump_json(
+        exclude={
+            "hits": {"__all__": {"sources"}},
+            "borrowed_from": True,
+            "words_coverage": True,
+        }
+    )
 
 
 class EncoderBody(BaseModel):

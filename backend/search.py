@@ -6,23 +6,29 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 
 from backend.cursor import Cursor, decode_cursor, request_digest
-from backend.fusion import DEFAULT_K, FusedVideo, SourceRank, fuse
+from backend.fusion import FusedVideo, SourceRank, fuse
 from catalog.images import decode_image
 from catalog.sparse import SparseVector
 from catalog.video import DENSE_VECTORS, VectorName
 from encoders.base import TextThumbnailEncoder, ThumbnailEncoder, TitleEncoder, unit_rows
-from encoders.words import query_words
+from encoders.words import query_words, words_coverage
 from stores.base import Payload, ScoredVideo, Vector, VectorQuery, VectorReader
 from stores.filters import Filter
 
 DEFAULT_LIMIT: Final = 20
 DEFAULT_WINDOW: Final = 200
 DEFAULT_EXPAND: Final = 3
+# docs/decisions/0012-fusion-settings.md says why these.
+DEFAULT_RRF_K: Final = 2.0
+DEFAULT_WEIGHTS: Final[Mapping[VectorName, float]] = MappingProxyType(
+    {VectorName.TITLE: 1.0, VectorName.WORDS: 3.0, VectorName.THUMBNAIL: 1.0}
+)
 # docs/decisions/0003-borrowed-thumbnails.md says why so little.
 BORROWED_WEIGHT: Final = 0.3
 
@@ -39,11 +45,12 @@ class VideoNotFound(LookupError):
 class SearchRequest:
     """What to look for. At least one of ``text``, ``picture`` and ``video_id`` is given.
 
-    ``picture`` holds encoded bytes. ``weights`` multiply a ranking's share in the fusion, 1 where
-    absent. ``window`` is how many ranks are taken from each; pages are cut from what they give.
-    ``expand`` is how many of the best hits by title and words lend their thumbnails to a search
-    by text alone, where the thumbnail encoder understands no text; 0 switches that off.
-    ``condition`` holds for every hit.
+    ``picture`` holds encoded bytes. ``weights`` multiply a ranking's share in the fusion; what is
+    absent has ``DEFAULT_WEIGHTS``. The words' weight is lowered as their best title lacks some of
+    them: to half if it has half of them. ``window`` is how many ranks are taken from each; pages
+    are cut from what they give. ``expand`` is how many of the best hits by title and words lend
+    their thumbnails to a search by text alone, where the thumbnail encoder understands no text; 0
+    switches that off. ``condition`` holds for every hit.
     """
 
     text: str | None = None
@@ -53,13 +60,17 @@ class SearchRequest:
     weights: Mapping[VectorName, float] = field(default_factory=dict)
     limit: int = DEFAULT_LIMIT
     cursor: str | None = None
-    rrf_k: float = DEFAULT_K
+    rrf_k: float = DEFAULT_RRF_K
     window: int = DEFAULT_WINDOW
     expand: int = DEFAULT_EXPAND
 
+    def weight(self, name: VectorName) -> float:
+        """The weight of one ranking."""
+        return self.weights.get(name, DEFAULT_WEIGHTS[name])
+
     def digest(self) -> str:
         """A digest of all that decides which hits there are, so not of ``limit`` and ``cursor``."""
-        weights = [float(self.weights.get(name, 1.0)) for name in VectorName]
+        weights = [float(self.weight(name)) for name in VectorName]
         return request_digest(
             self.text,
             self.picture,
@@ -87,13 +98,16 @@ class Hit:
 class SearchResult:
     """One page of hits, the cursor of the next (None on the last), and milliseconds per stage.
 
-    ``borrowed_from`` names the hits whose thumbnails stood in for the text, best first.
+    ``borrowed_from`` names the hits whose thumbnails stood in for the text, best first;
+    ``words_coverage`` is the share of the words, 0 to 1, that the best title found by them has, or
+    None where no words were asked.
     """
 
     hits: list[Hit]
     next_cursor: str | None
     window: int
     borrowed_from: Sequence[str]
+    words_coverage: float | None
     timings_ms: Mapping[str, float]
 
 
@@ -142,7 +156,8 @@ class Searcher:
         vectors = self._query_vectors(request, stages)
         end = offset + request.limit
         # One more than the page holds: whether it is there says whether a next page is.
-        fused, borrowed_from = self._fused(request, vectors, end + 1, stages)
+        found = self._fused(request, vectors, end + 1, stages)
+        fused = found.videos
         page = fused[offset:end]
         with stages.time("fetch"):
             stored = self._reader.get([hit.video_id for hit in page]) if page else {}
@@ -156,7 +171,8 @@ class Searcher:
             hits=hits,
             next_cursor=Cursor(self._generation, digest, end).encode() if more else None,
             window=request.window,
-            borrowed_from=borrowed_from,
+            borrowed_from=found.borrowed_from,
+            words_coverage=found.words_coverage,
             timings_ms=stages.milliseconds,
         )
 
@@ -203,9 +219,9 @@ class Searcher:
         vectors: Mapping[VectorName, Vector | SparseVector],
         limit: int,
         stages: _Stages,
-    ) -> tuple[list[FusedVideo], Sequence[str]]:
-        """The first ``limit`` of the window, and the videos that lent their thumbnails to it."""
-        weights = {name: request.weights.get(name, 1.0) for name in VectorName}
+    ) -> _Fused:
+        """The first ``limit`` of the window."""
+        weights = {name: request.weight(name) for name in VectorName}
         borrows = (
             request.text is not None
             and request.expand > 0
@@ -215,8 +231,13 @@ class Searcher:
         # What has weight 0 need not be asked, unless its hits are to lend their thumbnails.
         asked = {name: vector for name, vector in vectors.items() if weights[name] > 0 or borrows}
         lent: Mapping[str, Vector] = {}
+        coverage = None
         with stages.time("search"):
             rankings = self._rank(request, asked)
+            words = asked.get(VectorName.WORDS)
+            if isinstance(words, SparseVector):
+                coverage = self._coverage(words, rankings[VectorName.WORDS])
+                weights[VectorName.WORDS] *= coverage
             if borrows:
                 lent = self._thumbnails(_best(rankings, weights, request))
             if lent:
@@ -225,7 +246,7 @@ class Searcher:
                 weights[VectorName.THUMBNAIL] *= BORROWED_WEIGHT
         with stages.time("fuse"):
             fused = fuse(rankings, limit=limit, k=request.rrf_k, weights=weights)
-        return fused, list(lent)
+        return _Fused(fused, list(lent), coverage)
 
     def _rank(
         self, request: SearchRequest, vectors: Mapping[VectorName, Vector | SparseVector]
@@ -244,6 +265,15 @@ class Searcher:
             for name, ranking in zip(vectors, answers, strict=True)
         }
 
+    def _coverage(self, words: SparseVector, ranking: Sequence[ScoredVideo]) -> float:
+        """How much of the words the best title has that was found by them, from 0 to 1."""
+        best = [one.video_id for one in ranking[:1]]
+        stored = self._reader.get(best) if best else {}
+        return max(
+            (words_coverage(words, str(one.payload.get("title", ""))) for one in stored.values()),
+            default=0.0,
+        )
+
     def _thumbnails(self, video_ids: Sequence[str]) -> dict[str, Vector]:
         """The thumbnail vectors of those of ``video_ids`` that have one, in their order."""
         stored = self._reader.get(video_ids, with_vectors=True) if video_ids else {}
@@ -252,6 +282,13 @@ class Searcher:
             for video_id in video_ids
             if video_id in stored and VectorName.THUMBNAIL in stored[video_id].vectors
         }
+
+
+@dataclass(frozen=True, slots=True)
+class _Fused:
+    videos: list[FusedVideo]
+    borrowed_from: Sequence[str]
+    words_coverage: float | None
 
 
 class _Stages:

@@ -16,6 +16,7 @@ from collections import Counter
 from typing import Final
 from zlib import crc32
 
+import numpy as np
 import regex
 
 from catalog.sparse import SparseVector, sparse_vector
@@ -60,6 +61,15 @@ def query_words(text: str) -> SparseVector | None:
     return _sparse(
         {term: 1.0 if term[0] == 0 else _PIECE_WEIGHT for term in _terms(text)},
     )
+
+
+def words_coverage(words: SparseVector, title: str) -> float:
+    """The share of a query's weight, 0 to 1, that its words and pieces found in ``title`` have."""
+    held = title_words(title)
+    if held is None:
+        return 0.0
+    found = np.isin(words.indices, held.indices, assume_unique=True)
+    return float(words.values[found].sum() / words.values.sum())
 
 
 def _terms(text: str) -> Counter[tuple[int, str]]:

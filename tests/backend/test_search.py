@@ -84,6 +84,24 @@ def test_text_without_words_asks_the_title_alone(searcher, reader):
     assert asked(reader) == [[TITLE]]
 
 
+def test_words_count_as_far_as_their_best_title_has_them(searcher):
+    whole = searcher.search(SearchRequest(text="kitchen film number 7", expand=0))
+    assert whole.words_coverage == 1
+    some = searcher.search(SearchRequest(text="kitchen qqqqqqqqqq", expand=0))
+    assert 0.3 < some.words_coverage < 0.8
+    hit = some.hits[0]
+    expected = 1 / (2 + hit.sources[TITLE].rank)
+    expected += 3 * some.words_coverage / (2 + hit.sources[WORDS].rank)
+    assert hit.score == pytest.approx(expected)
+    assert searcher.search(SearchRequest(text="?!")).words_coverage is None
+
+
+def test_words_that_no_title_has_count_nothing(searcher):
+    none = searcher.search(SearchRequest(text="qqqqqq", expand=0))
+    assert none.words_coverage == 0
+    assert all(WORDS not in hit.sources for hit in none.hits)
+
+
 def test_a_misspelt_name_is_found_by_its_words(searcher):
     [hit] = searcher.search(SearchRequest(text="kitchn film nmber 7", limit=1, expand=0)).hits
     assert hit.video_id == "kitchen-7"
@@ -107,8 +125,8 @@ def test_text_alone_borrows_the_thumbnails_of_its_best_titles(searcher, reader, 
 
 def test_a_borrowed_list_counts_for_less(searcher):
     hit = searcher.search(SearchRequest(text="kitchen film")).hits[0]
-    expected = 1 / (60 + hit.sources[TITLE].rank) + 1 / (60 + hit.sources[WORDS].rank)
-    expected += BORROWED_WEIGHT / (60 + hit.sources[THUMBNAIL].rank)
+    expected = 1 / (2 + hit.sources[TITLE].rank) + 3 / (2 + hit.sources[WORDS].rank)
+    expected += BORROWED_WEIGHT / (2 + hit.sources[THUMBNAIL].rank)
     assert hit.score == pytest.approx(expected)
 
 
@@ -179,7 +197,8 @@ def test_three_rankings_that_share_nothing_are_paged_to_the_end(catalogue):
         kinds = ({TITLE: title}, {THUMBNAIL: thumbnail}, {TITLE: -title})
         vectors = kinds[number // 5]
         words = title_words("needle") if number // 5 == 2 else None
-        stored.append(StoredVideo(f"v{number:02}", {"video_id": f"v{number:02}"}, vectors, words))
+        payload = {"video_id": f"v{number:02}", "title": "needle"}
+        stored.append(StoredVideo(f"v{number:02}", payload, vectors, words))
     searcher = Searcher(
         MemoryReader(stored),
         generation="g",
@@ -283,7 +302,9 @@ def test_stages_are_timed(searcher):
     assert all(spent >= 0 for spent in timings.values())
 
 
-def test_payloads_are_fetched_for_the_hits_of_the_page_only(searcher, reader, monkeypatch):
+def test_payloads_are_fetched_for_the_best_title_by_words_and_the_hits_of_the_page_only(
+    searcher, reader, monkeypatch
+):
     fetched = []
     original = reader.get
     monkeypatch.setattr(
@@ -292,4 +313,5 @@ def test_payloads_are_fetched_for_the_hits_of_the_page_only(searcher, reader, mo
         lambda keys, **options: fetched.append(list(keys)) or original(keys, **options),
     )
     result = searcher.search(SearchRequest(text="film", limit=4, expand=0))
-    assert fetched == [[hit.video_id for hit in result.hits]]
+    [best] = [hit.video_id for hit in result.hits if hit.sources[WORDS].rank == 1]
+    assert fetched == [[best], [hit.video_id for hit in result.hits]]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.sparse import SparseVector
-from encoders.words import WORDS_FINGERPRINT, query_words, title_words
+from encoders.words import WORDS_FINGERPRINT, query_words, title_words, words_coverage
 
 
 def shared(text: str, title: str) -> float:
@@ -110,6 +110,15 @@ def test_any_text_has_rising_indices_and_finite_weights_or_none(text):
 @given(st.text())
 def test_a_title_answers_itself(text):
     assert (title_words(text) is None) == (shared(text, text) == 0)
+
+
+def test_coverage_is_the_share_of_the_query_that_a_title_has():
+    asked = query_words("toy")
+    assert asked is not None
+    assert words_coverage(asked, "The TOY story") == 1
+    # Of the word (1) and seven pieces (0.3 each), a title with <t, to and <to has three pieces.
+    assert words_coverage(asked, "tom") == pytest.approx(0.9 / (1 + 7 * 0.3))
+    assert words_coverage(asked, "quiz") == words_coverage(asked, "...") == 0
 
 
 def test_the_fingerprint_is_what_it_was():

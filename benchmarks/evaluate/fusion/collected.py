@@ -31,12 +31,14 @@ Rankings = Mapping[VectorName, Sequence[ScoredVideo]]
 class Collected:
     """The rankings of a task's queries with one title model, each as deep as the widest window.
 
-    ``borrowed`` holds the thumbnails' rankings of a search by text, by how many videos lent.
+    ``coverage`` is what the backend multiplies the words' weight by. ``borrowed`` holds the
+    thumbnails' rankings of a search by text, by how many videos lent.
     """
 
     task: Task
     model: str
     own: Mapping[str, Rankings]
+    coverage: Mapping[str, float]
     borrowed: Mapping[int, Mapping[str, Sequence[ScoredVideo]]]
 
     @property
@@ -53,7 +55,10 @@ class Collected:
             rankings = {name: ranking[: setting.window] for name, ranking in own.items()}
             if query_id in lent:
                 rankings[VectorName.THUMBNAIL] = lent[query_id][: setting.window]
-            fused = fuse(rankings, limit=DEPTH, k=setting.k, weights=setting.weights)
+            weights = {**setting.weights}
+            if VectorName.WORDS in weights:
+                weights[VectorName.WORDS] *= self.coverage[query_id]
+            fused = fuse(rankings, limit=DEPTH, k=setting.k, weights=weights)
             ranked[query_id] = [one.video_id for one in fused]
         return per_query(self.task, ranked, [JUDGED_BY])[JUDGED_BY]
 
@@ -66,7 +71,9 @@ def collect(searcher: Searcher, task: Task, model: str, *, borrows: bool) -> Col
     here the default's say, and whoever takes a setting from a sweep measures it as served too.
     """
     plain = SearchRequest(weights=dict.fromkeys(VectorName, 1.0), window=max(WINDOWS), expand=0)
-    own = {query_id: answer.single for query_id, answer in ask(searcher, task, plain).items()}
+    answered = ask(searcher, task, plain)
+    own = {query_id: answer.single for query_id, answer in answered.items()}
+    coverage = {query_id: answer.words_coverage for query_id, answer in answered.items()}
     borrowed: dict[int, Mapping[str, Sequence[ScoredVideo]]] = {}
     if borrows and any(video.thumbnail is not None for video in task.corpus.videos):
         for expand in EXPANDS:
@@ -76,7 +83,7 @@ def collect(searcher: Searcher, task: Task, model: str, *, borrows: bool) -> Col
                 for query_id, answer in answers.items()
                 if VectorName.THUMBNAIL in answer.single
             }
-    return Collected(task, model, own, borrowed)
+    return Collected(task, model, own, coverage, borrowed)
 
 
 def by_text(task: Task) -> bool:

@@ -6,8 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from backend.fusion import DEFAULT_K
-from backend.search import BORROWED_WEIGHT, DEFAULT_EXPAND, DEFAULT_WINDOW, SearchRequest
+from backend.search import (
+    BORROWED_WEIGHT,
+    DEFAULT_EXPAND,
+    DEFAULT_RRF_K,
+    DEFAULT_WINDOW,
+    SearchRequest,
+)
 from catalog.video import VectorName
 
 
@@ -16,10 +21,10 @@ class Setting:
     """Rank constant, weights, window and lenders.
 
     Where thumbnails are borrowed, their weight is the one that the fusion sees, so with what the
-    backend multiplies it by.
+    backend multiplies it by. That of the words is still multiplied by their coverage.
     """
 
-    k: float = DEFAULT_K
+    k: float = DEFAULT_RRF_K
     weights: Mapping[VectorName, float] = field(default_factory=dict)
     window: int = DEFAULT_WINDOW
     expand: int = DEFAULT_EXPAND
@@ -50,7 +55,7 @@ class Setting:
 def served(*, borrows: bool) -> Setting:
     """The setting that the backend has as its default."""
     request = SearchRequest()
-    weights = {name: request.weights.get(name, 1.0) for name in VectorName}
+    weights = {name: request.weight(name) for name in VectorName}
     if borrows:
         weights[VectorName.THUMBNAIL] *= BORROWED_WEIGHT
     return Setting(k=request.rrf_k, weights=weights, window=request.window, expand=request.expand)

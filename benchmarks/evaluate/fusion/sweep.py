@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, Final
@@ -53,20 +53,24 @@ class Stage:
 def sweep_text(collected: Sequence[Collected], start: Setting) -> list[Stage]:
     """Searches by text: rank constant with weights, borrowed thumbnails, window; one after another.
 
-    Each stage starts from the best of the one before. The best of the last stage is the choice.
+    Each stage starts from the best of the one before, the first from ``start``, which is kept where
+    nothing is better. The best of the last stage is the choice.
     """
     title, words, thumbnail = VectorName.TITLE, VectorName.WORDS, VectorName.THUMBNAIL
     stages: list[Stage] = []
 
-    def run(varied: str, settings: Iterator[Setting]) -> Setting:
+    def run(varied: str, settings: Iterable[Setting]) -> Setting:
         stages.append(_stage(varied, list(settings), collected))
         return stages[-1].best.setting
 
     best = run(
         "rank constant and weight of the words, without borrowed thumbnails",
         (
-            replace(start, k=k, weights={title: 1.0, words: weight, thumbnail: 0.0})
-            for k, weight in product(_CONSTANTS, _WORDS)
+            start,
+            *(
+                replace(start, k=k, weights={title: 1.0, words: weight, thumbnail: 0.0})
+                for k, weight in product(_CONSTANTS, _WORDS)
+            ),
         ),
     )
     best = run(
@@ -94,7 +98,7 @@ def sweep_videos(collected: Sequence[Collected], start: Setting) -> list[Stage]:
         )
         for k, title, words in product(_CONSTANTS, _BESIDE_THUMBNAIL, _BESIDE_THUMBNAIL)
     ]
-    first = _stage("rank constant and weights beside the thumbnail", settings, collected)
+    first = _stage("rank constant and weights beside the thumbnail", [start, *settings], collected)
     return [first, _windows(first.best.setting, collected)]
 
 

@@ -16,10 +16,14 @@ from stores.base import ScoredVideo
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The fused ranking of one query as video ids, and the rankings that it was fused from."""
+    """The fused ranking of one query as video ids, and the rankings that it was fused from.
+
+    ``words_coverage`` is how much of its words the best title found by them has, from 0 to 1.
+    """
 
     fused: list[str]
     single: Mapping[VectorName, list[ScoredVideo]]
+    words_coverage: float
 
 
 def ask(searcher: Searcher, task: Task, settings: SearchRequest) -> dict[str, Answer]:
@@ -32,8 +36,10 @@ def ask(searcher: Searcher, task: Task, settings: SearchRequest) -> dict[str, An
     answers: dict[str, Answer] = {}
     for query_id, query in tqdm(task.queries.items(), desc=task.name, unit=" queries", leave=False):
         request = replace(settings, text=query.text, video_id=query.video_id, limit=limit)
+        coverage = None
         try:
-            hits = searcher.search(request).hits
+            result = searcher.search(request)
+            hits, coverage = result.hits, result.words_coverage
         except UnencodableItems:
             hits = []
         single: dict[VectorName, list[ScoredVideo]] = {}
@@ -45,5 +51,5 @@ def ask(searcher: Searcher, task: Task, settings: SearchRequest) -> dict[str, An
             )
             if places:
                 single[name] = [ScoredVideo(video_id, score) for _, video_id, score in places]
-        answers[query_id] = Answer([hit.video_id for hit in hits], single)
+        answers[query_id] = Answer([hit.video_id for hit in hits], single, coverage or 0.0)
     return answers

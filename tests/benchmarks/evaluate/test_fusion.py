@@ -66,9 +66,9 @@ def test_a_default_setting_is_what_is_served() -> None:
 
 def test_a_setting_fuses_as_it_says() -> None:
     own = {"q": {TITLE: _ranking("t", "b"), WORDS: _ranking("w", "b")}}
-    one = Collected(_task({"q": "w"}), "m", own, {3: {"q": _ranking("p", "w")}})
+    one = Collected(_task({"q": "w"}), "m", own, {"q": 1.0}, {3: {"q": _ranking("p", "w")}})
     assert one.fuses
-    assert not Collected(one.task, "m", {"q": {TITLE: _ranking("t")}}, {}).fuses
+    assert not Collected(one.task, "m", {"q": {TITLE: _ranking("t")}}, {"q": 0.0}, {}).fuses
 
     def judged(**weights: float) -> float:
         setting = Setting(k=60, weights={VectorName(key): of for key, of in weights.items()})
@@ -90,8 +90,14 @@ def test_families_count_alike_and_the_best_is_chosen() -> None:
     by_words = {f"q{at}": {TITLE: _ranking("x", "y"), WORDS: _ranking("a", "x")} for at in range(3)}
     by_title = {"q": {TITLE: _ranking("a", "x"), WORDS: _ranking("x", "a")}}
     collected = [
-        Collected(_task(dict.fromkeys(by_words, "a"), "known"), "m", by_words, {}),
-        Collected(_task({"q": "a"}, "cross"), "m", by_title, {}),
+        Collected(
+            _task(dict.fromkeys(by_words, "a"), "known"),
+            "m",
+            by_words,
+            dict.fromkeys(by_words, 1.0),
+            {},
+        ),
+        Collected(_task({"q": "a"}, "cross"), "m", by_title, {"q": 1.0}, {}),
     ]
     only_words = Setting(weights={TITLE: 0.0, WORDS: 1.0})
     assert trial(only_words, collected).families == pytest.approx(
