@@ -25,12 +25,12 @@ DEFAULT_LIMIT: Final = 20
 DEFAULT_WINDOW: Final = 200
 DEFAULT_EXPAND: Final = 3
 # docs/decisions/0012-fusion-settings.md says why these.
-DEFAULT_RRF_K: Final = 2.0
+DEFAULT_RRF_K: Final = 5.0
 DEFAULT_WEIGHTS: Final[Mapping[VectorName, float]] = MappingProxyType(
-    {VectorName.TITLE: 1.0, VectorName.WORDS: 3.0, VectorName.THUMBNAIL: 1.0}
+    {VectorName.TITLE: 1.0, VectorName.WORDS: 5.0, VectorName.THUMBNAIL: 1.0}
 )
 # docs/decisions/0003-borrowed-thumbnails.md says why so little.
-BORROWED_WEIGHT: Final = 0.3
+BORROWED_WEIGHT: Final = 0.1
 
 
 class VideoNotFound(LookupError):

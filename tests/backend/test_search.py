@@ -90,8 +90,8 @@ def test_words_count_as_far_as_their_best_title_has_them(searcher):
     some = searcher.search(SearchRequest(text="kitchen qqqqqqqqqq", expand=0))
     assert 0.3 < some.words_coverage < 0.8
     hit = some.hits[0]
-    expected = 1 / (2 + hit.sources[TITLE].rank)
-    expected += 3 * some.words_coverage / (2 + hit.sources[WORDS].rank)
+    expected = 1 / (5 + hit.sources[TITLE].rank)
+    expected += 5 * some.words_coverage / (5 + hit.sources[WORDS].rank)
     assert hit.score == pytest.approx(expected)
     assert searcher.search(SearchRequest(text="?!")).words_coverage is None
 
@@ -125,8 +125,8 @@ def test_text_alone_borrows_the_thumbnails_of_its_best_titles(searcher, reader, 
 
 def test_a_borrowed_list_counts_for_less(searcher):
     hit = searcher.search(SearchRequest(text="kitchen film")).hits[0]
-    expected = 1 / (2 + hit.sources[TITLE].rank) + 3 / (2 + hit.sources[WORDS].rank)
-    expected += BORROWED_WEIGHT / (2 + hit.sources[THUMBNAIL].rank)
+    expected = 1 / (5 + hit.sources[TITLE].rank) + 5 / (5 + hit.sources[WORDS].rank)
+    expected += BORROWED_WEIGHT / (5 + hit.sources[THUMBNAIL].rank)
     assert hit.score == pytest.approx(expected)
 
 
