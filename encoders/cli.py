@@ -57,8 +57,9 @@ def train_thumbnails(
 ) -> None:
     """Train a thumbnail encoder on the pictures of SOURCE.
 
-    Writes model.safetensors, config.json, history.json and (with matplotlib) curves.png into the
-    directory --out. Fifteen per cent of the pictures, chosen by their ids, are kept for
+    Writes model.safetensors, config.json, history.json, (with matplotlib) curves.png, and
+    sheet.png into the directory --out; the sheet has held-out pictures clean, corrupted, and as
+    painted from the code. Fifteen per cent of the pictures, chosen by their ids, are kept for
     validation; training stops early when they stop getting better.
 
     \b
@@ -75,7 +76,7 @@ def train_thumbnails(
     started = time.monotonic()
     pictures, video_ids, unreadable = _read_pictures(sources, limit=limit)
 
-    from encoders.thumbnails.curves import draw_curves
+    from encoders.thumbnails.curves import draw_curves, draw_sheet
     from encoders.thumbnails.training import Measurement, TrainingOptions, has_bfloat16, train
 
     try:
@@ -96,6 +97,7 @@ def train_thumbnails(
 
         result = train(pictures, video_ids, out=out, options=options, on_step=on_step)
     draw_curves(result.history, out / "curves.png")
+    draw_sheet(result.sheet, out / "sheet.png")
     best = result.best
     click.echo(
         f"{out}: {result.trained_on} pictures, {result.held_out} held out, "

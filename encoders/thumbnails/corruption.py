@@ -49,64 +49,50 @@ class Corruption:
             pictures, size=(self.height, self.width), mode="bilinear", antialias=True
         )
 
-    def __call__(self, pictures: Tensor, *, generator: torch.Generator, flip: bool) -> Tensor:
-        """Corrupted copies at ``size``; with ``flip``, every second one or so is mirrored."""
+    def __call__(self, pictures: Tensor, *, generator: torch.Generator) -> Tensor:
+        """Corrupted copies at ``size``."""
         draw = _Draw(len(pictures), generator, self.device)
-        corrupted = self._crop_and_shift(pictures, draw, flip=flip)
+        corrupted = self._crop_and_shift(pictures, draw)
         corrupted = self._recolour(corrupted, draw)
         corrupted = self._blur(corrupted, draw)
         corrupted = self._write_over(corrupted, draw)
         corrupted = self._mask(corrupted, draw)
         corrupted = self._recompress(corrupted, draw)
-        sigma = draw.uniform(0.0, 0.1) * draw.chance(0.4)
+        sigma = draw.uniform(0.0, 0.13) * draw.chance(0.4)
         noise = draw.normal(corrupted.shape)
         return (corrupted + noise * sigma.view(-1, 1, 1, 1)).clamp_(0.0, 1.0)
 
-    def _crop_and_shift(self, pictures: Tensor, draw: _Draw, *, flip: bool) -> Tensor:
-        """A window of 45 to 105 % of each side; where it reaches beyond the picture is black."""
-        side = torch.where(draw.chance(0.7) > 0, draw.uniform(0.5, 1.0), draw.uniform(0.95, 1.05))
-        stretch = torch.exp(draw.uniform(-0.12, 0.12))
-        across, down = (side * stretch).clamp(max=1.05), (side / stretch).clamp(max=1.05)
-        # Bars that were not found, or a picture squeezed into an upright or a wide frame.
-        barred = draw.chance(0.1)
-        wide = draw.chance(0.6)
-        bar = draw.uniform(1.1, 1.5)
-        across = torch.where(barred * (1 - wide) > 0, bar, across)
-        down = torch.where(barred * wide > 0, bar, down)
+    def _crop_and_shift(self, pictures: Tensor, draw: _Draw) -> Tensor:
+        """A window of 75 to 105 % of each side; where it reaches beyond the picture is black."""
+        side = torch.where(draw.chance(0.6) > 0, draw.uniform(0.75, 1.0), draw.uniform(0.95, 1.05))
+        stretch = torch.exp(draw.uniform(-0.08, 0.08))
+        across, down = (
+            length.clamp(min=0.75, max=1.05) for length in (side * stretch, side / stretch)
+        )
         x = draw.uniform(-1.0, 1.0) * (1 - across).clamp(min=0) + draw.uniform(-0.03, 0.03)
         y = draw.uniform(-1.0, 1.0) * (1 - down).clamp(min=0) + draw.uniform(-0.03, 0.03)
-        if flip:
-            across = across * (1 - 2 * draw.chance(0.5))
-        tilt = draw.uniform(-0.06, 0.06) * draw.chance(0.2)
         zero = torch.zeros_like(x)
-        theta = torch.stack(
-            [torch.stack([across, -tilt, x], 1), torch.stack([tilt + zero, down, y], 1)], 1
-        )
+        theta = torch.stack([torch.stack([across, zero, x], 1), torch.stack([zero, down, y], 1)], 1)
         grid = functional.affine_grid(
             theta, [len(pictures), 3, self.height, self.width], align_corners=False
         )
         return functional.grid_sample(pictures, grid, align_corners=False)
 
     def _recolour(self, pictures: Tensor, draw: _Draw) -> Tensor:
-        """Hue, saturation, contrast and brightness as one 3x3 matrix and an offset, then gamma."""
+        """Saturation, white balance, contrast and brightness: a 3x3 matrix and an offset."""
         grey = torch.tensor([0.299, 0.587, 0.114], device=self.device)
         eye = torch.eye(3, device=self.device)
-        angle = draw.uniform(-0.6, 0.6) * draw.chance(0.5)
-        axis = torch.full((3,), 1 / math.sqrt(3), device=self.device)
-        cross = torch.tensor(
-            [[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]], device=self.device
-        ) / math.sqrt(3)
-        cosine, sine = torch.cos(angle).view(-1, 1, 1), torch.sin(angle).view(-1, 1, 1)
-        hue = cosine * eye + sine * cross + (1 - cosine) * torch.outer(axis, axis)
-        saturation = draw.uniform(0.5, 1.5) * (1 - draw.chance(0.08))
-        saturation = saturation.view(-1, 1, 1)
-        contrast = draw.uniform(0.6, 1.5).view(-1, 1, 1)
-        matrix = contrast * (saturation * eye + (1 - saturation) * grey.expand(3, 3)) @ hue
-        offset = 0.5 * (1 - contrast.view(-1, 1)) + draw.uniform(-0.25, 0.25).view(-1, 1)
-        untouched = draw.chance(0.15).view(-1, 1, 1)
+        saturation = draw.uniform(0.15, 1.7).view(-1, 1, 1)
+        contrast = draw.uniform(0.6, 1.7).view(-1, 1, 1)
+        balance = torch.exp(draw.uniform_rows(3, -0.25, 0.25)).view(-1, 3, 1)
+        matrix = contrast * balance * (saturation * eye + (1 - saturation) * grey.expand(3, 3))
+        # Contrast turns about black as often as about grey, as a brighter copy does.
+        pivot = 0.5 * draw.chance(0.5).view(-1, 1)
+        offset = pivot * (1 - contrast.view(-1, 1)) + draw.uniform(-0.2, 0.2).view(-1, 1)
+        untouched = draw.chance(0.25).view(-1, 1, 1)
         matrix = torch.where(untouched > 0, eye, matrix)
         offset = torch.where(untouched.view(-1, 1) > 0, torch.zeros_like(offset), offset)
-        flat = torch.baddbmm(offset.unsqueeze(2), matrix, pictures.flatten(2))
+        flat = torch.baddbmm(offset.unsqueeze(2).expand(-1, 3, 1), matrix, pictures.flatten(2))
         return flat.view_as(pictures).clamp_(0.0, 1.0)
 
     def _blur(self, pictures: Tensor, draw: _Draw) -> Tensor:

@@ -1,4 +1,4 @@
-"""Training curves as a PNG, where matplotlib is installed."""
+"""What a training run came to, as PNG: curves where matplotlib is installed, and pictures."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
 
 if TYPE_CHECKING:
     from encoders.thumbnails.training import Measurement
@@ -30,3 +34,10 @@ def draw_curves(history: Sequence[Measurement], path: Path) -> bool:
         axes.grid(visible=True, alpha=0.3)
     figure.savefig(path, dpi=110)
     return True
+
+
+def draw_sheet(sheet: npt.NDArray[np.uint8], path: Path) -> None:
+    """Draw pictures uint8 (rows, n, H, W, 3) as a table into ``path``: before and after."""
+    rows, columns, height, width, colours = sheet.shape
+    table = sheet.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, colours)
+    Image.fromarray(table).save(path)

@@ -12,14 +12,18 @@ from torch.nn import functional
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkShape:
-    """Everything that decides the shapes of the weights."""
+    """Everything that decides the shapes of the weights.
+
+    ``channels`` are the encoder's, ``decoder_channels`` the decoder's, from coarse to fine;
+    ``squeezed`` are those that the code is read from, at every place of the coarsest features.
+    """
 
     width: int = 128
     height: int = 72
     dim: int = 128
     channels: tuple[int, ...] = (32, 64, 128, 192)
-    pooled: tuple[int, int] = (3, 4)
-    decoder_channels: int = 64
+    squeezed: int = 64
+    decoder_channels: tuple[int, ...] = (64, 64, 48, 32)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> NetworkShape:
@@ -28,10 +32,8 @@ class NetworkShape:
         Raises:
             TypeError: a name is unknown, or a value is no number or list of numbers.
         """
-        rows, columns = config["pooled"]
         known = dict(config) | {
-            "channels": tuple(config["channels"]),
-            "pooled": (rows, columns),
+            name: tuple(config[name]) for name in ("channels", "decoder_channels")
         }
         return cls(**known)
 
@@ -51,15 +53,20 @@ class PictureEncoder(nn.Module):
             stages.append(Halving(inward, outward, kernel=kernel, residual=number > 0))
             inward = outward
         self.stages = nn.Sequential(*stages)
-        self.pooled = shape.pooled
-        self.code = nn.Linear(inward * shape.pooled[0] * shape.pooled[1], shape.dim)
+        self.squeeze = nn.Conv2d(inward, shape.squeezed, 1)
+        rows, columns = _halved((shape.height, shape.width), len(shape.channels))
+        self.code = nn.Linear(shape.squeezed * rows * columns, shape.dim)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Codes (B, D) of unit length, float32."""
+        """Codes (B, D) of unit length, float32, of the pictures as they stand."""
         features = self.stages((pictures - 0.5) * 4.0)  # (B, C, H/16, W/16)
-        pooled = functional.adaptive_avg_pool2d(features, self.pooled)
-        code: Tensor = self.code(pooled.flatten(1))
+        squeezed = functional.silu(self.squeeze(features))
+        code: Tensor = self.code(squeezed.flatten(1))
         return functional.normalize(code.float(), dim=1)
+
+    def embed(self, pictures: Tensor) -> Tensor:
+        """Codes (B, D) of unit length that are the same for a picture and its mirror image."""
+        return functional.normalize(self(pictures) + self(pictures.flip(3)), dim=1)
 
 
 class PictureDecoder(nn.Module):
@@ -69,25 +76,20 @@ class PictureDecoder(nn.Module):
         super().__init__()
         depth = len(shape.channels)
         self.sizes = [_halved((shape.height, shape.width), times) for times in range(depth, 0, -1)]
-        channels = shape.decoder_channels
-        self.channels = channels
+        inward = shape.decoder_channels[0]
         rows, columns = self.sizes[0]
-        self.unfold = nn.Linear(shape.dim, channels * rows * columns)
-        self.refine = nn.ModuleList(
-            nn.Sequential(
-                nn.Conv2d(channels, channels, 3, padding=1), _norm(channels), nn.SiLU(inplace=True)
-            )
-            for _ in self.sizes
-        )
-        self.paint = nn.Sequential(nn.Conv2d(channels, 12, 3, padding=1), nn.PixelShuffle(2))
+        self.unfold = nn.Linear(shape.dim, inward * rows * columns)
+        self.refine = nn.ModuleList()
+        for outward in shape.decoder_channels[1:]:
+            self.refine.append(_convolved(inward, outward))
+            inward = outward
+        self.paint = nn.Sequential(nn.Conv2d(inward, 12, 3, padding=1), nn.PixelShuffle(2))
 
     def forward(self, codes: Tensor) -> Tensor:
         """Pictures (B, 3, H, W)."""
-        features = self.unfold(codes).view(len(codes), self.channels, *self.sizes[0])
-        for size, refine in zip(self.sizes, self.refine, strict=True):
-            if features.shape[-2:] != size:
-                features = functional.interpolate(features, size=size, mode="nearest")
-            features = refine(features)
+        features = self.unfold(codes).unflatten(1, (-1, *self.sizes[0]))
+        for refine, finer in zip(self.refine, self.sizes[1:], strict=True):
+            features = functional.interpolate(refine(features), size=finer, mode="nearest")
         pictures: Tensor = self.paint(features)
         return pictures
 
@@ -97,19 +99,12 @@ class Halving(nn.Module):
 
     def __init__(self, inward: int, outward: int, *, kernel: int, residual: bool) -> None:
         super().__init__()
-        self.down = nn.Conv2d(inward, outward, kernel, stride=2, padding=kernel // 2)
-        self.norm = _norm(outward)
-        self.residual = (
-            nn.Sequential(
-                nn.Conv2d(outward, outward, 3, padding=1), _norm(outward), nn.SiLU(inplace=True)
-            )
-            if residual
-            else None
-        )
+        self.down = _convolved(inward, outward, kernel=kernel, stride=2)
+        self.residual = _convolved(outward, outward) if residual else None
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, inward, H, W) to (B, outward, H/2, W/2), rounded up."""
-        features = functional.silu(self.norm(self.down(features)))
+        features = self.down(features)
         if self.residual is not None:
             features = features + self.residual(features)
         return features
@@ -124,8 +119,10 @@ class Autoencoder(nn.Module):
         self.decoder = PictureDecoder(shape)
 
 
-def _norm(channels: int) -> nn.Module:
-    return nn.GroupNorm(8, channels)
+def _convolved(inward: int, outward: int, *, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    # The normalisation brings its own bias.
+    convolution = nn.Conv2d(inward, outward, kernel, stride=stride, padding=kernel // 2, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(outward), nn.SiLU(inplace=True))
 
 
 def _halved(size: tuple[int, int], times: int) -> tuple[int, int]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 WEIGHTS_NAME: Final = "model.safetensors"
 CONFIG_NAME: Final = "config.json"
 HISTORY_NAME: Final = "history.json"
-FORMAT: Final = "twinlens-denoising-autoencoder"
+FORMAT: Final = "twinlens-denoising-autoencoder-2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

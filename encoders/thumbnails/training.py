@@ -1,9 +1,9 @@
 """Training the thumbnail encoder, readable top to bottom.
 
-Two corrupted copies of every picture go through the encoder. The decoder must paint the clean
-picture from the first copy's code, and the two codes must find each other among all codes of the
-batch. Reconstruction alone loses to raw pixels at finding pictures again; the second objective is
-what makes the code worth having.
+A corrupted copy of every picture goes through the encoder. Its code must resemble the description
+of the clean picture (``appearance.py``) and find it among those of all training pictures, and the
+decoder must paint the clean picture from it. Painting alone loses to raw pixels at finding pictures
+again and at telling what is alike; the descriptions are what makes the code worth having.
 
 A step depends on nothing but the options, the pictures and its number, so a run that was killed
 continues from its checkpoint to the very weights it would have reached, on the same machine.
@@ -16,7 +16,7 @@ import json
 import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +29,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from catalog.errors import EncoderError, UsageError
+from encoders.thumbnails.appearance import Appearance
 from encoders.thumbnails.corruption import Corruption
 from encoders.thumbnails.evaluate import effective_rank
 from encoders.thumbnails.network import Autoencoder, NetworkShape
@@ -36,6 +37,7 @@ from encoders.thumbnails.packing import write_model
 
 MIN_PICTURES: Final = 64
 CHECKPOINT_NAME: Final = "checkpoint.safetensors"
+_SHEET_PICTURES: Final = 8
 
 _log = logging.getLogger(__name__)
 State = dict[str, Tensor]
@@ -57,9 +59,9 @@ class TrainingOptions:
     warmup_steps: int = 60
     weight_decay: float = 0.05
     temperature: float = 0.1
-    reconstruction_weight: float = 5.0
-    decorrelation_weight: float = 0.15
-    clean_share: float = 0.25
+    identity_weight: float = 0.3
+    reconstruction_weight: float = 2.0
+    clean_share: float = 0.1
     validate_every: int = 50
     validation_pictures: int = 384
     held_out_share: float = 0.15
@@ -70,15 +72,16 @@ class TrainingOptions:
 class Measurement:
     """One validation: losses on held-out pictures under corruptions that never change.
 
-    ``loss`` is what decides the best: agreement and weighted reconstruction, without
-    decorrelation. ``recall_at_1`` is the share of corrupted pictures whose nearest clean code is
-    their own; ``effective_rank`` is that of the clean codes.
+    ``loss`` is what decides the best: the weighted sum that training lowers. ``likeness`` is the
+    mean cosine of a code and its picture's description. ``recall_at_1`` is the share of corrupted
+    pictures whose nearest clean code is their own; ``effective_rank`` is that of the clean codes.
     """
 
     step: int
     training_loss: float
     loss: float
-    agreement: float
+    likeness: float
+    identity: float
     reconstruction: float
     recall_at_1: float
     effective_rank: float
@@ -86,13 +89,18 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingResult:
-    """What a finished run leaves: the curve, its best point, and how many pictures it saw."""
+    """What a finished run leaves: the curve, its best point, and how many pictures it saw.
+
+    ``sheet`` is uint8 (3, n, H, W, 3): held-out pictures clean, corrupted, and painted by the best
+    model from the corrupted ones.
+    """
 
     history: tuple[Measurement, ...]
     best: Measurement
     trained_on: int
     held_out: int
     steps: int
+    sheet: npt.NDArray[np.uint8]
 
 
 def has_bfloat16(device: str) -> bool:
@@ -139,15 +147,23 @@ def train(
     device = torch.device(options.device)
     training, held_out = _split(pictures, video_ids, options)
     corruption = Corruption(size=(shape.width, shape.height), device=device)
-    validation = _validation_views(held_out, corruption, options)
+    appearance = Appearance(training, dim=shape.dim, generator=_generator(options.seed, 0, 0))
+    validation = _validation(held_out, corruption, appearance, options)
 
     torch.manual_seed(options.seed)
     model = Autoencoder(shape).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
     )
-    run = _Run(out / CHECKPOINT_NAME, _digest(pictures, video_ids, options, shape))
+    run = _Run(
+        out / CHECKPOINT_NAME,
+        _digest(pictures, video_ids, options, shape),
+        wanted=appearance(training),
+        validation_wanted=validation.wanted.cpu(),
+    )
     run.resume(model, optimizer)
+    wanted = run.wanted.to(device)  # (n, D)
+    validation = replace(validation, wanted=run.validation_wanted.to(device))
 
     batch_size = min(options.batch_size, len(training))
     steps_per_epoch = len(training) // batch_size
@@ -159,22 +175,20 @@ def train(
 
         source = _to_float(training[rows], device)  # (B, 3, 108, 192)
         clean = corruption.clean(source)  # (B, 3, H, W)
-        first = corruption(source, generator=draw, flip=False)
-        second = corruption(source, generator=draw, flip=True)
+        corrupted = corruption(source, generator=draw)
         spared = torch.rand(len(rows), generator=draw).to(device) < options.clean_share
-        second = torch.where(spared.view(-1, 1, 1, 1), clean, second)
+        corrupted = torch.where(spared.view(-1, 1, 1, 1), clean, corrupted)
 
         for group in optimizer.param_groups:
             group["lr"] = options.learning_rate * _schedule(run.step, options)
         model.train()
         optimizer.zero_grad(set_to_none=True)
-        losses = _losses(model, first, second, clean, options)
-        loss = losses.agreement + options.reconstruction_weight * losses.reconstruction
-        (loss + options.decorrelation_weight * losses.correlation).backward()  # type: ignore[no-untyped-call]
+        losses = _losses(model, corrupted, clean, wanted, rows.to(device), options)
+        losses.total.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         run.step += 1
-        run.loss_sum += float(loss.detach())
+        run.loss_sum += float(losses.total.detach())
 
         measured = None
         if run.step % options.validate_every == 0 or run.step == options.steps:
@@ -192,6 +206,7 @@ def train(
         trained_on=len(training),
         held_out=len(held_out),
         steps=run.step,
+        sheet=_sheet(model, validation, run.best),
     )
     write_model(
         out,
@@ -212,49 +227,47 @@ def train(
 
 @dataclass(frozen=True, slots=True)
 class _Losses:
-    agreement: Tensor
+    """Of one batch, as scalars: ``total`` is the weighted sum of the others."""
+
+    likeness: Tensor
+    identity: Tensor
     reconstruction: Tensor
-    correlation: Tensor
+    total: Tensor
 
 
 def _losses(
-    model: Autoencoder, first: Tensor, second: Tensor, clean: Tensor, options: TrainingOptions
+    model: Autoencoder,
+    corrupted: Tensor,
+    clean: Tensor,
+    wanted: Tensor,
+    rows: Tensor,
+    options: TrainingOptions,
 ) -> _Losses:
-    """Of one batch of pictures in two copies: how far from what is wanted, as three scalars."""
-    views = torch.cat([first, second]).contiguous(memory_format=torch.channels_last)
-    with torch.autocast(first.device.type, dtype=torch.bfloat16, enabled=options.bfloat16):
-        codes = model.encoder(views)  # (2B, D)
-        painted = model.decoder(codes[: len(first)])  # (B, 3, H, W)
+    """How far the codes of ``corrupted`` are from what is wanted.
+
+    ``wanted`` are the descriptions of all pictures (n, D); those of this batch are its ``rows``.
+    Finding one's own among all is a classification whose classes are the pictures.
+
+    Source: Wu et al. 2018, "Unsupervised feature learning via non-parametric instance
+    discrimination"; here the memory is fixed.
+    """
+    views = corrupted.contiguous(memory_format=torch.channels_last)
+    with torch.autocast(views.device.type, dtype=torch.bfloat16, enabled=options.bfloat16):
+        codes = model.encoder(views)  # (B, D)
+        painted = model.decoder(codes)  # (B, 3, H, W)
+    codes = codes.float()
+    likeness = (codes * wanted[rows]).sum(dim=1).mean()
+    identity = functional.cross_entropy(codes @ wanted.T / options.temperature, rows)
+    reconstruction = functional.mse_loss(painted.float(), clean)
     return _Losses(
-        agreement=_agreement(codes.float(), options.temperature),
-        reconstruction=functional.mse_loss(painted.float(), clean),
-        correlation=_correlation(codes.float()),
+        likeness=likeness,
+        identity=identity,
+        reconstruction=reconstruction,
+        total=1
+        - likeness
+        + options.identity_weight * identity
+        + options.reconstruction_weight * reconstruction,
     )
-
-
-def _agreement(codes: Tensor, temperature: float) -> Tensor:
-    """Cross-entropy of finding a code's other copy among all 2B - 1 others.
-
-    Source: NT-Xent, Chen et al. 2020, "A simple framework for contrastive learning".
-    """
-    count = len(codes) // 2
-    similarity = codes @ codes.T / temperature  # (2B, 2B)
-    similarity.fill_diagonal_(-math.inf)
-    other = torch.arange(2 * count, device=codes.device).roll(count)
-    return functional.cross_entropy(similarity, other)
-
-
-def _correlation(codes: Tensor) -> Tensor:
-    """The squared correlations of each output with all others, summed; the mean over outputs.
-
-    Without it a code of 128 outputs varies in some 24 directions only.
-    Source: Zbontar et al. 2021, "Barlow Twins", on one batch instead of two copies.
-    """
-    centred = codes - codes.mean(dim=0)  # (2B, D)
-    scaled = functional.normalize(centred, dim=0)
-    correlation = scaled.T @ scaled  # (D, D)
-    squared = correlation.square()
-    return (squared.sum() - squared.diagonal().sum()) / codes.shape[1]
 
 
 def _schedule(step: int, options: TrainingOptions) -> float:
@@ -266,53 +279,72 @@ def _schedule(step: int, options: TrainingOptions) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class _ValidationViews:
-    first: Tensor
-    second: Tensor
+class _Validation:
+    corrupted: Tensor
     clean: Tensor
+    wanted: Tensor
 
 
-def _validation_views(
-    held_out: Tensor, corruption: Corruption, options: TrainingOptions
-) -> _ValidationViews:
+def _validation(
+    held_out: Tensor, corruption: Corruption, appearance: Appearance, options: TrainingOptions
+) -> _Validation:
     """Corrupted once, before training, so that every validation asks the same questions."""
-    source = _to_float(held_out[: options.validation_pictures], corruption.device)
-    draw = _generator(0, 3, 0)
-    return _ValidationViews(
-        first=corruption(source, generator=draw, flip=False),
-        second=corruption(source, generator=draw, flip=True),
+    chosen = held_out[: options.validation_pictures]
+    source = _to_float(chosen, corruption.device)
+    return _Validation(
+        corrupted=corruption(source, generator=_generator(0, 3, 0)),
         clean=corruption.clean(source),
+        wanted=appearance(chosen).to(corruption.device),
     )
 
 
 @torch.no_grad()
 def _validate(
-    model: Autoencoder, views: _ValidationViews, options: TrainingOptions, run: _Run
+    model: Autoencoder, views: _Validation, options: TrainingOptions, run: _Run
 ) -> Measurement:
     model.eval()
-    losses = _losses(model, views.first, views.second, views.clean, options)
-    loss = losses.agreement + options.reconstruction_weight * losses.reconstruction
-    clean = model.encoder(views.clean)
-    nearest = (model.encoder(views.first) @ clean.T).argmax(1)
-    found = nearest == torch.arange(len(clean), device=clean.device)
+    own = torch.arange(len(views.clean), device=views.clean.device)
+    losses = _losses(model, views.corrupted, views.clean, views.wanted, own, options)
+    clean = model.encoder.embed(views.clean)
+    nearest = (model.encoder.embed(views.corrupted) @ clean.T).argmax(1)
     since = run.history[-1].step if run.history else 0
     return Measurement(
         step=run.step,
         training_loss=run.loss_sum / max(1, run.step - since),
-        loss=float(loss),
-        agreement=float(losses.agreement),
+        loss=float(losses.total),
+        likeness=float(losses.likeness),
+        identity=float(losses.identity),
         reconstruction=float(losses.reconstruction),
-        recall_at_1=float(found.float().mean()),
+        recall_at_1=float((nearest == own).float().mean()),
         effective_rank=effective_rank(clean.cpu().numpy()),
     )
 
 
-class _Run:
-    """Where a run stands: what its checkpoint holds besides model and optimizer."""
+@torch.no_grad()
+def _sheet(model: Autoencoder, views: _Validation, weights: State) -> npt.NDArray[np.uint8]:
+    model.load_state_dict(weights)
+    model.eval()
+    corrupted = views.corrupted[:_SHEET_PICTURES]
+    painted = model.decoder(model.encoder(corrupted))
+    rows = torch.stack([views.clean[:_SHEET_PICTURES], corrupted, painted])
+    levels = (rows.clamp(0, 1) * 255).round().to(torch.uint8)
+    return levels.permute(0, 1, 3, 4, 2).cpu().numpy()
 
-    def __init__(self, path: Path, digest: str) -> None:
+
+class _Run:
+    """Where a run stands: what its checkpoint holds besides model and optimizer.
+
+    ``wanted`` and ``validation_wanted`` are the descriptions to learn. Made again on other threads,
+    their axes may point elsewhere, and what was learned would be worth nothing.
+    """
+
+    def __init__(
+        self, path: Path, digest: str, *, wanted: Tensor, validation_wanted: Tensor
+    ) -> None:
         self.path = path
         self.digest = digest
+        self.wanted = wanted
+        self.validation_wanted = validation_wanted
         self.step = 0
         self.loss_sum = 0.0
         self.history: list[Measurement] = []
@@ -334,6 +366,10 @@ class _Run:
         """Replace the checkpoint in one step: a kill leaves the old one or the new one."""
         tensors = {f"model.{name}": value for name, value in _copied(model.state_dict()).items()}
         tensors |= {f"best.{name}": value for name, value in self.best.items()}
+        tensors |= {
+            "wanted.training": self.wanted.contiguous(),
+            "wanted.validation": self.validation_wanted.contiguous(),
+        }
         for name, parameter in model.named_parameters():
             for key, value in optimizer.state[parameter].items():
                 tensors[f"optimizer.{key}.{name}"] = value.detach().cpu().contiguous()
@@ -371,6 +407,8 @@ class _Run:
             )
         model.load_state_dict(_under("model.", tensors))
         self.best = _under("best.", tensors)
+        self.wanted = tensors["wanted.training"]
+        self.validation_wanted = tensors["wanted.validation"]
         for name, parameter in model.named_parameters():
             for key in ("step", "exp_avg", "exp_avg_sq"):
                 value = tensors[f"optimizer.{key}.{name}"]

@@ -205,7 +205,7 @@ def test_a_dim_that_the_weights_have_not_is_refused(copied_model: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"channels": [32, 64]}, {"channels": "wide"}, {"pooled": 3}, {"unheard_of": 1}]
+    "change", [{"channels": [32, 64]}, {"channels": "wide"}, {"squeezed": "x"}, {"unheard_of": 1}]
 )
 def test_a_shape_that_the_weights_have_not_is_refused(
     copied_model: Path, change: dict[str, object]

@@ -13,6 +13,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from drawn_pictures import drawn_picture
+from PIL import Image
 from safetensors.numpy import load_file
 
 from catalog.errors import EncoderError, UsageError
@@ -24,7 +25,9 @@ from encoders.thumbnails.network import Autoencoder, NetworkShape
 from encoders.thumbnails.pictures import TRAINING_SIZE, fit_picture
 from encoders.thumbnails.training import TrainingOptions, is_held_out, train
 
-SHAPE = NetworkShape(width=64, height=40, dim=16, channels=(8, 16, 16), decoder_channels=8)
+SHAPE = NetworkShape(
+    width=64, height=40, dim=16, channels=(8, 16, 16), squeezed=8, decoder_channels=(8, 8, 8)
+)
 OPTIONS = TrainingOptions(
     steps=30, batch_size=16, validate_every=5, warmup_steps=3, learning_rate=3e-3
 )
@@ -134,13 +137,13 @@ def test_a_broken_checkpoint_is_named(pictures: npt.NDArray[np.uint8], tmp_path:
 def test_training_stops_early_and_keeps_the_best(
     pictures: npt.NDArray[np.uint8], tmp_path: Path
 ) -> None:
-    """Nothing improves where nothing is learned, so the first validation stays the best."""
+    """Where nothing is learned, only the normalisation settles, and soon nothing improves."""
     standing = replace(
         OPTIONS, steps=1000, validate_every=1, patience=3, learning_rate=0.0, weight_decay=0.0
     )
     result = train(pictures, IDS, out=tmp_path, options=standing, shape=SHAPE)
-    assert result.steps == 4
-    assert result.best.step == 1
+    assert result.steps < 100
+    assert result.best.step == result.steps - 3
 
 
 def test_a_run_without_a_finite_loss_leaves_no_model(
@@ -171,8 +174,7 @@ def test_corruption_corrupts_and_repeats(pictures: npt.NDArray[np.uint8]) -> Non
     before = source.clone()
     corruption = Corruption(size=(128, 72), device=torch.device("cpu"))
     once, again, other = (
-        corruption(source, generator=torch.Generator().manual_seed(seed), flip=True)
-        for seed in (1, 1, 2)
+        corruption(source, generator=torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
     )
     clean = corruption.clean(source)
     assert torch.equal(source, before)
@@ -185,11 +187,21 @@ def test_corruption_corrupts_and_repeats(pictures: npt.NDArray[np.uint8]) -> Non
     assert (changed > 0.02).float().mean() > 0.9
 
 
+def test_a_picture_and_its_mirror_image_have_one_code() -> None:
+    encoder = Autoencoder(SHAPE).encoder.eval()
+    pictures = torch.rand(3, 3, 40, 64)
+    with torch.inference_mode():
+        codes = encoder.embed(pictures)
+        assert torch.allclose(codes, encoder.embed(pictures.flip(3)), atol=1e-5)
+        assert torch.allclose(codes.norm(dim=1), torch.ones(3))
+        assert not torch.allclose(codes[0], codes[1], atol=1e-3)
+
+
 def test_both_halves_have_the_shapes_they_promise() -> None:
     model = Autoencoder(NetworkShape())
     codes = model.encoder(torch.rand(3, 3, 72, 128))
     assert codes.shape == (3, 128)
-    assert torch.allclose(codes.norm(dim=1), torch.ones(3))
+    assert torch.allclose(codes.norm(dim=1), torch.ones(3), atol=1e-5)
     assert model.decoder(codes).shape == (3, 3, 72, 128)
 
 
@@ -212,6 +224,9 @@ def test_the_command_trains_on_a_folder(tmp_path: Path) -> None:
     assert "1 unreadable" in result.stdout
     assert DenoisingAutoencoder(out, name=str(out)).dim == 128
     assert (out / "curves.png").read_bytes().startswith(b"\x89PNG")
+    with Image.open(out / "sheet.png") as sheet:
+        held_out = sum(is_held_out(f"v{number}") for number in range(70))
+        assert sheet.size == (128 * min(8, held_out), 72 * 3)
 
 
 def test_the_command_refuses_too_few_pictures(tmp_path: Path) -> None:

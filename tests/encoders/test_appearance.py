@@ -1,0 +1,68 @@
+"""The descriptions that training aims at: alike for what looks alike, whatever the side."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from drawn_pictures import drawn_picture
+
+from encoders.thumbnails.appearance import Appearance
+from encoders.thumbnails.pictures import TRAINING_SIZE, fit_picture
+
+DIM = 16
+
+
+@pytest.fixture(scope="module")
+def pictures() -> torch.Tensor:
+    fitted = [fit_picture(drawn_picture(seed), size=TRAINING_SIZE) for seed in range(40)]
+    return torch.from_numpy(np.stack(fitted))
+
+
+@pytest.fixture(scope="module")
+def appearance(pictures: torch.Tensor) -> Appearance:
+    return Appearance(pictures, dim=DIM, generator=torch.Generator().manual_seed(0))
+
+
+def test_descriptions_are_unit_rows_of_the_length_asked_for(
+    appearance: Appearance, pictures: torch.Tensor
+) -> None:
+    described = appearance(pictures)
+    assert described.shape == (40, DIM)
+    assert described.dtype == torch.float32
+    assert torch.allclose(described.norm(dim=1), torch.ones(40), atol=1e-5)
+
+
+def test_fewer_pictures_than_directions_leave_the_rest_0(pictures: torch.Tensor) -> None:
+    few = Appearance(pictures[:9], dim=DIM, generator=torch.Generator().manual_seed(0))
+    described = few(pictures)
+    assert described.shape == (40, DIM)
+    assert (described[:, 8:] == 0).all()
+    assert torch.isfinite(described).all()
+
+
+def test_a_mirrored_picture_has_the_same_description(
+    appearance: Appearance, pictures: torch.Tensor
+) -> None:
+    alike = (appearance(pictures) * appearance(pictures.flip(2))).sum(dim=1)
+    assert alike.min() > 0.99
+
+
+def test_a_picture_is_nearer_to_its_darker_copy_than_to_others(
+    appearance: Appearance, pictures: torch.Tensor
+) -> None:
+    darker = (pictures.float() * 0.9).to(torch.uint8)
+    likeness = appearance(darker) @ appearance(pictures).T
+    assert (likeness.argmax(dim=1) == torch.arange(40)).float().mean() > 0.9
+
+
+def test_the_same_pictures_give_the_same_descriptions(
+    appearance: Appearance, pictures: torch.Tensor
+) -> None:
+    again = Appearance(pictures, dim=DIM, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(again(pictures), appearance(pictures))
+
+
+def test_a_picture_of_one_colour_has_a_description(appearance: Appearance) -> None:
+    flat = torch.full((2, TRAINING_SIZE[1], TRAINING_SIZE[0], 3), 17, dtype=torch.uint8)
+    assert torch.isfinite(appearance(flat)).all()
