@@ -100,6 +100,24 @@ def test_a_killed_run_continues_to_the_same_weights(
     assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
 
 
+def test_a_killed_run_goes_on_with_the_descriptions_that_it_began_with(
+    pictures: npt.NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On another number of threads the same pictures may be described along other axes."""
+    options = replace(OPTIONS, steps=12, validate_every=4)
+    whole = train(pictures, IDS, out=tmp_path / "whole", options=options, shape=SHAPE)
+    with monkeypatch.context() as patched:
+        patched.setattr(training_loop, "_validate", dying_after(1))
+        with pytest.raises(KeyboardInterrupt):
+            train(pictures, IDS, out=tmp_path / "killed", options=options, shape=SHAPE)
+    described = training_loop.Appearance.__call__
+    monkeypatch.setattr(training_loop.Appearance, "__call__", lambda *given: -described(*given))
+    assert (
+        train(pictures, IDS, out=tmp_path / "killed", options=options, shape=SHAPE).history
+        == whole.history
+    )
+
+
 def dying_after(validations: int) -> Callable[..., training_loop.Measurement]:
     """Validation that is interrupted once it has been done so many times."""
     real, done = training_loop._validate, 0
