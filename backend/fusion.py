@@ -9,6 +9,7 @@ from typing import Final
 from catalog.video import VectorName
 from stores.base import ScoredVideo
 
+# The textbook's. What is served is chosen by measurement: DEFAULT_RRF_K in backend/search.py.
 DEFAULT_K: Final = 60
 
 

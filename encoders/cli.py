@@ -198,7 +198,7 @@ def train_titles(
         for path in data
         for pair in tqdm(read_pairs(path), desc=f"reading {path.name}", unit=" pairs")
     ]
-    base = UniversalSentenceEncoder(threads=threads)
+    base = UniversalSentenceEncoder()
     shape = BridgeShape(dim=base.dim)
     with tqdm(desc="encoding English", unit=" texts") as encoding:
 

@@ -39,7 +39,7 @@ def load_title_encoder(
             f"no title model is named; there are {', '.join(OFFLINE_TITLE_MODELS)}, any "
             "sentence-transformers name, or a path"
         )
-    in_numpy = _numpy_title_encoder(name, threads=threads)
+    in_numpy = _numpy_title_encoder(name)
     if in_numpy is not None:
         if runtime != "torch":
             raise EncoderUnavailable(
@@ -68,27 +68,27 @@ def load_title_encoder(
     )
 
 
-def _numpy_title_encoder(name: str, *, threads: int | None) -> TitleEncoder | None:
+def _numpy_title_encoder(name: str) -> TitleEncoder | None:
     """The title encoder of this name that runs on NumPy, if it is one of those."""
     if name == "packaged:use-m3":
         from encoders.use import UniversalSentenceEncoder
 
-        return UniversalSentenceEncoder(threads=threads)
+        return UniversalSentenceEncoder()
     if name == "packaged:use-m3-bridge":
         from encoders.titles import PACKAGED_BRIDGE
 
-        return _bridged(PACKAGED_BRIDGE, name=name, threads=threads)
+        return _bridged(PACKAGED_BRIDGE, name=name)
     from encoders.titles.packing import is_bridge
 
     path = Path(name)
-    return _bridged(path, name=str(path.absolute()), threads=threads) if is_bridge(path) else None
+    return _bridged(path, name=str(path.absolute())) if is_bridge(path) else None
 
 
-def _bridged(directory: Path, *, name: str, threads: int | None) -> TitleEncoder:
+def _bridged(directory: Path, *, name: str) -> TitleEncoder:
     from encoders.titles import BridgedTitleEncoder
     from encoders.use import UniversalSentenceEncoder
 
-    return BridgedTitleEncoder(directory, name=name, base=UniversalSentenceEncoder(threads=threads))
+    return BridgedTitleEncoder(directory, name=name, base=UniversalSentenceEncoder())
 
 
 def load_thumbnail_encoder(name: str, *, threads: int | None = None) -> ThumbnailEncoder:

@@ -244,16 +244,15 @@ def _unsupported(model: SentenceEncoder, reason: str) -> EncoderUnavailable:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep the exporters' notes, on what is none of an operator's business, off standard error."""
-    exporter = logging.getLogger("torch.onnx")
-    level = exporter.level
-    exporter.setLevel(logging.ERROR)
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
     # The quantizer logs by functions that set up the root logger where it has no handler.
     nowhere = logging.NullHandler()
-    logging.getLogger().addHandler(nowhere)
+    logging.root.addHandler(nowhere)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logging.getLogger().removeHandler(nowhere)
-        exporter.setLevel(level)
+        logging.root.removeHandler(nowhere)
+        logging.disable(disabled)

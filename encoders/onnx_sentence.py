@@ -58,6 +58,8 @@ class OnnxSentenceEncoder:
 
     def encode(self, items: Sequence[str]) -> FloatMatrix:
         """Titles as a float32 array of shape (len(items), dim), rows of unit length."""
+        # Whoever indexes leaves the graph that a server asks by, which may not write there.
+        self._graph(self._for_queries)
         return self._encode(items, Precision.FLOAT32, self._model.prompts.document)
 
     def encode_queries(self, texts: Sequence[str]) -> FloatMatrix:

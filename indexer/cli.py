@@ -168,6 +168,8 @@ def index(
 def verify(**overrides: Any) -> None:
     """Compare the published index in Qdrant with its FAISS mirror: ids, vectors, payloads.
 
+    Words, which the mirror doesn't have, are compared with those of the titles.
+
     Exits with 1 when they differ, and says how.
 
     \b

@@ -42,16 +42,20 @@ def split(title: str, bridged_scripts: frozenset[str]) -> Split | None:
     straight after foreign names. Numbers and punctuation stay with words beside them: they go to
     the bridge, unless some of the rest is in letters too.
     """
-    if bridged_scripts.isdisjoint(scripts(title)):
+    text = cut(title)
+    if bridged_scripts.isdisjoint(scripts(text)):
         return None
     known: list[str] = []
     bridged: list[str] = []
-    for word in cut(title).split():
+    for word in text.split():
         (known if bridged_scripts.isdisjoint(scripts(word)) else bridged).append(word)
+    bridged_words = words(" ".join(bridged))
+    if not bridged_words:
+        return None
     if not any(scripts(word) for word in known):
-        return Split(words(cut(title)), "", 1.0)
+        return Split(words(text), "", 1.0)
     rest = " ".join(known)
-    bridged_words, known_words = words(" ".join(bridged)), words(rest)
+    known_words = words(rest)
     share = len(bridged_words) / (len(bridged_words) + len(known_words))
     return Split(bridged_words, rest, share)
 
@@ -121,8 +125,8 @@ class BridgedTitleEncoder:
         if bridged:
             parts = [part for part in splits if part is not None]
             share = np.array([[part.share] for part in parts], dtype=np.float32)
-            through = unit_rows(self._bridge().encode([part.bridged for part in parts]))
             try:
+                through = unit_rows(self._bridge().encode([part.bridged for part in parts]))
                 vectors[bridged] = unit_rows(
                     np.sqrt(share) * through + np.sqrt(1 - share) * vectors[bridged]
                 )

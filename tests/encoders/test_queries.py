@@ -24,6 +24,7 @@ from encoders.queries import (
     MAX_BATCH,
     MAX_CACHED_CHARACTERS,
     MAX_PADDED_CHARACTERS,
+    MOST_GATHERING_S,
     QueryEncoder,
 )
 from tests.fakes import WordEncoder
@@ -69,6 +70,8 @@ def callers():
 
 def ask_while_held(inner, queries, callers, texts):
     """One call per text, all of them waiting while ``first`` is encoded; then let go."""
+    while inner.started.acquire(blocking=False):  # of batches before
+        pass
     inner.go.clear()
     first = callers.submit(queries.encode_queries, ["first"])
     assert inner.started.acquire(timeout=20)
@@ -97,6 +100,25 @@ def test_what_is_asked_meanwhile_is_encoded_together(queries, inner, callers):
     assert inner.batches == [["first"], texts[:MAX_BATCH], texts[MAX_BATCH:]]
     for text, call in zip(texts, calls, strict=True):
         np.testing.assert_array_equal(call.result(), WordEncoder().encode([text]))
+
+
+def test_after_a_crowd_it_waits_a_little_for_the_crowd_and_else_not_at_all(
+    queries, inner, callers, monkeypatch
+):
+    slept = []
+    monkeypatch.setattr("encoders.queries.time.sleep", slept.append)
+    for number in range(5):
+        queries.encode_queries([f"alone{number}"])
+    assert slept == []
+    monkeypatch.undo()
+    ask_while_held(inner, queries, callers, ["a", "b", "c"])
+    assert inner.batches[-1] == ["a", "b", "c"]
+    calls = [callers.submit(queries.encode_queries, [text]) for text in ("d", "e", "f")]
+    wait(calls, timeout=20)
+    time.sleep(2 * MOST_GATHERING_S)
+    monkeypatch.setattr("encoders.queries.time.sleep", slept.append)
+    queries.encode_queries(["long after"])
+    assert slept == []
 
 
 def test_a_long_text_does_not_make_short_ones_wait(queries, inner, callers):

@@ -345,3 +345,8 @@ def test_the_packaged_bridge_leaves_the_languages_of_use_alone(packaged, models)
 
 def test_the_packaged_weights_are_small():
     assert sum(file.stat().st_size for file in PACKAGED_BRIDGE.iterdir()) < 25_000_000
+
+
+@pytest.mark.parametrize("late", ["cricket " * 130 + "ක්‍රිකට්", "." * 1000 + " ක්‍රිකට්"])
+def test_a_script_beyond_what_is_read_of_a_title_is_none_of_it(late: str) -> None:
+    assert split(late, frozenset({"SINHALA"})) is None

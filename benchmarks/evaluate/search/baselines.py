@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -32,6 +33,7 @@ def bm25s_over(corpus: Corpus) -> Baseline:
     except ImportError as error:
         raise UsageError("this needs bm25s: pip install 'twinlens[evaluate]'") from error
     video_ids, titles = _titles(corpus)
+    logging.getLogger("bm25s").setLevel(logging.WARNING)
     retriever = bm25s.BM25()
     retriever.index(bm25s.tokenize(titles, show_progress=False), show_progress=False)
 
