@@ -21,14 +21,20 @@ if TYPE_CHECKING:
     type=click.Path(file_okay=False, path_type=Path),
     help="Directory for the model; a run that was killed continues from the checkpoint in it.",
 )
-@click.option("--seed", default=0, show_default=True, help="Same seed, same machine: same weights.")
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, 2**32 - 1),
+    help="Same seed, same machine and threads: same weights.",
+)
 @click.option("--steps", default=1500, show_default=True, type=click.IntRange(min=1))
 @click.option(
     "--batch-size",
     default=128,
     show_default=True,
     type=click.IntRange(min=8),
-    help="Pictures a step; each goes through twice.",
+    help="Pictures a step.",
 )
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
 @click.option(
@@ -43,7 +49,7 @@ if TYPE_CHECKING:
     default=20_000,
     show_default=True,
     type=click.IntRange(min=1),
-    help="Pictures to read at most; each takes 62 KB of memory.",
+    help="Pictures to read at most; each takes about 240 KB of memory.",
 )
 def train_thumbnails(
     sources: tuple[str, ...],
@@ -76,10 +82,14 @@ def train_thumbnails(
     started = time.monotonic()
     pictures, video_ids, unreadable = _read_pictures(sources, limit=limit)
 
+    import torch
+
     from encoders.thumbnails.curves import draw_curves, draw_sheet
     from encoders.thumbnails.training import Measurement, TrainingOptions, has_bfloat16, train
 
     try:
+        if torch.device(device).type == "cuda" and not torch.cuda.is_available():
+            raise UsageError(f"--device {device}: torch finds no CUDA device here")
         fast = precision == "bfloat16" or (precision == "auto" and has_bfloat16(device))
     except RuntimeError as error:
         raise UsageError(f"--device {device}: {error}") from error

@@ -56,7 +56,8 @@ class ClipEncoder:
 
     def encode(self, items: Sequence[Image.Image]) -> FloatMatrix:
         """Pictures as a float32 array of shape (len(items), dim), rows of unit length."""
-        return self._encode([item.convert("RGB").crop(picture_box(item)) for item in items])
+        pictures = [item.convert("RGB") for item in items]
+        return self._encode([picture.crop(picture_box(picture)) for picture in pictures])
 
     def encode_queries(self, texts: Sequence[str]) -> FloatMatrix:
         """What a person typed, comparable with pictures: shape (len(texts), dim), unit rows."""

@@ -255,3 +255,13 @@ def test_the_command_refuses_too_few_pictures(tmp_path: Path) -> None:
     assert isinstance(result.exception, UsageError)
     assert "at least 64" in str(result.exception)
     assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is such a device here")
+def test_a_device_that_is_not_there_is_named(tmp_path: Path) -> None:
+    drawn_picture(0).save(tmp_path / "0.png")
+    (tmp_path / "metadata.jsonl").write_text('{"file_name": "0.png", "video_id": "v0"}\n')
+    arguments = [str(tmp_path), "--out", str(tmp_path / "model"), "--device", "cuda"]
+    result = CliRunner().invoke(train_thumbnails, arguments)
+    assert isinstance(result.exception, UsageError)
+    assert "--device cuda" in str(result.exception)

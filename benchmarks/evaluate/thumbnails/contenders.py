@@ -20,7 +20,6 @@ from benchmarks.evaluate.thumbnails.pixels import (
 )
 from encoders.base import FloatMatrix, ThumbnailEncoder
 from encoders.load import PACKAGED_DENOISER, load_thumbnail_encoder
-from encoders.thumbnails import DenoisingAutoencoder
 
 ORIGINAL: Final = "original:"
 
@@ -67,7 +66,7 @@ class IndexEncoder:
     def __init__(self, name: str, encoder: ThumbnailEncoder) -> None:
         self.name = name
         self._encoder = encoder
-        self.bars = "cropped" if isinstance(encoder, DenoisingAutoencoder) else "as the model does"
+        self.bars = "cropped"  # as all of them do
         self.treatment = f"as indexed, {encoder.fingerprint}"
         self.dim = encoder.dim
         self.input_size = encoder.input_size
