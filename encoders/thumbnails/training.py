@@ -13,18 +13,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
@@ -34,13 +31,10 @@ from encoders.thumbnails.corruption import Corruption
 from encoders.thumbnails.evaluate import effective_rank
 from encoders.thumbnails.network import Autoencoder, NetworkShape
 from encoders.thumbnails.packing import write_model
+from encoders.training_run import CHECKPOINT_NAME, State, TrainingRun
 
 MIN_PICTURES: Final = 64
-CHECKPOINT_NAME: Final = "checkpoint.safetensors"
 _SHEET_PICTURES: Final = 8
-
-_log = logging.getLogger(__name__)
-State = dict[str, Tensor]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,12 +152,15 @@ def train(
     run = _Run(
         out / CHECKPOINT_NAME,
         _digest(pictures, video_ids, options, shape),
-        wanted=appearance(training),
-        validation_wanted=validation.wanted.cpu(),
+        inputs="pictures",
+        measured_as=Measurement,
+        # Made again on other threads, the axes of the descriptions may point elsewhere, and what
+        # was learned would be worth nothing.
+        kept={"wanted": appearance(training), "validation wanted": validation.wanted.cpu()},
     )
     run.resume(model, optimizer)
-    wanted = run.wanted.to(device)  # (n, D)
-    validation = replace(validation, wanted=run.validation_wanted.to(device))
+    wanted = run.kept["wanted"].to(device)  # (n, D)
+    validation = replace(validation, wanted=run.kept["validation wanted"].to(device))
 
     batch_size = min(options.batch_size, len(training))
     steps_per_epoch = len(training) // batch_size
@@ -331,94 +328,9 @@ def _sheet(model: Autoencoder, views: _Validation, weights: State) -> npt.NDArra
     return levels.permute(0, 1, 3, 4, 2).cpu().numpy()
 
 
-class _Run:
-    """Where a run stands: what its checkpoint holds besides model and optimizer.
-
-    ``wanted`` and ``validation_wanted`` are the descriptions to learn. Made again on other threads,
-    their axes may point elsewhere, and what was learned would be worth nothing.
-    """
-
-    def __init__(
-        self, path: Path, digest: str, *, wanted: Tensor, validation_wanted: Tensor
-    ) -> None:
-        self.path = path
-        self.digest = digest
-        self.wanted = wanted
-        self.validation_wanted = validation_wanted
-        self.step = 0
-        self.loss_sum = 0.0
-        self.history: list[Measurement] = []
-        self.best: State = {}
-        self.stale = 0
-
-    def record(self, measured: Measurement, model: Autoencoder) -> None:
-        """Add a validation; its weights become the best only if its loss is the lowest so far."""
-        self.loss_sum = 0.0
-        lowest = min((past.loss for past in self.history), default=math.inf)
-        self.history.append(measured)
-        if measured.loss < lowest:
-            self.best = _copied(model.state_dict())
-            self.stale = 0
-        else:
-            self.stale += 1
-
-    def save(self, model: Autoencoder, optimizer: torch.optim.Optimizer) -> None:
-        """Replace the checkpoint in one step: a kill leaves the old one or the new one."""
-        tensors = {f"model.{name}": value for name, value in _copied(model.state_dict()).items()}
-        tensors |= {f"best.{name}": value for name, value in self.best.items()}
-        tensors |= {
-            "wanted.training": self.wanted.contiguous(),
-            "wanted.validation": self.validation_wanted.contiguous(),
-        }
-        for name, parameter in model.named_parameters():
-            for key, value in optimizer.state[parameter].items():
-                tensors[f"optimizer.{key}.{name}"] = value.detach().cpu().contiguous()
-        about = {
-            "digest": self.digest,
-            "step": self.step,
-            "stale": self.stale,
-            "history": [asdict(measured) for measured in self.history],
-        }
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = self.path.with_suffix(".new")
-        save_file(tensors, fresh, metadata={"run": json.dumps(about)})
-        fresh.replace(self.path)
-
-    def resume(self, model: Autoencoder, optimizer: torch.optim.Optimizer) -> None:
-        """Take up the checkpoint, if there is one.
-
-        Raises:
-            UsageError: it is of a run with other pictures or options, or can't be read.
-        """
-        if not self.path.exists():
-            return
-        try:
-            with safe_open(self.path, framework="pt") as opened:
-                about: dict[str, Any] = json.loads(opened.metadata()["run"])
-                tensors: State = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-        except Exception as error:
-            raise UsageError(f"{self.path} can't be read ({error}); remove it to start anew") from (
-                error
-            )
-        if about["digest"] != self.digest:
-            raise UsageError(
-                f"{self.path} is of a run with other pictures or options; "
-                "remove it to start anew, or give another --out"
-            )
-        model.load_state_dict(_under("model.", tensors))
-        self.best = _under("best.", tensors)
-        self.wanted = tensors["wanted.training"]
-        self.validation_wanted = tensors["wanted.validation"]
-        for name, parameter in model.named_parameters():
-            for key in ("step", "exp_avg", "exp_avg_sq"):
-                value = tensors[f"optimizer.{key}.{name}"]
-                # Adam keeps its step count on the CPU whatever the device.
-                optimizer.state[parameter][key] = (
-                    value if key == "step" else value.to(parameter.device).clone()
-                )
-        self.step, self.stale = about["step"], about["stale"]
-        self.history = [Measurement(**measured) for measured in about["history"]]
-        _log.info("continuing at step %d from %s", self.step, self.path)
+class _Run(TrainingRun[Measurement]):
+    def improves(self, measured: Measurement) -> bool:
+        return measured.loss < min((past.loss for past in self.history), default=math.inf)
 
 
 def _split(
@@ -450,13 +362,3 @@ def _generator(seed: int, stream: int, number: int) -> torch.Generator:
 def _to_float(pictures: Tensor, device: torch.device) -> Tensor:
     """uint8 (B, H, W, 3) to float32 (B, 3, H, W) in [0, 1]."""
     return pictures.to(device).permute(0, 3, 1, 2).float() / 255
-
-
-def _copied(state: State) -> State:
-    return {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
-
-
-def _under(prefix: str, tensors: State) -> State:
-    return {
-        name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)
-    }

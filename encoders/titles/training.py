@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -22,8 +21,6 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
@@ -32,13 +29,10 @@ from encoders.base import FloatMatrix, TitleEncoder
 from encoders.titles.corpus import Corpus, IntVector, Ragged
 from encoders.titles.network import BridgeNetwork
 from encoders.titles.packing import BridgeShape, write_bridge
+from encoders.training_run import CHECKPOINT_NAME, TrainingRun
 
 MIN_HELD_OUT: Final = 10
-CHECKPOINT_NAME: Final = "checkpoint.safetensors"
 _MOST_WORDS: Final = 120  # of a line that is trained on
-
-_log = logging.getLogger(__name__)
-State = dict[str, Tensor]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +115,12 @@ def train(
     optimizer = torch.optim.AdamW(
         _parameter_groups(model, options), lr=options.learning_rate, fused=True
     )
-    run = _Run(out / CHECKPOINT_NAME, _digest(corpus, base, options, shape))
+    run = _Run(
+        out / CHECKPOINT_NAME,
+        _digest(corpus, base, options, shape),
+        inputs="pairs",
+        measured_as=Measurement,
+    )
     run.resume(model, optimizer)
     draw = _Sampler(corpus, training)
     targets = torch.from_numpy(corpus.targets)
@@ -347,76 +346,10 @@ def _base_mrr(
     return found
 
 
-class _Run:
-    """Where a run stands: what its checkpoint holds besides model and optimizer."""
-
-    def __init__(self, path: Path, digest: str) -> None:
-        self.path = path
-        self.digest = digest
-        self.step = 0
-        self.loss_sum = 0.0
-        self.history: list[Measurement] = []
-        self.best: State = {}
-        self.stale = 0
-
-    def record(self, measured: Measurement, model: BridgeNetwork) -> None:
-        """Add a validation; its weights become the best only if it is better than all before."""
-        self.loss_sum = 0.0
+class _Run(TrainingRun[Measurement]):
+    def improves(self, measured: Measurement) -> bool:
         highest = max((past.mrr for past in self.history), default=-math.inf)
-        self.history.append(measured)
-        if measured.mrr > highest and math.isfinite(measured.cosine):
-            self.best = _copied(model.state_dict())
-            self.stale = 0
-        else:
-            self.stale += 1
-
-    def save(self, model: BridgeNetwork, optimizer: torch.optim.Optimizer) -> None:
-        """Replace the checkpoint in one step: a kill leaves the old one or the new one."""
-        tensors = {f"model.{name}": value for name, value in _copied(model.state_dict()).items()}
-        tensors |= {f"best.{name}": value for name, value in self.best.items()}
-        for name, parameter in model.named_parameters():
-            for key, value in optimizer.state[parameter].items():
-                tensors[f"optimizer.{key}.{name}"] = value.detach().contiguous()
-        about = {
-            "digest": self.digest,
-            "step": self.step,
-            "stale": self.stale,
-            "history": [asdict(measured) for measured in self.history],
-        }
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = self.path.with_suffix(".new")
-        save_file(tensors, fresh, metadata={"run": json.dumps(about)})
-        fresh.replace(self.path)
-
-    def resume(self, model: BridgeNetwork, optimizer: torch.optim.Optimizer) -> None:
-        """Take up the checkpoint, if there is one.
-
-        Raises:
-            UsageError: it is of a run with other pairs or options, or can't be read.
-        """
-        if not self.path.exists():
-            return
-        try:
-            with safe_open(self.path, framework="pt") as opened:
-                about: dict[str, Any] = json.loads(opened.metadata()["run"])
-                tensors: State = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-        except Exception as error:
-            raise UsageError(f"{self.path} can't be read ({error}); remove it to start anew") from (
-                error
-            )
-        if about["digest"] != self.digest:
-            raise UsageError(
-                f"{self.path} is of a run with other pairs or options; "
-                "remove it to start anew, or give another --out"
-            )
-        model.load_state_dict(_under("model.", tensors))
-        self.best = _under("best.", tensors)
-        for name, parameter in model.named_parameters():
-            for key in ("step", "exp_avg", "exp_avg_sq"):
-                optimizer.state[parameter][key] = tensors[f"optimizer.{key}.{name}"].clone()
-        self.step, self.stale = about["step"], about["stale"]
-        self.history = [Measurement(**measured) for measured in about["history"]]
-        _log.info("continuing at step %d from %s", self.step, self.path)
+        return measured.mrr > highest and math.isfinite(measured.cosine)
 
 
 def _digest(
@@ -428,13 +361,3 @@ def _digest(
     for array in (corpus.english, corpus.targets):
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
-
-
-def _copied(state: State) -> State:
-    return {name: value.detach().contiguous().clone() for name, value in state.items()}
-
-
-def _under(prefix: str, tensors: State) -> State:
-    return {
-        name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)
-    }
