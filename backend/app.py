@@ -11,6 +11,7 @@ from typing import Final
 from flask import Flask, Response, g, request
 
 from backend.api import api_blueprint
+from backend.docs import docs_blueprint
 from backend.index import PublishedIndex
 from backend.problems import register_problems
 from backend.site import site_blueprint
@@ -41,6 +42,7 @@ def create_app(
     app.url_map.merge_slashes = False
     app.register_blueprint(api_blueprint(index, thumbnails=thumbnails))
     app.register_blueprint(site_blueprint(index))
+    app.register_blueprint(docs_blueprint())
     register_problems(app)
 
     @app.before_request

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from http import HTTPStatus
-from typing import Any, Final
+from typing import Annotated, Final
 
 import pydantic
-from flask import Flask, Response, g, json
+from flask import Flask, Response, g
 from gunicorn.http.errors import ParseException
+from pydantic import BaseModel, ConfigDict, Field
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 
@@ -20,6 +20,8 @@ from backend.search import VideoNotFound
 from catalog.errors import PictureRejected, TwinLensError, UnencodableItems
 
 RETRY_AFTER_S: Final = 5
+# Where the codes are explained; a problem's `type` is its place there.
+ERRORS_PAGE: Final = "/docs/errors"
 
 _log = logging.getLogger(__name__)
 
@@ -44,22 +46,87 @@ class Code(StrEnum):
     NOT_READY = "not_ready"
 
 
-STATUS: Final[dict[Code, int]] = {
-    Code.BAD_REQUEST: 400,
-    Code.JSON_INVALID: 400,
-    Code.CURSOR_INVALID: 400,
-    Code.NOT_FOUND: 404,
-    Code.VIDEO_NOT_FOUND: 404,
-    Code.THUMBNAIL_NOT_FOUND: 404,
-    Code.METHOD_NOT_ALLOWED: 405,
-    Code.CURSOR_EXPIRED: 409,
-    Code.BODY_TOO_LARGE: 413,
-    Code.UNSUPPORTED_MEDIA_TYPE: 415,
-    Code.VALIDATION_FAILED: 422,
-    Code.PICTURE_REJECTED: 422,
-    Code.NOT_ENCODABLE: 422,
-    Code.INTERNAL_ERROR: 500,
-    Code.NOT_READY: 503,
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What every problem of one code shares: its status, a title, its cause and the remedy.
+
+    Cause and remedy are Markdown, of which backquotes alone are used.
+    """
+
+    status: int
+    title: str
+    cause: str
+    remedy: str
+
+
+KINDS: Final[Mapping[Code, Kind]] = {
+    Code.BAD_REQUEST: Kind(
+        400,
+        "Bad request",
+        "HTTP that can't be understood; also other 4xx of HTTP itself",
+        "mend the request",
+    ),
+    Code.JSON_INVALID: Kind(
+        400, "Not JSON", "the body is not JSON in UTF-8, or nested too deep", "mend the body"
+    ),
+    Code.CURSOR_INVALID: Kind(
+        400,
+        "Not a cursor of this request",
+        "the cursor is damaged, or of another request",
+        "send it as it came, with its own request",
+    ),
+    Code.NOT_FOUND: Kind(404, "No such route", "no such route", "see the table of routes"),
+    Code.VIDEO_NOT_FOUND: Kind(
+        404,
+        "No such video",
+        "no video of this id in the published index",
+        "take ids from the answers of this index",
+    ),
+    Code.THUMBNAIL_NOT_FOUND: Kind(
+        404, "No thumbnail", "the video has no thumbnail", "its `thumbnail_url` is null"
+    ),
+    Code.METHOD_NOT_ALLOWED: Kind(
+        405, "Method not allowed", "the route doesn't take this method", "see `Allow`"
+    ),
+    Code.CURSOR_EXPIRED: Kind(
+        409,
+        "Cursor of an older index",
+        "another index was published since",
+        "ask for the first page",
+    ),
+    Code.BODY_TOO_LARGE: Kind(
+        413,
+        "Body too large",
+        "more than 16 MiB, or too many form parts",
+        "send a smaller picture",
+    ),
+    Code.UNSUPPORTED_MEDIA_TYPE: Kind(
+        415, "Unsupported media type", "neither JSON nor multipart", "set `Content-Type`"
+    ),
+    Code.VALIDATION_FAILED: Kind(
+        422, "Not valid", "a field is missing, unknown or out of range", "see `errors`"
+    ),
+    Code.PICTURE_REJECTED: Kind(
+        422,
+        "Picture can't be used",
+        "no picture of a known format, cut short, or too large",
+        "send another",
+    ),
+    Code.NOT_ENCODABLE: Kind(
+        422,
+        "Nothing to compare with",
+        "what was given has no direction, so nothing is like it",
+        "add words",
+    ),
+    Code.INTERNAL_ERROR: Kind(
+        500, "Mistake of the server", "a mistake of the server", "its log has the `request_id`"
+    ),
+    Code.NOT_READY: Kind(
+        503,
+        "Not ready",
+        "no index is published, or the engine doesn't answer",
+        "again after `Retry-After` seconds",
+    ),
 }
 _BY_STATUS: Final = {
     404: Code.NOT_FOUND,
@@ -73,10 +140,34 @@ _BY_STATUS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """A field of the request, by its path (``filter.view_count``), and what is wrong with it."""
+    """A field of the request and what is wrong with it."""
 
-    field: str
-    message: str
+    field: Annotated[str, Field(description="Its path in the request: `filter.view_count.gte`.")]
+    message: Annotated[str, Field(description="What is wrong with it.")]
+    expected: Annotated[
+        str | None, Field(description="What would be right; absent where that can't be said.")
+    ] = None
+
+
+class ProblemBody(BaseModel):
+    """An error answer, by RFC 9457: ``application/problem+json``."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    type: str
+    """Where the code is explained: a path on this server."""
+    title: str
+    """What went wrong, the same for every problem of one code."""
+    status: int
+    """The status of the answer."""
+    code: Code
+    """What went wrong, in a word that never changes."""
+    detail: str
+    """What went wrong this time, for people."""
+    request_id: str
+    """The request's id, as in `X-Request-Id`; the server's log has it, too."""
+    errors: list[FieldError] | None = None
+    """The fields at fault, at most 20; absent where none is."""
 
 
 class Problem(Exception):
@@ -98,22 +189,29 @@ def register_problems(app: Flask) -> None:
 
 def problem_response(problem: Problem, *, status: int | None = None) -> Response:
     """The answer that ``problem`` stands for; ``status`` where the code alone doesn't say it."""
-    status = status or STATUS[problem.code]
-    body: dict[str, Any] = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "code": problem.code.value,
-        "detail": _printable(problem.detail),
-        "request_id": g.get("request_id"),
-    }
-    if problem.errors:
-        body["errors"] = [
-            {"field": _printable(error.field), "message": _printable(error.message)}
+    kind = KINDS[problem.code]
+    status = status or kind.status
+    body = ProblemBody(
+        type=f"{ERRORS_PAGE}#{problem.code}",
+        title=kind.title,
+        status=status,
+        code=problem.code,
+        detail=_printable(problem.detail),
+        request_id=g.get("request_id", ""),
+        errors=[
+            FieldError(
+                _printable(error.field),
+                _printable(error.message),
+                _printable(error.expected) if error.expected else None,
+            )
             for error in problem.errors
         ]
-    response = Response(json.dumps(body), status, content_type="application/problem+json")
-    if status == STATUS[Code.NOT_READY]:
+        or None,
+    )
+    response = Response(
+        body.model_dump_json(exclude_none=True), status, content_type="application/problem+json"
+    )
+    if status == KINDS[Code.NOT_READY].status:
         response.headers["Retry-After"] = str(RETRY_AFTER_S)
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -11,7 +11,7 @@ import pytest
 
 from backend.app import create_app
 from backend.index import PublishedIndex
-from backend.problems import STATUS, Code
+from backend.problems import KINDS, Code
 from catalog.errors import StoreUnavailable, UnencodableItems
 from catalog.sources.values import parse_id
 from stores.base import StoredVideo
@@ -26,10 +26,11 @@ def problem(response, code: str) -> dict:
     """The problem document of an answer, held to RFC 9457 and to its code."""
     body = response.get_json(force=True)
     assert (body["code"], response.status_code) == (code, body["status"]), body
-    assert STATUS[Code(code)] == response.status_code or code == "bad_request"
+    assert KINDS[Code(code)].status == response.status_code or code == "bad_request"
     assert response.content_type == "application/problem+json"
     assert body["request_id"] == response.headers["X-Request-Id"]
-    assert body["title"]
+    assert body["title"] == KINDS[Code(code)].title
+    assert body["type"] == f"/docs/errors#{code}"
     assert body["detail"]
     return body
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.problems import STATUS, Code
+from backend.problems import KINDS, Code
 from backend.schemas import (
     FilterBody,
     SearchAnswer,
@@ -34,12 +34,21 @@ def test_every_route_is_documented(app):
     assert documented == served
 
 
-def test_every_code_is_documented_with_its_status():
-    rows = re.findall(r"^\| (\d{3}) \| `(\w+)` \|", DOCS, re.MULTILINE)
-    assert {code: int(status) for status, code in rows} == {
-        code.value: status for code, status in STATUS.items()
-    }
-    assert set(STATUS) == set(Code)
+def test_every_code_is_documented_with_its_cause_and_remedy():
+    rows = re.findall(r"^\| (\d{3}) \| `(\w+)` \| (.*) \| (.*) \|$", DOCS, re.MULTILINE)
+    assert [(code, int(status), cause, remedy) for status, code, cause, remedy in rows] == [
+        (code.value, kind.status, kind.cause, kind.remedy) for code, kind in KINDS.items()
+    ]
+    assert set(KINDS) == set(Code)
+
+
+def test_the_page_of_errors_has_a_place_for_every_problem(client):
+    page = client.get("/docs/errors")
+    assert page.status_code == 200
+    assert set(re.findall(r'<section id="(\w+)"', page.text)) == {code.value for code in Code}
+    problem = client.get("/api/v1/videos/none").get_json()
+    where, _, place = problem["type"].partition("#")
+    assert f'id="{place}"' in client.get(where).text
 
 
 @pytest.mark.parametrize("name", list(SearchBody.model_fields))
