@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import quote
 
 from pydantic import (
@@ -19,6 +19,7 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    WithJsonSchema,
     model_validator,
 )
 
@@ -81,25 +82,53 @@ def _in_utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
-Text = Annotated[str, StringConstraints(max_length=MAX_TEXT_LENGTH), AfterValidator(_clean_text)]
+def _at_least_one_of(*names: str, of_type: str) -> dict[str, Any]:
+    """What a JSON schema says of an object that needs one of ``names``, and not null."""
+    return {
+        "anyOf": [{"required": [name], "properties": {name: {"type": of_type}}} for name in names]
+    }
+
+
+Text = Annotated[
+    str,
+    StringConstraints(max_length=MAX_TEXT_LENGTH),
+    AfterValidator(_clean_text),
+    Field(json_schema_extra={"pattern": r"[^\s\u0000-\u001f\u007f-\u009f]"}),
+]
 VideoId = Annotated[str, StringConstraints(min_length=1, max_length=MAX_VIDEO_ID_LENGTH)]
-Picture = Annotated[bytes, BeforeValidator(_decode_base64)]
+Picture = Annotated[
+    bytes,
+    BeforeValidator(_decode_base64),
+    WithJsonSchema({"type": "string", "contentEncoding": "base64", "contentMediaType": "image/*"}),
+]
 Weight = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 Number = Annotated[float, Field(ge=-1e15, le=1e15, allow_inf_nan=False)]
 Moment = Annotated[
-    AwareDatetime, Field(strict=False), BeforeValidator(_rfc3339), AfterValidator(_in_utc)
+    AwareDatetime,
+    Field(
+        strict=False,
+        json_schema_extra={"pattern": r"^(?!1000|9999)[1-9]\d{3}-\d\d-\d\d[Tt ]"},
+    ),
+    BeforeValidator(_rfc3339),
+    AfterValidator(_in_utc),
 ]
-Words = Annotated[
-    list[Annotated[str, StringConstraints(min_length=1, max_length=1000)]],
-    Field(min_length=1, max_length=MAX_FILTER_VALUES),
-    BeforeValidator(_as_list),
-]
+_Word = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+_Words = Annotated[list[_Word], Field(min_length=1, max_length=MAX_FILTER_VALUES)]
+Words = Annotated[_Words, BeforeValidator(_as_list, json_schema_input_type=_Word | _Words)]
 
 
 class RequestModel(BaseModel):
     """Strict: no type is coerced, no unknown field is overlooked."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, use_attribute_docstrings=True
+    )
+
+
+class AnswerModel(BaseModel):
+    """What callers get: a field without a default is always there, one with may be absent."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
 
 class _Bounds(RequestModel):
@@ -113,31 +142,59 @@ class _Bounds(RequestModel):
 class NumberBounds(_Bounds):
     """Bounds of a number; at least one."""
 
+    model_config = ConfigDict(
+        json_schema_extra=_at_least_one_of("gt", "gte", "lt", "lte", of_type="number")
+    )
+
     gt: Number | None = None
+    """Above this."""
     gte: Number | None = None
+    """At least this."""
     lt: Number | None = None
+    """Below this."""
     lte: Number | None = None
+    """At most this."""
 
 
 class TimeBounds(_Bounds):
     """Bounds of a moment, in RFC 3339 with an offset; at least one."""
 
+    model_config = ConfigDict(
+        json_schema_extra=_at_least_one_of("gt", "gte", "lt", "lte", of_type="string")
+    )
+
     gt: Moment | None = None
+    """After this."""
     gte: Moment | None = None
+    """At this or after."""
     lt: Moment | None = None
+    """Before this."""
     lte: Moment | None = None
+    """At this or before."""
+
+
+Quantity = Annotated[
+    NumberBounds, BeforeValidator(_as_bounds, json_schema_input_type=Number | NumberBounds)
+]
 
 
 class FilterBody(RequestModel):
     """Which videos may be hits: every field given holds; of a list, one value is enough."""
 
     channel: Words | None = None
+    """One of these channels."""
     category: Words | None = None
+    """One of these categories."""
     language: Words | None = None
+    """One of these languages."""
     tags: Words | None = None
+    """At least one of these tags."""
     published_at: TimeBounds | None = None
-    duration_s: Annotated[NumberBounds, BeforeValidator(_as_bounds)] | None = None
-    view_count: Annotated[NumberBounds, BeforeValidator(_as_bounds)] | None = None
+    """When it was published."""
+    duration_s: Quantity | None = None
+    """How long it is, in seconds."""
+    view_count: Quantity | None = None
+    """How often it was seen."""
 
     @model_validator(mode="before")
     @classmethod
@@ -163,11 +220,23 @@ class FilterBody(RequestModel):
 
 
 class WeightsBody(RequestModel):
-    """The share of each ranking in the fusion; 0 leaves it out."""
+    """The share of each ranking in the fusion; 0 leaves it out. At least one is above 0."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "not": {
+                "required": [name.value for name in VectorName],
+                "properties": {name.value: {"const": 0} for name in VectorName},
+            }
+        }
+    )
 
     title: Weight = DEFAULT_WEIGHTS[VectorName.TITLE]
+    """Of the titles' meaning."""
     words: Weight = DEFAULT_WEIGHTS[VectorName.WORDS]
+    """Of the titles' words; multiplied by the share of them that the best title has."""
     thumbnail: Weight = DEFAULT_WEIGHTS[VectorName.THUMBNAIL]
+    """Of the thumbnails."""
 
     @model_validator(mode="after")
     def _not_all_zero(self) -> Self:
@@ -184,12 +253,19 @@ class SimilarBody(RequestModel):
     """The options of ``videos/{video_id}/similar``."""
 
     limit: Annotated[int, Field(ge=1, le=100)] = DEFAULT_LIMIT
+    """Hits per page."""
     cursor: Annotated[str, StringConstraints(max_length=MAX_CURSOR_LENGTH)] | None = None
+    """`next_cursor` of the page before, with the rest of the request as it was."""
     filter: FilterBody | None = None
+    """Which videos may be hits."""
     weights: WeightsBody = WeightsBody()
+    """Each ranking's share in the fusion."""
     rrf_k: Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)] = DEFAULT_RRF_K
+    """The constant of reciprocal rank fusion: the larger, the less do first ranks count."""
     window: Annotated[int, Field(ge=1, le=1000)] = DEFAULT_WINDOW
+    """Ranks taken from each ranking; pages are cut from what they give."""
     explain: bool = False
+    """Say where each ranking placed a hit."""
 
     def search_request(self, **wanted: Any) -> SearchRequest:
         """The search that these options and ``wanted`` describe."""
@@ -207,10 +283,18 @@ class SimilarBody(RequestModel):
 class SearchBody(SimilarBody):
     """A search: ``text``, ``image`` and ``video_id``, any of them together, and options."""
 
+    model_config = ConfigDict(
+        json_schema_extra=_at_least_one_of("text", "image", "video_id", of_type="string")
+    )
+
     text: Text | None = None
+    """What to look for, in words. Control characters count as spaces."""
     image: Picture | None = None
+    """A picture to look like: JPEG, PNG, WebP, GIF or BMP, at most 40 million pixels."""
     video_id: VideoId | None = None
+    """A video to look like; it is left out of the hits."""
     expand: Annotated[int, Field(ge=0, le=20)] = DEFAULT_EXPAND
+    """How many of the best hits lend their thumbnails to a search by text alone; 0: none."""
 
     @model_validator(mode="after")
     def _something_to_search_by(self) -> Self:
@@ -229,20 +313,33 @@ class SearchBody(SimilarBody):
         )
 
 
-class VideoBody(BaseModel):
-    """A video as callers see it; ``thumbnail_url`` is a path on this server."""
+class VideoBody(AnswerModel):
+    """A video as callers see it; what is not known is null."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
     video_id: str
+    """Its id; in a path it is percent-encoded."""
     title: str | None = None
+    """Its title."""
     channel: str | None = None
+    """Its channel."""
     category: str | None = None
+    """Its category."""
     language: str | None = None
+    """The language of its title, as a code."""
     tags: list[str] = []
+    """Its tags; none is an empty list."""
     published_at: str | None = None
+    """When it was published, in RFC 3339."""
     duration_s: float | None = None
+    """How long it is, in seconds."""
     view_count: int | None = None
+    """How often it was seen."""
     url: str | None = None
+    """Where it can be watched."""
     thumbnail_url: str | None = None
+    """The path of its thumbnail on this server; null where it has none."""
 
     @classmethod
     def of(cls, payload: Payload) -> VideoBody:
@@ -253,49 +350,72 @@ class VideoBody(BaseModel):
         return video
 
 
-class VideoAnswer(BaseModel):
-    """The answer of ``videos/{video_id}``."""
+class VideoAnswer(AnswerModel):
+    """One video."""
 
     video: VideoBody
+    """The video."""
     generation: str
+    """The index that answered."""
 
 
-class SourceBody(BaseModel):
-    """One ranking's view of a hit: its rank there, and its score; a cosine, but for words."""
+class SourceBody(AnswerModel):
+    """One ranking's view of a hit."""
 
     rank: int
+    """Its rank there, from 1."""
     score: float
+    """Its score there: a cosine similarity; for the words BM25's, without bound."""
 
 
-class SourcesBody(BaseModel):
+class SourcesBody(AnswerModel):
     """Why a hit ranked: each ranking's view, null where the hit is not in its window."""
 
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
     title: SourceBody | None = None
+    """By the meaning of the title."""
     words: SourceBody | None = None
+    """By the words of the title."""
     thumbnail: SourceBody | None = None
+    """By the thumbnail."""
 
 
-class HitBody(BaseModel):
-    """One hit; ``sources`` is there when ``explain`` is true."""
+class HitBody(AnswerModel):
+    """One hit."""
 
     video: VideoBody
+    """The video."""
     score: float
+    """The fused score."""
     rank: int
-    sources: SourcesBody | None
+    """The place in the whole window, from 1."""
+    sources: SourcesBody | None = None
+    """Where each ranking placed it; there when `explain` is true."""
 
 
-class SearchAnswer(BaseModel):
-    """The answer of a search."""
+class SearchAnswer(AnswerModel):
+    """A page of hits."""
 
     hits: list[HitBody]
+    """The page, best first."""
     next_cursor: str | None
+    """The cursor of the next page; null on the last."""
     window: int
-    borrowed_from: list[str]
-    words_coverage: float | None
+    """Ranks that were taken from each ranking."""
+    borrowed_from: list[str] = []
+    """The videos that lent their thumbnails; there when `explain` is true."""
+    words_coverage: float | None = None
+    """The share of the words that the best title found by them has, by which their weight was
+    multiplied; there when `explain` is true, null where no words were asked."""
     took_ms: float
+    """Milliseconds from the request's arrival to just before the answer was written."""
     timings_ms: dict[str, float]
+    """Milliseconds per stage."""
     query_id: str
+    """The request's id, as in `X-Request-Id`."""
     generation: str
+    """The index that answered."""
 
 
 def search_answer_json(
@@ -337,23 +457,32 @@ def search_answer_json(
     )
 
 
-class EncoderBody(BaseModel):
+class EncoderBody(AnswerModel):
     """An encoder that made vectors of the index."""
 
     name: str
+    """Its name, as in the settings."""
     fingerprint: str
+    """Changes with whatever changes its vectors."""
     dim: int
+    """Numbers per vector."""
 
 
-class StatsAnswer(BaseModel):
-    """The answer of ``stats``: the published generation."""
+class StatsAnswer(AnswerModel):
+    """What is published."""
 
     generation: str
+    """The published index."""
     created_at: str
+    """When it was made, in RFC 3339."""
     engine: str
+    """Where its vectors are searched: `embedded` or `server`."""
     counts: dict[str, int]
+    """How many `videos` there are, and how many have a `title`, a `thumbnail` and `words`."""
     encoders: dict[str, EncoderBody]
+    """What made its dense vectors, `title` and `thumbnail`."""
     versions: dict[str, str]
+    """The versions of the software that made it."""
 
     @classmethod
     def of(cls, manifest: Manifest) -> StatsAnswer:
@@ -373,8 +502,10 @@ class StatsAnswer(BaseModel):
         )
 
 
-class HealthAnswer(BaseModel):
-    """The answer of ``healthz`` and ``readyz``."""
+class HealthAnswer(AnswerModel):
+    """That the server lives."""
 
-    status: str
+    status: Literal["ok", "ready"]
+    """`ok`: the process answers; `ready`: so does the engine."""
     generation: str | None = None
+    """The open index; there when it is ready."""
