@@ -14,12 +14,20 @@ from backend.index import PublishedIndex
 from backend.problems import Code, Problem, shortened
 from backend.requests import (
     no_parameters,
+    recommendations_from_body,
     search_from_body,
     search_from_query,
     similar_from_query,
 )
-from backend.schemas import API_ROOT, StatsAnswer, VideoAnswer, VideoBody, search_answer_json
-from backend.search import SearchRequest, VideoNotFound
+from backend.schemas import (
+    API_ROOT,
+    HitsBody,
+    StatsAnswer,
+    VideoAnswer,
+    VideoBody,
+    search_answer_json,
+)
+from backend.search import RecommendationRequest, SearchRequest, VideoNotFound
 from catalog.video import payload_thumbnail_file
 from stores.base import Payload
 
@@ -40,13 +48,16 @@ def api_blueprint(index: PublishedIndex, *, thumbnails: Path) -> Blueprint:
     """The API's routes over ``index``; pictures are read from the folder ``thumbnails``."""
     api = Blueprint("api", __name__, url_prefix=API_ROOT)
 
-    def answer_search(wanted: SearchRequest, *, explain: bool) -> Response:
+    def answer_hits(body: HitsBody, wanted: SearchRequest | RecommendationRequest) -> Response:
         with index.borrow() as snapshot:
-            result = snapshot.searcher.search(wanted)
+            if isinstance(wanted, RecommendationRequest):
+                result = snapshot.searcher.recommend(wanted)
+            else:
+                result = snapshot.searcher.search(wanted)
         return _json(
             search_answer_json(
                 result,
-                explain=explain,
+                body,
                 took_ms=(time.perf_counter() - g.started) * 1000,
                 query_id=g.request_id,
                 generation=snapshot.generation,
@@ -56,12 +67,17 @@ def api_blueprint(index: PublishedIndex, *, thumbnails: Path) -> Blueprint:
     @api.get("/search")
     def search_by_query() -> Response:
         body = search_from_query(request)
-        return answer_search(body.search_request(), explain=body.explain)
+        return answer_hits(body, body.search_request())
 
     @api.post("/search")
     def search() -> Response:
         body = search_from_body(request)
-        return answer_search(body.search_request(), explain=body.explain)
+        return answer_hits(body, body.search_request())
+
+    @api.post("/recommendations")
+    def recommendations() -> Response:
+        body = recommendations_from_body(request)
+        return answer_hits(body, body.recommendation_request())
 
     @api.get("/videos/<video_id>")
     def video(video_id: str) -> Response:
@@ -72,8 +88,7 @@ def api_blueprint(index: PublishedIndex, *, thumbnails: Path) -> Blueprint:
     @api.get("/videos/<video_id>/similar")
     def similar(video_id: str) -> Response:
         options = similar_from_query(request)
-        wanted = options.search_request(video_id=video_id)
-        return answer_search(wanted, explain=options.explain)
+        return answer_hits(options, options.search_request(video_id))
 
     @api.get("/videos/<video_id>/thumbnail")
     def thumbnail(video_id: str) -> Response:

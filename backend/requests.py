@@ -10,11 +10,21 @@ from pydantic import BaseModel, ValidationError
 from werkzeug.datastructures import MultiDict
 
 from backend.problems import Code, FieldError, Problem, invalid_fields, shortened
-from backend.schemas import FilterBody, SearchBody, SimilarBody, WeightsBody
+from backend.schemas import (
+    FilterBody,
+    HitsBody,
+    RecommendationsBody,
+    SearchBody,
+    SimilarBody,
+    WeightsBody,
+)
 
-BodyT = TypeVar("BodyT", bound=SimilarBody)
+ModelT = TypeVar("ModelT", bound=BaseModel)
+BodyT = TypeVar("BodyT", bound=HitsBody)
 # Options that are objects: JSON text where a request can hold text only.
 _OBJECTS: Final[Mapping[str, type[BaseModel]]] = {"filter": FilterBody, "weights": WeightsBody}
+# Options that are lists: their items with commas between, likewise.
+_LISTS: Final = ("attributes",)
 
 
 def search_from_query(request: Request) -> SearchBody:
@@ -48,22 +58,19 @@ def search_from_body(request: Request) -> SearchBody:
     Raises:
         Problem: something in it is not valid, or it is of another type.
     """
-    if request.args:
-        raise _invalid(next(iter(request.args)), "a POST takes its fields in the body")
-    match request.mimetype:
-        case "application/json":
-            try:
-                return SearchBody.model_validate_json(request.get_data(cache=False))
-            except ValidationError as error:
-                raise invalid_fields(error) from error
-        case "multipart/form-data":
-            return _from_form(request)
-        case other:
-            raise Problem(
-                Code.UNSUPPORTED_MEDIA_TYPE,
-                f"the body is {shortened(other) or 'of no stated type'}; "
-                "send application/json or multipart/form-data",
-            )
+    if request.mimetype == "multipart/form-data":
+        _no_query_string(request)
+        return _from_form(request)
+    return _from_json(SearchBody, request, types="application/json or multipart/form-data")
+
+
+def recommendations_from_body(request: Request) -> RecommendationsBody:
+    """The recommendations that a JSON body asks for.
+
+    Raises:
+        Problem: something in it is not valid, or it is of another type.
+    """
+    return _from_json(RecommendationsBody, request)
 
 
 def no_parameters(request: Request) -> None:
@@ -74,6 +81,24 @@ def no_parameters(request: Request) -> None:
     """
     if request.args:
         raise _invalid(next(iter(request.args)), "this route takes no parameters")
+
+
+def _no_query_string(request: Request) -> None:
+    if request.args:
+        raise _invalid(next(iter(request.args)), "a POST takes its fields in the body")
+
+
+def _from_json(body: type[ModelT], request: Request, *, types: str = "application/json") -> ModelT:
+    _no_query_string(request)
+    if request.mimetype != "application/json":
+        raise Problem(
+            Code.UNSUPPORTED_MEDIA_TYPE,
+            f"the body is {shortened(request.mimetype) or 'of no stated type'}; send {types}",
+        )
+    try:
+        return body.model_validate_json(request.get_data(cache=False))
+    except ValidationError as error:
+        raise invalid_fields(error) from error
 
 
 def _from_form(request: Request) -> SearchBody:
@@ -107,6 +132,9 @@ def _from_text(
                 values[name] = model.model_validate_json(values[name])
             except ValidationError as error:
                 raise invalid_fields(error, prefix=name) from error
+    for name in _LISTS:
+        if name in values:
+            values[name] = values[name].split(",")
     try:
         # Numbers and truth values come as text here, so types are read leniently.
         return body.model_validate(values, strict=False)

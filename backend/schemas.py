@@ -19,17 +19,21 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    ValidationInfo,
     WithJsonSchema,
+    field_validator,
     model_validator,
 )
 
 from backend.cursor import MAX_CURSOR_LENGTH
+from backend.highlighting import Highlighter
 from backend.search import (
     DEFAULT_EXPAND,
     DEFAULT_LIMIT,
     DEFAULT_RRF_K,
     DEFAULT_WEIGHTS,
     DEFAULT_WINDOW,
+    RecommendationRequest,
     SearchRequest,
     SearchResult,
 )
@@ -41,6 +45,7 @@ from stores.generations import Manifest
 API_ROOT: Final = "/api/v1"
 MAX_TEXT_LENGTH: Final = 2000
 MAX_FILTER_VALUES: Final = 100
+MAX_SEEDS: Final = 100
 
 
 def _clean_text(text: str) -> str:
@@ -100,6 +105,20 @@ Picture = Annotated[
     bytes,
     BeforeValidator(_decode_base64),
     WithJsonSchema({"type": "string", "contentEncoding": "base64", "contentMediaType": "image/*"}),
+]
+VideoIds = Annotated[list[VideoId], Field(max_length=MAX_SEEDS)]
+Attribute = Literal[
+    "video_id",
+    "title",
+    "channel",
+    "category",
+    "language",
+    "tags",
+    "published_at",
+    "duration_s",
+    "view_count",
+    "url",
+    "thumbnail_url",
 ]
 Weight = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 Number = Annotated[float, Field(ge=-1e15, le=1e15, allow_inf_nan=False)]
@@ -249,8 +268,8 @@ class WeightsBody(RequestModel):
         return {name: getattr(self, name) for name in VectorName}
 
 
-class SimilarBody(RequestModel):
-    """The options of ``videos/{video_id}/similar``."""
+class HitsBody(RequestModel):
+    """The options of every request whose answer is hits."""
 
     limit: Annotated[int, Field(ge=1, le=100)] = DEFAULT_LIMIT
     """Hits per page."""
@@ -266,21 +285,67 @@ class SimilarBody(RequestModel):
     """Ranks taken from each ranking; pages are cut from what they give."""
     explain: bool = False
     """Say where each ranking placed a hit."""
+    attributes: list[Attribute] | None = None
+    """Fields of a video to return, beside `video_id`; null for all."""
 
-    def search_request(self, **wanted: Any) -> SearchRequest:
-        """The search that these options and ``wanted`` describe."""
-        return SearchRequest(
-            limit=self.limit,
-            cursor=self.cursor,
-            condition=self.filter.condition() if self.filter else None,
-            weights=self.weights.by_name(),
-            rrf_k=self.rrf_k,
-            window=self.window,
-            **wanted,
+    def fusion_options(self) -> dict[str, Any]:
+        """What ``FusionOptions`` has of these."""
+        return {
+            "limit": self.limit,
+            "cursor": self.cursor,
+            "condition": self.filter.condition() if self.filter else None,
+            "weights": self.weights.by_name(),
+            "rrf_k": self.rrf_k,
+            "window": self.window,
+        }
+
+    def highlighter(self) -> Highlighter | None:
+        """What marks matched words in titles, where that is asked for and there is a text."""
+        return None
+
+    def omitted(self) -> Mapping[str, Any]:
+        """What of a ``SearchAnswer`` was not asked for, as pydantic's ``exclude`` takes it."""
+        of_hits: dict[str, Any] = {"highlight": True}
+        of_answer: dict[str, Any] = {"hits": {"__all__": of_hits}}
+        if not self.explain:
+            of_hits["sources"] = of_answer["borrowed_from"] = of_answer["words_coverage"] = True
+        if self.attributes is not None:
+            of_hits["video"] = set(VideoBody.model_fields) - {"video_id", *self.attributes}
+        return of_answer
+
+
+class SimilarBody(HitsBody):
+    """The options of ``videos/{video_id}/similar``."""
+
+    def search_request(self, video_id: str) -> SearchRequest:
+        """The search for what is like ``video_id``."""
+        return SearchRequest(video_id=video_id, **self.fusion_options())
+
+
+class RecommendationsBody(HitsBody):
+    """Videos that someone liked and disliked, and options."""
+
+    liked: Annotated[VideoIds, Field(min_length=1)]
+    """Videos to find more of, such as those watched to the end; none of them is a hit."""
+    disliked: VideoIds = []
+    """Videos to find less of; none of them is a hit."""
+
+    @field_validator("disliked")
+    @classmethod
+    def _not_liked(cls, disliked: list[str], info: ValidationInfo) -> list[str]:
+        both = set(disliked).intersection(info.data.get("liked", ()))
+        if both:
+            raise ValueError(f"{min(both)[:100]!r} is both liked and disliked; give it once")
+        return disliked
+
+    def recommendation_request(self) -> RecommendationRequest:
+        """The recommendations that this body asks for."""
+        return RecommendationRequest(
+            liked=self.liked, disliked=self.disliked, **self.fusion_options()
         )
 
 
-class SearchBody(SimilarBody):
+class SearchBody(HitsBody):
     """A search: ``text``, ``image`` and ``video_id``, any of them together, and options."""
 
     model_config = ConfigDict(
@@ -295,6 +360,8 @@ class SearchBody(SimilarBody):
     """A video to look like; it is left out of the hits."""
     expand: Annotated[int, Field(ge=0, le=20)] = DEFAULT_EXPAND
     """How many of the best hits lend their thumbnails to a search by text alone; 0: none."""
+    highlight: bool = False
+    """Mark in each title what the text has matched."""
 
     @model_validator(mode="after")
     def _something_to_search_by(self) -> Self:
@@ -302,15 +369,26 @@ class SearchBody(SimilarBody):
             raise ValueError("nothing to search by: give text, image or video_id")
         return self
 
-    def search_request(self, **wanted: Any) -> SearchRequest:
+    def search_request(self) -> SearchRequest:
         """The search that this body describes."""
-        return super().search_request(
+        return SearchRequest(
             text=self.text,
             picture=self.image,
             video_id=self.video_id,
             expand=self.expand,
-            **wanted,
+            **self.fusion_options(),
         )
+
+    def highlighter(self) -> Highlighter | None:
+        """As of ``HitsBody``."""
+        return Highlighter(self.text) if self.highlight and self.text is not None else None
+
+    def omitted(self) -> Mapping[str, Any]:
+        """As of ``HitsBody``."""
+        omitted = super().omitted()
+        if self.highlight:
+            del omitted["hits"]["__all__"]["highlight"]
+        return omitted
 
 
 class VideoBody(AnswerModel):
@@ -342,7 +420,7 @@ class VideoBody(AnswerModel):
     """The path of its thumbnail on this server; null where it has none."""
 
     @classmethod
-    def of(cls, payload: Payload) -> VideoBody:
+    def of(cls, payload: Payload) -> Self:
         """The video that a stored payload describes."""
         video = cls.model_validate(payload)
         if payload_thumbnail_file(payload) is not None:
@@ -381,15 +459,48 @@ class SourcesBody(AnswerModel):
     """By the thumbnail."""
 
 
+class TitlePartBody(AnswerModel):
+    """A stretch of a title."""
+
+    text: str
+    """The stretch; whole characters, as a person sees them."""
+    matched: bool
+    """Whether the searched text has matched it."""
+
+
+class HighlightBody(AnswerModel):
+    """What the searched text has matched."""
+
+    title: list[TitlePartBody]
+    """The title in parts; joined they are it."""
+
+    @classmethod
+    def of(cls, payload: Payload, highlighter: Highlighter | None) -> HighlightBody | None:
+        """The marked title, or None where there is none, or nothing to mark it by."""
+        title = payload.get("title")
+        if highlighter is None or not isinstance(title, str):
+            return None
+        parts = highlighter.parts(title)
+        return cls(title=[TitlePartBody(text=one.text, matched=one.matched) for one in parts])
+
+
+class HitVideoBody(VideoBody):
+    """A video as a hit: every field, or those that `attributes` names and the `video_id`."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
+
+
 class HitBody(AnswerModel):
     """One hit."""
 
-    video: VideoBody
+    video: HitVideoBody
     """The video."""
     score: float
     """The fused score."""
     rank: int
     """The place in the whole window, from 1."""
+    highlight: HighlightBody | None = None
+    """What the text has matched; there when `highlight` is true, null without text or title."""
     sources: SourcesBody | None = None
     """Where each ranking placed it; there when `explain` is true."""
 
@@ -419,15 +530,17 @@ class SearchAnswer(AnswerModel):
 
 
 def search_answer_json(
-    result: SearchResult, *, explain: bool, took_ms: float, query_id: str, generation: str
+    result: SearchResult, asked: HitsBody, *, took_ms: float, query_id: str, generation: str
 ) -> str:
-    """A page of hits as JSON text."""
+    """A page of hits as JSON text, with what ``asked`` wants of it."""
+    highlighter = asked.highlighter()
     answer = SearchAnswer(
         hits=[
             HitBody(
-                video=VideoBody.of(hit.payload),
+                video=HitVideoBody.of(hit.payload),
                 score=hit.score,
                 rank=hit.rank,
+                highlight=HighlightBody.of(hit.payload, highlighter),
                 sources=SourcesBody(
                     **{
                         name.value: SourceBody(rank=source.rank, score=source.score)
@@ -446,15 +559,7 @@ def search_answer_json(
         query_id=query_id,
         generation=generation,
     )
-    if explain:
-        return answer.model_dump_json()
-    return answer.model_dump_json(
-        exclude={
-            "hits": {"__all__": {"sources"}},
-            "borrowed_from": True,
-            "words_coverage": True,
-        }
-    )
+    return answer.model_dump_json(exclude=asked.omitted())
 
 
 class EncoderBody(AnswerModel):

@@ -12,13 +12,13 @@ from typing import Final
 import numpy as np
 
 from backend.cursor import Cursor, decode_cursor, request_digest
-from backend.fusion import FusedVideo, SourceRank, fuse
+from backend.fusion import FusedVideo, SourceRank, fuse, fuse_seeds
 from catalog.images import decode_image
 from catalog.sparse import SparseVector
 from catalog.video import DENSE_VECTORS, VectorName
 from encoders.base import TextThumbnailEncoder, ThumbnailEncoder, TitleEncoder, unit_rows
 from encoders.words import query_words, words_coverage
-from stores.base import Payload, ScoredVideo, Vector, VectorQuery, VectorReader
+from stores.base import Payload, ScoredVideo, StoredVideo, Vector, VectorQuery, VectorReader
 from stores.filters import Filter
 
 DEFAULT_LIMIT: Final = 20
@@ -42,45 +42,66 @@ class VideoNotFound(LookupError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SearchRequest:
-    """What to look for. At least one of ``text``, ``picture`` and ``video_id`` is given.
+class FusionOptions:
+    """What every request that ends in a fusion can set.
 
-    ``picture`` holds encoded bytes. ``weights`` multiply a ranking's share in the fusion; what is
-    absent has ``DEFAULT_WEIGHTS``. The words' weight is lowered as their best title lacks some of
-    them: to half if it has half of them. ``window`` is how many ranks are taken from each; pages
-    are cut from what they give. ``expand`` is how many of the best hits by title and words lend
-    their thumbnails to a search by text alone, where the thumbnail encoder understands no text; 0
-    switches that off. ``condition`` holds for every hit.
+    ``weights`` multiply a ranking's share in the fusion; what is absent has ``DEFAULT_WEIGHTS``.
+    The words' weight is lowered as their best title lacks some of them: to half if it has half of
+    them. ``window`` is how many ranks are taken from each ranking; pages are cut from what they
+    give. ``condition`` holds for every hit.
     """
 
-    text: str | None = None
-    picture: bytes | None = None
-    video_id: str | None = None
     condition: Filter | None = None
     weights: Mapping[VectorName, float] = field(default_factory=dict)
     limit: int = DEFAULT_LIMIT
     cursor: str | None = None
     rrf_k: float = DEFAULT_RRF_K
     window: int = DEFAULT_WINDOW
-    expand: int = DEFAULT_EXPAND
 
     def weight(self, name: VectorName) -> float:
         """The weight of one ranking."""
         return self.weights.get(name, DEFAULT_WEIGHTS[name])
 
-    def digest(self) -> str:
-        """A digest of all that decides which hits there are, so not of ``limit`` and ``cursor``."""
+    def deciding(self) -> tuple[object, ...]:
+        """All of these that decide which hits there are, so neither ``limit`` nor ``cursor``."""
         weights = [float(self.weight(name)) for name in VectorName]
-        return request_digest(
-            self.text,
-            self.picture,
-            self.video_id,
-            self.condition,
-            weights,
-            float(self.rrf_k),
-            self.window,
-            self.expand,
-        )
+        return self.condition, weights, float(self.rrf_k), self.window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchRequest(FusionOptions):
+    """What to look for. At least one of ``text``, ``picture`` and ``video_id`` is given.
+
+    ``picture`` holds encoded bytes. ``expand`` is how many of the best hits by title and words lend
+    their thumbnails to a search by text alone, where the thumbnail encoder understands no text; 0
+    switches that off.
+    """
+
+    text: str | None = None
+    picture: bytes | None = None
+    video_id: str | None = None
+    expand: int = DEFAULT_EXPAND
+
+    def digest(self) -> str:
+        """A digest of all that decides which hits there are."""
+        return request_digest(self.text, self.picture, self.video_id, self.expand, *self.deciding())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecommendationRequest(FusionOptions):
+    """Videos that someone liked and disliked, to find more of the one kind than of the other.
+
+    ``liked`` names at least one. Neither are hits, and no video is both; one named twice counts
+    once.
+    """
+
+    liked: Sequence[str]
+    disliked: Sequence[str] = ()
+
+    def digest(self) -> str:
+        """A digest of all that decides which hits there are; the order of the seeds does not."""
+        seeds = sorted(set(self.liked)), sorted(set(self.disliked))
+        return request_digest("recommendations", *seeds, *self.deciding())
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,33 +164,111 @@ class Searcher:
         """
         if request.text is None and request.picture is None and request.video_id is None:
             raise ValueError("nothing to search by: give text, a picture or a video_id")
-        digest = request.digest()
-        offset = 0
-        if request.cursor is not None:
-            offset = decode_cursor(
-                request.cursor,
-                generation=self._generation,
-                request=digest,
-                most=len(VectorName) * request.window,
-            ).offset
+        start = self._start(request)
         stages = _Stages()
         vectors = self._query_vectors(request, stages)
-        end = offset + request.limit
         # One more than the page holds: whether it is there says whether a next page is.
-        found = self._fused(request, vectors, end + 1, stages)
-        fused = found.videos
-        page = fused[offset:end]
+        found = self._fused(request, vectors, start + request.limit + 1, stages)
+        return self._page(request, found, start, stages)
+
+    def recommend(self, request: RecommendationRequest) -> SearchResult:
+        """The page of hits that are most like what was liked, and least like what was not.
+
+        Every liked video asks for itself, so that each of several tastes is met; see
+        ``fuse_seeds``.
+
+        Raises:
+            ValueError: nothing is liked, or a video both liked and disliked.
+            VideoNotFound: a video that is named is not in the index.
+            CursorInvalid: the cursor is damaged, or belongs to another request.
+            CursorExpired: the cursor belongs to another generation.
+            StoreError: the engine failed.
+        """
+        liked, disliked = set(request.liked), set(request.disliked)
+        if not liked:
+            raise ValueError("nothing to go by: give at least one liked video")
+        if liked & disliked:
+            raise ValueError(f"{min(liked & disliked)!r} is both liked and disliked")
+        start = self._start(request)
+        stages = _Stages()
+        with stages.time("fetch"):
+            # In a fixed order, so that no sum depends on how the seeds were listed.
+            named = sorted(liked | disliked)
+            seeds = self._reader.get(named, with_vectors=True)
+        for video_id in named:
+            if video_id not in seeds:
+                raise VideoNotFound(video_id)
+        weights = {name: request.weight(name) for name in VectorName}
+        asking = [
+            (name, video_id, vector)
+            for video_id in named
+            for name, vector in _seed_vectors(seeds[video_id]).items()
+            if weights[name] > 0
+        ]
+        # So many more, that the window stays full when the seeds are left out of it.
+        ranks = request.window + len(named)
+        with stages.time("search"):
+            answers = (
+                self._reader.search(
+                    [VectorQuery(name, vector, ranks) for name, _, vector in asking],
+                    condition=request.condition,
+                )
+                if asking
+                else []
+            )
+        with stages.time("fuse"):
+            by_lens: dict[VectorName, dict[str, Sequence[ScoredVideo]]] = {}
+            for (name, video_id, _), answer in zip(asking, answers, strict=True):
+                others = [one for one in answer if one.video_id not in seeds]
+                by_lens.setdefault(name, {})[video_id] = others[: request.window]
+            rankings = {
+                name: fuse_seeds(
+                    [ranking for video_id, ranking in of.items() if video_id in liked],
+                    [ranking for video_id, ranking in of.items() if video_id in disliked],
+                    limit=request.window,
+                    k=request.rrf_k,
+                )
+                for name, of in by_lens.items()
+            }
+            fused = fuse(
+                rankings, limit=start + request.limit + 1, k=request.rrf_k, weights=weights
+            )
+        return self._page(request, _Fused(fused, [], None), start, stages)
+
+    def _start(self, request: SearchRequest | RecommendationRequest) -> int:
+        """How many hits lie before the page that is asked for."""
+        if request.cursor is None:
+            return 0
+        return decode_cursor(
+            request.cursor,
+            generation=self._generation,
+            request=request.digest(),
+            most=len(VectorName) * request.window,
+        ).offset
+
+    def _page(
+        self,
+        request: SearchRequest | RecommendationRequest,
+        found: _Fused,
+        start: int,
+        stages: _Stages,
+    ) -> SearchResult:
+        """The hits from ``start`` on, with what is stored of them."""
+        end = start + request.limit
+        page = found.videos[start:end]
         with stages.time("fetch"):
             stored = self._reader.get([hit.video_id for hit in page]) if page else {}
         hits = [
             Hit(one.video_id, stored[one.video_id].payload, one.score, rank, one.sources)
-            for rank, one in enumerate(page, start=offset + 1)
+            for rank, one in enumerate(page, start=start + 1)
             if one.video_id in stored
         ]
-        more = len(fused) > end
+        next_cursor = None
+        if len(found.videos) > end:
+            next_cursor = Cursor(self._generation, request.digest(), end).encode()
         return SearchResult(
             hits=hits,
-            next_cursor=Cursor(self._generation, digest, end).encode() if more else None,
+            next_cursor=next_cursor,
             window=request.window,
             borrowed_from=found.borrowed_from,
             words_coverage=found.words_coverage,
@@ -316,6 +415,14 @@ def _best(
     weighed = weights if any(weights[name] for name in rankings) else None
     fused = fuse(rankings, limit=request.expand, k=request.rrf_k, weights=weighed)
     return [one.video_id for one in fused]
+
+
+def _seed_vectors(seed: StoredVideo) -> dict[VectorName, Vector | SparseVector]:
+    vectors: dict[VectorName, Vector | SparseVector] = dict(seed.vectors)
+    words = query_words(str(seed.payload.get("title", "")))
+    if words is not None:
+        vectors[VectorName.WORDS] = words
+    return vectors
 
 
 def _mean_direction(vectors: Sequence[Vector]) -> Vector:

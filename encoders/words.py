@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -38,6 +39,9 @@ _DROPPED: Final = regex.compile(r"[\p{Cc}\p{Cf}\u0300-\u036f]+")
 _SPACE: Final = regex.compile(r"\s+")
 # With its signs, as a person sees it. Not \X, whose Indic clusters differ between Unicode versions.
 _CHARACTER: Final = regex.compile(r"\P{M}\p{M}*")
+# What a person takes for one character, which is never cut where a title is shown. The joiner asks
+# for one shape with what follows, which in Sinhala is still another grapheme for Unicode.
+_GRAPHEME: Final = regex.compile(r"\X(?:(?<=\u200d)\X)*")
 
 WORDS_FINGERPRINT: Final = fingerprint(
     "words",
@@ -70,6 +74,56 @@ def words_coverage(words: SparseVector, title: str) -> float:
         return 0.0
     found = np.isin(words.indices, held.indices, assume_unique=True)
     return float(words.values[found].sum() / words.values.sum())
+
+
+class FoldedWord(NamedTuple):
+    """A word as it is compared, and where each of its characters stands in the text it is of.
+
+    ``spans[i]`` are the start and end, in the text, of the grapheme that gave ``folded[i]``.
+    """
+
+    folded: str
+    spans: list[tuple[int, int]]
+
+
+def folded_words(text: str) -> list[FoldedWord]:
+    """The words of ``text``, folded as ``title_words`` folds them, each with its places.
+
+    Each grapheme is folded by itself. Where invisible characters part what would otherwise be put
+    together (jamo of Hangul, halves of a vowel sign), such a word differs from that of
+    ``title_words``.
+    """
+    folded: list[str] = []
+    spans: list[tuple[int, int]] = []
+    if text.isascii() and text.isprintable():
+        folded = list(text[:_MAX_CHARACTERS].lower())
+        spans = [(at, at + 1) for at in range(len(folded))]
+    else:
+        for grapheme in _GRAPHEME.finditer(text):
+            if grapheme.start() >= _MAX_CHARACTERS:
+                break
+            given = _folded_grapheme(grapheme.group())
+            folded += given
+            spans += [grapheme.span()] * len(given)
+    return [
+        FoldedWord(word.group(), spans[word.start() : word.end()])
+        for word in _WORD.finditer("".join(folded))
+    ]
+
+
+def word_pieces(folded: str) -> list[str]:
+    """The pieces of a folded word, two and three characters long, its ends marked."""
+    characters = ["<", *_CHARACTER.findall(folded), ">"]
+    return [
+        "".join(characters[start : start + length])
+        for length in _PIECE_LENGTHS
+        for start in range(len(characters) - length + 1)
+    ]
+
+
+@lru_cache(maxsize=4096)
+def _folded_grapheme(grapheme: str) -> str:
+    return _normalised(grapheme)
 
 
 def _terms(text: str) -> Counter[tuple[int, str]]:

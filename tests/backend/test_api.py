@@ -5,6 +5,7 @@ import io
 import json
 import struct
 import zlib
+from typing import get_args
 from urllib.parse import quote
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from backend.app import create_app
 from backend.index import PublishedIndex
 from backend.problems import KINDS, Code
+from backend.schemas import Attribute, VideoBody
 from catalog.errors import StoreUnavailable, UnencodableItems
 from catalog.sources.values import parse_id
 from stores.base import StoredVideo
@@ -156,6 +158,154 @@ def test_control_characters_in_a_query_are_spaces(client):
     assert hit_ids(client.post(SEARCH, json={"text": "kitchen\x00film\n"})) == hit_ids(
         client.post(SEARCH, json={"text": "kitchen film"})
     )
+
+
+# ---- what of a hit is answered
+
+
+def test_attributes_choose_the_fields_of_a_video(client):
+    for query, fields in (
+        ({"attributes": "title"}, {"video_id", "title"}),
+        ({"attributes": "video_id"}, {"video_id"}),
+        (
+            {"attributes": "thumbnail_url,tags,title", "explain": "true"},
+            {"video_id", "thumbnail_url", "tags", "title"},
+        ),
+    ):
+        hits = client.get(SEARCH, query_string={"q": "kitchen", **query}).get_json()["hits"]
+        assert {frozenset(hit["video"]) for hit in hits} == {frozenset(fields)}
+        assert ("sources" in hits[0]) == ("explain" in query)
+    posted = client.post(SEARCH, json={"text": "kitchen", "attributes": []}).get_json()
+    assert {frozenset(hit["video"]) for hit in posted["hits"]} == {frozenset(["video_id"])}
+    similar = client.get("/api/v1/videos/beach-1/similar?attributes=title,url").get_json()
+    assert set(similar["hits"][0]["video"]) == {"video_id", "title", "url"}
+
+
+def test_the_attributes_are_the_fields_of_a_video():
+    assert set(get_args(Attribute)) == set(VideoBody.model_fields)
+
+
+def test_a_page_may_be_shown_otherwise_than_the_one_before(client):
+    query = {"q": "film", "limit": 5}
+    cursor = client.get(SEARCH, query_string=query).get_json()["next_cursor"]
+    query |= {"cursor": cursor, "attributes": "title", "highlight": "true", "explain": "true"}
+    assert len(hit_ids(client.get(SEARCH, query_string=query))) == 5
+
+
+def test_highlights_mark_the_title_in_parts(client):
+    hits = client.get(SEARCH, query_string={"q": "KITCHN 7", "highlight": "true"}).get_json()[
+        "hits"
+    ]
+    best = next(hit for hit in hits if hit["video"]["video_id"] == "kitchen-7")
+    assert best["highlight"] == {
+        "title": [
+            {"text": "kitchen", "matched": True},
+            {"text": " film number ", "matched": False},
+            {"text": "7", "matched": True},
+        ]
+    }
+    for hit in hits:
+        joined = "".join(part["text"] for part in hit["highlight"]["title"])
+        assert joined == hit["video"]["title"]
+
+
+def test_without_a_text_there_is_nothing_to_highlight(client):
+    body = {"video_id": "beach-1", "highlight": True, "limit": 2}
+    hits = client.post(SEARCH, json=body).get_json()["hits"]
+    assert [hit["highlight"] for hit in hits] == [None, None]
+    del body["highlight"]
+    assert "highlight" not in client.post(SEARCH, json=body).get_json()["hits"][0]
+
+
+# ---- recommendations
+
+
+def recommend(client, **body):
+    return client.post("/api/v1/recommendations", json=body)
+
+
+def test_each_taste_is_met_and_no_seed_is_a_hit(client):
+    liked = ["beach-1", "beach-2", "cricket-5"]
+    found = hit_ids(recommend(client, liked=liked, limit=10))
+    assert not set(found) & set(liked)
+    assert {one.split("-")[0] for one in found} == {"beach", "cricket"}
+
+
+def test_what_is_disliked_falls_and_is_no_hit(client):
+    liked, disliked = ["beach-1", "cricket-1"], ["cricket-2", "cricket-3"]
+    before = hit_ids(recommend(client, liked=liked, limit=8))
+    after = hit_ids(recommend(client, liked=liked, disliked=disliked, limit=8))
+    assert not set(after) & {*liked, *disliked}
+
+    def of_cricket(ids):
+        return sum(one.startswith("cricket") for one in ids)
+
+    assert of_cricket(after) < of_cricket(before)
+
+
+def test_recommendations_answer_as_a_search_does(client):
+    body = {"liked": ["beach-1"], "limit": 3, "filter": {"language": "si"}, "explain": True}
+    answer = recommend(client, **body, attributes=["language"]).get_json()
+    searched = client.post(SEARCH, json={"text": "beach", "explain": True}).get_json()
+    assert set(answer) == set(searched)
+    assert {hit["video"]["language"] for hit in answer["hits"]} == {"si"}
+    assert set(answer["hits"][0]) == {"video", "score", "rank", "sources"}
+    assert 1 in [hit["sources"]["words"]["rank"] for hit in answer["hits"]]
+
+
+def test_recommendations_are_paged_to_the_end(client):
+    body = {"liked": ["beach-1", "cricket-2"], "disliked": ["kitchen-3"], "limit": 7}
+    paged = []
+    while True:
+        answer = recommend(client, **body)
+        paged += hit_ids(answer)
+        if answer.get_json()["next_cursor"] is None:
+            break
+        body["cursor"] = answer.get_json()["next_cursor"]
+    whole = recommend(client, liked=body["liked"], disliked=body["disliked"], limit=100)
+    assert paged == hit_ids(whole)
+    body["liked"] = ["cricket-2", "beach-1", "beach-1"]  # the same history, told otherwise
+    assert recommend(client, **body).status_code == 200
+    body["liked"] = ["cricket-2"]
+    problem(recommend(client, **body), "cursor_invalid")
+
+
+def test_a_seed_that_is_not_there_is_named(client):
+    body = problem(recommend(client, liked=["beach-1", "gone"]), "video_not_found")
+    assert "'gone'" in body["detail"]
+    body = problem(recommend(client, liked=["beach-1"], disliked=["away"]), "video_not_found")
+    assert "'away'" in body["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "liked"),
+        ({"liked": []}, "liked"),
+        ({"liked": "beach-1"}, "liked"),
+        ({"liked": [""]}, "liked.0"),
+        ({"liked": ["beach-1", 3]}, "liked.1"),
+        ({"liked": [str(one) for one in range(101)]}, "liked"),
+        ({"liked": ["beach-1"], "disliked": ["x"] * 101}, "disliked"),
+        ({"liked": ["beach-1", "beach-2"], "disliked": ["beach-2"]}, "disliked"),
+        ({"liked": ["beach-1"], "text": "beach"}, "text"),
+        ({"liked": ["beach-1"], "attributes": ["colour"]}, "attributes.0"),
+        ({"liked": ["beach-1"], "attributes": "title"}, "attributes"),
+        ({"liked": ["beach-1"], "limit": 0}, "limit"),
+        ({"liked": ["beach-1"], "highlight": True}, "highlight"),
+    ],
+)
+def test_a_bad_field_of_recommendations_is_named(client, body, field):
+    errors = problem(recommend(client, **body), "validation_failed")["errors"]
+    assert field in [error["field"] for error in errors]
+
+
+def test_recommendations_are_asked_for_in_json(client):
+    answer = client.post("/api/v1/recommendations", data={"liked": "beach-1"})
+    assert "send application/json" in problem(answer, "unsupported_media_type")["detail"]
+    problem(client.post("/api/v1/recommendations?limit=3", json={"liked": ["a"]}),
+            "validation_failed")  # fmt: skip
+    problem(client.get("/api/v1/recommendations"), "method_not_allowed")
 
 
 # ---- one video
@@ -384,6 +534,10 @@ def test_paths_that_lead_nowhere(client, path, code):
         ("q=a&expand=21", "expand"),
         ("q=a&explain=perhaps", "explain"),
         ("q=a&nonsense=1", "nonsense"),
+        ("q=a&attributes=colour", "attributes.0"),
+        ("q=a&attributes=title,,tags", "attributes.1"),
+        ("q=a&attributes=", "attributes.0"),
+        ("q=a&highlight=2", "highlight"),
         ("q=a&text=b", "text"),
         ("q=a&image=b", "image"),
         ("q=a&cursor=" + "a" * 1001, "cursor"),

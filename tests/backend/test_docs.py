@@ -10,6 +10,7 @@ import pytest
 from backend.problems import KINDS, Code
 from backend.schemas import (
     FilterBody,
+    RecommendationsBody,
     SearchAnswer,
     SearchBody,
     SimilarBody,
@@ -20,7 +21,8 @@ from backend.schemas import (
 DOCS = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
 # The head of the page, where the routes stand; search's own section; the errors' table.
 ROUTES = DOCS[: DOCS.index("## Search")]
-SIMILAR = DOCS[DOCS.index("## You may also like") : DOCS.index("## Thumbnail")]
+SIMILAR = DOCS[DOCS.index("## You may also like") : DOCS.index("## Recommendations")]
+RECOMMENDATIONS = DOCS[DOCS.index("## Recommendations") : DOCS.index("## Thumbnail")]
 STATS = DOCS[DOCS.index("## Stats") : DOCS.index("## Health")]
 
 
@@ -59,6 +61,11 @@ def test_every_field_of_a_search_has_its_row(name):
 @pytest.mark.parametrize("name", list(SimilarBody.model_fields))
 def test_every_option_of_similar_is_named(name):
     assert f"`{name}`" in SIMILAR
+
+
+@pytest.mark.parametrize("name", list(RecommendationsBody.model_fields))
+def test_every_option_of_recommendations_is_named(name):
+    assert f"`{name}`" in RECOMMENDATIONS
 
 
 @pytest.mark.parametrize("name", list(FilterBody.model_fields))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from backend.app import create_app
 from backend.index import PublishedIndex
-from backend.schemas import FilterBody, SearchBody
+from backend.schemas import FilterBody, RecommendationsBody, SearchBody
 from stores.edge import EdgeStore
 from stores.engines import open_reader
 from stores.generations import DataDir
@@ -80,6 +80,8 @@ plausible_body = st.fixed_dictionaries(
         "weights": st.dictionaries(st.sampled_from(["title", "thumbnail"]), st.floats(-1, 1001)),
         "video_id": st.sampled_from(["beach-1", "none", "\x00"]),
         "cursor": st.text(max_size=40),
+        "highlight": st.booleans(),
+        "attributes": st.sampled_from(["title", "tags", "x"]),
     },
 )
 
@@ -125,6 +127,33 @@ def test_any_query_string(client, body):
         if name in query:
             query[name] = json.dumps(query[name])
     fits(client.get(SEARCH, query_string=query))
+
+
+seeds = st.lists(
+    st.sampled_from(["beach-1", "kitchen-2", "cricket-3", "none", "", "\x00", "\ud800"]), max_size=4
+)
+
+
+@relaxed
+@given(
+    st.dictionaries(st.sampled_from([*RecommendationsBody.model_fields, "x"]), value, max_size=4)
+    | st.fixed_dictionaries(
+        {"liked": seeds},
+        optional={
+            "disliked": seeds,
+            "filter": plausible_condition,
+            "limit": st.integers(-1, 102),
+            "window": st.integers(0, 1002),
+            "weights": st.dictionaries(st.sampled_from(["title", "words"]), st.floats(-1, 1001)),
+        },
+    )
+)
+def test_any_recommendations(client, body):
+    fits(
+        client.post(
+            "/api/v1/recommendations", data=json.dumps(body), content_type="application/json"
+        )
+    )
 
 
 @relaxed
