@@ -1,39 +1,84 @@
-"""The API's documentation, served by the API itself."""
+"""The API's documentation, served by the API itself and from nowhere else."""
 
 from __future__ import annotations
 
+import importlib.util
 import re
+from functools import cache
+from pathlib import Path
 from typing import Final
 
-from flask import Blueprint, render_template
+from flask import Blueprint, Response, json, render_template, request, send_file
 from markupsafe import Markup
+from werkzeug.exceptions import NotFound
 
-from backend.problems import ERRORS_PAGE, KINDS, Code, FieldError, ProblemBody
+from backend.openapi import DOCUMENT_PATH, openapi_document, problem_example
+from backend.problems import ERRORS_PAGE, KINDS, Code
 
-EXAMPLE: Final = ProblemBody(
-    type=f"{ERRORS_PAGE}#{Code.VALIDATION_FAILED}",
-    title=KINDS[Code.VALIDATION_FAILED].title,
-    status=KINDS[Code.VALIDATION_FAILED].status,
-    code=Code.VALIDATION_FAILED,
-    detail="not valid: limit",
-    request_id="9f2c1e8a4b7d4c0f8e6a5b3c2d1f0e9a",
-    errors=[
-        FieldError("limit", "Input should be less than or equal to 100", "a whole number, 1 to 100")
-    ],
+MAX_AGE_S: Final = 3600
+# A package of which only its copy of Swagger UI's files is used; it is never imported.
+_ASSETS_PACKAGE: Final = "flask_openapi3_swagger"
+_ASSETS: Final = {
+    "swagger-ui.css": "templates/swagger/css/swagger-ui.css",
+    "swagger-ui-bundle.js": "templates/swagger/js/swagger-ui-bundle.js",
+}
+# As everywhere, and Swagger UI's style sheet has its icons in itself.
+_POLICY: Final = (
+    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'"
 )
 
 
 def docs_blueprint() -> Blueprint:
-    """The page of all error codes."""
+    """The OpenAPI document, the page that shows it, and the page of all error codes."""
     docs = Blueprint("docs", __name__)
     docs.add_app_template_filter(_code_spans, "code_spans")
 
+    @docs.get(DOCUMENT_PATH)
+    def document() -> Response:
+        return _kept(Response(_document(), content_type="application/json"))
+
+    @docs.get("/docs")
+    def page() -> Response:
+        response = _kept(Response(render_template("docs.html"), content_type="text/html"))
+        response.headers["Content-Security-Policy"] = _POLICY
+        return response
+
+    @docs.get("/docs/assets/<name>")
+    def asset(name: str) -> Response:
+        if name not in _ASSETS:
+            raise NotFound
+        return send_file(_assets_folder() / _ASSETS[name], max_age=MAX_AGE_S)
+
     @docs.get(ERRORS_PAGE)
-    def errors() -> str:
-        example = EXAMPLE.model_dump_json(indent=2)
-        return render_template("errors.html", kinds=KINDS, example=example)
+    def errors() -> Response:
+        shown = problem_example(Code.VALIDATION_FAILED, KINDS[Code.VALIDATION_FAILED])
+        text = render_template("errors.html", kinds=KINDS, example=json.dumps(shown, indent=2))
+        return _kept(Response(text, content_type="text/html"))
 
     return docs
+
+
+@cache
+def _document() -> str:
+    return json.dumps(openapi_document(), ensure_ascii=False, sort_keys=False)
+
+
+@cache
+def _assets_folder() -> Path:
+    spec = importlib.util.find_spec(_ASSETS_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise NotFound(f"the package {_ASSETS_PACKAGE} is not installed")
+    return Path(spec.submodule_search_locations[0])
+
+
+def _kept(response: Response) -> Response:
+    """``response``, which callers may keep, and ask for again by its tag."""
+    response.cache_control.max_age = MAX_AGE_S
+    response.cache_control.public = True
+    response.add_etag()
+    response.make_conditional(request)
+    return response
 
 
 def _code_spans(markdown: str) -> Markup:

@@ -12,6 +12,7 @@ import pydantic
 from flask import Flask, Response, g
 from gunicorn.http.errors import ParseException
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 
@@ -27,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 
 class Code(StrEnum):
-    """What went wrong, in words that never change; ``docs/api.md`` explains each."""
+    """What went wrong, in words that never change."""
 
     BAD_REQUEST = "bad_request"
     JSON_INVALID = "json_invalid"
@@ -145,7 +146,8 @@ class FieldError:
     field: Annotated[str, Field(description="Its path in the request: `filter.view_count.gte`.")]
     message: Annotated[str, Field(description="What is wrong with it.")]
     expected: Annotated[
-        str | None, Field(description="What would be right; absent where that can't be said.")
+        str | SkipJsonSchema[None],
+        Field(description="What would be right; absent where that can't be said."),
     ] = None
 
 
@@ -166,7 +168,7 @@ class ProblemBody(BaseModel):
     """What went wrong this time, for people."""
     request_id: str
     """The request's id, as in `X-Request-Id`; the server's log has it, too."""
-    errors: list[FieldError] | None = None
+    errors: list[FieldError] | SkipJsonSchema[None] = None
     """The fields at fault, at most 20; absent where none is."""
 
 
@@ -268,7 +270,7 @@ def _as_problem(error: Exception) -> Problem:
 
 
 def invalid_fields(
-    error: pydantic.ValidationError, *, renamed: dict[str, str] | None = None, prefix: str = ""
+    error: pydantic.ValidationError, *, renamed: Mapping[str, str] | None = None, prefix: str = ""
 ) -> Problem:
     """The problem that a failed validation is: 400 for a body that isn't JSON, else 422.
 

@@ -25,6 +25,8 @@ BodyT = TypeVar("BodyT", bound=HitsBody)
 _OBJECTS: Final[Mapping[str, type[BaseModel]]] = {"filter": FilterBody, "weights": WeightsBody}
 # Options that are lists: their items with commas between, likewise.
 _LISTS: Final = ("attributes",)
+# What a query string calls otherwise than a body does.
+GET_RENAMED: Final[Mapping[str, str]] = {"text": "q"}
 
 
 def search_from_query(request: Request) -> SearchBody:
@@ -40,7 +42,7 @@ def search_from_query(request: Request) -> SearchBody:
             raise _invalid(name, f"not a parameter of GET: {hint}")
     if "q" in values:
         values["text"] = values.pop("q")
-    return _from_text(SearchBody, values, renamed={"text": "q"})
+    return _from_text(SearchBody, values, renamed=GET_RENAMED)
 
 
 def similar_from_query(request: Request) -> SimilarBody:
@@ -124,7 +126,7 @@ def _single_values(given: MultiDict[str, str]) -> dict[str, Any]:
 
 
 def _from_text(
-    body: type[BodyT], values: dict[str, Any], *, renamed: dict[str, str] | None = None
+    body: type[BodyT], values: dict[str, Any], *, renamed: Mapping[str, str] | None = None
 ) -> BodyT:
     for name, model in _OBJECTS.items():
         if name in values:

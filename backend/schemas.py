@@ -24,6 +24,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.json_schema import SkipJsonSchema
 
 from backend.cursor import MAX_CURSOR_LENGTH
 from backend.highlighting import Highlighter
@@ -612,5 +613,5 @@ class HealthAnswer(AnswerModel):
 
     status: Literal["ok", "ready"]
     """`ok`: the process answers; `ready`: so does the engine."""
-    generation: str | None = None
+    generation: str | SkipJsonSchema[None] = None
     """The open index; there when it is ready."""

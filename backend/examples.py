@@ -1,0 +1,132 @@
+"""What the OpenAPI document shows: requests that can be sent as they are, answers as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from backend.problems import Code, FieldError
+
+Json = dict[str, Any]
+REQUEST_ID: Final = "9f2c1e8a4b7d4c0f8e6a5b3c2d1f0e9a"
+VIDEO_ID: Final = "dQw4w9WgXcQ"
+_GENERATION: Final = "20261121T083000.123Z-5f2c9a"
+_CURSOR: Final = "eyJnIjoiMjAyNjExMjFUMDgzMDAwIn0"
+_FILTER: Final[Json] = {"language": ["si", "ta"], "view_count": {"gte": 1000}}
+# One pixel: small enough to stand in a page.
+_PICTURE: Final = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5E"
+    "rkJggg=="
+)
+_VIDEO: Final[Json] = {
+    "video_id": VIDEO_ID,
+    "title": "Cricket final: the last over",
+    "channel": "Island Sports",
+    "category": "sports",
+    "language": "en",
+    "tags": ["cricket", "final"],
+    "published_at": "2024-03-01T00:00:00Z",
+    "duration_s": 612.0,
+    "view_count": 12345,
+    "url": None,
+    "thumbnail_url": f"/api/v1/videos/{VIDEO_ID}/thumbnail",
+}
+_ANSWER: Final[Json] = {
+    "hits": [{"video": _VIDEO, "score": 0.875, "rank": 1}],
+    "next_cursor": _CURSOR,
+    "window": 200,
+    "took_ms": 7.1,
+    "timings_ms": {"encode": 2.2, "search": 4.1, "fuse": 0.1, "fetch": 0.3},
+    "query_id": REQUEST_ID,
+    "generation": _GENERATION,
+}
+_EXPLAINED: Final[Json] = _ANSWER | {
+    "hits": [
+        {
+            "video": _VIDEO,
+            "score": 0.875,
+            "rank": 1,
+            "sources": {
+                "title": {"rank": 1, "score": 0.83},
+                "words": {"rank": 1, "score": 10.7},
+                "thumbnail": None,
+            },
+        }
+    ],
+    "borrowed_from": [VIDEO_ID],
+    "words_coverage": 0.85,
+}
+_HIGHLIGHTED: Final[Json] = _ANSWER | {
+    "hits": [
+        {
+            "video": {"video_id": VIDEO_ID, "title": _VIDEO["title"]},
+            "score": 0.875,
+            "rank": 1,
+            "highlight": {
+                "title": [
+                    {"text": "Cricket", "matched": True},
+                    {"text": " ", "matched": False},
+                    {"text": "final", "matched": True},
+                    {"text": ": the last over", "matched": False},
+                ]
+            },
+        }
+    ],
+}
+
+SEARCH_PARAMETERS: Final[Mapping[str, Json]] = {
+    "words": {"q": "cricket final", "limit": 5},
+    "filtered": {"q": "cricket", "filter": _FILTER, "explain": True},
+    "highlighted": {"q": "cricket final", "highlight": True, "attributes": ["title"]},
+    "weighed": {"q": "cricket", "weights": {"title": 1, "words": 2, "thumbnail": 0}},
+}
+SIMILAR_PARAMETERS: Final[Mapping[str, Json]] = {"why": {"limit": 10, "explain": True}}
+SEARCHES: Final[Mapping[str, Json]] = {
+    "words": {"text": "cricket final", "limit": 5},
+    "filtered": {"text": "cricket final", "filter": _FILTER, "explain": True},
+    "picture": {"image": _PICTURE, "text": "at night"},
+    "like a video": {"video_id": VIDEO_ID, "weights": {"words": 0}},
+}
+RECOMMENDATIONS: Final[Mapping[str, Json]] = {
+    "a watch history": {"liked": [VIDEO_ID, "9bZkp7q19f0"], "limit": 10},
+    "thumbs": {"liked": [VIDEO_ID], "disliked": ["kJQP7kiw5Fk"], "explain": True},
+}
+SEARCH_ANSWERS: Final[Mapping[str, Json]] = {
+    "a page": _ANSWER,
+    "explained": _EXPLAINED,
+    "highlighted": _HIGHLIGHTED,
+}
+VIDEO_ANSWERS: Final[Mapping[str, Json]] = {"a video": {"video": _VIDEO, "generation": _GENERATION}}
+STATS_ANSWERS: Final[Mapping[str, Json]] = {
+    "published": {
+        "generation": _GENERATION,
+        "created_at": "2026-11-21T08:30:00.123Z",
+        "engine": "embedded",
+        "counts": {"videos": 20000, "title": 20000, "thumbnail": 19874, "words": 20000},
+        "encoders": {
+            "title": {"name": "packaged:use-m3", "fingerprint": "0c5d…", "dim": 512},
+            "thumbnail": {"name": "packaged:conv-v2", "fingerprint": "71ab…", "dim": 256},
+        },
+        "versions": {"python": "3.11.2", "twinlens": "0.1.0"},
+    }
+}
+HEALTHZ_ANSWERS: Final[Mapping[str, Json]] = {"alive": {"status": "ok"}}
+READYZ_ANSWERS: Final[Mapping[str, Json]] = {
+    "ready": {"status": "ready", "generation": _GENERATION}
+}
+
+DETAILS: Final[Mapping[Code, str]] = {
+    Code.VALIDATION_FAILED: "not valid: limit",
+    Code.VIDEO_NOT_FOUND: "no video 'abc' in this index",
+    Code.THUMBNAIL_NOT_FOUND: "video 'abc' has no thumbnail",
+}
+FIELD_ERRORS: Final[Mapping[Code, list[FieldError]]] = {
+    Code.VALIDATION_FAILED: [
+        FieldError(
+            "limit", "Input should be less than or equal to 100", "a whole number from 1 to 100"
+        )
+    ],
+    Code.PICTURE_REJECTED: [
+        FieldError("image", "it is cut short", "a whole JPEG, PNG, WebP, GIF or BMP picture")
+    ],
+}

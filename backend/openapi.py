@@ -1,0 +1,557 @@
+"""The OpenAPI 3.1 document: one table of routes, and the models that the routes themselves use.
+
+``ROUTES`` says of each route which models it reads and writes and which errors it can answer; the
+schemas are pydantic's own, of the very models that validate requests and shape answers.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib.metadata
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from backend import examples
+from backend.problems import ERRORS_PAGE, KINDS, Code, Kind, ProblemBody
+from backend.requests import GET_RENAMED
+from backend.schemas import (
+    API_ROOT,
+    HealthAnswer,
+    RecommendationsBody,
+    SearchAnswer,
+    SearchBody,
+    SimilarBody,
+    StatsAnswer,
+    VideoAnswer,
+)
+from catalog.video import MAX_VIDEO_ID_LENGTH
+
+Json = dict[str, Any]
+DOCUMENT_PATH: Final = "/openapi.json"
+# Served, and no part of the API: the page, its files, and the documentation.
+PAGES: Final = frozenset(
+    {"/", "/static/{filename}", "/docs", "/docs/assets/{name}", ERRORS_PAGE, DOCUMENT_PATH}
+)
+PICTURES: Final = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp")
+_REF: Final = "#/components/schemas/"
+# What any route can answer, whatever it does.
+_ANYWHERE: Final = (Code.BAD_REQUEST, Code.INTERNAL_ERROR)
+_TAGS: Final[Mapping[str, str]] = {
+    "search": "Find videos by words, by a picture, by a video, or by several of these.",
+    "videos": "What is known of a video.",
+    "operation": "For those who run the server.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One route: what it takes, what it answers, and every error it can answer.
+
+    ``query`` is the model of the query string, less the fields ``not_in_query``; ``body`` that of
+    a JSON body, and with ``upload``, the name of a field, of a multipart form with a file in it.
+    ``answer`` is the model of the answer, or the media types of what is no JSON. ``requests`` are
+    examples of the body, or of the parameters; ``answers`` of the answer.
+    """
+
+    method: Literal["get", "post"]
+    path: str
+    name: str
+    tag: str
+    summary: str
+    description: str = ""
+    query: type[BaseModel] | None = None
+    not_in_query: frozenset[str] = frozenset()
+    body: type[BaseModel] | None = None
+    upload: str | None = None
+    answer: type[BaseModel] | Sequence[str]
+    not_modified: bool = False
+    problems: tuple[Code, ...] = ()
+    requests: Mapping[str, Json] = field(default_factory=dict)
+    answers: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def codes(self) -> tuple[Code, ...]:
+        """Every error it can answer, in the order of the codes."""
+        mine = {*self.problems, *_ANYWHERE}
+        return tuple(code for code in Code if code in mine)
+
+
+ROUTES: Final[Sequence[Route]] = (
+    Route(
+        method="get",
+        path=f"{API_ROOT}/search",
+        name="searchByQuery",
+        tag="search",
+        summary="Search by words or by a video",
+        description="At least one of `q` and `video_id` is given. Objects are JSON text. A request "
+        "line is at most 8,190 bytes: send long texts by POST.",
+        query=SearchBody,
+        not_in_query=frozenset({"image"}),
+        answer=SearchAnswer,
+        problems=(
+            Code.CURSOR_INVALID,
+            Code.VIDEO_NOT_FOUND,
+            Code.CURSOR_EXPIRED,
+            Code.VALIDATION_FAILED,
+            Code.NOT_ENCODABLE,
+            Code.NOT_READY,
+        ),
+        requests=examples.SEARCH_PARAMETERS,
+        answers=examples.SEARCH_ANSWERS,
+    ),
+    Route(
+        method="post",
+        path=f"{API_ROOT}/search",
+        name="search",
+        tag="search",
+        summary="Search by words, a picture, a video, or several of these",
+        description="At least one of `text`, `image` and `video_id` is given. All that is given "
+        "together is what the hits are to be like.",
+        body=SearchBody,
+        upload="image",
+        answer=SearchAnswer,
+        problems=(
+            Code.JSON_INVALID,
+            Code.CURSOR_INVALID,
+            Code.VIDEO_NOT_FOUND,
+            Code.CURSOR_EXPIRED,
+            Code.BODY_TOO_LARGE,
+            Code.UNSUPPORTED_MEDIA_TYPE,
+            Code.VALIDATION_FAILED,
+            Code.PICTURE_REJECTED,
+            Code.NOT_ENCODABLE,
+            Code.NOT_READY,
+        ),
+        requests=examples.SEARCHES,
+        answers=examples.SEARCH_ANSWERS,
+    ),
+    Route(
+        method="post",
+        path=f"{API_ROOT}/recommendations",
+        name="recommendations",
+        tag="search",
+        summary="More of what was liked, less of what was not",
+        description="Every video that is named asks for itself; none of them is a hit.",
+        body=RecommendationsBody,
+        answer=SearchAnswer,
+        problems=(
+            Code.JSON_INVALID,
+            Code.CURSOR_INVALID,
+            Code.VIDEO_NOT_FOUND,
+            Code.CURSOR_EXPIRED,
+            Code.BODY_TOO_LARGE,
+            Code.UNSUPPORTED_MEDIA_TYPE,
+            Code.VALIDATION_FAILED,
+            Code.NOT_READY,
+        ),
+        requests=examples.RECOMMENDATIONS,
+        answers=examples.SEARCH_ANSWERS,
+    ),
+    Route(
+        method="get",
+        path=f"{API_ROOT}/videos/{{video_id}}",
+        name="video",
+        tag="videos",
+        summary="One video",
+        answer=VideoAnswer,
+        problems=(
+            Code.NOT_FOUND,
+            Code.VIDEO_NOT_FOUND,
+            Code.VALIDATION_FAILED,
+            Code.NOT_READY,
+        ),
+        answers=examples.VIDEO_ANSWERS,
+    ),
+    Route(
+        method="get",
+        path=f"{API_ROOT}/videos/{{video_id}}/similar",
+        name="similar",
+        tag="videos",
+        summary="You may also like",
+        description="A search by this video: by its title, its words and its thumbnail; itself "
+        "left out.",
+        query=SimilarBody,
+        answer=SearchAnswer,
+        problems=(
+            Code.CURSOR_INVALID,
+            Code.NOT_FOUND,
+            Code.VIDEO_NOT_FOUND,
+            Code.CURSOR_EXPIRED,
+            Code.VALIDATION_FAILED,
+            Code.NOT_READY,
+        ),
+        requests=examples.SIMILAR_PARAMETERS,
+        answers=examples.SEARCH_ANSWERS,
+    ),
+    Route(
+        method="get",
+        path=f"{API_ROOT}/videos/{{video_id}}/thumbnail",
+        name="thumbnail",
+        tag="videos",
+        summary="The picture of a video",
+        description="As it was indexed.",
+        answer=PICTURES,
+        not_modified=True,
+        problems=(
+            Code.NOT_FOUND,
+            Code.VIDEO_NOT_FOUND,
+            Code.THUMBNAIL_NOT_FOUND,
+            Code.VALIDATION_FAILED,
+            Code.NOT_READY,
+        ),
+    ),
+    Route(
+        method="get",
+        path=f"{API_ROOT}/stats",
+        name="stats",
+        tag="operation",
+        summary="What is published",
+        answer=StatsAnswer,
+        problems=(Code.VALIDATION_FAILED, Code.NOT_READY),
+        answers=examples.STATS_ANSWERS,
+    ),
+    Route(
+        method="get",
+        path="/healthz",
+        name="healthz",
+        tag="operation",
+        summary="The process answers",
+        answer=HealthAnswer,
+        answers=examples.HEALTHZ_ANSWERS,
+    ),
+    Route(
+        method="get",
+        path="/readyz",
+        name="readyz",
+        tag="operation",
+        summary="The engine answers, with an index",
+        description="A Qdrant server is asked twice, for 3 seconds each.",
+        answer=HealthAnswer,
+        problems=(Code.NOT_READY,),
+        answers=examples.READYZ_ANSWERS,
+    ),
+)
+
+
+def openapi_document() -> Json:
+    """The whole document, as JSON values."""
+    schemas, names = _schemas()
+    document: Json = {
+        "openapi": "3.1.1",
+        "info": {
+            "title": "TwinLens",
+            "version": importlib.metadata.version("twinlens"),
+            "description": "Search and recommendation for videos by two lenses: the title and the "
+            "thumbnail.\n\nThe server holds no state of a caller, and never fetches a URL that a "
+            f"caller names. Every error is a problem document: [all codes]({ERRORS_PAGE}).",
+            "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"},
+        },
+        "tags": [{"name": name, "description": said} for name, said in _TAGS.items()],
+        "paths": {},
+        "components": {
+            "schemas": schemas,
+            "headers": _HEADERS,
+            "examples": {
+                code.value: {"summary": kind.title, "value": problem_example(code, kind)}
+                for code, kind in KINDS.items()
+            },
+        },
+    }
+    for route in ROUTES:
+        path = document["paths"].setdefault(route.path, {})
+        path[route.method] = _operation(route, schemas, names)
+    _drop_unused_schemas(document)
+    return document
+
+
+def problem_example(code: Code, kind: Kind) -> Json:
+    """A problem of this code, as it could be answered."""
+    return ProblemBody(
+        type=f"{ERRORS_PAGE}#{code}",
+        title=kind.title,
+        status=kind.status,
+        code=code,
+        detail=examples.DETAILS.get(code, kind.cause.replace("`", "")),
+        request_id=examples.REQUEST_ID,
+        errors=examples.FIELD_ERRORS.get(code),
+    ).model_dump(mode="json", exclude_none=True)
+
+
+# ---- operations
+
+
+def _operation(route: Route, schemas: Json, names: Mapping[type[BaseModel], str]) -> Json:
+    operation: Json = {
+        "operationId": route.name,
+        "tags": [route.tag],
+        "summary": route.summary,
+    }
+    if route.description:
+        operation["description"] = route.description
+    parameters = [_PATH_PARAMETERS[name] for name in re.findall(r"\{(\w+)\}", route.path)]
+    if route.query is not None:
+        properties = schemas[names[route.query]]["properties"]
+        parameters += [
+            _query_parameter(name, schema, schemas, route.requests)
+            for name, schema in properties.items()
+            if name not in route.not_in_query
+        ]
+    if parameters:
+        operation["parameters"] = parameters
+    if route.body is not None:
+        operation["requestBody"] = _request_body(route, schemas, names[route.body])
+    operation["responses"] = {"200": _success(route, names)}
+    if route.not_modified:
+        operation["responses"]["304"] = {
+            "description": "Not modified: `If-None-Match` names what the caller has.",
+            "headers": _headers("X-Request-Id", "ETag", "Cache-Control"),
+        }
+    for status in sorted({KINDS[code].status for code in route.codes}):
+        codes = [code for code in route.codes if KINDS[code].status == status]
+        operation["responses"][str(status)] = _failure(status, codes)
+    return operation
+
+
+def _query_parameter(name: str, schema: Json, schemas: Json, requests: Mapping[str, Json]) -> Json:
+    """A field of a model as it is given in a query string: objects as JSON text, never null."""
+    schema = _without_null(schema)
+    called = GET_RENAMED.get(name, name)
+    parameter: Json = {
+        "name": called,
+        "in": "query",
+        "description": schema.pop("description"),
+        "required": False,
+    }
+    shown = {
+        title: {"value": given[called]} for title, given in requests.items() if called in given
+    }
+    if _is_object(schema, schemas):
+        parameter["content"] = {"application/json": {"schema": schema}}
+        if shown:
+            parameter["content"]["application/json"]["examples"] = shown
+        return parameter
+    if schema.get("type") == "array":
+        parameter |= {"style": "form", "explode": False}
+    parameter["schema"] = schema
+    if shown:
+        parameter["examples"] = shown
+    return parameter
+
+
+def _request_body(route: Route, schemas: Json, name: str) -> Json:
+    content: Json = {
+        "application/json": {
+            "schema": {"$ref": _REF + name},
+            "examples": {title: {"value": given} for title, given in route.requests.items()},
+        }
+    }
+    if route.upload is not None:
+        content["multipart/form-data"] = _form(schemas, schemas[name], route.upload)
+    return {"required": True, "content": content}
+
+
+def _form(schemas: Json, schema: Json, upload: str) -> Json:
+    """A model as a multipart form: one field is a file, objects are JSON, nothing is null."""
+    form = copy.deepcopy(schema)
+    encoding: Json = {}
+    for name, given in form["properties"].items():
+        form["properties"][name] = _without_null(given)
+        if name == upload:
+            form["properties"][name] = {
+                "type": "string",
+                "format": "binary",
+                "description": given["description"],
+            }
+            encoding[name] = {"contentType": ", ".join(PICTURES)}
+        elif _is_object(form["properties"][name], schemas):
+            encoding[name] = {"contentType": "application/json"}
+        elif form["properties"][name].get("type") == "array":
+            encoding[name] = {"style": "form", "explode": False}
+    return {"schema": form, "encoding": encoding}
+
+
+def _success(route: Route, names: Mapping[type[BaseModel], str]) -> Json:
+    if isinstance(route.answer, Sequence):
+        return {
+            "description": route.summary,
+            "headers": _headers("X-Request-Id", "ETag", "Cache-Control"),
+            "content": {
+                media_type: {"schema": {"type": "string", "format": "binary"}}
+                for media_type in route.answer
+            },
+        }
+    return {
+        "description": route.summary,
+        "headers": _headers("X-Request-Id"),
+        "content": {
+            "application/json": {
+                "schema": {"$ref": _REF + names[route.answer]},
+                "examples": {title: {"value": given} for title, given in route.answers.items()},
+            }
+        },
+    }
+
+
+def _failure(status: int, codes: Sequence[Code]) -> Json:
+    headers = ["X-Request-Id"]
+    if status == KINDS[Code.NOT_READY].status:
+        headers.append("Retry-After")
+    return {
+        "description": "\n".join(f"- `{code}`: {KINDS[code].cause}" for code in codes),
+        "headers": _headers(*headers),
+        "content": {
+            "application/problem+json": {
+                "schema": {
+                    "allOf": [
+                        {"$ref": _REF + ProblemBody.__name__},
+                        {"properties": {"code": {"enum": [code.value for code in codes]}}},
+                    ]
+                },
+                "examples": {
+                    code.value: {"$ref": f"#/components/examples/{code}"} for code in codes
+                },
+            }
+        },
+    }
+
+
+def _headers(*names: str) -> Json:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+_HEADERS: Final[Json] = {
+    "X-Request-Id": {
+        "description": "The request's id; one that the caller sent is kept.",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"},
+    },
+    "Retry-After": {
+        "description": "Seconds after which to try again.",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 0},
+    },
+    "ETag": {
+        "description": "Changes with what is answered; send it back as `If-None-Match`.",
+        "required": True,
+        "schema": {"type": "string"},
+    },
+    "Cache-Control": {
+        "description": "How long the answer may be kept.",
+        "required": True,
+        "schema": {"type": "string"},
+    },
+}
+_PATH_PARAMETERS: Final[Mapping[str, Json]] = {
+    "video_id": {
+        "name": "video_id",
+        "in": "path",
+        "required": True,
+        "description": "The video's id, percent-encoded.",
+        "schema": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": MAX_VIDEO_ID_LENGTH,
+            "pattern": r"^(?!\.{1,2}$)[^/\u0000-\u001f\u007f-\u009f]+$",
+        },
+        "example": examples.VIDEO_ID,
+    }
+}
+
+
+# ---- schemas
+
+
+def _schemas() -> tuple[Json, Mapping[type[BaseModel], str]]:
+    """The schemas of all models by name, and the name of each model that a route uses."""
+    wanted: dict[type[BaseModel], Literal["validation", "serialization"]] = {
+        ProblemBody: "serialization"
+    }
+    for route in ROUTES:
+        for model in (route.query, route.body):
+            if model is not None:
+                wanted[model] = "validation"
+        if not isinstance(route.answer, Sequence):
+            wanted[route.answer] = "serialization"
+    places, definitions = models_json_schema(list(wanted.items()), ref_template=_REF + "{model}")
+    schemas: Json = definitions["$defs"]
+    names = {
+        model: places[model, mode]["$ref"].removeprefix(_REF) for model, mode in wanted.items()
+    }
+    for model, name in names.items():
+        # A model's own fields before those that it inherits: what to search by, then options.
+        properties = schemas[name]["properties"]
+        own = [one for one in properties if one in model.__annotations__]
+        schemas[name]["properties"] = {one: properties[one] for one in [*own, *properties]}
+    for schema in schemas.values():
+        _tidy(schema)
+    return schemas, names
+
+
+def _tidy(schema: Any, *, is_schema: bool = True) -> None:
+    """Drop what says nothing: titles made from names, defaults that are null."""
+    if isinstance(schema, list):
+        for one in schema:
+            _tidy(one)
+        return
+    if not isinstance(schema, dict):
+        return
+    if is_schema:
+        schema.pop("title", None)
+        if schema.get("default", ...) is None:
+            del schema["default"]
+        if "description" in schema:
+            said = schema["description"].replace("``", "`")
+            schema["description"] = re.sub(r"(?<!\n)\n(?!\n)", " ", said)
+    for key, value in schema.items():
+        if key not in {"default", "const", "enum", "examples"}:
+            # The keys of `properties` are names, of which one may be `title`.
+            _tidy(value, is_schema=not (is_schema and key in {"properties", "$defs"}))
+
+
+def _without_null(schema: Json) -> Json:
+    """A schema that takes what ``schema`` does, but for null."""
+    schema = copy.deepcopy(schema)
+    if "anyOf" in schema:
+        kept = [one for one in schema["anyOf"] if one != {"type": "null"}]
+        if len(kept) > 1:
+            schema["anyOf"] = kept
+        else:
+            del schema["anyOf"]
+            schema |= kept[0]
+    return schema
+
+
+def _is_object(schema: Json, schemas: Json) -> bool:
+    if "$ref" in schema:
+        return _is_object(schemas[schema["$ref"].removeprefix(_REF)], schemas)
+    return schema.get("type") == "object"
+
+
+def _drop_unused_schemas(document: Json) -> None:
+    """Drop the schemas of models that are query strings only: their fields are parameters."""
+    schemas = document["components"]["schemas"]
+    used: set[str] = set()
+    waiting = [*_references(document["paths"])]
+    while waiting:
+        name = waiting.pop()
+        if name not in used:
+            used.add(name)
+            waiting += _references(schemas[name])
+    document["components"]["schemas"] = {name: schemas[name] for name in sorted(used)}
+
+
+def _references(part: Any) -> Iterator[str]:
+    if isinstance(part, dict):
+        for key, value in part.items():
+            if key == "$ref" and isinstance(value, str) and value.startswith(_REF):
+                yield value.removeprefix(_REF)
+            else:
+                yield from _references(value)
+    elif isinstance(part, list):
+        for one in part:
+            yield from _references(one)

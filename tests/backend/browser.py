@@ -1,0 +1,54 @@
+"""A real browser for the tests, and pages of it that notice what should not happen."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+CHROMIUM = shutil.which("chromium")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+needs_chromium = pytest.mark.skipif(
+    # In CI its absence is a failure, not a reason to skip.
+    CHROMIUM is None and "TWINLENS_TEST_REQUIRE_CHROMIUM" not in os.environ,
+    reason="no chromium here: apt-get install chromium, as .ci/run does",
+)
+expect.set_options(timeout=20_000)  # machines that run tests are busy ones
+
+
+@contextmanager
+def launched() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def watched_page(browser: Browser, origin: str, **options: Any) -> Iterator[Page]:
+    """A page that fails its test for a console error or a request to another host."""
+    context = browser.new_context(base_url=origin, **options)
+    context.set_default_timeout(30_000)
+    page = context.new_page()
+    wrong: list[str] = []
+    page.on("console", lambda said: said.type == "error" and wrong.append(said.text))
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on(
+        "request",
+        lambda sent: sent.url.startswith((origin, "blob:", "data:")) or wrong.append(sent.url),
+    )
+    yield page
+    context.close()
+    assert wrong == []

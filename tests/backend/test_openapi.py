@@ -1,0 +1,202 @@
+"""The OpenAPI document: valid, whole, and true of the routes; its examples true of its schemas."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from pydantic import ValidationError
+
+from backend.openapi import PAGES, ROUTES, openapi_document
+from backend.problems import KINDS, Code
+from backend.schemas import SearchBody
+
+DOCUMENT = openapi_document()
+OPERATIONS = [
+    pytest.param(path, method, operation, id=operation["operationId"])
+    for path, methods in DOCUMENT["paths"].items()
+    for method, operation in methods.items()
+]
+each_operation = pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS)
+
+
+def validator(schema: dict[str, Any]) -> Draft202012Validator:
+    """Of a schema inside the document, whose references lead to the document."""
+    return Draft202012Validator(
+        schema | {"components": DOCUMENT["components"]},
+        format_checker=Draft202012Validator.FORMAT_CHECKER,
+    )
+
+
+def media_types(operation: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Whatever has a schema and examples: the body, the answers, parameters that are JSON."""
+    yield from operation.get("requestBody", {}).get("content", {}).values()
+    for response in operation["responses"].values():
+        yield from response.get("content", {}).values()
+    for parameter in operation.get("parameters", []):
+        yield from parameter.get("content", {"": parameter}).values()
+
+
+def examples(described: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    if "example" in described:
+        yield "example", described["example"]
+    for name, example in described.get("examples", {}).items():
+        if "$ref" in example:
+            example = DOCUMENT["components"]["examples"][example["$ref"].rpartition("/")[2]]
+        yield name, example["value"]
+
+
+def test_the_served_document_is_the_documents(client):
+    answer = client.get("/openapi.json")
+    assert answer.content_type == "application/json"
+    assert answer.get_json() == json.loads(json.dumps(DOCUMENT))
+    again = client.get("/openapi.json", headers={"If-None-Match": answer.headers["ETag"]})
+    assert again.status_code == 304
+
+
+def test_it_is_valid_openapi():
+    assert DOCUMENT["openapi"].startswith("3.1.")
+    assert list(OpenAPIV31SpecValidator(DOCUMENT).iter_errors()) == []
+    for schema in DOCUMENT["components"]["schemas"].values():
+        Draft202012Validator.check_schema(schema)
+
+
+def test_every_route_is_in_it_and_nothing_else(app):
+    served = set()
+    for rule in app.url_map.iter_rules():
+        path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
+        served |= {(method.lower(), path) for method in rule.methods - {"HEAD", "OPTIONS"}}
+    pages = {("get", path) for path in PAGES}
+    described = {
+        (method, path) for path, methods in DOCUMENT["paths"].items() for method in methods
+    }
+    assert pages <= served
+    assert described == served - pages
+
+
+def test_every_operation_has_a_name_of_its_own():
+    names = [route.name for route in ROUTES]
+    assert len(set(names)) == len(names)
+
+
+def test_every_code_can_be_answered_somewhere():
+    answerable = {code for route in ROUTES for code in route.codes}
+    # A method that the document doesn't name is no operation of it.
+    assert answerable == set(Code) - {Code.METHOD_NOT_ALLOWED}
+    assert set(DOCUMENT["components"]["schemas"]["Code"]["enum"]) == set(Code)
+    assert set(DOCUMENT["components"]["examples"]) == set(Code)
+
+
+@each_operation
+def test_every_error_has_its_status_its_schema_and_an_example(path, method, operation):
+    route = next(one for one in ROUTES if (one.path, one.method) == (path, method))
+    shown = set()
+    for status, response in operation["responses"].items():
+        assert "X-Request-Id" in response["headers"]
+        if int(status) < 400:
+            continue
+        assert set(response["content"]) == {"application/problem+json"}
+        content = response["content"]["application/problem+json"]
+        codes = content["schema"]["allOf"][1]["properties"]["code"]["enum"]
+        assert set(content["examples"]) == set(codes)
+        assert all(str(KINDS[Code(code)].status) == status for code in codes)
+        assert all(f"`{code}`" in response["description"] for code in codes)
+        shown |= {Code(code) for code in codes}
+    assert shown == set(route.codes)
+
+
+@each_operation
+def test_examples_are_what_their_schemas_say(path, method, operation):
+    for described in media_types(operation):
+        for name, value in examples(described):
+            errors = list(validator(described["schema"]).iter_errors(value))
+            assert errors == [], (name, errors[0].message)
+
+
+@each_operation
+def test_json_has_an_example(path, method, operation):
+    bodies = [operation["responses"]["200"], operation.get("requestBody", {})]
+    for body in bodies:
+        for media_type, content in body.get("content", {}).items():
+            if media_type == "application/json":
+                assert list(examples(content)), media_type
+
+
+@each_operation
+def test_answers_shown_have_every_field_that_there_is(path, method, operation):
+    content = operation["responses"]["200"]["content"].get("application/json")
+    if content is None:
+        return
+    answers = [value for _, value in examples(content)]
+    name = content["schema"]["$ref"].rpartition("/")[2]
+    fields = DOCUMENT["components"]["schemas"][name]["properties"]
+    if name != "HealthAnswer":  # two routes share it, of which one has no generation
+        assert {key for answer in answers for key in answer} == set(fields)
+
+
+@each_operation
+def test_everything_is_said_in_words(path, method, operation):
+    assert operation["summary"]
+    for parameter in operation.get("parameters", []):
+        assert parameter["description"].strip(), parameter["name"]
+
+
+@pytest.mark.parametrize("name", list(DOCUMENT["components"]["schemas"]))
+def test_every_field_is_said_in_words(name):
+    schema = DOCUMENT["components"]["schemas"][name]
+    assert schema["description"]
+    assert "title" not in schema
+    for field, described in schema.get("properties", {}).items():
+        assert described.get("description"), field
+
+
+SEARCH_SCHEMA = validator({"$ref": "#/components/schemas/SearchBody"})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"text": "film"},
+        {"text": "film", "image": None, "cursor": None, "filter": None},
+        {"video_id": "x", "weights": {"title": 0, "words": 0}},
+        {"text": "film", "filter": {"channel": "a", "tags": ["b", "c"], "view_count": 3}},
+        {"text": "film", "filter": {"published_at": {"gte": "2024-01-01T00:00:00Z", "lt": None}}},
+        {"text": " \u00a0film\n", "limit": 100, "rrf_k": 0, "explain": True},
+    ],
+)
+def test_what_is_valid_by_the_schema_is_valid(body):
+    assert list(SEARCH_SCHEMA.iter_errors(body)) == []
+    SearchBody.model_validate_json(json.dumps(body))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"text": None},
+        {"text": " \t\x00 \x85"},
+        {"text": "x" * 2001},
+        {"text": 3},
+        {"text": "film", "q": "film"},
+        {"text": "film", "limit": 0},
+        {"text": "film", "limit": "5"},
+        {"text": "film", "explain": 1},
+        {"text": "film", "weights": {"title": 0, "words": 0, "thumbnail": 0}},
+        {"text": "film", "filter": {"channel": []}},
+        {"text": "film", "filter": {"tags": ""}},
+        {"text": "film", "filter": {"size": 3}},
+        {"text": "film", "filter": {"view_count": {}}},
+        {"text": "film", "filter": {"view_count": {"gte": None}}},
+        {"text": "film", "filter": {"published_at": {"gte": "2024-01-01"}}},
+        {"text": "film", "filter": {"published_at": {"gte": "0999-01-01T00:00:00Z"}}},
+    ],
+)
+def test_what_is_not_valid_by_the_schema_is_not_valid(body):
+    assert list(SEARCH_SCHEMA.iter_errors(body))
+    with pytest.raises(ValidationError):
+        SearchBody.model_validate_json(json.dumps(body))
