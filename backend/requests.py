@@ -9,9 +9,9 @@ from flask import Request
 from pydantic import BaseModel, ValidationError
 from werkzeug.datastructures import MultiDict
 
+from backend.filters import FilterBody
 from backend.problems import Code, FieldError, Problem, invalid_fields, shortened
 from backend.schemas import (
-    FilterBody,
     HitsBody,
     RecommendationsBody,
     SearchBody,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from backend.filters import FilterBody
 from backend.problems import KINDS, Code
 from backend.schemas import (
-    FilterBody,
     RecommendationsBody,
     SearchAnswer,
     SearchBody,

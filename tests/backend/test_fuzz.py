@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backend.app import create_app
+from backend.filters import FilterBody
 from backend.index import PublishedIndex
-from backend.schemas import FilterBody, RecommendationsBody, SearchBody
+from backend.schemas import RecommendationsBody, SearchBody
 from stores.edge import EdgeStore
 from stores.engines import open_reader
 from stores.generations import DataDir
