@@ -11,6 +11,7 @@ from flask import Blueprint, Response, g, request
 from pydantic import BaseModel
 
 from backend.index import PublishedIndex
+from backend.metrics import add_stages, timed_stage
 from backend.problems import Code, Problem, shortened
 from backend.requests import (
     no_parameters,
@@ -53,16 +54,19 @@ def api_blueprint(index: PublishedIndex, *, thumbnails: Path) -> Blueprint:
             if isinstance(wanted, RecommendationRequest):
                 result = snapshot.searcher.recommend(wanted)
             else:
+                g.query_text = wanted.text
                 result = snapshot.searcher.search(wanted)
-        return _json(
-            search_answer_json(
-                result,
-                body,
-                took_ms=(time.perf_counter() - g.started) * 1000,
-                query_id=g.request_id,
-                generation=snapshot.generation,
+        add_stages(result.timings_ms)
+        with timed_stage("serialise"):
+            return _json(
+                search_answer_json(
+                    result,
+                    body,
+                    took_ms=(time.perf_counter() - g.started) * 1000,
+                    query_id=g.request_id,
+                    generation=snapshot.generation,
+                )
             )
-        )
 
     @api.get("/search")
     def search_by_query() -> Response:

@@ -13,10 +13,12 @@ from flask import Flask, Response, g, request
 from backend.api import api_blueprint
 from backend.docs import docs_blueprint
 from backend.index import PublishedIndex
+from backend.logs import log_request
+from backend.metrics import Metrics, metrics_blueprint
+from backend.policy import Policy
 from backend.problems import register_problems
 from backend.site import site_blueprint
 
-MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _HEADERS: Final = {
     "Content-Security-Policy": (
@@ -29,25 +31,34 @@ _HEADERS: Final = {
 
 
 def create_app(
-    index: PublishedIndex, *, thumbnails: Path, max_body_bytes: int = MAX_BODY_BYTES
+    index: PublishedIndex,
+    *,
+    thumbnails: Path,
+    policy: Policy = Policy(),  # noqa: B008 - frozen
+    metrics_directory: Path | None = None,
 ) -> Flask:
     """The API and the page over ``index``; pictures are read from the folder ``thumbnails``.
+
+    ``metrics_directory`` is where several processes put their numbers together.
 
     Nothing is opened before the first request, so the application may be made before a fork.
     """
     app = Flask(__name__, static_folder="static", static_url_path="/static")
-    app.config["MAX_CONTENT_LENGTH"] = max_body_bytes
+    app.config["MAX_CONTENT_LENGTH"] = policy.max_body_bytes
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.merge_slashes = False
     app.register_blueprint(api_blueprint(index, thumbnails=thumbnails))
     app.register_blueprint(site_blueprint(index))
     app.register_blueprint(docs_blueprint())
+    metrics = Metrics(metrics_directory)
+    app.register_blueprint(metrics_blueprint(index, metrics))
     register_problems(app)
 
     @app.before_request
     def begin() -> None:
         g.started = time.perf_counter()
+        metrics.begin()
         given = request.headers.get("X-Request-Id", "")
         g.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
 
@@ -56,6 +67,14 @@ def create_app(
         response.headers["X-Request-Id"] = g.request_id
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
+        seconds = time.perf_counter() - g.started
+        metrics.observe(response, seconds=seconds)
+        log_request(response, seconds=seconds, query=policy.log_queries)
         return response
+
+    @app.teardown_request
+    def end(_: BaseException | None) -> None:
+        if "started" in g:
+            metrics.end()
 
     return app

@@ -60,6 +60,7 @@ def serve(
     Example:
         twinlens serve --data-dir data --port 8000
     """
+    from backend.policy import Policy
     from backend.serving import Serving
     from backend.serving import serve as run
     from catalog.settings import load_settings
@@ -109,5 +110,7 @@ def serve(
             workers=workers,
             request_threads=request_threads,
             query_cache=settings.query_cache,
+            log_format=settings.log_format,
+            policy=Policy(log_queries=settings.log_queries),
         )
     )

@@ -235,6 +235,15 @@ ROUTES: Final[Sequence[Route]] = (
         problems=(Code.NOT_READY,),
         answers=examples.READYZ_ANSWERS,
     ),
+    Route(
+        method="get",
+        path="/metrics",
+        name="metrics",
+        tag="operation",
+        summary="Numbers for Prometheus",
+        description="Requests, seconds per stage, what waits, the generation.",
+        answer=("text/plain", "application/openmetrics-text"),
+    ),
 )
 
 
@@ -379,7 +388,9 @@ def _success(route: Route, names: Mapping[type[BaseModel], str]) -> Json:
     if isinstance(route.answer, Sequence):
         return {
             "description": route.summary,
-            "headers": _headers("X-Request-Id", "ETag", "Cache-Control"),
+            "headers": _headers(
+                "X-Request-Id", "Cache-Control", *(["ETag"] if route.not_modified else [])
+            ),
             "content": {
                 media_type: {"schema": {"type": "string", "format": "binary"}}
                 for media_type in route.answer

@@ -193,6 +193,7 @@ def problem_response(problem: Problem, *, status: int | None = None) -> Response
     """The answer that ``problem`` stands for; ``status`` where the code alone doesn't say it."""
     kind = KINDS[problem.code]
     status = status or kind.status
+    g.problem_code = problem.code.value
     body = ProblemBody(
         type=f"{ERRORS_PAGE}#{problem.code}",
         title=kind.title,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -14,8 +17,8 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from PIL import Image
 
-from backend.app import create_app
 from backend.index import PublishedIndex, check_encoders
+from backend.policy import LogFormat, Policy
 from backend.search import SearchRequest
 from catalog.errors import TwinLensError, UsageError
 from catalog.video import VectorName
@@ -47,6 +50,8 @@ class Serving:
     workers: int
     request_threads: int
     query_cache: int
+    log_format: LogFormat
+    policy: Policy
 
 
 def serve(serving: Serving) -> None:
@@ -67,24 +72,36 @@ def serve(serving: Serving) -> None:
     )
     master = os.getpid()
     listening = _listener(serving.host, serving.port)
+    metrics = Path(tempfile.mkdtemp(prefix="twinlens-metrics-"))
     try:
-        _Gunicorn(serving, listening).run()
+        # Set before prometheus_client is first imported, or its numbers stay in one process.
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
+        from backend.logs import configure_logs
+
+        configure_logs(serving.log_format)
+        _Gunicorn(serving, listening, metrics).run()
     except SystemExit as ended:
         # A worker leaves by the same way; only the master has something to say about it.
         if os.getpid() == master and ended.code == Arbiter.WORKER_BOOT_ERROR:
             raise TwinLensError("the server could not start; the lines above say why") from None
         raise
+    finally:
+        if os.getpid() == master:
+            shutil.rmtree(metrics, ignore_errors=True)
 
 
 class _Gunicorn(BaseApplication):  # type: ignore[misc] # untyped
-    def __init__(self, serving: Serving, listening: socket.socket) -> None:
+    def __init__(self, serving: Serving, listening: socket.socket, metrics: Path) -> None:
         self._serving = serving
+        self._metrics = metrics
         host, port = listening.getsockname()[:2]
         self._address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         self._fd = listening.detach()  # gunicorn's own from here on: it closes it
         super().__init__()
 
     def load_config(self) -> None:
+        from backend.logs import GunicornLogger
+
         for name, value in {
             "bind": f"fd://{self._fd}",
             "workers": self._serving.workers,
@@ -95,13 +112,15 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc] # untyped
             "limit_request_line": MAX_REQUEST_LINE,
             "control_socket_disable": True,
             "loglevel": "warning",
+            "logger_class": GunicornLogger,
             "post_worker_init": self._ready,
+            "child_exit": self._ended,
         }.items():
             self.cfg.set(name, value)
 
     def load(self) -> Flask:
         try:
-            return _warm_app(self._serving)
+            return _warm_app(self._serving, self._metrics)
         except TwinLensError as error:
             click.echo(f"twinlens: {error}", err=True)
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
@@ -112,9 +131,16 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc] # untyped
         counts = self._serving.data.published().counts
         click.echo(f"TwinLens serves {counts['videos']:,} videos at {self._address}")
 
+    def _ended(self, _: Arbiter, worker: Any) -> None:
+        from backend.metrics import forget_process
 
-def _warm_app(serving: Serving) -> Flask:
+        forget_process(self._metrics, worker.pid)
+
+
+def _warm_app(serving: Serving, metrics: Path) -> Flask:
     """The application with its models loaded and its index open, so that no request waits."""
+    from backend.app import create_app
+
     title_encoder = QueryEncoder(serving.load_title_encoder(), cache_size=serving.query_cache)
     thumbnail_encoder = serving.load_thumbnail_encoder()
     thumbnail_encoder.encode([Image.new("RGB", thumbnail_encoder.input_size, "grey")])
@@ -126,7 +152,12 @@ def _warm_app(serving: Serving) -> Flask:
     )
     with index.borrow() as snapshot:
         snapshot.searcher.search(SearchRequest(text="warm"))
-    return create_app(index, thumbnails=serving.data.thumbnails)
+    return create_app(
+        index,
+        thumbnails=serving.data.thumbnails,
+        policy=serving.policy,
+        metrics_directory=metrics,
+    )
 
 
 def _listener(host: str, port: int) -> socket.socket:

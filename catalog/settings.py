@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import (
@@ -75,6 +75,12 @@ class Settings(BaseSettings):
         ge=0,
         le=1_000_000,
         description="Texts whose vectors each process of `serve` remembers; 0: none.",
+    )
+    log_format: Literal["json", "text"] = Field(
+        "json", description="How `serve` logs: an object a line, or lines for people."
+    )
+    log_queries: bool = Field(
+        False, description="Whether the log of `serve` has the words that were searched for."
     )
 
     @classmethod

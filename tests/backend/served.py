@@ -9,7 +9,9 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
+from email.message import Message
 from pathlib import Path
 
 import pytest
@@ -46,36 +48,59 @@ def publish_embedded(catalogue: Catalogue, data: DataDir, generation: str) -> No
 class Served:
     """A running ``serve``: its port, and its last line on standard output."""
 
-    def __init__(self, data: DataDir, *options: str) -> None:
+    def __init__(self, data: DataDir, *options: str, **settings: str) -> None:
+        # A file rather than a pipe, which would be full at some point, and hold the server.
+        self._log = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - closed in __exit__
         self.process = subprocess.Popen(
             [sys.executable, "-c", PROGRAM, "--data-dir", str(data.path), "--port", "0", *options],
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={
+                **os.environ,
+                "PYTHONPATH": str(ROOT),
+                **{f"TWINLENS_{name.upper()}": value for name, value in settings.items()},
+            },
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._log,
             text=True,
         )
         self.line = self.process.stdout.readline()
         found = re.search(r":(\d+)$", self.line)
         if found is None:
             self.process.kill()
-            _, err = self.process.communicate()
-            pytest.fail(f"not ready: {self.line!r}, {err}")
+            self.process.communicate()
+            pytest.fail(f"not ready: {self.line!r}, {self.log()}")
         self.port = int(found[1])
 
     def get(self, path: str) -> tuple[int, dict]:
+        status, _, body = self.ask("GET", path)
+        return status, json.loads(body)
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> tuple[int, Message, bytes]:
+        """Status, header fields and body of the answer, on a connection of its own."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
-            connection.request("GET", path)
+            connection.request(method, path, body=body, headers=headers or {})
             answer = connection.getresponse()
-            return answer.status, json.loads(answer.read())
+            return answer.status, answer.headers, answer.read()
         finally:
             connection.close()
 
+    def log(self) -> str:
+        """What it has written to standard error so far."""
+        with Path(f"/proc/self/fd/{self._log.fileno()}").open(encoding="utf-8") as log:
+            return log.read()
+
     def stop(self) -> tuple[int, str, str]:
         self.process.send_signal(signal.SIGTERM)
-        out, err = self.process.communicate(timeout=30)
-        return self.process.returncode, out, err
+        out, _ = self.process.communicate(timeout=30)
+        return self.process.returncode, out, self.log()
 
     def __enter__(self) -> Served:
         return self
@@ -84,3 +109,4 @@ class Served:
         if self.process.poll() is None:
             self.process.kill()
         self.process.communicate()
+        self._log.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -94,7 +95,7 @@ def test_what_is_not_even_http_gets_a_4xx(served, sent, status, code):
             answer += part
     assert int(answer.split(b" ", 2)[1]) == status, answer
     if code is not None:  # the others never reach the application
-        assert f'"code": "{code}"'.encode() in answer
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == code
     assert served.get("/healthz")[0] == 200
 
 

@@ -1,0 +1,79 @@
+"""What ``serve`` says on standard error: a line for each request, as JSON or for people."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any, Final
+
+from flask import Response, g, request
+from gunicorn.glogging import Logger
+from pythonjsonlogger.json import JsonFormatter
+
+from backend.metrics import route_of_request, stages_ms
+from backend.policy import LogFormat
+
+# Asked every few seconds by machines; worth a line only where the answer is not a good one.
+_PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+
+_log = logging.getLogger("backend.requests")
+
+
+def configure_logs(log_format: LogFormat) -> None:
+    """Write all that is logged to standard error in ``log_format``, each request among it."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        JsonFormatter(
+            ["levelname", "name", "process", "message"],
+            rename_fields={"levelname": "level", "name": "logger"},
+            timestamp="time",
+        )
+        if log_format == "json"
+        else logging.Formatter("%(levelname)s %(name)s: %(message)s")
+    )
+    root = logging.getLogger()
+    for old in root.handlers[:]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    _log.setLevel(logging.INFO)
+
+
+class GunicornLogger(Logger):  # type: ignore[misc] # untyped
+    """gunicorn's own messages, through the handler of all others."""
+
+    def setup(self, cfg: Any) -> None:
+        """Take gunicorn's level and none of its handlers."""
+        super().setup(cfg)
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True
+
+
+def log_request(response: Response, *, seconds: float, query: bool) -> None:
+    """Write the line of the request at hand. What was searched for is in it only with ``query``."""
+    route = route_of_request()
+    if not _log.isEnabledFor(logging.INFO) or (route in _PROBES and response.status_code < 400):
+        return
+    milliseconds = round(seconds * 1000, 3)
+    fields: dict[str, Any] = {
+        "request_id": g.request_id,
+        "client": request.remote_addr,
+        "method": request.method,
+        "route": route,
+        "path": request.path,
+        "status": response.status_code,
+        "bytes": response.content_length,
+        "took_ms": milliseconds,
+        "stages_ms": {stage: round(spent, 3) for stage, spent in stages_ms().items()},
+    }
+    if response.status_code >= 400 and "problem_code" in g:
+        fields["code"] = g.problem_code
+    if query and g.get("query_text") is not None:
+        fields["query"] = g.query_text
+    _log.info(
+        "%s %s %d in %.1f ms",
+        request.method,
+        request.path.encode("unicode_escape").decode("ascii"),
+        response.status_code,
+        milliseconds,
+        extra=fields,
+    )

@@ -1,0 +1,201 @@
+"""What Prometheus reads at ``/metrics``: requests, seconds per stage, what waits, the generation.
+
+With several processes, each writes its numbers into files of one directory, and whichever is
+asked adds them up.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from flask import Blueprint, Response, g, request
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
+
+from backend.index import PublishedIndex
+from catalog.errors import TwinLensError
+
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_STAGE_BUCKETS: Final = (
+    0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5,
+)  # fmt: skip
+_REQUEST_BUCKETS: Final = (
+    0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30,
+)  # fmt: skip
+
+
+class Metrics:
+    """The numbers of this process, and all processes' as text.
+
+    ``directory`` is where several processes put theirs together; without it this one stands alone.
+    """
+
+    def __init__(self, directory: Path | None = None) -> None:
+        self._directory = directory
+        self._registry = own = CollectorRegistry()
+        self._requests = Counter(
+            "twinlens_requests",
+            "Requests answered, by route, method and status.",
+            ["route", "method", "status"],
+            registry=own,
+        )
+        self._seconds = Histogram(
+            "twinlens_request_seconds",
+            "Seconds from a request's arrival at the application to its answer.",
+            ["route"],
+            buckets=_REQUEST_BUCKETS,
+            registry=own,
+        )
+        self._stages = Histogram(
+            "twinlens_stage_seconds",
+            "Seconds that a request spent in one stage: encode, search, fuse, serialise, ...",
+            ["stage"],
+            buckets=_STAGE_BUCKETS,
+            registry=own,
+        )
+        self._in_flight = Gauge(
+            "twinlens_requests_in_flight",
+            "Requests that the application has begun and not answered.",
+            multiprocess_mode="livesum",
+            registry=own,
+        )
+        self.waiting = Gauge(
+            "twinlens_requests_waiting",
+            "Requests in flight that wait for their turn to search.",
+            multiprocess_mode="livesum",
+            registry=own,
+        )
+        # There from the first scrape on, not only after the first request.
+        self._in_flight.set(0)
+        self.waiting.set(0)
+
+    def begin(self) -> None:
+        """Count a request that has arrived."""
+        self._in_flight.inc()
+
+    def end(self) -> None:
+        """Count it no longer."""
+        self._in_flight.dec()
+
+    def observe(self, response: Response, *, seconds: float) -> None:
+        """Count the answer to the request at hand, with what its stages took."""
+        route = route_of_request()
+        method = request.method if request.method in _METHODS else "other"
+        self._requests.labels(route, method, str(response.status_code)).inc()
+        self._seconds.labels(route).observe(seconds)
+        for stage, milliseconds in stages_ms().items():
+            self._stages.labels(stage).observe(milliseconds / 1000)
+
+    def exposition(self, index: PublishedIndex, *, accept: str) -> Response:
+        """All processes' numbers, in the format that ``accept`` prefers."""
+        scraped = CollectorRegistry()
+        if self._directory is None:
+            scraped.register(_Whole(self._registry))
+        else:
+            MultiProcessCollector(scraped, path=str(self._directory))  # type: ignore[no-untyped-call]
+        scraped.register(_Generation(index))
+        encode, content_type = choose_encoder(accept)
+        return Response(encode(scraped), content_type=content_type)
+
+
+def metrics_blueprint(index: PublishedIndex, metrics: Metrics) -> Blueprint:
+    """``/metrics``."""
+    routes = Blueprint("metrics", __name__)
+
+    @routes.get("/metrics")
+    def scrape() -> Response:
+        response = metrics.exposition(index, accept=request.headers.get("Accept", ""))
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    return routes
+
+
+def forget_process(directory: Path, pid: int) -> None:
+    """Count no longer what a process that has ended held in flight."""
+    mark_process_dead(pid, path=str(directory))  # type: ignore[no-untyped-call]
+
+
+def route_of_request() -> str:
+    """The route of the request at hand, its parameters by name; ``none`` where no route fits."""
+    return request.url_rule.rule if request.url_rule is not None else "none"
+
+
+def add_stages(timings_ms: Mapping[str, float]) -> None:
+    """Note what stages of the request at hand took; a stage named twice is added up."""
+    stages = stages_ms()
+    for stage, milliseconds in timings_ms.items():
+        stages[stage] = stages.get(stage, 0.0) + milliseconds
+
+
+@contextmanager
+def timed_stage(stage: str) -> Iterator[None]:
+    """Note what the ``with`` block takes as a stage of the request at hand."""
+    started = time.perf_counter()
+    try:
+        yield
+    finally:
+        add_stages({stage: (time.perf_counter() - started) * 1000})
+
+
+def stages_ms() -> dict[str, float]:
+    """What the stages of the request at hand have taken so far, in milliseconds."""
+    stages: dict[str, float] = g.setdefault("stages_ms", {})
+    return stages
+
+
+class _Whole(Collector):
+    """Another registry's metrics."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def collect(self) -> Iterable[Metric]:
+        return self._registry.collect()
+
+
+class _Generation(Collector):
+    """The published generation, as the process sees it that is asked."""
+
+    def __init__(self, index: PublishedIndex) -> None:
+        self._index = index
+
+    def collect(self) -> Iterator[Metric]:
+        ready = GaugeMetricFamily("twinlens_ready", "1 where an index is open, else 0.")
+        try:
+            with self._index.borrow() as snapshot:
+                manifest = snapshot.manifest
+        except TwinLensError:
+            ready.add_metric([], 0)
+            yield ready
+            return
+        ready.add_metric([], 1)
+        yield ready
+        info = GaugeMetricFamily(
+            "twinlens_generation_info",
+            "1, with the name and the engine of the generation being served.",
+            labels=["generation", "engine"],
+        )
+        info.add_metric([manifest.generation, manifest.engine], 1)
+        yield info
+        yield GaugeMetricFamily(
+            "twinlens_generation_created_timestamp_seconds",
+            "When the generation being served was made, in seconds since 1970.",
+            value=datetime.fromisoformat(manifest.created_at).timestamp(),
+        )
+        counts = GaugeMetricFamily(
+            "twinlens_generation_videos",
+            "Videos of the generation being served: all, and those with each vector.",
+            labels=["having"],
+        )
+        for having, count in manifest.counts.items():
+            counts.add_metric([having], count)
+        yield counts

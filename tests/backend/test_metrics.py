@@ -1,0 +1,209 @@
+"""Numbers at ``/metrics``, and a line in the log for each request."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from backend.app import create_app
+from backend.index import PublishedIndex
+from backend.policy import Policy
+from stores.generations import DataDir
+from tests.backend.served import Served, publish_embedded
+from tests.fakes import MemoryReader
+
+
+def samples(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    return {
+        (one.name, frozenset(one.labels.items())): one.value
+        for family in text_string_to_metric_families(text)
+        for one in family.samples
+    }
+
+
+def value(text: str, name: str, **labels: str) -> float:
+    return samples(text)[name, frozenset(labels.items())]
+
+
+@pytest.fixture
+def application(catalogue, data):
+    """An application of its own: its numbers begin at nothing."""
+
+    def make(policy: Policy = Policy()):  # noqa: B008 - frozen
+        index = PublishedIndex(
+            data,
+            open_reader=lambda manifest: MemoryReader(catalogue.stored()),
+            title_encoder=catalogue.titles,
+            thumbnail_encoder=catalogue.thumbnails,
+        )
+        made.append(index)
+        return create_app(index, thumbnails=data.thumbnails, policy=policy).test_client()
+
+    made: list[PublishedIndex] = []
+    yield make
+    for index in made:
+        index.close()
+
+
+def test_requests_are_counted_by_route_method_and_status(application):
+    client = application()
+    for path in ("beach-1", "beach-2", "none"):
+        client.get(f"/api/v1/videos/{path}")
+    client.get("/nowhere")
+    client.open("/", method="BREW")
+    text = client.get("/metrics").text
+    route = "/api/v1/videos/<video_id>"
+    assert value(text, "twinlens_requests_total", route=route, method="GET", status="200") == 2
+    assert value(text, "twinlens_requests_total", route=route, method="GET", status="404") == 1
+    assert value(text, "twinlens_requests_total", route="none", method="GET", status="404") == 1
+    # What a caller makes up is no label of its own: there would be no end to them.
+    assert "BREW" not in text
+    assert value(text, "twinlens_request_seconds_count", route=route) == 3
+    assert value(text, "twinlens_requests_in_flight") == 1  # the scrape itself
+    assert value(text, "twinlens_requests_waiting") == 0
+
+
+def test_every_stage_of_a_search_has_a_histogram(application):
+    client = application()
+    answer = client.get("/api/v1/search?q=kitchen").get_json()
+    assert client.get("/api/v1/search?q=beach").status_code == 200
+    text = client.get("/metrics").text
+    for stage in ("encode", "search", "fuse", "serialise"):
+        assert value(text, "twinlens_stage_seconds_count", stage=stage) == 2
+        assert value(text, "twinlens_stage_seconds_bucket", stage=stage, le="+Inf") == 2
+    spent = value(text, "twinlens_stage_seconds_sum", stage="search") * 1000
+    assert spent >= answer["timings_ms"]["search"] > 0
+
+
+def test_it_names_the_generation(application):
+    text = application().get("/metrics").text
+    assert value(text, "twinlens_ready") == 1
+    assert value(text, "twinlens_generation_info", generation="g1", engine="embedded") == 1
+    assert value(text, "twinlens_generation_videos", having="videos") == 31
+    assert value(text, "twinlens_generation_videos", having="thumbnail") == 30
+    assert value(text, "twinlens_generation_created_timestamp_seconds") == 1795219200
+
+
+def test_without_an_index_the_metrics_are_there_all_the_same(catalogue, tmp_path):
+    index = PublishedIndex(
+        DataDir(tmp_path),
+        open_reader=lambda manifest: pytest.fail("nothing to open"),
+        title_encoder=catalogue.titles,
+        thumbnail_encoder=catalogue.thumbnails,
+    )
+    client = create_app(index, thumbnails=tmp_path).test_client()
+    assert client.get("/api/v1/stats").status_code == 503
+    answer = client.get("/metrics")
+    assert answer.status_code == 200
+    assert value(answer.text, "twinlens_ready") == 0
+
+
+def test_open_metrics_are_spoken_with_those_who_ask_for_them(application):
+    client = application()
+    assert client.get("/metrics").content_type.startswith("text/plain")
+    answer = client.get("/metrics", headers={"Accept": "application/openmetrics-text"})
+    assert answer.content_type.startswith("application/openmetrics-text")
+    assert answer.text.endswith("# EOF\n")
+
+
+def line_of(caplog) -> dict:
+    [record] = [one for one in caplog.records if one.name == "backend.requests"]
+    return record.__dict__
+
+
+def test_the_log_has_what_an_operator_asks_for_and_not_what_was_searched(application, caplog):
+    client = application()
+    caplog.set_level(logging.INFO, "backend.requests")
+    client.get("/api/v1/search?q=my+own+secret", headers={"X-Request-Id": "r1"})
+    line = line_of(caplog)
+    assert (line["method"], line["route"], line["status"]) == ("GET", "/api/v1/search", 200)
+    assert line["request_id"] == "r1"
+    assert {"encode", "search", "fuse", "serialise"} <= line["stages_ms"].keys()
+    assert line["took_ms"] >= sum(line["stages_ms"].values()) > 0
+    assert "secret" not in str(line)
+
+
+@pytest.mark.parametrize("by_post", [False, True])
+def test_the_words_are_logged_where_the_operator_wants_them(application, caplog, by_post):
+    client = application(Policy(log_queries=True))
+    caplog.set_level(logging.INFO, "backend.requests")
+    if by_post:
+        client.post("/api/v1/search", json={"text": "my own words"})
+    else:
+        client.get("/api/v1/search?q=my+own+words")
+    assert line_of(caplog)["query"] == "my own words"
+
+
+def test_an_error_is_logged_with_its_code_and_a_probe_only_if_it_fails(application, caplog):
+    client = application()
+    caplog.set_level(logging.INFO, "backend.requests")
+    client.get("/healthz")
+    client.get("/metrics")
+    client.get("/api/v1/videos/none%0aINFO forged")
+    line = line_of(caplog)
+    assert (line["status"], line["code"]) == (404, "video_not_found")
+    assert "\n" not in line["message"]
+
+
+@pytest.fixture(scope="module")
+def embedded(catalogue, tmp_path_factory) -> DataDir:
+    data = DataDir(tmp_path_factory.mktemp("metrics"))
+    publish_embedded(catalogue, data, "g1")
+    return data
+
+
+@pytest.fixture(scope="module")
+def two_processes(embedded) -> Iterator[Served]:
+    with Served(embedded, "--workers", "2") as served:
+        yield served
+
+
+def process_ids(served: Served) -> set[int]:
+    return {json.loads(line)["process"] for line in served.log().splitlines() if '"route"' in line}
+
+
+def test_two_processes_count_as_one(two_processes):
+    asked = 0
+    deadline = time.monotonic() + 30
+    while len(process_ids(two_processes)) < 2 and time.monotonic() < deadline:
+        threads = [
+            threading.Thread(target=two_processes.get, args=("/api/v1/search?q=kitchen",))
+            for _ in range(8)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        asked += len(threads)
+    assert len(process_ids(two_processes)) == 2
+    for _ in range(6):  # whichever of them is asked
+        _, _, body = two_processes.ask("GET", "/metrics")
+        text = body.decode()
+        labels = {"route": "/api/v1/search", "method": "GET", "status": "200"}
+        assert value(text, "twinlens_requests_total", **labels) == asked
+        assert value(text, "twinlens_stage_seconds_count", stage="encode") == asked
+        assert value(text, "twinlens_requests_in_flight") == 1
+        assert value(text, "twinlens_generation_info", generation="g1", engine="embedded") == 1
+
+
+def test_every_line_of_the_log_is_json(two_processes):
+    two_processes.ask("GET", "/api/v1/videos/caf%C3%A9", headers={"X-Request-Id": "mine"})
+    lines = [json.loads(line) for line in two_processes.log().splitlines()]
+    [line] = [one for one in lines if one.get("request_id") == "mine"]
+    assert line["path"] == "/api/v1/videos/café"
+    assert line["level"] == "INFO"
+    assert line["time"].endswith("+00:00")
+    assert line["stages_ms"] == {}
+
+
+def test_a_log_for_people(embedded):
+    with Served(embedded, log_format="text") as served:
+        served.get("/api/v1/stats")
+        _, _, log = served.stop()
+    assert "INFO backend.requests: GET /api/v1/stats 200 in " in log
