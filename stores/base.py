@@ -13,12 +13,20 @@ import numpy.typing as npt
 from catalog.sparse import SparseVector
 from catalog.video import VectorName
 from stores.filters import Filter
+from stores.qdrant_schema import PAYLOAD_INDEXES
 
 Vector = npt.NDArray[np.float32]
 Payload = Mapping[str, Any]
 
 # Fixed for ever: point ids are uuid5 of the video_id under this namespace.
 POINT_NAMESPACE: Final = uuid.UUID("6f0e1a52-3c8b-5f0e-9d3a-7b1f5b0c2e11")
+# What videos can be put in order by, and what their values can be counted of.
+SORTABLE_FIELDS: Final = tuple(
+    field for field, kind in PAYLOAD_INDEXES.items() if kind != "keyword"
+)
+FACET_FIELDS: Final = tuple(
+    field for field, kind in PAYLOAD_INDEXES.items() if kind == "keyword" and field != "video_id"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +65,85 @@ class ScoredVideo(NamedTuple):
     score: float
 
 
-class VectorReader(Protocol):
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Videos by a number or a moment of theirs; those that lack it come last, either way round.
+
+    Equal ones, and those that lack it, come by their point ids. Whole numbers from 2**53 on count
+    as equal.
+
+    Raises:
+        ValueError: ``field`` is not one of ``SORTABLE_FIELDS``.
+    """
+
+    field: str
+    descending: bool = False
+
+    def __post_init__(self) -> None:
+        if self.field not in SORTABLE_FIELDS:
+            raise ValueError(f"{self.field!r} orders nothing; {', '.join(SORTABLE_FIELDS)} do")
+
+
+class Place(NamedTuple):
+    """Where a video stands in an order: by ``value``, and among equals by ``point``, its point id.
+
+    ``value`` is the number, of a moment its microseconds since 1970; None where the video lacks
+    the field, or where there is no order but that of the point ids.
+    """
+
+    value: float | None
+    point: str
+
+
+class FacetCount(NamedTuple):
+    """One value of a field, and how many videos have it."""
+
+    value: str
+    videos: int
+
+
+class VideoBrowser(Protocol):
+    """What can be asked of stored videos without a vector. Fields hold what they should, or none.
+
+    Which videos a filter lets through, their order, and the counting are the engine's own work.
+    """
+
+    def browse(
+        self,
+        *,
+        limit: int,
+        order: Order | None = None,
+        after: Place | None = None,
+        condition: Filter | None = None,
+    ) -> list[StoredVideo]:
+        """The first ``limit`` videos behind the place ``after``, without their vectors.
+
+        Without an order by point id, which is as good as shuffled, and the same in every store.
+
+        Raises:
+            ValueError: a limit below 1.
+        """
+        ...
+
+    def facet(self, field: str, *, limit: int, condition: Filter | None = None) -> list[FacetCount]:
+        """How many videos have each text of ``field``, the most frequent first, ties by text.
+
+        A video counts once for each of its values. Where more values tie at the last place than
+        fit, the engine chooses among them.
+
+        Raises:
+            ValueError: ``field`` is not one of ``FACET_FIELDS``, or a limit below 1.
+        """
+        ...
+
+    def count(
+        self, vector_name: VectorName | None = None, *, condition: Filter | None = None
+    ) -> int:
+        """Number of videos that pass ``condition``, or of those that have this vector, too."""
+        ...
+
+
+class VectorReader(VideoBrowser, Protocol):
     """What a search needs of a store. Reading never changes what is stored."""
 
     def search(
@@ -77,10 +163,6 @@ class VectorReader(Protocol):
         self, video_ids: Sequence[str], *, with_vectors: bool = False
     ) -> dict[str, StoredVideo]:
         """The stored videos among ``video_ids``, by id; the unknown are absent."""
-        ...
-
-    def count(self, vector_name: VectorName | None = None) -> int:
-        """Number of videos, or of those that have this vector."""
         ...
 
     def scan(

@@ -16,8 +16,9 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self
@@ -31,7 +32,17 @@ from catalog.errors import IndexLocked, StoreCorrupt, StoreError
 from catalog.sparse import SparseVector, sparse_vector
 from catalog.video import VectorName
 from stores.atomic import created_whole
-from stores.base import ScoredVideo, StoredVideo, Vector, VectorQuery, point_id
+from stores.base import (
+    FacetCount,
+    Order,
+    Place,
+    ScoredVideo,
+    StoredVideo,
+    Vector,
+    VectorQuery,
+    point_id,
+)
+from stores.browsing import browse, check_facet, ranked_facet
 from stores.checks import checked_queries, checked_videos
 from stores.filters import Filter
 from stores.qdrant_filters import translate
@@ -167,11 +178,37 @@ class EdgeReader:
             found = [_stored(record) for record in records]
         return {video.video_id: video for video in found}
 
-    def count(self, vector_name: VectorName | None = None) -> int:
-        """As of ``VectorReader``."""
-        chosen = None
+    def browse(
+        self,
+        *,
+        limit: int,
+        order: Order | None = None,
+        after: Place | None = None,
+        condition: Filter | None = None,
+    ) -> list[StoredVideo]:
+        """As of ``VideoBrowser``."""
+        return browse(
+            _EdgeScroller(self._scroll), limit=limit, order=order, after=after, condition=condition
+        )
+
+    def facet(self, field: str, *, limit: int, condition: Filter | None = None) -> list[FacetCount]:
+        """As of ``VideoBrowser``."""
+        check_facet(field, limit)
+        chosen = None if condition is None else translate(condition, _EdgeDialect())
+        with self._engine() as shard:
+            answer = shard.facet(qe.FacetRequest(field, limit, exact=True, filter=chosen))
+            return ranked_facet(FacetCount(str(hit.value), hit.count) for hit in answer.hits)
+
+    def count(
+        self, vector_name: VectorName | None = None, *, condition: Filter | None = None
+    ) -> int:
+        """As of ``VideoBrowser``."""
+        parts: list[Any] = []
         if vector_name is not None:
-            chosen = qe.Filter(must=[qe.HasVectorCondition(str(vector_name))])
+            parts.append(qe.HasVectorCondition(str(vector_name)))
+        if condition is not None:
+            parts.append(translate(condition, _EdgeDialect()))
+        chosen = qe.Filter(must=parts) if parts else None
         with self._engine() as shard:
             return int(shard.count(qe.CountRequest(exact=True, filter=chosen)))
 
@@ -206,6 +243,11 @@ class EdgeReader:
         finally:
             if self._view is not None:
                 self._view.cleanup()
+
+    def _scroll(self, request: Any) -> list[StoredVideo]:
+        with self._engine() as shard:
+            records, _ = shard.scroll(request)
+            return [_stored(record) for record in records]
 
     @contextmanager
     def _engine(self) -> Iterator[Any]:
@@ -319,6 +361,35 @@ class EdgeStore(EdgeReader):
             closed.flush()
             os.fsync(closed.fileno())
         sync_directory(self._path)
+
+
+@dataclass(frozen=True, slots=True)
+class _EdgeScroller:
+    """A shard's points by id and by value."""
+
+    scroll: Callable[[Any], list[StoredVideo]]
+
+    def by_point(
+        self, limit: int, *, start: str | None, condition: Filter | None
+    ) -> list[StoredVideo]:
+        chosen = None if condition is None else translate(condition, _EdgeDialect())
+        return self.scroll(
+            qe.ScrollRequest(
+                offset=start, limit=limit, filter=chosen, with_payload=True, with_vector=False
+            )
+        )
+
+    def by_value(self, limit: int, *, order: Order, condition: Filter) -> list[StoredVideo]:
+        direction = qe.Direction.Desc if order.descending else qe.Direction.Asc
+        return self.scroll(
+            qe.ScrollRequest(
+                limit=limit,
+                filter=translate(condition, _EdgeDialect()),
+                order_by=qe.OrderBy(order.field, direction),
+                with_payload=True,
+                with_vector=False,
+            )
+        )
 
 
 class _EdgeDialect:

@@ -128,7 +128,7 @@ def _equal(item: object, value: Scalar) -> bool:
 
 
 def _within(item: object, condition: Range) -> bool:
-    place: Any = _moment(item) if condition.over_moments else _number(item)
+    place: Any = moment_of(item) if condition.over_moments else number_of(item)
     if place is None:
         return False
     return (
@@ -139,11 +139,13 @@ def _within(item: object, condition: Range) -> bool:
     )
 
 
-def _number(item: object) -> float | None:
+def number_of(item: object) -> float | None:
+    """The number that an item of a field is, or None."""
     return item if _is_number(item) else None
 
 
-def _moment(item: object) -> datetime | None:
+def moment_of(item: object) -> datetime | None:
+    """The moment that an item of a field stands for, or None."""
     if not isinstance(item, str):
         return None
     try:

@@ -27,7 +27,17 @@ from catalog.atomic import sync_directory
 from catalog.errors import IndexLocked, StoreCorrupt, StoreError
 from catalog.video import VectorName
 from stores.atomic import created_whole
-from stores.base import Payload, ScoredVideo, StoredVideo, Vector, VectorQuery
+from stores.base import (
+    FacetCount,
+    Order,
+    Payload,
+    Place,
+    ScoredVideo,
+    StoredVideo,
+    Vector,
+    VectorQuery,
+)
+from stores.browsing import facet_of, page_of
 from stores.checks import checked_queries, checked_videos
 from stores.filters import Filter, matches
 from stores.ranking import ranked
@@ -106,7 +116,7 @@ class FlatReader:
         """As of ``VectorReader``; one call to FAISS per name. A filter reads every payload."""
         checked = checked_queries(queries, self._dims)
         self._opened()
-        selector = None if condition is None else self._selector(condition)
+        selector = None if condition is None else faiss.IDSelectorBatch(self._passing(condition))
         found: dict[int, list[tuple[int, float]]] = {}
         for name in dict.fromkeys(query.vector_name for query in checked):
             places = [i for i, query in enumerate(checked) if query.vector_name == name]
@@ -125,8 +135,33 @@ class FlatReader:
         rows = self._rows("SELECT id, video_id, payload FROM videos WHERE video_id IN", video_ids)
         return {video.video_id: video for video in self._stored(rows, with_vectors=with_vectors)}
 
-    def count(self, vector_name: VectorName | None = None) -> int:
-        """As of ``VectorReader``."""
+    def browse(
+        self,
+        *,
+        limit: int,
+        order: Order | None = None,
+        after: Place | None = None,
+        condition: Filter | None = None,
+    ) -> list[StoredVideo]:
+        """As of ``VideoBrowser``; reads every payload, for it is the reference."""
+        return page_of(
+            self._every_video(), limit=limit, order=order, after=after, condition=condition
+        )
+
+    def facet(self, field: str, *, limit: int, condition: Filter | None = None) -> list[FacetCount]:
+        """As of ``VideoBrowser``; reads every payload, for it is the reference."""
+        return facet_of(self._every_video(), field, limit=limit, condition=condition)
+
+    def count(
+        self, vector_name: VectorName | None = None, *, condition: Filter | None = None
+    ) -> int:
+        """As of ``VideoBrowser``; a filter reads every payload."""
+        if condition is not None:
+            passed = self._passing(condition)
+            if vector_name is None:
+                return len(passed)
+            present, _ = _places(self._index(vector_name), passed)
+            return int(present.sum())
         if vector_name is not None:
             self._opened()
             return int(self._index(vector_name).ntotal)
@@ -182,7 +217,11 @@ class FlatReader:
     def _names(self, keys: set[int]) -> dict[int, str]:
         return dict(self._rows("SELECT id, video_id FROM videos WHERE id IN", sorted(keys)))
 
-    def _selector(self, condition: Filter) -> Any:
+    def _every_video(self) -> Iterator[StoredVideo]:
+        for batch in self.scan():
+            yield from batch
+
+    def _passing(self, condition: Filter) -> _Ids:
         passed: list[int] = []
         last = -1
         while rows := self._query(
@@ -190,7 +229,7 @@ class FlatReader:
         ):
             last = rows[-1][0]
             passed += [key for key, payload in rows if matches(condition, json.loads(payload))]
-        return faiss.IDSelectorBatch(np.array(passed, dtype=np.int64))
+        return np.array(passed, dtype=np.int64)
 
     def _nearest(
         self, name: VectorName, queries: Sequence[VectorQuery], selector: Any

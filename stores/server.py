@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Self, TypeVar
 
@@ -23,7 +24,17 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_rand
 from catalog.errors import StoreError, StoreUnavailable
 from catalog.sparse import SparseVector, sparse_vector
 from catalog.video import VectorName
-from stores.base import ScoredVideo, StoredVideo, Vector, VectorQuery, point_id
+from stores.base import (
+    FacetCount,
+    Order,
+    Place,
+    ScoredVideo,
+    StoredVideo,
+    Vector,
+    VectorQuery,
+    point_id,
+)
+from stores.browsing import browse, check_facet, ranked_facet
 from stores.checks import checked_queries, checked_videos
 from stores.filters import Filter
 from stores.qdrant_filters import translate
@@ -382,11 +393,39 @@ class ServerStore:
                 found[video.video_id] = video
         return found
 
-    def count(self, vector_name: VectorName | None = None) -> int:
-        """As of ``VectorReader``."""
-        chosen = None
+    def browse(
+        self,
+        *,
+        limit: int,
+        order: Order | None = None,
+        after: Place | None = None,
+        condition: Filter | None = None,
+    ) -> list[StoredVideo]:
+        """As of ``VideoBrowser``."""
+        scroller = _ServerScroller(self._request, self._collection)
+        return browse(scroller, limit=limit, order=order, after=after, condition=condition)
+
+    def facet(self, field: str, *, limit: int, condition: Filter | None = None) -> list[FacetCount]:
+        """As of ``VideoBrowser``."""
+        check_facet(field, limit)
+        chosen = None if condition is None else translate(condition, _ServerDialect())
+        answer = self._request(
+            lambda client: client.facet(
+                self._collection, field, facet_filter=chosen, limit=limit, exact=True
+            )
+        )
+        return ranked_facet(FacetCount(str(hit.value), hit.count) for hit in answer.hits)
+
+    def count(
+        self, vector_name: VectorName | None = None, *, condition: Filter | None = None
+    ) -> int:
+        """As of ``VideoBrowser``."""
+        parts: list[Any] = []
         if vector_name is not None:
-            chosen = models.Filter(must=[models.HasVectorCondition(has_vector=str(vector_name))])
+            parts.append(models.HasVectorCondition(has_vector=str(vector_name)))
+        if condition is not None:
+            parts.append(translate(condition, _ServerDialect()))
+        chosen = models.Filter(must=parts) if parts else None
         return self._request(
             lambda client: client.count(self._collection, count_filter=chosen, exact=True)
         ).count
@@ -464,6 +503,33 @@ class ServerStore:
         self._request(
             lambda client: client.delete(self._collection, points_selector=selector, wait=True)
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _ServerScroller:
+    """A collection's points by id and by value."""
+
+    request: Callable[[Callable[[QdrantClient], Any]], Any]
+    collection: str
+
+    def by_point(
+        self, limit: int, *, start: str | None, condition: Filter | None
+    ) -> list[StoredVideo]:
+        return self._scrolled(limit, condition, offset=start)
+
+    def by_value(self, limit: int, *, order: Order, condition: Filter) -> list[StoredVideo]:
+        direction = models.Direction.DESC if order.descending else models.Direction.ASC
+        order_by = models.OrderBy(key=order.field, direction=direction)
+        return self._scrolled(limit, condition, order_by=order_by)
+
+    def _scrolled(self, limit: int, condition: Filter | None, **way: Any) -> list[StoredVideo]:
+        chosen = None if condition is None else translate(condition, _ServerDialect())
+        records, _ = self.request(
+            lambda client: client.scroll(
+                self.collection, limit=limit, scroll_filter=chosen, with_payload=True, **way
+            )
+        )
+        return [_stored(record) for record in records]
 
 
 class _ServerDialect:

@@ -10,7 +10,8 @@ from PIL import Image
 
 from catalog.video import VectorName
 from encoders.base import FloatMatrix, unit_rows
-from stores.base import ScoredVideo, StoredVideo, VectorQuery
+from stores.base import FacetCount, Order, Place, ScoredVideo, StoredVideo, VectorQuery
+from stores.browsing import facet_of, page_of
 from stores.filters import Filter, matches
 
 
@@ -47,11 +48,32 @@ class MemoryReader:
             return found
         return {key: StoredVideo(key, video.payload) for key, video in found.items()}
 
-    def count(self, vector_name: VectorName | None = None) -> int:
+    def browse(
+        self,
+        *,
+        limit: int,
+        order: Order | None = None,
+        after: Place | None = None,
+        condition: Filter | None = None,
+    ) -> list[StoredVideo]:
+        assert not self.closed
+        videos = self.get(list(self._videos)).values()
+        return page_of(videos, limit=limit, order=order, after=after, condition=condition)
+
+    def facet(self, field: str, *, limit: int, condition: Filter | None = None) -> list[FacetCount]:
+        assert not self.closed
+        return facet_of(self._videos.values(), field, limit=limit, condition=condition)
+
+    def count(
+        self, vector_name: VectorName | None = None, *, condition: Filter | None = None
+    ) -> int:
         return sum(
-            vector_name is None
-            or vector_name in video.vectors
-            or (vector_name is VectorName.WORDS and video.words is not None)
+            (condition is None or matches(condition, video.payload))
+            and (
+                vector_name is None
+                or vector_name in video.vectors
+                or (vector_name is VectorName.WORDS and video.words is not None)
+            )
             for video in self._videos.values()
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -13,8 +14,19 @@ import pytest
 from catalog.errors import StoreError
 from catalog.sparse import SparseVector
 from catalog.video import DENSE_VECTORS, VectorName
-from stores.base import StoredVideo, VectorQuery, VectorReader, VectorStore
-from stores.filters import AnyOf, Not, Range
+from stores.base import (
+    FACET_FIELDS,
+    SORTABLE_FIELDS,
+    Order,
+    Place,
+    StoredVideo,
+    VectorQuery,
+    VectorReader,
+    VectorStore,
+    point_id,
+)
+from stores.browsing import facet_of, page_of, place_of
+from stores.filters import AnyOf, Filter, Not, Or, Range, matches
 from tests.stores.catalogue import DIMS, catalogue, unit, video
 from tests.stores.conftest import Home
 
@@ -56,6 +68,9 @@ def test_an_empty_store_answers_everything_with_nothing(store: VectorStore) -> N
     assert store.search([query()], condition=AnyOf("language", ("en",))) == [[]]
     assert store.get(["unknown"], with_vectors=True) == {}
     assert list(store.scan()) == []
+    assert store.browse(limit=10) == store.browse(limit=10, order=Order("view_count")) == []
+    assert store.facet("tags", limit=10) == []
+    assert store.count(condition=AnyOf("language", ("en",))) == 0
     store.delete(["unknown"])
     store.optimize()
     store.flush()
@@ -214,6 +229,162 @@ def test_a_scan_meets_every_video_once(store: VectorStore, batch_size: int) -> N
     assert all(same(found[v.video_id], v) for v in videos)
 
 
+def lived_in(store: VectorStore) -> list[StoredVideo]:
+    """What is stored after videos came, changed and went; many share a value, some have none."""
+    videos = catalogue(120)
+    for number, one in enumerate(videos):
+        payload = {**one.payload, "view_count": number % 5, "duration_s": number % 4 / 2 + 0.25}
+        if number % 6 == 0:
+            del payload["view_count"], payload["channel"]
+        if number % 8 == 0:
+            del payload["published_at"]
+            payload["tags"] = ["same", "same", ""]
+        videos[number] = StoredVideo(one.video_id, payload, one.vectors, one.words)
+    store.upsert(catalogue(130))
+    store.upsert(videos[:70])
+    store.upsert(videos[70:])
+    store.delete([f"video-{number:05d}" for number in [3, 44, *range(120, 130)]])
+    return [one for number, one in enumerate(videos) if number not in (3, 44)]
+
+
+ORDERS = [None, *(Order(field, way) for field in SORTABLE_FIELDS for way in (False, True))]
+CONDITIONS = {
+    "all": None,
+    "some": Or((AnyOf("tags", ("tag1", "same")), Range(field="view_count", gte=3))),
+    "few": AnyOf("video_id", ("video-00007", "video-00012", "video-00024", "video-00040")),
+    "lacking": Not(Range(field="view_count", gte=0)),
+    "none": AnyOf("language", ("xx",)),
+}
+
+
+@pytest.mark.parametrize("limit", [1, 7, 1000])
+@pytest.mark.parametrize("condition", CONDITIONS.values(), ids=CONDITIONS)
+def test_pages_meet_every_video_once_in_order(
+    store: VectorStore, condition: Filter | None, limit: int
+) -> None:
+    videos = lived_in(store)
+    for order in ORDERS:
+        expected = page_of(videos, limit=1000, order=order, after=None, condition=condition)
+        met: list[StoredVideo] = []
+        after = None
+        # One page more than there are, which is empty.
+        for _ in range(len(expected) // limit + 1):
+            page = store.browse(limit=limit, order=order, after=after, condition=condition)
+            met += page
+            after = place_of(page[-1], order) if page else after
+        assert page == [] or len(page) < limit
+        assert [one.video_id for one in met] == [one.video_id for one in expected]
+        assert [one.payload for one in met] == [one.payload for one in expected]
+        assert all(not one.vectors for one in met)
+
+
+def test_a_page_may_begin_behind_any_place(store: VectorStore) -> None:
+    videos = lived_in(store)
+    lowest, highest = (str(uuid.UUID(int=number)) for number in (0, 2**128 - 1))
+    for order in ORDERS:
+        found = {
+            (one.value, point)
+            for v in videos
+            for one in [place_of(v, order)]
+            for point in (lowest, one.point, highest)
+        }
+        beside = {
+            (value + step, lowest)
+            for value, _ in found
+            if value is not None
+            for step in (-1, 1, 0.5 if type(value) is float else 2)
+        }
+        for value, point in sorted(found | beside, key=str)[::5]:
+            after = Place(value, point)
+            expected = page_of(videos, limit=4, order=order, after=after, condition=None)
+            page = store.browse(limit=4, order=order, after=after)
+            assert [one.video_id for one in page] == [one.video_id for one in expected]
+
+
+def test_without_an_order_videos_come_by_point_id_in_every_store(store: VectorStore) -> None:
+    lived_in(store)
+    points = [point_id(one.video_id) for one in store.browse(limit=1000)]
+    assert points == sorted(points)
+
+
+@pytest.mark.parametrize("value", [0, 2 - 2**53, 2**53 - 2, 5e-324, 1e300, 0.1, -0.5])
+def test_any_number_is_a_place(store: VectorStore, value: float) -> None:
+    field = "view_count" if type(value) is int else "duration_s"
+    others = [value + 1, value - 1] if type(value) is int else [value * 2, value / 3]
+    for number, given in enumerate([value, value, *others, None]):
+        payload = {} if given is None else {field: given}
+        store.upsert([video(rng(), f"v{number}", **payload)])
+    for descending in (False, True):
+        order = Order(field, descending)
+        met: list[StoredVideo] = []
+        for _ in range(5):
+            after = place_of(met[-1], order) if met else None
+            met += store.browse(limit=1, order=order, after=after)
+        assert [v.payload.get(field) for v in met] == [
+            *sorted([value, value, *others], reverse=descending),
+            None,
+        ]
+
+
+def test_whole_numbers_too_large_for_bounds_are_met_once_and_last(store: VectorStore) -> None:
+    counts = [2**63 - 1, 2**53 + 1, 5, 2**53, 2**60 + 1, 2**53 - 1, None, 2**63 - 1]
+    for number, count in enumerate(counts):
+        payload = {} if count is None else {"view_count": count}
+        store.upsert([video(rng(), f"v{number}", **payload)])
+    for descending in (False, True):
+        order = Order("view_count", descending)
+        for limit in (1, 2, 5):
+            met: list[StoredVideo] = []
+            for _ in range(9):
+                after = place_of(met[-1], order) if met else None
+                met += store.browse(limit=limit, order=order, after=after)
+            assert len({one.video_id for one in met}) == len(met) == len(counts)
+            of_limit = [v.payload.get("view_count", -1) >= 2**53 for v in met]
+            assert of_limit == (
+                [True] * 5 + [False] * 3 if descending else [False] * 2 + [True] * 5 + [False]
+            )
+
+
+@pytest.mark.parametrize("condition", CONDITIONS.values(), ids=CONDITIONS)
+def test_values_are_counted_over_the_videos_that_pass(
+    store: VectorStore, condition: Filter | None
+) -> None:
+    videos = lived_in(store)
+    for field in FACET_FIELDS:
+        expected = facet_of(videos, field, limit=1000, condition=condition)
+        assert store.facet(field, limit=1000, condition=condition) == expected
+        for limit in (1, 3):
+            most = store.facet(field, limit=limit, condition=condition)
+            # Which of those with equal counts come last is the engine's choice.
+            assert [one.videos for one in most] == [one.videos for one in expected[:limit]]
+            assert set(most) <= set(expected)
+
+
+@pytest.mark.parametrize("condition", CONDITIONS.values(), ids=CONDITIONS)
+def test_videos_that_pass_are_counted(store: VectorStore, condition: Filter | None) -> None:
+    videos = lived_in(store)
+    passed = [v for v in videos if condition is None or matches(condition, v.payload)]
+    assert store.count(condition=condition) == len(passed)
+    for name in DENSE_VECTORS:
+        expected = sum(name in one.vectors for one in passed)
+        assert store.count(name, condition=condition) == expected
+
+
+def test_browsing_for_nothing_is_refused(store: VectorStore) -> None:
+    store.upsert(catalogue(3))
+    for limit in (0, -1):
+        with pytest.raises(ValueError, match="limit"):
+            store.browse(limit=limit)
+        with pytest.raises(ValueError, match="limit"):
+            store.facet("tags", limit=limit)
+    for field in ("title", "view_count", "tags[]", ""):
+        with pytest.raises(ValueError, match="counted"):
+            store.facet(field, limit=10)
+    for field in ("title", "tags", "view_count.x", ""):
+        with pytest.raises(ValueError, match="order"):
+            Order(field)
+
+
 def test_what_was_written_is_there_when_reopened(home: Home) -> None:
     videos = catalogue(60)
     store = home.create()
@@ -259,6 +430,9 @@ def test_reading_writes_nothing(home: Home) -> None:
         reader.get(["video-00001", "unknown"], with_vectors=True)
         reader.count()
         reader.count(TITLE)
+        reader.count(condition=AnyOf("language", ("en",)))
+        reader.browse(limit=10, order=Order("view_count"), condition=AnyOf("tags", ("tag1",)))
+        reader.facet("tags", limit=10, condition=AnyOf("language", ("en",)))
         scanned(reader)
         reader.close()
     assert home.state() == before
@@ -421,6 +595,10 @@ def test_closing_twice_is_fine_and_a_closed_store_says_so(home: Home) -> None:
             lambda c: c.count(),
             lambda c: c.count(TITLE),
             lambda c: list(c.scan()),
+            lambda c: c.browse(limit=1),
+            lambda c: c.browse(limit=1, order=Order("view_count")),
+            lambda c: c.facet("tags", limit=1),
+            lambda c: c.count(condition=AnyOf("language", ("en",))),
         ):
             with pytest.raises(StoreError, match="closed"):
                 call(closed)

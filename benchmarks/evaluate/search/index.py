@@ -85,6 +85,8 @@ class _PayloadsAtHand:
             video.video_id: StoredVideo(video.video_id, video.payload) for video in stored
         }
         self.search = reader.search
+        self.browse = reader.browse
+        self.facet = reader.facet
         self.count = reader.count
         self.scan = reader.scan
         self.close = reader.close

@@ -1,0 +1,210 @@
+"""Paging through all videos in a fixed order: what stores share of it."""
+
+from __future__ import annotations
+
+import heapq
+import uuid
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Final, Protocol
+
+from stores.base import FACET_FIELDS, FacetCount, Order, Place, StoredVideo, point_id
+from stores.filters import And, Bound, Filter, Not, Or, Range, matches, moment_of, number_of
+from stores.qdrant_schema import PAYLOAD_INDEXES
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_LEAST_NUMBER: Final = -1.7976931348623157e308
+_LEAST_MOMENT: Final = datetime(1, 1, 1, tzinfo=UTC)
+# Beyond it an engine's bounds, which are floats, can't tell whole numbers apart.
+_WHOLE_LIMIT: Final = 2**53
+_LAST_POINT: Final = uuid.UUID(int=2**128 - 1)
+
+
+class Scroller(Protocol):
+    """The two ways in which Qdrant walks through points."""
+
+    def by_point(
+        self, limit: int, *, start: str | None, condition: Filter | None
+    ) -> list[StoredVideo]:
+        """The first videos by point id, from that of ``start`` on."""
+        ...
+
+    def by_value(self, limit: int, *, order: Order, condition: Filter) -> list[StoredVideo]:
+        """The first videos by a field, which ``condition`` demands; equal ones in any order."""
+        ...
+
+
+def browse(
+    scroller: Scroller,
+    *,
+    limit: int,
+    order: Order | None,
+    after: Place | None,
+    condition: Filter | None,
+) -> list[StoredVideo]:
+    """What ``VideoBrowser.browse`` says, by at most four calls of the engine.
+
+    Qdrant puts equal values in no order, and a page that ends among them could not be continued.
+    So it is asked for the values, and for the videos of one value, or of none, by point id.
+    """
+    check_limit(limit)
+    if order is None:
+        return _by_point(scroller, limit, after, condition)
+    found: list[StoredVideo] = []
+    if after is None:
+        found = _from_value(scroller, limit, order, _both(condition, _having(order)))
+    elif after.value is not None:
+        tied = _both(condition, _equal(order, after.value))
+        found = _by_point(scroller, limit, after, tied)
+        if len(found) < limit:
+            beyond = _both(condition, _beyond(order, after.value))
+            found += _from_value(scroller, limit - len(found), order, beyond)
+    if len(found) < limit:
+        lacking = _both(condition, Not(_having(order)))
+        last = after if after is not None and after.value is None else None
+        found += _by_point(scroller, limit - len(found), last, lacking)
+    return found
+
+
+def place_of(video: StoredVideo, order: Order | None) -> Place:
+    """Where ``video`` stands in ``order``."""
+    point = point_id(video.video_id)
+    if order is None:
+        return Place(None, point)
+    value = video.payload.get(order.field)
+    if PAYLOAD_INDEXES[order.field] == "integer":
+        number = number_of(value)
+        if number is not None:
+            number = max(-_WHOLE_LIMIT, min(_WHOLE_LIMIT, number))
+        return Place(number, point)
+    if not _over_moments(order.field):
+        return Place(number_of(value), point)
+    moment = moment_of(value)
+    return Place(None if moment is None else (moment - _EPOCH) // _MICROSECOND, point)
+
+
+def page_of(
+    videos: Iterable[StoredVideo],
+    *,
+    limit: int,
+    order: Order | None,
+    after: Place | None,
+    condition: Filter | None,
+) -> list[StoredVideo]:
+    """What ``VideoBrowser.browse`` says, by a look at every one of ``videos``."""
+    check_limit(limit)
+    ranked = (
+        (_rank(place_of(video, order), order), video)
+        for video in videos
+        if condition is None or matches(condition, video.payload)
+    )
+    if after is not None:
+        behind = _rank(after, order)
+        ranked = (one for one in ranked if one[0] > behind)
+    return [video for _, video in heapq.nsmallest(limit, ranked, key=lambda one: one[0])]
+
+
+def facet_of(
+    videos: Iterable[StoredVideo], field: str, *, limit: int, condition: Filter | None
+) -> list[FacetCount]:
+    """What ``VideoBrowser.facet`` says, by a look at every one of ``videos``."""
+    check_facet(field, limit)
+    counts: Counter[str] = Counter()
+    for video in videos:
+        if condition is None or matches(condition, video.payload):
+            counts.update(texts_of(video, field))
+    return ranked_facet(FacetCount(*one) for one in counts.items())[:limit]
+
+
+def texts_of(video: StoredVideo, field: str) -> set[str]:
+    """The texts that the field holds."""
+    value = video.payload.get(field)
+    return {item for item in (value if isinstance(value, list) else [value]) if type(item) is str}
+
+
+def ranked_facet(counts: Iterable[FacetCount]) -> list[FacetCount]:
+    """The most frequent first, ties by text."""
+    return sorted(counts, key=lambda one: (-one.videos, one.value))
+
+
+def check_limit(limit: int) -> None:
+    """Return if so many can be asked for."""
+    if limit < 1:
+        raise ValueError(f"a limit is at least 1, not {limit}")
+
+
+def check_facet(field: str, limit: int) -> None:
+    """Return if the values of ``field`` can be counted, and so many asked for."""
+    check_limit(limit)
+    if field not in FACET_FIELDS:
+        raise ValueError(f"{field!r} is not counted; {', '.join(FACET_FIELDS)} are")
+
+
+def _from_value(
+    scroller: Scroller, limit: int, order: Order, condition: Filter
+) -> list[StoredVideo]:
+    found = scroller.by_value(limit, order=order, condition=condition)
+    if len(found) == limit:
+        # Of those with the last value there may be more than these.
+        last = place_of(found[-1], order).value
+        before = [video for video in found if place_of(video, order).value != last]
+        if last is not None:
+            tied = And((condition, _equal(order, last)))
+            at_last = scroller.by_point(limit - len(before), start=None, condition=tied)
+            found = before + at_last
+    return sorted(found, key=lambda video: _rank(place_of(video, order), order))
+
+
+def _by_point(
+    scroller: Scroller, limit: int, after: Place | None, condition: Filter | None
+) -> list[StoredVideo]:
+    if after is None:
+        return scroller.by_point(limit, start=None, condition=condition)
+    last = uuid.UUID(after.point)
+    if last == _LAST_POINT:
+        return []
+    return scroller.by_point(limit, start=str(uuid.UUID(int=last.int + 1)), condition=condition)
+
+
+def _rank(place: Place, order: Order | None) -> tuple[bool, float, str]:
+    value = place.value or 0
+    descending = order is not None and order.descending
+    return place.value is None, -value if descending else value, place.point
+
+
+def _having(order: Order) -> Filter:
+    least: Bound = _LEAST_MOMENT if _over_moments(order.field) else _LEAST_NUMBER
+    return Range(field=order.field, gte=least)
+
+
+def _equal(order: Order, value: float) -> Filter:
+    bound = _bound(order, value)
+    if _is_limit(order, value):
+        return Range(field=order.field, **{"gte" if value > 0 else "lte": bound})
+    return Range(field=order.field, gte=bound, lte=bound)
+
+
+def _beyond(order: Order, value: float) -> Filter:
+    if _is_limit(order, value) and (value < 0) is order.descending:
+        return Or(())
+    return Range(field=order.field, **{"lt" if order.descending else "gt": _bound(order, value)})
+
+
+def _is_limit(order: Order, value: float) -> bool:
+    return PAYLOAD_INDEXES[order.field] == "integer" and abs(value) >= _WHOLE_LIMIT
+
+
+def _bound(order: Order, value: float) -> Bound:
+    if not _over_moments(order.field):
+        return value
+    return _EPOCH + timedelta(microseconds=int(value))
+
+
+def _over_moments(field: str) -> bool:
+    return PAYLOAD_INDEXES[field] == "datetime"
+
+
+def _both(condition: Filter | None, other: Filter) -> Filter:
+    return other if condition is None else And((condition, other))
