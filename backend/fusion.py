@@ -23,11 +23,15 @@ class SourceRank:
 
 @dataclass(frozen=True, slots=True)
 class FusedVideo:
-    """A video, its fused score, and its place in every ranking that holds it."""
+    """A video, its fused score, and its place in every ranking that holds it.
+
+    ``because`` names the videos that recommend it, where videos do.
+    """
 
     video_id: str
     score: float
     sources: Mapping[VectorName, SourceRank]
+    because: Sequence[str] = ()
 
 
 def fuse(
@@ -76,30 +80,3 @@ def fuse(
         )
         for negated, video_id in best
     ]
-
-
-def fuse_seeds(
-    liked: Sequence[Sequence[ScoredVideo]],
-    disliked: Sequence[Sequence[ScoredVideo]],
-    *,
-    limit: int,
-    k: float = DEFAULT_K,
-) -> list[ScoredVideo]:
-    """One ranking from what each liked and each disliked video found by the same lens.
-
-    Reciprocal rank fusion, where a disliked video's ranking takes away what a liked one's would
-    give. What has nothing left is not in it; the score is the highest that a liked video saw. Ties
-    are broken by ``video_id``.
-    """
-    gained: dict[str, float] = {}
-    best: dict[str, float] = {}
-    for ranking in liked:
-        for rank, (video_id, score) in enumerate(ranking, start=1):
-            gained[video_id] = gained.get(video_id, 0.0) + 1 / (k + rank)
-            best[video_id] = max(score, best.get(video_id, score))
-    for ranking in disliked:
-        for rank, one in enumerate(ranking, start=1):
-            if one.video_id in gained:
-                gained[one.video_id] -= 1 / (k + rank)
-    ordered = sorted((-gain, video_id) for video_id, gain in gained.items() if gain > 0)
-    return [ScoredVideo(video_id, best[video_id]) for _, video_id in ordered[:limit]]

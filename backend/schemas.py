@@ -137,6 +137,10 @@ class HitsBody(RequestModel):
     """Ranks taken from each ranking; pages are cut from what they give."""
     explain: bool = False
     """Say where each ranking placed a hit."""
+    diversity: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
+    """How much it counts that a hit is unlike those before it (maximal marginal relevance)."""
+    collapse_duplicates: bool = False
+    """Fold re-uploads, with all but the same thumbnail and title, into the best-ranked one."""
     attributes: list[Attribute] | None = None
     """Fields of a video to return, beside `video_id`; null for all."""
 
@@ -149,6 +153,8 @@ class HitsBody(RequestModel):
             "weights": self.weights.by_name(),
             "rrf_k": self.rrf_k,
             "window": self.window,
+            "diversity": self.diversity,
+            "collapse_duplicates": self.collapse_duplicates,
         }
 
     def highlighter(self) -> Highlighter | None:
@@ -157,10 +163,12 @@ class HitsBody(RequestModel):
 
     def omitted(self) -> Mapping[str, Any]:
         """What of a ``SearchAnswer`` was not asked for, as pydantic's ``exclude`` takes it."""
-        of_hits: dict[str, Any] = {"highlight": True}
+        of_hits: dict[str, Any] = {"highlight": True, "because": True}
         of_answer: dict[str, Any] = {"hits": {"__all__": of_hits}}
         if not self.explain:
             of_hits["sources"] = of_answer["borrowed_from"] = of_answer["words_coverage"] = True
+        if not self.collapse_duplicates:
+            of_hits["duplicates"] = True
         if self.attributes is not None:
             of_hits["video"] = set(VideoBody.model_fields) - {"video_id", *self.attributes}
         return of_answer
@@ -195,6 +203,13 @@ class RecommendationsBody(HitsBody):
         return RecommendationRequest(
             liked=self.liked, disliked=self.disliked, **self.fusion_options()
         )
+
+    def omitted(self) -> Mapping[str, Any]:
+        """As of ``HitsBody``."""
+        omitted = super().omitted()
+        if self.explain:
+            del omitted["hits"]["__all__"]["because"]
+        return omitted
 
 
 class SearchBody(HitsBody):
@@ -353,6 +368,11 @@ class HitBody(AnswerModel):
     """The place in the whole window, from 1."""
     highlight: HighlightBody | None = None
     """What the text has matched; there when `highlight` is true, null without text or title."""
+    duplicates: list[str] = []
+    """The re-uploads folded into it, best first; there when `collapse_duplicates` is true."""
+    because: list[str] = []
+    """The liked videos that recommend it most, at most three; there in recommendations when
+    `explain` is true."""
     sources: SourcesBody | None = None
     """Where each ranking placed it; there when `explain` is true."""
 
@@ -393,6 +413,8 @@ def search_answer_json(
                 score=hit.score,
                 rank=hit.rank,
                 highlight=HighlightBody.of(hit.payload, highlighter),
+                duplicates=list(hit.duplicates),
+                because=list(hit.because),
                 sources=SourcesBody(
                     **{
                         name.value: SourceBody(rank=source.rank, score=source.score)

@@ -12,7 +12,10 @@ from typing import Final
 import numpy as np
 
 from backend.cursor import Cursor, decode_cursor, request_digest
-from backend.fusion import FusedVideo, SourceRank, fuse, fuse_seeds
+from backend.diversity import MOST_DIVERSIFIED, diversified, likeness_of
+from backend.duplicates import folded
+from backend.fusion import FusedVideo, SourceRank, fuse
+from backend.recommending import SeedRanking, fuse_seeds, ranks_per_seed
 from catalog.images import decode_image
 from catalog.sparse import SparseVector
 from catalog.video import DENSE_VECTORS, VectorName
@@ -48,7 +51,9 @@ class FusionOptions:
     ``weights`` multiply a ranking's share in the fusion; what is absent has ``DEFAULT_WEIGHTS``.
     The words' weight is lowered as their best title lacks some of them: to half if it has half of
     them. ``window`` is how many ranks are taken from each ranking; pages are cut from what they
-    give. ``condition`` holds for every hit.
+    give. ``condition`` holds for every hit. ``diversity``, 0 to 1, is how much it counts that a hit
+    is unlike those before it; see ``diversified``. ``collapse_duplicates`` folds re-uploads into
+    the best of them, and those of a video that is asked by into that; see ``folded``.
     """
 
     condition: Filter | None = None
@@ -57,6 +62,18 @@ class FusionOptions:
     cursor: str | None = None
     rrf_k: float = DEFAULT_RRF_K
     window: int = DEFAULT_WINDOW
+    diversity: float = 0.0
+    collapse_duplicates: bool = False
+
+    @property
+    def most_hits(self) -> int:
+        """How many hits there can be, over all pages."""
+        return len(VectorName) * self.window
+
+    @property
+    def rearranges(self) -> bool:
+        """Whether a page depends on more of the window than what comes before its end."""
+        return self.diversity > 0 or self.collapse_duplicates
 
     def weight(self, name: VectorName) -> float:
         """The weight of one ranking."""
@@ -65,7 +82,8 @@ class FusionOptions:
     def deciding(self) -> tuple[object, ...]:
         """All of these that decide which hits there are, so neither ``limit`` nor ``cursor``."""
         weights = [float(self.weight(name)) for name in VectorName]
-        return self.condition, weights, float(self.rrf_k), self.window
+        arrangement = float(self.diversity), self.collapse_duplicates
+        return self.condition, weights, float(self.rrf_k), self.window, *arrangement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,13 +124,19 @@ class RecommendationRequest(FusionOptions):
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One answer: the stored payload, the fused score, the rank from 1, and each ranking's view."""
+    """One answer: the stored payload, the fused score, the rank from 1, and each ranking's view.
+
+    ``because`` names the liked videos that recommend it most, ``duplicates`` those that were folded
+    into it, best first.
+    """
 
     video_id: str
     payload: Payload
     score: float
     rank: int
     sources: Mapping[VectorName, SourceRank]
+    because: Sequence[str] = ()
+    duplicates: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,10 +190,10 @@ class Searcher:
             raise ValueError("nothing to search by: give text, a picture or a video_id")
         start = self._start(request)
         stages = _Stages()
-        vectors = self._query_vectors(request, stages)
-        # One more than the page holds: whether it is there says whether a next page is.
-        found = self._fused(request, vectors, start + request.limit + 1, stages)
-        return self._page(request, found, start, stages)
+        seed, vectors = self._query_vectors(request, stages)
+        found = self._fused(request, vectors, _needed(request, start), stages)
+        seeds = [] if seed is None else [seed]
+        return self._page(request, found, start, seeds, stages)
 
     def recommend(self, request: RecommendationRequest) -> SearchResult:
         """The page of hits that are most like what was liked, and least like what was not.
@@ -198,42 +222,55 @@ class Searcher:
         for video_id in named:
             if video_id not in seeds:
                 raise VideoNotFound(video_id)
-        weights = {name: request.weight(name) for name in VectorName}
-        asking = [
-            (name, video_id, vector)
-            for video_id in named
-            for name, vector in _seed_vectors(seeds[video_id]).items()
-            if weights[name] > 0
-        ]
-        # So many more, that the window stays full when the seeds are left out of it.
-        ranks = request.window + len(named)
         with stages.time("search"):
-            answers = (
-                self._reader.search(
-                    [VectorQuery(name, vector, ranks) for name, _, vector in asking],
-                    condition=request.condition,
-                )
-                if asking
-                else []
-            )
+            rankings = self._rank_by_seeds(request, [seeds[one] for one in named], liked)
         with stages.time("fuse"):
-            by_lens: dict[VectorName, dict[str, Sequence[ScoredVideo]]] = {}
-            for (name, video_id, _), answer in zip(asking, answers, strict=True):
-                others = [one for one in answer if one.video_id not in seeds]
-                by_lens.setdefault(name, {})[video_id] = others[: request.window]
-            rankings = {
-                name: fuse_seeds(
-                    [ranking for video_id, ranking in of.items() if video_id in liked],
-                    [ranking for video_id, ranking in of.items() if video_id in disliked],
-                    limit=request.window,
-                    k=request.rrf_k,
-                )
-                for name, of in by_lens.items()
-            }
-            fused = fuse(
-                rankings, limit=start + request.limit + 1, k=request.rrf_k, weights=weights
+            fused = fuse_seeds(rankings, limit=_needed(request, start), k=request.rrf_k)
+        found = _Fused(fused, [], None)
+        return self._page(request, found, start, list(seeds.values()), stages)
+
+    def _rank_by_seeds(
+        self, request: RecommendationRequest, seeds: Sequence[StoredVideo], liked: set[str]
+    ) -> list[SeedRanking]:
+        """What each vector of each seed finds but the seeds, all asked in one call."""
+        asking = [
+            (seed.video_id, name, vector)
+            for seed in seeds
+            for name, vector in _vectors_of(seed).items()
+            if request.weight(name) > 0
+        ]
+        if not asking:
+            return []
+        ranks = ranks_per_seed(len(seeds), window=request.window)
+        # More, so that as many are left when the seeds are left out. Of many, few find each other.
+        asked = ranks + min(ranks, len(seeds))
+        answers = self._reader.search(
+            [VectorQuery(name, vector, asked) for _, name, vector in asking],
+            condition=request.condition,
+        )
+        left_out = {seed.video_id for seed in seeds}
+        others = [
+            [one for one in answer if one.video_id not in left_out][:ranks] for answer in answers
+        ]
+        coverages = self._coverages(
+            [
+                (vector, ranking)
+                for (_, _, vector), ranking in zip(asking, others, strict=True)
+                if isinstance(vector, SparseVector)
+            ]
+        )
+        of_words = iter(coverages)
+        return [
+            SeedRanking(
+                seed=video_id,
+                liked=video_id in liked,
+                lens=name,
+                weight=request.weight(name)
+                * (next(of_words) if isinstance(vector, SparseVector) else 1.0),
+                ranking=ranking,
             )
-        return self._page(request, _Fused(fused, [], None), start, stages)
+            for (video_id, name, vector), ranking in zip(asking, others, strict=True)
+        ]
 
     def _start(self, request: SearchRequest | RecommendationRequest) -> int:
         """How many hits lie before the page that is asked for."""
@@ -243,7 +280,7 @@ class Searcher:
             request.cursor,
             generation=self._generation,
             request=request.digest(),
-            most=len(VectorName) * request.window,
+            most=request.most_hits,
         ).offset
 
     def _page(
@@ -251,20 +288,34 @@ class Searcher:
         request: SearchRequest | RecommendationRequest,
         found: _Fused,
         start: int,
+        seeds: Sequence[StoredVideo],
         stages: _Stages,
     ) -> SearchResult:
         """The hits from ``start`` on, with what is stored of them."""
         end = start + request.limit
-        page = found.videos[start:end]
+        if request.rearranges:
+            with stages.time("arrange"):
+                arranged = self._arranged(request, found.videos, seeds)
+        else:
+            arranged = [_Place(video) for video in found.videos]
+        page = arranged[start:end]
         with stages.time("fetch"):
-            stored = self._reader.get([hit.video_id for hit in page]) if page else {}
+            stored = self._reader.get([one.video.video_id for one in page]) if page else {}
         hits = [
-            Hit(one.video_id, stored[one.video_id].payload, one.score, rank, one.sources)
+            Hit(
+                video_id=one.video.video_id,
+                payload=stored[one.video.video_id].payload,
+                score=one.video.score,
+                rank=rank,
+                sources=one.video.sources,
+                because=one.video.because,
+                duplicates=one.duplicates,
+            )
             for rank, one in enumerate(page, start=start + 1)
-            if one.video_id in stored
+            if one.video.video_id in stored
         ]
         next_cursor = None
-        if len(found.videos) > end:
+        if len(arranged) > end:
             next_cursor = Cursor(self._generation, request.digest(), end).encode()
         return SearchResult(
             hits=hits,
@@ -275,10 +326,42 @@ class Searcher:
             timings_ms=stages.milliseconds,
         )
 
+    def _arranged(
+        self,
+        request: SearchRequest | RecommendationRequest,
+        videos: Sequence[FusedVideo],
+        seeds: Sequence[StoredVideo],
+    ) -> list[_Place]:
+        """The whole window, duplicates folded and put in an order of more diversity, as asked."""
+        stored = self._reader.get([one.video_id for one in videos], with_vectors=True)
+        places = [_Place(one) for one in videos if one.video_id in stored]
+        if request.collapse_duplicates:
+            before = len(seeds)
+            groups = folded([*seeds, *(stored[one.video.video_id] for one in places)])
+            # What is folded into a seed is no more news than the seed itself.
+            places = [
+                _Place(
+                    places[first - before].video,
+                    [places[one - before].video.video_id for one in others],
+                )
+                for first, *others in groups
+                if first >= before
+            ]
+        if request.diversity > 0:
+            head = places[:MOST_DIVERSIFIED]
+            order = diversified(
+                [one.video.score for one in head],
+                likeness_of([stored[one.video.video_id] for one in head]),
+                diversity=request.diversity,
+            )
+            places = [*(head[at] for at in order), *places[MOST_DIVERSIFIED:]]
+        return places
+
     def _query_vectors(
         self, request: SearchRequest, stages: _Stages
-    ) -> dict[VectorName, Vector | SparseVector]:
-        """One vector for everything that the request itself can ask."""
+    ) -> tuple[StoredVideo | None, dict[VectorName, Vector | SparseVector]]:
+        """The video that is asked by, and one vector for everything that the request can ask."""
+        liked = None
         dense: dict[VectorName, list[Vector]] = {name: [] for name in DENSE_VECTORS}
         texts: list[str] = []
         with stages.time("encode"):
@@ -310,7 +393,7 @@ class Searcher:
         }
         if words is not None:
             vectors[VectorName.WORDS] = words
-        return vectors
+        return liked, vectors
 
     def _fused(
         self,
@@ -335,7 +418,7 @@ class Searcher:
             rankings = self._rank(request, asked)
             words = asked.get(VectorName.WORDS)
             if isinstance(words, SparseVector):
-                coverage = self._coverage(words, rankings[VectorName.WORDS])
+                [coverage] = self._coverages([(words, rankings[VectorName.WORDS])])
                 weights[VectorName.WORDS] *= coverage
             if borrows:
                 lent = self._thumbnails(_best(rankings, weights, request))
@@ -364,14 +447,19 @@ class Searcher:
             for name, ranking in zip(vectors, answers, strict=True)
         }
 
-    def _coverage(self, words: SparseVector, ranking: Sequence[ScoredVideo]) -> float:
-        """How much of the words the best title has that was found by them, from 0 to 1."""
-        best = [one.video_id for one in ranking[:1]]
-        stored = self._reader.get(best) if best else {}
-        return max(
-            (words_coverage(words, str(one.payload.get("title", ""))) for one in stored.values()),
-            default=0.0,
-        )
+    def _coverages(
+        self, found: Sequence[tuple[SparseVector, Sequence[ScoredVideo]]]
+    ) -> list[float]:
+        """Of each, how much of the words the title has that they found best, from 0 to 1."""
+        best = [ranking[0].video_id if ranking else None for _, ranking in found]
+        wanted = sorted({video_id for video_id in best if video_id is not None})
+        stored = self._reader.get(wanted) if wanted else {}
+        return [
+            words_coverage(words, str(stored[video_id].payload.get("title", "")))
+            if video_id in stored
+            else 0.0
+            for (words, _), video_id in zip(found, best, strict=True)
+        ]
 
     def _thumbnails(self, video_ids: Sequence[str]) -> dict[str, Vector]:
         """The thumbnail vectors of those of ``video_ids`` that have one, in their order."""
@@ -390,6 +478,14 @@ class _Fused:
     words_coverage: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A place in the window: the video, and those that were folded into it."""
+
+    video: FusedVideo
+    duplicates: Sequence[str] = ()
+
+
 class _Stages:
     """Milliseconds spent per stage, added up."""
 
@@ -406,6 +502,14 @@ class _Stages:
             self.milliseconds[stage] = self.milliseconds.get(stage, 0.0) + spent
 
 
+def _needed(request: FusionOptions, start: int) -> int:
+    """How much of the window must be known to cut the page that begins at ``start``."""
+    if request.rearranges:
+        return request.most_hits
+    # One more than the page holds: whether it is there says whether a next page is.
+    return min(start + request.limit + 1, request.most_hits)
+
+
 def _best(
     rankings: Mapping[VectorName, Sequence[ScoredVideo]],
     weights: Mapping[VectorName, float],
@@ -417,7 +521,7 @@ def _best(
     return [one.video_id for one in fused]
 
 
-def _seed_vectors(seed: StoredVideo) -> dict[VectorName, Vector | SparseVector]:
+def _vectors_of(seed: StoredVideo) -> dict[VectorName, Vector | SparseVector]:
     vectors: dict[VectorName, Vector | SparseVector] = dict(seed.vectors)
     words = query_words(str(seed.payload.get("title", "")))
     if words is not None:

@@ -5,10 +5,12 @@ import io
 import json
 import struct
 import zlib
+from dataclasses import replace
 from typing import get_args
 from urllib.parse import quote
 
 import pytest
+from flask import Flask
 
 from backend.app import create_app
 from backend.index import PublishedIndex
@@ -160,6 +162,18 @@ def test_control_characters_in_a_query_are_spaces(client):
     )
 
 
+def pages(ask) -> tuple[list[str], dict]:
+    """The ids of all pages that ``ask`` gives for a cursor, and the last answer."""
+    found, more = [], {}
+    while True:
+        answer = ask(more)
+        found += hit_ids(answer)
+        body = answer.get_json()
+        if body["next_cursor"] is None:
+            return found, body
+        more = {"cursor": body["next_cursor"]}
+
+
 # ---- what of a hit is answered
 
 
@@ -249,19 +263,15 @@ def test_recommendations_answer_as_a_search_does(client):
     searched = client.post(SEARCH, json={"text": "beach", "explain": True}).get_json()
     assert set(answer) == set(searched)
     assert {hit["video"]["language"] for hit in answer["hits"]} == {"si"}
-    assert set(answer["hits"][0]) == {"video", "score", "rank", "sources"}
+    assert set(answer["hits"][0]) == {"video", "score", "rank", "sources", "because"}
+    assert answer["hits"][0]["because"] == ["beach-1"]
     assert 1 in [hit["sources"]["words"]["rank"] for hit in answer["hits"]]
 
 
 def test_recommendations_are_paged_to_the_end(client):
     body = {"liked": ["beach-1", "cricket-2"], "disliked": ["kitchen-3"], "limit": 7}
-    paged = []
-    while True:
-        answer = recommend(client, **body)
-        paged += hit_ids(answer)
-        if answer.get_json()["next_cursor"] is None:
-            break
-        body["cursor"] = answer.get_json()["next_cursor"]
+    paged, _ = pages(lambda more: recommend(client, **body, **more))
+    body["cursor"] = recommend(client, **body).get_json()["next_cursor"]
     whole = recommend(client, liked=body["liked"], disliked=body["disliked"], limit=100)
     assert paged == hit_ids(whole)
     body["liked"] = ["cricket-2", "beach-1", "beach-1"]  # the same history, told otherwise
@@ -275,6 +285,101 @@ def test_a_seed_that_is_not_there_is_named(client):
     assert "'gone'" in body["detail"]
     body = problem(recommend(client, liked=["beach-1"], disliked=["away"]), "video_not_found")
     assert "'away'" in body["detail"]
+
+
+# ---- diversity and duplicates
+
+
+@pytest.fixture(scope="module")
+def reuploads(catalogue, data) -> Flask:
+    """An app over the catalogue, each video of the kitchen uploaded again, and again with bars."""
+    videos = list(catalogue.videos())
+    for one in catalogue.videos():
+        if one.category == "kitchen":
+            videos.append(replace(one, video_id=f"{one.video_id}-again"))
+            title = f"{one.title.upper()}!"
+            videos.append(replace(one, video_id=f"{one.video_id}-third", title=title))
+    index = PublishedIndex(
+        data,
+        open_reader=lambda manifest: MemoryReader(catalogue.stored(videos)),
+        title_encoder=catalogue.titles,
+        thumbnail_encoder=catalogue.thumbnails,
+    )
+    return create_app(index, thumbnails=data.thumbnails)
+
+
+def test_reuploads_fold_into_the_best_of_them(reuploads):
+    client = reuploads.test_client()
+    query = {"q": "kitchen film number 3", "limit": 100}
+    plain = client.get(SEARCH, query_string=query).get_json()["hits"]
+    assert len(plain) == 51
+    assert "duplicates" not in plain[0]
+    hits = client.get(SEARCH, query_string={**query, "collapse_duplicates": "1"}).get_json()["hits"]
+    assert len(hits) == 31
+    assert [hit["rank"] for hit in hits] == list(range(1, 32))
+    order = [hit["video"]["video_id"] for hit in plain]
+    for hit in hits:
+        video_id = hit["video"]["video_id"]
+        alike = [one for one in order if one[:9] == video_id[:9]] if "kitchen" in video_id else []
+        assert [video_id, *hit["duplicates"]] == (alike or [video_id])
+
+
+@pytest.mark.parametrize("collapse", [False, True])
+def test_what_is_asked_by_is_not_answered_by_its_own_reupload(reuploads, collapse):
+    client = reuploads.test_client()
+    options = {"limit": 100, "collapse_duplicates": collapse}
+    for answer in (
+        client.get("/api/v1/videos/kitchen-3/similar", query_string=options),
+        client.post(SEARCH, json={"video_id": "kitchen-3", **options}),
+        recommend(client, liked=["kitchen-3"], disliked=["beach-1"], **options),
+    ):
+        found = set(hit_ids(answer))
+        assert ("kitchen-3-again" not in found) == ("kitchen-3-third" not in found) == collapse
+        assert "kitchen-4" in found
+
+
+def test_diversity_brings_other_kinds_forward(client):
+    def kinds(diversity):
+        query = {"q": "kitchen film", "limit": 6, "diversity": diversity}
+        return {one.split("-")[0] for one in hit_ids(client.get(SEARCH, query_string=query))}
+
+    assert kinds(0) == {"kitchen"}
+    assert len(kinds(0.7)) > 1
+    plain = hit_ids(client.get(SEARCH, query_string={"q": "kitchen film"}))
+    diverse = hit_ids(client.get(SEARCH, query_string={"q": "kitchen film", "diversity": 0.7}))
+    assert diverse[0] == plain[0]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"diversity": 0.4},
+        {"collapse_duplicates": True},
+        {"diversity": 0.9, "collapse_duplicates": True, "window": 12},
+    ],
+)
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        (SEARCH, {"text": "kitchen film number 7"}),
+        (SEARCH, {"video_id": "kitchen-2", "text": "beach"}),
+        ("/api/v1/recommendations", {"liked": ["kitchen-2", "beach-7"], "disliked": ["cricket-1"]}),
+    ],
+)
+def test_pages_of_any_size_are_the_one_window(reuploads, path, asked, options):
+    client = reuploads.test_client()
+
+    def ask(limit):
+        body = {**asked, **options, "limit": limit}
+        return pages(lambda more: client.post(path, json={**body, **more}))[0]
+
+    whole = ask(100)
+    assert len(whole) == len(set(whole))
+    assert ask(1) == ask(7) == whole
+    body = {**asked, **options, "limit": 2}
+    cursor = client.post(path, json=body).get_json()["next_cursor"]
+    other = {"diversity": 0.1, "collapse_duplicates": not options.get("collapse_duplicates")}
+    problem(client.post(path, json={**body, **other, "cursor": cursor}), "cursor_invalid")
 
 
 @pytest.mark.parametrize(
@@ -538,6 +643,10 @@ def test_paths_that_lead_nowhere(client, path, code):
         ("q=a&attributes=title,,tags", "attributes.1"),
         ("q=a&attributes=", "attributes.0"),
         ("q=a&highlight=2", "highlight"),
+        ("q=a&diversity=1.1", "diversity"),
+        ("q=a&diversity=-0.1", "diversity"),
+        ("q=a&diversity=nan", "diversity"),
+        ("q=a&collapse_duplicates=2", "collapse_duplicates"),
         ("q=a&text=b", "text"),
         ("q=a&image=b", "image"),
         ("q=a&cursor=" + "a" * 1001, "cursor"),

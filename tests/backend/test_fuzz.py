@@ -82,6 +82,8 @@ plausible_body = st.fixed_dictionaries(
         "video_id": st.sampled_from(["beach-1", "none", "\x00"]),
         "cursor": st.text(max_size=40),
         "highlight": st.booleans(),
+        "diversity": st.floats(-0.1, 1.1),
+        "collapse_duplicates": st.booleans(),
         "attributes": st.sampled_from(["title", "tags", "x"]),
     },
 )
@@ -142,6 +144,8 @@ seeds = st.lists(
         {"liked": seeds},
         optional={
             "disliked": seeds,
+            "diversity": st.floats(0, 1),
+            "collapse_duplicates": st.booleans(),
             "filter": plausible_condition,
             "limit": st.integers(-1, 102),
             "window": st.integers(0, 1002),
@@ -155,6 +159,43 @@ def test_any_recommendations(client, body):
             "/api/v1/recommendations", data=json.dumps(body), content_type="application/json"
         )
     )
+
+
+@relaxed
+@given(
+    st.sampled_from(
+        [{"text": "film number 7"}, {"video_id": "beach-1"}, {"liked": ["beach-1", "cricket-4"]}]
+    ),
+    st.fixed_dictionaries(
+        {"window": st.integers(1, 30)},
+        optional={
+            "diversity": st.floats(0, 1),
+            "collapse_duplicates": st.booleans(),
+            "disliked": st.just(["kitchen-1"]),
+            "filter": st.just({"language": ["si", "en"]}),
+        },
+    ),
+    st.integers(1, 9),
+)
+def test_pages_from_the_engine_are_one_window(client, asked, options, limit):
+    path = "/api/v1/recommendations" if "liked" in asked else SEARCH
+    if path == SEARCH:
+        options.pop("disliked", None)
+
+    def found(**more):
+        answer = client.post(path, json={**asked, **options, **more})
+        assert answer.status_code == 200, answer.text
+        body = answer.get_json()
+        return [hit["video"]["video_id"] for hit in body["hits"]], body["next_cursor"]
+
+    whole, none = found(limit=100)
+    assert none is None
+    paged, cursor = found(limit=limit)
+    while cursor is not None:
+        page, cursor = found(limit=limit, cursor=cursor)
+        paged += page
+    assert paged == whole
+    assert len(set(whole)) == len(whole)
 
 
 @relaxed
