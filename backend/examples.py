@@ -56,6 +56,14 @@ _EXPLAINED: Final[Json] = _ANSWER | {
     "borrowed_from": [VIDEO_ID],
     "words_coverage": 0.85,
 }
+_FOLDED: Final[Json] = _ANSWER | {
+    "hits": [{"video": _VIDEO, "score": 0.875, "rank": 1, "duplicates": ["3JZ_D3ELwOQ"]}]
+}
+_RECOMMENDED: Final[Json] = _EXPLAINED | {
+    "hits": [_EXPLAINED["hits"][0] | {"because": ["9bZkp7q19f0"]}],
+    "borrowed_from": [],
+    "words_coverage": None,
+}
 _HIGHLIGHTED: Final[Json] = _ANSWER | {
     "hits": [
         {
@@ -85,6 +93,7 @@ SEARCHES: Final[Mapping[str, Json]] = {
     "words": {"text": "cricket final", "limit": 5},
     "filtered": {"text": "cricket final", "filter": _FILTER, "explain": True},
     "picture": {"image": _PICTURE, "text": "at night"},
+    "varied": {"text": "cricket", "diversity": 0.5, "collapse_duplicates": True},
     "like a video": {"video_id": VIDEO_ID, "weights": {"words": 0}},
 }
 RECOMMENDATIONS: Final[Mapping[str, Json]] = {
@@ -95,6 +104,11 @@ SEARCH_ANSWERS: Final[Mapping[str, Json]] = {
     "a page": _ANSWER,
     "explained": _EXPLAINED,
     "highlighted": _HIGHLIGHTED,
+    "without re-uploads": _FOLDED,
+}
+RECOMMENDATION_ANSWERS: Final[Mapping[str, Json]] = {
+    "a page": _ANSWER,
+    "explained": _RECOMMENDED,
 }
 VIDEO_ANSWERS: Final[Mapping[str, Json]] = {"a video": {"video": _VIDEO, "generation": _GENERATION}}
 STATS_ANSWERS: Final[Mapping[str, Json]] = {

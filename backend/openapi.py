@@ -150,7 +150,7 @@ ROUTES: Final[Sequence[Route]] = (
             Code.NOT_READY,
         ),
         requests=examples.RECOMMENDATIONS,
-        answers=examples.SEARCH_ANSWERS,
+        answers=examples.RECOMMENDATION_ANSWERS,
     ),
     Route(
         method="get",
@@ -320,6 +320,7 @@ def _operation(route: Route, schemas: Json, names: Mapping[type[BaseModel], str]
             "description": "Not modified: `If-None-Match` names what the caller has.",
             "headers": _headers("X-Request-Id", "ETag", "Cache-Control"),
         }
+    operation["responses"]["414"] = operation["responses"]["431"] = _HEAD_TOO_LARGE
     for status in sorted({KINDS[code].status for code in route.codes}):
         codes = [code for code in route.codes if KINDS[code].status == status]
         operation["responses"][str(status)] = _failure(status, codes)
@@ -367,6 +368,8 @@ def _request_body(route: Route, schemas: Json, name: str) -> Json:
 def _form(schemas: Json, schema: Json, upload: str) -> Json:
     """A model as a multipart form: one field is a file, objects are JSON, nothing is null."""
     form = copy.deepcopy(schema)
+    for branch in form.get("anyOf", []):
+        branch.pop("properties", None)  # what is required there is not null anyway
     encoding: Json = {}
     for name, given in form["properties"].items():
         form["properties"][name] = _without_null(given)
@@ -379,8 +382,6 @@ def _form(schemas: Json, schema: Json, upload: str) -> Json:
             encoding[name] = {"contentType": ", ".join(PICTURES)}
         elif _is_object(form["properties"][name], schemas):
             encoding[name] = {"contentType": "application/json"}
-        elif form["properties"][name].get("type") == "array":
-            encoding[name] = {"style": "form", "explode": False}
     return {"schema": form, "encoding": encoding}
 
 
@@ -456,6 +457,12 @@ _HEADERS: Final[Json] = {
         "required": True,
         "schema": {"type": "string"},
     },
+}
+# gunicorn answers these before the API sees them.
+_HEAD_TOO_LARGE: Final[Json] = {
+    "description": "The request line (414) or the headers (431) are too large. In HTML, by the "
+    "server before the API.",
+    "content": {"text/html": {"schema": {"type": "string"}}},
 }
 _PATH_PARAMETERS: Final[Mapping[str, Json]] = {
     "video_id": {

@@ -23,7 +23,7 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 BodyT = TypeVar("BodyT", bound=HitsBody)
 # Options that are objects: JSON text where a request can hold text only.
 _OBJECTS: Final[Mapping[str, type[BaseModel]]] = {"filter": FilterBody, "weights": WeightsBody}
-# Options that are lists: their items with commas between, likewise.
+# Options that are lists: their items with commas between, or the option repeated.
 _LISTS: Final = ("attributes",)
 # What a query string calls otherwise than a body does.
 GET_RENAMED: Final[Mapping[str, str]] = {"text": "q"}
@@ -119,9 +119,12 @@ def _from_form(request: Request) -> SearchBody:
 def _single_values(given: MultiDict[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, several in given.lists():
-        if len(several) > 1:
+        if name in _LISTS:
+            values[name] = [item for one in several if one for item in one.split(",")]
+        elif len(several) > 1:
             raise _invalid(name, "given more than once")
-        values[name] = several[0]
+        else:
+            values[name] = several[0]
     return values
 
 
@@ -134,9 +137,6 @@ def _from_text(
                 values[name] = model.model_validate_json(values[name])
             except ValidationError as error:
                 raise invalid_fields(error, prefix=name) from error
-    for name in _LISTS:
-        if name in values:
-            values[name] = values[name].split(",")
     try:
         # Numbers and truth values come as text here, so types are read leniently.
         return body.model_validate(values, strict=False)

@@ -61,6 +61,11 @@ def _decode_base64(value: object) -> object:
         raise ValueError(f"not base64: {error}") from error
 
 
+def _as_int(value: object) -> object:
+    # JSON has one kind of number: 5.0 is the integer 5.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 Text = Annotated[
     str,
     StringConstraints(max_length=MAX_TEXT_LENGTH),
@@ -71,7 +76,14 @@ VideoId = Annotated[str, StringConstraints(min_length=1, max_length=MAX_VIDEO_ID
 Picture = Annotated[
     bytes,
     BeforeValidator(_decode_base64),
-    WithJsonSchema({"type": "string", "contentEncoding": "base64", "contentMediaType": "image/*"}),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "contentEncoding": "base64",
+            "contentMediaType": "image/*",
+            "pattern": "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$",
+        }
+    ),
 ]
 VideoIds = Annotated[list[VideoId], Field(max_length=MAX_SEEDS)]
 Attribute = Literal[
@@ -95,10 +107,7 @@ class WeightsBody(RequestModel):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "not": {
-                "required": [name.value for name in VectorName],
-                "properties": {name.value: {"const": 0} for name in VectorName},
-            }
+            "anyOf": [{"properties": {name.value: {"exclusiveMinimum": 0}}} for name in VectorName]
         }
     )
 
@@ -123,7 +132,7 @@ class WeightsBody(RequestModel):
 class HitsBody(RequestModel):
     """The options of every request whose answer is hits."""
 
-    limit: Annotated[int, Field(ge=1, le=100)] = DEFAULT_LIMIT
+    limit: Annotated[int, Field(ge=1, le=100), BeforeValidator(_as_int)] = DEFAULT_LIMIT
     """Hits per page."""
     cursor: Annotated[str, StringConstraints(max_length=MAX_CURSOR_LENGTH)] | None = None
     """`next_cursor` of the page before, with the rest of the request as it was."""
@@ -133,7 +142,7 @@ class HitsBody(RequestModel):
     """Each ranking's share in the fusion."""
     rrf_k: Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)] = DEFAULT_RRF_K
     """The constant of reciprocal rank fusion: the larger, the less do first ranks count."""
-    window: Annotated[int, Field(ge=1, le=1000)] = DEFAULT_WINDOW
+    window: Annotated[int, Field(ge=1, le=1000), BeforeValidator(_as_int)] = DEFAULT_WINDOW
     """Ranks taken from each ranking; pages are cut from what they give."""
     explain: bool = False
     """Say where each ranking placed a hit."""
@@ -225,7 +234,7 @@ class SearchBody(HitsBody):
     """A picture to look like: JPEG, PNG, WebP, GIF or BMP, at most 40 million pixels."""
     video_id: VideoId | None = None
     """A video to look like; it is left out of the hits."""
-    expand: Annotated[int, Field(ge=0, le=20)] = DEFAULT_EXPAND
+    expand: Annotated[int, Field(ge=0, le=20), BeforeValidator(_as_int)] = DEFAULT_EXPAND
     """How many of the best hits lend their thumbnails to a search by text alone; 0: none."""
     highlight: bool = False
     """Mark in each title what the text has matched."""

@@ -641,7 +641,6 @@ def test_paths_that_lead_nowhere(client, path, code):
         ("q=a&nonsense=1", "nonsense"),
         ("q=a&attributes=colour", "attributes.0"),
         ("q=a&attributes=title,,tags", "attributes.1"),
-        ("q=a&attributes=", "attributes.0"),
         ("q=a&highlight=2", "highlight"),
         ("q=a&diversity=1.1", "diversity"),
         ("q=a&diversity=-0.1", "diversity"),
@@ -835,3 +834,27 @@ def test_a_mistake_of_ours_tells_nothing_of_itself(catalogue, data, caplog):
     assert "secret" not in answer.text
     assert "secret of the inside" in caplog.text
     assert body["request_id"] in caplog.text
+
+
+# ---- lists, where there is text only
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["attributes=title,url", "attributes=title&attributes=url", "attributes=title,&attributes=url"],
+)
+def test_a_list_is_given_with_commas_or_repeated(client, query):
+    wanted = {"video_id", "title", "url"}
+    if ",&" in query:
+        problem(client.get(f"{SEARCH}?q=film&{query}"), "validation_failed")
+        return
+    [hit] = client.get(f"{SEARCH}?q=film&limit=1&{query}").get_json()["hits"]
+    assert set(hit["video"]) == wanted
+    form = {"text": "film", "limit": "1", "attributes": ["title", "url"]}
+    [hit] = client.post(SEARCH, data=form, content_type="multipart/form-data").get_json()["hits"]
+    assert set(hit["video"]) == wanted
+
+
+def test_an_empty_list_is_given_as_nothing(client):
+    [hit] = client.get(f"{SEARCH}?q=film&limit=1&attributes=").get_json()["hits"]
+    assert set(hit["video"]) == {"video_id"}

@@ -97,6 +97,8 @@ def test_every_error_has_its_status_its_schema_and_an_example(path, method, oper
     route = next(one for one in ROUTES if (one.path, one.method) == (path, method))
     shown = set()
     for status, response in operation["responses"].items():
+        if status in {"414", "431"}:  # not ours
+            continue
         assert "X-Request-Id" in response["headers"]
         if int(status) < 400:
             continue
@@ -127,16 +129,20 @@ def test_json_has_an_example(path, method, operation):
                 assert list(examples(content)), media_type
 
 
-@each_operation
-def test_answers_shown_have_every_field_that_there_is(path, method, operation):
-    content = operation["responses"]["200"]["content"].get("application/json")
-    if content is None:
-        return
-    answers = [value for _, value in examples(content)]
-    name = content["schema"]["$ref"].rpartition("/")[2]
-    fields = DOCUMENT["components"]["schemas"][name]["properties"]
-    if name != "HealthAnswer":  # two routes share it, of which one has no generation
-        assert {key for answer in answers for key in answer} == set(fields)
+@pytest.mark.parametrize("name", ["SearchAnswer", "HitBody", "VideoAnswer", "StatsAnswer"])
+def test_every_field_of_an_answer_is_shown_in_some_example(name):
+    def part(answer: dict[str, Any]) -> dict[str, Any]:
+        return answer.get("hits", [{}])[0] if name == "HitBody" else answer
+
+    shown = {
+        key
+        for methods in DOCUMENT["paths"].values()
+        for operation in methods.values()
+        for content in operation["responses"]["200"]["content"].values()
+        for _, answer in examples(content)
+        for key in part(answer)
+    }
+    assert set(DOCUMENT["components"]["schemas"][name]["properties"]) <= shown
 
 
 @each_operation
@@ -167,6 +173,8 @@ SEARCH_SCHEMA = validator({"$ref": "#/components/schemas/SearchBody"})
         {"text": "film", "filter": {"channel": "a", "tags": ["b", "c"], "view_count": 3}},
         {"text": "film", "filter": {"published_at": {"gte": "2024-01-01T00:00:00Z", "lt": None}}},
         {"text": " \u00a0film\n", "limit": 100, "rrf_k": 0, "explain": True},
+        {"text": "film", "limit": 5.0, "window": 1e2},
+        {"image": "aGk="},
     ],
 )
 def test_what_is_valid_by_the_schema_is_valid(body):
@@ -185,7 +193,10 @@ def test_what_is_valid_by_the_schema_is_valid(body):
         {"text": "film", "q": "film"},
         {"text": "film", "limit": 0},
         {"text": "film", "limit": "5"},
+        {"text": "film", "limit": 5.5},
         {"text": "film", "explain": 1},
+        {"image": "aGk"},
+        {"image": "not base64"},
         {"text": "film", "weights": {"title": 0, "words": 0, "thumbnail": 0}},
         {"text": "film", "filter": {"channel": []}},
         {"text": "film", "filter": {"tags": ""}},

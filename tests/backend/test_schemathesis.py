@@ -1,0 +1,115 @@
+"""Schemathesis against the served API: no 5xx, and no answer that the document doesn't describe.
+
+It reads the document, sends what it allows and what it forbids, and holds every answer to it:
+status, media type, headers, body. The answers' schemas are closed for it, so that a field that
+isn't described is found, too.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from backend import examples
+from backend.openapi import ROUTES, openapi_document
+from catalog.video import Video
+from stores.generations import DataDir
+from tests.backend.catalogue import Catalogue
+from tests.backend.served import ROOT, Served, publish_embedded
+
+
+class ExampleCatalogue(Catalogue):
+    """The small videos, of which the first have the ids that the document's examples name."""
+
+    def videos(self) -> list[Video]:
+        videos = super().videos()
+        named = {
+            video_id
+            for request in examples.RECOMMENDATIONS.values()
+            for field in ("liked", "disliked")
+            for video_id in request.get(field, [])
+        }
+        for number, video_id in enumerate(sorted(named)):
+            videos[number] = replace(videos[number], video_id=video_id)
+        return videos
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory) -> Iterator[Served]:
+    data = DataDir(tmp_path_factory.mktemp("schemathesis"))
+    publish_embedded(ExampleCatalogue(), data, "g1")
+    with Served(data) as served:
+        yield served
+
+
+def closed_document() -> dict:
+    """The document, with no room for further fields in answers."""
+    document = copy.deepcopy(openapi_document())
+    for schema in document["components"]["schemas"].values():
+        if schema.get("type") == "object":
+            schema.setdefault("additionalProperties", False)
+    return document
+
+
+def run(
+    served: Served, folder: Path, document: dict, *, examples: int, phases: str
+) -> tuple[dict, str]:
+    """What Schemathesis did, by its own report, and what it has to say."""
+    described = folder / "openapi.json"
+    described.write_text(json.dumps(document))
+    report = folder / "report.json"
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "schemathesis.cli", "run", str(described)),
+            *("--url", f"http://127.0.0.1:{served.port}", "--phases", phases),
+            *("--max-examples", str(examples), "--generation-deterministic"),
+            # Valid data may still name no video, or a cursor of nothing: the hooks look closer.
+            *("--exclude-checks", "positive_data_acceptance"),
+            *("--request-timeout", "30", "--no-color"),
+            *("--report", "json", "--report-json-path", str(report)),
+        ],
+        cwd=folder,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "SCHEMATHESIS_HOOKS": "tests.backend.schemathesis_hooks",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = done.stdout + done.stderr
+    assert report.exists(), said
+    return json.loads(report.read_text()), said
+
+
+@pytest.mark.parametrize(
+    "examples", [10, pytest.param(300, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])]
+)
+def test_no_answer_is_other_than_the_document_says(served, tmp_path, examples):
+    phases = "examples,coverage,fuzzing,stateful"
+    report, said = run(served, tmp_path, closed_document(), examples=examples, phases=phases)
+    assert (report["exit_code"], report["failures"], report["errors"]) == (0, [], []), said
+    assert report["complete"]
+    assert report["operations"]["tested"] == len(ROUTES)
+    # It got through to every route, and not only to what refuses.
+    for operation, by_phase in report["valid_rates"].items():
+        assert sum(phase["accepted"] for phase in by_phase.values()), operation
+
+
+def test_an_answer_with_a_field_more_than_the_document_says_is_found(served, tmp_path):
+    document = closed_document()
+    answer = document["components"]["schemas"]["SearchAnswer"]
+    del answer["properties"]["took_ms"]
+    answer["required"].remove("took_ms")
+    report, said = run(served, tmp_path, document, examples=1, phases="examples")
+    assert report["exit_code"] == 1, said
+    assert "took_ms" in said
