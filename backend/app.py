@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import re
+import tempfile
 import time
 import uuid
+import weakref
 from pathlib import Path
 from typing import Final
 
 from flask import Flask, Response, g, request
+from werkzeug.middleware.proxy_fix import ProxyFix
 
+from backend.access import Keys, Role, allow_origins, caller_of
 from backend.api import api_blueprint
+from backend.arrival import arrived
 from backend.docs import docs_blueprint
 from backend.index import PublishedIndex
+from backend.limits import RATE_WINDOW_S, RateLimiter, Turns
 from backend.logs import log_request
-from backend.metrics import Metrics, metrics_blueprint
+from backend.metrics import Metrics, add_stages, metrics_blueprint, timed_stage
 from backend.policy import Policy
-from backend.problems import register_problems
+from backend.problems import Code, Problem, register_problems
 from backend.site import site_blueprint
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -27,6 +33,9 @@ _HEADERS: Final = {
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
 
 
@@ -35,29 +44,46 @@ def create_app(
     *,
     thumbnails: Path,
     policy: Policy = Policy(),  # noqa: B008 - frozen
-    metrics_directory: Path | None = None,
+    shared: Path | None = None,
 ) -> Flask:
     """The API and the page over ``index``; pictures are read from the folder ``thumbnails``.
 
-    ``metrics_directory`` is where several processes put their numbers together.
-
-    Nothing is opened before the first request, so the application may be made before a fork.
+    ``shared`` is a folder where several processes put their numbers together. Nothing is opened
+    before the first request, so the application may be made before a fork.
     """
     app = Flask(__name__, static_folder="static", static_url_path="/static")
     app.config["MAX_CONTENT_LENGTH"] = policy.max_body_bytes
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.merge_slashes = False
+    if policy.trusted_proxies:
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=policy.trusted_proxies, x_proto=policy.trusted_proxies
+        )
+    metrics = Metrics(shared)
+    _observe(app, metrics, policy)
+    allow_origins(app, policy.cors_origins)
+    _admit(app, policy, _rate_limiter(app, policy, shared))
+    _take_turns(
+        app, Turns(policy.searches_at_a_time, wait_s=policy.max_wait_s, waiting=metrics.waiting)
+    )
     app.register_blueprint(api_blueprint(index, thumbnails=thumbnails))
     app.register_blueprint(site_blueprint(index))
     app.register_blueprint(docs_blueprint())
-    metrics = Metrics(metrics_directory)
     app.register_blueprint(metrics_blueprint(index, metrics))
     register_problems(app)
+    return app
+
+
+def _observe(app: Flask, metrics: Metrics, policy: Policy) -> None:
+    """Number the requests, count and log them, and give every answer its headers."""
 
     @app.before_request
     def begin() -> None:
         g.started = time.perf_counter()
+        # What the request has waited since it came counts as its time.
+        g.waited_s = max(0.0, g.started - (arrived.get() or g.started))
+        g.started -= g.waited_s
         metrics.begin()
         given = request.headers.get("X-Request-Id", "")
         g.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
@@ -77,4 +103,91 @@ def create_app(
         if "started" in g:
             metrics.end()
 
-    return app
+
+def _admit(app: Flask, policy: Policy, limiter: RateLimiter | None) -> None:
+    """Turn away who has no key where one is needed, and who asks too often."""
+    keys = Keys(read=policy.api_keys, admin=policy.admin_keys)
+
+    @app.before_request
+    def admit() -> None:
+        role = keys.role(request)
+        needed = Role.NOBODY
+        if request.endpoint == "metrics.scrape":
+            needed = keys.to_administrate
+        elif _is_api():
+            needed = keys.to_read
+        # A page shows many thumbnails, so they aren't counted; guesses at keys are.
+        counts = _is_api() and request.endpoint != "api.thumbnail"
+        if limiter is not None and (counts or role < needed):
+            g.allowance = allowance = limiter.take(caller_of(request, role))
+            if not allowance.allowed:
+                raise Problem(
+                    Code.RATE_LIMITED,
+                    f"at most {allowance.limit} requests a minute",
+                    headers={"Retry-After": str(allowance.retry_s)},
+                )
+        if role >= needed:
+            return
+        if role is Role.NOBODY:
+            raise Problem(
+                Code.UNAUTHORIZED,
+                "an API key is needed, as Authorization: Bearer KEY",
+                headers={"WWW-Authenticate": 'Bearer realm="TwinLens"'},
+            )
+        raise Problem(Code.FORBIDDEN, "this takes an admin key")
+
+    @app.after_request
+    def tell(response: Response) -> Response:
+        # As draft-ietf-httpapi-ratelimit-headers has them.
+        if "allowance" in g:
+            response.headers["RateLimit-Policy"] = (
+                f'"default";q={g.allowance.limit};w={RATE_WINDOW_S}'
+            )
+            response.headers["RateLimit"] = (
+                f'"default";r={g.allowance.remaining};t={g.allowance.reset_s}'
+            )
+        return response
+
+
+def _take_turns(app: Flask, turns: Turns) -> None:
+    """Read the bodies of requests, then let so many of these work at a time."""
+
+    @app.before_request
+    def take() -> None:
+        if not _is_api() or request.method == "OPTIONS":
+            return
+        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise Problem(
+                Code.UNSUPPORTED_MEDIA_TYPE,
+                "the body is compressed; send it as it is, without Content-Encoding",
+                headers={"Accept-Encoding": "identity"},
+            )
+        if request.method == "POST":
+            # Before the turn: a slow caller must not take up one.
+            with timed_stage("receive"):
+                request.get_data(cache=True)
+        started = time.perf_counter()
+        turns.take(waited_s=g.waited_s)
+        g.has_turn = True
+        add_stages({"wait": (g.waited_s + time.perf_counter() - started) * 1000})
+
+    @app.teardown_request
+    def give_back(_: BaseException | None) -> None:
+        if g.pop("has_turn", False):
+            turns.give_back()
+
+
+def _rate_limiter(app: Flask, policy: Policy, shared: Path | None) -> RateLimiter | None:
+    if not policy.rate_limit:
+        return None
+    limiter = RateLimiter(
+        policy.rate_limit,
+        # Closed with the limiter.
+        tempfile.TemporaryFile() if shared is None else (shared / "rates").open("a+b"),  # noqa: SIM115
+    )
+    weakref.finalize(app, limiter.close)
+    return limiter
+
+
+def _is_api() -> bool:
+    return request.blueprint == "api"

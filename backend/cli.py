@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
 import click
+from pydantic import SecretStr
 
 from catalog.runtimes import TITLE_RUNTIMES
 
@@ -108,9 +110,23 @@ def serve(
             host=settings.host,
             port=settings.port,
             workers=workers,
-            request_threads=request_threads,
+            receive_timeout_s=settings.receive_timeout_s,
             query_cache=settings.query_cache,
             log_format=settings.log_format,
-            policy=Policy(log_queries=settings.log_queries),
+            policy=Policy(
+                api_keys=_plain(settings.api_keys),
+                admin_keys=_plain(settings.admin_keys),
+                cors_origins=settings.cors_origins,
+                rate_limit=settings.rate_limit,
+                trusted_proxies=settings.trusted_proxies,
+                max_body_bytes=settings.max_body_bytes,
+                searches_at_a_time=request_threads,
+                max_wait_s=settings.max_wait_s,
+                log_queries=settings.log_queries,
+            ),
         )
     )
+
+
+def _plain(keys: Iterable[SecretStr]) -> tuple[str, ...]:
+    return tuple(key.get_secret_value() for key in keys)

@@ -41,6 +41,8 @@ PICTURES: Final = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/
 _REF: Final = "#/components/schemas/"
 # What any route can answer, whatever it does.
 _ANYWHERE: Final = (Code.BAD_REQUEST, Code.INTERNAL_ERROR)
+# What any route of the API can, where the operator has set keys or limits.
+_IN_THE_API: Final = (Code.UNAUTHORIZED, Code.RATE_LIMITED, Code.OVERLOADED)
 _TAGS: Final[Mapping[str, str]] = {
     "search": "Find videos by words, by a picture, by a video, or by several of these.",
     "videos": "What is known of a video.",
@@ -78,6 +80,8 @@ class Route:
     def codes(self) -> tuple[Code, ...]:
         """Every error it can answer, in the order of the codes."""
         mine = {*self.problems, *_ANYWHERE}
+        if self.path.startswith(API_ROOT):
+            mine |= {*_IN_THE_API, *([Code.REQUEST_TIMEOUT] if self.body is not None else [])}
         return tuple(code for code in Code if code in mine)
 
 
@@ -243,6 +247,7 @@ ROUTES: Final[Sequence[Route]] = (
         summary="Numbers for Prometheus",
         description="Requests, seconds per stage, what waits, the generation.",
         answer=("text/plain", "application/openmetrics-text"),
+        problems=(Code.UNAUTHORIZED, Code.FORBIDDEN, Code.RATE_LIMITED),
     ),
 )
 
@@ -262,7 +267,13 @@ def openapi_document() -> Json:
         },
         "tags": [{"name": name, "description": said} for name, said in _TAGS.items()],
         "paths": {},
+        # Without a key as well, unless the operator has set some.
+        "security": [{}, {"bearer": []}, {"header": []}],
         "components": {
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+            },
             "schemas": schemas,
             "headers": _HEADERS,
             "examples": {
@@ -411,8 +422,12 @@ def _success(route: Route, names: Mapping[type[BaseModel], str]) -> Json:
 
 def _failure(status: int, codes: Sequence[Code]) -> Json:
     headers = ["X-Request-Id"]
-    if status == KINDS[Code.NOT_READY].status:
+    if status in {KINDS[Code.NOT_READY].status, KINDS[Code.RATE_LIMITED].status}:
         headers.append("Retry-After")
+    if status == KINDS[Code.RATE_LIMITED].status:
+        headers += ["RateLimit", "RateLimit-Policy"]
+    if status == KINDS[Code.UNAUTHORIZED].status:
+        headers.append("WWW-Authenticate")
     return {
         "description": "\n".join(f"- `{code}`: {KINDS[code].cause}" for code in codes),
         "headers": _headers(*headers),
@@ -446,6 +461,22 @@ _HEADERS: Final[Json] = {
         "description": "Seconds after which to try again.",
         "required": True,
         "schema": {"type": "integer", "minimum": 0},
+    },
+    "RateLimit": {
+        "description": "What is left of the caller's allowance, `r`, and the seconds, `t`, after "
+        "which it is whole again. With every answer where the operator has set a limit.",
+        "required": True,
+        "schema": {"type": "string", "pattern": '^"default";r=[0-9]+;t=[0-9]+$'},
+    },
+    "RateLimit-Policy": {
+        "description": "The allowance: `q` requests in `w` seconds.",
+        "required": True,
+        "schema": {"type": "string", "pattern": '^"default";q=[0-9]+;w=[0-9]+$'},
+    },
+    "WWW-Authenticate": {
+        "description": "What kind of key is asked for.",
+        "required": True,
+        "schema": {"type": "string"},
     },
     "ETag": {
         "description": "Changes with what is answered; send it back as `If-None-Match`.",

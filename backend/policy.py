@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 LogFormat = Literal["json", "text"]
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
+DEFAULT_REQUEST_THREADS: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """How the application treats its callers.
 
-    ``log_queries`` puts what was searched for into the log.
+    Without ``api_keys`` anyone may search, without ``admin_keys`` whoever may search may read the
+    metrics. ``cors_origins`` are the origins whose pages may use the API, ``*`` for any.
+    ``rate_limit`` is requests a minute per caller, 0 for any number. ``trusted_proxies`` stand
+    before the server, and each tells the caller's address. ``searches_at_a_time`` take their turn;
+    who waits longer than ``max_wait_s`` for one is turned away. ``log_queries`` puts what was
+    searched for into the log.
     """
 
+    api_keys: tuple[str, ...] = field(default=(), repr=False)
+    admin_keys: tuple[str, ...] = field(default=(), repr=False)
+    cors_origins: tuple[str, ...] = ()
+    rate_limit: int = 0
+    trusted_proxies: int = 0
     max_body_bytes: int = MAX_BODY_BYTES
+    searches_at_a_time: int = DEFAULT_REQUEST_THREADS
+    max_wait_s: float = 5.0
     log_queries: bool = False

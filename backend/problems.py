@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Annotated, Final
 
 import pydantic
@@ -13,10 +14,12 @@ from flask import Flask, Response, g
 from gunicorn.http.errors import ParseException
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import ClientDisconnected, HTTPException
 from werkzeug.routing import RequestRedirect
 
+from backend.arrival import TooSlow
 from backend.cursor import CursorExpired, CursorInvalid
+from backend.limits import Overloaded
 from backend.search import VideoNotFound
 from catalog.errors import PictureRejected, TwinLensError, UnencodableItems
 
@@ -33,18 +36,23 @@ class Code(StrEnum):
     BAD_REQUEST = "bad_request"
     JSON_INVALID = "json_invalid"
     CURSOR_INVALID = "cursor_invalid"
+    UNAUTHORIZED = "unauthorized"
+    FORBIDDEN = "forbidden"
     NOT_FOUND = "not_found"
     VIDEO_NOT_FOUND = "video_not_found"
     THUMBNAIL_NOT_FOUND = "thumbnail_not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
+    REQUEST_TIMEOUT = "request_timeout"
     CURSOR_EXPIRED = "cursor_expired"
     BODY_TOO_LARGE = "body_too_large"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     VALIDATION_FAILED = "validation_failed"
     PICTURE_REJECTED = "picture_rejected"
     NOT_ENCODABLE = "not_encodable"
+    RATE_LIMITED = "rate_limited"
     INTERNAL_ERROR = "internal_error"
     NOT_READY = "not_ready"
+    OVERLOADED = "overloaded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +84,15 @@ KINDS: Final[Mapping[Code, Kind]] = {
         "the cursor is damaged, or of another request",
         "send it as it came, with its own request",
     ),
+    Code.UNAUTHORIZED: Kind(
+        401,
+        "A key is needed",
+        "this server asks for an API key, and none or an unknown one came",
+        "send `Authorization: Bearer KEY`",
+    ),
+    Code.FORBIDDEN: Kind(
+        403, "Not with this key", "the API key doesn't allow this", "send an admin key"
+    ),
     Code.NOT_FOUND: Kind(404, "No such route", "no such route", "see the table of routes"),
     Code.VIDEO_NOT_FOUND: Kind(
         404,
@@ -89,6 +106,9 @@ KINDS: Final[Mapping[Code, Kind]] = {
     Code.METHOD_NOT_ALLOWED: Kind(
         405, "Method not allowed", "the route doesn't take this method", "see `Allow`"
     ),
+    Code.REQUEST_TIMEOUT: Kind(
+        408, "Too slow", "the body did not come in time", "send it again, faster"
+    ),
     Code.CURSOR_EXPIRED: Kind(
         409,
         "Cursor of an older index",
@@ -98,11 +118,14 @@ KINDS: Final[Mapping[Code, Kind]] = {
     Code.BODY_TOO_LARGE: Kind(
         413,
         "Body too large",
-        "more than 16 MiB, or too many form parts",
+        "larger than the server takes, by default 16 MiB, or too many form parts",
         "send a smaller picture",
     ),
     Code.UNSUPPORTED_MEDIA_TYPE: Kind(
-        415, "Unsupported media type", "neither JSON nor multipart", "set `Content-Type`"
+        415,
+        "Unsupported media type",
+        "neither JSON nor multipart, or compressed",
+        "set `Content-Type`; send no `Content-Encoding`",
     ),
     Code.VALIDATION_FAILED: Kind(
         422, "Not valid", "a field is missing, unknown or out of range", "see `errors`"
@@ -119,6 +142,12 @@ KINDS: Final[Mapping[Code, Kind]] = {
         "what was given has no direction, so nothing is like it",
         "add words",
     ),
+    Code.RATE_LIMITED: Kind(
+        429,
+        "Too many requests",
+        "more requests a minute than a caller is allowed",
+        "again after `Retry-After` seconds",
+    ),
     Code.INTERNAL_ERROR: Kind(
         500, "Mistake of the server", "a mistake of the server", "its log has the `request_id`"
     ),
@@ -126,6 +155,12 @@ KINDS: Final[Mapping[Code, Kind]] = {
         503,
         "Not ready",
         "no index is published, or the engine doesn't answer",
+        "again after `Retry-After` seconds",
+    ),
+    Code.OVERLOADED: Kind(
+        503,
+        "Too much to do",
+        "more searches are waiting than can be answered in time",
         "again after `Retry-After` seconds",
     ),
 }
@@ -175,11 +210,19 @@ class ProblemBody(BaseModel):
 class Problem(Exception):
     """An error answer on its way to the caller."""
 
-    def __init__(self, code: Code, detail: str, *, errors: Sequence[FieldError] = ()) -> None:
+    def __init__(
+        self,
+        code: Code,
+        detail: str,
+        *,
+        errors: Sequence[FieldError] = (),
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         super().__init__(detail)
         self.code = code
         self.detail = detail
         self.errors = tuple(errors)
+        self.headers = headers
 
 
 def register_problems(app: Flask) -> None:
@@ -216,6 +259,7 @@ def problem_response(problem: Problem, *, status: int | None = None) -> Response
     )
     if status == KINDS[Code.NOT_READY].status:
         response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    response.headers.update(problem.headers)
     response.headers["Cache-Control"] = "no-store"
     return response
 
@@ -223,6 +267,8 @@ def problem_response(problem: Problem, *, status: int | None = None) -> Response
 def _from_http(error: HTTPException) -> Response:
     if isinstance(error, RequestRedirect):
         return Response("", error.code, {"Location": error.new_url})
+    if isinstance(error, ClientDisconnected) and isinstance(error.__context__, TooSlow):
+        return problem_response(Problem(Code.REQUEST_TIMEOUT, "the body did not come in time"))
     status = error.code or 500
     code = _BY_STATUS.get(status, Code.BAD_REQUEST if status < 500 else Code.INTERNAL_ERROR)
     response = problem_response(Problem(code, error.description or ""), status=status)
@@ -259,6 +305,8 @@ def _as_problem(error: Exception) -> Problem:
         case ParseException():
             # gunicorn finds out while the application reads: the head was sound, the body is not.
             return Problem(Code.BAD_REQUEST, "the body can't be read: its chunks are malformed")
+        case Overloaded():
+            return Problem(Code.OVERLOADED, "too many searches are waiting; this one waits no more")
         case TwinLensError():
             # The message is for the operator: it names paths and hosts.
             _log.error("not ready: %s", error)

@@ -48,7 +48,7 @@ class Serving:
     host: str
     port: int
     workers: int
-    request_threads: int
+    receive_timeout_s: float
     query_cache: int
     log_format: LogFormat
     policy: Policy
@@ -72,14 +72,15 @@ def serve(serving: Serving) -> None:
     )
     master = os.getpid()
     listening = _listener(serving.host, serving.port)
-    metrics = Path(tempfile.mkdtemp(prefix="twinlens-metrics-"))
+    # What the processes put together: their numbers, and how often callers have asked.
+    shared = Path(tempfile.mkdtemp(prefix="twinlens-serve-"))
     try:
         # Set before prometheus_client is first imported, or its numbers stay in one process.
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(shared)
         from backend.logs import configure_logs
 
         configure_logs(serving.log_format)
-        _Gunicorn(serving, listening, metrics).run()
+        _Gunicorn(serving, listening, shared).run()
     except SystemExit as ended:
         # A worker leaves by the same way; only the master has something to say about it.
         if os.getpid() == master and ended.code == Arbiter.WORKER_BOOT_ERROR:
@@ -87,13 +88,16 @@ def serve(serving: Serving) -> None:
         raise
     finally:
         if os.getpid() == master:
-            shutil.rmtree(metrics, ignore_errors=True)
+            shutil.rmtree(shared, ignore_errors=True)
 
 
 class _Gunicorn(BaseApplication):  # type: ignore[misc] # untyped
-    def __init__(self, serving: Serving, listening: socket.socket, metrics: Path) -> None:
+    """gunicorn, set up; ``receive_timeout_s`` is read by its worker."""
+
+    def __init__(self, serving: Serving, listening: socket.socket, shared: Path) -> None:
         self._serving = serving
-        self._metrics = metrics
+        self._shared = shared
+        self.receive_timeout_s = serving.receive_timeout_s
         host, port = listening.getsockname()[:2]
         self._address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         self._fd = listening.detach()  # gunicorn's own from here on: it closes it
@@ -101,12 +105,14 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc] # untyped
 
     def load_config(self) -> None:
         from backend.logs import GunicornLogger
+        from backend.worker import SPARE_THREADS, PatientWorker
 
         for name, value in {
             "bind": f"fd://{self._fd}",
             "workers": self._serving.workers,
-            "worker_class": "gthread",
-            "threads": self._serving.request_threads,
+            "worker_class": PatientWorker,
+            "threads": self._serving.policy.searches_at_a_time + SPARE_THREADS,
+            "sendfile": False,  # it would wait for the caller beyond the worker's bounds
             "timeout": WORKER_TIMEOUT_S,
             "graceful_timeout": GRACEFUL_TIMEOUT_S,
             "limit_request_line": MAX_REQUEST_LINE,
@@ -120,7 +126,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc] # untyped
 
     def load(self) -> Flask:
         try:
-            return _warm_app(self._serving, self._metrics)
+            return _warm_app(self._serving, self._shared)
         except TwinLensError as error:
             click.echo(f"twinlens: {error}", err=True)
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
@@ -134,10 +140,10 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc] # untyped
     def _ended(self, _: Arbiter, worker: Any) -> None:
         from backend.metrics import forget_process
 
-        forget_process(self._metrics, worker.pid)
+        forget_process(self._shared, worker.pid)
 
 
-def _warm_app(serving: Serving, metrics: Path) -> Flask:
+def _warm_app(serving: Serving, shared: Path) -> Flask:
     """The application with its models loaded and its index open, so that no request waits."""
     from backend.app import create_app
 
@@ -156,7 +162,7 @@ def _warm_app(serving: Serving, metrics: Path) -> Flask:
         index,
         thumbnails=serving.data.thumbnails,
         policy=serving.policy,
-        metrics_directory=metrics,
+        shared=shared,
     )
 
 

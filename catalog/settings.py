@@ -6,13 +6,15 @@ Only entry points (the commands) read settings; everything else is handed plain 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -25,6 +27,37 @@ ENV_PREFIX: Final = "TWINLENS_"
 TEST_PREFIX: Final = "TWINLENS_TEST_"  # read by the test suite, never by the product
 DEFAULT_TITLE_MODEL: Final = "intfloat/multilingual-e5-base"
 DEFAULT_THUMBNAIL_MODEL: Final = "packaged:denoiser"
+
+
+def _listed(value: object) -> object:
+    """A setting of several, which the environment gives as one text with commas."""
+    return (
+        [part.strip() for part in value.split(",") if part.strip()]
+        if isinstance(value, str)
+        else value
+    )
+
+
+def _good_key(key: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[!-+\--~]{16,256}", key.get_secret_value()):
+        raise ValueError("a key is 16 to 256 visible ASCII characters without a comma")
+    return key
+
+
+def _good_origin(origin: str) -> str:
+    if origin != "*" and not re.fullmatch(r"https?://[a-z0-9.:\[\]-]+", origin):
+        raise ValueError(
+            f"not an origin: {origin!r}; like https://example.org, in lower case, or *"
+        )
+    return origin
+
+
+ApiKeys = Annotated[
+    tuple[Annotated[SecretStr, AfterValidator(_good_key)], ...], NoDecode, BeforeValidator(_listed)
+]
+Origins = Annotated[
+    tuple[Annotated[str, AfterValidator(_good_origin)], ...], NoDecode, BeforeValidator(_listed)
+]
 
 
 class Settings(BaseSettings):
@@ -75,6 +108,39 @@ class Settings(BaseSettings):
         ge=0,
         le=1_000_000,
         description="Texts whose vectors each process of `serve` remembers; 0: none.",
+    )
+    api_keys: ApiKeys = Field((), description="Keys that may search; without any, everyone may.")
+    admin_keys: ApiKeys = Field(
+        (), description="Keys that may search and read `/metrics`, which then takes one."
+    )
+    cors_origins: Origins = Field(
+        (), description="Origins whose pages may use the API: `https://example.org`; `*`: any."
+    )
+    rate_limit: int = Field(
+        0, ge=0, le=1_000_000, description="Requests a minute for each caller; 0: any number."
+    )
+    trusted_proxies: int = Field(
+        0,
+        ge=0,
+        le=10,
+        description="Proxies before `serve`, each of which sets `X-Forwarded-For`.",
+    )
+    max_body_bytes: int = Field(
+        16 * 1024 * 1024, ge=1024, le=1024**3, description="The largest body of a request."
+    )
+    max_wait_s: float = Field(
+        5.0,
+        gt=0,
+        le=600,
+        allow_inf_nan=False,
+        description="Seconds that a request may wait for its turn before it is turned away.",
+    )
+    receive_timeout_s: float = Field(
+        30.0,
+        gt=0,
+        le=3600,
+        allow_inf_nan=False,
+        description="Seconds in which the body of a request must have come.",
     )
     log_format: Literal["json", "text"] = Field(
         "json", description="How `serve` logs: an object a line, or lines for people."

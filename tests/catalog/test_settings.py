@@ -66,3 +66,40 @@ def test_the_api_key_is_not_printed():
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))
 def test_every_setting_is_documented(name):
     assert f"`{name}`" in DOCS.read_text(encoding="utf-8")
+
+
+def test_keys_and_origins_come_as_a_list_or_with_commas(tmp_path, monkeypatch):
+    monkeypatch.setenv("TWINLENS_API_KEYS", "first-key-01234567, second-key-0123456")
+    (tmp_path / "twinlens.toml").write_text(
+        'admin_keys = ["admin-key-01234567"]\ncors_origins = ["https://a.example"]\n'
+    )
+    settings = load_settings()
+    assert [key.get_secret_value() for key in settings.api_keys] == [
+        "first-key-01234567",
+        "second-key-0123456",
+    ]
+    assert settings.admin_keys[0].get_secret_value() == "admin-key-01234567"
+    assert settings.cors_origins == ("https://a.example",)
+    assert "-key-" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("api_keys", "short", "16 to 256"),
+        ("api_keys", "with a space in between", "16 to 256"),
+        ("admin_keys", "ශ්‍රී" * 10, "16 to 256"),
+        ("cors_origins", "https://a.example/path", "not an origin"),
+        ("cors_origins", "a.example", "not an origin"),
+        ("cors_origins", "https://*.example", "not an origin"),
+        ("rate_limit", -1, "rate_limit"),
+        ("trusted_proxies", 99, "trusted_proxies"),
+        ("max_wait_s", 0, "max_wait_s"),
+    ],
+)
+def test_a_bad_key_or_limit_is_named_and_a_key_is_not_repeated(name, value, said):
+    with pytest.raises(SettingsError, match=name) as caught:
+        load_settings({name: value})
+    assert said in str(caught.value)
+    if name.endswith("keys"):
+        assert value not in str(caught.value)

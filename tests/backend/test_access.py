@@ -1,0 +1,351 @@
+"""Who is let in: keys, origins, allowances, turns. All of it over the real application."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+from flask import Request
+from flask.testing import FlaskClient
+
+from backend.access import Keys, Role
+from backend.app import create_app
+from backend.index import PublishedIndex
+from backend.policy import Policy
+from tests.fakes import MemoryReader, WordEncoder
+
+READ = "read-key-0123456789"
+ADMIN = "admin-key-0123456789"
+SEARCH = "/api/v1/search?q=kitchen"
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+@pytest.fixture
+def client_of(catalogue, data) -> Iterator[Callable[..., FlaskClient]]:
+    made: list[PublishedIndex] = []
+
+    def make(title_encoder=catalogue.titles, **options) -> FlaskClient:
+        index = PublishedIndex(
+            data,
+            open_reader=lambda manifest: MemoryReader(catalogue.stored()),
+            title_encoder=title_encoder,
+            thumbnail_encoder=catalogue.thumbnails,
+        )
+        made.append(index)
+        app = create_app(index, thumbnails=data.thumbnails, policy=Policy(**options))
+        return app.test_client()
+
+    yield make
+    for index in made:
+        index.close()
+
+
+# ---- keys
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        bearer("read-key-012345678"),
+        bearer(READ + " x"),
+        bearer(""),
+        {"Authorization": f"Basic {READ}"},
+        {"Authorization": READ},
+        {"X-API-Key": READ.upper()},
+        {"X-API-Key": "\xff\xfe"},
+    ],
+)
+def test_without_a_good_key_there_is_no_answer(client_of, headers):
+    answer = client_of(api_keys=(READ,)).get(SEARCH, headers=headers)
+    assert (answer.status_code, answer.get_json()["code"]) == (401, "unauthorized")
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize(
+    "headers", [bearer(READ), {"X-API-Key": READ}, {"Authorization": f"bearer  {READ}"}]
+)
+def test_with_a_key_there_is(client_of, headers):
+    assert (
+        client_of(api_keys=("other-key-0123456789", READ)).get(SEARCH, headers=headers).status_code
+        == 200
+    )
+
+
+def test_a_key_is_asked_for_wherever_the_index_speaks_and_nowhere_else(client_of):
+    client = client_of(api_keys=(READ,))
+    app = client.application
+    for rule in app.url_map.iter_rules():
+        path = re.sub(r"<[^>]+>", "beach-1", rule.rule)
+        if path.startswith("/static/"):
+            path = "/static/style.css"
+        closed = path.startswith("/api/") or path == "/metrics"
+        with client.open(path, method="POST" if "POST" in rule.methods else "GET") as answer:
+            assert (answer.status_code == 401) == closed, path
+
+
+def test_metrics_take_an_admin_key_and_an_admin_may_search(client_of):
+    client = client_of(api_keys=(READ,), admin_keys=(ADMIN,))
+    answer = client.get("/metrics", headers=bearer(READ))
+    assert (answer.status_code, answer.get_json()["code"]) == (403, "forbidden")
+    assert client.get("/metrics", headers=bearer(ADMIN)).status_code == 200
+    assert client.get(SEARCH, headers=bearer(ADMIN)).status_code == 200
+
+
+def test_with_admin_keys_alone_anyone_may_search(client_of):
+    client = client_of(admin_keys=(ADMIN,))
+    assert client.get(SEARCH).status_code == 200
+    assert client.get("/metrics").status_code == 401
+
+
+def test_every_key_is_compared_in_constant_time(monkeypatch):
+    compared = []
+    monkeypatch.setattr(
+        "backend.access.hmac.compare_digest",
+        lambda one, other: compared.append((len(one), len(other))) or one == other,
+    )
+    keys = Keys(read=(READ, "b" * 40), admin=(ADMIN,))
+
+    asked = Request.from_values(headers={"X-API-Key": READ})
+    assert keys.role(asked) is Role.READER
+    # All three, at one length, although the first was right.
+    assert compared == [(32, 32)] * 3
+
+
+def test_no_key_is_in_the_log_or_in_what_is_printed(client_of, caplog):
+    caplog.set_level("DEBUG")
+    client = client_of(api_keys=(READ,))
+    client.get(SEARCH, headers=bearer(READ))
+    client.get(SEARCH, headers=bearer("wrong-key-0123456789"))
+    said = str([one.__dict__ for one in caplog.records]) + repr(Policy(api_keys=(READ,)))
+    assert "-key-" not in said
+
+
+# ---- origins
+
+
+def test_a_page_of_an_allowed_origin_may_read_the_answers_and_the_errors(client_of):
+    client = client_of(cors_origins=("https://films.example", "http://[::1]:3000"))
+    for origin in ("https://films.example", "http://[::1]:3000"):
+        for path, status in ((SEARCH, 200), ("/api/v1/videos/none", 404), ("/nowhere", 404)):
+            answer = client.get(path, headers={"Origin": origin})
+            assert answer.status_code == status
+            assert answer.headers["Access-Control-Allow-Origin"] == origin
+            assert "X-Request-Id" in answer.headers["Access-Control-Expose-Headers"]
+            assert "Origin" in answer.headers["Vary"]
+            assert "Access-Control-Allow-Credentials" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://films.example.evil.org",
+        "https://evilfilms.example",
+        "http://films.example",
+        "https://films.example:8443",
+        "http://1:3000",
+        "null",
+        None,
+    ],
+)
+def test_a_page_of_another_may_not(client_of, origin):
+    client = client_of(cors_origins=("https://films.example", "http://[::1]:3000"))
+    answer = client.get(SEARCH, headers={"Origin": origin} if origin else {})
+    assert "Access-Control-Allow-Origin" not in answer.headers
+    assert "Origin" in answer.headers["Vary"]
+
+
+def test_without_origins_nothing_is_said_of_them(client_of):
+    answer = client_of().get(SEARCH, headers={"Origin": "https://films.example"})
+    assert not [name for name, _ in answer.headers if name.startswith("Access-Control")]
+    assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+
+
+def test_any_origin_where_the_operator_says_so(client_of):
+    answer = client_of(cors_origins=("*",)).get(SEARCH, headers={"Origin": "https://x.example"})
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    assert answer.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+
+
+def test_a_preflight_is_answered_without_a_key_a_turn_or_an_allowance(client_of):
+    client = client_of(cors_origins=("https://films.example",), api_keys=(READ,), rate_limit=1)
+    for _ in range(3):
+        answer = client.options(
+            "/api/v1/search",
+            headers={
+                "Origin": "https://films.example",
+                "Access-Control-Request-Method": "POST",
+                "Access-Control-Request-Headers": "content-type, authorization",
+            },
+        )
+        assert answer.status_code == 204
+        assert answer.headers["Access-Control-Allow-Origin"] == "https://films.example"
+        assert "POST" in answer.headers["Access-Control-Allow-Methods"]
+        assert "Authorization" in answer.headers["Access-Control-Allow-Headers"]
+        assert "RateLimit" not in answer.headers
+
+
+# ---- allowances
+
+
+def test_who_asks_too_often_is_told_when_to_come_again(client_of):
+    client = client_of(rate_limit=3)
+    left = []
+    for _ in range(3):
+        answer = client.get(SEARCH)
+        assert answer.status_code == 200
+        assert answer.headers["RateLimit-Policy"] == '"default";q=3;w=60'
+        left.append(re.fullmatch(r'"default";r=(\d+);t=(\d+)', answer.headers["RateLimit"])[1])
+    assert left == ["2", "1", "0"]
+    answer = client.get(SEARCH)
+    assert (answer.status_code, answer.get_json()["code"]) == (429, "rate_limited")
+    assert 1 <= int(answer.headers["Retry-After"]) <= 20
+    assert answer.headers["RateLimit"].startswith('"default";r=0;t=')
+    # What shows the page, and what tells an operator, goes on.
+    for path in ("/", "/healthz", "/readyz", "/metrics", "/api/v1/videos/beach-1/thumbnail"):
+        with client.get(path) as answer:
+            assert answer.status_code == 200
+
+
+def test_callers_are_told_apart_by_address_and_by_key(client_of):
+    client = client_of(rate_limit=1, api_keys=(READ, "other-key-0123456789"))
+
+    def ask(address: str, **headers: str) -> int:
+        return client.get(
+            SEARCH, headers=headers, environ_base={"REMOTE_ADDR": address}
+        ).status_code
+
+    assert ask("10.0.0.1", **bearer(READ)) == 200
+    assert ask("10.0.0.2", **bearer(READ)) == 429  # the same key from elsewhere
+    assert ask("10.0.0.1", **bearer("other-key-0123456789")) == 200
+    # Guesses are counted by address: a wrong key buys no new allowance.
+    assert ask("10.0.0.3", **bearer("guess-0000000000000")) == 401
+    assert ask("10.0.0.3", **bearer("guess-0000000000001")) == 429
+    assert ask("10.0.0.4", **bearer("guess-0000000000001")) == 401
+
+
+def test_an_ipv6_subscriber_is_one_caller_and_a_mapped_address_is_its_ipv4(client_of):
+    client = client_of(rate_limit=1)
+
+    def ask(address: str) -> int:
+        return client.get(SEARCH, environ_base={"REMOTE_ADDR": address}).status_code
+
+    assert ask("2001:db8:1:2::1") == 200
+    assert ask("2001:db8:1:2:ffff::9") == 429
+    assert ask("2001:db8:1:3::1") == 200
+    assert ask("::ffff:10.0.0.9") == 200
+    assert ask("10.0.0.9") == 429
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forwarded", "counted_as_one"),
+    [
+        # Nobody is believed unless the operator says that a proxy stands before the server.
+        (0, ("1.1.1.1", "2.2.2.2"), True),
+        (1, ("1.1.1.1", "2.2.2.2"), False),
+        # What a caller itself puts in front is not what the proxy adds at the end.
+        (1, ("1.1.1.1, 9.9.9.9", "2.2.2.2, 9.9.9.9"), True),
+        (2, ("1.1.1.1, 9.9.9.9", "2.2.2.2, 9.9.9.9"), False),
+    ],
+)
+def test_behind_proxies_the_caller_is_who_asked_the_first_of_them(
+    client_of, proxies, forwarded, counted_as_one
+):
+    client = client_of(rate_limit=1, trusted_proxies=proxies)
+    answers = [
+        client.get(SEARCH, headers={"X-Forwarded-For": one}).status_code for one in forwarded
+    ]
+    assert answers == [200, 429 if counted_as_one else 200]
+
+
+# ---- turns
+
+
+class Slow(WordEncoder):
+    """Encodes when it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entered = threading.Semaphore(0)
+        self.go_on = threading.Event()
+
+    def encode_queries(self, queries):
+        self.entered.release()
+        assert self.go_on.wait(20)
+        return super().encode_queries(queries)
+
+
+def test_who_waits_too_long_for_a_turn_is_turned_away_and_others_are_not(client_of):
+    encoder = Slow()
+    client = client_of(title_encoder=encoder, searches_at_a_time=1, max_wait_s=0.2)
+    answers: list[int] = []
+
+    def search() -> None:
+        answers.append(client.application.test_client().get(SEARCH).status_code)
+
+    first = threading.Thread(target=search)
+    first.start()
+    assert encoder.entered.acquire(timeout=20)
+    answer = client.get(SEARCH)
+    assert (answer.status_code, answer.get_json()["code"]) == (503, "overloaded")
+    assert int(answer.headers["Retry-After"]) > 0
+    # What needs no turn is answered meanwhile, and says what waits.
+    assert client.get("/healthz").status_code == 200
+    assert "twinlens_requests_in_flight 2.0" in client.get("/metrics").text
+    encoder.go_on.set()
+    first.join(20)
+    assert answers == [200]
+    assert client.get(SEARCH).status_code == 200
+
+
+def test_whoever_waits_is_counted_and_gets_the_turn(client_of):
+    encoder = Slow()
+    client = client_of(title_encoder=encoder, searches_at_a_time=1, max_wait_s=20)
+    answers: list[int] = []
+
+    def search() -> None:
+        answers.append(client.application.test_client().get(SEARCH).status_code)
+
+    threads = [threading.Thread(target=search) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    assert encoder.entered.acquire(timeout=20)
+    for _ in range(1000):
+        if "twinlens_requests_waiting 2.0" in client.get("/metrics").text:
+            break
+    else:
+        pytest.fail("nobody waits")
+    encoder.go_on.set()
+    for thread in threads:
+        thread.join(20)
+    assert answers == [200, 200, 200]
+    assert "twinlens_requests_waiting 0.0" in client.get("/metrics").text
+
+
+def test_a_turn_is_given_back_whatever_becomes_of_the_request(client_of):
+    client = client_of(searches_at_a_time=1, max_wait_s=0.1)
+    for path in ("/api/v1/search?limit=0", "/api/v1/videos/none", "/api/v1/search?q=%00"):
+        assert 400 <= client.get(path).status_code < 500
+    client.post("/api/v1/search", data=b"{", content_type="application/json")
+    assert client.get(SEARCH).status_code == 200
+
+
+# ---- headers
+
+
+def test_the_page_can_be_framed_by_nobody_and_reads_nothing_from_elsewhere(client_of):
+    with client_of().get("/") as answer:
+        headers = answer.headers
+    policy = headers["Content-Security-Policy"]
+    assert "default-src 'self'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert "camera=()" in headers["Permissions-Policy"]

@@ -1,0 +1,97 @@
+"""So many requests a minute, by several processes over one table."""
+
+from __future__ import annotations
+
+import multiprocessing
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backend.limits import RATE_WINDOW_S, RateLimiter
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def limiter(clock):
+    limiter = RateLimiter(6, tempfile.TemporaryFile(), clock=clock)  # noqa: SIM115 - it closes it
+    yield limiter
+    limiter.close()
+
+
+def test_an_allowance_may_be_used_at_once_and_comes_back_evenly(limiter, clock):
+    assert [limiter.take("a").remaining for _ in range(6)] == [5, 4, 3, 2, 1, 0]
+    refused = limiter.take("a")
+    assert (refused.allowed, refused.remaining, refused.retry_s) == (False, 0, 10)
+    assert refused.reset_s == 60
+    clock.now += 9.9
+    assert not limiter.take("a").allowed
+    clock.now += 0.2
+    assert limiter.take("a").allowed
+    assert not limiter.take("a").allowed
+    clock.now += 600
+    assert [limiter.take("a").allowed for _ in range(7)] == [True] * 6 + [False]
+
+
+def test_who_is_refused_is_not_refused_for_longer_by_asking_on(limiter, clock):
+    for _ in range(6):
+        limiter.take("a")
+    for _ in range(100):
+        assert limiter.take("a").retry_s == 10
+    clock.now += 10
+    assert limiter.take("a").allowed
+
+
+def test_one_caller_is_no_other(limiter):
+    for _ in range(6):
+        limiter.take("a")
+    assert not limiter.take("a").allowed
+    assert limiter.take("b").remaining == 5
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(1, 50), st.lists(st.floats(0, 30), max_size=200))
+def test_no_minute_has_more_than_twice_the_limit_and_no_hour_more_than_its_share(limit, pauses):
+    clock = Clock()
+    limiter = RateLimiter(limit, tempfile.TemporaryFile(), clock=clock)  # noqa: SIM115
+    allowed = []
+    for pause in pauses:
+        clock.now += pause
+        answer = limiter.take("a")
+        assert 0 <= answer.remaining <= limit
+        assert 0 <= answer.reset_s <= RATE_WINDOW_S
+        if answer.allowed:
+            allowed.append(clock.now)
+    limiter.close()
+    for number, start in enumerate(allowed):
+        for last, end in enumerate(allowed[number:], start=1):
+            assert last <= limit + (end - start) * limit / RATE_WINDOW_S + 1e-3
+
+
+def _take(path: str, times: int) -> int:
+    limiter = RateLimiter(500, Path(path).open("a+b"))  # noqa: SIM115
+    try:
+        return sum(limiter.take("one").allowed for _ in range(times))
+    finally:
+        limiter.close()
+
+
+def test_processes_count_together(tmp_path):
+    path = str(tmp_path / "rates")
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        taken = pool.starmap(_take, [(path, 400)] * 4)
+    # 1,600 were asked for; while they asked, some came back.
+    assert 500 <= sum(taken) < 900
