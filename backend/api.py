@@ -10,10 +10,12 @@ from typing import Final
 from flask import Blueprint, Response, g, request
 from pydantic import BaseModel
 
+from backend.browse_schemas import browse_answer_json
 from backend.index import PublishedIndex
 from backend.metrics import add_stages, timed_stage
 from backend.problems import Code, Problem, shortened
 from backend.requests import (
+    browse_from_query,
     no_parameters,
     recommendations_from_body,
     search_from_body,
@@ -82,6 +84,23 @@ def api_blueprint(index: PublishedIndex, *, thumbnails: Path) -> Blueprint:
     def recommendations() -> Response:
         body = recommendations_from_body(request)
         return answer_hits(body, body.recommendation_request())
+
+    @api.get("/videos")
+    def videos() -> Response:
+        body = browse_from_query(request)
+        with index.borrow() as snapshot:
+            result = snapshot.browser.browse(body.browse_request())
+        add_stages(result.timings_ms)
+        with timed_stage("serialise"):
+            return _json(
+                browse_answer_json(
+                    result,
+                    body,
+                    took_ms=(time.perf_counter() - g.started) * 1000,
+                    query_id=g.request_id,
+                    generation=snapshot.generation,
+                )
+            )
 
     @api.get("/videos/<video_id>")
     def video(video_id: str) -> Response:

@@ -7,7 +7,7 @@ import binascii
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 MAX_CURSOR_LENGTH: Final = 1000
 _DIGEST_BYTES: Final = 12
@@ -31,8 +31,7 @@ class Cursor:
 
     def encode(self) -> str:
         """The cursor as text that is safe in a URL."""
-        body = json.dumps([self.generation, self.request, self.offset]).encode()
-        return base64.urlsafe_b64encode(_checksum(body) + body).decode().rstrip("=")
+        return encode_place(self.offset, generation=self.generation, request=self.request)
 
 
 def decode_cursor(text: str, *, generation: str, request: str, most: int) -> Cursor:
@@ -40,8 +39,28 @@ def decode_cursor(text: str, *, generation: str, request: str, most: int) -> Cur
 
     ``most`` is how many hits there can be, over all pages.
 
+    Raises:
+        CursorInvalid: changed, cut short, or handed out for another request.
+        CursorExpired: handed out for another generation.
+    """
+    offset = decode_place(text, generation=generation, request=request)
+    if type(offset) is not int or not 0 < offset <= most:
+        raise CursorInvalid("the cursor is damaged")
+    return Cursor(generation, request, offset)
+
+
+def encode_place(place: object, *, generation: str, request: str) -> str:
+    """A place, any JSON value, within ``request`` over ``generation``, as text for a URL."""
+    body = json.dumps([generation, request, place]).encode()
+    return base64.urlsafe_b64encode(_checksum(body) + body).decode().rstrip("=")
+
+
+def decode_place(text: str, *, generation: str, request: str) -> Any:
+    """The place that ``text`` stands for, checked to belong to this request and generation.
+
     The checksum catches what was cut or changed by accident; a cursor holds no right that would be
-    worth forging, so there is no key to share between processes.
+    worth forging, so there is no key to share between processes. Whoever reads the place checks
+    what it holds.
 
     Raises:
         CursorInvalid: changed, cut short, or handed out for another request.
@@ -54,20 +73,20 @@ def decode_cursor(text: str, *, generation: str, request: str, most: int) -> Cur
         checksum, body = raw[:_DIGEST_BYTES], raw[_DIGEST_BYTES:]
         if checksum != _checksum(body):
             raise CursorInvalid("the cursor is damaged")
-        cursor = Cursor(*json.loads(body))
+        its_generation, its_request, place = json.loads(body)
+        # Base64 and JSON have several spellings of one value; only the one handed out is taken.
+        same = encode_place(place, generation=its_generation, request=its_request) == text
     except (UnicodeError, binascii.Error, ValueError, TypeError, RecursionError) as error:
         raise CursorInvalid("this is not a cursor of this server") from error
-    # Base64 has several spellings of one value; only the one handed out is taken.
-    placed = type(cursor.offset) is int and 0 < cursor.offset <= most
-    if cursor.encode() != text or not placed:
+    if not same:
         raise CursorInvalid("the cursor is damaged")
-    if cursor.request != request:
+    if its_request != request:
         raise CursorInvalid(
             "the cursor belongs to another request; send it with the request that it came from"
         )
-    if cursor.generation != generation:
+    if its_generation != generation:
         raise CursorExpired("the index has changed since; ask for the first page again")
-    return cursor
+    return place
 
 
 def request_digest(*parts: object) -> str:

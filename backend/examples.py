@@ -81,6 +81,16 @@ _HIGHLIGHTED: Final[Json] = _ANSWER | {
         }
     ],
 }
+_BROWSED: Final[Json] = {
+    "videos": [_VIDEO],
+    "next_cursor": _CURSOR,
+    "total": 1234,
+    "seed": None,
+    "took_ms": 1.2,
+    "timings_ms": {"count": 0.1, "browse": 0.4, "facets": 0.1},
+    "query_id": REQUEST_ID,
+    "generation": _GENERATION,
+}
 
 SEARCH_PARAMETERS: Final[Mapping[str, Json]] = {
     "words": {"q": "cricket final", "limit": 5},
@@ -109,6 +119,22 @@ SEARCH_ANSWERS: Final[Mapping[str, Json]] = {
 RECOMMENDATION_ANSWERS: Final[Mapping[str, Json]] = {
     "a page": _ANSWER,
     "explained": _RECOMMENDED,
+}
+BROWSE_PARAMETERS: Final[Mapping[str, Json]] = {
+    "the newest": {"sort": "published_at:desc", "limit": 10, "facets": ["language", "view_count"]},
+    "filtered": {"filter": _FILTER, "sort": "view_count:desc", "attributes": ["title"]},
+    "a random page": {"order": "random", "seed": 7},
+}
+BROWSE_ANSWERS: Final[Mapping[str, Json]] = {
+    "a page": _BROWSED,
+    "a random page": _BROWSED | {"seed": 7},
+    "with facets": _BROWSED
+    | {
+        "facets": {
+            "language": {"values": [{"value": "si", "count": 812}, {"value": "ta", "count": 422}]},
+            "view_count": {"min": 3, "max": 90000},
+        }
+    },
 }
 VIDEO_ANSWERS: Final[Mapping[str, Json]] = {"a video": {"video": _VIDEO, "generation": _GENERATION}}
 STATS_ANSWERS: Final[Mapping[str, Json]] = {

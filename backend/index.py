@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, TypeGuard
 
+from backend.browsing import Browser
 from backend.search import Searcher
 from catalog.errors import EncodersChanged
 from catalog.video import VectorName
@@ -27,11 +28,12 @@ _Signature = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One open generation: what it says of itself, its vectors, and search over them."""
+    """One open generation: what it says of itself, its vectors, search and browsing over them."""
 
     manifest: Manifest
     reader: VectorReader
     searcher: Searcher
+    browser: Browser
 
     @property
     def generation(self) -> str:
@@ -165,7 +167,8 @@ class PublishedIndex:
             title_encoder=self._title_encoder,
             thumbnail_encoder=self._thumbnail_encoder,
         )
-        return Snapshot(manifest, reader, searcher)
+        browser = Browser(reader, generation=manifest.generation)
+        return Snapshot(manifest, reader, searcher, browser)
 
     def _let_go(self, held: _Held) -> None:
         with self._swap:

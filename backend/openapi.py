@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from backend import examples
+from backend.browse_schemas import BrowseAnswer, BrowseBody
 from backend.problems import ERRORS_PAGE, KINDS, Code, Kind, ProblemBody
 from backend.requests import GET_RENAMED
 from backend.schemas import (
@@ -45,7 +46,7 @@ _ANYWHERE: Final = (Code.BAD_REQUEST, Code.INTERNAL_ERROR)
 _IN_THE_API: Final = (Code.UNAUTHORIZED, Code.RATE_LIMITED, Code.OVERLOADED)
 _TAGS: Final[Mapping[str, str]] = {
     "search": "Find videos by words, by a picture, by a video, or by several of these.",
-    "videos": "What is known of a video.",
+    "videos": "All videos, and what is known of each.",
     "operation": "For those who run the server.",
 }
 
@@ -155,6 +156,25 @@ ROUTES: Final[Sequence[Route]] = (
         ),
         requests=examples.RECOMMENDATIONS,
         answers=examples.RECOMMENDATION_ANSWERS,
+    ),
+    Route(
+        method="get",
+        path=f"{API_ROOT}/videos",
+        name="browse",
+        tag="videos",
+        summary="Page through the videos",
+        description="By a field, at random, or in an order of the index's own. Objects are JSON "
+        "text. Following the cursors meets every video that passes the filter once.",
+        query=BrowseBody,
+        answer=BrowseAnswer,
+        problems=(
+            Code.CURSOR_INVALID,
+            Code.CURSOR_EXPIRED,
+            Code.VALIDATION_FAILED,
+            Code.NOT_READY,
+        ),
+        requests=examples.BROWSE_PARAMETERS,
+        answers=examples.BROWSE_ANSWERS,
     ),
     Route(
         method="get",

@@ -9,10 +9,10 @@ from flask import Request
 from pydantic import BaseModel, ValidationError
 from werkzeug.datastructures import MultiDict
 
+from backend.browse_schemas import BrowseBody
 from backend.filters import FilterBody
 from backend.problems import Code, FieldError, Problem, invalid_fields, shortened
 from backend.schemas import (
-    HitsBody,
     RecommendationsBody,
     SearchBody,
     SimilarBody,
@@ -20,11 +20,10 @@ from backend.schemas import (
 )
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
-BodyT = TypeVar("BodyT", bound=HitsBody)
 # Options that are objects: JSON text where a request can hold text only.
 _OBJECTS: Final[Mapping[str, type[BaseModel]]] = {"filter": FilterBody, "weights": WeightsBody}
 # Options that are lists: their items with commas between, or the option repeated.
-_LISTS: Final = ("attributes",)
+_LISTS: Final = ("attributes", "facets")
 # What a query string calls otherwise than a body does.
 GET_RENAMED: Final[Mapping[str, str]] = {"text": "q"}
 
@@ -52,6 +51,15 @@ def similar_from_query(request: Request) -> SimilarBody:
         Problem: something in it is not valid.
     """
     return _from_text(SimilarBody, _single_values(request.args))
+
+
+def browse_from_query(request: Request) -> BrowseBody:
+    """The page of videos that a query string asks for.
+
+    Raises:
+        Problem: something in it is not valid.
+    """
+    return _from_text(BrowseBody, _single_values(request.args))
 
 
 def search_from_body(request: Request) -> SearchBody:
@@ -129,8 +137,8 @@ def _single_values(given: MultiDict[str, str]) -> dict[str, Any]:
 
 
 def _from_text(
-    body: type[BodyT], values: dict[str, Any], *, renamed: Mapping[str, str] | None = None
-) -> BodyT:
+    body: type[ModelT], values: dict[str, Any], *, renamed: Mapping[str, str] | None = None
+) -> ModelT:
     for name, model in _OBJECTS.items():
         if name in values:
             try:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
@@ -16,6 +14,7 @@ from backend.diversity import MOST_DIVERSIFIED, diversified, likeness_of
 from backend.duplicates import folded
 from backend.fusion import FusedVideo, SourceRank, fuse
 from backend.recommending import SeedRanking, fuse_seeds, ranks_per_seed
+from backend.stages import Stages
 from catalog.images import decode_image
 from catalog.sparse import SparseVector
 from catalog.video import DENSE_VECTORS, VectorName
@@ -189,7 +188,7 @@ class Searcher:
         if request.text is None and request.picture is None and request.video_id is None:
             raise ValueError("nothing to search by: give text, a picture or a video_id")
         start = self._start(request)
-        stages = _Stages()
+        stages = Stages()
         seed, vectors = self._query_vectors(request, stages)
         found = self._fused(request, vectors, _needed(request, start), stages)
         seeds = [] if seed is None else [seed]
@@ -214,7 +213,7 @@ class Searcher:
         if liked & disliked:
             raise ValueError(f"{min(liked & disliked)!r} is both liked and disliked")
         start = self._start(request)
-        stages = _Stages()
+        stages = Stages()
         with stages.time("fetch"):
             # In a fixed order, so that no sum depends on how the seeds were listed.
             named = sorted(liked | disliked)
@@ -289,7 +288,7 @@ class Searcher:
         found: _Fused,
         start: int,
         seeds: Sequence[StoredVideo],
-        stages: _Stages,
+        stages: Stages,
     ) -> SearchResult:
         """The hits from ``start`` on, with what is stored of them."""
         end = start + request.limit
@@ -358,7 +357,7 @@ class Searcher:
         return places
 
     def _query_vectors(
-        self, request: SearchRequest, stages: _Stages
+        self, request: SearchRequest, stages: Stages
     ) -> tuple[StoredVideo | None, dict[VectorName, Vector | SparseVector]]:
         """The video that is asked by, and one vector for everything that the request can ask."""
         liked = None
@@ -400,7 +399,7 @@ class Searcher:
         request: SearchRequest,
         vectors: Mapping[VectorName, Vector | SparseVector],
         limit: int,
-        stages: _Stages,
+        stages: Stages,
     ) -> _Fused:
         """The first ``limit`` of the window."""
         weights = {name: request.weight(name) for name in VectorName}
@@ -484,22 +483,6 @@ class _Place:
 
     video: FusedVideo
     duplicates: Sequence[str] = ()
-
-
-class _Stages:
-    """Milliseconds spent per stage, added up."""
-
-    def __init__(self) -> None:
-        self.milliseconds: dict[str, float] = {}
-
-    @contextmanager
-    def time(self, stage: str) -> Iterator[None]:
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            spent = (time.perf_counter() - started) * 1000
-            self.milliseconds[stage] = self.milliseconds.get(stage, 0.0) + spent
 
 
 def _needed(request: FusionOptions, start: int) -> int:

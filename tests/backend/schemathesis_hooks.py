@@ -14,7 +14,12 @@ ABOUT_FORM = {
     "validation_failed",
 }
 # Rules between fields, which a document of OpenAPI has no way to say.
-BETWEEN_FIELDS = ("nothing to search by", "is both liked and disliked")
+BETWEEN_FIELDS = (
+    "nothing to search by",
+    "is both liked and disliked",
+    "either sorted or in random order",
+    "only a random order has a seed",
+)
 
 
 @schemathesis.hook

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from backend.browse_schemas import BrowseAnswer, BrowseBody, FacetsBody
 from backend.filters import FilterBody
 from backend.problems import KINDS, Code
 from backend.schemas import (
@@ -22,6 +23,7 @@ DOCS = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8
 # The head of the page, where the routes stand; search's own section; the errors' table.
 ROUTES = DOCS[: DOCS.index("## Search")]
 SIMILAR = DOCS[DOCS.index("## You may also like") : DOCS.index("## Recommendations")]
+BROWSE = DOCS[DOCS.index("## Browse") : DOCS.index("## One video")]
 RECOMMENDATIONS = DOCS[DOCS.index("## Recommendations") : DOCS.index("## Thumbnail")]
 STATS = DOCS[DOCS.index("## Stats") : DOCS.index("## Health")]
 
@@ -66,6 +68,21 @@ def test_every_option_of_similar_is_named(name):
 @pytest.mark.parametrize("name", list(RecommendationsBody.model_fields))
 def test_every_option_of_recommendations_is_named(name):
     assert f"`{name}`" in RECOMMENDATIONS
+
+
+@pytest.mark.parametrize("name", list(BrowseBody.model_fields))
+def test_every_parameter_of_browse_has_its_row(name):
+    assert re.search(rf"^\| `{name}` \|", BROWSE, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", list(FacetsBody.model_fields))
+def test_every_facet_has_its_row(name):
+    assert re.search(rf"^\| (`\w+`, )*`{name}`", BROWSE, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", list(BrowseAnswer.model_fields))
+def test_every_field_of_a_page_stands_in_its_example(name):
+    assert f'"{name}":' in BROWSE
 
 
 @pytest.mark.parametrize("name", list(FilterBody.model_fields))

@@ -1,0 +1,73 @@
+"""A random order of all videos that can be paged through without ever being written down.
+
+Point ids are hashes, spread evenly over 128 bits. They are cut into so many blocks that one holds
+some eight videos. A seed puts the blocks in an order, by a permutation that needs no table; it also
+says where the first cut lies, and in which order a block's own videos come. So a page reads a few
+blocks, be the index small or large, and every seed gives every video the same chance of every
+place, near enough. What is not random: videos of one block stay together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+_POINT_BITS: Final = 128
+_MOST_PER_BLOCK: Final = 8
+_ROUNDS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Shuffle:
+    """The order that ``seed`` puts some ``total`` videos in."""
+
+    seed: int
+    total: int
+
+    @property
+    def blocks(self) -> int:
+        """Number of blocks, a power of two."""
+        return 1 << self._bits
+
+    @property
+    def _bits(self) -> int:
+        return (max(self.total - 1, 0) // _MOST_PER_BLOCK).bit_length()
+
+    def spans(self, number: int) -> Iterator[tuple[int, int]]:
+        """The ids of the block that comes at ``number``: one span, or two around the end.
+
+        A span runs from its first id up to, and without, its second.
+        """
+        width = 1 << (_POINT_BITS - self._bits)
+        start = self._permuted(number) * width + self._hash(b"cut", _POINT_BITS)
+        start %= 1 << _POINT_BITS
+        end = start + width
+        yield start, min(end, 1 << _POINT_BITS)
+        if end > 1 << _POINT_BITS:
+            yield 0, end - (1 << _POINT_BITS)
+
+    def key(self, point: str) -> bytes:
+        """What the videos of a block are sorted by."""
+        return _hashed(b"key", self.seed, uuid.UUID(point).bytes)
+
+    def _permuted(self, number: int) -> int:
+        # Adding, multiplying by an odd number, and folding the upper half onto the lower: each
+        # can be undone, so that no two numbers become one.
+        bits = self._bits
+        for turn in range(_ROUNDS):
+            number += self._hash(b"add%d" % turn, bits)
+            number *= self._hash(b"multiply%d" % turn, bits) | 1
+            number &= self.blocks - 1
+            number ^= number >> (bits // 2 + 1)
+        return number
+
+    def _hash(self, purpose: bytes, bits: int) -> int:
+        return int.from_bytes(_hashed(purpose, self.seed)) >> (_POINT_BITS - bits)
+
+
+def _hashed(purpose: bytes, seed: int, data: bytes = b"") -> bytes:
+    text = seed.to_bytes(8, "big") + data
+    return hashlib.blake2b(text, digest_size=_POINT_BITS // 8, person=purpose).digest()
