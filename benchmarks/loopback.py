@@ -8,8 +8,8 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
@@ -27,27 +27,60 @@ class Timed(NamedTuple):
     took_ms: float
 
 
+class Running(NamedTuple):
+    """A server in a process of its own: where it answers, and the process."""
+
+    address: str
+    pid: int
+
+
 @contextmanager
 def served(data_dir: Path, *, threads: int) -> Iterator[str]:
-    """The address of ``twinlens serve`` over ``data_dir``, once it answers; stopped at the end.
+    """The address of ``twinlens serve``, one process, once it answers; stopped at the end.
 
     Raises:
         TwinLensError: it did not start; it has said why on standard error.
     """
+    with started(serve_command(data_dir, "--workers", "1", "--threads", str(threads))) as running:
+        yield running.address
+
+
+def serve_command(data_dir: Path, *options: str) -> list[str]:
+    """The command that serves ``data_dir`` on a free port."""
     command = [sys.executable, "-m", "twinlens", "serve", "--data-dir", str(data_dir.resolve())]
-    with subprocess.Popen(
-        [*command, "--port", "0", "--threads", str(threads)],
-        cwd=Path(__file__).parent.parent,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
+    return [*command, "--port", "0", *options]
+
+
+@contextmanager
+def started(command: Sequence[str], *, log: Path | None = None) -> Iterator[Running]:
+    """The server that ``command`` starts, once it has said where it answers; stopped at the end.
+
+    What it writes to standard error goes to the file ``log``, or to this process's own.
+
+    Raises:
+        TwinLensError: it did not start; it has said why on standard error.
+    """
+    with (
+        nullcontext() if log is None else log.open("w", encoding="utf-8") as stderr,
+        subprocess.Popen(
+            command,
+            cwd=Path(__file__).parent.parent,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        ) as process,
+    ):
         try:
             assert process.stdout is not None
             line = process.stdout.readline()
             address = re.search(r"http://\S+", line)
             if address is None:
-                raise TwinLensError(f"the server did not start: {line.strip() or 'no address'}")
-            yield address.group()
+                said = line.strip() or "no address"
+                if log is not None:
+                    process.wait(_STOP_TIMEOUT_S)
+                    said = log.read_text(encoding="utf-8").strip()[-2000:] or said
+                raise TwinLensError(f"the server did not start: {said}")
+            yield Running(address.group(), process.pid)
         finally:
             process.terminate()
             process.wait(_STOP_TIMEOUT_S)

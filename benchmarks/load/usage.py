@@ -1,0 +1,160 @@
+"""What processes take while they are driven: memory over time, and who had the processors."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import psutil
+
+from catalog.errors import UsageError
+
+_FIELDS: Final = {"Rss": "rss_bytes", "Pss": "pss_bytes", "Anonymous": "anonymous_bytes"}
+_IDLE: Final = ("idle", "iowait")
+# user and nice hold these already.
+_WITHIN: Final = ("guest", "guest_nice")
+
+
+@dataclass(frozen=True, slots=True)
+class MemorySample:
+    """The memory of a server's processes together, so many seconds after the first sample.
+
+    ``rss`` counts what they share once for each, ``pss`` once for all; both count pages of mapped
+    files that were read. ``anonymous`` is what they allocated.
+    """
+
+    at_s: float
+    processes: int
+    rss_bytes: int
+    pss_bytes: int
+    anonymous_bytes: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The sample as JSON values."""
+        return asdict(self)
+
+
+def memory_of(pid: int, *, at_s: float = 0.0) -> MemorySample:
+    """The memory of a process and its descendants now.
+
+    Raises:
+        UsageError: this is not Linux.
+    """
+    totals = dict.fromkeys(_FIELDS.values(), 0)
+    processes = 0
+    for one in _tree(pid):
+        try:
+            text = Path(f"/proc/{one.pid}/smaps_rollup").read_text(encoding="ascii")
+        except (FileNotFoundError, ProcessLookupError) as error:
+            if not Path("/proc/self/smaps_rollup").exists():
+                raise UsageError("memory is read from /proc: this runs on Linux alone") from error
+            continue  # it has just ended
+        processes += 1
+        for line in text.splitlines()[1:]:
+            name, _, value = line.partition(":")
+            if name in _FIELDS:
+                totals[_FIELDS[name]] += int(value.split()[0]) * 1024
+    return MemorySample(round(at_s, 2), processes, **totals)
+
+
+@contextmanager
+def watched_memory(pid: int, *, every_s: float) -> Iterator[list[MemorySample]]:
+    """The memory of a process and its descendants, a sample now and then until the end."""
+    samples: list[MemorySample] = []
+    with _repeated(every_s, lambda at_s: samples.append(memory_of(pid, at_s=at_s))):
+        yield samples
+
+
+@contextmanager
+def _repeated(every_s: float, act: Callable[[float], object]) -> Iterator[None]:
+    ended = threading.Event()
+    begun = time.monotonic()
+    failed: list[Exception] = []
+
+    def run() -> None:
+        try:
+            while True:
+                act(time.monotonic() - begun)
+                if ended.wait(every_s):
+                    return
+        except Exception as error:  # noqa: BLE001 - raised again below, where someone sees it
+            failed.append(error)
+
+    thread = threading.Thread(target=run, name="watch", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+    if failed:
+        raise failed[0]
+
+
+class Spent(NamedTuple):
+    """Seconds of processor time that were spent so far: by named processes, and by all."""
+
+    named: Mapping[str, float]
+    everything: float
+    moment: float
+
+
+class ProcessorWatch:
+    """Tells who had the processors: the servers, this process with its tools, and others.
+
+    Others are whatever else this machine runs, and what its host kept from it (steal).
+    """
+
+    def __init__(self, servers: Mapping[str, int]) -> None:
+        self._servers = dict(servers)
+        self._before = self._now()
+
+    def shares(self) -> dict[str, float]:
+        """The cores that each had on average since the last call, or since the beginning."""
+        before, after = self._before, self._now()
+        self._before = after
+        seconds = max(after.moment - before.moment, 1e-9)
+        shares = {
+            name: (spent - before.named[name]) / seconds for name, spent in after.named.items()
+        }
+        shares["others"] = max(
+            0.0, (after.everything - before.everything) / seconds - sum(shares.values())
+        )
+        return {name: round(share, 3) for name, share in shares.items()}
+
+    def _now(self) -> Spent:
+        own = psutil.Process().cpu_times()
+        named = {name: _spent_by(pid) for name, pid in self._servers.items()}
+        # wrk has ended by now, and the servers have not: so it is what ended children took.
+        named["load tool"] = own.user + own.system + own.children_user + own.children_system
+        times = psutil.cpu_times()
+        everything = sum(
+            spent
+            for name, spent in times._asdict().items()
+            if name not in _IDLE and name not in _WITHIN
+        )
+        return Spent(named, everything, time.monotonic())
+
+
+def _spent_by(pid: int) -> float:
+    total = 0.0
+    for one in _tree(pid):
+        try:
+            times = one.cpu_times()
+        except psutil.NoSuchProcess:
+            continue
+        total += times.user + times.system
+    return total
+
+
+def _tree(pid: int) -> list[psutil.Process]:
+    try:
+        parent = psutil.Process(pid)
+        return [parent, *parent.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
