@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import click
 from pydantic import SecretStr
 
 from catalog.runtimes import TITLE_RUNTIMES
+
+# The engine holds the GIL, so one process searches one at a time; each costs the models' memory.
+_MOST_WORKERS: Final = 2
 
 
 @click.command()
@@ -26,13 +31,15 @@ from catalog.runtimes import TITLE_RUNTIMES
 )
 @click.option("--thumbnail-model", help="Thumbnail encoder; by default the index's own.")
 @click.option("--qdrant-url", help="A Qdrant server; by default Qdrant runs embedded.")
-@click.option("--threads", type=click.IntRange(1, 256), help="Threads of each encoder.")
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 256),
+    help="Threads of each encoder, shared out among the processes.",
+)
 @click.option(
     "--workers",
     type=click.IntRange(1, 64),
-    default=1,
-    show_default=True,
-    help="Processes; each holds the models and the index.",
+    help="Processes; each holds the models and the index  [default: 2, or 1 on a single core]",
 )
 @click.option(
     "--request-threads",
@@ -50,7 +57,7 @@ def serve(
     thumbnail_model: str | None,
     qdrant_url: str | None,
     threads: int | None,
-    workers: int,
+    workers: int | None,
     request_threads: int,
 ) -> None:
     """Serve the API and the page over the published index.
@@ -70,6 +77,7 @@ def serve(
     from stores.engines import open_reader
     from stores.generations import DataDir
 
+    workers = workers or min(_MOST_WORKERS, os.cpu_count() or 1)
     settings = load_settings(
         {
             "data_dir": data_dir,
@@ -83,6 +91,7 @@ def serve(
         }
     )
     data = DataDir(settings.data_dir)
+    threads_each = max(1, settings.threads // workers)
     made_by = {str(name): record.name for name, record in data.published().encoders.items()}
 
     def model(vector_name: str, setting: str) -> str:
@@ -98,14 +107,14 @@ def serve(
             load_title_encoder=partial(
                 load_title_encoder,
                 model("title", "title_model"),
-                threads=settings.threads,
+                threads=threads_each,
                 runtime=settings.title_runtime,
                 cache_dir=data.graphs,
             ),
             load_thumbnail_encoder=partial(
                 load_thumbnail_encoder,
                 model("thumbnail", "thumbnail_model"),
-                threads=settings.threads,
+                threads=threads_each,
             ),
             host=settings.host,
             port=settings.port,

@@ -101,7 +101,7 @@ class Settings(BaseSettings):
         ge=1,
         le=256,
         description="Threads that decode, and that the encoders use: half each in `index`, "
-        "all in `serve`; by default the cores, at most 4.",
+        "shared out among the processes in `serve`; by default the cores, at most 4.",
     )
     query_cache: int = Field(
         4096,
