@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from pathlib import Path
 from typing import Final
@@ -21,6 +20,7 @@ from backend.requests import (
     search_from_body,
     search_from_query,
     similar_from_query,
+    thumbnail_width_from_query,
 )
 from backend.schemas import (
     API_ROOT,
@@ -31,25 +31,17 @@ from backend.schemas import (
     search_answer_json,
 )
 from backend.search import RecommendationRequest, SearchRequest, VideoNotFound
+from backend.thumbnails import Thumbnails
 from catalog.video import payload_thumbnail_file
 from stores.base import Payload
 
 THUMBNAIL_MAX_AGE_S: Final = 3600
-_THUMBNAIL_FILE: Final = re.compile(
-    r"(?P<sha256>[0-9a-f]{64})\.(?P<extension>jpg|png|webp|gif|bmp)"
-)
-_MEDIA_TYPES: Final = {
-    "jpg": "image/jpeg",
-    "png": "image/png",
-    "webp": "image/webp",
-    "gif": "image/gif",
-    "bmp": "image/bmp",
-}
 
 
 def api_blueprint(index: PublishedIndex, *, thumbnails: Path) -> Blueprint:
     """The API's routes over ``index``; pictures are read from the folder ``thumbnails``."""
     api = Blueprint("api", __name__, url_prefix=API_ROOT)
+    pictures = Thumbnails(thumbnails)
 
     def answer_hits(body: HitsBody, wanted: SearchRequest | RecommendationRequest) -> Response:
         with index.borrow() as snapshot:
@@ -115,23 +107,26 @@ def api_blueprint(index: PublishedIndex, *, thumbnails: Path) -> Blueprint:
 
     @api.get("/videos/<video_id>/thumbnail")
     def thumbnail(video_id: str) -> Response:
-        no_parameters(request)
+        width = thumbnail_width_from_query(request)
         payload, _ = find(video_id)
-        # The name is data from an index: nothing but a content address may become a path.
-        named = _THUMBNAIL_FILE.fullmatch(payload_thumbnail_file(payload) or "")
-        response = Response(content_type=_MEDIA_TYPES[named["extension"]] if named else None)
+        name = payload_thumbnail_file(payload)
+        tag = pictures.tag(name, width)
+        response = Response()
         try:
-            if named is None:
+            if name is None or tag is None:
                 raise FileNotFoundError
-            response.data = (thumbnails / named.group()).read_bytes()
+            if request.if_none_match.contains(tag):
+                response.status_code = 304
+            else:
+                picture = pictures.read(name, width)
+                response = Response(picture.data, content_type=picture.media_type)
         except FileNotFoundError as error:
             raise Problem(
                 Code.THUMBNAIL_NOT_FOUND, f"video {shortened(video_id)!r} has no thumbnail"
             ) from error
-        response.set_etag(named["sha256"])
+        response.set_etag(tag)
         response.cache_control.public = True
         response.cache_control.max_age = THUMBNAIL_MAX_AGE_S
-        response.make_conditional(request)
         return response
 
     @api.get("/stats")

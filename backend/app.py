@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import tempfile
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from flask import Flask, Response, g, request
+from flask_compress import Compress
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from backend.access import Keys, Role, allow_origins, caller_of
@@ -24,6 +26,7 @@ from backend.metrics import Metrics, add_stages, metrics_blueprint, timed_stage
 from backend.policy import Policy
 from backend.problems import Code, Problem, register_problems
 from backend.site import site_blueprint
+from catalog.errors import TwinLensError
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _HEADERS: Final = {
@@ -53,6 +56,7 @@ def create_app(
     """
     app = Flask(__name__, static_folder="static", static_url_path="/static")
     app.config["MAX_CONTENT_LENGTH"] = policy.max_body_bytes
+    app.config["COMPRESS_ALGORITHM"] = ["zstd", "br", "gzip"]
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.merge_slashes = False
@@ -64,6 +68,8 @@ def create_app(
     _observe(app, metrics, policy)
     allow_origins(app, policy.cors_origins)
     _admit(app, policy, _rate_limiter(app, policy, shared))
+    Compress(app)
+    _revalidate(app, index, private=bool(policy.api_keys))
     _take_turns(
         app, Turns(policy.searches_at_a_time, wait_s=policy.max_wait_s, waiting=metrics.waiting)
     )
@@ -147,6 +153,62 @@ def _admit(app: Flask, policy: Policy, limiter: RateLimiter | None) -> None:
                 f'"default";r={g.allowance.remaining};t={g.allowance.reset_s}'
             )
         return response
+
+
+def _revalidate(app: Flask, index: PublishedIndex, *, private: bool) -> None:
+    """Tell a caller that asks again whether the answer is still the one it has.
+
+    All that an answer depends on is the index, the code, and the request itself; so these make its
+    tag, and it need not be worked out to be compared. The tag is weak: how long a search took, and
+    its id, stand in the answer, too.
+    """
+    code = _code_digest()
+
+    def tag() -> str | None:
+        if not _is_api() or request.endpoint == "api.thumbnail":
+            return None  # a thumbnail has one of its own
+        if request.method not in {"GET", "HEAD"}:
+            return None
+        if request.args.get("order") == "random" and "seed" not in request.args:
+            return None
+        try:
+            with index.borrow() as snapshot:
+                generation = snapshot.generation
+        except TwinLensError:
+            return None  # the view will say so
+        parts = (generation.encode(), code, request.path.encode(), request.query_string)
+        return hashlib.sha256(b"\0".join(parts)).hexdigest()[:32]
+
+    @app.before_request
+    def unchanged() -> Response | None:
+        g.tag = tag()
+        given = request.if_none_match
+        if g.tag is not None and not given.star_tag and given.contains_weak(g.tag):
+            return Response(status=304)
+        return None
+
+    @app.after_request
+    def name(response: Response) -> Response:
+        if _is_api() and private and response.cache_control.public:
+            response.cache_control.public = False
+            response.cache_control.private = True
+        # Not where another index was published meanwhile: which of the two has answered?
+        if response.status_code in {200, 304} and g.get("tag") is not None and tag() == g.tag:
+            response.set_etag(g.tag, weak=True)
+            response.cache_control.no_cache = True
+            if private:
+                response.cache_control.private = True
+        return response
+
+
+def _code_digest() -> bytes:
+    """A digest of the code that answers: other code may answer otherwise."""
+    digest = hashlib.sha256()
+    rooms = Path(__file__).parents[1]
+    for room in ("backend", "catalog", "encoders", "stores"):
+        for file in sorted((rooms / room).rglob("*.py")):
+            digest.update(file.read_bytes())
+    return digest.digest()
 
 
 def _take_turns(app: Flask, turns: Turns) -> None:

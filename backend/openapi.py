@@ -28,6 +28,7 @@ from backend.schemas import (
     SearchBody,
     SimilarBody,
     StatsAnswer,
+    ThumbnailQuery,
     VideoAnswer,
 )
 from catalog.video import MAX_VIDEO_ID_LENGTH
@@ -89,6 +90,7 @@ class Route:
 ROUTES: Final[Sequence[Route]] = (
     Route(
         method="get",
+        not_modified=True,
         path=f"{API_ROOT}/search",
         name="searchByQuery",
         tag="search",
@@ -159,6 +161,7 @@ ROUTES: Final[Sequence[Route]] = (
     ),
     Route(
         method="get",
+        not_modified=True,
         path=f"{API_ROOT}/videos",
         name="browse",
         tag="videos",
@@ -178,6 +181,7 @@ ROUTES: Final[Sequence[Route]] = (
     ),
     Route(
         method="get",
+        not_modified=True,
         path=f"{API_ROOT}/videos/{{video_id}}",
         name="video",
         tag="videos",
@@ -193,6 +197,7 @@ ROUTES: Final[Sequence[Route]] = (
     ),
     Route(
         method="get",
+        not_modified=True,
         path=f"{API_ROOT}/videos/{{video_id}}/similar",
         name="similar",
         tag="videos",
@@ -218,7 +223,8 @@ ROUTES: Final[Sequence[Route]] = (
         name="thumbnail",
         tag="videos",
         summary="The picture of a video",
-        description="As it was indexed.",
+        description="As it was indexed; smaller, and then as WebP, with `w`.",
+        query=ThumbnailQuery,
         answer=PICTURES,
         not_modified=True,
         problems=(
@@ -231,6 +237,7 @@ ROUTES: Final[Sequence[Route]] = (
     ),
     Route(
         method="get",
+        not_modified=True,
         path=f"{API_ROOT}/stats",
         name="stats",
         tag="operation",

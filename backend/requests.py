@@ -16,6 +16,7 @@ from backend.schemas import (
     RecommendationsBody,
     SearchBody,
     SimilarBody,
+    ThumbnailQuery,
     WeightsBody,
 )
 
@@ -81,6 +82,15 @@ def recommendations_from_body(request: Request) -> RecommendationsBody:
         Problem: something in it is not valid, or it is of another type.
     """
     return _from_json(RecommendationsBody, request)
+
+
+def thumbnail_width_from_query(request: Request) -> int | None:
+    """How wide the thumbnail is wanted; None for as it is.
+
+    Raises:
+        Problem: it is none of the widths, or something else is asked for.
+    """
+    return _from_text(ThumbnailQuery, _single_values(request.args)).w
 
 
 def no_parameters(request: Request) -> None:

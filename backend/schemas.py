@@ -6,6 +6,7 @@ import base64
 import binascii
 import unicodedata
 from collections.abc import Mapping
+from enum import IntEnum
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import quote
 
@@ -443,6 +444,23 @@ def search_answer_json(
         generation=generation,
     )
     return answer.model_dump_json(exclude=asked.omitted())
+
+
+class ThumbnailWidth(IntEnum):
+    """How wide a thumbnail may be asked for: few, so that few are made and kept."""
+
+    W160 = 160
+    W320 = 320
+    W480 = 480
+    W640 = 640
+    W960 = 960
+
+
+class ThumbnailQuery(RequestModel):
+    """How a thumbnail is wanted."""
+
+    w: ThumbnailWidth | None = None
+    """At most so wide, in pixels; then as WebP where the picture was wider."""
 
 
 class EncoderBody(AnswerModel):
