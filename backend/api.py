@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from flask import Blueprint, Response, g, request
 from pydantic import BaseModel
+from pydantic_core import to_json
 
 from backend.browse_schemas import browse_answer_json
 from backend.index import PublishedIndex
 from backend.metrics import add_stages, timed_stage
-from backend.problems import Code, Problem, shortened
+from backend.problems import SEARCH_ERRORS, Code, Problem, as_problem, problem_body, shortened
 from backend.requests import (
     browse_from_query,
+    multi_search_from_body,
     no_parameters,
     recommendations_from_body,
     search_from_body,
@@ -24,13 +28,22 @@ from backend.requests import (
 )
 from backend.schemas import (
     API_ROOT,
-    HitsBody,
+    PageBody,
+    SearchBody,
     StatsAnswer,
     VideoAnswer,
     VideoBody,
-    search_answer_json,
+    search_answer,
 )
-from backend.search import RecommendationRequest, SearchRequest, VideoNotFound
+from backend.search import (
+    CombinedRequest,
+    HitsRequest,
+    RecommendationRequest,
+    Searcher,
+    SearchRequest,
+    SearchResult,
+    VideoNotFound,
+)
 from backend.thumbnails import Thumbnails
 from catalog.video import payload_thumbnail_file
 from stores.base import Payload
@@ -43,24 +56,51 @@ def api_blueprint(index: PublishedIndex, *, thumbnails: Path) -> Blueprint:
     api = Blueprint("api", __name__, url_prefix=API_ROOT)
     pictures = Thumbnails(thumbnails)
 
-    def answer_hits(body: HitsBody, wanted: SearchRequest | RecommendationRequest) -> Response:
+    def answer_hits(body: PageBody, wanted: HitsRequest) -> Response:
         with index.borrow() as snapshot:
-            if isinstance(wanted, RecommendationRequest):
-                result = snapshot.searcher.recommend(wanted)
-            else:
-                g.query_text = wanted.text
-                result = snapshot.searcher.search(wanted)
+            result = _found(snapshot.searcher, wanted)
         add_stages(result.timings_ms)
         with timed_stage("serialise"):
-            return _json(
-                search_answer_json(
+            answer = search_answer(
+                result,
+                body,
+                took_ms=_spent_ms(g.started),
+                query_id=g.request_id,
+                generation=snapshot.generation,
+            )
+            return _json(answer.model_dump_json(exclude=body.omitted()))
+
+    def answer_each(bodies: Sequence[SearchBody]) -> Response:
+        results: list[dict[str, Any]] = []
+        timings: Counter[str] = Counter()
+        with index.borrow() as snapshot:
+            for body in bodies:
+                started = time.perf_counter()
+                try:
+                    result = _found(snapshot.searcher, body.search_request())
+                except SEARCH_ERRORS as error:
+                    problem = problem_body(as_problem(error))
+                    results.append({"problem": problem.model_dump(mode="json", exclude_none=True)})
+                    continue
+                timings.update(result.timings_ms)
+                answer = search_answer(
                     result,
                     body,
-                    took_ms=(time.perf_counter() - g.started) * 1000,
+                    took_ms=_spent_ms(started),
                     query_id=g.request_id,
                     generation=snapshot.generation,
                 )
-            )
+                results.append(answer.model_dump(mode="json", exclude=body.omitted()))
+        add_stages(timings)
+        with timed_stage("serialise"):
+            whole = {
+                "results": results,
+                "took_ms": _spent_ms(g.started),
+                "timings_ms": {stage: round(spent, 3) for stage, spent in timings.items()},
+                "query_id": g.request_id,
+                "generation": snapshot.generation,
+            }
+            return _json(to_json(whole))
 
     @api.get("/search")
     def search_by_query() -> Response:
@@ -71,6 +111,13 @@ def api_blueprint(index: PublishedIndex, *, thumbnails: Path) -> Blueprint:
     def search() -> Response:
         body = search_from_body(request)
         return answer_hits(body, body.search_request())
+
+    @api.post("/multi-search")
+    def multi_search() -> Response:
+        body = multi_search_from_body(request)
+        if body.fuse:
+            return answer_hits(body, body.combined_request())
+        return answer_each(body.searches)
 
     @api.post("/recommendations")
     def recommendations() -> Response:
@@ -145,9 +192,24 @@ def api_blueprint(index: PublishedIndex, *, thumbnails: Path) -> Blueprint:
     return api
 
 
+def _found(searcher: Searcher, wanted: HitsRequest) -> SearchResult:
+    match wanted:
+        case SearchRequest():
+            g.query_text = wanted.text
+            return searcher.search(wanted)
+        case RecommendationRequest():
+            return searcher.recommend(wanted)
+        case CombinedRequest():
+            return searcher.search_together(wanted)
+
+
+def _spent_ms(started: float) -> float:
+    return round((time.perf_counter() - started) * 1000, 3)
+
+
 def _model(answer: BaseModel) -> Response:
     return _json(answer.model_dump_json())
 
 
-def _json(text: str) -> Response:
+def _json(text: str | bytes) -> Response:
     return Response(text, content_type="application/json")

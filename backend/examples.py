@@ -40,6 +40,12 @@ _ANSWER: Final[Json] = {
     "query_id": REQUEST_ID,
     "generation": _GENERATION,
 }
+_TOGETHER: Final[Json] = {
+    "took_ms": 12.9,
+    "timings_ms": {"encode": 4.4, "search": 7.2, "fuse": 0.2, "fetch": 0.6},
+    "query_id": REQUEST_ID,
+    "generation": _GENERATION,
+}
 _EXPLAINED: Final[Json] = _ANSWER | {
     "hits": [
         {
@@ -109,6 +115,50 @@ SEARCHES: Final[Mapping[str, Json]] = {
 RECOMMENDATIONS: Final[Mapping[str, Json]] = {
     "a watch history": {"liked": [VIDEO_ID, "9bZkp7q19f0"], "limit": 10},
     "thumbs": {"liked": [VIDEO_ID], "disliked": ["kJQP7kiw5Fk"], "explain": True},
+}
+MULTI_SEARCHES: Final[Mapping[str, Json]] = {
+    "apart": {
+        "searches": [
+            {"text": "cricket final", "limit": 5},
+            {"video_id": VIDEO_ID, "filter": _FILTER},
+        ]
+    },
+    "fused": {
+        "searches": [{"text": "cricket final"}, {"text": "කාලගුණය", "weight": 0.5}],
+        "fuse": True,
+        "limit": 10,
+    },
+}
+MULTI_SEARCH_ANSWERS: Final[Mapping[str, Json]] = {
+    "apart": _TOGETHER
+    | {
+        "results": [
+            _ANSWER,
+            {
+                "problem": {
+                    "type": "/docs/errors#video_not_found",
+                    "title": "No such video",
+                    "status": 404,
+                    "code": "video_not_found",
+                    "detail": "no video 'abc' in this index",
+                    "request_id": REQUEST_ID,
+                }
+            },
+        ]
+    },
+    "fused": _TOGETHER
+    | {
+        "hits": [
+            {
+                "video": _VIDEO,
+                "score": 0.25,
+                "rank": 1,
+                "found_by": [{"search": 0, "rank": 1}, {"search": 1, "rank": 7}],
+            }
+        ],
+        "next_cursor": _CURSOR,
+        "window": 200,
+    },
 }
 SEARCH_ANSWERS: Final[Mapping[str, Json]] = {
     "a page": _ANSWER,

@@ -25,13 +25,15 @@ class SourceRank:
 class FusedVideo:
     """A video, its fused score, and its place in every ranking that holds it.
 
-    ``because`` names the videos that recommend it, where videos do.
+    ``because`` names the videos that recommend it, where videos do; ``found_by`` has the places of
+    the searches that found it and its rank in each, where several searched.
     """
 
     video_id: str
     score: float
     sources: Mapping[VectorName, SourceRank]
     because: Sequence[str] = ()
+    found_by: Sequence[tuple[int, int]] = ()
 
 
 def fuse(

@@ -23,6 +23,8 @@ from backend.requests import GET_RENAMED
 from backend.schemas import (
     API_ROOT,
     HealthAnswer,
+    MultiSearchAnswer,
+    MultiSearchBody,
     RecommendationsBody,
     SearchAnswer,
     SearchBody,
@@ -136,6 +138,32 @@ ROUTES: Final[Sequence[Route]] = (
         ),
         requests=examples.SEARCHES,
         answers=examples.SEARCH_ANSWERS,
+    ),
+    Route(
+        method="post",
+        path=f"{API_ROOT}/multi-search",
+        name="multiSearch",
+        tag="search",
+        summary="Several searches at once, apart or fused",
+        description="Each search is one of `POST /api/v1/search`. Apart, each has an answer of its "
+        "own, or a problem. Fused, what they find is one ranking: options that concern its page "
+        "are given beside `searches`, and not in them.",
+        body=MultiSearchBody,
+        answer=MultiSearchAnswer,
+        problems=(
+            Code.JSON_INVALID,
+            Code.CURSOR_INVALID,
+            Code.VIDEO_NOT_FOUND,
+            Code.CURSOR_EXPIRED,
+            Code.BODY_TOO_LARGE,
+            Code.UNSUPPORTED_MEDIA_TYPE,
+            Code.VALIDATION_FAILED,
+            Code.PICTURE_REJECTED,
+            Code.NOT_ENCODABLE,
+            Code.NOT_READY,
+        ),
+        requests=examples.MULTI_SEARCHES,
+        answers=examples.MULTI_SEARCH_ANSWERS,
     ),
     Route(
         method="post",

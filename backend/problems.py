@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated, Final
@@ -20,7 +20,7 @@ from werkzeug.routing import RequestRedirect
 from backend.arrival import TooSlow
 from backend.cursor import CursorExpired, CursorInvalid
 from backend.limits import Overloaded
-from backend.search import VideoNotFound
+from backend.search import SearchOfSeveralFailed, VideoNotFound
 from catalog.errors import PictureRejected, TwinLensError, UnencodableItems
 
 RETRY_AFTER_S: Final = 5
@@ -173,6 +173,15 @@ _BY_STATUS: Final = {
     503: Code.NOT_READY,
 }
 
+# What a search can be at fault for by itself, whatever else is asked for beside it.
+SEARCH_ERRORS: Final = (
+    CursorInvalid,
+    CursorExpired,
+    PictureRejected,
+    UnencodableItems,
+    VideoNotFound,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
@@ -232,15 +241,13 @@ def register_problems(app: Flask) -> None:
     app.register_error_handler(Exception, _from_exception)
 
 
-def problem_response(problem: Problem, *, status: int | None = None) -> Response:
-    """The answer that ``problem`` stands for; ``status`` where the code alone doesn't say it."""
+def problem_body(problem: Problem, *, status: int | None = None) -> ProblemBody:
+    """The document that ``problem`` is; ``status`` where the code alone doesn't say it."""
     kind = KINDS[problem.code]
-    status = status or kind.status
-    g.problem_code = problem.code.value
-    body = ProblemBody(
+    return ProblemBody(
         type=f"{ERRORS_PAGE}#{problem.code}",
         title=kind.title,
-        status=status,
+        status=status or kind.status,
         code=problem.code,
         detail=_printable(problem.detail),
         request_id=g.get("request_id", ""),
@@ -254,6 +261,13 @@ def problem_response(problem: Problem, *, status: int | None = None) -> Response
         ]
         or None,
     )
+
+
+def problem_response(problem: Problem, *, status: int | None = None) -> Response:
+    """The answer that ``problem`` stands for; ``status`` where the code alone doesn't say it."""
+    g.problem_code = problem.code.value
+    body = problem_body(problem, status=status)
+    status = body.status
     response = Response(
         body.model_dump_json(exclude_none=True), status, content_type="application/problem+json"
     )
@@ -279,11 +293,22 @@ def _from_http(error: HTTPException) -> Response:
 
 
 def _from_exception(error: Exception) -> Response:
-    return problem_response(_as_problem(error))
+    return problem_response(as_problem(error))
 
 
-def _as_problem(error: Exception) -> Problem:
+def as_problem(error: BaseException) -> Problem:
+    """What a caller is told of ``error``; what they can't help is logged."""
     match error:
+        case Problem():
+            return error
+        case SearchOfSeveralFailed(place=place, __cause__=BaseException() as cause):
+            problem = as_problem(cause)
+            where = f"searches.{place}"
+            return Problem(
+                problem.code,
+                f"{where}: {problem.detail}",
+                errors=[replace(one, field=f"{where}.{one.field}") for one in problem.errors],
+            )
         case CursorInvalid():
             return Problem(Code.CURSOR_INVALID, str(error))
         case CursorExpired():

@@ -13,6 +13,7 @@ from backend.browse_schemas import BrowseBody
 from backend.filters import FilterBody
 from backend.problems import Code, FieldError, Problem, invalid_fields, shortened
 from backend.schemas import (
+    MultiSearchBody,
     RecommendationsBody,
     SearchBody,
     SimilarBody,
@@ -91,6 +92,23 @@ def thumbnail_width_from_query(request: Request) -> int | None:
         Problem: it is none of the widths, or something else is asked for.
     """
     return _from_text(ThumbnailQuery, _single_values(request.args)).w
+
+
+def multi_search_from_body(request: Request) -> MultiSearchBody:
+    """The searches that a JSON body asks for.
+
+    Raises:
+        Problem: something in it is not valid, or it is of another type.
+    """
+    body = _from_json(MultiSearchBody, request)
+    misplaced = body.misplaced()
+    if misplaced:
+        raise Problem(
+            Code.VALIDATION_FAILED,
+            f"not valid: {', '.join(path for path, _ in misplaced)[:200]}",
+            errors=[FieldError(path, message) for path, message in misplaced[:20]],
+        )
+    return body
 
 
 def no_parameters(request: Request) -> None:

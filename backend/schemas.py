@@ -7,6 +7,7 @@ import binascii
 import unicodedata
 from collections.abc import Mapping
 from enum import IntEnum
+from functools import cached_property
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import quote
 
@@ -27,12 +28,15 @@ from backend.cursor import MAX_CURSOR_LENGTH
 from backend.filters import FilterBody
 from backend.highlighting import Highlighter
 from backend.models import AnswerModel, RequestModel, at_least_one_of
+from backend.problems import ProblemBody
 from backend.search import (
     DEFAULT_EXPAND,
     DEFAULT_LIMIT,
     DEFAULT_RRF_K,
     DEFAULT_WEIGHTS,
     DEFAULT_WINDOW,
+    CombinedRequest,
+    Hit,
     RecommendationRequest,
     SearchRequest,
     SearchResult,
@@ -44,6 +48,7 @@ from stores.generations import Manifest
 API_ROOT: Final = "/api/v1"
 MAX_TEXT_LENGTH: Final = 2000
 MAX_SEEDS: Final = 100
+MAX_SEARCHES: Final = 20
 
 
 def _clean_text(text: str) -> str:
@@ -130,27 +135,21 @@ class WeightsBody(RequestModel):
         return {name: getattr(self, name) for name in VectorName}
 
 
-class HitsBody(RequestModel):
-    """The options of every request whose answer is hits."""
+class PageBody(RequestModel):
+    """How a page of hits is made of rankings, and how it is shown."""
 
     limit: Annotated[int, Field(ge=1, le=100), BeforeValidator(_as_int)] = DEFAULT_LIMIT
     """Hits per page."""
     cursor: Annotated[str, StringConstraints(max_length=MAX_CURSOR_LENGTH)] | None = None
     """`next_cursor` of the page before, with the rest of the request as it was."""
-    filter: FilterBody | None = None
-    """Which videos may be hits."""
-    weights: WeightsBody = WeightsBody()
-    """Each ranking's share in the fusion."""
     rrf_k: Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)] = DEFAULT_RRF_K
     """The constant of reciprocal rank fusion: the larger, the less do first ranks count."""
-    window: Annotated[int, Field(ge=1, le=1000), BeforeValidator(_as_int)] = DEFAULT_WINDOW
-    """Ranks taken from each ranking; pages are cut from what they give."""
-    explain: bool = False
-    """Say where each ranking placed a hit."""
     diversity: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
     """How much it counts that a hit is unlike those before it (maximal marginal relevance)."""
     collapse_duplicates: bool = False
     """Fold re-uploads, with all but the same thumbnail and title, into the best-ranked one."""
+    explain: bool = False
+    """Say where each ranking placed a hit."""
     attributes: list[Attribute] | None = None
     """Fields of a video to return, beside `video_id`; null for all."""
 
@@ -159,21 +158,18 @@ class HitsBody(RequestModel):
         return {
             "limit": self.limit,
             "cursor": self.cursor,
-            "condition": self.filter.condition() if self.filter else None,
-            "weights": self.weights.by_name(),
             "rrf_k": self.rrf_k,
-            "window": self.window,
             "diversity": self.diversity,
             "collapse_duplicates": self.collapse_duplicates,
         }
 
-    def highlighter(self) -> Highlighter | None:
-        """What marks matched words in titles, where that is asked for and there is a text."""
+    def highlighter(self, hit: Hit) -> Highlighter | None:
+        """What marks matched words in the title of ``hit``, if that is asked for."""
         return None
 
     def omitted(self) -> Mapping[str, Any]:
         """What of a ``SearchAnswer`` was not asked for, as pydantic's ``exclude`` takes it."""
-        of_hits: dict[str, Any] = {"highlight": True, "because": True}
+        of_hits: dict[str, Any] = {"highlight": True, "because": True, "found_by": True}
         of_answer: dict[str, Any] = {"hits": {"__all__": of_hits}}
         if not self.explain:
             of_hits["sources"] = of_answer["borrowed_from"] = of_answer["words_coverage"] = True
@@ -182,6 +178,26 @@ class HitsBody(RequestModel):
         if self.attributes is not None:
             of_hits["video"] = set(VideoBody.model_fields) - {"video_id", *self.attributes}
         return of_answer
+
+
+class HitsBody(PageBody):
+    """The options of every request that asks the rankings itself."""
+
+    filter: FilterBody | None = None
+    """Which videos may be hits."""
+    weights: WeightsBody = WeightsBody()
+    """Each ranking's share in the fusion."""
+    window: Annotated[int, Field(ge=1, le=1000), BeforeValidator(_as_int)] = DEFAULT_WINDOW
+    """Ranks taken from each ranking; pages are cut from what they give."""
+
+    def fusion_options(self) -> dict[str, Any]:
+        """As of ``PageBody``."""
+        return {
+            **super().fusion_options(),
+            "condition": self.filter.condition() if self.filter else None,
+            "weights": self.weights.by_name(),
+            "window": self.window,
+        }
 
 
 class SimilarBody(HitsBody):
@@ -215,7 +231,7 @@ class RecommendationsBody(HitsBody):
         )
 
     def omitted(self) -> Mapping[str, Any]:
-        """As of ``HitsBody``."""
+        """As of ``PageBody``."""
         omitted = super().omitted()
         if self.explain:
             del omitted["hits"]["__all__"]["because"]
@@ -256,16 +272,90 @@ class SearchBody(HitsBody):
             **self.fusion_options(),
         )
 
-    def highlighter(self) -> Highlighter | None:
-        """As of ``HitsBody``."""
-        return Highlighter(self.text) if self.highlight and self.text is not None else None
+    def highlighter(self, hit: Hit) -> Highlighter | None:
+        """As of ``PageBody``."""
+        return self.marks if self.highlight else None
+
+    @cached_property
+    def marks(self) -> Highlighter | None:
+        """What marks in titles what the text has matched; None without one."""
+        return None if self.text is None else Highlighter(self.text)
 
     def omitted(self) -> Mapping[str, Any]:
-        """As of ``HitsBody``."""
+        """As of ``PageBody``."""
         omitted = super().omitted()
         if self.highlight:
             del omitted["hits"]["__all__"]["highlight"]
         return omitted
+
+
+class OneOfSeveralBody(SearchBody):
+    """A search among several."""
+
+    weight: Weight = 1.0
+    """Its share where the searches are fused into one ranking; 0 leaves it out."""
+
+
+class MultiSearchBody(PageBody):
+    """Several searches, each with an answer of its own or, with `fuse`, one for all.
+
+    Those options that concern one answer for all are given beside `searches`, and only with `fuse`.
+    """
+
+    searches: Annotated[list[OneOfSeveralBody], Field(min_length=1, max_length=MAX_SEARCHES)]
+    """The searches."""
+    fuse: bool = False
+    """Fuse what they find into one ranking."""
+    highlight: bool = False
+    """Mark in each title what the text of the search has matched that ranks it best."""
+
+    def misplaced(self) -> list[tuple[str, str]]:
+        """The paths of options that mean nothing where they stand, and why."""
+        if not self.fuse:
+            own = self.model_fields_set - {"searches", "fuse"}
+            return [
+                *((name, "only with fuse; else give it in each search") for name in sorted(own)),
+                *(
+                    (f"searches.{at}.weight", "only with fuse")
+                    for at, one in enumerate(self.searches)
+                    if "weight" in one.model_fields_set
+                ),
+            ]
+        # Of what a search can set, these shape its answer; with fuse there is one for all.
+        of_the_answer = set(PageBody.model_fields) - {"rrf_k"} | {"highlight"}
+        found = [
+            (f"searches.{at}.{name}", "with fuse, give it beside searches")
+            for at, one in enumerate(self.searches)
+            for name in sorted(one.model_fields_set & of_the_answer)
+        ]
+        if not any(one.weight for one in self.searches):
+            found.append(("searches", "at least one weight must be above 0"))
+        return found
+
+    def combined_request(self) -> CombinedRequest:
+        """The one ranking that this body asks for."""
+        return CombinedRequest(
+            searches=[one.search_request() for one in self.searches],
+            shares=[one.weight for one in self.searches],
+            window=max(one.window for one in self.searches),
+            **self.fusion_options(),
+        )
+
+    def highlighter(self, hit: Hit) -> Highlighter | None:
+        """As of ``PageBody``."""
+        if not self.highlight:
+            return None
+        best, _ = hit.found_by[0]
+        return self.searches[best].marks
+
+    def omitted(self) -> Mapping[str, Any]:
+        """As of ``PageBody``."""
+        omitted = super().omitted()
+        of_hits = omitted["hits"]["__all__"]
+        del of_hits["found_by"]
+        if self.highlight:
+            del of_hits["highlight"]
+        return {**omitted, "borrowed_from": True, "words_coverage": True}
 
 
 class VideoBody(AnswerModel):
@@ -367,6 +457,15 @@ class HitVideoBody(VideoBody):
     model_config = ConfigDict(json_schema_serialization_defaults_required=False)
 
 
+class FoundByBody(AnswerModel):
+    """A search, of several, that found a hit."""
+
+    search: int
+    """Its place among the searches, from 0."""
+    rank: int
+    """The hit's rank in what it found, from 1."""
+
+
 class HitBody(AnswerModel):
     """One hit."""
 
@@ -383,8 +482,12 @@ class HitBody(AnswerModel):
     because: list[str] = []
     """The liked videos that recommend it most, at most three; there in recommendations when
     `explain` is true."""
+    found_by: list[FoundByBody] = []
+    """The searches that found it, the one that ranks it best first; there where several searches
+    are fused."""
     sources: SourcesBody | None = None
-    """Where each ranking placed it; there when `explain` is true."""
+    """Where each ranking placed it; there when `explain` is true. Where several searches are fused,
+    the rankings of the one that ranks it best."""
 
 
 class SearchAnswer(AnswerModel):
@@ -411,20 +514,20 @@ class SearchAnswer(AnswerModel):
     """The index that answered."""
 
 
-def search_answer_json(
-    result: SearchResult, asked: HitsBody, *, took_ms: float, query_id: str, generation: str
-) -> str:
-    """A page of hits as JSON text, with what ``asked`` wants of it."""
-    highlighter = asked.highlighter()
-    answer = SearchAnswer(
+def search_answer(
+    result: SearchResult, asked: PageBody, *, took_ms: float, query_id: str, generation: str
+) -> SearchAnswer:
+    """A page of hits; ``asked.omitted()`` says what of it was not asked for."""
+    return SearchAnswer(
         hits=[
             HitBody(
                 video=HitVideoBody.of(hit.payload),
                 score=hit.score,
                 rank=hit.rank,
-                highlight=HighlightBody.of(hit.payload, highlighter),
+                highlight=HighlightBody.of(hit.payload, asked.highlighter(hit)),
                 duplicates=list(hit.duplicates),
                 because=list(hit.because),
+                found_by=[FoundByBody(search=search, rank=rank) for search, rank in hit.found_by],
                 sources=SourcesBody(
                     **{
                         name.value: SourceBody(rank=source.rank, score=source.score)
@@ -443,7 +546,34 @@ def search_answer_json(
         query_id=query_id,
         generation=generation,
     )
-    return answer.model_dump_json(exclude=asked.omitted())
+
+
+class FailedSearchBody(AnswerModel):
+    """Why one of several searches has no answer."""
+
+    problem: ProblemBody
+    """What would have been its error, had it been sent alone."""
+
+
+class MultiSearchAnswer(AnswerModel):
+    """The answers of several searches in `results`, or with `fuse` the `hits` of them together."""
+
+    results: list[SearchAnswer | FailedSearchBody] | SkipJsonSchema[None] = None
+    """An answer or a problem for each search, in their order; absent with `fuse`."""
+    hits: list[HitBody] | SkipJsonSchema[None] = None
+    """The page of what they find together, best first; there with `fuse`."""
+    next_cursor: str | None = None
+    """The cursor of the next page, null on the last; there with `fuse`."""
+    window: int | SkipJsonSchema[None] = None
+    """The largest of their windows; there with `fuse`."""
+    took_ms: float
+    """Milliseconds from the request's arrival to just before the answer was written."""
+    timings_ms: dict[str, float]
+    """Milliseconds per stage, over all searches."""
+    query_id: str
+    """The request's id, as in `X-Request-Id`."""
+    generation: str
+    """The index that answered all of them."""
 
 
 class ThumbnailWidth(IntEnum):

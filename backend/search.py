@@ -13,8 +13,10 @@ from backend.cursor import Cursor, decode_cursor, request_digest
 from backend.diversity import MOST_DIVERSIFIED, diversified, likeness_of
 from backend.duplicates import folded
 from backend.fusion import FusedVideo, SourceRank, fuse
+from backend.multi import fuse_searches
 from backend.recommending import SeedRanking, fuse_seeds, ranks_per_seed
 from backend.stages import Stages
+from catalog.errors import PictureRejected, UnencodableItems
 from catalog.images import decode_image
 from catalog.sparse import SparseVector
 from catalog.video import DENSE_VECTORS, VectorName
@@ -33,6 +35,14 @@ DEFAULT_WEIGHTS: Final[Mapping[VectorName, float]] = MappingProxyType(
 )
 # docs/decisions/0003-borrowed-thumbnails.md says why so little.
 BORROWED_WEIGHT: Final = 0.1
+
+
+class SearchOfSeveralFailed(ValueError):
+    """One of several searches can't be made; its place, from 0, and the cause."""
+
+    def __init__(self, place: int) -> None:
+        super().__init__(f"search {place} can't be made")
+        self.place = place
 
 
 class VideoNotFound(LookupError):
@@ -121,12 +131,34 @@ class RecommendationRequest(FusionOptions):
         return request_digest("recommendations", *seeds, *self.deciding())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CombinedRequest(FusionOptions):
+    """Several searches whose fused rankings are fused into one, with a share for each of them.
+
+    Of each search its whole window counts, whatever its ``limit``, ``cursor`` and arrangement. The
+    own ``window`` is the largest of theirs; ``condition`` and ``weights`` are theirs alone.
+    """
+
+    searches: Sequence[SearchRequest]
+    shares: Sequence[float]
+
+    def digest(self) -> str:
+        """A digest of all that decides which hits there are."""
+        searches = [one.digest() for one in self.searches]
+        shares = [float(share) for share in self.shares]
+        return request_digest("searches", searches, shares, *self.deciding())
+
+
+HitsRequest = SearchRequest | RecommendationRequest | CombinedRequest
+
+
 @dataclass(frozen=True, slots=True)
 class Hit:
     """One answer: the stored payload, the fused score, the rank from 1, and each ranking's view.
 
     ``because`` names the liked videos that recommend it most, ``duplicates`` those that were folded
-    into it, best first.
+    into it, best first; ``found_by`` has the places of the searches that found it, of several, with
+    its rank in each, best first.
     """
 
     video_id: str
@@ -136,6 +168,7 @@ class Hit:
     sources: Mapping[VectorName, SourceRank]
     because: Sequence[str] = ()
     duplicates: Sequence[str] = ()
+    found_by: Sequence[tuple[int, int]] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,6 +261,37 @@ class Searcher:
         found = _Fused(fused, [], None)
         return self._page(request, found, start, list(seeds.values()), stages)
 
+    def search_together(self, request: CombinedRequest) -> SearchResult:
+        """The page of hits of several searches together.
+
+        Raises:
+            ValueError: no search, or not a share for each.
+            SearchOfSeveralFailed: one has a picture that can't be read, nothing that can be
+                encoded, or a video that is not in the index.
+            CursorInvalid: the cursor is damaged, or belongs to another request.
+            CursorExpired: the cursor belongs to another generation.
+            StoreError: the engine failed.
+        """
+        if not request.searches or len(request.searches) != len(request.shares):
+            raise ValueError("give at least one search, and a share for each")
+        start = self._start(request)
+        stages = Stages()
+        found: list[Sequence[FusedVideo]] = []
+        seeds: dict[str, StoredVideo] = {}
+        for place, search in enumerate(request.searches):
+            try:
+                seed, vectors = self._query_vectors(search, stages)
+            except (PictureRejected, UnencodableItems, VideoNotFound) as error:
+                raise SearchOfSeveralFailed(place) from error
+            if seed is not None:
+                seeds[seed.video_id] = seed
+            found.append(self._fused(search, vectors, search.most_hits, stages).videos)
+        with stages.time("fuse"):
+            fused = fuse_searches(
+                found, request.shares, limit=_needed(request, start), k=request.rrf_k
+            )
+        return self._page(request, _Fused(fused, [], None), start, list(seeds.values()), stages)
+
     def _rank_by_seeds(
         self, request: RecommendationRequest, seeds: Sequence[StoredVideo], liked: set[str]
     ) -> list[SeedRanking]:
@@ -271,7 +335,7 @@ class Searcher:
             for (video_id, name, vector), ranking in zip(asking, others, strict=True)
         ]
 
-    def _start(self, request: SearchRequest | RecommendationRequest) -> int:
+    def _start(self, request: HitsRequest) -> int:
         """How many hits lie before the page that is asked for."""
         if request.cursor is None:
             return 0
@@ -284,7 +348,7 @@ class Searcher:
 
     def _page(
         self,
-        request: SearchRequest | RecommendationRequest,
+        request: HitsRequest,
         found: _Fused,
         start: int,
         seeds: Sequence[StoredVideo],
@@ -309,6 +373,7 @@ class Searcher:
                 sources=one.video.sources,
                 because=one.video.because,
                 duplicates=one.duplicates,
+                found_by=one.video.found_by,
             )
             for rank, one in enumerate(page, start=start + 1)
             if one.video.video_id in stored
@@ -327,7 +392,7 @@ class Searcher:
 
     def _arranged(
         self,
-        request: SearchRequest | RecommendationRequest,
+        request: HitsRequest,
         videos: Sequence[FusedVideo],
         seeds: Sequence[StoredVideo],
     ) -> list[_Place]:

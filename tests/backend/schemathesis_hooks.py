@@ -19,6 +19,9 @@ BETWEEN_FIELDS = (
     "is both liked and disliked",
     "either sorted or in random order",
     "only a random order has a seed",
+    "only with fuse",
+    "with fuse, give it beside searches",
+    "at least one weight must be above 0",
 )
 
 

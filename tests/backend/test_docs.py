@@ -11,6 +11,8 @@ from backend.browse_schemas import BrowseAnswer, BrowseBody, FacetsBody
 from backend.filters import FilterBody
 from backend.problems import KINDS, Code
 from backend.schemas import (
+    FoundByBody,
+    MultiSearchBody,
     RecommendationsBody,
     SearchAnswer,
     SearchBody,
@@ -23,8 +25,9 @@ DOCS = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8
 # The head of the page, where the routes stand; search's own section; the errors' table.
 ROUTES = DOCS[: DOCS.index("## Search")]
 SIMILAR = DOCS[DOCS.index("## You may also like") : DOCS.index("## Recommendations")]
-BROWSE = DOCS[DOCS.index("## Browse") : DOCS.index("## One video")]
+BROWSE = DOCS[DOCS.index("## Browse") : DOCS.index("## Several searches")]
 RECOMMENDATIONS = DOCS[DOCS.index("## Recommendations") : DOCS.index("## Thumbnail")]
+SEVERAL = DOCS[DOCS.index("## Several searches") : DOCS.index("## One video")]
 STATS = DOCS[DOCS.index("## Stats") : DOCS.index("## Health")]
 
 
@@ -83,6 +86,13 @@ def test_every_facet_has_its_row(name):
 @pytest.mark.parametrize("name", list(BrowseAnswer.model_fields))
 def test_every_field_of_a_page_stands_in_its_example(name):
     assert f'"{name}":' in BROWSE
+
+
+@pytest.mark.parametrize(
+    "name", sorted({*MultiSearchBody.model_fields, *FoundByBody.model_fields, "weight", "results"})
+)
+def test_every_option_of_several_searches_is_named(name):
+    assert f"`{name}`" in SEVERAL or f'"{name}"' in SEVERAL
 
 
 @pytest.mark.parametrize("name", list(FilterBody.model_fields))

@@ -132,6 +132,37 @@ def test_any_query_string(client, body):
     fits(client.get(SEARCH, query_string=query))
 
 
+@relaxed
+@given(
+    st.fixed_dictionaries(
+        {"searches": st.lists(plausible_body, min_size=1, max_size=3) | st.lists(value)},
+        optional={
+            "fuse": st.booleans(),
+            "limit": st.integers(-1, 102),
+            "diversity": st.floats(0, 1),
+            "highlight": st.booleans(),
+        },
+    )
+    | st.fixed_dictionaries(
+        {
+            "searches": st.lists(
+                st.fixed_dictionaries(
+                    {"text": st.text(min_size=1, max_size=9)},
+                    optional={"weight": st.floats(0, 9), "filter": plausible_condition},
+                ),
+                min_size=1,
+                max_size=4,
+            ),
+            "fuse": st.just(True),
+        }
+    )
+)
+def test_any_several_searches(client, body):
+    fits(
+        client.post("/api/v1/multi-search", data=json.dumps(body), content_type="application/json")
+    )
+
+
 seeds = st.lists(
     st.sampled_from(["beach-1", "kitchen-2", "cricket-3", "none", "", "\x00", "\ud800"]), max_size=4
 )
