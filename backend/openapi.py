@@ -19,7 +19,7 @@ from pydantic.json_schema import models_json_schema
 from backend import examples
 from backend.browse_schemas import BrowseAnswer, BrowseBody
 from backend.problems import ERRORS_PAGE, KINDS, Code, Kind, ProblemBody
-from backend.requests import GET_RENAMED
+from backend.requests import GET_NAMES
 from backend.schemas import (
     API_ROOT,
     HealthAnswer,
@@ -58,10 +58,10 @@ _TAGS: Final[Mapping[str, str]] = {
 class Route:
     """One route: what it takes, what it answers, and every error it can answer.
 
-    ``query`` is the model of the query string, less the fields ``not_in_query``; ``body`` that of
-    a JSON body, and with ``upload``, the name of a field, of a multipart form with a file in it.
-    ``answer`` is the model of the answer, or the media types of what is no JSON. ``requests`` are
-    examples of the body, or of the parameters; ``answers`` of the answer.
+    ``query`` is the model of the query string; ``body`` that of a JSON body, and with ``upload``,
+    the name of a field, of a multipart form with a file in it. ``answer`` is the model of the
+    answer, or the media types of what is no JSON. ``requests`` are examples of the body, or of the
+    parameters; ``answers`` of the answer.
     """
 
     method: Literal["get", "post"]
@@ -71,7 +71,6 @@ class Route:
     summary: str
     description: str = ""
     query: type[BaseModel] | None = None
-    not_in_query: frozenset[str] = frozenset()
     body: type[BaseModel] | None = None
     upload: str | None = None
     answer: type[BaseModel] | Sequence[str]
@@ -100,7 +99,6 @@ ROUTES: Final[Sequence[Route]] = (
         description="At least one of `q` and `video_id` is given. Objects are JSON text. A request "
         "line is at most 8,190 bytes: send long texts by POST.",
         query=SearchBody,
-        not_in_query=frozenset({"image"}),
         answer=SearchAnswer,
         problems=(
             Code.CURSOR_INVALID,
@@ -372,9 +370,9 @@ def _operation(route: Route, schemas: Json, names: Mapping[type[BaseModel], str]
     if route.query is not None:
         properties = schemas[names[route.query]]["properties"]
         parameters += [
-            _query_parameter(name, schema, schemas, route.requests)
+            _query_parameter(called, schema, schemas, route.requests)
             for name, schema in properties.items()
-            if name not in route.not_in_query
+            if (called := GET_NAMES.get(name, name)) is not None
         ]
     if parameters:
         operation["parameters"] = parameters
@@ -393,10 +391,11 @@ def _operation(route: Route, schemas: Json, names: Mapping[type[BaseModel], str]
     return operation
 
 
-def _query_parameter(name: str, schema: Json, schemas: Json, requests: Mapping[str, Json]) -> Json:
+def _query_parameter(
+    called: str, schema: Json, schemas: Json, requests: Mapping[str, Json]
+) -> Json:
     """A field of a model as it is given in a query string: objects as JSON text, never null."""
     schema = _without_null(schema)
-    called = GET_RENAMED.get(name, name)
     parameter: Json = {
         "name": called,
         "in": "query",

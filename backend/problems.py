@@ -19,6 +19,7 @@ from werkzeug.routing import RequestRedirect
 
 from backend.arrival import TooSlow
 from backend.cursor import CursorExpired, CursorInvalid
+from backend.expected import expected_at
 from backend.limits import Overloaded
 from backend.search import SearchOfSeveralFailed, VideoNotFound
 from catalog.errors import PictureRejected, TwinLensError, UnencodableItems
@@ -26,6 +27,8 @@ from catalog.errors import PictureRejected, TwinLensError, UnencodableItems
 RETRY_AFTER_S: Final = 5
 # Where the codes are explained; a problem's `type` is its place there.
 ERRORS_PAGE: Final = "/docs/errors"
+# What a picture has to be; in a request it is called `image`.
+PICTURE_EXPECTED: Final = "a whole JPEG, PNG, WebP, GIF or BMP picture"
 
 _log = logging.getLogger(__name__)
 
@@ -321,7 +324,7 @@ def as_problem(error: BaseException) -> Problem:
             return Problem(
                 Code.PICTURE_REJECTED,
                 f"the picture can't be used: {error.detail}",
-                errors=[FieldError("image", error.detail)],
+                errors=[FieldError("image", error.detail, PICTURE_EXPECTED)],
             )
         case UnencodableItems():
             return Problem(
@@ -344,21 +347,28 @@ def as_problem(error: BaseException) -> Problem:
 
 
 def invalid_fields(
-    error: pydantic.ValidationError, *, renamed: Mapping[str, str] | None = None, prefix: str = ""
+    error: pydantic.ValidationError,
+    model: type[BaseModel],
+    *,
+    renamed: Mapping[str, str | None] | None = None,
+    prefix: str = "",
 ) -> Problem:
-    """The problem that a failed validation is: 400 for a body that isn't JSON, else 422.
+    """The problem that a failed validation of ``model`` is: 400 for what isn't JSON, else 422.
 
-    ``renamed`` maps a model's field to the name that the caller used; ``prefix`` is put before
-    every field.
+    ``renamed`` maps a model's field to the name that the caller uses, or to None where it can't be
+    given; ``prefix`` is put before every field.
     """
     renamed = renamed or {}
     found: list[FieldError] = []
     for part in error.errors(include_url=False, include_context=False, include_input=False):
         first, *rest = [str(step) for step in part["loc"]] or [""]
-        path = ".".join(filter(None, [prefix, renamed.get(first, first), *rest]))
+        path = ".".join(filter(None, [prefix, renamed.get(first) or first, *rest]))
         if part["type"] == "json_invalid" and not path:
             return Problem(Code.JSON_INVALID, f"the body is not JSON: {part['msg']}")
-        found.append(FieldError(shortened(path), part["msg"].removeprefix("Value error, ")))
+        unknown = part["type"] == "extra_forbidden"
+        expected = expected_at(model, part["loc"], unknown=unknown, renamed=renamed)
+        message = part["msg"].removeprefix("Value error, ")
+        found.append(FieldError(shortened(path), message, expected))
     fields = ", ".join(dict.fromkeys(one.field for one in found if one.field))
     return Problem(
         Code.VALIDATION_FAILED,

@@ -26,8 +26,8 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 _OBJECTS: Final[Mapping[str, type[BaseModel]]] = {"filter": FilterBody, "weights": WeightsBody}
 # Options that are lists: their items with commas between, or the option repeated.
 _LISTS: Final = ("attributes", "facets")
-# What a query string calls otherwise than a body does.
-GET_RENAMED: Final[Mapping[str, str]] = {"text": "q"}
+# What a query string calls otherwise than a body does, or doesn't take.
+GET_NAMES: Final[Mapping[str, str | None]] = {"text": "q", "image": None}
 
 
 def search_from_query(request: Request) -> SearchBody:
@@ -43,7 +43,7 @@ def search_from_query(request: Request) -> SearchBody:
             raise _invalid(name, f"not a parameter of GET: {hint}")
     if "q" in values:
         values["text"] = values.pop("q")
-    return _from_text(SearchBody, values, renamed=GET_RENAMED)
+    return _from_text(SearchBody, values, renamed=GET_NAMES)
 
 
 def similar_from_query(request: Request) -> SimilarBody:
@@ -136,7 +136,7 @@ def _from_json(body: type[ModelT], request: Request, *, types: str = "applicatio
     try:
         return body.model_validate_json(request.get_data(cache=False))
     except ValidationError as error:
-        raise invalid_fields(error) from error
+        raise invalid_fields(error, body) from error
 
 
 def _from_form(request: Request) -> SearchBody:
@@ -165,19 +165,19 @@ def _single_values(given: MultiDict[str, str]) -> dict[str, Any]:
 
 
 def _from_text(
-    body: type[ModelT], values: dict[str, Any], *, renamed: Mapping[str, str] | None = None
+    body: type[ModelT], values: dict[str, Any], *, renamed: Mapping[str, str | None] | None = None
 ) -> ModelT:
     for name, model in _OBJECTS.items():
         if name in values:
             try:
                 values[name] = model.model_validate_json(values[name])
             except ValidationError as error:
-                raise invalid_fields(error, prefix=name) from error
+                raise invalid_fields(error, model, prefix=name) from error
     try:
         # Numbers and truth values come as text here, so types are read leniently.
         return body.model_validate(values, strict=False)
     except ValidationError as error:
-        raise invalid_fields(error, renamed=renamed) from error
+        raise invalid_fields(error, body, renamed=renamed) from error
 
 
 def _invalid(field: str, message: str) -> Problem:

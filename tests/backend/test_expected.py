@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import pytest
+
+from backend.expected import expected_at
+from backend.openapi import ROUTES
+from backend.schemas import RecommendationsBody, SearchBody
+
+MODELS = {model for route in ROUTES for model in (route.query, route.body) if model is not None}
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        (("limit",), "a whole number from 1 to 100"),
+        (("rrf_k",), "a number from 0 to 10,000"),
+        (("explain",), "true or false"),
+        (("text",), "text of at most 2,000 characters"),
+        (("video_id",), "text of 1 to 256 characters"),
+        (("image",), "a picture in base64"),
+        (("weights",), "an object with any of: title, words, thumbnail"),
+        (("weights", "title"), "a number from 0 to 1,000"),
+        (("filter", "view_count", "gte"), "a number"),
+        (("filter", "view_count"), "a number, or an object with any of: gt, gte, lt, lte"),
+        (("filter", "published_at", "lt"),
+         "a moment in RFC 3339 with an offset, such as 2024-01-31T00:00:00Z"),
+        (("filter", "tags"),
+         "text of 1 to 1,000 characters, or "
+         "a list of 1 to 100, each text of 1 to 1,000 characters"),
+        (("filter", "tags", 3), "text of 1 to 1,000 characters"),
+    ],
+)  # fmt: skip
+def test_what_a_search_takes_is_said(place, words):
+    assert expected_at(SearchBody, place) == words
+
+
+def test_what_is_not_there_is_not_said():
+    assert expected_at(SearchBody, ("nothing", "here")) is None
+    assert expected_at(SearchBody, ("limit", "gte")) is None
+
+
+def test_of_an_unknown_field_the_known_ones_are_said():
+    said = expected_at(SearchBody, ("weights", "sound"), unknown=True)
+    assert said == "one of: title, words, thumbnail"
+    said = expected_at(SearchBody, ("sound",), unknown=True, renamed={"text": "q", "image": None})
+    assert {"q", "video_id", "limit"} < set(said.removeprefix("one of: ").split(", "))
+    assert not {"text", "image"} & set(said.removeprefix("one of: ").split(", "))
+
+
+@pytest.mark.parametrize("model", sorted(MODELS, key=lambda model: model.__name__))
+def test_there_are_words_for_every_field_of_every_request(model):
+    for name in model.model_fields:
+        assert expected_at(model, (name,)), name
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "words"),
+    [
+        ("q=a&limit=0", "limit", "a whole number from 1 to 100"),
+        ("q=a&limit=many", "limit", "a whole number from 1 to 100"),
+        ("q=a&colour=red", "colour", "one of: …"),
+        ("q=%20", "q", "text of at most 2,000 characters"),
+        ('q=a&filter={"view_count":{"gte":"many"}}', "filter.view_count.gte", "a number"),
+        ('q=a&weights={"sound":1}', "weights.sound", "one of: title, words, thumbnail"),
+        ("q=a&attributes=size", "attributes.0", "one of: video_id, title, …"),
+    ],
+)
+def test_a_problem_says_what_would_be_right(client, query, field, words):
+    [error] = client.get(f"/api/v1/search?{query}").get_json()["errors"]
+    assert error["field"] == field
+    assert error["expected"] == words or (
+        words.endswith("…") and error["expected"].startswith(words.rstrip("…"))
+    )
+
+
+def test_a_problem_of_a_body_says_what_would_be_right(client):
+    answer = client.post("/api/v1/recommendations", json={"liked": [], "limit": 200})
+    said = {error["field"]: error["expected"] for error in answer.get_json()["errors"]}
+    assert said == {
+        "liked": expected_at(RecommendationsBody, ("liked",)),
+        "limit": "a whole number from 1 to 100",
+    }
+    answer = client.post("/api/v1/search", json={"image": "aGVsbG8="})
+    [error] = answer.get_json()["errors"]
+    assert error["expected"] == "a whole JPEG, PNG, WebP, GIF or BMP picture"
