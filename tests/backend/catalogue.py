@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from PIL import Image
@@ -103,3 +103,17 @@ class Catalogue:
         manifest = self.manifest(generation)
         data.publish(manifest)
         return manifest
+
+
+class RenamedCatalogue(Catalogue):
+    """The same videos, of which the first have the ids that some examples name."""
+
+    def __init__(self, video_ids: Sequence[str]) -> None:
+        super().__init__()
+        self._video_ids = video_ids
+
+    def videos(self) -> list[Video]:
+        videos = super().videos()
+        for number, video_id in enumerate(self._video_ids):
+            videos[number] = replace(videos[number], video_id=video_id)
+        return videos

@@ -32,6 +32,9 @@ def before_call(context, case, kwargs):
         for part in (case.query, case.body):
             if isinstance(part, dict):
                 part.pop("cursor", None)
+        if case.operation.definition.raw.get("operationId") == "browse":
+            # A random order is not sorted, and only it has a seed.
+            case.query.pop("sort" if case.query.get("order") == "random" else "seed", None)
 
 
 @schemathesis.check
@@ -47,11 +50,12 @@ def accepts_what_is_valid(context, response, case):
 
 @schemathesis.hook
 def filter_failure(context, failure, case, response):
-    """Drop a complaint that is not sound: a form with a file in it is taken for an invalid one.
+    """Drop complaints of invalid data taken that are not sound.
 
-    Schemathesis can't check a file against a schema, and a list of one looks like a single value.
-    What forms are refused for is tested in ``test_api``.
+    A form with a file in it is taken for invalid: Schemathesis can't check a file against a schema,
+    and a list of one looks like a single value. (What forms are refused for is in ``test_api``.)
+    And a request line or a head that is too long is refused before anything else is looked at.
     """
-    return not (
-        isinstance(failure, AcceptedNegativeData) and case.media_type == "multipart/form-data"
-    )
+    is_form = case.media_type == "multipart/form-data"
+    refused_before = response.status_code in {414, 431}
+    return not (isinstance(failure, AcceptedNegativeData) and (is_form or refused_before))

@@ -1,0 +1,103 @@
+"""Every example in docs/api.md, run as it stands against a served index."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stores.generations import DataDir
+from tests.backend.browser import launched, needs_chromium, watched_page
+from tests.backend.catalogue import COLOURS, RenamedCatalogue, picture_bytes
+from tests.backend.served import ROOT, Served, publish_embedded
+
+DOCS = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+WRITTEN_FOR = "http://127.0.0.1:8000"
+
+
+def examples(language: str) -> list[object]:
+    """The examples in a language, each named by the line that it begins at."""
+    found = re.finditer(rf"^```{language}\n(.*?)^```$", DOCS, re.MULTILINE | re.DOTALL)
+    return [
+        pytest.param(one[1], id=f"line {DOCS[: one.start(1)].count(chr(10)) + 1}") for one in found
+    ]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory) -> Iterator[Served]:
+    data = DataDir(tmp_path_factory.mktemp("examples"))
+    # The ids that the examples name.
+    publish_embedded(RenamedCatalogue(["abc", "def", "ghi"]), data, "g1")
+    with Served(data) as served:
+        yield served
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    (tmp_path / "picture.jpg").write_bytes(picture_bytes(COLOURS["kitchen"], kind="JPEG"))
+    # An answer of 400 and more makes curl fail.
+    (tmp_path / ".curlrc").write_text("fail-with-body\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def for_served(example: str, served: Served) -> str:
+    return example.replace(WRITTEN_FOR, f"http://127.0.0.1:{served.port}")
+
+
+def test_there_are_examples_in_every_language():
+    assert len(examples("bash")) >= 10
+    assert len(examples("python")) >= 3
+    assert len(examples("js")) >= 3
+    others = set(re.findall(r"^```(\w+)$", DOCS, re.MULTILINE)) - {"bash", "python", "js", "json"}
+    assert others == set()
+
+
+@pytest.mark.parametrize("example", examples("bash"))
+def test_a_curl_command_gets_an_answer(served, folder, example):
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", for_served(example, served)],
+        env={**os.environ, "CURL_HOME": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    written = [one for one in folder.iterdir() if one.name not in {"picture.jpg", ".curlrc"}]
+    if written:
+        assert all(one.stat().st_size > 0 for one in written)
+    elif "%{http_code}" in example:
+        assert done.stdout.strip() == "304"
+    else:
+        assert json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("example", examples("python"))
+def test_a_python_program_runs(served, folder, example):
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        exec(compile(for_served(example, served), "docs/api.md", "exec"), {"__name__": "__main__"})
+    assert said.getvalue().strip()
+
+
+@needs_chromium
+@pytest.mark.parametrize("example", examples("js"))
+def test_javascript_runs_in_a_page_of_the_server(served, example):
+    said = []
+    with (
+        launched() as browser,
+        watched_page(browser, f"http://127.0.0.1:{served.port}") as page,
+    ):
+        page.goto("/docs/errors")
+        page.on("console", lambda message: said.append(message.text))
+        page.evaluate(f"async () => {{ {example} }}")
+    assert said
+    assert all(text.strip() for text in said)
