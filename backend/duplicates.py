@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from typing import Final
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy.typing as npt
 import regex
 
 from catalog.video import VectorName, payload_thumbnail_file
-from encoders.words import folded_words, title_words
+from encoders.words import title_words
 from stores.base import StoredVideo
 
 # docs/decisions/0014-recommendations.md says what these were chosen by.
@@ -37,7 +38,7 @@ def folded(videos: Sequence[StoredVideo]) -> list[list[int]]:
     """
     count = len(videos)
     titles = [_title(video) for video in videos]
-    alike = _cosines_from(_hashed_words(titles), TITLE_ALIKE)
+    alike = _cosines_from(_hashed_words(videos), TITLE_ALIKE)
     alike &= _equal([_numbers(title) for title in titles])
     files = [payload_thumbnail_file(video.payload) for video in videos]
     alike &= _cosines_from(_thumbnails(videos), THUMBNAIL_ALIKE) | _equal(files)
@@ -57,18 +58,16 @@ def _title(video: StoredVideo) -> str:
 
 
 def _numbers(title: str) -> Hashable:
-    found = Counter(
-        number for word in folded_words(title) for number in _NUMBER.findall(word.folded)
-    )
-    return frozenset(found.items())
+    return frozenset(Counter(_NUMBER.findall(unicodedata.normalize("NFKC", title))).items())
 
 
-def _hashed_words(titles: Iterable[str]) -> Rows:
-    """A unit row per title, by the hashing trick; zeros where a title has no words.
+def _hashed_words(videos: Sequence[StoredVideo]) -> Rows:
+    """A unit row per video's title, by the hashing trick; zeros where a title has no words.
 
     Source: Weinberger and others: Feature Hashing for Large Scale Multitask Learning, ICML 2009.
     """
-    words = [title_words(title) for title in titles]
+    # A store has them at hand where it was asked for vectors.
+    words = [video.words or title_words(_title(video)) for video in videos]
     rows = np.zeros((len(words), _BUCKETS), dtype=np.float32)
     for row, of in zip(rows, words, strict=True):
         if of is not None:

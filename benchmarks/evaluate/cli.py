@@ -15,6 +15,11 @@ class _Measurements(LazyGroup):
         "fusion": LazyCommand(
             "benchmarks.evaluate.fusion.cli", "fusion", "Choose the fusion's settings by figures."
         ),
+        "recommendations": LazyCommand(
+            "benchmarks.evaluate.recommendations.cli",
+            "recommendations",
+            "Measure recommendations on people's ratings.",
+        ),
         "thumbnails": LazyCommand(
             "benchmarks.evaluate.thumbnails.cli",
             "thumbnails",

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, TypedDict
 
 from tqdm import tqdm
 
@@ -18,9 +18,9 @@ from catalog.errors import RowRejected, UnencodableItems, UsageError
 from catalog.images import decode_image
 from catalog.sources import read_thumbnail
 from catalog.video import VectorName, Video, video_payload
-from encoders.base import FloatMatrix, ThumbnailEncoder
+from encoders.base import FloatMatrix, ThumbnailEncoder, TitleEncoder
 from encoders.words import title_words
-from stores.base import StoredVideo, Vector
+from stores.base import StoredVideo, Vector, VectorReader
 from stores.edge import EdgeReader, EdgeStore
 
 _BATCH: Final = 500
@@ -35,6 +35,40 @@ def searcher_over(
     cache: VectorCache,
 ) -> Iterator[Searcher]:
     """The backend's own search over ``corpus``, indexed in a temporary directory.
+
+    Raises:
+        UsageError: no video of it has a title or a thumbnail that can be encoded.
+    """
+    encoders: _Encoders = {"title_encoder": title_encoder, "thumbnail_encoder": thumbnail_encoder}
+    with reader_over(corpus, cache=cache, **encoders) as reader:
+        yield searcher_of(corpus, reader, **encoders)
+
+
+def searcher_of(
+    corpus: Corpus,
+    reader: VectorReader,
+    *,
+    title_encoder: TitleEncoder,
+    thumbnail_encoder: ThumbnailEncoder,
+) -> Searcher:
+    """The backend's own search over an index of ``corpus``."""
+    return Searcher(
+        reader,
+        generation=corpus.name,
+        title_encoder=title_encoder,
+        thumbnail_encoder=thumbnail_encoder,
+    )
+
+
+@contextmanager
+def reader_over(
+    corpus: Corpus,
+    *,
+    title_encoder: CachedTitleEncoder,
+    thumbnail_encoder: ThumbnailEncoder,
+    cache: VectorCache,
+) -> Iterator[VectorReader]:
+    """``corpus`` in the embedded engine, in a temporary directory.
 
     Raises:
         UsageError: no video of it has a title or a thumbnail that can be encoded.
@@ -66,14 +100,14 @@ def searcher_over(
             store.close()
         reader = EdgeReader.open(path)
         try:
-            yield Searcher(
-                _PayloadsAtHand(reader, stored),
-                generation=corpus.name,
-                title_encoder=title_encoder,
-                thumbnail_encoder=thumbnail_encoder,
-            )
+            yield _PayloadsAtHand(reader, stored)
         finally:
             reader.close()
+
+
+class _Encoders(TypedDict):
+    title_encoder: CachedTitleEncoder
+    thumbnail_encoder: ThumbnailEncoder
 
 
 class _PayloadsAtHand:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.evaluate.search.tasks import Task
+from benchmarks.evaluate.search.tasks import Qrels, Task
 from catalog.errors import UsageError
 
 DEPTH: Final = 10
@@ -37,23 +37,37 @@ def per_query(
     Raises:
         UsageError: ``ir-measures`` is not installed.
     """
+    qrels = {query_id: task.qrels[query_id] for query_id in task.queries}
+    return figures(qrels, ranked, names, depth=DEPTH)
+
+
+def figures(
+    qrels: Qrels, ranked: Mapping[str, Sequence[str]], names: Sequence[str], *, depth: int
+) -> PerQuery:
+    """Each measure of every query: float64 arrays in the order of ``qrels``.
+
+    Of each of ``ranked`` the first ``depth`` count; a query without an answer counts 0.
+
+    Raises:
+        UsageError: ``ir-measures`` is not installed.
+    """
     ir_measures = _ir_measures()
     measures = {name: ir_measures.parse_measure(name) for name in names}
     # By rank alone: trec_eval would order equal scores by id.
     run = {
         query_id: {
-            video_id: float(DEPTH - at)
-            for at, video_id in enumerate(ranked.get(query_id, ())[:DEPTH])
+            video_id: float(depth - at)
+            for at, video_id in enumerate(ranked.get(query_id, ())[:depth])
         }
-        for query_id in task.queries
+        for query_id in qrels
     }
-    row = {query_id: at for at, query_id in enumerate(task.queries)}
-    figures = {name: np.zeros(len(row)) for name in names}
+    row = {query_id: at for at, query_id in enumerate(qrels)}
+    found = {name: np.zeros(len(row)) for name in names}
     by_measure = {measure: name for name, measure in measures.items()}
-    qrels = {query_id: dict(task.qrels[query_id]) for query_id in row}
-    for one in ir_measures.iter_calc(list(measures.values()), qrels, run):
-        figures[by_measure[one.measure]][row[one.query_id]] = one.value
-    return figures
+    given = {query_id: dict(relevant) for query_id, relevant in qrels.items()}
+    for one in ir_measures.iter_calc(list(measures.values()), given, run):
+        found[by_measure[one.measure]][row[one.query_id]] = one.value
+    return found
 
 
 def _ir_measures() -> Any:
