@@ -44,7 +44,12 @@ PAGES: Final = frozenset(
 PICTURES: Final = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp")
 _REF: Final = "#/components/schemas/"
 # What any route can answer, whatever it does.
-_ANYWHERE: Final = (Code.BAD_REQUEST, Code.INTERNAL_ERROR)
+_ANYWHERE: Final = (
+    Code.BAD_REQUEST,
+    Code.REQUEST_LINE_TOO_LONG,
+    Code.HEADERS_TOO_LARGE,
+    Code.INTERNAL_ERROR,
+)
 # What any route of the API can, where the operator has set keys or limits.
 _IN_THE_API: Final = (Code.UNAUTHORIZED, Code.RATE_LIMITED, Code.OVERLOADED)
 _TAGS: Final[Mapping[str, str]] = {
@@ -384,7 +389,6 @@ def _operation(route: Route, schemas: Json, names: Mapping[type[BaseModel], str]
             "description": "Not modified: `If-None-Match` names what the caller has.",
             "headers": _headers("X-Request-Id", "ETag", "Cache-Control"),
         }
-    operation["responses"]["414"] = operation["responses"]["431"] = _HEAD_TOO_LARGE
     for status in sorted({KINDS[code].status for code in route.codes}):
         codes = [code for code in route.codes if KINDS[code].status == status]
         operation["responses"][str(status)] = _failure(status, codes)
@@ -542,12 +546,6 @@ _HEADERS: Final[Json] = {
         "required": True,
         "schema": {"type": "string"},
     },
-}
-# gunicorn answers these before the API sees them.
-_HEAD_TOO_LARGE: Final[Json] = {
-    "description": "The request line (414) or the headers (431) are too large. In HTML, by the "
-    "server before the API.",
-    "content": {"text/html": {"schema": {"type": "string"}}},
 }
 _PATH_PARAMETERS: Final[Mapping[str, Json]] = {
     "video_id": {

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import Annotated, Final
 
@@ -48,11 +49,13 @@ class Code(StrEnum):
     REQUEST_TIMEOUT = "request_timeout"
     CURSOR_EXPIRED = "cursor_expired"
     BODY_TOO_LARGE = "body_too_large"
+    REQUEST_LINE_TOO_LONG = "request_line_too_long"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     VALIDATION_FAILED = "validation_failed"
     PICTURE_REJECTED = "picture_rejected"
     NOT_ENCODABLE = "not_encodable"
     RATE_LIMITED = "rate_limited"
+    HEADERS_TOO_LARGE = "headers_too_large"
     INTERNAL_ERROR = "internal_error"
     NOT_READY = "not_ready"
     OVERLOADED = "overloaded"
@@ -110,7 +113,7 @@ KINDS: Final[Mapping[Code, Kind]] = {
         405, "Method not allowed", "the route doesn't take this method", "see `Allow`"
     ),
     Code.REQUEST_TIMEOUT: Kind(
-        408, "Too slow", "the body did not come in time", "send it again, faster"
+        408, "Too slow", "the head or the body did not come in time", "send it again, faster"
     ),
     Code.CURSOR_EXPIRED: Kind(
         409,
@@ -123,6 +126,12 @@ KINDS: Final[Mapping[Code, Kind]] = {
         "Body too large",
         "larger than the server takes, by default 16 MiB, or too many form parts",
         "send a smaller picture",
+    ),
+    Code.REQUEST_LINE_TOO_LONG: Kind(
+        414,
+        "Request line too long",
+        "the request line has more than 8,190 bytes",
+        "send long texts and filters by POST",
     ),
     Code.UNSUPPORTED_MEDIA_TYPE: Kind(
         415,
@@ -151,6 +160,12 @@ KINDS: Final[Mapping[Code, Kind]] = {
         "more requests a minute than a caller is allowed",
         "again after `Retry-After` seconds",
     ),
+    Code.HEADERS_TOO_LARGE: Kind(
+        431,
+        "Headers too large",
+        "more than 100 header fields, or one of more than 8,190 bytes",
+        "send fewer or shorter ones",
+    ),
     Code.INTERNAL_ERROR: Kind(
         500, "Mistake of the server", "a mistake of the server", "its log has the `request_id`"
     ),
@@ -170,9 +185,13 @@ KINDS: Final[Mapping[Code, Kind]] = {
 _BY_STATUS: Final = {
     404: Code.NOT_FOUND,
     405: Code.METHOD_NOT_ALLOWED,
+    408: Code.REQUEST_TIMEOUT,
     413: Code.BODY_TOO_LARGE,
+    414: Code.REQUEST_LINE_TOO_LONG,
     415: Code.UNSUPPORTED_MEDIA_TYPE,
+    431: Code.HEADERS_TOO_LARGE,
     500: Code.INTERNAL_ERROR,
+    501: Code.BAD_REQUEST,  # gunicorn's, of a transfer coding that it doesn't know
     503: Code.NOT_READY,
 }
 
@@ -244,8 +263,13 @@ def register_problems(app: Flask) -> None:
     app.register_error_handler(Exception, _from_exception)
 
 
-def problem_body(problem: Problem, *, status: int | None = None) -> ProblemBody:
-    """The document that ``problem`` is; ``status`` where the code alone doesn't say it."""
+def problem_body(
+    problem: Problem, *, status: int | None = None, request_id: str | None = None
+) -> ProblemBody:
+    """The document that ``problem`` is; ``status`` where the code alone doesn't say it.
+
+    ``request_id`` is for what is no request of the application.
+    """
     kind = KINDS[problem.code]
     return ProblemBody(
         type=f"{ERRORS_PAGE}#{problem.code}",
@@ -253,7 +277,7 @@ def problem_body(problem: Problem, *, status: int | None = None) -> ProblemBody:
         status=status or kind.status,
         code=problem.code,
         detail=_printable(problem.detail),
-        request_id=g.get("request_id", ""),
+        request_id=g.get("request_id", "") if request_id is None else request_id,
         errors=[
             FieldError(
                 _printable(error.field),
@@ -287,12 +311,32 @@ def _from_http(error: HTTPException) -> Response:
     if isinstance(error, ClientDisconnected) and isinstance(error.__context__, TooSlow):
         return problem_response(Problem(Code.REQUEST_TIMEOUT, "the body did not come in time"))
     status = error.code or 500
-    code = _BY_STATUS.get(status, Code.BAD_REQUEST if status < 500 else Code.INTERNAL_ERROR)
-    response = problem_response(Problem(code, error.description or ""), status=status)
+    response = problem_response(Problem(_code_of(status), error.description or ""), status=status)
     for name, value in error.get_headers():
         if name.lower() not in {"content-type", "content-length"}:
             response.headers[name] = value  # Allow, with a 405
     return response
+
+
+def _code_of(status: int) -> Code:
+    return _BY_STATUS.get(status, Code.BAD_REQUEST if status < 500 else Code.INTERNAL_ERROR)
+
+
+def refusal(status: int, *, request_id: str) -> bytes:
+    """The whole answer to what the server refuses before the application sees it."""
+    code = _code_of(status)
+    problem = Problem(code, KINDS[code].cause.replace("`", ""))
+    body = problem_body(problem, status=status, request_id=request_id)
+    content = body.model_dump_json(exclude_none=True).encode()
+    head = [
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
+        "Connection: close",
+        "Content-Type: application/problem+json",
+        f"Content-Length: {len(content)}",
+        "Cache-Control: no-store",
+        f"X-Request-Id: {request_id}",
+    ]
+    return "\r\n".join([*head, "", ""]).encode("ascii") + content
 
 
 def _from_exception(error: Exception) -> Response:

@@ -14,17 +14,21 @@ without end; when it closes a connection, its main loop waits up to two seconds 
 from __future__ import annotations
 
 import errno
+import logging
 import math
 import select
 import selectors
 import socket
 import threading
 import time
+import uuid
+from http import HTTPStatus
 from typing import Any, Final
 
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from backend.arrival import TooSlow, arrived
+from backend.problems import refusal
 
 # Threads beyond those that search: they read, write, and wait for a turn.
 SPARE_THREADS: Final = 32
@@ -39,9 +43,8 @@ LINGER_BYTES: Final = 256 * 1024
 HEAD_BYTES: Final = 64 * 1024
 _CHUNK: Final = 16 * 1024
 _END_OF_HEAD: Final = b"\r\n\r\n"
-_HEAD_TOO_SLOW: Final = (
-    b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-)
+
+_log = logging.getLogger(__name__)
 
 
 class PatientSocket(socket.socket):
@@ -143,6 +146,26 @@ class Connection(TConn):  # type: ignore[misc] # untyped
             super().close()
 
 
+class _Refused:
+    """A connection to which gunicorn writes an error in HTML, and the caller gets a problem."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    def sendall(self, data: bytes) -> None:
+        """Send the problem that has the status of the answer ``data``."""
+        self._sock.sendall(_refusal(int(data.split(b" ", 2)[1])))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+
+def _refusal(status: int) -> bytes:
+    request_id = uuid.uuid4().hex
+    _log.warning("request %s: answered %d before the application saw it", request_id, status)
+    return refusal(status, request_id=request_id)
+
+
 class PatientWorker(ThreadWorker):  # type: ignore[misc] # untyped
     """See the module; the application that gunicorn runs says what ``receive_timeout_s`` is."""
 
@@ -191,6 +214,10 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc] # untyped
         finally:
             conn.sock.end()
 
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
+        """Answer what can't be understood, or made the application fail, as a problem document."""
+        super().handle_error(req, _Refused(client), addr, exc)
+
     def murder_pending(self) -> None:
         """Close what has taken too long, silently where nothing has been sent yet."""
         super().murder_pending()
@@ -203,7 +230,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc] # untyped
             self._forget(conn)
             if conn.head:
                 try:
-                    conn.sock.send(_HEAD_TOO_SLOW)
+                    conn.sock.send(_refusal(HTTPStatus.REQUEST_TIMEOUT))
                 except OSError:
                     conn.head.clear()
             self.nr_conns -= 1

@@ -79,11 +79,21 @@ def test_a_request_under_way_is_answered_before_it_ends(data):
         (JSON + b"Content-Length: 99999999999999\r\n\r\n{}", 413, "body_too_large"),
         (JSON + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n", 400, "bad_request"),
         (JSON + b'Transfer-Encoding: chunked\r\n\r\n10\r\n{"text"', 400, "bad_request"),
-        (JSON + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}", 400, None),
-        (JSON + b"Content-Length: -1\r\n\r\n{}", 400, None),
-        (b"GET /?q=" + b"a" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414, None),
-        (HEAD + b"".join(b"X-%d: a\r\n" % n for n in range(300)) + b"\r\n", 431, None),
-        (b"\x16\x03\x01\x00\xa5\r\n\r\n", 400, None),
+        (JSON + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}", 400, "bad_request"),
+        (JSON + b"Content-Length: -1\r\n\r\n{}", 400, "bad_request"),
+        (
+            b"GET /?q=" + b"a" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+            414,
+            "request_line_too_long",
+        ),
+        (
+            HEAD + b"".join(b"X-%d: a\r\n" % n for n in range(300)) + b"\r\n",
+            431,
+            "headers_too_large",
+        ),
+        (HEAD + b"X-Long: " + b"a" * 9000 + b"\r\n\r\n", 431, "headers_too_large"),
+        (JSON + b"Transfer-Encoding: whatever\r\n\r\n{}", 501, "bad_request"),
+        (b"\x16\x03\x01\x00\xa5\r\n\r\n", 400, "bad_request"),
     ],
 )
 def test_what_is_not_even_http_gets_a_4xx(served, sent, status, code):
@@ -94,8 +104,12 @@ def test_what_is_not_even_http_gets_a_4xx(served, sent, status, code):
         while part := connection.recv(65536):
             answer += part
     assert int(answer.split(b" ", 2)[1]) == status, answer
-    if code is not None:  # the others never reach the application
-        assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == code
+    head, _, body = answer.partition(b"\r\n\r\n")
+    problem = json.loads(body)
+    assert (problem["code"], problem["status"]) == (code, status)
+    # Some never reach the application, and are problems all the same.
+    assert b"Content-Type: application/problem+json" in head
+    assert f"X-Request-Id: {problem['request_id']}".encode() in head
     assert served.get("/healthz")[0] == 200
 
 
