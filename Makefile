@@ -7,7 +7,7 @@ VIDEOS ?= 600
 DATA ?= data
 PORT ?= 8000
 
-.PHONY: help install demo test test-slow lint format wheel clean
+.PHONY: help install demo test test-slow screenshots lint format wheel clean
 
 help: ## Say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,6 +30,9 @@ test: $(INSTALLED) ## Run the tests (not the slow ones)
 
 test-slow: $(INSTALLED) ## Run the slow tests
 	$(BIN)/python -m pytest -m slow
+
+screenshots: $(INSTALLED) ## Take pictures of the page, in build/screenshots
+	$(BIN)/python -m tests.screenshots build/screenshots
 
 lint: $(INSTALLED) ## Check style, types and layers
 	$(BIN)/ruff check .

@@ -1,352 +1,336 @@
-// The page: what is shown follows from the address (?q= what is searched, ?v= the opened video)
-// and from the picture that was chosen, which can't stand in an address.
+// The page. An address makes a view, a view makes a list and perhaps an opened video; what a person
+// does only ever changes the address.
 
-const API = "/api/v1";
-const PAGE_SIZE = 24;
-const TYPING_PAUSE_MS = 250;
+import { filterCount, isRanked, listOf, newSeed, readView, unfiltered, writeView } from "./address.js";
+import { titled } from "./cards.js";
+import { TwinLens } from "./client.js";
+import { announce, byId, element, icon, isPlainClick } from "./dom.js";
+import * as format from "./format.js";
+import { apiKey } from "./key.js";
+import { facetsOf, questionOf } from "./lists.js";
+import { Pictures } from "./pictures.js";
+import { Refine } from "./refine.js";
+import { Results } from "./results.js";
+import { button, message } from "./states.js";
+import { VideoDialog } from "./video.js";
 
-const byId = (id) => document.getElementById(id);
-const [form, text, file, hits, more, status, heading, opened] =
-  ["search", "text", "file", "hits", "more", "status", "heading", "video"].map(byId);
+const TYPING_PAUSE_MS = 220;
 
-let picture = null;
-let showing = new AbortController();
+const twinlens = new TwinLens({ apiKey: apiKey() });
+const text = byId("text");
+let view = readView(location.search);
+let shownList = null;
 
-// ---- talking to the API
+// ---- where things are
 
-class Failure extends Error {}
+const addressOf = (changed) => `/${writeView(changed)}`;
+const addressOfVideo = (video) => addressOf({ ...view, video });
 
-async function call(path, options = {}) {
-  let response;
-  try {
-    response = await fetch(API + path, options);
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new Failure("The server can't be reached.");
+const WIDTHS = [160, 320, 480, 640, 960];
+const USUAL_WIDTH = 640;
+const blobs = new Map();
+
+/** Have `image` show the thumbnail of `video`, `sizes` wide as in CSS. */
+function picture(image, video, sizes) {
+  const address = (width) => twinlens.thumbnailUrl(video, { width });
+  if (!apiKey()) {
+    image.sizes = sizes;
+    image.srcset = WIDTHS.map((width) => `${address(width)} ${width}w`).join(", ");
+    image.src = address(USUAL_WIDTH);
+    return;
   }
-  const body = await response.json().catch(() => null);
-  if (response.ok && body) return body;
-  const failure = new Failure(body?.detail ?? `The server answered ${response.status}.`);
-  failure.code = body?.code;
-  throw failure;
-}
-
-function search(fields, signal) {
-  const wanted = { limit: PAGE_SIZE, explain: true, ...fields };
-  if (!picture) {
-    const headers = { "Content-Type": "application/json" };
-    return call("/search", { method: "POST", headers, body: JSON.stringify(wanted), signal });
+  // An <img> can't send a key: the picture is fetched and shown from memory.
+  const id = video.video_id;
+  if (!blobs.has(id)) {
+    blobs.set(id, twinlens.thumbnail(id, { width: USUAL_WIDTH }).then((blob) => URL.createObjectURL(blob)));
   }
-  const body = new FormData();
-  for (const [name, value] of Object.entries(wanted)) body.append(name, value);
-  body.append("image", picture.file, "picture");
-  return call("/search", { method: "POST", body, signal });
-}
-
-function similar(videoId, fields, signal) {
-  const wanted = new URLSearchParams({ limit: PAGE_SIZE, explain: true, ...fields });
-  return call(`/videos/${encodeURIComponent(videoId)}/similar?${wanted}`, { signal });
-}
-
-// ---- making elements; text only ever becomes text, never markup
-
-function element(name, properties = {}, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(properties)) {
-    if (key.startsWith("aria-")) made.setAttribute(key, value);
-    else made[key] = value;
-  }
-  made.append(...children.filter((child) => child !== null));
-  return made;
-}
-
-function thumbnail(video, { eager = false } = {}) {
-  const frame = element("span", { className: "thumbnail" });
-  if (video.thumbnail_url) {
-    const image = element("img", { alt: "", loading: eager ? "eager" : "lazy", decoding: "async" });
-    image.addEventListener("error", () => image.remove());
-    image.src = video.thumbnail_url;
-    frame.append(image);
-  }
-  const length = duration(video.duration_s);
-  if (length) frame.append(element("span", { className: "duration", textContent: length }));
-  return frame;
-}
-
-function duration(seconds) {
-  if (seconds === null) return "";
-  const whole = Math.round(seconds);
-  const parts = [Math.floor(whole / 60) % 60, whole % 60].map((n) => String(n).padStart(2, "0"));
-  return whole >= 3600 ? `${Math.floor(whole / 3600)}:${parts.join(":")}` : parts.join(":");
-}
-
-const compact = new Intl.NumberFormat("en", { notation: "compact" });
-const calendar = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeZone: "UTC" });
-
-function details(video) {
-  return [
-    video.channel,
-    video.view_count === null ? null : `${compact.format(video.view_count)} views`,
-    video.published_at === null ? null : calendar.format(new Date(video.published_at)),
-  ].filter(Boolean).join(" · ");
-}
-
-function titled(name, video, properties) {
-  const title = video.title ?? "No title";
-  return element(name, { textContent: title, dir: "auto", lang: video.language ?? "", ...properties });
-}
-
-function why(hit, borrowed) {
-  const list = element("span", { className: "why" });
-  for (const [lens, source] of Object.entries(hit.sources)) {
-    if (!source) continue;
-    const indirect = borrowed && lens === "thumbnail";
-    list.append(element("span", {
-      className: `lens by-${lens}`,
-      textContent: `${lens} #${source.rank}`,
-      title: `Rank ${source.rank} by ${lens}, ${lens === "words" ? "BM25" : "similarity"} `
-        + source.score.toFixed(3)
-        + (indirect ? "; compared with the thumbnails of the best hits by title and words" : ""),
-    }));
-  }
-  return list;
-}
-
-function card(hit, borrowed) {
-  const { video } = hit;
-  const link = element(
-    "a", { href: address({ v: video.video_id }), className: "card" },
-    thumbnail(video),
-    titled("span", video, { className: "title" }),
-    element("span", { className: "details", textContent: details(video) }),
-    why(hit, borrowed),
+  blobs.get(id).then(
+    (made) => { image.src = made; }, () => image.dispatchEvent(new Event("error")),
   );
-  link.addEventListener("click", (event) => {
-    if (event.metaKey || event.ctrlKey || event.shiftKey) return;
-    event.preventDefault();
-    go({ v: video.video_id });
-  });
-  return element("li", {}, link);
+}
+
+/** Change the view, and with it the address. */
+function go(changes, { replace = false } = {}) {
+  const before = view;
+  const next = { ...view, ...changes };
+  if (writeView(next) === writeView(before)) return;
+  results.leave();
+  history[replace ? "replaceState" : "pushState"](trail(before, next, replace), "", addressOf(next));
+  if (listOf(next) !== listOf(before)) scrollTo({ top: 0, behavior: "instant" });
+  show();
+}
+
+/** How many steps back the list is from which a video was opened; null where there is none. */
+function trail(before, next, replace) {
+  if (!next.video) return null;
+  const steps = before.video ? history.state?.steps : 0;
+  return { steps: steps === undefined ? undefined : steps + (replace ? 0 : 1) };
+}
+
+function closeVideo() {
+  const steps = history.state?.steps;
+  if (steps) history.go(-steps);
+  else go({ video: "" }, { replace: true });
 }
 
 // ---- what is shown
 
-const current = () => new URLSearchParams(location.search);
+const results = new Results({ picture, addressOf: addressOfVideo, onList });
+const refine = new Refine(go);
+const dialog = new VideoDialog({
+  twinlens, picture, addressOf: addressOfVideo, onClose: closeVideo, onSeed: seed,
+});
+const pictures = new Pictures({
+  onTake: (name) => go({ picture: name, like: [], less: [], video: "" }),
+  onRefuse: (why) => {
+    announce(why);
+    shownList = null;
+    results.say(message({ drawing: "picture", heading: "That can't be searched by", text: why, role: "alert",
+      actions: [button("Back to the videos", () => show()), button("Choose another", () => byId("choose").click())] }));
+  },
+});
 
-function address(changes) {
-  const parameters = current();
-  for (const [name, value] of Object.entries(changes)) {
-    if (value) parameters.set(name, value);
-    else parameters.delete(name);
+function show({ back = false } = {}) {
+  view = readView(location.search);
+  if (!isRanked(view) && !view.sort && !view.seed) {
+    // Each visit has its own videos; with the number in the address one can come back to them.
+    view.seed = newSeed();
+    history.replaceState(history.state, "", addressOf(view));
   }
-  return `/${parameters.size ? "?" : ""}${parameters}`;
+  showSearch();
+  showHead();
+  refine.show(view);
+  const list = listOf(view);
+  if (list !== shownList) {
+    shownList = list;
+    showList(list, back);
+  }
+  if (!view.video) {
+    dialog.close();
+    document.title = documentTitle();
+  } else if (dialog.videoId !== view.video) {
+    dialog.open(view, results.find(view.video));
+  }
 }
 
-function go(changes, { replace = false } = {}) {
-  history[replace ? "replaceState" : "pushState"](null, "", address(changes));
-  if (!replace) scrollTo(0, 0);
-  show();
+function showList(list, back) {
+  const given = pictures.get(view.picture);
+  if (view.picture && !given) {
+    results.say(message({
+      drawing: "picture", heading: "This search is by a picture",
+      text: "Pictures stay in the tab that they were chosen in, so this link doesn't have it. Choose or drop it here.",
+      actions: [
+        button("Choose the picture", () => byId("choose").click(), { className: "button primary" }),
+        button("Search without it", () => go({ picture: "" })),
+      ],
+    }));
+    return;
+  }
+  results.show(list, questionOf(twinlens, view, given?.file), { back, empty: nothing() });
 }
 
-async function show() {
-  showing.abort();
-  showing = new AbortController();
-  const { signal } = showing;
-  const query = current().get("q")?.trim() ?? "";
-  const videoId = current().get("v");
-  if (document.activeElement !== text) text.value = query;
-
-  if (!videoId) closeVideo();
-  if (!videoId && !query && !picture) return welcome(signal);
-  wait();
+/** A list came: say so, and offer the filters that would narrow it. */
+async function onList(list, signal) {
+  byId("summary").textContent = "";
+  if (!list) return;
+  const { total, items } = list;
+  byId("summary").textContent = total === null
+    ? `in ${format.took(list.took_ms)}` : `${format.count(total)} ${total === 1 ? "video" : "videos"}`;
+  announce(items.length ? `${byId("heading").textContent}: ${items.length} videos shown` : "Nothing found");
   try {
-    if (videoId) await showVideo(videoId, signal);
-    else await list((fields) => search({ ...(query && { text: query }), ...fields }, signal));
+    list.offered ??= await facetsOf(list.question, view, list.first, signal);
+    if (!signal.aborted) refine.offer(list.offered);
   } catch (error) {
-    if (error.name !== "AbortError") fail(error);
+    // The list itself is there; the filters stay those of the list before.
+    if (!signal.aborted) console.warn(error);
   }
 }
 
-async function showVideo(videoId, signal) {
-  const ask = (fields) => similar(videoId, fields, signal);
-  const [{ video }, first] = await Promise.all([
-    call(`/videos/${encodeURIComponent(videoId)}`, { signal }), ask({}),
-  ]);
-  openVideo(video);
-  await list(ask, first);
-  heading.textContent = "You may also like";
-  heading.hidden = false;
-}
-
-async function list(ask, first = null) {
-  const answer = first ?? (await ask({}));
-  hits.replaceChildren(...answer.hits.map((hit) => card(hit, answer.borrowed_from.length > 0)));
-  hits.ariaBusy = "false";
-  heading.hidden = true;
-  status.textContent = answer.hits.length
-    ? "" : "Nothing found. Try other words, or another picture.";
-  offerMore(ask, answer);
-}
-
-function offerMore(ask, answer) {
-  more.hidden = !answer.next_cursor;
-  more.onclick = async () => {
-    more.disabled = true;
-    try {
-      const next = await ask({ cursor: answer.next_cursor });
-      const cards = next.hits.map((hit) => card(hit, next.borrowed_from.length > 0));
-      hits.append(...cards);
-      cards[0]?.querySelector("a").focus({ preventScroll: true });
-      offerMore(ask, next);
-    } catch (error) {
-      // The index changed meanwhile: its ranks are others now, so start again.
-      if (error.code === "cursor_expired") show();
-      else if (error.name !== "AbortError") fail(error);
-    } finally {
-      more.disabled = false;
-    }
+function nothing() {
+  const actions = [];
+  if (filterCount(view)) actions.push(button("Clear the filters", () => go(unfiltered(view))));
+  if (isRanked(view)) actions.push(button("Browse all videos", home));
+  return {
+    drawing: "search", heading: "Nothing found", actions,
+    text: filterCount(view) ? "No video passes these filters." : "Try other words, or another picture.",
   };
 }
 
-function openVideo(video) {
-  document.title = `${video.title ?? "Video"} · TwinLens`;
-  const back = element("a", { className: "back", href: address({ v: null }), textContent: "← Back" });
-  back.addEventListener("click", (event) => {
-    event.preventDefault();
-    go({ v: null });
-  });
-  const about = [
-    titled("h1", video, { id: "video-title", tabIndex: -1 }),
-    element("p", { className: "details", textContent: details(video) }),
-    element("p", { className: "tags" }, ...[video.category, ...video.tags].filter(Boolean)
-      .map((tag) => element("span", { className: "tag", textContent: tag, dir: "auto" }))),
-  ];
-  if (/^https?:\/\//i.test(video.url ?? "")) {
-    about.push(element("a", {
-      className: "watch", href: video.url, rel: "noopener noreferrer", target: "_blank",
-      textContent: "Watch where it lives ↗",
-    }));
-  }
-  opened.replaceChildren(
-    back, thumbnail(video, { eager: true }), element("div", { className: "about" }, ...about),
-  );
-  opened.hidden = false;
-  if (document.activeElement !== text) byId("video-title").focus({ preventScroll: true });
+function showSearch() {
+  // Whoever is typing is ahead of the address.
+  if (document.activeElement !== text) text.value = view.text;
+  byId("text-clear").hidden = !text.value;
+  const given = pictures.get(view.picture);
+  byId("picture").hidden = !given;
+  if (given) byId("picture-preview").src = given.url;
+  else byId("picture-preview").removeAttribute("src");
 }
 
-function closeVideo() {
-  document.title = "TwinLens";
-  opened.hidden = true;
-  opened.replaceChildren();
-  heading.hidden = true;
+function headingOf() {
+  const words = view.text && `“${view.text}”`;
+  if (words && view.picture) return `${words}, like your picture`;
+  if (words) return words;
+  if (view.picture) return "Like your picture";
+  if (view.like.length) return "Recommended";
+  return view.sort ? byId("sort").selectedOptions[0].textContent : "Discover";
 }
 
-function wait() {
-  hits.ariaBusy = "true";
-  more.hidden = true;
-  status.textContent = "";
-  if (hits.childElementCount === 0) {
-    const placeholder = () => element(
-      "li", { className: "placeholder", "aria-hidden": "true" },
-      element("span", { className: "thumbnail" }), element("span", { className: "title" }),
-    );
-    hits.replaceChildren(...Array.from({ length: 8 }, placeholder));
-  }
+function showHead() {
+  byId("sort").value = view.sort;
+  byId("heading").textContent = headingOf();
+  byId("heading").dir = "auto";
+  byId("heading").lang = format.languageOf(view.text, "en");
+  byId("sort-label").hidden = isRanked(view);
+  byId("shuffle").hidden = isRanked(view) || Boolean(view.sort);
+  showSeeds();
 }
 
-function clear() {
-  hits.replaceChildren();
-  hits.ariaBusy = "false";
-  more.hidden = true;
+const documentTitle = () => (isRanked(view) ? `${headingOf()} · TwinLens` : "TwinLens");
+
+// ---- videos to recommend by
+
+const known = new Map();
+
+function showSeeds() {
+  const shown = !view.text && !view.picture ? [...view.like, ...view.less] : [];
+  byId("seeds").hidden = shown.length === 0;
+  byId("seeds").replaceChildren(...shown.map((videoId) => {
+    const liked = view.like.includes(videoId);
+    const item = element("li", { className: liked ? "seed" : "seed is-less" });
+    const fill = (video) => {
+      const image = element("img", { alt: "", width: 48, height: 27 });
+      if (video.thumbnail_url) picture(image, video, "48px");
+      item.replaceChildren(
+        image,
+        element("span", { className: "visually-hidden", textContent: liked ? "More like " : "Less like " }),
+        liked ? "" : icon("less"),
+        titled("span", video, { className: "seed-title" }),
+        element("button", {
+          type: "button", "aria-label": `Remove ${video.title ?? videoId}`,
+          onclick: () => seed(videoId, liked),
+        }, icon("close")),
+      );
+    };
+    const blank = { video_id: videoId, title: videoId, language: null, thumbnail_url: null };
+    if (known.has(videoId)) fill(known.get(videoId));
+    else {
+      fill(blank);
+      twinlens.video(videoId).then(({ video }) => { known.set(videoId, video); fill(video); }, () => {});
+    }
+    return item;
+  }));
 }
 
-function fail(error) {
-  clear();
-  if (!(error instanceof Failure)) console.error(error);
-  const again = element("button", { type: "button", textContent: "Try again", onclick: show });
-  status.replaceChildren(
-    error instanceof Failure ? error.message : "This page made a mistake.", " ", again,
-  );
-}
-
-async function welcome(signal) {
-  clear();
-  status.textContent = "";
-  try {
-    const { counts } = await call("/stats", { signal });
-    const count = new Intl.NumberFormat("en").format(counts.videos);
-    status.replaceChildren(
-      element("strong", { textContent: `${count} videos, seen through two lenses` }),
-      "Type what you are looking for, or drop, paste or choose a picture. "
-        + "Each result says how well its title and its thumbnail fit.",
-    );
-  } catch (error) {
-    if (error.name !== "AbortError") fail(error);
-  }
+/** Recommend by a video, or away from it; once more takes that back. */
+function seed(videoId, liked) {
+  const without = (ids) => ids.filter((one) => one !== videoId);
+  const [mine, other] = liked ? ["like", "less"] : ["less", "like"];
+  const chosen = view[mine].includes(videoId);
+  const changes = {
+    [mine]: chosen ? without(view[mine]) : [...view[mine], videoId], [other]: without(view[other]),
+    text: "", picture: "", video: "", sort: "",
+  };
+  if (changes.like.length === 0) changes.less = [];
+  text.value = "";
+  go(changes);
 }
 
 // ---- what a person does
 
-function take(chosen) {
-  if (picture) URL.revokeObjectURL(picture.url);
-  picture = chosen ? { file: chosen, url: URL.createObjectURL(chosen) } : null;
-  byId("picture").hidden = !picture;
-  byId("picture-preview").src = picture?.url ?? "";
-  file.value = "";
-  go({ v: null });
-}
-
-const firstPicture = (files) => [...(files ?? [])].find((one) => one.type.startsWith("image/"));
+const searched = () => ({ text: text.value.trim(), like: [], less: [], video: "" });
 
 let typing;
-text.addEventListener("input", () => {
+text.addEventListener("input", (event) => {
+  byId("text-clear").hidden = !text.value;
   clearTimeout(typing);
-  typing = setTimeout(() => {
-    // Letters typed into one search are one step of history.
-    const same = current().has("q") && !current().has("v");
-    go({ q: text.value.trim(), v: null }, { replace: same });
-  }, TYPING_PAUSE_MS);
+  // Half-composed letters of an input method are no words yet.
+  if (!event.isComposing) typing = setTimeout(searchTyped, TYPING_PAUSE_MS);
 });
-form.addEventListener("submit", (event) => {
-  event.preventDefault();
+text.addEventListener("compositionend", () => {
   clearTimeout(typing);
-  go({ q: text.value.trim(), v: null });
+  typing = setTimeout(searchTyped, TYPING_PAUSE_MS);
 });
-file.addEventListener("change", () => file.files[0] && take(file.files[0]));
-byId("picture-remove").addEventListener("click", () => take(null));
-document.querySelector("[data-home]").addEventListener("click", (event) => {
+
+/** Letters typed into one search are one step of history. */
+function searchTyped() {
+  clearTimeout(typing);
+  go(searched(), { replace: Boolean(view.text && text.value.trim()) });
+}
+
+byId("search").addEventListener("submit", (event) => {
   event.preventDefault();
+  searchTyped();
+  // A phone's keyboard hides the results; a desktop's is no obstacle.
+  if (matchMedia("(pointer: coarse)").matches) text.blur();
+});
+byId("text-clear").addEventListener("click", () => {
   text.value = "";
-  text.blur();
-  history.pushState(null, "", "/");
-  take(null);
+  searchTyped();
+  text.focus();
 });
-addEventListener("paste", (event) => {
-  const pasted = firstPicture(event.clipboardData?.files);
-  if (pasted) take(pasted);
-});
-addEventListener("dragover", (event) => {
-  if (![...event.dataTransfer.types].includes("Files")) return;
+text.addEventListener("keydown", (event) => {
+  if (event.key !== "ArrowDown" || event.isComposing) return;
+  const first = byId("results").querySelector("a.card");
+  if (!first) return;
   event.preventDefault();
-  byId("drop").hidden = false;
+  first.focus();
 });
-addEventListener("dragleave", (event) => {
-  if (!event.relatedTarget) byId("drop").hidden = true;
+byId("picture-remove").addEventListener("click", () => {
+  go({ picture: "" });
+  text.focus();
 });
-addEventListener("drop", (event) => {
-  byId("drop").hidden = true;
-  if (!event.dataTransfer.files.length) return;
+
+function home() {
+  text.value = "";
+  clearTimeout(typing);
+  go({ ...readView(""), seed: newSeed() });
+}
+byId("home").addEventListener("click", (event) => {
+  if (!isPlainClick(event)) return;
   event.preventDefault();
-  const dropped = firstPicture(event.dataTransfer.files);
-  if (dropped) take(dropped);
-  else fail(new Failure("That is not a picture."));
+  home();
 });
-addEventListener("popstate", show);
+byId("shuffle").addEventListener("click", () => go({ seed: newSeed() }));
+byId("sort").addEventListener("change", (event) => go({ sort: event.target.value, seed: 0 }));
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a.card");
+  if (!link || !isPlainClick(event)) return;
+  event.preventDefault();
+  go({ video: link.dataset.videoId });
+});
+
 addEventListener("keydown", (event) => {
-  if (event.key === "/" && !["INPUT", "TEXTAREA"].includes(document.activeElement.tagName)) {
-    event.preventDefault();
-    text.focus();
+  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.matches?.("input:not([type=checkbox], [type=radio], [type=range]), textarea, select")) return;
+  if (document.querySelector("dialog:modal")) return;
+  event.preventDefault();
+  text.focus();
+  text.select();
+});
+
+byId("theme").addEventListener("click", () => {
+  const theme = isDark() ? "light" : "dark";
+  document.documentElement.dataset.theme = theme;
+  try {
+    localStorage.setItem("twinlens-theme", theme);
+  } catch {
+    // Storage is switched off: for this visit only.
   }
+  showTheme();
+});
+const systemDark = matchMedia("(prefers-color-scheme: dark)");
+const isDark = () => (document.documentElement.dataset.theme ?? (systemDark.matches ? "dark" : "light")) === "dark";
+const showTheme = () => byId("theme").setAttribute("aria-pressed", String(isDark()));
+systemDark.addEventListener("change", showTheme);
+showTheme();
+
+history.scrollRestoration = "manual";
+addEventListener("popstate", () => {
+  results.leave();
+  // Going back shows that search's words, also to someone whose cursor stands in the box.
+  text.value = readView(location.search).text;
+  show({ back: true });
 });
 
 show();

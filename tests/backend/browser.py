@@ -37,13 +37,19 @@ def launched() -> Iterator[Browser]:
 
 
 @contextmanager
-def watched_page(browser: Browser, origin: str, **options: Any) -> Iterator[Page]:
-    """A page that fails its test for a console error or a request to another host."""
+def watched_page(
+    browser: Browser, origin: str, *, failing: bool = False, **options: Any
+) -> Iterator[Page]:
+    """A page that fails its test for a console error or a request to another host.
+
+    Where requests are ``failing`` on purpose, the browser itself notes them on the console.
+    """
     context = browser.new_context(base_url=origin, **options)
     context.set_default_timeout(30_000)
     page = context.new_page()
     wrong: list[str] = []
-    page.on("console", lambda said: said.type == "error" and wrong.append(said.text))
+    if not failing:
+        page.on("console", lambda said: said.type == "error" and wrong.append(said.text))
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on(
         "request",

@@ -1,4 +1,4 @@
-"""Thirty-one small videos, with the encoders that index them."""
+"""Thirty-one small videos, or more of them, with the encoders that index them."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ class Catalogue:
 
     titles: WordEncoder = field(default_factory=WordEncoder)
     thumbnails: ColourEncoder = field(default_factory=ColourEncoder)
+    per_subject: int = 10
 
     def videos(self) -> list[Video]:
         made = [
@@ -52,7 +53,7 @@ class Catalogue:
                 view_count=100 * number,
             )
             for subject, colour in COLOURS.items()
-            for number in range(10)
+            for number in range(self.per_subject)
         ]
         made.append(Video(video_id=ODD_ID, title=ODD_TITLE))
         return made
@@ -73,6 +74,8 @@ class Catalogue:
         return found
 
     def manifest(self, generation: str) -> Manifest:
+        pictured = len(COLOURS) * self.per_subject
+        every = pictured + 1
         return Manifest(
             generation=generation,
             created_at="2026-11-21T00:00:00Z",
@@ -86,7 +89,7 @@ class Catalogue:
                     self.thumbnails.name, self.thumbnails.fingerprint, self.thumbnails.dim
                 ),
             },
-            counts={"videos": 31, "title": 31, "thumbnail": 30, "words": 31},
+            counts={"videos": every, "title": every, "thumbnail": pictured, "words": every},
             source="tests",
             versions={"twinlens": "0.1.0"},
             timings_s={},

@@ -1,0 +1,144 @@
+// A video as it stands in a list, and why it ranked where it did.
+
+import { element, icon } from "./dom.js";
+import * as format from "./format.js";
+
+export const LENS_NAMES = { title: "Title", words: "Words", thumbnail: "Thumbnail" };
+const MEANINGS = {
+  title: "by what the title means",
+  words: "by the words of the title",
+  thumbnail: "by what the thumbnail looks like",
+};
+
+const CARD_SIZES = "(max-width: 560px) 100vw, 300px";
+
+/** The picture of a video, 16:9 from the start so that nothing moves when it comes. */
+export function thumbnail(video, picture, { eager = false, sizes = CARD_SIZES } = {}) {
+  const frame = element("span", { className: "thumbnail" });
+  const missing = () => {
+    frame.classList.add("is-missing");
+    frame.prepend(icon("alike"));
+  };
+  if (video.thumbnail_url) {
+    const image = element("img", {
+      alt: "", width: 320, height: 180, loading: eager ? "eager" : "lazy", decoding: "async",
+    });
+    image.addEventListener("load", () => image.classList.add("is-loaded"));
+    image.addEventListener("error", () => { image.remove(); missing(); });
+    picture(image, video, sizes);
+    frame.append(image);
+  } else {
+    missing();
+  }
+  if (video.duration_s !== null) {
+    // Said after the title, by spokenLength(): a link is not to begin with it.
+    frame.append(element("span", {
+      className: "duration", textContent: format.clock(video.duration_s), "aria-hidden": "true",
+    }));
+  }
+  return frame;
+}
+
+/** The title in an element of its own, in its own language; `parts` are those of a highlight. */
+export function titled(name, video, properties = {}, parts = null) {
+  const title = video.title ?? "Untitled";
+  const made = element(name, { dir: "auto", ...properties });
+  const language = video.title === null ? "" : format.languageOf(title, video.language);
+  if (language) made.lang = language;
+  made.append(...(parts ?? [{ text: title, matched: false }]).map(({ text, matched }) =>
+    (matched ? element("mark", { textContent: text }) : text)));
+  return made;
+}
+
+/** "Colombo Kitchen", and below it "12K views · 3 years ago" */
+export function details(video) {
+  const made = element("span", { className: "details" });
+  const add = (...content) => made.append(element("span", {}, ...content));
+  if (video.channel) made.append(channel(video));
+  if (video.view_count !== null) add(format.views(video.view_count));
+  if (video.published_at !== null) {
+    add(element("time", {
+      dateTime: video.published_at, title: format.date(video.published_at),
+      textContent: format.since(video.published_at),
+    }));
+  }
+  return made;
+}
+
+const spokenLength = (video) => (video.duration_s === null ? null : element("span", {
+  className: "visually-hidden", textContent: `Length ${format.clock(video.duration_s)}`,
+}));
+
+/** Whose video it is. */
+export const channel = (video) => element("span", {
+  className: "channel", dir: "auto", textContent: video.channel,
+  lang: format.languageOf(video.channel, ""),
+});
+
+/** The rank in each of the three rankings that found the video. */
+export function why(hit, borrowed) {
+  const list = element("span", { className: "why" });
+  for (const [lens, source] of Object.entries(hit.sources)) {
+    if (!source) continue;
+    list.append(element("span", {
+      className: `lens by-${lens}`,
+      title: `${ordinal(source.rank)} ${MEANINGS[lens]}, ${scored(lens, source.score)}`
+        + (borrowed && lens === "thumbnail" ? `. ${BORROWED}` : ""),
+      textContent: `${LENS_NAMES[lens]} #${source.rank}`,
+    }));
+  }
+  if (hit.duplicates?.length) {
+    const others = hit.duplicates.length;
+    list.append(element("span", {
+      className: "lens folded", textContent: `+${others} alike`,
+      title: `${others} near-identical ${others === 1 ? "upload is" : "uploads are"} folded into this`,
+    }));
+  }
+  return list;
+}
+
+const BORROWED = "Words can't be compared with thumbnails, so those of the best hits stand in for them.";
+
+const scored = (lens, score) =>
+  `${lens === "words" ? "BM25" : "similarity"} ${score.toFixed(lens === "words" ? 1 : 2)}`;
+
+const endings = { one: "st", two: "nd", few: "rd", other: "th" };
+const plural = new Intl.PluralRules("en", { type: "ordinal" });
+const ordinal = (number) => `${format.count(number)}${endings[plural.select(number)]}`;
+
+/** Why a hit ranked, at length: a row for every ranking, also for those it is not in. */
+export function whyTable(hit, { borrowed, window }) {
+  const rows = Object.entries(hit.sources).map(([lens, source]) => element("tr", {},
+    element("th", { scope: "row" },
+      element("span", { className: `lens by-${lens}`, textContent: LENS_NAMES[lens] }),
+      element("span", { className: "meaning", textContent: MEANINGS[lens] })),
+    element("td", { textContent: source ? `#${source.rank}` : "–" }),
+    element("td", {
+      textContent: source ? scored(lens, source.score) : `not in the first ${window}`,
+    })));
+  const table = element("table", { className: "why-table" },
+    element("caption", { textContent: `Why it is number ${hit.rank} in the list` }),
+    element("tbody", {}, ...rows));
+  return borrowed && hit.sources.thumbnail
+    ? element("div", {}, table, element("p", { className: "note", textContent: BORROWED }))
+    : table;
+}
+
+/** A card of a list: one link, with all there is to say of the video in it. */
+export function card({ video, hit }, { picture, addressOf, borrowed = false, sizes }) {
+  const link = element("a", {
+    className: "card", href: addressOf(video.video_id), dataset: { videoId: video.video_id },
+  },
+  thumbnail(video, picture, { sizes }),
+  element("span", { className: "text" },
+    titled("span", video, { className: "title" }, hit?.highlight?.title),
+    details(video),
+    spokenLength(video),
+    hit ? why(hit, borrowed) : null));
+  return element("li", {}, link);
+}
+
+/** What stands in a list while it is fetched. */
+export const placeholder = () => element("li", { className: "placeholder", "aria-hidden": "true" },
+  element("span", { className: "thumbnail" }),
+  element("span", { className: "line" }), element("span", { className: "line short" }));

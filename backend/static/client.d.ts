@@ -1,0 +1,280 @@
+/** Types of client.js. What each field means stands in docs/api.md. */
+
+export interface TwinLensOptions {
+  /** Where the server is, `https://videos.example`; by default the page's own. */
+  baseUrl?: string;
+  /** Sent as `Authorization: Bearer …`. */
+  apiKey?: string;
+  /** Used in the place of the global one. */
+  fetch?: typeof globalThis.fetch;
+}
+
+export interface CallOptions {
+  /** Stops the request; the call then throws the signal's reason, not a `TwinLensError`. */
+  signal?: AbortSignal;
+}
+
+export interface Video {
+  video_id: string;
+  title: string | null;
+  channel: string | null;
+  category: string | null;
+  language: string | null;
+  tags: string[];
+  published_at: string | null;
+  duration_s: number | null;
+  view_count: number | null;
+  url: string | null;
+  /** A path on the server; `thumbnailUrl()` makes an address of it. */
+  thumbnail_url: string | null;
+}
+
+export type Attribute = keyof Video;
+export type Lens = "title" | "words" | "thumbnail";
+export type CountedFacet = "channel" | "category" | "language" | "tags";
+export type RangedFacet = "view_count" | "duration_s" | "published_at";
+export type Facet = CountedFacet | RangedFacet;
+
+export interface Bounds<T> {
+  gt?: T;
+  gte?: T;
+  lt?: T;
+  lte?: T;
+}
+
+/** Everything given holds together; of a list, one value is enough. */
+export interface Filter {
+  channel?: string | string[];
+  category?: string | string[];
+  language?: string | string[];
+  tags?: string | string[];
+  view_count?: number | Bounds<number>;
+  duration_s?: number | Bounds<number>;
+  /** RFC 3339 with an offset. */
+  published_at?: Bounds<string>;
+  and?: Filter[];
+  or?: Filter[];
+  not?: Filter;
+}
+
+interface PageFields {
+  limit?: number;
+  cursor?: string;
+  filter?: Filter;
+  facets?: Facet[];
+  attributes?: Attribute[];
+}
+
+interface RankingFields extends PageFields {
+  weights?: Partial<Record<Lens, number>>;
+  rrf_k?: number;
+  window?: number;
+  explain?: boolean;
+  diversity?: number;
+  collapse_duplicates?: boolean;
+}
+
+export interface SimilarFields extends RankingFields {}
+
+export interface SearchFields extends RankingFields {
+  text?: string;
+  /** A picture: a `Blob` or `File` (sent as multipart), or base64. */
+  image?: Blob | string;
+  video_id?: string;
+  expand?: number;
+  highlight?: boolean;
+}
+
+export interface RecommendFields extends RankingFields {
+  liked: string[];
+  disliked?: string[];
+}
+
+/** A picture can be in one search of several as base64 only. */
+export interface OneSearch extends Omit<SearchFields, "image"> {
+  image?: string;
+}
+
+/** Of a fused search, what concerns the page stands beside the searches, not in them. */
+type OfThePage = "limit" | "cursor" | "rrf_k" | "diversity" | "collapse_duplicates" | "explain"
+  | "attributes" | "highlight";
+
+export interface FusedFields extends Pick<SearchFields, OfThePage> {
+  searches: (Omit<OneSearch, OfThePage> & { weight?: number })[];
+  fuse: true;
+}
+
+export interface BrowseFields extends PageFields {
+  sort?: `${RangedFacet}:${"asc" | "desc"}`;
+  order?: "random";
+  seed?: number;
+}
+
+export interface ThumbnailFields {
+  /** At most so wide; by default as it was indexed. */
+  width?: 160 | 320 | 480 | 640 | 960;
+}
+
+export interface Source {
+  rank: number;
+  score: number;
+}
+
+export interface HighlightPart {
+  text: string;
+  matched: boolean;
+}
+
+export interface Hit {
+  video: Video;
+  score: number;
+  rank: number;
+  /** With `explain`. */
+  sources?: Record<Lens, Source | null>;
+  /** With `highlight`: the title in parts; null without a text or a title. */
+  highlight?: { title: HighlightPart[] } | null;
+  /** With `collapse_duplicates`: the ids of the re-uploads folded into this hit. */
+  duplicates?: string[];
+  /** Of recommendations with `explain`: the liked videos that recommend it most. */
+  because?: string[];
+  /** Of a fused search: the searches that found it, from 0, and its rank in each. */
+  found_by?: { search: number; rank: number }[];
+}
+
+export interface Facets extends
+  Partial<Record<CountedFacet, { values: { value: string; count: number }[] }>> {
+  view_count?: { min: number | null; max: number | null };
+  duration_s?: { min: number | null; max: number | null };
+  published_at?: { min: string | null; max: string | null };
+}
+
+interface Answer {
+  took_ms: number;
+  timings_ms: Record<string, number>;
+  query_id: string;
+  generation: string;
+}
+
+export interface SearchAnswer extends Answer {
+  hits: Hit[];
+  next_cursor: string | null;
+  window: number;
+  /** With `explain`. */
+  borrowed_from?: string[];
+  /** With `explain`. */
+  words_coverage?: number | null;
+  /** With `facets`. */
+  facets?: Facets;
+}
+
+export interface BrowseAnswer extends Answer {
+  videos: Video[];
+  next_cursor: string | null;
+  /** How many videos pass the filter. */
+  total: number;
+  /** Of a random order: give it again for the same one. */
+  seed: number | null;
+  facets?: Facets;
+}
+
+/** A problem document, RFC 9457. */
+export interface Problem {
+  type: string;
+  title: string;
+  status: number;
+  code: string;
+  detail: string;
+  request_id: string;
+  errors?: FieldError[];
+}
+
+/** Several searches, fused. */
+export interface FusedAnswer extends Omit<SearchAnswer, "hits"> {
+  hits: (Hit & Required<Pick<Hit, "found_by">>)[];
+}
+
+export interface MultiSearchAnswer extends Answer {
+  results: (SearchAnswer | { problem: Problem })[];
+}
+
+export interface VideoAnswer {
+  video: Video;
+  generation: string;
+}
+
+export interface StatsAnswer {
+  generation: string;
+  created_at: string;
+  engine: string;
+  counts: Record<string, number>;
+  encoders: Record<string, { name: string; fingerprint: string; dim: number }>;
+  versions: Record<string, string>;
+}
+
+export interface FieldError {
+  /** By its path: `filter.view_count.gte`. */
+  field: string;
+  message: string;
+  /** What would be right, where it can be said. */
+  expected?: string;
+}
+
+export interface TwinLensErrorDetails {
+  code: string;
+  status?: number;
+  requestId?: string | null;
+  errors?: FieldError[];
+  retryAfter?: number | null;
+  cause?: unknown;
+}
+
+/** An answer that is not a success, or none at all. */
+export class TwinLensError extends Error {
+  constructor(message: string, details: TwinLensErrorDetails);
+  /**
+   * Of the server, as docs/api.md lists them; or the client's own: `network_error` (no answer) and
+   * `unexpected_answer` (not the API's, a proxy's perhaps).
+   */
+  code: string;
+  /** The HTTP status; 0 where there was no answer. */
+  status: number;
+  requestId: string | null;
+  /** The fields at fault. */
+  errors: FieldError[];
+  /** Seconds until it is worth trying again, where the server says so. */
+  retryAfter: number | null;
+}
+
+/** Every page of an answer; `ask` is called with the cursor of each. */
+export function pages<A extends { next_cursor: string | null }>(
+  ask: (cursor: string | undefined) => Promise<A>,
+): AsyncGenerator<A, void, void>;
+
+/** The API of one server. */
+export class TwinLens {
+  constructor(options?: TwinLensOptions);
+  /** Videos for words, a picture, a video, or several of these. */
+  search(fields: SearchFields, options?: CallOptions): Promise<SearchAnswer>;
+  /** Videos of the catalogue, filtered, in an order or at random. */
+  browse(fields?: BrowseFields, options?: CallOptions): Promise<BrowseAnswer>;
+  /** One video. */
+  video(videoId: string, options?: CallOptions): Promise<VideoAnswer>;
+  /** "You may also like": videos like this one. */
+  similar(videoId: string, fields?: SimilarFields, options?: CallOptions): Promise<SearchAnswer>;
+  /** Videos for someone who liked some videos, and perhaps disliked others. */
+  recommend(fields: RecommendFields, options?: CallOptions): Promise<SearchAnswer>;
+  /** Several searches in one request, fused into one list. */
+  multiSearch(fields: FusedFields, options?: CallOptions): Promise<FusedAnswer>;
+  /** Several searches in one request, apart. */
+  multiSearch(
+    fields: { searches: OneSearch[]; fuse?: false },
+    options?: CallOptions,
+  ): Promise<MultiSearchAnswer>;
+  /** What is published: the generation, counts, encoders. */
+  stats(options?: CallOptions): Promise<StatsAnswer>;
+  /** Where a video's thumbnail is, or null where it has none; an id is taken at its word. */
+  thumbnailUrl(video: string, fields?: ThumbnailFields): string;
+  thumbnailUrl(video: Pick<Video, "thumbnail_url">, fields?: ThumbnailFields): string | null;
+  /** A video's thumbnail itself: for servers that ask for a key, which an `<img>` can't send. */
+  thumbnail(videoId: string, fields?: ThumbnailFields, options?: CallOptions): Promise<Blob>;
+}

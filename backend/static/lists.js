@@ -1,0 +1,56 @@
+// From a view to the videos in it: which question is put to the API, and its answer in one shape.
+
+import { COUNTED, filterOf, isRanked, RANGES } from "./address.js";
+
+export const PAGE_SIZE = 24;
+const FACETS = [...COUNTED, ...RANGES];
+
+/**
+ * The question that `view` stands for: call it with a cursor (undefined for the first page) for
+ * `{ items: [{ video, hit }], next_cursor, facets, total, borrowed }`; `hit` is null in a list that
+ * is no ranking, and `total` where only the best are looked at.
+ */
+export function questionOf(twinlens, view, picture) {
+  return async (cursor, { signal, facets = FACETS, except = null, limit = PAGE_SIZE } = {}) => {
+    const shared = { limit, cursor, facets, filter: filterOf(view, except) };
+    if (!isRanked(view)) {
+      const order = view.sort ? { sort: view.sort } : { order: "random", seed: view.seed };
+      const answer = await twinlens.browse({ ...shared, ...order }, { signal });
+      return { ...answer, items: answer.videos.map((video) => ({ video, hit: null })), borrowed: false };
+    }
+    const { facets: _, ...wanted } = shared;
+    const ranking = { ...wanted, ...rankingOf(view), explain: true };
+    const answer = await (view.text || view.picture
+      ? twinlens.search({
+        ...ranking,
+        ...(view.text && { text: view.text, highlight: true }),
+        ...(picture && { image: picture }),
+        ...(view.like.length && { video_id: view.like[0] }),
+      }, { signal })
+      : twinlens.recommend({ ...ranking, liked: view.like, disliked: view.less }, { signal }));
+    return {
+      ...answer,
+      items: answer.hits.map((hit) => ({ video: hit.video, hit })),
+      total: null,
+      borrowed: Boolean(answer.borrowed_from?.length),
+    };
+  };
+}
+
+/** How a view ranks, as the API's fields. */
+export const rankingOf = (view) => ({
+  weights: view.weights,
+  ...(view.variety && { diversity: view.variety }),
+  ...(view.fold && { collapse_duplicates: true }),
+});
+
+/**
+ * The facets to offer: in a field that is filtered by already, the other values are counted too, as
+ * without that one filter; else one could choose a single value of each.
+ */
+export async function facetsOf(question, view, first, signal) {
+  const filtered = COUNTED.filter((field) => view.counted[field].length);
+  const wider = await Promise.all(filtered.map((field) =>
+    question(undefined, { signal, facets: [field], except: field, limit: 1 })));
+  return Object.assign({}, first.facets, ...wider.map((answer) => answer.facets));
+}

@@ -1,0 +1,293 @@
+// The panel beside the list: filters with their counts, and how much each ranking weighs.
+
+import { COUNTED, DEFAULT_WEIGHTS, filterCount, hasDefaultWeights, isRange, isRanked, LENSES,
+  unfiltered } from "./address.js";
+import { LENS_NAMES } from "./cards.js";
+import { byId, element, icon } from "./dom.js";
+import * as format from "./format.js";
+
+const HEADINGS = { category: "Category", language: "Language", channel: "Channel", tags: "Tags" };
+const SHOWN_VALUES = 6;
+const QUICK_CHIPS = 12;
+const WEIGHT_STEPS = { min: 0, max: 10, step: 0.5 };
+const LENGTHS = [
+  ["Any", null, null], ["Under 4 min", null, 240], ["4–20 min", 240, 1200], ["Over 20 min", 1200, null],
+];
+// So wide that the panel can stand beside the list; narrower, it lies over it.
+const WIDE = matchMedia("(min-width: 1000px)");
+
+export class Refine {
+  #panel = byId("refine");
+  #button = byId("refine-button");
+  #onChange;
+  #facets = null;
+  #view = null;
+  #expanded = new Set();
+
+  /** `onChange(changes, { replace })` is called with the parts of the view that someone changed. */
+  constructor(onChange) {
+    this.#onChange = onChange;
+    this.#button.addEventListener("click", () => (this.#panel.open ? this.close() : this.open()));
+    byId("refine-close").addEventListener("click", () => this.close());
+    byId("refine-done").addEventListener("click", () => this.close());
+    this.#panel.addEventListener("close", () => this.#opened());
+    this.#panel.addEventListener("pointerdown", (event) => {
+      if (event.target === this.#panel && !WIDE.matches) this.close();
+    });
+    byId("refine-clear").addEventListener("click", () => {
+      const { counted, ranges } = unfiltered(this.#view);
+      onChange({ counted, ranges });
+    });
+    byId("weights-reset").addEventListener("click", () =>
+      onChange({ weights: { ...DEFAULT_WEIGHTS }, variety: 0, fold: false }));
+    WIDE.addEventListener("change", () => {
+      if (!this.#panel.open) return;
+      this.close();
+      this.open();
+    });
+    this.#weights();
+    if (remembered() && WIDE.matches) this.open();
+  }
+
+  open() {
+    if (WIDE.matches) this.#panel.show();
+    else this.#panel.showModal();
+    this.#opened();
+  }
+
+  close() {
+    this.#panel.close();
+  }
+
+  #opened() {
+    const { open } = this.#panel;
+    this.#button.setAttribute("aria-expanded", String(open));
+    document.body.classList.toggle("has-panel", open && WIDE.matches);
+    if (WIDE.matches) remember(open);
+  }
+
+  /** Show the filters and weights of `view`; the facets of the list before stay until `offer`. */
+  show(view) {
+    this.#view = view;
+    const active = filterCount(view) + (isRanked(view) && !hasDefaultWeights(view) ? 1 : 0)
+      + (view.variety ? 1 : 0) + (view.fold ? 1 : 0);
+    byId("refine-count").textContent = active || "";
+    byId("refine-count").hidden = !active;
+    byId("refine-clear").hidden = !filterCount(view);
+    byId("ranking").hidden = !isRanked(view);
+    for (const lens of LENSES) {
+      const slider = byId(`weight-${lens}`);
+      slider.value = view.weights[lens];
+      this.#shown(slider);
+    }
+    byId("variety").value = view.variety;
+    this.#shown(byId("variety"));
+    byId("fold").checked = view.fold;
+    byId("weights-reset").hidden = hasDefaultWeights(view) && !view.variety && !view.fold;
+    this.#draw();
+  }
+
+  /** Offer what `facets` counted. */
+  offer(facets) {
+    this.#facets = facets;
+    this.#draw();
+  }
+
+  // ---- ranking
+
+  #weights() {
+    const sliders = [...LENSES.map((lens) => byId(`weight-${lens}`)), byId("variety")];
+    for (const slider of sliders) {
+      if (slider.id !== "variety") Object.assign(slider, WEIGHT_STEPS);
+      slider.addEventListener("input", () => this.#shown(slider));
+      slider.addEventListener("change", () => {
+        if (slider.id === "variety") return this.#onChange({ variety: Number(slider.value) }, { replace: true });
+        const weights = Object.fromEntries(
+          LENSES.map((lens) => [lens, Number(byId(`weight-${lens}`).value)]),
+        );
+        // Something has to rank: the last one can't be switched off.
+        if (!Object.values(weights).some(Boolean)) {
+          slider.value = WEIGHT_STEPS.step;
+          this.#shown(slider);
+          weights[slider.id.slice("weight-".length)] = WEIGHT_STEPS.step;
+        }
+        this.#onChange({ weights }, { replace: true });
+      });
+    }
+    byId("fold").addEventListener("change", (event) => this.#onChange({ fold: event.target.checked }));
+  }
+
+  #shown(slider) {
+    const part = (slider.value - slider.min) / (slider.max - slider.min);
+    slider.style.setProperty("--part", `${100 * part}%`);
+    const value = slider.id === "variety"
+      ? (part ? `${Math.round(100 * part)}%` : "off") : (part ? `×${Number(slider.value)}` : "off");
+    byId(`${slider.id}-value`).textContent = value;
+    slider.setAttribute("aria-valuetext", value);
+  }
+
+  // ---- filters
+
+  #draw() {
+    if (!this.#view) return;
+    const focused = document.activeElement?.dataset?.key;
+    const groups = [
+      ...COUNTED.slice(0, 2).map((field) => this.#group(field)),
+      this.#length(), this.#years(), this.#views(),
+      ...COUNTED.slice(2).map((field) => this.#group(field)),
+    ];
+    byId("filters").replaceChildren(...groups.filter(Boolean));
+    this.#chips();
+    if (focused) document.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+  }
+
+  /** The values of a field with their counts; chosen ones are there even where none is left. */
+  #values(field) {
+    const counts = new Map((this.#facets?.[field]?.values ?? []).map((one) => [one.value, one.count]));
+    const chosen = this.#view.counted[field];
+    const gone = chosen.filter((value) => !counts.has(value)).map((value) => ({ value, count: 0 }));
+    return [...[...counts].map(([value, count]) => ({ value, count })), ...gone]
+      .map((one) => ({ ...one, chosen: chosen.includes(one.value) }));
+  }
+
+  #toggle(field, value) {
+    const chosen = this.#view.counted[field];
+    const next = chosen.includes(value) ? chosen.filter((one) => one !== value) : [...chosen, value];
+    this.#onChange({ counted: { ...this.#view.counted, [field]: next } });
+  }
+
+  #group(field) {
+    const values = this.#values(field);
+    if (values.length === 0) return null;
+    const all = this.#expanded.has(field);
+    const shown = values.filter((one, at) => all || at < SHOWN_VALUES || one.chosen);
+    const rows = shown.map(({ value, count, chosen }) => element("label", { className: "choice" },
+      element("input", {
+        type: "checkbox", checked: chosen, dataset: { key: `${field}=${value}` },
+        onchange: () => this.#toggle(field, value),
+      }),
+      element("span", { className: "name", dir: "auto", textContent: named(field, value) }),
+      element("span", { className: "count", textContent: format.count(count) })));
+    const rest = values.length - shown.length;
+    const toggle = rest > 0 || all ? element("button", {
+      type: "button", className: "quiet", dataset: { key: `${field}…` },
+      "aria-expanded": String(all),
+      textContent: all ? "Show fewer" : `Show ${rest} more`,
+      onclick: () => {
+        if (!this.#expanded.delete(field)) this.#expanded.add(field);
+        this.#draw();
+      },
+    }) : null;
+    return element("fieldset", {}, element("legend", { textContent: HEADINGS[field] }), ...rows,
+      values.length > SHOWN_VALUES ? toggle : null);
+  }
+
+  #ranged(field, bounds, options) {
+    this.#onChange({ ranges: { ...this.#view.ranges, [field]: bounds } }, options);
+  }
+
+  #length() {
+    const { min, max } = this.#view.ranges.duration_s;
+    if (!isRange({ min, max }) && !known(this.#facets?.duration_s)) return null;
+    const rows = LENGTHS.map(([text, low, high]) => element("label", { className: "choice" },
+      element("input", {
+        type: "radio", name: "length", checked: min === low && max === high,
+        dataset: { key: `length=${text}` },
+        onchange: () => this.#ranged("duration_s", { min: low, max: high }),
+      }),
+      element("span", { className: "name", textContent: text })));
+    return element("fieldset", {}, element("legend", { textContent: "Length" }), ...rows);
+  }
+
+  #years() {
+    const year = (moment) => new Date(moment).getUTCFullYear();
+    const facet = this.#facets?.published_at;
+    return this.#between("published_at", "Published", ["From year", "To year"],
+      known(facet) ? [year(facet.min), year(facet.max)] : null);
+  }
+
+  #views() {
+    const facet = this.#facets?.view_count;
+    return this.#between("view_count", "Views", ["At least", "At most"],
+      known(facet) ? [facet.min, facet.max] : null);
+  }
+
+  /** Two numbers; what could be given stands in them as a hint. */
+  #between(field, heading, labels, bounds) {
+    const range = this.#view.ranges[field];
+    if (!isRange(range) && !bounds) return null;
+    const inputs = ["min", "max"].map((end, at) => element("label", { className: "bound" },
+      element("span", { textContent: labels[at] }),
+      element("input", {
+        type: "number", inputMode: "numeric", min: 0, step: 1, value: range[end] ?? "",
+        placeholder: bounds?.[at] ?? "", dataset: { key: `${field}.${end}` },
+        onchange: ({ target }) => {
+          if (!target.reportValidity()) return;
+          const value = target.value === "" ? null : Number(target.value);
+          this.#ranged(field, { ...range, [end]: value });
+        },
+      })));
+    return element("fieldset", {}, element("legend", { textContent: heading }),
+      element("div", { className: "bounds" }, ...inputs));
+  }
+
+  // ---- chips above the list: what is filtered by, and the categories to begin with
+
+  #chips() {
+    const chips = [];
+    const remove = (key, text, onclick) => chips.push(element("li", {}, element("button", {
+      type: "button", className: "chip is-on", onclick, dataset: { key: `chip ${key}` },
+      "aria-label": `Remove filter ${text}`,
+    }, element("span", { textContent: text, dir: "auto" }), icon("close"))));
+    for (const field of COUNTED.filter((one) => one !== "category")) {
+      for (const value of this.#view.counted[field]) {
+        remove(`${field}=${value}`, named(field, value), () => this.#toggle(field, value));
+      }
+    }
+    for (const [field, range] of Object.entries(this.#view.ranges)) {
+      if (isRange(range)) remove(field, spoken(field, range), () => this.#ranged(field, { min: null, max: null }));
+    }
+    const categories = this.#values("category");
+    const quick = categories.filter((one, at) => at < QUICK_CHIPS || one.chosen);
+    if (categories.length > 1 || this.#view.counted.category.length) {
+      chips.push(...quick.map(({ value, chosen }) => element("li", {}, element("button", {
+        type: "button", className: `chip${chosen ? " is-on" : ""}`, "aria-pressed": String(chosen),
+        dataset: { key: `chip category=${value}` }, onclick: () => this.#toggle("category", value),
+      }, element("span", { textContent: named("category", value), dir: "auto" })))));
+    }
+    byId("chips").replaceChildren(...chips);
+    byId("chips").hidden = chips.length === 0;
+  }
+}
+
+const known = (facet) => facet !== undefined && facet.min !== null && facet.max !== null
+  && facet.min !== undefined;
+const named = (field, value) => (field === "language" ? format.language(value) : value);
+
+function spoken(field, { min, max }) {
+  const preset = LENGTHS.find(([, low, high]) => low === min && high === max);
+  if (field === "duration_s" && preset) return preset[0];
+  const shown = field === "view_count" ? format.count : field === "duration_s" ? format.clock : String;
+  const unit = field === "view_count" ? " views" : "";
+  if (max === null) return field === "published_at" ? `Since ${min}` : `${shown(min)}${unit} or more`;
+  if (min === null) return field === "published_at" ? `Until ${max}` : `Up to ${shown(max)}${unit}`;
+  return min === max ? `${shown(min)}${unit}` : `${shown(min)}–${shown(max)}${unit}`;
+}
+
+const REMEMBERED = "twinlens-panel";
+
+function remembered() {
+  try {
+    return localStorage.getItem(REMEMBERED) === "open";
+  } catch {
+    return false;
+  }
+}
+
+function remember(open) {
+  try {
+    localStorage.setItem(REMEMBERED, open ? "open" : "closed");
+  } catch {
+    // Storage is switched off: closed next time.
+  }
+}

@@ -1,0 +1,396 @@
+"""The JavaScript client, in a real browser and in Node, against a real server; and its types."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright._impl._driver import compute_driver_executable
+from playwright.sync_api import Page
+
+from backend import schemas
+from stores.generations import DataDir
+from tests.backend.browser import launched, needs_chromium, watched_page
+from tests.backend.catalogue import COLOURS, ODD_ID, Catalogue, picture_bytes
+from tests.backend.served import Served, publish_embedded
+
+ROOT = Path(__file__).parents[2]
+STATIC = ROOT / "backend" / "static"
+TYPES = (STATIC / "client.d.ts").read_text(encoding="utf-8")
+DOCS = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+EXAMPLES = DOCS[DOCS.index("## JavaScript client") : DOCS.index("## Errors")]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory) -> Iterator[Served]:
+    data = DataDir(tmp_path_factory.mktemp("client"))
+    publish_embedded(Catalogue(), data, "g1")
+    with Served(data) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def page(served) -> Iterator[Page]:
+    origin = f"http://127.0.0.1:{served.port}"
+    with launched() as browser, watched_page(browser, origin, failing=True) as page:
+        page.goto("/healthz")
+        yield page
+
+
+def run(page: Page, body: str, argument: object = None) -> object:
+    """What ``body`` returns, with the client's names in scope and ``given`` the argument."""
+    return page.evaluate(
+        "async (given) => { const { TwinLens, TwinLensError, pages } = "
+        f"await import('/static/client.js'); const twinlens = new TwinLens(); {body} }}",
+        argument,
+    )
+
+
+FAILS = """
+const failure = await ask().then(() => null, (error) => error);
+return [
+    failure instanceof TwinLensError, failure.name, failure.code, failure.status,
+    failure.requestId, failure.errors, failure.retryAfter, failure.message,
+];
+"""
+
+
+@needs_chromium
+class TestInTheBrowser:
+    def test_words_find(self, page):
+        answer = run(
+            page,
+            """return twinlens.search({
+                text: "beach film", limit: 3, explain: true, highlight: true, cursor: undefined,
+                weights: { thumbnail: 0 }, filter: { language: ["si"] }, attributes: ["title"],
+            });""",
+        )
+        assert [hit["video"]["title"] for hit in answer["hits"]] == [
+            "beach film number 1",
+            "beach film number 4",
+            "beach film number 7",
+        ]
+        assert set(answer["hits"][0]["video"]) == {"video_id", "title"}
+        assert answer["hits"][0]["sources"]["thumbnail"] is None
+        assert answer["hits"][0]["highlight"]["title"][0] == {"text": "beach", "matched": True}
+
+    def test_a_picture_finds_as_a_blob_and_as_base64(self, page):
+        content = list(picture_bytes(COLOURS["kitchen"], shade=4))
+        blob, text = run(
+            page,
+            """const blob = new Blob([new Uint8Array(given)], { type: "image/png" });
+            const options = { limit: 2, explain: true, filter: { category: "kitchen" },
+                attributes: ["title", "channel"] };
+            return Promise.all([
+                twinlens.search({ image: blob, ...options }),
+                twinlens.search({ image: btoa(String.fromCharCode(...given)), ...options }),
+            ]);""",
+            content,
+        )
+        assert blob["hits"][0]["video"]["title"] == "kitchen film number 4"
+        assert blob["hits"] == text["hits"]
+
+    def test_videos_and_those_like_them(self, page):
+        video, similar, recommended, stats = run(
+            page,
+            """return Promise.all([
+                twinlens.video(given),
+                twinlens.similar(given, { limit: 2, filter: { category: ["beach"] } }),
+                twinlens.recommend({ liked: ["beach-1"], disliked: [given], limit: 3 }),
+                twinlens.stats(),
+            ]);""",
+            ODD_ID,
+        )
+        assert video["video"]["video_id"] == ODD_ID
+        assert {hit["video"]["category"] for hit in similar["hits"]} == {"beach"}
+        assert len(recommended["hits"]) == 3
+        assert stats["counts"]["videos"] == 31
+
+    def test_several_searches_are_asked_at_once(self, page):
+        apart, fused = run(
+            page,
+            """const searches = [{ text: "beach", limit: 1 }, { video_id: "cricket-2", limit: 1 }];
+            const bare = searches.map(({ limit, ...rest }) => rest);
+            return Promise.all([
+                twinlens.multiSearch({ searches }),
+                twinlens.multiSearch({ searches: bare, fuse: true, limit: 8 }),
+            ]);""",
+        )
+        assert [one["hits"][0]["video"]["category"] for one in apart["results"]] == [
+            "beach",
+            "cricket",
+        ]
+        assert {hit["video"]["category"] for hit in fused["hits"]} == {"beach", "cricket"}
+
+    def test_browsing_takes_a_filter_and_an_order(self, page):
+        answer = run(
+            page,
+            """return twinlens.browse({
+                limit: 2, sort: "view_count:desc", filter: { category: "beach" },
+                facets: ["language", "view_count"], attributes: ["view_count"],
+            });""",
+        )
+        assert [video["view_count"] for video in answer["videos"]] == [900, 800]
+        assert answer["total"] == 10
+        assert answer["facets"]["language"]["values"][0] == {"value": "en", "count": 4}
+        assert answer["facets"]["view_count"] == {"min": 0, "max": 900}
+
+    def test_pages_come_until_the_last_without_repeats(self, page):
+        found = run(
+            page,
+            """const found = [];
+            const ask = (cursor) => twinlens.browse({ order: "random", seed: 3, limit: 7, cursor });
+            for await (const { videos } of pages(ask)) found.push(videos.map((it) => it.video_id));
+            return found;""",
+        )
+        assert [len(one) for one in found] == [7, 7, 7, 7, 3]
+        assert len({video_id for one in found for video_id in one}) == 31
+
+    def test_leaving_the_pages_asks_no_more(self, page):
+        asked = run(
+            page,
+            """let asked = 0;
+            const ask = (cursor) => {
+                asked += 1;
+                return twinlens.search({ text: "film", limit: 5, cursor });
+            };
+            for await (const one of pages(ask)) if (asked === 2) break;
+            return asked;""",
+        )
+        assert asked == 2
+
+    def test_thumbnails_have_an_address_and_come_as_blobs(self, page):
+        found = run(
+            page,
+            """const elsewhere = new TwinLens({ baseUrl: "https://videos.example/" });
+            const { video } = await twinlens.video("beach-1");
+            const blob = await twinlens.thumbnail("beach-1");
+            return [
+                twinlens.thumbnailUrl(video), elsewhere.thumbnailUrl(video),
+                elsewhere.thumbnailUrl("a/b"), twinlens.thumbnailUrl({ thumbnail_url: null }),
+                blob.type, blob.size,
+            ];""",
+        )
+        path = "/api/v1/videos/beach-1/thumbnail"
+        picture = picture_bytes(COLOURS["beach"], shade=1)
+        assert found == [
+            path,
+            f"https://videos.example{path}",
+            "https://videos.example/api/v1/videos/a%2Fb/thumbnail",
+            None,
+            "image/png",
+            len(picture),
+        ]
+
+    def test_a_refusal_names_its_fields(self, page):
+        is_one, name, code, status, request_id, errors, after, _ = run(
+            page, f"const ask = () => twinlens.search({{ text: 'a', limit: 0 }}); {FAILS}"
+        )
+        assert (is_one, name, code, status) == (True, "TwinLensError", "validation_failed", 422)
+        assert errors[0]["field"] == "limit"
+        assert request_id
+        assert after is None
+
+    def test_what_is_not_there_has_its_code(self, page):
+        found = run(page, f"const ask = () => twinlens.video('none'); {FAILS}")
+        assert found[2:4] == ["video_not_found", 404]
+
+    def test_a_server_that_is_away_is_told_from_one_that_errs(self, page):
+        found = run(
+            page,
+            f"""const away = new TwinLens({{ fetch: () => Promise.reject(new TypeError("no")) }});
+            const ask = () => away.stats(); {FAILS}""",
+        )
+        assert found[:5] == [True, "TwinLensError", "network_error", 0, None]
+
+    @pytest.mark.parametrize("status", [200, 502])
+    def test_an_answer_that_is_not_the_apis_is_said_so(self, page, status):
+        found = run(
+            page,
+            f"""const headers = {{ "Retry-After": "7", "X-Request-Id": "r" }};
+            const odd = new TwinLens({{
+                fetch: async () => new Response("<html>", {{ status: given, headers }}),
+            }});
+            const ask = () => odd.stats(); {FAILS}""",
+            status,
+        )
+        assert found[:7] == [True, "TwinLensError", "unexpected_answer", status, "r", [], 7]
+
+    def test_a_stopped_request_throws_the_reason_of_its_signal(self, page):
+        names = run(
+            page,
+            """const caught = [];
+            const stop = new AbortController();
+            const asked = twinlens.stats({ signal: stop.signal });
+            stop.abort();
+            await asked.catch((error) => caught.push(error.name));
+            await twinlens.stats({ signal: AbortSignal.abort("mine") })
+                .catch((error) => caught.push(error));
+            const slow = new TwinLens({
+                fetch: (url, { signal }) => new Promise((_, reject) => {
+                    signal.addEventListener("abort", () => reject(signal.reason));
+                }),
+            });
+            await slow.stats({ signal: AbortSignal.timeout(20) })
+                .catch((error) => caught.push(error.name));
+            return caught;""",
+        )
+        assert names == ["AbortError", "mine", "TimeoutError"]
+
+    def test_a_key_is_sent_with_every_request(self, page):
+        sent = run(
+            page,
+            """const sent = [];
+            const keyed = new TwinLens({
+                apiKey: "sesame",
+                fetch: (url, init) => {
+                    sent.push(new Headers(init.headers).get("Authorization"));
+                    return fetch(url, init);
+                },
+            });
+            await keyed.stats();
+            await keyed.search({ text: "beach" });
+            await keyed.thumbnail("beach-1");
+            return sent;""",
+        )
+        assert sent == ["Bearer sesame"] * 3
+
+    def test_the_types_declare_what_is_there_and_nothing_else(self, page):
+        exported, members, error_members = run(
+            page,
+            """const it = await import('/static/client.js');
+            const error = new TwinLensError("m", { code: "c" });
+            return [
+                Object.keys(it), Object.getOwnPropertyNames(TwinLens.prototype), Object.keys(error),
+            ];""",
+        )
+        declared = set(re.findall(r"^export (?:class|function) (\w+)", TYPES, re.MULTILINE))
+        assert declared == set(exported)
+        assert members_of("class TwinLens") == set(members)
+        assert members_of("class TwinLensError") == {*error_members, "constructor"} - {"name"}
+
+
+def members_of(head: str) -> set[str]:
+    """The names that a class or an interface of client.d.ts declares, without those it extends."""
+    body = re.search(rf"\b{head}\b[^{{]*\{{(.*?)^\}}", TYPES, re.MULTILINE | re.DOTALL)[1]
+    return set(re.findall(r"^  (\w+)[?]?[(:]", body, re.MULTILINE))
+
+
+PAGE_FIELDS = members_of("interface PageFields")
+RANKING_FIELDS = PAGE_FIELDS | members_of("interface RankingFields")
+
+
+@pytest.mark.parametrize(
+    ("declared", "model"),
+    [
+        (members_of("interface Video"), schemas.VideoBody),
+        (members_of("interface Hit"), schemas.HitBody),
+        (
+            members_of("interface SearchAnswer") | members_of("interface Answer"),
+            schemas.SearchAnswer,
+        ),
+        (members_of("interface VideoAnswer"), schemas.VideoAnswer),
+        (members_of("interface StatsAnswer"), schemas.StatsAnswer),
+        (members_of("interface Filter"), schemas.FilterBody),
+        (RANKING_FIELDS | members_of("interface SearchFields"), schemas.SearchBody),
+        (RANKING_FIELDS, schemas.SimilarBody),
+        (RANKING_FIELDS | members_of("interface RecommendFields"), schemas.RecommendationsBody),
+    ],
+)
+def test_types_name_the_fields_of_the_api(declared, model):
+    assert declared >= {field.alias or name for name, field in model.model_fields.items()}
+
+
+AGREE = """
+import * as declared from "./client.js";
+import * as actual from "./actual.js";
+type Members<T> = { [K in keyof T]: T[K] };
+declare const made: actual.TwinLens;
+declare const failed: actual.TwinLensError;
+export const members: Members<declared.TwinLens> = made;
+export const errors: Members<declared.TwinLensError> = failed;
+export const pages: typeof declared.pages = actual.pages;
+export const options: ConstructorParameters<typeof actual.TwinLens> =
+  null! as ConstructorParameters<typeof declared.TwinLens>;
+
+export async function used(twinlens: declared.TwinLens, image: Blob): Promise<void> {
+  const { hits, facets } = await twinlens.search({ text: "a", image, facets: ["channel"] });
+  const rank: number | undefined = hits[0]?.sources?.title?.rank;
+  const counted: number | undefined = facets?.channel?.values[0]?.count;
+  for await (const page of declared.pages((cursor) => twinlens.browse({ cursor }))) {
+    const ids: string[] = page.videos.map((video) => video.video_id);
+    console.log(rank, counted, ids);
+  }
+  const { results } = await twinlens.multiSearch({ searches: [{ text: "a" }] });
+  const fused = await twinlens.multiSearch({ searches: [{ text: "a" }], fuse: true, limit: 3 });
+  console.log(fused.hits[0]?.found_by[0]?.rank);
+  for (const one of results) console.log("problem" in one ? one.problem.code : one.hits.length);
+  // @ts-expect-error a number of hits is no text
+  await twinlens.search({ limit: "3" });
+  // @ts-expect-error there is no such order
+  await twinlens.browse({ sort: "title:asc" });
+}
+"""
+
+
+@pytest.mark.skipif(
+    shutil.which("tsc") is None and "TWINLENS_TEST_REQUIRE_CHROMIUM" not in os.environ,
+    reason="no TypeScript here: apt-get install node-typescript, as .ci/run does",
+)
+def test_typescript_finds_the_client_to_be_what_its_types_say(tmp_path):
+    shutil.copy(STATIC / "client.d.ts", tmp_path / "client.d.ts")
+    # Beside its types TypeScript would not look into it.
+    shutil.copy(STATIC / "client.js", tmp_path / "actual.js")
+    (tmp_path / "agree.ts").write_text(AGREE, encoding="utf-8")
+    done = subprocess.run(
+        [
+            *(
+                "tsc",
+                "--noEmit",
+                "--strict",
+                "--allowJs",
+                "--checkJs",
+                "--noUncheckedIndexedAccess",
+            ),
+            *("--target", "es2022", "--module", "es2022", "--moduleResolution", "node"),
+            *("--lib", "es2022,dom,dom.iterable", "agree.ts", "actual.js"),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_it_runs_in_node(served, tmp_path):
+    """In the one that Playwright brings along."""
+    node, _ = compute_driver_executable()
+    shutil.copy(STATIC / "client.js", tmp_path / "client.mjs")
+    (tmp_path / "picture.png").write_bytes(picture_bytes(COLOURS["kitchen"], shade=4))
+    (tmp_path / "example.mjs").write_text(
+        f"""
+        import {{ readFile }} from "node:fs/promises";
+        import {{ TwinLens }} from "./client.mjs";
+        const twinlens = new TwinLens({{ baseUrl: "http://127.0.0.1:{served.port}/" }});
+        const image = new Blob([await readFile("picture.png")]);
+        const {{ hits }} = await twinlens.search({{ image, limit: 1 }});
+        const error = await twinlens.video("none").catch((error) => error);
+        console.log(hits[0].video.title, error.code);
+        """,
+        encoding="utf-8",
+    )
+    done = subprocess.run(
+        [node, "example.mjs"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout.strip() == "kitchen film number 4 video_not_found", done.stderr
+
+
+def test_every_method_has_an_example():
+    shown = set(re.findall(r"twinlens\.(\w+)\(", EXAMPLES))
+    assert shown == members_of("class TwinLens") - {"constructor"}
