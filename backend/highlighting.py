@@ -105,7 +105,7 @@ def _occurrences(part: str, word: FoldedWord) -> Iterator[tuple[int, int]]:
     at = word.folded.find(part)
     while at >= 0:
         yield word.spans[at][0], word.spans[at + len(part) - 1][1]
-        at = word.folded.find(part, at + 1)
+        at = word.folded.find(part, at + len(part))
 
 
 def _merged(spans: Iterator[tuple[int, int]]) -> list[tuple[int, int]]:

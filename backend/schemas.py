@@ -296,6 +296,12 @@ class OneOfSeveralBody(SearchBody):
     """Its share where the searches are fused into one ranking; 0 leaves it out."""
 
 
+# What a search can set shapes what it finds or how it is answered; with fuse there is one answer.
+_OF_A_FUSED_SEARCH: Final = frozenset(
+    {"text", "image", "video_id", "filter", "weights", "rrf_k", "window", "expand", "weight"}
+)
+
+
 class MultiSearchBody(PageBody):
     """Several searches, each with an answer of its own or, with `fuse`, one for all.
 
@@ -321,12 +327,10 @@ class MultiSearchBody(PageBody):
                     if "weight" in one.model_fields_set
                 ),
             ]
-        # Of what a search can set, these shape its answer; with fuse there is one for all.
-        of_the_answer = set(PageBody.model_fields) - {"rrf_k"} | {"highlight"}
         found = [
             (f"searches.{at}.{name}", "with fuse, give it beside searches")
             for at, one in enumerate(self.searches)
-            for name in sorted(one.model_fields_set & of_the_answer)
+            for name in sorted(one.model_fields_set - _OF_A_FUSED_SEARCH)
         ]
         if not any(one.weight for one in self.searches):
             found.append(("searches", "at least one weight must be above 0"))

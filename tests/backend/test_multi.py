@@ -233,6 +233,8 @@ def test_a_fused_search_that_fails_is_named(client):
         ({"searches": [{"text": "a", "weight": -1}], "fuse": True}, "searches.0.weight"),
         ({"searches": [{"text": "a", "limit": 2}], "fuse": True}, "searches.0.limit"),
         ({"searches": [{"text": "a", "explain": True}], "fuse": True}, "searches.0.explain"),
+        ({"searches": [{"text": "a", "highlight": True}], "fuse": True}, "searches.0.highlight"),
+        ({"searches": [{"text": "a", "diversity": 0.2}], "fuse": True}, "searches.0.diversity"),
         ({"searches": [{"text": "a", "weight": 0}] * 2, "fuse": True}, "searches"),
         ({"searches": [{"text": "a"}], "fuse": "yes"}, "fuse"),
         ({"searches": [{"text": "a"}], "fuse": True, "limit": 101}, "limit"),
