@@ -13,6 +13,7 @@ from typing import Final
 
 from flask import Flask, Response, g, request
 from flask_compress import Compress
+from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from backend.access import Keys, Role, allow_origins, caller_of
@@ -71,7 +72,9 @@ def create_app(
     Compress(app)
     _revalidate(app, index, private=bool(policy.api_keys))
     _take_turns(
-        app, Turns(policy.searches_at_a_time, wait_s=policy.max_wait_s, waiting=metrics.waiting)
+        app,
+        Turns(policy.searches_at_a_time, wait_s=policy.max_wait_s, waiting=metrics.waiting),
+        max_body_bytes=policy.max_body_bytes,
     )
     app.register_blueprint(api_blueprint(index, thumbnails=thumbnails))
     app.register_blueprint(site_blueprint(index))
@@ -211,7 +214,7 @@ def _code_digest() -> bytes:
     return digest.digest()
 
 
-def _take_turns(app: Flask, turns: Turns) -> None:
+def _take_turns(app: Flask, turns: Turns, *, max_body_bytes: int) -> None:
     """Read the bodies of requests, then let so many of these work at a time."""
 
     @app.before_request
@@ -227,7 +230,10 @@ def _take_turns(app: Flask, turns: Turns) -> None:
         if request.method == "POST":
             # Before the turn: a slow caller must not take up one.
             with timed_stage("receive"):
-                request.get_data(cache=True)
+                body = request.get_data(cache=True)
+            # Of a body of no stated length werkzeug reads so much, and says nothing.
+            if request.content_length is None and len(body) >= max_body_bytes:
+                raise RequestEntityTooLarge
         started = time.perf_counter()
         turns.take(waited_s=g.waited_s)
         g.has_turn = True

@@ -26,6 +26,7 @@ from backend.search import SearchOfSeveralFailed, VideoNotFound
 from catalog.errors import PictureRejected, TwinLensError, UnencodableItems
 
 RETRY_AFTER_S: Final = 5
+MOST_ERRORS: Final = 1000
 # Where the codes are explained; a problem's `type` is its place there.
 ERRORS_PAGE: Final = "/docs/errors"
 # What a picture has to be; in a request it is called `image`.
@@ -124,7 +125,7 @@ KINDS: Final[Mapping[Code, Kind]] = {
     Code.BODY_TOO_LARGE: Kind(
         413,
         "Body too large",
-        "larger than the server takes, by default 16 MiB, or too many form parts",
+        "larger than the server takes, by default 16 MiB, or of too many parts",
         "send a smaller picture",
     ),
     Code.REQUEST_LINE_TOO_LONG: Kind(
@@ -402,6 +403,9 @@ def invalid_fields(
     ``renamed`` maps a model's field to the name that the caller uses, or to None where it can't be
     given; ``prefix`` is put before every field.
     """
+    if error.error_count() > MOST_ERRORS:
+        # To list them would take seconds.
+        return Problem(Code.VALIDATION_FAILED, f"not valid: {error.error_count():,} fields")
     renamed = renamed or {}
     found: list[FieldError] = []
     for part in error.errors(include_url=False, include_context=False, include_input=False):

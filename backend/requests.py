@@ -22,6 +22,8 @@ from backend.schemas import (
 )
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
+# Far more than any request needs; each costs time, wrong ones most of all.
+MAX_JSON_VALUES: Final = 250_000
 # Options that are objects: JSON text where a request can hold text only.
 _OBJECTS: Final[Mapping[str, type[BaseModel]]] = {"filter": FilterBody, "weights": WeightsBody}
 # Options that are lists: their items with commas between, or the option repeated.
@@ -133,8 +135,11 @@ def _from_json(body: type[ModelT], request: Request, *, types: str = "applicatio
             Code.UNSUPPORTED_MEDIA_TYPE,
             f"the body is {shortened(request.mimetype) or 'of no stated type'}; send {types}",
         )
+    data = request.get_data(cache=False)
+    if data.count(b",") > MAX_JSON_VALUES:
+        raise Problem(Code.BODY_TOO_LARGE, f"more than {MAX_JSON_VALUES:,} values")
     try:
-        return body.model_validate_json(request.get_data(cache=False))
+        return body.model_validate_json(data)
     except ValidationError as error:
         raise invalid_fields(error, body) from error
 

@@ -183,7 +183,11 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc] # untyped
         try:
             accepted, client = listener.accept()
         except OSError as error:
-            if error.errno not in (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK):
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                # No file is left for it. gunicorn would end here, and all its requests with it.
+                self._make_room()
+                time.sleep(0.01)
+            elif error.errno not in (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK):
                 raise
             return
         sock = PatientSocket(accepted, self._slow_places)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import threading
+from contextlib import ExitStack
 from typing import Final
 
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
@@ -10,6 +12,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from catalog.errors import PictureRejected, RejectReason
 
 MAX_PIXELS: Final = 40_000_000
+LARGE_PIXELS: Final = 4_000_000
 MAX_BYTES: Final = 20 * 1024 * 1024
 # Formats whose decoders are safe and common; what else Pillow reads (EPS runs Ghostscript) is not.
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
@@ -26,6 +29,8 @@ _ON_ITS_SIDE: Final = (5, 6, 7, 8)
 # A strip is shrunk along its long side alone once that is this many times what is asked for.
 _STRIP: Final = 8
 
+_one_large: Final = threading.Lock()
+
 
 def decode_image(
     data: bytes,
@@ -40,6 +45,9 @@ def decode_image(
     least so large. What is left is at most twice as wide or as high as asked for, and has no more
     than 32 times the pixels. A JPEG is decoded at a half, a quarter or an eighth of its size
     right away, which costs a fraction of the time.
+
+    What is then still larger than ``LARGE_PIXELS`` is decoded one at a time in a process: it takes
+    up to 20 bytes a pixel meanwhile.
 
     Raises:
         PictureRejected: not a picture of a known format, cut short, or beyond the limits.
@@ -56,13 +64,20 @@ def decode_image(
                     RejectReason.PICTURE_TOO_LARGE,
                     f"{width}x{height} pixels; at most {max_pixels} are decoded",
                 )
-            orientation = _orientation(opened)
-            if at_least is not None:
-                on_its_side = orientation in _ON_ITS_SIDE
-                opened.draft("RGB", at_least[::-1] if on_its_side else at_least)
-            opened.load()
-            rgb = _to_rgb(opened if orientation == 1 else ImageOps.exif_transpose(opened))
-            return rgb if at_least is None else _shrunk(rgb, at_least)
+            with ExitStack() as alone:
+                # Of a JPEG the draft below is what is decoded; of others, asking for the
+                # orientation may decode them.
+                if opened.format != "JPEG" and width * height > LARGE_PIXELS:
+                    alone.enter_context(_one_large)
+                orientation = _orientation(opened)
+                if at_least is not None:
+                    on_its_side = orientation in _ON_ITS_SIDE
+                    opened.draft("RGB", at_least[::-1] if on_its_side else at_least)
+                if opened.format == "JPEG" and opened.width * opened.height > LARGE_PIXELS:
+                    alone.enter_context(_one_large)
+                opened.load()
+                rgb = _to_rgb(opened if orientation == 1 else ImageOps.exif_transpose(opened))
+                return rgb if at_least is None else _shrunk(rgb, at_least)
     except PictureRejected:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
