@@ -97,12 +97,15 @@ def serve(serving: Serving) -> None:
 
 
 class _Gunicorn(BaseApplication):  # type: ignore[misc] # untyped
-    """gunicorn, set up; ``receive_timeout_s`` is read by its worker."""
+    """gunicorn, set up; its worker reads ``receive_timeout_s`` and ``connection_counts``."""
 
     def __init__(self, serving: Serving, listening: socket.socket, shared: Path) -> None:
+        from backend.worker import ConnectionCounts
+
         self._serving = serving
         self._shared = shared
         self.receive_timeout_s = serving.receive_timeout_s
+        self.connection_counts = ConnectionCounts()
         host, port = listening.getsockname()[:2]
         self._address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         self._fd = listening.detach()  # gunicorn's own from here on: it closes it
@@ -146,6 +149,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc] # untyped
         from backend.metrics import forget_process
 
         forget_process(self._shared, worker.pid)
+        self.connection_counts.forget(worker.age)
 
 
 def _warm_app(serving: Serving, shared: Path) -> Flask:

@@ -8,7 +8,9 @@ without end; when it closes a connection, its main loop waits up to two seconds 
   request; longer only in one of few places for the slow, so that others find a thread. A body must
   be whole in ``receive_timeout_s``, an answer taken in ``SEND_TIMEOUT_S``;
 - a connection that is being closed waits on the poller, too;
-- when there is room for no more connections, the one that has been silent longest gives way.
+- when there is room for no more connections, the one that has been silent longest gives way;
+- of several processes, the one with the fewest connections takes the next. A connection that is
+  kept alive stays where it is, and whoever wakes first would take all that come at once.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from __future__ import annotations
 import errno
 import logging
 import math
+import mmap
 import select
 import selectors
 import socket
@@ -41,10 +44,39 @@ LINGER_S: Final = 2.0
 LINGER_BYTES: Final = 256 * 1024
 # What is gathered of a head before a thread looks at it: gunicorn refuses what is too large.
 HEAD_BYTES: Final = 64 * 1024
+# How often a process leaves a connection to those that have fewer, and looks again after a nap.
+COURTESIES: Final = 25
+_NAP_S: Final = 0.001
+_COURTESY_ENDS_S: Final = 1.0
+_PROCESSES: Final = 256
 _CHUNK: Final = 16 * 1024
 _END_OF_HEAD: Final = b"\r\n\r\n"
 
 _log = logging.getLogger(__name__)
+
+
+class ConnectionCounts:
+    """How many connections each process holds, as they tell each other; made before the fork.
+
+    A process is known by its age, gunicorn's running number. More processes than ever are alive at
+    a time share no place, and no lock is needed: each writes its own number alone.
+    """
+
+    def __init__(self) -> None:
+        # 0: nobody; else the count and 1.
+        self._told = memoryview(mmap.mmap(-1, 4 * _PROCESSES)).cast("i")
+
+    def tell(self, age: int, count: int) -> None:
+        """Process ``age`` holds ``count`` connections."""
+        self._told[age % _PROCESSES] = count + 1
+
+    def forget(self, age: int) -> None:
+        """Process ``age`` takes no more."""
+        self._told[age % _PROCESSES] = 0
+
+    def fewer_elsewhere(self, count: int) -> bool:
+        """Whether a process holds fewer than ``count``."""
+        return any(0 < told <= count for told in self._told)
 
 
 class PatientSocket(socket.socket):
@@ -175,11 +207,28 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc] # untyped
         # Those whose head is being gathered, and those being closed: the oldest first.
         self._heads: dict[Connection, None] = {}
         self._lingering: dict[PatientSocket, None] = {}
+        self._counts: ConnectionCounts = self.app.connection_counts
+        self._courtesies = 0
+        self._napped_at = 0.0
 
     # ---- all below runs in the main loop, but for `handle`
 
+    def notify(self) -> None:
+        """Say that this process lives, and how many connections it holds."""
+        super().notify()
+        if self.alive:
+            self._counts.tell(self.age, self.nr_conns)
+        else:
+            self._counts.forget(self.age)
+
     def accept(self, listener: socket.socket) -> None:
-        """Take a connection, at the cost of the most silent one if there are too many."""
+        """Take a connection, at the cost of the most silent one if there are too many.
+
+        For a moment it is left to a process that has fewer.
+        """
+        if self._is_courteous():
+            time.sleep(_NAP_S)
+            return
         try:
             accepted, client = listener.accept()
         except OSError as error:
@@ -192,9 +241,25 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc] # untyped
             return
         sock = PatientSocket(accepted, self._slow_places)
         self.nr_conns += 1
+        self._counts.tell(self.age, self.nr_conns)
         if self.nr_conns >= self.worker_connections:
             self._make_room()
         self.enqueue_req(Connection(self, sock, client, listener.getsockname()))
+
+    def _is_courteous(self) -> bool:
+        """Whether to leave the connection that waits to others."""
+        if not self._counts.fewer_elsewhere(self.nr_conns):
+            self._courtesies = 0
+            return False
+        now = time.monotonic()
+        if now > self._napped_at + _COURTESY_ENDS_S:
+            self._courtesies = 0  # those were for a connection of long ago
+        if self._courtesies == COURTESIES:
+            self._courtesies = 0  # those that have fewer are busy, or stuck
+            return False
+        self._courtesies += 1
+        self._napped_at = now
+        return True
 
     def enqueue_req(self, conn: Connection) -> None:
         """Gather the head of the next request; then a thread takes over."""
