@@ -18,9 +18,11 @@ from pydantic import (
 )
 
 from backend.models import RequestModel, at_least_one_of
-from stores.filters import And, AnyOf, Filter, Range
+from stores.filters import And, AnyOf, Filter, Not, Or, Range
 
 MAX_FILTER_VALUES: Final = 100
+MAX_FILTER_DEPTH: Final = 8
+MAX_CONDITIONS: Final = 100
 
 
 def _as_list(value: object) -> object:
@@ -108,8 +110,13 @@ Quantity = Annotated[
 ]
 
 
+Filters = Annotated[
+    list["FilterBody"], Field(min_length=1, max_length=MAX_CONDITIONS, fail_fast=True)
+]
+
+
 class FilterBody(RequestModel):
-    """Which videos may be hits: every field given holds; of a list, one value is enough."""
+    """Which videos may be hits: all that is given holds; of a list, one value is enough."""
 
     channel: Words | None = None
     """One of these channels."""
@@ -125,25 +132,65 @@ class FilterBody(RequestModel):
     """How long it is, in seconds."""
     view_count: Quantity | None = None
     """How often it was seen."""
+    every: Annotated[Filters | None, Field(alias="and")] = None
+    """Filters that all hold. Filters nest at most 8 deep, with at most 100 conditions in all."""
+    some: Annotated[Filters | None, Field(alias="or")] = None
+    """Filters of which at least one holds."""
+    none: Annotated[FilterBody | None, Field(alias="not")] = None
+    """A filter that does not hold; a video without the field passes `not`."""
 
     @model_validator(mode="before")
     @classmethod
     def _known_fields(cls, value: Any) -> Any:
         if isinstance(value, Mapping):
-            unknown = [name for name in value if name not in cls.model_fields]
+            unknown = [name for name in value if name not in cls.names()]
             if unknown:
                 raise ValueError(
-                    f"unknown field {str(unknown[0])[:100]!r}; known: {', '.join(cls.model_fields)}"
+                    f"unknown field {str(unknown[0])[:100]!r}; known: {', '.join(cls.names())}"
                 )
         return value
+
+    # Without a state: Pydantic runs it twice for a filter that another model holds.
+    @model_validator(mode="after")
+    def _within_limits(self) -> Self:
+        if (depth := self._depth()) > MAX_FILTER_DEPTH:
+            raise ValueError(f"nested {depth} deep; at most {MAX_FILTER_DEPTH}")
+        if (conditions := self._conditions()) > MAX_CONDITIONS:
+            raise ValueError(f"{conditions} conditions in all; at most {MAX_CONDITIONS}")
+        return self
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """What a filter may hold, as callers spell it."""
+        return [field.alias or name for name, field in cls.model_fields.items()]
+
+    def _within(self) -> list[FilterBody]:
+        """The filters that this one puts together."""
+        negated = [] if self.none is None else [self.none]
+        return [*(self.every or ()), *(self.some or ()), *negated]
+
+    def _depth(self) -> int:
+        return 1 + max((one._depth() for one in self._within()), default=0)
+
+    def _conditions(self) -> int:
+        fields = self.model_fields_set - {"every", "some", "none"}
+        own = sum(getattr(self, name) is not None for name in fields)
+        # A filter that asks nothing counts, too: engines are asked all the same.
+        return own + sum(max(1, one._conditions()) for one in self._within())
 
     def condition(self) -> Filter | None:
         """The condition that stores understand, or None where nothing is asked."""
         parts: list[Filter] = []
         for name in FilterBody.model_fields:
             match getattr(self, name):
-                case list() as words:
+                case list() as words if name not in ("every", "some"):
                     parts.append(AnyOf(name, tuple(words)))
                 case NumberBounds() | TimeBounds() as bounds:
                     parts.append(Range(field=name, **bounds.model_dump()))
+        if self.every is not None:
+            parts += [one.condition() or And(()) for one in self.every]
+        if self.some is not None:
+            parts.append(Or(tuple(one.condition() or And(()) for one in self.some)))
+        if self.none is not None:
+            parts.append(Not(self.none.condition() or And(())))
         return And(tuple(parts)) if parts else None

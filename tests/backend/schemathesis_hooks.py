@@ -22,6 +22,8 @@ BETWEEN_FIELDS = (
     "only with fuse",
     "with fuse, give it beside searches",
     "at least one weight must be above 0",
+    "deep; at most",
+    "conditions in all; at most",
 )
 
 

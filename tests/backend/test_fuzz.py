@@ -48,7 +48,7 @@ value = st.recursive(
     ),
     max_leaves=6,
 )
-condition = st.dictionaries(st.sampled_from([*FilterBody.model_fields, "x"]), value, max_size=3)
+condition = st.dictionaries(st.sampled_from([*FilterBody.names(), "x"]), value, max_size=3)
 plausible_condition = st.fixed_dictionaries(
     {},
     optional={
@@ -66,6 +66,18 @@ plausible_condition = st.fixed_dictionaries(
             }
         ),
     },
+)
+plausible_condition = st.recursive(
+    plausible_condition,
+    lambda inner: st.fixed_dictionaries(
+        {},
+        optional={
+            "and": st.lists(inner, min_size=1, max_size=3),
+            "or": st.lists(inner, min_size=1, max_size=3),
+            "not": inner,
+        },
+    ),
+    max_leaves=5,
 )
 body = st.dictionaries(
     st.sampled_from([*SearchBody.model_fields, "x"]), value | condition, max_size=4

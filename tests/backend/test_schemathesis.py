@@ -44,7 +44,18 @@ def closed_document() -> dict:
     for schema in document["components"]["schemas"].values():
         if schema.get("type") == "object":
             schema.setdefault("additionalProperties", False)
+    _unroll_filters(document["components"]["schemas"])
     return document
+
+
+def _unroll_filters(schemas: dict) -> None:
+    """Let filters hold filters once: of a schema that holds itself no end of values is made."""
+    plain = copy.deepcopy(schemas["FilterBody"])
+    for name in ("and", "or", "not"):
+        del plain["properties"][name]
+    schemas["PlainFilter"] = plain
+    text = json.dumps(schemas["FilterBody"])
+    schemas["FilterBody"] = json.loads(text.replace("schemas/FilterBody", "schemas/PlainFilter"))
 
 
 def run(

@@ -1,0 +1,239 @@
+"""The filter language: what JSON means, to the parser, to the stores' meaning, to the engine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from backend.app import create_app
+from backend.filters import MAX_CONDITIONS, MAX_FILTER_DEPTH, FilterBody
+from backend.index import PublishedIndex
+from backend.problems import invalid_fields
+from backend.schemas import SearchBody
+from stores.base import StoredVideo
+from stores.engines import open_reader
+from stores.filters import matches
+from stores.generations import DataDir
+from tests.backend.catalogue import Catalogue
+from tests.backend.served import publish_embedded
+
+Json = dict[str, Any]
+
+words = st.sampled_from(["beach", "kitchen", "beach channel", "si", "en", "n3", "n4", "none", "ක"])
+numbers = st.sampled_from([0, 1, 60, 100, 120.0, 300, 599.5, 900, -1, 10**15])
+moments = st.builds(
+    lambda year, hours: datetime(year, 1, 1, tzinfo=UTC) + timedelta(hours=hours),
+    st.integers(2019, 2025),
+    st.integers(-2, 2),
+).map(lambda moment: moment.isoformat())
+
+
+def bounds(of: st.SearchStrategy[Any]) -> st.SearchStrategy[Json]:
+    return st.dictionaries(st.sampled_from(["gt", "gte", "lt", "lte"]), of, min_size=1, max_size=2)
+
+
+fields = {
+    **dict.fromkeys(
+        ["channel", "category", "language", "tags"],
+        words | st.lists(words, min_size=1, max_size=3),
+    ),
+    **dict.fromkeys(["view_count", "duration_s"], numbers | bounds(numbers)),
+    "published_at": bounds(moments),
+}
+leaves = st.fixed_dictionaries({}, optional=fields)
+
+
+def combined(parts: st.SearchStrategy[Json]) -> st.SearchStrategy[Json]:
+    several = st.lists(parts, min_size=1, max_size=3)
+    return st.builds(
+        lambda fields, others: fields | others,
+        leaves,
+        st.fixed_dictionaries({}, optional={"and": several, "or": several, "not": parts}),
+    )
+
+
+filters = st.recursive(leaves, combined, max_leaves=8)
+
+
+def holds(condition: Json, payload: Json) -> bool:
+    """What docs/api.md says of a filter, in as few words."""
+    return all(_holds(name, asked, payload) for name, asked in condition.items())
+
+
+def _holds(name: str, asked: Any, payload: Json) -> bool:
+    match name:
+        case "and":
+            return all(holds(one, payload) for one in asked)
+        case "or":
+            return any(holds(one, payload) for one in asked)
+        case "not":
+            return not holds(asked, payload)
+    if name not in payload:
+        return False
+    value = payload[name]
+    if isinstance(asked, str | list):
+        values, given = ({*of} if isinstance(of, list) else {of} for of in (value, asked))
+        return bool(values & given)
+    if not isinstance(asked, dict):
+        return bool(value == asked)
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
+        asked = {way: datetime.fromisoformat(bound) for way, bound in asked.items()}
+    held = {
+        "gt": lambda bound: value > bound,
+        "gte": lambda bound: value >= bound,
+        "lt": lambda bound: value < bound,
+        "lte": lambda bound: value <= bound,
+    }
+    return all(held[way](bound) for way, bound in asked.items())
+
+
+@pytest.fixture(scope="module")
+def stored(catalogue: Catalogue) -> list[StoredVideo]:
+    return catalogue.stored()
+
+
+@pytest.fixture(scope="module")
+def client(catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlaskClient]:
+    data = DataDir(tmp_path_factory.mktemp("filtered"))
+    publish_embedded(catalogue, data, "g1")
+    index = PublishedIndex(
+        data,
+        open_reader=lambda manifest: open_reader(data, manifest),
+        title_encoder=catalogue.titles,
+        thumbnail_encoder=catalogue.thumbnails,
+    )
+    yield create_app(index, thumbnails=data.thumbnails).test_client()
+    index.close()
+
+
+@settings(
+    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(asked=filters)
+def test_json_a_filter_and_the_engine_mean_the_same(
+    client: FlaskClient, stored: list[StoredVideo], asked: Json
+) -> None:
+    expected = {one.video_id for one in stored if holds(asked, dict(one.payload))}
+    condition = FilterBody.model_validate_json(json.dumps(asked)).condition()
+    assert expected == {
+        one.video_id for one in stored if condition is None or matches(condition, one.payload)
+    }
+    given = {"filter": json.dumps(asked), "limit": 100, "attributes": "video_id"}
+    answer = client.get("/api/v1/videos", query_string=given)
+    assert answer.status_code == 200, answer.text
+    page = answer.get_json()
+    assert {one["video_id"] for one in page["videos"]} == expected
+    assert page["total"] == len(expected)
+    searched = client.post("/api/v1/search", json={"text": "film", "filter": asked, "limit": 100})
+    assert {one["video"]["video_id"] for one in searched.get_json()["hits"]} <= expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({"or": [{"category": "beach"}, {"view_count": {"gte": 900}}]}, 12),
+        ({"and": [{"category": "beach"}, {"view_count": {"gte": 900}}]}, 1),
+        ({"category": "beach", "not": {"view_count": {"gte": 300}}}, 3),
+        ({"not": {"view_count": {"gte": 0}}}, 1),
+        ({"not": {"not": {"category": "beach"}}}, 10),
+        ({"or": [{"category": "beach"}], "and": [{"language": "en"}], "view_count": 0}, 1),
+        ({"not": {}}, 0),
+        ({"or": [{}]}, 31),
+        ({"not": {"or": [{"category": "beach"}, {"category": "cricket"}]}}, 11),
+        ({"and": None, "not": None, "category": "beach"}, 10),
+    ],
+)
+def test_a_combined_filter_holds_for_every_hit_and_loses_none(
+    client: FlaskClient, asked: Json, expected: int
+) -> None:
+    page = client.get("/api/v1/videos", query_string={"filter": json.dumps(asked)}).get_json()
+    assert page["total"] == expected
+    found = client.post("/api/v1/search", json={"text": "film", "filter": asked, "limit": 100})
+    assert len(found.get_json()["hits"]) == expected
+
+
+def nested(depth: int) -> Json:
+    """A filter of so many filters, one in another."""
+    asked: Json = {"language": "si"}
+    for turn in range(depth - 1):
+        asked = {"not": asked} if turn % 2 else {"or": [asked]}
+    return asked
+
+
+def refused(asked: Any) -> list[tuple[str, str]]:
+    with pytest.raises(ValidationError) as caught:
+        SearchBody.model_validate_json(json.dumps({"text": "film", "filter": asked}))
+    return [(one.field, one.message) for one in invalid_fields(caught.value, SearchBody).errors]
+
+
+def test_filters_nest_so_deep_and_no_deeper() -> None:
+    FilterBody.model_validate(nested(MAX_FILTER_DEPTH))
+    assert refused(nested(MAX_FILTER_DEPTH + 1)) == [("filter", "nested 9 deep; at most 8")]
+    assert refused({"and": [{}, nested(MAX_FILTER_DEPTH + 1)]}) == [
+        ("filter.and.1", "nested 9 deep; at most 8")
+    ]
+
+
+@pytest.mark.parametrize("depth", [50, 180, 300, 5000])
+def test_no_depth_does_worse_than_being_refused(client: FlaskClient, depth: int) -> None:
+    text = '{"not":' * depth + "{}" + "}" * depth
+    for answer in (
+        client.post(
+            "/api/v1/search",
+            data=f'{{"text": "film", "filter": {text}}}',
+            content_type="application/json",
+        ),
+        client.get("/api/v1/search", query_string={"q": "film", "filter": text}),
+    ):
+        assert answer.status_code in (400, 422)
+        assert answer.get_json()["code"] in ("json_invalid", "validation_failed")
+
+
+def test_a_filter_has_so_many_conditions_and_no_more() -> None:
+    pair = {"language": "si", "category": "beach"}
+    FilterBody.model_validate({"or": [pair] * (MAX_CONDITIONS // 2)})
+    said = "101 conditions in all; at most 100"
+    assert refused({"or": [pair] * (MAX_CONDITIONS // 2), "channel": "x"}) == [("filter", said)]
+    assert refused({"not": {"and": [{}, *[pair] * 50]}}) == [("filter.not", said)]
+    assert refused({"or": [{}] * 101})[0][0] == "filter.or"
+    # The values of a list are one condition.
+    FilterBody.model_validate({"or": [{"tags": ["x"] * 100}] * 100})
+
+
+@pytest.mark.parametrize(
+    ("asked", "place", "said"),
+    [
+        ({"and": []}, "filter.and", "at least 1"),
+        ({"and": {"language": "si"}}, "filter.and", "array"),
+        ({"not": [{}]}, "filter.not", "object"),
+        ({"or": [{"language": "si"}, "si"]}, "filter.or.1", "object"),
+        ({"or": [{"not": {"title": "x"}}]}, "filter.or.0.not", "known: channel"),
+        ({"every": [{}]}, "filter", "known: channel"),
+        ({"some": [{}]}, "filter", "known: channel"),
+        ({"not": {"and": [{"view_count": {"gte": "9"}}]}}, "filter.not.and.0.view_count.gte", ""),
+        ({"or": [{"published_at": {"gt": 5}}]}, "filter.or.0.published_at.gt", "RFC 3339"),
+        ({"and": [{"tags": [""]}]}, "filter.and.0.tags.0", "at least 1"),
+    ],
+)
+def test_what_is_wrong_is_named_by_its_place(asked: Json, place: str, said: str) -> None:
+    [(field, message)] = refused(asked)
+    assert field == place
+    assert said in message
+
+
+def test_pages_of_a_combined_filter_belong_to_it(client: FlaskClient) -> None:
+    asked = {"or": [{"category": "beach"}, {"language": "si"}]}
+    body = {"text": "film", "filter": asked, "limit": 4}
+    cursor = client.post("/api/v1/search", json=body).get_json()["next_cursor"]
+    assert client.post("/api/v1/search", json={**body, "cursor": cursor}).status_code == 200
+    other = {**body, "filter": {"and": asked["or"]}, "cursor": cursor}
+    assert client.post("/api/v1/search", json=other).get_json()["code"] == "cursor_invalid"
