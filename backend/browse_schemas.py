@@ -1,19 +1,19 @@
-"""What callers of ``videos`` send and get, and the facets that searches have in common with it."""
+"""What callers of ``videos`` send and get."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, ValidationInfo, field_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from backend.browsing import DEFAULT_LIMIT, MAX_SEED, BrowseRequest, BrowseResult
 from backend.cursor import MAX_CURSOR_LENGTH
-from backend.facets import Extent, Facets
+from backend.facet_schemas import FacetName, FacetsBody, facets_omitted
 from backend.filters import FilterBody
 from backend.models import AnswerModel, RequestModel
 from backend.schemas import Attribute, HitVideoBody, VideoBody
-from stores.base import FacetCount, Order
+from stores.base import Order
 
 Sort = Literal[
     "published_at:desc",
@@ -22,9 +22,6 @@ Sort = Literal[
     "view_count:asc",
     "duration_s:desc",
     "duration_s:asc",
-]
-FacetName = Literal[
-    "channel", "category", "language", "tags", "published_at", "duration_s", "view_count"
 ]
 
 
@@ -79,70 +76,6 @@ class BrowseBody(RequestModel):
         )
 
 
-class FacetValueBody(AnswerModel):
-    """A value of a field."""
-
-    value: str
-    """The value."""
-    count: int
-    """How many videos have it."""
-
-
-class CountsBody(AnswerModel):
-    """The values of a field."""
-
-    values: list[FacetValueBody]
-    """The most frequent first, ties by value; at most 100."""
-
-
-class NumberExtentBody(AnswerModel):
-    """From where to where a number goes."""
-
-    min: int | float | None
-    """The least; null where no video has the field."""
-    max: int | float | None
-    """The greatest; null where no video has the field."""
-
-
-class TimeExtentBody(AnswerModel):
-    """From where to where moments go."""
-
-    min: str | None
-    """The first, in RFC 3339; null where no video has the field."""
-    max: str | None
-    """The last, in RFC 3339; null where no video has the field."""
-
-
-class FacetsBody(AnswerModel):
-    """The facets that were asked for. Videos without a field don't count in its facet."""
-
-    channel: CountsBody | None = None
-    """How many videos each channel has."""
-    category: CountsBody | None = None
-    """How many videos each category has."""
-    language: CountsBody | None = None
-    """How many videos each language has."""
-    tags: CountsBody | None = None
-    """How many videos each tag has."""
-    published_at: TimeExtentBody | None = None
-    """The first and the last moment."""
-    duration_s: NumberExtentBody | None = None
-    """The shortest and the longest, in seconds."""
-    view_count: NumberExtentBody | None = None
-    """The least and the most often seen."""
-
-    @classmethod
-    def of(cls, facets: Facets) -> FacetsBody:
-        """The facets, as callers see them."""
-        made: dict[str, Any] = {}
-        for field, facet in facets.items():
-            if not isinstance(facet, Extent):
-                made[field] = {"values": [_value(one) for one in facet]}
-            else:
-                made[field] = {"min": facet.least, "max": facet.greatest}
-        return cls.model_validate(made)
-
-
 class BrowseAnswer(AnswerModel):
     """A page of videos."""
 
@@ -154,7 +87,7 @@ class BrowseAnswer(AnswerModel):
     """How many videos pass the filter, over all pages."""
     seed: int | None
     """The seed of the random order; null without one."""
-    facets: FacetsBody | None = None
+    facets: FacetsBody | SkipJsonSchema[None] = None
     """What `facets` asked for; there when it does."""
     took_ms: float
     """Milliseconds from the request's arrival to just before the answer was written."""
@@ -186,12 +119,3 @@ def browse_answer_json(
         fields = set(VideoBody.model_fields) - {"video_id", *asked.attributes}
         omitted["videos"] = {"__all__": fields}
     return answer.model_dump_json(exclude=omitted)
-
-
-def facets_omitted(asked: Sequence[str]) -> Any:
-    """What of an answer's ``facets`` was not asked for, as pydantic's ``exclude`` takes it."""
-    return set(FacetsBody.model_fields) - set(asked) if asked else True
-
-
-def _value(one: FacetCount) -> dict[str, Any]:
-    return {"value": one.value, "count": one.videos}

@@ -46,6 +46,10 @@ _TOGETHER: Final[Json] = {
     "query_id": REQUEST_ID,
     "generation": _GENERATION,
 }
+_FACETS: Final[Json] = {
+    "language": {"values": [{"value": "si", "count": 32}, {"value": "ta", "count": 12}]},
+    "view_count": {"min": 3, "max": 90000},
+}
 _EXPLAINED: Final[Json] = _ANSWER | {
     "hits": [
         {
@@ -109,6 +113,7 @@ SEARCHES: Final[Mapping[str, Json]] = {
     "words": {"text": "cricket final", "limit": 5},
     "filtered": {"text": "cricket final", "filter": _FILTER, "explain": True},
     "picture": {"image": _PICTURE, "text": "at night"},
+    "counted": {"text": "cricket", "facets": ["language", "view_count"]},
     "varied": {"text": "cricket", "diversity": 0.5, "collapse_duplicates": True},
     "like a video": {"video_id": VIDEO_ID, "weights": {"words": 0}},
 }
@@ -164,6 +169,7 @@ SEARCH_ANSWERS: Final[Mapping[str, Json]] = {
     "a page": _ANSWER,
     "explained": _EXPLAINED,
     "highlighted": _HIGHLIGHTED,
+    "counted": _ANSWER | {"facets": _FACETS},
     "without re-uploads": _FOLDED,
 }
 RECOMMENDATION_ANSWERS: Final[Mapping[str, Json]] = {
@@ -178,13 +184,7 @@ BROWSE_PARAMETERS: Final[Mapping[str, Json]] = {
 BROWSE_ANSWERS: Final[Mapping[str, Json]] = {
     "a page": _BROWSED,
     "a random page": _BROWSED | {"seed": 7},
-    "with facets": _BROWSED
-    | {
-        "facets": {
-            "language": {"values": [{"value": "si", "count": 812}, {"value": "ta", "count": 422}]},
-            "view_count": {"min": 3, "max": 90000},
-        }
-    },
+    "counted": _BROWSED | {"facets": _FACETS},
 }
 VIDEO_ANSWERS: Final[Mapping[str, Json]] = {"a video": {"video": _VIDEO, "generation": _GENERATION}}
 STATS_ANSWERS: Final[Mapping[str, Json]] = {

@@ -25,6 +25,7 @@ from pydantic import (
 from pydantic.json_schema import SkipJsonSchema
 
 from backend.cursor import MAX_CURSOR_LENGTH
+from backend.facet_schemas import FacetName, FacetsBody, facets_omitted
 from backend.filters import FilterBody
 from backend.highlighting import Highlighter
 from backend.models import AnswerModel, RequestModel, at_least_one_of
@@ -152,6 +153,8 @@ class PageBody(RequestModel):
     """Say where each ranking placed a hit."""
     attributes: list[Attribute] | None = None
     """Fields of a video to return, beside `video_id`; null for all."""
+    facets: list[FacetName] = []
+    """Fields to count the values of, over all hits of all pages."""
 
     def fusion_options(self) -> dict[str, Any]:
         """What ``FusionOptions`` has of these."""
@@ -161,6 +164,7 @@ class PageBody(RequestModel):
             "rrf_k": self.rrf_k,
             "diversity": self.diversity,
             "collapse_duplicates": self.collapse_duplicates,
+            "facets": list(dict.fromkeys(self.facets)),
         }
 
     def highlighter(self, hit: Hit) -> Highlighter | None:
@@ -170,7 +174,10 @@ class PageBody(RequestModel):
     def omitted(self) -> Mapping[str, Any]:
         """What of a ``SearchAnswer`` was not asked for, as pydantic's ``exclude`` takes it."""
         of_hits: dict[str, Any] = {"highlight": True, "because": True, "found_by": True}
-        of_answer: dict[str, Any] = {"hits": {"__all__": of_hits}}
+        of_answer: dict[str, Any] = {
+            "hits": {"__all__": of_hits},
+            "facets": facets_omitted(self.facets),
+        }
         if not self.explain:
             of_hits["sources"] = of_answer["borrowed_from"] = of_answer["words_coverage"] = True
         if not self.collapse_duplicates:
@@ -503,6 +510,8 @@ class SearchAnswer(AnswerModel):
     """The cursor of the next page; null on the last."""
     window: int
     """Ranks that were taken from each ranking."""
+    facets: FacetsBody | SkipJsonSchema[None] = None
+    """What `facets` asked for, over all hits of all pages; there when it does."""
     borrowed_from: list[str] = []
     """The videos that lent their thumbnails; there when `explain` is true."""
     words_coverage: float | None = None
@@ -543,6 +552,7 @@ def search_answer(
         ],
         next_cursor=result.next_cursor,
         window=result.window,
+        facets=FacetsBody.of(result.facets),
         borrowed_from=list(result.borrowed_from),
         words_coverage=result.words_coverage,
         took_ms=round(took_ms, 3),
@@ -570,6 +580,8 @@ class MultiSearchAnswer(AnswerModel):
     """The cursor of the next page, null on the last; there with `fuse`."""
     window: int | SkipJsonSchema[None] = None
     """The largest of their windows; there with `fuse`."""
+    facets: FacetsBody | SkipJsonSchema[None] = None
+    """What `facets` asked for, over all hits of all pages; there with `fuse` when it does."""
     took_ms: float
     """Milliseconds from the request's arrival to just before the answer was written."""
     timings_ms: dict[str, float]

@@ -12,6 +12,7 @@ import numpy as np
 from backend.cursor import Cursor, decode_cursor, request_digest
 from backend.diversity import MOST_DIVERSIFIED, diversified, likeness_of
 from backend.duplicates import folded
+from backend.facets import Facets, facets_among
 from backend.fusion import FusedVideo, SourceRank, fuse
 from backend.multi import fuse_searches
 from backend.recommending import SeedRanking, fuse_seeds, ranks_per_seed
@@ -62,7 +63,8 @@ class FusionOptions:
     them. ``window`` is how many ranks are taken from each ranking; pages are cut from what they
     give. ``condition`` holds for every hit. ``diversity``, 0 to 1, is how much it counts that a hit
     is unlike those before it; see ``diversified``. ``collapse_duplicates`` folds re-uploads into
-    the best of them, and those of a video that is asked by into that; see ``folded``.
+    the best of them, and those of a video that is asked by into that; see ``folded``. ``facets``
+    names fields to count over all hits of all pages.
     """
 
     condition: Filter | None = None
@@ -73,6 +75,7 @@ class FusionOptions:
     window: int = DEFAULT_WINDOW
     diversity: float = 0.0
     collapse_duplicates: bool = False
+    facets: Sequence[str] = ()
 
     @property
     def most_hits(self) -> int:
@@ -177,7 +180,7 @@ class SearchResult:
 
     ``borrowed_from`` names the hits whose thumbnails stood in for the text, best first;
     ``words_coverage`` is the share of the words, 0 to 1, that the best title found by them has, or
-    None where no words were asked.
+    None where no words were asked. ``facets`` are those asked for, over all hits of all pages.
     """
 
     hits: list[Hit]
@@ -185,6 +188,7 @@ class SearchResult:
     window: int
     borrowed_from: Sequence[str]
     words_coverage: float | None
+    facets: Facets
     timings_ms: Mapping[str, float]
 
 
@@ -362,8 +366,14 @@ class Searcher:
         else:
             arranged = [_Place(video) for video in found.videos]
         page = arranged[start:end]
+        # What is counted has to be fetched, and that is all of it.
+        shown = arranged if request.facets else page
         with stages.time("fetch"):
-            stored = self._reader.get([one.video.video_id for one in page]) if page else {}
+            stored = self._reader.get([one.video.video_id for one in shown]) if shown else {}
+        facets: Facets = {}
+        if request.facets:
+            with stages.time("facets"):
+                facets = facets_among(list(stored.values()), request.facets)
         hits = [
             Hit(
                 video_id=one.video.video_id,
@@ -387,6 +397,7 @@ class Searcher:
             window=request.window,
             borrowed_from=found.borrowed_from,
             words_coverage=found.words_coverage,
+            facets=facets,
             timings_ms=stages.milliseconds,
         )
 
@@ -552,7 +563,7 @@ class _Place:
 
 def _needed(request: FusionOptions, start: int) -> int:
     """How much of the window must be known to cut the page that begins at ``start``."""
-    if request.rearranges:
+    if request.rearranges or request.facets:
         return request.most_hits
     # One more than the page holds: whether it is there says whether a next page is.
     return min(start + request.limit + 1, request.most_hits)

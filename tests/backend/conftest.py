@@ -11,8 +11,10 @@ from flask.testing import FlaskClient
 from backend.app import create_app
 from backend.index import PublishedIndex
 from backend.search import Searcher
+from stores.engines import open_reader
 from stores.generations import DataDir
 from tests.backend.catalogue import COLOURS, Catalogue, picture_bytes
+from tests.backend.served import publish_embedded
 from tests.fakes import MemoryReader
 
 
@@ -59,6 +61,27 @@ def app(catalogue: Catalogue, data: DataDir) -> Iterator[Flask]:
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
     return app.test_client()
+
+
+@pytest.fixture(scope="session")
+def embedded(catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> DataDir:
+    """The catalogue as a real embedded generation, which tests read and never change."""
+    data = DataDir(tmp_path_factory.mktemp("embedded"))
+    publish_embedded(catalogue, data, "g1")
+    return data
+
+
+@pytest.fixture(scope="session")
+def embedded_client(catalogue: Catalogue, embedded: DataDir) -> Iterator[FlaskClient]:
+    """A client of an app over the real embedded engine."""
+    index = PublishedIndex(
+        embedded,
+        open_reader=lambda manifest: open_reader(embedded, manifest),
+        title_encoder=catalogue.titles,
+        thumbnail_encoder=catalogue.thumbnails,
+    )
+    yield create_app(index, thumbnails=embedded.thumbnails).test_client()
+    index.close()
 
 
 @pytest.fixture

@@ -52,23 +52,9 @@ requests = st.builds(
 )
 
 
-@pytest.fixture(scope="module")
-def published(catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> DataDir:
-    data = DataDir(tmp_path_factory.mktemp("browsed"))
-    publish_embedded(catalogue, data, "g1")
-    return data
-
-
-@pytest.fixture(scope="module")
-def client(catalogue: Catalogue, published: DataDir) -> Iterator[FlaskClient]:
-    index = PublishedIndex(
-        published,
-        open_reader=lambda manifest: open_reader(published, manifest),
-        title_encoder=catalogue.titles,
-        thumbnail_encoder=catalogue.thumbnails,
-    )
-    yield create_app(index, thumbnails=published.thumbnails).test_client()
-    index.close()
+@pytest.fixture
+def client(embedded_client: FlaskClient) -> FlaskClient:
+    return embedded_client
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +63,8 @@ def stored(catalogue: Catalogue) -> list[StoredVideo]:
 
 
 @pytest.fixture(scope="module")
-def browser(published: DataDir) -> Iterator[Browser]:
-    reader = EdgeReader.open(published.generation_path("g1") / "qdrant")
+def browser(embedded: DataDir) -> Iterator[Browser]:
+    reader = EdgeReader.open(embedded.generation_path("g1") / "qdrant")
     yield Browser(reader, generation="g1", draw_seed=lambda: 5)
     reader.close()
 

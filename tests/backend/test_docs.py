@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from backend.browse_schemas import BrowseAnswer, BrowseBody, FacetsBody
+from backend.browse_schemas import BrowseAnswer, BrowseBody
+from backend.facet_schemas import FacetsBody
 from backend.filters import FilterBody
 from backend.problems import KINDS, Code
 from backend.schemas import (

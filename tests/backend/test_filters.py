@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,17 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from backend.app import create_app
 from backend.filters import MAX_CONDITIONS, MAX_FILTER_DEPTH, FilterBody
-from backend.index import PublishedIndex
 from backend.problems import invalid_fields
 from backend.schemas import SearchBody
 from stores.base import StoredVideo
-from stores.engines import open_reader
 from stores.filters import matches
-from stores.generations import DataDir
 from tests.backend.catalogue import Catalogue
-from tests.backend.served import publish_embedded
 
 Json = dict[str, Any]
 
@@ -101,18 +95,9 @@ def stored(catalogue: Catalogue) -> list[StoredVideo]:
     return catalogue.stored()
 
 
-@pytest.fixture(scope="module")
-def client(catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlaskClient]:
-    data = DataDir(tmp_path_factory.mktemp("filtered"))
-    publish_embedded(catalogue, data, "g1")
-    index = PublishedIndex(
-        data,
-        open_reader=lambda manifest: open_reader(data, manifest),
-        title_encoder=catalogue.titles,
-        thumbnail_encoder=catalogue.thumbnails,
-    )
-    yield create_app(index, thumbnails=data.thumbnails).test_client()
-    index.close()
+@pytest.fixture
+def client(embedded_client: FlaskClient) -> FlaskClient:
+    return embedded_client
 
 
 @settings(
