@@ -377,6 +377,18 @@ def test_filters_narrow_and_stand_in_the_address(page):
     expect(page.locator("#summary")).to_have_text("0 videos")
 
 
+def test_searches_can_be_narrowed_by_what_they_found(desktop):
+    page = desktop
+    page.goto("/?q=film+number&language=ta")
+    page.get_by_role("button", name="cricket", exact=True).click()
+    expect(page).to_have_url(re.compile("category=cricket"))
+    expect(cards(page).first).to_contain_text("cricket film")
+    expect(cards(page)).to_have_count(10)
+    page.locator("#refine-button").click()
+    choice = page.locator("label.choice", has_text="English")
+    expect(choice.locator(".count")).to_have_text("10")
+
+
 def test_years_include_the_last_one(desktop):
     page = desktop
     page.goto("/?seed=3&years=2021-2021")
