@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
     default=0,
     show_default=True,
     type=click.IntRange(0, 2**32 - 1),
-    help="Same seed, same machine and threads: same weights.",
+    help="Same seed, machine and threads: same weights.",
 )
-@click.option("--steps", default=1500, show_default=True, type=click.IntRange(min=1))
+@click.option("--steps", default=3000, show_default=True, type=click.IntRange(min=1))
 @click.option(
     "--batch-size",
     default=128,
@@ -37,6 +38,13 @@ if TYPE_CHECKING:
     help="Pictures a step.",
 )
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
+@click.option(
+    "--threads",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 256),
+    help="CPU threads; more than there are free cores make it slower.",
+)
 @click.option(
     "--precision",
     default="auto",
@@ -58,15 +66,17 @@ def train_thumbnails(
     steps: int,
     batch_size: int,
     device: str,
+    threads: int,
     precision: str,
     limit: int,
 ) -> None:
     """Train a thumbnail encoder on the pictures of SOURCE.
 
     Writes model.safetensors, config.json, history.json, (with matplotlib) curves.png, and
-    sheet.png into the directory --out; the sheet has held-out pictures clean, corrupted, and as
-    painted from the code. Fifteen per cent of the pictures, chosen by their ids, are kept for
-    validation; training stops early when they stop getting better.
+    sheet.png into the directory --out; the sheet has pictures clean, corrupted, and as painted
+    from the code. Fifteen per cent of the pictures, chosen by their ids, are held out for
+    `twinlens evaluate thumbnails`; seven per cent of the rest are for validation, and training
+    stops early when they stop getting better.
 
     \b
     Example:
@@ -78,14 +88,19 @@ def train_thumbnails(
     from tqdm import tqdm
 
     from catalog.errors import UsageError
+    from catalog.sources.pictures import some_of
 
     started = time.monotonic()
-    pictures, video_ids, unreadable = _read_pictures(sources, limit=limit)
-
     import torch
 
     from encoders.thumbnails.curves import draw_curves, draw_sheet
-    from encoders.thumbnails.training import Measurement, TrainingOptions, has_bfloat16, train
+    from encoders.thumbnails.training import (
+        MIN_PICTURES,
+        Measurement,
+        TrainingOptions,
+        has_bfloat16,
+        train,
+    )
 
     try:
         if torch.device(device).type == "cuda" and not torch.cuda.is_available():
@@ -93,6 +108,13 @@ def train_thumbnails(
         fast = precision == "bfloat16" or (precision == "auto" and has_bfloat16(device))
     except RuntimeError as error:
         raise UsageError(f"--device {device}: {error}") from error
+    pictures, video_ids, left_out = _read_pictures(sources, limit=limit)
+    if len(pictures) < MIN_PICTURES:
+        raise UsageError(
+            f"{', '.join(sources)}: {len(pictures)} readable pictures; training needs at least "
+            f"{MIN_PICTURES}" + (f" (left out: {some_of(left_out)})" if left_out else "")
+        )
+    torch.set_num_threads(threads)
     options = TrainingOptions(
         seed=seed, steps=steps, batch_size=batch_size, device=device, bfloat16=fast
     )
@@ -102,16 +124,20 @@ def train_thumbnails(
             progress.update(step - progress.n)
             if measured is not None:
                 progress.set_postfix_str(
-                    f"held-out loss {measured.loss:.3f}, recall@1 {measured.recall_at_1:.3f}"
+                    f"loss {measured.loss:.3f}, recall@1 {measured.recall_at_1:.3f}"
                 )
 
         result = train(pictures, video_ids, out=out, options=options, on_step=on_step)
-    draw_curves(result.history, out / "curves.png")
+    if not draw_curves(result.history, out / "curves.png"):
+        click.echo("curves.png needs matplotlib: pip install 'twinlens[plots]'", err=True)
     draw_sheet(result.sheet, out / "sheet.png")
+    if left_out:
+        click.echo(f"left out, {len(left_out)}: {some_of(left_out)}", err=True)
     best = result.best
     click.echo(
-        f"{out}: {result.trained_on} pictures, {result.held_out} held out, "
-        f"{unreadable} unreadable; best at step {best.step} of {result.steps}: "
+        f"{out}: {result.trained_on} pictures, {result.validated_on} for validation, "
+        f"{result.held_out} held out, {len(left_out)} left out; "
+        f"best at step {best.step} of {result.steps}: "
         f"loss {best.loss:.4f}, recall@1 {best.recall_at_1:.3f}; "
         f"{time.monotonic() - started:.0f} s"
     )
@@ -119,43 +145,30 @@ def train_thumbnails(
 
 def _read_pictures(
     sources: Iterable[str], *, limit: int
-) -> tuple[npt.NDArray[np.uint8], list[str], int]:
-    """Fitted pictures uint8 (n, 108, 192, 3), their video ids, and how many can't be read."""
+) -> tuple[npt.NDArray[np.uint8], list[str], list[str]]:
+    """Fitted pictures uint8 (n, 108, 192, 3), their video ids, and which are left out, and why."""
     import numpy as np
     from tqdm import tqdm
 
-    from catalog.errors import RowRejected
-    from catalog.images import decode_image
-    from catalog.sources import Reject, open_source, read_thumbnail
+    from catalog.sources.pictures import read_pictures
     from encoders.thumbnails.pictures import TRAINING_SIZE, fit_picture
 
     width, height = TRAINING_SIZE
     # Half as much again: what bars may take off a picture that is decoded at a fraction.
     at_least = (width * 3 // 2, height * 2)
+    left_out: list[str] = []
+    found = (
+        picture
+        for source in sources
+        for picture in read_pictures(source, left_out=left_out, at_least=at_least)
+    )
     fitted: list[npt.NDArray[np.uint8]] = []
     video_ids: list[str] = []
-    unreadable = 0
-    with tqdm(desc="reading", unit=" pictures") as progress:
-        for source in sources:
-            for row in open_source(source):
-                if len(fitted) == limit:
-                    break
-                if isinstance(row, Reject):
-                    unreadable += 1
-                    continue
-                try:
-                    data = read_thumbnail(row.video)
-                    if data is None:
-                        continue
-                    picture = decode_image(data, at_least=at_least)
-                except RowRejected:
-                    unreadable += 1
-                    continue
-                fitted.append(fit_picture(picture, size=TRAINING_SIZE))
-                video_ids.append(row.video.video_id)
-                progress.update()
+    for picture in tqdm(islice(found, limit), desc="reading", unit=" pictures"):
+        fitted.append(fit_picture(picture.image, size=TRAINING_SIZE))
+        video_ids.append(picture.video.video_id)
     pictures = np.stack(fitted) if fitted else np.empty((0, height, width, 3), dtype=np.uint8)
-    return pictures, video_ids, unreadable
+    return pictures, video_ids, left_out
 
 
 @click.command("train-titles")

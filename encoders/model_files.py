@@ -134,8 +134,9 @@ class ModelFiles:
         HfApi().model_info(self.source, timeout=_HUB_TIMEOUT_S)
 
     def _unavailable(self, error: Exception) -> str:
+        where = "" if self.local else "there is no such directory, and as a model of the hub: "
         return (
-            f"the {self._role} model {self.name!r} can't be loaded ({first_line(error)}). "
+            f"the {self._role} model {self.name!r} can't be loaded ({where}{first_line(error)}). "
             f"{self._instead}"
         )
 

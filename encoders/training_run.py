@@ -83,6 +83,7 @@ class TrainingRun(ABC, Generic[MeasuredT]):
             "digest": self.digest,
             "step": self.step,
             "stale": self.stale,
+            "loss_sum": self.loss_sum,
             "history": [asdict(measured) for measured in self.history],
         }
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -122,6 +123,7 @@ class TrainingRun(ABC, Generic[MeasuredT]):
                     value if key == "step" else value.to(parameter.device)
                 )
         self.step, self.stale = about["step"], about["stale"]
+        self.loss_sum = about["loss_sum"]
         self.history = [self._measured_as(**measured) for measured in about["history"]]
         _log.info("continuing at step %d from %s", self.step, self.path)
 

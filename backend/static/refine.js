@@ -46,11 +46,7 @@ export class Refine {
       this.open();
     });
     this.#weights();
-    if (remembered() && WIDE.matches) {
-      this.open();
-      // Nobody asked for the focus to go there.
-      document.activeElement?.blur();
-    }
+    if (remembered() && WIDE.matches) this.open();
   }
 
   open() {

@@ -63,29 +63,36 @@ class Corruption:
         return (corrupted + noise * sigma.view(-1, 1, 1, 1)).clamp_(0.0, 1.0)
 
     def _crop_and_shift(self, pictures: Tensor, draw: _Draw) -> Tensor:
-        """A window of 75 to 105 % of each side; where it reaches beyond the picture is black."""
-        side = torch.where(draw.chance(0.6) > 0, draw.uniform(0.75, 1.0), draw.uniform(0.95, 1.05))
+        """A window of 55 to 130 % of each side, half of them mirrored; one colour around them."""
+        side = torch.where(draw.chance(0.6) > 0, draw.uniform(0.55, 1.0), draw.uniform(0.95, 1.05))
+        side = torch.where(draw.chance(0.12) > 0, draw.uniform(1.05, 1.3), side)
         stretch = torch.exp(draw.uniform(-0.08, 0.08))
         across, down = (
-            length.clamp(min=0.75, max=1.05) for length in (side * stretch, side / stretch)
+            length.clamp(min=0.55, max=1.3) for length in (side * stretch, side / stretch)
         )
-        x = draw.uniform(-1.0, 1.0) * (1 - across).clamp(min=0) + draw.uniform(-0.03, 0.03)
-        y = draw.uniform(-1.0, 1.0) * (1 - down).clamp(min=0) + draw.uniform(-0.03, 0.03)
+        x = draw.uniform(-1.0, 1.0) * (1 - across).abs() + draw.uniform(-0.03, 0.03)
+        y = draw.uniform(-1.0, 1.0) * (1 - down).abs() + draw.uniform(-0.03, 0.03)
+        across = across * (1 - 2 * draw.chance(0.5))
         zero = torch.zeros_like(x)
         theta = torch.stack([torch.stack([across, zero, x], 1), torch.stack([zero, down, y], 1)], 1)
         grid = functional.affine_grid(
             theta, [len(pictures), 3, self.height, self.width], align_corners=False
         )
-        return functional.grid_sample(pictures, grid, align_corners=False)
+        # Black half the time. What lies outside is sampled as 0, and so becomes the colour.
+        colour = draw.uniform_rows(3, 0.0, 1.0) * draw.chance(0.5).view(-1, 1)
+        colour = colour.view(-1, 3, 1, 1)
+        return functional.grid_sample(pictures - colour, grid, align_corners=False) + colour
 
     def _recolour(self, pictures: Tensor, draw: _Draw) -> Tensor:
-        """Saturation, white balance, contrast and brightness: a 3x3 matrix and an offset."""
+        """Hue, saturation, white balance, contrast, brightness: a 3x3 matrix and an offset."""
         grey = torch.tensor([0.299, 0.587, 0.114], device=self.device)
         eye = torch.eye(3, device=self.device)
-        saturation = draw.uniform(0.15, 1.7).view(-1, 1, 1)
+        saturation = draw.uniform(0.0, 1.7).view(-1, 1, 1)
         contrast = draw.uniform(0.6, 1.7).view(-1, 1, 1)
-        balance = torch.exp(draw.uniform_rows(3, -0.25, 0.25)).view(-1, 3, 1)
-        matrix = contrast * balance * (saturation * eye + (1 - saturation) * grey.expand(3, 3))
+        balance = torch.exp(draw.uniform_rows(3, -0.35, 0.35)).view(-1, 3, 1)
+        hue = self._turned(draw.uniform(-0.9, 0.9) * draw.chance(0.3))
+        muted = saturation * eye + (1 - saturation) * grey.expand(3, 3)
+        matrix = contrast * balance * (muted @ hue)
         # Contrast turns about black as often as about grey, as a brighter copy does.
         pivot = 0.5 * draw.chance(0.5).view(-1, 1)
         offset = pivot * (1 - contrast.view(-1, 1)) + draw.uniform(-0.2, 0.2).view(-1, 1)
@@ -94,6 +101,14 @@ class Corruption:
         offset = torch.where(untouched.view(-1, 1) > 0, torch.zeros_like(offset), offset)
         flat = torch.baddbmm(offset.unsqueeze(2).expand(-1, 3, 1), matrix, pictures.flatten(2))
         return flat.view_as(pictures).clamp_(0.0, 1.0)
+
+    def _turned(self, angle: Tensor) -> Tensor:
+        """Matrices (B, 3, 3) that turn colours about the grey axis by ``angle`` (Rodrigues)."""
+        across = torch.tensor([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]])
+        across = across.to(self.device) / math.sqrt(3)
+        sine, cosine = torch.sin(angle).view(-1, 1, 1), torch.cos(angle).view(-1, 1, 1)
+        eye = torch.eye(3, device=self.device)
+        return cosine * eye + sine * across + (1 - cosine) / 3
 
     def _blur(self, pictures: Tensor, draw: _Draw) -> Tensor:
         """A Gaussian of up to 2 pixels on a third of the pictures."""
@@ -114,7 +129,7 @@ class Corruption:
         return blurred
 
     def _write_over(self, pictures: Tensor, draw: _Draw) -> Tensor:
-        """Words in one colour, on a band or box of another, over nearly half of the pictures."""
+        """Words in one colour, on a band or box of another, over most of the pictures."""
         which = draw.integers(len(self._captions))
         words = torch.roll(
             self._captions[which], shifts=int(draw.integers(self.width)[0]), dims=2
@@ -129,7 +144,7 @@ class Corruption:
         # Half of the words stay on their band, the others run over the whole picture.
         words = words * torch.where(draw.chance(0.5).view(-1, 1, 1, 1) > 0, band, 1.0)
         written = written + (ink - written) * words
-        chosen = draw.chance(0.5).view(-1, 1, 1, 1)
+        chosen = draw.chance(0.6).view(-1, 1, 1, 1)
         return torch.where(chosen > 0, written, pictures)
 
     def _mask(self, pictures: Tensor, draw: _Draw) -> Tensor:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PACKAGED_MODEL: Final = Path(__file__).parent / "weights" / "denoiser"
 
 # Pictures per forward pass: bounds the memory of ``encode`` whatever it is given.
-_CHUNK: Final = 64
+_CHUNK: Final = 32
 
 
 class DenoisingAutoencoder:
@@ -84,7 +84,7 @@ class DenoisingAutoencoder:
             with torch.inference_mode():
                 # Rows of RGB are torch's channels_last: no copy is made but the one to float.
                 pictures = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255)
-                vectors[start : start + len(chunk)] = network.embed(pictures).numpy()
+                vectors[start : start + len(chunk)] = network(pictures).numpy()
         return unit_rows(vectors)
 
     def _load(self) -> PictureEncoder:

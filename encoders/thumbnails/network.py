@@ -50,7 +50,7 @@ class PictureEncoder(nn.Module):
         inward = 3
         for number, outward in enumerate(shape.channels):
             kernel = 5 if number == 0 else 3
-            stages.append(Halving(inward, outward, kernel=kernel, residual=number > 0))
+            stages.append(Halving(inward, outward, kernel=kernel, residual=number > 1))
             inward = outward
         self.stages = nn.Sequential(*stages)
         self.squeeze = nn.Conv2d(inward, shape.squeezed, 1)
@@ -63,10 +63,6 @@ class PictureEncoder(nn.Module):
         squeezed = functional.silu(self.squeeze(features))
         code: Tensor = self.code(squeezed.flatten(1))
         return functional.normalize(code.float(), dim=1)
-
-    def embed(self, pictures: Tensor) -> Tensor:
-        """Codes (B, D) of unit length that are the same for a picture and its mirror image."""
-        return functional.normalize(self(pictures) + self(pictures.flip(3)), dim=1)
 
 
 class PictureDecoder(nn.Module):

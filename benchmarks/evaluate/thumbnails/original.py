@@ -29,8 +29,8 @@ WEIGHTS_NAME: Final = "original.safetensors"
 CONFIG_NAME: Final = "original.json"
 # (channels in, channels out, stride) of the encoder's convolutions; the decoder mirrors them.
 _CONVOLUTIONS: Final = ((1, 16, 1), (16, 16, 1), (16, 32, 2), (32, 32, 1), (32, 64, 2), (64, 64, 1))
-# Its activations take 100 MB a picture at full size.
-_CHUNK: Final = 8
+# Its activations take 100 MB a picture at full size; with few at a time they stay in the cache.
+CHUNK: Final = 2
 
 
 def encoder_network(size: tuple[int, int] = FULL_SIZE) -> nn.Sequential:
@@ -79,7 +79,9 @@ class Original:
     """Its codes for pictures, as they come out of the ReLU: not of unit length, often all zero.
 
     ``directory`` holds what ``python -m benchmarks.evaluate.thumbnails.train_original`` wrote;
-    without one, the weights are fresh, which is enough to measure speed.
+    without one, the weights are fresh, which is enough to measure speed. ``chunk`` is how many
+    pictures go through the network at a time, with their channels last in memory: twice as fast as
+    PyTorch's default layout.
 
     Raises:
         EncoderUnavailable: there is no such model in ``directory``.
@@ -88,8 +90,9 @@ class Original:
     bars = "kept"
     dim = CODE_LENGTH
 
-    def __init__(self, directory: Path | None = None) -> None:
+    def __init__(self, directory: Path | None = None, *, chunk: int = CHUNK) -> None:
         self._directory = directory
+        self._chunk = chunk
         self.training: Mapping[str, Any] = {} if directory is None else _read_config(directory)
         width, height = self.training.get("size", FULL_SIZE)
         self.input_size = (int(width), int(height))
@@ -113,19 +116,22 @@ class Original:
 
         codes = np.empty((len(items), self.dim), dtype=np.float32)
         network = self._load()
-        for start in range(0, len(items), _CHUNK):
-            pixels = grey_pixels(items[start : start + _CHUNK], self.input_size)
+        for start in range(0, len(items), self._chunk):
+            pixels = grey_pixels(items[start : start + self._chunk], self.input_size)
             with torch.inference_mode():
                 pictures = torch.from_numpy(pixels).float().div_(255)
+                pictures = pictures.to(memory_format=torch.channels_last)
                 codes[start : start + len(pixels)] = network(pictures).numpy()
         return codes
 
     def _load(self) -> nn.Module:
         if self._network is None:
+            import torch
+
             network = encoder_network(self.input_size)
             if self._directory is not None:
                 network.load_state_dict(_read_weights(self._directory))
-            self._network = network.eval()
+            self._network = network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         return self._network
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PIL import Image
 from tqdm import tqdm
 
-from catalog.errors import RowRejected, UsageError
+from catalog.errors import UsageError
 from catalog.images import decode_image
-from catalog.sources import Reject, open_source, read_thumbnail
+from catalog.sources.pictures import read_pictures, some_of
 from encoders.thumbnails.training import MIN_PICTURES, is_held_out
 
 
@@ -34,48 +33,28 @@ class LabelledPicture:
 
 @dataclass(frozen=True, slots=True)
 class PictureSet:
-    """What a source holds. ``unreadable`` says of each picture that is left out which and why."""
+    """What a source holds. ``left_out`` says of the other videos which and why."""
 
     source: str
     pictures: tuple[LabelledPicture, ...]
-    unreadable: tuple[str, ...]
+    left_out: tuple[str, ...]
 
 
-def read_pictures(source: str) -> PictureSet:
+def picture_set(source: str) -> PictureSet:
     """All readable pictures of ``source``, encoded as they lie there (some 30 KB each).
 
     Raises:
         UsageError: fewer than 64 of them can be read; the message names the others.
     """
-    pictures: list[LabelledPicture] = []
-    unreadable: list[str] = []
-    with tqdm(desc=f"reading {source}", unit=" pictures") as progress:
-        for row in open_source(source):
-            progress.update()
-            if isinstance(row, Reject):
-                where = row.video_id or f"{row.origin.file}, row {row.origin.row}"
-                unreadable.append(f"{where}: {row.detail}")
-                continue
-            video = row.video
-            try:
-                data = read_thumbnail(video)
-                if data is None:
-                    unreadable.append(f"{video.video_id}: no picture")
-                    continue
-                decode_image(data)
-            except RowRejected as error:
-                unreadable.append(f"{video.video_id}: {error.detail}")
-                continue
-            pictures.append(LabelledPicture(video.video_id, video.category, data))
+    left_out: list[str] = []
+    found = read_pictures(source, left_out=left_out)
+    pictures = tuple(
+        LabelledPicture(video.video_id, video.category, data)
+        for video, data, _ in tqdm(found, desc=f"reading {source}", unit=" pictures")
+    )
     if len(pictures) < MIN_PICTURES:
         raise UsageError(
             f"{source}: {len(pictures)} readable pictures; at least {MIN_PICTURES} are needed"
-            + (f" (not readable: {some_of(unreadable)})" if unreadable else "")
+            + (f" (left out: {some_of(left_out)})" if left_out else "")
         )
-    return PictureSet(source, tuple(pictures), tuple(unreadable))
-
-
-def some_of(unreadable: Sequence[str]) -> str:
-    """The first five of them, and how many more there are."""
-    more = [f"and {len(unreadable) - 5} more"] if len(unreadable) > 5 else []
-    return "; ".join([*unreadable[:5], *more])
+    return PictureSet(source, pictures, tuple(left_out))

@@ -13,11 +13,11 @@ from benchmarks.evaluate.thumbnails.contenders import ORIGINAL, Contender
 from benchmarks.evaluate.thumbnails.distortions import DISTORTIONS
 from benchmarks.evaluate.thumbnails.evaluation import Findings
 from benchmarks.evaluate.thumbnails.measures import Shares
-from benchmarks.evaluate.thumbnails.pictures import some_of
 from benchmarks.evaluate.thumbnails.pixels import COMPONENTS, Pixels
 from benchmarks.evaluate.thumbnails.speed import YARDSTICK, Speed, times_the_yardstick
 from benchmarks.intervals import over_rounds
 from benchmarks.machine import machine_line
+from catalog.sources.pictures import some_of
 
 _GROUPS: Final = {
     "all": DISTORTIONS,
@@ -69,8 +69,8 @@ def table(report: Mapping[str, Any]) -> str:
         f"{report['source']}: {report['pictures']} pictures, {report['asked']} of them damaged and "
         f"looked for; components fitted to {report['fitted_to']}",
     ]
-    if report["unreadable"]:
-        lines.append(f"left out, {len(report['unreadable'])}: {some_of(report['unreadable'])}")
+    if report["left_out"]:
+        lines.append(f"left out, {len(report['left_out'])}: {some_of(report['left_out'])}")
     lines.append("")
     lines += [
         f"{label}: {one['treatment']}; bars {one['bars']}"
@@ -215,7 +215,7 @@ def _shown(share: Mapping[str, float] | None) -> str:
 
 
 def _least_shown(least: Mapping[str, Any] | None) -> str:
-    return "" if least is None else f"{least['value']:+.3f}"
+    return "" if least is None else f"{least['value']:+.4f}"
 
 
 def _line(first: str, cells: Sequence[str], width: int) -> str:

@@ -7,17 +7,36 @@ from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from tqdm import tqdm
 
 from benchmarks.evaluate.thumbnails.contenders import Contender
 from benchmarks.evaluate.thumbnails.evaluation import evaluate
-from benchmarks.evaluate.thumbnails.pictures import PictureSet, read_pictures
+from benchmarks.evaluate.thumbnails.pictures import LabelledPicture, PictureSet, picture_set
 from benchmarks.evaluate.thumbnails.pixels import Pixels
 from benchmarks.evaluate.thumbnails.report import report
 from benchmarks.evaluate.thumbnails.speed import BATCH, measure_speed
 from benchmarks.machine import machine
 from catalog.errors import UsageError
 from encoders.base import FloatMatrix
+from encoders.thumbnails.pictures import TRAINING_SIZE, fit_picture
+
+
+class FittedTo:
+    """The pictures not held out, in the forms that contenders are fitted to."""
+
+    def __init__(self, pictures: Sequence[LabelledPicture]) -> None:
+        self._pictures = [one for one in pictures if not one.held_out]
+
+    @cached_property
+    def pixels(self) -> FloatMatrix:
+        """As ``Pixels`` gives them."""
+        return np.concatenate([Pixels().encode([one.image()]) for one in self._pictures])
+
+    @cached_property
+    def fitted(self) -> npt.NDArray[np.uint8]:
+        """Of the size that training takes: uint8 (n, 108, 192, 3)."""
+        return np.stack([fit_picture(one.image(), size=TRAINING_SIZE) for one in self._pictures])
 
 
 class PictureRun:
@@ -28,14 +47,10 @@ class PictureRun:
     """
 
     def __init__(self, source: str, *, fit: str | None = None) -> None:
-        self._set = read_pictures(source)
-        self._fit: PictureSet | None = read_pictures(fit) if fit is not None else None
+        self._set = picture_set(source)
+        self._fit: PictureSet | None = picture_set(fit) if fit is not None else None
 
-    @cached_property
-    def training_pixels(self) -> FloatMatrix:
-        """What principal components are fitted to: pixels of the pictures not held out."""
-        fitted = [one for one in (self._fit or self._set).pictures if not one.held_out]
-        return np.concatenate([Pixels().encode([one.image()]) for one in fitted])
+        self.training = FittedTo((self._fit or self._set).pictures)
 
     def report(self, contenders: Sequence[Contender], *, ask: str, rounds: int) -> dict[str, Any]:
         """Everything measured, as JSON values; ``ask`` is ``held-out`` or ``all``.
@@ -70,5 +85,5 @@ class PictureRun:
             "categories": len({one.category for one in pictures} - {None}),
             "asked": len(asked),
             "ask": ask,
-            "unreadable": list(self._set.unreadable),
+            "left_out": list(self._set.left_out),
         } | report(contenders, findings, speeds)

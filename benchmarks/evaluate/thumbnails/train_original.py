@@ -56,14 +56,14 @@ def main(
     import torch
 
     from benchmarks.evaluate.thumbnails.original import grey_pixels
-    from benchmarks.evaluate.thumbnails.pictures import read_pictures
+    from benchmarks.evaluate.thumbnails.pictures import picture_set
 
     if width % 16:
         raise click.UsageError("--width must be a multiple of 16, so that both sides halve twice")
     torch.set_num_threads(threads)
     size = (width, width * 3 // 4)
     try:
-        training = [picture for picture in read_pictures(source).pictures if not picture.held_out]
+        training = [picture for picture in picture_set(source).pictures if not picture.held_out]
     except TwinLensError as error:
         click.echo(f"train_original: {error}", err=True)
         raise SystemExit(error.exit_code) from error
