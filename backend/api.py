@@ -135,7 +135,7 @@ def api_blueprint(index: PublishedIndex, *, thumbnails: Path) -> Blueprint:
                 browse_answer_json(
                     result,
                     body,
-                    took_ms=(time.perf_counter() - g.started) * 1000,
+                    took_ms=_spent_ms(g.started),
                     query_id=g.request_id,
                     generation=snapshot.generation,
                 )
@@ -162,7 +162,7 @@ def api_blueprint(index: PublishedIndex, *, thumbnails: Path) -> Blueprint:
         try:
             if name is None or tag is None:
                 raise FileNotFoundError
-            if request.if_none_match.contains(tag):
+            if request.if_none_match.contains_weak(tag):
                 response.status_code = 304
             else:
                 picture = pictures.read(name, width)
@@ -186,7 +186,7 @@ def api_blueprint(index: PublishedIndex, *, thumbnails: Path) -> Blueprint:
         with index.borrow() as snapshot:
             found = snapshot.reader.get([video_id])
             if video_id not in found:
-                raise VideoNotFound(video_id)
+                raise VideoNotFound({"video_id": video_id})
             return found[video_id].payload, snapshot.generation
 
     return api

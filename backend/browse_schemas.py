@@ -11,7 +11,7 @@ from backend.browsing import DEFAULT_LIMIT, MAX_SEED, BrowseRequest, BrowseResul
 from backend.cursor import MAX_CURSOR_LENGTH
 from backend.facet_schemas import FacetName, FacetsBody, facets_omitted
 from backend.filters import FilterBody
-from backend.models import AnswerModel, RequestModel
+from backend.models import AnswerModel, RequestModel, at_fault
 from backend.schemas import Attribute, HitVideoBody, VideoBody
 from stores.base import Order
 
@@ -49,14 +49,20 @@ class BrowseBody(RequestModel):
     @classmethod
     def _not_sorted(cls, order: str | None, info: ValidationInfo) -> str | None:
         if order is not None and info.data.get("sort") is not None:
-            raise ValueError("videos are either sorted or in random order: give one of the two")
+            raise at_fault(
+                "videos are either sorted or in random order: give one of the two",
+                expected="no order beside a sort, or no sort",
+            )
         return order
 
     @field_validator("seed")
     @classmethod
     def _of_a_shuffle(cls, seed: int | None, info: ValidationInfo) -> int | None:
         if seed is not None and info.data.get("order", "random") is None:
-            raise ValueError("only a random order has a seed: give order=random, too")
+            raise at_fault(
+                "only a random order has a seed: give order=random, too",
+                expected="no seed, or order=random beside it",
+            )
         return seed
 
     def browse_request(self) -> BrowseRequest:

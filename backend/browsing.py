@@ -63,7 +63,8 @@ class BrowseRequest:
 
     def digest(self) -> str:
         """A digest of all that decides which videos come, and when."""
-        return request_digest("browse", self.condition, self.order, self.shuffled, self.seed)
+        # Not the seed: the cursor has it, whether it was given or drawn.
+        return request_digest("browse", self.condition, self.order, self.shuffled)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +164,8 @@ class Browser:
             seed = self._draw_seed() if request.seed is None else request.seed
         else:
             seed, block, within = self._decoded(request, request.cursor, _SHUFFLED)
+            if request.seed not in (None, seed):
+                raise CursorInvalid(f"the cursor belongs to the seed {seed}")
         shuffle = Shuffle(seed, total)
         page: list[StoredVideo] = []
         while block < shuffle.blocks:

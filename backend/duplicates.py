@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import regex
 
-from catalog.video import VectorName, payload_thumbnail_file
+from catalog.video import VectorName, payload_thumbnail_file, payload_title
 from encoders.words import title_words
 from stores.base import StoredVideo
 
@@ -37,7 +37,7 @@ def folded(videos: Sequence[StoredVideo]) -> list[list[int]]:
     not episode 13. A video without a thumbnail or without a title joins none.
     """
     count = len(videos)
-    titles = [_title(video) for video in videos]
+    titles = [payload_title(video.payload) for video in videos]
     alike = _cosines_from(_hashed_words(videos), TITLE_ALIKE)
     alike &= _equal([_numbers(title) for title in titles])
     files = [payload_thumbnail_file(video.payload) for video in videos]
@@ -53,10 +53,6 @@ def folded(videos: Sequence[StoredVideo]) -> list[list[int]]:
     return groups
 
 
-def _title(video: StoredVideo) -> str:
-    return str(video.payload.get("title") or "")
-
-
 def _numbers(title: str) -> Hashable:
     return frozenset(Counter(_NUMBER.findall(unicodedata.normalize("NFKC", title))).items())
 
@@ -67,7 +63,7 @@ def _hashed_words(videos: Sequence[StoredVideo]) -> Rows:
     Source: Weinberger and others: Feature Hashing for Large Scale Multitask Learning, ICML 2009.
     """
     # A store has them at hand where it was asked for vectors.
-    words = [video.words or title_words(_title(video)) for video in videos]
+    words = [video.words or title_words(payload_title(video.payload)) for video in videos]
     rows = np.zeros((len(words), _BUCKETS), dtype=np.float32)
     for row, of in zip(rows, words, strict=True):
         if of is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from math import inf
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -21,12 +20,14 @@ def expected_at(
     place: Sequence[int | str],
     *,
     unknown: bool = False,
+    bounds: bool = False,
     renamed: Mapping[str, str | None] = MappingProxyType({}),
 ) -> str | None:
     """What ``model`` takes at ``place``, as pydantic names places; None where that can't be said.
 
     ``unknown`` is for a field that the model doesn't have: then it is the names of those it has,
-    but for what ``renamed`` calls otherwise, or None.
+    but for what ``renamed`` calls otherwise, or None. ``bounds`` is for a number beyond its bounds:
+    then these are said however far off they are.
     """
     root = _schema_of(model)
     found = _at(root, root, list(place[:-1] if unknown else place))
@@ -35,7 +36,7 @@ def expected_at(
     if unknown:
         names = [renamed.get(name, name) for name in _field_names(root, found)]
         return f"one of: {', '.join(filter(None, names))}" if names else None
-    return _in_words(root, found)
+    return _in_words(root, found, bounds=bounds)
 
 
 @cache
@@ -75,23 +76,25 @@ def _field_names(root: _Schema, schema: _Schema) -> list[str]:
     return [name for one in _options(root, schema) for name in one.get("properties", {})]
 
 
-def _in_words(root: _Schema, schema: _Schema) -> str | None:
-    words = [_one_in_words(root, option) for option in _options(root, schema)]
+def _in_words(root: _Schema, schema: _Schema, *, bounds: bool = False) -> str | None:
+    words = [_one_in_words(root, option, bounds=bounds) for option in _options(root, schema)]
     if None in words:
         return None
     return ", or ".join(dict.fromkeys(filter(None, words)))
 
 
-def _one_in_words(root: _Schema, schema: _Schema) -> str | None:
+def _one_in_words(root: _Schema, schema: _Schema, *, bounds: bool) -> str | None:
+    if "const" in schema:
+        return str(schema["const"])
     if "enum" in schema:
         return f"one of: {', '.join(map(str, schema['enum']))}"
     match schema.get("type"):
         case "boolean":
             return "true or false"
         case "integer":
-            return f"a whole number{_bounds(schema)}"
+            return f"a whole number{_bounds(schema, far_too=bounds)}"
         case "number":
-            return f"a number{_bounds(schema)}"
+            return f"a number{_bounds(schema, far_too=bounds)}"
         case "string":
             return _string_in_words(schema)
         case "array":
@@ -112,10 +115,15 @@ def _string_in_words(schema: _Schema) -> str:
     return f"text of {lengths} characters" if lengths else "text"
 
 
-def _bounds(schema: _Schema) -> str:
-    if "minimum" in schema and schema.get("maximum", inf) < _ENDLESS:
-        return f" from {schema['minimum']:,g} to {schema['maximum']:,g}"
-    return ""
+def _bounds(schema: _Schema, *, far_too: bool) -> str:
+    least, most = schema.get("minimum"), schema.get("maximum")
+    if least is None or most is None or (most >= _ENDLESS and not far_too):
+        return ""
+    return f" from {_number(least)} to {_number(most)}"
+
+
+def _number(number: float) -> str:
+    return f"{number:,.0f}" if number == int(number) else f"{number:,g}"
 
 
 def _lengths(schema: _Schema, least: str, most: str) -> str:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Final, Self
 
 from pydantic import (
     AfterValidator,
@@ -138,17 +137,6 @@ class FilterBody(RequestModel):
     """Filters of which at least one holds."""
     none: Annotated[FilterBody | None, Field(alias="not")] = None
     """A filter that does not hold; a video without the field passes `not`."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known_fields(cls, value: Any) -> Any:
-        if isinstance(value, Mapping):
-            unknown = [name for name in value if name not in cls.names()]
-            if unknown:
-                raise ValueError(
-                    f"unknown field {str(unknown[0])[:100]!r}; known: {', '.join(cls.names())}"
-                )
-        return value
 
     # Without a state: Pydantic runs it twice for a filter that another model holds.
     @model_validator(mode="after")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
+from pydantic_core import PydanticCustomError
+
+AT_FAULT: Final = "at_fault"
 
 
 def at_least_one_of(*names: str, of_type: str) -> dict[str, Any]:
@@ -12,6 +15,15 @@ def at_least_one_of(*names: str, of_type: str) -> dict[str, Any]:
     return {
         "anyOf": [{"required": [name], "properties": {name: {"type": of_type}}} for name in names]
     }
+
+
+def at_fault(message: str, *any_of: str, expected: str | None = None) -> PydanticCustomError:
+    """What a validator raises to say more than a ``ValueError`` does.
+
+    With ``any_of``, fields of the validated model, the first of them is at fault, and ``{names}``
+    in the message stands for all, as the caller spells them. ``expected`` is what would be right.
+    """
+    return PydanticCustomError(AT_FAULT, message, {"any_of": any_of, "expected": expected})
 
 
 class RequestModel(BaseModel):

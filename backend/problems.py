@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from http import HTTPStatus
+from itertools import islice
 from types import MappingProxyType
 from typing import Annotated, Final
 
@@ -22,15 +23,20 @@ from backend.arrival import TooSlow
 from backend.cursor import CursorExpired, CursorInvalid
 from backend.expected import expected_at
 from backend.limits import Overloaded
+from backend.models import AT_FAULT
 from backend.search import SearchOfSeveralFailed, VideoNotFound
 from catalog.errors import PictureRejected, TwinLensError, UnencodableItems
 
 RETRY_AFTER_S: Final = 5
 MOST_ERRORS: Final = 1000
+MOST_LISTED: Final = 20
 # Where the codes are explained; a problem's `type` is its place there.
 ERRORS_PAGE: Final = "/docs/errors"
 # What a picture has to be; in a request it is called `image`.
 PICTURE_EXPECTED: Final = "a whole JPEG, PNG, WebP, GIF or BMP picture"
+
+# What pydantic calls a number that is too small or too large.
+_BEYOND: Final = frozenset({"greater_than_equal", "less_than_equal"})
 
 _log = logging.getLogger(__name__)
 
@@ -210,7 +216,13 @@ SEARCH_ERRORS: Final = (
 class FieldError:
     """A field of the request and what is wrong with it."""
 
-    field: Annotated[str, Field(description="Its path in the request: `filter.view_count.gte`.")]
+    field: Annotated[
+        str,
+        Field(
+            description="Its path in the request: `filter.view_count.gte`; empty where the body as "
+            "a whole is at fault."
+        ),
+    ]
     message: Annotated[str, Field(description="What is wrong with it.")]
     expected: Annotated[
         str | SkipJsonSchema[None],
@@ -358,12 +370,19 @@ def as_problem(error: BaseException) -> Problem:
                 errors=[replace(one, field=f"{where}.{one.field}") for one in problem.errors],
             )
         case CursorInvalid():
-            return Problem(Code.CURSOR_INVALID, str(error))
+            return _at_cursor(Code.CURSOR_INVALID, error)
         case CursorExpired():
-            return Problem(Code.CURSOR_EXPIRED, str(error))
+            return _at_cursor(Code.CURSOR_EXPIRED, error)
         case VideoNotFound():
+            gone = [repr(shortened(one, 100)) for one in dict.fromkeys(error.missing.values())]
+            more = f" and {len(gone) - MOST_LISTED} more" if len(gone) > MOST_LISTED else ""
             return Problem(
-                Code.VIDEO_NOT_FOUND, f"no video {shortened(error.video_id)!r} in this index"
+                Code.VIDEO_NOT_FOUND,
+                f"no video {', '.join(gone[:MOST_LISTED])}{more} in this index",
+                errors=[
+                    FieldError(field, "not in this index", "the video_id of a video in this index")
+                    for field in islice(error.missing, MOST_LISTED)
+                ],
             )
         case PictureRejected():
             return Problem(
@@ -391,6 +410,15 @@ def as_problem(error: BaseException) -> Problem:
             )
 
 
+def _at_cursor(code: Code, error: CursorInvalid | CursorExpired) -> Problem:
+    right = (
+        "none, for the first page"
+        if code is Code.CURSOR_EXPIRED
+        else "next_cursor of the page before, with the rest of the request as it was"
+    )
+    return Problem(code, str(error), errors=[FieldError("cursor", str(error), right)])
+
+
 def invalid_fields(
     error: pydantic.ValidationError,
     model: type[BaseModel],
@@ -408,20 +436,34 @@ def invalid_fields(
         return Problem(Code.VALIDATION_FAILED, f"not valid: {error.error_count():,} fields")
     renamed = renamed or {}
     found: list[FieldError] = []
-    for part in error.errors(include_url=False, include_context=False, include_input=False):
-        first, *rest = [str(step) for step in part["loc"]] or [""]
+    for part in error.errors(include_url=False, include_input=False):
+        place, message, kind = part["loc"], part["msg"].removeprefix("Value error, "), part["type"]
+        expected = None
+        if kind == AT_FAULT:
+            expected = part["ctx"]["expected"]
+            if names := part["ctx"]["any_of"]:
+                here = {} if place else renamed
+                called = [one for name in names if (one := here.get(name, name)) is not None]
+                listed = f"{', '.join(called[:-1])} or {called[-1]}"
+                message = message.replace("{names}", listed)
+                place = (*place, names[0])
+        first, *rest = [str(step) for step in place] or [""]
         path = ".".join(filter(None, [prefix, renamed.get(first) or first, *rest]))
-        if part["type"] == "json_invalid" and not path:
+        if kind == "json_invalid" and not path:
             return Problem(Code.JSON_INVALID, f"the body is not JSON: {part['msg']}")
-        unknown = part["type"] == "extra_forbidden"
-        expected = expected_at(model, part["loc"], unknown=unknown, renamed=renamed)
-        message = part["msg"].removeprefix("Value error, ")
+        expected = expected or expected_at(
+            model,
+            place,
+            unknown=kind == "extra_forbidden",
+            bounds=kind in _BEYOND,
+            renamed=renamed,
+        )
         found.append(FieldError(shortened(path), message, expected))
     fields = ", ".join(dict.fromkeys(one.field for one in found if one.field))
     return Problem(
         Code.VALIDATION_FAILED,
         f"not valid: {shortened(fields)}" if fields else found[0].message,
-        errors=[one for one in found if one.field][:20],
+        errors=found[:MOST_LISTED],
     )
 
 

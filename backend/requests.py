@@ -10,8 +10,17 @@ from pydantic import BaseModel, ValidationError
 from werkzeug.datastructures import MultiDict
 
 from backend.browse_schemas import BrowseBody
+from backend.expected import expected_at
 from backend.filters import FilterBody
-from backend.problems import Code, FieldError, Problem, invalid_fields, shortened
+from backend.problems import (
+    MOST_LISTED,
+    PICTURE_EXPECTED,
+    Code,
+    FieldError,
+    Problem,
+    invalid_fields,
+    shortened,
+)
 from backend.schemas import (
     MultiSearchBody,
     RecommendationsBody,
@@ -28,6 +37,7 @@ MAX_JSON_VALUES: Final = 250_000
 _OBJECTS: Final[Mapping[str, type[BaseModel]]] = {"filter": FilterBody, "weights": WeightsBody}
 # Options that are lists: their items with commas between, or the option repeated.
 _LISTS: Final = ("attributes", "facets")
+_IN_THE_BODY: Final = "the same in the body"
 # What a query string calls otherwise than a body does, or doesn't take.
 GET_NAMES: Final[Mapping[str, str | None]] = {"text": "q", "image": None}
 
@@ -42,7 +52,8 @@ def search_from_query(request: Request) -> SearchBody:
     for name in ("text", "image"):
         if name in values:
             hint = "call it q" if name == "text" else "send pictures by POST"
-            raise _invalid(name, f"not a parameter of GET: {hint}")
+            known = expected_at(SearchBody, (name,), unknown=True, renamed=GET_NAMES)
+            raise _invalid(name, f"not a parameter of GET: {hint}", known)
     if "q" in values:
         values["text"] = values.pop("q")
     return _from_text(SearchBody, values, renamed=GET_NAMES)
@@ -107,8 +118,8 @@ def multi_search_from_body(request: Request) -> MultiSearchBody:
     if misplaced:
         raise Problem(
             Code.VALIDATION_FAILED,
-            f"not valid: {', '.join(path for path, _ in misplaced)[:200]}",
-            errors=[FieldError(path, message) for path, message in misplaced[:20]],
+            f"not valid: {shortened(', '.join(one.field for one in misplaced))}",
+            errors=misplaced[:MOST_LISTED],
         )
     return body
 
@@ -120,12 +131,14 @@ def no_parameters(request: Request) -> None:
         Problem: it is not.
     """
     if request.args:
-        raise _invalid(next(iter(request.args)), "this route takes no parameters")
+        raise _invalid(next(iter(request.args)), "this route takes no parameters", "no parameters")
 
 
 def _no_query_string(request: Request) -> None:
     if request.args:
-        raise _invalid(next(iter(request.args)), "a POST takes its fields in the body")
+        raise _invalid(
+            next(iter(request.args)), "a POST takes its fields in the body", _IN_THE_BODY
+        )
 
 
 def _from_json(body: type[ModelT], request: Request, *, types: str = "application/json") -> ModelT:
@@ -147,12 +160,14 @@ def _from_json(body: type[ModelT], request: Request, *, types: str = "applicatio
 def _from_form(request: Request) -> SearchBody:
     values = _single_values(request.form)
     if "image" in values:
-        raise _invalid("image", "send the picture as a file part, with a filename")
+        raise _invalid(
+            "image", "send the picture as a file part, with a filename", PICTURE_EXPECTED
+        )
     for name, uploads in request.files.lists():
         if name != "image":
-            raise _invalid(name, "not a file field; the picture's is called image")
+            raise _invalid(name, "not a file field; the picture's is called image", "image")
         if len(uploads) > 1:
-            raise _invalid(name, "given more than once")
+            raise _invalid(name, "given more than once", "it once")
         values[name] = uploads[0].read()
     return _from_text(SearchBody, values)
 
@@ -163,7 +178,7 @@ def _single_values(given: MultiDict[str, str]) -> dict[str, Any]:
         if name in _LISTS:
             values[name] = [item for one in several if one for item in one.split(",")]
         elif len(several) > 1:
-            raise _invalid(name, "given more than once")
+            raise _invalid(name, "given more than once", "it once")
         else:
             values[name] = several[0]
     return values
@@ -185,8 +200,8 @@ def _from_text(
         raise invalid_fields(error, body, renamed=renamed) from error
 
 
-def _invalid(field: str, message: str) -> Problem:
+def _invalid(field: str, message: str, expected: str | None) -> Problem:
     field = shortened(field)
     return Problem(
-        Code.VALIDATION_FAILED, f"not valid: {field}", errors=[FieldError(field, message)]
+        Code.VALIDATION_FAILED, f"not valid: {field}", errors=[FieldError(field, message, expected)]
     )

@@ -28,8 +28,8 @@ from backend.cursor import MAX_CURSOR_LENGTH
 from backend.facet_schemas import FacetName, FacetsBody, facets_omitted
 from backend.filters import FilterBody
 from backend.highlighting import Highlighter
-from backend.models import AnswerModel, RequestModel, at_least_one_of
-from backend.problems import ProblemBody
+from backend.models import AnswerModel, RequestModel, at_fault, at_least_one_of
+from backend.problems import FieldError, ProblemBody
 from backend.search import (
     DEFAULT_EXPAND,
     DEFAULT_LIMIT,
@@ -266,7 +266,7 @@ class SearchBody(HitsBody):
     @model_validator(mode="after")
     def _something_to_search_by(self) -> Self:
         if self.text is None and self.image is None and self.video_id is None:
-            raise ValueError("nothing to search by: give text, image or video_id")
+            raise at_fault("nothing to search by: give {names}", "text", "image", "video_id")
         return self
 
     def search_request(self) -> SearchRequest:
@@ -322,25 +322,42 @@ class MultiSearchBody(PageBody):
     highlight: bool = False
     """Mark in each title what the text of the search has matched that ranks it best."""
 
-    def misplaced(self) -> list[tuple[str, str]]:
-        """The paths of options that mean nothing where they stand, and why."""
+    def misplaced(self) -> list[FieldError]:
+        """The options that mean nothing where they stand."""
         if not self.fuse:
             own = self.model_fields_set - {"searches", "fuse"}
             return [
-                *((name, "only with fuse; else give it in each search") for name in sorted(own)),
                 *(
-                    (f"searches.{at}.weight", "only with fuse")
+                    FieldError(
+                        name,
+                        "only with fuse; else give it in each search",
+                        f"searches.0.{name} and so on in its place, or fuse: true",
+                    )
+                    for name in sorted(own)
+                ),
+                *(
+                    FieldError(f"searches.{at}.weight", "only with fuse", "fuse: true, or none")
                     for at, one in enumerate(self.searches)
                     if "weight" in one.model_fields_set
                 ),
             ]
         found = [
-            (f"searches.{at}.{name}", "with fuse, give it beside searches")
+            FieldError(
+                f"searches.{at}.{name}",
+                "with fuse, give it beside searches",
+                f"{name} in its place",
+            )
             for at, one in enumerate(self.searches)
             for name in sorted(one.model_fields_set - _OF_A_FUSED_SEARCH)
         ]
         if not any(one.weight for one in self.searches):
-            found.append(("searches", "at least one weight must be above 0"))
+            found.append(
+                FieldError(
+                    "searches",
+                    "at least one weight must be above 0",
+                    "a search whose weight is above 0, and at most 1,000",
+                )
+            )
         return found
 
     def combined_request(self) -> CombinedRequest:

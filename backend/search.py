@@ -20,7 +20,7 @@ from backend.stages import Stages
 from catalog.errors import PictureRejected, UnencodableItems
 from catalog.images import decode_image
 from catalog.sparse import SparseVector
-from catalog.video import DENSE_VECTORS, VectorName
+from catalog.video import DENSE_VECTORS, VectorName, payload_title
 from encoders.base import TextThumbnailEncoder, ThumbnailEncoder, TitleEncoder, unit_rows
 from encoders.words import query_words, words_coverage
 from stores.base import Payload, ScoredVideo, StoredVideo, Vector, VectorQuery, VectorReader
@@ -47,11 +47,14 @@ class SearchOfSeveralFailed(ValueError):
 
 
 class VideoNotFound(LookupError):
-    """No video of this id is in the published generation."""
+    """What a request names is not in the published generation.
 
-    def __init__(self, video_id: str) -> None:
-        super().__init__(video_id)
-        self.video_id = video_id
+    ``missing`` has the ids of those videos by where the request names them, as in ``liked.3``.
+    """
+
+    def __init__(self, missing: Mapping[str, str]) -> None:
+        super().__init__(", ".join(missing.values()))
+        self.missing = missing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,9 +258,14 @@ class Searcher:
             # In a fixed order, so that no sum depends on how the seeds were listed.
             named = sorted(liked | disliked)
             seeds = self._reader.get(named, with_vectors=True)
-        for video_id in named:
-            if video_id not in seeds:
-                raise VideoNotFound(video_id)
+        missing = {
+            f"{field}.{at}": video_id
+            for field, given in (("liked", request.liked), ("disliked", request.disliked))
+            for at, video_id in enumerate(given)
+            if video_id not in seeds
+        }
+        if missing:
+            raise VideoNotFound(missing)
         with stages.time("search"):
             rankings = self._rank_by_seeds(request, [seeds[one] for one in named], liked)
         with stages.time("fuse"):
@@ -456,11 +464,11 @@ class Searcher:
             with stages.time("fetch"):
                 found = self._reader.get([request.video_id], with_vectors=True)
             if request.video_id not in found:
-                raise VideoNotFound(request.video_id)
+                raise VideoNotFound({"video_id": request.video_id})
             liked = found[request.video_id]
             for name, vector in liked.vectors.items():
                 dense[name].append(vector)
-            texts.append(str(liked.payload.get("title", "")))
+            texts.append(payload_title(liked.payload))
         with stages.time("encode"):
             words = query_words(" ".join(texts))
         vectors: dict[VectorName, Vector | SparseVector] = {
@@ -530,7 +538,7 @@ class Searcher:
         wanted = sorted({video_id for video_id in best if video_id is not None})
         stored = self._reader.get(wanted) if wanted else {}
         return [
-            words_coverage(words, str(stored[video_id].payload.get("title", "")))
+            words_coverage(words, payload_title(stored[video_id].payload))
             if video_id in stored
             else 0.0
             for (words, _), video_id in zip(found, best, strict=True)
@@ -582,7 +590,7 @@ def _best(
 
 def _vectors_of(seed: StoredVideo) -> dict[VectorName, Vector | SparseVector]:
     vectors: dict[VectorName, Vector | SparseVector] = dict(seed.vectors)
-    words = query_words(str(seed.payload.get("title", "")))
+    words = query_words(payload_title(seed.payload))
     if words is not None:
         vectors[VectorName.WORDS] = words
     return vectors

@@ -72,6 +72,11 @@ def rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
+def payload_title(payload: Mapping[str, object]) -> str:
+    """The title that a stored payload has, or an empty one."""
+    return str(payload.get("title") or "")
+
+
 def payload_thumbnail_file(payload: Mapping[str, Any]) -> str | None:
     """The name of the picture in ``thumbnails/``, or None where the video has none."""
     name = payload.get("thumbnail_file")

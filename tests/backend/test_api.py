@@ -467,6 +467,8 @@ def test_a_thumbnail_is_served_and_kept_by_the_browser(client):
     assert answer.headers["Cache-Control"] == "public, max-age=3600"
     again = client.get(video["thumbnail_url"], headers={"If-None-Match": answer.headers["ETag"]})
     assert (again.status_code, again.data) == (304, b"")
+    weak = {"If-None-Match": "W/" + again.headers["ETag"]}
+    assert client.get(again.request.path, headers=weak).status_code == 304
     assert again.headers["ETag"] == answer.headers["ETag"]
     other = client.get(video["thumbnail_url"], headers={"If-None-Match": '"other"'})
     assert other.status_code == 200
@@ -653,7 +655,7 @@ def test_paths_that_lead_nowhere(client, path, code):
         ("video_id=", "video_id"),
         ("q=a&filter=x", "filter"),
         ("q=a&filter=[]", "filter"),
-        ('q=a&filter={"colour":"red"}', "filter"),
+        ('q=a&filter={"colour":"red"}', "filter.colour"),
         ('q=a&filter={"channel":[]}', "filter.channel"),
         ('q=a&filter={"channel":""}', "filter.channel.0"),
         ('q=a&filter={"channel":["x",3]}', "filter.channel.1"),
@@ -688,13 +690,28 @@ def test_a_bad_parameter_is_named(client, query, field):
 def test_an_unknown_filter_field_is_answered_with_the_known_ones(client):
     body = problem(client.post(SEARCH, json={"text": "a", "filter": {"colour": "red"}}),
                    "validation_failed")  # fmt: skip
-    assert "published_at" in body["errors"][0]["message"]
-    assert "view_count" in body["errors"][0]["message"]
+    assert body["errors"][0]["field"] == "filter.colour"
+    assert "published_at" in body["errors"][0]["expected"]
 
 
 def test_no_query_at_all_says_what_to_give(client):
-    for answer in (client.get(SEARCH), client.post(SEARCH, json={})):
-        assert "text, image or video_id" in problem(answer, "validation_failed")["detail"]
+    for answer, field, names in (
+        (client.get(SEARCH), "q", "q or video_id"),
+        (client.post(SEARCH, json={}), "text", "text, image or video_id"),
+    ):
+        [error] = problem(answer, "validation_failed")["errors"]
+        assert error["field"] == field
+        assert error["message"].endswith(f"give {names}")
+        assert error["expected"] == "text of at most 2,000 characters"
+
+
+@pytest.mark.parametrize("body", ["[]", "null", "3"])
+def test_a_body_that_is_no_object_is_told_what_to_be(client, body):
+    answer = client.post(SEARCH, data=body, content_type="application/json")
+    answer = problem(answer, "validation_failed")
+    [error] = answer["errors"]
+    assert error["field"] == ""
+    assert error["expected"].startswith("an object with any of: ")
 
 
 @pytest.mark.parametrize(

@@ -191,6 +191,11 @@ def test_the_server_draws_a_seed_and_keeps_to_it(client: FlaskClient) -> None:
     met = [video["video_id"] for page in pages for video in page["videos"]]
     again = every_page(client, order="random", limit=31, seed=pages[0]["seed"])
     assert met == [video["video_id"] for page in again for video in page["videos"]]
+    asked = {"order": "random", "limit": 4, "cursor": pages[0]["next_cursor"]}
+    sent_back = answered(client, **asked, seed=pages[0]["seed"])
+    assert sent_back["videos"] == pages[1]["videos"]
+    other = client.get("/api/v1/videos", query_string={**asked, "seed": pages[0]["seed"] + 1})
+    assert other.get_json()["code"] == "cursor_invalid"
 
 
 @pytest.mark.parametrize("field", SORTABLE_FIELDS)
@@ -346,7 +351,7 @@ def test_a_place_behind_the_last_is_an_empty_page(browser: Browser, place: Any) 
         ("attributes=x", "attributes.0"),
         ("filter=x", "filter"),
         ("filter={}x", "filter"),
-        ('filter={"title":"x"}', "filter"),
+        ('filter={"title":"x"}', "filter.title"),
         ("q=film", "q"),
         ("limit=3&limit=4", "limit"),
         ("window=100", "window"),

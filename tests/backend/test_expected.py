@@ -62,6 +62,20 @@ def test_there_are_words_for_every_field_of_every_request(model):
         ("q=%20", "q", "text of at most 2,000 characters"),
         ('q=a&filter={"view_count":{"gte":"many"}}', "filter.view_count.gte", "a number"),
         ('q=a&weights={"sound":1}', "weights.sound", "one of: title, words, thumbnail"),
+        (
+            'q=a&filter={"view_count":{"gte":1e16}}',
+            "filter.view_count.gte",
+            "a number from -1,000,000,000,000,000 to 1,000,000,000,000,000",
+        ),
+        ('q=a&filter={"or":[{"lang":"si"}]}', "filter.or.0.lang", "one of: channel, category, …"),
+        (
+            "q=a&cursor=x",
+            "cursor",
+            "next_cursor of the page before, with the rest of the request as it was",
+        ),
+        ("video_id=gone", "video_id", "the video_id of a video in this index"),
+        ("text=a", "text", "one of: …"),
+        ("q=a&q=b", "q", "it once"),
         ("q=a&attributes=size", "attributes.0", "one of: video_id, title, …"),
     ],
 )
@@ -83,3 +97,25 @@ def test_a_problem_of_a_body_says_what_would_be_right(client):
     answer = client.post("/api/v1/search", json={"image": "aGVsbG8="})
     [error] = answer.get_json()["errors"]
     assert error["expected"] == "a whole JPEG, PNG, WebP, GIF or BMP picture"
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "words"),
+    [
+        ("sort=view_count:asc&order=random", "order", "no order beside a sort, or no sort"),
+        ("order=random&seed=-1", "seed", "a whole number from 0 to 9,007,199,254,740,991"),
+        ("order=any", "order", "random"),
+        ("seed=3", "seed", "no seed, or order=random beside it"),
+    ],
+)
+def test_a_problem_of_browsing_says_what_would_be_right(client, query, field, words):
+    [error] = client.get(f"/api/v1/videos?{query}").get_json()["errors"]
+    assert (error["field"], error["expected"]) == (field, words)
+
+
+def test_all_seeds_that_are_gone_are_named(client):
+    liked = {"liked": ["beach-1", "gone", "beach-2", "away"], "disliked": ["lost"]}
+    problem = client.post("/api/v1/recommendations", json=liked).get_json()
+    assert problem["code"] == "video_not_found"
+    assert [one["field"] for one in problem["errors"]] == ["liked.1", "liked.3", "disliked.0"]
+    assert problem["detail"] == "no video 'gone', 'away', 'lost' in this index"

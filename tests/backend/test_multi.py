@@ -221,7 +221,7 @@ def test_a_fused_search_that_fails_is_named(client):
         ({}, "searches"),
         ({"searches": []}, "searches"),
         ({"searches": [{"text": "a"}] * 21}, "searches"),
-        ({"searches": [{"text": "a"}, {}]}, "searches.1"),
+        ({"searches": [{"text": "a"}, {}]}, "searches.1.text"),
         ({"searches": [{"text": "a"}, 3]}, "searches.1"),
         ({"searches": [{"text": "a"}] * 3 + [{"text": "a", "limit": 0}]}, "searches.3.limit"),
         ({"searches": [{"text": "a", "filter": {"tags": []}}]}, "searches.0.filter.tags"),
