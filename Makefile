@@ -25,8 +25,8 @@ demo: $(INSTALLED) ## Draw a sample, index it, and serve it at http://127.0.0.1:
 	@$(BIN)/twinlens index sample --data-dir $(DATA) --title-model packaged:use-m3-bridge
 	@$(BIN)/twinlens serve --data-dir $(DATA) --port $(PORT)
 
-test: $(INSTALLED) ## Run the tests (not the slow ones)
-	$(BIN)/python -m pytest
+test: $(INSTALLED) ## Run the tests (not the slow ones), two at a time
+	$(BIN)/python -m pytest -n 2 --dist loadscope
 
 test-slow: $(INSTALLED) ## Run the slow tests
 	$(BIN)/python -m pytest -m slow

@@ -129,7 +129,7 @@ class RateLimiter:
             allowed,
             limit=self._limit,
             remaining=max(0, math.floor((RATE_WINDOW_S - used_s) / self._interval_s + 1e-6)),
-            reset_s=math.ceil(used_s),
+            reset_s=math.ceil(used_s - 1e-6),
             retry_s=0 if allowed else max(1, math.ceil(after - now - RATE_WINDOW_S)),
         )
 
