@@ -65,10 +65,11 @@ def create_app(
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=policy.trusted_proxies, x_proto=policy.trusted_proxies
         )
+    keys = Keys(read=policy.api_keys, admin=policy.admin_keys)
     metrics = Metrics(shared)
     _observe(app, metrics, policy)
     allow_origins(app, policy.cors_origins)
-    _admit(app, policy, _rate_limiter(app, policy, shared))
+    _admit(app, keys, _rate_limiter(app, policy, shared))
     Compress(app)
     _revalidate(app, index, private=bool(policy.api_keys))
     _take_turns(
@@ -78,7 +79,7 @@ def create_app(
     )
     app.register_blueprint(api_blueprint(index, thumbnails=thumbnails))
     app.register_blueprint(site_blueprint(index))
-    app.register_blueprint(docs_blueprint())
+    app.register_blueprint(docs_blueprint(keys))
     app.register_blueprint(metrics_blueprint(index, metrics))
     register_problems(app)
     return app
@@ -113,9 +114,8 @@ def _observe(app: Flask, metrics: Metrics, policy: Policy) -> None:
             metrics.end()
 
 
-def _admit(app: Flask, policy: Policy, limiter: RateLimiter | None) -> None:
+def _admit(app: Flask, keys: Keys, limiter: RateLimiter | None) -> None:
     """Turn away who has no key where one is needed, and who asks too often."""
-    keys = Keys(read=policy.api_keys, admin=policy.admin_keys)
 
     @app.before_request
     def admit() -> None:

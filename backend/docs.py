@@ -12,6 +12,7 @@ from flask import Blueprint, Response, json, render_template, request, send_file
 from markupsafe import Markup
 from werkzeug.exceptions import NotFound
 
+from backend.access import Keys, Role
 from backend.openapi import DOCUMENT_PATH, openapi_document, problem_example
 from backend.problems import ERRORS_PAGE, KINDS, Code
 
@@ -29,14 +30,18 @@ _POLICY: Final = (
 )
 
 
-def docs_blueprint() -> Blueprint:
-    """The OpenAPI document, the page that shows it, and the page of all error codes."""
+def docs_blueprint(keys: Keys) -> Blueprint:
+    """The OpenAPI document, the page that shows it, and the page of all error codes.
+
+    The document says for what ``keys`` are asked.
+    """
     docs = Blueprint("docs", __name__)
+    described = cache(lambda: _document(keys))
     docs.add_app_template_filter(_code_spans, "code_spans")
 
     @docs.get(DOCUMENT_PATH)
     def document() -> Response:
-        return _kept(Response(_document(), content_type="application/json"))
+        return _kept(Response(described(), content_type="application/json"))
 
     @docs.get("/docs")
     def page() -> Response:
@@ -59,9 +64,12 @@ def docs_blueprint() -> Blueprint:
     return docs
 
 
-@cache
-def _document() -> str:
-    return json.dumps(openapi_document(), ensure_ascii=False, sort_keys=False)
+def _document(keys: Keys) -> str:
+    document = openapi_document(
+        key_to_read=keys.to_read is not Role.NOBODY,
+        key_to_administrate=keys.to_administrate is not Role.NOBODY,
+    )
+    return json.dumps(document, ensure_ascii=False, sort_keys=False)
 
 
 @cache

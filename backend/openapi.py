@@ -310,8 +310,8 @@ ROUTES: Final[Sequence[Route]] = (
 )
 
 
-def openapi_document() -> Json:
-    """The whole document, as JSON values."""
+def openapi_document(*, key_to_read: bool = False, key_to_administrate: bool = False) -> Json:
+    """The whole document, as JSON values, of a server that asks for these keys."""
     schemas, names = _schemas()
     document: Json = {
         "openapi": "3.1.1",
@@ -325,12 +325,19 @@ def openapi_document() -> Json:
         },
         "tags": [{"name": name, "description": said} for name, said in _TAGS.items()],
         "paths": {},
-        # Without a key as well, unless the operator has set some.
-        "security": [{}, {"bearer": []}, {"header": []}],
         "components": {
             "securitySchemes": {
-                "bearer": {"type": "http", "scheme": "bearer"},
-                "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A key, where the operator of the server has set some.",
+                },
+                "header": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "X-API-Key",
+                    "description": "The same in a header of its own.",
+                },
             },
             "schemas": schemas,
             "headers": _HEADERS,
@@ -342,7 +349,14 @@ def openapi_document() -> Json:
     }
     for route in ROUTES:
         path = document["paths"].setdefault(route.path, {})
-        path[route.method] = _operation(route, schemas, names)
+        operation = _operation(route, schemas, names)
+        # Either will do; an empty one says that none is needed.
+        keys: list[Json] = [{"bearer": []}, {"header": []}]
+        if Code.UNAUTHORIZED not in route.codes:
+            keys = []
+        elif not (key_to_read if route.path.startswith(API_ROOT) else key_to_administrate):
+            keys = [{}, *keys]
+        path[route.method] = operation | {"security": keys}
     _drop_unused_schemas(document)
     return document
 

@@ -60,6 +60,7 @@ _CONFIG: Final = "edge_config.json"
 # lack, and readers don't look into the log. It holds the number of videos, because the engine loads
 # a segment that lost its ids as one with fewer videos, without a word.
 _CLOSED: Final = "closed"
+_EVERY_VALUE: Final = 2**31
 _INDEX_TYPES: Final[dict[FieldKind, Any]] = {
     "keyword": qe.PayloadSchemaType.Keyword,
     "datetime": qe.PayloadSchemaType.Datetime,
@@ -195,9 +196,13 @@ class EdgeReader:
         """As of ``VideoBrowser``."""
         check_facet(field, limit)
         chosen = None if condition is None else translate(condition, _EdgeDialect())
+        # The engine cuts each segment's counts at the limit before it adds them up, so it is asked
+        # for all. Then they are exact; with exact=True it would search anew for every value,
+        # 0.5 s where this takes 0.02 (8,000 tags, 100,000 videos).
+        request = qe.FacetRequest(field, _EVERY_VALUE, exact=False, filter=chosen)
         with self._engine() as shard:
-            answer = shard.facet(qe.FacetRequest(field, limit, exact=True, filter=chosen))
-            return ranked_facet(FacetCount(str(hit.value), hit.count) for hit in answer.hits)
+            counts = [FacetCount(str(one.value), one.count) for one in shard.facet(request).hits]
+        return ranked_facet(one for one in counts if one.videos)[:limit]
 
     def count(
         self, vector_name: VectorName | None = None, *, condition: Filter | None = None

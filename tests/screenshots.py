@@ -17,17 +17,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ROOT: Final = Path(__file__).parents[1]
 WIDTHS: Final = {390: 844, 1440: 900}
+_IN_VIEW: Final = "it => { const { top, bottom } = it.getBoundingClientRect();" + (
+    " return bottom > 0 && top < innerHeight; }"
+)
 ARGUMENTS: Final = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars"]
 
 
 def settled(page: Page) -> None:
     """Wait until nothing is fetched and every picture in the window is drawn."""
     page.wait_for_load_state("networkidle")
-    page.wait_for_timeout(600)  # what fades in
+    for image in page.locator(".thumbnail img").all():
+        if image.is_visible() and image.evaluate(_IN_VIEW):
+            expect(image).to_have_class("is-loaded", timeout=30_000)
 
 
 def opened(page: Page, card: int) -> None:

@@ -28,7 +28,7 @@ def test_it_holds_the_weights_and_the_page_and_no_tests(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert "twinlens.py" in names
     assert "encoders/thumbnails/weights/denoiser/model.safetensors" in names
-    assert "backend/static/index.html" in names
+    assert {"backend/static/index.html", "backend/static/client.d.ts"} <= set(names)
     rooms = {name.split("/")[0] for name in names if "/" in name and ".dist-info" not in name}
     assert rooms == {"catalog", "encoders", "stores", "indexer", "backend", "benchmarks"}
 

@@ -18,8 +18,7 @@ export function questionOf(twinlens, view, picture) {
       const answer = await twinlens.browse({ ...shared, ...order }, { signal });
       return { ...answer, items: answer.videos.map((video) => ({ video, hit: null })), borrowed: false };
     }
-    const { facets: _, ...wanted } = shared;
-    const ranking = { ...wanted, ...rankingOf(view), explain: true };
+    const ranking = { ...shared, ...rankingOf(view), explain: true };
     const answer = await (view.text || view.picture
       ? twinlens.search({
         ...ranking,

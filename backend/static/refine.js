@@ -46,7 +46,11 @@ export class Refine {
       this.open();
     });
     this.#weights();
-    if (remembered() && WIDE.matches) this.open();
+    if (remembered() && WIDE.matches) {
+      this.open();
+      // Nobody asked for the focus to go there.
+      document.activeElement?.blur();
+    }
   }
 
   open() {

@@ -36,6 +36,7 @@ from benchmarks.load.usage import ProcessorWatch, memory_of, watched_memory
 from benchmarks.load.wrk import Answers, drive, wrk_version
 from benchmarks.loopback import Running, serve_command, started
 from benchmarks.machine import machine
+from catalog.errors import TwinLensError
 from stores.flat import FlatReader
 from stores.generations import DataDir, Manifest
 
@@ -248,6 +249,8 @@ class _Bench:
             seconds=seconds,
             scratch=self._scratch,
         )
+        if not answers.status.size:
+            raise TwinLensError(f"{server.name} gave no answer in {seconds:g} s: {answers.errors}")
         return answers, server.asked_before.share(asked, answers.status.size)
 
     @contextmanager

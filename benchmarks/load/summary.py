@@ -86,7 +86,9 @@ def growth(memory: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     at_s = np.array([sample["at_s"] for sample in memory])
     span_s = min(GROWTH_OVER_S, at_s[-1] / 2)
     first = at_s[-1] - span_s
-    early = (at_s >= first) & (at_s <= first + _END_SHARE * span_s)
+    # On a machine too busy to sample in time, at least the next one.
+    until = max(first + _END_SHARE * span_s, at_s[at_s >= first][0])
+    early = (at_s >= first) & (at_s <= until)
     late = at_s >= at_s[-1] - _END_SHARE * span_s
     found: dict[str, Any] = {"over_s": round(float(span_s), 1)}
     for name in MEMORY:

@@ -24,10 +24,18 @@ ROOT = Path(__file__).parents[2]
 # The command's own path from settings on, with the tests' small encoders in place of the models.
 PROGRAM = textwrap.dedent(
     """
+    import time
+
     import encoders.load
     from tests.fakes import ColourEncoder, WordEncoder
 
-    encoders.load.load_title_encoder = lambda name, **_: WordEncoder()
+    class Titles(WordEncoder):
+        def encode_queries(self, texts):
+            if any("slowly" in text for text in texts):
+                time.sleep(3)
+            return super().encode_queries(texts)
+
+    encoders.load.load_title_encoder = lambda name, **_: Titles()
     encoders.load.load_thumbnail_encoder = lambda name, **_: ColourEncoder()
     from backend.cli import serve
 

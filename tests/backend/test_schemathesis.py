@@ -18,14 +18,14 @@ from pathlib import Path
 import pytest
 
 from backend import examples
-from backend.openapi import ROUTES, openapi_document
+from backend.openapi import ROUTES
 from stores.generations import DataDir
 from tests.backend.catalogue import RenamedCatalogue
 from tests.backend.served import ROOT, Served, publish_embedded
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory) -> Iterator[Served]:
+def data(tmp_path_factory) -> DataDir:
     data = DataDir(tmp_path_factory.mktemp("schemathesis"))
     named = {
         video_id
@@ -34,13 +34,18 @@ def served(tmp_path_factory) -> Iterator[Served]:
         for video_id in request.get(field, [])
     }
     publish_embedded(RenamedCatalogue(sorted(named)), data, "g1")
+    return data
+
+
+@pytest.fixture(scope="module")
+def served(data) -> Iterator[Served]:
     with Served(data) as served:
         yield served
 
 
-def closed_document() -> dict:
-    """The document, with no room for further fields in answers."""
-    document = copy.deepcopy(openapi_document())
+def closed_document(served: Served) -> dict:
+    """The document of a server, with no room for further fields in answers."""
+    _, document = served.get("/openapi.json")
     for schema in document["components"]["schemas"].values():
         if schema.get("type") == "object":
             schema.setdefault("additionalProperties", False)
@@ -59,7 +64,7 @@ def _unroll_filters(schemas: dict) -> None:
 
 
 def run(
-    served: Served, folder: Path, document: dict, *, examples: int, phases: str
+    served: Served, folder: Path, document: dict, *options: str, examples: int, phases: str
 ) -> tuple[dict, str]:
     """What Schemathesis did, by its own report, and what it has to say."""
     described = folder / "openapi.json"
@@ -72,7 +77,7 @@ def run(
             *("--max-examples", str(examples), "--generation-deterministic"),
             # Valid data may still name no video, or a cursor of nothing: the hooks look closer.
             *("--exclude-checks", "positive_data_acceptance"),
-            *("--request-timeout", "30", "--no-color"),
+            *("--request-timeout", "30", "--no-color", *options),
             *("--report", "json", "--report-json-path", str(report)),
         ],
         cwd=folder,
@@ -94,7 +99,7 @@ def run(
 @pytest.mark.parametrize("examples", [5, pytest.param(200, marks=pytest.mark.slow)])
 def test_no_answer_is_other_than_the_document_says(served, tmp_path, examples):
     phases = "examples,coverage,fuzzing,stateful"
-    report, said = run(served, tmp_path, closed_document(), examples=examples, phases=phases)
+    report, said = run(served, tmp_path, closed_document(served), examples=examples, phases=phases)
     assert (report["exit_code"], report["failures"], report["errors"]) == (0, [], []), said
     assert report["complete"]
     assert report["operations"]["tested"] == len(ROUTES)
@@ -104,10 +109,31 @@ def test_no_answer_is_other_than_the_document_says(served, tmp_path, examples):
 
 
 def test_an_answer_with_a_field_more_than_the_document_says_is_found(served, tmp_path):
-    document = closed_document()
+    document = closed_document(served)
     answer = document["components"]["schemas"]["SearchAnswer"]
     del answer["properties"]["took_ms"]
     answer["required"].remove("took_ms")
     report, said = run(served, tmp_path, document, examples=1, phases="examples")
     assert report["exit_code"] == 1, said
     assert "took_ms" in said
+
+
+def test_without_a_key_every_route_that_asks_for_one_answers_401(data, tmp_path):
+    key = "0123456789abcdef"
+    with Served(data, api_keys=key) as served:
+        document = closed_document(served)
+        # With the key; and then again without it, and with others: `ignored_auth`.
+        given = ("--header", f"Authorization: Bearer {key}")
+        report, said = run(served, tmp_path, document, *given, examples=1, phases="examples")
+        assert report["exit_code"] == 0, said
+        assert all(rate["examples"]["accepted"] for rate in report["valid_rates"].values())
+        keyed = [
+            path
+            for path, methods in document["paths"].items()
+            for operation in methods.values()
+            if operation["security"] and {} not in operation["security"]
+        ]
+        assert len(keyed) == len(ROUTES) - 2  # all but healthz and readyz
+        for path in keyed:
+            status, _ = served.get(path.replace("{video_id}", examples.VIDEO_ID))
+            assert status == (401 if "get" in document["paths"][path] else 405), path

@@ -72,6 +72,57 @@ def test_a_request_under_way_is_answered_before_it_ends(data):
         assert served.process.wait(20) == 0
 
 
+def test_what_searches_and_what_waits_are_answered_before_it_ends(data):
+    """A slow search, and one that waits for its turn, when the server is told to end."""
+    answers: list[tuple[int, int]] = []
+    with Served(data, "--workers", "1", "--request-threads", "1", max_wait_s="20") as served:
+
+        def search(text: str) -> None:
+            status, body = served.get(f"/api/v1/search?q={text}&limit=3")
+            answers.append((status, len(body["hits"])))
+
+        threads = [threading.Thread(target=search, args=(q,)) for q in ("slowly", "kitchen")]
+        threads[0].start()
+        time.sleep(0.5)
+        threads[1].start()
+        deadline = time.monotonic() + 20
+        while b"twinlens_requests_waiting 1.0" not in served.ask("GET", "/metrics")[2]:
+            assert time.monotonic() < deadline
+        served.process.send_signal(signal.SIGTERM)
+        for thread in threads:
+            thread.join(30)
+        assert answers == [(200, 3), (200, 3)]
+        assert served.process.wait(30) == 0
+        with pytest.raises(OSError, match="refused"):
+            socket.create_connection(("127.0.0.1", served.port), timeout=5)
+
+
+def test_the_rate_limit_holds_over_all_processes(data):
+    """Which of them is asked makes no difference."""
+    with Served(data, "--workers", "2", rate_limit="6") as served:
+        answers = [served.ask("GET", "/api/v1/stats") for _ in range(30)]
+        statuses = [status for status, _, _ in answers]
+        assert statuses.count(200) in (6, 7)  # one may have come back meanwhile
+        assert set(statuses) == {200, 429}
+        refused = next(headers for status, headers, _ in answers if status == 429)
+        assert refused["RateLimit-Policy"] == '"default";q=6;w=60'
+        assert 1 <= int(refused["Retry-After"]) <= 10
+
+
+def test_keys_origins_and_the_size_of_bodies_reach_the_server(data):
+    key = "a-key-0123456789"
+    with Served(
+        data, api_keys=key, cors_origins="https://a.example", max_body_bytes="2000"
+    ) as served:
+        assert served.ask("GET", "/api/v1/stats")[0] == 401
+        headers = {"X-API-Key": key, "Origin": "https://a.example"}
+        status, answered, _ = served.ask("GET", "/api/v1/stats", headers=headers)
+        assert (status, answered["Access-Control-Allow-Origin"]) == (200, "https://a.example")
+        status, _, body = served.ask("POST", "/api/v1/search", body=b" " * 2001, headers=headers)
+        assert (status, json.loads(body)["code"]) == (413, "body_too_large")
+        assert key not in served.log()
+
+
 @pytest.mark.parametrize(
     ("sent", "status", "code"),
     [

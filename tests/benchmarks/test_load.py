@@ -448,6 +448,8 @@ def test_growth_looks_at_the_last_five_minutes() -> None:
     leaking = {float(at): 1000 + at for at in range(0, 601, 2)}
     assert growth(samples(leaking))["anonymous_bytes"] == pytest.approx(0.2, abs=0.03)
     assert growth(samples({0.0: 100, 1.0: 100, 2.0: 150}))["over_s"] == 1.0
+    late = growth(samples({0.0: 100, 1.9: 120, 2.0: 120}))
+    assert late["anonymous_bytes"] == 0, "no sample at the beginning of the second half"
 
 
 def report(**changed: float) -> dict:
@@ -536,10 +538,10 @@ def test_quick_run_measures_a_real_server_beside_a_real_peer(tmp_path: Path) -> 
     servers = {(one["server"], one["clients"]) for one in found["slices"]}
     assert servers == {("twinlens", 1), ("twinlens", 8), ("peer", 1), ("peer", 8)}
     for one in found["slices"]:
-        assert one["requests"] > 10
+        assert one["requests"] > 0
         assert set(one["waited_ms_by_kind"]) <= {"text", "similar", "picture"}
-        assert one["cores"]["twinlens" if one["server"] == "twinlens" else "peer"] > 0.1
-    assert found["overhead"]["texts"] > 10
+        assert one["cores"]["twinlens" if one["server"] == "twinlens" else "peer"] > 0
+    assert found["overhead"]["texts"] > 0
     assert 0 < found["overhead"]["engine_share"] <= 1
     stages = found["overhead"]["median_ms"]
     assert stages["waited"] > stages["took"] > stages["encode"] > 0

@@ -13,7 +13,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from backend.serving import GRACEFUL_TIMEOUT_S
-from catalog.settings import DEFAULT_TITLE_MODEL, ENV_PREFIX, load_settings
+from catalog.settings import DEFAULT_TITLE_MODEL, ENV_PREFIX, Settings, load_settings
 from tests.docker.files import KEY, ROOT, compose, compose_text, compose_variables, stages
 from twinlens import main
 
@@ -135,6 +135,33 @@ def test_the_title_model_can_be_chosen_for_the_indexer_and_the_backend_takes_the
     chosen = compose({"QDRANT_API_KEY": KEY, "TWINLENS_TITLE_MODEL": "packaged:use-m3"})["services"]
     assert chosen["indexer"]["environment"]["TWINLENS_TITLE_MODEL"] == "packaged:use-m3"
     assert "TWINLENS_TITLE_MODEL" not in chosen["backend"]["environment"]
+
+
+def test_keys_and_limits_are_handed_to_the_backend_and_are_none_by_default(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.chdir(tmp_path)
+
+    def settings(**environment: str) -> Settings:
+        asked = compose({"QDRANT_API_KEY": KEY} | environment)["services"]["backend"]
+        given = {k: v for k, v in asked["environment"].items() if k.startswith(ENV_PREFIX)}
+        with monkeypatch.context() as patch:
+            for name, value in given.items():
+                patch.setenv(name, value)
+            return load_settings()
+
+    plain = settings()
+    assert (plain.api_keys, plain.admin_keys, plain.cors_origins) == ((), (), ())
+    assert (plain.rate_limit, plain.trusted_proxies) == (0, 0)
+    asked = settings(
+        TWINLENS_API_KEYS="a-key-0123456789,b-key-0123456789",
+        TWINLENS_RATE_LIMIT="600",
+        TWINLENS_TRUSTED_PROXIES="1",
+        TWINLENS_CORS_ORIGINS="https://a.example",
+    )
+    assert len(asked.api_keys) == 2
+    assert (asked.rate_limit, asked.trusted_proxies) == (600, 1)
+    assert asked.cors_origins == ("https://a.example",)
 
 
 def test_whoever_is_waited_for_has_a_health_check():

@@ -370,6 +370,21 @@ def test_videos_that_pass_are_counted(store: VectorStore, condition: Filter | No
         assert store.count(name, condition=condition) == expected
 
 
+def test_values_and_videos_are_counted_alike_when_reopened(home: Home) -> None:
+    store = home.create()
+    videos = lived_in(store)
+    store.optimize()
+    store.close()
+    reader = home.reader()
+    for condition in CONDITIONS.values():
+        passed = [v for v in videos if condition is None or matches(condition, v.payload)]
+        assert reader.count(condition=condition) == len(passed)
+        for field in FACET_FIELDS:
+            expected = facet_of(passed, field, limit=1000, condition=None)
+            assert reader.facet(field, limit=1000, condition=condition) == expected
+    reader.close()
+
+
 def test_browsing_for_nothing_is_refused(store: VectorStore) -> None:
     store.upsert(catalogue(3))
     for limit in (0, -1):
