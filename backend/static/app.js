@@ -4,7 +4,7 @@
 import { filterCount, isRanked, listOf, newSeed, readView, unfiltered, writeView } from "./address.js";
 import { titled } from "./cards.js";
 import { TwinLens } from "./client.js";
-import { announce, byId, element, icon, isPlainClick } from "./dom.js";
+import { announce, byId, element, icon, isPlainClick, place } from "./dom.js";
 import * as format from "./format.js";
 import { apiKey } from "./key.js";
 import { facetsOf, questionOf } from "./lists.js";
@@ -49,15 +49,20 @@ function picture(image, video, sizes) {
   );
 }
 
-/** Change the view, and with it the address. */
+// Whether the view is one to come back to: letters typed next are then a step of their own.
+let settled = true;
+
+/** Change the view, and with it the address; whether it changed. */
 function go(changes, { replace = false } = {}) {
   const before = view;
   const next = { ...view, ...changes };
-  if (writeView(next) === writeView(before)) return;
+  if (writeView(next) === writeView(before)) return false;
+  settled = true;
   results.leave();
   history[replace ? "replaceState" : "pushState"](trail(before, next, replace), "", addressOf(next));
   if (listOf(next) !== listOf(before)) scrollTo({ top: 0, behavior: "instant" });
   show();
+  return true;
 }
 
 /** How many steps back the list is from which a video was opened; null where there is none. */
@@ -148,7 +153,12 @@ async function onList(list, signal) {
 
 function nothing() {
   const actions = [];
-  if (filterCount(view)) actions.push(button("Clear the filters", () => go(unfiltered(view))));
+  if (filterCount(view)) {
+    actions.push(button("Clear the filters", () => {
+      go(unfiltered(view));
+      byId("heading").focus({ preventScroll: true });
+    }));
+  }
   if (isRanked(view)) actions.push(button("Browse all videos", home));
   return {
     drawing: "search", heading: "Nothing found", actions,
@@ -193,23 +203,29 @@ const known = new Map();
 
 function showSeeds() {
   const shown = !view.text && !view.picture ? [...view.like, ...view.less] : [];
-  byId("seeds").hidden = shown.length === 0;
-  byId("seeds").replaceChildren(...shown.map((videoId) => {
+  const list = byId("seeds");
+  const focused = document.activeElement;
+  const buttons = () => [...list.querySelectorAll("button")];
+  const at = buttons().indexOf(focused);
+  list.hidden = shown.length === 0;
+  const items = shown.map((videoId) => {
     const liked = view.like.includes(videoId);
-    const item = element("li", { className: liked ? "seed" : "seed is-less" });
+    const before = [...list.children].find((one) =>
+      one.dataset.videoId === videoId && one.classList.contains("is-less") === !liked);
+    if (before) return before;
+    const remove = element("button", { type: "button", onclick: () => seed(videoId, liked) }, icon("close"));
+    const item = element("li", { className: liked ? "seed" : "seed is-less", dataset: { videoId } });
     const fill = (video) => {
       const image = element("img", { alt: "", width: 48, height: 27 });
       if (video.thumbnail_url) picture(image, video, "48px");
-      item.replaceChildren(
+      remove.setAttribute("aria-label", `Remove ${video.title ?? videoId}`);
+      place(item, [
         image,
         element("span", { className: "visually-hidden", textContent: liked ? "More like " : "Less like " }),
-        liked ? "" : icon("less"),
+        ...(liked ? [] : [icon("less")]),
         titled("span", video, { className: "seed-title" }),
-        element("button", {
-          type: "button", "aria-label": `Remove ${video.title ?? videoId}`,
-          onclick: () => seed(videoId, liked),
-        }, icon("close")),
-      );
+        remove,
+      ]);
     };
     const blank = { video_id: videoId, title: videoId, language: null, thumbnail_url: null };
     if (known.has(videoId)) fill(known.get(videoId));
@@ -218,7 +234,10 @@ function showSeeds() {
       twinlens.video(videoId).then(({ video }) => { known.set(videoId, video); fill(video); }, () => {});
     }
     return item;
-  }));
+  });
+  place(list, items);
+  if (at < 0 || document.activeElement === focused) return;
+  (focused.isConnected ? focused : buttons()[at] ?? buttons().at(-1) ?? byId("heading")).focus({ preventScroll: true });
 }
 
 /** Recommend by a video, or away from it; once more takes that back. */
@@ -254,12 +273,13 @@ text.addEventListener("compositionend", () => {
 /** Letters typed into one search are one step of history. */
 function searchTyped() {
   clearTimeout(typing);
-  go(searched(), { replace: Boolean(view.text && text.value.trim()) });
+  if (go(searched(), { replace: Boolean(!settled && view.text && text.value.trim()) })) settled = false;
 }
 
 byId("search").addEventListener("submit", (event) => {
   event.preventDefault();
   searchTyped();
+  settled = true;
   // A phone's keyboard hides the results; a desktop's is no obstacle.
   if (matchMedia("(pointer: coarse)").matches) text.blur();
 });
@@ -328,6 +348,7 @@ showTheme();
 history.scrollRestoration = "manual";
 addEventListener("popstate", () => {
   results.leave();
+  settled = true;
   // Going back shows that search's words, also to someone whose cursor stands in the box.
   text.value = readView(location.search).text;
   show({ back: true });

@@ -29,6 +29,9 @@ export interface Video {
   thumbnail_url: string | null;
 }
 
+/** Without `attributes`, all of them are there. */
+export type ShownVideo = Pick<Video, "video_id"> & Partial<Video>;
+
 export type Attribute = keyof Video;
 export type Lens = "title" | "words" | "thumbnail";
 export type CountedFacet = "channel" | "category" | "language" | "tags";
@@ -97,7 +100,7 @@ export interface OneSearch extends Omit<SearchFields, "image"> {
 
 /** Of a fused search, what concerns the page stands beside the searches, not in them. */
 type OfThePage = "limit" | "cursor" | "rrf_k" | "diversity" | "collapse_duplicates" | "explain"
-  | "attributes" | "highlight";
+  | "attributes" | "facets" | "highlight";
 
 export interface FusedFields extends Pick<SearchFields, OfThePage> {
   searches: (Omit<OneSearch, OfThePage> & { weight?: number })[];
@@ -126,7 +129,7 @@ export interface HighlightPart {
 }
 
 export interface Hit {
-  video: Video;
+  video: ShownVideo;
   score: number;
   rank: number;
   /** With `explain`. */
@@ -168,7 +171,7 @@ export interface SearchAnswer extends Answer {
 }
 
 export interface BrowseAnswer extends Answer {
-  videos: Video[];
+  videos: ShownVideo[];
   next_cursor: string | null;
   /** How many videos pass the filter. */
   total: number;
@@ -232,11 +235,11 @@ export interface TwinLensErrorDetails {
 export class TwinLensError extends Error {
   constructor(message: string, details: TwinLensErrorDetails);
   /**
-   * Of the server, as docs/api.md lists them; or the client's own: `network_error` (no answer) and
+   * Of the server, as docs/api.md lists them; or the client's own: `network_error` (no answer, or only a part) and
    * `unexpected_answer` (not the API's, a proxy's perhaps).
    */
   code: string;
-  /** The HTTP status; 0 where there was no answer. */
+  /** The HTTP status; 0 where no answer began. */
   status: number;
   requestId: string | null;
   /** The fields at fault. */

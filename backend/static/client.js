@@ -83,7 +83,7 @@ export class TwinLens {
    */
   search({ image, ...fields }, options) {
     if (image === undefined || image === null || typeof image === "string") {
-      return this.#post("/search", image ? { image, ...fields } : fields, options);
+      return this.#post("/search", { image: image ?? undefined, ...fields }, options);
     }
     const form = new FormData();
     for (const [name, value] of Object.entries(fields)) {
@@ -175,7 +175,11 @@ export class TwinLens {
   async thumbnail(videoId, fields = {}, options) {
     const path = `${videoPath(videoId)}/thumbnail${query({ w: fields.width })}`;
     const response = await this.#send(path, {}, options);
-    return response.blob();
+    try {
+      return await response.blob();
+    } catch (cause) {
+      throw aborted(options) ?? cutOff(response, cause);
+    }
   }
 
   /**
@@ -198,7 +202,9 @@ export class TwinLens {
     try {
       return await response.json();
     } catch (cause) {
-      throw aborted(options) ?? unexpected(response, cause);
+      // What came whole and is no JSON is a SyntaxError; anything else is a lost connection.
+      throw aborted(options)
+        ?? (cause instanceof SyntaxError ? unexpected(response, cause) : cutOff(response, cause));
     }
   }
 
@@ -220,7 +226,10 @@ export class TwinLens {
       throw aborted(options)
         ?? new TwinLensError("the server can't be reached", { code: "network_error", cause });
     }
-    if (!response.ok) throw await problem(response);
+    if (!response.ok) {
+      const failed = await problem(response);
+      throw aborted(options) ?? failed;
+    }
     return response;
   }
 }
@@ -263,6 +272,15 @@ const unexpected = (response, cause) => new TwinLensError(
 );
 
 /**
+ * The answer began, and its end never came.
+ * @param {Response} response
+ * @param {unknown} cause
+ */
+const cutOff = (response, cause) => new TwinLensError("the connection was lost during the answer", {
+  code: "network_error", status: response.status, requestId: response.headers.get("X-Request-Id"), cause,
+});
+
+/**
  * Seconds until it is worth trying again, where the server says so.
  * @param {Response} response
  */
@@ -276,7 +294,12 @@ function retryAfter(response) {
  * @param {Response} response
  */
 async function problem(response) {
-  const body = await response.json().catch(() => null);
+  let body;
+  try {
+    body = await response.json();
+  } catch (cause) {
+    return cause instanceof SyntaxError ? unexpected(response, cause) : cutOff(response, cause);
+  }
   if (typeof body?.code !== "string") return unexpected(response);
   return new TwinLensError(body.detail ?? body.title ?? body.code, {
     code: body.code,

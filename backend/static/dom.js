@@ -14,6 +14,20 @@ export function element(name, properties = {}, ...children) {
   return made;
 }
 
+/**
+ * Have `parent` hold exactly `nodes`, in this order. What stays where it is is not touched: an element
+ * that is moved, or replaced by its like, loses the focus.
+ */
+export function place(parent, nodes) {
+  const wanted = new Set(nodes);
+  for (const child of [...parent.childNodes]) if (!wanted.has(child)) child.remove();
+  let at = parent.firstChild;
+  for (const node of nodes) {
+    if (node === at) at = at.nextSibling;
+    else parent.insertBefore(node, at);
+  }
+}
+
 const SVG = "http://www.w3.org/2000/svg";
 
 /** One of the drawings in icons.svg, in the colour of the text around it. */

@@ -12,7 +12,7 @@ const FACETS = [...COUNTED, ...RANGES];
  */
 export function questionOf(twinlens, view, picture) {
   return async (cursor, { signal, facets = FACETS, except = null, limit = PAGE_SIZE } = {}) => {
-    const shared = { limit, cursor, facets, filter: filterOf(view, except) };
+    const shared = { limit, cursor, facets: cursor ? undefined : facets, filter: filterOf(view, except) };
     if (!isRanked(view)) {
       const order = view.sort ? { sort: view.sort } : { order: "random", seed: view.seed };
       const answer = await twinlens.browse({ ...shared, ...order }, { signal });

@@ -3,7 +3,7 @@
 import { COUNTED, DEFAULT_WEIGHTS, filterCount, hasDefaultWeights, isRange, isRanked, LENSES,
   unfiltered } from "./address.js";
 import { LENS_NAMES } from "./cards.js";
-import { byId, element, icon } from "./dom.js";
+import { byId, element, icon, place } from "./dom.js";
 import * as format from "./format.js";
 
 const HEADINGS = { category: "Category", language: "Language", channel: "Channel", tags: "Tags" };
@@ -23,6 +23,7 @@ export class Refine {
   #facets = null;
   #view = null;
   #expanded = new Set();
+  #made = new Map();
 
   /** `onChange(changes, { replace })` is called with the parts of the view that someone changed. */
   constructor(onChange) {
@@ -37,9 +38,13 @@ export class Refine {
     byId("refine-clear").addEventListener("click", () => {
       const { counted, ranges } = unfiltered(this.#view);
       onChange({ counted, ranges });
+      // The button is gone with what it cleared, and so is the other one.
+      byId("refine-close").focus({ preventScroll: true });
     });
-    byId("weights-reset").addEventListener("click", () =>
-      onChange({ weights: { ...DEFAULT_WEIGHTS }, variety: 0, fold: false }));
+    byId("weights-reset").addEventListener("click", () => {
+      onChange({ weights: { ...DEFAULT_WEIGHTS }, variety: 0, fold: false });
+      byId(`weight-${LENSES[0]}`).focus({ preventScroll: true });
+    });
     WIDE.addEventListener("change", () => {
       if (!this.#panel.open) return;
       this.close();
@@ -134,15 +139,45 @@ export class Refine {
 
   #draw() {
     if (!this.#view) return;
-    const focused = document.activeElement?.dataset?.key;
+    const focused = document.activeElement;
+    const inPanel = this.#panel.contains(focused);
+    const chipAt = chipButtons().indexOf(focused);
     const groups = [
       ...COUNTED.slice(0, 2).map((field) => this.#group(field)),
       this.#length(), this.#years(), this.#views(),
       ...COUNTED.slice(2).map((field) => this.#group(field)),
     ];
-    byId("filters").replaceChildren(...groups.filter(Boolean));
+    place(byId("filters"), groups.filter(Boolean));
     this.#chips();
-    if (focused) document.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+    for (const [key, made] of this.#made) if (!made.isConnected) this.#made.delete(key);
+    if (document.activeElement === focused || !(inPanel || chipAt >= 0)) return;
+    // What had the focus was moved, or is gone: then the next thing of its kind has it.
+    const next = chipAt >= 0 ? chipButtons()[chipAt] ?? chipButtons().at(-1) ?? this.#button : byId("refine-close");
+    (focused.isConnected ? focused : next).focus({ preventScroll: true });
+  }
+
+  /** What `make` made for this key when it was first drawn, so that it keeps its focus and its text. */
+  #once(key, make) {
+    if (!this.#made.has(key)) this.#made.set(key, make());
+    return this.#made.get(key);
+  }
+
+  #fieldset(heading, rows) {
+    const made = this.#once(`group ${heading}`, () =>
+      element("fieldset", {}, element("legend", { textContent: heading })));
+    place(made, [made.firstChild, ...rows]);
+    return made;
+  }
+
+  #choice(key, type, { name = "", text, checked, count = null, onchange }) {
+    const made = this.#once(key, () => element("label", { className: "choice" },
+      element("input", { type, name, dataset: { key } }),
+      element("span", { className: "name", dir: "auto", textContent: text }),
+      count === null ? null : element("span", { className: "count" })));
+    const [input, , counted] = made.children;
+    Object.assign(input, { checked, onchange });
+    if (counted) counted.textContent = format.count(count);
+    return made;
   }
 
   /** The values of a field with their counts; chosen ones are there even where none is left. */
@@ -165,25 +200,25 @@ export class Refine {
     if (values.length === 0) return null;
     const all = this.#expanded.has(field);
     const shown = values.filter((one, at) => all || at < SHOWN_VALUES || one.chosen);
-    const rows = shown.map(({ value, count, chosen }) => element("label", { className: "choice" },
-      element("input", {
-        type: "checkbox", checked: chosen, dataset: { key: `${field}=${value}` },
-        onchange: () => this.#toggle(field, value),
-      }),
-      element("span", { className: "name", dir: "auto", textContent: named(field, value) }),
-      element("span", { className: "count", textContent: format.count(count) })));
+    const rows = shown.map(({ value, count, chosen }) => this.#choice(`${field}=${value}`, "checkbox", {
+      text: named(field, value), checked: chosen, count, onchange: () => this.#toggle(field, value),
+    }));
     const rest = values.length - shown.length;
-    const toggle = rest > 0 || all ? element("button", {
-      type: "button", className: "quiet", dataset: { key: `${field}…` },
-      "aria-expanded": String(all),
-      textContent: all ? "Show fewer" : `Show ${rest} more`,
+    if (values.length > SHOWN_VALUES && (rest > 0 || all)) rows.push(this.#moreOf(field, rest, all));
+    return this.#fieldset(HEADINGS[field], rows);
+  }
+
+  #moreOf(field, rest, all) {
+    const toggle = this.#once(`${field}…`, () => element("button", {
+      type: "button", className: "quiet",
       onclick: () => {
         if (!this.#expanded.delete(field)) this.#expanded.add(field);
         this.#draw();
       },
-    }) : null;
-    return element("fieldset", {}, element("legend", { textContent: HEADINGS[field] }), ...rows,
-      values.length > SHOWN_VALUES ? toggle : null);
+    }));
+    toggle.setAttribute("aria-expanded", String(all));
+    toggle.textContent = all ? "Show fewer" : `Show ${rest} more`;
+    return toggle;
   }
 
   #ranged(field, bounds, options) {
@@ -193,14 +228,10 @@ export class Refine {
   #length() {
     const { min, max } = this.#view.ranges.duration_s;
     if (!isRange({ min, max }) && !known(this.#facets?.duration_s)) return null;
-    const rows = LENGTHS.map(([text, low, high]) => element("label", { className: "choice" },
-      element("input", {
-        type: "radio", name: "length", checked: min === low && max === high,
-        dataset: { key: `length=${text}` },
-        onchange: () => this.#ranged("duration_s", { min: low, max: high }),
-      }),
-      element("span", { className: "name", textContent: text })));
-    return element("fieldset", {}, element("legend", { textContent: "Length" }), ...rows);
+    return this.#fieldset("Length", LENGTHS.map(([text, low, high]) => this.#choice(`length=${text}`, "radio", {
+      name: "length", text, checked: min === low && max === high,
+      onchange: () => this.#ranged("duration_s", { min: low, max: high }),
+    })));
   }
 
   #years() {
@@ -220,29 +251,34 @@ export class Refine {
   #between(field, heading, labels, bounds) {
     const range = this.#view.ranges[field];
     if (!isRange(range) && !bounds) return null;
-    const inputs = ["min", "max"].map((end, at) => element("label", { className: "bound" },
-      element("span", { textContent: labels[at] }),
-      element("input", {
-        type: "number", inputMode: "numeric", min: 0, step: 1, value: range[end] ?? "",
-        placeholder: bounds?.[at] ?? "", dataset: { key: `${field}.${end}` },
-        onchange: ({ target }) => {
-          if (!target.reportValidity()) return;
-          const value = target.value === "" ? null : Number(target.value);
-          this.#ranged(field, { ...range, [end]: value });
-        },
-      })));
-    return element("fieldset", {}, element("legend", { textContent: heading }),
-      element("div", { className: "bounds" }, ...inputs));
+    const row = this.#once(`${field} bounds`, () => element("div", { className: "bounds" },
+      ...["min", "max"].map((end, at) => element("label", { className: "bound" },
+        element("span", { textContent: labels[at] }),
+        element("input", {
+          type: "number", inputMode: "numeric", min: 0, step: 1, dataset: { key: `${field}.${end}`, drawn: "" },
+          onchange: ({ target }) => {
+            if (!target.reportValidity()) return;
+            const value = target.value === "" ? null : Number(target.value);
+            this.#ranged(field, { ...this.#view.ranges[field], [end]: value });
+          },
+        })))));
+    row.querySelectorAll("input").forEach((input, at) => {
+      input.placeholder = bounds?.[at] ?? "";
+      const value = String([range.min, range.max][at] ?? "");
+      // As long as the view's number is the same, what someone has begun to type stays.
+      if (input.dataset.drawn !== value) Object.assign(input, { value }).dataset.drawn = value;
+    });
+    return this.#fieldset(heading, [row]);
   }
 
   // ---- chips above the list: what is filtered by, and the categories to begin with
 
   #chips() {
     const chips = [];
-    const remove = (key, text, onclick) => chips.push(element("li", {}, element("button", {
-      type: "button", className: "chip is-on", onclick, dataset: { key: `chip ${key}` },
-      "aria-label": `Remove filter ${text}`,
-    }, element("span", { textContent: text, dir: "auto" }), icon("close"))));
+    const remove = (key, text, onclick) => chips.push(this.#once(`remove ${key} ${text}`, () =>
+      element("li", {}, element("button", {
+        type: "button", className: "chip is-on", onclick, "aria-label": `Remove filter ${text}`,
+      }, element("span", { textContent: text, dir: "auto" }), icon("close")))));
     for (const field of COUNTED.filter((one) => one !== "category")) {
       for (const value of this.#view.counted[field]) {
         remove(`${field}=${value}`, named(field, value), () => this.#toggle(field, value));
@@ -254,16 +290,21 @@ export class Refine {
     const categories = this.#values("category");
     const quick = categories.filter((one, at) => at < QUICK_CHIPS || one.chosen);
     if (categories.length > 1 || this.#view.counted.category.length) {
-      chips.push(...quick.map(({ value, chosen }) => element("li", {}, element("button", {
-        type: "button", className: `chip${chosen ? " is-on" : ""}`, "aria-pressed": String(chosen),
-        dataset: { key: `chip category=${value}` }, onclick: () => this.#toggle("category", value),
-      }, element("span", { textContent: named("category", value), dir: "auto" })))));
+      for (const { value, chosen } of quick) {
+        const chip = this.#once(`chip category=${value}`, () => element("li", {}, element("button", {
+          type: "button", onclick: () => this.#toggle("category", value),
+        }, element("span", { textContent: named("category", value), dir: "auto" }))));
+        chip.firstChild.className = `chip${chosen ? " is-on" : ""}`;
+        chip.firstChild.setAttribute("aria-pressed", String(chosen));
+        chips.push(chip);
+      }
     }
-    byId("chips").replaceChildren(...chips);
+    place(byId("chips"), chips);
     byId("chips").hidden = chips.length === 0;
   }
 }
 
+const chipButtons = () => [...byId("chips").querySelectorAll("button")];
 const known = (facet) => facet !== undefined && facet.min !== null && facet.max !== null
   && facet.min !== undefined;
 const named = (field, value) => (field === "language" ? format.language(value) : value);

@@ -222,6 +222,34 @@ class TestInTheBrowser:
         )
         assert found[:7] == [True, "TwinLensError", "unexpected_answer", status, "r", [], 7]
 
+    @pytest.mark.parametrize("call", ["stats()", "thumbnail('a')"])
+    @pytest.mark.parametrize("status", [200, 503])
+    def test_a_connection_lost_during_the_answer_is_said_so(self, page, call, status):
+        found = run(
+            page,
+            f"""const cut = new TwinLens({{ fetch: async () => new Response(new ReadableStream({{
+                    pull: (body) => body.error(new TypeError("lost")),
+                }}), {{ status: given }}) }});
+            const ask = () => cut.{call}; {FAILS}""",
+            status,
+        )
+        assert found[:4] == [True, "TwinLensError", "network_error", status]
+
+    def test_an_answer_of_failure_can_be_stopped_too(self, page):
+        caught = run(
+            page,
+            """const stop = new AbortController();
+            const slow = new TwinLens({ fetch: async () => new Response(new ReadableStream({
+                pull: (body) => { stop.abort("mine"); body.error(stop.signal.reason); },
+            }), { status: 503 }) });
+            return slow.stats({ signal: stop.signal }).catch((error) => error);""",
+        )
+        assert caught == "mine"
+
+    def test_an_empty_picture_is_not_dropped(self, page):
+        found = run(page, f"const ask = () => twinlens.search({{ text: 'a', image: '' }}); {FAILS}")
+        assert found[3] in (400, 422)
+
     def test_a_stopped_request_throws_the_reason_of_its_signal(self, page):
         names = run(
             page,
@@ -333,6 +361,13 @@ export async function used(twinlens: declared.TwinLens, image: Blob): Promise<vo
   const fused = await twinlens.multiSearch({ searches: [{ text: "a" }], fuse: true, limit: 3 });
   console.log(fused.hits[0]?.found_by[0]?.rank);
   for (const one of results) console.log("problem" in one ? one.problem.code : one.hits.length);
+  await twinlens.multiSearch({ searches: [{ text: "a" }], fuse: true, facets: ["tags"] });
+  // @ts-expect-error of a fused search, facets stand beside the searches
+  await twinlens.multiSearch({ searches: [{ text: "a", facets: ["tags"] }], fuse: true });
+  const few = await twinlens.browse({ attributes: ["title"] });
+  // @ts-expect-error only what was asked for is there
+  const channel: string | null = few.videos[0]!.channel;
+  console.log(channel);
   // @ts-expect-error a number of hits is no text
   await twinlens.search({ limit: "3" });
   // @ts-expect-error there is no such order

@@ -241,6 +241,21 @@ def test_the_latest_letters_win_and_earlier_requests_are_stopped(desktop):
     expect(page.locator("#heading")).to_have_text("Discover")
 
 
+def test_going_back_finds_every_submitted_search(desktop):
+    page = desktop
+    page.goto("/")
+    box = page.get_by_label("Search by words")
+    for words in ("cricket", "film"):
+        box.fill(words)
+        box.press("Enter")
+        expect(page.locator("#heading")).to_have_text(f"“{words}”")
+    page.go_back()
+    expect(page.locator("#heading")).to_have_text("“cricket”")
+    expect(box).to_have_value("cricket")
+    page.go_back()
+    expect(page.locator("#heading")).to_have_text("Discover")
+
+
 def test_half_composed_letters_are_not_searched(desktop):
     page = desktop
     asked: list[str] = []
@@ -375,6 +390,54 @@ def test_filters_narrow_and_stand_in_the_address(page):
     expect(page.locator("#summary")).to_have_text(f"{EVERY} videos")
     page.go_back()
     expect(page.locator("#summary")).to_have_text("0 videos")
+
+
+def test_two_numbers_are_filled_in_one_after_the_other(page):
+    page.goto("/?seed=3")
+    expect(page.locator("#summary")).to_have_text(f"{EVERY} videos")
+    page.locator("#refine-button").click()
+    panel = page.get_by_role("dialog", name="Refine")
+    panel.get_by_label("At least").click()
+    page.keyboard.type("1000")
+    page.keyboard.press("Tab")
+    page.keyboard.type("2000")
+    expect(panel.get_by_label("At most")).to_be_focused()
+    # The numbers of the narrower list come while the second one is being typed.
+    expect(page.locator("#summary")).to_have_text("60 videos")
+    expect(panel.get_by_label("At most")).to_have_value("2000")
+    page.keyboard.press("Tab")
+    expect(page).to_have_url(re.compile("views=1000-2000"))
+    assert page.evaluate("document.activeElement.tagName") != "BODY"
+
+
+def focused(page: Page) -> str:
+    return page.evaluate("document.activeElement.ariaLabel ?? document.activeElement.id")
+
+
+def test_what_takes_itself_away_hands_the_focus_on(desktop):
+    page = desktop
+    page.goto("/?seed=3&language=si&language=en&views=10-")
+    expect(page.locator("#chips button").first).to_be_visible()
+    assert page.locator("#chips button").all_inner_texts()[:3] == [
+        "Sinhala",
+        "English",
+        "10 views or more",
+    ]
+    page.locator("#chips button").first.press("Enter")
+    assert focused(page) == "Remove filter English"
+    expect(page.locator("#summary")).to_have_text("27 videos")
+    assert focused(page) == "Remove filter English"
+    page.locator("#refine-button").click()
+    page.get_by_role("button", name="Clear filters").press("Enter")
+    assert focused(page) == "Close"
+    page.goto("/?like=beach-1&like=cricket-1")
+    seeds = page.locator("#seeds button")
+    expect(seeds.first).to_have_accessible_name("Remove beach film number 1")
+    seeds.first.press("Enter")
+    expect(seeds).to_have_count(1)
+    assert focused(page) == "Remove cricket film number 1"
+    seeds.first.press("Enter")
+    assert focused(page) == "heading"
 
 
 def test_searches_can_be_narrowed_by_what_they_found(desktop):
