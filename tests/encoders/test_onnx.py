@@ -66,7 +66,7 @@ def made(tmp_path_factory):
     """A small model with random weights, made of the modules that ``parts`` makes for its width."""
     import torch
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.models import Pooling, Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
     base = tmp_path_factory.mktemp("base")
@@ -191,7 +191,7 @@ def test_a_graph_that_is_there_is_opened_without_torch_or_transformers(graphs):
     ],
 )
 def test_other_modules_and_prompts_are_exported_too(made, tmp_path, prompts):
-    from sentence_transformers.models import Dense, Normalize
+    from sentence_transformers.sentence_transformer.modules import Dense, Normalize
 
     model = made("dense", Dense(8, 4), Normalize(), prompts=prompts)
     onnx = OnnxSentenceEncoder(model, cache_dir=tmp_path, threads=1)
@@ -204,7 +204,7 @@ def test_other_modules_and_prompts_are_exported_too(made, tmp_path, prompts):
 
 
 def test_a_model_of_unknown_modules_is_refused_with_the_way_out(made, tmp_path):
-    from sentence_transformers.models import Dropout
+    from sentence_transformers.sentence_transformer.modules import Dropout
 
     onnx = OnnxSentenceEncoder(made("dropout", Dropout(0.1)), cache_dir=tmp_path)
     with pytest.raises(
