@@ -107,6 +107,25 @@ def animated_gif(frames: int) -> bytes:
     return buffer.getvalue()
 
 
+def scans_in_a_jpeg(number: int) -> bytes:
+    """As large a picture as is allowed, and its last scan ``number`` times: each is 65 bytes."""
+    buffer = io.BytesIO()
+    Image.new("L", (6320, 6320), 77).save(buffer, "JPEG", progressive=True)
+    whole = buffer.getvalue()
+    return whole[:-2] + whole[whole.rindex(b"\xff\xda") : -2] * number + whole[-2:]
+
+
+def segments_in_a_jpeg(number: int) -> bytes:
+    whole = picture_bytes((1, 2, 3), kind="JPEG")
+    return whole[:2] + b"\xff\xfe\0\2" * number + whole[2:]
+
+
+def filters(most: int, *more: int) -> bytes:
+    """A filter of ``most`` that each consist of so many ``more``, and so on."""
+    inner = filters(*more) if more else b"{}"
+    return b'{"and":[' + b",".join([inner] * most) + b"]}"
+
+
 def zip_behind_a_picture() -> bytes:
     buffer = io.BytesIO(picture_bytes((200, 60, 60)))
     with zipfile.ZipFile(buffer, "a") as archive:
@@ -217,6 +236,9 @@ ATTACKS: dict[str, Attack] = {
     "gif-of-four-billion-pixels": attack(
         lambda: picture(b"GIF89a" + struct.pack("<HHBBB", 65535, 65535, 0, 0, 0) + b";"), *REJECTED
     ),
+    "jpeg-of-ten-thousand-scans": attack(lambda: picture(scans_in_a_jpeg(10_000)), *REJECTED),
+    "jpeg-of-as-many-scans-as-are-read": attack(lambda: picture(scans_in_a_jpeg(44)), 200),
+    "jpeg-of-a-million-segments": attack(lambda: picture(segments_in_a_jpeg(1_000_000)), *REJECTED),
     "gif-of-two-thousand-frames": attack(lambda: picture(animated_gif(2000)), 200, *REJECTED),
     "gzip-bomb": attack(
         lambda: post(gzip.compress(b" " * (256 << 20)), b"Content-Encoding: gzip"),

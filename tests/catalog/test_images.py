@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from catalog.errors import PictureRejected, RejectReason
-from catalog.images import MAX_PIXELS, decode_image, image_extension
+from catalog.images import MAX_PIXELS, MAX_SCANS, MAX_SEGMENTS, decode_image, image_extension
 
 
 def png_header(width: int, height: int) -> bytes:
@@ -175,6 +175,34 @@ def test_what_is_no_picture_is_refused(data: bytes) -> None:
 @pytest.mark.parametrize("side", [7_000, 10_000, 50_000])
 def test_a_bomb_is_refused_before_it_is_decoded(side: int) -> None:
     assert rejected(png_header(side, side)) is RejectReason.PICTURE_TOO_LARGE
+
+
+def with_more_scans(jpeg: bytes, scans: int) -> bytes:
+    """The same picture, whose last scan comes so often that there are ``scans``."""
+    last = jpeg.rindex(b"\xff\xda")
+    return jpeg[:last] + jpeg[last:-2] * (scans - jpeg.count(b"\xff\xda") + 1) + jpeg[-2:]
+
+
+def test_a_jpeg_of_scans_without_end_is_refused() -> None:
+    jpeg = picture("JPEG", progressive=True)
+    assert decode_image(with_more_scans(jpeg, MAX_SCANS)).size == (64, 48)
+    assert rejected(with_more_scans(jpeg, MAX_SCANS + 1)) is RejectReason.PICTURE_TOO_LARGE
+    # A film behind the picture, as telephones put it there, may look like anything.
+    assert decode_image(jpeg + b"\xff\xda" * 1000).size == (64, 48)
+    padded = with_more_scans(jpeg, 1000).replace(b"\xff\xda", b"\xff\xff\xda")
+    assert rejected(padded) is RejectReason.PICTURE_TOO_LARGE
+
+
+def test_a_jpeg_of_segments_without_end_is_refused() -> None:
+    jpeg = picture("JPEG")
+    note = b"\xff\xfe\0\3\xda"
+    assert decode_image(jpeg[:2] + note * 900 + jpeg[2:]).size == (64, 48)
+    endless = jpeg[:2] + note * MAX_SEGMENTS + jpeg[2:]
+    assert rejected(endless) is RejectReason.PICTURE_TOO_LARGE
+    # The segments of an honest one are skipped, whatever is in them.
+    content = b"\xff\xda" * 30_000
+    segment = b"\xff\xe5" + (len(content) + 2).to_bytes(2) + content
+    assert decode_image(jpeg[:2] + segment * 3 + jpeg[2:]).size == (64, 48)
 
 
 def test_limits_are_met_exactly() -> None:
