@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from pydantic_core import to_json
 
 from backend.browse_schemas import browse_answer_json
 from backend.index import PublishedIndex
+from backend.limits import TimeBudget
 from backend.metrics import add_stages, timed_stage
 from backend.problems import SEARCH_ERRORS, Code, Problem, as_problem, problem_body, shortened
 from backend.requests import (
@@ -44,6 +45,7 @@ from backend.search import (
     SearchResult,
     VideoNotFound,
 )
+from backend.stages import Stages
 from backend.thumbnails import Thumbnails
 from catalog.video import payload_thumbnail_file
 from stores.base import Payload
@@ -51,15 +53,25 @@ from stores.base import Payload
 THUMBNAIL_MAX_AGE_S: Final = 3600
 
 
-def api_blueprint(index: PublishedIndex, *, thumbnails: Path) -> Blueprint:
-    """The API's routes over ``index``; pictures are read from the folder ``thumbnails``."""
+def api_blueprint(
+    index: PublishedIndex,
+    *,
+    thumbnails: Path,
+    count_searches: Callable[[int], None],
+    max_wait_s: float,
+) -> Blueprint:
+    """The API's routes over ``index``; pictures are read from the folder ``thumbnails``.
+
+    ``count_searches`` is told how many searches a request has, where it can have several, and
+    raises a ``Problem`` where these are too many. A search among several waits for those before it
+    at most ``max_wait_s``.
+    """
     api = Blueprint("api", __name__, url_prefix=API_ROOT)
     pictures = Thumbnails(thumbnails)
 
     def answer_hits(body: PageBody, wanted: HitsRequest) -> Response:
         with index.borrow() as snapshot:
-            result = _found(snapshot.searcher, wanted)
-        add_stages(result.timings_ms)
+            result = _found(snapshot.searcher, wanted, Stages(), budget=TimeBudget(max_wait_s))
         with timed_stage("serialise"):
             answer = search_answer(
                 result,
@@ -73,25 +85,29 @@ def api_blueprint(index: PublishedIndex, *, thumbnails: Path) -> Blueprint:
     def answer_each(bodies: Sequence[SearchBody]) -> Response:
         results: list[dict[str, Any]] = []
         timings: Counter[str] = Counter()
+        budget = TimeBudget(max_wait_s)
         with index.borrow() as snapshot:
             for body in bodies:
                 started = time.perf_counter()
+                stages = Stages()
                 try:
-                    result = _found(snapshot.searcher, body.search_request())
+                    budget.check()
+                    result = _found(snapshot.searcher, body.search_request(), stages)
                 except SEARCH_ERRORS as error:
                     problem = problem_body(as_problem(error))
                     results.append({"problem": problem.model_dump(mode="json", exclude_none=True)})
                     continue
-                timings.update(result.timings_ms)
-                answer = search_answer(
-                    result,
-                    body,
-                    took_ms=_spent_ms(started),
-                    query_id=g.request_id,
-                    generation=snapshot.generation,
-                )
-                results.append(answer.model_dump(mode="json", exclude=body.omitted()))
-        add_stages(timings)
+                finally:
+                    timings.update(stages.milliseconds)
+                with timed_stage("serialise"):
+                    answer = search_answer(
+                        result,
+                        body,
+                        took_ms=_spent_ms(started),
+                        query_id=g.request_id,
+                        generation=snapshot.generation,
+                    )
+                    results.append(answer.model_dump(mode="json", exclude=body.omitted()))
         with timed_stage("serialise"):
             whole = {
                 "results": results,
@@ -115,6 +131,7 @@ def api_blueprint(index: PublishedIndex, *, thumbnails: Path) -> Blueprint:
     @api.post("/multi-search")
     def multi_search() -> Response:
         body = multi_search_from_body(request)
+        count_searches(len(body.searches))
         if body.fuse:
             return answer_hits(body, body.combined_request())
         return answer_each(body.searches)
@@ -192,15 +209,20 @@ def api_blueprint(index: PublishedIndex, *, thumbnails: Path) -> Blueprint:
     return api
 
 
-def _found(searcher: Searcher, wanted: HitsRequest) -> SearchResult:
-    match wanted:
-        case SearchRequest():
-            g.query_text = wanted.text
-            return searcher.search(wanted)
-        case RecommendationRequest():
-            return searcher.recommend(wanted)
-        case CombinedRequest():
-            return searcher.search_together(wanted)
+def _found(
+    searcher: Searcher, wanted: HitsRequest, stages: Stages, *, budget: TimeBudget | None = None
+) -> SearchResult:
+    try:
+        match wanted:
+            case SearchRequest():
+                g.query_text = wanted.text
+                return searcher.search(wanted, stages)
+            case RecommendationRequest():
+                return searcher.recommend(wanted, stages)
+            case CombinedRequest():
+                return searcher.search_together(wanted, stages, budget=budget)
+    finally:
+        add_stages(stages.milliseconds)
 
 
 def _spent_ms(started: float) -> float:

@@ -8,6 +8,7 @@ import tempfile
 import time
 import uuid
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -69,7 +70,7 @@ def create_app(
     metrics = Metrics(shared)
     _observe(app, metrics, policy)
     allow_origins(app, policy.cors_origins)
-    _admit(app, keys, _rate_limiter(app, policy, shared))
+    count_searches = _admit(app, keys, _rate_limiter(app, policy, shared))
     Compress(app)
     _revalidate(app, index, private=bool(policy.api_keys))
     _take_turns(
@@ -77,7 +78,14 @@ def create_app(
         Turns(policy.searches_at_a_time, wait_s=policy.max_wait_s, waiting=metrics.waiting),
         max_body_bytes=policy.max_body_bytes,
     )
-    app.register_blueprint(api_blueprint(index, thumbnails=thumbnails))
+    app.register_blueprint(
+        api_blueprint(
+            index,
+            thumbnails=thumbnails,
+            count_searches=count_searches,
+            max_wait_s=policy.max_wait_s,
+        )
+    )
     app.register_blueprint(site_blueprint(index))
     app.register_blueprint(docs_blueprint(keys))
     app.register_blueprint(metrics_blueprint(index, metrics))
@@ -114,8 +122,28 @@ def _observe(app: Flask, metrics: Metrics, policy: Policy) -> None:
             metrics.end()
 
 
-def _admit(app: Flask, keys: Keys, limiter: RateLimiter | None) -> None:
-    """Turn away who has no key where one is needed, and who asks too often."""
+def _admit(app: Flask, keys: Keys, limiter: RateLimiter | None) -> Callable[[int], None]:
+    """Turn away who has no key where one is needed, and who asks too often.
+
+    What is returned counts the request at hand as so many searches; at most as all that a caller is
+    allowed, so that it may be asked at all.
+    """
+
+    def count(requests: int = 1, *, begun: int = 0) -> None:
+        if limiter is None or requests == 0:
+            return
+        g.allowance = allowance = limiter.take(g.caller, requests, begun=begun)
+        if not allowance.allowed:
+            of_several = ", and each of several searches is one" if begun else ""
+            raise Problem(
+                Code.RATE_LIMITED,
+                f"at most {allowance.limit} requests a minute{of_several}",
+                headers={"Retry-After": str(allowance.retry_s)},
+            )
+
+    def count_searches(searches: int) -> None:
+        if limiter is not None:
+            count(min(searches, limiter.per_minute) - 1, begun=1)
 
     @app.before_request
     def admit() -> None:
@@ -127,14 +155,9 @@ def _admit(app: Flask, keys: Keys, limiter: RateLimiter | None) -> None:
             needed = keys.to_read
         # A page shows many thumbnails, so they aren't counted; guesses at keys are.
         counts = _is_api() and request.endpoint != "api.thumbnail"
-        if limiter is not None and (counts or role < needed):
-            g.allowance = allowance = limiter.take(caller_of(request, role))
-            if not allowance.allowed:
-                raise Problem(
-                    Code.RATE_LIMITED,
-                    f"at most {allowance.limit} requests a minute",
-                    headers={"Retry-After": str(allowance.retry_s)},
-                )
+        if counts or role < needed:
+            g.caller = caller_of(request, role)
+            count()
         if role >= needed:
             return
         if role is Role.NOBODY:
@@ -156,6 +179,8 @@ def _admit(app: Flask, keys: Keys, limiter: RateLimiter | None) -> None:
                 f'"default";r={g.allowance.remaining};t={g.allowance.reset_s}'
             )
         return response
+
+    return count_searches
 
 
 def _revalidate(app: Flask, index: PublishedIndex, *, private: bool) -> None:
@@ -201,6 +226,8 @@ def _revalidate(app: Flask, index: PublishedIndex, *, private: bool) -> None:
             response.cache_control.no_cache = True
             if private:
                 response.cache_control.private = True
+        elif _is_api():
+            response.headers.setdefault("Cache-Control", "no-store")
         return response
 
 

@@ -8,7 +8,6 @@ from typing import Final
 
 from stores.base import (
     FACET_FIELDS,
-    SORTABLE_FIELDS,
     FacetCount,
     Order,
     StoredVideo,
@@ -18,7 +17,6 @@ from stores.browsing import facet_of, page_of, place_of
 from stores.filters import Filter
 
 MAX_FACET_VALUES: Final = 100
-FACETS: Final = (*FACET_FIELDS, *SORTABLE_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from encoders.words import WORDS_FINGERPRINT
 from stores.base import VectorReader
 from stores.generations import DataDir, Fingerprinted, Manifest
 
-RETRY_AFTER_S: Final = 5.0
+REOPEN_AFTER_S: Final = 5.0
 
 _log = logging.getLogger(__name__)
 # Size, inode and time of change of CURRENT: differs whenever another generation was published.
@@ -59,14 +59,14 @@ class PublishedIndex:
         open_reader: Callable[[Manifest], VectorReader],
         title_encoder: TitleEncoder,
         thumbnail_encoder: ThumbnailEncoder,
-        retry_after_s: float = RETRY_AFTER_S,
+        reopen_after_s: float = REOPEN_AFTER_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._data = data
         self._open_reader = open_reader
         self._title_encoder = title_encoder
         self._thumbnail_encoder = thumbnail_encoder
-        self._retry_after_s = retry_after_s
+        self._reopen_after_s = reopen_after_s
         self._clock = clock
         self._opening = threading.Lock()  # held by the one thread that opens a generation
         self._swap = threading.Lock()  # guards what follows; never held while opening or closing
@@ -132,11 +132,11 @@ class PublishedIndex:
         try:
             self._exchange(signature)
         except Exception:  # noqa: BLE001 - whatever is wrong with it, the old one serves on
-            self._failed = signature, self._clock() + self._retry_after_s
+            self._failed = signature, self._clock() + self._reopen_after_s
             _log.exception(
                 "the newly published generation can't be used; the open one goes on serving, "
                 "next try in %g s",
-                self._retry_after_s,
+                self._reopen_after_s,
             )
 
     def _exchange(self, signature: _Signature | None) -> None:

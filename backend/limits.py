@@ -25,6 +25,10 @@ class Overloaded(Exception):
     """No turn came in time."""
 
 
+class OutOfTime(Exception):
+    """What went before has taken all the time there was."""
+
+
 class Gauge(Protocol):
     """A number that goes up and down."""
 
@@ -71,11 +75,28 @@ class Turns:
         self._free.release()
 
 
+class TimeBudget:
+    """``seconds`` from now on, in which several searches may begin."""
+
+    def __init__(self, seconds: float, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._until = clock() + seconds
+
+    def check(self) -> None:
+        """Return as long as there is time.
+
+        Raises:
+            OutOfTime: there is none.
+        """
+        if self._clock() > self._until:
+            raise OutOfTime
+
+
 @dataclass(frozen=True, slots=True)
 class Allowance:
     """Whether a request is allowed, and how much is left.
 
-    ``reset_s`` is when all of it will be there again, ``retry_s`` when the next request is allowed.
+    ``reset_s`` is when all of it will be there again, ``retry_s`` when what was refused is allowed.
     """
 
     allowed: bool
@@ -99,7 +120,7 @@ class RateLimiter:
     def __init__(
         self, per_minute: int, file: BinaryIO, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._limit = per_minute
+        self.per_minute = per_minute
         self._interval_s = RATE_WINDOW_S / per_minute
         self._clock = clock
         self._between_threads = threading.Lock()
@@ -112,25 +133,30 @@ class RateLimiter:
                 self._table[:_SECRET_BYTES] = os.urandom(_SECRET_BYTES)
             self._secret = self._table[:_SECRET_BYTES]
 
-    def take(self, caller: str) -> Allowance:
-        """Count one request of ``caller``, if it is allowed."""
+    def take(self, caller: str, requests: int = 1, *, begun: int = 0) -> Allowance:
+        """Count so many ``requests`` of ``caller``, at most ``per_minute``, if all are allowed.
+
+        ``begun`` are counted already, and belong to these: who tries again needs them again.
+        """
         digest = hashlib.blake2b(caller.encode(), key=self._secret, digest_size=8).digest()
         place = _SECRET_BYTES + int.from_bytes(digest) % _PLACES * _NUMBER.size
         with self._alone(place):
             now = self._clock()
             (whole_at,) = _NUMBER.unpack_from(self._table, place)
             before = max(whole_at, now)
-            after = before + self._interval_s
+            after = before + requests * self._interval_s
             allowed = after - now <= RATE_WINDOW_S + 1e-6
             if allowed:
                 _NUMBER.pack_into(self._table, place, after)
         used_s = (after if allowed else before) - now
         return Allowance(
             allowed,
-            limit=self._limit,
+            limit=self.per_minute,
             remaining=max(0, math.floor((RATE_WINDOW_S - used_s) / self._interval_s + 1e-6)),
             reset_s=math.ceil(used_s - 1e-6),
-            retry_s=0 if allowed else max(1, math.ceil(after - now - RATE_WINDOW_S)),
+            retry_s=0
+            if allowed
+            else max(1, math.ceil(after + begun * self._interval_s - now - RATE_WINDOW_S - 1e-6)),
         )
 
     def close(self) -> None:

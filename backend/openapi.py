@@ -150,7 +150,7 @@ ROUTES: Final[Sequence[Route]] = (
         summary="Several searches at once, apart or fused",
         description="Each search is one of `POST /api/v1/search`. Apart, each has an answer of its "
         "own, or a problem. Fused, what they find is one ranking: options that concern its page "
-        "are given beside `searches`, and not in them.",
+        "are given beside `searches`, and not in them. Each search counts as a request.",
         body=MultiSearchBody,
         answer=MultiSearchAnswer,
         problems=(
@@ -397,15 +397,20 @@ def _operation(route: Route, schemas: Json, names: Mapping[type[BaseModel], str]
         operation["parameters"] = parameters
     if route.body is not None:
         operation["requestBody"] = _request_body(route, schemas, names[route.body])
-    operation["responses"] = {"200": _success(route, names)}
+    operation["responses"] = responses = {"200": _success(route, names)}
     if route.not_modified:
-        operation["responses"]["304"] = {
+        responses["304"] = {
             "description": "Not modified: `If-None-Match` names what the caller has.",
-            "headers": _headers("X-Request-Id", "ETag", "Cache-Control"),
+            "headers": _headers("ETag"),
         }
     for status in sorted({KINDS[code].status for code in route.codes}):
         codes = [code for code in route.codes if KINDS[code].status == status]
-        operation["responses"][str(status)] = _failure(status, codes)
+        responses[str(status)] = _failure(status, codes)
+    everywhere = ["X-Request-Id", "Cache-Control"]
+    if Code.RATE_LIMITED in route.codes:
+        everywhere += ["RateLimit", "RateLimit-Policy"]
+    for response in responses.values():
+        response["headers"] = _headers(*everywhere) | response["headers"]
     return operation
 
 
@@ -469,12 +474,11 @@ def _form(schemas: Json, schema: Json, upload: str) -> Json:
 
 
 def _success(route: Route, names: Mapping[type[BaseModel], str]) -> Json:
+    headers = _headers("ETag") if route.not_modified else {}
     if isinstance(route.answer, Sequence):
         return {
             "description": route.summary,
-            "headers": _headers(
-                "X-Request-Id", "Cache-Control", *(["ETag"] if route.not_modified else [])
-            ),
+            "headers": headers,
             "content": {
                 media_type: {"schema": {"type": "string", "format": "binary"}}
                 for media_type in route.answer
@@ -482,7 +486,7 @@ def _success(route: Route, names: Mapping[type[BaseModel], str]) -> Json:
         }
     return {
         "description": route.summary,
-        "headers": _headers("X-Request-Id"),
+        "headers": headers,
         "content": {
             "application/json": {
                 "schema": {"$ref": _REF + names[route.answer]},
@@ -493,13 +497,13 @@ def _success(route: Route, names: Mapping[type[BaseModel], str]) -> Json:
 
 
 def _failure(status: int, codes: Sequence[Code]) -> Json:
-    headers = ["X-Request-Id"]
+    headers = []
     if status in {KINDS[Code.NOT_READY].status, KINDS[Code.RATE_LIMITED].status}:
         headers.append("Retry-After")
-    if status == KINDS[Code.RATE_LIMITED].status:
-        headers += ["RateLimit", "RateLimit-Policy"]
     if status == KINDS[Code.UNAUTHORIZED].status:
         headers.append("WWW-Authenticate")
+    if status == KINDS[Code.UNSUPPORTED_MEDIA_TYPE].status:
+        headers.append("Accept-Encoding")
     return {
         "description": "\n".join(f"- `{code}`: {KINDS[code].cause}" for code in codes),
         "headers": _headers(*headers),
@@ -536,13 +540,14 @@ _HEADERS: Final[Json] = {
     },
     "RateLimit": {
         "description": "What is left of the caller's allowance, `r`, and the seconds, `t`, after "
-        "which it is whole again. With every answer where the operator has set a limit.",
-        "required": True,
+        "which it is whole again. With every answer that is counted, where the operator has set a "
+        "limit.",
+        "required": False,
         "schema": {"type": "string", "pattern": '^"default";r=[0-9]+;t=[0-9]+$'},
     },
     "RateLimit-Policy": {
-        "description": "The allowance: `q` requests in `w` seconds.",
-        "required": True,
+        "description": "The allowance: `q` requests in `w` seconds; there when `RateLimit` is.",
+        "required": False,
         "schema": {"type": "string", "pattern": '^"default";q=[0-9]+;w=[0-9]+$'},
     },
     "WWW-Authenticate": {
@@ -550,9 +555,16 @@ _HEADERS: Final[Json] = {
         "required": True,
         "schema": {"type": "string"},
     },
+    "Accept-Encoding": {
+        "description": "How a body may be encoded: not at all; there when it came compressed.",
+        "required": False,
+        "schema": {"type": "string"},
+    },
     "ETag": {
-        "description": "Changes with what is answered; send it back as `If-None-Match`.",
-        "required": True,
+        "description": "Changes with what is answered; send it back as `If-None-Match`. Absent "
+        "where the same request may be answered otherwise: in random order without a `seed`, and "
+        "for the moment in which another index is published.",
+        "required": False,
         "schema": {"type": "string"},
     },
     "Cache-Control": {

@@ -18,8 +18,9 @@ class Policy:
     metrics. ``cors_origins`` are the origins whose pages may use the API, ``*`` for any.
     ``rate_limit`` is requests a minute per caller, 0 for any number. ``trusted_proxies`` stand
     before the server, and each tells the caller's address. ``searches_at_a_time`` take their turn;
-    who waits longer than ``max_wait_s`` for one is turned away. ``log_queries`` puts what was
-    searched for into the log.
+    who waits longer than ``max_wait_s`` for one is turned away, and so is, of several searches in
+    one request, what would wait longer for those before it. ``log_queries`` puts what was searched
+    for into the log.
     """
 
     api_keys: tuple[str, ...] = field(default=(), repr=False)

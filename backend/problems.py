@@ -22,7 +22,7 @@ from werkzeug.routing import RequestRedirect
 from backend.arrival import TooSlow
 from backend.cursor import CursorExpired, CursorInvalid
 from backend.expected import expected_at
-from backend.limits import Overloaded
+from backend.limits import OutOfTime, Overloaded
 from backend.models import AT_FAULT
 from backend.search import SearchOfSeveralFailed, VideoNotFound
 from catalog.errors import PictureRejected, TwinLensError, UnencodableItems
@@ -131,8 +131,8 @@ KINDS: Final[Mapping[Code, Kind]] = {
     Code.BODY_TOO_LARGE: Kind(
         413,
         "Body too large",
-        "larger than the server takes, by default 16 MiB, or of too many parts",
-        "send a smaller picture",
+        "larger than the server takes, by default 16 MiB, or of too many parts or values",
+        "send less, or a smaller picture",
     ),
     Code.REQUEST_LINE_TOO_LONG: Kind(
         414,
@@ -202,10 +202,11 @@ _BY_STATUS: Final = {
     503: Code.NOT_READY,
 }
 
-# What a search can be at fault for by itself, whatever else is asked for beside it.
+# What one search among several can fail for, whatever becomes of the others.
 SEARCH_ERRORS: Final = (
     CursorInvalid,
     CursorExpired,
+    OutOfTime,
     PictureRejected,
     UnencodableItems,
     VideoNotFound,
@@ -399,6 +400,11 @@ def as_problem(error: BaseException) -> Problem:
             return Problem(Code.BAD_REQUEST, "the body can't be read: its chunks are malformed")
         case Overloaded():
             return Problem(Code.OVERLOADED, "too many searches are waiting; this one waits no more")
+        case OutOfTime():
+            return Problem(
+                Code.OVERLOADED,
+                "those before it took too long, and it was not begun; ask for it again",
+            )
         case TwinLensError():
             # The message is for the operator: it names paths and hosts.
             _log.error("not ready: %s", error)

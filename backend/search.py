@@ -14,6 +14,7 @@ from backend.diversity import MOST_DIVERSIFIED, diversified, likeness_of
 from backend.duplicates import folded
 from backend.facets import Facets, facets_among
 from backend.fusion import FusedVideo, SourceRank, fuse
+from backend.limits import OutOfTime, TimeBudget
 from backend.multi import fuse_searches
 from backend.recommending import SeedRanking, fuse_seeds, ranks_per_seed
 from backend.stages import Stages
@@ -211,10 +212,11 @@ class Searcher:
         self._title_encoder = title_encoder
         self._thumbnail_encoder = thumbnail_encoder
 
-    def search(self, request: SearchRequest) -> SearchResult:
+    def search(self, request: SearchRequest, stages: Stages | None = None) -> SearchResult:
         """The page of hits that ``request`` asks for, the best first.
 
-        The same request over the same generation gives the same window, whatever the page.
+        The same request over the same generation gives the same window, whatever the page. What it
+        takes is added to ``stages``, also of a search that fails.
 
         Raises:
             ValueError: nothing to search by.
@@ -228,17 +230,19 @@ class Searcher:
         if request.text is None and request.picture is None and request.video_id is None:
             raise ValueError("nothing to search by: give text, a picture or a video_id")
         start = self._start(request)
-        stages = Stages()
+        stages = stages or Stages()
         seed, vectors = self._query_vectors(request, stages)
         found = self._fused(request, vectors, _needed(request, start), stages)
         seeds = [] if seed is None else [seed]
         return self._page(request, found, start, seeds, stages)
 
-    def recommend(self, request: RecommendationRequest) -> SearchResult:
+    def recommend(
+        self, request: RecommendationRequest, stages: Stages | None = None
+    ) -> SearchResult:
         """The page of hits that are most like what was liked, and least like what was not.
 
         Every liked video asks for itself, so that each of several tastes is met; see
-        ``fuse_seeds``.
+        ``fuse_seeds``. ``stages`` are as in ``search``.
 
         Raises:
             ValueError: nothing is liked, or a video both liked and disliked.
@@ -253,7 +257,7 @@ class Searcher:
         if liked & disliked:
             raise ValueError(f"{min(liked & disliked)!r} is both liked and disliked")
         start = self._start(request)
-        stages = Stages()
+        stages = stages or Stages()
         with stages.time("fetch"):
             # In a fixed order, so that no sum depends on how the seeds were listed.
             named = sorted(liked | disliked)
@@ -273,13 +277,21 @@ class Searcher:
         found = _Fused(fused, [], None)
         return self._page(request, found, start, list(seeds.values()), stages)
 
-    def search_together(self, request: CombinedRequest) -> SearchResult:
-        """The page of hits of several searches together.
+    def search_together(
+        self,
+        request: CombinedRequest,
+        stages: Stages | None = None,
+        *,
+        budget: TimeBudget | None = None,
+    ) -> SearchResult:
+        """The page of hits of several searches together, all begun within ``budget``.
+
+        ``stages`` are as in ``search``.
 
         Raises:
             ValueError: no search, or not a share for each.
             SearchOfSeveralFailed: one has a picture that can't be read, nothing that can be
-                encoded, or a video that is not in the index.
+                encoded, or a video that is not in the index; or there is no time left for it.
             CursorInvalid: the cursor is damaged, or belongs to another request.
             CursorExpired: the cursor belongs to another generation.
             StoreError: the engine failed.
@@ -287,13 +299,15 @@ class Searcher:
         if not request.searches or len(request.searches) != len(request.shares):
             raise ValueError("give at least one search, and a share for each")
         start = self._start(request)
-        stages = Stages()
+        stages = stages or Stages()
         found: list[Sequence[FusedVideo]] = []
         seeds: dict[str, StoredVideo] = {}
         for place, search in enumerate(request.searches):
             try:
+                if budget is not None:
+                    budget.check()
                 seed, vectors = self._query_vectors(search, stages)
-            except (PictureRejected, UnencodableItems, VideoNotFound) as error:
+            except (OutOfTime, PictureRejected, UnencodableItems, VideoNotFound) as error:
                 raise SearchOfSeveralFailed(place) from error
             if seed is not None:
                 seeds[seed.video_id] = seed

@@ -133,7 +133,8 @@ class Settings(BaseSettings):
         gt=0,
         le=600,
         allow_inf_nan=False,
-        description="Seconds that a request may wait for its turn before it is turned away.",
+        description="Seconds that a request may wait for its turn before it is turned away, and "
+        "one of several searches for those before it.",
     )
     receive_timeout_s: float = Field(
         30.0,

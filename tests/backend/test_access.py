@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -212,6 +213,34 @@ def test_who_asks_too_often_is_told_when_to_come_again(client_of):
             assert answer.status_code == 200
 
 
+def test_each_of_several_searches_counts_as_a_request(client_of):
+    client = client_of(rate_limit=6)
+
+    def ask(searches: int, **more):
+        body = {"searches": [{"text": "kitchen"}] * searches, **more}
+        return client.post("/api/v1/multi-search", json=body)
+
+    answer = ask(4)
+    assert answer.status_code == 200
+    assert answer.headers["RateLimit"].startswith('"default";r=2;')
+    refused = ask(4, fuse=True)
+    assert (refused.status_code, refused.get_json()["code"]) == (429, "rate_limited")
+    # One was counted to look at the body; four are needed, ten seconds each.
+    assert refused.headers["RateLimit"].startswith('"default";r=1;')
+    assert 25 <= int(refused.headers["Retry-After"]) <= 30
+    assert ask(1).status_code == 200
+    assert ask(1).status_code == 429
+
+
+def test_more_searches_than_are_allowed_take_the_whole_allowance(client_of):
+    client = client_of(rate_limit=3)
+    body = {"searches": [{"text": "kitchen"}] * 5}
+    assert client.post("/api/v1/multi-search", json=body).status_code == 200
+    answer = client.post("/api/v1/multi-search", json=body)
+    assert answer.status_code == 429
+    assert 1 <= int(answer.headers["Retry-After"]) <= 60
+
+
 def test_callers_are_told_apart_by_address_and_by_key(client_of):
     client = client_of(rate_limit=1, api_keys=(READ, "other-key-0123456789"))
 
@@ -325,6 +354,29 @@ def test_whoever_waits_is_counted_and_gets_the_turn(client_of):
         thread.join(20)
     assert answers == [200, 200, 200]
     assert "twinlens_requests_waiting 0.0" in client.get("/metrics").text
+
+
+class Tardy(WordEncoder):
+    """Takes longer for each text than one among several may wait."""
+
+    def encode_queries(self, queries):
+        time.sleep(0.3)
+        return super().encode_queries(queries)
+
+
+def test_of_several_searches_those_that_wait_too_long_are_turned_away(client_of):
+    client = client_of(title_encoder=Tardy(), max_wait_s=0.2)
+    searches = [{"text": "kitchen"}, {"text": "beach"}, {"video_id": "beach-1"}]
+    answer = client.post("/api/v1/multi-search", json={"searches": searches})
+    assert answer.status_code == 200
+    first, *others = answer.get_json()["results"]
+    assert first["hits"]
+    assert [one["problem"]["code"] for one in others] == ["overloaded"] * 2
+    assert {one["problem"]["status"] for one in others} == {503}
+    answer = client.post("/api/v1/multi-search", json={"searches": searches, "fuse": True})
+    assert (answer.status_code, answer.get_json()["code"]) == (503, "overloaded")
+    assert answer.get_json()["detail"].startswith("searches.1: ")
+    assert int(answer.headers["Retry-After"]) > 0
 
 
 def test_a_turn_is_given_back_whatever_becomes_of_the_request(client_of):

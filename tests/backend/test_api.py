@@ -13,11 +13,14 @@ import pytest
 from flask import Flask
 
 from backend.app import create_app
+from backend.filters import MAX_CONDITIONS, MAX_FILTER_VALUES
 from backend.index import PublishedIndex
 from backend.problems import KINDS, Code
+from backend.requests import MAX_VALUES
 from backend.schemas import Attribute, VideoBody
 from catalog.errors import StoreUnavailable, UnencodableItems
 from catalog.sources.values import parse_id
+from catalog.video import VectorName
 from stores.base import StoredVideo
 from stores.generations import DataDir
 from tests.backend.catalogue import COLOURS, ODD_ID, ODD_TITLE, picture_bytes
@@ -229,6 +232,66 @@ def test_without_a_text_there_is_nothing_to_highlight(client):
     assert [hit["highlight"] for hit in hits] == [None, None]
     del body["highlight"]
     assert "highlight" not in client.post(SEARCH, json=body).get_json()["hits"][0]
+
+
+def test_a_video_without_a_title_is_found_and_has_nothing_to_highlight(catalogue, data):
+    pictured = catalogue.stored()[0]
+    untitled = StoredVideo(
+        "untitled",
+        {"video_id": "untitled"},
+        {VectorName.THUMBNAIL: pictured.vectors[VectorName.THUMBNAIL]},
+    )
+    index = PublishedIndex(
+        data,
+        open_reader=lambda manifest: MemoryReader([*catalogue.stored(), untitled]),
+        title_encoder=catalogue.titles,
+        thumbnail_encoder=catalogue.thumbnails,
+    )
+    client = create_app(index, thumbnails=data.thumbnails).test_client()
+    asked = {"text": "kitchen", "video_id": pictured.video_id, "highlight": True, "limit": 100}
+    hits = client.post(SEARCH, json=asked).get_json()["hits"]
+    [hit] = [one for one in hits if one["video"]["video_id"] == "untitled"]
+    assert (hit["video"]["title"], hit["highlight"]) == (None, None)
+    # It can be asked by, for all that has no words: as a seed, and where duplicates are folded.
+    similar = client.get("/api/v1/videos/untitled/similar?explain=true").get_json()
+    assert similar["hits"][0]["video"]["video_id"] == pictured.video_id
+    assert similar["words_coverage"] is None
+    found = recommend(client, liked=["untitled"], collapse_duplicates=True)
+    assert hit_ids(found)[0] == pictured.video_id
+
+
+def test_a_text_without_a_word_is_asked_by_meaning_alone(client):
+    answer = client.get(SEARCH, query_string={"q": "?!", "explain": "true"}).get_json()
+    assert answer["hits"]
+    assert answer["words_coverage"] is None
+    assert {str(hit["sources"]["words"]) for hit in answer["hits"]} == {"None"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"text":"a","filter":{"and":[' + b"{}," * 10_000 + b"{}]}}",
+        b'{"text":"a","attributes":[' + b"0," * 20_000 + b"0]}",
+        b"[" * 20_001,
+    ],
+)
+def test_more_values_than_a_search_can_need_are_not_looked_at(client, body):
+    problem(client.post(SEARCH, data=body, content_type="application/json"), "body_too_large")
+
+
+@pytest.mark.parametrize("name", ["filter", "attributes", "facets"])
+def test_nor_are_they_in_a_form(client, name):
+    form = {"text": "a", name: '{"and":[' + "{}," * 10_000 + "{}]}"}
+    answer = client.post(SEARCH, data=form, content_type="multipart/form-data")
+    problem(answer, "body_too_large")
+
+
+def test_the_largest_filter_there_may_be_is_within_the_limit(client):
+    one = {"tags": [f"t{number}" for number in range(MAX_FILTER_VALUES)]}
+    body = {"text": "kitchen", "filter": {"not": {"or": [one] * MAX_CONDITIONS}}}
+    assert hit_ids(client.post(SEARCH, json=body))
+    picture = base64.b64encode(bytes(MAX_VALUES)).decode()
+    problem(client.post(SEARCH, json={"image": picture}), "picture_rejected")
 
 
 # ---- recommendations
@@ -716,7 +779,7 @@ def test_a_body_that_is_no_object_is_told_what_to_be(client, body):
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b'{"text": "a"', b"[" * 100_000, b'{"text": "\\ud800"}', b'{"text": "\xff"}',
+    [b"", b"{", b'{"text": "a"', b"[" * 10_000, b'{"text": "\\ud800"}', b'{"text": "\xff"}',
      b"\xef\xbb\xbf{}", b'{"a":' * 5000, b'{"limit": 1' + b"0" * 5000 + b"}", b"\x00"],
 )  # fmt: skip
 def test_a_body_that_is_not_json(client, body):

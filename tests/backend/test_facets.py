@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from flask.testing import FlaskClient
 
-from backend.facet_schemas import FacetsBody
-from backend.facets import FACETS
-from stores.base import FACET_FIELDS, StoredVideo
+from backend.facet_schemas import FacetName, FacetsBody
+from stores.base import FACET_FIELDS, SORTABLE_FIELDS, StoredVideo
 from stores.browsing import facet_of
 from tests.backend.catalogue import Catalogue
 
 Json = dict[str, Any]
 SEARCH = "/api/v1/search"
+FACETS = get_args(FacetName)
 
 
 @pytest.fixture
@@ -127,5 +127,6 @@ def test_a_wrong_facet_is_named(client: FlaskClient, facets: Any, field: str) ->
     assert "channel" in error["message"] + error["expected"]
 
 
-def test_the_models_have_every_facet() -> None:
+def test_the_models_have_every_facet_that_stores_can_count() -> None:
+    assert set(FACETS) == {*FACET_FIELDS, *SORTABLE_FIELDS}
     assert set(FacetsBody.model_fields) == set(FACETS)

@@ -65,7 +65,7 @@ def index(data, opener, clock, catalogue):
         open_reader=opener,
         title_encoder=catalogue.titles,
         thumbnail_encoder=catalogue.thumbnails,
-        retry_after_s=5,
+        reopen_after_s=5,
         clock=clock,
     )
     yield index

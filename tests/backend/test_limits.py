@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backend.limits import RATE_WINDOW_S, RateLimiter
+from backend.limits import RATE_WINDOW_S, OutOfTime, RateLimiter, TimeBudget
 
 
 class Clock:
@@ -53,6 +53,26 @@ def test_who_is_refused_is_not_refused_for_longer_by_asking_on(limiter, clock):
         assert limiter.take("a").retry_s == 10
     clock.now += 10
     assert limiter.take("a").allowed
+
+
+def test_several_are_allowed_together_or_not_at_all(limiter, clock):
+    assert limiter.take("a", 4).remaining == 2
+    refused = limiter.take("a", 3)
+    assert (refused.allowed, refused.remaining, refused.retry_s) == (False, 2, 10)
+    # With those that were counted before, and will be again.
+    assert limiter.take("a", 3, begun=1).retry_s == 20
+    clock.now += 10
+    assert limiter.take("a", 3).remaining == 0
+    assert limiter.take("b", 6).remaining == 0
+
+
+def test_a_budget_lasts_so_long(clock):
+    budget = TimeBudget(5, clock=clock)
+    clock.now += 5
+    budget.check()
+    clock.now += 0.1
+    with pytest.raises(OutOfTime):
+        budget.check()
 
 
 def test_one_caller_is_no_other(limiter):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import threading
@@ -79,6 +80,25 @@ def test_every_stage_of_a_search_has_a_histogram(application):
         assert value(text, "twinlens_stage_seconds_bucket", stage=stage, le="+Inf") == 2
     spent = value(text, "twinlens_stage_seconds_sum", stage="search") * 1000
     assert spent >= answer["timings_ms"]["search"] > 0
+
+
+def test_several_searches_apart_have_all_their_stages_and_so_has_one_that_fails(
+    application, caplog
+):
+    client = application()
+    caplog.set_level(logging.INFO, "backend.requests")
+    failing = {"image": base64.b64encode(b"no picture").decode()}
+    client.post("/api/v1/multi-search", json={"searches": [{"text": "kitchen"}, failing]})
+    stages = line_of(caplog)["stages_ms"]
+    assert {"encode", "search", "fuse", "fetch", "serialise"} <= stages.keys()
+    caplog.clear()
+    answer = client.post("/api/v1/multi-search", json={"searches": [failing]}).get_json()
+    assert "encode" in answer["timings_ms"]
+    assert {"encode", "serialise"} <= line_of(caplog)["stages_ms"].keys()
+    caplog.clear()
+    assert client.post("/api/v1/search", json=failing).status_code == 422
+    assert "encode" in line_of(caplog)["stages_ms"]
+    assert value(client.get("/metrics").text, "twinlens_stage_seconds_count", stage="encode") == 3
 
 
 def test_it_names_the_generation(application):

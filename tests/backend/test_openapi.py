@@ -12,9 +12,13 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import ValidationError
 
+from backend.app import create_app
+from backend.index import PublishedIndex
 from backend.openapi import PAGES, ROUTES, openapi_document
+from backend.policy import Policy
 from backend.problems import KINDS, Code
 from backend.schemas import SearchBody
+from tests.fakes import MemoryReader
 
 DOCUMENT = openapi_document()
 OPERATIONS = [
@@ -77,6 +81,78 @@ def test_every_route_is_in_it_and_nothing_else(app):
     }
     assert pages <= served
     assert described == served - pages
+
+
+KEY = "a-key-0123456789"
+# Fields of HTTP itself, and those that tell a browser what it may do with any answer.
+OF_HTTP = {"Content-Type", "Content-Length", "Vary"}
+FOR_BROWSERS = {
+    "Content-Security-Policy",
+    "Cross-Origin-Opener-Policy",
+    "Cross-Origin-Resource-Policy",
+    "Permissions-Policy",
+    "Referrer-Policy",
+    "X-Content-Type-Options",
+}
+
+
+@each_operation
+def test_every_header_of_an_answer_is_described_and_what_is_required_is_there(
+    catalogue, data, path, method, operation
+):
+    index = PublishedIndex(
+        data,
+        open_reader=lambda manifest: MemoryReader(catalogue.stored()),
+        title_encoder=catalogue.titles,
+        thumbnail_encoder=catalogue.thumbnails,
+    )
+    policy = Policy(api_keys=(KEY,), admin_keys=(KEY,), rate_limit=9)
+    client = create_app(index, thumbnails=data.thumbnails, policy=policy).test_client()
+    seen = set()
+
+    def ask(query: str = "", *, key: str | None = KEY, **options: Any) -> Any:
+        target = path.replace("{video_id}", "beach-1") + query
+        headers = options.pop("headers", {}) | ({"X-API-Key": key} if key else {})
+        answer = client.open(target, method=method.upper(), headers=headers, **options)
+        status = str(answer.status_code)
+        described = operation["responses"][status]["headers"]
+        assert set(answer.headers.keys()) - OF_HTTP - FOR_BROWSERS <= set(described), status
+        for name in described:
+            if DOCUMENT["components"]["headers"][name]["required"]:
+                assert name in answer.headers, status
+        seen.add(status)
+        return answer
+
+    body = {
+        "search": {"text": "kitchen"},
+        "multiSearch": {"searches": [{"text": "kitchen"}, {"text": "beach"}]},
+        "recommendations": {"liked": ["beach-1"]},
+    }.get(operation["operationId"])
+    if body is not None:
+        ask(json=body)
+        ask(data=b"{", content_type="application/json")
+        ask(data=b"{", content_type="text/plain")
+        ask(data=b"{", headers={"Content-Encoding": "gzip"})
+        assert {"200", "400", "415"} <= seen
+    else:
+        query = "?q=kitchen" if operation["operationId"] == "searchByQuery" else ""
+        tag = ask(query).headers.get("ETag")
+        if tag is not None:
+            ask(query, headers={"If-None-Match": tag})
+        if operation["operationId"] == "browse":
+            assert "ETag" not in ask("?order=random").headers
+        assert ("304" in seen) == ("304" in operation["responses"])
+        assert "200" in seen
+    if "422" in operation["responses"]:
+        ask("?unknown=1")
+        assert "422" in seen
+    if "401" in operation["responses"]:
+        for _ in range(10):
+            answer = ask(key=None)
+        assert answer.status_code == 429
+        assert {"RateLimit", "RateLimit-Policy"} <= set(answer.headers.keys())
+        assert "401" in seen
+    index.close()
 
 
 def test_every_operation_has_a_name_of_its_own():
