@@ -1,0 +1,1 @@
+"""Qdrant against FAISS: what the one costs over the other, measured in turns."""

@@ -1,0 +1,227 @@
+"""What a run's figures say, in plain sentences, each computed from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import numpy as np
+
+from benchmarks.engines.result_file import Experiment, Result, Size, left_out, measured
+from benchmarks.engines.summary import (
+    CHIEF_RECALL,
+    EMBEDDED,
+    EMBEDDED_VIDEOS,
+    FLAT,
+    FUSED_WHERE,
+    Crossing,
+    by_reading,
+    chosen_search,
+    crossing,
+    disturbed,
+    experiments,
+    failures,
+    flat_ms,
+    ratio,
+    speedup,
+)
+from benchmarks.engines.wording import listed, number, size, spread, times_faster
+from benchmarks.intervals import over_rounds
+
+_THE_SCAN: Final = "the flat scan"
+_MANY_CLIENTS: Final = "8"
+# A filter this strict shows best what an engine does with one.
+_STRICT: Final = "0.01"
+
+
+def findings(result: Result) -> list[str]:
+    """The sentences that a report begins with; those that the run can't support are not there."""
+    sizes = measured(result)
+    told = [sentence for one in sizes for sentence in _embedded(one)]
+    told += _crossings(result)
+    detailed = [one for one in sizes if one["videos"] == EMBEDDED_VIDEOS] or sizes[-1:]
+    for one in detailed:
+        told += [*_flat(one), *_others(one), *_servers(one), *_clients(one), *_filters(one)]
+        told += [*_fusion(one), *_changes(one), *_costs(one)]
+    return told
+
+
+def warnings(result: Result) -> list[str]:
+    """What a reader must know before any figure: made-up vectors, disturbances, gaps."""
+    told = []
+    synthetic = [one for one in measured(result) if one["vectors"]["synthetic"]]
+    if synthetic:
+        sizes = listed([f"{one['videos']:,}" for one in synthetic])
+        sources = dict.fromkeys(
+            one["vectors"]["source"].removeprefix("synthetic: ") for one in synthetic
+        )
+        told.append(
+            f"SYNTHETIC vectors at {sizes} videos ({'; '.join(sources)}): the figures speak of "
+            "time, and of recall on such vectors, not of yours."
+        )
+    if parts := disturbed(result):
+        told.append(
+            "DISTURBED: other programs took processors during "
+            f"{listed([str(part) for part in parts])}. There, trust ratios before times."
+        )
+    if result["machine"]["disturbed"]:
+        told.append(
+            f"The machine was busy when the run began (load {result['machine']['load'][0]:g})."
+        )
+    if not result.get("finished", True):
+        told.append("UNFINISHED: the run was stopped; what follows is what it had measured.")
+    if result["options"].get("quick"):
+        told.append("QUICK: a short run of few rounds, to see that all works rather than to quote.")
+    told += [f"Left out: {videos:,} videos: {why}" for videos, why in left_out(result).items()]
+    told += [
+        f"FAILED: {one.label} at {one.videos:,} videos, in {one.part}: {one.error}"
+        for one in failures(result)
+    ]
+    return told
+
+
+def _embedded(of: Size) -> Iterator[str]:
+    experiment = of["experiments"].get(EMBEDDED)
+    if experiment is not None:
+        yield from _chosen(of, experiment)
+
+
+def _others(of: Size) -> Iterator[str]:
+    for name, experiment in of["experiments"].items():
+        if name not in (FLAT, EMBEDDED):
+            yield from _chosen(of, experiment)
+
+
+def _chosen(of: Size, experiment: Experiment) -> Iterator[str]:
+    search = chosen_search(experiment)
+    times = None if search is None else speedup(of, search["ms"])
+    flat = flat_ms(of)
+    if search is None or times is None or flat is None:
+        return
+    how = "searching exactly" if search["exact"] else f"with {experiment['chosen']}"
+    yield (
+        f"At {of['videos']:,} videos, {experiment['label']} {how} found "
+        f"{search['recall_at_10']:.3f} of the true ten in {_ms(search)} ms, "
+        f"{times_faster(times, _THE_SCAN)} ({number(float(np.median(flat)))} ms)."
+    )
+
+
+def _crossings(result: Result) -> Iterator[str]:
+    all_along: dict[Crossing, list[str]] = {}
+    for name, label in experiments(result).items():
+        found = crossing(result, name) if name != FLAT else None
+        if found is None:
+            continue
+        small, large = found.between
+        if found.videos is None:
+            all_along.setdefault(found, []).append(label)
+        else:
+            yield (
+                f"{label} passes {_THE_SCAN} at about {found.videos_shown} videos "
+                f"(recall {CHIEF_RECALL}; interpolated between {small:,} and {large:,})."
+            )
+    for found, labels in all_along.items():
+        small, large = found.between
+        where = f"from {small:,} to {large:,} videos" if small < large else f"at {small:,} videos"
+        yield (
+            f"At every size measured, {where}, {_THE_SCAN} is "
+            f"{'slower' if found.always else 'faster'} than {listed(labels)} "
+            f"(recall {CHIEF_RECALL})."
+        )
+
+
+def _flat(of: Size) -> Iterator[str]:
+    if (found := by_reading(of)) is not None:
+        yield (
+            f"At {of['videos']:,} videos, a query of FAISS flat takes {spread(found)} times the "
+            f"time of reading its vectors ({size(of['reading']['bytes'])}) from memory once: no "
+            "exact scan can be much faster."
+        )
+
+
+def _servers(of: Size) -> Iterator[str]:
+    for experiment in of["experiments"].values():
+        search = chosen_search(experiment)
+        if search is None or not search.get("engine_ms"):
+            continue
+        whole, engine = (np.asarray(search[which]["p50"]) for which in ("ms", "engine_ms"))
+        rounds = min(whole.size, engine.size)
+        transport = over_rounds(whole[:rounds] - engine[:rounds])
+        yield (
+            f"{experiment['label']}: of {number(float(np.median(whole)))} ms a query at "
+            f"{of['videos']:,} videos, the server itself takes {number(float(np.median(engine)))} "
+            f"ms; {spread(transport)} ms are transport."
+        )
+
+
+def _clients(of: Size) -> Iterator[str]:
+    for name in (FLAT, EMBEDDED):
+        clients = of["experiments"].get(name, {}).get("clients", {})
+        told = [
+            f"{spread(over_rounds(ratio(by_count[_MANY_CLIENTS], by_count['1'])))} times as {kind}"
+            for kind, by_count in clients.items()
+            if {"1", _MANY_CLIENTS} <= by_count.keys()
+        ]
+        if told:
+            yield (
+                f"{of['experiments'][name]['label']} at {of['videos']:,} videos: {_MANY_CLIENTS} "
+                f"clients get {listed(told)} the queries a second of one."
+            )
+
+
+def _filters(of: Size) -> Iterator[str]:
+    told = []
+    for name in (FLAT, EMBEDDED):
+        experiment = of["experiments"].get(name, {})
+        if (found := experiment.get("filtered", {}).get(_STRICT)) is not None:
+            told.append(
+                f"{experiment['label']} takes {_ms(found)} ms and finds {found['recall_at_10']:.3f}"
+            )
+    if told:
+        yield (
+            f"Under a filter that lets {float(_STRICT):.0%} of {of['videos']:,} videos through, "
+            f"{listed(told)} of the true ten."
+        )
+
+
+def _fusion(of: Size) -> Iterator[str]:
+    experiment = of["experiments"].get(EMBEDDED, {})
+    told = [
+        f"{_ms(one)} ms with recall {one['recall_at_10']:.3f} {FUSED_WHERE[how]}"
+        for how, one in experiment.get("fused", {}).items()
+    ]
+    if told:
+        yield (
+            f"A query of both vectors at {of['videos']:,} videos takes {experiment['label']} "
+            f"{listed(told)}."
+        )
+
+
+def _changes(of: Size) -> Iterator[str]:
+    experiment = of["experiments"].get(EMBEDDED, {})
+    if {"without", "beside"} <= (changing := experiment.get("changing", {})).keys():
+        beside, without = changing["beside"], changing["without"]
+        slower = over_rounds(ratio(beside["ms"]["p50"], without["ms"]["p50"]))
+        yield (
+            f"While {number(beside['upserts_per_second'])} upserts and "
+            f"{number(beside['deletes_per_second'])} deletes a second run beside it, a query of "
+            f"{experiment['label']} at {of['videos']:,} videos takes {spread(slower)} times as "
+            "long."
+        )
+
+
+def _costs(of: Size) -> Iterator[str]:
+    for name in (FLAT, EMBEDDED):
+        experiment = of["experiments"].get(name, {})
+        if "built" in experiment and "memory" in experiment:
+            built, memory = experiment["built"], experiment["memory"]
+            yield (
+                f"{experiment['label']} at {of['videos']:,} videos: built in "
+                f"{number(built['upload_s'] + built['index_s'])} s, {size(built['disk_bytes'])} on "
+                f"disk, {size(memory['rss_bytes'])} resident, of which "
+                f"{size(memory['anonymous_bytes'])} anonymous."
+            )
+
+
+def _ms(found: Any) -> str:
+    return number(float(np.median(found["ms"]["p50"])))

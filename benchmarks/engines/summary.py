@@ -1,0 +1,389 @@
+"""From what a run measured to what can be said of it: ratios, equal recall, whether it is enough.
+
+Everything is formed within the run: a ratio within its round, so that a noisy machine hurts both
+sides alike, and its interval over the rounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.engines.result_file import Experiment, Result, Size, measured
+from benchmarks.engines.wording import spread
+from benchmarks.intervals import Interval, over_rounds
+
+FLAT: Final = "faiss-flat"
+EMBEDDED: Final = "qdrant-embedded"
+RECALLS: Final = (0.90, 0.95, 0.98, 0.99)
+# The recall at which engines are compared when one is to be named.
+CHIEF_RECALL: Final = 0.98
+FUSED_WHERE: Final = {"python": "fused in Python", "engine": "fused in the engine"}
+
+# The demands of the project.
+MOST_OFF_THE_LOOP: Final = 0.05
+MOST_BY_READING: Final = 1.3
+READING_VIDEOS: Final = 1_000_000
+LEAST_SPEEDUP: Final = 10.0
+LEAST_RECALL: Final = 0.98
+LEAST_FUSED_RECALL: Final = 0.98
+EMBEDDED_VIDEOS: Final = 100_000
+
+Rounds = npt.NDArray[np.float64]
+
+
+def ratio(above: npt.ArrayLike, below: npt.ArrayLike) -> Rounds:
+    """``above`` by ``below``, round by round; rounds that only one of them has are left out."""
+    rounds = min(np.size(above), np.size(below))
+    quotients: Rounds = np.asarray(above, np.float64)[:rounds] / np.asarray(below)[:rounds]
+    return quotients
+
+
+def flat_ms(size: Size, percentile: str = "p50") -> Rounds | None:
+    """What one query took the FAISS flat index, round by round; None where it was not measured."""
+    for search in size["experiments"].get(FLAT, {}).get("searches", {}).values():
+        return np.asarray(search["ms"][percentile], np.float64)
+    return None
+
+
+def speedup(size: Size, ms: Mapping[str, Sequence[float]]) -> Interval | None:
+    """How many times faster than the flat index of the same size, at the median query."""
+    flat = flat_ms(size)
+    return None if flat is None else over_rounds(ratio(flat, ms["p50"]))
+
+
+def chosen_search(experiment: Experiment) -> Mapping[str, Any] | None:
+    """The search with the setting chosen for all that is measured beside plain searches."""
+    found: Mapping[str, Any] | None = experiment.get("searches", {}).get(experiment.get("chosen"))
+    return found
+
+
+def by_reading(size: Size) -> Interval | None:
+    """The flat index's median query by the time of reading its vectors from memory once."""
+    flat = flat_ms(size)
+    if flat is None or "reading" not in size:
+        return None
+    return over_rounds(ratio(flat, size["reading"]["ms"]))
+
+
+def by_loop(size: Size) -> Interval | None:
+    """The flat index's median query as we time it, by that of ``faiss``' own loop."""
+    flat = flat_ms(size)
+    if flat is None or "loop" not in size:
+        return None
+    return over_rounds(ratio(flat, size["loop"]["ms"]["p50"]))
+
+
+@dataclass(frozen=True, slots=True)
+class AtRecall:
+    """What one query takes an engine at a recall, in milliseconds.
+
+    ``between`` are the settings between which it was interpolated. ``exceeded``: already the
+    engine's fastest setting finds more, so that there is nothing to interpolate; then both are that
+    setting and ``ms`` is its time.
+    """
+
+    recall: float
+    ms: Interval
+    rounds: tuple[float, ...]
+    between: tuple[str, str]
+    exceeded: bool
+
+    @property
+    def settings(self) -> str:
+        """The settings that give it, for a person."""
+        low, high = self.between
+        return low if low == high else f"{low} to {high}"
+
+
+class _Point(NamedTuple):
+    recall: float
+    log_ms: Rounds
+    setting: str
+
+
+def at_recall(experiment: Experiment, recall: float) -> AtRecall | None:
+    """The latency at ``recall`` by interpolation: log latency over recall, round by round.
+
+    Only settings count that no other beats in both; exact ones where there are no others. None
+    where no setting finds as much, or nothing was measured.
+    """
+    curve = _curve(experiment)
+    if not curve or curve[-1].recall < recall:
+        return None
+    above = next(at for at, point in enumerate(curve) if point.recall >= recall)
+    high = curve[above]
+    exceeded = above == 0
+    if exceeded or high.recall == recall:
+        low, log_ms = high, high.log_ms
+    else:
+        low = curve[above - 1]
+        share = (recall - low.recall) / (high.recall - low.recall)
+        rounds = min(low.log_ms.size, high.log_ms.size)
+        log_ms = (1 - share) * low.log_ms[:rounds] + share * high.log_ms[:rounds]
+    ms = np.exp(log_ms)
+    return AtRecall(
+        recall,
+        over_rounds(ms),
+        tuple(ms.tolist()),
+        (low.setting, high.setting),
+        exceeded and high.recall > recall,
+    )
+
+
+def _curve(experiment: Experiment) -> list[_Point]:
+    """The settings that no other beats in both recall and time, by rising recall."""
+    searches = experiment.get("searches", {})
+    of_interest = {name: one for name, one in searches.items() if not one["exact"]} or searches
+    points = [
+        _Point(float(one["recall_at_10"]), np.log(one["ms"]["p50"]), name)
+        for name, one in of_interest.items()
+    ]
+    # The best recall first, and of equal recall the fastest: then each must be faster than all
+    # that stand before it.
+    points.sort(key=lambda point: (-point.recall, float(np.median(point.log_ms))))
+    curve: list[_Point] = []
+    for point in points:
+        if not curve or np.median(point.log_ms) < np.median(curve[-1].log_ms):
+            curve.append(point)
+    return curve[::-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """From how many videos on an engine is faster than the flat index, at ``CHIEF_RECALL``.
+
+    ``videos`` is interpolated on log axes between the two sizes of ``between``. It is None where
+    the engine was the faster one (``always``) or the slower one at every size measured.
+    """
+
+    videos: float | None
+    between: tuple[int, int]
+    always: bool
+
+    @property
+    def videos_shown(self) -> str:
+        """The number for a person: an interpolation is not good for more than two figures."""
+        return "" if self.videos is None else f"{float(f'{self.videos:.2g}'):,.0f}"
+
+
+def crossing(result: Result, name: str) -> Crossing | None:
+    """Where the experiment ``name`` passes the flat index; None where fewer than one size says.
+
+    Of several crossings the last counts: from there on it stays the faster one.
+    """
+    found: list[tuple[int, float]] = []
+    for size in measured(result):
+        flat = flat_ms(size)
+        experiment = size["experiments"].get(name)
+        at = None if experiment is None else at_recall(experiment, CHIEF_RECALL)
+        if flat is not None and at is not None:
+            found.append((size["videos"], float(np.median(np.log(ratio(at.rounds, flat))))))
+    if not found:
+        return None
+    ends = (found[0][0], found[-1][0])
+    if found[-1][1] >= 0:
+        return Crossing(None, ends, always=False)
+    for (small, slower), (large, faster) in zip(found[-2::-1], found[:0:-1], strict=True):
+        if slower >= 0:
+            share = slower / (slower - faster)
+            videos = np.exp(np.log(small) + share * (np.log(large) - np.log(small)))
+            return Crossing(float(videos), (small, large), always=False)
+    return Crossing(None, ends, always=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A demand, whether it is met, and the figures behind it; ``met`` is None where none are."""
+
+    demand: str
+    met: bool | None
+    found: str
+
+
+def verdicts(result: Result) -> list[Verdict]:
+    """Each demand of the project against this run."""
+    sizes = {size["videos"]: size for size in measured(result)}
+    return [
+        _loop_verdict(sizes.values()),
+        _reading_verdict(sizes.get(READING_VIDEOS)),
+        *_embedded_verdicts(sizes.get(EMBEDDED_VIDEOS)),
+    ]
+
+
+def demands_met(result: Result) -> dict[str, bool]:
+    """Whether each demand that this run can say something of is met."""
+    return {one.demand: one.met for one in verdicts(result) if one.met is not None}
+
+
+def _loop_verdict(sizes: Any) -> Verdict:
+    demand = f"our FAISS timings within {MOST_OFF_THE_LOOP:.0%} of faiss' own single-query loop"
+    found = {size["videos"]: by_loop(size) for size in sizes}
+    told = {videos: one for videos, one in found.items() if one is not None}
+    if not told:
+        return Verdict(demand, None, "no size has both")
+    return Verdict(
+        demand,
+        all(abs(one.median - 1) <= MOST_OFF_THE_LOOP for one in told.values()),
+        ", ".join(f"{one.median:.3f} times at {videos:,} videos" for videos, one in told.items()),
+    )
+
+
+def _reading_verdict(size: Size | None) -> Verdict:
+    demand = (
+        f"FAISS flat at {READING_VIDEOS:,} videos within {MOST_BY_READING} times the time of "
+        "reading its vectors once from memory"
+    )
+    found = None if size is None else by_reading(size)
+    if found is None:
+        return Verdict(demand, None, f"{READING_VIDEOS:,} videos were not measured")
+    return Verdict(demand, found.median <= MOST_BY_READING, f"{spread(found)} times")
+
+
+def _embedded_verdicts(size: Size | None) -> list[Verdict]:
+    demand = (
+        f"Qdrant embedded at {EMBEDDED_VIDEOS:,} videos: recall@10 of at least {LEAST_RECALL} with "
+        f"a median query at least {LEAST_SPEEDUP:g} times faster than the flat scan"
+    )
+    fused = (
+        f"both vectors fused at {EMBEDDED_VIDEOS:,} videos, at those settings: recall@10 of at "
+        f"least {LEAST_FUSED_RECALL} against fused exact"
+    )
+    if size is None or flat_ms(size) is None:
+        why = f"{EMBEDDED_VIDEOS:,} videos were not measured"
+        return [Verdict(demand, None, why), Verdict(fused, None, why)]
+    best: tuple[float, str, Experiment] | None = None
+    for name, experiment in size["experiments"].items():
+        chosen = chosen_search(experiment)
+        if not name.startswith(EMBEDDED) or chosen is None:
+            continue
+        times = speedup(size, chosen["ms"])
+        if chosen["recall_at_10"] >= LEAST_RECALL and times is not None:
+            told = (
+                f"{experiment['label']}, {experiment['chosen']}, {described(experiment['build'])}: "
+                f"{chosen['recall_at_10']:.4f} and {spread(times)} times"
+            )
+            if best is None or times.median > best[0]:
+                best = (times.median, told, experiment)
+    if best is None:
+        return [
+            Verdict(demand, False, f"no chosen setting finds {LEAST_RECALL}"),
+            Verdict(fused, None, "there are no such settings"),
+        ]
+    times_faster, told, experiment = best
+    recalls = {how: one["recall_at_10"] for how, one in experiment.get("fused", {}).items() if one}
+    return [
+        Verdict(demand, times_faster >= LEAST_SPEEDUP, told),
+        Verdict(
+            fused,
+            recalls["python"] >= LEAST_FUSED_RECALL if "python" in recalls else None,
+            ", ".join(f"{recall:.4f} {FUSED_WHERE[how]}" for how, recall in recalls.items())
+            or "not measured",
+        ),
+    ]
+
+
+def described(options: Mapping[str, Any]) -> str:
+    """Build options or a setting for a person: ``m=16, ef_construct=100``."""
+    told = (f"{name}={value}" for name, value in options.items() if value is not None)
+    return ", ".join(told) or "no options"
+
+
+@dataclass(frozen=True, slots=True)
+class Disturbed:
+    """A part of the run during which other programs took processors."""
+
+    videos: int
+    part: str
+    others_cores: float
+
+    def __str__(self) -> str:
+        return f"{self.part} at {self.videos:,} videos ({self.others_cores:.1f} cores)"
+
+
+def disturbed(result: Result) -> list[Disturbed]:
+    """The disturbed parts, size by size."""
+    return [
+        Disturbed(size["videos"], part, float(one["others_cores"]))
+        for size in measured(result)
+        for part, one in size.get("disturbed", {}).items()
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An experiment that failed: in which part, and why. What came before that part stands."""
+
+    videos: int
+    label: str
+    part: str
+    error: str
+
+
+def failures(result: Result) -> list[Failure]:
+    """Every experiment that failed, size by size."""
+    return [
+        Failure(size["videos"], one["label"], one["failed"]["part"], one["failed"]["error"])
+        for size in measured(result)
+        for one in size["experiments"].values()
+        if one["failed"]
+    ]
+
+
+def experiments(result: Result) -> dict[str, str]:
+    """Every experiment's name and label, the flat index first, then as they were measured."""
+    labels: dict[str, str] = {}
+    for size in measured(result):
+        for name, one in size["experiments"].items():
+            labels.setdefault(name, one["label"])
+    return {name: labels[name] for name in sorted(labels, key=lambda name: name != FLAT)}
+
+
+def summarize(result: Result) -> dict[str, Any]:
+    """All of this as JSON values."""
+    names = experiments(result)
+    crossings = {name: crossing(result, name) for name in names if name != FLAT}
+    return {
+        "sizes": [_size_summary(size) for size in measured(result)],
+        "crossings": {
+            name: {"videos": one.videos, "between": one.between, "always": one.always}
+            for name, one in crossings.items()
+            if one is not None
+        },
+        "verdicts": [
+            {"demand": one.demand, "met": one.met, "found": one.found} for one in verdicts(result)
+        ],
+    }
+
+
+def _size_summary(size: Size) -> dict[str, Any]:
+    return {
+        "videos": size["videos"],
+        "flat_by_reading": _json(by_reading(size)),
+        "flat_by_loop": _json(by_loop(size)),
+        "experiments": {
+            name: {
+                "times_faster_than_flat": {
+                    setting: _json(speedup(size, search["ms"]))
+                    for setting, search in one.get("searches", {}).items()
+                },
+                "ms_at_recall": {
+                    str(recall): {
+                        **at.ms.to_json(), "between": at.between, "exceeded": at.exceeded
+                    }
+                    if (at := at_recall(one, recall))
+                    else None
+                    for recall in RECALLS
+                },
+            }
+            for name, one in size["experiments"].items()
+        },
+    }  # fmt: skip
+
+
+def _json(interval: Interval | None) -> dict[str, Any] | None:
+    return None if interval is None else interval.to_json()
