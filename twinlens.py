@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "evaluate": LazyCommand(
         "benchmarks.evaluate.cli", "evaluate", "Measure search and encoders on labelled data."
     ),
+    "bench": LazyCommand("benchmarks.engines.cli", "bench", "Compare Qdrant with FAISS."),
 }
 
 

@@ -107,7 +107,7 @@ class EdgeReader:
         videos = _closed_with(path)
         view = tempfile.TemporaryDirectory(prefix="twinlens-shard-")
         try:
-            _link_view(path, Path(view.name))
+            link_view(path, Path(view.name))
             reader = cls(
                 _load(Path(view.name), named=path),
                 path,
@@ -470,8 +470,11 @@ def _closed_with(path: Path) -> int:
         raise StoreCorrupt(f"{path / _CLOSED}: {error}") from error
 
 
-def _link_view(path: Path, view: Path) -> None:
-    """Fill ``view`` with links to the shard's files and with what Qdrant rewrites as it loads."""
+def link_view(path: Path, view: Path) -> None:
+    """Fill ``view``, an empty directory, with links to the files of a closed shard.
+
+    What Qdrant rewrites as it loads is copied, so that any number of processes may load views.
+    """
     config = json.loads((path / _CONFIG).read_text(encoding="utf-8"))
     (view / _CONFIG).write_text(json.dumps({**config, "wal_enabled": False}), encoding="utf-8")
     (view / "segments").mkdir()

@@ -32,10 +32,10 @@ from benchmarks.load.traffic import (
     traffic_over,
     write_requests,
 )
-from benchmarks.load.usage import ProcessorWatch, memory_of, watched_memory
 from benchmarks.load.wrk import Answers, drive, wrk_version
 from benchmarks.loopback import Running, serve_command, started
 from benchmarks.machine import machine
+from benchmarks.usage import ProcessorWatch, memory_of, watched_memory
 from catalog.errors import TwinLensError
 from stores.flat import FlatReader
 from stores.generations import DataDir, Manifest

@@ -36,7 +36,7 @@ from benchmarks.load.traffic import (
     traffic_over,
     write_requests,
 )
-from benchmarks.load.usage import ProcessorWatch, memory_of, watched_memory
+from benchmarks.usage import ProcessorWatch, memory_of, watched_memory
 from benchmarks.load.wrk import Answers, drive
 from benchmarks.loopback import started
 from catalog.errors import StoreError, TwinLensError, UsageError

@@ -1,0 +1,189 @@
+"""``twinlens bench``: what Qdrant costs over FAISS, on your own vectors."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import click
+
+from benchmarks.engines.experiments import EXPERIMENTS, Experiment, server_experiments
+from benchmarks.engines.measuring import Plan
+from benchmarks.engines.run import run
+from benchmarks.engines.vectors import DrawnVectors, FileVectors, GenerationVectors, VectorSource
+from catalog.errors import UsageError
+from stores.generations import DataDir
+
+FULL_SIZES: Final = (1_400, 20_000, 100_000, 500_000, 1_000_000)
+QUICK_SIZES: Final = (1_400, 10_000)
+# The lengths of the packaged encoders' vectors.
+_DIMS: Final = {"title": 512, "thumbnail": 128}
+
+
+@click.group(invoke_without_command=True)
+@click.option(
+    "--data-dir", type=click.Path(path_type=Path), help="Compare on the index published here."
+)
+@click.option(
+    "--vectors",
+    type=click.Path(path_type=Path),
+    help="Compare on a .npy of shape (n, dim), or HDF5 as ann-benchmarks has it.",
+)
+@click.option(
+    "--sizes",
+    help="How many videos, in this order, as 1400,20000. Drawn vectors: up to 1000000; else all.",
+)
+@click.option("--engine", "engines", multiple=True, help="Only engines whose names begin so.")
+@click.option("--qdrant-url", envvar="TWINLENS_QDRANT_URL", help="A Qdrant server to compare too.")
+@click.option("--queries", default=500, show_default=True, type=click.IntRange(10, 10_000))
+@click.option("--rounds", type=click.IntRange(1, 100), help="5, with --quick 3.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
+@click.option("--quick", is_flag=True, help="Two small sizes, in less than three minutes.")
+@click.option(
+    "--json",
+    "result",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The result; a run that was stopped goes on from it. By default in the work directory.",
+)
+@click.option(
+    "--work-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("data/benchmarks/engines"),
+    show_default=True,
+    help="Where vectors and indexes are made.",
+)
+@click.option("--keep", is_flag=True, help="Keep vectors and indexes when a size is done.")
+@click.pass_context
+def bench(
+    context: click.Context,
+    data_dir: Path | None,
+    vectors: Path | None,
+    sizes: str | None,
+    engines: tuple[str, ...],
+    qdrant_url: str | None,
+    queries: int,
+    rounds: int | None,
+    seed: int,
+    quick: bool,
+    result: Path | None,
+    work_dir: Path,
+    keep: bool,
+) -> None:
+    """Compare Qdrant with FAISS: latency, recall, throughput, memory, build time.
+
+    Vectors are those of a published index, of a file, or drawn (then labelled synthetic). The
+    result is one JSON file; ``report`` makes tables and plots of it. The same command again goes on
+    with a run that was stopped.
+
+    \b
+    Example:
+      twinlens bench --quick
+      twinlens bench --data-dir data --json mine.json
+      twinlens bench report mine.json --html mine.html
+    """
+    if context.invoked_subcommand is not None:
+        return
+    source = _source(data_dir, vectors)
+    plan = _plan(source, sizes, queries=queries, rounds=rounds, seed=seed, quick=quick)
+    result = result or work_dir / ("quick.json" if quick else "result.json")
+    report = run(
+        source,
+        plan,
+        _experiments(engines, qdrant_url, quick=quick),
+        result=result,
+        work=work_dir,
+        say=lambda line: click.echo(line, err=True),
+        keep=keep,
+    )
+    failed = [
+        f"{name} at {of['videos']:,}"
+        for of in report["sizes"]
+        for name, one in of.get("experiments", {}).items()
+        if one["failed"]
+    ]
+    left_out = [f"{of['videos']:,}" for of in report["sizes"] if "skipped" in of]
+    click.echo(
+        f"{len(plan.sizes) - len(left_out)} sizes measured into {result}"
+        f"{f'; left out for lack of room: {chr(44).join(left_out)}' if left_out else ''}"
+        f"{f'; failed: {chr(44).join(failed)}' if failed else ''}"
+    )
+    if failed or left_out:
+        context.exit(1)
+
+
+def _source(data_dir: Path | None, vectors: Path | None) -> VectorSource:
+    if data_dir is not None and vectors is not None:
+        raise UsageError("--data-dir and --vectors: name one of them")
+    if vectors is not None:
+        return FileVectors(vectors)
+    if data_dir is not None:
+        data = DataDir(data_dir)
+        generation = data.published().generation
+        return GenerationVectors(data.generation_path(generation) / "faiss", generation=generation)
+    return DrawnVectors(_DIMS)
+
+
+def _plan(
+    source: VectorSource,
+    sizes: str | None,
+    *,
+    queries: int,
+    rounds: int | None,
+    seed: int,
+    quick: bool,
+) -> Plan:
+    most = source.most
+    if most is not None and not getattr(source, "has_queries", False):
+        queries = min(queries, most // 10)
+        most -= queries
+    if most is not None and (most < 1 or queries < 1):
+        raise UsageError(f"{source.describe()}: too few to compare on")
+    chosen = _sizes(sizes) if sizes else (QUICK_SIZES if quick else FULL_SIZES)
+    if sizes is None and most is not None:
+        chosen = (most,)
+    if most is not None and max(chosen) > most:
+        raise UsageError(
+            f"--sizes: {max(chosen):,} videos are asked for; {source.describe()} leaves {most:,}"
+            " beside the queries"
+        )
+    quickly = {
+        "rounds": 3,
+        "seconds": 0.15,
+        "clients": (1, 4),
+        "client_rounds": 1,
+        "client_seconds": 0.5,
+        "changing_seconds": 1.0,
+    }
+    plan = Plan(
+        sizes=chosen,
+        queries=queries,
+        seed=seed,
+        build_threads=len(os.sched_getaffinity(0)),
+        quick=quick,
+        **(quickly if quick else {}),  # type: ignore[arg-type]
+    )
+    return plan if rounds is None else replace(plan, rounds=rounds)
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    try:
+        sizes = tuple(dict.fromkeys(int(part) for part in text.split(",")))
+    except ValueError as error:
+        raise UsageError(f"--sizes {text}: whole numbers by commas, as 1400,20000") from error
+    if min(sizes) < 100:
+        raise UsageError(f"--sizes {text}: at least 100 videos")
+    return sizes
+
+
+def _experiments(
+    engines: tuple[str, ...], qdrant_url: str | None, *, quick: bool
+) -> tuple[Experiment, ...]:
+    there = EXPERIMENTS + (server_experiments(qdrant_url) if qdrant_url else ())
+    if not engines:
+        return tuple(one for one in there if one.quick or not quick)
+    unknown = [one for one in engines if not any(e.name.startswith(one) for e in there)]
+    if unknown:
+        raise UsageError(f"--engine {unknown[0]}: there are {', '.join(one.name for one in there)}")
+    return tuple(one for one in there if one.name.startswith(engines))

@@ -1,0 +1,484 @@
+"""One size measured: every engine in a process of its own, in turns, round by round.
+
+Each part writes what it found into the record of its size; a part that is there already is not
+measured again, so a run that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from benchmarks.engines.base import EngineFailed, Setting
+from benchmarks.engines.experiments import FLAT, Experiment
+from benchmarks.engines.host import Host
+from benchmarks.engines.latency import latency
+from benchmarks.engines.probe import Probe, Reading, Timed
+from benchmarks.engines.truth import Truth
+from benchmarks.engines.vectors import SHARES, VectorSet
+from benchmarks.usage import ProcessorWatch
+from catalog.atomic import write_atomically
+
+# The parts that take one setting of an engine take the quickest that finds so much.
+CHOSEN_RECALL: Final = 0.99
+# Where others have more of the processors than this, times are theirs as much as ours.
+DISTURBED_CORES: Final = 0.15
+_FEWEST: Final = 10
+_WARM_UP: Final = 3
+_BATCH: Final = 100
+_BUILT: Final = "built.json"
+
+Record = MutableMapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is measured. ``seconds`` is about what one setting of one engine gets in a round.
+
+    Changes beside searches are measured up to ``most_changed`` videos, on a copy of the index.
+    """
+
+    sizes: tuple[int, ...]
+    queries: int = 500
+    seed: int = 0
+    limit: int = 10
+    window: int = 200
+    rrf_k: float = 5.0
+    rounds: int = 5
+    seconds: float = 1.0
+    clients: tuple[int, ...] = (1, 2, 4, 8)
+    client_rounds: int = 3
+    client_seconds: float = 1.0
+    changing_seconds: float = 5.0
+    most_changed: int = 100_000
+    threads: int = 1
+    build_threads: int = 1
+    quick: bool = False
+
+
+class SizeRun:
+    """The parts of one size, measured in order into ``record``; ``save`` is called after each."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        vectors: VectorSet,
+        truth: Truth,
+        experiments: Sequence[Experiment],
+        *,
+        directory: Path,
+        record: Record,
+        save: Callable[[], None],
+        say: Callable[[str], None],
+    ) -> None:
+        self._plan = plan
+        self._vectors = vectors
+        self._truth = truth
+        self._directory = directory
+        self._record = record
+        self._save = save
+        self._say = say
+        self._hosts: dict[str, Host] = {}
+        self._rng = np.random.default_rng(plan.seed)
+        self._experiments = {
+            one.name: one
+            for one in experiments
+            if one.most_videos is None or vectors.videos <= one.most_videos
+        }
+        for one in self._experiments.values():
+            record["experiments"].setdefault(
+                one.name,
+                {
+                    "engine": one.name,
+                    "label": one.label,
+                    "build": {k: v for k, v in one.build.items() if k != "url"},
+                    "failed": None,
+                },
+            )
+
+    def measure(self) -> None:
+        """Every part that the record does not hold yet."""
+        for name in self._experiments:
+            self._part(f"build {name}", partial(self._build, name))
+        parts: dict[str, Callable[[], None]] = {
+            "latency": self._latency,
+            "batches": self._batches,
+            "filters": self._filters,
+            "fusion": self._fusion,
+        }
+        if any(name not in self._record["parts"] for name in parts):
+            try:
+                self._open_all()
+                for name, measure in parts.items():
+                    self._part(name, measure)
+            finally:
+                self._close_all()
+        self._part("clients", self._clients)
+        if self._vectors.videos <= self._plan.most_changed:
+            self._part("changing", self._changing)
+
+    def _part(self, name: str, measure: Callable[[], None]) -> None:
+        if name in self._record["parts"]:
+            return
+        started = time.monotonic()
+        watch = ProcessorWatch({one: host.pid for one, host in self._hosts.items()})
+        measure()
+        took = time.monotonic() - started
+        others = watch.shares()["others"]
+        if others > DISTURBED_CORES:
+            self._record["disturbed"][name] = {"others_cores": round(others, 2)}
+        self._record["parts"].append(name)
+        self._save()
+        self._say(
+            f"{self._vectors.videos:,} videos: {name}, {took:.0f} s"
+            f"{f', disturbed: others had {others:.2f} cores' if others > DISTURBED_CORES else ''}"
+        )
+
+    # What each engine goes through by itself.
+
+    def _build(self, name: str) -> None:
+        directory = self._directory / name
+        with self._watched(name, "build"):
+            if not (directory / _BUILT).exists():
+                shutil.rmtree(directory, ignore_errors=True)
+                host = self._host(name, threads=self._plan.build_threads)
+                try:
+                    built = host.ask("build", self._plan.build_threads)
+                finally:
+                    host.close()
+                write_atomically(directory / _BUILT, json.dumps(built))
+            self._of(name)["built"] = json.loads((directory / _BUILT).read_text(encoding="utf-8"))
+            _forget_pages(directory)
+            with self._host(name) as host:
+                opened = host.ask("open")
+                timed: Timed = host.ask("searches", [0], self._settings(name)[0][1])
+            self._of(name)["cold"] = {
+                "open_s": round(opened, 4),
+                "first_query_ms": round(timed.ms[0], 3),
+            }
+
+    def _open_all(self) -> None:
+        for name in list(self._alive()):
+            with self._watched(name, "open"):
+                host = self._hosts[name] = self._host(name)
+                host.ask("open")
+                for _, setting in self._settings(name):
+                    host.ask("searches", list(range(_WARM_UP)), setting)
+                self._of(name)["memory"] = host.ask("memory")
+
+    def _close_all(self) -> None:
+        for host in self._hosts.values():
+            host.close()
+        self._hosts = {}
+
+    # What all go through in turns.
+
+    def _latency(self) -> None:
+        tasks = [
+            (name, label, setting)
+            for name in self._hosts
+            for label, setting in self._settings(name)
+        ]
+        samples: dict[tuple[str, str], list[Timed]] = {}
+        asked: dict[tuple[str, str], list[list[int]]] = {}
+        reading: list[float] = []
+        loop: list[list[float]] = []
+        sizes: dict[tuple[str, str], int] = {}
+        for name, label, setting in tasks:
+            if name not in self._hosts:
+                continue
+            with self._watched(name, "latency"):
+                timed: Timed = self._hosts[name].ask("searches", self._rows(_WARM_UP, 0), setting)
+                sizes[name, label] = self._fitting(timed.ms)
+        with Host(Reading, self._vectors.path, threads=self._plan.threads) as reader:
+            for number in range(self._plan.rounds + 1):
+                for at in self._rng.permutation(len(tasks)):
+                    name, label, setting = tasks[at]
+                    if name not in self._hosts or (name, label) not in sizes:
+                        continue
+                    rows = self._rows(sizes[name, label], number)
+                    with self._watched(name, "latency"):
+                        timed = self._hosts[name].ask("searches", rows, setting)
+                        own = None
+                        if name == FLAT:
+                            own = self._hosts[name].ask("own_loop", rows)
+                        if number > 0:  # the first round warms up
+                            samples.setdefault((name, label), []).append(timed)
+                            asked.setdefault((name, label), []).append(rows)
+                            loop += [] if own is None else [own]
+                if number > 0:
+                    reading.append(round(reader.ask("read"), 4))
+        for name, label, setting in tasks:
+            if (name, label) not in samples or name not in self._hosts:
+                continue
+            with self._watched(name, "latency"):
+                rounds, rows_of = samples[name, label], asked[name, label]
+                recall, count = self._recall(rounds, rows_of)
+                exact = bool(setting.get("exact"))
+                if exact and recall < 1.0:
+                    raise EngineFailed(f"its exact search found {recall:.4f} of the exact best")
+                self._of(name).setdefault("searches", {})[label] = {
+                    "setting": dict(setting),
+                    "exact": exact,
+                    "recall_at_10": round(recall, 5),
+                    "queries": count,
+                    "ms": latency([one.ms for one in rounds]),
+                    "engine_ms": latency([one.engine_ms for one in rounds if one.engine_ms])
+                    if all(one.engine_ms for one in rounds)
+                    else None,
+                }
+        for name in self._hosts:
+            self._of(name)["chosen"] = _chosen(self._of(name)["searches"])
+        values = self._vectors.videos * self._vectors.dims[self._vectors.first]
+        self._record["reading"] = {"bytes": values * 4, "ms": reading}
+        if loop:
+            self._record["loop"] = {"ms": latency(loop)}
+
+    def _batches(self) -> None:
+        samples: dict[str, list[float]] = {}
+        for number in range(self._plan.rounds):
+            for name in self._shuffled():
+                rows = self._rows(min(_BATCH, self._vectors.description.queries), number)
+                with self._watched(name, "batches"):
+                    answered = self._hosts[name].ask("batch", rows, self._setting(name))
+                    samples.setdefault(name, []).append(round(answered, 2))
+        for name, per_second in samples.items():
+            self._of(name)["batch"] = {
+                "queries": min(_BATCH, self._vectors.description.queries),
+                "per_second": per_second,
+            }
+
+    def _filters(self) -> None:
+        def recall(key: str, rows: list[int], found: list[list[int]]) -> float:
+            return self._truth.filtered_recall(
+                float(key), np.asarray(rows), found, limit=self._plan.limit
+            )
+
+        self._in_turns(
+            "filtered",
+            [str(share) for share in SHARES],
+            lambda name, key, rows: self._hosts[name].ask(
+                "searches", rows, self._setting(name), float(key)
+            ),
+            recall,
+        )
+
+    def _fusion(self) -> None:
+        if len(self._vectors.dims) < 2:
+            return
+
+        def recall(_: str, rows: list[int], found: list[list[int]]) -> float:
+            return self._truth.fused_recall(
+                np.asarray(rows),
+                found,
+                limit=self._plan.limit,
+                window=self._plan.window,
+                k=self._plan.rrf_k,
+            )
+
+        self._in_turns(
+            "fused",
+            ["python", "engine"],
+            lambda name, key, rows: self._hosts[name].ask(
+                "fused",
+                rows,
+                self._setting(name),
+                by=key,
+                window=self._plan.window,
+                k=self._plan.rrf_k,
+            ),
+            recall,
+        )
+
+    def _in_turns(
+        self,
+        part: str,
+        kinds: Sequence[str],
+        ask: Callable[[str, str, list[int]], Timed | None],
+        recall: Callable[[str, list[int], list[list[int]]], float],
+    ) -> None:
+        tasks = [(name, kind) for name in self._hosts for kind in kinds]
+        counts: dict[tuple[str, str], int] = {}
+        for name, kind in tasks:
+            with self._watched(name, part):
+                first = ask(name, kind, self._rows(_WARM_UP, 0))
+                if first is not None:
+                    counts[name, kind] = self._fitting(first.ms)
+        samples: dict[tuple[str, str], list[tuple[list[int], Timed]]] = {}
+        for number in range(self._plan.rounds):
+            for at in self._rng.permutation(len(tasks)):
+                name, kind = tasks[at]
+                if (name, kind) not in counts or name not in self._hosts:
+                    continue
+                rows = self._rows(counts[name, kind], number)
+                with self._watched(name, part):
+                    timed = ask(name, kind, rows)
+                    if timed is not None:
+                        samples.setdefault((name, kind), []).append((rows, timed))
+        for (name, kind), rounds in samples.items():
+            with self._watched(name, part):
+                rows, found = _first_of_each(
+                    [rows for rows, _ in rounds], [timed.found for _, timed in rounds]
+                )
+                self._of(name).setdefault(part, {})[kind] = {
+                    "recall_at_10": round(recall(kind, rows, found), 5),
+                    "queries": len(rows),
+                    "ms": latency([timed.ms for _, timed in rounds]),
+                }
+
+    def _clients(self) -> None:
+        for _ in range(self._plan.client_rounds):
+            for name in self._shuffled():
+                with self._watched(name, "clients"), ExitStack() as stack:
+                    hosts = [self._host(name) for _ in range(max(self._plan.clients))]
+                    for host in hosts:
+                        stack.callback(host.close)
+                        host.begin("open")
+                    for host in hosts:
+                        host.finish()
+                    for clients in self._plan.clients:
+                        for kind, chosen in (
+                            ("threads", hosts[:1]),
+                            ("processes", hosts[:clients]),
+                        ):
+                            answered = self._answered(name, chosen, clients // len(chosen))
+                            self._of(name).setdefault("clients", {}).setdefault(
+                                kind, {}
+                            ).setdefault(str(clients), []).append(round(answered, 2))
+
+    def _answered(self, name: str, hosts: Sequence[Host], threads: int) -> float:
+        setting = self._setting(name)
+        for host in hosts:
+            host.begin("searches", list(range(_WARM_UP)), setting)
+        for host in hosts:
+            host.finish()
+        begin_at = time.monotonic() + 0.05
+        for host in hosts:
+            host.begin(
+                "clients",
+                threads,
+                setting,
+                begin_at=begin_at,
+                seconds=self._plan.client_seconds,
+            )
+        return float(sum(host.finish() for host in hosts))
+
+    def _changing(self) -> None:
+        for name in list(self._alive()):
+            with self._watched(name, "changing"), self._host(name) as host:
+                found = host.ask(
+                    "changing", self._setting(name), seconds=self._plan.changing_seconds
+                )
+                if found is not None:
+                    self._of(name)["changing"] = {
+                        "without": {"ms": latency([found["without"]])},
+                        "beside": {
+                            "ms": latency([found["beside"]]),
+                            "upserts_per_second": found["upserts_per_second"],
+                            "deletes_per_second": found["deletes_per_second"],
+                        },
+                    }
+
+    def _of(self, name: str) -> Record:
+        found: Record = self._record["experiments"][name]
+        return found
+
+    def _alive(self) -> list[str]:
+        return [name for name in self._experiments if self._of(name)["failed"] is None]
+
+    def _shuffled(self) -> list[str]:
+        """The engines that are open, or, where none is, all that have not failed; in any order."""
+        names = list(self._hosts) or self._alive()
+        return [names[at] for at in self._rng.permutation(len(names))]
+
+    def _host(self, name: str, *, threads: int | None = None) -> Host:
+        return Host(
+            Probe,
+            self._experiments[name],
+            self._vectors.path,
+            self._directory / name,
+            self._plan.limit,
+            threads=self._plan.threads if threads is None else threads,
+        )
+
+    def _settings(self, name: str) -> list[tuple[str, Setting]]:
+        return list(self._experiments[name].searches.items())
+
+    def _setting(self, name: str) -> Setting:
+        return self._experiments[name].searches[self._of(name)["chosen"]]
+
+    def _fitting(self, ms: Sequence[float]) -> int:
+        """How many queries of such waits fit into a round."""
+        fitting = int(self._plan.seconds * 1000 / max(float(np.median(ms)), 1e-3))
+        return max(_FEWEST, min(fitting, self._vectors.description.queries))
+
+    def _rows(self, count: int, number: int) -> list[int]:
+        """Queries of round ``number``: other ones each time, where not all fit into a round."""
+        of = self._vectors.description.queries
+        return [(number * count + row) % of for row in range(count)]
+
+    def _recall(self, rounds: Sequence[Timed], asked: Sequence[list[int]]) -> tuple[float, int]:
+        rows, found = _first_of_each(asked, [one.found for one in rounds])
+        return (
+            self._truth.recall(
+                self._vectors.first, np.asarray(rows), found, limit=self._plan.limit
+            ),
+            len(rows),
+        )
+
+    @contextmanager
+    def _watched(self, name: str, part: str) -> Iterator[None]:
+        """An engine that fails within is reported so, and left out from then on."""
+        try:
+            yield
+        except (EngineFailed, ValueError, OSError) as error:
+            self._of(name)["failed"] = {"part": part, "error": str(error)}
+            self._say(f"{self._vectors.videos:,} videos: {name} FAILED, {part}: {error}")
+            host = self._hosts.pop(name, None)
+            if host is not None:
+                host.kill()
+
+
+def _chosen(searches: Mapping[str, Mapping[str, Any]]) -> str:
+    """The setting with the lowest median wait among those that find enough, else the best."""
+    enough = {
+        label: float(np.median(of["ms"]["p50"]))
+        for label, of in searches.items()
+        if of["recall_at_10"] >= CHOSEN_RECALL
+    }
+    if enough:
+        return min(enough, key=lambda label: enough[label])
+    return max(searches, key=lambda label: float(searches[label]["recall_at_10"]))
+
+
+def _first_of_each(
+    asked: Sequence[Sequence[int]], found: Sequence[Sequence[list[int]]]
+) -> tuple[list[int], list[list[int]]]:
+    """Every query that was asked once, with the first answer to it."""
+    answers: dict[int, list[int]] = {}
+    for rows, ids in zip(asked, found, strict=True):
+        for row, one in zip(rows, ids, strict=True):
+            answers.setdefault(row, one)
+    return list(answers), list(answers.values())
+
+
+def _forget_pages(directory: Path) -> None:
+    """Have the system drop what it keeps of these files, so that the next read is cold."""
+    for file in directory.rglob("*"):
+        if file.is_file():
+            descriptor = os.open(file, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+            finally:
+                os.close(descriptor)

@@ -1,0 +1,266 @@
+"""What is measured inside the process that holds one engine, and nothing else."""
+
+from __future__ import annotations
+
+import gc
+import os
+import resource
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from backend.fusion import fuse
+from benchmarks.engines.base import Engine, NotOffered, Setting
+from benchmarks.engines.experiments import Experiment
+from benchmarks.engines.vectors import VectorSet
+from benchmarks.usage import memory_of
+
+_CHANGED_AT_ONCE: Final = 100
+_READINGS: Final = 3
+
+
+class Timed(NamedTuple):
+    """Searches one after the other: the wait for each, what each found, the engine's own times."""
+
+    ms: list[float]
+    found: list[list[int]]
+    engine_ms: list[float] | None
+
+
+class Probe:
+    """One engine over one set of vectors; every method measures, and returns plain values."""
+
+    def __init__(self, experiment: Experiment, vectors: Path, directory: Path, limit: int) -> None:
+        self._vectors = VectorSet(vectors)
+        self._engine: Engine = experiment.make(self._vectors, directory)
+        self._limit = limit
+        # In memory and contiguous, as a caller has them.
+        self._queries = {name: np.array(self._vectors.queries(name)) for name in self._vectors.dims}
+
+    def build(self, threads: int) -> dict[str, Any]:
+        """Make the index: seconds, bytes on disk, the most memory that this process held."""
+        self._engine.configure(threads=threads)
+        uploaded = self._engine.upload()
+        return {
+            "upload_s": round(uploaded.upload_s, 3),
+            "index_s": round(uploaded.index_s, 3),
+            "threads": threads,
+            "disk_bytes": self._engine.disk_bytes(),
+            "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            "indexed_vectors": uploaded.indexed_vectors,
+        }
+
+    def open(self) -> float:
+        """Make the index searchable, and say how many seconds it took."""
+        started = time.perf_counter()
+        self._engine.open()
+        return time.perf_counter() - started
+
+    def memory(self) -> dict[str, int]:
+        """The memory of this process now."""
+        sample = memory_of(os.getpid())
+        return {"rss_bytes": sample.rss_bytes, "anonymous_bytes": sample.anonymous_bytes}
+
+    def searches(
+        self, rows: Sequence[int], setting: Setting, share: float | None = None
+    ) -> Timed | None:
+        """These queries of the first vector, one at a time; None where filters are not offered."""
+        name = self._vectors.first
+        queries = self._queries[name]
+
+        def ask(row: int) -> tuple[Sequence[int], float | None]:
+            return self._engine.search(
+                name, queries[row], limit=self._limit, setting=setting, share=share
+            )
+
+        return self._timed(rows, ask)
+
+    def own_loop(self, rows: Sequence[int]) -> list[float]:
+        """FAISS's own single-query loop over its index, as anyone would write it: milliseconds."""
+        index = self._engine.index(self._vectors.first)  # type: ignore[attr-defined]
+        queries = self._queries[self._vectors.first]
+        waited = []
+        for row in rows:
+            started = time.perf_counter()
+            index.search(queries[row : row + 1], self._limit)
+            waited.append((time.perf_counter() - started) * 1000)
+        return waited
+
+    def batch(self, rows: Sequence[int], setting: Setting) -> float:
+        """Queries per second where these are handed over in one call."""
+        name = self._vectors.first
+        queries = self._queries[name][list(rows)]
+        started = time.perf_counter()
+        self._engine.search_many(name, queries, limit=self._limit, setting=setting)
+        return len(rows) / (time.perf_counter() - started)
+
+    def fused(
+        self, rows: Sequence[int], setting: Setting, *, by: str, window: int, k: float
+    ) -> Timed | None:
+        """Queries of both vectors, fused by the ``engine`` or by us, in ``python``."""
+
+        def by_engine(row: int) -> tuple[Sequence[int], float | None]:
+            query = {name: queries[row] for name, queries in self._queries.items()}
+            return self._engine.fused(query, limit=self._limit, window=window, k=k, setting=setting)
+
+        def by_us(row: int) -> tuple[Sequence[int], float | None]:
+            query = {name: queries[row] for name, queries in self._queries.items()}
+            rankings = self._engine.rankings(query, limit=window, setting=setting)
+            fused = fuse(rankings, limit=self._limit, k=k)
+            return [int(video.video_id) for video in fused], None
+
+        return self._timed(rows, by_engine if by == "engine" else by_us)
+
+    def clients(self, threads: int, setting: Setting, *, begin_at: float, seconds: float) -> float:
+        """Queries per second that this process answered to its threads, from ``begin_at`` on.
+
+        ``begin_at`` is of the clock that all processes of a machine share.
+        """
+        name = self._vectors.first
+        queries = self._queries[name]
+        end = begin_at + seconds
+        done = [0] * threads
+        last = [begin_at] * threads
+        failed: list[BaseException] = []
+
+        def ask(number: int) -> None:
+            try:
+                row = number * len(queries) // threads
+                time.sleep(max(0.0, begin_at - time.monotonic()))
+                while last[number] < end:
+                    self._engine.search(
+                        name, queries[row % len(queries)], limit=self._limit, setting=setting
+                    )
+                    row += 1
+                    done[number] += 1
+                    last[number] = time.monotonic()
+            except BaseException as error:  # noqa: BLE001 - raised again below, in the process's own thread
+                failed.append(error)
+
+        asking = [threading.Thread(target=ask, args=(number,)) for number in range(threads)]
+        for thread in asking:
+            thread.start()
+        for thread in asking:
+            thread.join()
+        if failed:
+            raise failed[0]
+        return sum(count / (ended - begin_at) for count, ended in zip(done, last, strict=True))
+
+    def changing(self, setting: Setting, *, seconds: float) -> dict[str, Any] | None:
+        """The waits of one searching thread, alone and beside one that upserts and deletes.
+
+        Where the engine may not be searched and changed at once, the two take turns by a lock, and
+        a search's wait counts the wait for it. None where the index can't be changed.
+        """
+        try:
+            self._engine.open_for_changes()
+        except NotOffered:
+            return None
+        alone = self._searched_for(seconds, setting, nullcontext())
+        lock: Any = nullcontext() if self._engine.changes_beside_searches else threading.Lock()
+        changes = {"upserted": 0, "deleted": 0}
+        ended = threading.Event()
+        failed: list[BaseException] = []
+
+        def change() -> None:
+            rng = np.random.default_rng(0)
+            try:
+                while not ended.is_set():
+                    ids = np.sort(
+                        rng.choice(self._vectors.videos, _CHANGED_AT_ONCE, replace=False)
+                    ).astype(np.int64)
+                    for act, kind in (
+                        (self._engine.delete, "deleted"),
+                        (self._engine.upsert, "upserted"),
+                    ):
+                        with lock:
+                            act(ids)
+                        changes[kind] += len(ids)
+            except BaseException as error:  # noqa: BLE001 - raised again below
+                failed.append(error)
+
+        writer = threading.Thread(target=change)
+        started = time.perf_counter()
+        writer.start()
+        beside = self._searched_for(seconds, setting, lock)
+        ended.set()
+        writer.join()
+        took = time.perf_counter() - started
+        self._engine.close()
+        if failed:
+            raise failed[0]
+        return {
+            "without": alone,
+            "beside": beside,
+            "upserts_per_second": round(changes["upserted"] / took, 1),
+            "deletes_per_second": round(changes["deleted"] / took, 1),
+        }
+
+    def close(self) -> None:
+        """Let go of the index."""
+        self._engine.close()
+
+    def _searched_for(self, seconds: float, setting: Setting, lock: Any) -> list[float]:
+        name = self._vectors.first
+        queries = self._queries[name]
+        waited: list[float] = []
+        end = time.perf_counter() + seconds
+        while not waited or time.perf_counter() < end:
+            query = queries[len(waited) % len(queries)]
+            started = time.perf_counter()
+            with lock:
+                self._engine.search(name, query, limit=self._limit, setting=setting)
+            waited.append((time.perf_counter() - started) * 1000)
+        return waited
+
+    def _timed(
+        self, rows: Sequence[int], ask: Callable[[int], tuple[Sequence[int], float | None]]
+    ) -> Timed | None:
+        ms: list[float] = []
+        found: list[list[int]] = []
+        own: list[float] = []
+        try:
+            with _no_collection():
+                for row in rows:
+                    started = time.perf_counter()
+                    ids, engine_ms = ask(row)
+                    ms.append((time.perf_counter() - started) * 1000)
+                    found.append(list(ids))
+                    if engine_ms is not None:
+                        own.append(engine_ms)
+        except NotOffered:
+            return None
+        return Timed(ms, found, own if own else None)
+
+
+class Reading:
+    """How fast vectors can be read once from memory: the limit of any scan over them."""
+
+    def __init__(self, vectors: Path) -> None:
+        rows = VectorSet(vectors).rows(VectorSet(vectors).first)
+        self._values = rows.reshape(-1)
+
+    def read(self) -> float:
+        """Milliseconds of the fastest of some readings, in two ways: a dot product, the maximum."""
+        waited = []
+        for way in (lambda: float(np.dot(self._values, self._values)), self._values.max):
+            for _ in range(_READINGS):
+                started = time.perf_counter()
+                way()
+                waited.append((time.perf_counter() - started) * 1000)
+        return min(waited)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

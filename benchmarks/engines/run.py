@@ -1,0 +1,129 @@
+"""A run: sizes one after the other into one result file, which a stopped run continues."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.engines.experiments import Experiment
+from benchmarks.engines.measuring import Plan, SizeRun
+from benchmarks.engines.room import lacking, need
+from benchmarks.engines.truth import exact_truth
+from benchmarks.engines.vectors import VectorSource, prepared
+from benchmarks.machine import machine
+from catalog.atomic import write_atomically
+from catalog.errors import UsageError
+
+FORMAT: Final = 1
+_PACKAGES: Final = ("h5py", "grpcio")
+
+
+def run(
+    source: VectorSource,
+    plan: Plan,
+    experiments: Sequence[Experiment],
+    *,
+    result: Path,
+    work: Path,
+    say: Callable[[str], None],
+    keep: bool = False,
+) -> dict[str, Any]:
+    """The finished result, which lies in the file ``result`` too, as far as it has come.
+
+    Vectors and indexes are made in ``work``, and removed as each size is done unless they are to be
+    kept. A size that does not fit into memory or onto the disk is left out, and the result says so.
+
+    Raises:
+        UsageError: the file holds the result of another run.
+    """
+    report = _begun(source, plan, experiments, result)
+    by_videos = {of["videos"]: of for of in report["sizes"]}
+    for videos in plan.sizes:
+        record = by_videos[videos]
+        if record.get("finished"):
+            continue
+        directory = work / str(videos)
+        wanted = need(videos, source.dims(), experiments, clients=max(plan.clients))
+        there = sum(file.stat().st_size for file in directory.rglob("*") if file.is_file())
+        if (short := lacking(wanted, work, there_bytes=there)) is not None:
+            record["skipped"] = short
+            say(f"{videos:,} videos: left out, {short}")
+            _save(report, result)
+            continue
+        record.pop("skipped", None)
+        say(f"{videos:,} videos: vectors and exact answers")
+        vectors = prepared(
+            source, directory / "vectors", videos=videos, queries=plan.queries, seed=plan.seed
+        )
+        truth = exact_truth(vectors, limit=plan.limit, window=plan.window)
+        record["vectors"] = {
+            "source": vectors.description.source,
+            "synthetic": vectors.description.synthetic,
+            "dims": dict(vectors.dims),
+            "queries": vectors.description.queries,
+        }
+        for key, value in (("experiments", {}), ("disturbed", {}), ("parts", [])):
+            record.setdefault(key, value)
+        SizeRun(
+            plan,
+            vectors,
+            truth,
+            experiments,
+            directory=directory,
+            record=record,
+            save=lambda: _save(report, result),
+            say=say,
+        ).measure()
+        record["finished"] = True
+        _save(report, result)
+        if not keep:
+            shutil.rmtree(directory, ignore_errors=True)
+    report["finished"] = True
+    _save(report, result)
+    return report
+
+
+def _begun(
+    source: VectorSource, plan: Plan, experiments: Sequence[Experiment], result: Path
+) -> dict[str, Any]:
+    options = {
+        **asdict(plan),
+        "sizes": list(plan.sizes),
+        "clients": list(plan.clients),
+        "source": source.describe(),
+        "experiments": [one.name for one in experiments],
+    }
+    if result.exists():
+        try:
+            report: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
+            before = report["options"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise UsageError(f"{result}: not a result of this command: {error!r}") from error
+        if before != options:
+            other = sorted(k for k in options if before.get(k) != options[k])
+            raise UsageError(
+                f"{result}: the result of another run (other {', '.join(other)});"
+                " name another file with --json, or remove it"
+            )
+        if not report["finished"]:
+            report["continued"].append(machine(*_PACKAGES))
+        return report
+    report = {
+        "format": FORMAT,
+        "machine": machine(*_PACKAGES),
+        "continued": [],
+        "options": options,
+        "finished": False,
+        "sizes": [{"videos": videos} for videos in plan.sizes],
+    }
+    _save(report, result)
+    return report
+
+
+def _save(report: dict[str, Any], result: Path) -> None:
+    result.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(result, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
