@@ -12,7 +12,7 @@ import click
 from benchmarks.engines.experiments import EXPERIMENTS, Experiment, server_experiments
 from benchmarks.engines.measuring import Plan
 from benchmarks.engines.run import run
-from benchmarks.engines.vectors import DrawnVectors, FileVectors, GenerationVectors, VectorSource
+from benchmarks.engines.sources import DrawnVectors, FileVectors, GenerationVectors, VectorSource
 from catalog.errors import UsageError
 from stores.generations import DataDir
 

@@ -12,8 +12,8 @@ from typing import Any, Final
 from benchmarks.engines.experiments import Experiment
 from benchmarks.engines.measuring import Plan, SizeRun
 from benchmarks.engines.room import lacking, need
+from benchmarks.engines.sources import VectorSource, prepared
 from benchmarks.engines.truth import exact_truth
-from benchmarks.engines.vectors import VectorSource, prepared
 from benchmarks.machine import machine
 from catalog.atomic import write_atomically
 from catalog.errors import UsageError

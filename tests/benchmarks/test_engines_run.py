@@ -1,0 +1,219 @@
+import json
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from benchmarks.engines import room
+from benchmarks.engines.base import EngineFailed
+from benchmarks.engines.cli import bench
+from benchmarks.engines.experiments import EXPERIMENTS, FLAT, Experiment
+from benchmarks.engines.host import Host
+from benchmarks.engines.measuring import Plan
+from benchmarks.engines.probe import Probe
+from benchmarks.engines.run import run
+from benchmarks.engines.sources import DrawnVectors, prepared
+from catalog.errors import UsageError
+
+VIDEOS = 800
+PLAN = Plan(
+    sizes=(VIDEOS,),
+    queries=20,
+    rounds=2,
+    seconds=0.01,
+    clients=(1, 2),
+    client_rounds=1,
+    client_seconds=0.05,
+    changing_seconds=0.1,
+)
+SOURCE = DrawnVectors({"title": 32, "thumbnail": 16})
+BY_NAME = {one.name: one for one in EXPERIMENTS}
+COMPARED = (
+    BY_NAME[FLAT],
+    BY_NAME["qdrant-embedded"],
+    # What no m can be: the engine refuses to be configured with it.
+    replace(BY_NAME["qdrant-embedded"], name="broken", build={"m": -1}),
+)
+
+
+class Stopped(Exception):
+    pass
+
+
+@pytest.fixture(scope="module")
+def stopped_and_continued(tmp_path_factory):
+    """A result, what was said until it was stopped, and what after that."""
+    folder = tmp_path_factory.mktemp("bench")
+    said: list[str] = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        if "batches" in line:
+            raise Stopped
+
+    arguments = {"result": folder / "result.json", "work": folder / "work"}
+    with pytest.raises(Stopped):
+        run(SOURCE, PLAN, COMPARED, say=say, **arguments)
+    before = list(said)
+    said.clear()
+    report = run(SOURCE, PLAN, COMPARED, say=said.append, keep=True, **arguments)
+    assert report == json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    return report, before, said, folder
+
+
+def test_a_stopped_run_goes_on_where_it_was(stopped_and_continued):
+    report, before, after, _ = stopped_and_continued
+
+    assert any("latency" in line for line in before)
+    assert not any("latency" in line or "build" in line for line in after)
+    assert any("clients" in line for line in after)
+    assert report["finished"]
+    assert len(report["continued"]) == 1
+
+
+def test_exact_searches_find_the_exact_ten(stopped_and_continued):
+    [size] = stopped_and_continued[0]["sizes"]
+
+    for name in (FLAT, "qdrant-embedded"):
+        exact = size["experiments"][name]["searches"]["exact"]
+        assert exact["exact"]
+        assert exact["recall_at_10"] == 1.0
+
+
+def test_graphs_are_really_built(stopped_and_continued):
+    [size] = stopped_and_continued[0]["sizes"]
+
+    assert size["experiments"]["qdrant-embedded"]["built"]["indexed_vectors"] == 2 * VIDEOS
+
+
+def test_every_part_was_measured(stopped_and_continued):
+    [size] = stopped_and_continued[0]["sizes"]
+    flat = size["experiments"][FLAT]
+
+    assert {"built", "memory", "cold", "searches", "batch", "clients", "filtered", "fused"} <= set(
+        flat
+    )
+    assert len(flat["searches"]["exact"]["ms"]["p50"]) == PLAN.rounds
+    assert set(flat["clients"]["processes"]) == {"1", "2"}
+    assert {"python", "engine"} == set(size["experiments"]["qdrant-embedded"]["fused"])
+    assert size["experiments"]["qdrant-embedded"]["fused"]["python"]["recall_at_10"] > 0.9
+    assert flat["fused"]["python"]["recall_at_10"] == 1.0
+    assert all(one["recall_at_10"] == 1.0 for one in flat["filtered"].values())
+    assert flat["changing"]["beside"]["upserts_per_second"] > 0
+    assert len(size["loop"]["ms"]["p50"]) == PLAN.rounds
+    assert len(size["reading"]["ms"]) == PLAN.rounds
+
+
+def test_an_engine_that_fails_is_reported_and_the_others_go_on(stopped_and_continued):
+    [size] = stopped_and_continued[0]["sizes"]
+
+    failed = size["experiments"]["broken"]["failed"]
+    assert failed["part"] == "build"
+    assert failed["error"]
+    assert size["experiments"]["qdrant-embedded"]["failed"] is None
+
+
+def test_a_result_of_another_run_is_left_alone(stopped_and_continued):
+    *_, folder = stopped_and_continued
+    before = (folder / "result.json").read_bytes()
+
+    with pytest.raises(UsageError, match=r"another run \(other seed\)"):
+        run(
+            SOURCE,
+            replace(PLAN, seed=1),
+            COMPARED,
+            result=folder / "result.json",
+            work=folder / "work",
+            say=lambda line: None,
+        )
+
+    assert (folder / "result.json").read_bytes() == before
+
+
+def test_what_is_no_result_is_left_alone(tmp_path):
+    (tmp_path / "notes.json").write_text("[1, 2]", encoding="utf-8")
+
+    with pytest.raises(UsageError, match=r"notes\.json: not a result"):
+        run(
+            SOURCE,
+            PLAN,
+            COMPARED,
+            result=tmp_path / "notes.json",
+            work=tmp_path,
+            say=lambda line: None,
+        )
+
+
+def test_a_size_without_room_is_known_before_it_starts_and_left_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(room, "_BUILDING_PER_BYTE", 1e12)
+    said: list[str] = []
+
+    report = run(
+        SOURCE,
+        PLAN,
+        COMPARED,
+        result=tmp_path / "result.json",
+        work=tmp_path / "work",
+        say=said.append,
+    )
+
+    [size] = report["sizes"]
+    assert "memory:" in size["skipped"]
+    assert "GiB needed" in said[0]
+    assert not (tmp_path / "work" / str(VIDEOS)).exists()
+
+
+def test_a_process_that_dies_is_an_engine_that_failed(tmp_path):
+    vectors = prepared(SOURCE, tmp_path / "vectors", videos=100, queries=5, seed=0)
+    flat: Experiment = BY_NAME[FLAT]
+    with Host(Probe, flat, vectors.path, tmp_path / "flat", 10) as host:
+        host.ask("build", 1)
+        os.kill(host.pid, signal.SIGKILL)
+
+        with pytest.raises(EngineFailed, match="killed by signal 9"):
+            host.ask("open")
+
+
+def test_what_an_engine_raises_is_told(tmp_path):
+    vectors = prepared(SOURCE, tmp_path / "vectors", videos=100, queries=5, seed=0)
+    with (
+        Host(Probe, BY_NAME[FLAT], vectors.path, tmp_path / "none", 10) as host,
+        pytest.raises(EngineFailed, match=r"open: RuntimeError.*title\.faiss"),
+    ):
+        host.ask("open")
+
+
+def invoke(*arguments: str | Path):
+    return CliRunner().invoke(bench, [str(one) for one in arguments])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--sizes", "many"], "--sizes many: whole numbers"),
+        (["--sizes", "5"], "at least 100 videos"),
+        (["--engine", "pinecone"], "--engine pinecone: there are faiss-flat"),
+        (["--data-dir", "a", "--vectors", "b"], "name one of them"),
+        (["--vectors", "nowhere.npy"], "nowhere.npy: no such file"),
+    ],
+)
+def test_wrong_use_is_told(arguments, text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    outcome = invoke(*arguments)
+
+    assert isinstance(outcome.exception, UsageError)
+    assert text in str(outcome.exception)
+
+
+def test_more_videos_than_the_file_has_are_refused(tmp_path):
+    np.save(tmp_path / "some.npy", np.ones((300, 8), dtype=np.float32))
+
+    outcome = invoke("--vectors", tmp_path / "some.npy", "--sizes", "300")
+
+    assert isinstance(outcome.exception, UsageError)
+    assert "leaves 270 beside the queries" in str(outcome.exception)
