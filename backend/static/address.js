@@ -28,11 +28,15 @@ export function readView(search) {
     const value = given.has(name) && given.get(name) !== "" ? Number(given.get(name)) : Number.NaN;
     return value >= low && value <= high ? value : otherwise;
   };
+  const text = (given.get("q") ?? "").trim().slice(0, MAX_TEXT);
+  const picture = given.get("picture") ?? "";
+  // The API recommends by videos alone; and what to find less of says nothing of what to find.
+  const like = text || picture ? [] : several("like");
   return {
-    text: (given.get("q") ?? "").trim().slice(0, MAX_TEXT),
-    picture: given.get("picture") ?? "",
-    like: several("like"),
-    less: several("less").filter((id) => !given.getAll("like").includes(id)),
+    text,
+    picture,
+    like,
+    less: like.length ? several("less").filter((id) => !like.includes(id)) : [],
     video: given.get("v") ?? "",
     counted: Object.fromEntries(COUNTED.map((field) => [field, several(COUNTED_NAMES[field])])),
     ranges: Object.fromEntries(RANGES.map((field) => [field, range(given.get(RANGE_NAMES[field]))])),

@@ -2,16 +2,17 @@
 // does only ever changes the address.
 
 import { filterCount, isRanked, listOf, newSeed, readView, unfiltered, writeView } from "./address.js";
-import { titled } from "./cards.js";
 import { TwinLens } from "./client.js";
-import { announce, byId, element, icon, isPlainClick, place } from "./dom.js";
+import { announce, byId, isPlainClick } from "./dom.js";
 import * as format from "./format.js";
 import { apiKey } from "./key.js";
 import { facetsOf, questionOf } from "./lists.js";
 import { Pictures } from "./pictures.js";
 import { Refine } from "./refine.js";
 import { Results } from "./results.js";
-import { button, message } from "./states.js";
+import { Seeds } from "./seeds.js";
+import { button, failure, message } from "./states.js";
+import { thumbnailsOf } from "./thumbnails.js";
 import { VideoDialog } from "./video.js";
 
 const TYPING_PAUSE_MS = 220;
@@ -26,28 +27,7 @@ let shownList = null;
 const addressOf = (changed) => `/${writeView(changed)}`;
 const addressOfVideo = (video) => addressOf({ ...view, video });
 
-const WIDTHS = [160, 320, 480, 640, 960];
-const USUAL_WIDTH = 640;
-const blobs = new Map();
-
-/** Have `image` show the thumbnail of `video`, `sizes` wide as in CSS. */
-function picture(image, video, sizes) {
-  const address = (width) => twinlens.thumbnailUrl(video, { width });
-  if (!apiKey()) {
-    image.sizes = sizes;
-    image.srcset = WIDTHS.map((width) => `${address(width)} ${width}w`).join(", ");
-    image.src = address(USUAL_WIDTH);
-    return;
-  }
-  // An <img> can't send a key: the picture is fetched and shown from memory.
-  const id = video.video_id;
-  if (!blobs.has(id)) {
-    blobs.set(id, twinlens.thumbnail(id, { width: USUAL_WIDTH }).then((blob) => URL.createObjectURL(blob)));
-  }
-  blobs.get(id).then(
-    (made) => { image.src = made; }, () => image.dispatchEvent(new Event("error")),
-  );
-}
+const picture = thumbnailsOf(twinlens, { keyed: Boolean(apiKey()) });
 
 // Whether the view is one to come back to: letters typed next are then a step of their own.
 let settled = true;
@@ -80,18 +60,19 @@ function closeVideo() {
 
 // ---- what is shown
 
-const results = new Results({ picture, addressOf: addressOfVideo, onList });
+const seeds = new Seeds({ twinlens, picture, onSeed: seed });
+const ofCards = { picture, addressOf: addressOfVideo, videoOf: (videoId) => seeds.video(videoId) };
+const results = new Results({ ...ofCards, onList, onMore: explain, said: listFailure });
 const refine = new Refine(go);
-const dialog = new VideoDialog({
-  twinlens, picture, addressOf: addressOfVideo, onClose: closeVideo, onSeed: seed,
-});
+const dialog = new VideoDialog({ ...ofCards, twinlens, onClose: closeVideo, onSeed: seed });
+const chooser = (text) => button(text, () => byId("choose").click(), { className: "button primary" });
 const pictures = new Pictures({
   onTake: (name) => go({ picture: name, like: [], less: [], video: "" }),
   onRefuse: (why) => {
     announce(why);
     shownList = null;
     results.say(message({ drawing: "picture", heading: "That can't be searched by", text: why, role: "alert",
-      actions: [button("Back to the videos", () => show()), button("Choose another", () => byId("choose").click())] }));
+      actions: [chooser("Choose another picture"), button("Back to the videos", () => show())] }));
   },
 });
 
@@ -100,7 +81,10 @@ function show({ back = false } = {}) {
   if (!isRanked(view) && !view.sort && !view.seed) {
     // Each visit has its own videos; with the number in the address one can come back to them.
     view.seed = newSeed();
-    history.replaceState(history.state, "", addressOf(view));
+  }
+  // The link to share is that of what is shown: what the address has beyond that is left out of it.
+  if (addressOf(view) !== location.pathname + location.search) {
+    history.replaceState(history.state, "", addressOf(view) + location.hash);
   }
   showSearch();
   showHead();
@@ -125,7 +109,7 @@ function showList(list, back) {
       drawing: "picture", heading: "This search is by a picture",
       text: "Pictures stay in the tab that they were chosen in, so this link doesn't have it. Choose or drop it here.",
       actions: [
-        button("Choose the picture", () => byId("choose").click(), { className: "button primary" }),
+        chooser("Choose the picture"),
         button("Search without it", () => go({ picture: "" })),
       ],
     }));
@@ -134,9 +118,15 @@ function showList(list, back) {
   results.show(list, questionOf(twinlens, view, given?.file), { back, empty: nothing() });
 }
 
+/** The opened video is explained by the list behind it, which may come after it. */
+function explain() {
+  dialog.explain(results.find(view.video));
+}
+
 /** A list came: say so, and offer the filters that would narrow it. */
 async function onList(list, signal) {
   byId("summary").textContent = "";
+  explain();
   if (!list) return;
   const { total, items } = list;
   byId("summary").textContent = total === null
@@ -151,13 +141,33 @@ async function onList(list, signal) {
   }
 }
 
+const OF_THE_PICTURE = new Set(["picture_rejected", "body_too_large", "not_encodable"]);
+
+/** What is said when a list can't be had: where asking the same again is no use, what else may help. */
+function listFailure(error, again) {
+  if (view.picture && OF_THE_PICTURE.has(error.code)) {
+    return failure(error, again, {
+      actions: [chooser("Choose another picture"), button("Search without it", () => go({ picture: "" }))],
+    });
+  }
+  if (error.code === "video_not_found") {
+    return failure(error, again, {
+      heading: "Not all of these videos are here", text: "Some have left the catalogue since the link was made.",
+      actions: [button("Go on without what is gone", () => leaveOutGone(view, again), { className: "button primary" })],
+    });
+  }
+  return failure(error, again);
+}
+
+async function leaveOutGone(asked, again) {
+  const [like, less] = await Promise.all([seeds.present(asked.like), seeds.present(asked.less)]);
+  if (view === asked && !go({ like, less }, { replace: true })) again();
+}
+
 function nothing() {
   const actions = [];
   if (filterCount(view)) {
-    actions.push(button("Clear the filters", () => {
-      go(unfiltered(view));
-      byId("heading").focus({ preventScroll: true });
-    }));
+    actions.push(button("Clear the filters", () => go(unfiltered(view))));
   }
   if (isRanked(view)) actions.push(button("Browse all videos", home));
   return {
@@ -192,53 +202,12 @@ function showHead() {
   byId("heading").lang = format.languageOf(view.text, "en");
   byId("sort-label").hidden = isRanked(view);
   byId("shuffle").hidden = isRanked(view) || Boolean(view.sort);
-  showSeeds();
+  seeds.show(view);
 }
 
 const documentTitle = () => (isRanked(view) ? `${headingOf()} · TwinLens` : "TwinLens");
 
 // ---- videos to recommend by
-
-const known = new Map();
-
-function showSeeds() {
-  const shown = !view.text && !view.picture ? [...view.like, ...view.less] : [];
-  const list = byId("seeds");
-  const focused = document.activeElement;
-  const buttons = () => [...list.querySelectorAll("button")];
-  const at = buttons().indexOf(focused);
-  list.hidden = shown.length === 0;
-  const items = shown.map((videoId) => {
-    const liked = view.like.includes(videoId);
-    const before = [...list.children].find((one) =>
-      one.dataset.videoId === videoId && one.classList.contains("is-less") === !liked);
-    if (before) return before;
-    const remove = element("button", { type: "button", onclick: () => seed(videoId, liked) }, icon("close"));
-    const item = element("li", { className: liked ? "seed" : "seed is-less", dataset: { videoId } });
-    const fill = (video) => {
-      const image = element("img", { alt: "", width: 48, height: 27 });
-      if (video.thumbnail_url) picture(image, video, "48px");
-      remove.setAttribute("aria-label", `Remove ${video.title ?? videoId}`);
-      place(item, [
-        image,
-        element("span", { className: "visually-hidden", textContent: liked ? "More like " : "Less like " }),
-        ...(liked ? [] : [icon("less")]),
-        titled("span", video, { className: "seed-title" }),
-        remove,
-      ]);
-    };
-    const blank = { video_id: videoId, title: videoId, language: null, thumbnail_url: null };
-    if (known.has(videoId)) fill(known.get(videoId));
-    else {
-      fill(blank);
-      twinlens.video(videoId).then(({ video }) => { known.set(videoId, video); fill(video); }, () => {});
-    }
-    return item;
-  });
-  place(list, items);
-  if (at < 0 || document.activeElement === focused) return;
-  (focused.isConnected ? focused : buttons()[at] ?? buttons().at(-1) ?? byId("heading")).focus({ preventScroll: true });
-}
 
 /** Recommend by a video, or away from it; once more takes that back. */
 function seed(videoId, liked) {
@@ -249,7 +218,6 @@ function seed(videoId, liked) {
     [mine]: chosen ? without(view[mine]) : [...view[mine], videoId], [other]: without(view[other]),
     text: "", picture: "", video: "", sort: "",
   };
-  if (changes.like.length === 0) changes.less = [];
   text.value = "";
   go(changes);
 }

@@ -15,16 +15,21 @@ const CARD_SIZES = "(max-width: 560px) 100vw, 300px";
 /** The picture of a video, 16:9 from the start so that nothing moves when it comes. */
 export function thumbnail(video, picture, { eager = false, sizes = CARD_SIZES } = {}) {
   const frame = element("span", { className: "thumbnail" });
+  const drawing = icon("alike");
   const missing = () => {
     frame.classList.add("is-missing");
-    frame.prepend(icon("alike"));
+    frame.prepend(drawing);
   };
   if (video.thumbnail_url) {
     const image = element("img", {
       alt: "", width: 320, height: 180, loading: eager ? "eager" : "lazy", decoding: "async",
     });
-    image.addEventListener("load", () => image.classList.add("is-loaded"));
-    image.addEventListener("error", () => { image.remove(); missing(); });
+    image.addEventListener("load", () => {
+      image.classList.add("is-loaded");
+      frame.classList.remove("is-missing");
+      drawing.remove();
+    });
+    image.addEventListener("error", missing);
     picture(image, video, sizes);
     frame.append(image);
   } else {
@@ -75,8 +80,8 @@ export const channel = (video) => element("span", {
   lang: format.languageOf(video.channel, ""),
 });
 
-/** The rank in each of the three rankings that found the video. */
-export function why(hit, borrowed) {
+/** The rank in each of the three rankings that found the video; of several `seeds`, the one it is most like. */
+export function why(hit, { borrowed, seeds, videoOf }) {
   const list = element("span", { className: "why" });
   for (const [lens, source] of Object.entries(hit.sources)) {
     if (!source) continue;
@@ -94,7 +99,19 @@ export function why(hit, borrowed) {
       title: `${others} near-identical ${others === 1 ? "upload is" : "uploads are"} folded into this`,
     }));
   }
+  if (seeds > 1 && hit.because?.length) {
+    list.append(element("span", { className: "because" }, "Like ", titleOf(hit.because[0], videoOf)));
+  }
   return list;
+}
+
+/** The title of a video that is known by its id alone, in its place as soon as it came. */
+function titleOf(videoId, videoOf) {
+  const place = element("span", { textContent: "…" });
+  videoOf(videoId).then(
+    (video) => place.replaceWith(titled("cite", video)), () => { place.textContent = videoId; },
+  );
+  return place;
 }
 
 const BORROWED = "Words can't be compared with thumbnails, so those of the best hits stand in for them.";
@@ -107,7 +124,7 @@ const plural = new Intl.PluralRules("en", { type: "ordinal" });
 const ordinal = (number) => `${format.count(number)}${endings[plural.select(number)]}`;
 
 /** Why a hit ranked, at length: a row for every ranking, also for those it is not in. */
-export function whyTable(hit, { borrowed, window }) {
+export function whyTable({ hit, borrowed, window }, videoOf) {
   const rows = Object.entries(hit.sources).map(([lens, source]) => element("tr", {},
     element("th", { scope: "row" },
       element("span", { className: `lens by-${lens}`, textContent: LENS_NAMES[lens] }),
@@ -119,13 +136,17 @@ export function whyTable(hit, { borrowed, window }) {
   const table = element("table", { className: "why-table" },
     element("caption", { textContent: `Why it is number ${hit.rank} in the list` }),
     element("tbody", {}, ...rows));
-  return borrowed && hit.sources.thumbnail
-    ? element("div", {}, table, element("p", { className: "note", textContent: BORROWED }))
-    : table;
+  const because = (hit.because ?? []).flatMap((videoId, at) => [at ? ", " : "", titleOf(videoId, videoOf)]);
+  return element("div", {}, table,
+    borrowed && hit.sources.thumbnail ? element("p", { className: "note", textContent: BORROWED }) : null,
+    because.length ? element("p", { className: "note" }, "Recommended by ", ...because, ".") : null);
 }
 
-/** A card of a list: one link, with all there is to say of the video in it. */
-export function card({ video, hit }, { picture, addressOf, borrowed = false, sizes }) {
+/**
+ * A card of a list: one link, with all there is to say of the video in it. `videoOf(videoId)` is a
+ * promise of another video.
+ */
+export function card({ video, hit }, { picture, addressOf, videoOf, borrowed = false, seeds = 0, sizes }) {
   const link = element("a", {
     className: "card", href: addressOf(video.video_id), dataset: { videoId: video.video_id },
   },
@@ -134,7 +155,7 @@ export function card({ video, hit }, { picture, addressOf, borrowed = false, siz
     titled("span", video, { className: "title" }, hit?.highlight?.title),
     details(video),
     spokenLength(video),
-    hit ? why(hit, borrowed) : null));
+    hit ? why(hit, { borrowed, seeds, videoOf }) : null));
   return element("li", {}, link);
 }
 

@@ -113,9 +113,12 @@ export interface BrowseFields extends PageFields {
   seed?: number;
 }
 
+/** How wide a thumbnail can be asked for, narrow ones first. */
+export const THUMBNAIL_WIDTHS: readonly [160, 320, 480, 640, 960];
+
 export interface ThumbnailFields {
   /** At most so wide; by default as it was indexed. */
-  width?: 160 | 320 | 480 | 640 | 960;
+  width?: (typeof THUMBNAIL_WIDTHS)[number];
 }
 
 export interface Source {

@@ -18,6 +18,9 @@
 
 const API_ROOT = "/api/v1";
 
+/** How wide a thumbnail can be asked for, narrow ones first. */
+export const THUMBNAIL_WIDTHS = /** @type {const} */ ([160, 320, 480, 640, 960]);
+
 /** An answer that is not a success, or none at all; `code` never changes, the message may. */
 export class TwinLensError extends Error {
   /**

@@ -7,8 +7,9 @@ const FACETS = [...COUNTED, ...RANGES];
 
 /**
  * The question that `view` stands for: call it with a cursor (undefined for the first page) for
- * `{ items: [{ video, hit }], next_cursor, facets, total, borrowed }`; `hit` is null in a list that
- * is no ranking, and `total` where only the best are looked at.
+ * `{ items: [{ video, hit }], next_cursor, facets, total, borrowed, seeds }`; `hit` is null in a list
+ * that is no ranking, `total` where only the best are looked at; `seeds` is how many videos it is
+ * recommended by.
  */
 export function questionOf(twinlens, view, picture) {
   return async (cursor, { signal, facets = FACETS, except = null, limit = PAGE_SIZE } = {}) => {
@@ -16,7 +17,7 @@ export function questionOf(twinlens, view, picture) {
     if (!isRanked(view)) {
       const order = view.sort ? { sort: view.sort } : { order: "random", seed: view.seed };
       const answer = await twinlens.browse({ ...shared, ...order }, { signal });
-      return { ...answer, items: answer.videos.map((video) => ({ video, hit: null })), borrowed: false };
+      return { ...answer, items: answer.videos.map((video) => ({ video, hit: null })), borrowed: false, seeds: 0 };
     }
     const ranking = { ...shared, ...rankingOf(view), explain: true };
     const answer = await (view.text || view.picture
@@ -24,7 +25,6 @@ export function questionOf(twinlens, view, picture) {
         ...ranking,
         ...(view.text && { text: view.text, highlight: true }),
         ...(picture && { image: picture }),
-        ...(view.like.length && { video_id: view.like[0] }),
       }, { signal })
       : twinlens.recommend({ ...ranking, liked: view.like, disliked: view.less }, { signal }));
     return {
@@ -32,6 +32,7 @@ export function questionOf(twinlens, view, picture) {
       items: answer.hits.map((hit) => ({ video: hit.video, hit })),
       total: null,
       borrowed: Boolean(answer.borrowed_from?.length),
+      seeds: view.like.length,
     };
   };
 }

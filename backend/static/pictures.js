@@ -16,7 +16,7 @@ export class Pictures {
   constructor({ onTake, onRefuse }) {
     const file = byId("file");
     const take = async (files, otherwise) => {
-      const chosen = [...(files ?? [])].find((one) => one.type.startsWith("image/"));
+      const chosen = [...(files ?? [])].find(isPicture);
       if (!chosen) return otherwise && onRefuse(otherwise);
       try {
         onTake(await this.#keep(await fit(chosen)));
@@ -29,7 +29,12 @@ export class Pictures {
       await take(file.files, "That is not a picture.");
       file.value = "";
     });
-    addEventListener("paste", (event) => take(event.clipboardData?.files));
+    addEventListener("paste", (event) => {
+      if (!event.clipboardData || isText(event.clipboardData)) return;
+      // The name of a copied file is not to be typed into the search box as well.
+      if ([...event.clipboardData.files].some(isPicture)) event.preventDefault();
+      take(event.clipboardData.files);
+    });
     const drop = byId("drop");
     const carriesFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
     addEventListener("dragover", (event) => {
@@ -65,6 +70,17 @@ export class Pictures {
     await store(name, file);
     return name;
   }
+}
+
+const isPicture = (file) => file.type.startsWith("image/");
+
+/**
+ * Whether what is pasted is words: cells of a spreadsheet come with a picture of them. A copied file
+ * may come with text, too: its own name.
+ */
+function isText(clipboard) {
+  const text = clipboard.getData("text/plain").trim();
+  return text !== "" && ![...clipboard.files].some(({ name }) => name && text.endsWith(name));
 }
 
 /** The file as the server takes it: of a format it knows, and no larger than is of use. */

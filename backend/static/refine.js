@@ -10,6 +10,7 @@ const HEADINGS = { category: "Category", language: "Language", channel: "Channel
 const SHOWN_VALUES = 6;
 const QUICK_CHIPS = 12;
 const WEIGHT_STEPS = { min: 0, max: 10, step: 0.5 };
+const SLIDING_PAUSE_MS = 250;
 const LENGTHS = [
   ["Any", null, null], ["Under 4 min", null, 240], ["4–20 min", 240, 1200], ["Over 20 min", 1200, null],
 ];
@@ -24,6 +25,8 @@ export class Refine {
   #view = null;
   #expanded = new Set();
   #made = new Map();
+  #sliding;
+  #slid = {};
 
   /** `onChange(changes, { replace })` is called with the parts of the view that someone changed. */
   constructor(onChange) {
@@ -37,12 +40,12 @@ export class Refine {
     });
     byId("refine-clear").addEventListener("click", () => {
       const { counted, ranges } = unfiltered(this.#view);
-      onChange({ counted, ranges });
+      this.#change({ counted, ranges });
       // The button is gone with what it cleared, and so is the other one.
       byId("refine-close").focus({ preventScroll: true });
     });
     byId("weights-reset").addEventListener("click", () => {
-      onChange({ weights: { ...DEFAULT_WEIGHTS }, variety: 0, fold: false });
+      this.#change({ weights: { ...DEFAULT_WEIGHTS }, variety: 0, fold: false });
       byId(`weight-${LENSES[0]}`).focus({ preventScroll: true });
     });
     WIDE.addEventListener("change", () => {
@@ -78,6 +81,7 @@ export class Refine {
   /** Show the filters and weights of `view`; the facets of the list before stay until `offer`. */
   show(view) {
     this.#view = view;
+    this.#forgetSlid();
     const active = filterCount(view) + (isRanked(view) && !hasDefaultWeights(view) ? 1 : 0)
       + (view.variety ? 1 : 0) + (view.fold ? 1 : 0);
     byId("refine-count").textContent = active || "";
@@ -108,9 +112,9 @@ export class Refine {
     const sliders = [...LENSES.map((lens) => byId(`weight-${lens}`)), byId("variety")];
     for (const slider of sliders) {
       if (slider.id !== "variety") Object.assign(slider, WEIGHT_STEPS);
-      slider.addEventListener("input", () => this.#shown(slider));
-      slider.addEventListener("change", () => {
-        if (slider.id === "variety") return this.#onChange({ variety: Number(slider.value) }, { replace: true });
+      slider.addEventListener("input", () => {
+        this.#shown(slider);
+        if (slider.id === "variety") return this.#slide({ variety: Number(slider.value) });
         const weights = Object.fromEntries(
           LENSES.map((lens) => [lens, Number(byId(`weight-${lens}`).value)]),
         );
@@ -120,10 +124,28 @@ export class Refine {
           this.#shown(slider);
           weights[slider.id.slice("weight-".length)] = WEIGHT_STEPS.step;
         }
-        this.#onChange({ weights }, { replace: true });
+        this.#slide({ weights });
       });
     }
-    byId("fold").addEventListener("change", (event) => this.#onChange({ fold: event.target.checked }));
+    byId("fold").addEventListener("change", (event) => this.#change({ fold: event.target.checked }));
+  }
+
+  /** A slider is somewhere else: once it rests there, the view is, too. */
+  #slide(changes) {
+    clearTimeout(this.#sliding);
+    Object.assign(this.#slid, changes);
+    this.#sliding = setTimeout(() => this.#change({}, { replace: true }), SLIDING_PAUSE_MS);
+  }
+
+  /** Change the view, by what the sliders were moved to as well. */
+  #change(changes, options) {
+    this.#onChange({ ...this.#slid, ...changes }, options);
+    this.#forgetSlid();
+  }
+
+  #forgetSlid() {
+    clearTimeout(this.#sliding);
+    this.#slid = {};
   }
 
   #shown(slider) {
@@ -192,7 +214,7 @@ export class Refine {
   #toggle(field, value) {
     const chosen = this.#view.counted[field];
     const next = chosen.includes(value) ? chosen.filter((one) => one !== value) : [...chosen, value];
-    this.#onChange({ counted: { ...this.#view.counted, [field]: next } });
+    this.#change({ counted: { ...this.#view.counted, [field]: next } });
   }
 
   #group(field) {
@@ -222,7 +244,7 @@ export class Refine {
   }
 
   #ranged(field, bounds, options) {
-    this.#onChange({ ranges: { ...this.#view.ranges, [field]: bounds } }, options);
+    this.#change({ ranges: { ...this.#view.ranges, [field]: bounds } }, options);
   }
 
   #length() {

@@ -2,7 +2,7 @@
 
 import { card, placeholder } from "./cards.js";
 import { announce, byId, element } from "./dom.js";
-import { failure, message } from "./states.js";
+import { message } from "./states.js";
 
 // A page is asked for when the end of the list is this near to the window.
 const AHEAD = "700px";
@@ -23,7 +23,10 @@ export class Results {
   #loading = false;
   #list = null;
 
-  /** `options`: picture, addressOf, and onList(list, signal): a list came, or null for none. */
+  /**
+   * `options`: those of cards; onList(list, signal): a list came, or null for none; onMore(): so did
+   * another page of it; said(error, again): the message of a list that can't be had.
+   */
   constructor(options) {
     this.#options = options;
     this.#more.addEventListener("click", () => this.#next({ focus: true }));
@@ -49,7 +52,7 @@ export class Results {
     this.#stop();
     this.#list = null;
     this.#grid.replaceChildren();
-    this.#state.replaceChildren(content);
+    this.#say(content);
     this.#tail.hidden = true;
     this.#options.onList(null);
   }
@@ -84,7 +87,7 @@ export class Results {
       this.#ready();
       this.#tail.hidden = true;
       this.#options.onList(null);
-      this.#state.replaceChildren(failure(error, () => this.show(key, question, { empty })));
+      this.#say(this.#options.said(error, () => this.show(key, question, { empty })));
     }
   }
 
@@ -95,8 +98,15 @@ export class Results {
     this.#ready();
   }
 
+  /** Say this and no more; who stands on a button that goes away is taken to the heading. */
+  #say(...content) {
+    const stoodHere = this.#state.contains(document.activeElement);
+    this.#state.replaceChildren(...content);
+    if (stoodHere) byId("heading").focus({ preventScroll: true });
+  }
+
   #wait() {
-    this.#state.replaceChildren();
+    this.#say();
     this.#tail.hidden = true;
     this.#grid.ariaBusy = "true";
     if (this.#grid.childElementCount === 0) {
@@ -119,14 +129,15 @@ export class Results {
   }
 
   #cards(items) {
-    return items.map((item) => card(item, { ...this.#options, borrowed: this.#list.borrowed }));
+    const { borrowed, seeds } = this.#list;
+    return items.map((item) => card(item, { ...this.#options, borrowed, seeds }));
   }
 
   #draw() {
     const list = this.#list;
     this.#ready();
     this.#grid.replaceChildren(...this.#cards(list.items));
-    this.#state.replaceChildren(...(list.items.length ? [] : [message(list.empty)]));
+    this.#say(...(list.items.length ? [] : [message(list.empty)]));
     this.#offerMore();
     this.#options.onList(list, this.#showing.signal);
   }
@@ -156,6 +167,7 @@ export class Results {
       list.next_cursor = next.next_cursor;
       const cards = this.#cards(next.items);
       this.#grid.append(...cards);
+      this.#options.onMore();
       if (focus) {
         cards[0]?.querySelector("a").focus({ preventScroll: true });
         announce(`${list.items.length} videos shown`);
@@ -175,10 +187,10 @@ export class Results {
       }
       list.stuck = true;
       this.#offerMore();
-      this.#tail.append(failure(error, () => {
+      this.#tail.append(this.#options.said(error, () => {
         list.stuck = false;
         this.#offerMore();
-        this.#next();
+        this.#next({ focus: true });
       }));
     }
   }

@@ -2,7 +2,7 @@
 
 import { TwinLensError } from "./client.js";
 import { element, icon } from "./dom.js";
-import { useApiKey } from "./key.js";
+import { apiKey, useApiKey } from "./key.js";
 
 const SENTENCES = {
   network_error: ["The server can't be reached", "Check the connection, then try again."],
@@ -30,8 +30,11 @@ export function message({ drawing, heading, text = null, actions = [], more = nu
 export const button = (text, onclick, properties = {}) =>
   element("button", { type: "button", className: "button", textContent: text, onclick, ...properties });
 
-/** What went wrong, in words; with the code and the request's id for whoever runs the server. */
-export function failure(error, again) {
+/**
+ * What went wrong, in words; with the code and the request's id for whoever runs the server. Where
+ * `actions` are given, they stand in the place of trying `again`.
+ */
+export function failure(error, again, { actions, ...said } = {}) {
   if (!(error instanceof TwinLensError)) {
     console.error(error);
     error = new TwinLensError("this page made a mistake", { code: "page_error" });
@@ -41,8 +44,8 @@ export function failure(error, again) {
   const retry = button("Try again", again);
   if (error.retryAfter) wait(retry, Math.min(error.retryAfter, 3600));
   return message({
-    drawing: "warning", heading, text: text ?? sentence(error), actions: [retry], role: "alert",
-    more: factsOf(error),
+    drawing: "warning", heading, text: text ?? sentence(error), ...said, actions: actions ?? [retry],
+    role: "alert", more: factsOf(error),
   });
 }
 
@@ -52,7 +55,7 @@ function factsOf(error) {
     element("dt", { textContent: name }), element("dd", {}, element("code", { textContent: value })))));
 }
 
-/** The server asks for a key: it is kept for this tab, and never stands in an address. */
+/** The server asks for a key, or for another one: it is kept for this tab, and never stands in an address. */
 function askForKey(error) {
   const key = element("input", {
     type: "password", required: true, autocomplete: "off", "aria-label": "API key", placeholder: "API key",
@@ -64,8 +67,10 @@ function askForKey(error) {
     useApiKey(key.value.trim());
   });
   return message({
-    drawing: "key", heading: "This server asks for a key", role: "alert",
-    text: "It is kept for this tab only.", more: element("div", {}, form, factsOf(error)),
+    drawing: "key", role: "alert", more: element("div", {}, form, factsOf(error)),
+    ...(apiKey()
+      ? { heading: "The server refused this key", text: "Check it for a slip, or ask for another one." }
+      : { heading: "This server asks for a key", text: "It is kept for this tab only." }),
   });
 }
 

@@ -19,8 +19,10 @@ export class VideoDialog {
   #options;
   #showing = new AbortController();
   #videoId = "";
+  #item = null;
+  #why = element("div");
 
-  /** `options`: twinlens, picture, addressOf, onClose(), onSeed(videoId, liked). */
+  /** `options`: those of cards; twinlens, onClose(), onSeed(videoId, liked). */
   constructor(options) {
     this.#options = options;
     byId("video-close").addEventListener("click", () => options.onClose());
@@ -43,6 +45,13 @@ export class VideoDialog {
     if (this.#dialog.open) this.#dialog.close();
   }
 
+  /** Say why it ranked: `item` is what the list behind it knows of the video, null for nothing. */
+  explain(item) {
+    if (item && item.video.video_id !== this.#videoId) return;
+    this.#item = item;
+    this.#why.replaceChildren(...(item?.hit ? [whyTable(item, this.#options.videoOf)] : []));
+  }
+
   /** Open it, or go on to another video in it. `item` is what the list behind it knows of it. */
   async open(view, item) {
     this.#showing.abort();
@@ -51,6 +60,7 @@ export class VideoDialog {
     const { twinlens } = this.#options;
     const videoId = view.video;
     this.#videoId = videoId;
+    this.explain(item);
     if (!this.#dialog.open) this.#dialog.showModal();
     this.#dialog.classList.remove("is-alone");
     for (const part of this.#dialog.querySelectorAll(".sheet, .about, .related")) part.scrollTo(0, 0);
@@ -58,13 +68,12 @@ export class VideoDialog {
     this.#more.hidden = true;
     this.#related.replaceChildren(...Array.from({ length: 6 }, placeholder));
     this.#related.ariaBusy = "true";
-    if (item) this.#draw(item.video, item, view);
+    if (item) this.#draw(item.video, view);
     else this.#about.replaceChildren(element("div", { className: "placeholder", "aria-hidden": "true" },
       element("span", { className: "thumbnail" }), element("span", { className: "line" })));
-    const again = () => this.open(view, item);
+    const again = () => this.open(view, this.#item);
     try {
-      const found = item ?? await twinlens.video(videoId, { signal });
-      if (!item) this.#draw(found.video, null, view);
+      if (!item) this.#draw((await twinlens.video(videoId, { signal })).video, view);
     } catch (error) {
       if (signal.aborted) return;
       this.#dialog.classList.add("is-alone");
@@ -116,8 +125,9 @@ export class VideoDialog {
     };
   }
 
-  #draw(video, item, view) {
-    const heading = titled("h2", video, { id: "video-title", tabIndex: -1 }, item?.hit?.highlight?.title);
+  #draw(video, view) {
+    const marked = this.#item?.hit?.highlight?.title;
+    const heading = titled("h2", video, { id: "video-title", tabIndex: -1 }, marked);
     document.title = `${video.title ?? "Video"} · TwinLens`;
     this.#about.replaceChildren(...[
       thumbnail(video, this.#options.picture, { eager: true, sizes: LARGE_SIZES }),
@@ -125,7 +135,7 @@ export class VideoDialog {
       facts(video),
       this.#actions(video, view),
       tags(video),
-      item?.hit ? whyTable(item.hit, item) : null,
+      this.#why,
     ].filter(Boolean));
     heading.focus({ preventScroll: true });
   }

@@ -298,10 +298,14 @@ class TestInTheBrowser:
                 Object.keys(it), Object.getOwnPropertyNames(TwinLens.prototype), Object.keys(error),
             ];""",
         )
-        declared = set(re.findall(r"^export (?:class|function) (\w+)", TYPES, re.MULTILINE))
+        declared = set(re.findall(r"^export (?:class|const|function) (\w+)", TYPES, re.MULTILINE))
         assert declared == set(exported)
         assert members_of("class TwinLens") == set(members)
         assert members_of("class TwinLensError") == {*error_members, "constructor"} - {"name"}
+
+    def test_thumbnails_come_in_the_widths_of_the_api(self, page):
+        widths = run(page, "return (await import('/static/client.js')).THUMBNAIL_WIDTHS;")
+        assert widths == list(schemas.ThumbnailWidth)
 
 
 def members_of(head: str) -> set[str]:
@@ -346,6 +350,7 @@ declare const failed: actual.TwinLensError;
 export const members: Members<declared.TwinLens> = made;
 export const errors: Members<declared.TwinLensError> = failed;
 export const pages: typeof declared.pages = actual.pages;
+export const widths: typeof declared.THUMBNAIL_WIDTHS = actual.THUMBNAIL_WIDTHS;
 export const options: ConstructorParameters<typeof actual.TwinLens> =
   null! as ConstructorParameters<typeof declared.TwinLens>;
 

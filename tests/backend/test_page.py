@@ -229,7 +229,7 @@ def test_the_latest_letters_win_and_earlier_requests_are_stopped(desktop):
     page.goto("/")
     box = page.get_by_label("Search by words")
     with page.expect_request(lambda sent: '"beach"' in (sent.post_data or "")):
-        box.press_sequentially("beach")
+        box.fill("beach")
     box.fill("cricket")
     # Marked: the random videos from before may well be about cricket, too.
     expect(cards(page).first.locator("mark")).to_have_text("cricket")
@@ -317,6 +317,31 @@ SEND = """({ content, how, type }) => {
 }"""
 
 
+PASTE_WITH_TEXT = """({ content, text, name }) => {
+    const transfer = new DataTransfer();
+    transfer.setData("text/plain", text);
+    transfer.items.add(new File([new Uint8Array(content)], name, { type: "image/png" }));
+    const pasted = new ClipboardEvent(
+        "paste", { clipboardData: transfer, bubbles: true, cancelable: true });
+    document.getElementById("text").dispatchEvent(pasted);
+    return pasted.defaultPrevented;
+}"""
+
+
+def test_pasted_cells_stay_text_and_a_copied_file_is_a_picture(desktop):
+    page = desktop
+    page.goto("/?q=beach")
+    expect(cards(page).first).to_contain_text("beach")
+    given = {"content": list(PIXEL["red"]), "name": "image.png"}
+    assert page.evaluate(PASTE_WITH_TEXT, {**given, "text": "tea\t12\ncoffee\t9"}) is False
+    assert page.evaluate(PASTE_WITH_TEXT, {**given, "text": "/home/me/image.png"}) is True
+    expect(page.get_by_alt_text("Your picture")).to_be_visible()
+    # The picture is the only step since then: the cells have made none.
+    page.go_back()
+    expect(page).to_have_url(re.compile(r"\?q=beach$"))
+    expect(page.get_by_alt_text("Your picture")).to_be_hidden()
+
+
 @pytest.mark.parametrize("how", ["paste", "drop"])
 def test_a_picture_can_be_dropped_and_pasted(page, how):
     page.goto("/?seed=3")
@@ -386,8 +411,10 @@ def test_filters_narrow_and_stand_in_the_address(page):
 
     page.reload()
     expect(page.locator("#summary")).to_have_text("0 videos")
-    page.get_by_role("button", name="Clear the filters").click()
+    page.get_by_role("button", name="Clear the filters").press("Enter")
+    assert focused(page) == "heading"
     expect(page.locator("#summary")).to_have_text(f"{EVERY} videos")
+    assert focused(page) == "heading"
     page.go_back()
     expect(page.locator("#summary")).to_have_text("0 videos")
 
@@ -482,8 +509,51 @@ def test_weights_are_asked_and_stand_in_the_address(page):
     # Something has to rank: the last one can't be switched off.
     page.get_by_role("slider", name="Thumbnail").press("Home")
     expect(page).to_have_url(re.compile("weights=0-0-0.5"))
-    page.get_by_role("button", name="Back to the defaults").click()
+    page.get_by_role("button", name="Back to the defaults").press("Enter")
+    assert focused(page) == "weight-title"
     expect(page).to_have_url(re.compile(r"\?q=beach\+film$"))
+    expect(cards(page).first.locator(".why")).to_contain_text("Words")
+    assert focused(page) == "weight-title"
+
+
+def test_a_slider_that_moves_is_asked_where_it_rests(desktop):
+    page = desktop
+    page.goto("/?q=beach+film")
+    expect(cards(page).first.locator(".why")).to_be_visible()
+    page.locator("#refine-button").click()
+    asked: list[dict[str, float]] = []
+    page.on(
+        "request",
+        lambda sent: (
+            sent.url.endswith("/search") and asked.append(json.loads(sent.post_data)["weights"])
+        ),
+    )
+    labels = page.evaluate(
+        """() => ["title", "words", "words"].map((lens, at) => {
+            const slider = document.getElementById(`weight-${lens}`);
+            slider.value = at + 2;
+            slider.dispatchEvent(new InputEvent("input", { bubbles: true }));
+            return document.getElementById(`weight-${lens}-value`).textContent;
+        })"""
+    )
+    assert labels == ["×2", "×3", "×4"]
+    expect(page).to_have_url(re.compile("weights=2-4-1"))
+    assert asked == [{"title": 2, "words": 4, "thumbnail": 1}]
+    # What is done meanwhile takes the sliders along.
+    page.evaluate(
+        """() => {
+            const slider = document.getElementById("variety");
+            slider.value = 0.3;
+            slider.dispatchEvent(new InputEvent("input", { bubbles: true }));
+            document.getElementById("fold").click();
+        }"""
+    )
+    assert query(page) == {
+        "q": ["beach film"],
+        "weights": ["2-4-1"],
+        "variety": ["0.3"],
+        "reuploads": ["fold"],
+    }
 
 
 def test_more_and_less_of_a_video_recommend(page):
@@ -502,6 +572,25 @@ def test_more_and_less_of_a_video_recommend(page):
     assert query(page) == {"like": [liked], "less": [disliked]}
     page.locator("#seeds button").first.click()
     expect(page.locator("#heading")).to_have_text("Discover")
+    assert set(query(page)) == {"seed"}
+
+
+def test_a_recommendation_names_what_it_is_like(page):
+    page.goto("/?like=beach-1&like=cricket-1")
+    likes = {"beach film number 1", "cricket film number 1"}
+    expect(cards(page).first.locator("cite")).to_have_text(re.compile("film number 1$"))
+    expect(cards(page).first.locator(".because")).to_have_text(re.compile("^Like "))
+    assert set(cards(page).locator("cite").all_inner_texts()) == likes
+    cards(page).first.click()
+    note = page.get_by_role("dialog").locator(".note")
+    expect(note).to_contain_text(re.compile("^Recommended by .* film number 1"))
+    assert fits_the_width(page)
+    # With a single one each card would say the same.
+    page.goto("/?like=beach-1")
+    expect(cards(page).first.locator(".why")).to_be_visible()
+    expect(cards(page).locator(".because")).to_have_count(0)
+    cards(page).first.click()
+    expect(note).to_have_text("Recommended by beach film number 1.")
 
 
 ADDRESSES = [
@@ -535,11 +624,45 @@ def test_an_address_is_read_and_written_as_it_was(desktop):
                 "?weights=0-0-0&variety=9&length=x&views=&sort=no&seed=-4&years=1-2-3&other=1"));
         }"""
     ) == ""  # fmt: skip
+    # Recommendations are by videos alone: beside words or a picture there are none to be by.
+    assert page.evaluate(
+        """async () => {
+            const { readView, writeView } = await import("/static/address.js");
+            return ["?q=a&like=b&less=c", "?picture=0123456789ab&like=b", "?less=c",
+                "?like=a&less=a"].map((address) => writeView(readView(address)));
+        }"""
+    ) == ["?q=a", "?picture=0123456789ab", "", "?like=a"]
     weights = page.evaluate("import('/static/address.js').then(it => it.DEFAULT_WEIGHTS)")
     assert weights == {str(name): weight for name, weight in DEFAULT_WEIGHTS.items()}
 
 
+def test_the_address_says_no_more_than_what_is_shown(desktop):
+    page = desktop
+    with page.expect_request("**/api/v1/search") as asked:
+        page.goto("/?q=beach&like=kitchen-1&less=cricket-1&other=1#results")
+    assert "video_id" not in json.loads(asked.value.post_data)
+    expect(page).to_have_url(re.compile(r"/\?q=beach#results$"))
+
+
 # ---- an opened video
+
+
+@pytest.mark.parametrize("last", ["video", "list"])
+def test_a_shared_link_explains_the_opened_video(page, last):
+    held: list[Route] = []
+    answers = {"video": "**/api/v1/videos/beach-1", "list": "**/api/v1/search"}
+    page.route(answers[last], lambda route: held.append(route))
+    page.goto("/?q=beach&v=beach-1")
+    dialog = page.get_by_role("dialog")
+    if last == "list":
+        expect(dialog.get_by_role("heading", level=2)).to_have_text("beach film number 1")
+    else:
+        expect(cards(page).first).to_be_attached()
+    expect(dialog.get_by_role("table")).to_have_count(0)
+    held[0].continue_()
+    why = dialog.get_by_role("table", name=re.compile("Why it is number [0-9]+ in the list"))
+    expect(why).to_be_visible()
+    expect(dialog.get_by_role("heading", level=2)).to_be_focused()
 
 
 def test_a_link_to_a_video_can_be_shared_and_its_title_is_text(page):
@@ -768,26 +891,94 @@ def test_a_thumbnail_that_fails_leaves_a_quiet_place(failing_page):
     failing_page.goto("/?q=beach")
     first = cards(failing_page).first
     expect(first.locator(".thumbnail.is-missing .icon")).to_be_visible()
-    expect(first.locator("img")).to_have_count(0)
+    expect(first.locator("img")).to_have_css("opacity", "0")
 
 
-def test_a_server_that_asks_for_a_key_gets_one(failing_page):
+def test_a_picture_that_is_refused_makes_room_for_another(failing_page):
     page = failing_page
-    sent: list[str] = []
+    page.goto("/?seed=3")
+    page.route("**/api/v1/search", lambda route: problem(route, 422, "picture_rejected"), times=1)
+    page.locator("#file").set_input_files(FILE)
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("This picture can't be read")
+    with page.expect_file_chooser() as chooser:
+        alert.get_by_role("button", name="Choose another picture").press("Enter")
+    chooser.value.set_files([FILE])
+    expect(cards(page).first.locator(".why")).to_contain_text("Thumbnail #1")
+    expect(alert).to_have_count(0)
+    assert focused(page) == "heading"
 
-    def guard(route: Route) -> None:
-        given = route.request.headers.get("authorization")
-        if given == "Bearer sesame":
-            sent.append(route.request.url)
-            route.continue_()
-        else:
-            problem(route, 401, "unauthorized")
 
-    page.route("**/api/v1/**", guard)
-    page.goto("/?q=beach")
-    page.get_by_label("API key").fill("sesame")
-    page.get_by_role("button", name="Go on").click()
+def test_recommendations_go_on_without_what_is_gone(failing_page):
+    page = failing_page
+    page.goto("/?like=beach-1&like=none&less=never&less=cricket-1")
+    expect(page.locator("#seeds li").nth(1)).to_contain_text("A video that is gone")
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("Not all of these videos are here")
+    alert.get_by_role("button", name="Go on without what is gone").press("Enter")
     expect(cards(page).first).to_contain_text("beach")
-    expect(cards(page).locator("img.is-loaded").first).to_be_visible()
-    assert any("/thumbnail?w=" in url for url in sent)
-    assert "sesame" not in page.url
+    assert query(page) == {"like": ["beach-1"], "less": ["cricket-1"]}
+    assert focused(page) == "heading"
+    page.goto("/?like=none&less=cricket-1")
+    alert.get_by_role("button", name="Go on without what is gone").click()
+    expect(page.locator("#heading")).to_have_text("Discover")
+    assert "less" not in query(page)
+
+
+KEY = "sesame-of-the-page"
+
+
+@pytest.fixture(scope="module")
+def keyed(tmp_path_factory) -> Iterator[Served]:
+    data = DataDir(tmp_path_factory.mktemp("keyed"))
+    publish_embedded(Catalogue(per_subject=PER_SUBJECT), data, "g1")
+    with Served(data, api_keys=KEY) as served:
+        yield served
+
+
+def test_a_server_that_asks_for_a_key_gets_one(browser, keyed):
+    with visit(browser, keyed, failing=True) as page:
+        page.goto("/?q=beach")
+        alert = page.get_by_role("alert")
+        expect(alert).to_contain_text("This server asks for a key")
+        alert.get_by_label("API key").fill("another")
+        alert.get_by_role("button", name="Go on").click()
+        expect(alert).to_contain_text("The server refused this key")
+        alert.get_by_label("API key").fill(KEY)
+        alert.get_by_role("button", name="Go on").click()
+        expect(cards(page).first).to_contain_text("beach")
+        expect(cards(page).first.locator("img")).to_have_class("is-loaded")
+        assert KEY not in page.url
+
+
+# Which pictures the page holds in memory.
+WATCH_MEMORY = """
+globalThis.kept = new Set();
+const { createObjectURL: make, revokeObjectURL: revoke } = URL;
+URL.createObjectURL = (blob) => { const made = make(blob); kept.add(made); return made; };
+URL.revokeObjectURL = (made) => { kept.delete(made); revoke(made); };
+"""
+
+
+def test_with_a_key_thumbnails_come_as_they_are_seen_and_are_not_kept(browser, keyed):
+    with visit(browser, keyed, width=PHONE, failing=True) as page:
+        page.add_init_script(f"sessionStorage.setItem('twinlens-api-key', '{KEY}')")
+        page.add_init_script(WATCH_MEMORY)
+        asked: list[str] = []
+        page.on("request", lambda sent: "/thumbnail?w=" in sent.url and asked.append(sent.url))
+        page.route("**/thumbnail?*", lambda route: route.abort())
+        page.goto("/?q=beach")
+        first = cards(page).first
+        expect(first.locator(".is-missing .icon")).to_be_visible()
+        expect(cards(page)).to_have_count(24)
+        assert 0 < len(asked) < 12
+        page.unroute("**/thumbnail?*")
+        last = cards(page).nth(23)
+        last.scroll_into_view_if_needed()
+        expect(last.locator("img")).to_have_class("is-loaded")
+        expect(first.locator("img")).not_to_have_class("is-loaded")
+        # Back in view, what failed is asked again.
+        first.scroll_into_view_if_needed()
+        expect(first.locator("img")).to_have_class("is-loaded")
+        expect(first.locator(".icon")).to_have_count(0)
+        assert page.evaluate("kept.size") == 0
