@@ -36,9 +36,9 @@ from benchmarks.load.traffic import (
     traffic_over,
     write_requests,
 )
-from benchmarks.usage import ProcessorWatch, memory_of, watched_memory
 from benchmarks.load.wrk import Answers, drive
 from benchmarks.loopback import started
+from benchmarks.usage import ProcessorWatch, memory_of, watched_memory
 from catalog.errors import StoreError, TwinLensError, UsageError
 from catalog.sample import draw_sample
 from catalog.video import VectorName
