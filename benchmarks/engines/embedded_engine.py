@@ -190,11 +190,12 @@ class Embedded(Engine):
 
     def _points(self, ids: Ids) -> list[Any]:
         parts = {name: self.vectors.rows(name)[ids] for name in self.vectors.dims}
+        tags = self.vectors.tags(ids)
         return [
             qe.Point(
                 row,
                 {name: _given(rows[at]) for name, rows in parts.items()},
-                {_TAGS: self.vectors.shares_of(row)},
+                {_TAGS: tags[at]},
             )
             for at, row in enumerate(ids.tolist())
         ]

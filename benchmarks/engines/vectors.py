@@ -48,6 +48,7 @@ class VectorSet:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._arrays: dict[str, Matrix] = {}
         self.description = Description(
             **json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
         )
@@ -69,31 +70,33 @@ class VectorSet:
 
     def rows(self, name: str) -> Matrix:
         """The vectors of this name, in the order of their ids."""
-        return _mapped(self.path / f"{name}.npy")
+        return self._mapped(f"{name}.npy")
 
     def queries(self, name: str) -> Matrix:
         """The queries for this name; none is a vector of the set."""
-        return _mapped(self.path / f"{name}.queries.npy")
+        return self._mapped(f"{name}.queries.npy")
 
     @property
     def draws(self) -> Matrix:
         """One number a video, which decides what filters let through."""
-        return _mapped(self.path / "draws.npy")
+        return self._mapped("draws.npy")
 
     def passing(self, share: float) -> Ids:
         """The ids of the videos that the filter of this share lets through, ascending."""
         return np.flatnonzero(self.draws < share)
 
-    def shares_of(self, row: int) -> list[str]:
-        """The shares whose filters let this video through, as its payload says it."""
-        return [str(share) for share in SHARES if self.draws[row] < share]
+    def tags(self, ids: Ids) -> list[list[str]]:
+        """For each video the shares whose filters let it through, as its payload says it."""
+        return [
+            [str(share) for share in SHARES if draw < share] for draw in self.draws[ids].tolist()
+        ]
 
     @property
     def size_bytes(self) -> int:
         """What all vectors take, four bytes a value."""
         return self.videos * sum(self.dims.values()) * 4
 
-
-def _mapped(file: Path) -> Matrix:
-    mapped: Matrix = np.load(file, mmap_mode="r")
-    return mapped
+    def _mapped(self, file: str) -> Matrix:
+        if file not in self._arrays:
+            self._arrays[file] = np.load(self.path / file, mmap_mode="r")
+        return self._arrays[file]
