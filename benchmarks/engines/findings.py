@@ -11,13 +11,13 @@ from benchmarks.engines.result_file import Experiment, Result, Size, left_out, m
 from benchmarks.engines.summary import (
     CHIEF_RECALL,
     EMBEDDED,
-    EMBEDDED_VIDEOS,
     FLAT,
     FUSED_WHERE,
     Crossing,
     by_reading,
     chosen_search,
     crossing,
+    detailed,
     disturbed,
     experiments,
     failures,
@@ -39,10 +39,9 @@ def findings(result: Result) -> list[str]:
     sizes = measured(result)
     told = [sentence for one in sizes for sentence in _embedded(one)]
     told += _crossings(result)
-    detailed = [one for one in sizes if one["videos"] == EMBEDDED_VIDEOS] or sizes[-1:]
-    for one in detailed:
-        told += [*_flat(one), *_others(one), *_servers(one), *_clients(one), *_filters(one)]
-        told += [*_fusion(one), *_changes(one), *_costs(one)]
+    one = detailed(result)
+    told += [*_flat(one), *_others(one), *_servers(one), *_clients(one), *_filters(one)]
+    told += [*_fusion(one), *_changes(one), *_costs(one)]
     return told
 
 

@@ -334,6 +334,12 @@ def failures(result: Result) -> list[Failure]:
     ]
 
 
+def detailed(result: Result) -> Size:
+    """The size that is told of in detail: that of the demands, or else the largest measured."""
+    sizes = measured(result)
+    return next((one for one in sizes if one["videos"] == EMBEDDED_VIDEOS), sizes[-1])
+
+
 def experiments(result: Result) -> dict[str, str]:
     """Every experiment's name and label, the flat index first, then as they were measured."""
     labels: dict[str, str] = {}
