@@ -64,6 +64,14 @@ _TRANSIENT_GRPC: Final = frozenset(
 _REFUSED_GRPC: Final = frozenset(
     {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}
 )
+# What a request to the server may raise.
+REQUEST_FAILURES: Final = (
+    grpc.RpcError,
+    ResponseHandlingException,
+    UnexpectedResponse,
+    ResourceExhaustedResponse,
+    ValueError,
+)
 _INDEX_TYPES: Final[dict[FieldKind, models.PayloadSchemaType]] = {
     "keyword": models.PayloadSchemaType.KEYWORD,
     "datetime": models.PayloadSchemaType.DATETIME,
@@ -138,14 +146,8 @@ class ServerClient:
         """
         try:
             return self._retrying(ask, self._client)
-        except (
-            grpc.RpcError,
-            ResponseHandlingException,
-            UnexpectedResponse,
-            ResourceExhaustedResponse,
-            ValueError,
-        ) as error:
-            raise self._explained(error) from error
+        except REQUEST_FAILURES as error:
+            raise self.explained(error) from error
 
     def has_collection(self, collection: str) -> bool:
         """Whether there is such a collection."""
@@ -235,7 +237,8 @@ class ServerClient:
         """Let go of the connection; a second call does nothing."""
         self._client.close()
 
-    def _explained(self, error: Exception) -> StoreError:
+    def explained(self, error: Exception) -> StoreError:
+        """What one of ``REQUEST_FAILURES`` means, and what can be done."""
         text = _first_line(error)
         if _is_transient(error):
             return StoreUnavailable(

@@ -106,17 +106,14 @@ class FaissEngine(Engine):
         _, ids = self._indexes[name].search(
             query[np.newaxis], limit, params=self.parameters(setting, selector)
         )
-        found = ids[0].tolist()
-        # FAISS fills up with -1 where it finds fewer.
-        return Answer(found if found[-1] >= 0 else [one for one in found if one >= 0])
+        return Answer(_found(ids[0]))
 
     def search_many(
         self, name: str, queries: Matrix, *, limit: int, setting: Setting
     ) -> list[Sequence[int]]:
         """As of ``Engine``."""
         _, ids = self._indexes[name].search(queries, limit, params=self.parameters(setting, None))
-        found: list[Sequence[int]] = ids.tolist()
-        return found
+        return [_found(row) for row in ids]
 
     def rankings(
         self, query: Mapping[str, Vector], *, limit: int, setting: Setting
@@ -240,6 +237,12 @@ class Sq8(FaissEngine):
         return faiss.IndexScalarQuantizer(
             dim, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
         )
+
+
+def _found(ids: Ids) -> list[int]:
+    """The ids without the -1 that FAISS fills up with where it finds fewer."""
+    found: list[int] = ids.tolist()
+    return found if found[-1] >= 0 else [one for one in found if one >= 0]
 
 
 def _selected(selector: Any) -> dict[str, Any]:
