@@ -1,0 +1,80 @@
+"""Pictures that the browser knows and the server doesn't: the page draws them and sends JPEG."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator
+
+import pytest
+from PIL import Image, features
+from playwright.sync_api import Browser, Page, expect
+
+from stores.generations import DataDir
+from tests.backend.browser import launched, needs_chromium, watched_page
+from tests.backend.catalogue import COLOURS, picture_bytes
+from tests.backend.served import Served, publish_embedded
+
+pytestmark = needs_chromium
+needs_avif = pytest.mark.skipif(not features.check("avif"), reason="Pillow was built without AVIF")
+
+
+@pytest.fixture(scope="module")
+def served(catalogue, tmp_path_factory) -> Iterator[Served]:
+    data = DataDir(tmp_path_factory.mktemp("formats"))
+    publish_embedded(catalogue, data, "g1")
+    with Served(data) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with launched() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser, served) -> Iterator[Page]:
+    with watched_page(browser, f"http://127.0.0.1:{served.port}") as page:
+        page.goto("/")
+        expect(page.locator("#results a.card").first).to_be_visible()
+        yield page
+
+
+def kept_picture(page: Page) -> tuple[str, Image.Image]:
+    """The type and the pixels of what is sent, and kept in the tab for a reload."""
+    kept = page.evaluate("Object.values(sessionStorage).find(one => one.startsWith('data:'))")
+    head, _, content = kept.partition(";base64,")
+    return head, Image.open(io.BytesIO(base64.b64decode(content)))
+
+
+@needs_avif
+@pytest.mark.parametrize(("size", "sent_size"), [((48, 36), (48, 36)), ((3200, 200), (1600, 100))])
+def test_an_avif_picture_is_sent_as_jpeg(page, size, sent_size):
+    red = Image.open(io.BytesIO(picture_bytes(COLOURS["kitchen"], shade=4))).resize(size)
+    avif = io.BytesIO()
+    red.save(avif, "AVIF")
+    with page.expect_request(lambda sent: sent.method == "POST") as sent:
+        page.locator("#file").set_input_files(
+            {"name": "red.avif", "mimeType": "image/avif", "buffer": avif.getvalue()}
+        )
+    kind, picture = kept_picture(page)
+    assert (kind, picture.format) == ("data:image/jpeg", "JPEG")
+    assert picture.size == sent_size
+    hits = sent.value.response().json()["hits"]
+    assert hits[0]["video"]["video_id"].startswith("kitchen-")
+    expect(page.locator("#results a.card").first).to_have_attribute(
+        "data-video-id", hits[0]["video"]["video_id"]
+    )
+
+
+def test_what_the_browser_does_not_know_either_is_refused(page):
+    # The beginning of a HEIC file, which Chromium reads as little as the server does.
+    heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200)
+    asked = []
+    page.on("request", lambda sent: sent.method == "POST" and asked.append(sent.url))
+    page.locator("#file").set_input_files(
+        {"name": "x.heic", "mimeType": "image/heic", "buffer": heic}
+    )
+    expect(page.get_by_text("can't be read")).to_be_visible()
+    assert asked == []
