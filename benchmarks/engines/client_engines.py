@@ -167,14 +167,14 @@ class _ClientEngine(Engine):
             yield self._points(ids[first : first + _ROWS_AT_A_TIME])
 
     def _points(self, ids: Ids) -> list[models.PointStruct]:
-        parts = {name: self.vectors.rows(name)[ids] for name in self.vectors.dims}
+        parts = {name: self.vectors.rows(name)[ids].tolist() for name in self.vectors.dims}
         return [
             models.PointStruct(
                 id=row,
-                vector={name: rows[at].tolist() for name, rows in parts.items()},
-                payload={_TAGS: self.vectors.shares_of(row)},
+                vector={name: rows[at] for name, rows in parts.items()},
+                payload={_TAGS: tags},
             )
-            for at, row in enumerate(ids.tolist())
+            for at, (row, tags) in enumerate(zip(ids.tolist(), self.vectors.tags(ids), strict=True))
         ]
 
 
