@@ -28,7 +28,7 @@ LEAST_ROUNDS: Final = 5
 # Runs that differ in one of these were taken on different machines.
 _MACHINE: Final = ("processor", "cores", "memory_bytes", "system")
 # Runs that differ in one of these did not ask the same.
-_OPTIONS_OF_NO_ACCOUNT: Final = ("rounds", "quick")
+_ASKED: Final = ("limit", "window", "rrf_k", "threads", "build_threads", "queries", "seed")
 _RESAMPLES: Final = 2000
 _NORMAL_95: Final = 1.959964
 _RECALL_OF: Final = 10
@@ -404,11 +404,11 @@ def _notes(a: Result, b: Result) -> Iterator[str]:
         parts = disturbed(run)
         if parts or run["machine"]["disturbed"]:
             what = ", ".join(map(str, parts)) or "its beginning"
-            yield f"{letter} was disturbed by other programs during {what}"
+            yield f"{letter} was disturbed: {what}"
     changed = sorted(
         name
         for name in set(a["options"]) & set(b["options"])
-        if name not in _OPTIONS_OF_NO_ACCOUNT and a["options"][name] != b["options"][name]
+        if name in _ASKED and a["options"][name] != b["options"][name]
     )
     if changed:
         yield f"the runs did not ask the same ({', '.join(changed)}): a change may be due to that"

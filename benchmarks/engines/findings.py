@@ -60,13 +60,15 @@ def warnings(result: Result) -> list[str]:
         )
     if parts := disturbed(result):
         told.append(
-            "DISTURBED: other programs took processors during "
-            f"{listed([str(part) for part in parts])}. There, trust ratios before times."
+            f"DISTURBED: {listed([str(part) for part in parts])}. There, trust ratios before times."
         )
     if result["machine"]["disturbed"]:
         told.append(
             f"The machine was busy when the run began (load {result['machine']['load'][0]:g})."
         )
+    if result.get("continued"):
+        times = len(result["continued"])
+        told.append(f"The run was stopped and continued {times} time{'s' if times > 1 else ''}.")
     if not result.get("finished", True):
         told.append("UNFINISHED: the run was stopped; what follows is what it had measured.")
     if result["options"].get("quick"):

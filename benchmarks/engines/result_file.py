@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,17 +34,22 @@ def read_result(path: Path) -> Result:
     missing = {"machine", "options", "sizes"} - result.keys()
     if missing:
         raise UsageError(f"{path}: not a whole result: it lacks {', '.join(sorted(missing))}")
-    if not any(size.get("experiments") for size in result["sizes"]):
+    if not any("built" in one or one["failed"] for one in _experiments(result)):
         raise UsageError(f"{path}: an empty run: nothing was measured in it")
     return result
 
 
 def measured(result: Result) -> list[Size]:
-    """The sizes that were measured, smallest first; what was left out is in ``left_out``."""
+    """The sizes that were begun, smallest first; what was left out is in ``left_out``."""
     return sorted(
-        (size for size in result["sizes"] if "skipped" not in size),
+        (size for size in result["sizes"] if "skipped" not in size and size.get("experiments")),
         key=lambda size: int(size["videos"]),
     )
+
+
+def _experiments(result: Result) -> Iterator[Experiment]:
+    for size in result["sizes"]:
+        yield from size.get("experiments", {}).values()
 
 
 def left_out(result: Result) -> dict[int, str]:

@@ -295,20 +295,27 @@ def described(options: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Disturbed:
-    """A part of the run during which other programs took processors."""
+    """A part of the run whose times are not the engines' alone.
+
+    ``others_cores``: what other programs had of the processors; ``slowed``: how many times as long
+    the processor took for the same work in its worst round, None where it kept its pace.
+    """
 
     videos: int
     part: str
     others_cores: float
+    slowed: float | None
 
     def __str__(self) -> str:
-        return f"{self.part} at {self.videos:,} videos ({self.others_cores:.1f} cores)"
+        pace = "" if self.slowed is None else f", processor {self.slowed:.2f} times slower"
+        others = f"others had {self.others_cores:.2f} cores"
+        return f"{self.part} at {self.videos:,} videos ({others}{pace})"
 
 
 def disturbed(result: Result) -> list[Disturbed]:
     """The disturbed parts, size by size."""
     return [
-        Disturbed(size["videos"], part, float(one["others_cores"]))
+        Disturbed(size["videos"], part, float(one.get("others_cores", 0)), one.get("slowed"))
         for size in measured(result)
         for part, one in size.get("disturbed", {}).items()
     ]

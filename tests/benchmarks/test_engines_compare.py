@@ -172,7 +172,7 @@ class TestCircumstances:
         a["sizes"][0]["disturbed"] = {"building": {"others_cores": 0.4}}
         b["finished"] = False
         assert compare(a, b).notes == (
-            "a was disturbed by other programs during building at 20,000 videos (0.4 cores)",
+            "a was disturbed: building at 20,000 videos (others had 0.40 cores)",
             "b is unfinished",
         )
 

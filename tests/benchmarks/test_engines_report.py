@@ -220,14 +220,16 @@ class TestWarnings:
         result["finished"] = False
         result["options"]["quick"] = True
         result["machine"]["disturbed"] = True
-        result["sizes"][0]["disturbed"] = {"building": {"others_cores": 0.4}}
+        result["continued"] = [{}]
+        result["sizes"][0]["disturbed"] = {"latency": {"others_cores": 0.4, "slowed": 1.3}}
         failed = {"part": "build", "error": "no graph for 3 vectors"}
         result["sizes"][1]["experiments"]["faiss-ivf"]["failed"] = failed
         result["sizes"].append({"videos": 10**6, "skipped": "too little memory"})
         told = "\n".join(warnings(result))
         for said in (
             "SYNTHETIC vectors at 1,400, 20,000 and 100,000 videos",
-            "DISTURBED: other programs took processors during building at 1,400 videos (0.4 cores)",
+            "DISTURBED: latency at 1,400 videos (others had 0.40 cores, processor 1.30 times",
+            "stopped and continued 1 time.",
             "busy when the run began",
             "UNFINISHED",
             "QUICK",
@@ -260,6 +262,12 @@ class TestMarkdown:
             result["sizes"][0]["experiments"][name].pop(key, None)
         assert markdown(report(result)) != markdown(report(whole))
         summarize(result)
+
+    def test_a_size_that_was_not_begun_is_not_told_of(self):
+        result = drawn_result(videos=(1_400,))
+        told = markdown(report(result))
+        result["sizes"].append({"videos": 20_000})
+        assert markdown(report(result)) == told
 
     def test_it_can_be_told_of_an_experiment_that_failed_at_once(self):
         result = drawn_result(videos=(1_400,), engines=("faiss-flat",))
@@ -337,7 +345,12 @@ class TestReadResult:
             ('{"format": 1, "machine": {}, "options": {}, "sizes": []}', "empty run"),
             (
                 '{"format": 1, "machine": {}, "options": {}, '
-                '"sizes": [{"videos": 9, "skipped": "too little memory"}]}',
+                '"sizes": [{"videos": 9, "skipped": "too little memory"}, {"videos": 99}]}',
+                "empty run",
+            ),
+            (
+                '{"format": 1, "machine": {}, "options": {}, '
+                '"sizes": [{"videos": 9, "experiments": {"faiss-flat": {"failed": null}}}]}',
                 "empty run",
             ),
         ],
