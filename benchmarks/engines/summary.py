@@ -240,7 +240,7 @@ def _reading_verdict(size: Size | None) -> Verdict:
     )
     found = None if size is None else by_reading(size)
     if found is None:
-        return Verdict(demand, None, f"{READING_VIDEOS:,} videos were not measured")
+        return Verdict(demand, None, f"no latency at {READING_VIDEOS:,} videos")
     return Verdict(demand, found.median <= MOST_BY_READING, f"{spread(found)} times")
 
 
@@ -254,7 +254,7 @@ def _embedded_verdicts(size: Size | None) -> list[Verdict]:
         f"least {LEAST_FUSED_RECALL} against fused exact"
     )
     if size is None or flat_ms(size) is None:
-        why = f"{EMBEDDED_VIDEOS:,} videos were not measured"
+        why = f"no latency of FAISS flat at {EMBEDDED_VIDEOS:,} videos"
         return [Verdict(demand, None, why), Verdict(fused, None, why)]
     best: tuple[float, str, Experiment] | None = None
     for name, experiment in size["experiments"].items():
