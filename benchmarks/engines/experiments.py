@@ -69,6 +69,7 @@ EXPERIMENTS: Final = (
         "FAISS IVF",
         "faiss_engines:Ivf",
         _by("nprobe", 1, 4, 16, 64, 256),
+        build={"lists_by_square_root": 4},
         memory_per_byte=0.9,
         disk_per_byte=0.9,
     ),

@@ -200,8 +200,8 @@ class Ivf(FaissEngine):
         return [self.vectors.first]
 
     def lists(self) -> int:
-        """Four times the square root of the number of vectors, as FAISS's guide has it."""
-        return max(1, round(4 * math.sqrt(self.vectors.videos)))
+        """Some times the square root of the number of vectors; FAISS's guide has 4 to 16."""
+        return max(1, round(self.build["lists_by_square_root"] * math.sqrt(self.vectors.videos)))
 
     def training_rows(self) -> int:
         """As of ``FaissEngine``."""

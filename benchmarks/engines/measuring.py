@@ -23,7 +23,7 @@ from benchmarks.engines.base import EngineFailed, Setting
 from benchmarks.engines.experiments import FLAT, Experiment
 from benchmarks.engines.host import Host
 from benchmarks.engines.latency import latency
-from benchmarks.engines.probe import Probe, Reading, Timed
+from benchmarks.engines.probe import Probe, Timed, Yardstick
 from benchmarks.engines.truth import Truth
 from benchmarks.engines.vectors import SHARES, VectorSet
 from benchmarks.usage import ProcessorWatch
@@ -33,6 +33,8 @@ from catalog.atomic import write_atomically
 CHOSEN_RECALL: Final = 0.99
 # Where others have more of the processors than this, times are theirs as much as ours.
 DISTURBED_CORES: Final = 0.15
+# Where the processor takes so many times as long for the same work in some round, it was throttled.
+SLOWED: Final = 1.25
 _FEWEST: Final = 10
 _WARM_UP: Final = 3
 _BATCH: Final = 100
@@ -135,8 +137,8 @@ class SizeRun:
         measure()
         took = time.monotonic() - started
         others = watch.shares()["others"]
-        if others > DISTURBED_CORES:
-            self._record["disturbed"][name] = {"others_cores": round(others, 2)}
+        if others > DISTURBED_CORES or name in self._record["disturbed"]:
+            self._record["disturbed"].setdefault(name, {})["others_cores"] = round(others, 2)
         self._record["parts"].append(name)
         self._save()
         self._say(
@@ -192,6 +194,7 @@ class SizeRun:
         samples: dict[tuple[str, str], list[Timed]] = {}
         asked: dict[tuple[str, str], list[list[int]]] = {}
         reading: list[float] = []
+        counting: list[float] = []
         loop: list[list[float]] = []
         sizes: dict[tuple[str, str], int] = {}
         for name, label, setting in tasks:
@@ -200,7 +203,7 @@ class SizeRun:
             with self._watched(name, "latency"):
                 timed: Timed = self._hosts[name].ask("searches", self._rows(_WARM_UP, 0), setting)
                 sizes[name, label] = self._fitting(timed.ms)
-        with Host(Reading, self._vectors.path, threads=self._plan.threads) as reader:
+        with Host(Yardstick, self._vectors.path, threads=self._plan.threads) as yardstick:
             for number in range(self._plan.rounds + 1):
                 for at in self._rng.permutation(len(tasks)):
                     name, label, setting = tasks[at]
@@ -220,7 +223,8 @@ class SizeRun:
                             asked.setdefault((name, label), []).append(rows)
                             loop += [] if own is None else [own]
                 if number > 0:
-                    reading.append(round(reader.ask("read"), 4))
+                    reading.append(round(yardstick.ask("read"), 4))
+                    counting.append(round(yardstick.ask("count"), 4))
         for name, label, setting in tasks:
             if (name, label) not in samples or name not in self._hosts:
                 continue
@@ -243,7 +247,10 @@ class SizeRun:
         for name in self._hosts:
             self._of(name)["chosen"] = _chosen(self._of(name)["searches"])
         values = self._vectors.videos * self._vectors.dims[self._vectors.first]
-        self._record["reading"] = {"bytes": values * 4, "ms": reading}
+        self._record["reading"] = {"bytes": values * 4, "ms": reading, "counting_ms": counting}
+        slowed = max(counting) / min(counting)
+        if slowed > SLOWED:
+            self._record["disturbed"].setdefault("latency", {})["slowed"] = round(slowed, 2)
         if loop:
             self._record["loop"] = {"ms": latency(loop)}
 

@@ -22,6 +22,7 @@ from benchmarks.usage import memory_of
 
 _CHANGED_AT_ONCE: Final = 100
 _READINGS: Final = 3
+_COUNTED: Final = 300_000
 
 
 class Timed(NamedTuple):
@@ -238,15 +239,30 @@ class Probe:
         return Timed(ms, found, own if own else None)
 
 
-class Reading:
-    """How fast vectors can be read once from memory: the limit of any scan over them."""
+class Yardstick:
+    """What the machine does by itself: how fast it reads these vectors, and how fast it counts."""
 
     def __init__(self, vectors: Path) -> None:
-        rows = VectorSet(vectors).rows(VectorSet(vectors).first)
-        self._values = rows.reshape(-1)
+        of = VectorSet(vectors)
+        self._values = of.rows(of.first).reshape(-1)
+
+    def count(self) -> float:
+        """Milliseconds of the fastest of some runs of work that touches no memory to speak of.
+
+        It is the same work each time, so what makes it slower is the processor, not the neighbours.
+        """
+        waited = []
+        for _ in range(_READINGS):
+            started = time.perf_counter()
+            sum(number & 7 for number in range(_COUNTED))
+            waited.append((time.perf_counter() - started) * 1000)
+        return min(waited)
 
     def read(self) -> float:
-        """Milliseconds of the fastest of some readings, in two ways: a dot product, the maximum."""
+        """Milliseconds of reading all vectors once from memory: the limit of any scan over them.
+
+        The fastest of some readings in two ways, a dot product and the largest value.
+        """
         waited = []
         for way in (lambda: float(np.dot(self._values, self._values)), self._values.max):
             for _ in range(_READINGS):
