@@ -201,7 +201,8 @@ class Ivf(FaissEngine):
 
     def lists(self) -> int:
         """Some times the square root of the number of vectors; FAISS's guide has 4 to 16."""
-        return max(1, round(self.build["lists_by_square_root"] * math.sqrt(self.vectors.videos)))
+        by_root: float = self.build["lists_by_square_root"]
+        return max(1, round(by_root * math.sqrt(self.vectors.videos)))
 
     def training_rows(self) -> int:
         """As of ``FaissEngine``."""
