@@ -11,8 +11,10 @@ import click
 
 from benchmarks.engines.experiments import EXPERIMENTS, Experiment, server_experiments
 from benchmarks.engines.measuring import Plan
+from benchmarks.engines.report_cli import report
 from benchmarks.engines.run import run
 from benchmarks.engines.sources import DrawnVectors, FileVectors, GenerationVectors, VectorSource
+from benchmarks.file_to_write import FileToWrite
 from catalog.errors import UsageError
 from stores.generations import DataDir
 
@@ -44,7 +46,7 @@ _DIMS: Final = {"title": 512, "thumbnail": 128}
 @click.option(
     "--json",
     "result",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FileToWrite(),
     help="The result; a run that was stopped goes on from it. By default in the work directory.",
 )
 @click.option(
@@ -88,7 +90,7 @@ def bench(
     source = _source(data_dir, vectors)
     plan = _plan(source, sizes, queries=queries, rounds=rounds, seed=seed, quick=quick)
     result = result or work_dir / ("quick.json" if quick else "result.json")
-    report = run(
+    measured = run(
         source,
         plan,
         _experiments(engines, qdrant_url, quick=quick),
@@ -99,11 +101,11 @@ def bench(
     )
     failed = [
         f"{name} at {of['videos']:,}"
-        for of in report["sizes"]
+        for of in measured["sizes"]
         for name, one in of.get("experiments", {}).items()
         if one["failed"]
     ]
-    left_out = [f"{of['videos']:,}" for of in report["sizes"] if "skipped" in of]
+    left_out = [f"{of['videos']:,}" for of in measured["sizes"] if "skipped" in of]
     click.echo(
         f"{len(plan.sizes) - len(left_out)} sizes measured into {result}"
         f"{f'; left out for lack of room: {chr(44).join(left_out)}' if left_out else ''}"
@@ -111,6 +113,9 @@ def bench(
     )
     if failed or left_out:
         context.exit(1)
+
+
+bench.add_command(report)
 
 
 def _source(data_dir: Path | None, vectors: Path | None) -> VectorSource:

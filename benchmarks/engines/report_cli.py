@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from benchmarks.evaluate.search.options import FileToWrite
+from benchmarks.file_to_write import FileToWrite
 
 if TYPE_CHECKING:
     from benchmarks.engines.result_file import Result

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks.evaluate.search.options import FileToWrite
+from benchmarks.file_to_write import FileToWrite
 
 
 @click.command()

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from benchmarks.evaluate.search.options import Asked, FileToWrite, task_options
+from benchmarks.evaluate.search.options import Asked, task_options
+from benchmarks.file_to_write import FileToWrite
 
 
 @click.command()
