@@ -11,7 +11,15 @@ from typing import Any, Final, Protocol
 import numpy as np
 
 from benchmarks.drawn_index import mixture_for
-from benchmarks.engines.vectors import DESCRIPTION, ONLY, Description, Ids, Matrix, VectorSet
+from benchmarks.engines.vectors import (
+    DESCRIPTION,
+    ONLY,
+    TRUTH,
+    Description,
+    Ids,
+    Matrix,
+    VectorSet,
+)
 from benchmarks.mixture import BLOCK
 from catalog.atomic import write_atomically
 from catalog.errors import SourceError
@@ -232,6 +240,8 @@ def prepared(
         if there.description == description:
             return there
         (path / DESCRIPTION).unlink()
+    for stale in path.glob(f"{TRUTH}-*.npz"):
+        stale.unlink()
     path.mkdir(parents=True, exist_ok=True)
     for name, rows in asked.items():
         np.save(path / f"{name}.queries.npy", rows)
@@ -270,7 +280,8 @@ def _opened(path: Path) -> tuple[Any, Any | None]:
     arrays: tuple[Any, Any | None]
     if path.suffix == ".npy":
         try:
-            array: Any = np.load(path, mmap_mode="r", allow_pickle=False)
+            # Not np.load, which opens archives and pickles as well.
+            array: Any = np.lib.format.open_memmap(path, mode="r")
         except ValueError as error:
             raise SourceError(f"{path}: not a NumPy array: {error}") from error
         arrays = (array, None)
@@ -301,7 +312,8 @@ def _opened_hdf5(path: Path) -> tuple[Any, Any | None]:
         file = h5py.File(path, "r")
     except OSError as error:
         raise SourceError(f"{path}: not HDF5: {error}") from error
-    if "train" not in file:
+    train, test = file.get("train"), file.get("test")
+    if not isinstance(train, h5py.Dataset):
         raise SourceError(f"{path}: no dataset 'train' in it; ann-benchmarks' layout has one")
     distance = file.attrs.get("distance", "angular")
     if distance != "angular":
@@ -309,4 +321,6 @@ def _opened_hdf5(path: Path) -> tuple[Any, Any | None]:
             f"{path}: its distance is {distance!r}; only 'angular' can be compared here, as"
             " every engine is asked for the inner product of unit vectors"
         )
-    return file["train"], file.get("test")
+    if not isinstance(test, h5py.Dataset | None):
+        raise SourceError(f"{path}: its 'test' is no dataset; ann-benchmarks' layout has one")
+    return train, test

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backend.fusion import fuse
-from benchmarks.engines.vectors import SHARES, Ids, Matrix, VectorSet
+from benchmarks.engines.vectors import SHARES, TRUTH, Ids, Matrix, VectorSet
 from catalog.video import VectorName
 from stores.base import ScoredVideo
 
@@ -125,7 +125,7 @@ class Truth:
 
 def exact_truth(vectors: VectorSet, *, limit: int, window: int) -> Truth:
     """The truth of a set: computed once, then kept beside it."""
-    file = vectors.path / f"truth-{limit}-{window}.npz"
+    file = vectors.path / f"{TRUTH}-{limit}-{window}.npz"
     if not file.exists():
         _compute(vectors, file, limit=limit, window=window)
     kept = np.load(file)

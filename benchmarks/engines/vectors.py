@@ -24,6 +24,8 @@ SHARES: Final = (0.5, 0.1, 0.01, 0.001)
 ONLY: Final = "vector"
 # The file that makes a directory a set; it is written last.
 DESCRIPTION: Final = "set.json"
+# How the files with its exact answers begin, which are of no use to another set.
+TRUTH: Final = "truth"
 
 
 @dataclass(frozen=True, slots=True)

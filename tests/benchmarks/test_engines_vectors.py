@@ -1,0 +1,350 @@
+"""Where the vectors of a comparison come from, and what the exact answers over them are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from benchmarks.engines import truth as truth_module
+from benchmarks.engines.sources import DrawnVectors, FileVectors, GenerationVectors, prepared
+from benchmarks.engines.truth import best_of, exact_truth
+from benchmarks.engines.vectors import ONLY, SHARES, Matrix, VectorSet
+from catalog.errors import SourceError
+from catalog.video import DENSE_VECTORS
+from stores.flat import FlatStore
+from tests.stores.catalogue import DIMS as STORED_DIMS
+from tests.stores.catalogue import catalogue
+
+DIMS = {"title": 24, "thumbnail": 8}
+LIMIT, WINDOW, K = 10, 50, 60.0
+
+
+def rows(count: int, dim: int = 12, seed: int = 1) -> Matrix:
+    return np.random.default_rng(seed).normal(size=(count, dim)).astype(np.float32)
+
+
+def unit(given: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    exact = given.astype(np.float64)
+    return exact / np.linalg.norm(exact, axis=1, keepdims=True)
+
+
+def hdf5(path: Path, *, distance: str | None = "angular", **arrays: npt.NDArray[Any]) -> Path:
+    with h5py.File(path, "w") as file:
+        if distance is not None:
+            file.attrs["distance"] = distance
+        for name, array in arrays.items():
+            file[name] = array
+    return path
+
+
+def npy(path: Path, array: npt.NDArray[Any]) -> Path:
+    np.save(path, array)
+    return path
+
+
+def brute_force(
+    stored: npt.NDArray[Any], queries: npt.NDArray[Any], limit: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """The plain computation: all products in float64, sorted."""
+    scores = queries.astype(np.float64) @ stored.astype(np.float64).T
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :limit]
+    return best, np.take_along_axis(scores, best, axis=1)
+
+
+@pytest.fixture
+def drawn(tmp_path: Path) -> VectorSet:
+    return prepared(DrawnVectors(DIMS), tmp_path / "drawn", videos=2_345, queries=30, seed=5)
+
+
+def test_drawn_vectors_are_unit_vectors_that_a_seed_repeats(
+    drawn: VectorSet, tmp_path: Path
+) -> None:
+    assert drawn.description.synthetic
+    assert "synthetic" in drawn.description.source
+    assert dict(drawn.dims) == DIMS
+    for name, dim in DIMS.items():
+        assert drawn.rows(name).shape == (2_345, dim)
+        assert drawn.queries(name).shape == (30, dim)
+        for array in (drawn.rows(name), drawn.queries(name)):
+            assert array.dtype == np.float32
+            assert not array.flags.writeable
+            np.testing.assert_allclose(np.linalg.norm(array, axis=1), 1.0, atol=1e-6)
+    again = prepared(DrawnVectors(DIMS), tmp_path / "again", videos=2_345, queries=30, seed=5)
+    other = prepared(DrawnVectors(DIMS), tmp_path / "other", videos=2_345, queries=30, seed=6)
+    for name in DIMS:
+        np.testing.assert_array_equal(drawn.rows(name), again.rows(name))
+        np.testing.assert_array_equal(drawn.queries(name), again.queries(name))
+        assert not np.array_equal(drawn.rows(name), other.rows(name))
+    np.testing.assert_array_equal(drawn.draws, again.draws)
+
+
+def test_filters_let_through_the_shares_that_they_are_called_after(drawn: VectorSet) -> None:
+    tags = drawn.tags(np.arange(drawn.videos))
+    for share in SHARES:
+        passing = drawn.passing(share)
+        assert len(passing) == pytest.approx(share * drawn.videos, abs=4 * drawn.videos**0.5)
+        assert passing.tolist() == [row for row, of in enumerate(tags) if str(share) in of]
+
+
+def test_an_array_file_gives_unit_vectors_and_queries_that_are_not_among_them(
+    tmp_path: Path,
+) -> None:
+    given = rows(300)
+    source = FileVectors(npy(tmp_path / "mine.npy", given))
+    assert (source.most, source.dims(), source.has_queries) == (300, {ONLY: 12}, False)
+    assert str(tmp_path) not in source.describe()
+    made = prepared(source, tmp_path / "set", videos=250, queries=40, seed=2)
+    assert not made.description.synthetic
+    together = np.vstack([made.rows(ONLY), made.queries(ONLY)])
+    assert len(np.unique(together, axis=0)) == 290
+    nearest = (unit(given) @ together.T.astype(np.float64)).max(axis=0)
+    np.testing.assert_allclose(nearest, 1.0, atol=1e-6)
+    # In the order of the file, which says nothing about which were chosen.
+    of = (unit(given) @ made.rows(ONLY).T.astype(np.float64)).argmax(axis=0)
+    assert np.all(np.diff(of) > 0)
+
+
+def test_numbers_of_any_type_are_read(tmp_path: Path) -> None:
+    for kind in (np.float16, np.float64, np.int8, np.uint8):
+        given = np.abs(rows(40) * 20).astype(kind) + kind(1)
+        source = FileVectors(npy(tmp_path / "mine.npy", given))
+        made = prepared(source, tmp_path / np.dtype(kind).name, videos=30, queries=10, seed=2)
+        np.testing.assert_allclose(np.linalg.norm(made.rows(ONLY), axis=1), 1.0, atol=1e-6)
+
+
+def test_queries_of_an_ann_benchmarks_file_are_its_own(tmp_path: Path) -> None:
+    train, test = rows(500), rows(20, seed=2)
+    neighbors, _ = brute_force(unit(train), unit(test), 100)
+    file = hdf5(tmp_path / "set.hdf5", train=train, test=test, neighbors=neighbors)
+    source = FileVectors(file)
+    assert source.has_queries
+    made = prepared(source, tmp_path / "set", videos=500, queries=1_000, seed=2)
+    assert (made.videos, made.description.queries) == (500, 20)
+    np.testing.assert_allclose(made.rows(ONLY), unit(train), atol=1e-7)
+    np.testing.assert_allclose(made.queries(ONLY), unit(test), atol=1e-7)
+    # What the file's author found over his vectors is what we find over ours.
+    truth = exact_truth(made, limit=LIMIT, window=WINDOW)
+    np.testing.assert_array_equal(truth.best[ONLY], neighbors[:, :WINDOW])
+    found = [ids.tolist() for ids in neighbors[:, :LIMIT]]
+    assert truth.recall(ONLY, np.arange(20), found, limit=LIMIT) == 1.0
+
+
+def test_fewer_vectors_of_a_file_are_a_sample_of_them(tmp_path: Path) -> None:
+    train, test = rows(500), rows(20, seed=2)
+    source = FileVectors(hdf5(tmp_path / "set.h5", distance=None, train=train, test=test))
+    made = prepared(source, tmp_path / "set", videos=100, queries=5, seed=2)
+    of = (unit(train) @ made.rows(ONLY).T.astype(np.float64)).argmax(axis=0)
+    assert len(set(of.tolist())) == 100
+    assert of.max() > 250
+    np.testing.assert_allclose(made.queries(ONLY), unit(test[:5]), atol=1e-7)
+
+
+def test_a_published_index_gives_the_videos_that_have_every_vector(tmp_path: Path) -> None:
+    videos = catalogue(200)
+    store = FlatStore.create(tmp_path / "faiss", STORED_DIMS)
+    store.upsert(videos)
+    store.flush()
+    store.close()
+    whole = [video for video in videos if len(video.vectors) == len(DENSE_VECTORS)]
+    source = GenerationVectors(tmp_path / "faiss", generation="20260101")
+    assert source.most == len(whole) < len(videos)
+    assert "20260101" in source.describe()
+    made = prepared(source, tmp_path / "set", videos=source.most - 20, queries=20, seed=4)
+    stored = {tuple(video.vectors[name].tobytes() for name in DENSE_VECTORS) for video in whole}
+    given = [
+        tuple(of(name)[row].tobytes() for name in DENSE_VECTORS)
+        for of, count in ((made.rows, made.videos), (made.queries, 20))
+        for row in range(count)
+    ]
+    # Title and thumbnail of one video stay together, and no video is there twice.
+    assert len(given) == len(stored)
+    assert set(given) == stored
+
+
+BAD: Mapping[str, tuple[Any, str]] = {
+    "one dimension": (lambda path: npy(path / "a.npy", np.ones(5)), r"shape \(5,\)"),
+    "words": (lambda path: npy(path / "a.npy", np.array([["a", "b"]])), "type <U1"),
+    "objects": (
+        lambda path: npy(path / "a.npy", np.array([[{}]], dtype=object)),
+        "not a NumPy array",
+    ),
+    "no array": (lambda path: written(path / "a.npy", b"video,1,2"), "not a NumPy array"),
+    "nothing": (lambda path: written(path / "a.npy", b""), "not a NumPy array"),
+    "an archive": (lambda path: archive(path / "a.npy"), "not a NumPy array"),
+    "no rows": (lambda path: npy(path / "a.npy", np.ones((0, 4))), "an empty array"),
+    "another suffix": (lambda path: written(path / "a.csv", b"1,2"), "neither .npy nor .hdf5"),
+    "no file": (lambda path: path / "none.npy", "no such file"),
+    "no HDF5": (lambda path: written(path / "a.hdf5", b"1,2"), "not HDF5"),
+    "no train": (lambda path: hdf5(path / "a.hdf5", test=rows(3)), "no dataset 'train'"),
+    "train as a group": (
+        lambda path: hdf5(path / "a.hdf5", **{"train/inner": rows(3)}),
+        "no dataset 'train'",
+    ),
+    "test as a group": (
+        lambda path: hdf5(path / "a.hdf5", **{"train": rows(3), "test/inner": rows(3)}),
+        "'test' is no dataset",
+    ),
+    "another distance": (
+        lambda path: hdf5(path / "a.hdf5", distance="euclidean", train=rows(3)),
+        "'euclidean'",
+    ),
+    "dimensions that differ": (
+        lambda path: hdf5(path / "a.hdf5", train=rows(3), test=rows(3, dim=5)),
+        "train has 12 dimensions and test 5",
+    ),
+}
+
+
+def archive(path: Path) -> Path:
+    with path.open("wb") as file:
+        np.savez(file, rows(3))
+    return path
+
+
+def written(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(("make", "said"), BAD.values(), ids=BAD)
+def test_a_bad_file_is_refused_by_name(tmp_path: Path, make: Any, said: str) -> None:
+    path = make(tmp_path)
+    with pytest.raises(SourceError, match=said) as refused:
+        FileVectors(path)
+    assert path.name in str(refused.value)
+
+
+@pytest.mark.parametrize("bad", [0.0, np.nan, np.inf])
+def test_a_vector_without_direction_is_refused_by_its_row(tmp_path: Path, bad: float) -> None:
+    given = rows(50)
+    given[37] = bad
+    for file, what, videos, queries in (
+        (npy(tmp_path / "a.npy", given), "train", 40, 10),
+        (hdf5(tmp_path / "b.hdf5", train=given, test=rows(3)), "train", 50, 3),
+        (hdf5(tmp_path / "c.hdf5", train=rows(3), test=given), "test", 3, 50),
+    ):
+        with pytest.raises(SourceError, match=f"row 37 of {what}"):
+            prepared(FileVectors(file), tmp_path / "set", videos=videos, queries=queries, seed=1)
+
+
+def test_more_vectors_than_there_are_is_refused(tmp_path: Path) -> None:
+    source = FileVectors(npy(tmp_path / "a.npy", rows(50)))
+    with pytest.raises(SourceError, match="55 vectors are asked for, and there are 50"):
+        prepared(source, tmp_path / "set", videos=45, queries=10, seed=1)
+
+
+class Breaking(DrawnVectors):
+    def read(
+        self, videos: int, queries: int, seed: int
+    ) -> tuple[Mapping[str, Matrix], Iterator[Mapping[str, Matrix]]]:
+        asked, blocks = super().read(videos, queries, seed)
+
+        def some() -> Iterator[Mapping[str, Matrix]]:
+            yield next(blocks)
+            raise KeyboardInterrupt
+
+        return asked, some()
+
+
+def test_a_set_is_found_again_when_it_is_whole_and_only_then(tmp_path: Path) -> None:
+    path = tmp_path / "set"
+    with pytest.raises(KeyboardInterrupt):
+        prepared(Breaking(DIMS), path, videos=1_500, queries=5, seed=1)
+    with pytest.raises(FileNotFoundError):
+        VectorSet(path)
+    prepared(DrawnVectors(DIMS), path, videos=1_500, queries=5, seed=1)
+    files = {file: file.stat().st_mtime_ns for file in path.iterdir()}
+    prepared(DrawnVectors(DIMS), path, videos=1_500, queries=5, seed=1)
+    assert {file: file.stat().st_mtime_ns for file in path.iterdir()} == files
+
+
+def test_another_set_in_its_place_has_a_truth_of_its_own(tmp_path: Path) -> None:
+    for seed in (1, 2):
+        made = prepared(DrawnVectors(DIMS), tmp_path, videos=500, queries=5, seed=seed)
+        truth = exact_truth(made, limit=LIMIT, window=WINDOW)
+        best, _ = brute_force(made.rows("title"), made.queries("title"), WINDOW)
+        np.testing.assert_array_equal(truth.best["title"], best)
+
+
+@pytest.mark.parametrize("block", [100, 20_000])
+def test_the_truth_is_the_plain_computation(
+    drawn: VectorSet, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(truth_module, "_BLOCK", block)
+    truth = exact_truth(drawn, limit=LIMIT, window=WINDOW)
+    everyone = np.arange(30)
+    for name in DIMS:
+        best, scores = brute_force(drawn.rows(name), drawn.queries(name), WINDOW)
+        np.testing.assert_array_equal(truth.best[name], best)
+        np.testing.assert_allclose(truth.scores[name], scores, rtol=0, atol=1e-14)
+        # Some right, some wrong, some twice: the same share as by counting.
+        rng = np.random.default_rng(0)
+        found = [rng.choice(ids[:30], 12).tolist() for ids in best]
+        counted = sum(
+            len(set(ids) & set(exact[:LIMIT].tolist()))
+            for ids, exact in zip(found, best, strict=True)
+        )
+        assert truth.recall(name, everyone, found, limit=LIMIT) == counted / (30 * LIMIT)
+    first = drawn.first
+    for share in SHARES:
+        passing = drawn.passing(share)
+        best, _ = brute_force(drawn.rows(first)[passing], drawn.queries(first), LIMIT)
+        found = [passing[ids].tolist() for ids in best]
+        assert truth.filtered_recall(share, everyone, found, limit=LIMIT) == 1.0
+        fewer = [ids[:-1] for ids in found]
+        depth = min(LIMIT, len(passing))
+        expected = 1.0 if depth == 0 else (depth - 1) / depth
+        assert truth.filtered_recall(share, everyone, fewer, limit=LIMIT) == pytest.approx(expected)
+
+
+def test_an_answer_with_what_a_filter_keeps_out_is_an_error(drawn: VectorSet) -> None:
+    truth = exact_truth(drawn, limit=LIMIT, window=WINDOW)
+    outside = int(np.flatnonzero(drawn.draws >= 0.1)[0])
+    with pytest.raises(ValueError, match=f"let video {outside} through"):
+        truth.filtered_recall(0.1, np.array([0]), [[outside]], limit=LIMIT)
+
+
+def test_either_of_two_equal_videos_is_right(tmp_path: Path) -> None:
+    given = np.vstack([rows(40), rows(40)])
+    file = hdf5(tmp_path / "twins.hdf5", train=given, test=rows(6, seed=9))
+    made = prepared(FileVectors(file), tmp_path / "set", videos=80, queries=6, seed=1)
+    truth = exact_truth(made, limit=5, window=5)
+    everyone = np.arange(6)
+    found = [ids[:5].tolist() for ids in truth.best[ONLY]]
+    twins = [[(one + 40) % 80 for one in ids] for ids in found]
+    assert truth.recall(ONLY, everyone, found, limit=5) == 1.0
+    # Of five, two pairs and one of a pair: its twin is as good.
+    assert truth.recall(ONLY, everyone, twins, limit=5) == 1.0
+    assert truth.recall(ONLY, everyone, [[ids[0]] * 5 for ids in found], limit=5) == 0.2
+
+
+def test_fused_recall_is_the_plain_computation(drawn: VectorSet) -> None:
+    truth = exact_truth(drawn, limit=LIMIT, window=WINDOW)
+    everyone = np.arange(30)
+    best = {name: brute_force(drawn.rows(name), drawn.queries(name), WINDOW)[0] for name in DIMS}
+    found, counted = [], 0
+    for row in everyone:
+        fused: dict[int, float] = {}
+        for ids in best.values():
+            for rank, one in enumerate(ids[row].tolist(), start=1):
+                fused[one] = fused.get(one, 0.0) + 1 / (K + rank)
+        ordered = sorted(fused, key=lambda one: -fused[one])
+        found.append(ordered[3 : LIMIT + 3])
+        least = fused[ordered[LIMIT - 1]]
+        counted += min(LIMIT, sum(fused[one] >= least - 1e-12 for one in found[-1]))
+    recall = truth.fused_recall(everyone, found, limit=LIMIT, window=WINDOW, k=K)
+    assert recall == counted / (30 * LIMIT) < 1.0
+
+
+def test_fewer_videos_than_asked_for_are_all_the_best(tmp_path: Path) -> None:
+    stored, queries = unit(rows(7)).astype(np.float32), unit(rows(3, seed=2)).astype(np.float32)
+    ids, scores = best_of(stored, queries, limit=20)
+    assert ids.shape == scores.shape == (3, 7)
+    none, _ = best_of(stored, queries, limit=20, passing=np.empty(0, dtype=np.int64))
+    assert none.shape == (3, 0)
