@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from backend.openapi import ROUTES
@@ -15,6 +16,10 @@ from tests.backend.browser import launched, needs_chromium, watched_page
 from tests.backend.served import Served, publish_embedded
 
 pytestmark = needs_chromium
+
+# Swagger UI's own: the button that opens an operation has the link to it inside. Without deep links
+# there would be none of either.
+NOT_OURS = {"nested-interactive"}
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +96,31 @@ def test_a_problem_leads_to_its_place(page):
     assert fits_the_width(page)
     page.get_by_role("link", name="TwinLens API").click()
     expect(page.locator(".opblock").first).to_be_visible()
+
+
+def seriously_wrong(page: Page) -> list[tuple[str, str]]:
+    return [
+        (one["id"], node["html"][:200])
+        for one in Axe().run(page).response["violations"]
+        if one["impact"] in {"serious", "critical"} and one["id"] not in NOT_OURS
+        for node in one["nodes"]
+    ]
+
+
+def test_axe_finds_nothing_serious(page):
+    page.emulate_media(reduced_motion="reduce")
+    page.goto("/docs")
+    expect(page.locator(".opblock")).to_have_count(len(ROUTES))
+    assert seriously_wrong(page) == []
+    for name in ("search-search", "search-searchByQuery", "videos-thumbnail"):
+        page.locator(f"#operations-{name} .opblock-summary-control").click()
+        expect(page.locator(f"#operations-{name} .responses-table").first).to_be_visible()
+    operation = page.locator("#operations-search-search")
+    operation.get_by_role("button", name="Try it out").click()
+    operation.get_by_role("button", name="Execute").click()
+    expect(operation.locator(".live-responses-table")).to_be_visible()
+    # A name that is made up for a field says what it is for.
+    expect(operation.get_by_role("textbox", name="Request body")).to_be_visible()
+    assert seriously_wrong(page) == []
+    page.goto("/docs/errors")
+    assert seriously_wrong(page) == []
