@@ -155,15 +155,15 @@ class Probe:
     def changing(self, setting: Setting, *, seconds: float) -> dict[str, Any] | None:
         """The waits of one searching thread, alone and beside one that upserts and deletes.
 
-        Where the engine may not be searched and changed at once, the two take turns by a lock, and
-        a search's wait counts the wait for it. None where the index can't be changed.
+        Where the engine may not be searched and changed at once, the two take turns, and a search's
+        wait counts the wait for its turn. None where the index can't be changed.
         """
         try:
             self._engine.open_for_changes()
         except NotOffered:
             return None
         alone = self._searched_for(seconds, setting, nullcontext())
-        lock: Any = nullcontext() if self._engine.changes_beside_searches else threading.Lock()
+        turns: Any = nullcontext() if self._engine.changes_beside_searches else _Turns()
         changes = {"upserted": 0, "deleted": 0}
         ended = threading.Event()
         failed: list[BaseException] = []
@@ -171,7 +171,7 @@ class Probe:
         def change() -> None:
             rng = np.random.default_rng(0)
             try:
-                while not ended.is_set():
+                while True:
                     ids = np.sort(
                         rng.choice(self._vectors.videos, _CHANGED_AT_ONCE, replace=False)
                     ).astype(np.int64)
@@ -179,16 +179,18 @@ class Probe:
                         (self._engine.delete, "deleted"),
                         (self._engine.upsert, "upserted"),
                     ):
-                        with lock:
+                        with turns:
                             act(ids)
                         changes[kind] += len(ids)
+                    if ended.is_set():
+                        return
             except BaseException as error:  # noqa: BLE001 - raised again below
                 failed.append(error)
 
         writer = threading.Thread(target=change)
         started = time.perf_counter()
         writer.start()
-        beside = self._searched_for(seconds, setting, lock)
+        beside = self._searched_for(seconds, setting, turns)
         ended.set()
         writer.join()
         took = time.perf_counter() - started
@@ -206,7 +208,7 @@ class Probe:
         """Let go of the index."""
         self._engine.close()
 
-    def _searched_for(self, seconds: float, setting: Setting, lock: Any) -> list[float]:
+    def _searched_for(self, seconds: float, setting: Setting, turns: Any) -> list[float]:
         name = self._vectors.first
         queries = self._queries[name]
         waited: list[float] = []
@@ -214,7 +216,7 @@ class Probe:
         while not waited or time.perf_counter() < end:
             query = queries[len(waited) % len(queries)]
             started = time.perf_counter()
-            with lock:
+            with turns:
                 self._engine.search(name, query, limit=self._limit, setting=setting)
             waited.append((time.perf_counter() - started) * 1000)
         return waited
@@ -270,6 +272,24 @@ class Yardstick:
                 way()
                 waited.append((time.perf_counter() - started) * 1000)
         return min(waited)
+
+
+class _Turns:
+    """A lock that whoever waits for it gets next.
+
+    Python's own may be taken again and again by the thread that has just let go of it.
+    """
+
+    def __init__(self) -> None:
+        self._next = threading.Lock()
+        self._held = threading.Lock()
+
+    def __enter__(self) -> None:
+        with self._next:
+            self._held.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._held.release()
 
 
 @contextmanager
