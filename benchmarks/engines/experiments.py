@@ -21,7 +21,7 @@ class Experiment:
 
     ``engine`` is where its class is found: imported in the process that measures it, so that none
     carries the libraries of another. ``most_videos``: above that it is left out; ``quick`` says
-    whether a quick run has it.
+    whether a quick run has it. ``environment`` is that of its processes beside what all have.
     ``memory_per_byte`` and ``disk_per_byte``: what it needs for each byte of vectors, to be safe.
     """
 
@@ -32,6 +32,7 @@ class Experiment:
     build: Mapping[str, Any] = field(default_factory=dict)
     most_videos: int | None = None
     quick: bool = True
+    environment: Mapping[str, str] = field(default_factory=dict)
     memory_per_byte: float = 1.2
     disk_per_byte: float = 1.2
 
@@ -55,6 +56,16 @@ _SETTINGS_COMPARED_MOST: Final = 100_000
 
 EXPERIMENTS: Final = (
     Experiment(FLAT, "FAISS flat", "faiss_engines:Flat", {"exact": EXACT}, memory_per_byte=1.0),
+    Experiment(
+        "faiss-flat-memory",
+        "FAISS flat, in memory",
+        "faiss_engines:FlatInMemory",
+        {"exact": EXACT},
+        # Large pages where the system gives them on request, as is usual: a scan of a million small
+        # ones waits for the tables of addresses too.
+        environment={"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"},
+        memory_per_byte=1.0,
+    ),
     Experiment(
         "faiss-hnsw",
         "FAISS HNSW",

@@ -173,6 +173,15 @@ class Flat(FaissEngine):
             self._indexes[name].remove_ids(faiss.IDSelectorBatch(ids))
 
 
+class FlatInMemory(Flat):
+    """The same, read into memory: a mapped file's vectors begin at an odd address, which costs."""
+
+    def open(self) -> None:
+        """As of ``Engine``."""
+        super().open()
+        self.open_for_changes()
+
+
 class Hnsw(FaissEngine):
     """A graph over float32 vectors."""
 

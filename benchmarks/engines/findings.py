@@ -132,9 +132,10 @@ def _crossings(result: Result) -> Iterator[str]:
 
 
 def _flat(of: Size) -> Iterator[str]:
-    if (found := by_reading(of)) is not None:
+    for name, found in by_reading(of).items():
         yield (
-            f"At {of['videos']:,} videos, a query of FAISS flat takes {spread(found)} times the "
+            f"At {of['videos']:,} videos, a query of {of['experiments'][name]['label']} takes "
+            f"{spread(found)} times the "
             f"time of reading its vectors ({size(of['reading']['bytes'])}) from memory once: no "
             "exact scan can be much faster."
         )

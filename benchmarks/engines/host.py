@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Any, Final, Self
@@ -20,14 +20,21 @@ _THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 class Host:
     """One object in a process of its own, whose methods are called by name.
 
-    ``threads`` is what the libraries in it may use of their own accord.
+    ``threads`` is what the libraries in it may use of their own accord; ``environment`` is added to
+    this process's.
     """
 
-    def __init__(self, make: Callable[..., Any], *arguments: Any, threads: int = 1) -> None:
+    def __init__(
+        self,
+        make: Callable[..., Any],
+        *arguments: Any,
+        threads: int = 1,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         context = multiprocessing.get_context("spawn")
         self._ours, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, make, arguments), daemon=True)
-        with _environment(dict.fromkeys(_THREADS, str(threads))):
+        with _environment({**dict.fromkeys(_THREADS, str(threads)), **(environment or {})}):
             self._process.start()
         theirs.close()
         self._asked = "start"

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import psutil
 
 from benchmarks.engines.base import EngineFailed, Setting
 from benchmarks.engines.experiments import FLAT, Experiment
@@ -38,6 +39,7 @@ SLOWED: Final = 1.25
 _FEWEST: Final = 10
 _WARM_UP: Final = 3
 _BATCH: Final = 100
+_ROOM_TO_USE: Final = 0.8
 _BUILT: Final = "built.json"
 
 Record = MutableMapping[str, Any]
@@ -350,7 +352,8 @@ class SizeRun:
         for _ in range(self._plan.client_rounds):
             for name in self._shuffled():
                 with self._watched(name, "clients"), ExitStack() as stack:
-                    hosts = [self._host(name) for _ in range(max(self._plan.clients))]
+                    counts = self._fitting_processes(name)
+                    hosts = [self._host(name) for _ in range(max(counts))]
                     for host in hosts:
                         stack.callback(host.close)
                         host.begin("open")
@@ -361,10 +364,18 @@ class SizeRun:
                             ("threads", hosts[:1]),
                             ("processes", hosts[:clients]),
                         ):
+                            if kind == "processes" and clients not in counts:
+                                continue
                             answered = self._answered(name, chosen, clients // len(chosen))
                             self._of(name).setdefault("clients", {}).setdefault(
                                 kind, {}
                             ).setdefault(str(clients), []).append(round(answered, 2))
+
+    def _fitting_processes(self, name: str) -> list[int]:
+        """Numbers of processes that memory has room for; what they map from files, they share."""
+        each = self._of(name)["memory"]["anonymous_bytes"]
+        room = psutil.virtual_memory().available * _ROOM_TO_USE
+        return [count for count in self._plan.clients if count == 1 or count * each <= room]
 
     def _answered(self, name: str, hosts: Sequence[Host], threads: int) -> float:
         setting = self._setting(name)
@@ -419,6 +430,7 @@ class SizeRun:
             self._directory / name,
             self._plan.limit,
             threads=self._plan.threads if threads is None else threads,
+            environment=self._experiments[name].environment,
         )
 
     def _settings(self, name: str) -> list[tuple[str, Setting]]:

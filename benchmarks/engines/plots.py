@@ -40,6 +40,7 @@ class _Style(NamedTuple):
 # Source: Okabe and Ito, Color Universal Design, 2008, but for its yellow.
 _STYLES: Final[Mapping[str, _Style]] = {
     "faiss-flat": _Style("#000000", "o"),
+    "faiss-flat-memory": _Style("#666666", "o"),
     "faiss-hnsw": _Style("#E69F00", "s"),
     "faiss-ivf": _Style("#56B4E9", "^"),
     "faiss-sq8": _Style("#CC79A7", "v"),

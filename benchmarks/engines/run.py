@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from benchmarks.engines.experiments import Experiment
 from benchmarks.engines.measuring import Plan, SizeRun
+from benchmarks.engines.result_file import FORMAT
 from benchmarks.engines.room import lacking, need
 from benchmarks.engines.sources import VectorSource, prepared
 from benchmarks.engines.truth import exact_truth
@@ -18,7 +19,6 @@ from benchmarks.machine import machine
 from catalog.atomic import write_atomically
 from catalog.errors import UsageError
 
-FORMAT: Final = 1
 _PACKAGES: Final = ("h5py", "grpcio")
 
 
