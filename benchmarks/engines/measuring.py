@@ -40,6 +40,7 @@ _FEWEST: Final = 10
 _WARM_UP: Final = 3
 _BATCH: Final = 100
 _ROOM_TO_USE: Final = 0.8
+_READ_AT_ONCE: Final = 16 * 2**20
 _BUILT: Final = "built.json"
 
 Record = MutableMapping[str, Any]
@@ -174,6 +175,7 @@ class SizeRun:
     def _open_all(self) -> None:
         for name in list(self._alive()):
             with self._watched(name, "open"):
+                _read_pages(self._directory / name)
                 host = self._hosts[name] = self._host(name)
                 host.ask("open")
                 for _, setting in self._settings(name):
@@ -327,7 +329,7 @@ class SizeRun:
                 if first is not None:
                     counts[name, kind] = self._fitting(first.ms)
         samples: dict[tuple[str, str], list[tuple[list[int], Timed]]] = {}
-        for number in range(self._plan.rounds):
+        for number in range(self._plan.rounds + 1):
             for at in self._rng.permutation(len(tasks)):
                 name, kind = tasks[at]
                 if (name, kind) not in counts or name not in self._hosts:
@@ -335,7 +337,7 @@ class SizeRun:
                 rows = self._rows(counts[name, kind], number)
                 with self._watched(name, part):
                     timed = ask(name, kind, rows)
-                    if timed is not None:
+                    if timed is not None and number > 0:  # the first round warms up
                         samples.setdefault((name, kind), []).append((rows, timed))
         for (name, kind), rounds in samples.items():
             with self._watched(name, part):
@@ -359,6 +361,8 @@ class SizeRun:
                         host.begin("open")
                     for host in hosts:
                         host.finish()
+                    # Each process has to find the pages that it maps for itself.
+                    self._answered(name, hosts, 1)
                     for clients in self._plan.clients:
                         for kind, chosen in (
                             ("threads", hosts[:1]),
@@ -379,10 +383,6 @@ class SizeRun:
 
     def _answered(self, name: str, hosts: Sequence[Host], threads: int) -> float:
         setting = self._setting(name)
-        for host in hosts:
-            host.begin("searches", list(range(_WARM_UP)), setting)
-        for host in hosts:
-            host.finish()
         begin_at = time.monotonic() + 0.05
         for host in hosts:
             host.begin(
@@ -492,6 +492,15 @@ def _first_of_each(
         for row, one in zip(rows, ids, strict=True):
             answers.setdefault(row, one)
     return list(answers), list(answers.values())
+
+
+def _read_pages(directory: Path) -> None:
+    """Have the system keep these files in memory, as it does with what is in use."""
+    for file in directory.rglob("*"):
+        if file.is_file():
+            with file.open("rb", buffering=0) as opened:
+                while opened.read(_READ_AT_ONCE):
+                    pass
 
 
 def _forget_pages(directory: Path) -> None:
