@@ -187,7 +187,7 @@ def _experiments(
 ) -> tuple[Experiment, ...]:
     there = EXPERIMENTS + (server_experiments(qdrant_url) if qdrant_url else ())
     if not engines:
-        return tuple(one for one in there if one.quick or not quick)
+        return tuple(one for one in there if not (quick and one.variant))
     unknown = [one for one in engines if not any(e.name.startswith(one) for e in there)]
     if unknown:
         raise UsageError(f"--engine {unknown[0]}: there are {', '.join(one.name for one in there)}")

@@ -13,8 +13,9 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from benchmarks.engines.experiments import FLAT
 from benchmarks.engines.result_file import Result, Size, measured
-from benchmarks.engines.summary import FLAT, disturbed, ratio
+from benchmarks.engines.summary import disturbed, ratio
 from benchmarks.engines.wording import number, spread
 from benchmarks.intervals import Interval
 

@@ -13,6 +13,8 @@ from benchmarks.engines.vectors import VectorSet
 
 EXACT: Final[Setting] = {"exact": True}
 FLAT: Final = "faiss-flat"
+FLAT_IN_MEMORY: Final = "faiss-flat-memory"
+EMBEDDED: Final = "qdrant-embedded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +22,9 @@ class Experiment:
     """One engine, what its index is built with, and the settings it is searched with, in turn.
 
     ``engine`` is where its class is found: imported in the process that measures it, so that none
-    carries the libraries of another. ``most_videos``: above that it is left out; ``quick`` says
-    whether a quick run has it. ``environment`` is that of its processes beside what all have.
+    carries the libraries of another. ``most_videos``: above that it is left out. A
+    ``variant`` is another engine with other settings; a quick run and most plots leave it out.
+    ``environment`` is that of its processes beside what all have.
     ``memory_per_byte`` and ``disk_per_byte``: what it needs for each byte of vectors, to be safe.
     """
 
@@ -31,7 +34,7 @@ class Experiment:
     searches: Mapping[str, Setting]
     build: Mapping[str, Any] = field(default_factory=dict)
     most_videos: int | None = None
-    quick: bool = True
+    variant: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
     memory_per_byte: float = 1.2
     disk_per_byte: float = 1.2
@@ -57,7 +60,7 @@ _SETTINGS_COMPARED_MOST: Final = 100_000
 EXPERIMENTS: Final = (
     Experiment(FLAT, "FAISS flat", "faiss_engines:Flat", {"exact": EXACT}, memory_per_byte=1.0),
     Experiment(
-        "faiss-flat-memory",
+        FLAT_IN_MEMORY,
         "FAISS flat, in memory",
         "faiss_engines:FlatInMemory",
         {"exact": EXACT},
@@ -93,7 +96,7 @@ EXPERIMENTS: Final = (
         disk_per_byte=0.3,
     ),
     Experiment(
-        "qdrant-embedded",
+        EMBEDDED,
         "Qdrant embedded",
         "embedded_engine:Embedded",
         {"exact": EXACT, **_by("ef", 16, 32, 64, 128, 256, 512)},
@@ -124,7 +127,7 @@ EXPERIMENTS: Final = (
             _by("ef", 16, 32, 64, 128, 256, 512),
             build={**_HNSW, "segments": 1, "quantization": None, **build},
             most_videos=_SETTINGS_COMPARED_MOST,
-            quick=False,
+            variant=True,
             memory_per_byte=1.3,
             disk_per_byte=2.5,
         )
@@ -146,6 +149,9 @@ EXPERIMENTS: Final = (
         disk_per_byte=6.0,
     ),
 )
+
+
+VARIANTS: Final = frozenset(one.name for one in EXPERIMENTS if one.variant)
 
 
 def server_experiments(url: str) -> tuple[Experiment, ...]:

@@ -7,11 +7,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from benchmarks.engines.experiments import EMBEDDED, FLAT, VARIANTS
 from benchmarks.engines.result_file import Experiment, Result, Size, left_out, measured
 from benchmarks.engines.summary import (
     CHIEF_RECALL,
-    EMBEDDED,
-    FLAT,
     FUSED_WHERE,
     Crossing,
     by_reading,
@@ -19,6 +18,7 @@ from benchmarks.engines.summary import (
     crossing,
     detailed,
     disturbed,
+    engines,
     experiments,
     failures,
     flat_ms,
@@ -88,7 +88,7 @@ def _embedded(of: Size) -> Iterator[str]:
 
 
 def _others(of: Size) -> Iterator[str]:
-    for name, experiment in of["experiments"].items():
+    for name, experiment in engines(of).items():
         if name not in (FLAT, EMBEDDED):
             yield from _chosen(of, experiment)
 
@@ -110,7 +110,7 @@ def _chosen(of: Size, experiment: Experiment) -> Iterator[str]:
 def _crossings(result: Result) -> Iterator[str]:
     all_along: dict[Crossing, list[str]] = {}
     for name, label in experiments(result).items():
-        found = crossing(result, name) if name != FLAT else None
+        found = crossing(result, name) if name != FLAT and name not in VARIANTS else None
         if found is None:
             continue
         small, large = found.between

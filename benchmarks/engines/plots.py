@@ -12,8 +12,17 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.engines.experiments import EMBEDDED, VARIANTS
 from benchmarks.engines.result_file import Result, measured
-from benchmarks.engines.summary import CHIEF_RECALL, at_recall, detailed, disturbed, experiments
+from benchmarks.engines.summary import (
+    CHIEF_RECALL,
+    at_recall,
+    chosen_search,
+    detailed,
+    disturbed,
+    engines,
+    experiments,
+)
 from benchmarks.engines.wording import number
 from benchmarks.intervals import over_rounds
 from catalog.atomic import write_atomically
@@ -69,7 +78,7 @@ def recall_against_latency(result: Result) -> Figure:
     styles = _styles(result)
     panels = figure.subplots(rows, min(2, len(sizes)), squeeze=False, sharey=True).flatten()
     for axes, size in zip(panels, sizes, strict=False):
-        for name, experiment in size["experiments"].items():
+        for name, experiment in engines(size).items():
             searches = experiment.get("searches", {}).values()
             for exact in (False, True):
                 of = [one for one in searches if one["exact"] is exact]
@@ -106,7 +115,7 @@ def latency_against_size(result: Result) -> Figure:
         found = [
             (size["videos"], at.ms)
             for size in sizes
-            if name in size["experiments"]
+            if name in engines(size)
             and (at := at_recall(size["experiments"][name], CHIEF_RECALL)) is not None
         ]
         if found:
@@ -138,7 +147,7 @@ def throughput_against_clients(result: Result) -> Figure:
         figure.subplots(1, 2, sharey=True), ("threads", "processes"), strict=True
     ):
         counts: set[int] = set()
-        for name, experiment in size["experiments"].items():
+        for name, experiment in engines(size).items():
             by_count = experiment.get("clients", {}).get(kind, {})
             found = sorted((int(count), over_rounds(rates)) for count, rates in by_count.items())
             counts |= {count for count, _ in found}
@@ -157,7 +166,7 @@ def costs(result: Result) -> Figure:
     """Building time, disk and memory of each engine, at one size."""
     size = detailed(result)
     styles = _styles(result)
-    of = dict(reversed(size["experiments"].items()))
+    of = dict(reversed(engines(size).items()))
     figure = _figure(1.6 + 0.42 * len(of), legend=False)
     build, disk, memory = figure.subplots(1, 3, sharey=True)
     _bars(build, of, styles, lambda one: _sum(one.get("built"), "upload_s", "index_s"))
@@ -181,7 +190,7 @@ def filtered_against_selectivity(result: Result) -> Figure:
     styles = _styles(result)
     latency, recall = figure.subplots(1, 2)
     shares: set[float] = set()
-    for name, experiment in size["experiments"].items():
+    for name, experiment in engines(size).items():
         found = sorted((float(share), one) for share, one in experiment.get("filtered", {}).items())
         shares |= {share for share, _ in found}
         if not found:
@@ -211,12 +220,59 @@ def filtered_against_selectivity(result: Result) -> Figure:
     return _titled(figure, result, f"Filtered search at {size['videos']:,} videos")
 
 
+def settings_compared(result: Result) -> Figure:
+    """What embedded Qdrant finds, and takes, where its graph is built with other settings."""
+    size = detailed(result)
+    figure = _figure(5.2)
+    axes = figure.subplots()
+    styles = _styles(result)
+    for name in (EMBEDDED, *sorted(VARIANTS)):
+        experiment = size["experiments"].get(name, {})
+        found = [one for one in experiment.get("searches", {}).values() if not one["exact"]]
+        if found:
+            axes.plot(
+                [float(np.median(one["ms"]["p50"])) for one in found],
+                [one["recall_at_10"] for one in found],
+                **_line(styles[name], experiment["label"]),
+            )
+    _scale_log(axes.xaxis)
+    _scale_recall(axes)
+    axes.set(xlabel="p50 of a query, milliseconds", ylabel="recall@10")
+    axes.grid(alpha=0.25)
+    return _titled(figure, result, f"How the graph is built, at {size['videos']:,} videos")
+
+
+def latency_histogram(result: Result) -> Figure:
+    """How the waits of single queries are spread, with each engine's chosen setting."""
+    size = detailed(result)
+    figure = _figure(5.2)
+    axes = figure.subplots()
+    styles = _styles(result)
+    for name, experiment in engines(size).items():
+        search = chosen_search(experiment)
+        if search is None:
+            continue
+        edges, counts = zip(*search["ms"]["histogram"], strict=True)
+        axes.plot(
+            # The middle of a bin, of which there are ten a decade.
+            np.array(edges) * 10**0.05,
+            np.array(counts) / sum(counts) * 100,
+            **_line(styles[name], experiment["label"]),
+        )
+    _scale_log(axes.xaxis)
+    axes.set(xlabel="milliseconds", ylabel="% of the queries")
+    axes.grid(alpha=0.25)
+    return _titled(figure, result, f"Waits of single queries at {size['videos']:,} videos")
+
+
 PLOTS: Final[Mapping[str, Callable[[Result], Figure]]] = {
     "recall-against-latency": recall_against_latency,
     "latency-against-size": latency_against_size,
     "throughput-against-clients": throughput_against_clients,
     "costs": costs,
     "filtered-against-selectivity": filtered_against_selectivity,
+    "latency-histogram": latency_histogram,
+    "settings-compared": settings_compared,
 }
 CAPTIONS: Final[Mapping[str, str]] = {
     "recall-against-latency": "Recall@10 against the median query, every setting.",
@@ -224,6 +280,8 @@ CAPTIONS: Final[Mapping[str, str]] = {
     "throughput-against-clients": "Queries a second by the number of clients.",
     "costs": "Building time, disk and memory.",
     "filtered-against-selectivity": "Latency and recall under a filter, by what it lets through.",
+    "latency-histogram": "How long single queries wait.",
+    "settings-compared": "Embedded Qdrant with its graph built otherwise.",
 }
 
 

@@ -8,11 +8,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from benchmarks.engines.experiments import FLAT
 from benchmarks.engines.findings import findings, warnings
 from benchmarks.engines.result_file import Experiment, Result, Size, measured
 from benchmarks.engines.summary import (
     CHIEF_RECALL,
-    FLAT,
     RECALLS,
     AtRecall,
     Verdict,

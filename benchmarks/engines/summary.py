@@ -13,13 +13,11 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.engines.experiments import EMBEDDED, FLAT, FLAT_IN_MEMORY, VARIANTS
 from benchmarks.engines.result_file import Experiment, Result, Size, measured
 from benchmarks.engines.wording import spread
 from benchmarks.intervals import Interval, over_rounds
 
-FLAT: Final = "faiss-flat"
-FLAT_IN_MEMORY: Final = "faiss-flat-memory"
-EMBEDDED: Final = "qdrant-embedded"
 RECALLS: Final = (0.90, 0.95, 0.98, 0.99)
 # The recall at which engines are compared when one is to be named.
 CHIEF_RECALL: Final = 0.98
@@ -354,6 +352,11 @@ def detailed(result: Result) -> Size:
     """The size that is told of in detail: that of the demands, or else the largest measured."""
     sizes = measured(result)
     return next((one for one in sizes if one["videos"] == EMBEDDED_VIDEOS), sizes[-1])
+
+
+def engines(of: Size) -> dict[str, Experiment]:
+    """The experiments of a size but for the variants of an engine with other settings."""
+    return {name: one for name, one in of["experiments"].items() if name not in VARIANTS}
 
 
 def experiments(result: Result) -> dict[str, str]:
