@@ -23,7 +23,8 @@ class Experiment:
 
     ``engine`` is where its class is found: imported in the process that measures it, so that none
     carries the libraries of another. ``most_videos``: above that it is left out. A
-    ``variant`` is another engine with other settings; a quick run and most plots leave it out.
+    ``variant`` is another engine with other settings: only its latency and recall are measured, and
+    a quick run leaves it out.
     ``environment`` is that of its processes beside what all have.
     ``memory_per_byte`` and ``disk_per_byte``: what it needs for each byte of vectors, to be safe.
     """

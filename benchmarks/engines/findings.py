@@ -123,9 +123,13 @@ def _crossings(result: Result) -> Iterator[str]:
             )
     for found, labels in all_along.items():
         small, large = found.between
-        where = f"from {small:,} to {large:,} videos" if small < large else f"at {small:,} videos"
+        where = (
+            f"At every size measured, from {small:,} to {large:,} videos,"
+            if small < large
+            else f"At {small:,} videos, the only size measured of it,"
+        )
         yield (
-            f"At every size measured, {where}, {_THE_SCAN} is "
+            f"{where} {_THE_SCAN} is "
             f"{'slower' if found.always else 'faster'} than {listed(labels)} "
             f"(recall {CHIEF_RECALL})."
         )
@@ -135,9 +139,8 @@ def _flat(of: Size) -> Iterator[str]:
     for name, found in by_reading(of).items():
         yield (
             f"At {of['videos']:,} videos, a query of {of['experiments'][name]['label']} takes "
-            f"{spread(found)} times the "
-            f"time of reading its vectors ({size(of['reading']['bytes'])}) from memory once: no "
-            "exact scan can be much faster."
+            f"{spread(found)} times the time of reading its vectors "
+            f"({size(of['reading']['bytes'])}) from memory once, which no scan of them can beat."
         )
 
 

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -126,8 +126,10 @@ class SizeRun:
                 self._open_all()
                 for name, measure in parts.items():
                     self._part(name, measure)
+                    # Latency and recall are what settings are chosen by.
+                    self._close(set(self._hosts) - set(self._chief()))
             finally:
-                self._close_all()
+                self._close(set(self._hosts))
         self._part("clients", self._clients)
         if self._vectors.videos <= self._plan.most_changed:
             self._part("changing", self._changing)
@@ -182,10 +184,9 @@ class SizeRun:
                     host.ask("searches", list(range(_WARM_UP)), setting)
                 self._of(name)["memory"] = host.ask("memory")
 
-    def _close_all(self) -> None:
-        for host in self._hosts.values():
-            host.close()
-        self._hosts = {}
+    def _close(self, names: Collection[str]) -> None:
+        for name in names:
+            self._hosts.pop(name).close()
 
     # What all go through in turns.
 
@@ -395,7 +396,7 @@ class SizeRun:
         return float(sum(host.finish() for host in hosts))
 
     def _changing(self) -> None:
-        for name in list(self._alive()):
+        for name in self._chief():
             with self._watched(name, "changing"), self._host(name) as host:
                 found = host.ask(
                     "changing", self._setting(name), seconds=self._plan.changing_seconds
@@ -417,9 +418,13 @@ class SizeRun:
     def _alive(self) -> list[str]:
         return [name for name in self._experiments if self._of(name)["failed"] is None]
 
+    def _chief(self) -> list[str]:
+        """The engines that have not failed, but for their variants."""
+        return [name for name in self._alive() if not self._experiments[name].variant]
+
     def _shuffled(self) -> list[str]:
-        """The engines that are open, or, where none is, all that have not failed; in any order."""
-        names = list(self._hosts) or self._alive()
+        """The engines that are open, or, where none is, those to open one by one; in any order."""
+        names = list(self._hosts) or self._chief()
         return [names[at] for at in self._rng.permutation(len(names))]
 
     def _host(self, name: str, *, threads: int | None = None) -> Host:

@@ -64,13 +64,15 @@ _SPARE: Final = (
     _Style("#B5A642", "p"),
     _Style("#3BA7A0", ">"),
     _Style("#C44E52", "8"),
+    _Style("#4C4C8C", "d"),
+    _Style("#8C564B", "H"),
 )
 
 
 def recall_against_latency(result: Result) -> Figure:
     """A panel a size: what each setting finds, and what its median query takes.
 
-    Settings of one engine are joined; hollow marks are exact searches.
+    Settings of one engine are joined; hollow marks are exact searches, or without rescoring.
     """
     sizes = measured(result)
     rows = (len(sizes) + 1) // 2
@@ -80,15 +82,16 @@ def recall_against_latency(result: Result) -> Figure:
     for axes, size in zip(panels, sizes, strict=False):
         for name, experiment in engines(size).items():
             searches = experiment.get("searches", {}).values()
-            for exact in (False, True):
-                of = [one for one in searches if one["exact"] is exact]
+            # What is searched otherwise than the rest stands apart from their line.
+            for alone in (False, True):
+                of = [one for one in searches if _stands_alone(one) is alone]
                 of.sort(key=lambda one: float(np.median(one["ms"]["p50"])))
                 axes.plot(
                     [float(np.median(one["ms"]["p50"])) for one in of],
                     [one["recall_at_10"] for one in of],
                     **_line(styles[name], experiment["label"]),
-                    linestyle="none" if exact else "-",
-                    fillstyle="none" if exact else "full",
+                    linestyle="none" if alone else "-",
+                    fillstyle="none" if alone else "full",
                 )
         _scale_log(axes.xaxis)
         axes.set_title(f"{size['videos']:,} videos")
@@ -99,7 +102,11 @@ def recall_against_latency(result: Result) -> Figure:
     for axes in panels[len(sizes) :]:
         axes.set_axis_off()
     figure.axes[0].set_ylabel("recall@10")
-    return _titled(figure, result, "Recall against latency; hollow: exact search")
+    return _titled(figure, result, "Recall against latency; hollow: exact, or not rescored")
+
+
+def _stands_alone(search: Mapping[str, Any]) -> bool:
+    return bool(search["exact"]) or search["setting"].get("rescore") is False
 
 
 def latency_against_size(result: Result) -> Figure:
@@ -233,7 +240,7 @@ def settings_compared(result: Result) -> Figure:
             axes.plot(
                 [float(np.median(one["ms"]["p50"])) for one in found],
                 [one["recall_at_10"] for one in found],
-                **_line(styles[name], experiment["label"]),
+                **_line(styles[name], experiment["label"].removeprefix("Qdrant embedded, ")),
             )
     _scale_log(axes.xaxis)
     _scale_recall(axes)
