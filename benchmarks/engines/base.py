@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -130,6 +131,10 @@ class Engine(ABC):
         return sum(
             file.stat().st_blocks * 512 for file in self.directory.rglob("*") if file.is_file()
         )
+
+    def remove(self) -> None:
+        """Remove the kept index for good, whole or not."""
+        shutil.rmtree(self.directory, ignore_errors=True)
 
     @abstractmethod
     def close(self) -> None:

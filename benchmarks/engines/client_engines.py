@@ -358,7 +358,8 @@ class Server(_ClientEngine):
         )
 
     def remove(self) -> None:
-        """Remove from the server what this engine put there, whole or not."""
+        """As of ``Engine``, on the server too."""
+        super().remove()
         with self._failing():
             for collection in (self._points_collection, self._changed_collection):
                 self._connected().delete_collection(collection)

@@ -24,7 +24,7 @@ class Experiment:
     ``engine`` is where its class is found: imported in the process that measures it, so that none
     carries the libraries of another. ``most_videos``: above that it is left out. A
     ``variant`` is another engine with other settings: only its latency and recall are measured, and
-    a quick run leaves it out.
+    a quick run leaves it out. An index ``on_server`` is not removed with the work directory.
     ``environment`` is that of its processes beside what all have.
     ``memory_per_byte`` and ``disk_per_byte``: what it needs for each byte of vectors, to be safe.
     """
@@ -36,6 +36,7 @@ class Experiment:
     build: Mapping[str, Any] = field(default_factory=dict)
     most_videos: int | None = None
     variant: bool = False
+    on_server: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
     memory_per_byte: float = 1.2
     disk_per_byte: float = 1.2
@@ -166,6 +167,7 @@ def server_experiments(url: str) -> tuple[Experiment, ...]:
             "client_engines:Server",
             searches,
             build={**build, "transport": transport},
+            on_server=True,
             memory_per_byte=0.2,
             disk_per_byte=0.0,
         )

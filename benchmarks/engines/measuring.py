@@ -134,6 +134,14 @@ class SizeRun:
         if self._vectors.videos <= self._plan.most_changed:
             self._part("changing", self._changing)
 
+    def remove(self) -> None:
+        """Remove what was made to be measured."""
+        for name, one in self._experiments.items():
+            if one.on_server:
+                with self._watched(name, "remove"), self._host(name) as host:
+                    host.ask("remove")
+        shutil.rmtree(self._directory, ignore_errors=True)
+
     def _part(self, name: str, measure: Callable[[], None]) -> None:
         if name in self._record["parts"]:
             return

@@ -203,6 +203,10 @@ class Probe:
             "deletes_per_second": round(changes["deleted"] / took, 1),
         }
 
+    def remove(self) -> None:
+        """Remove the index for good."""
+        self._engine.remove()
+
     def close(self) -> None:
         """Let go of the index."""
         self._engine.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -68,7 +67,7 @@ def run(
         }
         for key, value in (("experiments", {}), ("disturbed", {}), ("parts", [])):
             record.setdefault(key, value)
-        SizeRun(
+        measured = SizeRun(
             plan,
             vectors,
             truth,
@@ -77,11 +76,12 @@ def run(
             record=record,
             save=lambda: _save(report, result),
             say=say,
-        ).measure()
+        )
+        measured.measure()
         record["finished"] = True
         _save(report, result)
         if not keep:
-            shutil.rmtree(directory, ignore_errors=True)
+            measured.remove()
     report["finished"] = True
     _save(report, result)
     return report
