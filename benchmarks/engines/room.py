@@ -11,7 +11,7 @@ import psutil
 
 from benchmarks.engines.experiments import Experiment
 
-_GIB: Final = 2**30
+GIB: Final = 2**30
 # Python, NumPy and the engine's library, in each of the processes.
 _PROCESS_BYTES: Final = 150 * 2**20
 # Building holds the vectors, their graph and what lies between, and the input is mapped beside it.
@@ -49,7 +49,7 @@ def lacking(wanted: Need, directory: Path, *, there_bytes: int = 0) -> str | Non
     memory = psutil.virtual_memory().available
     disk = shutil.disk_usage(directory).free + there_bytes
     short = [
-        f"{what}: {of / _GIB:.1f} GiB needed, {free / _GIB:.1f} free"
+        f"{what}: {of / GIB:.1f} GiB needed, {free / GIB:.1f} free"
         for what, of, free in (
             ("memory", wanted.memory_bytes, memory),
             ("disk", wanted.disk_bytes, disk),

@@ -11,7 +11,7 @@ from typing import Any, Final
 from benchmarks.engines.experiments import Experiment
 from benchmarks.engines.measuring import Plan, SizeRun
 from benchmarks.engines.result_file import FORMAT
-from benchmarks.engines.room import lacking, need
+from benchmarks.engines.room import GIB, lacking, need
 from benchmarks.engines.sources import VectorSource, prepared
 from benchmarks.engines.truth import exact_truth
 from benchmarks.machine import machine
@@ -40,20 +40,27 @@ def run(
         UsageError: the file holds the result of another run.
     """
     report = _begun(source, plan, experiments, result)
-    by_videos = {of["videos"]: of for of in report["sizes"]}
-    for videos in plan.sizes:
-        record = by_videos[videos]
-        if record.get("finished"):
-            continue
-        directory = work / str(videos)
+    to_do = [of for of in report["sizes"] if not of.get("finished")]
+    # All at once, so that nobody waits for an hour to read that the largest does not fit.
+    for record in to_do:
+        videos = record["videos"]
+        record.pop("skipped", None)
         wanted = need(videos, source.dims(), experiments, clients=max(plan.clients))
+        say(
+            f"{videos:,} videos: {wanted.memory_bytes / GIB:.1f} GiB of memory and "
+            f"{wanted.disk_bytes / GIB:.1f} of disk, at most"
+        )
+        directory = work / str(videos)
         there = sum(file.stat().st_size for file in directory.rglob("*") if file.is_file())
         if (short := lacking(wanted, work, there_bytes=there)) is not None:
             record["skipped"] = short
-            say(f"{videos:,} videos: left out, {short}")
-            _save(report, result)
+            say(f"{videos:,} videos: will be left out, {short}")
+    _save(report, result)
+    for record in to_do:
+        if "skipped" in record:
             continue
-        record.pop("skipped", None)
+        videos = record["videos"]
+        directory = work / str(videos)
         say(f"{videos:,} videos: vectors and exact answers")
         vectors = prepared(
             source, directory / "vectors", videos=videos, queries=plan.queries, seed=plan.seed

@@ -163,7 +163,7 @@ def test_a_size_without_room_is_known_before_it_starts_and_left_out(tmp_path, mo
 
     [size] = report["sizes"]
     assert "memory:" in size["skipped"]
-    assert "GiB needed" in said[0]
+    assert "GiB needed" in said[1]
     assert not (tmp_path / "work" / str(VIDEOS)).exists()
 
 
