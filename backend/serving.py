@@ -8,6 +8,7 @@ import shutil
 import socket
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -157,6 +158,8 @@ def _warm_app(serving: Serving, shared: Path) -> Flask:
     from backend.app import create_app
 
     _give_memory_back()
+    # Of whatever is odd in a caller's picture Pillow warns, in other words each time.
+    warnings.filterwarnings("ignore", module="PIL")
     title_encoder = QueryEncoder(serving.load_title_encoder(), cache_size=serving.query_cache)
     thumbnail_encoder = serving.load_thumbnail_encoder()
     thumbnail_encoder.encode([Image.new("RGB", thumbnail_encoder.input_size, "grey")])

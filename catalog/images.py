@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import io
-import re
 import threading
 from contextlib import ExitStack
 from typing import Final
 
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from catalog.containers import refuse_endless
 from catalog.errors import PictureRejected, RejectReason
 
 MAX_PIXELS: Final = 40_000_000
 LARGE_PIXELS: Final = 4_000_000
 MAX_BYTES: Final = 20 * 1024 * 1024
-# A progressive JPEG comes in some ten scans. Each more is a pass over all pixels, for as little as
-# 65 bytes: those of 16 MB would take an hour. Segments are few as well, and Pillow looks at each.
-MAX_SCANS: Final = 50
-MAX_SEGMENTS: Final = 1000
 # Formats whose decoders are safe and common; what else Pillow reads (EPS runs Ghostscript) is not.
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
-_JPEG: Final = b"\xff\xd8\xff"
-_SCAN: Final = 0xDA
-_END: Final = 0xD9
-# The beginning of a segment; no escaped byte, no padding, no mark that stands alone.
-_SEGMENT: Final = re.compile(rb"\xff([\x02-\xcf\xd9-\xfe])")
 _SIGNATURES: Final = {
-    _JPEG: "jpg",
+    b"\xff\xd8\xff": "jpg",
     b"\x89PNG\r\n\x1a\n": "png",
     b"GIF87a": "gif",
     b"GIF89a": "gif",
@@ -66,7 +57,7 @@ def decode_image(
         raise PictureRejected(
             RejectReason.PICTURE_TOO_LARGE, f"{len(data)} bytes; at most {max_bytes} are read"
         )
-    _refuse_endless_jpeg(data)
+    refuse_endless(data)
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
             width, height = opened.size
@@ -74,6 +65,11 @@ def decode_image(
                 raise PictureRejected(
                     RejectReason.PICTURE_TOO_LARGE,
                     f"{width}x{height} pixels; at most {max_pixels} are decoded",
+                )
+            if any(tile.codec_name in Image.DECODERS for tile in opened.tile):
+                # Pillow's own in Python, which take seconds and keep all others from being served.
+                raise PictureRejected(
+                    RejectReason.PICTURE_UNREADABLE, f"a {opened.format} with run-length encoding"
                 )
             with ExitStack() as alone:
                 # Of a JPEG the draft below is what is decoded; of others, asking for the
@@ -99,29 +95,6 @@ def decode_image(
         ) from error
     except Exception as error:
         raise PictureRejected(RejectReason.PICTURE_UNREADABLE, str(error) or repr(error)) from error
-
-
-def _refuse_endless_jpeg(data: bytes) -> None:
-    """Return if ``data`` is no JPEG, or one with as many scans and segments as an honest one."""
-    if not data.startswith(_JPEG):
-        return
-    # What lies behind the picture, such as a film, may look like scans, too.
-    may_have_many = data.count(bytes([0xFF, _SCAN])) > MAX_SCANS
-    segments = scans = 0
-    at = 2
-    while found := _SEGMENT.search(data, at):
-        [kind] = found[1]
-        segments += 1
-        scans += kind == _SCAN
-        if scans > MAX_SCANS or segments > MAX_SEGMENTS:
-            raise PictureRejected(
-                RejectReason.PICTURE_TOO_LARGE,
-                f"a JPEG of more than {MAX_SCANS} scans or {MAX_SEGMENTS:,} segments",
-            )
-        if kind == _END or (kind == _SCAN and not may_have_many):
-            return
-        length = int.from_bytes(data[found.end() : found.end() + 2])
-        at = found.end() + max(2, length)
 
 
 def image_extension(data: bytes) -> str:

@@ -115,9 +115,48 @@ def scans_in_a_jpeg(number: int) -> bytes:
     return whole[:-2] + whole[whole.rindex(b"\xff\xda") : -2] * number + whole[-2:]
 
 
-def segments_in_a_jpeg(number: int) -> bytes:
+def scans_hidden_in_a_jpeg(number: int) -> bytes:
+    """The same, each thousand of these inside what libjpeg drops in a scan that has restarts."""
+    buffer = io.BytesIO()
+    Image.new("L", (6320, 6320), 77).save(buffer, "JPEG", progressive=True)
+    whole = buffer.getvalue()
+    last = whole.rindex(b"\xff\xda")
+    scan = whole[last : last + 10] + bytes(12)
+    hidden = b"\xff\x02" + (22 * 1000 + 2).to_bytes(2) + scan * 1000
+    restarts = b"\xff\xdd\0\4\0\1"
+    return whole[:last] + restarts + (scan + hidden) * (number // 1000) + whole[last:]
+
+
+def into_a_jpeg(*pieces: bytes) -> bytes:
+    """A JPEG with ``pieces`` behind its beginning."""
     whole = picture_bytes((1, 2, 3), kind="JPEG")
-    return whole[:2] + b"\xff\xfe\0\2" * number + whole[2:]
+    return whole[:2] + b"".join(pieces) + whole[2:]
+
+
+def segment(kind: int, content: bytes) -> bytes:
+    return bytes([0xFF, kind]) + (len(content) + 2).to_bytes(2) + content
+
+
+def exif_of_lies(tags: int) -> bytes:
+    """Each of whose tags says that it is longer than all of them."""
+    entries = b"".join(struct.pack("<HHLL", tag, 7, 60_000, 0) for tag in range(tags))
+    return b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", tags) + entries + bytes(4)
+
+
+def comment_in_a_gif(blocks: int) -> bytes:
+    """In blocks of one byte."""
+    whole = picture_bytes((1, 2, 3), kind="GIF")
+    first = 13 + (6 << (whole[10] & 7))
+    return whole[:first] + b"!\xfe" + b"\1a" * blocks + b"\0" + whole[first:]
+
+
+def run_lengths_in_a_bmp(side: int) -> bytes:
+    """Of rows that each end at once, which Pillow decodes in Python, pixel by pixel."""
+    rows = b"\0\0" * side + b"\0\1"
+    start = 14 + 40 + 1024
+    head = struct.pack("<IHHI", start + len(rows), 0, 0, start)
+    info = struct.pack("<IiiHHIIiiII", 40, side, side, 1, 8, 1, len(rows), 0, 0, 256, 256)
+    return b"BM" + head + info + bytes(1024) + rows
 
 
 def filters(most: int, *more: int) -> bytes:
@@ -238,7 +277,32 @@ ATTACKS: dict[str, Attack] = {
     ),
     "jpeg-of-ten-thousand-scans": attack(lambda: picture(scans_in_a_jpeg(10_000)), *REJECTED),
     "jpeg-of-as-many-scans-as-are-read": attack(lambda: picture(scans_in_a_jpeg(44)), 200),
-    "jpeg-of-a-million-segments": attack(lambda: picture(segments_in_a_jpeg(1_000_000)), *REJECTED),
+    "jpeg-of-scans-in-hiding": attack(lambda: picture(scans_hidden_in_a_jpeg(10_000)), *REJECTED),
+    "jpeg-of-a-million-segments": attack(
+        lambda: picture(into_a_jpeg(b"\xff\xfe\0\2" * 1_000_000)), *REJECTED
+    ),
+    "jpeg-of-fifteen-megabytes-of-padding": attack(
+        lambda: picture(into_a_jpeg(b"\xff" * 15_000_000)), *REJECTED
+    ),
+    "jpeg-of-many-frames": attack(
+        lambda: picture(
+            into_a_jpeg(segment(0xC0, b"\x08\0\x30\0\x40\3" + b"\1\x22\0" * 20_000) * 200)
+        ),
+        *REJECTED,
+    ),
+    "png-of-a-million-chunks": attack(
+        lambda: picture(png(8, 8, bytes(72), chunk(b"aaAa", b"") * 1_000_000)), *REJECTED
+    ),
+    "png-of-ten-thousand-profiles": attack(
+        lambda: picture(
+            png(8, 8, b"", chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(1 << 20), 9)) * 10_000)
+        ),
+        *REJECTED,
+    ),
+    "gif-whose-comment-is-seven-million-blocks": attack(
+        lambda: picture(comment_in_a_gif(7_000_000)), *REJECTED
+    ),
+    "bmp-of-run-lengths": attack(lambda: picture(run_lengths_in_a_bmp(6300)), *REJECTED),
     "gif-of-two-thousand-frames": attack(lambda: picture(animated_gif(2000)), 200, *REJECTED),
     "gzip-bomb": attack(
         lambda: post(gzip.compress(b" " * (256 << 20)), b"Content-Encoding: gzip"),
@@ -734,6 +798,15 @@ def test_many_large_pictures_at_once_are_decoded_one_by_one(served):
     assert set(answers) <= {200, 503}
     assert 200 in answers
     assert most - before < 1200 << 20  # two at once would take more
+
+
+def test_what_lies_in_a_picture_is_not_in_the_log(served):
+    """Pillow warns of each of its thousands of tags, in words of its own each time."""
+    lying = picture(into_a_jpeg(segment(0xE1, exif_of_lies(5000))))
+    before = len(served.log())
+    for _ in range(3):
+        assert status_of(exchange(served, lying)) == 200
+    assert len(served.log()) - before < 3000
 
 
 def test_a_request_behind_a_refused_one_is_not_answered(served):
