@@ -71,7 +71,7 @@ def api_blueprint(
 
     def answer_hits(body: PageBody, wanted: HitsRequest) -> Response:
         with index.borrow() as snapshot:
-            result = _found(snapshot.searcher, wanted, Stages(), budget=TimeBudget(max_wait_s))
+            result = _found(snapshot.searcher, wanted, Stages(), max_wait_s=max_wait_s)
         with timed_stage("serialise"):
             answer = search_answer(
                 result,
@@ -92,7 +92,9 @@ def api_blueprint(
                 stages = Stages()
                 try:
                     budget.check()
-                    result = _found(snapshot.searcher, body.search_request(), stages)
+                    result = _found(
+                        snapshot.searcher, body.search_request(), stages, max_wait_s=max_wait_s
+                    )
                 except SEARCH_ERRORS as error:
                     problem = problem_body(as_problem(error))
                     results.append({"problem": problem.model_dump(mode="json", exclude_none=True)})
@@ -210,7 +212,7 @@ def api_blueprint(
 
 
 def _found(
-    searcher: Searcher, wanted: HitsRequest, stages: Stages, *, budget: TimeBudget | None = None
+    searcher: Searcher, wanted: HitsRequest, stages: Stages, *, max_wait_s: float
 ) -> SearchResult:
     try:
         match wanted:
@@ -220,7 +222,7 @@ def _found(
             case RecommendationRequest():
                 return searcher.recommend(wanted, stages)
             case CombinedRequest():
-                return searcher.search_together(wanted, stages, budget=budget)
+                return searcher.search_together(wanted, stages, budget=TimeBudget(max_wait_s))
     finally:
         add_stages(stages.milliseconds)
 

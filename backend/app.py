@@ -17,7 +17,7 @@ from flask_compress import Compress
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from backend.access import Keys, Role, allow_origins, caller_of
+from backend.access import Keys, Role, allow_origins, caller_of, presented_key
 from backend.api import api_blueprint
 from backend.arrival import arrived
 from backend.docs import docs_blueprint
@@ -161,11 +161,13 @@ def _admit(app: Flask, keys: Keys, limiter: RateLimiter | None) -> Callable[[int
         if role >= needed:
             return
         if role is Role.NOBODY:
-            raise Problem(
-                Code.UNAUTHORIZED,
-                "an API key is needed, as Authorization: Bearer KEY",
-                headers={"WWW-Authenticate": 'Bearer realm="TwinLens"'},
-            )
+            challenge = 'Bearer realm="TwinLens"'
+            if presented_key(request) is None:
+                detail = "an API key is needed, as Authorization: Bearer KEY"
+            else:
+                detail = "the server does not know this API key"
+                challenge += ', error="invalid_token"'  # RFC 6750, section 3.1
+            raise Problem(Code.UNAUTHORIZED, detail, headers={"WWW-Authenticate": challenge})
         raise Problem(Code.FORBIDDEN, "this takes an admin key")
 
     @app.after_request
@@ -192,11 +194,12 @@ def _revalidate(app: Flask, index: PublishedIndex, *, private: bool) -> None:
     """
     code = _code_digest()
 
+    def is_read() -> bool:
+        return _is_api() and request.method in {"GET", "HEAD"}
+
     def tag() -> str | None:
-        if not _is_api() or request.endpoint == "api.thumbnail":
+        if not is_read() or request.endpoint == "api.thumbnail":
             return None  # a thumbnail has one of its own
-        if request.method not in {"GET", "HEAD"}:
-            return None
         if request.args.get("order") == "random" and "seed" not in request.args:
             return None
         try:
@@ -220,6 +223,10 @@ def _revalidate(app: Flask, index: PublishedIndex, *, private: bool) -> None:
         if _is_api() and private and response.cache_control.public:
             response.cache_control.public = False
             response.cache_control.private = True
+        # Whatever there is; whether there is anything had to be worked out.
+        if is_read() and response.status_code == 200 and request.if_none_match.star_tag:
+            response.status_code = 304
+            response.set_data(b"")
         # Not where another index was published meanwhile: which of the two has answered?
         if response.status_code in {200, 304} and g.get("tag") is not None and tag() == g.tag:
             response.set_etag(g.tag, weak=True)

@@ -110,7 +110,7 @@ def _string_in_words(schema: _Schema) -> str:
     if schema.get("format") == "date-time":
         return "a moment in RFC 3339 with an offset, such as 2024-01-31T00:00:00Z"
     if schema.get("contentEncoding") == "base64":
-        return "a picture in base64"
+        return "a picture in base64, without the data: prefix"
     lengths = _lengths(schema, "minLength", "maxLength")
     return f"text of {lengths} characters" if lengths else "text"
 

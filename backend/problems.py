@@ -100,7 +100,7 @@ KINDS: Final[Mapping[Code, Kind]] = {
     Code.UNAUTHORIZED: Kind(
         401,
         "A key is needed",
-        "this server asks for an API key, and none or an unknown one came",
+        "this server asks for an API key, and none came, or one that it doesn't know",
         "send `Authorization: Bearer KEY`",
     ),
     Code.FORBIDDEN: Kind(

@@ -179,7 +179,7 @@ def _single_values(given: MultiDict[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, several in given.lists():
         if name in _LISTS:
-            values[name] = [item for one in several if one for item in one.split(",")]
+            values[name] = [item.strip() for one in several if one for item in one.split(",")]
         elif len(several) > 1:
             raise _invalid(name, "given more than once", "it once")
         else:

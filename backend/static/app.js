@@ -16,6 +16,8 @@ import { thumbnailsOf } from "./thumbnails.js";
 import { VideoDialog } from "./video.js";
 
 const TYPING_PAUSE_MS = 220;
+// Of hits that the API gives at once.
+const LARGEST_PAGE = 100;
 
 const twinlens = new TwinLens({ apiKey: apiKey() });
 const text = byId("text");
@@ -34,6 +36,7 @@ let settled = true;
 
 /** Change the view, and with it the address; whether it changed. */
 function go(changes, { replace = false } = {}) {
+  refine.settle();
   const before = view;
   const next = { ...view, ...changes };
   if (writeView(next) === writeView(before)) return false;
@@ -62,7 +65,7 @@ function closeVideo() {
 
 const seeds = new Seeds({ twinlens, picture, onSeed: seed });
 const ofCards = { picture, addressOf: addressOfVideo, videoOf: (videoId) => seeds.video(videoId) };
-const results = new Results({ ...ofCards, onList, onMore: explain, said: listFailure });
+const results = new Results({ ...ofCards, onList, onMore, said: listFailure });
 const refine = new Refine(go);
 const dialog = new VideoDialog({ ...ofCards, twinlens, onClose: closeVideo, onSeed: seed });
 const chooser = (text) => button(text, () => byId("choose").click(), { className: "button primary" });
@@ -118,15 +121,36 @@ function showList(list, back) {
   results.show(list, questionOf(twinlens, view, given?.file), { back, empty: nothing() });
 }
 
-/** The opened video is explained by the list behind it, which may come after it. */
-function explain() {
+/** Another page of the list came, which may explain the opened video. */
+function onMore() {
+  const item = results.find(view.video);
+  if (item) dialog.explain(item);
+}
+
+/**
+ * The opened video is explained by the list behind it, which may come after it. A link may lead to one
+ * that is further down than the first page.
+ */
+async function explain(list, signal) {
   dialog.explain(results.find(view.video));
+  let cursor = list && isRanked(view) ? list.next_cursor : null;
+  try {
+    while (cursor && view.video && !results.find(view.video)) {
+      const page = await list.question(cursor, { signal, limit: LARGEST_PAGE });
+      const item = page.items.find(({ video }) => video.video_id === view.video);
+      if (item) return dialog.explain({ ...item, borrowed: list.borrowed, window: list.window });
+      cursor = page.next_cursor;
+    }
+  } catch (error) {
+    // The video is there; that it is not explained is no reason to say more.
+    if (!signal.aborted) console.warn(error);
+  }
 }
 
 /** A list came: say so, and offer the filters that would narrow it. */
 async function onList(list, signal) {
   byId("summary").textContent = "";
-  explain();
+  explain(list, signal);
   if (!list) return;
   const { total, items } = list;
   byId("summary").textContent = total === null

@@ -139,8 +139,14 @@ export class Refine {
 
   /** Change the view, by what the sliders were moved to as well. */
   #change(changes, options) {
-    this.#onChange({ ...this.#slid, ...changes }, options);
+    const slid = this.#slid;
     this.#forgetSlid();
+    this.#onChange({ ...slid, ...changes }, options);
+  }
+
+  /** Something else is about to be done: what the sliders were moved to comes first. */
+  settle() {
+    if (Object.keys(this.#slid).length) this.#change({}, { replace: true });
   }
 
   #forgetSlid() {

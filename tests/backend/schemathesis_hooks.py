@@ -31,7 +31,14 @@ BETWEEN_FIELDS = (
     "conditions in all; at most",
 )
 
-_validator = drawing._validator
+try:
+    # Private, so any version may drop it; seen in 4.32.
+    _validator = drawing._validator
+except AttributeError as error:
+    raise RuntimeError(
+        "this Schemathesis has no generation.jsonschema.strategy._validator, which these hooks of"
+        " 4.32 stand in for: see whether it now draws files by itself, and drop the stand-in"
+    ) from error
 
 
 def _validator_that_passes_files(schema: Any) -> Callable[[Any], bool]:

@@ -65,7 +65,11 @@ def client_of(catalogue, data) -> Iterator[Callable[..., FlaskClient]]:
 def test_without_a_good_key_there_is_no_answer(client_of, headers):
     answer = client_of(api_keys=(READ,)).get(SEARCH, headers=headers)
     assert (answer.status_code, answer.get_json()["code"]) == (401, "unauthorized")
-    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+    challenge = answer.headers["WWW-Authenticate"]
+    assert challenge.startswith("Bearer")
+    refused = "X-API-Key" in headers or headers.get("Authorization", "").startswith("Bearer")
+    assert ('error="invalid_token"' in challenge) == refused
+    assert ("does not know" in answer.get_json()["detail"]) == refused
 
 
 @pytest.mark.parametrize(

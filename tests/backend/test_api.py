@@ -105,6 +105,12 @@ def test_a_picture_may_come_as_a_file_or_as_base64(client, red_picture):
     assert hit_ids(by_json)[0] == "kitchen-4"
 
 
+def test_a_data_url_is_told_from_base64(client, red_picture):
+    url = "data:image/png;base64," + base64.b64encode(red_picture).decode()
+    [error] = problem(client.post(SEARCH, json={"image": url}), "validation_failed")["errors"]
+    assert error["expected"] == "a picture in base64, without the data: prefix"
+
+
 def test_text_picture_and_video_go_together(client, red_picture):
     answer = client.post(
         SEARCH,
@@ -921,7 +927,12 @@ def test_a_mistake_of_ours_tells_nothing_of_itself(catalogue, data, caplog):
 
 @pytest.mark.parametrize(
     "query",
-    ["attributes=title,url", "attributes=title&attributes=url", "attributes=title,&attributes=url"],
+    [
+        "attributes=title,url",
+        "attributes=title,%20url",
+        "attributes=title&attributes=url",
+        "attributes=title,&attributes=url",
+    ],
 )
 def test_a_list_is_given_with_commas_or_repeated(client, query):
     wanted = {"video_id", "title", "url"}
@@ -933,6 +944,11 @@ def test_a_list_is_given_with_commas_or_repeated(client, query):
     form = {"text": "film", "limit": "1", "attributes": ["title", "url"]}
     [hit] = client.post(SEARCH, data=form, content_type="multipart/form-data").get_json()["hits"]
     assert set(hit["video"]) == wanted
+
+
+def test_facets_are_given_with_spaces_too(client):
+    answer = client.get(f"{SEARCH}?q=film&facets=category,+tags")
+    assert set(answer.get_json()["facets"]) == {"category", "tags"}
 
 
 def test_an_empty_list_is_given_as_nothing(client):

@@ -17,7 +17,7 @@ MODELS = {model for route in ROUTES for model in (route.query, route.body) if mo
         (("explain",), "true or false"),
         (("text",), "text of at most 2,000 characters"),
         (("video_id",), "text of 1 to 256 characters"),
-        (("image",), "a picture in base64"),
+        (("image",), "a picture in base64, without the data: prefix"),
         (("weights",), "an object with any of: title, words, thumbnail"),
         (("weights", "title"), "a number from 0 to 1,000"),
         (("filter", "view_count", "gte"), "a number"),

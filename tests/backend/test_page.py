@@ -556,6 +556,34 @@ def test_a_slider_that_moves_is_asked_where_it_rests(desktop):
     }
 
 
+SLIDE = """() => {
+    const slider = document.getElementById("weight-title");
+    slider.value = 7;
+    slider.dispatchEvent(new InputEvent("input", { bubbles: true }));
+    %s
+}"""
+
+
+def test_what_is_done_right_after_sliding_takes_it_along(desktop):
+    page = desktop
+    page.goto("/?q=beach+film")
+    expect(cards(page).first.locator(".why")).to_be_visible()
+    page.locator("#refine-button").click()
+    page.evaluate(SLIDE % 'document.querySelector("#results a.card").click();')
+    assert query(page)["weights"] == ["7-5-1"]
+    expect(page.get_by_role("dialog").get_by_role("table")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog", name="beach")).to_have_count(0)
+    assert query(page) == {"q": ["beach film"], "weights": ["7-5-1"]}
+    expect(page.get_by_role("slider", name="Title")).to_have_value("7")
+
+    page.goto("/?q=beach+film")
+    expect(cards(page).first.locator(".why")).to_be_visible()
+    page.get_by_label("Search by words").fill("cricket film")
+    page.evaluate(SLIDE % 'document.getElementById("search").requestSubmit();')
+    assert query(page) == {"q": ["cricket film"], "weights": ["7-5-1"]}
+
+
 def test_more_and_less_of_a_video_recommend(page):
     page.goto("/?seed=3")
     cards(page).first.click()
@@ -665,6 +693,19 @@ def test_a_shared_link_explains_the_opened_video(page, last):
     expect(dialog.get_by_role("heading", level=2)).to_be_focused()
 
 
+def test_a_shared_link_explains_a_video_far_down_the_list(phone):
+    page = phone
+    page.goto("/?q=film")
+    expect(cards(page).nth(23)).to_be_attached()
+    down = page.request.post("/api/v1/search", data={"text": "film", "limit": 100}).json()["hits"]
+    page.goto(f"/?q=film&v={quote(down[80]['video']['video_id'], safe='')}")
+    expect(page.get_by_role("table", name="Why it is number 81 in the list")).to_be_visible()
+    # The list behind it is as short as it was, and its next page leaves the explanation there.
+    page.evaluate("document.getElementById('more').click()")
+    expect(cards(page).nth(47)).to_be_attached()
+    expect(page.get_by_role("table", name="Why it is number 81 in the list")).to_be_visible()
+
+
 def test_a_link_to_a_video_can_be_shared_and_its_title_is_text(page):
     page.goto(f"/?seed=3&v={quote(ODD_ID, safe='')}")
     dialog = page.get_by_role("dialog")
@@ -767,6 +808,12 @@ def test_light_and_dark_can_be_switched_and_are_remembered(browser, served):
         assert page.evaluate(ground) == light
 
 
+def axe(page: Page) -> list[tuple[str, str, list[str]]]:
+    """What axe finds wrong: the rule, how bad, and the first place."""
+    found = Axe().run(page).response["violations"]
+    return [(one["id"], one["impact"], one["nodes"][0]["target"]) for one in found]
+
+
 VIEWS = {
     "discover": "/?seed=3",
     "search": "/?q=beach+film&weights=1-2-1",
@@ -788,9 +835,7 @@ def test_axe_finds_nothing_wrong(browser, served, width, scheme):
                 page.locator("#refine-button").click()
             if view == "video":
                 expect(page.locator("#related a.card").first).to_be_visible()
-            found = Axe().run(page).response["violations"]
-            told = [(one["id"], one["impact"], one["nodes"][0]["target"]) for one in found]
-            assert told == [], view
+            assert axe(page) == [], view
 
 
 def test_motion_is_left_out_where_it_is_not_wanted(browser, served):
@@ -982,3 +1027,21 @@ def test_with_a_key_thumbnails_come_as_they_are_seen_and_are_not_kept(browser, k
         expect(first.locator("img")).to_have_class("is-loaded")
         expect(first.locator(".icon")).to_have_count(0)
         assert page.evaluate("kept.size") == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_wrong_with_what_is_refused(browser, served, keyed, scheme):
+    asked = {"width": PHONE, "color_scheme": scheme, "reduced_motion": "reduce", "failing": True}
+    with visit(browser, served, **asked) as page:
+        page.goto("/?like=beach-1&like=none")
+        expect(page.get_by_role("alert")).to_contain_text("Not all of these videos are here")
+        assert axe(page) == []
+        page.route("**/api/v1/search", lambda route: problem(route, 422, "picture_rejected"))
+        page.locator("#file").set_input_files(FILE)
+        expect(page.get_by_role("alert")).to_contain_text("This picture can't be read")
+        assert axe(page) == []
+    with visit(browser, keyed, **asked) as page:
+        page.add_init_script("sessionStorage.setItem('twinlens-api-key', 'another')")
+        page.goto("/?q=beach")
+        expect(page.get_by_role("alert")).to_contain_text("The server refused this key")
+        assert axe(page) == []
