@@ -33,11 +33,15 @@ class Answer(NamedTuple):
 
 
 class Uploaded(NamedTuple):
-    """What making the index took, and how many vectors its graphs hold (None: it has none)."""
+    """What making the index took, how many vectors its graphs hold, and how many segments it has.
+
+    None where it has none of them.
+    """
 
     upload_s: float
     index_s: float
     indexed_vectors: int | None
+    segments: int | None = None
 
 
 class Engine(ABC):

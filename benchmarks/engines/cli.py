@@ -20,6 +20,8 @@ from stores.generations import DataDir
 
 FULL_SIZES: Final = (1_400, 20_000, 100_000, 500_000, 1_000_000)
 QUICK_SIZES: Final = (1_400, 10_000)
+# Below so many there is nothing to compare, and no graph to build.
+FEWEST: Final = 100
 # The lengths of the packaged encoders' vectors.
 _DIMS: Final = {"title": 512, "thumbnail": 128}
 
@@ -38,7 +40,7 @@ _DIMS: Final = {"title": 512, "thumbnail": 128}
     help="How many videos, in this order, as 1400,20000. Drawn vectors: up to 1000000; else all.",
 )
 @click.option("--engine", "engines", multiple=True, help="Only engines whose names begin so.")
-@click.option("--qdrant-url", envvar="TWINLENS_QDRANT_URL", help="A Qdrant server to compare too.")
+@click.option("--qdrant-url", help="A Qdrant server to compare too; it is written to.")
 @click.option("--queries", default=500, show_default=True, type=click.IntRange(10, 10_000))
 @click.option("--rounds", type=click.IntRange(1, 100), help="5, with --quick 3.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
@@ -108,8 +110,8 @@ def bench(
     left_out = [f"{of['videos']:,}" for of in measured["sizes"] if "skipped" in of]
     click.echo(
         f"{len(plan.sizes) - len(left_out)} sizes measured into {result}"
-        f"{f'; left out for lack of room: {chr(44).join(left_out)}' if left_out else ''}"
-        f"{f'; failed: {chr(44).join(failed)}' if failed else ''}"
+        + (f"; left out for lack of room: {', '.join(left_out)}" if left_out else "")
+        + (f"; failed: {', '.join(failed)}" if failed else "")
     )
     if failed or left_out:
         context.exit(1)
@@ -143,8 +145,8 @@ def _plan(
     if most is not None and not getattr(source, "has_queries", False):
         queries = min(queries, most // 10)
         most -= queries
-    if most is not None and (most < 1 or queries < 1):
-        raise UsageError(f"{source.describe()}: too few to compare on")
+    if most is not None and most < FEWEST:
+        raise UsageError(f"{source.describe()}: too few; a comparison takes {FEWEST} at least")
     chosen = _sizes(sizes) if sizes else (QUICK_SIZES if quick else FULL_SIZES)
     if sizes is None and most is not None:
         chosen = (most,)
@@ -177,8 +179,8 @@ def _sizes(text: str) -> tuple[int, ...]:
         sizes = tuple(dict.fromkeys(int(part) for part in text.split(",")))
     except ValueError as error:
         raise UsageError(f"--sizes {text}: whole numbers by commas, as 1400,20000") from error
-    if min(sizes) < 100:
-        raise UsageError(f"--sizes {text}: at least 100 videos")
+    if min(sizes) < FEWEST:
+        raise UsageError(f"--sizes {text}: at least {FEWEST} videos")
     return sizes
 
 

@@ -26,9 +26,10 @@ _SHARD: Final = "qdrant"
 
 
 class Embedded(Engine):
-    """``qdrant-edge-py``. ``build``: ``m``, ``ef_construct``, ``segments``, ``quantization``.
+    """``qdrant-edge-py``. ``build``: ``m``, ``ef_construct``, ``quantization``.
 
-    ``segments`` is the number that Qdrant works towards; 0 leaves it, and their size, to Qdrant.
+    Vectors that come in one go end in one segment with a graph, whatever number of segments Qdrant
+    is told to work towards, so that is no setting here.
 
     A set too small for Qdrant to build a graph gets a lower threshold, so that a graph is there to
     be measured; ``{"exact": True}`` asks the same shard without it.
@@ -62,8 +63,6 @@ class Embedded(Engine):
             ),
             quantization_config=_quantization(self.build.get("quantization")),
             optimizers=qe.EdgeOptimizersConfig(
-                default_segment_number=self.build["segments"],
-                max_segment_size=self._largest_segment_kb(),
                 indexing_threshold=min(FULL_SCAN_THRESHOLD_KB, max(1, smallest_kb // 4)),
             ),
             # As FAISS has it: one search, one thread.
@@ -97,7 +96,12 @@ class Embedded(Engine):
         shard.close()
         # The first load after a flush folds journals into their files; readers must find none.
         qe.EdgeShard.load(str(path)).close()
-        return Uploaded(written - started, built - written, int(info.indexed_vectors_count))
+        return Uploaded(
+            written - started,
+            built - written,
+            int(info.indexed_vectors_count),
+            int(info.segments_count),
+        )
 
     def open(self) -> None:
         """As of ``Engine``; over links to the files, as the product's readers do."""
@@ -183,10 +187,6 @@ class Embedded(Engine):
             self._view.cleanup()
             self._view = None
         shutil.rmtree(self.directory / "changed", ignore_errors=True)
-
-    def _largest_segment_kb(self) -> int | None:
-        segments: int = self.build["segments"]
-        return 2 * self.vectors.size_bytes // 1024 // segments if segments else None
 
     def _points(self, ids: Ids) -> list[Any]:
         parts = {name: self.vectors.rows(name)[ids] for name in self.vectors.dims}

@@ -11,6 +11,7 @@ from typing import Any, Final
 from benchmarks.engines.base import Engine, Setting
 from benchmarks.engines.vectors import VectorSet
 
+_HERE: Final = "benchmarks.engines"
 EXACT: Final[Setting] = {"exact": True}
 FLAT: Final = "faiss-flat"
 FLAT_IN_MEMORY: Final = "faiss-flat-memory"
@@ -44,7 +45,7 @@ class Experiment:
     def make(self, vectors: VectorSet, directory: Path) -> Engine:
         """The engine, over these vectors, with its index in ``directory``."""
         module, _, name = self.engine.partition(":")
-        made: Engine = getattr(importlib.import_module(f"benchmarks.engines.{module}"), name)(
+        made: Engine = getattr(importlib.import_module(module), name)(
             vectors, directory, build=self.build
         )
         return made
@@ -60,11 +61,13 @@ _LOCAL_MODE_MOST: Final = 20_000
 _SETTINGS_COMPARED_MOST: Final = 100_000
 
 EXPERIMENTS: Final = (
-    Experiment(FLAT, "FAISS flat", "faiss_engines:Flat", {"exact": EXACT}, memory_per_byte=1.0),
+    Experiment(
+        FLAT, "FAISS flat", f"{_HERE}.faiss_engines:Flat", {"exact": EXACT}, memory_per_byte=1.0
+    ),
     Experiment(
         FLAT_IN_MEMORY,
         "FAISS flat, in memory",
-        "faiss_engines:FlatInMemory",
+        f"{_HERE}.faiss_engines:FlatInMemory",
         {"exact": EXACT},
         # Large pages where the system gives them on request, as is usual: a scan of a million small
         # ones waits for the tables of addresses too.
@@ -74,7 +77,7 @@ EXPERIMENTS: Final = (
     Experiment(
         "faiss-hnsw",
         "FAISS HNSW",
-        "faiss_engines:Hnsw",
+        f"{_HERE}.faiss_engines:Hnsw",
         _by("ef", 16, 32, 64, 128, 256, 512),
         build=_HNSW,
         memory_per_byte=1.2,
@@ -83,7 +86,7 @@ EXPERIMENTS: Final = (
     Experiment(
         "faiss-ivf",
         "FAISS IVF",
-        "faiss_engines:Ivf",
+        f"{_HERE}.faiss_engines:Ivf",
         _by("nprobe", 1, 4, 16, 64, 256),
         build={"lists_by_square_root": 4},
         memory_per_byte=0.9,
@@ -92,7 +95,7 @@ EXPERIMENTS: Final = (
     Experiment(
         "faiss-sq8",
         "FAISS SQ8",
-        "faiss_engines:Sq8",
+        f"{_HERE}.faiss_engines:Sq8",
         {"scan": {}},
         memory_per_byte=0.3,
         disk_per_byte=0.3,
@@ -100,24 +103,28 @@ EXPERIMENTS: Final = (
     Experiment(
         EMBEDDED,
         "Qdrant embedded",
-        "embedded_engine:Embedded",
+        f"{_HERE}.embedded_engine:Embedded",
         {"exact": EXACT, **_by("ef", 16, 32, 64, 128, 256, 512)},
-        build={**_HNSW, "segments": 1, "quantization": None},
+        build={**_HNSW, "quantization": None},
         memory_per_byte=1.3,
         disk_per_byte=2.5,
     ),
     Experiment(
         "qdrant-embedded-int8",
         "Qdrant embedded, int8",
-        "embedded_engine:Embedded",
+        f"{_HERE}.embedded_engine:Embedded",
         {
             "ef=64, no rescoring": {"ef": 64, "oversampling": 1.0, "rescore": False},
             **{
                 f"ef={ef}, rescored": {"ef": ef, "oversampling": 2.0}
                 for ef in (16, 32, 64, 128, 256, 512)
             },
+            **{
+                f"ef={ef}, {oversampling}x rescored": {"ef": ef, "oversampling": oversampling}
+                for ef, oversampling in ((128, 4.0), (256, 8.0), (512, 16.0))
+            },
         },
-        build={**_HNSW, "segments": 1, "quantization": "int8"},
+        build={**_HNSW, "quantization": "int8"},
         memory_per_byte=1.5,
         disk_per_byte=3.0,
     ),
@@ -125,9 +132,9 @@ EXPERIMENTS: Final = (
         Experiment(
             f"qdrant-embedded-{name}",
             f"Qdrant embedded, {label}",
-            "embedded_engine:Embedded",
+            f"{_HERE}.embedded_engine:Embedded",
             _by("ef", 16, 32, 64, 128, 256, 512),
-            build={**_HNSW, "segments": 1, "quantization": None, **build},
+            build={**_HNSW, "quantization": None, **build},
             most_videos=_SETTINGS_COMPARED_MOST,
             variant=True,
             memory_per_byte=1.3,
@@ -137,14 +144,12 @@ EXPERIMENTS: Final = (
             ("m8", "m 8", {"m": 8}),
             ("m32", "m 32, ef_construct 200", {"m": 32, "ef_construct": 200}),
             ("efc200", "ef_construct 200", {"ef_construct": 200}),
-            ("segments-auto", "segments as Qdrant likes", {"segments": 0}),
-            ("segments-4", "4 segments", {"segments": 4}),
         )
     ),
     Experiment(
         "qdrant-local",
         "qdrant-client local mode",
-        "client_engines:LocalMode",
+        f"{_HERE}.client_engines:LocalMode",
         {"exact": EXACT},
         most_videos=_LOCAL_MODE_MOST,
         memory_per_byte=3.0,
@@ -164,7 +169,7 @@ def server_experiments(url: str) -> tuple[Experiment, ...]:
         Experiment(
             f"qdrant-server-{transport}",
             f"Qdrant server, {label}",
-            "client_engines:Server",
+            f"{_HERE}.client_engines:Server",
             searches,
             build={**build, "transport": transport},
             on_server=True,

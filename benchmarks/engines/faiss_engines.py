@@ -23,6 +23,7 @@ _ROWS_AT_A_TIME: Final = 20_000
 # k-means learns little from more vectors than these for each of its lists.
 _TRAINED_ON_PER_LIST: Final = 64
 _SCALES_TRAINED_ON: Final = 100_000
+_MULTIPLIED_FROM: Final = 20
 
 
 class FaissEngine(Engine):
@@ -85,6 +86,8 @@ class FaissEngine(Engine):
     def open(self) -> None:
         """As of ``Engine``."""
         faiss.omp_set_num_threads(1)
+        # From so many queries at once a scan multiplies matrices. FAISS 1.15 sets it out of reach.
+        faiss.cvar.distance_compute_blas_threshold = _MULTIPLIED_FROM
         for name in self.names:
             self._indexes[name] = faiss.read_index(str(self._file(name)), faiss.IO_FLAG_MMAP_IFC)
         for share in SHARES:

@@ -12,7 +12,7 @@ import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -72,7 +72,10 @@ class Plan:
 
 
 class SizeRun:
-    """The parts of one size, measured in order into ``record``; ``save`` is called after each."""
+    """The parts of one size, measured in order into ``record``; ``save`` is called after each.
+
+    ``commit`` is what they are measured with, and is told beside each.
+    """
 
     def __init__(
         self,
@@ -85,7 +88,9 @@ class SizeRun:
         record: Record,
         save: Callable[[], None],
         say: Callable[[str], None],
+        commit: str | None,
     ) -> None:
+        self._commit = commit
         self._plan = plan
         self._vectors = vectors
         self._truth = truth
@@ -113,7 +118,13 @@ class SizeRun:
 
     def measure(self) -> None:
         """Every part that the record does not hold yet."""
+        unfinished = any(name not in self._record["parts"] for name in self._parts())
         for name in self._experiments:
+            if unfinished and not self._is_built(name) and self._of(name)["failed"] is None:
+                # An index that was removed since is made again, and measured again.
+                self._record["parts"] = [
+                    one for one in self._record["parts"] if one != f"build {name}"
+                ]
             self._part(f"build {name}", partial(self._build, name))
         parts: dict[str, Callable[[], None]] = {
             "latency": self._latency,
@@ -153,6 +164,7 @@ class SizeRun:
         if others > DISTURBED_CORES or name in self._record["disturbed"]:
             self._record["disturbed"].setdefault(name, {})["others_cores"] = round(others, 2)
         self._record["parts"].append(name)
+        self._record.setdefault("commits", {})[name] = self._commit
         self._save()
         self._say(
             f"{self._vectors.videos:,} videos: {name}, {took:.0f} s"
@@ -161,23 +173,50 @@ class SizeRun:
 
     # What each engine goes through by itself.
 
+    def _parts(self) -> list[str]:
+        changing = ["changing"] if self._vectors.videos <= self._plan.most_changed else []
+        return ["latency", "batches", "filters", "fusion", "clients", *changing]
+
+    def _built_from(self, name: str) -> dict[str, Any]:
+        """What an index must have been made from to be taken for this one."""
+        return {
+            "vectors": asdict(self._vectors.description),
+            "build": dict(self._experiments[name].build),
+        }
+
+    def _is_built(self, name: str) -> bool:
+        try:
+            kept = json.loads((self._directory / name / _BUILT).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return False
+        wanted = self._built_from(name)
+        return {key: kept.get(key) for key in wanted} == wanted
+
     def _build(self, name: str) -> None:
         directory = self._directory / name
         with self._watched(name, "build"):
-            if not (directory / _BUILT).exists():
+            if not self._is_built(name):
                 shutil.rmtree(directory, ignore_errors=True)
                 host = self._host(name, threads=self._plan.build_threads)
                 try:
                     built = host.ask("build", self._plan.build_threads)
                 finally:
                     host.close()
-                write_atomically(directory / _BUILT, json.dumps(built))
-            self._of(name)["built"] = json.loads((directory / _BUILT).read_text(encoding="utf-8"))
+                write_atomically(
+                    directory / _BUILT, json.dumps({**self._built_from(name), "built": built})
+                )
+            self._of(name)["built"] = json.loads((directory / _BUILT).read_text("utf-8"))["built"]
             _forget_pages(directory)
+            # As it is searched in the end: by its graph, where it has one.
+            label, setting = next(
+                (one for one in self._settings(name) if not one[1].get("exact")),
+                self._settings(name)[0],
+            )
             with self._host(name) as host:
                 opened = host.ask("open")
-                timed: Timed = host.ask("searches", [0], self._settings(name)[0][1])
+                timed: Timed = host.ask("searches", [0], setting)
             self._of(name)["cold"] = {
+                "setting": label,
                 "open_s": round(opened, 4),
                 "first_query_ms": round(timed.ms[0], 3),
             }
@@ -270,7 +309,7 @@ class SizeRun:
     def _batches(self) -> None:
         samples: dict[str, list[float]] = {}
         for number in range(self._plan.rounds):
-            for name in self._shuffled():
+            for name in self._shuffled(self._hosts):
                 rows = self._rows(min(_BATCH, self._vectors.description.queries), number)
                 with self._watched(name, "batches"):
                     answered = self._hosts[name].ask("batch", rows, self._setting(name))
@@ -333,6 +372,8 @@ class SizeRun:
         tasks = [(name, kind) for name in self._hosts for kind in kinds]
         counts: dict[tuple[str, str], int] = {}
         for name, kind in tasks:
+            if name not in self._hosts:
+                continue
             with self._watched(name, part):
                 first = ask(name, kind, self._rows(_WARM_UP, 0))
                 if first is not None:
@@ -361,7 +402,7 @@ class SizeRun:
 
     def _clients(self) -> None:
         for _ in range(self._plan.client_rounds):
-            for name in self._shuffled():
+            for name in self._shuffled(self._chief()):
                 with self._watched(name, "clients"), ExitStack() as stack:
                     counts = self._fitting_processes(name)
                     hosts = [self._host(name) for _ in range(max(counts))]
@@ -430,10 +471,9 @@ class SizeRun:
         """The engines that have not failed, but for their variants."""
         return [name for name in self._alive() if not self._experiments[name].variant]
 
-    def _shuffled(self) -> list[str]:
-        """The engines that are open, or, where none is, those to open one by one; in any order."""
-        names = list(self._hosts) or self._chief()
-        return [names[at] for at in self._rng.permutation(len(names))]
+    def _shuffled(self, names: Collection[str]) -> list[str]:
+        """These, in any order."""
+        return [list(names)[at] for at in self._rng.permutation(len(names))]
 
     def _host(self, name: str, *, threads: int | None = None) -> Host:
         return Host(

@@ -53,6 +53,7 @@ class Probe:
             "disk_bytes": self._engine.disk_bytes(),
             "peak_bytes": _peak_bytes(),
             "indexed_vectors": uploaded.indexed_vectors,
+            "segments": uploaded.segments,
         }
 
     def open(self) -> float:
@@ -62,9 +63,14 @@ class Probe:
         return time.perf_counter() - started
 
     def memory(self) -> dict[str, int]:
-        """The memory of this process now."""
+        """The memory of this process now, as far as it has touched what it maps."""
         sample = memory_of(os.getpid())
-        return {"rss_bytes": sample.rss_bytes, "anonymous_bytes": sample.anonymous_bytes}
+        return {
+            "rss_bytes": sample.rss_bytes,
+            # A page that is mapped twice counts once.
+            "pss_bytes": sample.pss_bytes,
+            "anonymous_bytes": sample.anonymous_bytes,
+        }
 
     def searches(
         self, rows: Sequence[int], setting: Setting, share: float | None = None

@@ -194,7 +194,10 @@ def _searches(of: Size) -> Table | None:
                     experiment["label"],
                     f"{name}, chosen" if name == experiment.get("chosen") else name,
                     f"{search['recall_at_10']:.4f}",
-                    *(_ms(search, percentile) for percentile in ("p50", "p95", "p99")),
+                    *(
+                        _ms(search, percentile) if _in_a_round(search) >= least else _NOT_MEASURED
+                        for percentile, least in (("p50", 1), ("p95", 20), ("p99", 100))
+                    ),
                     _cell(engine_ms, lambda ms: spread(over_rounds(ms["p50"]))),
                     _cell(speedup(of, search["ms"]), spread),
                 ]
@@ -226,6 +229,12 @@ def _equal_recall(of: Size) -> Table | None:
     )
 
 
+def _in_a_round(search: Mapping[str, Any]) -> float:
+    """How many queries a round had: of few, a high percentile is only the slowest one."""
+    asked: int = sum(count for _, count in search["ms"]["histogram"])
+    return asked / len(search["ms"]["p50"])
+
+
 def _at_recall_shown(at: AtRecall) -> str:
     return f"{spread(at.ms)} ({at.settings}{', finds more' if at.exceeded else ''})"
 
@@ -247,8 +256,10 @@ def _costs(of: Size) -> Table | None:
         )
     return _table(
         "Building, disk, memory, first query",
-        "Each measured once. Memory is that of a process that has the index open and warm; what is "
-        "resident but not anonymous are pages of files, which the system can take back.",
+        "Each measured once. Memory is that of a process that has the index open and has answered "
+        "a few queries: what is resident but not anonymous are pages of files that these touched, "
+        "which the system can take back. The first query follows upon the opening, in a new "
+        "process, when no page of the files is in memory.",
         [
             *("", "built with", "upload, s", "index, s", "threads", "vectors in graphs"),
             *("disk", "memory while building, peak", "resident", "anonymous"),
@@ -298,7 +309,7 @@ def _filtered(of: Size) -> Table | None:
         dict.fromkeys(
             share
             for experiment in of["experiments"].values()
-            for share in experiment.get("filtered", {})
+            for share in sorted(experiment.get("filtered", {}), key=float, reverse=True)
         )
     )
     rows = [

@@ -83,6 +83,7 @@ def run(
             record=record,
             save=lambda: _save(report, result),
             say=say,
+            commit=(report["continued"] or [report["machine"]])[-1]["commit"],
         )
         measured.measure()
         record["finished"] = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -234,6 +235,7 @@ def prepared(
         queries=len(next(iter(asked.values()))),
         dims=dims,
         seed=seed,
+        digest=_digest(asked),
     )
     if (path / DESCRIPTION).exists():
         there = VectorSet(path)
@@ -264,6 +266,14 @@ def prepared(
         raise SourceError(f"{source.describe()}: {written} vectors came of {videos}")
     write_atomically(path / DESCRIPTION, json.dumps(asdict(description)))
     return VectorSet(path)
+
+
+def _digest(asked: Mapping[str, Matrix]) -> str:
+    """Of the queries, which are drawn from all that a source has."""
+    found = hashlib.blake2b(digest_size=8)
+    for rows in asked.values():
+        found.update(np.ascontiguousarray(rows).tobytes())
+    return found.hexdigest()
 
 
 def _sample(of: int, count: int, seed: int) -> Ids:

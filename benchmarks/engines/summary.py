@@ -266,7 +266,7 @@ def _embedded_verdicts(size: Size | None) -> list[Verdict]:
     best: tuple[float, str, Experiment] | None = None
     for name, experiment in size["experiments"].items():
         chosen = chosen_search(experiment)
-        if not name.startswith(EMBEDDED) or chosen is None:
+        if not name.startswith(EMBEDDED) or name in VARIANTS or chosen is None:
             continue
         times = speedup(size, chosen["ms"])
         if chosen["recall_at_10"] >= LEAST_RECALL and times is not None:

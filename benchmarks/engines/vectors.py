@@ -38,6 +38,8 @@ class Description:
     queries: int
     dims: Mapping[str, int]
     seed: int
+    # Tells sets of one description apart, as where a file was replaced by another of its name.
+    digest: str = ""
 
 
 class VectorSet:

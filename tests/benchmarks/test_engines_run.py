@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from benchmarks.engines import room
 from benchmarks.engines.base import EngineFailed
 from benchmarks.engines.cli import bench
 from benchmarks.engines.experiments import EXPERIMENTS, FLAT, Experiment
+from benchmarks.engines.faiss_engines import Flat
 from benchmarks.engines.host import Host
 from benchmarks.engines.measuring import Plan
 from benchmarks.engines.probe import Probe
@@ -32,11 +34,23 @@ PLAN = Plan(
 )
 SOURCE = DrawnVectors({"title": 32, "thumbnail": 16})
 BY_NAME = {one.name: one for one in EXPERIMENTS}
+
+
+class FailsUnderFilters(Flat):
+    """An engine that does all but one thing."""
+
+    def search(self, name, query, *, limit, setting, share=None):
+        if share is not None:
+            raise RuntimeError("no filters today")
+        return super().search(name, query, limit=limit, setting=setting, share=share)
+
+
 COMPARED = (
     BY_NAME[FLAT],
     BY_NAME["qdrant-embedded"],
     # What no m can be: the engine refuses to be configured with it.
     replace(BY_NAME["qdrant-embedded"], name="broken", build={"m": -1}),
+    replace(BY_NAME[FLAT], name="unfiltered", engine=f"{__name__}:{FailsUnderFilters.__name__}"),
 )
 
 
@@ -53,6 +67,8 @@ def stopped_and_continued(tmp_path_factory):
     def say(line: str) -> None:
         said.append(line)
         if "batches" in line:
+            # What has gone from the work directory meanwhile is made again.
+            shutil.rmtree(folder / "work" / str(VIDEOS) / "qdrant-embedded")
             raise Stopped
 
     arguments = {"result": folder / "result.json", "work": folder / "work"}
@@ -69,7 +85,9 @@ def test_a_stopped_run_goes_on_where_it_was(stopped_and_continued):
     report, before, after, _ = stopped_and_continued
 
     assert any("latency" in line for line in before)
-    assert not any("latency" in line or "build" in line for line in after)
+    assert not any("latency" in line for line in after)
+    [built] = [line for line in after if "build" in line]
+    assert "qdrant-embedded" in built
     assert any("clients" in line for line in after)
     assert report["finished"]
     assert len(report["continued"]) == 1
@@ -115,6 +133,36 @@ def test_an_engine_that_fails_is_reported_and_the_others_go_on(stopped_and_conti
     assert failed["part"] == "build"
     assert failed["error"]
     assert size["experiments"]["qdrant-embedded"]["failed"] is None
+
+
+def test_an_engine_that_fails_later_keeps_what_was_measured(stopped_and_continued):
+    [size] = stopped_and_continued[0]["sizes"]
+
+    unfiltered = size["experiments"]["unfiltered"]
+    assert unfiltered["failed"]["part"] == "filtered"
+    assert "no filters today" in unfiltered["failed"]["error"]
+    assert unfiltered["searches"]["exact"]["recall_at_10"] == 1.0
+    assert "fused" not in unfiltered
+
+
+def test_an_index_of_other_vectors_is_made_anew(tmp_path):
+    """The same size and work directory, but another seed."""
+    plan = replace(PLAN, sizes=(200,), rounds=1, clients=(1,))
+    for seed in (0, 1):
+        report = run(
+            SOURCE,
+            replace(plan, seed=seed),
+            COMPARED[:1],
+            result=tmp_path / f"{seed}.json",
+            work=tmp_path / "work",
+            say=lambda line: None,
+            keep=True,
+        )
+        [size] = report["sizes"]
+        flat = size["experiments"][FLAT]
+        assert flat["failed"] is None
+        assert flat["searches"]["exact"]["recall_at_10"] == 1.0
+        assert set(size["commits"]) == set(size["parts"])
 
 
 def test_a_result_of_another_run_is_left_alone(stopped_and_continued):
