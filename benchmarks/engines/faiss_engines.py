@@ -86,8 +86,6 @@ class FaissEngine(Engine):
     def open(self) -> None:
         """As of ``Engine``."""
         faiss.omp_set_num_threads(1)
-        # From so many queries at once a scan multiplies matrices. FAISS 1.15 sets it out of reach.
-        faiss.cvar.distance_compute_blas_threshold = _MULTIPLIED_FROM
         for name in self.names:
             self._indexes[name] = faiss.read_index(str(self._file(name)), faiss.IO_FLAG_MMAP_IFC)
         for share in SHARES:
@@ -114,8 +112,16 @@ class FaissEngine(Engine):
     def search_many(
         self, name: str, queries: Matrix, *, limit: int, setting: Setting
     ) -> list[Sequence[int]]:
-        """As of ``Engine``."""
-        _, ids = self._indexes[name].search(queries, limit, params=self.parameters(setting, None))
+        """As of ``Engine``; a scan multiplies matrices, which pays for many queries alone."""
+        before = faiss.cvar.distance_compute_blas_threshold
+        # FAISS 1.15 holds it against queries times dimensions, and sets it out of a batch's reach.
+        faiss.cvar.distance_compute_blas_threshold = _MULTIPLIED_FROM * queries.shape[1]
+        try:
+            _, ids = self._indexes[name].search(
+                queries, limit, params=self.parameters(setting, None)
+            )
+        finally:
+            faiss.cvar.distance_compute_blas_threshold = before
         return [_found(row) for row in ids]
 
     def rankings(

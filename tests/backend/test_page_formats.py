@@ -76,5 +76,5 @@ def test_what_the_browser_does_not_know_either_is_refused(page):
     page.locator("#file").set_input_files(
         {"name": "x.heic", "mimeType": "image/heic", "buffer": heic}
     )
-    expect(page.get_by_text("can't be read")).to_be_visible()
+    expect(page.locator("#state").get_by_text("can't be read")).to_be_visible()
     assert asked == []
