@@ -57,12 +57,14 @@ def machine_line(record: Mapping[str, Any], *, package: str = "qdrant-edge-py") 
 
 
 def _command() -> list[str]:
-    # ``sys.argv[0]`` of ``python -m package.module`` is the file, which names the machine's paths.
+    # ``sys.argv[0]`` of ``python -m package.module`` is the file, which names the machine's paths;
+    # others are told by their last part, for results are published.
+    arguments = [Path(one).name if Path(one).is_absolute() else one for one in sys.argv[1:]]
     main = sys.modules["__main__"]
     spec = getattr(main, "__spec__", None)
     if spec is not None:
-        return ["-m", spec.name, *sys.argv[1:]]
-    return [Path(sys.argv[0]).name, *sys.argv[1:]]
+        return ["-m", spec.name, *arguments]
+    return [Path(sys.argv[0]).name, *arguments]
 
 
 def _git(*arguments: str) -> str | None:

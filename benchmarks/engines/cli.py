@@ -19,7 +19,7 @@ from catalog.errors import UsageError
 from stores.generations import DataDir
 
 FULL_SIZES: Final = (1_400, 20_000, 100_000, 500_000, 1_000_000)
-QUICK_SIZES: Final = (1_400, 10_000)
+QUICK_SIZES: Final = (1_400, 5_000)
 # Below so many there is nothing to compare, and no graph to build.
 FEWEST: Final = 100
 # The lengths of the packaged encoders' vectors.
@@ -158,7 +158,7 @@ def _plan(
     quickly = {
         "rounds": 3,
         "seconds": 0.15,
-        "clients": (1, 4),
+        "clients": (1, 2),
         "client_rounds": 1,
         "client_seconds": 0.5,
         "changing_seconds": 1.0,

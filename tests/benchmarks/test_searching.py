@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -162,3 +163,10 @@ def test_a_small_run_measures_everything_and_says_that_it_is_synthetic(tmp_path:
         assert np.shape(timed["waited"]) == (2, 3)
         assert np.all(np.array(timed["waited"]) > np.array(timed["took"]))
     assert not list((tmp_path / "data").glob("twinlens-bench-*"))
+
+
+def test_a_published_command_names_no_folder_of_the_machine(monkeypatch, tmp_path):
+    monkeypatch.setattr(
+        sys, "argv", ["pytest", "--json", str(tmp_path / "result.json"), "--rounds", "3"]
+    )
+    assert "--json result.json --rounds 3" in machine()["command"]
