@@ -69,7 +69,7 @@ def warnings(result: Result) -> list[str]:
     if result.get("continued"):
         times = len(result["continued"])
         told.append(f"The run was stopped and continued {times} time{'s' if times > 1 else ''}.")
-    commits = {record["commit"] for record in (result["machine"], *result.get("continued", ()))}
+    commits = {record.get("commit") for record in (result["machine"], *result.get("continued", ()))}
     if len(commits) > 1:
         told.append(f"MIXED: {len(commits)} commits took part in it.")
     # What a person did to the file afterwards, in their words.

@@ -309,7 +309,9 @@ def test_the_command_tells_of_every_encoder(folder: Callable[..., Path], tmp_pat
     assert pixels["recall"]["10"]["all"]["value"] >= groups["all"]["value"]
     assert 0.2 < pixels["likeness"]["all"]["1"]["value"] < 0.8
     assert by_name["packaged:denoiser"]["health"]["dead_outputs"] == 0
-    assert by_name["packaged:denoiser"]["speed"]["network_times_the_original"]["median"] > 10
+    # How many times is for the benchmark to say: a test must not depend on who else is running.
+    times = by_name["packaged:denoiser"]["speed"]["network_times_the_original"]
+    assert 0 < times["low"] <= times["median"] <= times["high"]
     assert "network_pictures_per_s" not in pixels["speed"]
     assert report["yardstick"]["times_the_original"]["median"] == 1.0
     for name in ("denoiser", "pca-128", "original:original", "1-NN category", "effective rank"):
