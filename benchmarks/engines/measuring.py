@@ -202,6 +202,8 @@ class SizeRun:
                     built = host.ask("build", self._plan.build_threads)
                 finally:
                     host.close()
+                # An index on a server leaves none.
+                directory.mkdir(parents=True, exist_ok=True)
                 write_atomically(
                     directory / _BUILT, json.dumps({**self._built_from(name), "built": built})
                 )

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from benchmarks.engines import room
 from benchmarks.engines.base import EngineFailed
 from benchmarks.engines.cli import bench
-from benchmarks.engines.experiments import EXPERIMENTS, FLAT, Experiment
+from benchmarks.engines.experiments import EXPERIMENTS, FLAT, Experiment, server_experiments
 from benchmarks.engines.faiss_engines import Flat
 from benchmarks.engines.host import Host
 from benchmarks.engines.measuring import Plan
@@ -20,6 +20,7 @@ from benchmarks.engines.probe import Probe
 from benchmarks.engines.run import run
 from benchmarks.engines.sources import DrawnVectors, prepared
 from catalog.errors import UsageError
+from tests.benchmarks.qdrant_stand_in import serving
 
 VIDEOS = 800
 PLAN = Plan(
@@ -143,6 +144,28 @@ def test_an_engine_that_fails_later_keeps_what_was_measured(stopped_and_continue
     assert "no filters today" in unfiltered["failed"]["error"]
     assert unfiltered["searches"]["exact"]["recall_at_10"] == 1.0
     assert "fused" not in unfiltered
+
+
+def test_an_index_on_a_server_is_measured_and_removed(tmp_path):
+    with serving() as stand_in:
+        rest, _ = server_experiments(stand_in.url)
+        report = run(
+            SOURCE,
+            replace(PLAN, sizes=(200,), rounds=1, clients=(1,)),
+            [rest],
+            result=tmp_path / "result.json",
+            work=tmp_path / "work",
+            say=lambda line: None,
+        )
+        assert stand_in.client.get_collections().collections == []
+
+    [size] = report["sizes"]
+    server = size["experiments"]["qdrant-server-rest"]
+    assert server["failed"] is None
+    assert server["searches"]["exact"]["recall_at_10"] == 1.0
+    assert server["searches"]["exact"]["engine_ms"] is not None
+    assert "url" not in server["build"]
+    assert {"cold", "memory", "batch", "filtered", "fused", "clients", "changing"} <= set(server)
 
 
 def test_an_index_of_other_vectors_is_made_anew(tmp_path):
