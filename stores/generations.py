@@ -17,9 +17,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
@@ -31,6 +29,7 @@ from typing import Any, Protocol
 
 from catalog.atomic import sync_directory, write_atomically
 from catalog.errors import IndexLocked, NoGeneration, StoreCorrupt
+from catalog.locking import locked
 from catalog.video import VectorName
 
 
@@ -187,20 +186,13 @@ class DataDir:
         Raises:
             IndexLocked: another job holds it.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / "index.lock").open("a+", encoding="utf-8") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                lock.seek(0)
-                holder = lock.read().strip() or "unknown"
-                raise IndexLocked(
-                    f"another indexing job (process {holder}) is writing to "
-                    f"{self.path.resolve()}; wait for it to end, or use another --data-dir"
-                ) from error
-            lock.truncate(0)
-            lock.write(str(os.getpid()))
-            lock.flush()
+        with locked(
+            self.path / "index.lock",
+            lambda holder: IndexLocked(
+                f"another indexing job (process {holder}) is writing to "
+                f"{self.path.resolve()}; wait for it to end, or use another --data-dir"
+            ),
+        ):
             yield
 
     def names(self) -> list[str]:

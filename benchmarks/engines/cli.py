@@ -59,6 +59,9 @@ _DIMS: Final = {"title": 512, "thumbnail": 128}
     help="Where vectors and indexes are made.",
 )
 @click.option("--keep", is_flag=True, help="Keep vectors and indexes when a size is done.")
+@click.option(
+    "--retry-failed", is_flag=True, help="Measure the sizes anew at which an engine failed."
+)
 @click.pass_context
 def bench(
     context: click.Context,
@@ -74,6 +77,7 @@ def bench(
     result: Path | None,
     work_dir: Path,
     keep: bool,
+    retry_failed: bool,
 ) -> None:
     """Compare Qdrant with FAISS: latency, recall, throughput, memory, build time.
 
@@ -100,6 +104,7 @@ def bench(
         work=work_dir,
         say=lambda line: click.echo(line, err=True),
         keep=keep,
+        retry_failed=retry_failed,
     )
     failed = [
         f"{name} at {of['videos']:,}"
@@ -111,7 +116,7 @@ def bench(
     click.echo(
         f"{len(plan.sizes) - len(left_out)} sizes measured into {result}"
         + (f"; left out for lack of room: {', '.join(left_out)}" if left_out else "")
-        + (f"; failed: {', '.join(failed)}" if failed else "")
+        + (f"; failed: {', '.join(failed)} (--retry-failed: again)" if failed else "")
     )
     if failed or left_out:
         context.exit(1)

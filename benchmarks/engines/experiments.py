@@ -56,6 +56,9 @@ def _by(key: str, *values: int, **more: Any) -> dict[str, Setting]:
 
 
 _HNSW: Final = {"m": 16, "ef_construct": 100}
+# For what FAISS reads into memory: large pages where the system gives them on request, as is usual.
+# A search among a million small ones waits for the tables of addresses too.
+_LARGE_PAGES: Final = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 _LOCAL_MODE_MOST: Final = 20_000
 # One more graph each: enough to choose by, too many to build at a million.
 _SETTINGS_COMPARED_MOST: Final = 100_000
@@ -69,9 +72,7 @@ EXPERIMENTS: Final = (
         "FAISS flat, in memory",
         f"{_HERE}.faiss_engines:FlatInMemory",
         {"exact": EXACT},
-        # Large pages where the system gives them on request, as is usual: a scan of a million small
-        # ones waits for the tables of addresses too.
-        environment={"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"},
+        environment=_LARGE_PAGES,
         memory_per_byte=1.0,
     ),
     Experiment(
@@ -80,6 +81,7 @@ EXPERIMENTS: Final = (
         f"{_HERE}.faiss_engines:Hnsw",
         _by("ef", 16, 32, 64, 128, 256, 512),
         build=_HNSW,
+        environment=_LARGE_PAGES,
         memory_per_byte=1.2,
         disk_per_byte=1.2,
     ),
@@ -89,6 +91,7 @@ EXPERIMENTS: Final = (
         f"{_HERE}.faiss_engines:Ivf",
         _by("nprobe", 1, 4, 16, 64, 256),
         build={"lists_by_square_root": 4},
+        environment=_LARGE_PAGES,
         memory_per_byte=0.9,
         disk_per_byte=0.9,
     ),
@@ -97,6 +100,7 @@ EXPERIMENTS: Final = (
         "FAISS SQ8",
         f"{_HERE}.faiss_engines:Sq8",
         {"scan": {}},
+        environment=_LARGE_PAGES,
         memory_per_byte=0.3,
         disk_per_byte=0.3,
     ),

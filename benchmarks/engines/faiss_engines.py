@@ -27,11 +27,14 @@ _MULTIPLIED_FROM: Final = 20
 
 
 class FaissEngine(Engine):
-    """What all FAISS indexes share: a file for each named vector, mapped into memory to search.
+    """What all FAISS indexes share: a file for each named vector, read into memory to search.
 
     A filter is an id selector over a bitmap that is made when the index is opened: the best that
     a caller of FAISS can do who knows the filters in advance.
     """
+
+    # Whether the files are mapped into memory and not read: pages are shared with other processes.
+    mapped = False
 
     def __init__(self, vectors: VectorSet, directory: Path, *, build: Mapping[str, Any]) -> None:
         super().__init__(vectors, directory, build=build)
@@ -85,9 +88,7 @@ class FaissEngine(Engine):
 
     def open(self) -> None:
         """As of ``Engine``."""
-        faiss.omp_set_num_threads(1)
-        for name in self.names:
-            self._indexes[name] = faiss.read_index(str(self._file(name)), faiss.IO_FLAG_MMAP_IFC)
+        self._read(faiss.IO_FLAG_MMAP_IFC if self.mapped else 0)
         for share in SHARES:
             bitmap = np.packbits(self.vectors.draws < share, bitorder="little")
             self._bitmaps.append(bitmap)  # FAISS keeps a pointer to it
@@ -151,6 +152,11 @@ class FaissEngine(Engine):
         self._indexes = {}
         self._selectors = {}
 
+    def _read(self, flags: int) -> None:
+        faiss.omp_set_num_threads(1)
+        for name in self.names:
+            self._indexes[name] = faiss.read_index(str(self._file(name)), flags)
+
     def _file(self, name: str) -> Path:
         return self.directory / f"{name}.faiss"
 
@@ -159,6 +165,7 @@ class Flat(FaissEngine):
     """The exact scan: the same index under the same id map, opened the same way, as the mirror."""
 
     changes_beside_searches = False
+    mapped = True
 
     def empty(self, dim: int) -> Any:
         """As of ``FaissEngine``."""
@@ -166,9 +173,7 @@ class Flat(FaissEngine):
 
     def open_for_changes(self) -> None:
         """As of ``Engine``; in memory, as the mirror's writer has it: a mapped file can't grow."""
-        faiss.omp_set_num_threads(1)
-        for name in self.names:
-            self._indexes[name] = faiss.read_index(str(self._file(name)))
+        self._read(0)
 
     def upsert(self, ids: Ids) -> None:
         """As of ``Engine``: taken out and put in again."""
@@ -185,10 +190,7 @@ class Flat(FaissEngine):
 class FlatInMemory(Flat):
     """The same, read into memory: a mapped file's vectors begin at an odd address, which costs."""
 
-    def open(self) -> None:
-        """As of ``Engine``."""
-        super().open()
-        self.open_for_changes()
+    mapped = False
 
 
 class Hnsw(FaissEngine):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
+import signal
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
@@ -103,6 +106,7 @@ class Host:
 
 def _serve(theirs: Connection, make: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     made: Any = None
+    _die_with_parent()
     try:
         while (asked := theirs.recv()) is not None:
             method, values, options = asked
@@ -118,6 +122,19 @@ def _serve(theirs: Connection, make: Callable[..., Any], arguments: tuple[Any, .
     finally:
         if made is not None and hasattr(made, "close"):
             made.close()
+
+
+def _die_with_parent() -> None:
+    """Have the system kill this process when its parent ends, however that ends.
+
+    An engine that builds a graph holds the GIL for minutes, so no thread of ours could see to it.
+    """
+    if sys.platform == "linux":
+        # Source: prctl(2), PR_SET_PDEATHSIG.
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    parent = multiprocessing.parent_process()
+    if parent is None or os.getppid() != parent.pid:
+        raise SystemExit(1)  # it ended before it could be watched
 
 
 @contextmanager

@@ -38,6 +38,8 @@ DISTURBED_CORES: Final = 0.15
 SLOWED: Final = 1.25
 _FEWEST: Final = 10
 _WARM_UP: Final = 3
+# Processes of clients warm up for as long as so many rounds at most.
+_WARM_UP_ROUNDS: Final = 5
 _BATCH: Final = 100
 _ROOM_TO_USE: Final = 0.8
 _READ_AT_ONCE: Final = 16 * 2**20
@@ -413,8 +415,13 @@ class SizeRun:
                         host.begin("open")
                     for host in hosts:
                         host.finish()
-                    # Each process has to find the pages that it maps for itself.
-                    self._answered(name, hosts, 1)
+                    # Each process has to find the pages that it maps for itself, and a graph's lie
+                    # where its queries lead.
+                    warming = _WARM_UP_ROUNDS * self._plan.client_seconds
+                    for host in hosts:
+                        host.begin("warm_up", self._setting(name), seconds=warming)
+                    for host in hosts:
+                        host.finish()
                     for clients in self._plan.clients:
                         for kind, chosen in (
                             ("threads", hosts[:1]),

@@ -122,6 +122,15 @@ class Probe:
 
         return self._timed(rows, by_engine if by == "engine" else by_us)
 
+    def warm_up(self, setting: Setting, *, seconds: float) -> None:
+        """Ask every query once, or as many as there is time for."""
+        name = self._vectors.first
+        end = time.monotonic() + seconds
+        for query in self._queries[name]:
+            self._engine.search(name, query, limit=self._limit, setting=setting)
+            if time.monotonic() > end:
+                return
+
     def clients(self, threads: int, setting: Setting, *, begin_at: float, seconds: float) -> float:
         """Queries per second that this process answered to its threads, from ``begin_at`` on.
 

@@ -33,11 +33,11 @@ _INTERVALS: Final = (
     "Medians over the rounds, with 95 % bootstrap intervals over them; ratios are formed within a "
     "round."
 )
-_NOT_MEASURED: Final = "–"
+NOT_MEASURED: Final = "–"
 _INTERPOLATED: Final = (
     "p50 in milliseconds of a query by the title vector; log latency interpolated over recall "
     "between the two settings named. “finds more” marks the fastest setting measured where that "
-    f"already finds more; {_NOT_MEASURED} where no setting finds as much, or none was measured."
+    f"already finds more; {NOT_MEASURED} where no setting finds as much, or none was measured."
 )
 
 
@@ -96,7 +96,7 @@ def markdown(told: Report) -> str:
     for section in told.sections:
         lines += ["", f"## {section.heading}"]
         for table in section.tables:
-            lines += ["", f"### {table.title}", "", _escaped(table.note), "", *_as_markdown(table)]
+            lines += ["", f"### {table.title}", "", _escaped(table.note), "", *as_markdown(table)]
     lines += ["", "## What it was measured on", ""]
     lines += [f"- {name}: {_escaped(value)}" for name, value in told.facts.items()]
     return "\n".join(lines) + "\n"
@@ -123,7 +123,8 @@ def html(told: Report, plots: Mapping[str, str]) -> str:
     return page
 
 
-def _as_markdown(table: Table) -> Iterator[str]:
+def as_markdown(table: Table) -> Iterator[str]:
+    """The lines of a table in Markdown."""
     yield f"| {' | '.join(map(_escaped, table.columns))} |"
     yield f"|{'---|' * len(table.columns)}"
     for row in table.rows:
@@ -160,7 +161,7 @@ def _by_size(result: Result) -> Table:
     rows = []
     for name, label in experiments(result).items():
         cells = [
-            _cell(
+            cell(
                 at_recall(one["experiments"][name], CHIEF_RECALL)
                 if name in one["experiments"]
                 else None,
@@ -170,7 +171,7 @@ def _by_size(result: Result) -> Table:
         ]
         found = crossing(result, name) if name != FLAT else None
         if found is None:
-            passes = _NOT_MEASURED
+            passes = NOT_MEASURED
         elif found.videos is not None:
             passes = found.videos_shown
         else:
@@ -195,14 +196,16 @@ def _searches(of: Size) -> Table | None:
                     f"{name}, chosen" if name == experiment.get("chosen") else name,
                     f"{search['recall_at_10']:.4f}",
                     *(
-                        _ms(search, percentile) if _in_a_round(search) >= least else _NOT_MEASURED
+                        _ms(search, percentile)
+                        if queries_in_a_round(search) >= least
+                        else NOT_MEASURED
                         for percentile, least in (("p50", 1), ("p95", 20), ("p99", 100))
                     ),
-                    _cell(engine_ms, lambda ms: spread(over_rounds(ms["p50"]))),
-                    _cell(speedup(of, search["ms"]), spread),
+                    cell(engine_ms, lambda ms: spread(over_rounds(ms["p50"]))),
+                    cell(speedup(of, search["ms"]), spread),
                 ]
             )
-    return _table(
+    return table_of(
         "Searches",
         "Single queries by the title vector, one client. " + _INTERVALS,
         [
@@ -217,11 +220,11 @@ def _equal_recall(of: Size) -> Table | None:
     rows = [
         [
             experiment["label"],
-            *(_cell(at_recall(experiment, recall), _at_recall_shown) for recall in RECALLS),
+            *(cell(at_recall(experiment, recall), _at_recall_shown) for recall in RECALLS),
         ]
         for experiment in of["experiments"].values()
     ]
-    return _table(
+    return table_of(
         "Latency at equal recall",
         _INTERPOLATED,
         ["", *(f"recall {recall:.2f}, ms" for recall in RECALLS)],
@@ -229,7 +232,7 @@ def _equal_recall(of: Size) -> Table | None:
     )
 
 
-def _in_a_round(search: Mapping[str, Any]) -> float:
+def queries_in_a_round(search: Mapping[str, Any]) -> float:
     """How many queries a round had: of few, a high percentile is only the slowest one."""
     asked: int = sum(count for _, count in search["ms"]["histogram"])
     return asked / len(search["ms"]["p50"])
@@ -247,14 +250,14 @@ def _costs(of: Size) -> Table | None:
             [
                 experiment["label"],
                 described(experiment["build"]),
-                *(_cell(built.get(key), number) for key in ("upload_s", "index_s", "threads")),
-                _cell(built.get("indexed_vectors"), number),
-                *(_cell(built.get(key), size) for key in ("disk_bytes", "peak_bytes")),
-                *(_cell(memory.get(key), size) for key in ("rss_bytes", "anonymous_bytes")),
-                *(_cell(cold.get(key), number) for key in ("open_s", "first_query_ms")),
+                *(cell(built.get(key), number) for key in ("upload_s", "index_s", "threads")),
+                cell(built.get("indexed_vectors"), number),
+                *(cell(built.get(key), size) for key in ("disk_bytes", "peak_bytes")),
+                *(cell(memory.get(key), size) for key in ("rss_bytes", "anonymous_bytes")),
+                *(cell(cold.get(key), number) for key in ("open_s", "first_query_ms")),
             ]
         )
-    return _table(
+    return table_of(
         "Building, disk, memory, first query",
         "Each measured once. Memory is that of a process that has the index open and has answered "
         "a few queries: what is resident but not anonymous are pages of files that these touched, "
@@ -279,17 +282,17 @@ def _throughput(of: Size) -> Table | None:
     rows = [
         [
             experiment["label"],
-            experiment.get("chosen") or _NOT_MEASURED,
-            _cell(experiment.get("batch"), lambda batch: _rounds(batch["per_second"])),
+            experiment.get("chosen") or NOT_MEASURED,
+            cell(experiment.get("batch"), lambda batch: _rounds(batch["per_second"])),
             *(
-                _cell(experiment.get("clients", {}).get(kind, {}).get(count), _rounds)
+                cell(experiment.get("clients", {}).get(kind, {}).get(count), _rounds)
                 for kind, count in ways
             ),
         ]
         for experiment in of["experiments"].values()
         if "batch" in experiment or "clients" in experiment
     ]
-    return _table(
+    return table_of(
         "Throughput",
         "Queries a second, in one batch and by clients that each ask one at a time. " + _INTERVALS,
         [
@@ -315,9 +318,9 @@ def _filtered(of: Size) -> Table | None:
     rows = [
         [
             experiment["label"],
-            experiment.get("chosen") or _NOT_MEASURED,
+            experiment.get("chosen") or NOT_MEASURED,
             *(
-                _cell(
+                cell(
                     experiment["filtered"].get(share),
                     lambda one: f"{_ms(one)}; {one['recall_at_10']:.3f}",
                 )
@@ -327,7 +330,7 @@ def _filtered(of: Size) -> Table | None:
         for experiment in of["experiments"].values()
         if experiment.get("filtered")
     ]
-    return _table(
+    return table_of(
         "Filtered search",
         "p50 in milliseconds; then recall@10 among the videos that the filter lets through.",
         ["", "setting", *(f"{float(share):.3g} of the videos, ms; recall" for share in shares)],
@@ -339,9 +342,9 @@ def _fused(of: Size) -> Table | None:
     rows = [
         [
             experiment["label"],
-            experiment.get("chosen") or _NOT_MEASURED,
+            experiment.get("chosen") or NOT_MEASURED,
             *(
-                _cell(
+                cell(
                     experiment["fused"].get(where),
                     lambda one: f"{_ms(one)}; {one['recall_at_10']:.4f}",
                 )
@@ -351,7 +354,7 @@ def _fused(of: Size) -> Table | None:
         for experiment in of["experiments"].values()
         if experiment.get("fused")
     ]
-    return _table(
+    return table_of(
         "Both vectors, fused",
         "p50 in milliseconds; then recall@10 against the fusion of exact rankings.",
         ["", "setting", "in Python, ms; recall", "in the engine, ms; recall"],
@@ -375,7 +378,7 @@ def _changing(of: Size) -> Table | None:
                 number(beside["deletes_per_second"]),
             ]
         )
-    return _table(
+    return table_of(
         "Searching while the index changes",
         "A query without changes, and beside upserts and deletes. " + _INTERVALS,
         [
@@ -397,12 +400,12 @@ _TABLES: Final[Sequence[Callable[[Size], Table | None]]] = (
 )
 
 
-def _table(
+def table_of(
     title: str, note: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
 ) -> Table | None:
     """The table without the columns that no row has a figure for; None without any figure."""
     kept = [
-        at for at in range(len(columns)) if at == 0 or any(row[at] != _NOT_MEASURED for row in rows)
+        at for at in range(len(columns)) if at == 0 or any(row[at] != NOT_MEASURED for row in rows)
     ]
     if len(kept) == 1:
         return None
@@ -411,8 +414,9 @@ def _table(
     )
 
 
-def _cell(value: Any, shown: Callable[[Any], str]) -> str:
-    return _NOT_MEASURED if value is None else shown(value)
+def cell(value: Any, shown: Callable[[Any], str]) -> str:
+    """The value as it is shown, or the dash of what was not measured."""
+    return NOT_MEASURED if value is None else shown(value)
 
 
 def _ms(found: Experiment, percentile: str = "p50") -> str:

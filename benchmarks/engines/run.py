@@ -17,8 +17,10 @@ from benchmarks.engines.truth import exact_truth
 from benchmarks.machine import machine
 from catalog.atomic import write_atomically
 from catalog.errors import UsageError
+from catalog.locking import locked
 
 _PACKAGES: Final = ("h5py", "grpcio")
+_LOCK: Final = "bench.lock"
 
 
 def run(
@@ -30,16 +32,42 @@ def run(
     work: Path,
     say: Callable[[str], None],
     keep: bool = False,
+    retry_failed: bool = False,
 ) -> dict[str, Any]:
     """The finished result, which lies in the file ``result`` too, as far as it has come.
 
     Vectors and indexes are made in ``work``, and removed as each size is done unless they are to be
     kept. A size that does not fit into memory or onto the disk is left out, and the result says so.
 
+    A run that goes on tries an engine that failed again as long as nothing was measured in turns at
+    its size; later it can't join in. ``retry_failed``: such a size is measured anew, all of it.
+
     Raises:
-        UsageError: the file holds the result of another run.
+        UsageError: the file holds the result of another run, or one runs in ``work`` already.
     """
-    report = _begun(source, plan, experiments, result)
+    with locked(
+        work / _LOCK,
+        lambda holder: UsageError(
+            f"{work}: another comparison (process {holder}) works in it; wait for it to end, or"
+            " name another --work-dir"
+        ),
+    ):
+        report = _begun(source, plan, experiments, result, retry_failed=retry_failed)
+        _measure(report, source, plan, experiments, result=result, work=work, say=say, keep=keep)
+    return report
+
+
+def _measure(
+    report: dict[str, Any],
+    source: VectorSource,
+    plan: Plan,
+    experiments: Sequence[Experiment],
+    *,
+    result: Path,
+    work: Path,
+    say: Callable[[str], None],
+    keep: bool,
+) -> None:
     to_do = [of for of in report["sizes"] if not of.get("finished")]
     # All at once, so that nobody waits for an hour to read that the largest does not fit.
     for record in to_do:
@@ -92,11 +120,15 @@ def run(
             measured.remove()
     report["finished"] = True
     _save(report, result)
-    return report
 
 
 def _begun(
-    source: VectorSource, plan: Plan, experiments: Sequence[Experiment], result: Path
+    source: VectorSource,
+    plan: Plan,
+    experiments: Sequence[Experiment],
+    result: Path,
+    *,
+    retry_failed: bool,
 ) -> dict[str, Any]:
     options = {
         **asdict(plan),
@@ -117,7 +149,18 @@ def _begun(
                 f"{result}: the result of another run (other {', '.join(other)});"
                 " name another file with --json, or remove it"
             )
-        if not report["finished"]:
+        for record in report["sizes"]:
+            failed = [name for name, one in record.get("experiments", {}).items() if one["failed"]]
+            if failed and retry_failed:
+                videos = record["videos"]
+                record.clear()
+                record["videos"] = videos
+            elif not record.get("finished") and "latency" not in record.get("parts", ()):
+                for name in failed:
+                    del record["experiments"][name]
+                    record["parts"] = [one for one in record["parts"] if one != f"build {name}"]
+        if not all(record.get("finished") for record in report["sizes"]):
+            report["finished"] = False
             report["continued"].append(machine(*_PACKAGES))
         return report
     report = {

@@ -143,9 +143,13 @@ class FileVectors:
         return {ONLY: asked}, blocks()
 
     def _unit(self, array: Any, rows: Ids, what: str) -> Matrix:
-        # A stretch read whole and picked from in memory: HDF5 picks single rows very slowly.
-        low, high = int(rows[0]), int(rows[-1]) + 1
-        taken = np.asarray(array[low:high], dtype=np.float32)[rows - low]
+        taken = np.empty((rows.size, array.shape[1]), dtype=np.float32)
+        stretches = rows // _ROWS_AT_A_TIME
+        for stretch in np.unique(stretches):
+            # Read whole and picked from in memory: HDF5 picks single rows very slowly.
+            here = stretches == stretch
+            low, high = int(rows[here][0]), int(rows[here][-1]) + 1
+            taken[here] = np.asarray(array[low:high], dtype=np.float32)[rows[here] - low]
         lengths = np.linalg.norm(taken, axis=1, keepdims=True)
         bad = np.flatnonzero(~(np.isfinite(lengths[:, 0]) & (lengths[:, 0] > 0)))
         if bad.size:

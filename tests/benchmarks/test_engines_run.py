@@ -2,10 +2,13 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from click.testing import CliRunner
 
@@ -20,6 +23,7 @@ from benchmarks.engines.probe import Probe
 from benchmarks.engines.run import run
 from benchmarks.engines.sources import DrawnVectors, prepared
 from catalog.errors import UsageError
+from catalog.locking import locked
 from tests.benchmarks.qdrant_stand_in import serving
 
 VIDEOS = 800
@@ -288,3 +292,100 @@ def test_more_videos_than_the_file_has_are_refused(tmp_path):
 
     assert isinstance(outcome.exception, UsageError)
     assert "leaves 270 beside the queries" in str(outcome.exception)
+
+
+def test_two_comparisons_do_not_work_in_one_directory(tmp_path):
+    with (
+        locked(tmp_path / "work" / "bench.lock", UsageError),
+        pytest.raises(UsageError, match=rf"work: another comparison \(process {os.getpid()}\)"),
+    ):
+        run(
+            SOURCE,
+            PLAN,
+            COMPARED[:1],
+            result=tmp_path / "result.json",
+            work=tmp_path / "work",
+            say=lambda line: None,
+        )
+
+    assert not (tmp_path / "result.json").exists()
+
+
+class FailsOnce(Flat):
+    """An engine that can't be uploaded to the first time."""
+
+    def upload(self):
+        seen = self.directory.parent / "failed-once"
+        if not seen.exists():
+            seen.touch()
+            raise RuntimeError("the disk is full today")
+        return super().upload()
+
+
+FAILING_ONCE = (
+    BY_NAME[FLAT],
+    replace(BY_NAME[FLAT], name="once", engine=f"{__name__}:{FailsOnce.__name__}"),
+)
+SMALL = replace(PLAN, sizes=(200,), rounds=1, clients=(1,))
+
+
+def test_a_run_that_goes_on_tries_an_engine_again_that_could_not_be_built(tmp_path):
+    def say(line: str) -> None:
+        if "build once" in line:
+            raise Stopped
+
+    arguments = {"result": tmp_path / "result.json", "work": tmp_path / "work"}
+    with pytest.raises(Stopped):
+        run(SOURCE, SMALL, FAILING_ONCE, say=say, **arguments)
+    stopped = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
+    assert "the disk is full" in stopped["sizes"][0]["experiments"]["once"]["failed"]["error"]
+
+    report = run(SOURCE, SMALL, FAILING_ONCE, say=lambda line: None, **arguments)
+
+    [size] = report["sizes"]
+    assert size["experiments"]["once"]["failed"] is None
+    assert size["experiments"]["once"]["searches"]["exact"]["recall_at_10"] == 1.0
+
+
+def test_what_failed_is_measured_anew_on_request_alone(tmp_path):
+    arguments = {
+        "result": tmp_path / "result.json",
+        "work": tmp_path / "work",
+        "say": lambda line: None,
+        "keep": True,
+    }
+    first = run(SOURCE, SMALL, FAILING_ONCE, **arguments)
+    again = run(SOURCE, SMALL, FAILING_ONCE, **arguments)
+    retried = run(SOURCE, SMALL, FAILING_ONCE, retry_failed=True, **arguments)
+
+    assert first["sizes"][0]["experiments"]["once"]["failed"]
+    assert again == first
+    assert retried["sizes"][0]["experiments"]["once"]["failed"] is None
+    assert retried["sizes"][0]["parts"] == first["sizes"][0]["parts"]
+    assert retried["finished"]
+
+
+_PARENT = """
+import time
+from benchmarks.engines.host import Host
+if __name__ == "__main__":
+    host = Host(time.sleep, 600)
+    host.begin("anything")
+    print(host.pid, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_an_engines_process_ends_with_its_parent_however_that_ends(tmp_path):
+    script = tmp_path / "parent.py"
+    script.write_text(_PARENT, encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, env=environment, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        child = psutil.Process(int(parent.stdout.readline()))
+        parent.kill()
+
+    # Its parent is gone, and it sleeps in a call that no signal handler of Python's interrupts.
+    child.wait(timeout=30)

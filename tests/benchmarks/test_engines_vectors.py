@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from benchmarks.engines import sources
 from benchmarks.engines import truth as truth_module
 from benchmarks.engines.sources import DrawnVectors, FileVectors, GenerationVectors, prepared
 from benchmarks.engines.truth import best_of, exact_truth
@@ -348,3 +349,32 @@ def test_fewer_videos_than_asked_for_are_all_the_best(tmp_path: Path) -> None:
     assert ids.shape == scores.shape == (3, 7)
     none, _ = best_of(stored, queries, limit=20, passing=np.empty(0, dtype=np.int64))
     assert none.shape == (3, 0)
+
+
+class Counted:
+    """An array that remembers the most rows that were asked of it at once."""
+
+    def __init__(self, array: Matrix) -> None:
+        self.array = array
+        self.shape, self.dtype = array.shape, array.dtype
+        self.most = 0
+
+    def __getitem__(self, rows: slice) -> Matrix:
+        taken = self.array[rows]
+        self.most = max(self.most, len(taken))
+        return taken
+
+
+def test_a_file_is_never_read_into_memory_whole(tmp_path, monkeypatch):
+    """Neither for queries taken out all over it, nor for a few vectors of many."""
+    monkeypatch.setattr(sources, "_ROWS_AT_A_TIME", 100)
+    source = FileVectors(npy(tmp_path / "some.npy", rows(2_000)))
+    counted = Counted(source._train)
+    source._train = counted
+
+    made = prepared(source, tmp_path / "set", videos=300, queries=50, seed=0)
+
+    assert 0 < counted.most <= 100
+    both = np.vstack([made.rows(ONLY), made.queries(ONLY)])
+    there = {row.tobytes() for row in source._unit(counted, np.arange(2_000), "train")}
+    assert len({row.tobytes() for row in both} & there) == 350
