@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
+from urllib.parse import urlsplit
 
 import psutil
 
@@ -18,6 +19,8 @@ _FIELDS: Final = {"Rss": "rss_bytes", "Pss": "pss_bytes", "Anonymous": "anonymou
 _IDLE: Final = ("idle", "iowait")
 # user and nice hold these already.
 _WITHIN: Final = ("guest", "guest_nice")
+_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
+_DEFAULT_PORT: Final = 6333
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,16 +135,88 @@ class ProcessorWatch:
         named = {name: _spent_by(pid) for name, pid in self._servers.items()}
         # wrk has ended by now, and the servers have not: so it is what ended children took.
         named["load tool"] = own.user + own.system + own.children_user + own.children_system
-        times = psutil.cpu_times()
-        everything = sum(
-            spent
-            for name, spent in times._asdict().items()
-            if name not in _IDLE and name not in _WITHIN
+        return Spent(named, _spent_by_all(), time.monotonic())
+
+
+class NeighbourWatch:
+    """Tells what cores others had while something was measured, on average and at the worst.
+
+    Others are all but this process with whatever it started, and but the processes ``besides``
+    with theirs; what the machine's host kept from it (steal) counts as others' too. ``worst`` is
+    the highest average of a window of ``every_s`` seconds, so that a neighbour of a minute is seen
+    in an hour.
+    """
+
+    def __init__(self, *, besides: Collection[int] = (), every_s: float = 5.0) -> None:
+        self._besides = tuple(besides)
+        self._every_s = every_s
+        self._samples: list[tuple[float, float]] = []
+        self._watching = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._watching.enter_context(_repeated(self._every_s, lambda _: self._sample()))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._watching.close()
+        self._sample()
+
+    @property
+    def mean(self) -> float:
+        """The cores that others had on average."""
+        (begun, before), (ended, after) = self._samples[0], self._samples[-1]
+        return max(0.0, after - before) / max(ended - begun, 1e-9)
+
+    @property
+    def worst(self) -> float:
+        """The cores that others had in the window in which they had most."""
+        windows = zip(self._samples, self._samples[1:], strict=False)
+        shares = [
+            (after - before) / (ended - begun)
+            for (begun, before), (ended, after) in windows
+            if ended - begun >= self._every_s / 2
+        ]
+        return max([self.mean, *shares])
+
+    def _sample(self) -> None:
+        # What ours have spent that ended meanwhile is in their parents' times of children.
+        ours = sum(
+            _spent_by(pid, with_ended=True) for pid in (psutil.Process().pid, *self._besides)
         )
-        return Spent(named, everything, time.monotonic())
+        self._samples.append((time.monotonic(), _spent_by_all() - ours))
 
 
-def _spent_by(pid: int) -> float:
+def listening_at(url: str) -> int | None:
+    """The process that listens on this machine at the host and port of ``url``, where one does."""
+    parts = urlsplit(url)
+    if parts.hostname not in _LOOPBACK:
+        return None
+    port = parts.port or _DEFAULT_PORT
+    try:
+        sockets = psutil.net_connections(kind="tcp")
+    except psutil.AccessDenied:
+        return None
+    return next(
+        (
+            one.pid
+            for one in sockets
+            if one.status == psutil.CONN_LISTEN and one.laddr.port == port and one.pid is not None
+        ),
+        None,
+    )
+
+
+def _spent_by_all() -> float:
+    """Seconds of processor time that were spent on this machine so far, by anyone."""
+    return sum(
+        spent
+        for name, spent in psutil.cpu_times()._asdict().items()
+        if name not in _IDLE and name not in _WITHIN
+    )
+
+
+def _spent_by(pid: int, *, with_ended: bool = False) -> float:
+    """Seconds of processor time of a process and its descendants, with ended ones or without."""
     total = 0.0
     for one in _tree(pid):
         try:
@@ -149,6 +224,8 @@ def _spent_by(pid: int) -> float:
         except psutil.NoSuchProcess:
             continue
         total += times.user + times.system
+        if with_ended:
+            total += times.children_user + times.children_system
     return total
 
 

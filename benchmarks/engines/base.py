@@ -35,13 +35,14 @@ class Answer(NamedTuple):
 class Uploaded(NamedTuple):
     """What making the index took, how many vectors its graphs hold, and how many segments it has.
 
-    None where it has none of them.
+    None where it has none of them. ``shared``: another engine had made it before.
     """
 
     upload_s: float
     index_s: float
     indexed_vectors: int | None
     segments: int | None = None
+    shared: bool = False
 
 
 class Engine(ABC):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import click
 
@@ -20,8 +23,12 @@ from stores.generations import DataDir
 
 FULL_SIZES: Final = (1_400, 20_000, 100_000, 500_000, 1_000_000)
 QUICK_SIZES: Final = (1_400, 5_000)
+QUERIES: Final = 500
 # Below so many there is nothing to compare, and no graph to build.
 FEWEST: Final = 100
+_LOCAL_MODE: Final = "qdrant-local"
+# Of a result's name, in characters.
+_LONGEST_NAME: Final = 80
 # The lengths of the packaged encoders' vectors.
 _DIMS: Final = {"title": 512, "thumbnail": 128}
 
@@ -39,17 +46,28 @@ _DIMS: Final = {"title": 512, "thumbnail": 128}
     "--sizes",
     help="How many videos, in this order, as 1400,20000. Drawn vectors: up to 1000000; else all.",
 )
-@click.option("--engine", "engines", multiple=True, help="Only engines whose names begin so.")
+@click.option(
+    "--engine",
+    "engines",
+    multiple=True,
+    help="Only the engine of this name; where there is none, those whose names begin so.",
+)
 @click.option("--qdrant-url", help="A Qdrant server to compare too; it is written to.")
-@click.option("--queries", default=500, show_default=True, type=click.IntRange(10, 10_000))
+@click.option("--queries", default=QUERIES, show_default=True, type=click.IntRange(10, 10_000))
 @click.option("--rounds", type=click.IntRange(1, 100), help="5, with --quick 3.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
-@click.option("--quick", is_flag=True, help="Two small sizes, in less than three minutes.")
+@click.option(
+    "--quick",
+    is_flag=True,
+    help="Two small sizes, in less than three minutes: no variants, local mode up to 1400 videos"
+    " (unless --engine gives their whole name).",
+)
 @click.option(
     "--json",
     "result",
     type=FileToWrite(),
-    help="The result; a run that was stopped goes on from it. By default in the work directory.",
+    help="The result; a run that was stopped goes on from it. By default in the work directory, as"
+    " result.json or quick.json, with what else is asked for in its name: quick-1400-20000.json.",
 )
 @click.option(
     "--work-dir",
@@ -93,16 +111,33 @@ def bench(
     """
     if context.invoked_subcommand is not None:
         return
-    source = _source(data_dir, vectors)
+
+    def say(line: str) -> None:
+        click.echo(line, err=True)
+
+    chosen = _experiments(engines, qdrant_url, quick=quick)
+    source, named = _source(data_dir, vectors)
     plan = _plan(source, sizes, queries=queries, rounds=rounds, seed=seed, quick=quick)
-    result = result or work_dir / ("quick.json" if quick else "result.json")
+    if plan.queries < queries:
+        why = "it brings no more" if source.has_queries else "a tenth of it is taken out for them"
+        say(f"{source.describe()}: {plan.queries:,} queries, not {queries:,}: {why}")
+    result = result or work_dir / _result_name(
+        "quick" if quick else "result",
+        named,
+        *([] if sizes is None else map(str, plan.sizes)),
+        *engines,
+        "" if qdrant_url is None else f"server-{urlsplit(qdrant_url).netloc.rpartition('@')[2]}",
+        "" if queries == QUERIES else f"queries-{queries}",
+        "" if rounds is None else f"rounds-{rounds}",
+        "" if seed == 0 else f"seed-{seed}",
+    )
     measured = run(
         source,
         plan,
-        _experiments(engines, qdrant_url, quick=quick),
+        chosen,
         result=result,
         work=work_dir,
-        say=lambda line: click.echo(line, err=True),
+        say=say,
         keep=keep,
         retry_failed=retry_failed,
     )
@@ -125,16 +160,27 @@ def bench(
 bench.add_command(report)
 
 
-def _source(data_dir: Path | None, vectors: Path | None) -> VectorSource:
+def _source(data_dir: Path | None, vectors: Path | None) -> tuple[VectorSource, str]:
+    """Where vectors come from, and what to call a result by it; nothing where they are drawn."""
     if data_dir is not None and vectors is not None:
         raise UsageError("--data-dir and --vectors: name one of them")
     if vectors is not None:
-        return FileVectors(vectors)
+        return FileVectors(vectors), vectors.stem
     if data_dir is not None:
         data = DataDir(data_dir)
         generation = data.published().generation
-        return GenerationVectors(data.generation_path(generation) / "faiss", generation=generation)
-    return DrawnVectors(_DIMS)
+        mirror = data.generation_path(generation) / "faiss"
+        return GenerationVectors(mirror, generation=generation), generation
+    return DrawnVectors(_DIMS), ""
+
+
+def _result_name(*parts: str) -> str:
+    """A file's name that says what was asked for where that is not the usual."""
+    name = "-".join(re.sub(r"[^\w.-]+", "-", part) for part in parts if part)
+    if len(name) > _LONGEST_NAME:
+        digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+        name = f"{name[: _LONGEST_NAME - 9]}-{digest}"
+    return f"{name}.json"
 
 
 def _plan(
@@ -147,12 +193,14 @@ def _plan(
     quick: bool,
 ) -> Plan:
     most = source.most
-    if most is not None and not getattr(source, "has_queries", False):
+    if source.most_queries is not None:
+        queries = min(queries, source.most_queries)
+    if most is not None and not source.has_queries:
         queries = min(queries, most // 10)
         most -= queries
     if most is not None and most < FEWEST:
         raise UsageError(f"{source.describe()}: too few; a comparison takes {FEWEST} at least")
-    chosen = _sizes(sizes) if sizes else (QUICK_SIZES if quick else FULL_SIZES)
+    chosen = _sizes(sizes) if sizes is not None else (QUICK_SIZES if quick else FULL_SIZES)
     if sizes is None and most is not None:
         chosen = (most,)
     if most is not None and max(chosen) > most:
@@ -193,9 +241,22 @@ def _experiments(
     engines: tuple[str, ...], qdrant_url: str | None, *, quick: bool
 ) -> tuple[Experiment, ...]:
     there = EXPERIMENTS + (server_experiments(qdrant_url) if qdrant_url else ())
-    if not engines:
-        return tuple(one for one in there if not (quick and one.variant))
-    unknown = [one for one in engines if not any(e.name.startswith(one) for e in there)]
-    if unknown:
-        raise UsageError(f"--engine {unknown[0]}: there are {', '.join(one.name for one in there)}")
-    return tuple(one for one in there if one.name.startswith(engines))
+    names = {one.name for one in there}
+    for asked in engines:
+        if not asked or not any(name.startswith(asked) for name in names):
+            raise UsageError(f"--engine {asked}: there are {', '.join(one.name for one in there)}")
+    # A whole name is meant as it is, though others begin so.
+    beginnings = tuple(one for one in engines if one not in names) if engines else ("",)
+    chosen: list[Experiment] = []
+    for one in there:
+        if one.name in engines:
+            chosen.append(one)
+        elif one.name.startswith(beginnings) and not (quick and one.variant):
+            hurried = quick and one.name == _LOCAL_MODE
+            chosen.append(replace(one, most_videos=QUICK_SIZES[0]) if hurried else one)
+    if not chosen:
+        raise UsageError(
+            f"--engine {', '.join(engines)}: --quick leaves variants out, but for those whose whole"
+            " name is given"
+        )
+    return tuple(chosen)

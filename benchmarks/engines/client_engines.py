@@ -26,12 +26,12 @@ from qdrant_client import QdrantClient, grpc, models
 from qdrant_client.conversions.conversion import RestToGrpc
 
 from benchmarks.engines.base import Answer, Engine, EngineFailed, Setting, Uploaded
+from benchmarks.engines.thresholds import lowered_threshold_kb
 from benchmarks.engines.vectors import Ids, Matrix, VectorSet
 from catalog.errors import StoreError
 from catalog.video import VectorName
 from stores.base import ScoredVideo, Vector
 from stores.copying import copy_tree
-from stores.qdrant_schema import FULL_SCAN_THRESHOLD_KB
 from stores.server import INDEXING_LIMIT_S, REQUEST_FAILURES, ServerClient
 
 COLLECTION_PREFIX: Final = "twinlens-bench-"
@@ -210,7 +210,8 @@ class LocalMode(_ClientEngine):
 
     def open(self) -> None:
         """As of ``Engine``."""
-        self._view = tempfile.TemporaryDirectory(prefix="twinlens-bench-")
+        # Beside the index, so that what a killed process leaves goes when that is made or removed.
+        self._view = tempfile.TemporaryDirectory(prefix=f"view-{os.getpid()}-", dir=self.directory)
         view = Path(self._view.name)
         shutil.copyfile(self._kept / _LOCAL_META, view / _LOCAL_META)
         (view / _LOCAL_FILES).symlink_to((self._kept / _LOCAL_FILES).resolve())
@@ -300,14 +301,17 @@ class Server(_ClientEngine):
                 self._create(self._points_collection, threads)
 
     def upload(self) -> Uploaded:
-        """As of ``Engine``; no seconds where the collection was there whole."""
+        """As of ``Engine``; no seconds where the collection was there whole, and so is shared."""
         with self._failing():
             server = self._connected()
             if server.alias_target(self.collection) is None:
                 uploaded = self._fill(self._points_collection)
                 server.move_alias(self.collection, self._points_collection)
             else:
-                uploaded = Uploaded(0.0, 0.0, self._info(self.collection).indexed_vectors_count)
+                indexed = self._info(self.collection).indexed_vectors_count or 0
+                if indexed < self._wanted:
+                    raise self._unindexed(indexed, "the collection was there already")
+                uploaded = Uploaded(0.0, 0.0, indexed, shared=True)
             self.close()
             return uploaded
 
@@ -477,30 +481,37 @@ class Server(_ClientEngine):
         self._connected().request(lambda client: client.upsert(collection, points, wait=True))
 
     def _wait_until_indexed(self, collection: str) -> int:
-        wanted = self.vectors.videos * len(self.vectors.dims)
         deadline = time.monotonic() + INDEXING_LIMIT_S
         calm_since = time.monotonic()
         while True:
             info = self._info(collection)
             indexed = info.indexed_vectors_count or 0
-            if info.status == models.CollectionStatus.GREEN and indexed >= wanted:
+            if info.status == models.CollectionStatus.GREEN and indexed >= self._wanted:
                 return indexed
             now = time.monotonic()
             if info.status == models.CollectionStatus.YELLOW:
                 calm_since = now
             failed = info.status == models.CollectionStatus.RED
             if failed or now > deadline or now - calm_since > _CALM_S:
-                raise EngineFailed(
-                    f"{self.build['url']}: Qdrant built graphs over {indexed} of {wanted} vectors;"
-                    f" status {info.status}, optimizer {info.optimizer_status}"
+                raise self._unindexed(
+                    indexed, f"status {info.status}, optimizer {info.optimizer_status}"
                 )
             time.sleep(_POLL_S)
 
+    @property
+    def _wanted(self) -> int:
+        """How many vectors graphs must hold, which is all."""
+        return self.vectors.videos * len(self.vectors.dims)
+
+    def _unindexed(self, indexed: int, why: str) -> EngineFailed:
+        return EngineFailed(
+            f"{self.build['url']}: Qdrant built graphs over {indexed} of {self._wanted} vectors;"
+            f" {why}"
+        )
+
     def _threshold_kb(self) -> int:
         """Below the size of the smallest vectors in one segment, so that all get a graph."""
-        smallest_kb = self.vectors.videos * min(self.vectors.dims.values()) * 4 // 1024
-        quarter_kb: int = smallest_kb // max(1, self.build["segments"]) // 4
-        return min(FULL_SCAN_THRESHOLD_KB, max(_LEAST_KB, quarter_kb))
+        return lowered_threshold_kb(self.vectors, segments=self.build["segments"], least=_LEAST_KB)
 
     def _info(self, collection: str) -> models.CollectionInfo:
         return self._connected().request(lambda client: client.get_collection(collection))

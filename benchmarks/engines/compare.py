@@ -1,7 +1,8 @@
 """What changed between two runs, and what is noise.
 
-Runs on one machine are compared by their times; runs on different ones by their ratios to the flat
-index, each formed within its run, for times would compare the machines.
+Runs on one machine are compared by their times, and by their ratios to the flat index, each formed
+within its run: a machine that was slower for a while slows both, so a change must show in either.
+Runs on different machines are compared by these ratios alone, for times would compare the machines.
 """
 
 from __future__ import annotations
@@ -14,8 +15,14 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from benchmarks.engines.experiments import FLAT
+from benchmarks.engines.report import first_answer_ms
 from benchmarks.engines.result_file import Result, Size, measured
-from benchmarks.engines.summary import disturbed, ratio
+from benchmarks.engines.summary import (
+    disturbance,
+    disturbed_in,
+    percentiles,
+    ratio,
+)
 from benchmarks.engines.wording import number, spread
 from benchmarks.intervals import Interval
 
@@ -33,9 +40,6 @@ _ASKED: Final = ("limit", "window", "rrf_k", "threads", "build_threads", "querie
 _RESAMPLES: Final = 2000
 _NORMAL_95: Final = 1.959964
 _RECALL_OF: Final = 10
-# How the parts of searches begin, which have one yardstick in the flat index's only search.
-_SEARCH: Final = "search "
-_PERCENTILES: Final = ("p50", "p95", "p99")
 
 
 class _Key(NamedTuple):
@@ -46,21 +50,37 @@ class _Key(NamedTuple):
 
 
 class _Quantity(NamedTuple):
-    """One figure of a run: by round, or once, or a recall over so many queries."""
+    """One figure of a run: by round, or once, or a recall over so many queries.
+
+    ``like`` names what it is whatever the setting: the flat index's figure of that name is its
+    yardstick. ``measured_in`` is the part of the run that it is from.
+    """
 
     values: tuple[float, ...]
     unit: str
     # 1: more is better; -1: less is better.
     better: int
+    like: str
+    measured_in: str
     queries: int | None = None
+    # The same in units of a yardstick of the same run, where there is one.
+    relative: tuple[float, ...] = ()
+    disturbed: bool = False
+
+    @property
+    def is_time(self) -> bool:
+        """Whether it depends on how fast the machine is at the moment."""
+        return self.unit not in ("", "bytes")
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """One figure of both runs. ``ratio`` is b by a; of a recall ``difference`` is b less a.
 
-    ``changed`` says whether it is more than noise; None where nobody can say, because there are too
-    few rounds or but one measurement. ``better`` says which way it went, if it went any.
+    ``relative`` is the ratio of what each is in units of a yardstick of its own run, which is the
+    flat index, or for that reading memory. ``changed`` says whether it is more than noise; None
+    where nobody can say, because there are too few rounds or but one measurement, or because it
+    seems so but a run was ``disturbed`` there. ``better`` says which way it went, if it went any.
     """
 
     videos: int
@@ -71,8 +91,10 @@ class Change:
     a: float
     b: float
     ratio: Interval | None
+    relative: Interval | None
     difference: Interval | None
     changed: bool | None
+    disturbed: bool
     better: bool | None
 
     def __str__(self) -> str:
@@ -85,6 +107,8 @@ class Change:
                 f"{moved.median:+.4f} [{moved.low:+.4f}, {moved.high:+.4f}]"
             )
         times = "" if self.ratio is None else f", {spread(self.ratio)} times"
+        if self.relative is not None:
+            times += f", {spread(self.relative)} by the yardstick"
         return f"{where}: {self.quantity} {number(self.a)} -> {number(self.b)}{unit}{times}"
 
 
@@ -122,7 +146,17 @@ class Comparison:
     def measured_once(self) -> list[Change]:
         """What may have changed by much, but was measured too few times to say."""
         least = math.log(1 + LEAST_CHANGE_OF_ONE)
-        found = [one for one in self.changes if one.changed is None and _weight(one) > least]
+        found = [
+            one
+            for one in self.changes
+            if one.changed is None and one.ratio is None and _weight(one) > least
+        ]
+        return sorted(found, key=_weight, reverse=True)
+
+    @property
+    def not_sure(self) -> list[Change]:
+        """What seems to have changed, but a run was disturbed as it was measured."""
+        found = [one for one in self.changes if one.changed is None and one.ratio is not None]
         return sorted(found, key=_weight, reverse=True)
 
     def to_json(self) -> dict[str, Any]:
@@ -138,7 +172,11 @@ class Comparison:
                 asdict(one)
                 | {
                     key: None if interval is None else interval.to_json()
-                    for key, interval in (("ratio", one.ratio), ("difference", one.difference))
+                    for key, interval in (
+                        ("ratio", one.ratio),
+                        ("relative", one.relative),
+                        ("difference", one.difference),
+                    )
                 }
                 for one in self.changes
             ],
@@ -188,15 +226,26 @@ def text(comparison: Comparison) -> str:
     lines += [f"not compared: {one}" for one in comparison.not_compared]
     lines += [f"only in a: {one}" for one in comparison.only_in_a]
     lines += [f"only in b: {one}" for one in comparison.only_in_b]
-    told = [one for one in comparison.changes if one.changed is not None]
+    told = [one for one in comparison.changes if one.ratio or one.difference]
     changed = comparison.changed
+    by_both = (
+        ""
+        if comparison.by_ratio
+        else f", both by itself and by the yardstick of its run, which is {FLAT}, or for that "
+        "reading its vectors once"
+    )
     lines += [
         *([""] if lines else []),
         f"{len(changed)} of {len(told)} figures changed beyond noise (95 % interval without 1, and "
-        f"more than {LEAST_CHANGE:.0%}; of a recall, 95 % interval without 0); noise alone may "
-        f"make up to {math.ceil(0.05 * len(told))} seem so:",
+        f"more than {LEAST_CHANGE:.0%}{by_both}; of a recall, 95 % interval without 0):",
     ]
-    lines += [f"  {'better' if one.better else 'WORSE '}  {one}" for one in changed]
+    lines += [f"  {_way(one)}  {one}" for one in changed]
+    if not_sure := comparison.not_sure:
+        lines += [
+            "",
+            "Not sure, for a run was disturbed there:",
+            *(f"  {_way(one)}  {one}" for one in not_sure),
+        ]
     if once := comparison.measured_once:
         lines += [
             "",
@@ -207,20 +256,30 @@ def text(comparison: Comparison) -> str:
     return "\n".join(lines)
 
 
+def _way(change: Change) -> str:
+    return "better" if change.better else "WORSE "
+
+
 def _change(key: _Key, a: _Quantity, b: _Quantity) -> Change:
     middle_a, middle_b = float(np.median(a.values)), float(np.median(b.values))
     times: Interval | None = None
+    relative: Interval | None = None
     difference: Interval | None = None
     changed: bool | None = None
+    uncertain = a.is_time and (a.disturbed or b.disturbed)
     if a.queries is not None and b.queries is not None:
         difference = _recall_difference(middle_a, a.queries, middle_b, b.queries)
         changed = difference.low > 0 or difference.high < 0
     elif middle_a > 0 and middle_b > 0:
-        enough = min(len(a.values), len(b.values)) >= LEAST_ROUNDS
-        times = _ratio(a.values, b.values) if enough else None
+        times, relative = (
+            _ratio(of_a, of_b) if min(len(of_a), len(of_b)) >= LEAST_ROUNDS else None
+            for of_a, of_b in ((a.values, b.values), (a.relative, b.relative))
+        )
         if times is not None:
-            beyond = abs(math.log(times.median)) > math.log(1 + LEAST_CHANGE)
-            changed = beyond and not times.low <= 1 <= times.high
+            ways = {_moved(one) for one in (times, relative) if one is not None}
+            changed = ways in ({1}, {-1})
+            if changed and uncertain:
+                changed = None
     moved = (middle_b - middle_a) * a.better
     return Change(
         **key._asdict(),
@@ -228,10 +287,19 @@ def _change(key: _Key, a: _Quantity, b: _Quantity) -> Change:
         a=middle_a,
         b=middle_b,
         ratio=times,
+        relative=relative,
         difference=difference,
         changed=changed,
+        disturbed=uncertain,
         better=None if moved == 0 else moved > 0,
     )
+
+
+def _moved(times: Interval) -> int:
+    """1 or -1 where it rose or fell beyond noise and by enough to be of account, else 0."""
+    if times.low <= 1 <= times.high or abs(math.log(times.median)) <= math.log(1 + LEAST_CHANGE):
+        return 0
+    return 1 if times.median > 1 else -1
 
 
 def _ratio(a: Sequence[float], b: Sequence[float]) -> Interval:
@@ -273,74 +341,96 @@ def _weight(change: Change) -> float:
 
 
 def _quantities(size: Size, *, by_ratio: bool) -> Iterator[tuple[_Key, _Quantity]]:
-    flat = dict(_figures(size["experiments"].get(FLAT, {}), size["videos"], FLAT))
+    """Every figure of a size; ``by_ratio``: times and rates in units of the flat index's own."""
+    parts = {one.part for one in disturbed_in(size)}
+    flat = {
+        quantity.like: quantity
+        for _, quantity in _figures(size["experiments"].get(FLAT, {}), size["videos"], FLAT)
+    }
+    machine = _machine_yardstick(size)
     for name, experiment in size["experiments"].items():
         for key, quantity in _figures(experiment, size["videos"], name):
-            if not by_ratio or quantity.unit in ("", "bytes"):
-                yield key, quantity
-            elif name != FLAT and (yardstick := _yardstick(key, flat)) is not None:
-                values = tuple(ratio(quantity.values, yardstick.values).tolist())
-                yield key, quantity._replace(values=values, unit=f"times {FLAT}")
+            found = quantity._replace(disturbed=quantity.measured_in in parts)
+            own = flat.get(found.like) if name != FLAT else None
+            yardstick = own.values if own is not None and len(own.values) > 1 else ()
+            if not by_ratio:
+                # What the flat index has no like of is held against the machine, as itself is.
+                if not yardstick and machine:
+                    # A rate falls as reading takes longer.
+                    yardstick = machine if found.better < 0 else tuple(1 / ms for ms in machine)
+                if found.is_time and yardstick:
+                    found = found._replace(relative=tuple(ratio(found.values, yardstick)))
+                yield key, found
+            elif not found.is_time:
+                yield key, found
+            elif yardstick:
+                values = tuple(ratio(found.values, yardstick).tolist())
+                yield key, found._replace(values=values, unit=f"times {FLAT}")
 
 
-def _yardstick(key: _Key, flat: Mapping[_Key, _Quantity]) -> _Quantity | None:
-    """The same figure of the flat index; of a search by any setting, that of its only one."""
-    own = flat.get(key._replace(experiment=FLAT))
-    if own is not None:
-        return own if len(own.values) > 1 else None
-    if not key.part.startswith(_SEARCH):
-        return None
-    return next(
-        (
-            quantity
-            for at, quantity in flat.items()
-            if at.part.startswith(_SEARCH) and at.quantity == key.quantity
-        ),
-        None,
-    )
+def _machine_yardstick(size: Size) -> tuple[float, ...]:
+    """How fast the machine was, by round: reading the vectors once, or else faiss' own loop."""
+    if "reading" in size:
+        return tuple(size["reading"]["ms"])
+    return tuple(size["loop"]["ms"]["p50"]) if "loop" in size else ()
 
 
 def _figures(
     experiment: Mapping[str, Any], videos: int, name: str
 ) -> Iterator[tuple[_Key, _Quantity]]:
+    searches = experiment.get("searches", {})
+    # What is measured with the setting chosen says which one, so that no others meet.
+    chosen = f", {experiment['chosen']}" if len(searches) > 1 and experiment.get("chosen") else ""
+
+    def figure(
+        part: str, at: str, quantity: str, values: Sequence[float], unit: str, better: int, of: str
+    ) -> tuple[_Key, _Quantity]:
+        like = f"{part} {quantity}"
+        return (
+            _Key(videos, name, f"{part}{at}", quantity),
+            _Quantity(tuple(map(float, values)), unit, better, like, of),
+        )
+
     def once(part: str, of: Mapping[str, Any], *keys: str) -> Iterator[tuple[_Key, _Quantity]]:
         for key in keys:
             if of.get(key) is not None:
                 quantity, _, unit = key.rpartition("_")
-                yield (
-                    _Key(videos, name, part, quantity.replace("_", " ")),
-                    _Quantity((float(of[key]),), unit, -1),
+                yield figure(
+                    part, "", quantity.replace("_", " "), [of[key]], unit, -1, f"build {name}"
                 )
 
-    def answers(part: str, of: Mapping[str, Any]) -> Iterator[tuple[_Key, _Quantity]]:
+    def answers(
+        part: str, at: str, of: Mapping[str, Any], measured_in: str
+    ) -> Iterator[tuple[_Key, _Quantity]]:
         if "recall_at_10" in of:
-            recall = (float(of["recall_at_10"]),)
-            yield _Key(videos, name, part, "recall@10"), _Quantity(recall, "", 1, of["queries"])
-        for percentile in _PERCENTILES:
-            values = tuple(of["ms"][percentile])
-            yield _Key(videos, name, part, percentile), _Quantity(values, "ms", -1)
+            key, recall = figure(part, at, "recall@10", [of["recall_at_10"]], "", 1, measured_in)
+            yield key, recall._replace(queries=of["queries"])
+        for percentile, values in percentiles(of["ms"]).items():
+            yield figure(part, at, percentile, values, "ms", -1, measured_in)
 
-    def rate(part: str, values: Sequence[float]) -> Iterator[tuple[_Key, _Quantity]]:
-        yield _Key(videos, name, part, "throughput"), _Quantity(tuple(values), "a second", 1)
-
-    for setting, search in experiment.get("searches", {}).items():
-        yield from answers(f"{_SEARCH}{setting}", search)
+    for setting, search in searches.items():
+        yield from answers("search", f" {setting}", search, "latency")
     for share, filtered in experiment.get("filtered", {}).items():
-        yield from answers(f"filtered {share}", filtered)
+        yield from answers(f"filtered {share}", chosen, filtered, "filters")
     for where, fused in experiment.get("fused", {}).items():
-        yield from answers(f"fused in {where}", fused)
+        yield from answers(f"fused in {where}", chosen, fused, "fusion")
     for how, changing in experiment.get("changing", {}).items():
-        yield from answers(f"{how} changes", changing)
+        yield from answers(f"{how} changes", chosen, changing, "changing")
     if "batch" in experiment:
-        yield from rate("batch", experiment["batch"]["per_second"])
+        rates = experiment["batch"]["per_second"]
+        yield figure("batch", chosen, "throughput", rates, "a second", 1, "batches")
     for kind, by_count in experiment.get("clients", {}).items():
         for count, rates in by_count.items():
-            yield from rate(f"clients: {count} {kind}", rates)
-    yield from once(
-        "building", experiment.get("built", {}), "upload_s", "index_s", "disk_bytes", "peak_bytes"
-    )
-    yield from once("memory", experiment.get("memory", {}), "rss_bytes", "anonymous_bytes")
-    yield from once("cold start", experiment.get("cold", {}), "open_s", "first_query_ms")
+            part = f"clients: {count} {kind}"
+            yield figure(part, chosen, "throughput", rates, "a second", 1, "clients")
+    built = experiment.get("built") or {}
+    if built.get("shared_with") is None:
+        yield from once("building", built, "upload_s", "index_s", "disk_bytes", "peak_bytes")
+    yield from once("memory", experiment.get("memory") or {}, "rss_bytes", "anonymous_bytes")
+    if cold := experiment.get("cold"):
+        at = f", {cold['setting']}" if len(searches) > 1 else ""
+        values = first_answer_ms(cold)
+        yield figure("cold start", at, "opening and first query", values, "ms", -1, "cold")
 
 
 def _only(of: Mapping[_Key, _Quantity], other: Mapping[_Key, _Quantity]) -> Iterator[str]:
@@ -402,10 +492,9 @@ def _notes(a: Result, b: Result) -> Iterator[str]:
     for letter, run in (("a", a), ("b", b)):
         if not run.get("finished", True):
             yield f"{letter} is unfinished"
-        parts = disturbed(run)
-        if parts or run["machine"]["disturbed"]:
-            what = ", ".join(map(str, parts)) or "its beginning"
-            yield f"{letter} was disturbed: {what}"
+        how = disturbance(run)
+        if how or run["machine"]["disturbed"]:
+            yield f"{letter} was disturbed: {how or 'its beginning'}"
     changed = sorted(
         name
         for name in set(a["options"]) & set(b["options"])

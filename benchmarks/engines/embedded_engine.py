@@ -13,16 +13,17 @@ import numpy as np
 import qdrant_edge as qe
 
 from benchmarks.engines.base import Answer, Engine, EngineFailed, Setting, Uploaded
+from benchmarks.engines.thresholds import lowered_threshold_kb
 from benchmarks.engines.vectors import SHARES, Ids, Matrix, VectorSet
 from catalog.video import VectorName
 from stores.base import ScoredVideo, Vector
 from stores.copying import copy_tree
 from stores.edge import link_view
-from stores.qdrant_schema import FULL_SCAN_THRESHOLD_KB
 
 _ROWS_AT_A_TIME: Final = 1_000
 _TAGS: Final = "tags"
 _SHARD: Final = "qdrant"
+_VIEW: Final = "view-"
 
 
 class Embedded(Engine):
@@ -49,7 +50,7 @@ class Embedded(Engine):
         shutil.rmtree(self.directory, ignore_errors=True)
         path = self.directory / _SHARD
         path.mkdir(parents=True)
-        smallest_kb = self.vectors.videos * min(self.vectors.dims.values()) * 4 // 1024
+        threshold_kb = lowered_threshold_kb(self.vectors)
         config = qe.EdgeConfig(
             vectors={
                 name: qe.EdgeVectorParams(size=dim, distance=qe.Distance.Dot)
@@ -58,13 +59,11 @@ class Embedded(Engine):
             hnsw_config=qe.HnswIndexConfig(
                 m=self.build["m"],
                 ef_construct=self.build["ef_construct"],
-                full_scan_threshold=min(FULL_SCAN_THRESHOLD_KB, smallest_kb // 4),
+                full_scan_threshold=threshold_kb,
                 max_indexing_threads=threads,
             ),
             quantization_config=_quantization(self.build.get("quantization")),
-            optimizers=qe.EdgeOptimizersConfig(
-                indexing_threshold=min(FULL_SCAN_THRESHOLD_KB, max(1, smallest_kb // 4)),
-            ),
+            optimizers=qe.EdgeOptimizersConfig(indexing_threshold=threshold_kb),
             # As FAISS has it: one search, one thread.
             max_search_threads=1,
         )
@@ -85,6 +84,7 @@ class Embedded(Engine):
         shard.flush()
         written = time.perf_counter()
         shard.optimize()
+        shard.flush()
         built = time.perf_counter()
         info = shard.info()
         wanted = self.vectors.videos * len(self.vectors.dims)
@@ -92,7 +92,6 @@ class Embedded(Engine):
             raise EngineFailed(
                 f"Qdrant built graphs over {info.indexed_vectors_count} of {wanted} vectors"
             )
-        shard.flush()
         shard.close()
         # The first load after a flush folds journals into their files; readers must find none.
         qe.EdgeShard.load(str(path)).close()
@@ -105,7 +104,8 @@ class Embedded(Engine):
 
     def open(self) -> None:
         """As of ``Engine``; over links to the files, as the product's readers do."""
-        self._view = tempfile.TemporaryDirectory(prefix="twinlens-bench-")
+        # Beside the index, so that what a killed process leaves goes with it.
+        self._view = tempfile.TemporaryDirectory(prefix=_VIEW, dir=self.directory)
         link_view(self.directory / _SHARD, Path(self._view.name))
         self._shard = qe.EdgeShard.load(self._view.name)
 

@@ -11,7 +11,14 @@ from typing import Any, Final
 import faiss as typed_faiss
 import numpy as np
 
-from benchmarks.engines.base import Answer, Engine, NotOffered, Setting, Uploaded
+from benchmarks.engines.base import (
+    Answer,
+    Engine,
+    EngineFailed,
+    NotOffered,
+    Setting,
+    Uploaded,
+)
 from benchmarks.engines.vectors import SHARES, Ids, Matrix, VectorSet
 from catalog.video import VectorName
 from stores.base import ScoredVideo, Vector
@@ -67,6 +74,7 @@ class FaissEngine(Engine):
     def upload(self) -> Uploaded:
         """As of ``Engine``; what FAISS builds, it builds while it takes the vectors in."""
         started = time.perf_counter()
+        linked: list[int | None] = []
         for name in self.names:
             rows = self.vectors.rows(name)
             index = self.empty(rows.shape[1])
@@ -79,11 +87,15 @@ class FaissEngine(Engine):
                     index.add_with_ids(part, np.arange(first, first + len(part)))
                 else:
                     index.add(part)
+            if index.ntotal != len(rows):
+                raise EngineFailed(f"FAISS holds {index.ntotal} of {len(rows)} vectors")
+            linked.append(self.linked(index))
             faiss.write_index(index, str(self._file(name)))
-        return Uploaded(0.0, time.perf_counter() - started, self.graph_vectors())
+        took = time.perf_counter() - started
+        return Uploaded(0.0, took, sum(one for one in linked if one is not None) or None)
 
-    def graph_vectors(self) -> int | None:
-        """How many vectors lie in graphs."""
+    def linked(self, index: Any) -> int | None:
+        """How many vectors the graph of this index links; None where it has none."""
         return None
 
     def open(self) -> None:
@@ -206,9 +218,19 @@ class Hnsw(FaissEngine):
         """As of ``FaissEngine``."""
         return faiss.SearchParametersHNSW(efSearch=setting["ef"], **_selected(selector))
 
-    def graph_vectors(self) -> int:
-        """As of ``FaissEngine``; a graph takes every vector as it comes."""
-        return self.vectors.videos * len(self.names)
+    def linked(self, index: Any) -> int:
+        """As of ``FaissEngine``.
+
+        Raises:
+            EngineFailed: some vectors have no neighbour in the graph.
+        """
+        offsets = faiss.vector_to_array(index.hnsw.offsets)
+        neighbors = faiss.vector_to_array(index.hnsw.neighbors)
+        # The first of a vector's places on the lowest level; -1 where it has no neighbour.
+        linked = int((neighbors[offsets[:-1]] >= 0).sum())
+        if linked < index.ntotal:
+            raise EngineFailed(f"FAISS linked {linked} of {index.ntotal} vectors in its graph")
+        return linked
 
 
 class Ivf(FaissEngine):

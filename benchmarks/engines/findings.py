@@ -17,7 +17,7 @@ from benchmarks.engines.summary import (
     chosen_search,
     crossing,
     detailed,
-    disturbed,
+    disturbance,
     engines,
     experiments,
     failures,
@@ -29,7 +29,11 @@ from benchmarks.engines.wording import listed, number, size, spread, times_faste
 from benchmarks.intervals import over_rounds
 
 _THE_SCAN: Final = "the flat scan"
+# What the scan is beside an engine that is faster (1), slower (-1), or neither for sure.
+_OUTCOMES: Final = {1: "slower than {}", -1: "faster than {}", 0: "as fast within noise as {}"}
 _MANY_CLIENTS: Final = "8"
+# What is smaller than this may be read from the processor's cache, not from memory.
+_LEAST_FROM_MEMORY: Final = 64 * 2**20
 # A filter this strict shows best what an engine does with one.
 _STRICT: Final = "0.01"
 
@@ -58,10 +62,8 @@ def warnings(result: Result) -> list[str]:
             f"SYNTHETIC vectors at {sizes} videos ({'; '.join(sources)}): the figures speak of "
             "time, and of recall on such vectors, not of yours."
         )
-    if parts := disturbed(result):
-        told.append(
-            f"DISTURBED: {listed([str(part) for part in parts])}. There, trust ratios before times."
-        )
+    if how := disturbance(result):
+        told.append(f"DISTURBED: {how}. The tables say which; there, trust ratios before times.")
     if result["machine"]["disturbed"]:
         told.append(
             f"The machine was busy when the run began (load {result['machine']['load'][0]:g})."
@@ -113,39 +115,50 @@ def _chosen(of: Size, experiment: Experiment) -> Iterator[str]:
 
 
 def _crossings(result: Result) -> Iterator[str]:
-    all_along: dict[Crossing, list[str]] = {}
+    alike: dict[Crossing, list[str]] = {}
     for name, label in experiments(result).items():
-        found = crossing(result, name) if name != FLAT and name not in VARIANTS else None
+        found = crossing(result, name) if name not in VARIANTS else None
         if found is None:
             continue
         small, large = found.between
         if found.videos is None:
-            all_along.setdefault(found, []).append(label)
+            alike.setdefault(found, []).append(label)
         else:
             yield (
                 f"{label} passes {_THE_SCAN} at about {found.videos_shown} videos "
                 f"(recall {CHIEF_RECALL}; interpolated between {small:,} and {large:,})."
             )
-    for found, labels in all_along.items():
+    for found, labels in alike.items():
+        by_outcome: dict[int, list[str]] = {}
+        for videos, faster in found.sizes:
+            by_outcome.setdefault(faster, []).append(f"{videos:,}")
         small, large = found.between
+        if len(by_outcome) > 1:
+            told = [
+                f"{_OUTCOMES[faster].format(listed(labels))} at {listed(sizes)} videos"
+                for faster, sizes in by_outcome.items()
+            ]
+            yield f"{_THE_SCAN.capitalize()} is {listed(told)} (recall {CHIEF_RECALL})."
+            continue
         where = (
-            f"At every size measured, from {small:,} to {large:,} videos,"
+            f"At every size measured at that recall, from {small:,} to {large:,} videos,"
             if small < large
-            else f"At {small:,} videos, the only size measured of it,"
+            else f"At {small:,} videos, the only size measured at that recall,"
         )
+        [faster] = by_outcome
         yield (
-            f"{where} {_THE_SCAN} is "
-            f"{'slower' if found.always else 'faster'} than {listed(labels)} "
+            f"{where} {_THE_SCAN} is {_OUTCOMES[faster].format(listed(labels))} "
             f"(recall {CHIEF_RECALL})."
         )
 
 
 def _flat(of: Size) -> Iterator[str]:
     for name, found in by_reading(of).items():
+        read = of["reading"]["bytes"]
+        whence = "once from memory" if read >= _LEAST_FROM_MEMORY else "once"
         yield (
             f"At {of['videos']:,} videos, a query of {of['experiments'][name]['label']} takes "
-            f"{spread(found)} times the time of reading its vectors "
-            f"({size(of['reading']['bytes'])}) from memory once, which no scan of them can beat."
+            f"{spread(found)} times as long as reading its vectors ({size(read)}) {whence}."
         )
 
 
@@ -216,20 +229,20 @@ def _changes(of: Size) -> Iterator[str]:
             f"While {number(beside['upserts_per_second'])} upserts and "
             f"{number(beside['deletes_per_second'])} deletes a second run beside it, a query of "
             f"{experiment['label']} at {of['videos']:,} videos takes {spread(slower)} times as "
-            "long."
+            f"long{' (measured once)' if slower.low == slower.high else ''}."
         )
 
 
 def _costs(of: Size) -> Iterator[str]:
     for name in (FLAT, EMBEDDED):
         experiment = of["experiments"].get(name, {})
-        if "built" in experiment and "memory" in experiment:
-            built, memory = experiment["built"], experiment["memory"]
+        built, memory = experiment.get("built"), experiment.get("memory")
+        if built and memory:
             yield (
                 f"{experiment['label']} at {of['videos']:,} videos: built in "
                 f"{number(built['upload_s'] + built['index_s'])} s, {size(built['disk_bytes'])} on "
                 f"disk, {size(memory['rss_bytes'])} resident, of which "
-                f"{size(memory['anonymous_bytes'])} anonymous."
+                f"{size(memory['anonymous_bytes'])} anonymous (each measured once)."
             )
 
 

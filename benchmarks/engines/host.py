@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
@@ -37,7 +38,10 @@ class Host:
         context = multiprocessing.get_context("spawn")
         self._ours, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, make, arguments), daemon=True)
-        with _environment({**dict.fromkeys(_THREADS, str(threads)), **(environment or {})}):
+        with (
+            _environment({**dict.fromkeys(_THREADS, str(threads)), **(environment or {})}),
+            _interrupts_ignored(),
+        ):
             self._process.start()
         theirs.close()
         self._asked = "start"
@@ -94,8 +98,12 @@ class Host:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # Whoever interrupts doesn't want to wait for a graph.
+        if kind is None or issubclass(kind, Exception):
+            self.close()
+        else:
+            self.kill()
 
     def _ended(self) -> EngineFailed:
         self._process.join(_CLOSING_S)
@@ -113,11 +121,9 @@ def _serve(theirs: Connection, make: Callable[..., Any], arguments: tuple[Any, .
             try:
                 made = make(*arguments) if made is None else made
                 theirs.send((True, getattr(made, method)(*values, **options)))
-            except KeyboardInterrupt:
-                return
             except BaseException as error:  # noqa: BLE001 - Qdrant's panics are no Exception
                 theirs.send((False, f"{method}: {type(error).__name__}: {error}"))
-    except (EOFError, KeyboardInterrupt):
+    except EOFError:
         pass
     finally:
         if made is not None and hasattr(made, "close"):
@@ -135,6 +141,19 @@ def _die_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is None or os.getppid() != parent.pid:
         raise SystemExit(1)  # it ended before it could be watched
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """What starts within ignores Ctrl-C, which is for its parent, who tells it to end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

@@ -27,16 +27,22 @@ from benchmarks.engines.latency import latency
 from benchmarks.engines.probe import Probe, Timed, Yardstick
 from benchmarks.engines.truth import Truth
 from benchmarks.engines.vectors import SHARES, VectorSet
-from benchmarks.usage import ProcessorWatch
+from benchmarks.usage import NeighbourWatch, listening_at
 from catalog.atomic import write_atomically
 
-# The parts that take one setting of an engine take the quickest that finds so much.
+# The parts that take one setting of an engine take the first that finds so much.
 CHOSEN_RECALL: Final = 0.99
 # Where others have more of the processors than this, times are theirs as much as ours.
-DISTURBED_CORES: Final = 0.15
-# Where the processor takes so many times as long for the same work in some round, it was throttled.
+DISTURBED_SHARE: Final = 0.075
+# The same for a window of seconds.
+WORST_SHARE: Final = 0.25
+# Where the processor takes so many times as long for the same work in some round, it was throttled;
+# and where reading the same memory does, a neighbour had the memory.
 SLOWED: Final = 1.25
+READING_SLOWED: Final = 1.5
 _FEWEST: Final = 10
+_FEWEST_QUICK: Final = 3
+_COLD_TRIES: Final = 3
 _WARM_UP: Final = 3
 # Processes of clients warm up for as long as so many rounds at most.
 _WARM_UP_ROUNDS: Final = 5
@@ -101,6 +107,8 @@ class SizeRun:
         self._save = save
         self._say = say
         self._hosts: dict[str, Host] = {}
+        urls = {one.build["url"] for one in experiments if one.on_server}
+        self._servers = [pid for url in urls if (pid := listening_at(url)) is not None]
         self._rng = np.random.default_rng(plan.seed)
         self._experiments = {
             one.name: one
@@ -114,6 +122,7 @@ class SizeRun:
                     "engine": one.name,
                     "label": one.label,
                     "build": {k: v for k, v in one.build.items() if k != "url"},
+                    "environment": dict(one.environment),
                     "failed": None,
                 },
             )
@@ -122,7 +131,8 @@ class SizeRun:
         """Every part that the record does not hold yet."""
         unfinished = any(name not in self._record["parts"] for name in self._parts())
         for name in self._experiments:
-            if unfinished and not self._is_built(name) and self._of(name)["failed"] is None:
+            failed = self._of(name)["failed"] is not None
+            if unfinished and not failed and not self._is_built(name):
                 # An index that was removed since is made again, and measured again.
                 self._record["parts"] = [
                     one for one in self._record["parts"] if one != f"build {name}"
@@ -141,8 +151,14 @@ class SizeRun:
                     self._part(name, measure)
                     # Latency and recall are what settings are chosen by.
                     self._close(set(self._hosts) - set(self._chief()))
-            finally:
-                self._close(set(self._hosts))
+            except BaseException:
+                # Whoever interrupts doesn't want to wait for what they are at.
+                for host in self._hosts.values():
+                    host.kill()
+                self._hosts.clear()
+                raise
+            self._close(set(self._hosts))
+        self._part("cold", self._cold)
         self._part("clients", self._clients)
         if self._vectors.videos <= self._plan.most_changed:
             self._part("changing", self._changing)
@@ -155,29 +171,37 @@ class SizeRun:
                     host.ask("remove")
         shutil.rmtree(self._directory, ignore_errors=True)
 
-    def _part(self, name: str, measure: Callable[[], None]) -> None:
+    def _part(self, name: str, measure: Callable[[], Mapping[str, float] | None]) -> None:
+        """Measure it unless it is there. What it returns are marks of a disturbance of its own."""
         if name in self._record["parts"]:
             return
         started = time.monotonic()
-        watch = ProcessorWatch({one: host.pid for one, host in self._hosts.items()})
-        measure()
+        with NeighbourWatch(besides=self._servers) as watch:
+            marks = dict(measure() or {})
         took = time.monotonic() - started
-        others = watch.shares()["others"]
-        if others > DISTURBED_CORES or name in self._record["disturbed"]:
-            self._record["disturbed"].setdefault(name, {})["others_cores"] = round(others, 2)
+        cores = len(os.sched_getaffinity(0))
+        others = {"others_cores": round(watch.mean, 2), "worst_cores": round(watch.worst, 2)}
+        crowded = watch.mean > DISTURBED_SHARE * cores or watch.worst > WORST_SHARE * cores
+        self._record["disturbed"].pop(name, None)
+        if crowded or marks:
+            self._record["disturbed"][name] = others | marks
         self._record["parts"].append(name)
         self._record.setdefault("commits", {})[name] = self._commit
         self._save()
-        self._say(
-            f"{self._vectors.videos:,} videos: {name}, {took:.0f} s"
-            f"{f', disturbed: others had {others:.2f} cores' if others > DISTURBED_CORES else ''}"
-        )
+        told = f"{self._vectors.videos:,} videos: {name}, {took:.0f} s"
+        if crowded:
+            told += (
+                ", disturbed: others had {others_cores} cores, at the worst {worst_cores}".format(
+                    **others
+                )
+            )
+        self._say(told)
 
     # What each engine goes through by itself.
 
     def _parts(self) -> list[str]:
         changing = ["changing"] if self._vectors.videos <= self._plan.most_changed else []
-        return ["latency", "batches", "filters", "fusion", "clients", *changing]
+        return ["latency", "batches", "filters", "fusion", "cold", "clients", *changing]
 
     def _built_from(self, name: str) -> dict[str, Any]:
         """What an index must have been made from to be taken for this one."""
@@ -199,31 +223,42 @@ class SizeRun:
         with self._watched(name, "build"):
             if not self._is_built(name):
                 shutil.rmtree(directory, ignore_errors=True)
-                host = self._host(name, threads=self._plan.build_threads)
-                try:
+                with self._host(name, threads=self._plan.build_threads) as host:
                     built = host.ask("build", self._plan.build_threads)
-                finally:
-                    host.close()
+                shared = built.pop("shared")
+                if self._experiments[name].on_server:
+                    del built["peak_bytes"]  # this process's, which is only its client
+                    if shared:
+                        built["shared_with"] = next(
+                            one.label for one in self._experiments.values() if one.on_server
+                        )
                 # An index on a server leaves none.
                 directory.mkdir(parents=True, exist_ok=True)
                 write_atomically(
                     directory / _BUILT, json.dumps({**self._built_from(name), "built": built})
                 )
             self._of(name)["built"] = json.loads((directory / _BUILT).read_text("utf-8"))["built"]
-            _forget_pages(directory)
-            # As it is searched in the end: by its graph, where it has one.
-            label, setting = next(
-                (one for one in self._settings(name) if not one[1].get("exact")),
-                self._settings(name)[0],
-            )
-            with self._host(name) as host:
-                opened = host.ask("open")
-                timed: Timed = host.ask("searches", [0], setting)
-            self._of(name)["cold"] = {
-                "setting": label,
-                "open_s": round(opened, 4),
-                "first_query_ms": round(timed.ms[0], 3),
-            }
+
+    def _cold(self) -> None:
+        """Opening and the first query in a new process, when the system has forgotten the files."""
+        here = [name for name in self._chief() if not self._experiments[name].on_server]
+        for name in here:
+            self._of(name).pop("cold", None)  # of a run that was stopped in the midst of it
+        for _ in range(_COLD_TRIES):
+            for name in self._shuffled(here):
+                if self._of(name)["failed"]:
+                    continue
+                with self._watched(name, "cold"):
+                    _forget_pages(self._directory / name)
+                    with self._host(name) as host:
+                        opened = host.ask("open")
+                        timed: Timed = host.ask("searches", [0], self._setting(name))
+                    cold = self._of(name).setdefault(
+                        "cold",
+                        {"setting": self._of(name)["chosen"], "open_ms": [], "first_query_ms": []},
+                    )
+                    cold["open_ms"].append(round(opened * 1000, 2))
+                    cold["first_query_ms"].append(round(timed.ms[0], 3))
 
     def _open_all(self) -> None:
         for name in list(self._alive()):
@@ -231,9 +266,16 @@ class SizeRun:
                 _read_pages(self._directory / name)
                 host = self._hosts[name] = self._host(name)
                 host.ask("open")
-                for _, setting in self._settings(name):
-                    host.ask("searches", list(range(_WARM_UP)), setting)
-                self._of(name)["memory"] = host.ask("memory")
+                # Exact searches last: they touch every vector, which others never do.
+                for _, setting in sorted(
+                    self._settings(name), key=lambda one: bool(one[1].get("exact"))
+                ):
+                    if setting.get("exact") and len(self._settings(name)) > 1:
+                        self._of(name)["memory"] = host.ask("memory")
+                    host.ask("searches", self._rows(_WARM_UP, 0), setting)
+                self._of(name).setdefault("memory", host.ask("memory"))
+                if self._experiments[name].on_server:
+                    del self._of(name)["memory"]  # this process's, which is only its client
 
     def _close(self, names: Collection[str]) -> None:
         for name in names:
@@ -241,7 +283,7 @@ class SizeRun:
 
     # What all go through in turns.
 
-    def _latency(self) -> None:
+    def _latency(self) -> dict[str, float]:
         tasks = [
             (name, label, setting)
             for name in self._hosts
@@ -261,7 +303,13 @@ class SizeRun:
                 sizes[name, label] = self._fitting(timed.ms)
         with Host(Yardstick, self._vectors.path, threads=self._plan.threads) as yardstick:
             for number in range(self._plan.rounds + 1):
-                for at in self._rng.permutation(len(tasks)):
+                for at in self._rng.permutation(len(tasks) + 1):
+                    if at == len(tasks):
+                        read, counted = yardstick.ask("read"), yardstick.ask("count")
+                        if number > 0:
+                            reading.append(round(read, 4))
+                            counting.append(round(counted, 4))
+                        continue
                     name, label, setting = tasks[at]
                     if name not in self._hosts or (name, label) not in sizes:
                         continue
@@ -278,9 +326,6 @@ class SizeRun:
                             samples.setdefault((name, label), []).append(timed)
                             asked.setdefault((name, label), []).append(rows)
                             loop += [] if own is None else [own]
-                if number > 0:
-                    reading.append(round(yardstick.ask("read"), 4))
-                    counting.append(round(yardstick.ask("count"), 4))
         for name, label, setting in tasks:
             if (name, label) not in samples or name not in self._hosts:
                 continue
@@ -304,20 +349,26 @@ class SizeRun:
             self._of(name)["chosen"] = _chosen(self._of(name)["searches"])
         values = self._vectors.videos * self._vectors.dims[self._vectors.first]
         self._record["reading"] = {"bytes": values * 4, "ms": reading, "counting_ms": counting}
-        slowed = max(counting) / min(counting)
-        if slowed > SLOWED:
-            self._record["disturbed"].setdefault("latency", {})["slowed"] = round(slowed, 2)
         if loop:
             self._record["loop"] = {"ms": latency(loop)}
+        slower = {
+            "slowed": max(counting) / min(counting),
+            "reading_slowed": max(reading) / min(reading),
+        }
+        most = {"slowed": SLOWED, "reading_slowed": READING_SLOWED}
+        return {what: round(times, 2) for what, times in slower.items() if times > most[what]}
 
     def _batches(self) -> None:
         samples: dict[str, list[float]] = {}
-        for number in range(self._plan.rounds):
+        for number in range(self._plan.rounds + 1):
             for name in self._shuffled(self._hosts):
                 rows = self._rows(min(_BATCH, self._vectors.description.queries), number)
                 with self._watched(name, "batches"):
-                    answered = self._hosts[name].ask("batch", rows, self._setting(name))
-                    samples.setdefault(name, []).append(round(answered, 2))
+                    answered = self._hosts[name].ask(
+                        "batch", rows, self._setting(name), seconds=self._plan.seconds / 2
+                    )
+                    if number > 0:  # the first round warms up
+                        samples.setdefault(name, []).append(round(answered, 2))
         for name, per_second in samples.items():
             self._of(name)["batch"] = {
                 "queries": min(_BATCH, self._vectors.description.queries),
@@ -405,13 +456,15 @@ class SizeRun:
                 }
 
     def _clients(self) -> None:
+        for name in self._chief():
+            self._of(name).pop("clients", None)  # of a run that was stopped in the midst of it
         for _ in range(self._plan.client_rounds):
             for name in self._shuffled(self._chief()):
                 with self._watched(name, "clients"), ExitStack() as stack:
                     counts = self._fitting_processes(name)
                     hosts = [self._host(name) for _ in range(max(counts))]
                     for host in hosts:
-                        stack.callback(host.close)
+                        stack.enter_context(host)
                         host.begin("open")
                     for host in hosts:
                         host.finish()
@@ -422,21 +475,22 @@ class SizeRun:
                         host.begin("warm_up", self._setting(name), seconds=warming)
                     for host in hosts:
                         host.finish()
-                    for clients in self._plan.clients:
-                        for kind, chosen in (
-                            ("threads", hosts[:1]),
-                            ("processes", hosts[:clients]),
-                        ):
-                            if kind == "processes" and clients not in counts:
-                                continue
-                            answered = self._answered(name, chosen, clients // len(chosen))
-                            self._of(name).setdefault("clients", {}).setdefault(
-                                kind, {}
-                            ).setdefault(str(clients), []).append(round(answered, 2))
+                    ways = [("threads", count) for count in self._plan.clients]
+                    ways += [("processes", count) for count in counts]
+                    answered: dict[tuple[str, int], float] = {}
+                    for at in self._rng.permutation(len(ways)):
+                        kind, count = ways[at]
+                        asking = hosts[:1] if kind == "threads" else hosts[:count]
+                        answered[kind, count] = self._answered(name, asking, count // len(asking))
+                    found = self._of(name).setdefault("clients", {})
+                    for kind, count in ways:
+                        found.setdefault(kind, {}).setdefault(str(count), []).append(
+                            round(answered[kind, count], 2)
+                        )
 
     def _fitting_processes(self, name: str) -> list[int]:
         """Numbers of processes that memory has room for; what they map from files, they share."""
-        each = self._of(name)["memory"]["anonymous_bytes"]
+        each = self._of(name).get("memory", {}).get("anonymous_bytes", 0)
         room = psutil.virtual_memory().available * _ROOM_TO_USE
         return [count for count in self._plan.clients if count == 1 or count * each <= room]
 
@@ -504,7 +558,8 @@ class SizeRun:
     def _fitting(self, ms: Sequence[float]) -> int:
         """How many queries of such waits fit into a round."""
         fitting = int(self._plan.seconds * 1000 / max(float(np.median(ms)), 1e-3))
-        return max(_FEWEST, min(fitting, self._vectors.description.queries))
+        fewest = _FEWEST_QUICK if self._plan.quick else _FEWEST
+        return max(fewest, min(fitting, self._vectors.description.queries))
 
     def _rows(self, count: int, number: int) -> list[int]:
         """Queries of round ``number``: other ones each time, where not all fit into a round."""
@@ -525,7 +580,7 @@ class SizeRun:
         """An engine that fails within is reported so, and left out from then on."""
         try:
             yield
-        except (EngineFailed, ValueError, OSError) as error:
+        except EngineFailed as error:
             self._of(name)["failed"] = {"part": part, "error": str(error)}
             self._say(f"{self._vectors.videos:,} videos: {name} FAILED, {part}: {error}")
             host = self._hosts.pop(name, None)
@@ -534,15 +589,16 @@ class SizeRun:
 
 
 def _chosen(searches: Mapping[str, Mapping[str, Any]]) -> str:
-    """The setting with the lowest median wait among those that find enough, else the best."""
-    enough = {
-        label: float(np.median(of["ms"]["p50"]))
-        for label, of in searches.items()
-        if of["recall_at_10"] >= CHOSEN_RECALL
-    }
-    if enough:
-        return min(enough, key=lambda label: enough[label])
-    return max(searches, key=lambda label: float(searches[label]["recall_at_10"]))
+    """The first that finds enough, else the one that finds most; an exact one if there is no other.
+
+    Settings stand in the order of the work they make, so that no noise decides between two.
+    """
+    recalls = {label: float(of["recall_at_10"]) for label, of in searches.items()}
+    recalls = {
+        label: recalls[label] for label, of in searches.items() if not of["exact"]
+    } or recalls
+    enough = [label for label, recall in recalls.items() if recall >= CHOSEN_RECALL]
+    return enough[0] if enough else max(recalls, key=lambda label: recalls[label])
 
 
 def _first_of_each(

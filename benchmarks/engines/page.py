@@ -32,9 +32,11 @@ from benchmarks.engines.report import (
     NOT_MEASURED,
     Table,
     as_markdown,
+    building_s,
     cell,
-    queries_in_a_round,
+    first_answer_ms,
     table_of,
+    with_range,
 )
 from benchmarks.engines.result_file import Experiment, Result, Size, measured, read_result
 from benchmarks.engines.summary import (
@@ -44,9 +46,10 @@ from benchmarks.engines.summary import (
     by_loop,
     by_reading,
     detailed,
-    disturbed,
+    disturbed_in,
     engines,
     experiments,
+    percentiles,
     speedup,
 )
 from benchmarks.engines.wording import listed, number, size, spread
@@ -65,16 +68,18 @@ _INT8: Final = f"{EMBEDDED}-int8"
 _EFS: Final = (32, 64, 128)
 # Below this, an engine under a filter has lost its results.
 _LOST_RECALL: Final = 0.9
-# A percentile of fewer queries in a round is only the slowest of them.
-_PERCENTILES: Final = (("p50", 1), ("p95", 20), ("p99", 100))
 
 
 class Drawing(NamedTuple):
-    """A table's rows, the headings before them, and what of the run they were measured in."""
+    """A table's rows, the headings before them, and what of the run they were measured in.
+
+    ``parts_of_last`` are parts of the last size alone.
+    """
 
     rows: Sequence[Sequence[str]]
     sizes: Sequence[Size]
     parts: Collection[str]
+    parts_of_last: Collection[str] = ()
 
 
 class Block(NamedTuple):
@@ -183,11 +188,12 @@ def _source(result: Result, drawing: Drawing, file: Path) -> str:
     # As it is typed, whichever way the command was started.
     command = re.sub(r"^python (-m )?twinlens ", "twinlens ", result["machine"]["command"])
     told = f"From [`{file.name}`]({file.as_posix()}), made by `{command}`."
-    videos = {of["videos"] for of in drawing.sizes}
     by_part: dict[str, list[str]] = {}
-    for one in disturbed(result):
-        if one.part in drawing.parts and one.videos in videos:
-            by_part.setdefault(one.part, []).append(f"{one.videos:,}")
+    for of in drawing.sizes:
+        last = drawing.parts_of_last if of is drawing.sizes[-1] else ()
+        for one in disturbed_in(of):
+            if one.part in (*drawing.parts, *last):
+                by_part.setdefault(one.part, []).append(f"{one.videos:,}")
     if by_part:
         parts = "; ".join(f"{part} at {listed(at)}" for part, at in by_part.items())
         told += f" Disturbed: {parts} videos."
@@ -248,10 +254,8 @@ def _settings(result: Result) -> Drawing:
             _named(experiment, setting),
             _recall(search),
             *(
-                _shown(search["ms"][percentile])
-                if queries_in_a_round(search) >= least
-                else NOT_MEASURED
-                for percentile, least in _PERCENTILES
+                cell(percentiles(search["ms"]).get(percentile), _shown)
+                for percentile in ("p50", "p95", "p99")
             ),
             cell(speedup(of, search["ms"]), spread),
         ]
@@ -332,29 +336,30 @@ def _clients(result: Result) -> Drawing:
 
 
 def _building(result: Result) -> Drawing:
-    """Seconds by size; disk, memory and the first query at the largest."""
+    """Seconds by size; disk, memory and the first answer of a new process at the largest."""
     sizes = measured(result)
     largest = sizes[-1]["experiments"]
     names = _engines(result)
     rows = []
     for name, label in names.items():
         at_largest = largest.get(name, {})
-        built, memory, cold = (at_largest.get(key, {}) for key in ("built", "memory", "cold"))
+        built, memory = (at_largest.get(key) or {} for key in ("built", "memory"))
         rows.append(
             [
                 label,
                 *(_built_in(of["experiments"].get(name, {})) for of in sizes),
                 *(cell(built.get(key), size) for key in ("disk_bytes", "peak_bytes")),
                 *(cell(memory.get(key), size) for key in ("rss_bytes", "anonymous_bytes")),
-                cell(cold.get("first_query_ms"), number),
+                cell(at_largest.get("cold"), _first_answer),
             ]
         )
     columns = [
         f"seconds by videos; the rest {_at(sizes[-1])}",
         *_counts(sizes),
-        *("disk", "peak while building", "resident", "anonymous", "first query, ms"),
+        *("disk", "peak while building", "resident", "anonymous"),
+        "opening and first query, ms",
     ]
-    return Drawing([columns, *rows], sizes, [f"build {name}" for name in names])
+    return Drawing([columns, *rows], sizes, [f"build {name}" for name in names], ["cold"])
 
 
 def _changing(result: Result) -> Drawing:
@@ -369,7 +374,12 @@ def _changing(result: Result) -> Drawing:
         for one in _told(of)
         if {"without", "beside"} <= one.get("changing", {}).keys()
     ]
-    columns = [f"p50; p99 in ms, {_at(of)}", "alone", "beside changes", "upserts a second"]
+    columns = [
+        f"p50; p99 in ms, measured once, {_at(of)}",
+        "alone",
+        "beside changes",
+        "upserts a second",
+    ]
     return Drawing([columns, *rows], [of], ["changing"])
 
 
@@ -391,8 +401,8 @@ def _graph_settings(result: Result) -> Drawing:
                 f"**{graph}**" if name == EMBEDDED else graph,
                 _built_in(one),
                 *(cell(_walked(one, ef), _wait_and_recall) for ef in _EFS),
-                cell(one.get("built", {}).get("disk_bytes"), size),
-                cell(one.get("memory", {}).get("anonymous_bytes"), size),
+                cell((one.get("built") or {}).get("disk_bytes"), size),
+                cell((one.get("memory") or {}).get("anonymous_bytes"), size),
             ]
         )
     columns = [
@@ -491,7 +501,11 @@ def _walked(experiment: Experiment, ef: int) -> Experiment | None:
 
 
 def _built_in(experiment: Experiment) -> str:
-    return cell(experiment.get("built"), lambda it: number(float(it["upload_s"] + it["index_s"])))
+    return building_s(experiment.get("built") or {}, "upload_s", "index_s")
+
+
+def _first_answer(cold: Experiment) -> str:
+    return f"{with_range(first_answer_ms(cold))}, {_setting(cold['setting'])}"
 
 
 def _counts(sizes: Iterable[Size]) -> list[str]:
@@ -523,7 +537,8 @@ def _under_filter(found: Experiment) -> str:
 
 
 def _waits(found: Experiment) -> str:
-    return "; ".join(_shown(found["ms"][percentile]) for percentile in ("p50", "p99"))
+    told = percentiles(found["ms"])
+    return "; ".join(cell(told.get(percentile), _shown) for percentile in ("p50", "p99"))
 
 
 @click.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -22,6 +22,7 @@ from benchmarks.engines.summary import (
     disturbed,
     engines,
     experiments,
+    families,
 )
 from benchmarks.engines.wording import number
 from benchmarks.intervals import over_rounds
@@ -36,6 +37,12 @@ _INCHES_WIDE: Final = 10.0
 _MIB: Final = 2**20
 _LIMIT_COLOR: Final = "#808080"
 _RECALL_TICKS: Final = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 1.0)
+# Where recalls below the first tick are to be seen, the scale has these, too.
+_LOW_RECALL_TICKS: Final = (0.0, 0.3)
+# So far below its first tick it begins, for a mark to stand there whole.
+_BELOW_TICKS: Final = 0.1
+# More than any axis has: none is to be left out.
+_ALL_TICKS: Final = 100
 # Where the scale of recalls, which widens towards 1, ends: 1 itself would lie at infinity.
 _RECALL_END: Final = 0.002
 
@@ -72,31 +79,35 @@ _SPARE: Final = (
 def recall_against_latency(result: Result) -> Figure:
     """A panel a size: what each setting finds, and what its median query takes.
 
-    Settings of one engine are joined; hollow marks are exact searches, or without rescoring.
+    Settings that differ in how far they look alone are joined, in their order; hollow marks are
+    exact searches, or without rescoring.
     """
     sizes = measured(result)
+    lowest = _lowest_recall(
+        search
+        for size in sizes
+        for experiment in engines(size).values()
+        for search in experiment.get("searches", {}).values()
+    )
     rows = (len(sizes) + 1) // 2
     figure = _figure(1.1 + 3.4 * rows)
     styles = _styles(result)
     panels = figure.subplots(rows, min(2, len(sizes)), squeeze=False, sharey=True).flatten()
     for axes, size in zip(panels, sizes, strict=False):
         for name, experiment in engines(size).items():
-            searches = experiment.get("searches", {}).values()
-            # What is searched otherwise than the rest stands apart from their line.
-            for alone in (False, True):
-                of = [one for one in searches if _stands_alone(one) is alone]
-                of.sort(key=lambda one: float(np.median(one["ms"]["p50"])))
+            for family in families(experiment):
+                of = list(family.values())
                 axes.plot(
                     [float(np.median(one["ms"]["p50"])) for one in of],
                     [one["recall_at_10"] for one in of],
                     **_line(styles[name], experiment["label"]),
-                    linestyle="none" if alone else "-",
-                    fillstyle="none" if alone else "full",
+                    linestyle="-" if len(of) > 1 else "none",
+                    fillstyle="none" if _is_hollow(of[0]) else "full",
                 )
         _scale_log(axes.xaxis)
         axes.set_title(f"{size['videos']:,} videos")
         axes.set_xlabel("p50 of a query, milliseconds")
-        _scale_recall(axes)
+        _scale_recall(axes, lowest)
         axes.axhline(CHIEF_RECALL, color=_LIMIT_COLOR, linewidth=1, linestyle=":")
         axes.grid(alpha=0.25)
     for axes in panels[len(sizes) :]:
@@ -105,14 +116,18 @@ def recall_against_latency(result: Result) -> Figure:
     return _titled(figure, result, "Recall against latency; hollow: exact, or not rescored")
 
 
-def _stands_alone(search: Mapping[str, Any]) -> bool:
+def _is_hollow(search: Mapping[str, Any]) -> bool:
     return bool(search["exact"]) or search["setting"].get("rescore") is False
 
 
-def latency_against_size(result: Result) -> Figure:
-    """The median query at ``CHIEF_RECALL`` by the number of videos, and the limit of a flat scan.
+def _lowest_recall(found: Iterable[Mapping[str, Any]]) -> float:
+    return min((float(one["recall_at_10"]) for one in found), default=1.0)
 
-    The limit is the time of reading the vectors from memory once, as the run measured it.
+
+def latency_against_size(result: Result) -> Figure:
+    """The median query at ``CHIEF_RECALL`` by the number of videos, and what a flat scan must do.
+
+    That is to read the vectors once, as the run measured it.
     """
     figure = _figure(6.2)
     axes = figure.subplots()
@@ -135,12 +150,11 @@ def latency_against_size(result: Result) -> Figure:
     if limit:
         axes.plot(
             *zip(*limit, strict=True), color=_LIMIT_COLOR, linestyle="--", linewidth=2,
-            label="reading the vectors from memory once",
+            label="reading float32 vectors once",
         )  # fmt: skip
     axes.set(xscale="log", xlabel="videos", ylabel="p50 of a query, milliseconds")
     _scale_log(axes.yaxis)
-    axes.set_xticks([size["videos"] for size in sizes], [f"{size['videos']:,}" for size in sizes])
-    axes.minorticks_off()
+    _only_ticks(axes.xaxis, {size["videos"]: f"{size['videos']:,}" for size in sizes})
     axes.grid(alpha=0.25)
     return _titled(figure, result, f"Latency at recall {CHIEF_RECALL} against size")
 
@@ -162,8 +176,7 @@ def throughput_against_clients(result: Result) -> Figure:
                 _with_intervals(axes, found, styles[name], experiment["label"])
         axes.set(xscale="log", xlabel="clients", title=f"Clients are {kind}")
         _scale_log(axes.yaxis)
-        axes.set_xticks(sorted(counts), [f"{count}" for count in sorted(counts)])
-        axes.minorticks_off()
+        _only_ticks(axes.xaxis, {count: f"{count}" for count in sorted(counts)})
         axes.grid(alpha=0.25)
     figure.axes[0].set_ylabel("queries a second")
     return _titled(figure, result, f"Throughput at {size['videos']:,} videos")
@@ -173,7 +186,12 @@ def costs(result: Result) -> Figure:
     """Building time, disk and memory of each engine, at one size."""
     size = detailed(result)
     styles = _styles(result)
-    of = dict(reversed(engines(size).items()))
+    # An index that another engine made cost nothing more.
+    of = {
+        name: one
+        for name, one in reversed(engines(size).items())
+        if (one.get("built") or {}).get("shared_with") is None
+    }
     figure = _figure(1.6 + 0.42 * len(of), legend=False)
     build, disk, memory = figure.subplots(1, 3, sharey=True)
     _bars(build, of, styles, lambda one: _sum(one.get("built"), "upload_s", "index_s"))
@@ -197,6 +215,11 @@ def filtered_against_selectivity(result: Result) -> Figure:
     styles = _styles(result)
     latency, recall = figure.subplots(1, 2)
     shares: set[float] = set()
+    lowest = _lowest_recall(
+        one
+        for experiment in engines(size).values()
+        for one in experiment.get("filtered", {}).values()
+    )
     for name, experiment in engines(size).items():
         found = sorted((float(share), one) for share, one in experiment.get("filtered", {}).items())
         shares |= {share for share, _ in found}
@@ -216,34 +239,46 @@ def filtered_against_selectivity(result: Result) -> Figure:
     latency.set(ylabel="p50 of a query, milliseconds", title="Latency")
     _scale_log(latency.yaxis)
     recall.set(ylabel="recall@10 among these", title="Recall")
-    _scale_recall(recall)
+    _scale_recall(recall, lowest)
     for axes in (latency, recall):
         axes.set(xscale="log", xlabel="share of the videos that the filter lets through")
-        ticks = sorted(shares)
-        axes.set_xticks(ticks, [f"{share * 100:g} %" for share in ticks])
-        axes.minorticks_off()
+        _only_ticks(axes.xaxis, {share: f"{share * 100:g} %" for share in sorted(shares)})
         axes.invert_xaxis()
         axes.grid(alpha=0.25)
     return _titled(figure, result, f"Filtered search at {size['videos']:,} videos")
 
 
-def settings_compared(result: Result) -> Figure:
-    """What embedded Qdrant finds, and takes, where its graph is built with other settings."""
+def settings_compared(result: Result) -> Figure | None:
+    """What embedded Qdrant finds, and takes, where its graph is built with other settings.
+
+    None where no such graph was measured.
+    """
     size = detailed(result)
+    drawn = {
+        name: found
+        for name in (EMBEDDED, *sorted(VARIANTS))
+        if (
+            found := [
+                one
+                for one in size["experiments"].get(name, {}).get("searches", {}).values()
+                if not one["exact"]
+            ]
+        )
+    }
+    if not drawn.keys() & VARIANTS:
+        return None
     figure = _figure(5.2)
     axes = figure.subplots()
     styles = _styles(result)
-    for name in (EMBEDDED, *sorted(VARIANTS)):
-        experiment = size["experiments"].get(name, {})
-        found = [one for one in experiment.get("searches", {}).values() if not one["exact"]]
-        if found:
-            axes.plot(
-                [float(np.median(one["ms"]["p50"])) for one in found],
-                [one["recall_at_10"] for one in found],
-                **_line(styles[name], experiment["label"].removeprefix("Qdrant embedded, ")),
-            )
+    for name, found in drawn.items():
+        label = size["experiments"][name]["label"].removeprefix("Qdrant embedded, ")
+        axes.plot(
+            [float(np.median(one["ms"]["p50"])) for one in found],
+            [one["recall_at_10"] for one in found],
+            **_line(styles[name], label),
+        )
     _scale_log(axes.xaxis)
-    _scale_recall(axes)
+    _scale_recall(axes, _lowest_recall(one for found in drawn.values() for one in found))
     axes.set(xlabel="p50 of a query, milliseconds", ylabel="recall@10")
     axes.grid(alpha=0.25)
     return _titled(figure, result, f"How the graph is built, at {size['videos']:,} videos")
@@ -272,7 +307,8 @@ def latency_histogram(result: Result) -> Figure:
     return _titled(figure, result, f"Waits of single queries at {size['videos']:,} videos")
 
 
-PLOTS: Final[Mapping[str, Callable[[Result], Figure]]] = {
+# None where the run has nothing for it.
+PLOTS: Final[Mapping[str, Callable[[Result], Figure | None]]] = {
     "recall-against-latency": recall_against_latency,
     "latency-against-size": latency_against_size,
     "throughput-against-clients": throughput_against_clients,
@@ -283,7 +319,7 @@ PLOTS: Final[Mapping[str, Callable[[Result], Figure]]] = {
 }
 CAPTIONS: Final[Mapping[str, str]] = {
     "recall-against-latency": "Recall@10 against the median query, every setting.",
-    "latency-against-size": "The median query by the number of videos; dashed, the limit.",
+    "latency-against-size": "The median query by the number of videos; dashed, what reading takes.",
     "throughput-against-clients": "Queries a second by the number of clients.",
     "costs": "Building time, disk and memory.",
     "filtered-against-selectivity": "Latency and recall under a filter, by what it lets through.",
@@ -354,11 +390,14 @@ def _figure(inches_high: float, *, legend: bool = True) -> Figure:
 def _titled(figure: Figure, result: Result, title: str) -> Figure:
     """The figure with a title that says what a reader must know, and one legend for all panels."""
     record = result["machine"]
+    parts = disturbed(result)
+    by_others = any(one.by_others for one in parts)
     marks = [
         mark
         for mark, holds in (
             ("SYNTHETIC vectors", any(one["vectors"]["synthetic"] for one in measured(result))),
-            ("DISTURBED by other programs", bool(disturbed(result))),
+            ("DISTURBED by other programs", by_others),
+            ("DISTURBED, the machine slowed down meanwhile", bool(parts) and not by_others),
         )
         if holds
     ]
@@ -367,12 +406,19 @@ def _titled(figure: Figure, result: Result, title: str) -> Figure:
     handles: dict[str, Any] = {}
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            handles.setdefault(label, handle)
+            # Hollow only if all of an engine's marks are.
+            if label not in handles or (_hollow(handles[label]) and not _hollow(handle)):
+                handles[label] = handle
     if handles:
         figure.legend(
             handles.values(), handles.keys(), loc="outside lower center", ncols=4, frameon=False
         )
     return figure
+
+
+def _hollow(handle: Any) -> bool:
+    # An error bar's handle is no line, and never hollow.
+    return hasattr(handle, "get_fillstyle") and handle.get_fillstyle() == "none"
 
 
 def _styles(result: Result) -> dict[str, _Style]:
@@ -397,7 +443,9 @@ def _with_intervals(
     )
 
 
-def _scale_recall(axes: Any) -> None:
+def _scale_recall(axes: Any, lowest: float) -> None:
+    """The scale of recalls, which holds ``lowest``."""
+
     # Half of what is missed is as far again: 0.98 and 0.99 lie as far apart as 0.8 and 0.9.
     def forward(recall: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         missed = np.maximum(1 - np.asarray(recall), -_RECALL_END / 2) + _RECALL_END
@@ -407,15 +455,27 @@ def _scale_recall(axes: Any) -> None:
         return 1 + _RECALL_END - 10.0 ** -np.asarray(scaled)
 
     axes.set_yscale("function", functions=(forward, inverse))
-    axes.set_yticks(_RECALL_TICKS, [f"{tick:g}" for tick in _RECALL_TICKS])
-    axes.minorticks_off()
-    axes.set_ylim(_RECALL_TICKS[0] - 0.1, 1 + _RECALL_END / 4)
+    ticks = (*(_LOW_RECALL_TICKS if lowest < _RECALL_TICKS[0] else ()), *_RECALL_TICKS)
+    _only_ticks(axes.yaxis, {tick: f"{tick:g}" for tick in ticks})
+    axes.set_ylim(ticks[0] - _BELOW_TICKS, 1 + _RECALL_END / 4)
 
 
 def _scale_log(axis: Any) -> None:
-    """Decades as plain numbers: 0.1 is read faster than a power of ten."""
+    """1, 2 and 5 of each decade as plain numbers: 0.1 is read faster than a power of ten."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
     axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=_ALL_TICKS))
+    axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(lambda value, _position: f"{value:,.10g}")
+
+
+def _only_ticks(axis: Any, ticks: Mapping[float, str]) -> None:
+    # Of this axis alone: ``minorticks_off`` takes those of the other one, too.
+    from matplotlib.ticker import NullLocator
+
+    axis.set_ticks(list(ticks), labels=list(ticks.values()))
+    axis.set_minor_locator(NullLocator())
 
 
 def _bars(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.engines.experiments import FLAT
 from benchmarks.engines.findings import findings, warnings
 from benchmarks.engines.result_file import Experiment, Result, Size, measured
 from benchmarks.engines.summary import (
@@ -19,7 +18,9 @@ from benchmarks.engines.summary import (
     at_recall,
     crossing,
     described,
+    disturbed_in,
     experiments,
+    percentiles,
     ratio,
     speedup,
     verdicts,
@@ -31,24 +32,29 @@ from benchmarks.machine import machine_line
 TITLE: Final = "FAISS against Qdrant"
 _INTERVALS: Final = (
     "Medians over the rounds, with 95 % bootstrap intervals over them; ratios are formed within a "
-    "round."
+    "round. What has no interval is of one round, or was the same in all."
 )
 NOT_MEASURED: Final = "–"
 _INTERPOLATED: Final = (
     "p50 in milliseconds of a query by the title vector; log latency interpolated over recall "
-    "between the two settings named. “finds more” marks the fastest setting measured where that "
+    "between the two settings named, which differ in how far they look alone. “finds more” marks "
+    "the fastest setting measured where that "
     f"already finds more; {NOT_MEASURED} where no setting finds as much, or none was measured."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table: the first cell of a row is its name; ``note`` says what the figures are."""
+    """A table: the first cell of a row is its name; ``note`` says what the figures are.
+
+    ``disturbed`` says what disturbed their measuring; it is empty where nothing did.
+    """
 
     title: str
     note: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
+    disturbed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +80,24 @@ def report(result: Result) -> Report:
     """The whole report on a run."""
     sections = [Section("All sizes", [_by_size(result)])]
     for one in measured(result):
-        found = [made for make in _TABLES if (made := make(one)) is not None]
+        found = [
+            replace(made, disturbed=_disturbed(one, parts))
+            for make, parts in _TABLES.items()
+            if (made := make(one)) is not None
+        ]
         sections.append(Section(f"{one['videos']:,} videos", found))
     return Report(warnings(result), findings(result), verdicts(result), sections, _facts(result))
+
+
+def _disturbed(of: Size, parts: Collection[str]) -> str:
+    """What disturbed these parts; ``build`` stands for that of every experiment."""
+    labels = {name: one["label"] for name, one in of["experiments"].items()}
+    told = []
+    for one in disturbed_in(of):
+        kind, _, name = one.part.partition(" ")
+        if kind in parts:
+            told.append(f"{f'{kind} {labels.get(name, name)}' if name else kind} ({one.how})")
+    return ", ".join(told)
 
 
 def verdict_line(verdict: Verdict) -> str:
@@ -97,6 +118,8 @@ def markdown(told: Report) -> str:
         lines += ["", f"## {section.heading}"]
         for table in section.tables:
             lines += ["", f"### {table.title}", "", _escaped(table.note), "", *as_markdown(table)]
+            if table.disturbed:
+                lines += ["", f"Disturbed: {_escaped(table.disturbed)}."]
     lines += ["", "## What it was measured on", ""]
     lines += [f"- {name}: {_escaped(value)}" for name, value in told.facts.items()]
     return "\n".join(lines) + "\n"
@@ -169,19 +192,27 @@ def _by_size(result: Result) -> Table:
             )
             for one in sizes
         ]
-        found = crossing(result, name) if name != FLAT else None
+        found = crossing(result, name)
         if found is None:
             passes = NOT_MEASURED
         elif found.videos is not None:
             passes = found.videos_shown
+        elif found.faster_from is None:
+            passes = "not up to the largest, for sure"
         else:
-            passes = "before the smallest" if found.always else "not up to the largest"
+            passes = "before the smallest" if found.always else f"before {found.faster_from:,}"
         rows.append([label, *cells, passes])
     return Table(
         f"One query at recall {CHIEF_RECALL}, by size",
-        f"{_INTERPOLATED} The last column: from how many videos on it is faster than FAISS flat.",
+        f"{_INTERPOLATED} The last column: from how many videos on it is faster than FAISS flat, "
+        "beyond noise.",
         ["", *(f"{one['videos']:,} videos, ms" for one in sizes), "passes flat at, videos"],
         rows,
+        ", ".join(
+            f"{one['videos']:,} videos ({told})"
+            for one in sizes
+            if (told := _disturbed(one, ["latency"]))
+        ),
     )
 
 
@@ -195,12 +226,7 @@ def _searches(of: Size) -> Table | None:
                     experiment["label"],
                     f"{name}, chosen" if name == experiment.get("chosen") else name,
                     f"{search['recall_at_10']:.4f}",
-                    *(
-                        _ms(search, percentile)
-                        if queries_in_a_round(search) >= least
-                        else NOT_MEASURED
-                        for percentile, least in (("p50", 1), ("p95", 20), ("p99", 100))
-                    ),
+                    *(_ms(search, percentile) for percentile in ("p50", "p95", "p99")),
                     cell(engine_ms, lambda ms: spread(over_rounds(ms["p50"]))),
                     cell(speedup(of, search["ms"]), spread),
                 ]
@@ -232,12 +258,6 @@ def _equal_recall(of: Size) -> Table | None:
     )
 
 
-def queries_in_a_round(search: Mapping[str, Any]) -> float:
-    """How many queries a round had: of few, a high percentile is only the slowest one."""
-    asked: int = sum(count for _, count in search["ms"]["histogram"])
-    return asked / len(search["ms"]["p50"])
-
-
 def _at_recall_shown(at: AtRecall) -> str:
     return f"{spread(at.ms)} ({at.settings}{', finds more' if at.exceeded else ''})"
 
@@ -245,31 +265,62 @@ def _at_recall_shown(at: AtRecall) -> str:
 def _costs(of: Size) -> Table | None:
     rows = []
     for experiment in of["experiments"].values():
-        built, memory, cold = (experiment.get(key, {}) for key in ("built", "memory", "cold"))
+        built, memory = (experiment.get(key) or {} for key in ("built", "memory"))
         rows.append(
             [
                 experiment["label"],
-                described(experiment["build"]),
-                *(cell(built.get(key), number) for key in ("upload_s", "index_s", "threads")),
+                _built_with(experiment),
+                *(building_s(built, key) for key in ("upload_s", "index_s")),
+                cell(built.get("threads"), number),
                 cell(built.get("indexed_vectors"), number),
                 *(cell(built.get(key), size) for key in ("disk_bytes", "peak_bytes")),
                 *(cell(memory.get(key), size) for key in ("rss_bytes", "anonymous_bytes")),
-                *(cell(cold.get(key), number) for key in ("open_s", "first_query_ms")),
+                cell(experiment.get("cold"), _first_answer),
             ]
         )
     return table_of(
         "Building, disk, memory, first query",
-        "Each measured once. Memory is that of a process that has the index open and has answered "
-        "a few queries: what is resident but not anonymous are pages of files that these touched, "
-        "which the system can take back. The first query follows upon the opening, in a new "
-        "process, when no page of the files is in memory.",
+        "Each measured once but for the last: of its tries it has the median, and their range. "
+        "Memory is that of a process that has the index open and has answered a few queries: what "
+        "is resident but not anonymous are pages of files that these touched, which the system can "
+        "take back. The last is the time from a new process to its first answer, when no page of "
+        "the files is in memory: opening and first query together.",
         [
             *("", "built with", "upload, s", "index, s", "threads", "vectors in graphs"),
             *("disk", "memory while building, peak", "resident", "anonymous"),
-            *("opening, s", "first query, ms"),
+            "opening and first query, ms (setting)",
         ],
         rows,
     )
+
+
+def building_s(built: Mapping[str, Any], *keys: str) -> str:
+    """The seconds of these steps together; of an index that another one made, which one."""
+    if (shared := built.get("shared_with")) is not None:
+        return f"as {shared.rpartition(', ')[2]}"
+    steps = [built[key] for key in keys if built.get(key) is not None]
+    return number(float(sum(steps))) if steps else NOT_MEASURED
+
+
+def first_answer_ms(cold: Mapping[str, Any]) -> list[float]:
+    """What opening and the first query took together, by try."""
+    return [sum(both) for both in zip(cold["open_ms"], cold["first_query_ms"], strict=True)]
+
+
+def with_range(values: Sequence[float]) -> str:
+    """The median with the lowest and the highest: ``37.0 (30.0 to 40.0)``."""
+    low, middle, high = (float(of(values)) for of in (min, np.median, max))
+    return number(middle) + (f" ({number(low)} to {number(high)})" if low < high else "")
+
+
+def _first_answer(cold: Mapping[str, Any]) -> str:
+    return f"{with_range(first_answer_ms(cold))}, {cold['setting']}"
+
+
+def _built_with(experiment: Experiment) -> str:
+    """What the index was built with, and the variables of the process that held it."""
+    told = [experiment["build"], experiment.get("environment") or {}]
+    return "; ".join(described(one) for one in told if one) or described({})
 
 
 def _throughput(of: Size) -> Table | None:
@@ -380,7 +431,8 @@ def _changing(of: Size) -> Table | None:
         )
     return table_of(
         "Searching while the index changes",
-        "A query without changes, and beside upserts and deletes. " + _INTERVALS,
+        "A query without changes, and beside upserts and deletes: each measured once, for some "
+        "seconds, so that nothing is known of its noise.",
         [
             *("", "p50 without, ms", "p50 beside, ms", "p99 without, ms", "p99 beside, ms"),
             *("times as long, p50", "upserts a second", "deletes a second"),
@@ -389,15 +441,16 @@ def _changing(of: Size) -> Table | None:
     )
 
 
-_TABLES: Final[Sequence[Callable[[Size], Table | None]]] = (
-    _searches,
-    _equal_recall,
-    _filtered,
-    _fused,
-    _throughput,
-    _costs,
-    _changing,
-)
+# By the parts of a run that they are from.
+_TABLES: Final[Mapping[Callable[[Size], Table | None], Collection[str]]] = {
+    _searches: ["latency"],
+    _equal_recall: ["latency"],
+    _filtered: ["filters"],
+    _fused: ["fusion"],
+    _throughput: ["batches", "clients"],
+    _costs: ["build", "cold"],
+    _changing: ["changing"],
+}
 
 
 def table_of(
@@ -420,7 +473,7 @@ def cell(value: Any, shown: Callable[[Any], str]) -> str:
 
 
 def _ms(found: Experiment, percentile: str = "p50") -> str:
-    return _rounds(found["ms"][percentile])
+    return cell(percentiles(found["ms"]).get(percentile), _rounds)
 
 
 def _rounds(values: Sequence[float]) -> str:

@@ -89,8 +89,9 @@ def _inline_plots(result: Result) -> dict[str, str]:
     from benchmarks.engines.plots import CAPTIONS, PLOTS, inline_svg
 
     return {
-        CAPTIONS[name]: inline_svg(draw(result), name, CAPTIONS[name])
+        CAPTIONS[name]: inline_svg(figure, name, CAPTIONS[name])
         for name, draw in PLOTS.items()
+        if (figure := draw(result)) is not None
     }
 
 
@@ -99,4 +100,5 @@ def _write_plots(result: Result, directory: Path, form: str) -> None:
 
     directory.mkdir(parents=True, exist_ok=True)
     for name, draw in PLOTS.items():
-        save(draw(result), directory / f"{name}.{form}")
+        if (figure := draw(result)) is not None:
+            save(figure, directory / f"{name}.{form}")

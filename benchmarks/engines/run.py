@@ -5,22 +5,25 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.engines.experiments import Experiment
 from benchmarks.engines.measuring import Plan, SizeRun
-from benchmarks.engines.result_file import FORMAT
+from benchmarks.engines.result_file import FORMAT, read_unfinished
 from benchmarks.engines.room import GIB, lacking, need
 from benchmarks.engines.sources import VectorSource, prepared
 from benchmarks.engines.truth import exact_truth
 from benchmarks.machine import machine
 from catalog.atomic import write_atomically
-from catalog.errors import UsageError
+from catalog.errors import TwinLensError, UsageError
 from catalog.locking import locked
 
 _PACKAGES: Final = ("h5py", "grpcio")
 _LOCK: Final = "bench.lock"
+# What must not change within one result.
+_SAME: Final = ("processor", "cores", "memory_bytes", "versions")
 
 
 def run(
@@ -53,7 +56,16 @@ def run(
         ),
     ):
         report = _begun(source, plan, experiments, result, retry_failed=retry_failed)
-        _measure(report, source, plan, experiments, result=result, work=work, say=say, keep=keep)
+        if not report["finished"]:
+            # At once, so that nobody waits for an hour to read that a vector has no direction.
+            source.check()
+        try:
+            _measure(
+                report, source, plan, experiments, result=result, work=work, say=say, keep=keep
+            )
+        except KeyboardInterrupt:
+            say(f"stopped; the same command goes on from {result}")
+            raise
     return report
 
 
@@ -78,7 +90,7 @@ def _measure(
             f"{videos:,} videos: {wanted.memory_bytes / GIB:.1f} GiB of memory and "
             f"{wanted.disk_bytes / GIB:.1f} of disk, at most"
         )
-        directory = work / str(videos)
+        directory = _directory(work, videos)
         there = sum(file.stat().st_size for file in directory.rglob("*") if file.is_file())
         if (short := lacking(wanted, work, there_bytes=there)) is not None:
             record["skipped"] = short
@@ -88,7 +100,7 @@ def _measure(
         if "skipped" in record:
             continue
         videos = record["videos"]
-        directory = work / str(videos)
+        directory = _directory(work, videos)
         say(f"{videos:,} videos: vectors and exact answers")
         vectors = prepared(
             source, directory / "vectors", videos=videos, queries=plan.queries, seed=plan.seed
@@ -122,6 +134,11 @@ def _measure(
     _save(report, result)
 
 
+def _directory(work: Path, videos: int) -> Path:
+    """Where a size's vectors and indexes are made; nobody else has a folder of this name."""
+    return work / f"twinlens-bench-{videos}"
+
+
 def _begun(
     source: VectorSource,
     plan: Plan,
@@ -136,13 +153,12 @@ def _begun(
         "clients": list(plan.clients),
         "source": source.describe(),
         "experiments": [one.name for one in experiments],
+        # How they are built and searched, and on which server, without telling its address.
+        "settings": blake2b(repr(experiments).encode(), digest_size=8).hexdigest(),
     }
     if result.exists():
-        try:
-            report: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
-            before = report["options"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise UsageError(f"{result}: not a result of this command: {error!r}") from error
+        report = read_unfinished(result)
+        before = report["options"]
         if before != options:
             other = sorted(k for k in options if before.get(k) != options[k])
             raise UsageError(
@@ -160,8 +176,15 @@ def _begun(
                     del record["experiments"][name]
                     record["parts"] = [one for one in record["parts"] if one != f"build {name}"]
         if not all(record.get("finished") for record in report["sizes"]):
+            here = machine(*_PACKAGES)
+            moved = [key for key in _SAME if here[key] != report["machine"].get(key)]
+            if moved:
+                raise UsageError(
+                    f"{result}: was begun elsewhere (other {', '.join(moved)}), and the figures of"
+                    " two machines don't go into one result; name another file with --json"
+                )
             report["finished"] = False
-            report["continued"].append(machine(*_PACKAGES))
+            report["continued"].append(here)
         return report
     report = {
         "format": FORMAT,
@@ -176,5 +199,8 @@ def _begun(
 
 
 def _save(report: dict[str, Any], result: Path) -> None:
-    result.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(result, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    try:
+        result.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(result, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise TwinLensError(f"{result}: can't be written: {error}") from error

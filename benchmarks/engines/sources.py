@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmarks.drawn_index import mixture_for
 from benchmarks.engines.vectors import (
@@ -28,7 +29,12 @@ from catalog.video import DENSE_VECTORS
 from stores.flat import FlatReader
 
 _ROWS_AT_A_TIME: Final = 10_000
+# Lengths within this of 1 are rounding, as of numbers kept in two bytes.
+_UNIT_TOLERANCE: Final = 1e-3
 _SHARES_STREAM: Final = 77
+
+
+_Exact = npt.NDArray[np.float64]
 
 
 class VectorSource(Protocol):
@@ -41,7 +47,25 @@ class VectorSource(Protocol):
 
     @property
     def most(self) -> int | None:
-        """How many videos it can give beside the queries; None: as many as one likes."""
+        """How many videos it has, with the queries taken out of them; None: as many as one likes."""
+        ...
+
+    @property
+    def has_queries(self) -> bool:
+        """Whether it has queries of its own, and none need be taken out of the videos."""
+        ...
+
+    @property
+    def most_queries(self) -> int | None:
+        """How many queries of its own it has; None: as many as one likes, or none at all."""
+        ...
+
+    def check(self) -> None:
+        """Read all of it once.
+
+        Raises:
+            SourceError: a vector has no direction.
+        """
         ...
 
     def describe(self) -> str:
@@ -64,9 +88,14 @@ class DrawnVectors:
 
     synthetic = True
     most = None
+    has_queries = True
+    most_queries = None
 
     def __init__(self, dims: Mapping[str, int]) -> None:
         self._dims = dict(dims)
+
+    def check(self) -> None:
+        """As of ``VectorSource``: they are drawn so that each has a direction."""
 
     def describe(self) -> str:
         """As of ``VectorSource``."""
@@ -102,7 +131,9 @@ class FileVectors:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._train, self._test = _opened(path)
+        self._train, self._test, self._named = _opened(path)
+        # None until all were read.
+        self._are_unit: bool | None = None
 
     @property
     def most(self) -> int:
@@ -111,12 +142,40 @@ class FileVectors:
 
     @property
     def has_queries(self) -> bool:
-        """Whether the file brings queries."""
+        """As of ``VectorSource``."""
         return self._test is not None
 
-    def describe(self) -> str:
+    @property
+    def most_queries(self) -> int | None:
         """As of ``VectorSource``."""
-        return f"{self._path.name}, {self.most} vectors"
+        return None if self._test is None else int(self._test.shape[0])
+
+    def check(self) -> None:
+        """As of ``VectorSource``; block by block, and once only."""
+        if self._are_unit is not None:
+            return
+        are_unit = True
+        for array, what in ((self._train, "train"), (self._test, "test")):
+            if array is None:
+                continue
+            for first in range(0, array.shape[0], _ROWS_AT_A_TIME):
+                last = min(first + _ROWS_AT_A_TIME, array.shape[0])
+                _, lengths = self._directions(array, np.arange(first, last), what)
+                are_unit = are_unit and bool(np.all(np.abs(lengths - 1) <= _UNIT_TOLERANCE))
+        self._are_unit = are_unit
+
+    def describe(self) -> str:
+        """As of ``VectorSource``; it reads the file where ``check`` has not.
+
+        Raises:
+            SourceError: a vector has no direction.
+        """
+        self.check()
+        return (
+            f"{self._path.name}, {self.most} vectors"
+            + ("" if self._are_unit else ", brought to unit length")
+            + ("" if self._named else ", distance not named, taken as angular")
+        )
 
     def dims(self) -> dict[str, int]:
         """As of ``VectorSource``."""
@@ -146,19 +205,27 @@ class FileVectors:
         taken = np.empty((rows.size, array.shape[1]), dtype=np.float32)
         stretches = rows // _ROWS_AT_A_TIME
         for stretch in np.unique(stretches):
-            # Read whole and picked from in memory: HDF5 picks single rows very slowly.
             here = stretches == stretch
-            low, high = int(rows[here][0]), int(rows[here][-1]) + 1
-            taken[here] = np.asarray(array[low:high], dtype=np.float32)[rows[here] - low]
-        lengths = np.linalg.norm(taken, axis=1, keepdims=True)
-        bad = np.flatnonzero(~(np.isfinite(lengths[:, 0]) & (lengths[:, 0] > 0)))
+            taken[here], _ = self._directions(array, rows[here], what)
+        return taken
+
+    def _directions(self, array: Any, rows: Ids, what: str) -> tuple[_Exact, _Exact]:
+        """These rows, which lie close together, as unit vectors, and how long they were."""
+        # Read whole and picked from in memory: HDF5 picks single rows very slowly.
+        low, high = int(rows[0]), int(rows[-1]) + 1
+        given = np.asarray(array[low:high], dtype=np.float64)[rows - low]
+        # By the largest value first, whose square may be more or less than a number can hold.
+        largest = np.abs(given).max(axis=1, keepdims=True)
+        bad = np.flatnonzero(~(np.isfinite(largest[:, 0]) & (largest[:, 0] > 0)))
         if bad.size:
             raise SourceError(
                 f"{self._path}: row {rows[bad[0]]} of {what} is zero or not finite,"
                 " so it has no direction"
             )
-        unit: Matrix = taken / lengths
-        return unit
+        given /= largest
+        lengths = np.linalg.norm(given, axis=1, keepdims=True)
+        with np.errstate(over="ignore"):
+            return given / lengths, (lengths * largest)[:, 0]
 
 
 class GenerationVectors:
@@ -168,6 +235,8 @@ class GenerationVectors:
     """
 
     synthetic = False
+    has_queries = False
+    most_queries = None
 
     def __init__(self, mirror: Path, *, generation: str) -> None:
         self._mirror = mirror
@@ -188,6 +257,21 @@ class GenerationVectors:
     def most(self) -> int:
         """As of ``VectorSource``."""
         return len(self._ids)
+
+    def check(self) -> None:
+        """As of ``VectorSource``, block by block."""
+        reader = FlatReader.open(self._mirror)
+        try:
+            for batch in reader.scan(with_vectors=True):
+                for video in batch:
+                    for name, vector in video.vectors.items():
+                        if not (np.all(np.isfinite(vector)) and np.any(vector)):
+                            raise SourceError(
+                                f"generation {self._generation}: the {name} of video"
+                                f" {video.video_id} is zero or not finite, so it has no direction"
+                            )
+        finally:
+            reader.close()
 
     def describe(self) -> str:
         """As of ``VectorSource``."""
@@ -288,22 +372,24 @@ def _sample(of: int, count: int, seed: int) -> Ids:
     return chosen
 
 
-def _opened(path: Path) -> tuple[Any, Any | None]:
+def _opened(path: Path) -> tuple[Any, Any | None, bool]:
+    """Vectors, queries where there are some, and whether it is sure how they are compared."""
     if not path.is_file():
         raise SourceError(f"{path}: no such file")
-    arrays: tuple[Any, Any | None]
+    train: Any
+    test: Any | None
     if path.suffix == ".npy":
         try:
             # Not np.load, which opens archives and pickles as well.
-            array: Any = np.lib.format.open_memmap(path, mode="r")
+            train, test = np.lib.format.open_memmap(path, mode="r"), None
         except ValueError as error:
             raise SourceError(f"{path}: not a NumPy array: {error}") from error
-        arrays = (array, None)
+        named = True
     elif path.suffix in {".hdf5", ".h5"}:
-        arrays = _opened_hdf5(path)
+        train, test, named = _opened_hdf5(path)
     else:
         raise SourceError(f"{path}: neither .npy nor .hdf5")
-    for array in arrays:
+    for array in (train, test):
         if array is not None and (len(array.shape) != 2 or array.dtype.kind not in "fiu"):
             raise SourceError(
                 f"{path}: an array of shape {array.shape} and type {array.dtype},"
@@ -311,13 +397,12 @@ def _opened(path: Path) -> tuple[Any, Any | None]:
             )
         if array is not None and 0 in array.shape:
             raise SourceError(f"{path}: an empty array, of shape {array.shape}")
-    train, test = arrays
     if test is not None and test.shape[1] != train.shape[1]:
         raise SourceError(f"{path}: train has {train.shape[1]} dimensions and test {test.shape[1]}")
-    return arrays
+    return train, test, named
 
 
-def _opened_hdf5(path: Path) -> tuple[Any, Any | None]:
+def _opened_hdf5(path: Path) -> tuple[Any, Any | None, bool]:
     try:
         import h5py
     except ImportError as error:
@@ -329,7 +414,9 @@ def _opened_hdf5(path: Path) -> tuple[Any, Any | None]:
     train, test = file.get("train"), file.get("test")
     if not isinstance(train, h5py.Dataset):
         raise SourceError(f"{path}: no dataset 'train' in it; ann-benchmarks' layout has one")
-    distance = file.attrs.get("distance", "angular")
+    distance = file.attrs.get("distance")
+    named = distance is not None
+    distance = _as_text(distance) if named else "angular"
     if distance != "angular":
         raise SourceError(
             f"{path}: its distance is {distance!r}; only 'angular' can be compared here, as"
@@ -337,4 +424,12 @@ def _opened_hdf5(path: Path) -> tuple[Any, Any | None]:
         )
     if not isinstance(test, h5py.Dataset | None):
         raise SourceError(f"{path}: its 'test' is no dataset; ann-benchmarks' layout has one")
-    return train, test
+    return train, test, named
+
+
+def _as_text(attribute: Any) -> Any:
+    """What an attribute of HDF5 says, which may be bytes, or an array of one of them."""
+    one = attribute
+    if isinstance(one, np.ndarray) and one.size == 1:
+        one = one.item()
+    return one.decode("utf-8", "replace") if isinstance(one, bytes) else one

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -21,6 +22,15 @@ from benchmarks.intervals import Interval, over_rounds
 RECALLS: Final = (0.90, 0.95, 0.98, 0.99)
 # The recall at which engines are compared when one is to be named.
 CHIEF_RECALL: Final = 0.98
+# A percentile of fewer queries in a round is only the slowest of them.
+_PERCENTILES: Final = {"p50": 0, "p95": 20, "p99": 100}
+# The keys of a setting that only say how far a search looks: along these one can interpolate.
+_LOOKS_AS_FAR_AS: Final = frozenset({"ef", "nprobe"})
+# One round has no interval.
+_LEAST_ROUNDS: Final = 2
+# Others that have less of the processors, also at worst, are not what a part is marked for.
+_OTHERS_CORES: Final = 0.15
+_WORST_CORES: Final = 0.5
 FUSED_WHERE: Final = {"python": "fused in Python", "engine": "fused in the engine"}
 
 # The demands of the project.
@@ -62,7 +72,7 @@ def chosen_search(experiment: Experiment) -> Mapping[str, Any] | None:
 
 
 def by_reading(size: Size) -> dict[str, Interval]:
-    """A flat index's median query by the time of reading its vectors from memory once, by name."""
+    """A flat index's median query by the time of reading its vectors once, by its name."""
     if "reading" not in size:
         return {}
     return {
@@ -82,13 +92,25 @@ def by_loop(size: Size) -> Interval | None:
     return over_rounds(ratio(flat, size["loop"]["ms"]["p50"]))
 
 
+def queries_in_a_round(ms: Mapping[str, Any]) -> float:
+    """How many queries a round of these waits had."""
+    asked: int = sum(count for _, count in ms["histogram"])
+    return asked / len(ms["p50"])
+
+
+def percentiles(ms: Mapping[str, Any]) -> dict[str, Sequence[float]]:
+    """p50, and p95 and p99 by round where they are more than the slowest of too few queries."""
+    asked = queries_in_a_round(ms)
+    return {name: ms[name] for name, least in _PERCENTILES.items() if asked >= least}
+
+
 @dataclass(frozen=True, slots=True)
 class AtRecall:
     """What one query takes an engine at a recall, in milliseconds.
 
     ``between`` are the settings between which it was interpolated. ``exceeded``: already the
-    engine's fastest setting finds more, so that there is nothing to interpolate; then both are that
-    setting and ``ms`` is its time.
+    fastest setting of their family finds more, so that there is nothing to interpolate; then both
+    are that setting and ``ms`` is its time.
     """
 
     recall: float
@@ -104,7 +126,9 @@ class AtRecall:
         return low if low == high else f"{low} to {high}"
 
 
-class _Point(NamedTuple):
+class Point(NamedTuple):
+    """What a setting finds, and the logarithms of its median waits in milliseconds, by round."""
+
     recall: float
     log_ms: Rounds
     setting: str
@@ -113,11 +137,16 @@ class _Point(NamedTuple):
 def at_recall(experiment: Experiment, recall: float) -> AtRecall | None:
     """The latency at ``recall`` by interpolation: log latency over recall, round by round.
 
-    Only settings count that no other beats in both; exact ones where there are no others. None
-    where no setting finds as much, or nothing was measured.
+    It is interpolated within a family of settings, and the fastest family counts. Of a family only
+    settings count that no other beats in both; exact ones where there are no others. None where no
+    setting finds as much, or nothing was measured.
     """
-    curve = _curve(experiment)
-    if not curve or curve[-1].recall < recall:
+    found = [at for curve in curves(experiment) if (at := _on_curve(curve, recall)) is not None]
+    return min(found, key=lambda at: at.ms.median, default=None)
+
+
+def _on_curve(curve: Sequence[Point], recall: float) -> AtRecall | None:
+    if curve[-1].recall < recall:
         return None
     above = next(at for at, point in enumerate(curve) if point.recall >= recall)
     high = curve[above]
@@ -139,18 +168,38 @@ def at_recall(experiment: Experiment, recall: float) -> AtRecall | None:
     )
 
 
-def _curve(experiment: Experiment) -> list[_Point]:
-    """The settings that no other beats in both recall and time, by rising recall."""
-    searches = experiment.get("searches", {})
-    of_interest = {name: one for name, one in searches.items() if not one["exact"]} or searches
+def families(experiment: Experiment) -> list[dict[str, Mapping[str, Any]]]:
+    """The searches by setting; those of a family differ in nothing but how far they look."""
+    found: dict[Any, dict[str, Mapping[str, Any]]] = {}
+    for name, search in experiment.get("searches", {}).items():
+        fixed = frozenset(
+            (key, value) for key, value in search["setting"].items() if key not in _LOOKS_AS_FAR_AS
+        )
+        found.setdefault((bool(search["exact"]), fixed), {})[name] = search
+    return list(found.values())
+
+
+def curves(experiment: Experiment) -> list[list[Point]]:
+    """Of each family the settings that none of it beats in both recall and time, by recall.
+
+    Those of exact searches only where there are no others.
+    """
+    approximate, exact = (
+        [of for of in families(experiment) if all(one["exact"] is kind for one in of.values())]
+        for kind in (False, True)
+    )
+    return [_curve(of) for of in approximate or exact]
+
+
+def _curve(searches: Mapping[str, Mapping[str, Any]]) -> list[Point]:
     points = [
-        _Point(float(one["recall_at_10"]), np.log(one["ms"]["p50"]), name)
-        for name, one in of_interest.items()
+        Point(float(one["recall_at_10"]), np.log(one["ms"]["p50"]), name)
+        for name, one in searches.items()
     ]
     # The best recall first, and of equal recall the fastest: then each must be faster than all
     # that stand before it.
     points.sort(key=lambda point: (-point.recall, float(np.median(point.log_ms))))
-    curve: list[_Point] = []
+    curve: list[Point] = []
     for point in points:
         if not curve or np.median(point.log_ms) < np.median(curve[-1].log_ms):
             curve.append(point)
@@ -161,13 +210,35 @@ def _curve(experiment: Experiment) -> list[_Point]:
 class Crossing:
     """From how many videos on an engine is faster than the flat index, at ``CHIEF_RECALL``.
 
-    ``videos`` is interpolated on log axes between the two sizes of ``between``. It is None where
-    the engine was the faster one (``always``) or the slower one at every size measured.
+    ``sizes`` says of each size measured which one is faster: 1 the engine, -1 the flat index, 0
+    where the interval of their ratio holds 1. ``videos`` is where the medians cross on log axes,
+    between the last size of -1 and the first of the 1 that stay; None where there are not both.
     """
 
     videos: float | None
-    between: tuple[int, int]
-    always: bool
+    sizes: tuple[tuple[int, int], ...]
+
+    @property
+    def between(self) -> tuple[int, int]:
+        """The sizes between which ``videos`` lies, or the smallest and the largest measured."""
+        if self.videos is None or self.faster_from is None:
+            return self.sizes[0][0], self.sizes[-1][0]
+        return max(videos for videos, faster in self.sizes if faster < 0), self.faster_from
+
+    @property
+    def always(self) -> bool:
+        """Whether the engine is the faster one at every size."""
+        return all(faster > 0 for _, faster in self.sizes)
+
+    @property
+    def faster_from(self) -> int | None:
+        """The smallest size measured from which on the engine is the faster one at all."""
+        found = None
+        for videos, faster in reversed(self.sizes):
+            if faster <= 0:
+                break
+            found = videos
+        return found
 
     @property
     def videos_shown(self) -> str:
@@ -176,28 +247,44 @@ class Crossing:
 
 
 def crossing(result: Result, name: str) -> Crossing | None:
-    """Where the experiment ``name`` passes the flat index; None where fewer than one size says.
+    """Where the experiment ``name`` passes the flat index; None where no size says, or it is one.
 
-    Of several crossings the last counts: from there on it stays the faster one.
+    Of several crossings the last counts: from there on it stays the faster one. A size of a single
+    round says nothing.
     """
-    found: list[tuple[int, float]] = []
+    if name in (FLAT, FLAT_IN_MEMORY):
+        return None
+    found: list[tuple[int, Rounds]] = []
     for size in measured(result):
         flat = flat_ms(size)
         experiment = size["experiments"].get(name)
         at = None if experiment is None else at_recall(experiment, CHIEF_RECALL)
         if flat is not None and at is not None:
-            found.append((size["videos"], float(np.median(np.log(ratio(at.rounds, flat))))))
+            rounds = ratio(at.rounds, flat)
+            if rounds.size >= _LEAST_ROUNDS:
+                found.append((size["videos"], rounds))
     if not found:
         return None
-    ends = (found[0][0], found[-1][0])
-    if found[-1][1] >= 0:
-        return Crossing(None, ends, always=False)
-    for (small, slower), (large, faster) in zip(found[-2::-1], found[:0:-1], strict=True):
-        if slower >= 0:
-            share = slower / (slower - faster)
-            videos = np.exp(np.log(small) + share * (np.log(large) - np.log(small)))
-            return Crossing(float(videos), (small, large), always=False)
-    return Crossing(None, ends, always=True)
+    crossed = Crossing(None, tuple((videos, _faster(rounds)) for videos, rounds in found))
+    first = crossed.faster_from
+    slower = [videos for videos, faster in crossed.sizes if faster < 0]
+    if first is None or not slower:
+        return crossed
+    # Between these two there may be sizes where neither is the faster one for sure.
+    medians = {videos: float(np.median(np.log(rounds))) for videos, rounds in found}
+    between = [videos for videos in medians if slower[-1] <= videos <= first]
+    *_, (small, large) = (
+        (small, large) for small, large in pairwise(between) if medians[small] >= 0 > medians[large]
+    )
+    share = medians[small] / (medians[small] - medians[large])
+    videos = np.exp(np.log(small) + share * (np.log(large) - np.log(small)))
+    return Crossing(float(videos), crossed.sizes)
+
+
+def _faster(times: Rounds) -> int:
+    """1 where what took so many times as long is faster for sure, -1 where it is slower, else 0."""
+    interval = over_rounds(times)
+    return int(interval.high < 1) - int(interval.low > 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,27 +391,87 @@ def described(options: Mapping[str, Any]) -> str:
 class Disturbed:
     """A part of the run whose times are not the engines' alone.
 
-    ``others_cores``: what other programs had of the processors; ``slowed``: how many times as long
-    the processor took for the same work in its worst round, None where it kept its pace.
+    ``others_cores``: what other programs had of the processors, ``worst_cores`` in their worst few
+    seconds. ``slowed`` and ``reading_slowed``: how many times as long the processor took for the
+    same work, and memory for the same reading, in the worst round; None where they kept their pace.
     """
 
     videos: int
     part: str
     others_cores: float
-    slowed: float | None
+    worst_cores: float | None = None
+    slowed: float | None = None
+    reading_slowed: float | None = None
 
-    def __str__(self) -> str:
-        pace = "" if self.slowed is None else f", processor {self.slowed:.2f} times slower"
-        others = f"others had {self.others_cores:.2f} cores"
-        return f"{self.part} at {self.videos:,} videos ({others}{pace})"
+    @property
+    def most_cores(self) -> float:
+        """What others had when they had most."""
+        return max(self.others_cores, self.worst_cores or 0.0)
+
+    @property
+    def by_others(self) -> bool:
+        """Whether it is marked because of other programs, not of the machine's pace alone."""
+        return (
+            (self.slowed or self.reading_slowed) is None
+            or self.others_cores > _OTHERS_CORES
+            or self.most_cores > _WORST_CORES
+        )
+
+    @property
+    def how(self) -> str:
+        """What disturbed it."""
+        told = []
+        if self.by_others:
+            worst = "" if self.worst_cores is None else f", at worst {self.worst_cores:.2f}"
+            told.append(f"others had {self.others_cores:.2f} cores{worst}")
+        told += _slower(self.slowed, self.reading_slowed)
+        return "; ".join(told)
+
+
+def disturbed_in(size: Size) -> list[Disturbed]:
+    """The disturbed parts of one size."""
+    return [
+        Disturbed(
+            size["videos"],
+            part,
+            float(one.get("others_cores") or 0),
+            *(one.get(key) for key in ("worst_cores", "slowed", "reading_slowed")),
+        )
+        for part, one in size.get("disturbed", {}).items()
+    ]
 
 
 def disturbed(result: Result) -> list[Disturbed]:
     """The disturbed parts, size by size."""
+    return [one for size in measured(result) for one in disturbed_in(size)]
+
+
+def disturbance(result: Result) -> str:
+    """All that disturbed the run, in a line: ``2 of 40 parts, others had up to 0.40 cores``.
+
+    Nothing where nothing did.
+    """
+    found = disturbed(result)
+    if not found:
+        return ""
+    parts = sum(len(size.get("parts", ())) for size in measured(result))
+    told = [f"{len(found)} of {parts} parts" if parts else f"{len(found)} parts"]
+    if by_others := [one.most_cores for one in found if one.by_others]:
+        told.append(f"others had up to {max(by_others):.2f} cores")
+    told += _slower(
+        *(
+            max((value for one in found if (value := getattr(one, key)) is not None), default=None)
+            for key in ("slowed", "reading_slowed")
+        )
+    )
+    return ", ".join(told)
+
+
+def _slower(slowed: float | None, reading_slowed: float | None) -> list[str]:
     return [
-        Disturbed(size["videos"], part, float(one.get("others_cores", 0)), one.get("slowed"))
-        for size in measured(result)
-        for part, one in size.get("disturbed", {}).items()
+        f"{what} took up to {times:.2f} times as long for the same"
+        for what, times in (("the processor", slowed), ("reading from memory", reading_slowed))
+        if times is not None
     ]
 
 
@@ -371,11 +518,16 @@ def experiments(result: Result) -> dict[str, str]:
 def summarize(result: Result) -> dict[str, Any]:
     """All of this as JSON values."""
     names = experiments(result)
-    crossings = {name: crossing(result, name) for name in names if name != FLAT}
+    crossings = {name: crossing(result, name) for name in names}
     return {
         "sizes": [_size_summary(size) for size in measured(result)],
         "crossings": {
-            name: {"videos": one.videos, "between": one.between, "always": one.always}
+            name: {
+                "videos": one.videos,
+                "between": one.between,
+                "always": one.always,
+                "faster": {str(videos): faster for videos, faster in one.sizes},
+            }
             for name, one in crossings.items()
             if one is not None
         },

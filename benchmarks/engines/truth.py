@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backend.fusion import fuse
+from benchmarks.engines.base import EngineFailed
 from benchmarks.engines.vectors import SHARES, TRUTH, Ids, Matrix, VectorSet
 from catalog.video import VectorName
 from stores.base import ScoredVideo
@@ -24,6 +25,7 @@ Scores = npt.NDArray[np.float64]
 SCORE_TOLERANCE: Final = 1e-6
 _FUSED_TOLERANCE: Final = 1e-12
 _BLOCK: Final = 20_000
+_QUERIES_AT_ONCE: Final = 500
 
 
 class Truth:
@@ -55,14 +57,14 @@ class Truth:
         """The same for searches under the filter of this share; there may be fewer than ``limit``.
 
         Raises:
-            ValueError: an answer holds a video that the filter does not let through.
+            EngineFailed: an answer holds a video that the filter does not let through.
         """
         name = self._vectors.first
         draws = self._vectors.draws
         for ids in found:
             wrong = [one for one in ids if not draws[one] < share]
             if wrong:
-                raise ValueError(f"a filter of {share} let video {wrong[0]} through")
+                raise EngineFailed(f"a filter of {share} let video {wrong[0]} through")
         scores = self._filtered[share]
         depth = min(limit, scores.shape[1])
         if depth == 0:
@@ -118,6 +120,8 @@ class Truth:
         right = 0
         for row, ids, floor in zip(rows, found, least, strict=True):
             unique = sorted(set(ids))
+            if unique and not 0 <= unique[0] <= unique[-1] < len(stored):
+                raise EngineFailed(f"an answer holds {unique[0]} to {unique[-1]}, which are no ids")
             scores = stored[unique].astype(np.float64) @ queries[row].astype(np.float64)
             right += min(limit, int((scores >= floor - SCORE_TOLERANCE).sum()))
         return right / (len(rows) * limit)
@@ -142,9 +146,15 @@ def best_of(
 ) -> tuple[Ids, Scores]:
     """Ids and scores, (queries, at most ``limit``), of the best rows, best first, ties by id.
 
-    Blocks of rows are scored at a time, so the memory taken does not grow with their number.
-    Scores are float64 products, of float32 candidates with some to spare.
+    Blocks of rows and of queries are scored at a time, so the memory taken does not grow with their
+    numbers. Scores are float64 products, of float32 candidates with some to spare.
     """
+    if len(queries) > _QUERIES_AT_ONCE:
+        parts = [
+            best_of(stored, queries[first : first + _QUERIES_AT_ONCE], limit=limit, passing=passing)
+            for first in range(0, len(queries), _QUERIES_AT_ONCE)
+        ]
+        return np.vstack([ids for ids, _ in parts]), np.vstack([scores for _, scores in parts])
     chosen = np.arange(len(stored)) if passing is None else passing
     depth = min(limit, chosen.size)
     # What float32 would cut off wrongly lies within these few more.

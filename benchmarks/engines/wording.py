@@ -16,7 +16,7 @@ def number(value: float) -> str:
 
 
 def spread(interval: Interval) -> str:
-    """A median with its interval: ``37 [30, 40]``; alone where one round has no interval."""
+    """A median with its interval: ``37 [30, 40]``; alone where it has none, as one round has."""
     if interval.low == interval.high:
         return number(interval.median)
     return f"{number(interval.median)} [{number(interval.low)}, {number(interval.high)}]"
@@ -33,7 +33,12 @@ def size(size_bytes: float) -> str:
 
 
 def times_faster(times: Interval, than: str) -> str:
-    """``37 [30, 40] times faster than the flat scan``, or slower, or as fast within noise."""
+    """``37 [30, 40] times faster than the flat scan``, or slower, or as fast within noise.
+
+    Of what has no interval nobody knows the noise, and it says so.
+    """
+    if times.low == times.high:
+        return f"{number(times.median)} times as fast as {than} (of one round, so of unknown noise)"
     if times.low <= 1 <= times.high:
         return f"as fast as {than} within noise ({spread(times)} times)"
     if times.median > 1:

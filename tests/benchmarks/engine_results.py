@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.engines.result_file import FORMAT
+
 TITLE_DIM = 512
 SHARES = ("0.5", "0.1", "0.01", "0.001")
 EFS = (16, 32, 64, 128, 256, 512)
@@ -21,6 +23,7 @@ LABELS = {
     "qdrant-server-grpc": "Qdrant server, gRPC",
     "qdrant-local": "qdrant-client local mode",
 }
+PARTS = ("latency", "batches", "filters", "fusion", "cold", "clients", "changing")
 # What one query costs beside walking the graph, and how much slower than FAISS it walks.
 GRAPHS = {
     "faiss-hnsw": (0.01, 1.0),
@@ -43,7 +46,7 @@ def drawn_result(
     """A finished run over ``videos``; times of an engine in ``slower`` are so many times longer."""
     drawing = _Drawing(np.random.default_rng(seed), rounds, noise, dict(slower or {}))
     return {
-        "format": 1,
+        "format": FORMAT,
         "machine": {
             "taken_at": "2026-11-21T12:00:00+00:00",
             "command": "twinlens bench --json engines.json",
@@ -100,6 +103,7 @@ class _Drawing:
                 if name != "qdrant-local" or videos <= 20_000
             },
             "disturbed": {},
+            "parts": [*(f"build {name}" for name in engines), *PARTS],
         }
 
     def _experiment(self, name: str, videos: int) -> dict[str, Any]:
@@ -132,6 +136,7 @@ class _Drawing:
             "engine": name,
             "label": LABELS[name],
             "build": {"m": 16, "ef_construct": 100} if graph else {},
+            "environment": {"TUNED": "1"} if name == "faiss-hnsw" else {},
             "failed": None,
             "built": {
                 "upload_s": videos * 2e-5,
@@ -145,7 +150,11 @@ class _Drawing:
                 "rss_bytes": int(of_vectors * 1.2) + 80_000_000,
                 "anonymous_bytes": int(of_vectors * (0.1 if "qdrant" in name else 1.1)),
             },
-            "cold": {"open_s": 0.03 + of_vectors / 2e9, "first_query_ms": ms * 8},
+            "cold": {
+                "setting": chosen,
+                "open_ms": [times * (30 + of_vectors / 2e6) for times in (1.0, 1.1, 0.9)],
+                "first_query_ms": [times * ms * 8 for times in (1.0, 1.2, 1.1)],
+            },
             "searches": searches,
             "chosen": chosen,
             "batch": {"queries": 500, "per_second": self._around(1300 / ms)},
@@ -173,6 +182,16 @@ class _Drawing:
                 "python": {"recall_at_10": recall, "queries": 500, "ms": self._latency(2.4 * ms)}
             },
         }
+        if "server" in name:
+            # What a server has in memory, it does not tell us; one index serves both protocols.
+            del found["memory"], found["cold"]
+            found["built"]["peak_bytes"] = None
+            if name == "qdrant-server-grpc":
+                found["built"] |= {
+                    "upload_s": 0.0,
+                    "index_s": 0.0,
+                    "shared_with": LABELS["qdrant-server-rest"],
+                }
         if "qdrant" in name:
             found["fused"]["engine"] = {
                 "recall_at_10": recall - 0.01,
@@ -180,24 +199,25 @@ class _Drawing:
                 "ms": self._latency(2.1 * ms),
             }
             found["changing"] = {
-                "without": {"ms": self._latency(ms)},
+                "without": {"ms": self._latency(ms, rounds=1)},
                 "beside": {
-                    "ms": self._latency(ms * 1.6),
+                    "ms": self._latency(ms * 1.6, rounds=1),
                     "upserts_per_second": 900.0,
                     "deletes_per_second": 2500.0,
                 },
             }
         return found
 
-    def _around(self, value: float) -> list[float]:
-        return (value * np.exp(self._rng.normal(0, self._noise, self._rounds))).tolist()
+    def _around(self, value: float, rounds: int | None = None) -> list[float]:
+        noise = self._rng.normal(0, self._noise, rounds or self._rounds)
+        return (value * np.exp(noise)).tolist()
 
-    def _latency(self, p50: float) -> dict[str, Any]:
+    def _latency(self, p50: float, rounds: int | None = None) -> dict[str, Any]:
         return {
-            "p50": self._around(p50),
-            "p95": self._around(p50 * 1.5),
-            "p99": self._around(p50 * 2.1),
-            "mean": self._around(p50 * 1.1),
+            "p50": self._around(p50, rounds),
+            "p95": self._around(p50 * 1.5, rounds),
+            "p99": self._around(p50 * 2.1, rounds),
+            "mean": self._around(p50 * 1.1, rounds),
             "histogram": [[p50 * 0.8, 900], [p50 * 1.0, 1300], [p50 * 1.26, 300]],
         }
 

@@ -11,8 +11,8 @@ from html.parser import HTMLParser
 import pytest
 
 from benchmarks.engines.findings import findings, warnings
-from benchmarks.engines.report import html, markdown, report
-from benchmarks.engines.result_file import read_result
+from benchmarks.engines.report import Table, html, markdown, report
+from benchmarks.engines.result_file import FORMAT, read_result
 from benchmarks.engines.summary import (
     at_recall,
     by_reading,
@@ -35,11 +35,12 @@ OPTIONAL = (
 
 
 def latency(*p50: float) -> dict:
-    return {name: list(p50) for name in ("p50", "p95", "p99", "mean")} | {"histogram": []}
+    every = {name: list(p50) for name in ("p50", "p95", "p99", "mean")}
+    return every | {"histogram": [[1.0, 100 * len(p50)]]}
 
 
-def search(recall: float, *p50: float, exact: bool = False) -> dict:
-    found = {"setting": {}, "exact": exact, "recall_at_10": recall, "queries": 100}
+def search(recall: float, *p50: float, exact: bool = False, **setting: object) -> dict:
+    found = {"setting": setting, "exact": exact, "recall_at_10": recall, "queries": 100}
     return {**found, "ms": latency(*p50), "engine_ms": None}
 
 
@@ -103,6 +104,26 @@ class TestAtRecall:
         beaten = {**SETTINGS, "ef=20": search(0.91, 5.0, 5.0)}
         assert at_recall(experiment(beaten), 0.93) == at_recall(experiment(SETTINGS), 0.93)
 
+    def test_it_is_interpolated_within_a_family_of_settings_and_the_fastest_counts(self):
+        found = {
+            "ef=16, rescored": search(0.90, 1.0, ef=16, oversampling=2.0),
+            "ef=64, rescored": search(0.96, 4.0, ef=64, oversampling=2.0),
+            "ef=128, 4x rescored": search(0.99, 6.0, ef=128, oversampling=4.0),
+            "ef=64, no rescoring": search(0.80, 0.5, ef=64, rescore=False),
+        }
+        above = at_recall(experiment(found), 0.98)
+        assert above is not None
+        assert (above.settings, above.exceeded) == ("ef=128, 4x rescored", True)
+        assert above.ms.median == pytest.approx(6.0)
+        between = at_recall(experiment(found), 0.93)
+        assert between is not None
+        assert between.between == ("ef=16, rescored", "ef=64, rescored")
+        assert between.ms.median == pytest.approx(2.0)
+        found["ef=128, 4x rescored"]["ms"] = latency(1.5)
+        faster = at_recall(experiment(found), 0.93)
+        assert faster is not None
+        assert faster.settings == "ef=128, 4x rescored"
+
     def test_exact_search_is_no_end_of_an_approximate_curve(self):
         exact = {"exact": search(1.0, 50.0, exact=True), "ef=16": search(0.9, 1.0)}
         assert at_recall(experiment(exact), 0.95) is None
@@ -133,6 +154,32 @@ class TestCrossing:
         found = crossing(run(flat_and(1_000, 1.0, ms), flat_and(9_000, 1.0, ms)), "other")
         assert found is not None
         assert (found.videos, found.always) == (None, always)
+
+    def test_a_size_counts_only_where_the_ratios_interval_excludes_1(self):
+        level = flat_and(10_000, 1.0, 1.0)
+        level["experiments"]["other"]["searches"]["ef=64"]["ms"] = latency(0.7, 1.2)
+        found = crossing(run(flat_and(1_000, 1.0, 2.0), level, flat_and(90_000, 1.0, 0.5)), "other")
+        assert found is not None
+        assert found.sizes == ((1_000, -1), (10_000, 0), (90_000, 1))
+        assert found.between == (1_000, 90_000)
+        assert found.videos is not None
+        assert 1_000 < found.videos < 10_000, "there the medians cross"
+        before = crossing(run(level, flat_and(90_000, 1.0, 0.5)), "other")
+        assert before is not None
+        assert (before.videos, before.always, before.faster_from) == (None, False, 90_000)
+        after = crossing(run(flat_and(1_000, 1.0, 0.5), level), "other")
+        assert after is not None
+        assert (after.videos, after.always, after.faster_from) == (None, False, None)
+
+    def test_a_single_round_says_nothing(self):
+        of = flat_and(1_000, 1.0, 0.5)
+        of["experiments"]["other"]["searches"]["ef=64"]["ms"] = latency(0.5)
+        assert crossing(run(of), "other") is None
+
+    def test_the_flat_index_in_memory_has_none(self):
+        of = flat_and(1_000, 1.0, 0.5)
+        of["experiments"]["faiss-flat-memory"] = of["experiments"]["other"]
+        assert crossing(run(of), "faiss-flat-memory") is None
 
     def test_an_engine_that_never_finds_enough_has_none(self):
         of = flat_and(1_000, 1.0, 0.5)
@@ -189,11 +236,53 @@ def test_the_summary_is_json():
 
 class TestFindings:
     def test_the_first_are_of_the_embedded_engine_size_by_size(self):
-        told = findings(drawn_result(noise=0.0))
-        assert told[2] == (
-            "At 100,000 videos, Qdrant embedded with ef=64 found 0.981 of the true ten in 0.342 "
-            "ms, 64.7 times faster than the flat scan (22.1 ms)."
+        told = findings(drawn_result(noise=0.001))
+        assert re.fullmatch(
+            r"At 100,000 videos, Qdrant embedded with ef=64 found 0\.981 of the true ten in "
+            r"0\.34\d ms, 64\.\d \[64\.\d, 64\.\d\] times faster than the flat scan "
+            r"\(22\.1 ms\)\.",
+            told[2],
         )
+
+    def test_what_was_measured_once_says_so(self):
+        told = findings(drawn_result())
+        [changes] = [one for one in told if "upserts" in one]
+        assert changes.endswith(" times as long (measured once).")
+        [costs] = [one for one in told if one.startswith("Qdrant embedded at") and "built" in one]
+        assert costs.endswith(" (each measured once).")
+        [first, *_] = findings(drawn_result(rounds=1))
+        assert "(of one round, so of unknown noise)" in first
+
+    @pytest.mark.parametrize(("videos", "whence"), [(20_000, "once."), (100_000, "from memory.")])
+    def test_reading_is_told_as_from_memory_where_no_cache_holds_as_much(
+        self, videos: int, whence: str
+    ):
+        told = findings(drawn_result(videos=(videos,)))
+        [reading] = [one for one in told if "reading" in one]
+        assert reading.endswith(whence)
+
+    def test_sizes_where_neither_is_faster_are_told_apart(self):
+        result = drawn_result(engines=("faiss-flat", "faiss-sq8"), videos=(1_400, 20_000))
+        small, large = (one["experiments"] for one in result["sizes"])
+        for of, times in ((small, [0.9, 1.2, 1.0, 0.8, 1.1]), (large, [0.5] * 5)):
+            flat = of["faiss-flat"]["searches"]["exact"]["ms"]["p50"]
+            of["faiss-sq8"]["searches"]["scan"]["ms"]["p50"] = [
+                a * b for a, b in zip(flat, times, strict=True)
+            ]
+        told = findings(result)
+        assert (
+            "The flat scan is as fast within noise as FAISS SQ8 at 1,400 videos and slower than "
+            "FAISS SQ8 at 20,000 videos (recall 0.98)."
+        ) in told
+        for of in result["sizes"]:
+            searches = of["experiments"]["faiss-sq8"]["searches"]
+            searches["scan"]["ms"] = copy.deepcopy(
+                of["experiments"]["faiss-flat"]["searches"]["exact"]["ms"]
+            )
+        assert (
+            "At every size measured at that recall, from 1,400 to 20,000 videos, the flat scan is "
+            "as fast within noise as FAISS SQ8 (recall 0.98)."
+        ) in findings(result)
 
     def test_where_the_embedded_engine_is_slower_they_say_so(self):
         told = findings(drawn_result(slower={"qdrant-embedded": 1_000.0}))
@@ -228,7 +317,8 @@ class TestWarnings:
         told = "\n".join(warnings(result))
         for said in (
             "SYNTHETIC vectors at 1,400, 20,000 and 100,000 videos",
-            "DISTURBED: latency at 1,400 videos (others had 0.40 cores, processor 1.30 times",
+            "DISTURBED: 1 of 47 parts, others had up to 0.40 cores, the processor took up to 1.30 "
+            "times as long",
             "stopped and continued 1 time.",
             "busy when the run began",
             "UNFINISHED",
@@ -237,6 +327,98 @@ class TestWarnings:
             "FAILED: FAISS IVF at 20,000 videos, in build: no graph for 3 vectors",
         ):
             assert said in told
+
+    def test_others_are_not_blamed_where_the_machine_slowed_down(self):
+        result = drawn_result(videos=(1_400,))
+        result["sizes"][0]["disturbed"] = {
+            "latency": {"others_cores": 0.02, "worst_cores": 0.1, "reading_slowed": 1.7}
+        }
+        [_, told] = warnings(result)
+        assert told.startswith(
+            "DISTURBED: 1 of 16 parts, reading from memory took up to 1.70 times as long for the "
+            "same."
+        )
+
+    def test_however_many_parts_it_is_one_line(self):
+        result = drawn_result()
+        for of in result["sizes"]:
+            of["disturbed"] = {
+                part: {"others_cores": 0.2, "worst_cores": 0.9} for part in of["parts"]
+            }
+        [_, told] = warnings(result)
+        assert told.startswith("DISTURBED: 47 of 47 parts, others had up to 0.90 cores.")
+
+
+class TestTables:
+    def table(self, result: dict, title: str) -> Table:
+        [*_, section] = report(result).sections
+        return next(one for one in section.tables if one.title == title)
+
+    def rows(self, result: dict, title: str) -> dict[str, dict[str, str]]:
+        table = self.table(result, title)
+        return {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
+
+    def test_what_is_not_measured_of_a_server_is_a_dash(self):
+        rows = self.rows(drawn_result(), "Building, disk, memory, first query")
+        rest, grpc = rows["Qdrant server, REST"], rows["Qdrant server, gRPC"]
+        last = "opening and first query, ms (setting)"
+        for key in ("memory while building, peak", "resident", "anonymous", last):
+            assert rest[key] == grpc[key] == "–"
+        assert rest["index, s"] == "60.0"
+        assert grpc["upload, s"] == grpc["index, s"] == "as REST"
+
+    def test_opening_and_first_query_are_one_figure_with_its_range_and_setting(self):
+        result = drawn_result()
+        one = result["sizes"][-1]["experiments"]["qdrant-embedded"]
+        one["cold"] = {"setting": "ef=64", "open_ms": [1, 2, 9], "first_query_ms": [10, 20, 3]}
+        rows = self.rows(result, "Building, disk, memory, first query")
+        found = rows["Qdrant embedded"]["opening and first query, ms (setting)"]
+        assert found == "12.0 (11.0 to 22.0), ef=64"
+
+    def test_variables_stand_beside_what_an_index_is_built_with(self):
+        result = drawn_result()
+        del result["sizes"][-1]["experiments"]["faiss-ivf"]["environment"]
+        rows = self.rows(result, "Building, disk, memory, first query")
+        assert rows["FAISS HNSW"]["built with"] == "m=16, ef_construct=100; TUNED=1"
+        assert rows["FAISS IVF"]["built with"] == "no options"
+
+    def test_changes_are_measured_once_and_have_no_interval(self):
+        table = self.table(drawn_result(), "Searching while the index changes")
+        assert "measured once" in table.note
+        assert "interval" not in table.note
+        assert not any("[" in cell for row in table.rows for cell in row)
+
+    def test_each_says_which_of_its_parts_were_disturbed(self):
+        result = drawn_result(videos=(100_000,))
+        result["sizes"][0]["disturbed"] = {
+            "clients": {"others_cores": 0.4, "worst_cores": 1.2},
+            "latency": {"others_cores": 0.01, "slowed": 1.3},
+            "build faiss-ivf": {"others_cores": 0.3},
+            "cold": {"others_cores": 0.2},
+        }
+        told = {
+            title: self.table(result, title).disturbed
+            for title in ("Searches", "Throughput", "Filtered search")
+        }
+        assert told == {
+            "Searches": "latency (the processor took up to 1.30 times as long for the same)",
+            "Throughput": "clients (others had 0.40 cores, at worst 1.20)",
+            "Filtered search": "",
+        }
+        costs = self.table(result, "Building, disk, memory, first query").disturbed
+        assert costs == "build FAISS IVF (others had 0.30 cores), cold (others had 0.20 cores)"
+        for page in (markdown(report(result)), html(report(result), {})):
+            assert page.count("Disturbed: latency (") == 2
+            assert page.count("Disturbed: 100,000 videos (latency (") == 1
+
+    def test_a_percentile_of_few_queries_is_left_out(self):
+        result = drawn_result()
+        of = result["sizes"][-1]["experiments"]["faiss-flat"]["searches"]["exact"]["ms"]
+        of["histogram"] = [[20.0, 100]]
+        row = self.rows(result, "Searches")["FAISS flat"]
+        assert [row[key] == "–" for key in ("p50, ms", "p95, ms", "p99, ms")] == [
+            *(False, False, True)
+        ]
 
 
 class TestMarkdown:
@@ -340,17 +522,14 @@ class TestReadResult:
             ("\xff", "not JSON"),
             ("[]", "not a result"),
             ('{"benchmark": "load"}', "not a result"),
-            ('{"format": 2}', "its format is 2, not 1"),
-            ('{"format": 1, "machine": {}, "options": {}}', "lacks sizes"),
-            ('{"format": 1, "machine": {}, "options": {}, "sizes": []}', "empty run"),
+            ('{"format": 1}', f"its format is 1, not {FORMAT}"),
+            (f'{{"format": {FORMAT}, "machine": {{}}, "options": {{}}}}', "lacks sizes"),
+            (json.dumps(drawn_result(videos=())), "empty run"),
             (
-                '{"format": 1, "machine": {}, "options": {}, '
-                '"sizes": [{"videos": 9, "skipped": "too little memory"}, {"videos": 99}]}',
-                "empty run",
-            ),
-            (
-                '{"format": 1, "machine": {}, "options": {}, '
-                '"sizes": [{"videos": 9, "experiments": {"faiss-flat": {"failed": null}}}]}',
+                json.dumps(
+                    drawn_result(videos=())
+                    | {"sizes": [{"videos": 9, "skipped": "too little memory"}, {"videos": 99}]}
+                ),
                 "empty run",
             ),
         ],
@@ -388,6 +567,10 @@ def test_figures_are_told_with_their_spread_and_unit():
     [
         (Interval(37.0, 30.0, 40.0), "37.0 [30.0, 40.0] times faster than it"),
         (Interval(0.5, 0.4, 0.8), "2.00 [1.25, 2.50] times slower than it"),
+        (
+            Interval(37.0, 37.0, 37.0),
+            "37.0 times as fast as it (of one round, so of unknown noise)",
+        ),
         (Interval(1.1, 0.9, 1.2), "as fast as it within noise (1.10 [0.900, 1.20] times)"),
     ],
 )
