@@ -132,7 +132,7 @@ class ProcessorWatch:
 
     def _now(self) -> Spent:
         own = psutil.Process().cpu_times()
-        named = {name: _spent_by(pid) for name, pid in self._servers.items()}
+        named = {name: spent_by(pid) for name, pid in self._servers.items()}
         # wrk has ended by now, and the servers have not: so it is what ended children took.
         named["load tool"] = own.user + own.system + own.children_user + own.children_system
         return Spent(named, _spent_by_all(), time.monotonic())
@@ -150,7 +150,8 @@ class NeighbourWatch:
     def __init__(self, *, besides: Collection[int] = (), every_s: float = 5.0) -> None:
         self._besides = tuple(besides)
         self._every_s = every_s
-        self._samples: list[tuple[float, float]] = []
+        # Moments, and the seconds of processor time that others had spent until then.
+        self.samples: list[tuple[float, float]] = []
         self._watching = ExitStack()
 
     def __enter__(self) -> Self:
@@ -164,13 +165,13 @@ class NeighbourWatch:
     @property
     def mean(self) -> float:
         """The cores that others had on average."""
-        (begun, before), (ended, after) = self._samples[0], self._samples[-1]
+        (begun, before), (ended, after) = self.samples[0], self.samples[-1]
         return max(0.0, after - before) / max(ended - begun, 1e-9)
 
     @property
     def worst(self) -> float:
         """The cores that others had in the window in which they had most."""
-        windows = zip(self._samples, self._samples[1:], strict=False)
+        windows = zip(self.samples, self.samples[1:], strict=False)
         shares = [
             (after - before) / (ended - begun)
             for (begun, before), (ended, after) in windows
@@ -180,10 +181,8 @@ class NeighbourWatch:
 
     def _sample(self) -> None:
         # What ours have spent that ended meanwhile is in their parents' times of children.
-        ours = sum(
-            _spent_by(pid, with_ended=True) for pid in (psutil.Process().pid, *self._besides)
-        )
-        self._samples.append((time.monotonic(), _spent_by_all() - ours))
+        ours = sum(spent_by(pid, with_ended=True) for pid in (psutil.Process().pid, *self._besides))
+        self.samples.append((time.monotonic(), _spent_by_all() - ours))
 
 
 def listening_at(url: str) -> int | None:
@@ -193,29 +192,24 @@ def listening_at(url: str) -> int | None:
         return None
     port = parts.port or _DEFAULT_PORT
     try:
-        sockets = psutil.net_connections(kind="tcp")
+        sockets: Any = psutil.net_connections(kind="tcp")  # an address is () where there is none
     except psutil.AccessDenied:
         return None
-    return next(
-        (
-            one.pid
-            for one in sockets
-            if one.status == psutil.CONN_LISTEN and one.laddr.port == port and one.pid is not None
-        ),
-        None,
-    )
+    listening = {
+        int(one.laddr.port): int(one.pid)
+        for one in sockets
+        if one.status == psutil.CONN_LISTEN and one.pid is not None
+    }
+    return listening.get(port)
 
 
 def _spent_by_all() -> float:
     """Seconds of processor time that were spent on this machine so far, by anyone."""
-    return sum(
-        spent
-        for name, spent in psutil.cpu_times()._asdict().items()
-        if name not in _IDLE and name not in _WITHIN
-    )
+    times: dict[str, float] = psutil.cpu_times()._asdict()
+    return sum(spent for name, spent in times.items() if name not in _IDLE and name not in _WITHIN)
 
 
-def _spent_by(pid: int, *, with_ended: bool = False) -> float:
+def spent_by(pid: int, *, with_ended: bool = False) -> float:
     """Seconds of processor time of a process and its descendants, with ended ones or without."""
     total = 0.0
     for one in _tree(pid):

@@ -87,11 +87,7 @@ class Engine(ABC):
         setting: Setting,
         share: float | None = None,
     ) -> Answer:
-        """The nearest by the vector ``name``, among those that the filter ``share`` lets through.
-
-        Raises:
-            NotOffered: the engine filters nothing.
-        """
+        """The nearest by the vector ``name`` among those that the filter ``share`` lets through."""
 
     @abstractmethod
     def search_many(

@@ -224,8 +224,8 @@ def text(comparison: Comparison) -> str:
             f"to {FLAT} in the same run, and building times are left out."
         )
     lines += [f"not compared: {one}" for one in comparison.not_compared]
-    lines += [f"only in a: {one}" for one in comparison.only_in_a]
-    lines += [f"only in b: {one}" for one in comparison.only_in_b]
+    lines += [f"only in a: {one}" for one in _by_experiment(comparison.only_in_a)]
+    lines += [f"only in b: {one}" for one in _by_experiment(comparison.only_in_b)]
     told = [one for one in comparison.changes if one.ratio or one.difference]
     changed = comparison.changed
     by_both = (
@@ -254,6 +254,15 @@ def text(comparison: Comparison) -> str:
             *(f"  {one}" for one in once),
         ]
     return "\n".join(lines)
+
+
+def _by_experiment(only: Sequence[str]) -> list[str]:
+    """The same in one line for each size and experiment."""
+    parts: dict[str, list[str]] = {}
+    for one in only:
+        *where, part = one.split(", ", 2) if one.count(", ") > 1 else (one, "")
+        parts.setdefault(", ".join(where), []).append(part)
+    return [f"{where}: {'; '.join(of)}".removesuffix(": ") for where, of in parts.items()]
 
 
 def _way(change: Change) -> str:
@@ -359,7 +368,7 @@ def _quantities(size: Size, *, by_ratio: bool) -> Iterator[tuple[_Key, _Quantity
                     # A rate falls as reading takes longer.
                     yardstick = machine if found.better < 0 else tuple(1 / ms for ms in machine)
                 if found.is_time and yardstick:
-                    found = found._replace(relative=tuple(ratio(found.values, yardstick)))
+                    found = found._replace(relative=tuple(ratio(found.values, yardstick).tolist()))
                 yield key, found
             elif not found.is_time:
                 yield key, found

@@ -80,6 +80,8 @@ def warnings(result: Result) -> list[str]:
         told.append("UNFINISHED: the run was stopped; what follows is what it had measured.")
     if result["options"].get("quick"):
         told.append("QUICK: a short run of few rounds, to see that all works rather than to quote.")
+    if result["options"].get("rounds") == 1:
+        told.append("ONE ROUND: no figure has an interval, and nothing is known of their noise.")
     told += [f"Left out: {videos:,} videos: {why}" for videos, why in left_out(result).items()]
     told += [
         f"FAILED: {one.label} at {one.videos:,} videos, in {one.part}: {one.error}"

@@ -138,7 +138,7 @@ class SizeRun:
                     one for one in self._record["parts"] if one != f"build {name}"
                 ]
             self._part(f"build {name}", partial(self._build, name))
-        parts: dict[str, Callable[[], None]] = {
+        parts: dict[str, Callable[[], Mapping[str, float] | None]] = {
             "latency": self._latency,
             "batches": self._batches,
             "filters": self._filters,
@@ -346,7 +346,7 @@ class SizeRun:
                     else None,
                 }
         for name in self._hosts:
-            self._of(name)["chosen"] = _chosen(self._of(name)["searches"])
+            self._of(name)["chosen"] = chosen_setting(self._of(name)["searches"])
         values = self._vectors.videos * self._vectors.dims[self._vectors.first]
         self._record["reading"] = {"bytes": values * 4, "ms": reading, "counting_ms": counting}
         if loop:
@@ -588,7 +588,7 @@ class SizeRun:
                 host.kill()
 
 
-def _chosen(searches: Mapping[str, Mapping[str, Any]]) -> str:
+def chosen_setting(searches: Mapping[str, Mapping[str, Any]]) -> str:
     """The first that finds enough, else the one that finds most; an exact one if there is no other.
 
     Settings stand in the order of the work they make, so that no noise decides between two.

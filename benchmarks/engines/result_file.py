@@ -37,13 +37,17 @@ def read_result(path: Path) -> Result:
 def read_unfinished(path: Path) -> dict[str, Any]:
     """The same for a run that goes on, which may have measured nothing yet.
 
-    ``continued`` is always there.
+    ``continued`` and ``finished`` are always there, and the ``parts`` of each size that was begun.
 
     Raises:
         UsageError: it is not JSON, or of another format or form.
     """
     result = _checked(path)
     result.setdefault("continued", [])
+    result.setdefault("finished", False)
+    for size in result["sizes"]:
+        if "experiments" in size:
+            size.setdefault("parts", [])
     return result
 
 

@@ -85,14 +85,20 @@ def _measure(
     for record in to_do:
         videos = record["videos"]
         record.pop("skipped", None)
-        wanted = need(videos, source.dims(), experiments, clients=max(plan.clients))
+        wanted = need(
+            videos,
+            source.dims(),
+            experiments,
+            clients=max(plan.clients),
+            queries=plan.queries,
+        )
         say(
             f"{videos:,} videos: {wanted.memory_bytes / GIB:.1f} GiB of memory and "
             f"{wanted.disk_bytes / GIB:.1f} of disk, at most"
         )
         directory = _directory(work, videos)
         there = sum(file.stat().st_size for file in directory.rglob("*") if file.is_file())
-        if (short := lacking(wanted, work, there_bytes=there)) is not None:
+        if (short := lacking(wanted, work, there_bytes=there, result=result)) is not None:
             record["skipped"] = short
             say(f"{videos:,} videos: will be left out, {short}")
     _save(report, result)

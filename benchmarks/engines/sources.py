@@ -47,7 +47,7 @@ class VectorSource(Protocol):
 
     @property
     def most(self) -> int | None:
-        """How many videos it has, with the queries taken out of them; None: as many as one likes."""
+        """How many videos it has, with queries taken out of them; None: as many as one likes."""
         ...
 
     @property
@@ -417,7 +417,7 @@ def _opened_hdf5(path: Path) -> tuple[Any, Any | None, bool]:
     distance = file.attrs.get("distance")
     named = distance is not None
     distance = _as_text(distance) if named else "angular"
-    if distance != "angular":
+    if not isinstance(distance, str) or distance != "angular":
         raise SourceError(
             f"{path}: its distance is {distance!r}; only 'angular' can be compared here, as"
             " every engine is asked for the inner product of unit vectors"

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import grpc
 from qdrant_client import QdrantClient, models
 from qdrant_client import grpc as messages
-from qdrant_client.conversions.conversion import GrpcToRest
+from qdrant_client.conversions.conversion import GrpcToRest, RestToGrpc
 
 TOOK_S = 0.00025
 
@@ -60,7 +60,7 @@ class StandIn:
             searches = models.QueryRequestBatch(**body).searches
             return [self.query(name, one).model_dump() for one in searches]
         elif not rest and method == "GET":
-            return self.info(name)
+            return self.info(name).model_dump(mode="json")
         elif not rest and method == "PUT":
             vectors = models.CreateCollection(**body).vectors
             return self.client.create_collection(name, vectors_config=vectors)
@@ -79,14 +79,14 @@ class StandIn:
             [answer] = self.client.query_batch_points(name, [request])
         return answer
 
-    def info(self, name: str) -> Any:
+    def info(self, name: str) -> models.CollectionInfo:
         info = self.client.get_collection(name)
         vectors = info.config.params.vectors
         assert isinstance(vectors, dict)
         indexed = (info.points_count or 0) * len(vectors) if self.indexes else 0
-        return info.model_copy(update={"indexed_vectors_count": indexed}).model_dump(mode="json")
+        return info.model_copy(update={"indexed_vectors_count": indexed})
 
-    # By gRPC only what a search asks.
+    # By gRPC only what a search asks, and whoever finds a collection there.
     def by_grpc(self, request: Any) -> Any:
         if isinstance(request, messages.ListAliasesRequest):
             return messages.ListAliasesResponse(
@@ -96,6 +96,11 @@ class StandIn:
                     )
                     for alias in self.client.get_aliases().aliases
                 ]
+            )
+        if isinstance(request, messages.GetCollectionInfoRequest):
+            info = self.info(request.collection_name)
+            return messages.GetCollectionInfoResponse(
+                result=RestToGrpc.convert_collection_info(info), time=TOOK_S
             )
         if isinstance(request, messages.QueryBatchPoints):
             return messages.QueryBatchResponse(
@@ -160,7 +165,13 @@ def serving() -> Iterator[StandIn]:
     thread.start()
     rpc = grpc.server(ThreadPoolExecutor(2))
     for service, methods in (
-        ("qdrant.Collections", {"ListAliases": messages.ListAliasesRequest}),
+        (
+            "qdrant.Collections",
+            {
+                "ListAliases": messages.ListAliasesRequest,
+                "Get": messages.GetCollectionInfoRequest,
+            },
+        ),
         (
             "qdrant.Points",
             {"Query": messages.QueryPoints, "QueryBatch": messages.QueryBatchPoints},

@@ -7,6 +7,7 @@ import json
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner, Result
@@ -16,6 +17,9 @@ from benchmarks.engines.plots import PLOTS, inline_svg, save
 from benchmarks.engines.report_cli import report
 from catalog.errors import UsageError
 from tests.benchmarks.engine_results import drawn_result
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 ENGINES = ("faiss-flat", "faiss-hnsw", "qdrant-embedded")
 
@@ -39,6 +43,112 @@ class TestNoise:
             compare(drawn(seed, noise=0.15), drawn(seed + 100, noise=0.15)) for seed in range(4)
         ]
         assert sum(len(one.changed) for one in compared) <= 0.05 * sum(map(told, compared))
+
+    def test_a_machine_that_was_slower_for_a_while_changes_nothing(self):
+        a, b = drawn(0), drawn(1)
+        small = b["sizes"][0]
+        for name, one in small["experiments"].items():
+            small["experiments"][name] = _slowed(one, 1.3)
+        small["reading"]["ms"] = [1.3 * ms for ms in small["reading"]["ms"]]
+        compared = compare(a, b)
+        assert compared.changed == []
+        assert "both by itself and by the yardstick of its run" in text(compared)
+        small["experiments"]["faiss-hnsw"] = _slowed(small["experiments"]["faiss-hnsw"], 1.3)
+        assert {(one.videos, one.experiment, one.better) for one in compare(a, b).changed} == {
+            (20_000, "faiss-hnsw", False)
+        }
+
+    def test_the_flat_index_is_held_against_reading_or_its_own_loop_or_itself(self):
+        a, b = drawn(0, noise=0.01), drawn(1, noise=0.01)
+
+        def changed() -> set[tuple[int, str]]:
+            return {
+                (one.videos, one.quantity)
+                for one in compare(a, b).changed
+                if one.experiment == "faiss-flat" and one.part == "search exact"
+            }
+
+        for of in (size["experiments"]["faiss-flat"]["searches"] for size in b["sizes"]):
+            of["exact"] = _slowed(of["exact"], 1.3)
+        slower = {(at, p) for at in (20_000, 100_000) for p in ("p50", "p95", "p99")}
+        assert changed() == slower
+        small = b["sizes"][0]
+        small["reading"]["ms"] = [1.3 * ms for ms in small["reading"]["ms"]]
+        assert changed() == {one for one in slower if one[0] == 100_000}
+        for run in (a, b):
+            del run["sizes"][0]["reading"]
+        assert changed() == slower
+        small["loop"] = _slowed(small["loop"], 1.3)
+        assert changed() == {one for one in slower if one[0] == 100_000}
+        for run in (a, b):
+            del run["sizes"][0]["loop"]
+        assert changed() == slower
+
+    def test_what_changed_where_a_run_was_disturbed_is_told_apart(self):
+        a, b = drawn(0), drawn(1, slower={"qdrant-embedded": 1.5})
+        b["sizes"][0]["disturbed"] = {"latency": {"others_cores": 0.3}}
+        a["sizes"][1]["disturbed"] = {"filters": {"slowed": 1.4}}
+        compared = compare(a, b)
+        unsure = {(one.videos, one.part.partition(" ")[0]) for one in compared.not_sure}
+        assert unsure == {(20_000, "search"), (100_000, "filtered")}
+        assert all(one.changed is None and one.disturbed for one in compared.not_sure)
+        assert not unsure & {(one.videos, one.part.partition(" ")[0]) for one in compared.changed}
+        assert not any(one.part.startswith("search") for one in compared.measured_once)
+        told = text(compared)
+        _, _, apart = told.partition("Not sure, for a run was disturbed there:\n")
+        assert "WORSE   20,000 videos, qdrant-embedded, search ef=64: p50" in apart
+        assert json.dumps(compared.to_json())
+
+    def test_recall_is_no_less_sure_where_a_run_was_disturbed(self):
+        a, b = drawn(0), drawn(0)
+        b["sizes"][0]["disturbed"] = {"latency": {"others_cores": 0.3}}
+        b["sizes"][0]["experiments"]["faiss-hnsw"]["searches"]["ef=64"]["recall_at_10"] = 0.5
+        assert [one.quantity for one in compare(a, b).changed] == ["recall@10"]
+
+    def test_percentiles_of_few_queries_are_not_compared(self):
+        runs = drawn(0), drawn(1)
+        for run in runs:
+            searches = run["sizes"][0]["experiments"]["faiss-hnsw"]["searches"]
+            for setting, queries in (("ef=16", 19), ("ef=32", 20), ("ef=64", 100)):
+                searches[setting]["ms"]["histogram"] = [[1.0, 5 * queries]]
+        found = {
+            setting: [
+                one.quantity
+                for one in compare(*runs).changes
+                if (one.videos, one.experiment) == (20_000, "faiss-hnsw")
+                and one.part == f"search {setting}"
+                and one.quantity != "recall@10"
+            ]
+            for setting in ("ef=16", "ef=32", "ef=64")
+        }
+        assert found == {
+            "ef=16": ["p50"],
+            "ef=32": ["p50", "p95"],
+            "ef=64": ["p50", "p95", "p99"],
+        }
+
+    def test_what_was_measured_with_other_settings_does_not_meet(self):
+        a, b = drawn(0), drawn(1)
+        one = b["sizes"][0]["experiments"]["qdrant-embedded"]
+        one["chosen"] = one["cold"]["setting"] = "ef=128"
+        compared = compare(a, b)
+        only_a, only_b = set(compared.only_in_a), set(compared.only_in_b)
+        was = a["sizes"][0]["experiments"]["qdrant-embedded"]["chosen"]
+        for part in (
+            *("filtered 0.01", "fused in python", "batch", "clients: 8 threads"),
+            *("beside changes", "cold start"),
+        ):
+            assert f"20,000 videos, qdrant-embedded, {part}, {was}" in only_a
+            assert f"20,000 videos, qdrant-embedded, {part}, ef=128" in only_b
+        assert {
+            one.part
+            for one in compared.changes
+            if (one.videos, one.experiment) == (20_000, "qdrant-embedded")
+            and not one.part.startswith("search ")
+        } == {"building", "memory"}
+        assert "filtered 0.01" in {
+            one.part for one in compared.changes if one.experiment == "faiss-flat"
+        }, "an only setting goes without saying"
 
     def test_a_run_beside_itself_has_no_change(self):
         run = drawn(0)
@@ -161,10 +271,14 @@ class TestCircumstances:
         del b["sizes"][0]["experiments"]["faiss-hnsw"]
         del b["sizes"][0]["experiments"]["qdrant-embedded"]["filtered"]["0.01"]
         compared = compare(a, b)
+        told = text(compared)
+        assert "only in b: 100,000 videos\n" in told
+        assert "only in a: 20,000 videos, faiss-hnsw\n" in told
+        assert "only in a: 20,000 videos, qdrant-embedded: filtered 0.01, ef=64\n" in told
         assert compared.only_in_b == ("100,000 videos",)
         assert compared.only_in_a == (
             "20,000 videos, faiss-hnsw",
-            "20,000 videos, qdrant-embedded, filtered 0.01",
+            "20,000 videos, qdrant-embedded, filtered 0.01, ef=64",
         )
 
     def test_a_disturbed_or_unfinished_run_is_told(self):
@@ -172,7 +286,7 @@ class TestCircumstances:
         a["sizes"][0]["disturbed"] = {"building": {"others_cores": 0.4}}
         b["finished"] = False
         assert compare(a, b).notes == (
-            "a was disturbed: building at 20,000 videos (others had 0.40 cores)",
+            "a was disturbed: 1 of 20 parts, others had up to 0.40 cores",
             "b is unfinished",
         )
 
@@ -186,6 +300,23 @@ def _slowed(of: object, times: float, key: str = "") -> object:
     if isinstance(of, dict):
         return {name: _slowed(value, times, name) for name, value in of.items()}
     return of
+
+
+def plot(name: str, run: dict) -> Figure:
+    figure = PLOTS[name](run)
+    assert figure is not None
+    return figure
+
+
+def with_a_variant(run: dict) -> dict:
+    """The same with embedded Qdrant built otherwise."""
+    for size in run["sizes"]:
+        found = size["experiments"]
+        found["qdrant-embedded-m8"] = copy.deepcopy(found["qdrant-embedded"]) | {
+            "engine": "qdrant-embedded-m8",
+            "label": "Qdrant embedded, m 8",
+        }
+    return run
 
 
 def run_report(*arguments: object) -> Result:
@@ -216,8 +347,11 @@ class TestCommand:
         assert done.stdout == ""
         assert told.read_text().startswith("# FAISS against Qdrant\n")
         assert json.loads(summary.read_text())["verdicts"]
-        assert page.read_text().count("<svg ") == len(PLOTS)
-        for name in PLOTS:
+        # No graph was built otherwise in this run.
+        names = PLOTS.keys() - {"settings-compared"}
+        assert page.read_text().count("<svg ") == len(names)
+        assert {path.stem for path in (tmp_path / "plots").iterdir()} == names
+        for name in names:
             assert (tmp_path / "plots" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
     def test_two_runs_are_compared(self, result_path: Path, tmp_path: Path):
@@ -252,7 +386,7 @@ class TestPlots:
 
     @pytest.mark.parametrize("name", PLOTS)
     def test_a_page_takes_its_ink_and_its_ids_stay_apart(self, name: str):
-        svg = inline_svg(PLOTS[name](drawn(0)), name, "A <caption>")
+        svg = inline_svg(plot(name, with_a_variant(drawn(0))), name, "A <caption>")
         root = ET.fromstring(svg)
         assert root.get("role") == "img"
         ids = re.findall(r'\bid="([^"]+)"', svg)
@@ -265,21 +399,110 @@ class TestPlots:
 
     @pytest.mark.parametrize("name", PLOTS)
     def test_a_run_that_broke_off_can_be_drawn(self, name: str, tmp_path: Path):
-        run = drawn(0)
+        run = with_a_variant(drawn(0))
         for experiment in run["sizes"][1]["experiments"].values():
+            if experiment["engine"] == "qdrant-embedded-m8":
+                continue
             for key in ("built", "memory", "clients", "filtered", "searches", "chosen"):
                 del experiment[key]
         run["sizes"][1]["experiments"]["some-new-engine"] = copy.deepcopy(
             run["sizes"][0]["experiments"]["faiss-hnsw"]
         )
         del run["sizes"][1]["reading"]
-        save(PLOTS[name](run), tmp_path / f"{name}.svg")
+        save(plot(name, run), tmp_path / f"{name}.svg")
         ET.parse(tmp_path / f"{name}.svg")
 
     def test_a_plot_says_that_its_vectors_were_made_up(self):
-        for draw in PLOTS.values():
-            assert "SYNTHETIC" in draw(drawn(0))._suptitle.get_text()
+        run = with_a_variant(drawn(0))
+        for name in PLOTS:
+            assert "SYNTHETIC" in plot(name, run).get_suptitle()
+
+    @pytest.mark.parametrize(
+        ("mark", "said"),
+        [
+            ({"others_cores": 0.4}, ", DISTURBED by other programs"),
+            ({"others_cores": 0.4, "slowed": 1.3}, ", DISTURBED by other programs"),
+            ({"others_cores": 0.1, "slowed": 1.3}, ", DISTURBED, the machine slowed down"),
+        ],
+    )
+    def test_it_says_what_disturbed_the_run(self, mark: dict, said: str):
+        run = drawn(0)
+        assert "DISTURBED" not in plot("costs", run).get_suptitle()
+        run["sizes"][0]["disturbed"] = {"latency": mark}
+        assert said in plot("costs", run).get_suptitle()
+
+    def test_lines_join_a_family_of_settings_in_their_order(self):
+        run = drawn(0, noise=0.001)
+        [_, of] = run["sizes"]
+        searches = of["experiments"]["faiss-hnsw"]["searches"]
+        alone = searches["ef=64, 4x rescored"] = copy.deepcopy(searches["ef=64"])
+        alone["setting"] = {"ef": 64, "oversampling": 4.0}
+        raw = searches["ef=64, no rescoring"] = copy.deepcopy(searches["ef=64"])
+        raw["setting"] = {"ef": 64, "rescore": False}
+        searches["ef=32"]["ms"]["p50"] = [10.0] * 5
+        axes = plot("recall-against-latency", run).axes[1]
+        line, *others = [one for one in axes.lines if one.get_label() == "FAISS HNSW"]
+        assert list(line.get_ydata()) == [
+            searches[f"ef={ef}"]["recall_at_10"] for ef in (16, 32, 64, 128, 256, 512)
+        ]
+        assert [one.get_linestyle() for one in (line, *others)] == ["-", "None", "None"]
+        assert [one.get_fillstyle() for one in (line, *others)] == ["full", "full", "none"]
+
+    def test_a_legend_is_hollow_where_all_marks_are(self):
+        [legend] = plot("recall-against-latency", drawn(0)).legends
+        hollow = {
+            text.get_text(): line.get_fillstyle() == "none"
+            for text, line in zip(legend.get_texts(), legend.get_lines(), strict=True)
+        }
+        assert hollow == {"FAISS flat": True, "FAISS HNSW": False, "Qdrant embedded": False}
+
+    @pytest.mark.parametrize("name", ["recall-against-latency", "filtered-against-selectivity"])
+    def test_no_recall_is_so_low_that_it_is_cut_off(self, name: str):
+        run = drawn(0)
+        recall = plot(name, run).axes[-1]
+        assert recall.get_ylim()[0] == pytest.approx(0.4)
+        one = run["sizes"][1]["experiments"]["faiss-hnsw"]
+        for found in (one["searches"]["ef=16"], one["filtered"]["0.001"]):
+            found["recall_at_10"] = 0.008
+        recall = plot(name, run).axes[-1]
+        assert recall.get_ylim()[0] < 0
+        assert 0.3 in recall.get_yticks()
+
+    @pytest.mark.parametrize(
+        ("name", "axis"),
+        [
+            ("recall-against-latency", "x"),
+            ("latency-against-size", "y"),
+            ("throughput-against-clients", "y"),
+            ("latency-histogram", "x"),
+        ],
+    )
+    def test_a_scale_of_times_is_labelled_at_1_2_and_5(self, name: str, axis: str):
+        figure = plot(name, drawn(0))
+        figure.canvas.draw()
+        axes = figure.axes[0]
+        low, high = getattr(axes, f"get_{axis}lim")()
+        labels = getattr(axes, f"get_{axis}ticklabels")()
+        told = {text.get_text() for text in labels}
+        expected = {
+            f"{one * 10.0**decade:,.10g}"
+            for one in (1, 2, 5)
+            for decade in range(-4, 5)
+            if low <= one * 10.0**decade <= high
+        }
+        assert len(expected) > 3
+        assert expected <= told
+
+    def test_what_another_engine_made_costs_nothing_of_its_own(self):
+        run = drawn_result(videos=(20_000,))
+        labels = [text.get_text() for text in plot("costs", run).axes[0].get_yticklabels()]
+        assert "Qdrant server, REST" in labels
+        assert "Qdrant server, gRPC" not in labels
+
+    def test_without_a_graph_built_otherwise_there_is_none_to_compare(self):
+        assert PLOTS["settings-compared"](drawn(0)) is None
+        assert PLOTS["settings-compared"](with_a_variant(drawn(0))) is not None
 
     def test_what_is_neither_svg_nor_png_is_refused(self, tmp_path: Path):
         with pytest.raises(UsageError, match=r"plot\.gif: .* svg or png"):
-            save(PLOTS["costs"](drawn(0)), tmp_path / "plot.gif")
+            save(plot("costs", drawn(0)), tmp_path / "plot.gif")

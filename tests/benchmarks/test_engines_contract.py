@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,8 +21,10 @@ from benchmarks.engines.base import Engine, EngineFailed, NotOffered, Setting, U
 from benchmarks.engines.client_engines import API_KEY_VARIABLE, LocalMode, Server, collection_name
 from benchmarks.engines.experiments import EXACT, EXPERIMENTS, Experiment, server_experiments
 from benchmarks.engines.sources import DrawnVectors, prepared
+from benchmarks.engines.thresholds import lowered_threshold_kb
 from benchmarks.engines.truth import Truth, exact_truth
 from benchmarks.engines.vectors import SHARES, VectorSet
+from stores.qdrant_schema import FULL_SCAN_THRESHOLD_KB
 from tests.benchmarks.qdrant_stand_in import TOOK_S, StandIn, serving
 from tests.stores.conftest import NEEDS_SERVER, SERVER_URL
 
@@ -427,7 +430,7 @@ def test_a_server_builds_its_graph_after_the_upload_and_is_found_by_name_when_wh
         assert 0 < building["optimizers_config"]["indexing_threshold"] < smallest_kb
         stand_in.requests.clear()
         engine.configure(threads=1)
-        assert engine.upload() == Uploaded(0.0, 0.0, FEWER_VIDEOS * len(DIMS))
+        assert engine.upload() == Uploaded(0.0, 0.0, FEWER_VIDEOS * len(DIMS), shared=True)
         assert {method for method, _, _ in stand_in.requests} == {"GET"}
         engine.remove()
         with pytest.raises(EngineFailed, match=engine.collection):
@@ -447,6 +450,53 @@ def test_a_server_that_builds_no_graph_has_failed(
         with pytest.raises(EngineFailed, match="graphs over 0 of 800"):
             engine.upload()
         engine.close()
+
+
+def test_what_another_uploaded_is_shared_and_must_have_its_graph_too(
+    fewer: VectorSet, folder: Path
+) -> None:
+    with serving() as stand_in:
+        rest, grpc = (
+            one.make(fewer, folder / "unused")
+            for one in on_server(stand_in.url, grpc_port=stand_in.grpc_port)
+        )
+        assert not built(rest).shared
+        assert built(grpc) == Uploaded(0.0, 0.0, FEWER_VIDEOS * len(DIMS), shared=True)
+        stand_in.indexes = False
+        for engine in (rest, grpc):
+            engine.configure(threads=1)
+            with pytest.raises(EngineFailed, match="0 of 800 vectors; the collection was there"):
+                engine.upload()
+            engine.close()
+
+
+def test_a_threshold_is_lowered_for_what_is_too_small_alone(fewer: VectorSet) -> None:
+    smallest_kb = FEWER_VIDEOS * min(DIMS.values()) * 4 // 1024
+    assert lowered_threshold_kb(fewer) == smallest_kb // 4
+    assert lowered_threshold_kb(fewer, segments=2) == smallest_kb // 2 // 4
+    assert lowered_threshold_kb(fewer, segments=0) == smallest_kb // 4
+    assert lowered_threshold_kb(fewer, least=10) == 10
+    many = SimpleNamespace(videos=10**8, dims=DIMS)
+    assert lowered_threshold_kb(many, least=10) == FULL_SCAN_THRESHOLD_KB
+    one = SimpleNamespace(videos=1, dims=DIMS)
+    assert lowered_threshold_kb(one) == 1
+
+
+def test_local_modes_views_lie_beside_the_index_and_go_with_it(
+    fewer: VectorSet, folder: Path
+) -> None:
+    engine = LocalMode(fewer, folder / "viewed", build={})
+    built(engine)
+    engine.open()
+    [view] = engine.directory.glob("view-*")
+    assert view.name.startswith(f"view-{os.getpid()}-")
+    engine.close()
+    assert not view.exists()
+    # As a process leaves it that is killed.
+    stale = engine.directory / "view-1-abc"
+    stale.mkdir()
+    engine.configure(threads=1)
+    assert not stale.exists()
 
 
 def test_a_server_that_is_not_there_has_failed(fewer: VectorSet, folder: Path) -> None:

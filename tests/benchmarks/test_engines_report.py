@@ -317,7 +317,7 @@ class TestWarnings:
         told = "\n".join(warnings(result))
         for said in (
             "SYNTHETIC vectors at 1,400, 20,000 and 100,000 videos",
-            "DISTURBED: 1 of 47 parts, others had up to 0.40 cores, the processor took up to 1.30 "
+            "DISTURBED: 1 of 48 parts, others had up to 0.40 cores, the processor took up to 1.30 "
             "times as long",
             "stopped and continued 1 time.",
             "busy when the run began",
@@ -339,6 +339,10 @@ class TestWarnings:
             "same."
         )
 
+    def test_a_run_of_one_round_says_that_its_noise_is_unknown(self):
+        [_, told] = warnings(drawn_result(rounds=1))
+        assert told.startswith("ONE ROUND: no figure has an interval")
+
     def test_however_many_parts_it_is_one_line(self):
         result = drawn_result()
         for of in result["sizes"]:
@@ -346,7 +350,7 @@ class TestWarnings:
                 part: {"others_cores": 0.2, "worst_cores": 0.9} for part in of["parts"]
             }
         [_, told] = warnings(result)
-        assert told.startswith("DISTURBED: 47 of 47 parts, others had up to 0.90 cores.")
+        assert told.startswith("DISTURBED: 48 of 48 parts, others had up to 0.90 cores.")
 
 
 class TestTables:

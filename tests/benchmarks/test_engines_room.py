@@ -125,9 +125,7 @@ def test_the_result_may_lie_on_another_disk(
     monkeypatch.setattr(
         Path,
         "stat",
-        lambda path, **more: (
-            Elsewhere(stat(path, **more)) if path == other else stat(path, **more)
-        ),
+        lambda path, **more: Elsewhere(stat(path, **more)) if path == other else stat(path, **more),
     )
     usage = namedtuple("usage", "free")
     monkeypatch.setattr(

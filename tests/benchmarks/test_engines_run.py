@@ -16,9 +16,9 @@ from benchmarks.engines import room
 from benchmarks.engines.base import EngineFailed
 from benchmarks.engines.cli import bench
 from benchmarks.engines.experiments import EXPERIMENTS, FLAT, Experiment, server_experiments
-from benchmarks.engines.faiss_engines import Flat
+from benchmarks.engines.faiss_engines import Flat, Hnsw
 from benchmarks.engines.host import Host
-from benchmarks.engines.measuring import Plan
+from benchmarks.engines.measuring import Plan, SizeRun, chosen_setting
 from benchmarks.engines.probe import Probe
 from benchmarks.engines.run import run
 from benchmarks.engines.sources import DrawnVectors, prepared
@@ -121,6 +121,10 @@ def test_every_part_was_measured(stopped_and_continued):
         flat
     )
     assert len(flat["searches"]["exact"]["ms"]["p50"]) == PLAN.rounds
+    embedded = size["experiments"]["qdrant-embedded"]
+    assert embedded["cold"]["setting"] == embedded["chosen"]
+    assert len(embedded["cold"]["open_ms"]) == len(embedded["cold"]["first_query_ms"]) == 3
+    assert len(flat["batch"]["per_second"]) == PLAN.rounds
     assert set(flat["clients"]["processes"]) == {"1", "2"}
     assert {"python", "engine"} == set(size["experiments"]["qdrant-embedded"]["fused"])
     assert size["experiments"]["qdrant-embedded"]["fused"]["python"]["recall_at_10"] > 0.9
@@ -392,3 +396,114 @@ def test_an_engines_process_ends_with_its_parent_however_that_ends(tmp_path):
 
     # Its parent is gone, and it sleeps in a call that no signal handler of Python's interrupts.
     child.wait(timeout=30)
+
+
+def test_an_interrupted_part_is_measured_anew_when_the_run_goes_on(tmp_path, monkeypatch):
+    answered = SizeRun._answered
+    asked = []
+
+    def interrupted(self, *arguments):
+        asked.append(arguments)
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return answered(self, *arguments)
+
+    monkeypatch.setattr(SizeRun, "_answered", interrupted)
+    arguments = {"result": tmp_path / "result.json", "work": tmp_path / "work"}
+    plan = replace(SMALL, client_rounds=2)
+    said: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        run(SOURCE, plan, COMPARED[:1], say=said.append, **arguments)
+    assert "goes on from" in said[-1]
+
+    report = run(SOURCE, plan, COMPARED[:1], say=said.append, **arguments)
+
+    [size] = report["sizes"]
+    clients = size["experiments"][FLAT]["clients"]
+    assert {len(rates) for by_count in clients.values() for rates in by_count.values()} == {2}
+
+
+def test_a_folder_of_the_users_stays(tmp_path):
+    mine = tmp_path / "work" / "200"
+    mine.mkdir(parents=True)
+    (mine / "notes.txt").write_text("precious", encoding="utf-8")
+
+    run(
+        SOURCE,
+        SMALL,
+        COMPARED[:1],
+        result=tmp_path / "result.json",
+        work=tmp_path / "work",
+        say=lambda line: None,
+    )
+
+    assert (mine / "notes.txt").read_text(encoding="utf-8") == "precious"
+    assert sorted(one.name for one in (tmp_path / "work").iterdir()) == ["200", "bench.lock"]
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"processor": "another"}, r"begun elsewhere \(other processor\)"),
+        ({"versions": {"faiss-cpu": "1.0"}}, r"begun elsewhere \(other versions\)"),
+    ],
+)
+def test_a_result_goes_on_where_it_was_begun_alone(change, text, tmp_path):
+    def say(line: str) -> None:
+        raise Stopped
+
+    arguments = {"result": tmp_path / "result.json", "work": tmp_path / "work"}
+    with pytest.raises(Stopped):
+        run(SOURCE, SMALL, COMPARED[:1], say=say, **arguments)
+    begun = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
+    begun["machine"] |= change
+    (tmp_path / "result.json").write_text(json.dumps(begun), encoding="utf-8")
+
+    with pytest.raises(UsageError, match=text):
+        run(SOURCE, SMALL, COMPARED[:1], say=say, **arguments)
+
+
+def test_engines_with_other_settings_are_another_run(stopped_and_continued):
+    *_, folder = stopped_and_continued
+    others = (COMPARED[0], replace(COMPARED[1], build={"m": 4}), *COMPARED[2:])
+
+    with pytest.raises(UsageError, match=r"another run \(other settings\)"):
+        run(
+            SOURCE,
+            PLAN,
+            others,
+            result=folder / "result.json",
+            work=folder / "work",
+            say=lambda line: None,
+        )
+
+
+@pytest.mark.parametrize(
+    ("recalls", "chosen"),
+    [
+        # An exact search is no choice where there are others; then the first that finds enough.
+        ({"exact": 1.0, "ef=16": 0.98, "ef=32": 0.991, "ef=64": 0.999}, "ef=32"),
+        ({"exact": 1.0, "ef=16": 0.90, "ef=32": 0.97}, "ef=32"),
+        ({"exact": 1.0}, "exact"),
+    ],
+)
+def test_the_setting_for_what_takes_one_is_not_left_to_noise(recalls, chosen):
+    searches = {
+        label: {"exact": label == "exact", "recall_at_10": recall}
+        for label, recall in recalls.items()
+    }
+
+    assert chosen_setting(searches) == chosen
+
+
+def test_a_graph_of_faiss_that_links_nothing_is_no_graph(tmp_path):
+    vectors = prepared(SOURCE, tmp_path / "vectors", videos=100, queries=5, seed=0)
+    engine = Hnsw(vectors, tmp_path, build={"m": 4, "ef_construct": 10})
+    index = engine.empty(8)
+    index.add(np.eye(8, dtype=np.float32)[:1])
+
+    with pytest.raises(EngineFailed, match="linked 0 of 1 vectors"):
+        engine.linked(index)
+
+    index.add(np.eye(8, dtype=np.float32)[1:])
+    assert engine.linked(index) == 8

@@ -13,12 +13,13 @@ import pytest
 
 from benchmarks.engines import sources
 from benchmarks.engines import truth as truth_module
+from benchmarks.engines.base import EngineFailed
 from benchmarks.engines.sources import DrawnVectors, FileVectors, GenerationVectors, prepared
 from benchmarks.engines.truth import best_of, exact_truth
 from benchmarks.engines.vectors import ONLY, SHARES, Matrix, VectorSet
 from catalog.errors import SourceError
 from catalog.video import DENSE_VECTORS
-from stores.flat import FlatStore
+from stores.flat import FlatReader, FlatStore
 from tests.stores.catalogue import DIMS as STORED_DIMS
 from tests.stores.catalogue import catalogue
 
@@ -35,7 +36,7 @@ def unit(given: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     return exact / np.linalg.norm(exact, axis=1, keepdims=True)
 
 
-def hdf5(path: Path, *, distance: str | None = "angular", **arrays: npt.NDArray[Any]) -> Path:
+def hdf5(path: Path, *, distance: Any = "angular", **arrays: npt.NDArray[Any]) -> Path:
     with h5py.File(path, "w") as file:
         if distance is not None:
             file.attrs["distance"] = distance
@@ -195,6 +196,14 @@ BAD: Mapping[str, tuple[Any, str]] = {
         lambda path: hdf5(path / "a.hdf5", distance="euclidean", train=rows(3)),
         "'euclidean'",
     ),
+    "another distance in bytes": (
+        lambda path: hdf5(path / "a.hdf5", distance=np.bytes_(b"euclidean"), train=rows(3)),
+        "'euclidean'",
+    ),
+    "two distances": (
+        lambda path: hdf5(path / "a.hdf5", distance=["angular", "angular"], train=rows(3)),
+        "its distance is",
+    ),
     "dimensions that differ": (
         lambda path: hdf5(path / "a.hdf5", train=rows(3), test=rows(3, dim=5)),
         "train has 12 dimensions and test 5",
@@ -232,6 +241,117 @@ def test_a_vector_without_direction_is_refused_by_its_row(tmp_path: Path, bad: f
     ):
         with pytest.raises(SourceError, match=f"row 37 of {what}"):
             prepared(FileVectors(file), tmp_path / "set", videos=videos, queries=queries, seed=1)
+
+
+@pytest.mark.parametrize("bad", [0.0, np.nan, -np.inf])
+def test_a_vector_without_direction_is_found_by_a_check_wherever_it_is(
+    tmp_path: Path, bad: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the last of many blocks, and in queries beyond those that are asked."""
+    monkeypatch.setattr(sources, "_ROWS_AT_A_TIME", 20)
+    given = rows(50)
+    given[47] = bad
+    for file, what in (
+        (npy(tmp_path / "a.npy", given), "train"),
+        (hdf5(tmp_path / "b.hdf5", train=given, test=rows(3)), "train"),
+        (hdf5(tmp_path / "c.hdf5", train=rows(3), test=given), "test"),
+    ):
+        for look in (FileVectors(file).check, FileVectors(file).describe):
+            with pytest.raises(SourceError, match=rf"{file.name}: row 47 of {what} is zero or"):
+                look()
+
+
+def test_a_check_reads_a_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "_ROWS_AT_A_TIME", 100)
+    source = FileVectors(npy(tmp_path / "a.npy", rows(250)))
+    counted = Counted(source._train)
+    source._train = counted
+    for _ in range(2):
+        source.check()
+        source.describe()
+    assert (counted.times, counted.most) == (3, 100)
+
+
+def test_a_published_vector_without_direction_is_found_by_a_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = FlatStore.create(tmp_path / "faiss", STORED_DIMS)
+    store.upsert(catalogue(20))
+    store.flush()
+    store.close()
+    source = GenerationVectors(tmp_path / "faiss", generation="20260101")
+    source.check()
+    scan = FlatReader.scan
+
+    def damaged(reader: FlatReader, **more: Any) -> Iterator[Any]:
+        for batch in scan(reader, **more):
+            for video in batch:
+                for vector in video.vectors.values():
+                    vector[:] = np.nan
+            yield batch
+
+    monkeypatch.setattr(FlatReader, "scan", damaged)
+    with pytest.raises(SourceError, match=r"generation 20260101: the \w+ of video \S+ is zero or"):
+        source.check()
+
+
+def test_drawn_vectors_need_no_check() -> None:
+    source = DrawnVectors(DIMS)
+    source.check()
+    assert (source.most, source.has_queries, source.most_queries) == (None, True, None)
+
+
+@pytest.mark.parametrize("size", [1e30, 1e-30, 1e300, 1e-300])
+def test_vectors_of_any_length_have_a_direction(tmp_path: Path, size: float) -> None:
+    given = rows(60).astype(np.float64)
+    kind = np.float32 if 1e-38 < size < 1e38 else np.float64
+    source = FileVectors(npy(tmp_path / "a.npy", (given * size).astype(kind)))
+    made = prepared(source, tmp_path / "set", videos=50, queries=10, seed=1)
+    together = np.vstack([made.rows(ONLY), made.queries(ONLY)])
+    np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1.0, atol=1e-6)
+    np.testing.assert_allclose((unit(given) @ together.T).max(axis=0), 1.0, atol=1e-6)
+
+
+def test_what_was_done_to_the_vectors_is_told(tmp_path: Path) -> None:
+    given = unit(rows(30))
+    scaled, unnamed = "brought to unit length", "distance not named, taken as angular"
+    for number, (array, distance, told) in enumerate(
+        (
+            (given, "angular", ()),
+            (given.astype(np.float16), "angular", ()),
+            (given * 1.01, "angular", (scaled,)),
+            (given, None, (unnamed,)),
+            (given * 5, None, (scaled, unnamed)),
+            # As some who write HDF5 have it.
+            (given, np.bytes_(b"angular"), ()),
+            (given, np.array([b"angular"]), ()),
+            (given, np.array("angular", dtype="S"), ()),
+        )
+    ):
+        name = f"{number}.hdf5"
+        source = FileVectors(hdf5(tmp_path / name, distance=distance, train=array))
+        assert source.describe() == ", ".join([name, "30 vectors", *told])
+    source = FileVectors(npy(tmp_path / "a.npy", given))
+    assert source.describe() == "a.npy, 30 vectors"
+    # One among many, and one of the queries alone.
+    given[20] *= 2
+    for name, arrays in (
+        ("train.hdf5", {"train": given}),
+        ("test.hdf5", {"train": unit(rows(30)), "test": given}),
+    ):
+        source = FileVectors(hdf5(tmp_path / name, **arrays))
+        assert source.describe() == f"{name}, 30 vectors, {scaled}"
+
+
+@pytest.mark.parametrize("queries", [1, 2])
+def test_a_file_may_bring_one_query_or_two(tmp_path: Path, queries: int) -> None:
+    file = hdf5(tmp_path / "set.hdf5", train=rows(100), test=rows(queries, seed=2))
+    source = FileVectors(file)
+    assert (source.has_queries, source.most_queries) == (True, queries)
+    made = prepared(source, tmp_path / "set", videos=100, queries=500, seed=2)
+    assert made.description.queries == queries
+    truth = exact_truth(made, limit=LIMIT, window=WINDOW)
+    assert truth.best[ONLY].shape == (queries, WINDOW)
 
 
 def test_more_vectors_than_there_are_is_refused(tmp_path: Path) -> None:
@@ -307,7 +427,7 @@ def test_the_truth_is_the_plain_computation(
 def test_an_answer_with_what_a_filter_keeps_out_is_an_error(drawn: VectorSet) -> None:
     truth = exact_truth(drawn, limit=LIMIT, window=WINDOW)
     outside = int(np.flatnonzero(drawn.draws >= 0.1)[0])
-    with pytest.raises(ValueError, match=f"let video {outside} through"):
+    with pytest.raises(EngineFailed, match=f"let video {outside} through"):
         truth.filtered_recall(0.1, np.array([0]), [[outside]], limit=LIMIT)
 
 
@@ -352,15 +472,17 @@ def test_fewer_videos_than_asked_for_are_all_the_best(tmp_path: Path) -> None:
 
 
 class Counted:
-    """An array that remembers the most rows that were asked of it at once."""
+    """An array that remembers the most rows that were asked of it at once, and how often."""
 
     def __init__(self, array: Matrix) -> None:
         self.array = array
         self.shape, self.dtype = array.shape, array.dtype
         self.most = 0
+        self.times = 0
 
     def __getitem__(self, rows: slice) -> Matrix:
         taken = self.array[rows]
+        self.times += 1
         self.most = max(self.most, len(taken))
         return taken
 
