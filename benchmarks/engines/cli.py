@@ -213,8 +213,8 @@ def _plan(
         "seconds": 0.15,
         "clients": (1, 2),
         "client_rounds": 1,
-        "client_seconds": 0.5,
-        "changing_seconds": 1.0,
+        "client_seconds": 0.3,
+        "changing_seconds": 0.4,
     }
     plan = Plan(
         sizes=chosen,

@@ -244,7 +244,7 @@ class SizeRun:
         here = [name for name in self._chief() if not self._experiments[name].on_server]
         for name in here:
             self._of(name).pop("cold", None)  # of a run that was stopped in the midst of it
-        for _ in range(_COLD_TRIES):
+        for _ in range(1 if self._plan.quick else _COLD_TRIES):
             for name in self._shuffled(here):
                 if self._of(name)["failed"]:
                     continue
