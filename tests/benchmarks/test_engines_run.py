@@ -16,14 +16,15 @@ from benchmarks.engines import room
 from benchmarks.engines.base import EngineFailed
 from benchmarks.engines.cli import bench
 from benchmarks.engines.experiments import EXPERIMENTS, FLAT, Experiment, server_experiments
-from benchmarks.engines.faiss_engines import Flat, Hnsw
+from benchmarks.engines.faiss_engines import Hnsw
 from benchmarks.engines.host import Host
 from benchmarks.engines.measuring import Plan, SizeRun, chosen_setting
 from benchmarks.engines.probe import Probe
 from benchmarks.engines.run import run
-from benchmarks.engines.sources import DrawnVectors, prepared
+from benchmarks.engines.sources import DrawnVectors, FileVectors, prepared
 from catalog.errors import UsageError
 from catalog.locking import locked
+from tests.benchmarks.failing_engines import FAILS_ONCE, FAILS_UNDER_FILTERS
 from tests.benchmarks.qdrant_stand_in import serving
 
 VIDEOS = 800
@@ -37,17 +38,9 @@ PLAN = Plan(
     client_seconds=0.05,
     changing_seconds=0.1,
 )
+SMALL = replace(PLAN, sizes=(200,), rounds=1, clients=(1,), quick=True)
 SOURCE = DrawnVectors({"title": 32, "thumbnail": 16})
 BY_NAME = {one.name: one for one in EXPERIMENTS}
-
-
-class FailsUnderFilters(Flat):
-    """An engine that does all but one thing."""
-
-    def search(self, name, query, *, limit, setting, share=None):
-        if share is not None:
-            raise RuntimeError("no filters today")
-        return super().search(name, query, limit=limit, setting=setting, share=share)
 
 
 COMPARED = (
@@ -55,12 +48,21 @@ COMPARED = (
     BY_NAME["qdrant-embedded"],
     # What no m can be: the engine refuses to be configured with it.
     replace(BY_NAME["qdrant-embedded"], name="broken", build={"m": -1}),
-    replace(BY_NAME[FLAT], name="unfiltered", engine=f"{__name__}:{FailsUnderFilters.__name__}"),
+    replace(BY_NAME[FLAT], name="unfiltered", engine=FAILS_UNDER_FILTERS),
 )
 
 
 class Stopped(Exception):
     pass
+
+
+def compared(
+    folder, experiments, *, plan=PLAN, result="result.json", say=lambda line: None, **more
+):
+    """The result of a comparison that is made, and written, in ``folder``."""
+    return run(
+        SOURCE, plan, experiments, result=folder / result, work=folder / "work", say=say, **more
+    )
 
 
 @pytest.fixture(scope="module")
@@ -76,12 +78,11 @@ def stopped_and_continued(tmp_path_factory):
             shutil.rmtree(folder / "work" / f"twinlens-bench-{VIDEOS}" / "qdrant-embedded")
             raise Stopped
 
-    arguments = {"result": folder / "result.json", "work": folder / "work"}
     with pytest.raises(Stopped):
-        run(SOURCE, PLAN, COMPARED, say=say, **arguments)
+        compared(folder, COMPARED, say=say)
     before = list(said)
     said.clear()
-    report = run(SOURCE, PLAN, COMPARED, say=said.append, keep=True, **arguments)
+    report = compared(folder, COMPARED, say=said.append, keep=True)
     assert report == json.loads((folder / "result.json").read_text(encoding="utf-8"))
     return report, before, said, folder
 
@@ -157,14 +158,7 @@ def test_an_engine_that_fails_later_keeps_what_was_measured(stopped_and_continue
 def test_an_index_on_a_server_is_measured_and_removed(tmp_path):
     with serving() as stand_in:
         rest, _ = server_experiments(stand_in.url)
-        report = run(
-            SOURCE,
-            replace(PLAN, sizes=(200,), rounds=1, clients=(1,)),
-            [rest],
-            result=tmp_path / "result.json",
-            work=tmp_path / "work",
-            say=lambda line: None,
-        )
+        report = compared(tmp_path, [rest], plan=SMALL)
         assert stand_in.client.get_collections().collections == []
 
     [size] = report["sizes"]
@@ -181,17 +175,9 @@ def test_an_index_on_a_server_is_measured_and_removed(tmp_path):
 
 def test_an_index_of_other_vectors_is_made_anew(tmp_path):
     """The same size and work directory, but another seed."""
-    plan = replace(PLAN, sizes=(200,), rounds=1, clients=(1,))
     for seed in (0, 1):
-        report = run(
-            SOURCE,
-            replace(plan, seed=seed),
-            COMPARED[:1],
-            result=tmp_path / f"{seed}.json",
-            work=tmp_path / "work",
-            say=lambda line: None,
-            keep=True,
-        )
+        plan = replace(SMALL, seed=seed)
+        report = compared(tmp_path, COMPARED[:1], plan=plan, result=f"{seed}.json", keep=True)
         [size] = report["sizes"]
         flat = size["experiments"][FLAT]
         assert flat["failed"] is None
@@ -199,19 +185,30 @@ def test_an_index_of_other_vectors_is_made_anew(tmp_path):
         assert set(size["commits"]) == set(size["parts"])
 
 
+def test_one_vector_alone_is_not_fused(tmp_path):
+    np.save(tmp_path / "some.npy", np.random.default_rng(0).normal(size=(300, 8)))
+
+    report = run(
+        FileVectors(tmp_path / "some.npy"),
+        SMALL,
+        COMPARED[:1],
+        result=tmp_path / "result.json",
+        work=tmp_path / "work",
+        say=lambda line: None,
+    )
+
+    [size] = report["sizes"]
+    assert "fusion" not in size["parts"]
+    assert "fused" not in size["experiments"][FLAT]
+    assert size["finished"]
+
+
 def test_a_result_of_another_run_is_left_alone(stopped_and_continued):
     *_, folder = stopped_and_continued
     before = (folder / "result.json").read_bytes()
 
     with pytest.raises(UsageError, match=r"another run \(other seed\)"):
-        run(
-            SOURCE,
-            replace(PLAN, seed=1),
-            COMPARED,
-            result=folder / "result.json",
-            work=folder / "work",
-            say=lambda line: None,
-        )
+        compared(folder, COMPARED, plan=replace(PLAN, seed=1))
 
     assert (folder / "result.json").read_bytes() == before
 
@@ -220,28 +217,14 @@ def test_what_is_no_result_is_left_alone(tmp_path):
     (tmp_path / "notes.json").write_text("[1, 2]", encoding="utf-8")
 
     with pytest.raises(UsageError, match=r"notes\.json: not a result"):
-        run(
-            SOURCE,
-            PLAN,
-            COMPARED,
-            result=tmp_path / "notes.json",
-            work=tmp_path,
-            say=lambda line: None,
-        )
+        compared(tmp_path, COMPARED, result="notes.json")
 
 
 def test_a_size_without_room_is_known_before_it_starts_and_left_out(tmp_path, monkeypatch):
     monkeypatch.setattr(room, "_BUILDING_PER_BYTE", 1e12)
     said: list[str] = []
 
-    report = run(
-        SOURCE,
-        PLAN,
-        COMPARED,
-        result=tmp_path / "result.json",
-        work=tmp_path / "work",
-        say=said.append,
-    )
+    report = compared(tmp_path, COMPARED, say=said.append)
 
     [size] = report["sizes"]
     assert "memory:" in size["skipped"]
@@ -306,34 +289,15 @@ def test_two_comparisons_do_not_work_in_one_directory(tmp_path):
         locked(tmp_path / "work" / "bench.lock", UsageError),
         pytest.raises(UsageError, match=rf"work: another comparison \(process {os.getpid()}\)"),
     ):
-        run(
-            SOURCE,
-            PLAN,
-            COMPARED[:1],
-            result=tmp_path / "result.json",
-            work=tmp_path / "work",
-            say=lambda line: None,
-        )
+        compared(tmp_path, COMPARED[:1])
 
     assert not (tmp_path / "result.json").exists()
 
 
-class FailsOnce(Flat):
-    """An engine that can't be uploaded to the first time."""
-
-    def upload(self):
-        seen = self.directory.parent / "failed-once"
-        if not seen.exists():
-            seen.touch()
-            raise RuntimeError("the disk is full today")
-        return super().upload()
-
-
 FAILING_ONCE = (
     BY_NAME[FLAT],
-    replace(BY_NAME[FLAT], name="once", engine=f"{__name__}:{FailsOnce.__name__}"),
+    replace(BY_NAME[FLAT], name="once", engine=FAILS_ONCE),
 )
-SMALL = replace(PLAN, sizes=(200,), rounds=1, clients=(1,))
 
 
 def test_a_run_that_goes_on_tries_an_engine_again_that_could_not_be_built(tmp_path):
@@ -341,13 +305,12 @@ def test_a_run_that_goes_on_tries_an_engine_again_that_could_not_be_built(tmp_pa
         if "build once" in line:
             raise Stopped
 
-    arguments = {"result": tmp_path / "result.json", "work": tmp_path / "work"}
     with pytest.raises(Stopped):
-        run(SOURCE, SMALL, FAILING_ONCE, say=say, **arguments)
+        compared(tmp_path, FAILING_ONCE, plan=SMALL, say=say)
     stopped = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
     assert "the disk is full" in stopped["sizes"][0]["experiments"]["once"]["failed"]["error"]
 
-    report = run(SOURCE, SMALL, FAILING_ONCE, say=lambda line: None, **arguments)
+    report = compared(tmp_path, FAILING_ONCE, plan=SMALL)
 
     [size] = report["sizes"]
     assert size["experiments"]["once"]["failed"] is None
@@ -355,15 +318,9 @@ def test_a_run_that_goes_on_tries_an_engine_again_that_could_not_be_built(tmp_pa
 
 
 def test_what_failed_is_measured_anew_on_request_alone(tmp_path):
-    arguments = {
-        "result": tmp_path / "result.json",
-        "work": tmp_path / "work",
-        "say": lambda line: None,
-        "keep": True,
-    }
-    first = run(SOURCE, SMALL, FAILING_ONCE, **arguments)
-    again = run(SOURCE, SMALL, FAILING_ONCE, **arguments)
-    retried = run(SOURCE, SMALL, FAILING_ONCE, retry_failed=True, **arguments)
+    first = compared(tmp_path, FAILING_ONCE, plan=SMALL, keep=True)
+    again = compared(tmp_path, FAILING_ONCE, plan=SMALL, keep=True)
+    retried = compared(tmp_path, FAILING_ONCE, plan=SMALL, retry_failed=True, keep=True)
 
     assert first["sizes"][0]["experiments"]["once"]["failed"]
     assert again == first
@@ -409,14 +366,13 @@ def test_an_interrupted_part_is_measured_anew_when_the_run_goes_on(tmp_path, mon
         return answered(self, *arguments)
 
     monkeypatch.setattr(SizeRun, "_answered", interrupted)
-    arguments = {"result": tmp_path / "result.json", "work": tmp_path / "work"}
     plan = replace(SMALL, client_rounds=2)
     said: list[str] = []
     with pytest.raises(KeyboardInterrupt):
-        run(SOURCE, plan, COMPARED[:1], say=said.append, **arguments)
+        compared(tmp_path, COMPARED[:1], plan=plan, say=said.append)
     assert "goes on from" in said[-1]
 
-    report = run(SOURCE, plan, COMPARED[:1], say=said.append, **arguments)
+    report = compared(tmp_path, COMPARED[:1], plan=plan, say=said.append)
 
     [size] = report["sizes"]
     clients = size["experiments"][FLAT]["clients"]
@@ -428,14 +384,7 @@ def test_a_folder_of_the_users_stays(tmp_path):
     mine.mkdir(parents=True)
     (mine / "notes.txt").write_text("precious", encoding="utf-8")
 
-    run(
-        SOURCE,
-        SMALL,
-        COMPARED[:1],
-        result=tmp_path / "result.json",
-        work=tmp_path / "work",
-        say=lambda line: None,
-    )
+    compared(tmp_path, COMPARED[:1], plan=SMALL)
 
     assert (mine / "notes.txt").read_text(encoding="utf-8") == "precious"
     assert sorted(one.name for one in (tmp_path / "work").iterdir()) == ["200", "bench.lock"]
@@ -452,15 +401,14 @@ def test_a_result_goes_on_where_it_was_begun_alone(change, text, tmp_path):
     def say(line: str) -> None:
         raise Stopped
 
-    arguments = {"result": tmp_path / "result.json", "work": tmp_path / "work"}
     with pytest.raises(Stopped):
-        run(SOURCE, SMALL, COMPARED[:1], say=say, **arguments)
+        compared(tmp_path, COMPARED[:1], plan=SMALL, say=say)
     begun = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
     begun["machine"] |= change
     (tmp_path / "result.json").write_text(json.dumps(begun), encoding="utf-8")
 
     with pytest.raises(UsageError, match=text):
-        run(SOURCE, SMALL, COMPARED[:1], say=say, **arguments)
+        compared(tmp_path, COMPARED[:1], plan=SMALL, say=say)
 
 
 def test_engines_with_other_settings_are_another_run(stopped_and_continued):
@@ -468,14 +416,7 @@ def test_engines_with_other_settings_are_another_run(stopped_and_continued):
     others = (COMPARED[0], replace(COMPARED[1], build={"m": 4}), *COMPARED[2:])
 
     with pytest.raises(UsageError, match=r"another run \(other settings\)"):
-        run(
-            SOURCE,
-            PLAN,
-            others,
-            result=folder / "result.json",
-            work=folder / "work",
-            say=lambda line: None,
-        )
+        compared(folder, others)
 
 
 @pytest.mark.parametrize(
