@@ -19,6 +19,12 @@ _FIELDS: Final = {"Rss": "rss_bytes", "Pss": "pss_bytes", "Anonymous": "anonymou
 _IDLE: Final = ("idle", "iowait")
 # user and nice hold these already.
 _WITHIN: Final = ("guest", "guest_nice")
+# Where others have more of the processors than this, times are theirs as much as ours.
+_DISTURBED_SHARE: Final = 0.075
+# The same for their worst few seconds.
+_WORST_SHARE: Final = 0.25
+# What was spent is told in hundredths of a second: in less than this they say nothing of a share.
+_LEAST_JUDGED_S: Final = 0.25
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 _DEFAULT_PORT: Final = 6333
 
@@ -164,9 +170,10 @@ class NeighbourWatch:
 
     @property
     def mean(self) -> float:
-        """The cores that others had on average."""
+        """The cores that others had on average; 0 where it took too little time to say."""
         (begun, before), (ended, after) = self.samples[0], self.samples[-1]
-        return max(0.0, after - before) / max(ended - begun, 1e-9)
+        took = ended - begun
+        return max(0.0, after - before) / took if took >= _LEAST_JUDGED_S else 0.0
 
     @property
     def worst(self) -> float:
@@ -183,6 +190,11 @@ class NeighbourWatch:
         # What ours have spent that ended meanwhile is in their parents' times of children.
         ours = sum(spent_by(pid, with_ended=True) for pid in (psutil.Process().pid, *self._besides))
         self.samples.append((time.monotonic(), _spent_by_all() - ours))
+
+
+def crowded(mean: float, worst: float, *, cores: int) -> bool:
+    """Whether others, who had so many of these cores, had enough for times to be theirs as well."""
+    return mean > _DISTURBED_SHARE * cores or worst > _WORST_SHARE * cores
 
 
 def listening_at(url: str) -> int | None:

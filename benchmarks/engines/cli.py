@@ -40,7 +40,8 @@ _DIMS: Final = {"title": 512, "thumbnail": 128}
 @click.option(
     "--vectors",
     type=click.Path(path_type=Path),
-    help="Compare on a .npy of shape (n, dim), or HDF5 as ann-benchmarks has it.",
+    help="Compare on a .npy of shape (n, dim), or HDF5 as ann-benchmarks has it, brought to unit"
+    " length.",
 )
 @click.option(
     "--sizes",

@@ -15,11 +15,10 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from benchmarks.engines.experiments import FLAT
-from benchmarks.engines.report import first_answer_ms
 from benchmarks.engines.result_file import Result, Size, measured
 from benchmarks.engines.summary import (
     disturbance,
-    disturbed_in,
+    first_answer_ms,
     percentiles,
     ratio,
 )
@@ -351,7 +350,7 @@ def _weight(change: Change) -> float:
 
 def _quantities(size: Size, *, by_ratio: bool) -> Iterator[tuple[_Key, _Quantity]]:
     """Every figure of a size; ``by_ratio``: times and rates in units of the flat index's own."""
-    parts = {one.part for one in disturbed_in(size)}
+    parts = size.get("disturbed", {}).keys()
     flat = {
         quantity.like: quantity
         for _, quantity in _figures(size["experiments"].get(FLAT, {}), size["videos"], FLAT)

@@ -27,15 +27,11 @@ from benchmarks.engines.latency import latency
 from benchmarks.engines.probe import Probe, Timed, Yardstick
 from benchmarks.engines.truth import Truth
 from benchmarks.engines.vectors import SHARES, VectorSet
-from benchmarks.usage import NeighbourWatch, listening_at
+from benchmarks.usage import NeighbourWatch, crowded, listening_at
 from catalog.atomic import write_atomically
 
 # The parts that take one setting of an engine take the first that finds so much.
 CHOSEN_RECALL: Final = 0.99
-# Where others have more of the processors than this, times are theirs as much as ours.
-DISTURBED_SHARE: Final = 0.075
-# The same for a window of seconds.
-WORST_SHARE: Final = 0.25
 # Where the processor takes so many times as long for the same work in some round, it was throttled;
 # and where reading the same memory does, a neighbour had the memory.
 SLOWED: Final = 1.25
@@ -52,6 +48,8 @@ _READ_AT_ONCE: Final = 16 * 2**20
 _BUILT: Final = "built.json"
 
 Record = MutableMapping[str, Any]
+# Measures a part, and returns marks of a disturbance of its own, if any.
+Measure = Callable[[], Mapping[str, float] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +127,8 @@ class SizeRun:
 
     def measure(self) -> None:
         """Every part that the record does not hold yet."""
-        unfinished = any(name not in self._record["parts"] for name in self._parts())
+        in_turns, by_itself = self._parts_in_turns(), self._parts_by_itself()
+        unfinished = any(name not in self._record["parts"] for name in (*in_turns, *by_itself))
         for name in self._experiments:
             failed = self._of(name)["failed"] is not None
             if unfinished and not failed and not self._is_built(name):
@@ -138,16 +137,10 @@ class SizeRun:
                     one for one in self._record["parts"] if one != f"build {name}"
                 ]
             self._part(f"build {name}", partial(self._build, name))
-        parts: dict[str, Callable[[], Mapping[str, float] | None]] = {
-            "latency": self._latency,
-            "batches": self._batches,
-            "filters": self._filters,
-            "fusion": self._fusion,
-        }
-        if any(name not in self._record["parts"] for name in parts):
+        if any(name not in self._record["parts"] for name in in_turns):
             try:
                 self._open_all()
-                for name, measure in parts.items():
+                for name, measure in in_turns.items():
                     self._part(name, measure)
                     # Latency and recall are what settings are chosen by.
                     self._close(set(self._hosts) - set(self._chief()))
@@ -158,10 +151,8 @@ class SizeRun:
                 self._hosts.clear()
                 raise
             self._close(set(self._hosts))
-        self._part("cold", self._cold)
-        self._part("clients", self._clients)
-        if self._vectors.videos <= self._plan.most_changed:
-            self._part("changing", self._changing)
+        for name, measure in by_itself.items():
+            self._part(name, measure)
 
     def remove(self) -> None:
         """Remove what was made to be measured."""
@@ -171,25 +162,41 @@ class SizeRun:
                     host.ask("remove")
         shutil.rmtree(self._directory, ignore_errors=True)
 
-    def _part(self, name: str, measure: Callable[[], Mapping[str, float] | None]) -> None:
-        """Measure it unless it is there. What it returns are marks of a disturbance of its own."""
+    def _parts_in_turns(self) -> dict[str, Measure]:
+        """What all engines go through in turns, all of them open."""
+        parts: dict[str, Measure] = {
+            "latency": self._latency,
+            "batches": self._batches,
+            "filters": self._filters,
+        }
+        # One ranking has nothing to be fused with.
+        return parts if len(self._vectors.dims) < 2 else {**parts, "fusion": self._fusion}
+
+    def _parts_by_itself(self) -> dict[str, Measure]:
+        """What each engine goes through while no other is open."""
+        parts: dict[str, Measure] = {"cold": self._cold, "clients": self._clients}
+        if self._vectors.videos <= self._plan.most_changed:
+            parts["changing"] = self._changing
+        return parts
+
+    def _part(self, name: str, measure: Measure) -> None:
+        """Measure it, unless it is there already, and mark it where it was disturbed."""
         if name in self._record["parts"]:
             return
         started = time.monotonic()
         with NeighbourWatch(besides=self._servers) as watch:
             marks = dict(measure() or {})
         took = time.monotonic() - started
-        cores = len(os.sched_getaffinity(0))
         others = {"others_cores": round(watch.mean, 2), "worst_cores": round(watch.worst, 2)}
-        crowded = watch.mean > DISTURBED_SHARE * cores or watch.worst > WORST_SHARE * cores
+        were_crowded = crowded(watch.mean, watch.worst, cores=len(os.sched_getaffinity(0)))
         self._record["disturbed"].pop(name, None)
-        if crowded or marks:
+        if were_crowded or marks:
             self._record["disturbed"][name] = others | marks
         self._record["parts"].append(name)
         self._record.setdefault("commits", {})[name] = self._commit
         self._save()
         told = f"{self._vectors.videos:,} videos: {name}, {took:.0f} s"
-        if crowded:
+        if were_crowded:
             told += (
                 ", disturbed: others had {others_cores} cores, at the worst {worst_cores}".format(
                     **others
@@ -198,10 +205,6 @@ class SizeRun:
         self._say(told)
 
     # What each engine goes through by itself.
-
-    def _parts(self) -> list[str]:
-        changing = ["changing"] if self._vectors.videos <= self._plan.most_changed else []
-        return ["latency", "batches", "filters", "fusion", "cold", "clients", *changing]
 
     def _built_from(self, name: str) -> dict[str, Any]:
         """What an index must have been made from to be taken for this one."""
@@ -391,9 +394,6 @@ class SizeRun:
         )
 
     def _fusion(self) -> None:
-        if len(self._vectors.dims) < 2:
-            return
-
         def recall(_: str, rows: list[int], found: list[list[int]]) -> float:
             return self._truth.fused_recall(
                 np.asarray(rows),

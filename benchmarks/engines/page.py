@@ -34,7 +34,6 @@ from benchmarks.engines.report import (
     as_markdown,
     building_s,
     cell,
-    first_answer_ms,
     table_of,
     with_range,
 )
@@ -46,9 +45,9 @@ from benchmarks.engines.summary import (
     by_loop,
     by_reading,
     detailed,
-    disturbed_in,
     engines,
     experiments,
+    first_answer_ms,
     percentiles,
     speedup,
 )
@@ -191,9 +190,9 @@ def _source(result: Result, drawing: Drawing, file: Path) -> str:
     by_part: dict[str, list[str]] = {}
     for of in drawing.sizes:
         last = drawing.parts_of_last if of is drawing.sizes[-1] else ()
-        for one in disturbed_in(of):
-            if one.part in (*drawing.parts, *last):
-                by_part.setdefault(one.part, []).append(f"{one.videos:,}")
+        for part in of.get("disturbed", ()):
+            if part in (*drawing.parts, *last):
+                by_part.setdefault(part, []).append(f"{of['videos']:,}")
     if by_part:
         parts = "; ".join(f"{part} at {listed(at)}" for part, at in by_part.items())
         told += f" Disturbed: {parts} videos."

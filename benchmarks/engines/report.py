@@ -20,6 +20,7 @@ from benchmarks.engines.summary import (
     described,
     disturbed_in,
     experiments,
+    first_answer_ms,
     percentiles,
     ratio,
     speedup,
@@ -81,7 +82,7 @@ def report(result: Result) -> Report:
     sections = [Section("All sizes", [_by_size(result)])]
     for one in measured(result):
         found = [
-            replace(made, disturbed=_disturbed(one, parts))
+            replace(made, disturbed=_disturbed(result, one, parts))
             for make, parts in _TABLES.items()
             if (made := make(one)) is not None
         ]
@@ -89,11 +90,11 @@ def report(result: Result) -> Report:
     return Report(warnings(result), findings(result), verdicts(result), sections, _facts(result))
 
 
-def _disturbed(of: Size, parts: Collection[str]) -> str:
+def _disturbed(result: Result, of: Size, parts: Collection[str]) -> str:
     """What disturbed these parts; ``build`` stands for that of every experiment."""
     labels = {name: one["label"] for name, one in of["experiments"].items()}
     told = []
-    for one in disturbed_in(of):
+    for one in disturbed_in(result, of):
         kind, _, name = one.part.partition(" ")
         if kind in parts:
             told.append(f"{f'{kind} {labels.get(name, name)}' if name else kind} ({one.how})")
@@ -211,7 +212,7 @@ def _by_size(result: Result) -> Table:
         ", ".join(
             f"{one['videos']:,} videos ({told})"
             for one in sizes
-            if (told := _disturbed(one, ["latency"]))
+            if (told := _disturbed(result, one, ["latency"]))
         ),
     )
 
@@ -300,11 +301,6 @@ def building_s(built: Mapping[str, Any], *keys: str) -> str:
         return f"as {shared.rpartition(', ')[2]}"
     steps = [built[key] for key in keys if built.get(key) is not None]
     return number(float(sum(steps))) if steps else NOT_MEASURED
-
-
-def first_answer_ms(cold: Mapping[str, Any]) -> list[float]:
-    """What opening and the first query took together, by try."""
-    return [sum(both) for both in zip(cold["open_ms"], cold["first_query_ms"], strict=True)]
 
 
 def with_range(values: Sequence[float]) -> str:

@@ -176,7 +176,6 @@ class _Built(_Form):
     peak_bytes: _Count | None = None
     indexed_vectors: _Count | None
     segments: _Count | None = None
-    shared: bool = False
     shared_with: str | None = None
 
 

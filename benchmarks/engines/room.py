@@ -12,17 +12,14 @@ from typing import Final, NamedTuple
 import psutil
 
 from benchmarks.engines.experiments import Experiment
+from benchmarks.engines.truth import scoring_bytes
 
 GIB: Final = 2**30
 # Python, NumPy and the engine's library, in each of the processes.
 _PROCESS_BYTES: Final = 150 * 2**20
 # Building holds the vectors, their graph and what lies between, and the input is mapped beside it.
 _BUILDING_PER_BYTE: Final = 2.5
-# Exact answers are found for so many queries at once, among a block of videos and some kept.
-_QUERIES_AT_ONCE: Final = 500
-_SCORED_AT_ONCE: Final = 20_220
-_BYTES_PER_SCORE: Final = 32
-# How many of them are kept for a query and a vector, and what each takes.
+# How many exact answers are kept for a query and a vector, and what each takes.
 _ANSWERS_KEPT: Final = 200
 _BYTES_PER_ANSWER: Final = 16
 # A result, and the one that is to take its place.
@@ -58,7 +55,7 @@ def need(
     yardstick = videos * next(iter(dims.values())) * 4
     open_at_once = size * sum(one.memory_per_byte for one in there) + yardstick
     building = size * _BUILDING_PER_BYTE
-    truth = min(queries, _QUERIES_AT_ONCE) * min(videos, _SCORED_AT_ONCE) * _BYTES_PER_SCORE
+    truth = scoring_bytes(videos, queries, limit=_ANSWERS_KEPT)
     answers = queries * len(dims) * _ANSWERS_KEPT * _BYTES_PER_ANSWER
     processes = (_PROCESS_BYTES + asked) * max(len(there), clients)
     return Need(

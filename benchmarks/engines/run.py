@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from hashlib import blake2b
 from pathlib import Path
@@ -48,6 +49,74 @@ def run(
     Raises:
         UsageError: the file holds the result of another run, or one runs in ``work`` already.
     """
+    with _alone_in(work), _interruption_told(result, say):
+        report = _begun(source, plan, experiments, result, retry_failed=retry_failed)
+        if not report["finished"]:
+            # At once, so that nobody waits for an hour to read that a vector has no direction.
+            source.check()
+        to_do = [of for of in report["sizes"] if not of.get("finished")]
+        # All at once, so that nobody waits for an hour to read that the largest does not fit.
+        for record in to_do:
+            videos = record["videos"]
+            record.pop("skipped", None)
+            wanted = need(
+                videos,
+                source.dims(),
+                experiments,
+                clients=max(plan.clients),
+                queries=plan.queries,
+            )
+            say(
+                f"{videos:,} videos: {wanted.memory_bytes / GIB:.1f} GiB of memory and "
+                f"{wanted.disk_bytes / GIB:.1f} of disk, at most"
+            )
+            directory = _directory(work, videos)
+            there = sum(file.stat().st_size for file in directory.rglob("*") if file.is_file())
+            if (short := lacking(wanted, work, there_bytes=there, result=result)) is not None:
+                record["skipped"] = short
+                say(f"{videos:,} videos: will be left out, {short}")
+        _save(report, result)
+        for record in to_do:
+            if "skipped" in record:
+                continue
+            videos = record["videos"]
+            directory = _directory(work, videos)
+            say(f"{videos:,} videos: vectors and exact answers")
+            vectors = prepared(
+                source, directory / "vectors", videos=videos, queries=plan.queries, seed=plan.seed
+            )
+            truth = exact_truth(vectors, limit=plan.limit, window=plan.window)
+            record["vectors"] = {
+                "source": vectors.description.source,
+                "synthetic": vectors.description.synthetic,
+                "dims": dict(vectors.dims),
+                "queries": vectors.description.queries,
+            }
+            for key, value in (("experiments", {}), ("disturbed", {}), ("parts", [])):
+                record.setdefault(key, value)
+            measured = SizeRun(
+                plan,
+                vectors,
+                truth,
+                experiments,
+                directory=directory,
+                record=record,
+                save=lambda: _save(report, result),
+                say=say,
+                commit=(report["continued"] or [report["machine"]])[-1]["commit"],
+            )
+            measured.measure()
+            record["finished"] = True
+            _save(report, result)
+            if not keep:
+                measured.remove()
+        report["finished"] = True
+        _save(report, result)
+    return report
+
+
+@contextmanager
+def _alone_in(work: Path) -> Iterator[None]:
     with locked(
         work / _LOCK,
         lambda holder: UsageError(
@@ -55,89 +124,16 @@ def run(
             " name another --work-dir"
         ),
     ):
-        report = _begun(source, plan, experiments, result, retry_failed=retry_failed)
-        if not report["finished"]:
-            # At once, so that nobody waits for an hour to read that a vector has no direction.
-            source.check()
-        try:
-            _measure(
-                report, source, plan, experiments, result=result, work=work, say=say, keep=keep
-            )
-        except KeyboardInterrupt:
-            say(f"stopped; the same command goes on from {result}")
-            raise
-    return report
+        yield
 
 
-def _measure(
-    report: dict[str, Any],
-    source: VectorSource,
-    plan: Plan,
-    experiments: Sequence[Experiment],
-    *,
-    result: Path,
-    work: Path,
-    say: Callable[[str], None],
-    keep: bool,
-) -> None:
-    to_do = [of for of in report["sizes"] if not of.get("finished")]
-    # All at once, so that nobody waits for an hour to read that the largest does not fit.
-    for record in to_do:
-        videos = record["videos"]
-        record.pop("skipped", None)
-        wanted = need(
-            videos,
-            source.dims(),
-            experiments,
-            clients=max(plan.clients),
-            queries=plan.queries,
-        )
-        say(
-            f"{videos:,} videos: {wanted.memory_bytes / GIB:.1f} GiB of memory and "
-            f"{wanted.disk_bytes / GIB:.1f} of disk, at most"
-        )
-        directory = _directory(work, videos)
-        there = sum(file.stat().st_size for file in directory.rglob("*") if file.is_file())
-        if (short := lacking(wanted, work, there_bytes=there, result=result)) is not None:
-            record["skipped"] = short
-            say(f"{videos:,} videos: will be left out, {short}")
-    _save(report, result)
-    for record in to_do:
-        if "skipped" in record:
-            continue
-        videos = record["videos"]
-        directory = _directory(work, videos)
-        say(f"{videos:,} videos: vectors and exact answers")
-        vectors = prepared(
-            source, directory / "vectors", videos=videos, queries=plan.queries, seed=plan.seed
-        )
-        truth = exact_truth(vectors, limit=plan.limit, window=plan.window)
-        record["vectors"] = {
-            "source": vectors.description.source,
-            "synthetic": vectors.description.synthetic,
-            "dims": dict(vectors.dims),
-            "queries": vectors.description.queries,
-        }
-        for key, value in (("experiments", {}), ("disturbed", {}), ("parts", [])):
-            record.setdefault(key, value)
-        measured = SizeRun(
-            plan,
-            vectors,
-            truth,
-            experiments,
-            directory=directory,
-            record=record,
-            save=lambda: _save(report, result),
-            say=say,
-            commit=(report["continued"] or [report["machine"]])[-1]["commit"],
-        )
-        measured.measure()
-        record["finished"] = True
-        _save(report, result)
-        if not keep:
-            measured.remove()
-    report["finished"] = True
-    _save(report, result)
+@contextmanager
+def _interruption_told(result: Path, say: Callable[[str], None]) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(f"stopped; the same command goes on from {result}")
+        raise
 
 
 def _directory(work: Path, videos: int) -> Path:

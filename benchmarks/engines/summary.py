@@ -18,6 +18,7 @@ from benchmarks.engines.experiments import EMBEDDED, FLAT, FLAT_IN_MEMORY, VARIA
 from benchmarks.engines.result_file import Experiment, Result, Size, measured
 from benchmarks.engines.wording import spread
 from benchmarks.intervals import Interval, over_rounds
+from benchmarks.usage import crowded
 
 RECALLS: Final = (0.90, 0.95, 0.98, 0.99)
 # The recall at which engines are compared when one is to be named.
@@ -28,9 +29,6 @@ _PERCENTILES: Final = {"p50": 0, "p95": 20, "p99": 100}
 _LOOKS_AS_FAR_AS: Final = frozenset({"ef", "nprobe"})
 # One round has no interval.
 _LEAST_ROUNDS: Final = 2
-# Others that have less of the processors, also at worst, are not what a part is marked for.
-_OTHERS_CORES: Final = 0.15
-_WORST_CORES: Final = 0.5
 FUSED_WHERE: Final = {"python": "fused in Python", "engine": "fused in the engine"}
 
 # The demands of the project.
@@ -102,6 +100,11 @@ def percentiles(ms: Mapping[str, Any]) -> dict[str, Sequence[float]]:
     """p50, and p95 and p99 by round where they are more than the slowest of too few queries."""
     asked = queries_in_a_round(ms)
     return {name: ms[name] for name, least in _PERCENTILES.items() if asked >= least}
+
+
+def first_answer_ms(cold: Mapping[str, Any]) -> list[float]:
+    """What opening and the first query took together, by try."""
+    return [sum(both) for both in zip(cold["open_ms"], cold["first_query_ms"], strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,10 +397,12 @@ class Disturbed:
     ``others_cores``: what other programs had of the processors, ``worst_cores`` in their worst few
     seconds. ``slowed`` and ``reading_slowed``: how many times as long the processor took for the
     same work, and memory for the same reading, in the worst round; None where they kept their pace.
+    ``cores``: how many there are.
     """
 
     videos: int
     part: str
+    cores: int
     others_cores: float
     worst_cores: float | None = None
     slowed: float | None = None
@@ -411,10 +416,8 @@ class Disturbed:
     @property
     def by_others(self) -> bool:
         """Whether it is marked because of other programs, not of the machine's pace alone."""
-        return (
-            (self.slowed or self.reading_slowed) is None
-            or self.others_cores > _OTHERS_CORES
-            or self.most_cores > _WORST_CORES
+        return (self.slowed or self.reading_slowed) is None or crowded(
+            self.others_cores, self.most_cores, cores=self.cores
         )
 
     @property
@@ -428,12 +431,13 @@ class Disturbed:
         return "; ".join(told)
 
 
-def disturbed_in(size: Size) -> list[Disturbed]:
-    """The disturbed parts of one size."""
+def disturbed_in(result: Result, size: Size) -> list[Disturbed]:
+    """The disturbed parts of one size of a run."""
     return [
         Disturbed(
             size["videos"],
             part,
+            result["machine"]["cores"] or 1,
             float(one.get("others_cores") or 0),
             *(one.get(key) for key in ("worst_cores", "slowed", "reading_slowed")),
         )
@@ -443,7 +447,7 @@ def disturbed_in(size: Size) -> list[Disturbed]:
 
 def disturbed(result: Result) -> list[Disturbed]:
     """The disturbed parts, size by size."""
-    return [one for size in measured(result) for one in disturbed_in(size)]
+    return [one for size in measured(result) for one in disturbed_in(result, size)]
 
 
 def disturbance(result: Result) -> str:

@@ -26,6 +26,10 @@ SCORE_TOLERANCE: Final = 1e-6
 _FUSED_TOLERANCE: Final = 1e-12
 _BLOCK: Final = 20_000
 _QUERIES_AT_ONCE: Final = 500
+# What float32 would cut off wrongly lies within these few more.
+_SPARE: Final = 20
+# An id and a score, and both again while they are put in order.
+_BYTES_PER_SCORE: Final = 32
 
 
 class Truth:
@@ -157,8 +161,7 @@ def best_of(
         return np.vstack([ids for ids, _ in parts]), np.vstack([scores for _, scores in parts])
     chosen = np.arange(len(stored)) if passing is None else passing
     depth = min(limit, chosen.size)
-    # What float32 would cut off wrongly lies within these few more.
-    spare = min(depth + 20, chosen.size)
+    spare = min(depth + _SPARE, chosen.size)
     ids = np.empty((len(queries), 0), dtype=np.int64)
     scores = np.empty((len(queries), 0), dtype=np.float32)
     for first in range(0, chosen.size, _BLOCK):
@@ -178,6 +181,12 @@ def best_of(
         order = np.lexsort((np.sort(ids[row]), -exact))[:depth]
         best_ids[row], best_scores[row] = np.sort(ids[row])[order], exact[order]
     return best_ids, best_scores
+
+
+def scoring_bytes(videos: int, queries: int, *, limit: int) -> int:
+    """How much memory ``best_of`` takes beside what it is given and returns, at most."""
+    scored = min(videos, _BLOCK + limit + _SPARE)
+    return min(queries, _QUERIES_AT_ONCE) * scored * _BYTES_PER_SCORE
 
 
 def _compute(vectors: VectorSet, file: Path, *, limit: int, window: int) -> None:

@@ -393,11 +393,12 @@ def test_another_set_in_its_place_has_a_truth_of_its_own(tmp_path: Path) -> None
         np.testing.assert_array_equal(truth.best["title"], best)
 
 
-@pytest.mark.parametrize("block", [100, 20_000])
+@pytest.mark.parametrize(("block", "queries_at_once"), [(100, 7), (20_000, 500)])
 def test_the_truth_is_the_plain_computation(
-    drawn: VectorSet, block: int, monkeypatch: pytest.MonkeyPatch
+    drawn: VectorSet, block: int, queries_at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(truth_module, "_BLOCK", block)
+    monkeypatch.setattr(truth_module, "_QUERIES_AT_ONCE", queries_at_once)
     truth = exact_truth(drawn, limit=LIMIT, window=WINDOW)
     everyone = np.arange(30)
     for name in DIMS:

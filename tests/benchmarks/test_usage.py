@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from benchmarks.usage import NeighbourWatch, listening_at, spent_by
+from benchmarks.usage import NeighbourWatch, crowded, listening_at, spent_by
 
 BURNT_S = 0.3
 
@@ -35,6 +35,21 @@ def test_a_neighbour_of_a_minute_is_seen_in_an_hour():
     assert watch.mean == pytest.approx(6.0 / 15.5)
     # Neither the mean, nor the half second at the end, which is too short to judge by.
     assert watch.worst == pytest.approx(1.0)
+
+
+def test_too_short_a_time_says_nothing_of_a_neighbour():
+    """What was spent is told in hundredths of a second, which would be five cores of two here."""
+    watch = NeighbourWatch(every_s=5)
+    watch.samples = [(0, 0.0), (0.002, 0.01)]
+
+    assert watch.mean == watch.worst == 0
+
+
+def test_what_crowds_a_machine_depends_on_its_cores():
+    assert crowded(0.2, 0.2, cores=2)
+    assert not crowded(0.2, 0.2, cores=64)
+    assert crowded(0.0, 0.6, cores=2)
+    assert not crowded(0.1, 0.4, cores=2)
 
 
 def test_a_watch_has_a_sample_at_either_end():
