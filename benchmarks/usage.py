@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -23,6 +24,9 @@ _WITHIN: Final = ("guest", "guest_nice")
 _DISTURBED_SHARE: Final = 0.075
 # The same for their worst few seconds.
 _WORST_SHARE: Final = 0.25
+# Work for some fifteen milliseconds that touches no memory to speak of.
+_COUNTED: Final = 300_000
+_COUNTS: Final = 3
 # What was spent is told in hundredths of a second: in less than this they say nothing of a share.
 _LEAST_JUDGED_S: Final = 0.25
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
@@ -195,6 +199,32 @@ class NeighbourWatch:
 def crowded(mean: float, worst: float, *, cores: int) -> bool:
     """Whether others, who had so many of these cores, had enough for times to be theirs as well."""
     return mean > _DISTURBED_SHARE * cores or worst > _WORST_SHARE * cores
+
+
+class PaceWatch:
+    """Tells how fast the processor is meanwhile: it is given the same work now and then.
+
+    What makes it slower is the processor itself, throttled or shared with a neighbour on its host
+    that nothing else here shows; not memory.
+    """
+
+    def __init__(self, *, every_s: float = 1.0) -> None:
+        self._every_s = every_s
+        self._next = -math.inf
+        # Of each look, the fastest of some runs of the work.
+        self.ms: list[float] = []
+
+    def look(self) -> None:
+        """Give it the work, unless it had it a moment ago."""
+        if time.monotonic() < self._next:
+            return
+        waited = []
+        for _ in range(_COUNTS):
+            started = time.perf_counter()
+            sum(number & 7 for number in range(_COUNTED))
+            waited.append((time.perf_counter() - started) * 1000)
+        self.ms.append(min(waited))
+        self._next = time.monotonic() + self._every_s
 
 
 def listening_at(url: str) -> int | None:

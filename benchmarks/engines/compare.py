@@ -1,7 +1,8 @@
 """What changed between two runs, and what is noise.
 
 Runs on one machine are compared by their times, and by their ratios to the flat index, each formed
-within its run: a machine that was slower for a while slows both, so a change must show in either.
+within its run: a machine that was slower for a while slows both, so a change must show in either,
+and be more than the processor's own pace in that part of the two runs makes of it.
 Runs on different machines are compared by these ratios alone, for times would compare the machines.
 """
 
@@ -18,6 +19,7 @@ from benchmarks.engines.experiments import FLAT
 from benchmarks.engines.result_file import Result, Size, measured
 from benchmarks.engines.summary import (
     disturbance,
+    disturbed_in,
     first_answer_ms,
     percentiles,
     ratio,
@@ -65,6 +67,8 @@ class _Quantity(NamedTuple):
     # The same in units of a yardstick of the same run, where there is one.
     relative: tuple[float, ...] = ()
     disturbed: bool = False
+    # What the processor took meanwhile for work that is always the same, where that is known.
+    pace_ms: float | None = None
 
     @property
     def is_time(self) -> bool:
@@ -198,12 +202,14 @@ def compare(a: Result, b: Result) -> Comparison:
             key: quantity
             for videos, size in sizes.items()
             if videos not in not_compared
-            for key, quantity in _quantities(size, by_ratio=by_ratio)
+            for key, quantity in _quantities(run, size, by_ratio=by_ratio)
         }
-        for sizes in (sizes_a, sizes_b)
+        for run, sizes in ((a, sizes_a), (b, sizes_b))
     )
     return Comparison(
-        changes=tuple(_change(key, of_a[key], of_b[key]) for key in of_a if key in of_b),
+        changes=tuple(
+            _change(key, of_a[key], of_b[key], by_ratio=by_ratio) for key in of_a if key in of_b
+        ),
         only_in_a=tuple(_only(of_a, of_b)),
         only_in_b=tuple(_only(of_b, of_a)),
         differences=differences,
@@ -230,8 +236,8 @@ def text(comparison: Comparison) -> str:
     by_both = (
         ""
         if comparison.by_ratio
-        else f", both by itself and by the yardstick of its run, which is {FLAT}, or for that "
-        "reading its vectors once"
+        else ", by itself, by more than the processor's pace, and by the yardstick of its run, "
+        f"which is {FLAT}, or for that reading its vectors once"
     )
     lines += [
         *([""] if lines else []),
@@ -268,7 +274,7 @@ def _way(change: Change) -> str:
     return "better" if change.better else "WORSE "
 
 
-def _change(key: _Key, a: _Quantity, b: _Quantity) -> Change:
+def _change(key: _Key, a: _Quantity, b: _Quantity, *, by_ratio: bool) -> Change:
     middle_a, middle_b = float(np.median(a.values)), float(np.median(b.values))
     times: Interval | None = None
     relative: Interval | None = None
@@ -284,7 +290,8 @@ def _change(key: _Key, a: _Quantity, b: _Quantity) -> Change:
             for of_a, of_b in ((a.values, b.values), (a.relative, b.relative))
         )
         if times is not None:
-            ways = {_moved(one) for one in (times, relative) if one is not None}
+            paced = times if by_ratio else _at_one_pace(times, a, b)
+            ways = {_moved(one) for one in (times, paced, relative) if one is not None}
             changed = ways in ({1}, {-1})
             if changed and uncertain:
                 changed = None
@@ -301,6 +308,16 @@ def _change(key: _Key, a: _Quantity, b: _Quantity) -> Change:
         disturbed=uncertain,
         better=None if moved == 0 else moved > 0,
     )
+
+
+def _at_one_pace(times: Interval, a: _Quantity, b: _Quantity) -> Interval:
+    """The same less what the processor's pace alone would make of it; never more than it was."""
+    if not a.is_time or a.pace_ms is None or b.pace_ms is None:
+        return times
+    owed = b.pace_ms / a.pace_ms if a.better < 0 else a.pace_ms / b.pace_ms
+    if (owed > 1) != (times.median > 1):
+        return times
+    return Interval(*(one / owed for one in times))
 
 
 def _moved(times: Interval) -> int:
@@ -348,9 +365,15 @@ def _weight(change: Change) -> float:
     return abs(math.log(b / a)) if a > 0 and b > 0 else 0.0
 
 
-def _quantities(size: Size, *, by_ratio: bool) -> Iterator[tuple[_Key, _Quantity]]:
+def _quantities(run: Result, size: Size, *, by_ratio: bool) -> Iterator[tuple[_Key, _Quantity]]:
     """Every figure of a size; ``by_ratio``: times and rates in units of the flat index's own."""
-    parts = size.get("disturbed", {}).keys()
+    watched = size.get("watched", {})
+    # Where the processor's pace is known, it is allowed for, and leaves nothing in doubt.
+    parts = {
+        one.part
+        for one in disturbed_in(run, size)
+        if one.by_others or one.reading_slowed or one.part not in watched
+    }
     flat = {
         quantity.like: quantity
         for _, quantity in _figures(size["experiments"].get(FLAT, {}), size["videos"], FLAT)
@@ -358,7 +381,10 @@ def _quantities(size: Size, *, by_ratio: bool) -> Iterator[tuple[_Key, _Quantity
     machine = _machine_yardstick(size)
     for name, experiment in size["experiments"].items():
         for key, quantity in _figures(experiment, size["videos"], name):
-            found = quantity._replace(disturbed=quantity.measured_in in parts)
+            found = quantity._replace(
+                disturbed=quantity.measured_in in parts,
+                pace_ms=watched.get(quantity.measured_in, {}).get("pace_ms"),
+            )
             own = flat.get(found.like) if name != FLAT else None
             yardstick = own.values if own is not None and len(own.values) > 1 else ()
             if not by_ratio:

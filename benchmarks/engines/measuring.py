@@ -27,15 +27,17 @@ from benchmarks.engines.latency import latency
 from benchmarks.engines.probe import Probe, Timed, Yardstick
 from benchmarks.engines.truth import Truth
 from benchmarks.engines.vectors import SHARES, VectorSet
-from benchmarks.usage import NeighbourWatch, crowded, listening_at
+from benchmarks.usage import NeighbourWatch, PaceWatch, crowded, listening_at
 from catalog.atomic import write_atomically
 
 # The parts that take one setting of an engine take the first that finds so much.
 CHOSEN_RECALL: Final = 0.99
-# Where the processor takes so many times as long for the same work in some round, it was throttled;
-# and where reading the same memory does, a neighbour had the memory.
+# Where the processor takes so many times as long for the same work, it was throttled; and where
+# reading the same memory does in some round, a neighbour had the memory.
 SLOWED: Final = 1.25
 READING_SLOWED: Final = 1.5
+# Which of the looks at the processor's pace is judged, from the fastest on: a fifth may be slower.
+_LOOK_JUDGED: Final = 80
 _FEWEST: Final = 10
 _FEWEST_QUICK: Final = 3
 _COLD_TRIES: Final = 3
@@ -48,7 +50,7 @@ _READ_AT_ONCE: Final = 16 * 2**20
 _BUILT: Final = "built.json"
 
 Record = MutableMapping[str, Any]
-# Measures a part, and returns marks of a disturbance of its own, if any.
+# Measures a part, and returns what else it saw of the machine meanwhile, if anything.
 Measure = Callable[[], Mapping[str, float] | None]
 
 
@@ -105,6 +107,7 @@ class SizeRun:
         self._save = save
         self._say = say
         self._hosts: dict[str, Host] = {}
+        self._pace = PaceWatch()
         urls = {one.build["url"] for one in experiments if one.on_server}
         self._servers = [pid for url in urls if (pid := listening_at(url)) is not None]
         self._rng = np.random.default_rng(plan.seed)
@@ -185,24 +188,48 @@ class SizeRun:
             return
         started = time.monotonic()
         with NeighbourWatch(besides=self._servers) as watch:
-            marks = dict(measure() or {})
+            self._pace = PaceWatch()
+            self._pace.look()
+            seen = dict(measure() or {})
+            self._pace.look()
         took = time.monotonic() - started
-        others = {"others_cores": round(watch.mean, 2), "worst_cores": round(watch.worst, 2)}
-        were_crowded = crowded(watch.mean, watch.worst, cores=len(os.sched_getaffinity(0)))
-        self._record["disturbed"].pop(name, None)
-        if were_crowded or marks:
-            self._record["disturbed"][name] = others | marks
+        looks = self._pace.ms
+        self._record.setdefault("watched", {})[name] = {
+            "others_cores": round(watch.mean, 3),
+            "worst_cores": round(watch.worst, 3),
+            "pace_ms": round(float(np.mean(looks)), 3),
+            "slow_pace_ms": round(float(np.percentile(looks, _LOOK_JUDGED)), 3),
+            "fastest_pace_ms": round(min(looks), 3),
+            **seen,
+        }
+        self._judge()
         self._record["parts"].append(name)
         self._record.setdefault("commits", {})[name] = self._commit
         self._save()
         told = f"{self._vectors.videos:,} videos: {name}, {took:.0f} s"
-        if were_crowded:
-            told += (
-                ", disturbed: others had {others_cores} cores, at the worst {worst_cores}".format(
-                    **others
-                )
-            )
+        if marks := self._record["disturbed"].get(name):
+            told += ", disturbed: " + ", ".join(f"{key} {value}" for key, value in marks.items())
         self._say(told)
+
+    def _judge(self) -> None:
+        """Mark the parts that were disturbed: by others, or by the machine's own pace.
+
+        All of them again after each, for only a faster one shows that those before were slow.
+        """
+        watched: Mapping[str, Mapping[str, float]] = self._record["watched"]
+        fastest_ms = min(one["fastest_pace_ms"] for one in watched.values())
+        for part, one in watched.items():
+            others = {key: round(one[key], 2) for key in ("others_cores", "worst_cores")}
+            slower = {
+                "slowed": one["slow_pace_ms"] / fastest_ms,
+                "reading_slowed": one.get("slow_reading", 1.0),
+            }
+            most = {"slowed": SLOWED, "reading_slowed": READING_SLOWED}
+            marks = {key: round(times, 2) for key, times in slower.items() if times > most[key]}
+            cores = len(os.sched_getaffinity(0))
+            self._record["disturbed"].pop(part, None)
+            if marks or crowded(one["others_cores"], one["worst_cores"], cores=cores):
+                self._record["disturbed"][part] = others | marks
 
     # What each engine goes through by itself.
 
@@ -295,7 +322,6 @@ class SizeRun:
         samples: dict[tuple[str, str], list[Timed]] = {}
         asked: dict[tuple[str, str], list[list[int]]] = {}
         reading: list[float] = []
-        counting: list[float] = []
         loop: list[list[float]] = []
         sizes: dict[tuple[str, str], int] = {}
         for name, label, setting in tasks:
@@ -308,10 +334,9 @@ class SizeRun:
             for number in range(self._plan.rounds + 1):
                 for at in self._rng.permutation(len(tasks) + 1):
                     if at == len(tasks):
-                        read, counted = yardstick.ask("read"), yardstick.ask("count")
+                        read = yardstick.ask("read")
                         if number > 0:
                             reading.append(round(read, 4))
-                            counting.append(round(counted, 4))
                         continue
                     name, label, setting = tasks[at]
                     if name not in self._hosts or (name, label) not in sizes:
@@ -351,15 +376,10 @@ class SizeRun:
         for name in self._hosts:
             self._of(name)["chosen"] = chosen_setting(self._of(name)["searches"])
         values = self._vectors.videos * self._vectors.dims[self._vectors.first]
-        self._record["reading"] = {"bytes": values * 4, "ms": reading, "counting_ms": counting}
+        self._record["reading"] = {"bytes": values * 4, "ms": reading}
         if loop:
             self._record["loop"] = {"ms": latency(loop)}
-        slower = {
-            "slowed": max(counting) / min(counting),
-            "reading_slowed": max(reading) / min(reading),
-        }
-        most = {"slowed": SLOWED, "reading_slowed": READING_SLOWED}
-        return {what: round(times, 2) for what, times in slower.items() if times > most[what]}
+        return {"slow_reading": round(max(reading) / min(reading), 3)}
 
     def _batches(self) -> None:
         samples: dict[str, list[float]] = {}
@@ -578,6 +598,7 @@ class SizeRun:
     @contextmanager
     def _watched(self, name: str, part: str) -> Iterator[None]:
         """An engine that fails within is reported so, and left out from then on."""
+        self._pace.look()
         try:
             yield
         except EngineFailed as error:

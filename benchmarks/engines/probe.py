@@ -21,7 +21,6 @@ from benchmarks.usage import memory_of
 
 _CHANGED_AT_ONCE: Final = 100
 _READINGS: Final = 3
-_COUNTED: Final = 300_000
 
 
 class Timed(NamedTuple):
@@ -264,24 +263,12 @@ class Probe:
 
 
 class Yardstick:
-    """What the machine does by itself: how fast it reads these vectors, and how fast it counts."""
+    """What the machine does by itself: how fast it reads these vectors."""
 
     def __init__(self, vectors: Path) -> None:
         of = VectorSet(vectors)
         # A copy, for which NumPy asks for large pages: the fastest that these values can be read.
         self._values = np.array(of.rows(of.first)).reshape(-1)
-
-    def count(self) -> float:
-        """Milliseconds of the fastest of some runs of work that touches no memory to speak of.
-
-        It is the same work each time, so what makes it slower is the processor, not the neighbours.
-        """
-        waited = []
-        for _ in range(_READINGS):
-            started = time.perf_counter()
-            sum(number & 7 for number in range(_COUNTED))
-            waited.append((time.perf_counter() - started) * 1000)
-        return min(waited)
 
     def read(self) -> float:
         """Milliseconds of reading all vectors once from memory: the limit of any scan over them.

@@ -256,7 +256,6 @@ class _Vectors(_Form):
 class _Reading(_Form):
     bytes: _Several
     ms: _Rounds
-    counting_ms: _Rounds = []
 
 
 class _Disturbed(_Form):
@@ -266,11 +265,21 @@ class _Disturbed(_Form):
     reading_slowed: _AtLeast0 | None = None
 
 
+class _Watched(_Form):
+    others_cores: _AtLeast0
+    worst_cores: _AtLeast0
+    pace_ms: _Positive
+    slow_pace_ms: _Positive
+    fastest_pace_ms: _Positive
+    slow_reading: _AtLeast0 = 1.0
+
+
 class _Size(_Form):
     videos: _Several
     skipped: str = ""
     vectors: _Vectors = _LEFT_OUT
     experiments: dict[str, _Experiment] = {}
+    watched: dict[str, _Watched] = {}
     disturbed: dict[str, _Disturbed] = {}
     parts: list[str] = []
     commits: dict[str, str | None] = {}
