@@ -25,6 +25,7 @@ from benchmarks.engines.experiments import FLAT, Experiment
 from benchmarks.engines.host import Host
 from benchmarks.engines.latency import latency
 from benchmarks.engines.probe import Probe, Timed, Yardstick
+from benchmarks.engines.summary import Disturbed
 from benchmarks.engines.truth import Truth
 from benchmarks.engines.vectors import SHARES, VectorSet
 from benchmarks.usage import NeighbourWatch, PaceWatch, crowded, listening_at
@@ -198,7 +199,7 @@ class SizeRun:
             "others_cores": round(watch.mean, 3),
             "worst_cores": round(watch.worst, 3),
             "pace_ms": round(float(np.mean(looks)), 3),
-            "slow_pace_ms": round(float(np.percentile(looks, _LOOK_JUDGED)), 3),
+            "slow_pace_ms": round(float(np.percentile(looks, _LOOK_JUDGED, method="lower")), 3),
             "fastest_pace_ms": round(min(looks), 3),
             **seen,
         }
@@ -208,7 +209,8 @@ class SizeRun:
         self._save()
         told = f"{self._vectors.videos:,} videos: {name}, {took:.0f} s"
         if marks := self._record["disturbed"].get(name):
-            told += ", disturbed: " + ", ".join(f"{key} {value}" for key, value in marks.items())
+            how = Disturbed(self._vectors.videos, name, _cores(), **marks).how
+            told += f", disturbed: {how}"
         self._say(told)
 
     def _judge(self) -> None:
@@ -226,9 +228,8 @@ class SizeRun:
             }
             most = {"slowed": SLOWED, "reading_slowed": READING_SLOWED}
             marks = {key: round(times, 2) for key, times in slower.items() if times > most[key]}
-            cores = len(os.sched_getaffinity(0))
             self._record["disturbed"].pop(part, None)
-            if marks or crowded(one["others_cores"], one["worst_cores"], cores=cores):
+            if marks or crowded(one["others_cores"], one["worst_cores"], cores=_cores()):
                 self._record["disturbed"][part] = others | marks
 
     # What each engine goes through by itself.
@@ -620,6 +621,10 @@ def chosen_setting(searches: Mapping[str, Mapping[str, Any]]) -> str:
     } or recalls
     enough = [label for label, recall in recalls.items() if recall >= CHOSEN_RECALL]
     return enough[0] if enough else max(recalls, key=lambda label: recalls[label])
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
 
 
 def _first_of_each(

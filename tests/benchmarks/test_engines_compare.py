@@ -102,6 +102,30 @@ class TestNoise:
         assert "WORSE   20,000 videos, qdrant-embedded, search ef=64: p50" in apart
         assert json.dumps(compared.to_json())
 
+    def test_what_the_processors_pace_explains_is_no_change(self):
+        a, b = drawn(0, noise=0.01), drawn(1, noise=0.01)
+        watched = {"others_cores": 0, "worst_cores": 0, "slow_pace_ms": 15, "fastest_pace_ms": 10}
+        for run, pace_ms in ((a, 10.0), (b, 15.0)):
+            for size in run["sizes"]:
+                size["watched"] = {
+                    part: {**watched, "pace_ms": pace_ms} for part in ("filters", "batches")
+                }
+                size["disturbed"] = {"filters": {"slowed": 1.5}}
+
+        def changed(times: float) -> set[str]:
+            then = copy.deepcopy(b)
+            of = then["sizes"][0]["experiments"]["faiss-hnsw"]
+            for part in ("filtered", "batch"):
+                of[part] = _slowed(of[part], times)
+            found = compare(a, then)
+            assert found.not_sure == []
+            return {one.part.partition(" ")[0] for one in found.changed}
+
+        assert changed(1.4) == set()
+        assert changed(2.0) == {"filtered", "batch,"}
+        # A slower processor explains nothing that got faster.
+        assert changed(1 / 1.4) == {"filtered", "batch,"}
+
     def test_recall_is_no_less_sure_where_a_run_was_disturbed(self):
         a, b = drawn(0), drawn(0)
         b["sizes"][0]["disturbed"] = {"latency": {"others_cores": 0.3}}

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.engines import room
+from benchmarks.engines import measuring, room
 from benchmarks.engines.base import EngineFailed
 from benchmarks.engines.cli import bench
 from benchmarks.engines.experiments import EXPERIMENTS, FLAT, Experiment, server_experiments
@@ -134,6 +134,30 @@ def test_every_part_was_measured(stopped_and_continued):
     assert flat["changing"]["beside"]["upserts_per_second"] > 0
     assert len(size["loop"]["ms"]["p50"]) == PLAN.rounds
     assert len(size["reading"]["ms"]) == PLAN.rounds
+    assert set(size["watched"]) == set(size["parts"])
+
+
+def test_a_part_is_marked_whose_pace_was_slow(tmp_path, monkeypatch):
+    paces = iter([[9.0], [12.0], [8.0, 8.0, 8.0, 8.0, 20.0], [8.0, 8.0, 16.0, 16.0]])
+
+    class Paces:
+        def __init__(self):
+            self.ms = next(paces, [8.0])
+
+        def look(self):
+            pass
+
+    monkeypatch.setattr(measuring, "PaceWatch", Paces)
+    said: list[str] = []
+    # The first is of no part yet.
+    [size] = compared(tmp_path, COMPARED[:1], plan=SMALL, say=said.append)["sizes"]
+
+    slowed = {part: one["slowed"] for part, one in size["disturbed"].items() if "slowed" in one}
+    # The build seemed quick until a part was quicker; a look in five may be slow.
+    assert slowed == {f"build {FLAT}": 1.5, "batches": 2.0}
+    [told] = [line for line in said if "batches" in line]
+    assert "the processor took up to 2.00 times as long for the same" in told
+    assert size["watched"]["batches"]["pace_ms"] == 12.0
 
 
 def test_an_engine_that_fails_is_reported_and_the_others_go_on(stopped_and_continued):

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from benchmarks.usage import NeighbourWatch, crowded, listening_at, spent_by
+from benchmarks.usage import NeighbourWatch, PaceWatch, crowded, listening_at, spent_by
 
 BURNT_S = 0.3
 
@@ -58,6 +58,16 @@ def test_a_watch_has_a_sample_at_either_end():
 
     assert len(watch.samples) == 2
     assert watch.worst >= watch.mean >= 0
+
+
+@pytest.mark.parametrize(("every_s", "looks"), [(0, 3), (600, 1)])
+def test_the_pace_is_looked_at_no_more_often_than_asked(every_s, looks):
+    watch = PaceWatch(every_s=every_s)
+    for _ in range(3):
+        watch.look()
+
+    assert len(watch.ms) == looks
+    assert all(ms > 0 for ms in watch.ms)
 
 
 def test_whoever_listens_on_this_machine_is_found():
