@@ -242,7 +242,8 @@ def text(comparison: Comparison) -> str:
     lines += [
         *([""] if lines else []),
         f"{len(changed)} of {len(told)} figures changed beyond noise (95 % interval without 1, and "
-        f"more than {LEAST_CHANGE:.0%}{by_both}; of a recall, 95 % interval without 0):",
+        f"more than {LEAST_CHANGE:.0%}{by_both}; of a recall, 95 % interval without 0; chance "
+        "alone does that to up to 3 in 100):",
     ]
     lines += [f"  {_way(one)}  {one}" for one in changed]
     if not_sure := comparison.not_sure:

@@ -22,6 +22,7 @@ from benchmarks.engines.measuring import Plan, SizeRun, chosen_setting
 from benchmarks.engines.probe import Probe
 from benchmarks.engines.run import run
 from benchmarks.engines.sources import DrawnVectors, FileVectors, prepared
+from benchmarks.engines.vectors import SHARES, VectorSet
 from catalog.errors import UsageError
 from catalog.locking import locked
 from tests.benchmarks.failing_engines import FAILS_ONCE, FAILS_UNDER_FILTERS
@@ -115,7 +116,8 @@ def test_graphs_are_really_built(stopped_and_continued):
 
 
 def test_every_part_was_measured(stopped_and_continued):
-    [size] = stopped_and_continued[0]["sizes"]
+    report, _, _, folder = stopped_and_continued
+    [size] = report["sizes"]
     flat = size["experiments"][FLAT]
 
     assert {"built", "memory", "cold", "searches", "batch", "clients", "filtered", "fused"} <= set(
@@ -130,6 +132,8 @@ def test_every_part_was_measured(stopped_and_continued):
     assert {"python", "engine"} == set(size["experiments"]["qdrant-embedded"]["fused"])
     assert size["experiments"]["qdrant-embedded"]["fused"]["python"]["recall_at_10"] > 0.9
     assert flat["fused"]["python"]["recall_at_10"] == 1.0
+    vectors = VectorSet(folder / "work" / f"twinlens-bench-{VIDEOS}" / "vectors")
+    assert set(flat["filtered"]) == {str(share) for share in SHARES if vectors.passing(share).size}
     assert all(one["recall_at_10"] == 1.0 for one in flat["filtered"].values())
     assert flat["changing"]["beside"]["upserts_per_second"] > 0
     assert len(size["loop"]["ms"]["p50"]) == PLAN.rounds
@@ -223,6 +227,7 @@ def test_one_vector_alone_is_not_fused(tmp_path):
 
     [size] = report["sizes"]
     assert "fusion" not in size["parts"]
+    assert "0.001" not in size["experiments"][FLAT]["filtered"], "it lets none of 270 through"
     assert "fused" not in size["experiments"][FLAT]
     assert size["finished"]
 
