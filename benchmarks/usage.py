@@ -204,8 +204,9 @@ def crowded(mean: float, worst: float, *, cores: int) -> bool:
 class PaceWatch:
     """Tells how fast the processor is meanwhile: it is given the same work now and then.
 
-    What makes it slower is the processor itself, throttled or shared with a neighbour on its host
-    that nothing else here shows; not memory.
+    What makes it slower is the processor, throttled, or shared with a neighbour: also with one on
+    its host, that nothing else here shows. Memory has no part in it. The work is Python's own, so
+    paces are of one version of it.
     """
 
     def __init__(self, *, every_s: float = 1.0) -> None:
@@ -214,9 +215,9 @@ class PaceWatch:
         # Of each look, the fastest of some runs of the work.
         self.ms: list[float] = []
 
-    def look(self) -> None:
-        """Give it the work, unless it had it a moment ago."""
-        if time.monotonic() < self._next:
+    def look(self, *, now: bool = False) -> None:
+        """Give it the work; unless ``now``, not if it had it a moment ago."""
+        if time.monotonic() < self._next and not now:
             return
         waited = []
         for _ in range(_COUNTS):

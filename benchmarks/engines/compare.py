@@ -66,7 +66,9 @@ class _Quantity(NamedTuple):
     queries: int | None = None
     # The same in units of a yardstick of the same run, where there is one.
     relative: tuple[float, ...] = ()
+    # Whether it was disturbed by more than the processor's pace; and by that.
     disturbed: bool = False
+    slowed: bool = False
     # What the processor took meanwhile for work that is always the same, where that is known.
     pace_ms: float | None = None
 
@@ -83,7 +85,8 @@ class Change:
     ``relative`` is the ratio of what each is in units of a yardstick of its own run, which is the
     flat index, or for that reading memory. ``changed`` says whether it is more than noise; None
     where nobody can say, because there are too few rounds or but one measurement, or because it
-    seems so but a run was ``disturbed`` there. ``better`` says which way it went, if it went any.
+    seems so but a run was ``disturbed`` there, or it is no more than the processor's pace explains.
+    ``better`` says which way it went, if it went any.
     """
 
     videos: int
@@ -158,7 +161,7 @@ class Comparison:
 
     @property
     def not_sure(self) -> list[Change]:
-        """What seems to have changed, but a run was disturbed as it was measured."""
+        """What seems to have changed, but by the machine's doing, as far as anyone can say."""
         found = [one for one in self.changes if one.changed is None and one.ratio is not None]
         return sorted(found, key=_weight, reverse=True)
 
@@ -190,6 +193,8 @@ def compare(a: Result, b: Result) -> Comparison:
     """What both runs measured, side by side: the figures of ``b`` against those of ``a``."""
     differences = tuple(_differences(a, b))
     by_ratio = any(a["machine"].get(key) != b["machine"].get(key) for key in _MACHINE)
+    # The work that tells the pace is Python's own; and a ratio to the flat index has none.
+    paced = not by_ratio and a["machine"].get("python") == b["machine"].get("python")
     sizes_a, sizes_b = ({size["videos"]: size for size in measured(run)} for run in (a, b))
     not_compared = {
         videos: f"{videos:,} videos: vectors of other lengths, {dims_a} and {dims_b}"
@@ -202,14 +207,12 @@ def compare(a: Result, b: Result) -> Comparison:
             key: quantity
             for videos, size in sizes.items()
             if videos not in not_compared
-            for key, quantity in _quantities(run, size, by_ratio=by_ratio)
+            for key, quantity in _quantities(run, size, by_ratio=by_ratio, paced=paced)
         }
         for run, sizes in ((a, sizes_a), (b, sizes_b))
     )
     return Comparison(
-        changes=tuple(
-            _change(key, of_a[key], of_b[key], by_ratio=by_ratio) for key in of_a if key in of_b
-        ),
+        changes=tuple(_change(key, of_a[key], of_b[key]) for key in of_a if key in of_b),
         only_in_a=tuple(_only(of_a, of_b)),
         only_in_b=tuple(_only(of_b, of_a)),
         differences=differences,
@@ -243,13 +246,13 @@ def text(comparison: Comparison) -> str:
         *([""] if lines else []),
         f"{len(changed)} of {len(told)} figures changed beyond noise (95 % interval without 1, and "
         f"more than {LEAST_CHANGE:.0%}{by_both}; of a recall, 95 % interval without 0; chance "
-        "alone does that to up to 3 in 100):",
+        "alone does that to some 5 in 100):",
     ]
     lines += [f"  {_way(one)}  {one}" for one in changed]
     if not_sure := comparison.not_sure:
         lines += [
             "",
-            "Not sure, for a run was disturbed there:",
+            "Not sure, for a run was disturbed there, or the processor's pace explains as much:",
             *(f"  {_way(one)}  {one}" for one in not_sure),
         ]
     if once := comparison.measured_once:
@@ -275,13 +278,17 @@ def _way(change: Change) -> str:
     return "better" if change.better else "WORSE "
 
 
-def _change(key: _Key, a: _Quantity, b: _Quantity, *, by_ratio: bool) -> Change:
+def _change(key: _Key, a: _Quantity, b: _Quantity) -> Change:
     middle_a, middle_b = float(np.median(a.values)), float(np.median(b.values))
     times: Interval | None = None
     relative: Interval | None = None
     difference: Interval | None = None
     changed: bool | None = None
-    uncertain = a.is_time and (a.disturbed or b.disturbed)
+    paces = (b.pace_ms, a.pace_ms) if a.better < 0 else (a.pace_ms, b.pace_ms)
+    owed = paces[0] / paces[1] if a.is_time and paces[0] and paces[1] else None
+    uncertain = a.is_time and (
+        a.disturbed or b.disturbed or ((a.slowed or b.slowed) and owed is None)
+    )
     if a.queries is not None and b.queries is not None:
         difference = _recall_difference(middle_a, a.queries, middle_b, b.queries)
         changed = difference.low > 0 or difference.high < 0
@@ -291,10 +298,9 @@ def _change(key: _Key, a: _Quantity, b: _Quantity, *, by_ratio: bool) -> Change:
             for of_a, of_b in ((a.values, b.values), (a.relative, b.relative))
         )
         if times is not None:
-            paced = times if by_ratio else _at_one_pace(times, a, b)
-            ways = {_moved(one) for one in (times, paced, relative) if one is not None}
+            ways = {_moved(one) for one in (times, relative) if one is not None}
             changed = ways in ({1}, {-1})
-            if changed and uncertain:
+            if changed and (uncertain or _moved(_beyond(times, owed)) not in ways):
                 changed = None
     moved = (middle_b - middle_a) * a.better
     return Change(
@@ -311,12 +317,9 @@ def _change(key: _Key, a: _Quantity, b: _Quantity, *, by_ratio: bool) -> Change:
     )
 
 
-def _at_one_pace(times: Interval, a: _Quantity, b: _Quantity) -> Interval:
-    """The same less what the processor's pace alone would make of it; never more than it was."""
-    if not a.is_time or a.pace_ms is None or b.pace_ms is None:
-        return times
-    owed = b.pace_ms / a.pace_ms if a.better < 0 else a.pace_ms / b.pace_ms
-    if (owed > 1) != (times.median > 1):
+def _beyond(times: Interval, owed: float | None) -> Interval:
+    """``times`` less what the processor's pace alone makes of it, where both go the same way."""
+    if owed is None or (owed > 1) != (times.median > 1):
         return times
     return Interval(*(one / owed for one in times))
 
@@ -366,15 +369,17 @@ def _weight(change: Change) -> float:
     return abs(math.log(b / a)) if a > 0 and b > 0 else 0.0
 
 
-def _quantities(run: Result, size: Size, *, by_ratio: bool) -> Iterator[tuple[_Key, _Quantity]]:
-    """Every figure of a size; ``by_ratio``: times and rates in units of the flat index's own."""
-    watched = size.get("watched", {})
-    # Where the processor's pace is known, it is allowed for, and leaves nothing in doubt.
-    parts = {
-        one.part
-        for one in disturbed_in(run, size)
-        if one.by_others or one.reading_slowed or one.part not in watched
-    }
+def _quantities(
+    run: Result, size: Size, *, by_ratio: bool, paced: bool
+) -> Iterator[tuple[_Key, _Quantity]]:
+    """Every figure of a size; ``by_ratio``: times and rates in units of the flat index's own.
+
+    ``paced``: with the processor's pace, as far as it was looked at.
+    """
+    marks = {one.part: one for one in disturbed_in(run, size)}
+    crowded = {part for part, one in marks.items() if one.by_others or one.reading_slowed}
+    watched = size.get("watched", {}) if paced else {}
+    paces = {part: float(np.mean(one["pace_ms"])) for part, one in watched.items()}
     flat = {
         quantity.like: quantity
         for _, quantity in _figures(size["experiments"].get(FLAT, {}), size["videos"], FLAT)
@@ -383,8 +388,9 @@ def _quantities(run: Result, size: Size, *, by_ratio: bool) -> Iterator[tuple[_K
     for name, experiment in size["experiments"].items():
         for key, quantity in _figures(experiment, size["videos"], name):
             found = quantity._replace(
-                disturbed=quantity.measured_in in parts,
-                pace_ms=watched.get(quantity.measured_in, {}).get("pace_ms"),
+                disturbed=quantity.measured_in in crowded,
+                slowed=quantity.measured_in in marks,
+                pace_ms=paces.get(quantity.measured_in),
             )
             own = flat.get(found.like) if name != FLAT else None
             yardstick = own.values if own is not None and len(own.values) > 1 else ()

@@ -7,6 +7,7 @@ measured again, so a run that was stopped goes on where it was.
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import time
@@ -33,12 +34,11 @@ from catalog.atomic import write_atomically
 
 # The parts that take one setting of an engine take the first that finds so much.
 CHOSEN_RECALL: Final = 0.99
-# Where the processor takes so many times as long for the same work, it was throttled; and where
-# reading the same memory does in some round, a neighbour had the memory.
+# Where the processor takes so many times as long for the same work, in that share of the looks at
+# it, it was throttled; and where reading the same memory does in some round, a neighbour had it.
 SLOWED: Final = 1.25
+_SLOWED_SHARE: Final = 0.2
 READING_SLOWED: Final = 1.5
-# Which of the looks at the processor's pace is judged, from the fastest on: a fifth may be slower.
-_LOOK_JUDGED: Final = 80
 _FEWEST: Final = 10
 _FEWEST_QUICK: Final = 3
 _COLD_TRIES: Final = 3
@@ -83,7 +83,8 @@ class Plan:
 class SizeRun:
     """The parts of one size, measured in order into ``record``; ``save`` is called after each.
 
-    ``commit`` is what they are measured with, and is told beside each.
+    ``commit`` is what they are measured with, and is told beside each. ``fastest_ms`` is the best
+    pace of the processor that the run has seen before.
     """
 
     def __init__(
@@ -98,8 +99,10 @@ class SizeRun:
         save: Callable[[], None],
         say: Callable[[str], None],
         commit: str | None,
+        fastest_ms: float = math.inf,
     ) -> None:
         self._commit = commit
+        self._fastest_ms = fastest_ms
         self._plan = plan
         self._vectors = vectors
         self._truth = truth
@@ -192,15 +195,12 @@ class SizeRun:
             self._pace = PaceWatch()
             self._pace.look()
             seen = dict(measure() or {})
-            self._pace.look()
+            self._pace.look(now=True)
         took = time.monotonic() - started
-        looks = self._pace.ms
         self._record.setdefault("watched", {})[name] = {
             "others_cores": round(watch.mean, 3),
             "worst_cores": round(watch.worst, 3),
-            "pace_ms": round(float(np.mean(looks)), 3),
-            "slow_pace_ms": round(float(np.percentile(looks, _LOOK_JUDGED, method="lower")), 3),
-            "fastest_pace_ms": round(min(looks), 3),
+            "pace_ms": [round(ms, 2) for ms in self._pace.ms],
             **seen,
         }
         self._judge()
@@ -218,18 +218,18 @@ class SizeRun:
 
         All of them again after each, for only a faster one shows that those before were slow.
         """
-        watched: Mapping[str, Mapping[str, float]] = self._record["watched"]
-        fastest_ms = min(one["fastest_pace_ms"] for one in watched.values())
+        watched: Mapping[str, Mapping[str, Any]] = self._record["watched"]
+        fastest_ms = min(self._fastest_ms, *(min(one["pace_ms"]) for one in watched.values()))
         for part, one in watched.items():
-            others = {key: round(one[key], 2) for key in ("others_cores", "worst_cores")}
-            slower = {
-                "slowed": one["slow_pace_ms"] / fastest_ms,
-                "reading_slowed": one.get("slow_reading", 1.0),
-            }
-            most = {"slowed": SLOWED, "reading_slowed": READING_SLOWED}
-            marks = {key: round(times, 2) for key, times in slower.items() if times > most[key]}
+            marks = {}
+            slow = sum(ms > SLOWED * fastest_ms for ms in one["pace_ms"])
+            if slow >= _SLOWED_SHARE * len(one["pace_ms"]):
+                marks["slowed"] = round(max(one["pace_ms"]) / fastest_ms, 2)
+            if one.get("reading_slowed", 1.0) > READING_SLOWED:
+                marks["reading_slowed"] = one["reading_slowed"]
+            others = {key: one[key] for key in ("others_cores", "worst_cores")}
             self._record["disturbed"].pop(part, None)
-            if marks or crowded(one["others_cores"], one["worst_cores"], cores=_cores()):
+            if marks or crowded(*others.values(), cores=_cores()):
                 self._record["disturbed"][part] = others | marks
 
     # What each engine goes through by itself.
@@ -380,7 +380,7 @@ class SizeRun:
         self._record["reading"] = {"bytes": values * 4, "ms": reading}
         if loop:
             self._record["loop"] = {"ms": latency(loop)}
-        return {"slow_reading": round(max(reading) / min(reading), 3)}
+        return {"reading_slowed": round(max(reading) / min(reading), 2)}
 
     def _batches(self) -> None:
         samples: dict[str, list[float]] = {}
@@ -501,6 +501,7 @@ class SizeRun:
                     ways += [("processes", count) for count in counts]
                     answered: dict[tuple[str, int], float] = {}
                     for at in self._rng.permutation(len(ways)):
+                        self._pace.look()
                         kind, count = ways[at]
                         asking = hosts[:1] if kind == "threads" else hosts[:count]
                         answered[kind, count] = self._answered(name, asking, count // len(asking))
@@ -599,7 +600,10 @@ class SizeRun:
 
     @contextmanager
     def _watched(self, name: str, part: str) -> Iterator[None]:
-        """An engine that fails within is reported so, and left out from then on."""
+        """An engine that fails within is reported so, and left out from then on.
+
+        Between two engines there is time for a look at the processor's pace.
+        """
         self._pace.look()
         try:
             yield

@@ -268,10 +268,8 @@ class _Disturbed(_Form):
 class _Watched(_Form):
     others_cores: _AtLeast0
     worst_cores: _AtLeast0
-    pace_ms: _Positive
-    slow_pace_ms: _Positive
-    fastest_pace_ms: _Positive
-    slow_reading: _AtLeast0 = 1.0
+    pace_ms: _Rounds
+    reading_slowed: _AtLeast0 = 1.0
 
 
 class _Size(_Form):

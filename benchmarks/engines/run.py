@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from hashlib import blake2b
@@ -104,6 +105,7 @@ def run(
                 save=lambda: _save(report, result),
                 say=say,
                 commit=(report["continued"] or [report["machine"]])[-1]["commit"],
+                fastest_ms=_fastest_ms(report),
             )
             measured.measure()
             record["finished"] = True
@@ -134,6 +136,11 @@ def _interruption_told(result: Path, say: Callable[[str], None]) -> Iterator[Non
     except KeyboardInterrupt:
         say(f"stopped; the same command goes on from {result}")
         raise
+
+
+def _fastest_ms(report: Mapping[str, Any]) -> float:
+    paces = (one["pace_ms"] for of in report["sizes"] for one in of.get("watched", {}).values())
+    return min((min(ms) for ms in paces), default=math.inf)
 
 
 def _directory(work: Path, videos: int) -> Path:

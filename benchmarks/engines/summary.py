@@ -395,9 +395,9 @@ class Disturbed:
     """A part of the run whose times are not the engines' alone.
 
     ``others_cores``: what other programs had of the processors, ``worst_cores`` in their worst few
-    seconds. ``slowed``: how many times as long the processor took for the same work, a fifth of the
-    time or more; ``reading_slowed``: how many times as long memory took for the same reading, in
-    the worst round; None where they kept their pace. ``cores``: how many there are.
+    seconds. ``slowed`` and ``reading_slowed``: how many times as long the processor took for the
+    same work, and memory for the same reading, when they were slowest; None where they kept their
+    pace. ``cores``: how many there are.
     """
 
     videos: int

@@ -142,26 +142,73 @@ def test_every_part_was_measured(stopped_and_continued):
 
 
 def test_a_part_is_marked_whose_pace_was_slow(tmp_path, monkeypatch):
-    paces = iter([[9.0], [12.0], [8.0, 8.0, 8.0, 8.0, 20.0], [8.0, 8.0, 16.0, 16.0]])
+    latency = [8.0, 8.0, 8.0, 8.0, 8.0, 16.0]
+    # The first is of no part yet.
+    paces = iter([[9.0], [12.0], latency, [8.0, 8.0, 14.0, 16.0]])
 
     class Paces:
         def __init__(self):
             self.ms = next(paces, [8.0])
 
-        def look(self):
+        def look(self, *, now=False):
             pass
 
     monkeypatch.setattr(measuring, "PaceWatch", Paces)
     said: list[str] = []
-    # The first is of no part yet.
     [size] = compared(tmp_path, COMPARED[:1], plan=SMALL, say=said.append)["sizes"]
 
     slowed = {part: one["slowed"] for part, one in size["disturbed"].items() if "slowed" in one}
-    # The build seemed quick until a part was quicker; a look in five may be slow.
+    # The build seemed quick until a part was quicker. One look in six may be slow.
     assert slowed == {f"build {FLAT}": 1.5, "batches": 2.0}
     [told] = [line for line in said if "batches" in line]
     assert "the processor took up to 2.00 times as long for the same" in told
-    assert size["watched"]["batches"]["pace_ms"] == 12.0
+    assert size["watched"]["latency"]["pace_ms"] == latency
+
+
+def test_a_pace_is_judged_by_the_best_that_the_run_has_seen(tmp_path, monkeypatch):
+    class Paces:
+        def __init__(self):
+            self.ms = [8.0 if size == 200 else 12.0]
+
+        def look(self, *, now=False):
+            pass
+
+    def say(line: str) -> None:
+        nonlocal size
+        size = int(line.partition(" ")[0])
+
+    size = 0
+    monkeypatch.setattr(measuring, "PaceWatch", Paces)
+    plan = replace(SMALL, sizes=(200, 300))
+    report = compared(tmp_path, COMPARED[:1], plan=plan, say=say)
+
+    first, then = (
+        {one.get("slowed") for one in of["disturbed"].values()} for of in report["sizes"]
+    )
+    assert 1.5 not in first
+    assert then == {1.5}
+
+
+def test_a_run_that_nobody_watched_goes_on(tmp_path):
+    def say(line: str) -> None:
+        if "filters" in line:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        compared(tmp_path, COMPARED[:1], plan=SMALL, say=say)
+    file = tmp_path / "result.json"
+    begun = json.loads(file.read_text("utf-8"))
+    [size] = begun["sizes"]
+    del size["watched"]
+    size["disturbed"] = {"latency": {"others_cores": 0.4, "slowed": 1.3}}
+    file.write_text(json.dumps(begun), "utf-8")
+    report = compared(tmp_path, COMPARED[:1], plan=SMALL)
+
+    [size] = report["sizes"]
+    assert report["finished"]
+    assert size["disturbed"]["latency"] == {"others_cores": 0.4, "slowed": 1.3}
+    assert "clients" in size["watched"]
+    assert "filters" not in size["watched"]
 
 
 def test_an_engine_that_fails_is_reported_and_the_others_go_on(stopped_and_continued):

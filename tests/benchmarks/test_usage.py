@@ -67,6 +67,8 @@ def test_the_pace_is_looked_at_no_more_often_than_asked(every_s, looks):
         watch.look()
 
     assert len(watch.ms) == looks
+    watch.look(now=True)
+    assert len(watch.ms) == looks + 1
     assert all(ms > 0 for ms in watch.ms)
 
 
