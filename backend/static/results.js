@@ -32,7 +32,8 @@ export class Results {
     this.#more.addEventListener("click", () => this.#next({ focus: true }));
     this.#grid.addEventListener("keydown", (event) => this.#move(event));
     new IntersectionObserver(
-      ([entry]) => entry.isIntersecting && this.#next(), { rootMargin: AHEAD },
+      // A busy page hears of several moments at once, of which the last is now.
+      (entries) => entries.at(-1).isIntersecting && this.#next(), { rootMargin: AHEAD },
     ).observe(this.#tail);
   }
 

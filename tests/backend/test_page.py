@@ -214,6 +214,23 @@ def test_a_link_to_a_random_page_shows_the_same_videos(phone):
     assert first_ids(page) == first
 
 
+def test_a_busy_page_that_hears_late_of_its_end_goes_on(desktop):
+    """The end went out of view and came near again before the page was told of either."""
+    page = desktop
+    page.add_init_script("""
+        const Observer = IntersectionObserver;
+        window.IntersectionObserver = class extends Observer {
+            constructor(told, options) {
+                const gone = ({ target }) => ({ target, isIntersecting: false });
+                super((entries) => told([gone(entries[0]), ...entries]), options);
+            }
+        };
+    """)
+    page.goto("/?q=film")
+    expect(cards(page).nth(23)).to_be_attached()
+    scroll_to_the_end(page)
+
+
 def test_going_back_to_a_list_finds_it_as_it_was_left(desktop):
     page = desktop
     page.goto("/?q=film")
