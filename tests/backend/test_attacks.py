@@ -277,6 +277,9 @@ ATTACKS: dict[str, Attack] = {
     ),
     "jpeg-of-ten-thousand-scans": attack(lambda: picture(scans_in_a_jpeg(10_000)), *REJECTED),
     "jpeg-of-as-many-scans-as-are-read": attack(lambda: picture(scans_in_a_jpeg(44)), 200),
+    "jpeg-of-arithmetic-scans": attack(
+        lambda: picture(scans_in_a_jpeg(44).replace(b"\xff\xc2", b"\xff\xca", 1)), *REJECTED
+    ),
     "jpeg-of-scans-in-hiding": attack(lambda: picture(scans_hidden_in_a_jpeg(10_000)), *REJECTED),
     "jpeg-of-a-million-segments": attack(
         lambda: picture(into_a_jpeg(b"\xff\xfe\0\2" * 1_000_000)), *REJECTED

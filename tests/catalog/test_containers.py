@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import zlib
 
@@ -75,6 +76,37 @@ def test_marks_that_stand_alone_hide_nothing_and_restarts_are_read() -> None:
     scans = with_more_scans(jpeg, 1000)
     for alone in (b"\xff\x01", b"\xff\xd5", b"\xff\0", b"\xff\xff"):
         assert rejected(scans.replace(b"\xff\xda", alone + b"\0\0\xff\xda")) is TOO_LARGE
+
+
+def arithmetic(jpeg: bytes) -> bytes:
+    """The same scans, said to be coded arithmetically: any bytes can be decoded as such."""
+    at = re.search(rb"\xff[\xc0\xc2]", jpeg).start() + 1
+    return jpeg[:at] + bytes([{0xC0: 0xC9, 0xC2: 0xCA}[jpeg[at]]]) + jpeg[at + 1 :]
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_an_arithmetic_jpeg_is_refused_before_it_is_decoded(progressive: bool) -> None:
+    jpeg = arithmetic(picture("JPEG", progressive=progressive))
+    with Image.open(io.BytesIO(jpeg)) as opened:
+        opened.load()  # Pillow would
+    for data in (jpeg, jpeg.replace(b"\xff\xdb", b"\xff\xff\xdb")):
+        with pytest.raises(PictureRejected, match="arithmetic coding") as caught:
+            decode_image(data)
+        assert caught.value.reason is UNREADABLE
+
+
+@pytest.mark.parametrize("kind", [0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF])
+def test_every_arithmetic_frame_is_refused(kind: int) -> None:
+    jpeg = picture("JPEG")
+    assert rejected(jpeg.replace(b"\xff\xc0", bytes([0xFF, kind]))) is UNREADABLE
+
+
+def test_what_only_looks_like_an_arithmetic_frame_is_read() -> None:
+    """In a comment, in a thumbnail of EXIF, behind the picture."""
+    frame = segment(0xCA, bytes(15))
+    jpeg = picture("JPEG")
+    inside = behind_the_start(jpeg, segment(0xFE, frame), segment(0xE1, b"Exif\0\0" + frame))
+    assert decode_image(inside + frame).size == SIZE
 
 
 def test_a_jpeg_of_segments_without_end_is_refused() -> None:

@@ -156,18 +156,20 @@ def test_bad_rows_are_skipped_counted_and_listed(run_job, catalogue, data, publi
     catalogue.add("broken", picture=b"\xff\xd8\xff not really")
     Image.new("1", (20_000, 20_000)).save(catalogue.path / "bomb.png")
     catalogue.add("bomb", file_name="bomb.png")
+    catalogue.add("arithmetic", picture=jpeg((1, 2, 3)).replace(b"\xff\xc0", b"\xff\xc9"))
     catalogue.add("none", title="No vector UNENCODABLE")
     catalogue.add("empty", title="  ")
     summary = run_job()
     assert summary.videos == 10
     assert summary.rejected == {
-        "picture_unreadable": 1,
+        "picture_unreadable": 2,
         "picture_too_large": 1,
         "not_encodable": 1,
         "empty": 1,
     }
     rejects = {reject["video_id"]: reject for reject in rejects_of(data)}
     assert rejects["bomb"]["row"] == 12
+    assert rejects["arithmetic"]["detail"] == "a JPEG with arithmetic coding"
     assert rejects["bomb"]["file"].endswith("metadata.jsonl")
     assert "pixels" in rejects["bomb"]["detail"]
     assert set(published.vectors()) == {f"video{n}" for n in range(10)}
