@@ -4,12 +4,16 @@ ARG PYTHON_IMAGE=python:3.11-slim
 FROM ${PYTHON_IMAGE} AS wheel
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /src
-COPY constraints.txt pyproject.toml README.md twinlens.py ./
+COPY constraints.txt pyproject.toml README.md ./
+COPY twinlens twinlens
 COPY catalog catalog
 COPY encoders encoders
 COPY stores stores
+COPY search search
 COPY indexer indexer
 COPY backend backend
+COPY evaluate evaluate
+COPY samples samples
 COPY benchmarks benchmarks
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip install --constraint constraints.txt hatchling \

@@ -1,1 +1,1 @@
-"""The API and the web page, over search that knows nothing of Flask."""
+"""The JSON API and the web page, over search that knows nothing of Flask."""

@@ -12,12 +12,17 @@ from flask import Blueprint, Response, g, request
 from pydantic import BaseModel
 from pydantic_core import to_json
 
-from backend.browse_schemas import browse_answer_json
-from backend.index import PublishedIndex
-from backend.limits import TimeBudget
-from backend.metrics import add_stages, timed_stage
-from backend.problems import SEARCH_ERRORS, Code, Problem, as_problem, problem_body, shortened
-from backend.requests import (
+from twinlens.backend.browse_schemas import browse_answer_json
+from twinlens.backend.metrics import add_stages, timed_stage
+from twinlens.backend.problems import (
+    SEARCH_ERRORS,
+    Code,
+    Problem,
+    as_problem,
+    problem_body,
+    shortened,
+)
+from twinlens.backend.requests import (
     browse_from_query,
     multi_search_from_body,
     no_parameters,
@@ -27,7 +32,7 @@ from backend.requests import (
     similar_from_query,
     thumbnail_width_from_query,
 )
-from backend.schemas import (
+from twinlens.backend.schemas import (
     API_ROOT,
     PageBody,
     SearchBody,
@@ -36,7 +41,11 @@ from backend.schemas import (
     VideoBody,
     search_answer,
 )
-from backend.search import (
+from twinlens.backend.thumbnails import Thumbnails
+from twinlens.catalog.video import payload_thumbnail_file
+from twinlens.search.budget import TimeBudget
+from twinlens.search.published import PublishedIndex
+from twinlens.search.searcher import (
     CombinedRequest,
     HitsRequest,
     RecommendationRequest,
@@ -45,10 +54,8 @@ from backend.search import (
     SearchResult,
     VideoNotFound,
 )
-from backend.stages import Stages
-from backend.thumbnails import Thumbnails
-from catalog.video import payload_thumbnail_file
-from stores.base import Payload
+from twinlens.search.stages import Stages
+from twinlens.stores.base import Payload
 
 THUMBNAIL_MAX_AGE_S: Final = 3600
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import tempfile
 import time
@@ -17,18 +18,19 @@ from flask_compress import Compress
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from backend.access import Keys, Role, allow_origins, caller_of, presented_key
-from backend.api import api_blueprint
-from backend.arrival import arrived
-from backend.docs import docs_blueprint
-from backend.index import PublishedIndex
-from backend.limits import RATE_WINDOW_S, RateLimiter, Turns
-from backend.logs import log_request
-from backend.metrics import Metrics, add_stages, metrics_blueprint, timed_stage
-from backend.policy import Policy
-from backend.problems import Code, Problem, register_problems
-from backend.site import site_blueprint
-from catalog.errors import TwinLensError
+import twinlens
+from twinlens.backend.access import Keys, Role, allow_origins, caller_of, presented_key
+from twinlens.backend.api import api_blueprint
+from twinlens.backend.arrival import arrived
+from twinlens.backend.docs import docs_blueprint
+from twinlens.backend.limits import RATE_WINDOW_S, RateLimiter, Turns
+from twinlens.backend.logs import log_request
+from twinlens.backend.metrics import Metrics, add_stages, metrics_blueprint, timed_stage
+from twinlens.backend.policy import Policy
+from twinlens.backend.problems import Code, Problem, register_problems
+from twinlens.backend.site import site_blueprint
+from twinlens.catalog.errors import TwinLensError
+from twinlens.search.published import PublishedIndex
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _HEADERS: Final = {
@@ -241,10 +243,12 @@ def _revalidate(app: Flask, index: PublishedIndex, *, private: bool) -> None:
 def _code_digest() -> bytes:
     """A digest of the code that answers: other code may answer otherwise."""
     digest = hashlib.sha256()
-    rooms = Path(__file__).parents[1]
-    for room in ("backend", "catalog", "encoders", "stores"):
-        for file in sorted((rooms / room).rglob("*.py")):
-            digest.update(file.read_bytes())
+    # Rooms of a checkout are links, which `Path.rglob` does not follow in every version.
+    for folder, folders, files in os.walk(Path(twinlens.__file__).parent, followlinks=True):
+        folders.sort()
+        for name in sorted(files):
+            if name.endswith(".py"):
+                digest.update((Path(folder) / name).read_bytes())
     return digest.digest()
 
 

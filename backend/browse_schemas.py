@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from backend.browsing import DEFAULT_LIMIT, MAX_SEED, BrowseRequest, BrowseResult
-from backend.cursor import MAX_CURSOR_LENGTH
-from backend.facet_schemas import FacetName, FacetsBody, facets_omitted
-from backend.filters import FilterBody
-from backend.models import AnswerModel, RequestModel, at_fault
-from backend.schemas import Attribute, HitVideoBody, VideoBody
-from stores.base import Order
+from twinlens.backend.facet_schemas import FacetName, FacetsBody, facets_omitted
+from twinlens.backend.filters import FilterBody
+from twinlens.backend.models import AnswerModel, RequestModel, at_fault
+from twinlens.backend.schemas import Attribute, HitVideoBody, VideoBody
+from twinlens.search.browser import DEFAULT_LIMIT, MAX_SEED, BrowseRequest, BrowseResult
+from twinlens.search.cursor import MAX_CURSOR_LENGTH
+from twinlens.stores.base import Order
 
 Sort = Literal[
     "published_at:desc",

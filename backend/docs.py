@@ -12,9 +12,9 @@ from flask import Blueprint, Response, json, render_template, request, send_file
 from markupsafe import Markup
 from werkzeug.exceptions import NotFound
 
-from backend.access import Keys, Role
-from backend.openapi import DOCUMENT_PATH, openapi_document, problem_example
-from backend.problems import ERRORS_PAGE, KINDS, Code
+from twinlens.backend.access import Keys, Role
+from twinlens.backend.openapi import DOCUMENT_PATH, openapi_document, problem_example
+from twinlens.backend.problems import ERRORS_PAGE, KINDS, Code
 
 MAX_AGE_S: Final = 3600
 # A package of which only its copy of Swagger UI's files is used; it is never imported.

@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from pydantic.json_schema import SkipJsonSchema
 
-from backend.facets import Extent, Facets
-from backend.models import AnswerModel
-from stores.base import FacetCount
+from twinlens.backend.models import AnswerModel
+from twinlens.search.facets import Extent, Facets
+from twinlens.stores.base import FacetCount
 
 FacetName = Literal[
     "channel", "category", "language", "tags", "published_at", "duration_s", "view_count"

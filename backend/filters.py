@@ -16,8 +16,8 @@ from pydantic import (
     model_validator,
 )
 
-from backend.models import RequestModel, at_least_one_of
-from stores.filters import And, AnyOf, Filter, Not, Or, Range
+from twinlens.backend.models import RequestModel, at_least_one_of
+from twinlens.stores.filters import And, AnyOf, Filter, Not, Or, Range
 
 MAX_FILTER_VALUES: Final = 100
 MAX_FILTER_DEPTH: Final = 8

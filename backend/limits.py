@@ -25,10 +25,6 @@ class Overloaded(Exception):
     """No turn came in time."""
 
 
-class OutOfTime(Exception):
-    """What went before has taken all the time there was."""
-
-
 class Gauge(Protocol):
     """A number that goes up and down."""
 
@@ -73,23 +69,6 @@ class Turns:
     def give_back(self) -> None:
         """End a turn."""
         self._free.release()
-
-
-class TimeBudget:
-    """``seconds`` from now on, in which several searches may begin."""
-
-    def __init__(self, seconds: float, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._until = clock() + seconds
-
-    def check(self) -> None:
-        """Return as long as there is time.
-
-        Raises:
-            OutOfTime: there is none.
-        """
-        if self._clock() > self._until:
-            raise OutOfTime
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,13 @@ from flask import Response, g, request
 from gunicorn.glogging import Logger
 from pythonjsonlogger.json import JsonFormatter
 
-from backend.metrics import route_of_request, stages_ms
-from backend.policy import LogFormat
+from twinlens.backend.metrics import route_of_request, stages_ms
+from twinlens.backend.policy import LogFormat
 
 # Asked every few seconds by machines; worth a line only where the answer is not a good one.
 _PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 
-_log = logging.getLogger("backend.requests")
+_log = logging.getLogger("twinlens.backend.requests")
 
 
 def configure_logs(log_format: LogFormat) -> None:

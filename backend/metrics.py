@@ -20,8 +20,8 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
-from backend.index import PublishedIndex
-from catalog.errors import TwinLensError
+from twinlens.catalog.errors import TwinLensError
+from twinlens.search.published import PublishedIndex
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _STAGE_BUCKETS: Final = (

@@ -16,11 +16,11 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from backend import examples
-from backend.browse_schemas import BrowseAnswer, BrowseBody
-from backend.problems import ERRORS_PAGE, KINDS, Code, Kind, ProblemBody
-from backend.requests import GET_NAMES
-from backend.schemas import (
+from twinlens.backend import examples
+from twinlens.backend.browse_schemas import BrowseAnswer, BrowseBody
+from twinlens.backend.problems import ERRORS_PAGE, KINDS, Code, Kind, ProblemBody
+from twinlens.backend.requests import GET_NAMES
+from twinlens.backend.schemas import (
     API_ROOT,
     HealthAnswer,
     MultiSearchAnswer,
@@ -33,7 +33,7 @@ from backend.schemas import (
     ThumbnailQuery,
     VideoAnswer,
 )
-from catalog.video import MAX_VIDEO_ID_LENGTH
+from twinlens.catalog.video import MAX_VIDEO_ID_LENGTH
 
 Json = dict[str, Any]
 DOCUMENT_PATH: Final = "/openapi.json"

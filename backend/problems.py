@@ -19,13 +19,14 @@ from pydantic.json_schema import SkipJsonSchema
 from werkzeug.exceptions import ClientDisconnected, HTTPException
 from werkzeug.routing import RequestRedirect
 
-from backend.arrival import TooSlow
-from backend.cursor import CursorExpired, CursorInvalid
-from backend.expected import expected_at
-from backend.limits import OutOfTime, Overloaded
-from backend.models import AT_FAULT
-from backend.search import SearchOfSeveralFailed, VideoNotFound
-from catalog.errors import PictureRejected, TwinLensError, UnencodableItems
+from twinlens.backend.arrival import TooSlow
+from twinlens.backend.expected import expected_at
+from twinlens.backend.limits import Overloaded
+from twinlens.backend.models import AT_FAULT
+from twinlens.catalog.errors import PictureRejected, TwinLensError, UnencodableItems
+from twinlens.search.budget import OutOfTime
+from twinlens.search.cursor import CursorExpired, CursorInvalid
+from twinlens.search.searcher import SearchOfSeveralFailed, VideoNotFound
 
 RETRY_AFTER_S: Final = 5
 MOST_ERRORS: Final = 1000

@@ -10,10 +10,10 @@ from flask import Request
 from pydantic import BaseModel, ValidationError
 from werkzeug.datastructures import MultiDict
 
-from backend.browse_schemas import BrowseBody
-from backend.expected import expected_at
-from backend.filters import FilterBody
-from backend.problems import (
+from twinlens.backend.browse_schemas import BrowseBody
+from twinlens.backend.expected import expected_at
+from twinlens.backend.filters import FilterBody
+from twinlens.backend.problems import (
     MOST_LISTED,
     PICTURE_EXPECTED,
     Code,
@@ -22,7 +22,7 @@ from backend.problems import (
     invalid_fields,
     shortened,
 )
-from backend.schemas import (
+from twinlens.backend.schemas import (
     MultiSearchBody,
     RecommendationsBody,
     SearchBody,

@@ -24,13 +24,14 @@ from pydantic import (
 )
 from pydantic.json_schema import SkipJsonSchema
 
-from backend.cursor import MAX_CURSOR_LENGTH
-from backend.facet_schemas import FacetName, FacetsBody, facets_omitted
-from backend.filters import FilterBody
-from backend.highlighting import Highlighter
-from backend.models import AnswerModel, RequestModel, at_fault, at_least_one_of
-from backend.problems import FieldError, ProblemBody
-from backend.search import (
+from twinlens.backend.facet_schemas import FacetName, FacetsBody, facets_omitted
+from twinlens.backend.filters import FilterBody
+from twinlens.backend.models import AnswerModel, RequestModel, at_fault, at_least_one_of
+from twinlens.backend.problems import FieldError, ProblemBody
+from twinlens.catalog.video import MAX_VIDEO_ID_LENGTH, VectorName, payload_thumbnail_file
+from twinlens.search.cursor import MAX_CURSOR_LENGTH
+from twinlens.search.highlighting import Highlighter
+from twinlens.search.searcher import (
     DEFAULT_EXPAND,
     DEFAULT_LIMIT,
     DEFAULT_RRF_K,
@@ -42,9 +43,8 @@ from backend.search import (
     SearchRequest,
     SearchResult,
 )
-from catalog.video import MAX_VIDEO_ID_LENGTH, VectorName, payload_thumbnail_file
-from stores.base import Payload
-from stores.generations import Manifest
+from twinlens.stores.base import Payload
+from twinlens.stores.generations import Manifest
 
 API_ROOT: Final = "/api/v1"
 MAX_TEXT_LENGTH: Final = 2000

@@ -20,15 +20,15 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from PIL import Image
 
-from backend.index import PublishedIndex, check_encoders
-from backend.policy import LogFormat, Policy
-from backend.search import SearchRequest
-from catalog.errors import TwinLensError, UsageError
-from catalog.video import VectorName
-from encoders.base import ThumbnailEncoder, TitleEncoder
-from encoders.queries import QueryEncoder
-from stores.base import VectorReader
-from stores.generations import DataDir, Manifest
+from twinlens.backend.policy import LogFormat, Policy
+from twinlens.catalog.errors import TwinLensError, UsageError
+from twinlens.catalog.video import VectorName
+from twinlens.encoders.base import ThumbnailEncoder, TitleEncoder
+from twinlens.search.published import PublishedIndex, check_encoders
+from twinlens.search.queries import QueryEncoder
+from twinlens.search.searcher import SearchRequest
+from twinlens.stores.base import VectorReader
+from twinlens.stores.generations import DataDir, Manifest
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -83,7 +83,7 @@ def serve(serving: Serving) -> None:
     try:
         # Set before prometheus_client is first imported, or its numbers stay in one process.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(shared)
-        from backend.logs import configure_logs
+        from twinlens.backend.logs import configure_logs
 
         configure_logs(serving.log_format)
         _Gunicorn(serving, listening, shared).run()
@@ -101,7 +101,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc] # untyped
     """gunicorn, set up; its worker reads ``receive_timeout_s`` and ``connection_counts``."""
 
     def __init__(self, serving: Serving, listening: socket.socket, shared: Path) -> None:
-        from backend.worker import ConnectionCounts
+        from twinlens.backend.worker import ConnectionCounts
 
         self._serving = serving
         self._shared = shared
@@ -113,8 +113,8 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc] # untyped
         super().__init__()
 
     def load_config(self) -> None:
-        from backend.logs import GunicornLogger
-        from backend.worker import SPARE_THREADS, PatientWorker
+        from twinlens.backend.logs import GunicornLogger
+        from twinlens.backend.worker import SPARE_THREADS, PatientWorker
 
         for name, value in {
             "bind": f"fd://{self._fd}",
@@ -147,7 +147,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc] # untyped
         click.echo(f"TwinLens serves {counts['videos']:,} videos at {self._address}")
 
     def _ended(self, _: Arbiter, worker: Any) -> None:
-        from backend.metrics import forget_process
+        from twinlens.backend.metrics import forget_process
 
         forget_process(self._shared, worker.pid)
         self.connection_counts.forget(worker.age)
@@ -155,7 +155,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc] # untyped
 
 def _warm_app(serving: Serving, shared: Path) -> Flask:
     """The application with its models loaded and its index open, so that no request waits."""
-    from backend.app import create_app
+    from twinlens.backend.app import create_app
 
     _give_memory_back()
     # Of whatever is odd in a caller's picture Pillow warns, in other words each time.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, current_app
 
-from backend.index import PublishedIndex
-from backend.schemas import HealthAnswer
+from twinlens.backend.schemas import HealthAnswer
+from twinlens.search.published import PublishedIndex
 
 
 def site_blueprint(index: PublishedIndex) -> Blueprint:

@@ -12,8 +12,8 @@ from typing import Final
 import cachetools
 from PIL import Image
 
-from catalog.errors import PictureRejected
-from catalog.images import decode_image
+from twinlens.catalog.errors import PictureRejected
+from twinlens.catalog.images import decode_image
 
 CACHE_BYTES: Final = 64 * 1024 * 1024
 _QUALITY: Final = 80

@@ -30,8 +30,8 @@ from typing import Any, Final
 
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from backend.arrival import TooSlow, arrived
-from backend.problems import refusal
+from twinlens.backend.arrival import TooSlow, arrived
+from twinlens.backend.problems import refusal
 
 # Threads beyond those that search: they read, write, and wait for a turn.
 SPARE_THREADS: Final = 32

@@ -11,16 +11,16 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.mixture import BLOCK, VIDEOS_PER_CLUSTER, Mixture
-from catalog.errors import StoreError
-from catalog.versions import installed_versions
-from catalog.video import VectorName, Video, video_payload
-from encoders.base import Encoder
-from encoders.words import WORDS_FINGERPRINT, title_words
-from stores.base import StoredVideo
-from stores.engines import EmbeddedEngine
-from stores.generations import DataDir, EncoderRecord, Manifest, new_generation_name
-from stores.qdrant_schema import FULL_SCAN_THRESHOLD_KB
+from twinlens.benchmarks.mixture import BLOCK, VIDEOS_PER_CLUSTER, Mixture
+from twinlens.catalog.errors import StoreError
+from twinlens.catalog.versions import installed_versions
+from twinlens.catalog.video import VectorName, Video, video_payload
+from twinlens.encoders.base import Encoder
+from twinlens.encoders.words import WORDS_FINGERPRINT, title_words
+from twinlens.stores.base import StoredVideo
+from twinlens.stores.engines import EmbeddedEngine
+from twinlens.stores.generations import DataDir, EncoderRecord, Manifest, new_generation_name
+from twinlens.stores.qdrant_schema import FULL_SCAN_THRESHOLD_KB
 
 _OPENINGS: Final = ("How to", "Why we", "The day we", "10 ways to", "I tried to", "Live:", "ඇයි අපි")
 _DEEDS: Final = ("cook", "repair", "film", "build", "play", "paint", "explore", "explain", "win")

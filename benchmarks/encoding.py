@@ -1,4 +1,6 @@
-"""What a query's vector costs, by runtime, in a crowd and again: ``python -m benchmarks.encoding``.
+"""What a query's vector costs, by runtime, in a crowd and again.
+
+Run it as ``python -m twinlens.benchmarks.encoding``.
 
 Every way encodes the same texts in every round, one way after the other, in an order that turns
 from round to round; ratios are formed within a round. What the cheaper runtimes change in the
@@ -22,14 +24,14 @@ from typing import Any, Final
 import click
 import numpy as np
 
-from benchmarks.evaluate.search.sources import read_corpus
-from benchmarks.intervals import Interval, over_rounds
-from benchmarks.machine import machine, machine_line
-from catalog.errors import TwinLensError, UsageError
-from catalog.runtimes import TITLE_RUNTIMES
-from encoders.base import FloatMatrix, TitleEncoder
-from encoders.load import load_title_encoder
-from encoders.queries import QueryEncoder
+from twinlens.catalog.errors import TwinLensError, UsageError
+from twinlens.encoders.base import FloatMatrix, TitleEncoder
+from twinlens.encoders.load import load_title_encoder
+from twinlens.encoders.runtimes import TITLE_RUNTIMES
+from twinlens.evaluate.intervals import Interval, over_rounds
+from twinlens.evaluate.machine import machine, machine_line
+from twinlens.evaluate.search.sources import read_corpus
+from twinlens.search.queries import QueryEncoder
 
 # The demands of the project.
 LEAST_FASTER_ALONE: Final = 2.0
@@ -96,7 +98,7 @@ def main(
 
     \b
     Example:
-        python -m benchmarks.encoding --titles videos.jsonl --json encoding.json
+        python -m twinlens.benchmarks.encoding --titles videos.jsonl --json encoding.json
     """  # noqa: D301 - the backslash-b is click's
     logging.basicConfig(format="%(asctime)s %(message)s")
     logger.setLevel(logging.INFO)  # not the exporters, which tell of every node

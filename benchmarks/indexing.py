@@ -1,7 +1,7 @@
 """What the indexing job costs beside the decoding and encoding that it can't do without.
 
-    python -m benchmarks.indexing --videos 2000
-    python -m benchmarks.indexing --memory
+    python -m twinlens.benchmarks.indexing --videos 2000
+    python -m twinlens.benchmarks.indexing --memory
 
 Everything runs in processes of its own, as an operator would start it: the job is the command
 ``twinlens index``, and what it is compared with is this module's ``alone`` command, over the same
@@ -24,7 +24,7 @@ from typing import Any, Final
 
 import click
 
-from benchmarks.machine import machine
+from twinlens.evaluate.machine import machine
 
 TITLE_MODEL: Final = "packaged:use-m3"
 _BATCH_SIZE: Final = 64
@@ -124,9 +124,9 @@ def measure_memory(scratch: Path, *, threads: int) -> list[dict[str, float]]:
 @click.option("--overlapped", is_flag=True, help="Decode ahead, with both encoders side by side.")
 def alone(source: str, threads: int, overlapped: bool) -> None:
     """Decode and encode SOURCE and nothing else; prints the seconds as JSON."""
-    from catalog.images import decode_image
-    from catalog.sources import Row, open_source, read_thumbnail
-    from encoders.load import load_thumbnail_encoder, load_title_encoder
+    from twinlens.catalog.images import decode_image
+    from twinlens.catalog.sources import Row, open_source, read_thumbnail
+    from twinlens.encoders.load import load_thumbnail_encoder, load_title_encoder
 
     each = max(1, threads // 2)  # as the job has it
     titles = load_title_encoder(TITLE_MODEL, threads=each)
@@ -156,7 +156,7 @@ def alone(source: str, threads: int, overlapped: bool) -> None:
 
 def _alone(source: str, threads: int, *options: str) -> float:
     """Seconds of decoding and encoding, in a process of its own."""
-    printed = _run("-m", "benchmarks.indexing", "alone", source, str(threads), *options)
+    printed = _run("-m", "twinlens.benchmarks.indexing", "alone", source, str(threads), *options)
     return float(json.loads(printed)["seconds"])
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-from catalog.errors import TwinLensError
+from twinlens.catalog.errors import TwinLensError
 
 _STOP_TIMEOUT_S: Final = 60
 _ANSWER_TIMEOUT_S: Final = 60

@@ -1,4 +1,6 @@
-"""What search and HTTP cost on top of the engine: ``python -m benchmarks.searching --help``.
+"""What search and HTTP cost on top of the engine.
+
+Run it as ``python -m twinlens.benchmarks.searching --help``.
 
 The engine's own time is that of Qdrant's ``query_batch`` for the queries of one search, made
 ahead, with the hits as the engine returns them: no video ids, no order among ties, no payloads.
@@ -28,21 +30,21 @@ import numpy as np
 import qdrant_edge as qe
 from PIL import Image
 
-from backend.schemas import API_ROOT
-from backend.search import DEFAULT_WINDOW, Searcher, SearchRequest
-from benchmarks.drawn_index import least_indexed, mixture_for, publish_drawn_index
-from benchmarks.intervals import Interval, over_rounds
-from benchmarks.loopback import Client, served
-from benchmarks.machine import machine, machine_line
-from catalog.errors import StoreError, TwinLensError
-from catalog.sparse import SparseVector
-from catalog.video import VectorName
-from encoders.base import FloatMatrix, ThumbnailEncoder, TitleEncoder, unit_rows
-from encoders.load import PACKAGED_DENOISER, load_thumbnail_encoder, load_title_encoder
-from encoders.words import query_words
-from stores.base import Vector, VectorQuery
-from stores.edge import EdgeReader
-from stores.generations import DataDir, Manifest
+from twinlens.backend.schemas import API_ROOT
+from twinlens.benchmarks.drawn_index import least_indexed, mixture_for, publish_drawn_index
+from twinlens.benchmarks.loopback import Client, served
+from twinlens.catalog.errors import StoreError, TwinLensError
+from twinlens.catalog.sparse import SparseVector
+from twinlens.catalog.video import VectorName
+from twinlens.encoders.base import FloatMatrix, ThumbnailEncoder, TitleEncoder, unit_rows
+from twinlens.encoders.load import PACKAGED_DENOISER, load_thumbnail_encoder, load_title_encoder
+from twinlens.encoders.words import query_words
+from twinlens.evaluate.intervals import Interval, over_rounds
+from twinlens.evaluate.machine import machine, machine_line
+from twinlens.search.searcher import DEFAULT_WINDOW, Searcher, SearchRequest
+from twinlens.stores.base import Vector, VectorQuery
+from twinlens.stores.edge import EdgeReader
+from twinlens.stores.generations import DataDir, Manifest
 
 # The demands of the project on what it adds to the engine.
 MOST_SEARCH_RATIO: Final = 1.5
@@ -364,7 +366,7 @@ def main(
 
     \b
     Example:
-        python -m benchmarks.searching --videos 100000 --json searching.json
+        python -m twinlens.benchmarks.searching --videos 100000 --json searching.json
     """  # noqa: D301 - the backslash-b is click's
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     effort = Effort(queries=queries, rounds=rounds, recall_queries=recall_queries)

@@ -4,7 +4,7 @@ Translations of programs and of CLDR's names, from npm and Debian packages with 
 allow shipping what is trained on them (``docs/decisions/0007-title-bridge.md``).
 
 Example:
-    python -m benchmarks.title_pairs pairs.jsonl
+    python -m twinlens.benchmarks.title_pairs pairs.jsonl
     twinlens train-titles pairs.jsonl --out ./bridge
 """
 
@@ -25,12 +25,12 @@ from typing import Any, Final
 import click
 from tqdm import tqdm
 
-from catalog.atomic import write_atomically
-from catalog.errors import UsageError
-from encoders.titles.corpus import main_script
-from encoders.titles.pairs import Pair
-from encoders.titles.text import cut
-from encoders.use import UniversalSentenceEncoder
+from twinlens.catalog.atomic import write_atomically
+from twinlens.catalog.errors import UsageError
+from twinlens.encoders.titles.corpus import main_script
+from twinlens.encoders.titles.pairs import Pair
+from twinlens.encoders.titles.text import cut
+from twinlens.encoders.use import UniversalSentenceEncoder
 
 NPM_PACKAGES: Final = (
     *(

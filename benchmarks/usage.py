@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from catalog.errors import UsageError
+from twinlens.catalog.errors import UsageError
 
 _FIELDS: Final = {"Rss": "rss_bytes", "Pss": "pss_bytes", "Anonymous": "anonymous_bytes"}
 _IDLE: Final = ("idle", "iowait")

@@ -1,1 +1,1 @@
-"""What a video is, where videos come from, settings and errors. Imports nothing of ours."""
+"""What a video is, where videos come from, and errors. Imports nothing of ours."""

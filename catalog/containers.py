@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from catalog.errors import PictureRejected, RejectReason
+from twinlens.catalog.errors import PictureRejected, RejectReason
 
 # A progressive JPEG comes in some ten scans. Each more is a pass over all pixels, for as little as
 # 65 bytes: those of 16 MB would take an hour. Segments are few as well, and Pillow looks at each.

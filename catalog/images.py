@@ -9,8 +9,8 @@ from typing import Final
 
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from catalog.containers import refuse_endless
-from catalog.errors import PictureRejected, RejectReason
+from twinlens.catalog.containers import refuse_endless
+from twinlens.catalog.errors import PictureRejected, RejectReason
 
 MAX_PIXELS: Final = 40_000_000
 LARGE_PIXELS: Final = 4_000_000

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from catalog.errors import UnencodableItems
+from twinlens.catalog.errors import UnencodableItems
 
 FloatMatrix = npt.NDArray[np.float32]
 ItemT = TypeVar("ItemT", contravariant=True)

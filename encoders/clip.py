@@ -9,11 +9,11 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image
 
-from catalog.errors import EncoderError, EncoderUnavailable
-from encoders.base import FloatMatrix, unit_rows, well_formed
-from encoders.fingerprints import fingerprint
-from encoders.model_files import ModelFiles
-from encoders.thumbnails.pictures import picture_box
+from twinlens.catalog.errors import EncoderError, EncoderUnavailable
+from twinlens.encoders.base import FloatMatrix, unit_rows, well_formed
+from twinlens.encoders.fingerprints import fingerprint
+from twinlens.encoders.model_files import ModelFiles
+from twinlens.encoders.thumbnails.pictures import picture_box
 
 _BATCH_SIZE: Final = 32
 _INSTEAD: Final = (

@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 from typing import Final
 
-from catalog.errors import EncoderUnavailable
-from catalog.runtimes import TitleRuntime
-from encoders.base import ThumbnailEncoder, TitleEncoder
+from twinlens.catalog.errors import EncoderUnavailable
+from twinlens.encoders.base import ThumbnailEncoder, TitleEncoder
+from twinlens.encoders.runtimes import TitleRuntime
 
 PACKAGED: Final = "packaged:"
 OFFLINE_TITLE_MODELS: Final = ("packaged:use-m3-bridge", "packaged:use-m3", "packaged:minilm")
@@ -47,7 +47,7 @@ def load_title_encoder(
                 f"leave title_runtime {runtime} out"
             )
         return in_numpy
-    from encoders.sentence import SentenceEncoder, packaged_minilm
+    from twinlens.encoders.sentence import SentenceEncoder, packaged_minilm
 
     if name == "packaged:minilm":
         model = SentenceEncoder(str(packaged_minilm()), name=name, threads=threads)
@@ -61,7 +61,7 @@ def load_title_encoder(
         return model
     if cache_dir is None:
         raise ValueError("a graph needs a cache_dir to be kept in")
-    from encoders.onnx_sentence import OnnxSentenceEncoder
+    from twinlens.encoders.onnx_sentence import OnnxSentenceEncoder
 
     return OnnxSentenceEncoder(
         model, cache_dir=cache_dir, int8_queries=runtime == "onnx-int8", threads=threads
@@ -71,22 +71,22 @@ def load_title_encoder(
 def _numpy_title_encoder(name: str) -> TitleEncoder | None:
     """The title encoder of this name that runs on NumPy, if it is one of those."""
     if name == "packaged:use-m3":
-        from encoders.use import UniversalSentenceEncoder
+        from twinlens.encoders.use import UniversalSentenceEncoder
 
         return UniversalSentenceEncoder()
     if name == "packaged:use-m3-bridge":
-        from encoders.titles import PACKAGED_BRIDGE
+        from twinlens.encoders.titles import PACKAGED_BRIDGE
 
         return _bridged(PACKAGED_BRIDGE, name=name)
-    from encoders.titles.packing import is_bridge
+    from twinlens.encoders.titles.packing import is_bridge
 
     path = Path(name)
     return _bridged(path, name=str(path.absolute())) if is_bridge(path) else None
 
 
 def _bridged(directory: Path, *, name: str) -> TitleEncoder:
-    from encoders.titles import BridgedTitleEncoder
-    from encoders.use import UniversalSentenceEncoder
+    from twinlens.encoders.titles import BridgedTitleEncoder
+    from twinlens.encoders.use import UniversalSentenceEncoder
 
     return BridgedTitleEncoder(directory, name=name, base=UniversalSentenceEncoder())
 
@@ -100,7 +100,7 @@ def load_thumbnail_encoder(name: str, *, threads: int | None = None) -> Thumbnai
     Raises:
         EncoderUnavailable: no such model, or its files are incomplete.
     """
-    from encoders.thumbnails import PACKAGED_MODEL, DenoisingAutoencoder
+    from twinlens.encoders.thumbnails import PACKAGED_MODEL, DenoisingAutoencoder
 
     if name == PACKAGED_DENOISER:
         return DenoisingAutoencoder(PACKAGED_MODEL, name=name, threads=threads)
@@ -110,7 +110,7 @@ def load_thumbnail_encoder(name: str, *, threads: int | None = None) -> Thumbnai
         )
     path = Path(name)
     if (path / "modules.json").is_file() or (not path.is_dir() and _HUB_NAME.fullmatch(name)):
-        from encoders.clip import ClipEncoder
+        from twinlens.encoders.clip import ClipEncoder
 
         return ClipEncoder(name, threads=threads)
     return DenoisingAutoencoder(path, name=str(path.absolute()), threads=threads)

@@ -7,8 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from catalog.errors import EncoderError, EncoderUnavailable
-from encoders.fingerprints import files_digest
+from twinlens.catalog.errors import EncoderError, EncoderUnavailable
+from twinlens.encoders.fingerprints import files_digest
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

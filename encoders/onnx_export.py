@@ -12,12 +12,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from catalog.atomic import sync_directory
-from catalog.errors import EncoderError, EncoderUnavailable
-from encoders.base import FloatMatrix, unit_rows
-from encoders.model_files import first_line
-from encoders.onnx_graph import GRAPH_FILE, OUTPUT, TOKENIZER_FILE, OnnxGraph, Precision
-from encoders.sentence import SentenceEncoder
+from twinlens.catalog.atomic import sync_directory
+from twinlens.catalog.errors import EncoderError, EncoderUnavailable
+from twinlens.encoders.base import FloatMatrix, unit_rows
+from twinlens.encoders.model_files import first_line
+from twinlens.encoders.onnx_graph import GRAPH_FILE, OUTPUT, TOKENIZER_FILE, OnnxGraph, Precision
+from twinlens.encoders.sentence import SentenceEncoder
 
 if TYPE_CHECKING:
     import torch

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from encoders.base import FloatMatrix, unit_rows, well_formed
+from twinlens.encoders.base import FloatMatrix, unit_rows, well_formed
 
 GRAPH_FILE: Final = "model.onnx"
 TOKENIZER_FILE: Final = "tokenizer.json"

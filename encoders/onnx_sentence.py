@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from encoders.base import FloatMatrix
-from encoders.onnx_export import open_graph, require_onnx
-from encoders.onnx_graph import OnnxGraph, Precision
-from encoders.sentence import SentenceEncoder
+from twinlens.encoders.base import FloatMatrix
+from twinlens.encoders.onnx_export import open_graph, require_onnx
+from twinlens.encoders.onnx_graph import OnnxGraph, Precision
+from twinlens.encoders.sentence import SentenceEncoder
 
 
 class OnnxSentenceEncoder:

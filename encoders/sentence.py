@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from catalog.errors import EncoderError, EncoderUnavailable
-from encoders.base import FloatMatrix, unit_rows, well_formed
-from encoders.fingerprints import fingerprint
-from encoders.model_files import ModelFiles
+from twinlens.catalog.errors import EncoderError, EncoderUnavailable
+from twinlens.encoders.base import FloatMatrix, unit_rows, well_formed
+from twinlens.encoders.fingerprints import fingerprint
+from twinlens.encoders.model_files import ModelFiles
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

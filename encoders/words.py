@@ -20,8 +20,8 @@ from zlib import crc32
 import numpy as np
 import regex
 
-from catalog.sparse import SparseVector, sparse_vector
-from encoders.fingerprints import fingerprint
+from twinlens.catalog.sparse import SparseVector, sparse_vector
+from twinlens.encoders.fingerprints import fingerprint
 
 _PIECE_LENGTHS: Final = (2, 3)
 _PIECE_WEIGHT: Final = 0.3

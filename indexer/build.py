@@ -12,17 +12,17 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from catalog.atomic import write_atomically
-from catalog.errors import StoreCorrupt
-from catalog.video import VectorName
-from indexer.ledger import Entry, Ledger
-from indexer.stages import StageTimes
-from indexer.verify import compare_stores
-from stores.base import StoredVideo, VectorStore
-from stores.copying import copy_tree
-from stores.engines import Engine
-from stores.flat import FlatStore
-from stores.generations import (
+from twinlens.catalog.atomic import write_atomically
+from twinlens.catalog.errors import StoreCorrupt
+from twinlens.catalog.video import VectorName
+from twinlens.indexer.ledger import Entry, Ledger
+from twinlens.indexer.stages import StageTimes
+from twinlens.indexer.verify import compare_stores
+from twinlens.stores.base import StoredVideo, VectorStore
+from twinlens.stores.copying import copy_tree
+from twinlens.stores.engines import Engine
+from twinlens.stores.flat import FlatStore
+from twinlens.stores.generations import (
     DataDir,
     EncoderRecord,
     Manifest,

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from catalog.errors import UnencodableItems
-from catalog.video import DENSE_VECTORS, VectorName
-from encoders.base import Encoder, ThumbnailEncoder, TitleEncoder
-from indexer.prepare import Work
-from indexer.stages import StageTimes
-from stores.base import Vector
+from twinlens.catalog.errors import UnencodableItems
+from twinlens.catalog.video import DENSE_VECTORS, VectorName
+from twinlens.encoders.base import Encoder, ThumbnailEncoder, TitleEncoder
+from twinlens.indexer.prepare import Work
+from twinlens.indexer.stages import StageTimes
+from twinlens.stores.base import Vector
 
 
 class BatchEncoder:

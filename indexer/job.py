@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from catalog.errors import (
+from twinlens.catalog.errors import (
     EncodersChanged,
     RejectReason,
     SourceError,
@@ -20,12 +20,12 @@ from catalog.errors import (
     StrictStop,
     UsageError,
 )
-from catalog.sources import Reject, RejectsFile, Row
-from catalog.versions import installed_versions
-from catalog.video import VectorName
-from encoders.base import Encoder, ThumbnailEncoder, TitleEncoder
-from encoders.words import WORDS_FINGERPRINT, title_words
-from indexer.build import (
+from twinlens.catalog.sources import Reject, RejectsFile, Row
+from twinlens.catalog.versions import installed_versions
+from twinlens.catalog.video import VectorName
+from twinlens.encoders.base import Encoder, ThumbnailEncoder, TitleEncoder
+from twinlens.encoders.words import WORDS_FINGERPRINT, title_words
+from twinlens.indexer.build import (
     LEDGER_FILE,
     Build,
     BuildPlan,
@@ -34,13 +34,13 @@ from indexer.build import (
     prune_generations,
     unfinished_build,
 )
-from indexer.encode import BatchEncoder
-from indexer.ledger import Ledger, SeenIds
-from indexer.prepare import Preparer, Work
-from indexer.stages import Ahead, StageTimes
-from stores.base import StoredVideo, Vector
-from stores.engines import Engine
-from stores.generations import DataDir, EncoderRecord, Manifest
+from twinlens.indexer.encode import BatchEncoder
+from twinlens.indexer.ledger import Ledger, SeenIds
+from twinlens.indexer.prepare import Preparer, Work
+from twinlens.indexer.stages import Ahead, StageTimes
+from twinlens.stores.base import StoredVideo, Vector
+from twinlens.stores.engines import Engine
+from twinlens.stores.generations import DataDir, EncoderRecord, Manifest
 
 logger = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
-from catalog.errors import StoreCorrupt
-from catalog.sources import Origin
-from catalog.video import VectorName
+from twinlens.catalog.errors import StoreCorrupt
+from twinlens.catalog.sources import Origin
+from twinlens.catalog.video import VectorName
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS videos (

@@ -6,9 +6,9 @@ from typing import Final
 
 import numpy as np
 
-from catalog.video import DENSE_VECTORS
-from encoders.words import title_words
-from stores.base import StoredVideo, VectorReader
+from twinlens.catalog.video import DENSE_VECTORS
+from twinlens.encoders.words import title_words
+from twinlens.stores.base import StoredVideo, VectorReader
 
 # Both keep float32 as written; the slack is for an engine that normalises once more.
 TOLERANCE: Final = 1e-5

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from catalog.atomic import sync_directory
-from catalog.errors import StoreError
+from twinlens.catalog.atomic import sync_directory
+from twinlens.catalog.errors import StoreError
 
 
 @contextmanager

@@ -10,10 +10,10 @@ from typing import Any, Final, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from catalog.sparse import SparseVector
-from catalog.video import VectorName
-from stores.filters import Filter
-from stores.qdrant_schema import PAYLOAD_INDEXES
+from twinlens.catalog.sparse import SparseVector
+from twinlens.catalog.video import VectorName
+from twinlens.stores.filters import Filter
+from twinlens.stores.qdrant_schema import PAYLOAD_INDEXES
 
 Vector = npt.NDArray[np.float32]
 Payload = Mapping[str, Any]

@@ -9,9 +9,19 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
-from stores.base import FACET_FIELDS, FacetCount, Order, Place, StoredVideo, point_id
-from stores.filters import And, Bound, Filter, Not, Or, Range, matches, moment_of, number_of
-from stores.qdrant_schema import PAYLOAD_INDEXES
+from twinlens.stores.base import FACET_FIELDS, FacetCount, Order, Place, StoredVideo, point_id
+from twinlens.stores.filters import (
+    And,
+    Bound,
+    Filter,
+    Not,
+    Or,
+    Range,
+    matches,
+    moment_of,
+    number_of,
+)
+from twinlens.stores.qdrant_schema import PAYLOAD_INDEXES
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)

@@ -27,12 +27,12 @@ from uuid import UUID
 import numpy as np
 import qdrant_edge as qe
 
-from catalog.atomic import sync_directory
-from catalog.errors import IndexLocked, StoreCorrupt, StoreError
-from catalog.sparse import SparseVector, sparse_vector
-from catalog.video import VectorName
-from stores.atomic import created_whole
-from stores.base import (
+from twinlens.catalog.atomic import sync_directory
+from twinlens.catalog.errors import IndexLocked, StoreCorrupt, StoreError
+from twinlens.catalog.sparse import SparseVector, sparse_vector
+from twinlens.catalog.video import VectorName
+from twinlens.stores.atomic import created_whole
+from twinlens.stores.base import (
     FacetCount,
     Order,
     Place,
@@ -42,18 +42,18 @@ from stores.base import (
     VectorQuery,
     point_id,
 )
-from stores.browsing import browse, check_facet, ranked_facet
-from stores.checks import checked_queries, checked_videos
-from stores.filters import Filter
-from stores.qdrant_filters import translate
-from stores.qdrant_schema import (
+from twinlens.stores.browsing import browse, check_facet, ranked_facet
+from twinlens.stores.checks import checked_queries, checked_videos
+from twinlens.stores.filters import Filter
+from twinlens.stores.qdrant_filters import translate
+from twinlens.stores.qdrant_schema import (
     FULL_SCAN_THRESHOLD_KB,
     HNSW_EF_CONSTRUCT,
     HNSW_M,
     PAYLOAD_INDEXES,
     FieldKind,
 )
-from stores.ranking import ranked
+from twinlens.stores.ranking import ranked
 
 _CONFIG: Final = "edge_config.json"
 # Written by the writer's close, removed by its open: without it the log may hold what the segments

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
-from catalog.errors import UsageError
-from catalog.video import VectorName
-from stores.base import VectorReader, VectorStore
-from stores.copying import copy_tree
-from stores.edge import EdgeReader, EdgeStore
-from stores.generations import DataDir, Manifest
-from stores.server import ServerClient, ServerStore
+from twinlens.catalog.errors import UsageError
+from twinlens.catalog.video import VectorName
+from twinlens.stores.base import VectorReader, VectorStore
+from twinlens.stores.copying import copy_tree
+from twinlens.stores.edge import EdgeReader, EdgeStore
+from twinlens.stores.generations import DataDir, Manifest
+from twinlens.stores.server import ServerClient, ServerStore
 
 EMBEDDED: Final = "embedded"
 SERVER: Final = "server"

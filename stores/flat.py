@@ -23,11 +23,11 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from catalog.atomic import sync_directory
-from catalog.errors import IndexLocked, StoreCorrupt, StoreError
-from catalog.video import VectorName
-from stores.atomic import created_whole
-from stores.base import (
+from twinlens.catalog.atomic import sync_directory
+from twinlens.catalog.errors import IndexLocked, StoreCorrupt, StoreError
+from twinlens.catalog.video import VectorName
+from twinlens.stores.atomic import created_whole
+from twinlens.stores.base import (
     FacetCount,
     Order,
     Payload,
@@ -37,10 +37,10 @@ from stores.base import (
     Vector,
     VectorQuery,
 )
-from stores.browsing import facet_of, page_of
-from stores.checks import checked_queries, checked_videos
-from stores.filters import Filter, matches
-from stores.ranking import ranked
+from twinlens.stores.browsing import facet_of, page_of
+from twinlens.stores.checks import checked_queries, checked_videos
+from twinlens.stores.filters import Filter, matches
+from twinlens.stores.ranking import ranked
 
 _DATABASE: Final = "ids.sqlite"
 _STAMP_BYTES: Final = 16

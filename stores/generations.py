@@ -27,10 +27,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from catalog.atomic import sync_directory, write_atomically
-from catalog.errors import IndexLocked, NoGeneration, StoreCorrupt
-from catalog.locking import locked
-from catalog.video import VectorName
+from twinlens.catalog.atomic import sync_directory, write_atomically
+from twinlens.catalog.errors import IndexLocked, NoGeneration, StoreCorrupt
+from twinlens.catalog.locking import locked
+from twinlens.catalog.video import VectorName
 
 
 class Fingerprinted(Protocol):

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from stores.filters import And, AnyOf, Filter, Not, Or, Range, Scalar
-from stores.qdrant_schema import PAYLOAD_INDEXES
+from twinlens.stores.filters import And, AnyOf, Filter, Not, Or, Range, Scalar
+from twinlens.stores.qdrant_schema import PAYLOAD_INDEXES
 
 ConditionT = TypeVar("ConditionT")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from operator import gt
 
-from stores.base import ScoredVideo
+from twinlens.stores.base import ScoredVideo
 
 
 def ranked(found: list[ScoredVideo]) -> list[ScoredVideo]:

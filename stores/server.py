@@ -21,10 +21,10 @@ from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from catalog.errors import StoreError, StoreUnavailable
-from catalog.sparse import SparseVector, sparse_vector
-from catalog.video import VectorName
-from stores.base import (
+from twinlens.catalog.errors import StoreError, StoreUnavailable
+from twinlens.catalog.sparse import SparseVector, sparse_vector
+from twinlens.catalog.video import VectorName
+from twinlens.stores.base import (
     FacetCount,
     Order,
     Place,
@@ -34,18 +34,18 @@ from stores.base import (
     VectorQuery,
     point_id,
 )
-from stores.browsing import browse, check_facet, ranked_facet
-from stores.checks import checked_queries, checked_videos
-from stores.filters import Filter
-from stores.qdrant_filters import translate
-from stores.qdrant_schema import (
+from twinlens.stores.browsing import browse, check_facet, ranked_facet
+from twinlens.stores.checks import checked_queries, checked_videos
+from twinlens.stores.filters import Filter
+from twinlens.stores.qdrant_filters import translate
+from twinlens.stores.qdrant_schema import (
     FULL_SCAN_THRESHOLD_KB,
     HNSW_EF_CONSTRUCT,
     HNSW_M,
     PAYLOAD_INDEXES,
     FieldKind,
 )
-from stores.ranking import ranked
+from twinlens.stores.ranking import ranked
 
 ResultT = TypeVar("ResultT")
 

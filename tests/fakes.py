@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from PIL import Image
 
-from catalog.video import VectorName
-from encoders.base import FloatMatrix, unit_rows
-from stores.base import FacetCount, Order, Place, ScoredVideo, StoredVideo, VectorQuery
-from stores.browsing import facet_of, page_of
-from stores.filters import Filter, matches
+from twinlens.catalog.video import VectorName
+from twinlens.encoders.base import FloatMatrix, unit_rows
+from twinlens.stores.base import FacetCount, Order, Place, ScoredVideo, StoredVideo, VectorQuery
+from twinlens.stores.browsing import facet_of, page_of
+from twinlens.stores.filters import Filter, matches
 
 
 class MemoryReader:

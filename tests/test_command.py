@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from twinlens import COMMANDS, main
+from twinlens.cli import COMMANDS, main
 
 ROOT = Path(__file__).parents[1]
 
@@ -20,7 +20,7 @@ def _elsewhere(tmp_path, monkeypatch):
 
 def test_help_lists_every_command_and_imports_none():
     code = (
-        "import sys; from click.testing import CliRunner; from twinlens import main\n"
+        "import sys; from click.testing import CliRunner; from twinlens.cli import main\n"
         "output = CliRunner().invoke(main, ['--help']).output\n"
         "print(output)\n"
         "loaded = {'numpy', 'torch', 'flask', 'PIL', 'pydantic'} & sys.modules.keys()\n"

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.engines.vectors import Ids, Matrix, VectorSet
-from catalog.errors import TwinLensError
-from catalog.video import VectorName
-from stores.base import ScoredVideo, Vector
+from twinlens.benchmarks.engines.vectors import Ids, Matrix, VectorSet
+from twinlens.catalog.errors import TwinLensError
+from twinlens.catalog.video import VectorName
+from twinlens.stores.base import ScoredVideo, Vector
 
 # What a search is asked with: {"exact": True}, {"ef": 64}, {"ef": 64, "oversampling": 2.0}, …
 Setting = Mapping[str, Any]

@@ -12,14 +12,19 @@ from urllib.parse import urlsplit
 
 import click
 
-from benchmarks.engines.experiments import EXPERIMENTS, Experiment, server_experiments
-from benchmarks.engines.measuring import Plan
-from benchmarks.engines.report_cli import report
-from benchmarks.engines.run import run
-from benchmarks.engines.sources import DrawnVectors, FileVectors, GenerationVectors, VectorSource
-from benchmarks.file_to_write import FileToWrite
-from catalog.errors import UsageError
-from stores.generations import DataDir
+from twinlens.benchmarks.engines.experiments import EXPERIMENTS, Experiment, server_experiments
+from twinlens.benchmarks.engines.measuring import Plan
+from twinlens.benchmarks.engines.report_cli import report
+from twinlens.benchmarks.engines.run import run
+from twinlens.benchmarks.engines.sources import (
+    DrawnVectors,
+    FileVectors,
+    GenerationVectors,
+    VectorSource,
+)
+from twinlens.catalog.errors import UsageError
+from twinlens.evaluate.file_to_write import FileToWrite
+from twinlens.stores.generations import DataDir
 
 FULL_SIZES: Final = (1_400, 20_000, 100_000, 500_000, 1_000_000)
 QUICK_SIZES: Final = (1_400, 5_000)

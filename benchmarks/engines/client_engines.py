@@ -25,14 +25,14 @@ import numpy as np
 from qdrant_client import QdrantClient, grpc, models
 from qdrant_client.conversions.conversion import RestToGrpc
 
-from benchmarks.engines.base import Answer, Engine, EngineFailed, Setting, Uploaded
-from benchmarks.engines.thresholds import lowered_threshold_kb
-from benchmarks.engines.vectors import Ids, Matrix, VectorSet
-from catalog.errors import StoreError
-from catalog.video import VectorName
-from stores.base import ScoredVideo, Vector
-from stores.copying import copy_tree
-from stores.server import INDEXING_LIMIT_S, REQUEST_FAILURES, ServerClient
+from twinlens.benchmarks.engines.base import Answer, Engine, EngineFailed, Setting, Uploaded
+from twinlens.benchmarks.engines.thresholds import lowered_threshold_kb
+from twinlens.benchmarks.engines.vectors import Ids, Matrix, VectorSet
+from twinlens.catalog.errors import StoreError
+from twinlens.catalog.video import VectorName
+from twinlens.stores.base import ScoredVideo, Vector
+from twinlens.stores.copying import copy_tree
+from twinlens.stores.server import INDEXING_LIMIT_S, REQUEST_FAILURES, ServerClient
 
 COLLECTION_PREFIX: Final = "twinlens-bench-"
 API_KEY_VARIABLE: Final = "TWINLENS_QDRANT_API_KEY"

@@ -15,17 +15,17 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from benchmarks.engines.experiments import FLAT
-from benchmarks.engines.result_file import Result, Size, measured
-from benchmarks.engines.summary import (
+from twinlens.benchmarks.engines.experiments import FLAT
+from twinlens.benchmarks.engines.result_file import Result, Size, measured
+from twinlens.benchmarks.engines.summary import (
     disturbance,
     disturbed_in,
     first_answer_ms,
     percentiles,
     ratio,
 )
-from benchmarks.engines.wording import number, spread
-from benchmarks.intervals import Interval
+from twinlens.benchmarks.engines.wording import number, spread
+from twinlens.evaluate.intervals import Interval
 
 # A change smaller than this is of no account, however sure it is.
 LEAST_CHANGE: Final = 0.05

@@ -12,13 +12,13 @@ from typing import Any, Final
 import numpy as np
 import qdrant_edge as qe
 
-from benchmarks.engines.base import Answer, Engine, EngineFailed, Setting, Uploaded
-from benchmarks.engines.thresholds import lowered_threshold_kb
-from benchmarks.engines.vectors import SHARES, Ids, Matrix, VectorSet
-from catalog.video import VectorName
-from stores.base import ScoredVideo, Vector
-from stores.copying import copy_tree
-from stores.edge import link_view
+from twinlens.benchmarks.engines.base import Answer, Engine, EngineFailed, Setting, Uploaded
+from twinlens.benchmarks.engines.thresholds import lowered_threshold_kb
+from twinlens.benchmarks.engines.vectors import SHARES, Ids, Matrix, VectorSet
+from twinlens.catalog.video import VectorName
+from twinlens.stores.base import ScoredVideo, Vector
+from twinlens.stores.copying import copy_tree
+from twinlens.stores.edge import link_view
 
 _ROWS_AT_A_TIME: Final = 1_000
 _TAGS: Final = "tags"

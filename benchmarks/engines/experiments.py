@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.engines.base import Engine, Setting
-from benchmarks.engines.vectors import VectorSet
+from twinlens.benchmarks.engines.base import Engine, Setting
+from twinlens.benchmarks.engines.vectors import VectorSet
 
-_HERE: Final = "benchmarks.engines"
+_HERE: Final = "twinlens.benchmarks.engines"
 EXACT: Final[Setting] = {"exact": True}
 FLAT: Final = "faiss-flat"
 FLAT_IN_MEMORY: Final = "faiss-flat-memory"

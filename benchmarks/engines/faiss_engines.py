@@ -11,7 +11,7 @@ from typing import Any, Final
 import faiss as typed_faiss
 import numpy as np
 
-from benchmarks.engines.base import (
+from twinlens.benchmarks.engines.base import (
     Answer,
     Engine,
     EngineFailed,
@@ -19,9 +19,9 @@ from benchmarks.engines.base import (
     Setting,
     Uploaded,
 )
-from benchmarks.engines.vectors import SHARES, Ids, Matrix, VectorSet
-from catalog.video import VectorName
-from stores.base import ScoredVideo, Vector
+from twinlens.benchmarks.engines.vectors import SHARES, Ids, Matrix, VectorSet
+from twinlens.catalog.video import VectorName
+from twinlens.stores.base import ScoredVideo, Vector
 
 # Its stubs know the C++ signatures alone, not those that its Python module gives them.
 faiss: Any = typed_faiss

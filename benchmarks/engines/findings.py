@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.engines.experiments import EMBEDDED, FLAT, VARIANTS
-from benchmarks.engines.result_file import Experiment, Result, Size, left_out, measured
-from benchmarks.engines.summary import (
+from twinlens.benchmarks.engines.experiments import EMBEDDED, FLAT, VARIANTS
+from twinlens.benchmarks.engines.result_file import Experiment, Result, Size, left_out, measured
+from twinlens.benchmarks.engines.summary import (
     CHIEF_RECALL,
     FUSED_WHERE,
     Crossing,
@@ -25,8 +25,8 @@ from benchmarks.engines.summary import (
     ratio,
     speedup,
 )
-from benchmarks.engines.wording import listed, number, size, spread, times_faster
-from benchmarks.intervals import over_rounds
+from twinlens.benchmarks.engines.wording import listed, number, size, spread, times_faster
+from twinlens.evaluate.intervals import over_rounds
 
 _THE_SCAN: Final = "the flat scan"
 # What the scan is beside an engine that is faster (1), slower (-1), or neither for sure.

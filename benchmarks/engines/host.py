@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Any, Final, Self
 
-from benchmarks.engines.base import EngineFailed
+from twinlens.benchmarks.engines.base import EngineFailed
 
 # A graph over a million vectors takes its time; what takes longer hangs.
 _LONGEST_S: Final = 2 * 3600.0

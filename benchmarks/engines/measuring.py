@@ -21,16 +21,16 @@ from typing import Any, Final
 import numpy as np
 import psutil
 
-from benchmarks.engines.base import EngineFailed, Setting
-from benchmarks.engines.experiments import FLAT, Experiment
-from benchmarks.engines.host import Host
-from benchmarks.engines.latency import latency
-from benchmarks.engines.probe import Probe, Timed, Yardstick
-from benchmarks.engines.summary import Disturbed
-from benchmarks.engines.truth import Truth
-from benchmarks.engines.vectors import SHARES, VectorSet
-from benchmarks.usage import NeighbourWatch, PaceWatch, crowded, listening_at
-from catalog.atomic import write_atomically
+from twinlens.benchmarks.engines.base import EngineFailed, Setting
+from twinlens.benchmarks.engines.experiments import FLAT, Experiment
+from twinlens.benchmarks.engines.host import Host
+from twinlens.benchmarks.engines.latency import latency
+from twinlens.benchmarks.engines.probe import Probe, Timed, Yardstick
+from twinlens.benchmarks.engines.summary import Disturbed
+from twinlens.benchmarks.engines.truth import Truth
+from twinlens.benchmarks.engines.vectors import SHARES, VectorSet
+from twinlens.benchmarks.usage import NeighbourWatch, PaceWatch, crowded, listening_at
+from twinlens.catalog.atomic import write_atomically
 
 # The parts that take one setting of an engine take the first that finds so much.
 CHOSEN_RECALL: Final = 0.99

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.engines.page``: the tables of Markdown pages, drawn from results.
+"""``python -m twinlens.benchmarks.engines.page``: the tables of Markdown pages, drawn from results.
 
 A table stands between two lines, of which the first names it and the result that it is from; what
 is between them is replaced::
@@ -21,14 +21,14 @@ from typing import Final, NamedTuple
 import click
 import numpy as np
 
-from benchmarks.engines.experiments import (
+from twinlens.benchmarks.engines.experiments import (
     EMBEDDED,
     EXPERIMENTS,
     FLAT,
     FLAT_IN_MEMORY,
     VARIANTS,
 )
-from benchmarks.engines.report import (
+from twinlens.benchmarks.engines.report import (
     NOT_MEASURED,
     Table,
     as_markdown,
@@ -37,8 +37,8 @@ from benchmarks.engines.report import (
     table_of,
     with_range,
 )
-from benchmarks.engines.result_file import Experiment, Result, Size, measured, read_result
-from benchmarks.engines.summary import (
+from twinlens.benchmarks.engines.result_file import Experiment, Result, Size, measured, read_result
+from twinlens.benchmarks.engines.summary import (
     CHIEF_RECALL,
     FUSED_WHERE,
     at_recall,
@@ -51,9 +51,9 @@ from benchmarks.engines.summary import (
     percentiles,
     speedup,
 )
-from benchmarks.engines.wording import listed, number, size, spread
-from catalog.atomic import write_atomically
-from catalog.errors import TwinLensError, UsageError
+from twinlens.benchmarks.engines.wording import listed, number, size, spread
+from twinlens.catalog.atomic import write_atomically
+from twinlens.catalog.errors import TwinLensError, UsageError
 
 RESULTS: Final = Path(__file__).parents[1] / "results"
 
@@ -563,7 +563,7 @@ def main(paths: tuple[Path, ...], results: Path, check: bool) -> None:
 
     \b
     Example:
-      python -m benchmarks.engines.page docs/faiss-vs-qdrant.md
+      python -m twinlens.benchmarks.engines.page docs/faiss-vs-qdrant.md
     """  # noqa: D301 - the backslash-b is click's
     try:
         pages = {path: path.read_bytes().decode() for path in paths}

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.engines.experiments import EMBEDDED, VARIANTS
-from benchmarks.engines.result_file import Result, measured
-from benchmarks.engines.summary import (
+from twinlens.benchmarks.engines.experiments import EMBEDDED, VARIANTS
+from twinlens.benchmarks.engines.result_file import Result, measured
+from twinlens.benchmarks.engines.summary import (
     CHIEF_RECALL,
     at_recall,
     chosen_search,
@@ -24,10 +24,10 @@ from benchmarks.engines.summary import (
     experiments,
     families,
 )
-from benchmarks.engines.wording import number
-from benchmarks.intervals import over_rounds
-from catalog.atomic import write_atomically
-from catalog.errors import UsageError
+from twinlens.benchmarks.engines.wording import number
+from twinlens.catalog.atomic import write_atomically
+from twinlens.catalog.errors import UsageError
+from twinlens.evaluate.intervals import over_rounds
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -13,11 +13,11 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from backend.fusion import fuse
-from benchmarks.engines.base import Engine, NotOffered, Setting
-from benchmarks.engines.experiments import Experiment
-from benchmarks.engines.vectors import VectorSet
-from benchmarks.usage import memory_of
+from twinlens.benchmarks.engines.base import Engine, NotOffered, Setting
+from twinlens.benchmarks.engines.experiments import Experiment
+from twinlens.benchmarks.engines.vectors import VectorSet
+from twinlens.benchmarks.usage import memory_of
+from twinlens.search.fusion import fuse
 
 _CHANGED_AT_ONCE: Final = 100
 _READINGS: Final = 3

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.engines.findings import findings, warnings
-from benchmarks.engines.result_file import Experiment, Result, Size, measured
-from benchmarks.engines.summary import (
+from twinlens.benchmarks.engines.findings import findings, warnings
+from twinlens.benchmarks.engines.result_file import Experiment, Result, Size, measured
+from twinlens.benchmarks.engines.summary import (
     CHIEF_RECALL,
     RECALLS,
     AtRecall,
@@ -26,9 +26,9 @@ from benchmarks.engines.summary import (
     speedup,
     verdicts,
 )
-from benchmarks.engines.wording import number, size, spread
-from benchmarks.intervals import over_rounds
-from benchmarks.machine import machine_line
+from twinlens.benchmarks.engines.wording import number, size, spread
+from twinlens.evaluate.intervals import over_rounds
+from twinlens.evaluate.machine import machine_line
 
 TITLE: Final = "FAISS against Qdrant"
 _INTERVALS: Final = (
@@ -133,7 +133,7 @@ def html(told: Report, plots: Mapping[str, str]) -> str:
     from markupsafe import Markup
 
     environment = Environment(
-        loader=PackageLoader("benchmarks.engines", "templates"),
+        loader=PackageLoader("twinlens.benchmarks.engines", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

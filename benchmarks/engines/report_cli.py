@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from benchmarks.file_to_write import FileToWrite
+from twinlens.evaluate.file_to_write import FileToWrite
 
 if TYPE_CHECKING:
-    from benchmarks.engines.result_file import Result
+    from twinlens.benchmarks.engines.result_file import Result
 
 _RESULT: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -55,13 +55,13 @@ def report(
     """  # noqa: D301 - the backslash-b is click's
     import json
 
-    from benchmarks.engines.compare import compare, text
-    from benchmarks.engines.report import html, markdown
-    from benchmarks.engines.report import report as report_on
-    from benchmarks.engines.result_file import read_result
-    from benchmarks.engines.summary import summarize
-    from catalog.atomic import write_atomically
-    from catalog.errors import UsageError
+    from twinlens.benchmarks.engines.compare import compare, text
+    from twinlens.benchmarks.engines.report import html, markdown
+    from twinlens.benchmarks.engines.report import report as report_on
+    from twinlens.benchmarks.engines.result_file import read_result
+    from twinlens.benchmarks.engines.summary import summarize
+    from twinlens.catalog.atomic import write_atomically
+    from twinlens.catalog.errors import UsageError
 
     result = read_result(result_path)
     if other_path is not None:
@@ -86,7 +86,7 @@ def report(
 
 
 def _inline_plots(result: Result) -> dict[str, str]:
-    from benchmarks.engines.plots import CAPTIONS, PLOTS, inline_svg
+    from twinlens.benchmarks.engines.plots import CAPTIONS, PLOTS, inline_svg
 
     return {
         CAPTIONS[name]: inline_svg(figure, name, CAPTIONS[name])
@@ -96,7 +96,7 @@ def _inline_plots(result: Result) -> dict[str, str]:
 
 
 def _write_plots(result: Result, directory: Path, form: str) -> None:
-    from benchmarks.engines.plots import PLOTS, save
+    from twinlens.benchmarks.engines.plots import PLOTS, save
 
     directory.mkdir(parents=True, exist_ok=True)
     for name, draw in PLOTS.items():

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from benchmarks.engines.experiments import FLAT, FLAT_IN_MEMORY
-from catalog.errors import UsageError
+from twinlens.benchmarks.engines.experiments import FLAT, FLAT_IN_MEMORY
+from twinlens.catalog.errors import UsageError
 
 # Raised by one with every change that an older reader would misread.
 FORMAT: Final = 2

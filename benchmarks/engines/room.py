@@ -11,8 +11,8 @@ from typing import Final, NamedTuple
 
 import psutil
 
-from benchmarks.engines.experiments import Experiment
-from benchmarks.engines.truth import scoring_bytes
+from twinlens.benchmarks.engines.experiments import Experiment
+from twinlens.benchmarks.engines.truth import scoring_bytes
 
 GIB: Final = 2**30
 # Python, NumPy and the engine's library, in each of the processes.

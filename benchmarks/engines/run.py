@@ -11,16 +11,16 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.engines.experiments import Experiment
-from benchmarks.engines.measuring import Plan, SizeRun
-from benchmarks.engines.result_file import FORMAT, read_unfinished
-from benchmarks.engines.room import GIB, lacking, need
-from benchmarks.engines.sources import VectorSource, prepared
-from benchmarks.engines.truth import exact_truth
-from benchmarks.machine import machine
-from catalog.atomic import write_atomically
-from catalog.errors import TwinLensError, UsageError
-from catalog.locking import locked
+from twinlens.benchmarks.engines.experiments import Experiment
+from twinlens.benchmarks.engines.measuring import Plan, SizeRun
+from twinlens.benchmarks.engines.result_file import FORMAT, read_unfinished
+from twinlens.benchmarks.engines.room import GIB, lacking, need
+from twinlens.benchmarks.engines.sources import VectorSource, prepared
+from twinlens.benchmarks.engines.truth import exact_truth
+from twinlens.catalog.atomic import write_atomically
+from twinlens.catalog.errors import TwinLensError, UsageError
+from twinlens.catalog.locking import locked
+from twinlens.evaluate.machine import machine
 
 _PACKAGES: Final = ("h5py", "grpcio")
 _LOCK: Final = "bench.lock"

@@ -12,8 +12,8 @@ from typing import Any, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.drawn_index import mixture_for
-from benchmarks.engines.vectors import (
+from twinlens.benchmarks.drawn_index import mixture_for
+from twinlens.benchmarks.engines.vectors import (
     DESCRIPTION,
     ONLY,
     TRUTH,
@@ -22,11 +22,11 @@ from benchmarks.engines.vectors import (
     Matrix,
     VectorSet,
 )
-from benchmarks.mixture import BLOCK
-from catalog.atomic import write_atomically
-from catalog.errors import SourceError
-from catalog.video import DENSE_VECTORS
-from stores.flat import FlatReader
+from twinlens.benchmarks.mixture import BLOCK
+from twinlens.catalog.atomic import write_atomically
+from twinlens.catalog.errors import SourceError
+from twinlens.catalog.video import DENSE_VECTORS
+from twinlens.stores.flat import FlatReader
 
 _ROWS_AT_A_TIME: Final = 10_000
 # Lengths within this of 1 are rounding, as of numbers kept in two bytes.

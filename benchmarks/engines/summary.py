@@ -14,11 +14,11 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.engines.experiments import EMBEDDED, FLAT, FLAT_IN_MEMORY, VARIANTS
-from benchmarks.engines.result_file import Experiment, Result, Size, measured
-from benchmarks.engines.wording import spread
-from benchmarks.intervals import Interval, over_rounds
-from benchmarks.usage import crowded
+from twinlens.benchmarks.engines.experiments import EMBEDDED, FLAT, FLAT_IN_MEMORY, VARIANTS
+from twinlens.benchmarks.engines.result_file import Experiment, Result, Size, measured
+from twinlens.benchmarks.engines.wording import spread
+from twinlens.benchmarks.usage import crowded
+from twinlens.evaluate.intervals import Interval, over_rounds
 
 RECALLS: Final = (0.90, 0.95, 0.98, 0.99)
 # The recall at which engines are compared when one is to be named.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from benchmarks.engines.vectors import VectorSet
-from stores.qdrant_schema import FULL_SCAN_THRESHOLD_KB
+from twinlens.benchmarks.engines.vectors import VectorSet
+from twinlens.stores.qdrant_schema import FULL_SCAN_THRESHOLD_KB
 
 
 def lowered_threshold_kb(vectors: VectorSet, *, segments: int = 1, least: int = 1) -> int:

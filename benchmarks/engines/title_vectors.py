@@ -1,4 +1,4 @@
-"""``python -m benchmarks.engines.title_vectors``: vectors of real titles.
+"""``python -m twinlens.benchmarks.engines.title_vectors``: vectors of real titles.
 
 What ``twinlens bench --vectors`` takes where there is no index yet, or no pictures for one.
 """
@@ -12,11 +12,11 @@ from typing import Final
 import click
 import numpy as np
 
-from benchmarks.engines.cli import QUERIES
-from benchmarks.evaluate.search.sources import read_corpus
-from benchmarks.file_to_write import FileToWrite
-from catalog.errors import TwinLensError, UsageError
-from encoders.load import load_title_encoder
+from twinlens.benchmarks.engines.cli import QUERIES
+from twinlens.catalog.errors import TwinLensError, UsageError
+from twinlens.encoders.load import load_title_encoder
+from twinlens.evaluate.file_to_write import FileToWrite
+from twinlens.evaluate.search.sources import read_corpus
 
 _AT_ONCE: Final = 256
 
@@ -37,7 +37,7 @@ def main(sources: tuple[str, ...], out: Path, title_model: str, queries: int) ->
 
     \b
     Example:
-      python -m benchmarks.engines.title_vectors videos.jsonl films/ --out titles.hdf5
+      python -m twinlens.benchmarks.engines.title_vectors videos.jsonl films/ --out titles.hdf5
       twinlens bench --vectors titles.hdf5
     """  # noqa: D301 - the backslash-b is click's
     try:

@@ -13,11 +13,11 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from backend.fusion import fuse
-from benchmarks.engines.base import EngineFailed
-from benchmarks.engines.vectors import SHARES, TRUTH, Ids, Matrix, VectorSet
-from catalog.video import VectorName
-from stores.base import ScoredVideo
+from twinlens.benchmarks.engines.base import EngineFailed
+from twinlens.benchmarks.engines.vectors import SHARES, TRUTH, Ids, Matrix, VectorSet
+from twinlens.catalog.video import VectorName
+from twinlens.search.fusion import fuse
+from twinlens.stores.base import ScoredVideo
 
 Scores = npt.NDArray[np.float64]
 

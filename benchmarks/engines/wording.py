@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.intervals import Interval
+from twinlens.evaluate.intervals import Interval
 
 _BYTES_A_STEP = 1024
 

@@ -1,5 +1,5 @@
-"""``python -m benchmarks.load``."""
+"""``python -m twinlens.benchmarks.load``."""
 
-from benchmarks.load.cli import main
+from twinlens.benchmarks.load.cli import main
 
 main()

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.load``: the command."""
+"""``python -m twinlens.benchmarks.load``: the command."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from typing import Any, Final
 
 import click
 
-from benchmarks.load.index import Encoders, publish_load_index
-from benchmarks.load.material import read_material
-from benchmarks.load.plot import draw
-from benchmarks.load.run import Plan, run
-from benchmarks.load.summary import MEMORY, shown
-from benchmarks.load.wrk import require_wrk
-from benchmarks.machine import machine_line
-from catalog.errors import TwinLensError
-from catalog.sample import draw_sample
-from catalog.video import DENSE_VECTORS
-from encoders.load import PACKAGED_DENOISER, load_thumbnail_encoder, load_title_encoder
-from stores.generations import DataDir, Manifest
+from twinlens.benchmarks.load.index import Encoders, publish_load_index
+from twinlens.benchmarks.load.material import read_material
+from twinlens.benchmarks.load.plot import draw
+from twinlens.benchmarks.load.run import Plan, run
+from twinlens.benchmarks.load.summary import MEMORY, shown
+from twinlens.benchmarks.load.wrk import require_wrk
+from twinlens.catalog.errors import TwinLensError
+from twinlens.catalog.video import DENSE_VECTORS
+from twinlens.encoders.load import PACKAGED_DENOISER, load_thumbnail_encoder, load_title_encoder
+from twinlens.evaluate.machine import machine_line
+from twinlens.samples import draw_sample
+from twinlens.stores.generations import DataDir, Manifest
 
 _TITLE_MODEL: Final = "packaged:use-m3-bridge"
 _FULL: Final = Plan(
@@ -122,7 +122,7 @@ def main(
 
     \b
     Example:
-        python -m benchmarks.load --catalogue videos/ --json load.json --plot load.png
+        python -m twinlens.benchmarks.load --catalogue videos/ --json load.json --plot load.png
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     given = {"--workers": workers, "--request-threads": request_threads}

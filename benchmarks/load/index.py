@@ -13,19 +13,25 @@ from typing import Final
 
 import numpy as np
 
-from benchmarks.drawn_index import least_indexed
-from benchmarks.load.material import Material, Picture, drawn_videos, keep_pictures
-from catalog.errors import PictureRejected, StoreError, UnencodableItems
-from catalog.images import decode_image
-from catalog.versions import installed_versions
-from catalog.video import VectorName, Video, video_payload
-from encoders.base import FloatMatrix, ThumbnailEncoder, TitleEncoder, unit_rows
-from encoders.words import WORDS_FINGERPRINT, title_words
-from stores.base import StoredVideo, Vector
-from stores.edge import EdgeReader
-from stores.engines import EmbeddedEngine
-from stores.flat import FlatStore
-from stores.generations import DataDir, EncoderRecord, Fingerprinted, Manifest, new_generation_name
+from twinlens.benchmarks.drawn_index import least_indexed
+from twinlens.benchmarks.load.material import Material, Picture, drawn_videos, keep_pictures
+from twinlens.catalog.errors import PictureRejected, StoreError, UnencodableItems
+from twinlens.catalog.images import decode_image
+from twinlens.catalog.versions import installed_versions
+from twinlens.catalog.video import VectorName, Video, video_payload
+from twinlens.encoders.base import FloatMatrix, ThumbnailEncoder, TitleEncoder, unit_rows
+from twinlens.encoders.words import WORDS_FINGERPRINT, title_words
+from twinlens.stores.base import StoredVideo, Vector
+from twinlens.stores.edge import EdgeReader
+from twinlens.stores.engines import EmbeddedEngine
+from twinlens.stores.flat import FlatStore
+from twinlens.stores.generations import (
+    DataDir,
+    EncoderRecord,
+    Fingerprinted,
+    Manifest,
+    new_generation_name,
+)
 
 _BATCH: Final = 500
 _PICTURES_AT_A_TIME: Final = 64

@@ -18,10 +18,10 @@ from typing import Final
 
 import numpy as np
 
-from catalog.errors import PictureRejected, UsageError
-from catalog.images import image_extension
-from catalog.sources import Reject, open_source, read_thumbnail
-from catalog.video import Video
+from twinlens.catalog.errors import PictureRejected, UsageError
+from twinlens.catalog.images import image_extension
+from twinlens.catalog.sources import Reject, open_source, read_thumbnail
+from twinlens.catalog.video import Video
 
 # The chance that a word of a repeated title is exchanged for another.
 _EXCHANGED: Final = 0.35

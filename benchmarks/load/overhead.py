@@ -11,12 +11,12 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from backend.search import Searcher, SearchRequest
-from benchmarks.load.wrk import Answers
-from catalog.errors import TwinLensError
-from encoders.base import ThumbnailEncoder, TitleEncoder
-from stores.edge import EdgeReader
-from stores.generations import DataDir
+from twinlens.benchmarks.load.wrk import Answers
+from twinlens.catalog.errors import TwinLensError
+from twinlens.encoders.base import ThumbnailEncoder, TitleEncoder
+from twinlens.search.searcher import Searcher, SearchRequest
+from twinlens.stores.edge import EdgeReader
+from twinlens.stores.generations import DataDir
 
 # Stages of an answer that are the engine's, but for what the adapter around it takes.
 ENGINE_STAGES: Final = ("search", "fetch")

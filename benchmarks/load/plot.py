@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.load.summary import MEMORY
-from catalog.errors import UsageError
+from twinlens.benchmarks.load.summary import MEMORY
+from twinlens.catalog.errors import UsageError
 
 _MIB: Final = 2**20
 _LABELS: Final = {

@@ -14,10 +14,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.load.index import Encoders
-from benchmarks.load.overhead import engine_share, overhead
-from benchmarks.load.summary import figures, slice_line, summarize, windows
-from benchmarks.load.traffic import (
+from twinlens.benchmarks.load.index import Encoders
+from twinlens.benchmarks.load.overhead import engine_share, overhead
+from twinlens.benchmarks.load.summary import figures, slice_line, summarize, windows
+from twinlens.benchmarks.load.traffic import (
     PICTURE_SHARE,
     POPULAR_SHARE,
     POPULAR_TEXTS,
@@ -32,13 +32,13 @@ from benchmarks.load.traffic import (
     traffic_over,
     write_requests,
 )
-from benchmarks.load.wrk import Answers, drive, wrk_version
-from benchmarks.loopback import Running, serve_command, started
-from benchmarks.machine import machine
-from benchmarks.usage import ProcessorWatch, memory_of, watched_memory
-from catalog.errors import TwinLensError
-from stores.flat import FlatReader
-from stores.generations import DataDir, Manifest
+from twinlens.benchmarks.load.wrk import Answers, drive, wrk_version
+from twinlens.benchmarks.loopback import Running, serve_command, started
+from twinlens.benchmarks.usage import ProcessorWatch, memory_of, watched_memory
+from twinlens.catalog.errors import TwinLensError
+from twinlens.evaluate.machine import machine
+from twinlens.stores.flat import FlatReader
+from twinlens.stores.generations import DataDir, Manifest
 
 TWINLENS: Final = "twinlens"
 PEER: Final = "peer"
@@ -262,7 +262,7 @@ class _Bench:
 
     @contextmanager
     def _peer(self) -> Iterator[_Server]:
-        command = [sys.executable, "-m", "benchmarks.load.peer", "--data-dir"]
+        command = [sys.executable, "-m", "twinlens.benchmarks.load.peer", "--data-dir"]
         spelling = PeerSpelling(self._data.thumbnails, self._scratch)
         with started(
             [*command, str(self._data.path.resolve()), "--threads", str(self._plan.peer_threads)]

@@ -8,8 +8,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.intervals import Interval, over_rounds
-from benchmarks.load.wrk import Answers
+from twinlens.benchmarks.load.wrk import Answers
+from twinlens.evaluate.intervals import Interval, over_rounds
 
 # The demands of the project.
 LEAST_SPEEDUP: Final = 1.4

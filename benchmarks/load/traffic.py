@@ -14,10 +14,10 @@ from urllib.parse import quote, urlencode
 
 import numpy as np
 
-from backend.schemas import API_ROOT
-from catalog.errors import UsageError
-from catalog.video import payload_thumbnail_file
-from stores.base import StoredVideo
+from twinlens.backend.schemas import API_ROOT
+from twinlens.catalog.errors import UsageError
+from twinlens.catalog.video import payload_thumbnail_file
+from twinlens.stores.base import StoredVideo
 
 # The share of the requests; the rest of the probability is of the texts.
 PICTURE_SHARE: Final = 0.15

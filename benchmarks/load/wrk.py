@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from catalog.errors import TwinLensError, UsageError
+from twinlens.catalog.errors import TwinLensError, UsageError
 
 _SCRIPT: Final = Path(__file__).with_name("wrk.lua")
 # An answer that takes longer counts as an error.

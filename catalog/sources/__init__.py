@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from catalog.errors import SourceError
-from catalog.sources.columns import check_mapping
-from catalog.sources.files import open_files
-from catalog.sources.hub import PREFIX, open_hub
-from catalog.sources.rejects import RejectsFile
-from catalog.sources.rows import Origin, Reject, Row, Source
-from catalog.sources.thumbnails import read_thumbnail
+from twinlens.catalog.errors import SourceError
+from twinlens.catalog.sources.columns import check_mapping
+from twinlens.catalog.sources.files import open_files
+from twinlens.catalog.sources.hub import PREFIX, open_hub
+from twinlens.catalog.sources.rejects import RejectsFile
+from twinlens.catalog.sources.rows import Origin, Reject, Row, Source
+from twinlens.catalog.sources.thumbnails import read_thumbnail
 
 __all__ = ["Origin", "Reject", "RejectsFile", "Row", "Source", "open_source", "read_thumbnail"]
 
@@ -29,7 +29,7 @@ def open_source(
     """The source that ``spec`` names: a file, a folder, or ``hf:OWNER/NAME``.
 
     ``columns`` maps fields of ``Video`` to columns of the source, where known names of columns
-    (``catalog.sources.columns.ALIASES``) do not do. ``revision`` and ``split`` are for ``hf:``.
+    (``columns.ALIASES``) do not do. ``revision`` and ``split`` are for ``hf:``.
 
     Raises:
         SourceError: there is no such source, or it lacks what is needed.

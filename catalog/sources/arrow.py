@@ -7,8 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from catalog.errors import RejectReason
-from catalog.sources.rows import BadCell, Record
+from twinlens.catalog.errors import RejectReason
+from twinlens.catalog.sources.rows import BadCell, Record
 
 
 def arrow_records(batch: pa.Table | pa.RecordBatch, *, first_row: int) -> Iterator[Record]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from catalog.errors import SourceError
+from twinlens.catalog.errors import SourceError
 
 # Field of ``Video`` -> names of columns taken for it where none is mapped, the best first.
 # Compared without case and punctuation: ``videoId``, ``video_id`` and ``Video ID`` are one.

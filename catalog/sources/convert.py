@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from catalog.errors import RejectReason, RowRejected
-from catalog.sources.rows import BadCell, BadRecord, Origin, Record, Reject, Row
-from catalog.sources.thumbnails import read_thumbnail
-from catalog.sources.values import (
+from twinlens.catalog.errors import RejectReason, RowRejected
+from twinlens.catalog.sources.rows import BadCell, BadRecord, Origin, Record, Reject, Row
+from twinlens.catalog.sources.thumbnails import read_thumbnail
+from twinlens.catalog.sources.values import (
     parse_count,
     parse_date,
     parse_duration,
@@ -21,7 +21,7 @@ from catalog.sources.values import (
     parse_text,
     parse_url,
 )
-from catalog.video import Video
+from twinlens.catalog.video import Video
 
 # 96 bits: a chance of one in 10**17 that two among a million videos share an id.
 _CONTENT_ID_DIGITS: Final = 24

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from catalog.errors import RejectReason, SourceError
-from catalog.sources.lines import READ_ERRORS, open_binary, read_lines
-from catalog.sources.rows import BadRecord, Record
-from catalog.sources.values import is_utf8
+from twinlens.catalog.errors import RejectReason, SourceError
+from twinlens.catalog.sources.lines import READ_ERRORS, open_binary, read_lines
+from twinlens.catalog.sources.rows import BadRecord, Record
+from twinlens.catalog.sources.values import is_utf8
 
 MAX_RECORD_BYTES: Final = 1024 * 1024
 MAX_RECORD_LINES: Final = 10_000

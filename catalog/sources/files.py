@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NoReturn
 
-from catalog.errors import RejectReason, RowRejected, SourceError
-from catalog.images import EXTENSIONS
-from catalog.sources.columns import require, resolve
-from catalog.sources.convert import Place, convert
-from catalog.sources.csv_table import CsvTable
-from catalog.sources.jsonl import JsonlTable
-from catalog.sources.parquet import ParquetTable
-from catalog.sources.rows import Origin, Record, Reject, Row
-from catalog.sources.tables import Table
-from catalog.sources.values import parse_id
-from catalog.video import Video
+from twinlens.catalog.errors import RejectReason, RowRejected, SourceError
+from twinlens.catalog.images import EXTENSIONS
+from twinlens.catalog.sources.columns import require, resolve
+from twinlens.catalog.sources.convert import Place, convert
+from twinlens.catalog.sources.csv_table import CsvTable
+from twinlens.catalog.sources.jsonl import JsonlTable
+from twinlens.catalog.sources.parquet import ParquetTable
+from twinlens.catalog.sources.rows import Origin, Record, Reject, Row
+from twinlens.catalog.sources.tables import Table
+from twinlens.catalog.sources.values import parse_id
+from twinlens.catalog.video import Video
 
 _TABLES: Final[Mapping[str, Callable[[Path], Table]]] = {
     ".parquet": ParquetTable,

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from catalog.errors import RejectReason, SourceError
-from catalog.sources.arrow import arrow_records
-from catalog.sources.columns import require, resolve
-from catalog.sources.convert import Place, convert
-from catalog.sources.rows import BadCell, Record, Reject, Row
+from twinlens.catalog.errors import RejectReason, SourceError
+from twinlens.catalog.sources.arrow import arrow_records
+from twinlens.catalog.sources.columns import require, resolve
+from twinlens.catalog.sources.convert import Place, convert
+from twinlens.catalog.sources.rows import BadCell, Record, Reject, Row
 
 PREFIX: Final = "hf:"
 _BATCH_ROWS: Final = 32

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from catalog.errors import RejectReason, SourceError
-from catalog.sources.lines import READ_ERRORS, open_binary, read_lines
-from catalog.sources.rows import BadRecord, Record
+from twinlens.catalog.errors import RejectReason, SourceError
+from twinlens.catalog.sources.lines import READ_ERRORS, open_binary, read_lines
+from twinlens.catalog.sources.rows import BadRecord, Record
 
 # Room for the largest picture that is read, in base64.
 MAX_LINE_BYTES: Final = 32 * 1024 * 1024

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
-from catalog.errors import SourceError
+from twinlens.catalog.errors import SourceError
 
 # What reading a damaged or vanishing file raises.
 READ_ERRORS: Final = (OSError, EOFError, zlib.error)

@@ -10,9 +10,9 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from catalog.errors import RejectReason, SourceError
-from catalog.sources.arrow import arrow_records
-from catalog.sources.rows import BadRecord, Record
+from twinlens.catalog.errors import RejectReason, SourceError
+from twinlens.catalog.sources.arrow import arrow_records
+from twinlens.catalog.sources.rows import BadRecord, Record
 
 # Pictures make rows large: thirty-two of 100 KB are 3 MB.
 _BATCH_ROWS: Final = 32

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from catalog.errors import RowRejected
-from catalog.images import decode_image
-from catalog.sources import Reject, open_source, read_thumbnail
-from catalog.video import Video
+from twinlens.catalog.errors import RowRejected
+from twinlens.catalog.images import decode_image
+from twinlens.catalog.sources import Reject, open_source, read_thumbnail
+from twinlens.catalog.video import Video
 
 
 class SourcePicture(NamedTuple):

@@ -11,8 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TextIO
 
-from catalog.errors import RejectReason, SourceError
-from catalog.sources.rows import Reject
+from twinlens.catalog.errors import RejectReason, SourceError
+from twinlens.catalog.sources.rows import Reject
 
 _MAX_DETAIL: Final = 500
 _MAX_LINE_BYTES: Final = 1024 * 1024

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from catalog.errors import RejectReason
-from catalog.video import Video
+from twinlens.catalog.errors import RejectReason
+from twinlens.catalog.video import Video
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from catalog.sources.rows import BadRecord, Record
+from twinlens.catalog.sources.rows import BadRecord, Record
 
 
 class Table(Protocol):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
-from catalog.errors import PictureRejected, RejectReason
-from catalog.images import MAX_BYTES
-from catalog.video import Video
+from twinlens.catalog.errors import PictureRejected, RejectReason
+from twinlens.catalog.images import MAX_BYTES
+from twinlens.catalog.video import Video
 
 
 def read_thumbnail(video: Video) -> bytes | None:

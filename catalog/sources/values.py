@@ -20,8 +20,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Final
 
-from catalog.errors import PictureRejected, RejectReason, RowRejected
-from catalog.video import MAX_VIDEO_ID_LENGTH
+from twinlens.catalog.errors import PictureRejected, RejectReason, RowRejected
+from twinlens.catalog.video import MAX_VIDEO_ID_LENGTH
 
 MAX_TEXT_LENGTH: Final = 20_000
 MAX_TAGS: Final = 1_000

@@ -1,5 +1,5 @@
 """Thumbnails as unit vectors: a denoising autoencoder, its training and its measures."""
 
-from encoders.thumbnails.encoder import PACKAGED_MODEL, DenoisingAutoencoder
+from twinlens.encoders.thumbnails.encoder import PACKAGED_MODEL, DenoisingAutoencoder
 
 __all__ = ["PACKAGED_MODEL", "DenoisingAutoencoder"]

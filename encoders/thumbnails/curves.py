@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 if TYPE_CHECKING:
-    from encoders.thumbnails.training import Measurement
+    from twinlens.encoders.thumbnails.training import Measurement
 
 
 def draw_curves(history: Sequence[Measurement], path: Path) -> bool:

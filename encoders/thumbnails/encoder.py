@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from PIL import Image
 
-from catalog.errors import EncoderUnavailable
-from encoders.base import FloatMatrix, unit_rows
-from encoders.thumbnails.packing import read_model
-from encoders.thumbnails.pictures import fit_picture
+from twinlens.catalog.errors import EncoderUnavailable
+from twinlens.encoders.base import FloatMatrix, unit_rows
+from twinlens.encoders.thumbnails.packing import read_model
+from twinlens.encoders.thumbnails.pictures import fit_picture
 
 if TYPE_CHECKING:
-    from encoders.thumbnails.network import PictureEncoder
+    from twinlens.encoders.thumbnails.network import PictureEncoder
 
 PACKAGED_MODEL: Final = Path(__file__).parent / "weights" / "denoiser"
 
@@ -92,8 +92,8 @@ class DenoisingAutoencoder:
             if self._network is None:
                 import torch
 
-                from encoders.thumbnails.network import NetworkShape, PictureEncoder
-                from encoders.thumbnails.packing import read_encoder_weights
+                from twinlens.encoders.thumbnails.network import NetworkShape, PictureEncoder
+                from twinlens.encoders.thumbnails.packing import read_encoder_weights
 
                 if self._threads is not None:
                     torch.set_num_threads(self._threads)

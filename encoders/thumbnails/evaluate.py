@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from encoders.base import FloatMatrix
+from twinlens.encoders.base import FloatMatrix
 
 
 def effective_rank(vectors: FloatMatrix) -> float:

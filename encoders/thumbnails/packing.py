@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from safetensors import SafetensorError, safe_open
 
-from catalog.atomic import write_atomically
-from catalog.errors import EncoderUnavailable
-from encoders.fingerprints import files_digest, fingerprint
-from encoders.thumbnails.pictures import PREPROCESSING_VERSION
+from twinlens.catalog.atomic import write_atomically
+from twinlens.catalog.errors import EncoderUnavailable
+from twinlens.encoders.fingerprints import files_digest, fingerprint
+from twinlens.encoders.thumbnails.pictures import PREPROCESSING_VERSION
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from encoders.thumbnails.network import NetworkShape
+    from twinlens.encoders.thumbnails.network import NetworkShape
 
 WEIGHTS_NAME: Final = "model.safetensors"
 CONFIG_NAME: Final = "config.json"

@@ -25,13 +25,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from catalog.errors import EncoderError, UsageError
-from encoders.thumbnails.appearance import Appearance
-from encoders.thumbnails.corruption import Corruption
-from encoders.thumbnails.evaluate import effective_rank
-from encoders.thumbnails.network import Autoencoder, NetworkShape
-from encoders.thumbnails.packing import write_model
-from encoders.training_run import CHECKPOINT_NAME, State, TrainingRun
+from twinlens.catalog.errors import EncoderError, UsageError
+from twinlens.encoders.thumbnails.appearance import Appearance
+from twinlens.encoders.thumbnails.corruption import Corruption
+from twinlens.encoders.thumbnails.evaluate import effective_rank
+from twinlens.encoders.thumbnails.network import Autoencoder, NetworkShape
+from twinlens.encoders.thumbnails.packing import write_model
+from twinlens.encoders.training_run import CHECKPOINT_NAME, State, TrainingRun
 
 MIN_PICTURES: Final = 64
 HELD_OUT_SHARE: Final = 0.15

@@ -1,5 +1,5 @@
 """Titles in scripts that a base encoder doesn't know: a bridge into its space."""
 
-from encoders.titles.encoder import PACKAGED_BRIDGE, BridgedTitleEncoder
+from twinlens.encoders.titles.encoder import PACKAGED_BRIDGE, BridgedTitleEncoder
 
 __all__ = ["PACKAGED_BRIDGE", "BridgedTitleEncoder"]

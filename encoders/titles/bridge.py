@@ -9,9 +9,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from encoders.base import FloatMatrix
-from encoders.titles.packing import PackedBridge, read_weights
-from encoders.titles.text import ngrams
+from twinlens.encoders.base import FloatMatrix
+from twinlens.encoders.titles.packing import PackedBridge, read_weights
+from twinlens.encoders.titles.text import ngrams
 
 FloatVector = npt.NDArray[np.float32]
 _CHUNK: Final = 256  # titles per product: bounds memory

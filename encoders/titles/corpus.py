@@ -11,9 +11,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from encoders.base import FloatMatrix
-from encoders.titles.pairs import Pair
-from encoders.titles.text import cut, ngrams, scripts, words
+from twinlens.encoders.base import FloatMatrix
+from twinlens.encoders.titles.pairs import Pair
+from twinlens.encoders.titles.text import cut, ngrams, scripts, words
 
 HELD_OUT_SHARE: Final = 0.05
 MIN_LINES: Final = 1000  # of a script: fewer teach it badly and measure nothing

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from encoders.titles.training import Measurement
+    from twinlens.encoders.titles.training import Measurement
 
 
 def draw_curves(history: Sequence[Measurement], path: Path) -> bool:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from catalog.errors import EncoderUnavailable, UnencodableItems
-from encoders.base import FloatMatrix, TitleEncoder, unit_rows
-from encoders.fingerprints import fingerprint
-from encoders.titles.packing import read_bridge
-from encoders.titles.text import cut, scripts, words
+from twinlens.catalog.errors import EncoderUnavailable, UnencodableItems
+from twinlens.encoders.base import FloatMatrix, TitleEncoder, unit_rows
+from twinlens.encoders.fingerprints import fingerprint
+from twinlens.encoders.titles.packing import read_bridge
+from twinlens.encoders.titles.text import cut, scripts, words
 
 if TYPE_CHECKING:
-    from encoders.titles.bridge import CharacterBridge
+    from twinlens.encoders.titles.bridge import CharacterBridge
 
 PACKAGED_BRIDGE: Final = Path(__file__).parent / "weights" / "use-m3-bridge"
 _MIXING: Final = "words in the bridge's scripts by the bridge, version 1"
@@ -137,7 +137,7 @@ class BridgedTitleEncoder:
     def _bridge(self) -> CharacterBridge:
         with self._loading:
             if self._loaded is None:
-                from encoders.titles.bridge import CharacterBridge
+                from twinlens.encoders.titles.bridge import CharacterBridge
 
                 self._loaded = CharacterBridge(self._packed)
             return self._loaded

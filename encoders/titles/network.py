@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from encoders.titles.packing import BridgeShape
+from twinlens.encoders.titles.packing import BridgeShape
 
 
 class BridgeNetwork(nn.Module):

@@ -13,10 +13,10 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from catalog.atomic import write_atomically
-from catalog.errors import EncoderUnavailable
-from encoders.fingerprints import files_digest, fingerprint
-from encoders.titles.text import PREPROCESSING_VERSION
+from twinlens.catalog.atomic import write_atomically
+from twinlens.catalog.errors import EncoderUnavailable
+from twinlens.encoders.fingerprints import files_digest, fingerprint
+from twinlens.encoders.titles.text import PREPROCESSING_VERSION
 
 WEIGHTS_NAME: Final = "model.safetensors"
 CONFIG_NAME: Final = "config.json"

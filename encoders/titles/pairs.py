@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from catalog.errors import SourceError
+from twinlens.catalog.errors import SourceError
 
 
 class Pair(NamedTuple):

@@ -24,12 +24,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from catalog.errors import EncoderError, UsageError
-from encoders.base import FloatMatrix, TitleEncoder
-from encoders.titles.corpus import Corpus, IntVector, Ragged
-from encoders.titles.network import BridgeNetwork
-from encoders.titles.packing import BridgeShape, write_bridge
-from encoders.training_run import CHECKPOINT_NAME, TrainingRun
+from twinlens.catalog.errors import EncoderError, UsageError
+from twinlens.encoders.base import FloatMatrix, TitleEncoder
+from twinlens.encoders.titles.corpus import Corpus, IntVector, Ragged
+from twinlens.encoders.titles.network import BridgeNetwork
+from twinlens.encoders.titles.packing import BridgeShape, write_bridge
+from twinlens.encoders.training_run import CHECKPOINT_NAME, TrainingRun
 
 MIN_HELD_OUT: Final = 10
 _MOST_WORDS: Final = 120  # of a line that is trained on

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 
 from PIL import Image
 
-from catalog.video import VectorName, Video, video_payload
-from encoders.words import WORDS_FINGERPRINT, title_words
-from stores.base import StoredVideo
-from stores.generations import DataDir, EncoderRecord, Manifest
 from tests.fakes import ColourEncoder, WordEncoder
+from twinlens.catalog.video import VectorName, Video, video_payload
+from twinlens.encoders.words import WORDS_FINGERPRINT, title_words
+from twinlens.stores.base import StoredVideo
+from twinlens.stores.generations import DataDir, EncoderRecord, Manifest
 
 COLOURS = {"beach": (235, 200, 60), "kitchen": (200, 60, 60), "cricket": (40, 180, 60)}
 # Whatever a path could trip over, of what the indexer takes.

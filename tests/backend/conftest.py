@@ -8,14 +8,14 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from backend.app import create_app
-from backend.index import PublishedIndex
-from backend.search import Searcher
-from stores.engines import open_reader
-from stores.generations import DataDir
 from tests.backend.catalogue import COLOURS, Catalogue, picture_bytes
 from tests.backend.served import publish_embedded
 from tests.fakes import MemoryReader
+from twinlens.backend.app import create_app
+from twinlens.search.published import PublishedIndex
+from twinlens.search.searcher import Searcher
+from twinlens.stores.engines import open_reader
+from twinlens.stores.generations import DataDir
 
 
 @pytest.fixture(scope="session")

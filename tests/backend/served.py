@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from stores.edge import EdgeStore
-from stores.generations import DataDir
 from tests.backend.catalogue import Catalogue
+from twinlens.stores.edge import EdgeStore
+from twinlens.stores.generations import DataDir
 
 ROOT = Path(__file__).parents[2]
 # The command's own path from settings on, with the tests' small encoders in place of the models.
@@ -26,7 +26,7 @@ PROGRAM = textwrap.dedent(
     """
     import time
 
-    import encoders.load
+    import twinlens.encoders.load
     from tests.fakes import ColourEncoder, WordEncoder
 
     class Titles(WordEncoder):
@@ -37,7 +37,7 @@ PROGRAM = textwrap.dedent(
 
     encoders.load.load_title_encoder = lambda name, **_: Titles()
     encoders.load.load_thumbnail_encoder = lambda name, **_: ColourEncoder()
-    from backend.cli import serve
+    from twinlens.commands.serve import serve
 
     serve()
     """

@@ -11,11 +11,11 @@ import pytest
 from flask import Request
 from flask.testing import FlaskClient
 
-from backend.access import Keys, Role
-from backend.app import create_app
-from backend.index import PublishedIndex
-from backend.policy import Policy
 from tests.fakes import MemoryReader, WordEncoder
+from twinlens.backend.access import Keys, Role
+from twinlens.backend.app import create_app
+from twinlens.backend.policy import Policy
+from twinlens.search.published import PublishedIndex
 
 READ = "read-key-0123456789"
 ADMIN = "admin-key-0123456789"
@@ -111,7 +111,7 @@ def test_with_admin_keys_alone_anyone_may_search(client_of):
 def test_every_key_is_compared_in_constant_time(monkeypatch):
     compared = []
     monkeypatch.setattr(
-        "backend.access.hmac.compare_digest",
+        "twinlens.backend.access.hmac.compare_digest",
         lambda one, other: compared.append((len(one), len(other))) or one == other,
     )
     keys = Keys(read=(READ, "b" * 40), admin=(ADMIN,))

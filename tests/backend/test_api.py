@@ -12,19 +12,19 @@ from urllib.parse import quote
 import pytest
 from flask import Flask
 
-from backend.app import create_app
-from backend.filters import MAX_CONDITIONS, MAX_FILTER_VALUES
-from backend.index import PublishedIndex
-from backend.problems import KINDS, Code
-from backend.requests import MAX_VALUES
-from backend.schemas import Attribute, VideoBody
-from catalog.errors import StoreUnavailable, UnencodableItems
-from catalog.sources.values import parse_id
-from catalog.video import VectorName
-from stores.base import StoredVideo
-from stores.generations import DataDir
 from tests.backend.catalogue import COLOURS, ODD_ID, ODD_TITLE, picture_bytes
 from tests.fakes import MemoryReader, WordEncoder
+from twinlens.backend.app import create_app
+from twinlens.backend.filters import MAX_CONDITIONS, MAX_FILTER_VALUES
+from twinlens.backend.problems import KINDS, Code
+from twinlens.backend.requests import MAX_VALUES
+from twinlens.backend.schemas import Attribute, VideoBody
+from twinlens.catalog.errors import StoreUnavailable, UnencodableItems
+from twinlens.catalog.sources.values import parse_id
+from twinlens.catalog.video import VectorName
+from twinlens.search.published import PublishedIndex
+from twinlens.stores.base import StoredVideo
+from twinlens.stores.generations import DataDir
 
 SEARCH = "/api/v1/search"
 

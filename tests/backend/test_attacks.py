@@ -26,11 +26,11 @@ import psutil
 import pytest
 from PIL import Image
 
-from backend.policy import MAX_BODY_BYTES
-from backend.worker import HEAD_TIMEOUT_S
-from stores.generations import DataDir
 from tests.backend.catalogue import picture_bytes
 from tests.backend.served import Served, publish_embedded
+from twinlens.backend.policy import MAX_BODY_BYTES
+from twinlens.backend.worker import HEAD_TIMEOUT_S
+from twinlens.stores.generations import DataDir
 
 TABLE = Path(__file__).parents[2] / "docs" / "attacks.md"
 # Within which a whole request must be answered, whatever is in it.

@@ -12,20 +12,20 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from backend.app import create_app
-from backend.browsing import Browser, BrowseRequest
-from backend.cursor import CursorInvalid, encode_place
-from backend.filters import FilterBody
-from backend.index import PublishedIndex
-from stores.base import SORTABLE_FIELDS, Order, StoredVideo
-from stores.browsing import facet_of, page_of
-from stores.edge import EdgeReader
-from stores.engines import open_reader
-from stores.filters import AnyOf, Filter, Not, Range, matches
-from stores.generations import DataDir
 from tests.backend.catalogue import ODD_ID, Catalogue
 from tests.backend.served import publish_embedded
 from tests.fakes import MemoryReader
+from twinlens.backend.app import create_app
+from twinlens.backend.filters import FilterBody
+from twinlens.search.browser import Browser, BrowseRequest
+from twinlens.search.cursor import CursorInvalid, encode_place
+from twinlens.search.published import PublishedIndex
+from twinlens.stores.base import SORTABLE_FIELDS, Order, StoredVideo
+from twinlens.stores.browsing import facet_of, page_of
+from twinlens.stores.edge import EdgeReader
+from twinlens.stores.engines import open_reader
+from twinlens.stores.filters import AnyOf, Filter, Not, Range, matches
+from twinlens.stores.generations import DataDir
 
 VIDEOS = "/api/v1/videos"
 CONDITIONS: dict[str, Filter | None] = {

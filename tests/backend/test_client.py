@@ -13,12 +13,12 @@ import pytest
 from playwright._impl._driver import compute_driver_executable
 from playwright.sync_api import Page
 
-from backend import schemas
-from backend.browse_schemas import BrowseAnswer, BrowseBody
-from stores.generations import DataDir
 from tests.backend.browser import launched, needs_chromium, watched_page
 from tests.backend.catalogue import COLOURS, ODD_ID, Catalogue, picture_bytes
 from tests.backend.served import Served, publish_embedded
+from twinlens.backend import schemas
+from twinlens.backend.browse_schemas import BrowseAnswer, BrowseBody
+from twinlens.stores.generations import DataDir
 
 ROOT = Path(__file__).parents[2]
 STATIC = ROOT / "backend" / "static"

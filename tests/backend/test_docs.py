@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from backend.browse_schemas import BrowseAnswer, BrowseBody
-from backend.facet_schemas import FacetsBody
-from backend.filters import FilterBody
-from backend.problems import KINDS, Code
-from backend.schemas import (
+from twinlens.backend.browse_schemas import BrowseAnswer, BrowseBody
+from twinlens.backend.facet_schemas import FacetsBody
+from twinlens.backend.filters import FilterBody
+from twinlens.backend.problems import KINDS, Code
+from twinlens.backend.schemas import (
     FoundByBody,
     MultiSearchBody,
     RecommendationsBody,

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from stores.generations import DataDir
 from tests.backend.browser import launched, needs_chromium, watched_page
 from tests.backend.catalogue import COLOURS, RenamedCatalogue, picture_bytes
 from tests.backend.served import ROOT, Served, publish_embedded
+from twinlens.stores.generations import DataDir
 
 DOCS = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 WRITTEN_FOR = "http://127.0.0.1:8000"

@@ -9,11 +9,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from backend.openapi import ROUTES
-from backend.problems import Code
-from stores.generations import DataDir
 from tests.backend.browser import launched, needs_chromium, watched_page
 from tests.backend.served import Served, publish_embedded
+from twinlens.backend.openapi import ROUTES
+from twinlens.backend.problems import Code
+from twinlens.stores.generations import DataDir
 
 pytestmark = needs_chromium
 

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from backend.expected import expected_at
-from backend.openapi import ROUTES
-from backend.schemas import RecommendationsBody, SearchBody
+from twinlens.backend.expected import expected_at
+from twinlens.backend.openapi import ROUTES
+from twinlens.backend.schemas import RecommendationsBody, SearchBody
 
 MODELS = {model for route in ROUTES for model in (route.query, route.body) if model is not None}
 

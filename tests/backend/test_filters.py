@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from backend.filters import MAX_CONDITIONS, MAX_FILTER_DEPTH, FilterBody
-from backend.problems import invalid_fields
-from backend.schemas import SearchBody
-from stores.base import StoredVideo
-from stores.filters import matches
 from tests.backend.catalogue import Catalogue
+from twinlens.backend.filters import MAX_CONDITIONS, MAX_FILTER_DEPTH, FilterBody
+from twinlens.backend.problems import invalid_fields
+from twinlens.backend.schemas import SearchBody
+from twinlens.stores.base import StoredVideo
+from twinlens.stores.filters import matches
 
 Json = dict[str, Any]
 

@@ -11,14 +11,14 @@ from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from backend.app import create_app
-from backend.filters import FilterBody
-from backend.index import PublishedIndex
-from backend.schemas import RecommendationsBody, SearchBody
-from stores.edge import EdgeStore
-from stores.engines import open_reader
-from stores.generations import DataDir
 from tests.backend.catalogue import picture_bytes
+from twinlens.backend.app import create_app
+from twinlens.backend.filters import FilterBody
+from twinlens.backend.schemas import RecommendationsBody, SearchBody
+from twinlens.search.published import PublishedIndex
+from twinlens.stores.edge import EdgeStore
+from twinlens.stores.engines import open_reader
+from twinlens.stores.generations import DataDir
 
 SEARCH = "/api/v1/search"
 relaxed = settings(

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backend.limits import RATE_WINDOW_S, OutOfTime, RateLimiter, TimeBudget
+from twinlens.backend.limits import RATE_WINDOW_S, RateLimiter
+from twinlens.search.budget import OutOfTime, TimeBudget
 
 
 class Clock:

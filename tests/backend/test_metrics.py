@@ -12,12 +12,12 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from backend.app import create_app
-from backend.index import PublishedIndex
-from backend.policy import Policy
-from stores.generations import DataDir
 from tests.backend.served import Served, publish_embedded
 from tests.fakes import MemoryReader
+from twinlens.backend.app import create_app
+from twinlens.backend.policy import Policy
+from twinlens.search.published import PublishedIndex
+from twinlens.stores.generations import DataDir
 
 
 def samples(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -86,7 +86,7 @@ def test_several_searches_apart_have_all_their_stages_and_so_has_one_that_fails(
     application, caplog
 ):
     client = application()
-    caplog.set_level(logging.INFO, "backend.requests")
+    caplog.set_level(logging.INFO, "twinlens.backend.requests")
     failing = {"image": base64.b64encode(b"no picture").decode()}
     client.post("/api/v1/multi-search", json={"searches": [{"text": "kitchen"}, failing]})
     stages = line_of(caplog)["stages_ms"]
@@ -133,13 +133,13 @@ def test_open_metrics_are_spoken_with_those_who_ask_for_them(application):
 
 
 def line_of(caplog) -> dict:
-    [record] = [one for one in caplog.records if one.name == "backend.requests"]
+    [record] = [one for one in caplog.records if one.name == "twinlens.backend.requests"]
     return record.__dict__
 
 
 def test_the_log_has_what_an_operator_asks_for_and_not_what_was_searched(application, caplog):
     client = application()
-    caplog.set_level(logging.INFO, "backend.requests")
+    caplog.set_level(logging.INFO, "twinlens.backend.requests")
     client.get("/api/v1/search?q=my+own+secret", headers={"X-Request-Id": "r1"})
     line = line_of(caplog)
     assert (line["method"], line["route"], line["status"]) == ("GET", "/api/v1/search", 200)
@@ -152,7 +152,7 @@ def test_the_log_has_what_an_operator_asks_for_and_not_what_was_searched(applica
 @pytest.mark.parametrize("by_post", [False, True])
 def test_the_words_are_logged_where_the_operator_wants_them(application, caplog, by_post):
     client = application(Policy(log_queries=True))
-    caplog.set_level(logging.INFO, "backend.requests")
+    caplog.set_level(logging.INFO, "twinlens.backend.requests")
     if by_post:
         client.post("/api/v1/search", json={"text": "my own words"})
     else:
@@ -162,7 +162,7 @@ def test_the_words_are_logged_where_the_operator_wants_them(application, caplog,
 
 def test_an_error_is_logged_with_its_code_and_a_probe_only_if_it_fails(application, caplog):
     client = application()
-    caplog.set_level(logging.INFO, "backend.requests")
+    caplog.set_level(logging.INFO, "twinlens.backend.requests")
     client.get("/healthz")
     client.get("/metrics")
     client.get("/api/v1/videos/none%0aINFO forged")

@@ -12,13 +12,13 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import ValidationError
 
-from backend.app import create_app
-from backend.index import PublishedIndex
-from backend.openapi import PAGES, ROUTES, openapi_document
-from backend.policy import Policy
-from backend.problems import KINDS, Code
-from backend.schemas import SearchBody
 from tests.fakes import MemoryReader
+from twinlens.backend.app import create_app
+from twinlens.backend.openapi import PAGES, ROUTES, openapi_document
+from twinlens.backend.policy import Policy
+from twinlens.backend.problems import KINDS, Code
+from twinlens.backend.schemas import SearchBody
+from twinlens.search.published import PublishedIndex
 
 DOCUMENT = openapi_document()
 OPERATIONS = [

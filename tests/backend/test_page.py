@@ -14,11 +14,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
-from backend.search import DEFAULT_WEIGHTS
-from stores.generations import DataDir
 from tests.backend.browser import launched, needs_chromium, watched_page
 from tests.backend.catalogue import COLOURS, ODD_ID, ODD_TITLE, Catalogue, picture_bytes
 from tests.backend.served import Served, publish_embedded
+from twinlens.search.searcher import DEFAULT_WEIGHTS
+from twinlens.stores.generations import DataDir
 
 pytestmark = needs_chromium
 PHONE, DESKTOP = 390, 1440

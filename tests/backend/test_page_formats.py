@@ -10,10 +10,10 @@ import pytest
 from PIL import Image, features
 from playwright.sync_api import Browser, Page, expect
 
-from stores.generations import DataDir
 from tests.backend.browser import launched, needs_chromium, watched_page
 from tests.backend.catalogue import COLOURS, picture_bytes
 from tests.backend.served import Served, publish_embedded
+from twinlens.stores.generations import DataDir
 
 pytestmark = needs_chromium
 needs_avif = pytest.mark.skipif(not features.check("avif"), reason="Pillow was built without AVIF")

@@ -13,14 +13,15 @@ from backports.zstd import decompress as zstd_decompress
 from flask.testing import FlaskClient
 from PIL import Image
 
-from backend.app import create_app
-from backend.index import PublishedIndex
-from backend.policy import Policy
-from backend.schemas import ThumbnailWidth
-from catalog.video import Video
-from stores.generations import DataDir
 from tests.backend.catalogue import Catalogue, picture_bytes
 from tests.fakes import MemoryReader
+from twinlens.backend import thumbnails
+from twinlens.backend.app import create_app
+from twinlens.backend.policy import Policy
+from twinlens.backend.schemas import ThumbnailWidth
+from twinlens.catalog.video import Video
+from twinlens.search.published import PublishedIndex
+from twinlens.stores.generations import DataDir
 
 READS = [
     "/api/v1/search?q=kitchen&limit=5",
@@ -210,11 +211,10 @@ def test_a_smaller_thumbnail(wide, width):
 
 def test_each_width_has_a_tag_and_is_made_once(wide, monkeypatch):
     made = []
-    import backend.thumbnails
 
-    real = backend.thumbnails.decode_image
+    real = thumbnails.decode_image
     monkeypatch.setattr(
-        "backend.thumbnails.decode_image", lambda *a, **k: made.append(1) or real(*a, **k)
+        "twinlens.backend.thumbnails.decode_image", lambda *a, **k: made.append(1) or real(*a, **k)
     )
     path = "/api/v1/videos/wide/thumbnail"
     tags = {wide.client.get(path + query).headers["ETag"] for query in ("", "?w=160", "?w=320")}

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import pytest
 
-from backend import examples
-from backend.openapi import ROUTES
-from stores.generations import DataDir
 from tests.backend.catalogue import RenamedCatalogue
 from tests.backend.served import ROOT, Served, publish_embedded
+from twinlens.backend import examples
+from twinlens.backend.openapi import ROUTES
+from twinlens.stores.generations import DataDir
 
 
 @pytest.fixture(scope="module")

@@ -16,12 +16,12 @@ from urllib.parse import quote
 import pytest
 from click.testing import CliRunner
 
-from backend.cli import serve
-from catalog.errors import EncodersChanged, NoGeneration, UsageError
-from stores.generations import DataDir
 from tests.backend.catalogue import ODD_ID
 from tests.backend.served import PROGRAM, ROOT, Served, publish_embedded
 from tests.fakes import ColourEncoder, WordEncoder
+from twinlens.catalog.errors import EncodersChanged, NoGeneration, UsageError
+from twinlens.commands.serve import serve
+from twinlens.stores.generations import DataDir
 
 HEAD = b"POST /api/v1/search HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
 JSON = HEAD + b"Content-Type: application/json\r\n"
@@ -220,8 +220,8 @@ def small_encoders(monkeypatch):
         asked.append(name)
         return ColourEncoder()
 
-    monkeypatch.setattr("encoders.load.load_title_encoder", title)
-    monkeypatch.setattr("encoders.load.load_thumbnail_encoder", thumbnail)
+    monkeypatch.setattr("twinlens.encoders.load.load_title_encoder", title)
+    monkeypatch.setattr("twinlens.encoders.load.load_thumbnail_encoder", thumbnail)
     return asked
 
 
@@ -246,8 +246,10 @@ def test_the_title_runtime_reaches_the_encoder(data, monkeypatch):
         asked.append(options)
         return WordEncoder(fingerprint="feed" * 4)
 
-    monkeypatch.setattr("encoders.load.load_title_encoder", title)
-    monkeypatch.setattr("encoders.load.load_thumbnail_encoder", lambda *_, **__: ColourEncoder())
+    monkeypatch.setattr("twinlens.encoders.load.load_title_encoder", title)
+    monkeypatch.setattr(
+        "twinlens.encoders.load.load_thumbnail_encoder", lambda *_, **__: ColourEncoder()
+    )
     assert isinstance(run(data, "--title-runtime", "onnx-int8"), EncodersChanged)
     assert [(one["runtime"], one["cache_dir"]) for one in asked] == [("onnx-int8", data.graphs)]
     assert isinstance(run(data, "--title-runtime", "nonsense"), SystemExit)

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from backend.worker import ConnectionCounts
-from stores.generations import DataDir
 from tests.backend.catalogue import Catalogue
 from tests.backend.served import ROOT, Served, publish_embedded
+from twinlens.backend.worker import ConnectionCounts
+from twinlens.stores.generations import DataDir
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_a_process_that_is_stuck_leaves_its_share_to_the_other(served: Served) -
 def test_counts_are_seen_by_every_process_and_forgotten_with_it() -> None:
     script = """
 import os, sys
-from backend.worker import ConnectionCounts
+from twinlens.backend.worker import ConnectionCounts
 
 counts = ConnectionCounts()
 counts.tell(1, 3)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.engines.result_file import FORMAT
+from twinlens.benchmarks.engines.result_file import FORMAT
 
 TITLE_DIM = 512
 SHARES = ("0.5", "0.1", "0.01", "0.001")

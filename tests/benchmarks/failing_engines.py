@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.engines.faiss_engines import Flat
+from twinlens.benchmarks.engines.faiss_engines import Flat
 
 
 class FailsUnderFilters(Flat):

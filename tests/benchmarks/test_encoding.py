@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.encoding import compare, demands_met, main, measure, summarize
-from encoders.base import FloatMatrix, unit_rows
 from tests.fakes import WordEncoder
+from twinlens.benchmarks.encoding import compare, demands_met, main, measure, summarize
+from twinlens.encoders.base import FloatMatrix, unit_rows
 
 
 class Fixed:

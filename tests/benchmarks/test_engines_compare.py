@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner, Result
 
-from benchmarks.engines.compare import Comparison, compare, text
-from benchmarks.engines.plots import PLOTS, inline_svg, save
-from benchmarks.engines.report_cli import report
-from catalog.errors import UsageError
 from tests.benchmarks.engine_results import drawn_result
+from twinlens.benchmarks.engines.compare import Comparison, compare, text
+from twinlens.benchmarks.engines.plots import PLOTS, inline_svg, save
+from twinlens.benchmarks.engines.report_cli import report
+from twinlens.catalog.errors import UsageError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -16,17 +16,27 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from backend.fusion import fuse
-from benchmarks.engines.base import Engine, EngineFailed, NotOffered, Setting, Uploaded
-from benchmarks.engines.client_engines import API_KEY_VARIABLE, LocalMode, Server, collection_name
-from benchmarks.engines.experiments import EXACT, EXPERIMENTS, Experiment, server_experiments
-from benchmarks.engines.sources import DrawnVectors, prepared
-from benchmarks.engines.thresholds import lowered_threshold_kb
-from benchmarks.engines.truth import Truth, exact_truth
-from benchmarks.engines.vectors import SHARES, VectorSet
-from stores.qdrant_schema import FULL_SCAN_THRESHOLD_KB
 from tests.benchmarks.qdrant_stand_in import TOOK_S, StandIn, serving
 from tests.stores.conftest import NEEDS_SERVER, SERVER_URL
+from twinlens.benchmarks.engines.base import Engine, EngineFailed, NotOffered, Setting, Uploaded
+from twinlens.benchmarks.engines.client_engines import (
+    API_KEY_VARIABLE,
+    LocalMode,
+    Server,
+    collection_name,
+)
+from twinlens.benchmarks.engines.experiments import (
+    EXACT,
+    EXPERIMENTS,
+    Experiment,
+    server_experiments,
+)
+from twinlens.benchmarks.engines.sources import DrawnVectors, prepared
+from twinlens.benchmarks.engines.thresholds import lowered_threshold_kb
+from twinlens.benchmarks.engines.truth import Truth, exact_truth
+from twinlens.benchmarks.engines.vectors import SHARES, VectorSet
+from twinlens.search.fusion import fuse
+from twinlens.stores.qdrant_schema import FULL_SCAN_THRESHOLD_KB
 
 LIMIT, WINDOW, K = 10, 200, 60.0
 # Local mode, which is behind the stand-in too, takes some milliseconds to write a video.
@@ -291,8 +301,8 @@ SECOND_PROCESS = """
 import json, sys
 from pathlib import Path
 import numpy as np
-from benchmarks.engines.experiments import Experiment
-from benchmarks.engines.vectors import VectorSet
+from twinlens.benchmarks.engines.experiments import Experiment
+from twinlens.benchmarks.engines.vectors import VectorSet
 of, setting, vectors, directory = json.loads(sys.argv[1])
 vectors = VectorSet(Path(vectors))
 engine = Experiment(**of).make(vectors, Path(directory))
@@ -441,7 +451,7 @@ def test_a_server_builds_its_graph_after_the_upload_and_is_found_by_name_when_wh
 def test_a_server_that_builds_no_graph_has_failed(
     fewer: VectorSet, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("benchmarks.engines.client_engines._CALM_S", 0.0)
+    monkeypatch.setattr("twinlens.benchmarks.engines.client_engines._CALM_S", 0.0)
     with serving() as stand_in:
         stand_in.indexes = False
         rest, _ = on_server(stand_in.url, grpc_port=stand_in.grpc_port)

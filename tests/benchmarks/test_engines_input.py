@@ -15,15 +15,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.engines import cli
-from benchmarks.engines.cli import QUICK_SIZES, bench
-from benchmarks.engines.experiments import EXPERIMENTS, FLAT, VARIANTS
-from benchmarks.engines.report import markdown, report
-from benchmarks.engines.result_file import FORMAT, read_result, read_unfinished
-from benchmarks.engines.summary import summarize
-from benchmarks.file_to_write import FileToWrite
-from catalog.errors import UsageError
 from tests.benchmarks.engine_results import drawn_result
+from twinlens.benchmarks.engines import cli
+from twinlens.benchmarks.engines.cli import QUICK_SIZES, bench
+from twinlens.benchmarks.engines.experiments import EXPERIMENTS, FLAT, VARIANTS
+from twinlens.benchmarks.engines.report import markdown, report
+from twinlens.benchmarks.engines.result_file import FORMAT, read_result, read_unfinished
+from twinlens.benchmarks.engines.summary import summarize
+from twinlens.catalog.errors import UsageError
+from twinlens.evaluate.file_to_write import FileToWrite
 
 REPLACEMENTS: tuple[Any, ...] = (None, "x", -1, [], {}, [None], {"x": None}, float("nan"))
 # Whose entries are all alike, so that one stands for them.

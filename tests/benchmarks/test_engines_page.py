@@ -15,9 +15,9 @@ from statistics import median
 import pytest
 from click.testing import CliRunner, Result
 
-from benchmarks.engines.page import RESULTS, TABLES, blocks, drawn, main, stale
-from catalog.errors import UsageError
 from tests.benchmarks.engine_results import drawn_result
+from twinlens.benchmarks.engines.page import RESULTS, TABLES, blocks, drawn, main, stale
+from twinlens.catalog.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(

@@ -10,10 +10,11 @@ from html.parser import HTMLParser
 
 import pytest
 
-from benchmarks.engines.findings import findings, warnings
-from benchmarks.engines.report import Table, html, markdown, report
-from benchmarks.engines.result_file import FORMAT, read_result
-from benchmarks.engines.summary import (
+from tests.benchmarks.engine_results import LABELS, drawn_result
+from twinlens.benchmarks.engines.findings import findings, warnings
+from twinlens.benchmarks.engines.report import Table, html, markdown, report
+from twinlens.benchmarks.engines.result_file import FORMAT, read_result
+from twinlens.benchmarks.engines.summary import (
     at_recall,
     by_reading,
     crossing,
@@ -23,10 +24,9 @@ from benchmarks.engines.summary import (
     summarize,
     verdicts,
 )
-from benchmarks.engines.wording import listed, number, size, spread, times_faster
-from benchmarks.intervals import Interval
-from catalog.errors import UsageError
-from tests.benchmarks.engine_results import LABELS, drawn_result
+from twinlens.benchmarks.engines.wording import listed, number, size, spread, times_faster
+from twinlens.catalog.errors import UsageError
+from twinlens.evaluate.intervals import Interval
 
 OPTIONAL = (
     *("built", "memory", "cold", "searches", "chosen"),

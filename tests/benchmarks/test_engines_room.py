@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks.engines import room
-from benchmarks.engines.experiments import EXPERIMENTS
-from benchmarks.engines.room import GIB, Need, free_memory_bytes, lacking, need
+from twinlens.benchmarks.engines import room
+from twinlens.benchmarks.engines.experiments import EXPERIMENTS
+from twinlens.benchmarks.engines.room import GIB, Need, free_memory_bytes, lacking, need
 
 DIMS = {"title": 512, "thumbnail": 128}
 MIB = 2**20

@@ -12,21 +12,26 @@ import psutil
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.engines import measuring, room
-from benchmarks.engines.base import EngineFailed
-from benchmarks.engines.cli import bench
-from benchmarks.engines.experiments import EXPERIMENTS, FLAT, Experiment, server_experiments
-from benchmarks.engines.faiss_engines import Hnsw
-from benchmarks.engines.host import Host
-from benchmarks.engines.measuring import Plan, SizeRun, chosen_setting
-from benchmarks.engines.probe import Probe
-from benchmarks.engines.run import run
-from benchmarks.engines.sources import DrawnVectors, FileVectors, prepared
-from benchmarks.engines.vectors import SHARES, VectorSet
-from catalog.errors import UsageError
-from catalog.locking import locked
 from tests.benchmarks.failing_engines import FAILS_ONCE, FAILS_UNDER_FILTERS
 from tests.benchmarks.qdrant_stand_in import serving
+from twinlens.benchmarks.engines import measuring, room
+from twinlens.benchmarks.engines.base import EngineFailed
+from twinlens.benchmarks.engines.cli import bench
+from twinlens.benchmarks.engines.experiments import (
+    EXPERIMENTS,
+    FLAT,
+    Experiment,
+    server_experiments,
+)
+from twinlens.benchmarks.engines.faiss_engines import Hnsw
+from twinlens.benchmarks.engines.host import Host
+from twinlens.benchmarks.engines.measuring import Plan, SizeRun, chosen_setting
+from twinlens.benchmarks.engines.probe import Probe
+from twinlens.benchmarks.engines.run import run
+from twinlens.benchmarks.engines.sources import DrawnVectors, FileVectors, prepared
+from twinlens.benchmarks.engines.vectors import SHARES, VectorSet
+from twinlens.catalog.errors import UsageError
+from twinlens.catalog.locking import locked
 
 VIDEOS = 800
 PLAN = Plan(
@@ -407,7 +412,7 @@ def test_what_failed_is_measured_anew_on_request_alone(tmp_path):
 
 _PARENT = """
 import time
-from benchmarks.engines.host import Host
+from twinlens.benchmarks.engines.host import Host
 if __name__ == "__main__":
     host = Host(time.sleep, 600)
     host.begin("anything")

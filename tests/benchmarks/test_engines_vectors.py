@@ -11,17 +11,22 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from benchmarks.engines import sources
-from benchmarks.engines import truth as truth_module
-from benchmarks.engines.base import EngineFailed
-from benchmarks.engines.sources import DrawnVectors, FileVectors, GenerationVectors, prepared
-from benchmarks.engines.truth import best_of, exact_truth
-from benchmarks.engines.vectors import ONLY, SHARES, Matrix, VectorSet
-from catalog.errors import SourceError
-from catalog.video import DENSE_VECTORS
-from stores.flat import FlatReader, FlatStore
 from tests.stores.catalogue import DIMS as STORED_DIMS
 from tests.stores.catalogue import catalogue
+from twinlens.benchmarks.engines import sources
+from twinlens.benchmarks.engines import truth as truth_module
+from twinlens.benchmarks.engines.base import EngineFailed
+from twinlens.benchmarks.engines.sources import (
+    DrawnVectors,
+    FileVectors,
+    GenerationVectors,
+    prepared,
+)
+from twinlens.benchmarks.engines.truth import best_of, exact_truth
+from twinlens.benchmarks.engines.vectors import ONLY, SHARES, Matrix, VectorSet
+from twinlens.catalog.errors import SourceError
+from twinlens.catalog.video import DENSE_VECTORS
+from twinlens.stores.flat import FlatReader, FlatStore
 
 DIMS = {"title": 24, "thumbnail": 8}
 LIMIT, WINDOW, K = 10, 50, 60.0

@@ -21,12 +21,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.load.index import Encoders, publish_load_index
-from benchmarks.load.material import Material, drawn_videos, read_material
-from benchmarks.load.overhead import TimedEngine, overhead
-from benchmarks.load.peer import HITS, peer_app
-from benchmarks.load.summary import figures, growth, summarize, windows
-from benchmarks.load.traffic import (
+from tests.fakes import ColourEncoder, WordEncoder
+from twinlens.benchmarks.load.index import Encoders, publish_load_index
+from twinlens.benchmarks.load.material import Material, drawn_videos, read_material
+from twinlens.benchmarks.load.overhead import TimedEngine, overhead
+from twinlens.benchmarks.load.peer import HITS, peer_app
+from twinlens.benchmarks.load.summary import figures, growth, summarize, windows
+from twinlens.benchmarks.load.traffic import (
     Asked,
     AskedBefore,
     Kind,
@@ -36,16 +37,15 @@ from benchmarks.load.traffic import (
     traffic_over,
     write_requests,
 )
-from benchmarks.load.wrk import Answers, drive
-from benchmarks.loopback import started
-from benchmarks.usage import ProcessorWatch, memory_of, watched_memory
-from catalog.errors import StoreError, TwinLensError, UsageError
-from catalog.sample import draw_sample
-from catalog.video import VectorName
-from stores.edge import EdgeReader
-from stores.flat import FlatReader
-from stores.generations import DataDir
-from tests.fakes import ColourEncoder, WordEncoder
+from twinlens.benchmarks.load.wrk import Answers, drive
+from twinlens.benchmarks.loopback import started
+from twinlens.benchmarks.usage import ProcessorWatch, memory_of, watched_memory
+from twinlens.catalog.errors import StoreError, TwinLensError, UsageError
+from twinlens.catalog.video import VectorName
+from twinlens.samples import draw_sample
+from twinlens.stores.edge import EdgeReader
+from twinlens.stores.flat import FlatReader
+from twinlens.stores.generations import DataDir
 
 ROOT = Path(__file__).parents[2]
 needs_wrk = pytest.mark.skipif(
@@ -520,7 +520,7 @@ def test_demands_are_held_against_what_was_measured() -> None:
 def test_quick_run_measures_a_real_server_beside_a_real_peer(tmp_path: Path) -> None:
     done = subprocess.run(
         [
-            sys.executable, "-m", "benchmarks.load", "--quick",
+            sys.executable, "-m", "twinlens.benchmarks.load", "--quick",
             "--json", str(tmp_path / "load.json"), "--plot", str(tmp_path / "load.png"),
         ],
         cwd=ROOT,

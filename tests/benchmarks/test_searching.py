@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.drawn_index import least_indexed, mixture_for, publish_drawn_index
-from benchmarks.intervals import over_rounds
-from benchmarks.machine import machine, machine_line
-from benchmarks.mixture import BLOCK, Mixture
-from benchmarks.searching import demands_met, main, recall, summarize
-from catalog.errors import StoreError
-from catalog.video import VectorName
-from stores.base import StoredVideo
-from stores.engines import EmbeddedEngine
-from stores.generations import DataDir
 from tests.fakes import ColourEncoder, MemoryReader, WordEncoder
+from twinlens.benchmarks.drawn_index import least_indexed, mixture_for, publish_drawn_index
+from twinlens.benchmarks.mixture import BLOCK, Mixture
+from twinlens.benchmarks.searching import demands_met, main, recall, summarize
+from twinlens.catalog.errors import StoreError
+from twinlens.catalog.video import VectorName
+from twinlens.evaluate.intervals import over_rounds
+from twinlens.evaluate.machine import machine, machine_line
+from twinlens.stores.base import StoredVideo
+from twinlens.stores.engines import EmbeddedEngine
+from twinlens.stores.generations import DataDir
 
 DIMS = {VectorName.TITLE: 64, VectorName.THUMBNAIL: 32}
 

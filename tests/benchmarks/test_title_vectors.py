@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.engines.sources import FileVectors
-from benchmarks.engines.title_vectors import main
+from twinlens.benchmarks.engines.sources import FileVectors
+from twinlens.benchmarks.engines.title_vectors import main
 
 
 @pytest.fixture

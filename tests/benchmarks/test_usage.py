@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from benchmarks.usage import NeighbourWatch, PaceWatch, crowded, listening_at, spent_by
+from twinlens.benchmarks.usage import NeighbourWatch, PaceWatch, crowded, listening_at, spent_by
 
 BURNT_S = 0.3
 

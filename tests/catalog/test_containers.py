@@ -8,18 +8,18 @@ import struct
 import zlib
 
 import pytest
-from encoded import picture
 from PIL import Image
 
-from catalog.containers import (
+from tests.catalog.encoded import picture
+from twinlens.catalog.containers import (
     MAX_JUNK_BYTES,
     MAX_PIECES,
     MAX_SCANS,
     MAX_SEGMENTS,
     refuse_endless,
 )
-from catalog.errors import PictureRejected, RejectReason
-from catalog.images import decode_image
+from twinlens.catalog.errors import PictureRejected, RejectReason
+from twinlens.catalog.images import decode_image
 
 TOO_LARGE, UNREADABLE = RejectReason.PICTURE_TOO_LARGE, RejectReason.PICTURE_UNREADABLE
 SIZE = (64, 48)

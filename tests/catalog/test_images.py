@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from encoded import picture
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from catalog.errors import PictureRejected, RejectReason
-from catalog.images import MAX_PIXELS, decode_image, image_extension
+from tests.catalog.encoded import picture
+from twinlens.catalog.errors import PictureRejected, RejectReason
+from twinlens.catalog.images import MAX_PIXELS, decode_image, image_extension
 
 
 def png_header(width: int, height: int) -> bytes:

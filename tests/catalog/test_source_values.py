@@ -8,12 +8,12 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from encoded import picture
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.errors import RejectReason, RowRejected
-from catalog.sources.values import (
+from tests.catalog.encoded import picture
+from twinlens.catalog.errors import RejectReason, RowRejected
+from twinlens.catalog.sources.values import (
     parse_count,
     parse_date,
     parse_duration,

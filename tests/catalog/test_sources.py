@@ -20,15 +20,23 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from encoded import picture
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from catalog.errors import PictureRejected, RejectReason, SourceError
-from catalog.sources import Origin, Reject, RejectsFile, Row, Source, open_source, read_thumbnail
-from catalog.sources.csv_table import MAX_RECORD_BYTES
-from catalog.sources.files import TABLE_SUFFIXES
-from catalog.video import Video
+from tests.catalog.encoded import picture
+from twinlens.catalog.errors import PictureRejected, RejectReason, SourceError
+from twinlens.catalog.sources import (
+    Origin,
+    Reject,
+    RejectsFile,
+    Row,
+    Source,
+    open_source,
+    read_thumbnail,
+)
+from twinlens.catalog.sources.csv_table import MAX_RECORD_BYTES
+from twinlens.catalog.sources.files import TABLE_SUFFIXES
+from twinlens.catalog.video import Video
 
 RED, BLUE = picture(), picture(colour=(0, 0, 255))
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -229,7 +237,7 @@ def test_rows_of_jsonl_need_not_have_the_same_keys(tmp_path: Path) -> None:
 
 
 def test_an_endless_line_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("catalog.sources.jsonl.MAX_LINE_BYTES", 100)
+    monkeypatch.setattr("twinlens.catalog.sources.jsonl.MAX_LINE_BYTES", 100)
     path = tmp_path / "v.jsonl"
     exact = b'{"id": 2, "title": "%s"}'
     exact = exact % (b"x" * (100 - len(exact) + 2))
@@ -535,7 +543,7 @@ def test_a_picture_that_cannot_be_read_is_told_with_its_path(
     (tmp_path / "folder.jpg").mkdir()
     (tmp_path / "big.jpg").write_bytes(b"x" * 1001)
     (tmp_path / "fits.jpg").write_bytes(b"x" * 1000)
-    monkeypatch.setattr("catalog.sources.thumbnails.MAX_BYTES", 1000)
+    monkeypatch.setattr("twinlens.catalog.sources.thumbnails.MAX_BYTES", 1000)
     for name, reason in {
         "pipe.jpg": RejectReason.PICTURE_MISSING,
         "folder.jpg": RejectReason.PICTURE_MISSING,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from catalog.video import Video, payload_thumbnail_file, rfc3339, video_payload
+from twinlens.catalog.video import Video, payload_thumbnail_file, rfc3339, video_payload
 
 
 def test_a_bare_video_has_no_empty_fields() -> None:

@@ -12,10 +12,10 @@ import click
 import pytest
 from jsonschema import Draft202012Validator
 
-from backend.serving import GRACEFUL_TIMEOUT_S
-from catalog.settings import DEFAULT_TITLE_MODEL, ENV_PREFIX, Settings, load_settings
 from tests.docker.files import KEY, ROOT, compose, compose_text, compose_variables, stages
-from twinlens import main
+from twinlens.backend.serving import GRACEFUL_TIMEOUT_S
+from twinlens.cli import main
+from twinlens.settings import DEFAULT_TITLE_MODEL, ENV_PREFIX, Settings, load_settings
 
 SERVICES = compose()["services"]
 BUILT = sorted(name for name, service in SERVICES.items() if "build" in service)

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from backend.app import create_app
-from backend.index import PublishedIndex
-from encoders.load import load_thumbnail_encoder, load_title_encoder
-from stores.generations import DataDir
 from tests.docker.files import compose, health_check_words, stages
 from tests.fakes import MemoryReader
+from twinlens.backend.app import create_app
+from twinlens.encoders.load import load_thumbnail_encoder, load_title_encoder
+from twinlens.search.published import PublishedIndex
+from twinlens.stores.generations import DataDir
 
 NEEDS_BASH = pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 

@@ -11,7 +11,7 @@ import click
 import pytest
 
 from tests.docker.files import ROOT, Stage, stages
-from twinlens import main
+from twinlens.cli import main
 
 STAGES = stages()
 FINAL = STAGES[-1]

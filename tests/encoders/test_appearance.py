@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from drawn_pictures import drawn_picture
 
-from encoders.thumbnails.appearance import Appearance
-from encoders.thumbnails.pictures import TRAINING_SIZE, fit_picture
+from tests.encoders.drawn_pictures import drawn_picture
+from twinlens.encoders.thumbnails.appearance import Appearance
+from twinlens.encoders.thumbnails.pictures import TRAINING_SIZE, fit_picture
 
 DIM = 16
 

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from backend.search import Searcher, SearchRequest
-from catalog.errors import EncoderUnavailable
-from catalog.video import VectorName
-from encoders.base import TextThumbnailEncoder
-from encoders.clip import ClipEncoder
-from encoders.load import load_thumbnail_encoder
-from encoders.thumbnails import DenoisingAutoencoder
-from stores.base import StoredVideo
 from tests.fakes import MemoryReader, WordEncoder
+from twinlens.catalog.errors import EncoderUnavailable
+from twinlens.catalog.video import VectorName
+from twinlens.encoders.base import TextThumbnailEncoder
+from twinlens.encoders.clip import ClipEncoder
+from twinlens.encoders.load import load_thumbnail_encoder
+from twinlens.encoders.thumbnails import DenoisingAutoencoder
+from twinlens.search.searcher import Searcher, SearchRequest
+from twinlens.stores.base import StoredVideo
 
 SIDE, DIM, TOKENS = 32, 24, 16
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:transformers")
@@ -131,7 +131,7 @@ def test_the_fingerprint_follows_the_weights(model: Path, clip: ClipEncoder) -> 
 
 
 def test_a_model_without_a_picture_side_is_refused() -> None:
-    from encoders.sentence import packaged_minilm
+    from twinlens.encoders.sentence import packaged_minilm
 
     with pytest.raises(EncoderUnavailable, match="no CLIP model"):
         load_thumbnail_encoder(str(packaged_minilm())).encode([picture("red")])

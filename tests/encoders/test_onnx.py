@@ -15,14 +15,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog.errors import EncoderError, EncoderUnavailable
-from encoders import onnx_export
-from encoders.base import unit_rows
-from encoders.load import load_title_encoder
-from encoders.onnx_export import LEAST_COSINE, open_graph
-from encoders.onnx_graph import Precision, like_length
-from encoders.onnx_sentence import OnnxSentenceEncoder
-from encoders.sentence import SentenceEncoder, packaged_minilm
+from twinlens.catalog.errors import EncoderError, EncoderUnavailable
+from twinlens.encoders import onnx_export
+from twinlens.encoders.base import unit_rows
+from twinlens.encoders.load import load_title_encoder
+from twinlens.encoders.onnx_export import LEAST_COSINE, open_graph
+from twinlens.encoders.onnx_graph import Precision, like_length
+from twinlens.encoders.onnx_sentence import OnnxSentenceEncoder
+from twinlens.encoders.sentence import SentenceEncoder, packaged_minilm
 
 ROOT = Path(__file__).parents[2]
 NAME = "packaged:minilm"

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn_pictures import drawn_picture
 from PIL import Image, ImageFilter, ImageOps
 from safetensors.numpy import load_file, save_file
 
-from catalog.errors import EncoderUnavailable
-from encoders.thumbnails import PACKAGED_MODEL, DenoisingAutoencoder
+from tests.encoders.drawn_pictures import drawn_picture
+from twinlens.catalog.errors import EncoderUnavailable
+from twinlens.encoders.thumbnails import PACKAGED_MODEL, DenoisingAutoencoder
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from encoders.thumbnails.evaluate import effective_rank
+from twinlens.encoders.thumbnails.evaluate import effective_rank
 
 
 def test_effective_rank_counts_directions() -> None:

@@ -6,10 +6,10 @@ import io
 
 import numpy as np
 import pytest
-from drawn_pictures import drawn_picture
 from PIL import Image, ImageFilter, ImageOps
 
-from encoders.thumbnails.pictures import fit_picture, picture_box
+from tests.encoders.drawn_pictures import drawn_picture
+from twinlens.encoders.thumbnails.pictures import fit_picture, picture_box
 
 
 def letterboxed(picture: Image.Image, bar: int) -> Image.Image:

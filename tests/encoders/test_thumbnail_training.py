@@ -12,18 +12,18 @@ import numpy.typing as npt
 import pytest
 import torch
 from click.testing import CliRunner
-from drawn_pictures import drawn_picture
 from PIL import Image
 from safetensors.numpy import load_file
 
-from catalog.errors import EncoderError, UsageError
-from encoders.cli import train_thumbnails
-from encoders.thumbnails import DenoisingAutoencoder
-from encoders.thumbnails import training as training_loop
-from encoders.thumbnails.corruption import Corruption
-from encoders.thumbnails.network import Autoencoder, NetworkShape
-from encoders.thumbnails.pictures import TRAINING_SIZE, fit_picture
-from encoders.thumbnails.training import TrainingOptions, is_held_out, train
+from tests.encoders.drawn_pictures import drawn_picture
+from twinlens.catalog.errors import EncoderError, UsageError
+from twinlens.commands.train import train_thumbnails
+from twinlens.encoders.thumbnails import DenoisingAutoencoder
+from twinlens.encoders.thumbnails import training as training_loop
+from twinlens.encoders.thumbnails.corruption import Corruption
+from twinlens.encoders.thumbnails.network import Autoencoder, NetworkShape
+from twinlens.encoders.thumbnails.pictures import TRAINING_SIZE, fit_picture
+from twinlens.encoders.thumbnails.training import TrainingOptions, is_held_out, train
 
 SHAPE = NetworkShape(
     width=64, height=40, dim=16, channels=(8, 16, 16), squeezed=8, decoder_channels=(8, 8, 8)

@@ -12,18 +12,18 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from catalog.errors import EncoderUnavailable, UnencodableItems
-from encoders.base import unit_rows
-from encoders.fingerprints import fingerprint
-from encoders.load import load_title_encoder
-from encoders.titles import PACKAGED_BRIDGE, BridgedTitleEncoder
-from encoders.titles.bridge import CharacterBridge
-from encoders.titles.corpus import Ragged
-from encoders.titles.encoder import Split, split
-from encoders.titles.network import BridgeNetwork
-from encoders.titles.packing import BridgeShape, read_bridge, write_bridge
-from encoders.titles.text import cut, ngrams, script, scripts, words
-from encoders.use import UniversalSentenceEncoder
+from twinlens.catalog.errors import EncoderUnavailable, UnencodableItems
+from twinlens.encoders.base import unit_rows
+from twinlens.encoders.fingerprints import fingerprint
+from twinlens.encoders.load import load_title_encoder
+from twinlens.encoders.titles import PACKAGED_BRIDGE, BridgedTitleEncoder
+from twinlens.encoders.titles.bridge import CharacterBridge
+from twinlens.encoders.titles.corpus import Ragged
+from twinlens.encoders.titles.encoder import Split, split
+from twinlens.encoders.titles.network import BridgeNetwork
+from twinlens.encoders.titles.packing import BridgeShape, read_bridge, write_bridge
+from twinlens.encoders.titles.text import cut, ngrams, script, scripts, words
+from twinlens.encoders.use import UniversalSentenceEncoder
 
 SHAPE = BridgeShape(buckets=500, width=16, hidden=24, dim=32)
 BRIDGED = frozenset({"SINHALA", "TAMIL"})

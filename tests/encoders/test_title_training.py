@@ -13,16 +13,16 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from catalog.errors import EncoderError, SourceError, UsageError
-from encoders.base import unit_rows
-from encoders.cli import train_titles
-from encoders.fingerprints import fingerprint
-from encoders.load import load_title_encoder
-from encoders.titles import BridgedTitleEncoder, corpus
-from encoders.titles.corpus import is_held_out, main_script, make_corpus
-from encoders.titles.packing import BridgeShape
-from encoders.titles.pairs import Pair, read_pairs
-from encoders.titles.training import TrainingOptions, train
+from twinlens.catalog.errors import EncoderError, SourceError, UsageError
+from twinlens.commands.train import train_titles
+from twinlens.encoders.base import unit_rows
+from twinlens.encoders.fingerprints import fingerprint
+from twinlens.encoders.load import load_title_encoder
+from twinlens.encoders.titles import BridgedTitleEncoder, corpus
+from twinlens.encoders.titles.corpus import is_held_out, main_script, make_corpus
+from twinlens.encoders.titles.packing import BridgeShape
+from twinlens.encoders.titles.pairs import Pair, read_pairs
+from twinlens.encoders.titles.training import TrainingOptions, train
 
 SHAPE = BridgeShape(buckets=2000, width=24, hidden=32, dim=48)
 OPTIONS = TrainingOptions(
@@ -220,7 +220,7 @@ def test_a_missing_file_is_named(tmp_path):
 
 def test_the_command_trains_what_the_index_loads(pairs, tmp_path, monkeypatch):
     small = partial(BridgeShape, buckets=2000, width=16, hidden=16)
-    monkeypatch.setattr("encoders.titles.packing.BridgeShape", small)
+    monkeypatch.setattr("twinlens.encoders.titles.packing.BridgeShape", small)
     data, out = tmp_path / "pairs.tsv", tmp_path / "bridge"
     data.write_text(
         "".join(f"{pair.source}\t{pair.english}\n" for pair in pairs[:300]), encoding="utf-8"

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from catalog.errors import EncoderUnavailable, UnencodableItems
-from encoders.base import unit_rows
-from encoders.load import OFFLINE_TITLE_MODELS, load_thumbnail_encoder, load_title_encoder
-from encoders.sentence import Prompts, SentenceEncoder, packaged_minilm
-from encoders.thumbnails import PACKAGED_MODEL
+from twinlens.catalog.errors import EncoderUnavailable, UnencodableItems
+from twinlens.encoders.base import unit_rows
+from twinlens.encoders.load import OFFLINE_TITLE_MODELS, load_thumbnail_encoder, load_title_encoder
+from twinlens.encoders.sentence import Prompts, SentenceEncoder, packaged_minilm
+from twinlens.encoders.thumbnails import PACKAGED_MODEL
 
 TITLES = [
     "Cricket highlights: Sri Lanka v India",
@@ -289,7 +289,7 @@ def test_a_directory_that_is_no_model_says_so(tmp_path):
 
 def test_a_missing_package_says_what_to_install(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    for module in ("encoders.use", "encoders.sentence"):
+    for module in ("twinlens.encoders.use", "twinlens.encoders.sentence"):
         monkeypatch.setattr(f"{module}.find_spec", lambda name: None)
     for name in OFFLINE_TITLE_MODELS:
         with pytest.raises(EncoderUnavailable, match=r"twinlens\[packaged\]"):

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.sparse import SparseVector
-from encoders.words import WORDS_FINGERPRINT, query_words, title_words, words_coverage
+from twinlens.catalog.sparse import SparseVector
+from twinlens.encoders.words import WORDS_FINGERPRINT, query_words, title_words, words_coverage
 
 
 def shared(text: str, title: str) -> float:

@@ -13,18 +13,18 @@ import pytest
 from PIL import Image
 from qdrant_client import QdrantClient
 
-from catalog.errors import UnencodableItems
-from catalog.sources import RejectsFile, open_source
-from catalog.video import VectorName
-from encoders.base import unit_rows
-from indexer.job import IndexJob, JobOptions, JobSummary
-from indexer.verify import compare_stores
-from stores.base import VectorReader
-from stores.engines import EmbeddedEngine, Engine, ServerEngine
-from stores.flat import FlatReader
-from stores.generations import DataDir
-from stores.server import ServerClient
 from tests.stores.conftest import MEMORY_WARNS, NEEDS_SERVER, server, shard_path
+from twinlens.catalog.errors import UnencodableItems
+from twinlens.catalog.sources import RejectsFile, open_source
+from twinlens.catalog.video import VectorName
+from twinlens.encoders.base import unit_rows
+from twinlens.indexer.job import IndexJob, JobOptions, JobSummary
+from twinlens.indexer.verify import compare_stores
+from twinlens.stores.base import VectorReader
+from twinlens.stores.engines import EmbeddedEngine, Engine, ServerEngine
+from twinlens.stores.flat import FlatReader
+from twinlens.stores.generations import DataDir
+from twinlens.stores.server import ServerClient
 
 __all__ = ["server", "shard_path"]  # fixtures
 

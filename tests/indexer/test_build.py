@@ -5,12 +5,12 @@ import shutil
 
 import pytest
 
-from catalog.video import VectorName
-from indexer.build import LEDGER_FILE, Build
-from indexer.ledger import Ledger
-from stores.edge import EdgeStore
-from stores.engines import EmbeddedEngine
 from tests.indexer.conftest import CountingTitles, jpeg
+from twinlens.catalog.video import VectorName
+from twinlens.indexer.build import LEDGER_FILE, Build
+from twinlens.indexer.ledger import Ledger
+from twinlens.stores.edge import EdgeStore
+from twinlens.stores.engines import EmbeddedEngine
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import json
 
 from click.testing import CliRunner
 
-from catalog.settings import Settings
-from twinlens import main
+from twinlens.cli import main
+from twinlens.settings import Settings
 
 
 def run(*arguments):

@@ -3,18 +3,18 @@ import json
 import pytest
 from PIL import Image
 
-from catalog.errors import (
+from tests.indexer.conftest import CountingThumbnails, CountingTitles, jpeg
+from twinlens.catalog.errors import (
     EncodersChanged,
     IndexLocked,
     SourceError,
     StoreCorrupt,
     StrictStop,
 )
-from catalog.sources import RejectsFile, open_source
-from catalog.video import VectorName
-from indexer.job import IndexJob, JobOptions
-from stores.generations import DataDir
-from tests.indexer.conftest import CountingThumbnails, CountingTitles, jpeg
+from twinlens.catalog.sources import RejectsFile, open_source
+from twinlens.catalog.video import VectorName
+from twinlens.indexer.job import IndexJob, JobOptions
+from twinlens.stores.generations import DataDir
 
 BOTH = {VectorName.TITLE, VectorName.THUMBNAIL}
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from catalog.errors import StoreCorrupt
-from indexer.build import LEDGER_FILE
-from indexer.ledger import Ledger
-from stores.engines import EmbeddedEngine
 from tests.indexer.conftest import jpeg
+from twinlens.catalog.errors import StoreCorrupt
+from twinlens.indexer.build import LEDGER_FILE
+from twinlens.indexer.ledger import Ledger
+from twinlens.stores.engines import EmbeddedEngine
 
 ROOT = Path(__file__).parents[2]
 VIDEOS = 2500
@@ -25,7 +25,7 @@ FIRST = 300
 
 def start(*arguments: str) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, ROOT / "twinlens.py", *arguments],
+        [sys.executable, "-m", "twinlens", *arguments],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

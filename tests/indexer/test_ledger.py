@@ -2,10 +2,10 @@ from contextlib import closing
 
 import pytest
 
-from catalog.errors import StoreCorrupt
-from catalog.sources import Origin
-from catalog.video import VectorName
-from indexer.ledger import Entry, Ledger, SeenIds, content_key
+from twinlens.catalog.errors import StoreCorrupt
+from twinlens.catalog.sources import Origin
+from twinlens.catalog.video import VectorName
+from twinlens.indexer.ledger import Entry, Ledger, SeenIds, content_key
 
 
 def entry(text="a", **kwargs):

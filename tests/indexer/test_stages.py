@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from indexer.stages import Ahead, StageTimes
+from twinlens.indexer.stages import Ahead, StageTimes
 
 
 def test_items_come_in_order():

@@ -2,12 +2,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from catalog.video import VectorName
-from encoders.words import title_words
-from indexer.verify import compare_stores
-from stores.base import StoredVideo
-from stores.flat import FlatStore
 from tests.fakes import MemoryReader
+from twinlens.catalog.video import VectorName
+from twinlens.encoders.words import title_words
+from twinlens.indexer.verify import compare_stores
+from twinlens.stores.base import StoredVideo
+from twinlens.stores.flat import FlatStore
 
 
 def store(path, videos):

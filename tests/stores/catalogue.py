@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from catalog.sparse import SparseVector, sparse_vector
-from catalog.video import VectorName
-from stores.base import StoredVideo
+from twinlens.catalog.sparse import SparseVector, sparse_vector
+from twinlens.catalog.video import VectorName
+from twinlens.stores.base import StoredVideo
 
 DIMS = {VectorName.TITLE: 16, VectorName.THUMBNAIL: 8}
 _TITLES = (

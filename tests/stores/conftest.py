@@ -12,12 +12,12 @@ from typing import Any, Protocol
 import pytest
 from qdrant_client import QdrantClient
 
-from catalog.video import VectorName
-from stores.base import VectorReader, VectorStore
-from stores.edge import EdgeReader, EdgeStore
-from stores.flat import FlatReader, FlatStore
-from stores.server import ServerClient, ServerStore
 from tests.stores.catalogue import DIMS
+from twinlens.catalog.video import VectorName
+from twinlens.stores.base import VectorReader, VectorStore
+from twinlens.stores.edge import EdgeReader, EdgeStore
+from twinlens.stores.flat import FlatReader, FlatStore
+from twinlens.stores.server import ServerClient, ServerStore
 
 SERVER_URL = os.environ.get("TWINLENS_TEST_QDRANT_URL")
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from catalog.video import DENSE_VECTORS, VectorName
-from stores.base import StoredVideo, VectorQuery, VectorReader, VectorStore
-from stores.filters import And, AnyOf, Filter, Not, Or, Range
 from tests.stores.catalogue import DIMS, catalogue, unit, video
 from tests.stores.conftest import MEMORY_WARNS, NEEDS_SERVER, MakeHome
+from twinlens.catalog.video import DENSE_VECTORS, VectorName
+from twinlens.stores.base import StoredVideo, VectorQuery, VectorReader, VectorStore
+from twinlens.stores.filters import And, AnyOf, Filter, Not, Or, Range
 
 # Far below the size at which an HNSW graph would be built, so every engine is exact.
 COUNT = 600

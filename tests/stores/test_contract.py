@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from catalog.errors import StoreError
-from catalog.sparse import SparseVector
-from catalog.video import DENSE_VECTORS, VectorName
-from stores.base import (
+from tests.stores.catalogue import DIMS, catalogue, unit, video
+from tests.stores.conftest import Home
+from twinlens.catalog.errors import StoreError
+from twinlens.catalog.sparse import SparseVector
+from twinlens.catalog.video import DENSE_VECTORS, VectorName
+from twinlens.stores.base import (
     FACET_FIELDS,
     SORTABLE_FIELDS,
     Order,
@@ -25,10 +27,8 @@ from stores.base import (
     VectorStore,
     point_id,
 )
-from stores.browsing import facet_of, page_of, place_of
-from stores.filters import AnyOf, Filter, Not, Or, Range, matches
-from tests.stores.catalogue import DIMS, catalogue, unit, video
-from tests.stores.conftest import Home
+from twinlens.stores.browsing import facet_of, page_of, place_of
+from twinlens.stores.filters import AnyOf, Filter, Not, Or, Range, matches
 
 TITLE, THUMBNAIL, WORDS = VectorName
 

@@ -1,7 +1,7 @@
 import errno
 import os
 
-from stores.copying import copy_tree
+from twinlens.stores.copying import copy_tree
 
 
 def test_a_copy_is_the_same_and_takes_no_more_room(tmp_path):

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 import qdrant_edge
 
-from catalog.errors import IndexLocked, StoreCorrupt, StoreError
-from catalog.video import VectorName
-from stores.base import StoredVideo, VectorQuery, point_id
-from stores.edge import EdgeReader, EdgeStore
 from tests.stores import writer
 from tests.stores.catalogue import DIMS, catalogue, unit, video
+from twinlens.catalog.errors import IndexLocked, StoreCorrupt, StoreError
+from twinlens.catalog.video import VectorName
+from twinlens.stores.base import StoredVideo, VectorQuery, point_id
+from twinlens.stores.edge import EdgeReader, EdgeStore
 
 
 @pytest.fixture
@@ -97,9 +97,9 @@ def test_a_shard_being_written_is_not_read(shard: Path) -> None:
 READ = """
 import sys, numpy as np
 from pathlib import Path
-from catalog.video import VectorName
-from stores.base import VectorQuery
-from stores.edge import EdgeReader
+from twinlens.catalog.video import VectorName
+from twinlens.stores.base import VectorQuery
+from twinlens.stores.edge import EdgeReader
 reader = EdgeReader.open(Path(sys.argv[1]))
 print("open", flush=True)
 sys.stdin.readline()

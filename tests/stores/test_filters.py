@@ -12,11 +12,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from catalog.video import VectorName, rfc3339
-from stores.base import StoredVideo, VectorQuery, VectorStore
-from stores.filters import And, AnyOf, Filter, Not, Or, Range, matches
 from tests.stores.catalogue import DIMS, unit
 from tests.stores.conftest import MEMORY_WARNS, NEEDS_SERVER, MakeHome
+from twinlens.catalog.video import VectorName, rfc3339
+from twinlens.stores.base import StoredVideo, VectorQuery, VectorStore
+from twinlens.stores.filters import And, AnyOf, Filter, Not, Or, Range, matches
 
 MOMENT = datetime(2024, 2, 29, 12, 0, tzinfo=UTC)
 

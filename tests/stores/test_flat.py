@@ -15,13 +15,13 @@ import faiss
 import numpy as np
 import pytest
 
-from catalog.errors import IndexLocked, StoreCorrupt, StoreError
-from catalog.video import DENSE_VECTORS, VectorName
-from stores.base import StoredVideo, VectorQuery, VectorReader
-from stores.flat import FlatReader, FlatStore
 from tests.stores import writer
 from tests.stores.catalogue import DIMS, catalogue, unit, video
 from tests.stores.test_edge import kill_after, start_writer
+from twinlens.catalog.errors import IndexLocked, StoreCorrupt, StoreError
+from twinlens.catalog.video import DENSE_VECTORS, VectorName
+from twinlens.stores.base import StoredVideo, VectorQuery, VectorReader
+from twinlens.stores.flat import FlatReader, FlatStore
 
 
 @pytest.fixture

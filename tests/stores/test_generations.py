@@ -1,6 +1,6 @@
 import os
 
-from stores.generations import DataDir, Manifest
+from twinlens.stores.generations import DataDir, Manifest
 
 
 def test_all_that_leads_to_a_generation_is_on_the_disk_before_current_names_it(

@@ -16,16 +16,16 @@ import pytest
 from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import ResponseHandlingException
 
-from catalog.errors import StoreError, StoreUnavailable
-from catalog.video import DENSE_VECTORS, VectorName
-from stores.base import VectorQuery
-from stores.engines import ServerEngine, open_reader
-from stores.filters import AnyOf
-from stores.generations import DataDir, Manifest
-from stores.qdrant_schema import PAYLOAD_INDEXES
-from stores.server import ServerClient, ServerStore
 from tests.stores.catalogue import DIMS, catalogue, unit, video
 from tests.stores.conftest import MEMORY_WARNS, NEEDS_SERVER
+from twinlens.catalog.errors import StoreError, StoreUnavailable
+from twinlens.catalog.video import DENSE_VECTORS, VectorName
+from twinlens.stores.base import VectorQuery
+from twinlens.stores.engines import ServerEngine, open_reader
+from twinlens.stores.filters import AnyOf
+from twinlens.stores.generations import DataDir, Manifest
+from twinlens.stores.qdrant_schema import PAYLOAD_INDEXES
+from twinlens.stores.server import ServerClient, ServerStore
 
 
 @pytest.fixture(
@@ -398,7 +398,7 @@ def test_a_server_that_hangs_is_given_up_soon_by_readers(
 ) -> None:
     # By HTTP, as gRPC's port is the one of the server.
     monkeypatch.setattr(ServerClient, "connect", partial(ServerClient.connect, prefer_grpc=False))
-    monkeypatch.setattr("stores.engines.READER_TIMEOUT_S", 1)
+    monkeypatch.setattr("twinlens.stores.engines.READER_TIMEOUT_S", 1)
     manifest = Manifest(
         generation="g1",
         created_at="2026-11-21T00:00:00Z",

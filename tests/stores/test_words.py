@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from catalog.video import VectorName
-from encoders.words import query_words, title_words
-from stores.base import StoredVideo, VectorQuery, VectorStore
-from stores.filters import AnyOf
-from stores.flat import FlatStore
 from tests.stores.catalogue import DIMS, catalogue, unit, words
 from tests.stores.conftest import Home
+from twinlens.catalog.video import VectorName
+from twinlens.encoders.words import query_words, title_words
+from twinlens.stores.base import StoredVideo, VectorQuery, VectorStore
+from twinlens.stores.filters import AnyOf
+from twinlens.stores.flat import FlatStore
 
 TITLE, WORDS = VectorName.TITLE, VectorName.WORDS
 TITLES = {

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from stores.edge import EdgeStore
-from stores.flat import FlatStore
 from tests.stores.catalogue import video
+from twinlens.stores.edge import EdgeStore
+from twinlens.stores.flat import FlatStore
 
 BATCH = 20
 

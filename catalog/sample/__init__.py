@@ -1,5 +1,0 @@
-"""The sample catalogue: videos that are drawn, not real, with titles that fit their pictures."""
-
-from catalog.sample.catalogue import SampleSummary, draw_sample
-
-__all__ = ["SampleSummary", "draw_sample"]

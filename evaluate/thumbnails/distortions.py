@@ -1,0 +1,181 @@
+"""What may have happened to a picture since it was indexed, done with Pillow, always alike.
+
+Each distortion is done apart from training's corruptions, by other code. Half of their kinds are
+never trained for (``seen`` is false): they tell what was learned beyond the list.
+"""
+
+from __future__ import annotations
+
+import io
+import zlib
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont, ImageOps
+
+from twinlens.encoders.thumbnails.pictures import picture_box
+
+Change = Callable[[Image.Image], Image.Image]
+
+
+class Distortion(NamedTuple):
+    """``apply`` gives a new RGB picture; ``seen`` says that training corrupts in this way, too."""
+
+    name: str
+    seen: bool
+    apply: Change
+
+
+def _between_bars(change: Change) -> Change:
+    """``change`` done to the picture between its black bars, then put back in its frame.
+
+    That is what becomes of an edited video: its host scales it and adds the bars again.
+    """
+
+    def framed(image: Image.Image) -> Image.Image:
+        box = picture_box(image)
+        inside = image.crop(box)
+        changed = change(inside)
+        if changed.size != inside.size:
+            changed = changed.resize(inside.size, Image.Resampling.BICUBIC)
+        whole = image.copy()
+        whole.paste(changed, box)
+        return whole
+
+    return framed
+
+
+def _crop(share: float) -> Change:
+    def crop(image: Image.Image) -> Image.Image:
+        width, height = image.size
+        x, y = round(width * (1 - share) / 2), round(height * (1 - share) / 2)
+        return image.crop((x, y, width - x, height - y))
+
+    return crop
+
+
+def _noise(image: Image.Image) -> Image.Image:
+    pixels = np.asarray(image, dtype=np.float32)
+    rng = np.random.default_rng(zlib.crc32(image.tobytes()))
+    noise = rng.normal(0.0, 25.0, pixels.shape)
+    return Image.fromarray((pixels + noise).clip(0, 255).astype(np.uint8))
+
+
+def _jpeg(image: Image.Image) -> Image.Image:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=10)
+    return Image.open(buffer).convert("RGB")
+
+
+def _hue(image: Image.Image) -> Image.Image:
+    hue, saturation, value = image.convert("HSV").split()
+    turned = hue.point([(level + 25) % 256 for level in range(256)])
+    return Image.merge("HSV", (turned, saturation, value)).convert("RGB")
+
+
+def _caption(image: Image.Image) -> Image.Image:
+    captioned = image.copy()
+    width, height = image.size
+    pen = ImageDraw.Draw(captioned)
+    pen.rectangle((0, height * 0.62, width, height * 0.88), fill=(250, 220, 30))
+    font = ImageFont.load_default(size=height * 0.17)
+    pen.text((width * 0.04, height * 0.64), "YOU WON'T BELIEVE", fill=(20, 20, 20), font=font)
+    return captioned
+
+
+def _letterbox(image: Image.Image) -> Image.Image:
+    return ImageOps.expand(image, border=(0, image.height // 8), fill=(0, 0, 0))
+
+
+def _downscale(image: Image.Image) -> Image.Image:
+    width, height = image.size
+    small = image.resize((max(1, width // 4), max(1, height // 4)), Image.Resampling.BILINEAR)
+    return small.resize(image.size, Image.Resampling.BILINEAR)
+
+
+def _rotate(degrees: int) -> Change:
+    return lambda image: image.rotate(degrees, Image.Resampling.BICUBIC)
+
+
+def _perspective(image: Image.Image) -> Image.Image:
+    """As a screen looks from the side: the right edge at four fifths of its height."""
+    width, height = image.size
+    seen_at = (0, 0, 0, height, width, height * 1.125, width, -height * 0.125)
+    return image.transform(
+        image.size, Image.Transform.QUAD, seen_at, Image.Resampling.BICUBIC, fillcolor=(40, 40, 40)
+    )
+
+
+def _frame(image: Image.Image) -> Image.Image:
+    width, height = image.size
+    inside = image.resize((round(width * 0.85), round(height * 0.85)), Image.Resampling.BICUBIC)
+    framed = Image.new("RGB", image.size, (60, 90, 160))
+    framed.paste(inside, ((width - inside.width) // 2, (height - inside.height) // 2))
+    return framed
+
+
+def _palette(image: Image.Image) -> Image.Image:
+    return image.quantize(16, Image.Quantize.MEDIANCUT).convert("RGB")
+
+
+def _gamma(image: Image.Image) -> Image.Image:
+    return image.point([round(255 * (level / 255) ** 1.8) for level in range(256)] * 3)
+
+
+def _glare(image: Image.Image) -> Image.Image:
+    """A lamp mirrored in the screen: white in the upper right, less with the distance from it."""
+    width, height = image.size
+    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
+    light = 255 * np.exp(-(((x - 0.7) / 0.25) ** 2) - ((y - 0.35) / 0.35) ** 2)
+    pixels = np.asarray(image, dtype=np.float32) + light[..., None]
+    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+
+
+def _pixelate(image: Image.Image) -> Image.Image:
+    """Blocks a twentieth of the height."""
+    size = max(1, image.height // 20)
+    small = image.resize((max(1, image.width // size), max(1, image.height // size)))
+    return small.resize(image.size, Image.Resampling.NEAREST)
+
+
+def _motion_blur(image: Image.Image) -> Image.Image:
+    """Streaks from side to side, a twentieth of the width."""
+    pixels = np.asarray(image, dtype=np.float32)
+    reach = image.width // 40
+    padded = np.pad(pixels, ((0, 0), (reach, reach), (0, 0)), mode="edge")
+    shifted = [padded[:, by : by + image.width] for by in range(2 * reach + 1)]
+    return Image.fromarray(np.mean(shifted, axis=0).astype(np.uint8))
+
+
+def _sharpen(image: Image.Image) -> Image.Image:
+    """As hosts sharpen what they have scaled, and a good deal more."""
+    return image.filter(ImageFilter.UnsharpMask(radius=4, percent=250, threshold=0))
+
+
+DISTORTIONS: Final = (
+    Distortion("crop 80 %", True, _between_bars(_crop(0.8))),
+    Distortion(
+        "blur", True, lambda image: image.filter(ImageFilter.GaussianBlur(image.height / 60))
+    ),
+    Distortion("noise", True, _noise),
+    Distortion("JPEG quality 10", True, _jpeg),
+    Distortion("brightness x1.5", True, lambda image: ImageEnhance.Brightness(image).enhance(1.5)),
+    Distortion("caption", True, _between_bars(_caption)),
+    Distortion("crop 60 %", True, _between_bars(_crop(0.6))),
+    Distortion("flip", True, ImageOps.mirror),
+    Distortion("greyscale", True, lambda image: image.convert("L").convert("RGB")),
+    Distortion("hue 35 degrees", True, _hue),
+    Distortion("frame", True, _between_bars(_frame)),
+    Distortion("letterbox", False, _letterbox),
+    Distortion("downscale x4", False, _downscale),
+    Distortion("rotation 5 degrees", False, _between_bars(_rotate(5))),
+    Distortion("rotation 15 degrees", False, _between_bars(_rotate(15))),
+    Distortion("perspective", False, _between_bars(_perspective)),
+    Distortion("16 colours", False, _palette),
+    Distortion("gamma 1.8", False, _gamma),
+    Distortion("glare", False, _between_bars(_glare)),
+    Distortion("pixelated", False, _pixelate),
+    Distortion("motion blur", False, _motion_blur),
+    Distortion("sharpened", False, _sharpen),
+)

@@ -1,0 +1,1 @@
+"""Finding: rankings of the lenses, fused; browsing, facets, cursors. Knows no HTTP."""

@@ -1,0 +1,221 @@
+"""Browsing one generation: pages of all videos, in an order or shuffled. Knows nothing of HTTP."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, TypeVar
+
+from cachetools import LRUCache
+from pydantic import Field, TypeAdapter, ValidationError
+
+from twinlens.search.cursor import CursorInvalid, decode_place, encode_place, request_digest
+from twinlens.search.facets import Facet, Facets, stored_facet
+from twinlens.search.shuffle import Shuffle
+from twinlens.search.stages import Stages
+from twinlens.stores.base import Order, Place, StoredVideo, VideoBrowser, point_id
+from twinlens.stores.browsing import place_of
+from twinlens.stores.filters import Filter
+
+DEFAULT_LIMIT: Final = 20
+# What a double holds exactly: JavaScript has no other numbers.
+MAX_SEED: Final = 2**53 - 1
+# A seed that the server chooses is for people to read, and to put into a link.
+_CHOSEN_SEEDS: Final = 2**31
+# Some more than a block of a shuffle mostly holds.
+_BLOCK_PAGE: Final = 16
+_REMEMBERED: Final = 1000
+
+ResultT = TypeVar("ResultT")
+_Point = Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+# From the year 1 to 9999 in microseconds since 1970; counts are smaller.
+_Whole = Annotated[int, Field(ge=-62_135_596_800_000_000, le=253_402_300_799_999_999, strict=True)]
+_Real = Annotated[float, Field(allow_inf_nan=False, strict=True)]
+_IN_ORDER: Final[Mapping[str | None, TypeAdapter[Any]]] = {
+    None: TypeAdapter(tuple[None, _Point]),
+    "published_at": TypeAdapter(tuple[_Whole | None, _Point]),
+    "view_count": TypeAdapter(tuple[_Whole | _Real | None, _Point]),
+    "duration_s": TypeAdapter(tuple[_Whole | _Real | None, _Point]),
+}
+_Natural = Annotated[int, Field(ge=0, le=MAX_SEED, strict=True)]
+_SHUFFLED: Final[TypeAdapter[tuple[int, int, int]]] = TypeAdapter(
+    tuple[_Natural, _Natural, _Natural]
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrowseRequest:
+    """Which videos, in which order. ``shuffled`` takes no ``order``; its ``seed`` is None to draw.
+
+    Neither gives the store's own order. ``facets`` names fields to count over all that pass.
+    """
+
+    condition: Filter | None = None
+    order: Order | None = None
+    shuffled: bool = False
+    seed: int | None = None
+    limit: int = DEFAULT_LIMIT
+    cursor: str | None = None
+    facets: Sequence[str] = ()
+
+    def digest(self) -> str:
+        """A digest of all that decides which videos come, and when."""
+        # Not the seed: the cursor has it, whether it was given or drawn.
+        return request_digest("browse", self.condition, self.order, self.shuffled)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrowseResult:
+    """One page of videos, the cursor of the next (None on the last), and milliseconds per stage.
+
+    ``total`` is the number of all that pass; ``seed`` that of a shuffle.
+    """
+
+    videos: Sequence[StoredVideo]
+    next_cursor: str | None
+    total: int
+    seed: int | None
+    facets: Facets
+    timings_ms: Mapping[str, float]
+
+
+class Browser:
+    """Browses one generation. What is counted of it is counted once, for it never changes."""
+
+    def __init__(
+        self,
+        reader: VideoBrowser,
+        *,
+        generation: str,
+        draw_seed: Callable[[], int] = lambda: secrets.randbelow(_CHOSEN_SEEDS),
+    ) -> None:
+        self._reader = reader
+        self._generation = generation
+        self._draw_seed = draw_seed
+        self._counted: LRUCache[object, Any] = LRUCache(_REMEMBERED)
+        self._lock = threading.Lock()
+
+    def browse(self, request: BrowseRequest) -> BrowseResult:
+        """The page of videos that ``request`` asks for.
+
+        Following the cursors meets every video that passes once.
+
+        Raises:
+            ValueError: a shuffle with an order, or a seed without a shuffle.
+            CursorInvalid: the cursor is damaged, or belongs to another request.
+            CursorExpired: the cursor belongs to another generation.
+            StoreError: the engine failed.
+        """
+        if request.shuffled and request.order is not None:
+            raise ValueError("a shuffle has no other order")
+        if request.seed is not None and not request.shuffled:
+            raise ValueError("only a shuffle has a seed")
+        stages = Stages()
+        condition = request.condition
+        with stages.time("count"):
+            total = self._once(
+                ("total", condition), lambda: self._reader.count(condition=condition)
+            )
+        with stages.time("browse"):
+            seed = None
+            if request.shuffled:
+                seed, videos, place = self._shuffled_page(request, total)
+            else:
+                videos, place = self._page(request)
+        with stages.time("facets"):
+            facets = {field: self._facet(field, condition) for field in request.facets}
+        next_cursor = None
+        if place is not None:
+            next_cursor = encode_place(place, generation=self._generation, request=request.digest())
+        return BrowseResult(
+            videos=videos,
+            next_cursor=next_cursor,
+            total=total,
+            seed=seed,
+            facets=facets,
+            timings_ms=stages.milliseconds,
+        )
+
+    def _page(self, request: BrowseRequest) -> tuple[list[StoredVideo], object | None]:
+        """The page, and the place that the next begins behind."""
+        order = request.order
+        after = None
+        if request.cursor is not None:
+            of = _IN_ORDER[None if order is None else order.field]
+            after = Place(*self._decoded(request, request.cursor, of))
+        # One more than the page holds: whether it is there says whether a next page is.
+        videos = self._reader.browse(
+            limit=request.limit + 1, order=order, after=after, condition=request.condition
+        )
+        if len(videos) <= request.limit:
+            return videos, None
+        page = videos[: request.limit]
+        return page, list(place_of(page[-1], order))
+
+    def _shuffled_page(
+        self, request: BrowseRequest, total: int
+    ) -> tuple[int, list[StoredVideo], object | None]:
+        """The seed, the page, and the place that the next begins at."""
+        block = within = 0
+        if request.cursor is None:
+            seed = self._draw_seed() if request.seed is None else request.seed
+        else:
+            seed, block, within = self._decoded(request, request.cursor, _SHUFFLED)
+            if request.seed not in (None, seed):
+                raise CursorInvalid(f"the cursor belongs to the seed {seed}")
+        shuffle = Shuffle(seed, total)
+        page: list[StoredVideo] = []
+        while block < shuffle.blocks:
+            members = self._block(shuffle, block, request.condition)[within:]
+            room = request.limit - len(page)
+            page += members[:room]
+            if len(members) > room:
+                return seed, page, (seed, block, within + room)
+            block, within = block + 1, 0
+        return seed, page, None
+
+    def _block(self, shuffle: Shuffle, number: int, condition: Filter | None) -> list[StoredVideo]:
+        members: list[StoredVideo] = []
+        for start, end in shuffle.spans(number):
+            members += self._span(start, end, condition)
+        return sorted(members, key=lambda video: shuffle.key(point_id(video.video_id)))
+
+    def _span(self, start: int, end: int, condition: Filter | None) -> list[StoredVideo]:
+        """The videos whose point ids lie from ``start`` up to ``end``."""
+        found: list[StoredVideo] = []
+        after = Place(None, _point(start - 1)) if start else None
+        while True:
+            page = self._reader.browse(limit=_BLOCK_PAGE, after=after, condition=condition)
+            inside = [video for video in page if uuid.UUID(point_id(video.video_id)).int < end]
+            found += inside
+            if len(inside) < _BLOCK_PAGE:
+                return found
+            after = place_of(page[-1], None)
+
+    def _decoded(self, request: BrowseRequest, cursor: str, of: TypeAdapter[ResultT]) -> ResultT:
+        place = decode_place(cursor, generation=self._generation, request=request.digest())
+        try:
+            return of.validate_python(tuple(place) if isinstance(place, list) else place)
+        except ValidationError as error:
+            raise CursorInvalid("the cursor is damaged") from error
+
+    def _facet(self, field: str, condition: Filter | None) -> Facet:
+        return self._once((field, condition), lambda: stored_facet(self._reader, field, condition))
+
+    def _once(self, key: object, count: Callable[[], ResultT]) -> ResultT:
+        with self._lock:
+            if key in self._counted:
+                found: ResultT = self._counted[key]
+                return found
+        # Two that count the same at once do no harm; one that waits for another's count would.
+        counted = count()
+        with self._lock:
+            self._counted[key] = counted
+        return counted
+
+
+def _point(number: int) -> str:
+    return str(uuid.UUID(int=number))

@@ -1,0 +1,119 @@
+"""Which parts of a title a searched text has matched."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+import regex
+
+from twinlens.encoders.words import FoldedWord, folded_words, word_pieces
+
+# Shorter ones stand inside too many words to say anything.
+_SHORTEST_PART: Final = 3
+_SHORTEST_PART_UNSPACED: Final = 2
+_SHORTEST_MISSPELT: Final = 4
+# Of the pieces of two words, Dice's share that makes one a misspelling or inflection of the other:
+# "kitchn" and "kitchen" share 0.71, "cricekt" and "cricket" 0.53, "film" and "fine" 0.29.
+_ALIKE: Final = 0.5
+# Written without spaces, or with few: one word of theirs is often several.
+_UNSPACED: Final = regex.compile(
+    r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
+)
+# An ending takes the place of the sign that no vowel follows: தமிழ், but தமிழில்.
+_SILENT_END: Final = regex.compile(r"[\p{InSC=Virama}\p{InSC=Pure_Killer}]$")
+
+
+class TitlePart(NamedTuple):
+    """A stretch of a title, and whether the text has matched it."""
+
+    text: str
+    matched: bool
+
+
+class Highlighter:
+    """Marks in titles what a searched text has in common with them, as the words' ranking sees it.
+
+    A word of the title is marked where the text has it, too, in any spelling that
+    ``encoders.words`` folds into one. Otherwise what a word of the text makes up of it is marked
+    ("ලංකා" in "ලංකාවේ", "cricket" in "#cricketlive"); otherwise the whole of it, where the text has
+    a word so like it that it may be misspelt or inflected.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._words = list(dict.fromkeys(word.folded for word in folded_words(text)))
+        self._known = frozenset(self._words)
+        parts = (_SILENT_END.sub("", word) for word in self._words)
+        self._parts = {part for part in parts if _may_be_a_part(part)}
+        self._pieces = {
+            word: set(word_pieces(word)) for word in self._words if len(word) >= _SHORTEST_MISSPELT
+        }
+        self._having: dict[str, list[str]] = {}
+        for word, pieces in self._pieces.items():
+            for piece in pieces:
+                self._having.setdefault(piece, []).append(word)
+
+    def parts(self, title: str) -> list[TitlePart]:
+        """The parts of ``title`` in order, marked and unmarked in turn; joined they are it.
+
+        A part ends where a grapheme does, so that each can be shown by itself.
+        """
+        marked = _merged(self._spans(title))
+        parts: list[TitlePart] = []
+        shown = 0
+        for start, end in marked:
+            if start > shown:
+                parts.append(TitlePart(title[shown:start], matched=False))
+            parts.append(TitlePart(title[start:end], matched=True))
+            shown = end
+        if shown < len(title):
+            parts.append(TitlePart(title[shown:], matched=False))
+        return parts
+
+    def _spans(self, title: str) -> Iterator[tuple[int, int]]:
+        words = folded_words(title)
+        # What the title has word for word needs no look-alikes.
+        found = {word.folded for word in words} & self._known
+        for word in words:
+            if word.folded in self._known:
+                yield word.spans[0][0], word.spans[-1][1]
+            elif inside := [part for part in self._parts if part in word.folded]:
+                for part in inside:
+                    yield from _occurrences(part, word)
+            elif self._is_like_one_but(found, word.folded):
+                yield word.spans[0][0], word.spans[-1][1]
+
+    def _is_like_one_but(self, found: set[str], folded: str) -> bool:
+        if len(folded) < _SHORTEST_MISSPELT:
+            return False
+        pieces = set(word_pieces(folded))
+        shared = Counter(word for piece in pieces for word in self._having.get(piece, ()))
+        return any(
+            2 * count >= _ALIKE * (len(pieces) + len(self._pieces[word]))
+            for word, count in shared.items()
+            if word not in found
+        )
+
+
+def _may_be_a_part(word: str) -> bool:
+    shortest = _SHORTEST_PART_UNSPACED if _UNSPACED.search(word) else _SHORTEST_PART
+    return len(word) >= shortest
+
+
+def _occurrences(part: str, word: FoldedWord) -> Iterator[tuple[int, int]]:
+    at = word.folded.find(part)
+    while at >= 0:
+        yield word.spans[at][0], word.spans[at + len(part) - 1][1]
+        at = word.folded.find(part, at + len(part))
+
+
+def _merged(spans: Iterator[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The spans in order, those that touch or overlap made one."""
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(end, merged[-1][1])
+        else:
+            merged.append((start, end))
+    return merged

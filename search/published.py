@@ -1,0 +1,211 @@
+"""The published generation, held open, and exchanged for a newer one while requests go on."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final, TypeGuard
+
+from twinlens.catalog.errors import EncodersChanged
+from twinlens.catalog.video import VectorName
+from twinlens.encoders.base import ThumbnailEncoder, TitleEncoder
+from twinlens.encoders.words import WORDS_FINGERPRINT
+from twinlens.search.browser import Browser
+from twinlens.search.searcher import Searcher
+from twinlens.stores.base import VectorReader
+from twinlens.stores.generations import DataDir, Fingerprinted, Manifest
+
+REOPEN_AFTER_S: Final = 5.0
+
+_log = logging.getLogger(__name__)
+# Size, inode and time of change of CURRENT: differs whenever another generation was published.
+_Signature = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One open generation: what it says of itself, its vectors, search and browsing over them."""
+
+    manifest: Manifest
+    reader: VectorReader
+    searcher: Searcher
+    browser: Browser
+
+    @property
+    def generation(self) -> str:
+        """The generation's name."""
+        return self.manifest.generation
+
+
+class PublishedIndex:
+    """Lends out the published generation, and notices by itself when another is published.
+
+    Nothing is opened before the first ``borrow`` (embedded Qdrant hangs in a process forked after
+    it was opened). When ``CURRENT`` changes, the request that notices opens the new generation, and
+    no other waits for it: they go on with the old one, which is closed when its last borrower has
+    ended. Only embedded Qdrant, which holds the GIL while it loads, halts them meanwhile: for 0.3 s
+    at 100,000 videos whose files are in memory. A new generation that can't be used is logged and
+    tried again later; the old one goes on serving.
+    """
+
+    def __init__(
+        self,
+        data: DataDir,
+        *,
+        open_reader: Callable[[Manifest], VectorReader],
+        title_encoder: TitleEncoder,
+        thumbnail_encoder: ThumbnailEncoder,
+        reopen_after_s: float = REOPEN_AFTER_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._data = data
+        self._open_reader = open_reader
+        self._title_encoder = title_encoder
+        self._thumbnail_encoder = thumbnail_encoder
+        self._reopen_after_s = reopen_after_s
+        self._clock = clock
+        self._opening = threading.Lock()  # held by the one thread that opens a generation
+        self._swap = threading.Lock()  # guards what follows; never held while opening or closing
+        self._held: _Held | None = None
+        self._seen: _Signature | None = None
+        # What could not be opened, and when to try it again.
+        self._failed: tuple[_Signature, float] | None = None
+
+    @contextmanager
+    def borrow(self) -> Iterator[Snapshot]:
+        """The published generation, kept open until the ``with`` block ends.
+
+        Raises:
+            NoGeneration: nothing has been published yet.
+            EncodersChanged: the only generation there is was made by other encoders.
+            StoreError: the only generation there is can't be opened.
+        """
+        self._refresh()
+        with self._swap:
+            held = self._held
+            if held is None:
+                raise RuntimeError("the index was closed")
+            held.borrowers += 1
+        try:
+            yield held.snapshot
+        finally:
+            self._let_go(held)
+
+    def close(self) -> None:
+        """Close the open generation once its borrowers have ended; the next borrow reopens."""
+        with self._opening:
+            with self._swap:
+                held, self._held, self._seen = self._held, None, None
+            if held is not None:
+                self._let_go(held)
+
+    def _refresh(self) -> None:
+        signature = self._signature()
+        if self._held is None:
+            with self._opening:
+                if self._held is None:
+                    # Whoever waited here finds it open; a failure is each one's own to report.
+                    self._exchange(signature)
+            return
+        if not self._is_news(signature) or not self._opening.acquire(blocking=False):
+            return
+        try:
+            if self._is_news(signature):
+                self._try_exchange(signature)
+        finally:
+            self._opening.release()
+
+    def _is_news(self, signature: _Signature | None) -> TypeGuard[_Signature]:
+        # CURRENT gone means a data directory being moved about, not an index to let go of.
+        if signature is None or signature == self._seen:
+            return False
+        if self._failed is None:
+            return True
+        failed, retry_at = self._failed
+        return signature != failed or self._clock() >= retry_at
+
+    def _try_exchange(self, signature: _Signature) -> None:
+        try:
+            self._exchange(signature)
+        except Exception:  # noqa: BLE001 - whatever is wrong with it, the old one serves on
+            self._failed = signature, self._clock() + self._reopen_after_s
+            _log.exception(
+                "the newly published generation can't be used; the open one goes on serving, "
+                "next try in %g s",
+                self._reopen_after_s,
+            )
+
+    def _exchange(self, signature: _Signature | None) -> None:
+        """Open what is published and put it in the place of what is held."""
+        manifest = self._data.published()
+        if self._held is None or self._held.snapshot.generation != manifest.generation:
+            fresh = _Held(self._open(manifest))
+            with self._swap:
+                old, self._held = self._held, fresh
+            if old is not None:
+                self._let_go(old)
+                _log.info("generation %s is being served", manifest.generation)
+        self._seen = signature
+        self._failed = None
+
+    def _open(self, manifest: Manifest) -> Snapshot:
+        check_encoders(
+            manifest,
+            {
+                VectorName.TITLE: self._title_encoder,
+                VectorName.THUMBNAIL: self._thumbnail_encoder,
+            },
+        )
+        reader = self._open_reader(manifest)
+        searcher = Searcher(
+            reader,
+            generation=manifest.generation,
+            title_encoder=self._title_encoder,
+            thumbnail_encoder=self._thumbnail_encoder,
+        )
+        browser = Browser(reader, generation=manifest.generation)
+        return Snapshot(manifest, reader, searcher, browser)
+
+    def _let_go(self, held: _Held) -> None:
+        with self._swap:
+            held.borrowers -= 1
+            last = held.borrowers == 0
+        if last:
+            try:
+                held.snapshot.reader.close()
+            except Exception:  # noqa: BLE001 - no request is to fail for what is over
+                _log.exception("generation %s did not close cleanly", held.snapshot.generation)
+
+    def _signature(self) -> _Signature | None:
+        try:
+            found = self._data.current_file.stat()
+        except OSError:
+            return None
+        return found.st_size, found.st_ino, found.st_mtime_ns
+
+
+class _Held:
+    """A snapshot and how many hold it: its requests, and the index itself while it is current."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self.borrowers = 1
+
+
+def check_encoders(manifest: Manifest, encoders: Mapping[VectorName, Fingerprinted]) -> None:
+    """Return if ``encoders`` are those that made the generation.
+
+    Raises:
+        EncodersChanged: they are not; the message names each that differs.
+    """
+    differing = manifest.differences(encoders, words=WORDS_FINGERPRINT)
+    if differing:
+        raise EncodersChanged(
+            f"generation {manifest.generation} was made by other encoders "
+            f"({'; '.join(differing)}). Serve it with the encoders that made it, or index "
+            "again with these"
+        )

@@ -1,0 +1,157 @@
+"""Queries of many callers: encoded together, and remembered."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from cachetools import LRUCache
+
+from twinlens.catalog.errors import UnencodableItems
+from twinlens.encoders.base import FloatMatrix, TitleEncoder
+
+MAX_BATCH: Final = 32
+# Rows of a batch are padded to its longest: one long query must not make thirty short ones wait.
+MAX_PADDED_CHARACTERS: Final = 8192
+# Clients that were answered together ask again within about this time. Without it every other batch
+# held the one text that came first, and 32 clients of all-MiniLM got a tenth less.
+MOST_GATHERING_S: Final = 0.002
+_LOOK_EVERY_S: Final = 0.0005
+# Nobody types the same long text twice, and the cache's memory is to stay bounded.
+MAX_CACHED_CHARACTERS: Final = 1000
+
+_Row = npt.NDArray[np.float32]
+
+
+class _Asked(NamedTuple):
+    text: str
+    row: Future[_Row]
+
+
+class QueryEncoder:
+    """A title encoder whose ``encode_queries`` many threads may call at once.
+
+    One batch is encoded at a time, and what is asked meanwhile makes up the next, at most
+    ``MAX_BATCH`` texts. So a text waits for the batch under way and for those asked before it, and
+    after a batch of several for ``MOST_GATHERING_S`` at most, while fewer wait than that batch had.
+    An encoder that was asked by one at a time never waits. The ``cache_size`` texts asked last are
+    answered from memory (0: none), and a text asked by several at once is encoded once. A text
+    that can't be encoded fails the calls it was asked by, and no other.
+
+    Its thread starts with the first query: it may be made before a fork, but not used.
+    """
+
+    def __init__(self, encoder: TitleEncoder, *, cache_size: int) -> None:
+        self._encoder = encoder
+        self._lock = threading.Lock()  # guards the next two; never held while encoding
+        self._asked: deque[_Asked] = deque()
+        self._known: LRUCache[str, Future[_Row]] = LRUCache(cache_size)
+        self._last = 1, 0.0  # how many the last batch had, and when it ended; the thread's own
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="encode-queries")
+
+    @property
+    def name(self) -> str:
+        """The name of the encoder within."""
+        return self._encoder.name
+
+    @property
+    def dim(self) -> int:
+        """Length of its vectors."""
+        return self._encoder.dim
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of the encoder within: the vectors are the same."""
+        return self._encoder.fingerprint
+
+    def encode(self, items: Sequence[str]) -> FloatMatrix:
+        """Titles, straight from the encoder within."""
+        return self._encoder.encode(items)
+
+    def encode_queries(self, texts: Sequence[str]) -> FloatMatrix:
+        """Queries as a new float32 array of shape (len(texts), dim), rows of unit length.
+
+        Raises:
+            UnencodableItems: some have no finite, non-zero vector.
+        """
+        if not texts:
+            return np.empty((0, self.dim), dtype=np.float32)
+        with self._lock:
+            futures = [self._ask(text) for text in texts]
+        rows, bad = [], []
+        for number, future in enumerate(futures):
+            try:
+                rows.append(future.result())
+            except UnencodableItems:
+                bad.append(number)
+        if bad:
+            raise UnencodableItems(bad)
+        return np.stack(rows)
+
+    def close(self) -> None:
+        """Answer what was asked, and let go of the thread."""
+        self._thread.shutdown()
+
+    def _ask(self, text: str) -> Future[_Row]:
+        known = self._known.get(text)
+        if known is not None:
+            return known
+        # As many tasks as texts; the first to run takes all that wait by then, as far as they fit.
+        self._thread.submit(self._encode_next)
+        future: Future[_Row] = Future()
+        self._asked.append(_Asked(text, future))
+        if len(text) <= MAX_CACHED_CHARACTERS and self._known.maxsize:
+            self._known[text] = future
+        return future
+
+    def _encode_next(self) -> None:
+        self._gather()
+        with self._lock:
+            batch = self._take_batch()
+        if not batch:
+            return
+        try:
+            self._answer(batch)
+        except BaseException:  # noqa: BLE001 - an engine's panic is none of Exception
+            # One of them is at fault: each is on its own now.
+            for one in batch:
+                self._answer_alone(one)
+        self._last = len(batch), time.monotonic()
+
+    def _gather(self) -> None:
+        """Wait for those who were answered together and will ask again, if any were."""
+        count, ended = self._last
+        if count > 1:
+            while 0 < len(self._asked) < count and time.monotonic() < ended + MOST_GATHERING_S:
+                time.sleep(_LOOK_EVERY_S)
+
+    def _take_batch(self) -> list[_Asked]:
+        """The texts to encode next, in the order in which they were asked."""
+        batch: list[_Asked] = []
+        longest = 0
+        while self._asked and len(batch) < MAX_BATCH:
+            longest = max(longest, len(self._asked[0].text))
+            if batch and longest * (len(batch) + 1) > MAX_PADDED_CHARACTERS:
+                break
+            batch.append(self._asked.popleft())
+        return batch
+
+    def _answer(self, batch: Sequence[_Asked]) -> None:
+        rows = self._encoder.encode_queries([one.text for one in batch])
+        for one, row in zip(batch, rows, strict=True):
+            one.row.set_result(row.copy())  # a view would keep the whole batch in memory
+
+    def _answer_alone(self, one: _Asked) -> None:
+        try:
+            self._answer([one])
+        except BaseException as error:  # noqa: BLE001 - raised again where it was asked
+            with self._lock:
+                if self._known.get(one.text) is one.row:
+                    del self._known[one.text]
+            one.row.set_exception(error)

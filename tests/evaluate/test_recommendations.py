@@ -1,0 +1,162 @@
+"""People's ratings become seeds and what is to be found; figures come from the served search."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tests.fakes import ColourEncoder, WordEncoder
+from twinlens.backend.schemas import MAX_SEEDS
+from twinlens.catalog.errors import UsageError
+from twinlens.catalog.video import Video
+from twinlens.cli import main
+from twinlens.evaluate.recommendations import run
+from twinlens.evaluate.recommendations.ratings import Person, read_people
+from twinlens.evaluate.recommendations.run import (
+    DEPTH,
+    LIKED,
+    LIKED_AND_DISLIKED,
+    MEAN_DIRECTION,
+    POPULARITY,
+    measure,
+)
+from twinlens.evaluate.search.index import reader_over, searcher_of
+from twinlens.evaluate.search.tasks import Corpus
+from twinlens.evaluate.vector_cache import CachedTitleEncoder, VectorCache
+
+SUBJECTS = ("beach sand waves", "kitchen soup knife", "cricket bat wicket", "train rail station")
+
+
+def _videos() -> list[Video]:
+    return [
+        Video(video_id=f"{subject.split()[0]}-{number}", title=f"{subject} {number}")
+        for subject in SUBJECTS
+        for number in range(40)
+    ]
+
+
+def _ratings(path: Path, rows: list[tuple[str, str, object]]) -> Path:
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "wt", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["user_id", "video_id", "rating", "timestamp"])
+        writer.writerows([*row, 0] for row in rows)
+    return path
+
+
+def _tastes() -> list[tuple[str, str, object]]:
+    """Two people, each with two subjects that they like and one that they don't."""
+    return [
+        (person, f"{subject}-{number}", rating)
+        for person, tastes in {
+            "a": {"beach": 5.0, "cricket": 4.0, "train": 1.0},
+            "b": {"kitchen": 4.5, "train": 4.0, "beach": 2.5},
+        }.items()
+        for subject, rating in tastes.items()
+        for number in range(20)
+    ]
+
+
+@pytest.mark.parametrize("name", ["ratings.csv", "ratings.csv.gz"])
+def test_half_of_what_was_liked_is_known(tmp_path, name):
+    path = _ratings(
+        tmp_path / name,
+        [*_tastes(), ("c", "beach-1", 5.0), ("a", "elsewhere", 5.0), ("a", "kitchen-1", 3.5)],
+    )
+    people = read_people(path, {video.video_id for video in _videos()}, seed=0)
+    assert [person.name for person in people] == ["a", "b"]  # c likes too few
+    one = people[0]
+    assert len(one.liked) == len(one.to_find) == 20
+    assert len(one.disliked) == len(one.to_spare) == 10
+    every = [*one.liked, *one.disliked, *one.to_find, *one.to_spare]
+    assert len(set(every)) == 60
+    assert {video_id.split("-")[0] for video_id in [*one.disliked, *one.to_spare]} == {"train"}
+    again = read_people(path, {video.video_id for video in _videos()}, seed=0)
+    assert again == people
+    assert read_people(path, {video.video_id for video in _videos()}, seed=1) != people
+
+
+def test_no_more_is_known_than_a_request_may_name(tmp_path):
+    rows = [("a", f"v{number}", 5.0) for number in range(3 * MAX_SEEDS)]
+    [person] = read_people(_ratings(tmp_path / "r.csv", rows), {row[1] for row in rows}, seed=0)
+    assert len(person.liked) == MAX_SEEDS
+    assert len(person.to_find) == 1.5 * MAX_SEEDS
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("user_id,video_id\n1,2\n", "no column 'rating'"),
+        ("", "no column"),
+        ("user_id,video_id,rating\na,v,good\n", "line 2: the rating"),
+        ("user_id,video_id,rating\na,v,5\n", "nobody likes 10"),
+    ],
+)
+def test_what_is_wrong_with_ratings_is_said(tmp_path, text, said):
+    path = tmp_path / "ratings.csv"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=said):
+        read_people(path, {"v"}, seed=0)
+
+
+def test_each_way_is_measured_over_a_real_index(tmp_path):
+    corpus = Corpus("small", _videos())
+    people = read_people(
+        _ratings(tmp_path / "r.csv", _tastes()), {one.video_id for one in corpus.videos}, seed=0
+    )
+    cache = VectorCache(None)
+    encoders = {
+        "title_encoder": CachedTitleEncoder(WordEncoder(), cache),
+        "thumbnail_encoder": ColourEncoder(),
+    }
+    with reader_over(corpus, cache=cache, **encoders) as reader:
+        searcher = searcher_of(corpus, reader, **encoders)
+        rows = {row.name: row for row in measure(searcher, reader, people, people)}
+    cache.close()
+    assert list(rows)[:4] == [POPULARITY, MEAN_DIRECTION, LIKED, LIKED_AND_DISLIKED]
+    assert len(rows) == 4 + len(run.DIVERSITIES)
+    for row in rows.values():
+        assert set(row.measures) == set(run.MEASURES)
+        assert 0 <= row.measures["nDCG@20"].value <= 1
+    # Titles of one subject differ in a number only, so most that is found is of a liked subject.
+    assert rows[LIKED].measures["P@20"].value > 0.2
+    assert rows[LIKED].disliked.value == rows[LIKED_AND_DISLIKED].disliked.value == 0
+    # Popular is what the two like; the other's likes are no one's to find here but by chance.
+    assert rows[POPULARITY].measures["P@20"].value < rows[LIKED].measures["P@20"].value
+
+
+def test_popularity_leaves_out_what_is_known():
+    person = Person("a", ["x"], ["y"], ["z"], [])
+    popular = run.Counter({"x": 9, "y": 8, "z": 1, "w": 1})
+    assert run._popular(popular, person) == ["w", "z"]
+    assert len(run._popular(run.Counter({str(n): n for n in range(99)}), person)) == DEPTH
+
+
+def test_the_command_writes_what_it_says(tmp_path):
+    videos = tmp_path / "videos.jsonl"
+    videos.write_text(
+        "".join(
+            json.dumps({"video_id": one.video_id, "title": one.title}) + "\n" for one in _videos()
+        )
+    )
+    ratings = _ratings(tmp_path / "ratings.csv.gz", _tastes())
+    written = tmp_path / "report.json"
+    done = CliRunner().invoke(
+        main,
+        [
+            *("evaluate", "recommendations", str(videos), "--ratings", str(ratings)),
+            *("--title-model", "packaged:use-m3", "--people", "1", "--json", str(written)),
+        ],
+        catch_exceptions=False,
+    )
+    assert done.exit_code == 0, done.output
+    report = json.loads(written.read_text())
+    assert report["people"] == 1
+    assert report["videos"] == 160
+    assert report["rows"][0]["recommended"] == POPULARITY
+    assert "1 people of 2" in done.stdout

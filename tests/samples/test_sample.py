@@ -1,0 +1,236 @@
+"""The sample catalogue: the same seed draws the same videos, however they are made."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from twinlens.catalog.errors import UsageError
+from twinlens.commands.sample import sample
+from twinlens.samples import catalogue, draw_sample
+from twinlens.samples.catalogue import draw_video
+from twinlens.samples.subjects import SUBJECTS
+
+COLUMNS = {
+    "file_name", "video_id", "title", "channel", "language", "category", "tags", "published_at",
+    "duration_s", "view_count", "subject", "drawn",
+}  # fmt: skip
+
+
+def rows_of(directory: Path) -> list[dict[str, Any]]:
+    text = (directory / "metadata.jsonl").read_bytes().decode("utf-8", errors="strict")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def files_of(directory: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(directory).as_posix(): path.read_bytes()
+        for path in directory.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("sample") / "drawn"
+    draw_sample(directory, videos=200, seed=5, workers=1, progress=False)
+    return directory
+
+
+def test_two_processes_draw_the_same_bytes_as_one(drawn: Path, tmp_path: Path) -> None:
+    draw_sample(tmp_path / "two", videos=200, seed=5, workers=2, progress=False)
+    assert files_of(tmp_path / "two") == files_of(drawn)
+
+
+def test_a_catalogue_grows_into_what_it_would_have_been(drawn: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "grown"
+    draw_sample(directory, videos=7, seed=5, progress=False)
+    small = files_of(directory)
+    assert rows_of(directory) == rows_of(drawn)[:7]
+    summary = draw_sample(directory, videos=200, seed=5, progress=False)
+    assert (summary.videos, summary.drawn) == (200, 193)
+    grown = files_of(directory)
+    assert grown == files_of(drawn)
+    pictures = [name for name in small if name.endswith(".jpg")]
+    assert len(pictures) == 7
+    assert all(grown[name] == small[name] for name in pictures)
+
+
+def test_another_seed_draws_other_videos(drawn: Path) -> None:
+    first, _ = draw_video(6, 0)
+    assert first != rows_of(drawn)[0]
+    assert first["video_id"] not in {row["video_id"] for row in rows_of(drawn)}
+
+
+def test_a_stopped_run_is_continued(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = tmp_path / "stopped"
+    calls: list[int] = []
+
+    def stopping(seed: int, index: int) -> tuple[dict[str, Any], Image.Image]:
+        if index == 120:
+            raise KeyboardInterrupt
+        calls.append(index)
+        return draw_video(seed, index)
+
+    monkeypatch.setattr(catalogue, "draw_video", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        draw_sample(directory, videos=200, seed=5, workers=1, progress=False)
+    assert calls == list(range(120))
+    assert not (directory / "metadata.jsonl").exists()
+    # As a full disk would leave it: the last row of the log is cut short.
+    log = directory / ".rows.jsonl"
+    log.write_bytes(log.read_bytes()[:-9])
+
+    # Stopped again further on: what is written after the cut row can be read.
+    with pytest.raises(KeyboardInterrupt):
+        draw_sample(directory, videos=200, seed=5, workers=1, progress=False)
+    # The log held whole chunks up to 100, less the row that was cut.
+    assert calls[120:] == list(range(99, 120))
+    calls.clear()
+    monkeypatch.setattr(
+        catalogue,
+        "draw_video",
+        lambda seed, index: (calls.append(index), draw_video(seed, index))[1],
+    )
+    draw_sample(directory, videos=200, seed=5, workers=1, progress=False)
+    assert calls == list(range(99, 200))
+    assert files_of(directory) == files_of(drawn)
+
+
+def test_a_finished_catalogue_is_left_alone_and_a_lost_picture_is_redrawn(
+    drawn: Path, tmp_path: Path
+) -> None:
+    directory = tmp_path / "again"
+    draw_sample(directory, videos=20, seed=5, progress=False)
+    before = files_of(directory)
+    stamp = (directory / "metadata.jsonl").stat().st_mtime_ns
+    assert draw_sample(directory, videos=20, seed=5, progress=False).drawn == 0
+    assert (directory / "metadata.jsonl").stat().st_mtime_ns == stamp
+    (directory / rows_of(directory)[3]["file_name"]).unlink()
+    assert draw_sample(directory, videos=20, seed=5, progress=False).drawn == 1
+    assert files_of(directory) == before
+
+
+def test_every_row_is_complete_and_says_that_it_is_drawn(drawn: Path) -> None:
+    rows = rows_of(drawn)
+    assert len(rows) == 200
+    assert len({row["video_id"] for row in rows}) == 200
+    categories = {subject.category for subject in SUBJECTS.values()}
+    for row in rows:
+        assert row.keys() == COLUMNS
+        assert row["drawn"] is True
+        assert row["subject"] in SUBJECTS
+        assert row["category"] in categories
+        assert len(row["video_id"]) == 11
+        assert 5 < len(row["title"]) <= 100
+        assert "{" not in row["title"]
+        assert row["channel"]
+        assert len(set(row["tags"])) == len(row["tags"]) >= 2
+        assert datetime.fromisoformat(row["published_at"]).tzinfo is not None
+        assert 0 < row["duration_s"] <= 14_400
+        assert row["view_count"] >= 0
+        assert (drawn / row["file_name"]).is_file()
+    notes = (drawn / "README.txt").read_text(encoding="utf-8")
+    assert "CC0" in notes
+    assert "drawn" in notes
+
+
+def test_views_are_heavy_tailed(drawn: Path) -> None:
+    views = np.array([row["view_count"] for row in rows_of(drawn)], dtype=np.float64)
+    assert views.mean() > 4 * np.median(views)
+
+
+def test_pictures_look_like_hqdefault(drawn: Path) -> None:
+    sizes = []
+    for row in rows_of(drawn)[:60]:
+        path = drawn / row["file_name"]
+        sizes.append(path.stat().st_size)
+        with Image.open(path) as picture:
+            assert picture.format == "JPEG"
+            assert picture.size == (480, 360)
+            pixels = np.asarray(picture.convert("L"))
+        # JPEG's 16-pixel blocks bleed a little over the edge of the bar, as YouTube's do.
+        for bar in (pixels[:32], pixels[-32:]):
+            assert bar.max() <= 2
+        for edge in (pixels[32:44], pixels[-44:-32]):
+            assert edge.mean() < 12
+        assert pixels[45:315].std() > 12
+    assert 8_000 < np.median(sizes) < 30_000
+    assert max(sizes) < 60_000
+
+
+def test_no_two_pictures_are_alike_and_subjects_can_be_told_apart(drawn: Path) -> None:
+    rows = rows_of(drawn)
+    tiny, histograms = [], []
+    for row in rows:
+        with Image.open(drawn / row["file_name"]) as opened:
+            picture = opened.convert("RGB").crop((0, 45, 480, 315)).resize((32, 18))
+        tiny.append(np.asarray(picture.resize((16, 9)), dtype=np.float32))
+        pixels = np.asarray(picture).reshape(-1, 3) // 43
+        histogram = np.bincount(pixels @ np.array([36, 6, 1]), minlength=216)
+        histograms.append(np.sqrt(histogram / histogram.sum()))
+    flat = np.stack(tiny).reshape(len(rows), -1)
+    apart = np.abs(flat[:, None, :] - flat[None, :, :]).mean(axis=2)
+    np.fill_diagonal(apart, np.inf)
+    assert apart.min() > 4
+
+    similar = np.stack(histograms) @ np.stack(histograms).T
+    np.fill_diagonal(similar, -1)
+    subjects = np.array([row["subject"] for row in rows])
+    hits = (subjects[similar.argmax(axis=1)] == subjects).mean()
+    chance = max(Counter(subjects).values()) / len(rows)
+    assert hits > 5 * chance
+    # A colour histogram alone must not solve it: within a subject there is variety.
+    assert hits < 0.97
+
+
+def test_the_command_says_what_was_drawn(tmp_path: Path) -> None:
+    directory = tmp_path / "cli"
+    result = CliRunner().invoke(sample, ["--videos", "3", "--seed", "9", str(directory)])
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith(f"3 drawn videos in {directory} (seed 9): 3 new, 0 kept, ")
+    assert len(rows_of(directory)) == 3
+
+
+@pytest.mark.parametrize("videos", ["0", "-4", "many"])
+def test_a_count_that_makes_no_sense_is_a_usage_error(tmp_path: Path, videos: str) -> None:
+    result = CliRunner().invoke(sample, ["--videos", videos, str(tmp_path / "none")])
+    assert result.exit_code == 2
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_folder_of_something_else_is_not_touched(tmp_path: Path) -> None:
+    (tmp_path / "holiday.jpg").write_bytes(b"mine")
+    with pytest.raises(UsageError, match="not empty"):
+        draw_sample(tmp_path, videos=2, progress=False)
+    assert files_of(tmp_path) == {"holiday.jpg": b"mine"}
+
+
+@pytest.mark.parametrize(("videos", "seed", "says"), [(2, 8, "another sample"), (2, 7, "grows")])
+def test_another_seed_or_fewer_videos_need_another_folder(
+    tmp_path: Path, videos: int, seed: int, says: str
+) -> None:
+    draw_sample(tmp_path, videos=3, seed=7, progress=False)
+    before = files_of(tmp_path)
+    with pytest.raises(UsageError, match=says):
+        draw_sample(tmp_path, videos=videos, seed=seed, progress=False)
+    assert files_of(tmp_path) == before
+
+
+def test_pictures_are_the_same_in_memory_as_on_disk(drawn: Path) -> None:
+    row, picture = draw_video(5, 42)
+    assert row == rows_of(drawn)[42]
+    encoded = io.BytesIO()
+    picture.save(encoded, "JPEG", quality=85)
+    assert encoded.getvalue() == (drawn / row["file_name"]).read_bytes()

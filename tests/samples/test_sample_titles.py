@@ -1,0 +1,101 @@
+"""Titles: true to what was drawn, in three languages, and many."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from random import Random
+
+import pytest
+
+from twinlens.samples.draw import Canvas
+from twinlens.samples.scenery import Facts
+from twinlens.samples.subjects import SUBJECTS
+from twinlens.samples.titles import LANGUAGES, slots, write_title
+
+SCRIPTS = {
+    "en": re.compile("[A-Za-z]"),
+    "si": re.compile("[\u0d80-\u0dff]"),
+    "ta": re.compile("[\u0b80-\u0bff]"),
+}
+
+
+@pytest.fixture(scope="module")
+def facts() -> Mapping[str, list[Facts]]:
+    return {
+        name: [subject.draw(Canvas(), Random(f"{name} {k}")) for k in range(30)]
+        for name, subject in SUBJECTS.items()
+    }
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_subject_is_spoken_of_in_every_language(language: str) -> None:
+    assert LANGUAGES[language].keys() == SUBJECTS.keys()
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_every_template_can_be_filled_for_some_picture_and_some_for_each(
+    subject: str, facts: Mapping[str, list[Facts]]
+) -> None:
+    for language, by_subject in LANGUAGES.items():
+        phrases = by_subject[subject]
+        filled = Counter[str]()
+        for drawn in facts[subject]:
+            known = phrases.said(drawn).keys() | phrases.choices.keys()
+            possible = [t for t in phrases.templates if known.issuperset(slots(t))]
+            assert len(possible) >= 2, (language, drawn)
+            filled.update(possible)
+        assert filled.keys() == set(phrases.templates), language
+
+
+def test_a_title_is_mostly_in_the_script_of_its_language(
+    facts: Mapping[str, list[Facts]],
+) -> None:
+    languages = Counter[str]()
+    for subject in SUBJECTS:
+        for number, drawn in enumerate(facts[subject]):
+            words = write_title(
+                Random(f"{subject}/{number}"), subject=subject, facts=drawn, year=2024
+            )
+            languages[words.language] += 1
+            assert SCRIPTS[words.language].search(words.title), words
+            for other in {"si", "ta"} - {words.language}:
+                assert not SCRIPTS[other].search(words.title), words
+    total = languages.total()
+    assert 0.35 < languages["en"] / total < 0.55
+    assert 0.26 < languages["si"] / total < 0.46
+    assert 0.10 < languages["ta"] / total < 0.28
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_there_are_thousands_of_titles(subject: str, facts: Mapping[str, list[Facts]]) -> None:
+    rng = Random(1)
+    titles = {
+        write_title(rng, subject=subject, facts=drawn, year=2024).title
+        for _ in range(60)
+        for drawn in facts[subject]
+    }
+    assert len(titles) > 1000
+
+
+def test_numbers_in_titles_are_those_of_the_picture() -> None:
+    elephants: Facts = {"time": "dusk", "elephants": 4, "calves": 0, "ground": "water"}
+    rng = Random(2)
+    titles = [write_title(rng, subject="elephants", facts=elephants, year=2024) for _ in range(600)]
+    spoken = "\n".join(words.title.partition(" | ")[0] for words in titles)
+    assert "4 wild elephants" in spoken
+    assert "අලි 4 දෙනෙක්" in spoken
+    assert "4 யானைகள்" in spoken
+    assert not re.search(r"baby|පැටියෙක්|පැටව්|குட்டி", spoken)
+    assert not re.search(r"grassland|තණබිමේ|புல்வெளியில்", spoken)
+
+
+def test_a_short_language_mixture_names_the_picture_in_english_too() -> None:
+    train: Facts = {"time": "noon", "bridge": 1, "train": "blue", "mist": 0}
+    rng = Random(3)
+    titles = [write_title(rng, subject="train", facts=train, year=2024) for _ in range(800)]
+    mixed = [words for words in titles if words.language != "en" and "Train" in words.title]
+    assert mixed
+    assert not any("Red Train" in words.title for words in titles)
+    assert any("Blue Train" in words.title for words in mixed)

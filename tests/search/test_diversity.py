@@ -1,0 +1,140 @@
+"""Maximal marginal relevance: each hit in turn the best mix of good and new."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from twinlens.catalog.video import VectorName
+from twinlens.search.diversity import diversified, likeness_of
+from twinlens.stores.base import StoredVideo
+
+TITLE, THUMBNAIL, _ = VectorName
+
+
+@st.composite
+def windows(draw):
+    """Relevances, falling, and a likeness of unit vectors in few directions, so that many tie."""
+    count = draw(st.integers(1, 14))
+    relevance = sorted(draw(st.lists(st.floats(0.01, 5), min_size=count, max_size=count)))[::-1]
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    rows = rng.integers(-1, 2, (count, 3)).astype(float) + 0.1
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    return relevance, np.round(rows @ rows.T, 6)
+
+
+def by_the_book(relevance, likeness, diversity):
+    """MMR as the paper has it, one candidate at a time."""
+    left, order = list(range(len(relevance))), []
+    while left:
+        best = max(
+            left,
+            key=lambda one: (
+                (1 - diversity) * relevance[one] / relevance[0]
+                - diversity * max((likeness[one][other] for other in order), default=0),
+                -one,
+            ),
+        )
+        left.remove(best)
+        order.append(best)
+    return order
+
+
+@given(windows(), st.sampled_from([0.1, 0.3, 0.5, 0.9]))
+def test_the_order_is_that_of_the_paper(window, diversity):
+    relevance, likeness = window
+    assert diversified(relevance, likeness, diversity=diversity) == by_the_book(
+        relevance, likeness, diversity
+    )
+
+
+@given(windows(), st.floats(0, 1))
+def test_nothing_is_lost_or_repeated_and_the_best_stays_first(window, diversity):
+    relevance, likeness = window
+    order = diversified(relevance, likeness, diversity=diversity)
+    assert sorted(order) == list(range(len(relevance)))
+    assert order[0] == 0
+
+
+@given(windows())
+def test_none_changes_nothing(window):
+    relevance, likeness = window
+    assert diversified(relevance, likeness, diversity=0) == list(range(len(relevance)))
+
+
+@given(windows())
+def test_all_of_it_looks_at_likeness_alone(window):
+    relevance, likeness = window
+    order = diversified(relevance, likeness, diversity=1)
+    for place in range(1, len(order)):
+        closest = [likeness[one][order[:place]].max() for one in order[place:]]
+        assert closest[0] == min(closest)
+
+
+def test_what_repeats_gives_way_to_what_is_new():
+    relevance = [1.0, 0.9, 0.8, 0.5]
+    likeness = np.eye(4)
+    likeness[0, 1] = likeness[1, 0] = 0.95
+    assert diversified(relevance, likeness, diversity=0.5) == [0, 2, 3, 1]
+
+
+def test_an_empty_window_has_no_order():
+    assert diversified([], np.zeros((0, 0)), diversity=0.5) == []
+    assert likeness_of([]).shape == (0, 0)
+
+
+@pytest.mark.parametrize("diversity", [-0.1, 1.1, float("nan")])
+def test_diversity_outside_its_range_is_refused(diversity):
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        diversified([1.0], np.ones((1, 1)), diversity=diversity)
+
+
+def test_shapes_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="shape"):
+        diversified([1.0, 0.5], np.ones((1, 1)), diversity=0.5)
+
+
+# ---- likeness
+
+
+def video(video_id: str, **vectors) -> StoredVideo:
+    found = {VectorName(name): np.array(value, np.float32) for name, value in vectors.items()}
+    return StoredVideo(video_id, {"video_id": video_id}, found)
+
+
+def test_likeness_is_measured_from_what_is_usual():
+    """Two encoders, one of which finds everything much alike, say the same."""
+    rng = np.random.default_rng(3)
+    spread = rng.standard_normal((30, 16))
+    spread /= np.linalg.norm(spread, axis=1, keepdims=True)
+    narrow = np.hstack([spread * 0.5, np.full((30, 1), np.sqrt(0.75))])
+    wide = likeness_of([video(f"{one}", title=row) for one, row in enumerate(spread)])
+    close = likeness_of([video(f"{one}", title=row) for one, row in enumerate(narrow)])
+    np.testing.assert_allclose(close, wide, atol=1e-4)
+    assert abs(wide[np.triu_indices(30, 1)].mean()) < 1e-6
+    np.testing.assert_allclose(np.diag(wide), 1, atol=1e-5)
+
+
+def test_lenses_that_one_of_two_lacks_do_not_count():
+    likeness = likeness_of(
+        [
+            video("a", title=[1, 0], thumbnail=[1, 0]),
+            video("b", title=[1, 0]),
+            video("c", title=[0, 1]),
+            video("d", thumbnail=[1, 0]),
+            video("e", thumbnail=[0, 1]),
+        ]
+    )
+    assert likeness[0, 1] == pytest.approx(1)
+    assert likeness[0, 3] == pytest.approx(1)
+    assert likeness[0, 2] < 0
+    assert likeness[1, 3] == 0  # no lens in common
+    assert (likeness == likeness.T).all()
+
+
+def test_a_window_of_one_and_the_same_is_no_error():
+    likeness = likeness_of([video("a", title=[1, 0]), video("b", title=[1, 0])])
+    assert np.isfinite(likeness).all()
+    assert likeness[0, 1] == 1

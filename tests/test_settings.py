@@ -1,0 +1,105 @@
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from twinlens.catalog.errors import SettingsError
+from twinlens.settings import Settings, load_settings
+
+DOCS = Path(__file__).parents[1] / "docs" / "settings.md"
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in Settings.model_fields:
+        monkeypatch.delenv("TWINLENS_" + name.upper(), raising=False)
+
+
+def test_command_line_beats_environment_beats_file_beats_default(tmp_path, monkeypatch):
+    assert load_settings().port == 8000
+    (tmp_path / "twinlens.toml").write_text('port = 1\ncollection = "films"\n')
+    assert load_settings().port == 1
+    monkeypatch.setenv("TWINLENS_PORT", "2")
+    assert load_settings().port == 2
+    assert load_settings({"port": 3, "host": None}).port == 3
+    assert load_settings().collection == "films"
+
+
+def test_an_unknown_variable_is_an_error_that_names_it(monkeypatch):
+    monkeypatch.setenv("TWINLENS_PROT", "1")
+    with pytest.raises(SettingsError, match="TWINLENS_PROT"):
+        load_settings()
+
+
+def test_a_variable_of_the_test_suite_is_not_a_setting(monkeypatch):
+    monkeypatch.setenv("TWINLENS_TEST_QDRANT_URL", "http://localhost:6333")
+    load_settings()
+
+
+def test_an_unknown_name_in_the_file_is_an_error_that_names_it(tmp_path):
+    (tmp_path / "twinlens.toml").write_text("prot = 1\n")
+    with pytest.raises(SettingsError, match="prot"):
+        load_settings()
+
+
+def test_a_broken_file_is_an_error(tmp_path):
+    (tmp_path / "twinlens.toml").write_text("port = = 1\n")
+    with pytest.raises(SettingsError, match=r"twinlens\.toml"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("port", 70000), ("port", "x"), ("threads", 0), ("collection", "a/b")]
+)
+def test_a_value_out_of_range_is_an_error_that_names_the_setting(name, value):
+    with pytest.raises(SettingsError, match=name):
+        load_settings({name: value})
+
+
+def test_the_api_key_is_not_printed():
+    settings = load_settings({"qdrant_api_key": SecretStr("hunter2")})
+    assert "hunter2" not in repr(settings)
+    assert settings.qdrant_key == "hunter2"
+
+
+@pytest.mark.parametrize("name", sorted(Settings.model_fields))
+def test_every_setting_is_documented(name):
+    assert f"`{name}`" in DOCS.read_text(encoding="utf-8")
+
+
+def test_keys_and_origins_come_as_a_list_or_with_commas(tmp_path, monkeypatch):
+    monkeypatch.setenv("TWINLENS_API_KEYS", "first-key-01234567, second-key-0123456")
+    (tmp_path / "twinlens.toml").write_text(
+        'admin_keys = ["admin-key-01234567"]\ncors_origins = ["https://a.example"]\n'
+    )
+    settings = load_settings()
+    assert [key.get_secret_value() for key in settings.api_keys] == [
+        "first-key-01234567",
+        "second-key-0123456",
+    ]
+    assert settings.admin_keys[0].get_secret_value() == "admin-key-01234567"
+    assert settings.cors_origins == ("https://a.example",)
+    assert "-key-" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("api_keys", "short", "16 to 256"),
+        ("api_keys", "with a space in between", "16 to 256"),
+        ("admin_keys", "ශ්‍රී" * 10, "16 to 256"),
+        ("cors_origins", "https://a.example/path", "not an origin"),
+        ("cors_origins", "a.example", "not an origin"),
+        ("cors_origins", "https://*.example", "not an origin"),
+        ("rate_limit", -1, "rate_limit"),
+        ("trusted_proxies", 99, "trusted_proxies"),
+        ("max_wait_s", 0, "max_wait_s"),
+    ],
+)
+def test_a_bad_key_or_limit_is_named_and_a_key_is_not_repeated(name, value, said):
+    with pytest.raises(SettingsError, match=name) as caught:
+        load_settings({name: value})
+    assert said in str(caught.value)
+    if name.endswith("keys"):
+        assert value not in str(caught.value)

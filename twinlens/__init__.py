@@ -1,0 +1,1 @@
+"""Search and recommendation for videos, by title and by thumbnail."""

@@ -1,0 +1,80 @@
+"""The ``twinlens`` command.
+
+The commands are imported when they are called, so that ``twinlens --help`` starts at once and needs
+none of the heavy packages.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Final
+
+import click
+
+from twinlens.catalog.errors import TwinLensError
+from twinlens.lazy_commands import LazyCommand, LazyGroup
+
+COMMANDS: Final = {
+    "sample": LazyCommand("twinlens.commands.sample", "sample", "Draw a sample catalogue."),
+    "index": LazyCommand("twinlens.commands.index", "index", "Index a source and publish it."),
+    "verify": LazyCommand(
+        "twinlens.commands.index", "verify", "Compare Qdrant with its FAISS mirror."
+    ),
+    "serve": LazyCommand(
+        "twinlens.commands.serve", "serve", "Serve the JSON API and the web page."
+    ),
+    "train-thumbnails": LazyCommand(
+        "twinlens.commands.train",
+        "train_thumbnails",
+        "Train a thumbnail encoder on a source's pictures.",
+    ),
+    "train-titles": LazyCommand(
+        "twinlens.commands.train", "train_titles", "Train titles in scripts that USE doesn't know."
+    ),
+    "evaluate": LazyCommand(
+        "twinlens.commands.evaluate", "evaluate", "Measure search and encoders on labelled data."
+    ),
+    "bench": LazyCommand("twinlens.benchmarks.engines.cli", "bench", "Compare Qdrant with FAISS."),
+}
+
+
+class _Rooms(LazyGroup):
+    """The rooms' commands; what goes wrong on purpose ends as a message and an exit code."""
+
+    lazy = COMMANDS
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except TwinLensError as error:
+            click.echo(f"twinlens: {error}", err=True)
+            ctx.exit(error.exit_code)
+        except (FileNotFoundError, FileExistsError, NotADirectoryError, PermissionError) as error:
+            # A path that was typed, or set, amiss; --verbose tells where it was used.
+            logging.getLogger(__name__).info("what could not be used", exc_info=True)
+            where = f"{error.filename}: " if error.filename else ""
+            click.echo(f"twinlens: {where}{error.strerror or error}", err=True)
+            ctx.exit(2)
+        except KeyboardInterrupt:
+            click.echo("twinlens: stopped", err=True)
+            ctx.exit(130)
+
+
+@click.group(cls=_Rooms, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="twinlens")
+@click.option("-v", "--verbose", is_flag=True, help="Log what happens, on standard error.")
+def main(verbose: bool) -> None:
+    """Search and recommendation for videos, by title and by thumbnail.
+
+    \b
+    Example:
+      twinlens sample --videos 1000 sample
+      twinlens index sample --title-model packaged:use-m3
+      twinlens serve
+    """
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )

@@ -1,0 +1,246 @@
+"""``twinlens index`` and ``twinlens verify``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from twinlens.catalog.errors import UsageError
+from twinlens.catalog.video import VectorName
+from twinlens.encoders.runtimes import TITLE_RUNTIMES
+
+if TYPE_CHECKING:
+    from twinlens.catalog.sources import Reject, Row
+    from twinlens.indexer.fetch import ThumbnailFetcher
+    from twinlens.settings import Settings
+    from twinlens.stores.generations import DataDir
+
+_SETTINGS_HELP = "Settings may also come from TWINLENS_... variables or twinlens.toml."
+
+
+def _columns(
+    _ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str]:
+    columns = {}
+    for value in values:
+        field, equals, column = value.partition("=")
+        if not (field and equals and column):
+            raise click.BadParameter(f"{value!r} is not FIELD=COLUMN")
+        columns[field] = column
+    return columns
+
+
+@click.command(epilog=_SETTINGS_HELP)
+@click.argument("source")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Where the index is kept.")
+@click.option("--title-model", metavar="NAME", help="Model name or path, or packaged:use-m3.")
+@click.option(
+    "--title-runtime",
+    type=click.Choice(TITLE_RUNTIMES),
+    help="What runs a sentence-transformers model  [default: torch]",
+)
+@click.option(
+    "--thumbnail-model",
+    help="packaged:denoiser, a trained one's directory, or a CLIP model of sentence-transformers.",
+)
+@click.option("--qdrant-url", metavar="URL", help="Index into this Qdrant server.")
+@click.option("--collection", metavar="NAME", help="The server's alias of the index.")
+@click.option(
+    "--column",
+    "columns",
+    multiple=True,
+    metavar="FIELD=COLUMN",
+    callback=_columns,
+    help="Take a field of a video from this column; may be given again.",
+)
+@click.option("--split", help="Of a Hugging Face data set: one split; all of them if not given.")
+@click.option("--revision", help="Of a Hugging Face data set: branch, tag or commit.")
+@click.option("--fetch-thumbnails", is_flag=True, help="Fetch pictures given as URLs.")
+@click.option("--prune", is_flag=True, help="Remove videos that left the source.")
+@click.option("--fresh", is_flag=True, help="Rebuild from this source alone.")
+@click.option("--strict", is_flag=True, help="Stop at the first row that can't be indexed.")
+@click.option(
+    "--rejects",
+    "rejects_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where rejected rows are listed  [default: DATA_DIR/rejects.jsonl]",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 256),
+    help="Threads that decode, and that the two encoders share.",
+)
+@click.option(
+    "--json",
+    "json_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the summary to this file, too.",
+)
+def index(
+    source: str,
+    columns: dict[str, str],
+    split: str | None,
+    revision: str | None,
+    fetch_thumbnails: bool,
+    prune: bool,
+    fresh: bool,
+    strict: bool,
+    rejects_path: Path | None,
+    json_path: Path | None,
+    **overrides: Any,
+) -> None:
+    """Index SOURCE and publish it: a folder, a file, or hf:OWNER/NAME.
+
+    Videos that did not change are neither encoded nor written again. A job that was stopped or
+    killed is continued by the next one.
+
+    \b
+    Examples:
+      twinlens index videos/                    # pictures with metadata.jsonl
+      twinlens index catalogue.parquet --column title=name
+      twinlens index hf:Ransaka/youtube_recommendation_data
+    """
+    from twinlens.catalog.sources import RejectsFile, open_source
+    from twinlens.encoders.load import load_thumbnail_encoder, load_title_encoder
+    from twinlens.indexer.fetch import ThumbnailFetcher
+    from twinlens.indexer.job import IndexJob, JobOptions
+    from twinlens.settings import load_settings
+    from twinlens.stores.engines import open_engine
+    from twinlens.stores.generations import DataDir
+
+    settings = load_settings(overrides)
+    data = DataDir(settings.data_dir)
+    opened = open_source(source, columns=columns, revision=revision, split=split)
+    if json_path is not None and not json_path.parent.is_dir():
+        raise UsageError(f"--json {json_path}: there is no folder {json_path.parent}")
+    title_model, thumbnail_model = _models(settings, data)
+    # The two run side by side; with all threads each, they would wait for each other's.
+    each = max(1, settings.threads // 2)
+    title_encoder = load_title_encoder(
+        title_model, threads=each, runtime=settings.title_runtime, cache_dir=data.graphs
+    )
+    thumbnail_encoder = load_thumbnail_encoder(thumbnail_model, threads=each)
+    engine = open_engine(
+        data,
+        qdrant_url=settings.qdrant_url,
+        qdrant_api_key=settings.qdrant_key,
+        collection=settings.collection,
+    )
+    job = IndexJob(
+        data,
+        engine,
+        title_encoder,
+        thumbnail_encoder,
+        JobOptions(
+            source_name=source,
+            source_identity=_identity(source, columns=columns, revision=revision, split=split),
+            prune=prune,
+            fresh=fresh,
+            strict=strict,
+            threads=settings.threads,
+        ),
+    )
+    rejects = RejectsFile(rejects_path or settings.data_dir / "rejects.jsonl")
+    with _progress_bar(opened.total()) as bar:
+        rows: Iterable[Row | Reject] = opened
+        if fetch_thumbnails:
+            fetcher = ThumbnailFetcher(data.fetched, on_note=rejects.note)
+            rows = _showing_fetches(fetcher, opened, bar)
+        summary = job.run(rows, rejects, progress=bar.update)
+    click.echo(f"Indexed {source}: {summary.line()}")
+    if rejects.counts or rejects.notes:
+        click.echo(f"Rejected rows and notes are listed in {rejects.path}", err=True)
+    if json_path is not None:
+        json_path.write_text(json.dumps(summary.to_json(), indent=2) + "\n", encoding="utf-8")
+    if summary.not_pruned:
+        raise click.exceptions.Exit(1)
+
+
+@click.command(epilog=_SETTINGS_HELP)
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Where the index is kept.")
+@click.option("--qdrant-url", metavar="URL", help="The Qdrant server it was indexed into.")
+def verify(**overrides: Any) -> None:
+    """Compare the published index in Qdrant with its FAISS mirror: ids, vectors, payloads.
+
+    Words, which the mirror doesn't have, are compared with those of the titles.
+
+    Exits with 1 when they differ, and says how.
+
+    \b
+    Example:
+      twinlens verify --data-dir data
+    """
+    from twinlens.indexer.verify import compare_stores
+    from twinlens.settings import load_settings
+    from twinlens.stores.engines import open_reader
+    from twinlens.stores.flat import FlatReader
+    from twinlens.stores.generations import DataDir
+
+    settings = load_settings(overrides)
+    data = DataDir(settings.data_dir)
+    manifest = data.published()
+    with ExitStack() as opened:
+        qdrant = open_reader(
+            data, manifest, qdrant_url=settings.qdrant_url, qdrant_api_key=settings.qdrant_key
+        )
+        opened.callback(qdrant.close)
+        mirror = FlatReader.open(data.mirror_path(manifest.generation))
+        opened.callback(mirror.close)
+        differences = compare_stores(qdrant, mirror)
+        videos = qdrant.count()
+    if differences:
+        for difference in differences:
+            click.echo(difference)
+        raise click.exceptions.Exit(1)
+    vectors = " and ".join(f"{manifest.counts[name]} {name} vectors" for name in manifest.encoders)
+    click.echo(
+        f"Qdrant and the FAISS mirror of generation {manifest.generation} agree: "
+        f"{videos} videos, {vectors}"
+    )
+
+
+def _models(settings: Settings, data: DataDir) -> tuple[str, str]:
+    """The models that were asked for, or else those that made the published index, if one is."""
+    made_by = (
+        {name: record.name for name, record in data.published().encoders.items()}
+        if data.current() is not None
+        else {}
+    )
+
+    def model(name: VectorName, setting: str) -> str:
+        asked: str = getattr(settings, setting)
+        return asked if setting in settings.model_fields_set else made_by.get(name, asked)
+
+    return model(VectorName.TITLE, "title_model"), model(VectorName.THUMBNAIL, "thumbnail_model")
+
+
+def _identity(source: str, **options: Any) -> str:
+    """The source with what decides which rows it yields, as text to be compared."""
+    where = source if source.startswith("hf:") else str(Path(source).resolve())
+    return json.dumps([where, options], sort_keys=True)
+
+
+def _progress_bar(total: int | None) -> Any:
+    from tqdm import tqdm
+
+    # Where nobody watches (a log file), a line every half a minute is enough.
+    watched = sys.stderr.isatty()
+    return tqdm(
+        total=total, unit="video", desc="indexing", mininterval=0.2 if watched else 30, leave=False
+    )
+
+
+def _showing_fetches(
+    fetcher: ThumbnailFetcher, rows: Iterable[Row | Reject], bar: Any
+) -> Iterator[Row | Reject]:
+    for row in fetcher.fill(rows):
+        bar.set_postfix(
+            fetched=fetcher.fetched, cached=fetcher.cached, failed=fetcher.failed, refresh=False
+        )
+        yield row

@@ -1,0 +1,141 @@
+"""``twinlens serve``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import click
+from pydantic import SecretStr
+
+from twinlens.encoders.runtimes import TITLE_RUNTIMES
+
+# The engine holds the GIL, so one process searches one at a time; each costs the models' memory.
+_MOST_WORKERS: Final = 2
+
+
+@click.command()
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Where the index lies.")
+@click.option("--host", help="Address to listen on.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one."
+)
+@click.option("--title-model", help="Title encoder; by default the index's own.")
+@click.option(
+    "--title-runtime",
+    type=click.Choice(TITLE_RUNTIMES),
+    help="What runs a sentence-transformers model  [default: torch]",
+)
+@click.option("--thumbnail-model", help="Thumbnail encoder; by default the index's own.")
+@click.option("--qdrant-url", help="A Qdrant server; by default Qdrant runs embedded.")
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 256),
+    help="Threads of each encoder, shared out among the processes.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    help="Processes; each holds the models and the index  [default: 2, or 1 on a single core]",
+)
+@click.option(
+    "--request-threads",
+    type=click.IntRange(1, 256),
+    default=8,
+    show_default=True,
+    help="Requests that one process answers at a time.",
+)
+def serve(
+    data_dir: Path | None,
+    host: str | None,
+    port: int | None,
+    title_model: str | None,
+    title_runtime: str | None,
+    thumbnail_model: str | None,
+    qdrant_url: str | None,
+    threads: int | None,
+    workers: int | None,
+    request_threads: int,
+) -> None:
+    """Serve the API and the page over the published index.
+
+    The last line on standard output says where, once requests are answered without delay. A newly
+    published index is picked up by itself. SIGTERM finishes the requests under way and ends.
+
+    \b
+    Example:
+        twinlens serve --data-dir data --port 8000
+    """
+    from twinlens.backend.policy import Policy
+    from twinlens.backend.serving import Serving
+    from twinlens.backend.serving import serve as run
+    from twinlens.encoders.load import load_thumbnail_encoder, load_title_encoder
+    from twinlens.settings import load_settings
+    from twinlens.stores.engines import open_reader
+    from twinlens.stores.generations import DataDir
+
+    workers = workers or min(_MOST_WORKERS, os.cpu_count() or 1)
+    settings = load_settings(
+        {
+            "data_dir": data_dir,
+            "host": host,
+            "port": port,
+            "title_model": title_model,
+            "title_runtime": title_runtime,
+            "thumbnail_model": thumbnail_model,
+            "qdrant_url": qdrant_url,
+            "threads": threads,
+        }
+    )
+    data = DataDir(settings.data_dir)
+    threads_each = max(1, settings.threads // workers)
+    made_by = {str(name): record.name for name, record in data.published().encoders.items()}
+
+    def model(vector_name: str, setting: str) -> str:
+        asked: str = getattr(settings, setting)
+        return asked if setting in settings.model_fields_set else made_by.get(vector_name, asked)
+
+    run(
+        Serving(
+            data=data,
+            open_reader=lambda manifest: open_reader(
+                data, manifest, qdrant_url=settings.qdrant_url, qdrant_api_key=settings.qdrant_key
+            ),
+            load_title_encoder=partial(
+                load_title_encoder,
+                model("title", "title_model"),
+                threads=threads_each,
+                runtime=settings.title_runtime,
+                cache_dir=data.graphs,
+            ),
+            load_thumbnail_encoder=partial(
+                load_thumbnail_encoder,
+                model("thumbnail", "thumbnail_model"),
+                threads=threads_each,
+            ),
+            host=settings.host,
+            port=settings.port,
+            workers=workers,
+            receive_timeout_s=settings.receive_timeout_s,
+            query_cache=settings.query_cache,
+            log_format=settings.log_format,
+            policy=Policy(
+                api_keys=_plain(settings.api_keys),
+                admin_keys=_plain(settings.admin_keys),
+                cors_origins=settings.cors_origins,
+                rate_limit=settings.rate_limit,
+                trusted_proxies=settings.trusted_proxies,
+                max_body_bytes=settings.max_body_bytes,
+                searches_at_a_time=request_threads,
+                max_wait_s=settings.max_wait_s,
+                log_queries=settings.log_queries,
+            ),
+        )
+    )
+
+
+def _plain(keys: Iterable[SecretStr]) -> tuple[str, ...]:
+    return tuple(key.get_secret_value() for key in keys)

@@ -1,0 +1,199 @@
+"""Settings: command line over environment over ``twinlens.toml`` over defaults.
+
+Only entry points (the commands) read settings; everything else is handed plain values.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from twinlens.catalog.errors import SettingsError
+from twinlens.encoders.runtimes import TitleRuntime
+
+ENV_PREFIX: Final = "TWINLENS_"
+TEST_PREFIX: Final = "TWINLENS_TEST_"  # read by the test suite, never by the product
+DEFAULT_TITLE_MODEL: Final = "intfloat/multilingual-e5-base"
+DEFAULT_THUMBNAIL_MODEL: Final = "packaged:denoiser"
+
+
+def _listed(value: object) -> object:
+    """A setting of several, which the environment gives as one text with commas."""
+    return (
+        [part.strip() for part in value.split(",") if part.strip()]
+        if isinstance(value, str)
+        else value
+    )
+
+
+def _good_key(key: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[!-+\--~]{16,256}", key.get_secret_value()):
+        raise ValueError("a key is 16 to 256 visible ASCII characters without a comma")
+    return key
+
+
+def _good_origin(origin: str) -> str:
+    if origin != "*" and not re.fullmatch(r"https?://[a-z0-9.:\[\]-]+", origin):
+        raise ValueError(
+            f"not an origin: {origin!r}; like https://example.org, in lower case, or *"
+        )
+    return origin
+
+
+ApiKeys = Annotated[
+    tuple[Annotated[SecretStr, AfterValidator(_good_key)], ...], NoDecode, BeforeValidator(_listed)
+]
+Origins = Annotated[
+    tuple[Annotated[str, AfterValidator(_good_origin)], ...], NoDecode, BeforeValidator(_listed)
+]
+
+
+class Settings(BaseSettings):
+    """Everything an operator may set; see ``docs/settings.md``."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, toml_file="twinlens.toml", frozen=True, extra="forbid"
+    )
+
+    data_dir: Path = Field(Path("data"), description="Where generations and thumbnails live.")
+    qdrant_url: str | None = Field(
+        None, description="A Qdrant server; without it Qdrant runs embedded, in `data_dir`."
+    )
+    qdrant_api_key: SecretStr | None = Field(None, description="Sent to the Qdrant server.")
+    collection: str = Field(
+        "videos",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$",
+        description="The server's alias of the published generation, and prefix of collections.",
+    )
+    title_model: str = Field(
+        DEFAULT_TITLE_MODEL,
+        description="A sentence-transformers name or path, a directory made by `twinlens "
+        "train-titles`, `packaged:use-m3-bridge`, `packaged:use-m3` or `packaged:minilm`. "
+        "A published index keeps its own unless this is set.",
+    )
+    title_runtime: TitleRuntime = Field(
+        "torch",
+        description="What runs a sentence-transformers model: `torch`, `onnx` (the same vectors, "
+        "sooner) or `onnx-int8` (queries sooner still, their vectors less exact).",
+    )
+    thumbnail_model: str = Field(
+        DEFAULT_THUMBNAIL_MODEL,
+        description="`packaged:denoiser`, a directory made by `twinlens train-thumbnails`, or a "
+        "sentence-transformers CLIP model by name or path. A published index keeps its own "
+        "unless this is set.",
+    )
+    host: str = Field("127.0.0.1", description="Address that `serve` listens on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port that `serve` listens on; 0: any.")
+    threads: int = Field(
+        default_factory=lambda: min(4, os.cpu_count() or 1),
+        ge=1,
+        le=256,
+        description="Threads that decode, and that the encoders use: half each in `index`, "
+        "shared out among the processes in `serve`; by default the cores, at most 4.",
+    )
+    query_cache: int = Field(
+        4096,
+        ge=0,
+        le=1_000_000,
+        description="Texts whose vectors each process of `serve` remembers; 0: none.",
+    )
+    api_keys: ApiKeys = Field((), description="Keys that may search; without any, everyone may.")
+    admin_keys: ApiKeys = Field(
+        (), description="Keys that may search and read `/metrics`, which then takes one."
+    )
+    cors_origins: Origins = Field(
+        (), description="Origins whose pages may use the API: `https://example.org`; `*`: any."
+    )
+    rate_limit: int = Field(
+        0, ge=0, le=1_000_000, description="Requests a minute for each caller; 0: any number."
+    )
+    trusted_proxies: int = Field(
+        0,
+        ge=0,
+        le=10,
+        description="Proxies before `serve`, each of which sets `X-Forwarded-For`.",
+    )
+    max_body_bytes: int = Field(
+        16 * 1024 * 1024, ge=1024, le=1024**3, description="The largest body of a request."
+    )
+    max_wait_s: float = Field(
+        5.0,
+        gt=0,
+        le=600,
+        allow_inf_nan=False,
+        description="Seconds that a request may wait for its turn before it is turned away, and "
+        "one of several searches for those before it.",
+    )
+    receive_timeout_s: float = Field(
+        30.0,
+        gt=0,
+        le=3600,
+        allow_inf_nan=False,
+        description="Seconds in which the body of a request must have come.",
+    )
+    log_format: Literal["json", "text"] = Field(
+        "json", description="How `serve` logs: an object a line, or lines for people."
+    )
+    log_queries: bool = Field(
+        False, description="Whether the log of `serve` has the words that were searched for."
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the hook's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Command line, environment, file, in this order."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @property
+    def qdrant_key(self) -> str | None:
+        """The API key as plain text, or None."""
+        return self.qdrant_api_key.get_secret_value() if self.qdrant_api_key else None
+
+
+def load_settings(
+    overrides: Mapping[str, Any] | None = None, *, environ: Mapping[str, str] = os.environ
+) -> Settings:
+    """The settings in force; an override that is None counts as not given.
+
+    Raises:
+        SettingsError: an unknown name, or a value out of range; all of them are listed.
+    """
+    known = {ENV_PREFIX + name.upper() for name in Settings.model_fields}
+    unknown = sorted(
+        name
+        for name in environ
+        if name.startswith(ENV_PREFIX) and not name.startswith(TEST_PREFIX) and name not in known
+    )
+    if unknown:
+        raise SettingsError(
+            f"unknown setting in the environment: {', '.join(unknown)}; "
+            f"known: {', '.join(sorted(known))}"
+        )
+    given = {name: value for name, value in (overrides or {}).items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, part['loc']))}: {part['msg']}" for part in error.errors()
+        )
+        raise SettingsError(f"bad settings: {problems}") from error
+    except ValueError as error:  # a twinlens.toml that is not TOML
+        raise SettingsError(f"twinlens.toml can't be read: {error}") from error
