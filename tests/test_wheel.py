@@ -1,8 +1,9 @@
-"""The built wheel: complete, and usable where nothing of the checkout is."""
+"""The built wheel, and the one built from the sdist: complete, and usable without a checkout."""
 
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import venv
 import zipfile
 from pathlib import Path
@@ -13,24 +14,52 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
+def sdist(tmp_path_factory):
+    return build("--sdist", ROOT, tmp_path_factory.mktemp("sdist"))
+
+
+@pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("wheel")
+    return build("--wheel", ROOT, tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def wheel_of_sdist(sdist, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("unpacked")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(directory, filter="data")
+    (unpacked,) = directory.iterdir()
+    return build("--wheel", unpacked, tmp_path_factory.mktemp("wheel_of_sdist"))
+
+
+def build(kind, source, directory):
     subprocess.run(
-        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", directory, ROOT],
+        [sys.executable, "-m", "build", kind, "--no-isolation", "--outdir", directory, source],
         check=True,
         capture_output=True,
     )
-    (built,) = directory.glob("*.whl")
+    (built,) = directory.iterdir()
     return built
 
 
-def test_it_holds_the_weights_and_the_page_and_no_tests(wheel):
-    names = zipfile.ZipFile(wheel).namelist()
-    assert "twinlens.py" in names
-    assert "encoders/thumbnails/weights/denoiser/model.safetensors" in names
-    assert {"backend/static/index.html", "backend/static/client.d.ts"} <= set(names)
-    rooms = {name.split("/")[0] for name in names if "/" in name and ".dist-info" not in name}
-    assert rooms == {"catalog", "encoders", "stores", "indexer", "backend", "benchmarks"}
+def test_it_adds_one_name_and_holds_the_weights_and_the_page_and_no_tests(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"twinlens"}
+    assert {
+        "twinlens/py.typed",
+        "twinlens/encoders/thumbnails/weights/denoiser/model.safetensors",
+        "twinlens/backend/static/index.html",
+        "twinlens/backend/static/client.d.ts",
+    } <= names
+    assert not any("tests" in name.split("/") for name in names)
+
+
+def test_the_wheel_of_the_sdist_is_the_same(wheel, wheel_of_sdist):
+    def contents(path):
+        with zipfile.ZipFile(path) as archive:
+            return {info.filename: info.CRC for info in archive.infolist()}
+
+    assert contents(wheel_of_sdist) == contents(wheel)
 
 
 def test_its_command_runs_in_an_environment_of_its_own(wheel, tmp_path):
@@ -57,11 +86,15 @@ def test_its_command_runs_in_an_environment_of_its_own(wheel, tmp_path):
     command = tmp_path / "venv" / "bin" / "twinlens"
     for arguments in (["--help"], ["--version"], ["index", "--help"], ["serve", "--help"]):
         done = subprocess.run(
-            [command, *arguments], capture_output=True, text=True, cwd=tmp_path, check=False
+            [python, "-I", command, *arguments],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
     where = subprocess.run(
-        [python, "-c", "import backend; print(backend.__file__)"],
+        [python, "-I", "-c", "import twinlens.backend; print(twinlens.backend.__file__)"],
         capture_output=True,
         text=True,
         cwd=tmp_path,
