@@ -16,11 +16,15 @@ MAX_SCANS: Final = 50
 MAX_SEGMENTS: Final = 1000
 # Bytes between segments, which Pillow looks at one by one; there should be none.
 MAX_JUNK_BYTES: Final = 64 * 1024
+# Of EXIF in a JPEG. A segment has up to 64 kB, but Pillow joins several, and opening the picture
+# reads its resolution there: 10 MB of numbers took 10 s.
+MAX_EXIF_BYTES: Final = 256 * 1024
 # Chunks of a PNG, blocks before the first picture of a GIF. Encoders write chunks of 8 kB.
 MAX_PIECES: Final = 50_000
 
 _SCAN: Final = 0xDA
 _END: Final = 0xD9
+_APP1: Final = 0xE1
 # Of a GIF: the one extension that may be empty.
 _COMMENT: Final = b"\xfe"
 # The beginning of a segment: no escaped byte, no padding, no restart or TEM, which stand alone.
@@ -53,7 +57,7 @@ def refuse_endless(data: bytes) -> None:
 def _refuse_endless_jpeg(data: bytes) -> None:
     # What lies behind the picture, such as a film, may look like scans, too.
     may_have_many = data.count(bytes([0xFF, _SCAN])) > MAX_SCANS
-    segments = scans = frames = junk = 0
+    segments = scans = frames = junk = exif = 0
     at = 2
     while found := _SEGMENT.search(data, at):
         [kind] = found[1]
@@ -77,6 +81,10 @@ def _refuse_endless_jpeg(data: bytes) -> None:
         if kind == _END or (kind == _SCAN and not may_have_many):
             break
         length = int.from_bytes(data[found.end() : found.end() + 2])
+        if kind == _APP1 and data.startswith(b"Exif\0\0", found.end() + 2):
+            exif += length
+            if exif > MAX_EXIF_BYTES:
+                raise _too_many(f"a JPEG with more than {MAX_EXIF_BYTES:,} bytes of EXIF")
         at = found.end() + max(2, length)
     if scans == 0:
         # Pillow would look for one in all that follows.

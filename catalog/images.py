@@ -7,10 +7,11 @@ import threading
 from contextlib import ExitStack
 from typing import Final
 
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from twinlens.catalog.containers import refuse_endless
 from twinlens.catalog.errors import PictureRejected, RejectReason
+from twinlens.catalog.orientation import read_orientation, turned_upright
 
 MAX_PIXELS: Final = 40_000_000
 LARGE_PIXELS: Final = 4_000_000
@@ -72,18 +73,19 @@ def decode_image(
                     RejectReason.PICTURE_UNREADABLE, f"a {opened.format} with run-length encoding"
                 )
             with ExitStack() as alone:
-                # Of a JPEG the draft below is what is decoded; of others, asking for the
-                # orientation may decode them.
+                # Of a JPEG the draft below is what is decoded.
                 if opened.format != "JPEG" and width * height > LARGE_PIXELS:
                     alone.enter_context(_one_large)
-                orientation = _orientation(opened)
+                if opened.format == "PNG":
+                    opened.load()  # its EXIF may stand behind the pixels
+                orientation = read_orientation(opened)
                 if at_least is not None:
                     on_its_side = orientation in _ON_ITS_SIDE
                     opened.draft("RGB", at_least[::-1] if on_its_side else at_least)
                 if opened.format == "JPEG" and opened.width * opened.height > LARGE_PIXELS:
                     alone.enter_context(_one_large)
                 opened.load()
-                rgb = _to_rgb(opened if orientation == 1 else ImageOps.exif_transpose(opened))
+                rgb = _to_rgb(turned_upright(opened, orientation))
                 return rgb if at_least is None else _shrunk(rgb, at_least)
     except PictureRejected:
         raise
@@ -109,14 +111,6 @@ def image_extension(data: bytes) -> str:
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return "webp"
     raise PictureRejected(RejectReason.PICTURE_UNREADABLE, f"not one of {', '.join(FORMATS)}")
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # noqa: BLE001 - what a camera noted amiss does not spoil the picture
-        return 1
-    return orientation if orientation in range(1, 9) else 1
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -143,6 +143,22 @@ def exif_of_lies(tags: int) -> bytes:
     return b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", tags) + entries + bytes(4)
 
 
+def numbers_in_exif(megabytes: int) -> bytes:
+    """A picture on its head, and a tag of so many numbers."""
+    entries = struct.pack("<HHLL", 0x112, 3, 1, 3)
+    entries += struct.pack("<HHLL", 0x11A, 5, megabytes * 125_000, 50)
+    entries += struct.pack("<HHLL", 0x128, 3, 1, 2)
+    numbers = struct.pack("<LL", 7, 3) * (megabytes * 125_000)
+    return b"II*\0\x08\0\0\0" + struct.pack("<H", 3) + entries + bytes(4) + numbers
+
+
+def exif_in_a_jpeg(megabytes: int) -> bytes:
+    """In as many segments as it takes, which Pillow joins."""
+    exif = numbers_in_exif(megabytes)
+    pieces = [exif[at : at + 65_000] for at in range(0, len(exif), 65_000)]
+    return into_a_jpeg(*(segment(0xE1, b"Exif\0\0" + one) for one in pieces))
+
+
 def comment_in_a_gif(blocks: int) -> bytes:
     """In blocks of one byte."""
     whole = picture_bytes((1, 2, 3), kind="GIF")
@@ -281,6 +297,10 @@ ATTACKS: dict[str, Attack] = {
         lambda: picture(scans_in_a_jpeg(44).replace(b"\xff\xc2", b"\xff\xca", 1)), *REJECTED
     ),
     "jpeg-of-scans-in-hiding": attack(lambda: picture(scans_hidden_in_a_jpeg(10_000)), *REJECTED),
+    "png-of-fifteen-megabytes-of-exif": attack(
+        lambda: picture(png(8, 8, bytes(72), chunk(b"eXIf", numbers_in_exif(15)))), 200
+    ),
+    "jpeg-of-fifteen-megabytes-of-exif": attack(lambda: picture(exif_in_a_jpeg(15)), *REJECTED),
     "jpeg-of-a-million-segments": attack(
         lambda: picture(into_a_jpeg(b"\xff\xfe\0\2" * 1_000_000)), *REJECTED
     ),

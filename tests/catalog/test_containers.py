@@ -12,6 +12,7 @@ from PIL import Image
 
 from tests.catalog.encoded import picture
 from twinlens.catalog.containers import (
+    MAX_EXIF_BYTES,
     MAX_JUNK_BYTES,
     MAX_PIECES,
     MAX_SCANS,
@@ -107,6 +108,16 @@ def test_what_only_looks_like_an_arithmetic_frame_is_read() -> None:
     jpeg = picture("JPEG")
     inside = behind_the_start(jpeg, segment(0xFE, frame), segment(0xE1, b"Exif\0\0" + frame))
     assert decode_image(inside + frame).size == SIZE
+
+
+def test_a_jpeg_of_exif_without_end_is_refused() -> None:
+    """Pillow joins the segments, and reads the resolution in them when it opens the picture."""
+    jpeg = picture("JPEG")
+    many = [segment(0xE1, b"Exif\0\0" + bytes(65_000))] * (MAX_EXIF_BYTES // 65_000)
+    assert decode_image(behind_the_start(jpeg, *many)).size == SIZE
+    assert rejected(behind_the_start(jpeg, *many, many[0])) is TOO_LARGE
+    other = [segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + bytes(65_000))] * 10
+    assert decode_image(behind_the_start(jpeg, *other)).size == SIZE
 
 
 def test_a_jpeg_of_segments_without_end_is_refused() -> None:

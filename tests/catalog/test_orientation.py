@@ -1,0 +1,127 @@
+"""Pictures are turned upright as Pillow would, without its reading or writing whole EXIF."""
+
+from __future__ import annotations
+
+import io
+import resource
+import struct
+import time
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from tests.catalog.encoded import picture
+from twinlens.catalog.errors import PictureRejected
+from twinlens.catalog.images import decode_image
+from twinlens.catalog.orientation import read_orientation
+
+ORIENTATION = 0x112
+NOISE = Image.fromarray(np.random.default_rng(1).integers(0, 256, (30, 50, 3), dtype=np.uint8))
+NUMBERS = {3: "H", 4: "L"}
+
+
+def saved(image: Image.Image, kind: str, **options: object) -> bytes:
+    out = io.BytesIO()
+    image.save(out, kind, **options)
+    return out.getvalue()
+
+
+def tiff(orientation: int, *, order: str = "<", kind: int = 3, more: bytes = b"") -> bytes:
+    """EXIF of two tags; the second one's value is ``more``, RATIONALs behind the directory."""
+    head = {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(order + "L", 8)
+    number = struct.pack(order + NUMBERS[kind], orientation).ljust(4, b"\0")
+    tags = struct.pack(order + "HHHL", 2, ORIENTATION, kind, 1) + number
+    tags += struct.pack(order + "HHLL", 0x502, 5, len(more) // 8, 8 + 2 + 24 + 4)
+    return head + tags + bytes(4) + more
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def as_pillow_turns_it(data: bytes) -> bytes:
+    with Image.open(io.BytesIO(data)) as opened:
+        return ImageOps.exif_transpose(opened).convert("RGB").tobytes()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("number", [3, 4])
+@pytest.mark.parametrize("orientation", range(10))
+def test_every_orientation_gives_the_pixels_that_pillow_gives(
+    kind: str, order: str, number: int, orientation: int
+) -> None:
+    exif = b"Exif\0\0" + tiff(orientation, order=order, kind=number, more=bytes(range(80)))
+    data = saved(NOISE, kind, exif=exif)
+    image = decode_image(data)
+    assert image.tobytes() == as_pillow_turns_it(data)
+    assert image.size == ((30, 50) if orientation in range(5, 9) else (50, 30))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_in_xmp(orientation: int) -> None:
+    for form in ('<x tiff:Orientation="%d"/>', "<tiff:Orientation>%d</tiff:Orientation>"):
+        xmp = (form % orientation).encode()
+        for kind in ("JPEG", "WEBP"):
+            data = saved(NOISE, kind, xmp=xmp)
+            assert decode_image(data).tobytes() == as_pillow_turns_it(data)
+        text = chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp)
+        png = saved(NOISE, "PNG")
+        data = png[:33] + text + png[33:]
+        assert decode_image(data).tobytes() == as_pillow_turns_it(data)
+    assert decode_image(saved(NOISE, "JPEG", xmp=xmp, exif=b"Exif\0\0" + tiff(1))).size == (50, 30)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_of_a_png_by_imagemagick_or_behind_its_pixels(orientation: int) -> None:
+    exif = tiff(orientation)
+    png = saved(NOISE, "PNG")
+    digits = (b"Exif\0\0" + exif).hex()
+    raw = zlib.compress(f"\nexif\n{len(digits) // 2:8}\n{digits}\n".encode())
+    for data in (
+        png[:33] + chunk(b"zTXt", b"Raw profile type exif\0\0" + raw) + png[33:],
+        png[:-12] + chunk(b"eXIf", exif) + png[-12:],
+    ):
+        assert decode_image(data).tobytes() == as_pillow_turns_it(data)
+
+
+@pytest.mark.parametrize("cut", range(34))
+def test_what_is_cut_short_is_upright_or_turned(cut: int) -> None:
+    image = Image.new("RGB", (2, 2))
+    image.info["exif"] = b"Exif\0\0" + tiff(6)[:cut]
+    assert read_orientation(image) == (6 if cut >= 20 else 1)
+
+
+def with_rationals(kind: str, megabytes: int) -> bytes:
+    exif = tiff(3, more=struct.pack("<LL", 7, 3) * (megabytes * 125_000))
+    if kind != "PNG":
+        return saved(NOISE, kind, exif=b"Exif\0\0" + exif)
+    png = saved(NOISE, "PNG")
+    return png[:33] + chunk(b"eXIf", exif) + png[33:]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_fifteen_megabytes_of_exif_cost_nothing(kind: str) -> None:
+    data = with_rationals(kind, 15)
+    before, most = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    image = decode_image(data)
+    assert time.process_time() - before < 2  # Pillow took 19 s
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - most < 200 * 1024
+    assert image.tobytes() == decode_image(with_rationals(kind, 0)).tobytes()
+
+
+def test_numbers_for_the_resolution_of_a_jpeg_cost_nothing() -> None:
+    """Pillow asks for it when it opens the picture, and joins the segments before."""
+    numbers = struct.pack("<LL", 7, 3) * 1_250_000
+    entries = struct.pack("<HHLL", 0x11A, 5, len(numbers) // 8, 38)
+    entries += struct.pack("<HHLL", 0x128, 3, 1, 2)
+    exif = b"II*\0\x08\0\0\0\2\0" + entries + bytes(4) + numbers
+    pieces = [b"Exif\0\0" + exif[at : at + 65_000] for at in range(0, len(exif), 65_000)]
+    segments = b"".join(b"\xff\xe1" + (len(one) + 2).to_bytes(2) + one for one in pieces)
+    whole = picture("JPEG")
+    before = time.process_time()
+    with pytest.raises(PictureRejected, match="EXIF"):
+        decode_image(whole[:2] + segments + whole[20:])
+    assert time.process_time() - before < 1
