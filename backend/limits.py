@@ -91,7 +91,7 @@ class RateLimiter:
     Each caller has one number, the time when its allowance will be whole again (the generic cell
     rate algorithm): a caller may use it up at once, and gets it back evenly over the minute. The
     numbers lie in ``file``, which processes share, in a table of fixed size: where two callers fall
-    on one place, as of a thousand about two do, they share an allowance.
+    on one place, as about two of a thousand do, they share an allowance.
 
     Source: ITU-T I.371, virtual scheduling.
     """

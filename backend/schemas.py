@@ -198,7 +198,7 @@ class HitsBody(PageBody):
     """Ranks taken from each ranking; pages are cut from what they give."""
 
     def fusion_options(self) -> dict[str, Any]:
-        """As of ``PageBody``."""
+        """See ``PageBody``."""
         return {
             **super().fusion_options(),
             "condition": self.filter.condition() if self.filter else None,
@@ -238,7 +238,7 @@ class RecommendationsBody(HitsBody):
         )
 
     def omitted(self) -> Mapping[str, Any]:
-        """As of ``PageBody``."""
+        """See ``PageBody``."""
         omitted = super().omitted()
         if self.explain:
             del omitted["hits"]["__all__"]["because"]
@@ -280,7 +280,7 @@ class SearchBody(HitsBody):
         )
 
     def highlighter(self, hit: Hit) -> Highlighter | None:
-        """As of ``PageBody``."""
+        """See ``PageBody``."""
         return self.marks if self.highlight else None
 
     @cached_property
@@ -289,7 +289,7 @@ class SearchBody(HitsBody):
         return None if self.text is None else Highlighter(self.text)
 
     def omitted(self) -> Mapping[str, Any]:
-        """As of ``PageBody``."""
+        """See ``PageBody``."""
         omitted = super().omitted()
         if self.highlight:
             del omitted["hits"]["__all__"]["highlight"]
@@ -370,14 +370,14 @@ class MultiSearchBody(PageBody):
         )
 
     def highlighter(self, hit: Hit) -> Highlighter | None:
-        """As of ``PageBody``."""
+        """See ``PageBody``."""
         if not self.highlight:
             return None
         best, _ = hit.found_by[0]
         return self.searches[best].marks
 
     def omitted(self) -> Mapping[str, Any]:
-        """As of ``PageBody``."""
+        """See ``PageBody``."""
         omitted = super().omitted()
         of_hits = omitted["hits"]["__all__"]
         del of_hits["found_by"]

@@ -96,20 +96,20 @@ class CachedTitleEncoder:
 
     @property
     def dim(self) -> int:
-        """As of the encoder."""
+        """See the encoder's method."""
         return self._encoder.dim
 
     @property
     def fingerprint(self) -> str:
-        """As of the encoder."""
+        """See the encoder's method."""
         return self._encoder.fingerprint
 
     def encode(self, items: Sequence[str]) -> FloatMatrix:
-        """As of the encoder."""
+        """See the encoder's method."""
         return self._matrix(self.title_vectors(items))
 
     def encode_queries(self, texts: Sequence[str]) -> FloatMatrix:
-        """As of the encoder."""
+        """See the encoder's method."""
         return self._matrix(self.query_vectors(texts))
 
     def title_vectors(

@@ -49,7 +49,7 @@ def checked_queries(
     """The queries, with float32 vectors.
 
     Raises:
-        ValueError: as of ``checked_videos`` for the vectors; a limit below 1.
+        ValueError: see ``checked_videos`` for the vectors; a limit below 1.
     """
     checked = []
     for query in queries:

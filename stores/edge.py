@@ -140,7 +140,7 @@ class EdgeReader:
     def search(
         self, queries: Sequence[VectorQuery], *, condition: Filter | None = None
     ) -> list[list[ScoredVideo]]:
-        """As of ``VectorReader``."""
+        """See ``VectorReader``."""
         checked = checked_queries(queries, self._dims)
         chosen = None if condition is None else translate(condition, _EdgeDialect())
         requests = [
@@ -170,7 +170,7 @@ class EdgeReader:
     def get(
         self, video_ids: Sequence[str], *, with_vectors: bool = False
     ) -> dict[str, StoredVideo]:
-        """As of ``VectorReader``."""
+        """See ``VectorReader``."""
         points: list[int | UUID | str] = [
             point_id(video_id) for video_id in dict.fromkeys(video_ids)
         ]
@@ -187,13 +187,13 @@ class EdgeReader:
         after: Place | None = None,
         condition: Filter | None = None,
     ) -> list[StoredVideo]:
-        """As of ``VideoBrowser``."""
+        """See ``VideoBrowser``."""
         return browse(
             _EdgeScroller(self._scroll), limit=limit, order=order, after=after, condition=condition
         )
 
     def facet(self, field: str, *, limit: int, condition: Filter | None = None) -> list[FacetCount]:
-        """As of ``VideoBrowser``."""
+        """See ``VideoBrowser``."""
         check_facet(field, limit)
         chosen = None if condition is None else translate(condition, _EdgeDialect())
         # The engine cuts each segment's counts at the limit before it adds them up, so it is asked
@@ -207,7 +207,7 @@ class EdgeReader:
     def count(
         self, vector_name: VectorName | None = None, *, condition: Filter | None = None
     ) -> int:
-        """As of ``VideoBrowser``."""
+        """See ``VideoBrowser``."""
         parts: list[Any] = []
         if vector_name is not None:
             parts.append(qe.HasVectorCondition(str(vector_name)))
@@ -220,7 +220,7 @@ class EdgeReader:
     def scan(
         self, *, with_vectors: bool = False, batch_size: int = 1000
     ) -> Iterator[list[StoredVideo]]:
-        """As of ``VectorReader``."""
+        """See ``VectorReader``."""
         offset = None
         while True:
             with self._engine() as shard:
@@ -239,7 +239,7 @@ class EdgeReader:
                 return
 
     def close(self) -> None:
-        """As of ``VectorReader``."""
+        """See ``VectorReader``."""
         shard, self._shard = self._shard, None
         try:
             if shard is not None:
@@ -317,7 +317,7 @@ class EdgeStore(EdgeReader):
         return cls(shard, path, dims, exact=exact, hnsw_ef=hnsw_ef)
 
     def upsert(self, videos: Sequence[StoredVideo]) -> None:
-        """As of ``VectorStore``."""
+        """See ``VectorStore``."""
         checked = checked_videos(videos, self._dims)
         if not checked:
             return
@@ -332,7 +332,7 @@ class EdgeStore(EdgeReader):
             )
 
     def delete(self, video_ids: Sequence[str]) -> None:
-        """As of ``VectorStore``."""
+        """See ``VectorStore``."""
         points: list[int | UUID | str] = [
             point_id(video_id) for video_id in dict.fromkeys(video_ids)
         ]
@@ -341,17 +341,17 @@ class EdgeStore(EdgeReader):
                 shard.update(qe.UpdateOperation.delete_points(points))
 
     def flush(self) -> None:
-        """As of ``VectorStore``."""
+        """See ``VectorStore``."""
         with self._engine() as shard:
             shard.flush()
 
     def optimize(self) -> None:
-        """As of ``VectorStore``; the whole process stands still meanwhile."""
+        """See ``VectorStore``; the whole process stands still meanwhile."""
         with self._engine() as shard:
             shard.optimize()
 
     def close(self) -> None:
-        """As of ``VectorReader``; flushes, and lets readers in."""
+        """See ``VectorReader``; flushes, and lets readers in."""
         if self._shard is None:
             return
         self.flush()

@@ -76,23 +76,23 @@ class EmbeddedEngine:
         """None: a generation is a directory."""
 
     def writer(self, generation: str, dims: Mapping[VectorName, int]) -> VectorStore:
-        """As of ``Engine``."""
+        """See ``Engine``."""
         path = self._path(generation)
         return EdgeStore.open(path) if path.exists() else EdgeStore.create(path, dims)
 
     def reader(self, generation: str) -> VectorReader:
-        """As of ``Engine``."""
+        """See ``Engine``."""
         return EdgeReader.open(self._path(generation))
 
     def copy(self, source: str, target: str) -> None:
-        """As of ``Engine``."""
+        """See ``Engine``."""
         copy_tree(self._path(source), self._path(target))
 
     def publish(self, generation: str) -> None:
         """Nothing to do: whoever reads ``CURRENT`` sees it."""
 
     def drop(self, generation: str) -> None:
-        """As of ``Engine``."""
+        """See ``Engine``."""
         shutil.rmtree(self._path(generation), ignore_errors=True)
 
 
@@ -107,15 +107,15 @@ class ServerEngine:
 
     @property
     def identity(self) -> str:
-        """As of ``Engine``."""
+        """See ``Engine``."""
         return f"{SERVER} {self._server.url}, collection {self._alias}"
 
     def collection(self, generation: str) -> str:
-        """As of ``Engine``."""
+        """See ``Engine``."""
         return f"{self._alias}-{generation}"
 
     def writer(self, generation: str, dims: Mapping[VectorName, int]) -> VectorStore:
-        """As of ``Engine``."""
+        """See ``Engine``."""
         collection = self.collection(generation)
         if self._server.has_collection(collection):
             store = ServerStore.open(self._server, collection)
@@ -124,11 +124,11 @@ class ServerEngine:
         return ServerStore.create(self._server, collection, dims)
 
     def reader(self, generation: str) -> VectorReader:
-        """As of ``Engine``."""
+        """See ``Engine``."""
         return ServerStore.open(self._server, self.collection(generation))
 
     def copy(self, source: str, target: str) -> None:
-        """As of ``Engine``."""
+        """See ``Engine``."""
         self._server.copy_collection(self.collection(source), self.collection(target))
 
     def publish(self, generation: str) -> None:
@@ -136,7 +136,7 @@ class ServerEngine:
         self._server.move_alias(self._alias, self.collection(generation))
 
     def drop(self, generation: str) -> None:
-        """As of ``Engine``."""
+        """See ``Engine``."""
         self._server.delete_collection(self.collection(generation))
 
 

@@ -113,7 +113,7 @@ class FlatReader:
     def search(
         self, queries: Sequence[VectorQuery], *, condition: Filter | None = None
     ) -> list[list[ScoredVideo]]:
-        """As of ``VectorReader``; one call to FAISS per name. A filter reads every payload."""
+        """See ``VectorReader``; one call to FAISS per name. A filter reads every payload."""
         checked = checked_queries(queries, self._dims)
         self._opened()
         selector = None if condition is None else faiss.IDSelectorBatch(self._passing(condition))
@@ -131,7 +131,7 @@ class FlatReader:
     def get(
         self, video_ids: Sequence[str], *, with_vectors: bool = False
     ) -> dict[str, StoredVideo]:
-        """As of ``VectorReader``."""
+        """See ``VectorReader``."""
         rows = self._rows("SELECT id, video_id, payload FROM videos WHERE video_id IN", video_ids)
         return {video.video_id: video for video in self._stored(rows, with_vectors=with_vectors)}
 
@@ -143,19 +143,19 @@ class FlatReader:
         after: Place | None = None,
         condition: Filter | None = None,
     ) -> list[StoredVideo]:
-        """As of ``VideoBrowser``; reads every payload, for it is the reference."""
+        """See ``VideoBrowser``; reads every payload, for it is the reference."""
         return page_of(
             self._every_video(), limit=limit, order=order, after=after, condition=condition
         )
 
     def facet(self, field: str, *, limit: int, condition: Filter | None = None) -> list[FacetCount]:
-        """As of ``VideoBrowser``; reads every payload, for it is the reference."""
+        """See ``VideoBrowser``; reads every payload, for it is the reference."""
         return facet_of(self._every_video(), field, limit=limit, condition=condition)
 
     def count(
         self, vector_name: VectorName | None = None, *, condition: Filter | None = None
     ) -> int:
-        """As of ``VideoBrowser``; a filter reads every payload."""
+        """See ``VideoBrowser``; a filter reads every payload."""
         if condition is not None:
             passed = self._passing(condition)
             if vector_name is None:
@@ -171,7 +171,7 @@ class FlatReader:
     def scan(
         self, *, with_vectors: bool = False, batch_size: int = 1000
     ) -> Iterator[list[StoredVideo]]:
-        """As of ``VectorReader``."""
+        """See ``VectorReader``."""
         last = -1
         while rows := self._query(
             "SELECT id, video_id, payload FROM videos WHERE id > ? ORDER BY id LIMIT ?",
@@ -181,7 +181,7 @@ class FlatReader:
             yield self._stored(rows, with_vectors=with_vectors)
 
     def close(self) -> None:
-        """As of ``VectorReader``."""
+        """See ``VectorReader``."""
         database, self._database = self._database, None
         if database is not None:
             database.close()
@@ -312,7 +312,7 @@ class FlatStore(FlatReader):
         return cls._open(path, threads=threads, writable=True)
 
     def upsert(self, videos: Sequence[StoredVideo]) -> None:
-        """As of ``VectorStore``, but for the words, which are not kept."""
+        """See ``VectorStore``, but for the words, which are not kept."""
         checked = checked_videos(videos, self._dims)
         if not checked:
             return
@@ -336,7 +336,7 @@ class FlatStore(FlatReader):
                 self._changed.add(name)
 
     def delete(self, video_ids: Sequence[str]) -> None:
-        """As of ``VectorStore``."""
+        """See ``VectorStore``."""
         keys = [key for (key,) in self._rows("SELECT id FROM videos WHERE video_id IN", video_ids)]
         if not keys:
             return
@@ -345,7 +345,7 @@ class FlatStore(FlatReader):
         self._changed |= {name for name, index in self._indexes.items() if _remove(index, keys)}
 
     def flush(self) -> None:
-        """As of ``VectorStore``."""
+        """See ``VectorStore``."""
         database = self._opened()
         with self._lock, _translated(self._path):
             for name in self._changed:
@@ -361,11 +361,11 @@ class FlatStore(FlatReader):
             database.execute("BEGIN IMMEDIATE")
 
     def optimize(self) -> None:
-        """As of ``VectorStore``; a flat index has nothing to build."""
+        """See ``VectorStore``; a flat index has nothing to build."""
         self._opened()
 
     def close(self) -> None:
-        """As of ``VectorReader``; flushes."""
+        """See ``VectorReader``; flushes."""
         if self._database is not None:
             self.flush()
             super().close()

@@ -358,7 +358,7 @@ class ServerStore:
     def search(
         self, queries: Sequence[VectorQuery], *, condition: Filter | None = None
     ) -> list[list[ScoredVideo]]:
-        """As of ``VectorReader``."""
+        """See ``VectorReader``."""
         checked = checked_queries(queries, self._dims)
         if not checked:
             return []
@@ -388,7 +388,7 @@ class ServerStore:
     def get(
         self, video_ids: Sequence[str], *, with_vectors: bool = False
     ) -> dict[str, StoredVideo]:
-        """As of ``VectorReader``."""
+        """See ``VectorReader``."""
         found: dict[str, StoredVideo] = {}
         for part in _batches([point_id(video_id) for video_id in dict.fromkeys(video_ids)]):
             for record in self._retrieve(part, with_vectors=with_vectors):
@@ -404,12 +404,12 @@ class ServerStore:
         after: Place | None = None,
         condition: Filter | None = None,
     ) -> list[StoredVideo]:
-        """As of ``VideoBrowser``."""
+        """See ``VideoBrowser``."""
         scroller = _ServerScroller(self._request, self._collection)
         return browse(scroller, limit=limit, order=order, after=after, condition=condition)
 
     def facet(self, field: str, *, limit: int, condition: Filter | None = None) -> list[FacetCount]:
-        """As of ``VideoBrowser``."""
+        """See ``VideoBrowser``."""
         check_facet(field, limit)
         chosen = None if condition is None else translate(condition, _ServerDialect())
         answer = self._request(
@@ -422,7 +422,7 @@ class ServerStore:
     def count(
         self, vector_name: VectorName | None = None, *, condition: Filter | None = None
     ) -> int:
-        """As of ``VideoBrowser``."""
+        """See ``VideoBrowser``."""
         parts: list[Any] = []
         if vector_name is not None:
             parts.append(models.HasVectorCondition(has_vector=str(vector_name)))
@@ -436,7 +436,7 @@ class ServerStore:
     def scan(
         self, *, with_vectors: bool = False, batch_size: int = 1000
     ) -> Iterator[list[StoredVideo]]:
-        """As of ``VectorReader``."""
+        """See ``VectorReader``."""
         offset: Any = None
         while True:
             records, offset = self._scroll(offset, batch_size, with_vectors=with_vectors)
@@ -446,28 +446,28 @@ class ServerStore:
                 return
 
     def close(self) -> None:
-        """As of ``VectorReader``."""
+        """See ``VectorReader``."""
         if self._owns_server and not self._closed:
             self._server.close()
         self._closed = True
 
     def upsert(self, videos: Sequence[StoredVideo]) -> None:
-        """As of ``VectorStore``."""
+        """See ``VectorStore``."""
         checked = checked_videos(videos, self._dims)
         for part in _batches(list(checked.values())):
             self._upsert([_point(video) for video in part])
 
     def delete(self, video_ids: Sequence[str]) -> None:
-        """As of ``VectorStore``."""
+        """See ``VectorStore``."""
         for part in _batches([point_id(video_id) for video_id in dict.fromkeys(video_ids)]):
             self._delete(part)
 
     def flush(self) -> None:
-        """As of ``VectorStore``; nothing is left to do once the server has acknowledged."""
+        """See ``VectorStore``; nothing is left to do once the server has acknowledged."""
         self._opened()
 
     def optimize(self) -> None:
-        """As of ``VectorStore``; the server builds by itself, and this waits for it."""
+        """See ``VectorStore``; the server builds by itself, and this waits for it."""
         self._opened().wait_until_indexed(self._collection)
 
     def _opened(self) -> ServerClient:

@@ -94,21 +94,21 @@ class _ClientEngine(Engine):
         setting: Setting,
         share: float | None = None,
     ) -> Answer:
-        """As of ``Engine``."""
+        """See ``Engine``."""
         hits = self._one(self._request(name, query, limit, setting, share))
         return Answer(hits.ids, hits.engine_ms)
 
     def search_many(
         self, name: str, queries: Matrix, *, limit: int, setting: Setting
     ) -> list[Sequence[int]]:
-        """As of ``Engine``."""
+        """See ``Engine``."""
         answers = self._many([self._request(name, query, limit, setting) for query in queries])
         return [hits.ids for hits in answers]
 
     def rankings(
         self, query: Mapping[str, Vector], *, limit: int, setting: Setting
     ) -> dict[VectorName, list[ScoredVideo]]:
-        """As of ``Engine``: both queries in one batch, as the product asks."""
+        """See ``Engine``: both queries in one batch, as the product asks."""
         answers = self._many(
             [self._request(name, vector, limit, setting) for name, vector in query.items()]
         )
@@ -123,7 +123,7 @@ class _ClientEngine(Engine):
     def fused(
         self, query: Mapping[str, Vector], *, limit: int, window: int, k: float, setting: Setting
     ) -> Answer:
-        """As of ``Engine``; Qdrant counts ranks from 0, so its k is ours and one more."""
+        """See ``Engine``; Qdrant counts ranks from 0, so its k is ours and one more."""
         request = models.QueryRequest(
             prefetch=[
                 models.Prefetch(
@@ -193,14 +193,14 @@ class LocalMode(_ClientEngine):
         self._view: tempfile.TemporaryDirectory[str] | None = None
 
     def configure(self, *, threads: int) -> None:
-        """As of ``Engine``; it writes with one thread, whatever it is told."""
+        """See ``Engine``; it writes with one thread, whatever it is told."""
         shutil.rmtree(self.directory, ignore_errors=True)
         client = _local(self._kept)
         client.create_collection(_LOCAL_COLLECTION, vectors_config=self._vectors_config())
         client.close()
 
     def upload(self) -> Uploaded:
-        """As of ``Engine``."""
+        """See ``Engine``."""
         self._client = _local(self._kept)
         started = time.perf_counter()
         self.upsert(np.arange(self.vectors.videos))
@@ -209,7 +209,7 @@ class LocalMode(_ClientEngine):
         return uploaded
 
     def open(self) -> None:
-        """As of ``Engine``."""
+        """See ``Engine``."""
         # Beside the index, so that what a killed process leaves goes when that is made or removed.
         self._view = tempfile.TemporaryDirectory(prefix=f"view-{os.getpid()}-", dir=self.directory)
         view = Path(self._view.name)
@@ -218,22 +218,22 @@ class LocalMode(_ClientEngine):
         self._client = _local(view)
 
     def open_for_changes(self) -> None:
-        """As of ``Engine``."""
+        """See ``Engine``."""
         shutil.rmtree(self._changed, ignore_errors=True)
         copy_tree(self._kept, self._changed)
         self._client = _local(self._changed)
 
     def upsert(self, ids: Ids) -> None:
-        """As of ``Engine``."""
+        """See ``Engine``."""
         for points in self._batches(ids):
             self._opened().upsert(_LOCAL_COLLECTION, points)
 
     def delete(self, ids: Ids) -> None:
-        """As of ``Engine``."""
+        """See ``Engine``."""
         self._opened().delete(_LOCAL_COLLECTION, models.PointIdsList(points=ids.tolist()))
 
     def close(self) -> None:
-        """As of ``Engine``."""
+        """See ``Engine``."""
         if self._client is not None:
             self._client.close()
             self._client = None
@@ -295,13 +295,13 @@ class Server(_ClientEngine):
         self._server: ServerClient | None = None
 
     def configure(self, *, threads: int) -> None:
-        """As of ``Engine``; where the collection is there whole, it stays."""
+        """See ``Engine``; where the collection is there whole, it stays."""
         with self._failing():
             if self._connected().alias_target(self.collection) is None:
                 self._create(self._points_collection, threads)
 
     def upload(self) -> Uploaded:
-        """As of ``Engine``; no seconds where the collection was there whole, and so is shared."""
+        """See ``Engine``; no seconds where the collection was there whole, and so is shared."""
         with self._failing():
             server = self._connected()
             if server.alias_target(self.collection) is None:
@@ -316,13 +316,13 @@ class Server(_ClientEngine):
             return uploaded
 
     def open(self) -> None:
-        """As of ``Engine``."""
+        """See ``Engine``."""
         with self._failing():
             if self._connected().alias_target(self.collection) is None:
                 raise EngineFailed(f"{self.build['url']}: no collection {self.collection}")
 
     def open_for_changes(self) -> None:
-        """As of ``Engine``: a second collection, uploaded anew, which goes when it is closed."""
+        """See ``Engine``: a second collection, uploaded anew, which goes when it is closed."""
         with self._failing():
             self._connected()
             threads = self._info(self.collection).config.hnsw_config.max_indexing_threads
@@ -331,12 +331,12 @@ class Server(_ClientEngine):
             self._searched = self._changed_collection
 
     def upsert(self, ids: Ids) -> None:
-        """As of ``Engine``; it returns when the server has them searchable."""
+        """See ``Engine``; it returns when the server has them searchable."""
         with self._failing():
             self._write(self._searched, ids)
 
     def delete(self, ids: Ids) -> None:
-        """As of ``Engine``; it returns when the server has done it."""
+        """See ``Engine``; it returns when the server has done it."""
         points = models.PointIdsList(points=ids.tolist())
         with self._failing():
             self._connected().request(
@@ -344,7 +344,7 @@ class Server(_ClientEngine):
             )
 
     def disk_bytes(self) -> int:
-        """As of ``Engine``, by the server's telemetry; 0 where that doesn't say."""
+        """See ``Engine``, by the server's telemetry; 0 where that doesn't say."""
         self._connected()
         assert self._client is not None
         try:
@@ -362,14 +362,14 @@ class Server(_ClientEngine):
         )
 
     def remove(self) -> None:
-        """As of ``Engine``, on the server too."""
+        """See ``Engine``, on the server too."""
         super().remove()
         with self._failing():
             for collection in (self._points_collection, self._changed_collection):
                 self._connected().delete_collection(collection)
 
     def close(self) -> None:
-        """As of ``Engine``."""
+        """See ``Engine``."""
         if self._server is None:
             return
         try:

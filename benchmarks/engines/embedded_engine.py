@@ -46,7 +46,7 @@ class Embedded(Engine):
         }
 
     def configure(self, *, threads: int) -> None:
-        """As of ``Engine``."""
+        """See ``Engine``."""
         shutil.rmtree(self.directory, ignore_errors=True)
         path = self.directory / _SHARD
         path.mkdir(parents=True)
@@ -74,7 +74,7 @@ class Embedded(Engine):
         shard.close()
 
     def upload(self) -> Uploaded:
-        """As of ``Engine``."""
+        """See ``Engine``."""
         path = self.directory / _SHARD
         shard = qe.EdgeShard.load(str(path))
         started = time.perf_counter()
@@ -103,7 +103,7 @@ class Embedded(Engine):
         )
 
     def open(self) -> None:
-        """As of ``Engine``; over links to the files, as the product's readers do."""
+        """See ``Engine``; over links to the files, as the product's readers do."""
         # Beside the index, so that what a killed process leaves goes with it.
         self._view = tempfile.TemporaryDirectory(prefix=_VIEW, dir=self.directory)
         link_view(self.directory / _SHARD, Path(self._view.name))
@@ -118,14 +118,14 @@ class Embedded(Engine):
         setting: Setting,
         share: float | None = None,
     ) -> Answer:
-        """As of ``Engine``."""
+        """See ``Engine``."""
         hits = self._shard.query(self._request(name, query, limit, setting, share))
         return Answer([hit.id for hit in hits])
 
     def search_many(
         self, name: str, queries: Matrix, *, limit: int, setting: Setting
     ) -> list[Sequence[int]]:
-        """As of ``Engine``."""
+        """See ``Engine``."""
         requests = [self._request(name, query, limit, setting) for query in queries]
         answers = self._shard.query_batch(qe.QueryBatchRequest(requests))
         return [[hit.id for hit in hits] for hits in answers]
@@ -133,7 +133,7 @@ class Embedded(Engine):
     def rankings(
         self, query: Mapping[str, Vector], *, limit: int, setting: Setting
     ) -> dict[VectorName, list[ScoredVideo]]:
-        """As of ``Engine``: both queries in one batch, as the product asks."""
+        """See ``Engine``: both queries in one batch, as the product asks."""
         requests = [self._request(name, vector, limit, setting) for name, vector in query.items()]
         answers = self._shard.query_batch(qe.QueryBatchRequest(requests))
         return {
@@ -144,7 +144,7 @@ class Embedded(Engine):
     def fused(
         self, query: Mapping[str, Vector], *, limit: int, window: int, k: float, setting: Setting
     ) -> Answer:
-        """As of ``Engine``; Qdrant counts ranks from 0, so its k is ours and one more."""
+        """See ``Engine``; Qdrant counts ranks from 0, so its k is ours and one more."""
         # A fusion's kinds are no subclasses of it in the stubs.
         fusion: Any = qe.Fusion.Rrf(k=round(k) + 1)
         request = qe.QueryRequest(
@@ -164,22 +164,22 @@ class Embedded(Engine):
         return Answer([hit.id for hit in self._shard.query(request)])
 
     def open_for_changes(self) -> None:
-        """As of ``Engine``: a copy, by its only writer."""
+        """See ``Engine``: a copy, by its only writer."""
         path = self.directory / "changed"
         shutil.rmtree(path, ignore_errors=True)
         copy_tree(self.directory / _SHARD, path)
         self._shard = qe.EdgeShard.load(str(path))
 
     def upsert(self, ids: Ids) -> None:
-        """As of ``Engine``."""
+        """See ``Engine``."""
         self._shard.update(qe.UpdateOperation.upsert_points(self._points(ids)))
 
     def delete(self, ids: Ids) -> None:
-        """As of ``Engine``."""
+        """See ``Engine``."""
         self._shard.update(qe.UpdateOperation.delete_points(ids.tolist()))
 
     def close(self) -> None:
-        """As of ``Engine``."""
+        """See ``Engine``."""
         if self._shard is not None:
             self._shard.close()
             self._shard = None

@@ -67,12 +67,12 @@ class FaissEngine(Engine):
         return 0
 
     def configure(self, *, threads: int) -> None:
-        """As of ``Engine``."""
+        """See ``Engine``."""
         self.directory.mkdir(parents=True, exist_ok=True)
         faiss.omp_set_num_threads(threads)
 
     def upload(self) -> Uploaded:
-        """As of ``Engine``; what FAISS builds, it builds while it takes the vectors in."""
+        """See ``Engine``; what FAISS builds, it builds while it takes the vectors in."""
         started = time.perf_counter()
         linked: list[int | None] = []
         for name in self.names:
@@ -99,7 +99,7 @@ class FaissEngine(Engine):
         return None
 
     def open(self) -> None:
-        """As of ``Engine``."""
+        """See ``Engine``."""
         self._read(faiss.IO_FLAG_MMAP_IFC if self.mapped else 0)
         for share in SHARES:
             bitmap = np.packbits(self.vectors.draws < share, bitorder="little")
@@ -115,7 +115,7 @@ class FaissEngine(Engine):
         setting: Setting,
         share: float | None = None,
     ) -> Answer:
-        """As of ``Engine``."""
+        """See ``Engine``."""
         selector = None if share is None else self._selectors[share]
         _, ids = self._indexes[name].search(
             query[np.newaxis], limit, params=self.parameters(setting, selector)
@@ -125,7 +125,7 @@ class FaissEngine(Engine):
     def search_many(
         self, name: str, queries: Matrix, *, limit: int, setting: Setting
     ) -> list[Sequence[int]]:
-        """As of ``Engine``; a scan multiplies matrices, which pays for many queries alone."""
+        """See ``Engine``; a scan multiplies matrices, which pays for many queries alone."""
         before = faiss.cvar.distance_compute_blas_threshold
         # FAISS 1.15 holds it against queries times dimensions, and sets it out of a batch's reach.
         faiss.cvar.distance_compute_blas_threshold = _MULTIPLIED_FROM * queries.shape[1]
@@ -140,7 +140,7 @@ class FaissEngine(Engine):
     def rankings(
         self, query: Mapping[str, Vector], *, limit: int, setting: Setting
     ) -> dict[VectorName, list[ScoredVideo]]:
-        """As of ``Engine``."""
+        """See ``Engine``."""
         if self.names != list(query):
             raise NotOffered
         found = {}
@@ -160,7 +160,7 @@ class FaissEngine(Engine):
         return self._indexes[name]
 
     def close(self) -> None:
-        """As of ``Engine``."""
+        """See ``Engine``."""
         self._indexes = {}
         self._selectors = {}
 
@@ -180,21 +180,21 @@ class Flat(FaissEngine):
     mapped = True
 
     def empty(self, dim: int) -> Any:
-        """As of ``FaissEngine``."""
+        """See ``FaissEngine``."""
         return faiss.IndexIDMap(faiss.IndexFlatIP(dim))
 
     def open_for_changes(self) -> None:
-        """As of ``Engine``; in memory, as the mirror's writer has it: a mapped file can't grow."""
+        """See ``Engine``; in memory, as the mirror's writer has it: a mapped file can't grow."""
         self._read(0)
 
     def upsert(self, ids: Ids) -> None:
-        """As of ``Engine``: taken out and put in again."""
+        """See ``Engine``: taken out and put in again."""
         self.delete(ids)
         for name in self.names:
             self._indexes[name].add_with_ids(self.vectors.rows(name)[ids], ids)
 
     def delete(self, ids: Ids) -> None:
-        """As of ``Engine``."""
+        """See ``Engine``."""
         for name in self.names:
             self._indexes[name].remove_ids(faiss.IDSelectorBatch(ids))
 
@@ -209,17 +209,17 @@ class Hnsw(FaissEngine):
     """A graph over float32 vectors."""
 
     def empty(self, dim: int) -> Any:
-        """As of ``FaissEngine``."""
+        """See ``FaissEngine``."""
         index = faiss.IndexHNSWFlat(dim, self.build["m"], faiss.METRIC_INNER_PRODUCT)
         index.hnsw.efConstruction = self.build["ef_construct"]
         return index
 
     def parameters(self, setting: Setting, selector: Any) -> Any:
-        """As of ``FaissEngine``."""
+        """See ``FaissEngine``."""
         return faiss.SearchParametersHNSW(efSearch=setting["ef"], **_selected(selector))
 
     def linked(self, index: Any) -> int:
-        """As of ``FaissEngine``.
+        """See ``FaissEngine``.
 
         Raises:
             EngineFailed: some vectors have no neighbour in the graph.
@@ -238,7 +238,7 @@ class Ivf(FaissEngine):
 
     @property
     def names(self) -> list[str]:
-        """As of ``FaissEngine``."""
+        """See ``FaissEngine``."""
         return [self.vectors.first]
 
     def lists(self) -> int:
@@ -247,11 +247,11 @@ class Ivf(FaissEngine):
         return max(1, round(by_root * math.sqrt(self.vectors.videos)))
 
     def training_rows(self) -> int:
-        """As of ``FaissEngine``."""
+        """See ``FaissEngine``."""
         return self.lists() * _TRAINED_ON_PER_LIST
 
     def empty(self, dim: int) -> Any:
-        """As of ``FaissEngine``."""
+        """See ``FaissEngine``."""
         index = faiss.IndexIVFFlat(
             faiss.IndexFlatIP(dim), dim, self.lists(), faiss.METRIC_INNER_PRODUCT
         )
@@ -259,7 +259,7 @@ class Ivf(FaissEngine):
         return index
 
     def parameters(self, setting: Setting, selector: Any) -> Any:
-        """As of ``FaissEngine``."""
+        """See ``FaissEngine``."""
         return faiss.SearchParametersIVF(nprobe=setting["nprobe"], **_selected(selector))
 
 
@@ -268,15 +268,15 @@ class Sq8(FaissEngine):
 
     @property
     def names(self) -> list[str]:
-        """As of ``FaissEngine``."""
+        """See ``FaissEngine``."""
         return [self.vectors.first]
 
     def training_rows(self) -> int:
-        """As of ``FaissEngine``."""
+        """See ``FaissEngine``."""
         return _SCALES_TRAINED_ON
 
     def empty(self, dim: int) -> Any:
-        """As of ``FaissEngine``."""
+        """See ``FaissEngine``."""
         return faiss.IndexScalarQuantizer(
             dim, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
         )

@@ -95,20 +95,20 @@ class DrawnVectors:
         self._dims = dict(dims)
 
     def check(self) -> None:
-        """As of ``VectorSource``: they are drawn so that each has a direction."""
+        """See ``VectorSource``: they are drawn so that each has a direction."""
 
     def describe(self) -> str:
-        """As of ``VectorSource``."""
+        """See ``VectorSource``."""
         return "synthetic: a seeded mixture of Gaussians on the sphere"
 
     def dims(self) -> dict[str, int]:
-        """As of ``VectorSource``."""
+        """See ``VectorSource``."""
         return dict(self._dims)
 
     def read(
         self, videos: int, queries: int, seed: int
     ) -> tuple[Mapping[str, Matrix], Iterator[Mapping[str, Matrix]]]:
-        """As of ``VectorSource``."""
+        """See ``VectorSource``."""
         mixture = mixture_for(videos, {n: self._dims[n] for n in DENSE_VECTORS}, seed=seed)
 
         def blocks() -> Iterator[Mapping[str, Matrix]]:
@@ -137,21 +137,21 @@ class FileVectors:
 
     @property
     def most(self) -> int:
-        """As of ``VectorSource``; without queries of its own, those taken out are still in it."""
+        """See ``VectorSource``; without queries of its own, those taken out are still in it."""
         return int(self._train.shape[0])
 
     @property
     def has_queries(self) -> bool:
-        """As of ``VectorSource``."""
+        """See ``VectorSource``."""
         return self._test is not None
 
     @property
     def most_queries(self) -> int | None:
-        """As of ``VectorSource``."""
+        """See ``VectorSource``."""
         return None if self._test is None else int(self._test.shape[0])
 
     def check(self) -> None:
-        """As of ``VectorSource``; block by block, and once only."""
+        """See ``VectorSource``; block by block, and once only."""
         if self._are_unit is not None:
             return
         are_unit = True
@@ -165,7 +165,7 @@ class FileVectors:
         self._are_unit = are_unit
 
     def describe(self) -> str:
-        """As of ``VectorSource``; it reads the file where ``check`` has not.
+        """See ``VectorSource``; it reads the file where ``check`` has not.
 
         Raises:
             SourceError: a vector has no direction.
@@ -178,13 +178,13 @@ class FileVectors:
         )
 
     def dims(self) -> dict[str, int]:
-        """As of ``VectorSource``."""
+        """See ``VectorSource``."""
         return {ONLY: int(self._train.shape[1])}
 
     def read(
         self, videos: int, queries: int, seed: int
     ) -> tuple[Mapping[str, Matrix], Iterator[Mapping[str, Matrix]]]:
-        """As of ``VectorSource``."""
+        """See ``VectorSource``."""
         if self._test is not None:
             asked = self._unit(self._test, np.arange(min(queries, self._test.shape[0])), "test")
             chosen = _sample(self.most, videos, seed)
@@ -255,11 +255,11 @@ class GenerationVectors:
 
     @property
     def most(self) -> int:
-        """As of ``VectorSource``."""
+        """See ``VectorSource``."""
         return len(self._ids)
 
     def check(self) -> None:
-        """As of ``VectorSource``, block by block."""
+        """See ``VectorSource``, block by block."""
         reader = FlatReader.open(self._mirror)
         try:
             for batch in reader.scan(with_vectors=True):
@@ -274,17 +274,17 @@ class GenerationVectors:
             reader.close()
 
     def describe(self) -> str:
-        """As of ``VectorSource``."""
+        """See ``VectorSource``."""
         return f"generation {self._generation}, {self.most} videos with every vector"
 
     def dims(self) -> dict[str, int]:
-        """As of ``VectorSource``."""
+        """See ``VectorSource``."""
         return dict(self._dims)
 
     def read(
         self, videos: int, queries: int, seed: int
     ) -> tuple[Mapping[str, Matrix], Iterator[Mapping[str, Matrix]]]:
-        """As of ``VectorSource``."""
+        """See ``VectorSource``."""
         order = np.random.default_rng(seed).permutation(self.most)
         asked = [self._ids[row] for row in order[:queries]]
         chosen = [self._ids[row] for row in order[queries : queries + videos]]

@@ -156,7 +156,7 @@ class TwinLensSpelling:
         self._bodies = bodies
 
     def line(self, asked: Asked) -> Line:
-        """As of ``Spelling``."""
+        """See ``Spelling``."""
         match asked.kind:
             case Kind.TEXT:
                 return Line(asked.kind, "GET", f"{API_ROOT}/search?{urlencode({'q': asked.value})}")
@@ -192,7 +192,7 @@ class PeerSpelling:
         self._bodies = bodies
 
     def line(self, asked: Asked) -> Line:
-        """As of ``Spelling``."""
+        """See ``Spelling``."""
         body = json.dumps({asked.kind.value: asked.value})
         if asked.kind is Kind.PICTURE:
             file = self._bodies / f"{asked.value}.json"

@@ -128,7 +128,7 @@ class _PayloadsAtHand:
     def get(
         self, video_ids: Sequence[str], *, with_vectors: bool = False
     ) -> dict[str, StoredVideo]:
-        """As of ``VectorReader``."""
+        """See ``VectorReader``."""
         if with_vectors:
             return self._reader.get(video_ids, with_vectors=True)
         return {key: self._bare[key] for key in video_ids if key in self._bare}
