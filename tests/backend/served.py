@@ -26,8 +26,8 @@ PROGRAM = textwrap.dedent(
     """
     import time
 
-    import twinlens.encoders.load
     from tests.fakes import ColourEncoder, WordEncoder
+    from twinlens.encoders import load
 
     class Titles(WordEncoder):
         def encode_queries(self, texts):
@@ -35,8 +35,8 @@ PROGRAM = textwrap.dedent(
                 time.sleep(3)
             return super().encode_queries(texts)
 
-    encoders.load.load_title_encoder = lambda name, **_: Titles()
-    encoders.load.load_thumbnail_encoder = lambda name, **_: ColourEncoder()
+    load.load_title_encoder = lambda name, **_: Titles()
+    load.load_thumbnail_encoder = lambda name, **_: ColourEncoder()
     from twinlens.commands.serve import serve
 
     serve()
