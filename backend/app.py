@@ -26,6 +26,7 @@ from twinlens.backend.docs import docs_blueprint
 from twinlens.backend.limits import RATE_WINDOW_S, RateLimiter, Turns
 from twinlens.backend.logs import log_request
 from twinlens.backend.metrics import Metrics, add_stages, metrics_blueprint, timed_stage
+from twinlens.backend.paths import take_paths_literally
 from twinlens.backend.policy import Policy
 from twinlens.backend.problems import Code, Problem, register_problems
 from twinlens.backend.site import site_blueprint
@@ -71,6 +72,7 @@ def create_app(
     keys = Keys(read=policy.api_keys, admin=policy.admin_keys)
     metrics = Metrics(shared)
     _observe(app, metrics, policy)
+    take_paths_literally(app)
     allow_origins(app, policy.cors_origins)
     count_searches = _admit(app, keys, _rate_limiter(app, policy, shared))
     Compress(app)

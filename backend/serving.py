@@ -125,6 +125,9 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc] # untyped
             "timeout": WORKER_TIMEOUT_S,
             "graceful_timeout": GRACEFUL_TIMEOUT_S,
             "limit_request_line": MAX_REQUEST_LINE,
+            # No peer is believed here: whom the operator trusts, the application knows.
+            "forwarded_allow_ips": "",
+            "forwarder_headers": "",
             "control_socket_disable": True,
             "loglevel": "warning",
             "logger_class": GunicornLogger,

@@ -438,6 +438,12 @@ ATTACKS: dict[str, Attack] = {
     "another-server-s-address": attack(get("http://169.254.169.254/latest/meta-data"), 404),
     "connect": attack(http(b"CONNECT 127.0.0.1:1 HTTP/1.1"), 400, 404, 405),
     "trace": attack(http(b"TRACE /api/v1/search HTTP/1.1"), 405, "method_not_allowed"),
+    "two-slashes-for-one": attack(get("//metrics"), 404, "not_found"),
+    "script-name-that-hides-a-path": attack(
+        get("/x/metrics", b"SCRIPT_NAME: /x", b"Script-Name: /x"), 404, "not_found"
+    ),
+    "script-name-of-another-path": attack(get("/healthz", b"SCRIPT_NAME: /zzz"), 200),
+    "script-name-that-redirects": attack(get("/healthz", b"SCRIPT_NAME: /healthz"), 200),
     # heads
     "three-hundred-fields": attack(get("/", *(b"X-%d: a" % n for n in range(300))), 431),
     "a-field-of-a-hundred-kilobytes": attack(get("/", b"X: " + b"a" * 100_000), 431),
