@@ -1,1 +1,3 @@
 """Search and recommendation for videos, by title and by thumbnail."""
+
+__version__ = "0.1.0"

@@ -12,6 +12,7 @@ from typing import Final
 
 import click
 
+from twinlens import __version__
 from twinlens.catalog.errors import TwinLensError
 from twinlens.lazy_commands import LazyCommand, LazyGroup
 
@@ -62,7 +63,7 @@ class _Rooms(LazyGroup):
 
 
 @click.group(cls=_Rooms, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="twinlens")
+@click.version_option(__version__)
 @click.option("-v", "--verbose", is_flag=True, help="Log what happens, on standard error.")
 def main(verbose: bool) -> None:
     """Search and recommendation for videos, by title and by thumbnail.
