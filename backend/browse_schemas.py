@@ -72,7 +72,7 @@ class BrowseBody(RequestModel):
             field, _, way = self.sort.partition(":")
             order = Order(field, descending=way == "desc")
         return BrowseRequest(
-            condition=self.filter.condition() if self.filter else None,
+            filter=self.filter.to_filter() if self.filter else None,
             order=order,
             shuffled=self.order == "random",
             seed=self.seed,

@@ -166,8 +166,8 @@ class FilterBody(RequestModel):
         # A filter that asks nothing counts, too: engines are asked all the same.
         return own + sum(max(1, one._conditions()) for one in self._within())
 
-    def condition(self) -> Filter | None:
-        """The condition that stores understand, or None where nothing is asked."""
+    def to_filter(self) -> Filter | None:
+        """The filter that stores understand, or None where nothing is asked."""
         parts: list[Filter] = []
         for name in FilterBody.model_fields:
             match getattr(self, name):
@@ -176,9 +176,9 @@ class FilterBody(RequestModel):
                 case NumberBounds() | TimeBounds() as bounds:
                     parts.append(Range(field=name, **bounds.model_dump()))
         if self.every is not None:
-            parts += [one.condition() or And(()) for one in self.every]
+            parts += [one.to_filter() or And(()) for one in self.every]
         if self.some is not None:
-            parts.append(Or(tuple(one.condition() or And(()) for one in self.some)))
+            parts.append(Or(tuple(one.to_filter() or And(()) for one in self.some)))
         if self.none is not None:
-            parts.append(Not(self.none.condition() or And(())))
+            parts.append(Not(self.none.to_filter() or And(())))
         return And(tuple(parts)) if parts else None

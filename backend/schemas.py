@@ -201,7 +201,7 @@ class HitsBody(PageBody):
         """See ``PageBody``."""
         return {
             **super().fusion_options(),
-            "condition": self.filter.condition() if self.filter else None,
+            "filter": self.filter.to_filter() if self.filter else None,
             "weights": self.weights.by_name(),
             "window": self.window,
         }

@@ -53,7 +53,7 @@ class BrowseRequest:
     Neither gives the store's own order. ``facets`` names fields to count over all that pass.
     """
 
-    condition: Filter | None = None
+    filter: Filter | None = None
     order: Order | None = None
     shuffled: bool = False
     seed: int | None = None
@@ -64,7 +64,7 @@ class BrowseRequest:
     def digest(self) -> str:
         """A digest of all that decides which videos come, and when."""
         # Not the seed: the cursor has it, whether it was given or drawn.
-        return request_digest("browse", self.condition, self.order, self.shuffled)
+        return request_digest("browse", self.filter, self.order, self.shuffled)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,11 +114,9 @@ class Browser:
         if request.seed is not None and not request.shuffled:
             raise ValueError("only a shuffle has a seed")
         stages = Stages()
-        condition = request.condition
+        filter = request.filter
         with stages.time("count"):
-            total = self._once(
-                ("total", condition), lambda: self._reader.count(condition=condition)
-            )
+            total = self._once(("total", filter), lambda: self._reader.count(filter=filter))
         with stages.time("browse"):
             seed = None
             if request.shuffled:
@@ -126,7 +124,7 @@ class Browser:
             else:
                 videos, place = self._page(request)
         with stages.time("facets"):
-            facets = {field: self._facet(field, condition) for field in request.facets}
+            facets = {field: self._facet(field, filter) for field in request.facets}
         next_cursor = None
         if place is not None:
             next_cursor = encode_place(place, generation=self._generation, request=request.digest())
@@ -148,7 +146,7 @@ class Browser:
             after = Place(*self._decoded(request, request.cursor, of))
         # One more than the page holds: whether it is there says whether a next page is.
         videos = self._reader.browse(
-            limit=request.limit + 1, order=order, after=after, condition=request.condition
+            limit=request.limit + 1, order=order, after=after, filter=request.filter
         )
         if len(videos) <= request.limit:
             return videos, None
@@ -169,7 +167,7 @@ class Browser:
         shuffle = Shuffle(seed, total)
         page: list[StoredVideo] = []
         while block < shuffle.blocks:
-            members = self._block(shuffle, block, request.condition)[within:]
+            members = self._block(shuffle, block, request.filter)[within:]
             room = request.limit - len(page)
             page += members[:room]
             if len(members) > room:
@@ -177,18 +175,18 @@ class Browser:
             block, within = block + 1, 0
         return seed, page, None
 
-    def _block(self, shuffle: Shuffle, number: int, condition: Filter | None) -> list[StoredVideo]:
+    def _block(self, shuffle: Shuffle, number: int, filter: Filter | None) -> list[StoredVideo]:
         members: list[StoredVideo] = []
         for start, end in shuffle.spans(number):
-            members += self._span(start, end, condition)
+            members += self._span(start, end, filter)
         return sorted(members, key=lambda video: shuffle.key(point_id(video.video_id)))
 
-    def _span(self, start: int, end: int, condition: Filter | None) -> list[StoredVideo]:
+    def _span(self, start: int, end: int, filter: Filter | None) -> list[StoredVideo]:
         """The videos whose point ids lie from ``start`` up to ``end``."""
         found: list[StoredVideo] = []
         after = Place(None, _point(start - 1)) if start else None
         while True:
-            page = self._reader.browse(limit=_BLOCK_PAGE, after=after, condition=condition)
+            page = self._reader.browse(limit=_BLOCK_PAGE, after=after, filter=filter)
             inside = [video for video in page if uuid.UUID(point_id(video.video_id)).int < end]
             found += inside
             if len(inside) < _BLOCK_PAGE:
@@ -202,8 +200,8 @@ class Browser:
         except ValidationError as error:
             raise CursorInvalid("the cursor is damaged") from error
 
-    def _facet(self, field: str, condition: Filter | None) -> Facet:
-        return self._once((field, condition), lambda: stored_facet(self._reader, field, condition))
+    def _facet(self, field: str, filter: Filter | None) -> Facet:
+        return self._once((field, filter), lambda: stored_facet(self._reader, field, filter))
 
     def _once(self, key: object, count: Callable[[], ResultT]) -> ResultT:
         with self._lock:

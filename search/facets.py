@@ -31,21 +31,21 @@ Facet = Sequence[FacetCount] | Extent
 Facets = Mapping[str, Facet]
 
 
-def stored_facet(browser: VideoBrowser, field: str, condition: Filter | None) -> Facet:
-    """The facet of ``field`` over all videos that pass ``condition``, by the engine."""
+def stored_facet(browser: VideoBrowser, field: str, filter: Filter | None) -> Facet:
+    """The facet of ``field`` over all videos that pass ``filter``, by the engine."""
     if field in FACET_FIELDS:
-        return browser.facet(field, limit=MAX_FACET_VALUES, condition=condition)
-    return _extent(field, lambda order: browser.browse(limit=1, order=order, condition=condition))
+        return browser.facet(field, limit=MAX_FACET_VALUES, filter=filter)
+    return _extent(field, lambda order: browser.browse(limit=1, order=order, filter=filter))
 
 
 def facets_among(videos: Sequence[StoredVideo], fields: Sequence[str]) -> dict[str, Facet]:
     """The facets of ``fields`` over ``videos``."""
     return {
-        field: facet_of(videos, field, limit=MAX_FACET_VALUES, condition=None)
+        field: facet_of(videos, field, limit=MAX_FACET_VALUES, filter=None)
         if field in FACET_FIELDS
         else _extent(
             field,
-            lambda order: page_of(videos, limit=1, order=order, after=None, condition=None),
+            lambda order: page_of(videos, limit=1, order=order, after=None, filter=None),
         )
         for field in fields
     }

@@ -72,13 +72,13 @@ class FusionOptions:
     ``weights`` multiply a ranking's share in the fusion; what is absent has ``DEFAULT_WEIGHTS``.
     The words' weight is lowered as their best title lacks some of them: to half if it has half of
     them. ``window`` is how many ranks are taken from each ranking; pages are cut from what they
-    give. ``condition`` holds for every hit. ``diversity``, 0 to 1, is how much it counts that a hit
+    give. ``filter`` holds for every hit. ``diversity``, 0 to 1, is how much it counts that a hit
     is unlike those before it; see ``diversified``. ``collapse_duplicates`` folds re-uploads into
     the best of them, and those of a video that is asked by into that; see ``folded``. ``facets``
     names fields to count over all hits of all pages.
     """
 
-    condition: Filter | None = None
+    filter: Filter | None = None
     weights: Mapping[VectorName, float] = field(default_factory=dict)
     limit: int = DEFAULT_LIMIT
     cursor: str | None = None
@@ -106,7 +106,7 @@ class FusionOptions:
         """All of these that decide which hits there are, so neither ``limit`` nor ``cursor``."""
         weights = [float(self.weight(name)) for name in VectorName]
         arrangement = float(self.diversity), self.collapse_duplicates
-        return self.condition, weights, float(self.rrf_k), self.window, *arrangement
+        return self.filter, weights, float(self.rrf_k), self.window, *arrangement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +150,7 @@ class CombinedRequest(FusionOptions):
     """Several searches whose fused rankings are fused into one, with a share for each of them.
 
     Of each search its whole window counts, whatever its ``limit``, ``cursor`` and arrangement. The
-    own ``window`` is the largest of theirs; ``condition`` and ``weights`` are theirs alone.
+    own ``window`` is the largest of theirs; ``filter`` and ``weights`` are theirs alone.
     """
 
     searches: Sequence[SearchRequest]
@@ -342,7 +342,7 @@ class Searcher:
         asked = ranks + min(ranks, len(seeds))
         answers = self._reader.search(
             [VectorQuery(name, vector, asked) for _, name, vector in asking],
-            condition=request.condition,
+            filter=request.filter,
         )
         left_out = {seed.video_id for seed in seeds}
         others = [
@@ -543,7 +543,7 @@ class Searcher:
         # One more, so that the window stays full when the video asked by is left out of it.
         ranks = request.window + (request.video_id is not None)
         queries = [VectorQuery(name, vector, ranks) for name, vector in vectors.items()]
-        answers = self._reader.search(queries, condition=request.condition)
+        answers = self._reader.search(queries, filter=request.filter)
         if request.video_id is None:
             return dict(zip(vectors, answers, strict=True))
         return {

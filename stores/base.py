@@ -114,7 +114,7 @@ class VideoBrowser(Protocol):
         limit: int,
         order: Order | None = None,
         after: Place | None = None,
-        condition: Filter | None = None,
+        filter: Filter | None = None,
     ) -> list[StoredVideo]:
         """The first ``limit`` videos behind the place ``after``, without their vectors.
 
@@ -125,7 +125,7 @@ class VideoBrowser(Protocol):
         """
         ...
 
-    def facet(self, field: str, *, limit: int, condition: Filter | None = None) -> list[FacetCount]:
+    def facet(self, field: str, *, limit: int, filter: Filter | None = None) -> list[FacetCount]:
         """How many videos have each text of ``field``, the most frequent first, ties by text.
 
         A video counts once for each of its values. Where more values tie at the last place than
@@ -136,10 +136,8 @@ class VideoBrowser(Protocol):
         """
         ...
 
-    def count(
-        self, vector_name: VectorName | None = None, *, condition: Filter | None = None
-    ) -> int:
-        """Number of videos that pass ``condition``, or of those that have this vector, too."""
+    def count(self, vector_name: VectorName | None = None, *, filter: Filter | None = None) -> int:
+        """Number of videos that pass ``filter``, or of those that have this vector, too."""
         ...
 
 
@@ -147,7 +145,7 @@ class VectorReader(VideoBrowser, Protocol):
     """What a search needs of a store. Reading never changes what is stored."""
 
     def search(
-        self, queries: Sequence[VectorQuery], *, condition: Filter | None = None
+        self, queries: Sequence[VectorQuery], *, filter: Filter | None = None
     ) -> list[list[ScoredVideo]]:
         """One ranking per query, best first, ties by ``video_id``; videos without the vector out.
 

@@ -36,13 +36,13 @@ class Scroller(Protocol):
     """The two ways in which Qdrant walks through points."""
 
     def by_point(
-        self, limit: int, *, start: str | None, condition: Filter | None
+        self, limit: int, *, start: str | None, filter: Filter | None
     ) -> list[StoredVideo]:
         """The first videos by point id, from that of ``start`` on."""
         ...
 
-    def by_value(self, limit: int, *, order: Order, condition: Filter) -> list[StoredVideo]:
-        """The first videos by a field, which ``condition`` demands; equal ones in any order."""
+    def by_value(self, limit: int, *, order: Order, filter: Filter) -> list[StoredVideo]:
+        """The first videos by a field, which ``filter`` demands; equal ones in any order."""
         ...
 
 
@@ -52,7 +52,7 @@ def browse(
     limit: int,
     order: Order | None,
     after: Place | None,
-    condition: Filter | None,
+    filter: Filter | None,
 ) -> list[StoredVideo]:
     """What ``VideoBrowser.browse`` says, by at most four calls of the engine.
 
@@ -61,18 +61,18 @@ def browse(
     """
     check_limit(limit)
     if order is None:
-        return _by_point(scroller, limit, after, condition)
+        return _by_point(scroller, limit, after, filter)
     found: list[StoredVideo] = []
     if after is None:
-        found = _from_value(scroller, limit, order, _both(condition, _having(order)))
+        found = _from_value(scroller, limit, order, _both(filter, _having(order)))
     elif after.value is not None:
-        tied = _both(condition, _equal(order, after.value))
+        tied = _both(filter, _equal(order, after.value))
         found = _by_point(scroller, limit, after, tied)
         if len(found) < limit:
-            beyond = _both(condition, _beyond(order, after.value))
+            beyond = _both(filter, _beyond(order, after.value))
             found += _from_value(scroller, limit - len(found), order, beyond)
     if len(found) < limit:
-        lacking = _both(condition, Not(_having(order)))
+        lacking = _both(filter, Not(_having(order)))
         last = after if after is not None and after.value is None else None
         found += _by_point(scroller, limit - len(found), last, lacking)
     return found
@@ -101,14 +101,14 @@ def page_of(
     limit: int,
     order: Order | None,
     after: Place | None,
-    condition: Filter | None,
+    filter: Filter | None,
 ) -> list[StoredVideo]:
     """What ``VideoBrowser.browse`` says, by a look at every one of ``videos``."""
     check_limit(limit)
     ranked = (
         (_rank(place_of(video, order), order), video)
         for video in videos
-        if condition is None or matches(condition, video.payload)
+        if filter is None or matches(filter, video.payload)
     )
     if after is not None:
         behind = _rank(after, order)
@@ -117,13 +117,13 @@ def page_of(
 
 
 def facet_of(
-    videos: Iterable[StoredVideo], field: str, *, limit: int, condition: Filter | None
+    videos: Iterable[StoredVideo], field: str, *, limit: int, filter: Filter | None
 ) -> list[FacetCount]:
     """What ``VideoBrowser.facet`` says, by a look at every one of ``videos``."""
     check_facet(field, limit)
     counts: Counter[str] = Counter()
     for video in videos:
-        if condition is None or matches(condition, video.payload):
+        if filter is None or matches(filter, video.payload):
             counts.update(texts_of(video, field))
     return ranked_facet(FacetCount(*one) for one in counts.items())[:limit]
 
@@ -152,30 +152,28 @@ def check_facet(field: str, limit: int) -> None:
         raise ValueError(f"{field!r} is not counted; {', '.join(FACET_FIELDS)} are")
 
 
-def _from_value(
-    scroller: Scroller, limit: int, order: Order, condition: Filter
-) -> list[StoredVideo]:
-    found = scroller.by_value(limit, order=order, condition=condition)
+def _from_value(scroller: Scroller, limit: int, order: Order, filter: Filter) -> list[StoredVideo]:
+    found = scroller.by_value(limit, order=order, filter=filter)
     if len(found) == limit:
         # Of those with the last value there may be more than these.
         last = place_of(found[-1], order).value
         before = [video for video in found if place_of(video, order).value != last]
         if last is not None:
-            tied = And((condition, _equal(order, last)))
-            at_last = scroller.by_point(limit - len(before), start=None, condition=tied)
+            tied = And((filter, _equal(order, last)))
+            at_last = scroller.by_point(limit - len(before), start=None, filter=tied)
             found = before + at_last
     return sorted(found, key=lambda video: _rank(place_of(video, order), order))
 
 
 def _by_point(
-    scroller: Scroller, limit: int, after: Place | None, condition: Filter | None
+    scroller: Scroller, limit: int, after: Place | None, filter: Filter | None
 ) -> list[StoredVideo]:
     if after is None:
-        return scroller.by_point(limit, start=None, condition=condition)
+        return scroller.by_point(limit, start=None, filter=filter)
     last = uuid.UUID(after.point)
     if last == _LAST_POINT:
         return []
-    return scroller.by_point(limit, start=str(uuid.UUID(int=last.int + 1)), condition=condition)
+    return scroller.by_point(limit, start=str(uuid.UUID(int=last.int + 1)), filter=filter)
 
 
 def _rank(place: Place, order: Order | None) -> tuple[bool, float, str]:
@@ -216,5 +214,5 @@ def _over_moments(field: str) -> bool:
     return PAYLOAD_INDEXES[field] == "datetime"
 
 
-def _both(condition: Filter | None, other: Filter) -> Filter:
-    return other if condition is None else And((condition, other))
+def _both(filter: Filter | None, other: Filter) -> Filter:
+    return other if filter is None else And((filter, other))

@@ -138,11 +138,11 @@ class EdgeReader:
         return covered - self.count(VectorName.WORDS)
 
     def search(
-        self, queries: Sequence[VectorQuery], *, condition: Filter | None = None
+        self, queries: Sequence[VectorQuery], *, filter: Filter | None = None
     ) -> list[list[ScoredVideo]]:
         """See ``VectorReader``."""
         checked = checked_queries(queries, self._dims)
-        chosen = None if condition is None else translate(condition, _EdgeDialect())
+        chosen = None if filter is None else translate(filter, _EdgeDialect())
         requests = [
             qe.QueryRequest(
                 limit=query.limit,
@@ -185,17 +185,17 @@ class EdgeReader:
         limit: int,
         order: Order | None = None,
         after: Place | None = None,
-        condition: Filter | None = None,
+        filter: Filter | None = None,
     ) -> list[StoredVideo]:
         """See ``VideoBrowser``."""
         return browse(
-            _EdgeScroller(self._scroll), limit=limit, order=order, after=after, condition=condition
+            _EdgeScroller(self._scroll), limit=limit, order=order, after=after, filter=filter
         )
 
-    def facet(self, field: str, *, limit: int, condition: Filter | None = None) -> list[FacetCount]:
+    def facet(self, field: str, *, limit: int, filter: Filter | None = None) -> list[FacetCount]:
         """See ``VideoBrowser``."""
         check_facet(field, limit)
-        chosen = None if condition is None else translate(condition, _EdgeDialect())
+        chosen = None if filter is None else translate(filter, _EdgeDialect())
         # The engine cuts each segment's counts at the limit before it adds them up, so it is asked
         # for all. Then they are exact; with exact=True it would search anew for every value,
         # 0.5 s where this takes 0.02 (8,000 tags, 100,000 videos).
@@ -204,15 +204,13 @@ class EdgeReader:
             counts = [FacetCount(str(one.value), one.count) for one in shard.facet(request).hits]
         return ranked_facet(one for one in counts if one.videos)[:limit]
 
-    def count(
-        self, vector_name: VectorName | None = None, *, condition: Filter | None = None
-    ) -> int:
+    def count(self, vector_name: VectorName | None = None, *, filter: Filter | None = None) -> int:
         """See ``VideoBrowser``."""
         parts: list[Any] = []
         if vector_name is not None:
             parts.append(qe.HasVectorCondition(str(vector_name)))
-        if condition is not None:
-            parts.append(translate(condition, _EdgeDialect()))
+        if filter is not None:
+            parts.append(translate(filter, _EdgeDialect()))
         chosen = qe.Filter(must=parts) if parts else None
         with self._engine() as shard:
             return int(shard.count(qe.CountRequest(exact=True, filter=chosen)))
@@ -375,21 +373,21 @@ class _EdgeScroller:
     scroll: Callable[[Any], list[StoredVideo]]
 
     def by_point(
-        self, limit: int, *, start: str | None, condition: Filter | None
+        self, limit: int, *, start: str | None, filter: Filter | None
     ) -> list[StoredVideo]:
-        chosen = None if condition is None else translate(condition, _EdgeDialect())
+        chosen = None if filter is None else translate(filter, _EdgeDialect())
         return self.scroll(
             qe.ScrollRequest(
                 offset=start, limit=limit, filter=chosen, with_payload=True, with_vector=False
             )
         )
 
-    def by_value(self, limit: int, *, order: Order, condition: Filter) -> list[StoredVideo]:
+    def by_value(self, limit: int, *, order: Order, filter: Filter) -> list[StoredVideo]:
         direction = qe.Direction.Desc if order.descending else qe.Direction.Asc
         return self.scroll(
             qe.ScrollRequest(
                 limit=limit,
-                filter=translate(condition, _EdgeDialect()),
+                filter=translate(filter, _EdgeDialect()),
                 order_by=qe.OrderBy(order.field, direction),
                 with_payload=True,
                 with_vector=False,

@@ -100,15 +100,15 @@ class Not:
 Filter = AnyOf | Range | And | Or | Not
 
 
-def matches(condition: Filter, payload: Mapping[str, Any]) -> bool:
+def matches(filter: Filter, payload: Mapping[str, Any]) -> bool:
     """Whether a video with this payload passes; the meaning that every engine is held to."""
-    match condition:
+    match filter:
         case AnyOf(field, values):
             return any(
                 _equal(item, value) for item in _items(payload.get(field)) for value in values
             )
         case Range():
-            return any(_within(item, condition) for item in _items(payload.get(condition.field)))
+            return any(_within(item, filter) for item in _items(payload.get(filter.field)))
         case And(parts):
             return all(matches(part, payload) for part in parts)
         case Or(parts):
@@ -127,15 +127,15 @@ def _equal(item: object, value: Scalar) -> bool:
     return type(item) is type(value) and item == value
 
 
-def _within(item: object, condition: Range) -> bool:
-    place: Any = moment_of(item) if condition.over_moments else number_of(item)
+def _within(item: object, filter: Range) -> bool:
+    place: Any = moment_of(item) if filter.over_moments else number_of(item)
     if place is None:
         return False
     return (
-        (condition.gt is None or place > condition.gt)
-        and (condition.gte is None or place >= condition.gte)
-        and (condition.lt is None or place < condition.lt)
-        and (condition.lte is None or place <= condition.lte)
+        (filter.gt is None or place > filter.gt)
+        and (filter.gte is None or place >= filter.gte)
+        and (filter.lt is None or place < filter.lt)
+        and (filter.lte is None or place <= filter.lte)
     )
 
 

@@ -111,12 +111,12 @@ class FlatReader:
         return dict(self._dims)
 
     def search(
-        self, queries: Sequence[VectorQuery], *, condition: Filter | None = None
+        self, queries: Sequence[VectorQuery], *, filter: Filter | None = None
     ) -> list[list[ScoredVideo]]:
         """See ``VectorReader``; one call to FAISS per name. A filter reads every payload."""
         checked = checked_queries(queries, self._dims)
         self._opened()
-        selector = None if condition is None else faiss.IDSelectorBatch(self._passing(condition))
+        selector = None if filter is None else faiss.IDSelectorBatch(self._passing(filter))
         found: dict[int, list[tuple[int, float]]] = {}
         for name in dict.fromkeys(query.vector_name for query in checked):
             places = [i for i, query in enumerate(checked) if query.vector_name == name]
@@ -141,23 +141,19 @@ class FlatReader:
         limit: int,
         order: Order | None = None,
         after: Place | None = None,
-        condition: Filter | None = None,
+        filter: Filter | None = None,
     ) -> list[StoredVideo]:
         """See ``VideoBrowser``; reads every payload, for it is the reference."""
-        return page_of(
-            self._every_video(), limit=limit, order=order, after=after, condition=condition
-        )
+        return page_of(self._every_video(), limit=limit, order=order, after=after, filter=filter)
 
-    def facet(self, field: str, *, limit: int, condition: Filter | None = None) -> list[FacetCount]:
+    def facet(self, field: str, *, limit: int, filter: Filter | None = None) -> list[FacetCount]:
         """See ``VideoBrowser``; reads every payload, for it is the reference."""
-        return facet_of(self._every_video(), field, limit=limit, condition=condition)
+        return facet_of(self._every_video(), field, limit=limit, filter=filter)
 
-    def count(
-        self, vector_name: VectorName | None = None, *, condition: Filter | None = None
-    ) -> int:
+    def count(self, vector_name: VectorName | None = None, *, filter: Filter | None = None) -> int:
         """See ``VideoBrowser``; a filter reads every payload."""
-        if condition is not None:
-            passed = self._passing(condition)
+        if filter is not None:
+            passed = self._passing(filter)
             if vector_name is None:
                 return len(passed)
             present, _ = _places(self._index(vector_name), passed)
@@ -221,14 +217,14 @@ class FlatReader:
         for batch in self.scan():
             yield from batch
 
-    def _passing(self, condition: Filter) -> _Ids:
+    def _passing(self, filter: Filter) -> _Ids:
         passed: list[int] = []
         last = -1
         while rows := self._query(
             "SELECT id, payload FROM videos WHERE id > ? ORDER BY id LIMIT 1000", (last,)
         ):
             last = rows[-1][0]
-            passed += [key for key, payload in rows if matches(condition, json.loads(payload))]
+            passed += [key for key, payload in rows if matches(filter, json.loads(payload))]
         return np.array(passed, dtype=np.int64)
 
     def _nearest(

@@ -44,13 +44,13 @@ class Dialect(Protocol[ConditionT]):
         ...
 
 
-def translate(condition: Filter, dialect: Dialect[ConditionT]) -> ConditionT:
-    """``condition`` in the classes of ``dialect``, with the meaning of ``filters.matches``."""
-    match condition:
+def translate(filter: Filter, dialect: Dialect[ConditionT]) -> ConditionT:
+    """``filter`` in the classes of ``dialect``, with the meaning of ``filters.matches``."""
+    match filter:
         case AnyOf(field, values):
             return _any_of(field, values, dialect)
         case Range():
-            return _range(condition, dialect)
+            return _range(filter, dialect)
         case And(parts):
             return dialect.every([translate(part, dialect) for part in parts])
         case Or(parts):
@@ -59,16 +59,16 @@ def translate(condition: Filter, dialect: Dialect[ConditionT]) -> ConditionT:
             return dialect.none([translate(part, dialect)])
 
 
-def _range(condition: Range, dialect: Dialect[ConditionT]) -> ConditionT:
-    bounds = condition.bounds()
+def _range(filter: Range, dialect: Dialect[ConditionT]) -> ConditionT:
+    bounds = filter.bounds()
     moments = {name: bound for name, bound in bounds.items() if isinstance(bound, datetime)}
     if not moments:
         numbers = {name: bound for name, bound in bounds.items() if not isinstance(bound, datetime)}
-        return _numbers(condition.field, numbers, dialect)
+        return _numbers(filter.field, numbers, dialect)
     # An index of numbers would be asked for the moment's microseconds.
-    if PAYLOAD_INDEXES.get(condition.field) in ("float", "integer"):
+    if PAYLOAD_INDEXES.get(filter.field) in ("float", "integer"):
         return _never(dialect)
-    return dialect.moments(condition.field, moments)
+    return dialect.moments(filter.field, moments)
 
 
 def _any_of(field: str, values: Sequence[Scalar], dialect: Dialect[ConditionT]) -> ConditionT:

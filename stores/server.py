@@ -356,13 +356,13 @@ class ServerStore:
         return (info.indexed_vectors_count or 0) - self.count(VectorName.WORDS)
 
     def search(
-        self, queries: Sequence[VectorQuery], *, condition: Filter | None = None
+        self, queries: Sequence[VectorQuery], *, filter: Filter | None = None
     ) -> list[list[ScoredVideo]]:
         """See ``VectorReader``."""
         checked = checked_queries(queries, self._dims)
         if not checked:
             return []
-        chosen = None if condition is None else translate(condition, _ServerDialect())
+        chosen = None if filter is None else translate(filter, _ServerDialect())
         requests = [
             models.QueryRequest(
                 query=_given(query.vector),
@@ -402,16 +402,16 @@ class ServerStore:
         limit: int,
         order: Order | None = None,
         after: Place | None = None,
-        condition: Filter | None = None,
+        filter: Filter | None = None,
     ) -> list[StoredVideo]:
         """See ``VideoBrowser``."""
         scroller = _ServerScroller(self._request, self._collection)
-        return browse(scroller, limit=limit, order=order, after=after, condition=condition)
+        return browse(scroller, limit=limit, order=order, after=after, filter=filter)
 
-    def facet(self, field: str, *, limit: int, condition: Filter | None = None) -> list[FacetCount]:
+    def facet(self, field: str, *, limit: int, filter: Filter | None = None) -> list[FacetCount]:
         """See ``VideoBrowser``."""
         check_facet(field, limit)
-        chosen = None if condition is None else translate(condition, _ServerDialect())
+        chosen = None if filter is None else translate(filter, _ServerDialect())
         answer = self._request(
             lambda client: client.facet(
                 self._collection, field, facet_filter=chosen, limit=limit, exact=True
@@ -419,15 +419,13 @@ class ServerStore:
         )
         return ranked_facet(FacetCount(str(hit.value), hit.count) for hit in answer.hits)
 
-    def count(
-        self, vector_name: VectorName | None = None, *, condition: Filter | None = None
-    ) -> int:
+    def count(self, vector_name: VectorName | None = None, *, filter: Filter | None = None) -> int:
         """See ``VideoBrowser``."""
         parts: list[Any] = []
         if vector_name is not None:
             parts.append(models.HasVectorCondition(has_vector=str(vector_name)))
-        if condition is not None:
-            parts.append(translate(condition, _ServerDialect()))
+        if filter is not None:
+            parts.append(translate(filter, _ServerDialect()))
         chosen = models.Filter(must=parts) if parts else None
         return self._request(
             lambda client: client.count(self._collection, count_filter=chosen, exact=True)
@@ -516,17 +514,17 @@ class _ServerScroller:
     collection: str
 
     def by_point(
-        self, limit: int, *, start: str | None, condition: Filter | None
+        self, limit: int, *, start: str | None, filter: Filter | None
     ) -> list[StoredVideo]:
-        return self._scrolled(limit, condition, offset=start)
+        return self._scrolled(limit, filter, offset=start)
 
-    def by_value(self, limit: int, *, order: Order, condition: Filter) -> list[StoredVideo]:
+    def by_value(self, limit: int, *, order: Order, filter: Filter) -> list[StoredVideo]:
         direction = models.Direction.DESC if order.descending else models.Direction.ASC
         order_by = models.OrderBy(key=order.field, direction=direction)
-        return self._scrolled(limit, condition, order_by=order_by)
+        return self._scrolled(limit, filter, order_by=order_by)
 
-    def _scrolled(self, limit: int, condition: Filter | None, **way: Any) -> list[StoredVideo]:
-        chosen = None if condition is None else translate(condition, _ServerDialect())
+    def _scrolled(self, limit: int, filter: Filter | None, **way: Any) -> list[StoredVideo]:
+        chosen = None if filter is None else translate(filter, _ServerDialect())
         records, _ = self.request(
             lambda client: client.scroll(
                 self.collection, limit=limit, scroll_filter=chosen, with_payload=True, **way

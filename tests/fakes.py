@@ -24,18 +24,18 @@ class MemoryReader:
         self.closed = False
 
     def search(
-        self, queries: Sequence[VectorQuery], *, condition: Filter | None = None
+        self, queries: Sequence[VectorQuery], *, filter: Filter | None = None
     ) -> list[list[ScoredVideo]]:
         assert not self.closed
         self.searches.append(list(queries))
-        return [self._rank(query, condition) for query in queries]
+        return [self._rank(query, filter) for query in queries]
 
-    def _rank(self, query: VectorQuery, condition: Filter | None) -> list[ScoredVideo]:
+    def _rank(self, query: VectorQuery, filter: Filter | None) -> list[ScoredVideo]:
         scored = [
             ScoredVideo(video.video_id, score)
             for video in self._videos.values()
             if (score := _score(query, video)) is not None
-            and (condition is None or matches(condition, video.payload))
+            and (filter is None or matches(filter, video.payload))
         ]
         return sorted(scored, key=lambda one: (-one.score, one.video_id))[: query.limit]
 
@@ -54,21 +54,19 @@ class MemoryReader:
         limit: int,
         order: Order | None = None,
         after: Place | None = None,
-        condition: Filter | None = None,
+        filter: Filter | None = None,
     ) -> list[StoredVideo]:
         assert not self.closed
         videos = self.get(list(self._videos)).values()
-        return page_of(videos, limit=limit, order=order, after=after, condition=condition)
+        return page_of(videos, limit=limit, order=order, after=after, filter=filter)
 
-    def facet(self, field: str, *, limit: int, condition: Filter | None = None) -> list[FacetCount]:
+    def facet(self, field: str, *, limit: int, filter: Filter | None = None) -> list[FacetCount]:
         assert not self.closed
-        return facet_of(self._videos.values(), field, limit=limit, condition=condition)
+        return facet_of(self._videos.values(), field, limit=limit, filter=filter)
 
-    def count(
-        self, vector_name: VectorName | None = None, *, condition: Filter | None = None
-    ) -> int:
+    def count(self, vector_name: VectorName | None = None, *, filter: Filter | None = None) -> int:
         return sum(
-            (condition is None or matches(condition, video.payload))
+            (filter is None or matches(filter, video.payload))
             and (
                 vector_name is None
                 or vector_name in video.vectors

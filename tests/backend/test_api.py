@@ -128,7 +128,7 @@ def test_pages_follow_each_other(client):
 
 
 @pytest.mark.parametrize(
-    ("condition", "passes"),
+    ("filter", "passes"),
     [
         ({"channel": "beach channel"}, lambda one: one["channel"] == "beach channel"),
         ({"language": ["si", "ta"]}, lambda one: one["language"] in ("si", "ta")),
@@ -146,9 +146,9 @@ def test_pages_follow_each_other(client):
         ),
     ],
 )
-def test_a_filter_holds_for_every_hit_and_loses_none(client, condition, passes):
+def test_a_filter_holds_for_every_hit_and_loses_none(client, filter, passes):
     everything = client.post(SEARCH, json={"text": "film", "limit": 100}).get_json()["hits"]
-    answer = client.post(SEARCH, json={"text": "film", "limit": 100, "filter": condition})
+    answer = client.post(SEARCH, json={"text": "film", "limit": 100, "filter": filter})
     expected = {
         hit["video"]["video_id"]
         for hit in everything

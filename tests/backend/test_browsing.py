@@ -28,7 +28,7 @@ from twinlens.stores.filters import AnyOf, Filter, Not, Range, matches
 from twinlens.stores.generations import DataDir
 
 VIDEOS = "/api/v1/videos"
-CONDITIONS: dict[str, Filter | None] = {
+FILTERS: dict[str, Filter | None] = {
     "all": None,
     "one language": AnyOf("language", ("si",)),
     "the viewed": Range(field="view_count", gte=300),
@@ -40,12 +40,12 @@ relaxed = settings(
 )
 requests = st.builds(
     BrowseRequest,
-    condition=st.sampled_from(list(CONDITIONS.values())),
+    filter=st.sampled_from(list(FILTERS.values())),
     order=st.none() | st.builds(Order, st.sampled_from(SORTABLE_FIELDS), st.booleans()),
     limit=st.integers(1, 40),
 ) | st.builds(
     BrowseRequest,
-    condition=st.sampled_from(list(CONDITIONS.values())),
+    filter=st.sampled_from(list(FILTERS.values())),
     shuffled=st.just(True),
     seed=st.integers(0, 2**53 - 1),
     limit=st.integers(1, 40),
@@ -96,7 +96,7 @@ def followed(browser: Browser, request: BrowseRequest) -> list[list[StoredVideo]
     while True:
         found = browser.browse(
             BrowseRequest(
-                condition=request.condition,
+                filter=request.filter,
                 order=request.order,
                 shuffled=request.shuffled,
                 seed=request.seed,
@@ -118,16 +118,14 @@ def test_the_pages_hold_every_video_that_passes_once(
     pages = followed(browser, request)
     met = [video for page in pages for video in page]
     passing = [
-        one
-        for one in stored
-        if request.condition is None or matches(request.condition, one.payload)
+        one for one in stored if request.filter is None or matches(request.filter, one.payload)
     ]
     assert all(len(page) == request.limit for page in pages[:-1])
     assert Counter(one.video_id for one in met) == Counter(one.video_id for one in passing)
     assert browser.browse(request).total == len(passing)
     if not request.shuffled:
         expected = page_of(
-            stored, limit=100, order=request.order, after=None, condition=request.condition
+            stored, limit=100, order=request.order, after=None, filter=request.filter
         )
         assert [one.video_id for one in met] == [one.video_id for one in expected]
 
@@ -143,7 +141,7 @@ def test_pages_of_any_lengths_are_cut_from_one_order(
     while turn == 0 or cursor is not None:
         found = browser.browse(
             BrowseRequest(
-                condition=request.condition,
+                filter=request.filter,
                 order=request.order,
                 shuffled=request.shuffled,
                 seed=request.seed,
@@ -219,17 +217,17 @@ def test_only_the_attributes_asked_for_come(client: FlaskClient) -> None:
     assert client.get(f"{VIDEOS}/beach-3").get_json()["video"] == one
 
 
-@pytest.mark.parametrize("condition", [None, {"language": "si"}, {"category": "none"}])
+@pytest.mark.parametrize("filter", [None, {"language": "si"}, {"category": "none"}])
 def test_facets_count_all_that_pass(
-    client: FlaskClient, stored: list[StoredVideo], condition: dict[str, Any] | None
+    client: FlaskClient, stored: list[StoredVideo], filter: dict[str, Any] | None
 ) -> None:
     names = ["channel", "category", "language", "tags", *SORTABLE_FIELDS]
-    given = {} if condition is None else {"filter": condition}
-    chosen = FilterBody(**condition).condition() if condition else None
+    given = {} if filter is None else {"filter": filter}
+    chosen = FilterBody(**filter).to_filter() if filter else None
     facets = answered(client, facets=",".join(names), limit=1, **given)["facets"]
     assert set(facets) == set(names)
     for name in names[:4]:
-        expected = facet_of(stored, name, limit=100, condition=chosen)
+        expected = facet_of(stored, name, limit=100, filter=chosen)
         assert facets[name] == {
             "values": [{"value": one.value, "count": one.videos} for one in expected]
         }
@@ -403,7 +401,7 @@ def test_what_was_counted_once_is_not_counted_again(stored: list[StoredVideo]) -
     for _ in range(3):
         browser.browse(BrowseRequest(facets=["tags", "channel"]))
     assert reader.counted == 3
-    browser.browse(BrowseRequest(facets=["tags"], condition=AnyOf("language", ("si",))))
+    browser.browse(BrowseRequest(facets=["tags"], filter=AnyOf("language", ("si",))))
     assert reader.counted == 5
 
 

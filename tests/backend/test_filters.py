@@ -57,9 +57,9 @@ def combined(parts: st.SearchStrategy[Json]) -> st.SearchStrategy[Json]:
 filters = st.recursive(leaves, combined, max_leaves=8)
 
 
-def holds(condition: Json, payload: Json) -> bool:
+def holds(filter: Json, payload: Json) -> bool:
     """What docs/api.md says of a filter, in as few words."""
-    return all(_holds(name, asked, payload) for name, asked in condition.items())
+    return all(_holds(name, asked, payload) for name, asked in filter.items())
 
 
 def _holds(name: str, asked: Any, payload: Json) -> bool:
@@ -108,9 +108,9 @@ def test_json_a_filter_and_the_engine_mean_the_same(
     client: FlaskClient, stored: list[StoredVideo], asked: Json
 ) -> None:
     expected = {one.video_id for one in stored if holds(asked, dict(one.payload))}
-    condition = FilterBody.model_validate_json(json.dumps(asked)).condition()
+    filter = FilterBody.model_validate_json(json.dumps(asked)).to_filter()
     assert expected == {
-        one.video_id for one in stored if condition is None or matches(condition, one.payload)
+        one.video_id for one in stored if filter is None or matches(filter, one.payload)
     }
     given = {"filter": json.dumps(asked), "limit": 100, "attributes": "video_id"}
     answer = client.get("/api/v1/videos", query_string=given)

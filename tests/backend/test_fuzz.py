@@ -48,8 +48,8 @@ value = st.recursive(
     ),
     max_leaves=6,
 )
-condition = st.dictionaries(st.sampled_from([*FilterBody.names(), "x"]), value, max_size=3)
-plausible_condition = st.fixed_dictionaries(
+any_filter = st.dictionaries(st.sampled_from([*FilterBody.names(), "x"]), value, max_size=3)
+plausible_filter = st.fixed_dictionaries(
     {},
     optional={
         "channel": st.text(min_size=1, max_size=8),
@@ -67,8 +67,8 @@ plausible_condition = st.fixed_dictionaries(
         ),
     },
 )
-plausible_condition = st.recursive(
-    plausible_condition,
+plausible_filter = st.recursive(
+    plausible_filter,
     lambda inner: st.fixed_dictionaries(
         {},
         optional={
@@ -80,12 +80,12 @@ plausible_condition = st.recursive(
     max_leaves=5,
 )
 body = st.dictionaries(
-    st.sampled_from([*SearchBody.model_fields, "x"]), value | condition, max_size=4
+    st.sampled_from([*SearchBody.model_fields, "x"]), value | any_filter, max_size=4
 )
 plausible_body = st.fixed_dictionaries(
     {"text": st.text(min_size=1, max_size=50)},
     optional={
-        "filter": plausible_condition,
+        "filter": plausible_filter,
         "limit": st.integers(-1, 102),
         "window": st.integers(0, 1002),
         "rrf_k": st.floats(-1, 10_001),
@@ -160,7 +160,7 @@ def test_any_query_string(client, body):
             "searches": st.lists(
                 st.fixed_dictionaries(
                     {"text": st.text(min_size=1, max_size=9)},
-                    optional={"weight": st.floats(0, 9), "filter": plausible_condition},
+                    optional={"weight": st.floats(0, 9), "filter": plausible_filter},
                 ),
                 min_size=1,
                 max_size=4,
@@ -189,7 +189,7 @@ seeds = st.lists(
             "disliked": seeds,
             "diversity": st.floats(0, 1),
             "collapse_duplicates": st.booleans(),
-            "filter": plausible_condition,
+            "filter": plausible_filter,
             "limit": st.integers(-1, 102),
             "window": st.integers(0, 1002),
             "weights": st.dictionaries(st.sampled_from(["title", "words"]), st.floats(-1, 1001)),
@@ -242,9 +242,9 @@ def test_pages_from_the_engine_are_one_window(client, asked, options, limit):
 
 
 @relaxed
-@given(plausible_condition)
-def test_the_engine_bears_every_filter_that_is_valid(client, condition):
-    answer = client.post(SEARCH, json={"text": "film", "filter": condition})
+@given(plausible_filter)
+def test_the_engine_bears_every_filter_that_is_valid(client, filter):
+    answer = client.post(SEARCH, json={"text": "film", "filter": filter})
     assert answer.status_code == 200, answer.text
 
 

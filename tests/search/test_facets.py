@@ -34,7 +34,7 @@ def counted(videos: list[StoredVideo]) -> Json:
     facets: Json = {}
     for field in FACETS:
         if field in FACET_FIELDS:
-            counts = facet_of(videos, field, limit=100, condition=None)
+            counts = facet_of(videos, field, limit=100, filter=None)
             facets[field] = {"values": [{"value": v, "count": n} for v, n in counts]}
         else:
             values = [one.payload[field] for one in videos if field in one.payload]

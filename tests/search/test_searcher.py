@@ -164,8 +164,8 @@ def test_what_has_weight_0_still_lends_its_thumbnails(searcher, reader, weights)
 
 
 def test_the_condition_holds_for_every_hit_of_either_lens(searcher):
-    condition = And((AnyOf("language", ("si",)), Range(field="view_count", gte=300)))
-    result = searcher.search(SearchRequest(text="beach", condition=condition, limit=100))
+    filter = And((AnyOf("language", ("si",)), Range(field="view_count", gte=300)))
+    result = searcher.search(SearchRequest(text="beach", filter=filter, limit=100))
     assert {hit.payload["language"] for hit in result.hits} == {"si"}
     assert min(hit.payload["view_count"] for hit in result.hits) >= 300
     assert len(result.hits) == 6  # numbers 4 and 7 of three subjects
@@ -228,7 +228,7 @@ def test_the_size_of_a_page_may_change_on_the_way(searcher):
         {"text": "other"},
         {"video_id": "beach-1"},
         {"picture": b"x"},
-        {"condition": AnyOf("language", ("en",))},
+        {"filter": AnyOf("language", ("en",))},
         {"weights": {TITLE: 2.0}},
         {"rrf_k": 10},
         {"window": 100},

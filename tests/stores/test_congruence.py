@@ -64,8 +64,8 @@ def write_history(store: VectorStore) -> None:
 
 
 @against_flat
-@pytest.mark.parametrize("condition", FILTERS.values(), ids=FILTERS.keys())
-def test_same_rankings(pair: tuple[VectorStore, VectorStore], condition: Filter | None) -> None:
+@pytest.mark.parametrize("filter", FILTERS.values(), ids=FILTERS.keys())
+def test_same_rankings(pair: tuple[VectorStore, VectorStore], filter: Filter | None) -> None:
     for store in pair:
         write_history(store)
     rng = np.random.default_rng(9)
@@ -74,8 +74,8 @@ def test_same_rankings(pair: tuple[VectorStore, VectorStore], condition: Filter 
         for name in DENSE_VECTORS
         for limit in (1, 10, 1000)
     ]
-    expected, found = (store.search(queries, condition=condition) for store in pair)
-    assert any(expected) is (condition is not FILTERS["nobody"])
+    expected, found = (store.search(queries, filter=filter) for store in pair)
+    assert any(expected) is (filter is not FILTERS["nobody"])
     for ours, theirs in zip(expected, found, strict=True):
         assert [hit.video_id for hit in ours] == [hit.video_id for hit in theirs]
         assert [h.score for h in ours] == pytest.approx([h.score for h in theirs], abs=1e-5)

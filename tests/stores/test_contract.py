@@ -65,12 +65,12 @@ def query(name: VectorName = TITLE, limit: int = 10, seed: int = 3) -> VectorQue
 def test_an_empty_store_answers_everything_with_nothing(store: VectorStore) -> None:
     assert store.count() == store.count(TITLE) == store.count(THUMBNAIL) == 0
     assert store.search([query(), query(THUMBNAIL)]) == [[], []]
-    assert store.search([query()], condition=AnyOf("language", ("en",))) == [[]]
+    assert store.search([query()], filter=AnyOf("language", ("en",))) == [[]]
     assert store.get(["unknown"], with_vectors=True) == {}
     assert list(store.scan()) == []
     assert store.browse(limit=10) == store.browse(limit=10, order=Order("view_count")) == []
     assert store.facet("tags", limit=10) == []
-    assert store.count(condition=AnyOf("language", ("en",))) == 0
+    assert store.count(filter=AnyOf("language", ("en",))) == 0
     store.delete(["unknown"])
     store.optimize()
     store.flush()
@@ -117,7 +117,7 @@ def test_any_text_of_up_to_256_characters_is_an_id(home: Home, video_id: str) ->
     reader = home.reader()
     assert same(reader.get([video_id], with_vectors=True)[video_id], written)
     hits = reader.search(
-        [VectorQuery(TITLE, written.vectors[TITLE], 5)], condition=AnyOf("video_id", (video_id,))
+        [VectorQuery(TITLE, written.vectors[TITLE], 5)], filter=AnyOf("video_id", (video_id,))
     )
     assert [hit.video_id for hit in hits[0]] == [video_id]
     reader.close()
@@ -158,14 +158,14 @@ def test_videos_with_equal_vectors_come_in_the_order_of_their_ids(store: VectorS
 
 def test_a_filter_holds_for_every_query_of_the_call(store: VectorStore) -> None:
     store.upsert(catalogue(60))
-    condition = Range(field="view_count", lt=400)
-    title, thumbnail = store.search([query(TITLE, 100), query(THUMBNAIL, 100)], condition=condition)
+    filter = Range(field="view_count", lt=400)
+    title, thumbnail = store.search([query(TITLE, 100), query(THUMBNAIL, 100)], filter=filter)
     assert {hit.video_id for hit in title} == {f"video-{i:05d}" for i in range(20) if i % 7 != 6}
     expected = {f"video-{i:05d}" for i in range(20) if i % 3 != 2}
     assert {hit.video_id for hit in thumbnail} == expected
-    nobody = store.search([query()], condition=AnyOf("channel", ("no such channel",)))
+    nobody = store.search([query()], filter=AnyOf("channel", ("no such channel",)))
     assert nobody == [[]]
-    [all_but] = store.search([query(TITLE, 100)], condition=Not(condition))
+    [all_but] = store.search([query(TITLE, 100)], filter=Not(filter))
     assert {h.video_id for h in all_but}.isdisjoint({h.video_id for h in title})
 
 
@@ -248,7 +248,7 @@ def lived_in(store: VectorStore) -> list[StoredVideo]:
 
 
 ORDERS = [None, *(Order(field, way) for field in SORTABLE_FIELDS for way in (False, True))]
-CONDITIONS = {
+FILTERS = {
     "all": None,
     "some": Or((AnyOf("tags", ("tag1", "same")), Range(field="view_count", gte=3))),
     "few": AnyOf("video_id", ("video-00007", "video-00012", "video-00024", "video-00040")),
@@ -258,18 +258,18 @@ CONDITIONS = {
 
 
 @pytest.mark.parametrize("limit", [1, 7, 1000])
-@pytest.mark.parametrize("condition", CONDITIONS.values(), ids=CONDITIONS)
+@pytest.mark.parametrize("filter", FILTERS.values(), ids=FILTERS)
 def test_pages_meet_every_video_once_in_order(
-    store: VectorStore, condition: Filter | None, limit: int
+    store: VectorStore, filter: Filter | None, limit: int
 ) -> None:
     videos = lived_in(store)
     for order in ORDERS:
-        expected = page_of(videos, limit=1000, order=order, after=None, condition=condition)
+        expected = page_of(videos, limit=1000, order=order, after=None, filter=filter)
         met: list[StoredVideo] = []
         after = None
         # One page more than there are, which is empty.
         for _ in range(len(expected) // limit + 1):
-            page = store.browse(limit=limit, order=order, after=after, condition=condition)
+            page = store.browse(limit=limit, order=order, after=after, filter=filter)
             met += page
             after = place_of(page[-1], order) if page else after
         assert page == [] or len(page) < limit
@@ -296,7 +296,7 @@ def test_a_page_may_begin_behind_any_place(store: VectorStore) -> None:
         }
         for value, point in sorted(found | beside, key=str)[::5]:
             after = Place(value, point)
-            expected = page_of(videos, limit=4, order=order, after=after, condition=None)
+            expected = page_of(videos, limit=4, order=order, after=after, filter=None)
             page = store.browse(limit=4, order=order, after=after)
             assert [one.video_id for one in page] == [one.video_id for one in expected]
 
@@ -345,29 +345,29 @@ def test_whole_numbers_too_large_for_bounds_are_met_once_and_last(store: VectorS
             )
 
 
-@pytest.mark.parametrize("condition", CONDITIONS.values(), ids=CONDITIONS)
+@pytest.mark.parametrize("filter", FILTERS.values(), ids=FILTERS)
 def test_values_are_counted_over_the_videos_that_pass(
-    store: VectorStore, condition: Filter | None
+    store: VectorStore, filter: Filter | None
 ) -> None:
     videos = lived_in(store)
     for field in FACET_FIELDS:
-        expected = facet_of(videos, field, limit=1000, condition=condition)
-        assert store.facet(field, limit=1000, condition=condition) == expected
+        expected = facet_of(videos, field, limit=1000, filter=filter)
+        assert store.facet(field, limit=1000, filter=filter) == expected
         for limit in (1, 3):
-            most = store.facet(field, limit=limit, condition=condition)
+            most = store.facet(field, limit=limit, filter=filter)
             # Which of those with equal counts come last is the engine's choice.
             assert [one.videos for one in most] == [one.videos for one in expected[:limit]]
             assert set(most) <= set(expected)
 
 
-@pytest.mark.parametrize("condition", CONDITIONS.values(), ids=CONDITIONS)
-def test_videos_that_pass_are_counted(store: VectorStore, condition: Filter | None) -> None:
+@pytest.mark.parametrize("filter", FILTERS.values(), ids=FILTERS)
+def test_videos_that_pass_are_counted(store: VectorStore, filter: Filter | None) -> None:
     videos = lived_in(store)
-    passed = [v for v in videos if condition is None or matches(condition, v.payload)]
-    assert store.count(condition=condition) == len(passed)
+    passed = [v for v in videos if filter is None or matches(filter, v.payload)]
+    assert store.count(filter=filter) == len(passed)
     for name in DENSE_VECTORS:
         expected = sum(name in one.vectors for one in passed)
-        assert store.count(name, condition=condition) == expected
+        assert store.count(name, filter=filter) == expected
 
 
 def test_values_and_videos_are_counted_alike_when_reopened(home: Home) -> None:
@@ -376,12 +376,12 @@ def test_values_and_videos_are_counted_alike_when_reopened(home: Home) -> None:
     store.optimize()
     store.close()
     reader = home.reader()
-    for condition in CONDITIONS.values():
-        passed = [v for v in videos if condition is None or matches(condition, v.payload)]
-        assert reader.count(condition=condition) == len(passed)
+    for filter in FILTERS.values():
+        passed = [v for v in videos if filter is None or matches(filter, v.payload)]
+        assert reader.count(filter=filter) == len(passed)
         for field in FACET_FIELDS:
-            expected = facet_of(passed, field, limit=1000, condition=None)
-            assert reader.facet(field, limit=1000, condition=condition) == expected
+            expected = facet_of(passed, field, limit=1000, filter=None)
+            assert reader.facet(field, limit=1000, filter=filter) == expected
     reader.close()
 
 
@@ -441,13 +441,13 @@ def test_reading_writes_nothing(home: Home) -> None:
     before = home.state()
     for _ in range(2):
         reader = home.reader()
-        reader.search([query(TITLE, 50), query(THUMBNAIL, 50)], condition=AnyOf("tags", ("tag1",)))
+        reader.search([query(TITLE, 50), query(THUMBNAIL, 50)], filter=AnyOf("tags", ("tag1",)))
         reader.get(["video-00001", "unknown"], with_vectors=True)
         reader.count()
         reader.count(TITLE)
-        reader.count(condition=AnyOf("language", ("en",)))
-        reader.browse(limit=10, order=Order("view_count"), condition=AnyOf("tags", ("tag1",)))
-        reader.facet("tags", limit=10, condition=AnyOf("language", ("en",)))
+        reader.count(filter=AnyOf("language", ("en",)))
+        reader.browse(limit=10, order=Order("view_count"), filter=AnyOf("tags", ("tag1",)))
+        reader.facet("tags", limit=10, filter=AnyOf("language", ("en",)))
         scanned(reader)
         reader.close()
     assert home.state() == before
@@ -476,7 +476,7 @@ def test_arguments_are_left_as_they_were(store: VectorStore) -> None:
     asked_kept = copy.deepcopy(asked)
     store.upsert(videos)
     store.upsert(videos)
-    store.search(asked, condition=AnyOf("tags", ("tag1",)))
+    store.search(asked, filter=AnyOf("tags", ("tag1",)))
     assert all(same(a, b) for a, b in zip(videos, kept, strict=True))
     assert all(
         a.limit == b.limit and np.array_equal(a.vector, b.vector)
@@ -613,7 +613,7 @@ def test_closing_twice_is_fine_and_a_closed_store_says_so(home: Home) -> None:
             lambda c: c.browse(limit=1),
             lambda c: c.browse(limit=1, order=Order("view_count")),
             lambda c: c.facet("tags", limit=1),
-            lambda c: c.count(condition=AnyOf("language", ("en",))),
+            lambda c: c.count(filter=AnyOf("language", ("en",))),
         ):
             with pytest.raises(StoreError, match="closed"):
                 call(closed)

@@ -22,7 +22,7 @@ MOMENT = datetime(2024, 2, 29, 12, 0, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("condition", "payload", "expected"),
+    ("filter", "payload", "expected"),
     [
         (AnyOf("language", ("en", "si")), {"language": "si"}, True),
         (AnyOf("language", ("en",)), {"language": "EN"}, False),
@@ -58,8 +58,8 @@ MOMENT = datetime(2024, 2, 29, 12, 0, tzinfo=UTC)
         (Or((AnyOf("a", (1,)), AnyOf("b", (2,)))), {"a": 1, "b": 3}, True),
     ],
 )
-def test_matches(condition: Filter, payload: Mapping[str, Any], expected: bool) -> None:
-    assert matches(condition, payload) is expected
+def test_matches(filter: Filter, payload: Mapping[str, Any], expected: bool) -> None:
+    assert matches(filter, payload) is expected
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_every_engine_finds_what_matches(
         for name, payload in zip(string.ascii_lowercase, drawn, strict=False)
     ]
     engine.upsert(videos)
-    for condition in asked:
-        [hits] = engine.search([VectorQuery(VectorName.TITLE, vector, 100)], condition=condition)
-        expected = [v.video_id for v in videos if matches(condition, v.payload)]
-        assert [hit.video_id for hit in hits] == expected, condition
+    for filter in asked:
+        [hits] = engine.search([VectorQuery(VectorName.TITLE, vector, 100)], filter=filter)
+        expected = [v.video_id for v in videos if matches(filter, v.payload)]
+        assert [hit.video_id for hit in hits] == expected, filter

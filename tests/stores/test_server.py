@@ -131,7 +131,7 @@ def test_indexes_come_before_videos_and_a_search_is_one_request() -> None:
     calls.clear()
     rng = np.random.default_rng(2)
     queries = [VectorQuery(name, unit(rng, DIMS[name]), 5) for name in DENSE_VECTORS]
-    store.search(queries, condition=AnyOf("language", ("en",)))
+    store.search(queries, filter=AnyOf("language", ("en",)))
     assert calls == ["query_batch_points"]
 
 

@@ -99,7 +99,7 @@ def test_words_and_dense_vectors_are_asked_in_one_call_under_one_filter(
             VectorQuery(TITLE, unit(np.random.default_rng(1), DIMS[TITLE]), 10),
             VectorQuery(WORDS, asked, 10),
         ],
-        condition=AnyOf("language", ("to",)),
+        filter=AnyOf("language", ("to",)),
     )
     assert {hit.video_id for hit in dense} == {hit.video_id for hit in sparse} == {"toy", "toy-2"}
 
