@@ -23,6 +23,7 @@ from twinlens.stores.copying import copy_tree
 from twinlens.stores.engines import Engine
 from twinlens.stores.flat import FlatStore
 from twinlens.stores.generations import (
+    BUILD_FILE,
     DataDir,
     EncoderRecord,
     Manifest,
@@ -31,7 +32,6 @@ from twinlens.stores.generations import (
 
 logger = logging.getLogger(__name__)
 
-BUILD_FILE: Final = "build.json"
 LEDGER_FILE: Final = "ledger.sqlite"
 
 
@@ -202,6 +202,8 @@ def begin_build(
     generation = new_generation_name(now)
     path = data.generation_path(generation)
     path.mkdir(parents=True)
+    # Until it says more, the directory is a copy cut short, and is thrown away.
+    write_atomically(path / BUILD_FILE, "null\n")
     with times.stage("copy"):
         if plan.base is not None:
             engine.copy(plan.base, generation)
@@ -209,14 +211,13 @@ def begin_build(
             base = data.generation_path(plan.base) / LEDGER_FILE
             with closing(Ledger(base, read_only=True)) as ledger:
                 ledger.copy_to(path / LEDGER_FILE)
-    # Written last: without it the directory is a copy cut short, and is thrown away.
     write_atomically(path / BUILD_FILE, json.dumps(plan.to_json(), indent=2) + "\n")
     return Build(data, engine, plan, generation, times)
 
 
 def unfinished_build(data: DataDir, plan: BuildPlan) -> str | None:
     """The name of an unfinished generation that ``plan`` may continue, newest first."""
-    current = data.current()
+    current = data.valid_current()
     for generation in reversed(data.names()):
         if generation == current:
             continue
@@ -230,22 +231,27 @@ def unfinished_build(data: DataDir, plan: BuildPlan) -> str | None:
 
 
 def clear_unfinished(data: DataDir, engine: Engine, *, keep: str | None) -> None:
-    """Remove unfinished generations other than ``keep``."""
-    current = data.current()
+    """Remove unfinished generations other than ``keep``.
+
+    Where ``CURRENT`` names none, what has a manifest may be the one that it named.
+    """
+    current = data.valid_current()
     for generation in data.names():
         path = data.generation_path(generation)
         if generation == current:
             # Killed between moving CURRENT and this: it is published, and no build any more.
             (path / BUILD_FILE).unlink(missing_ok=True)
-        elif generation != keep and (
-            (path / BUILD_FILE).exists() or not (path / "manifest.json").exists()
-        ):
+        elif generation == keep or (current is None and (path / "manifest.json").exists()):
+            continue
+        elif data.is_unfinished(generation):
             logger.warning("removing the unfinished generation %s, which can't be continued", path)
             engine.drop(generation)
             data.remove(generation)
+        elif not (path / "manifest.json").exists():
+            logger.warning("the generation %s has lost its manifest, and is left alone", path)
 
 
-def prune_generations(data: DataDir, engine: Engine, *, keep: set[str | None]) -> list[str]:
+def prune_generations(data: DataDir, engine: Engine, *, keep: set[str]) -> list[str]:
     """Remove every finished generation but those of ``keep``, and thumbnails that none needs."""
     removed = [
         name

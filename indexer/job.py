@@ -148,6 +148,7 @@ class IndexJob:
 
         Raises:
             IndexLocked: another job is at work on this data directory.
+            NoGeneration: ``CURRENT`` names none of the finished generations, and not ``fresh``.
             EncodersChanged: the published generation needs ``fresh`` with these encoders.
             StrictStop: a row was rejected and the options say to stop there.
             SourceError: there is nothing to index.
@@ -159,6 +160,8 @@ class IndexJob:
             plan = self._plan()
             self._reassert_published()
             unfinished = unfinished_build(self._data, plan)
+            if not self._options.fresh:
+                self._data.refuse_unpublished(set(self._data.finished()) - {unfinished})
             clear_unfinished(self._data, self._engine, keep=unfinished)
             if unfinished is not None:
                 self._build = self._continue(plan, unfinished)
@@ -186,7 +189,7 @@ class IndexJob:
             VectorName.TITLE: _record(self._title_encoder),
             VectorName.THUMBNAIL: _record(self._thumbnail_encoder),
         }
-        base = None if options.fresh else self._data.current()
+        base = None if options.fresh else self._data.valid_current()
         if base is not None:
             _require_compatible(self._data.manifest(base), encoders, self._engine)
         return BuildPlan(
@@ -200,7 +203,7 @@ class IndexJob:
 
     def _reassert_published(self) -> None:
         """Let the alias follow ``CURRENT``: after a rollback, or a kill between moving the two."""
-        current = self._data.current()
+        current = self._data.valid_current()
         if current is not None:
             collection = self._data.manifest(current).collection
             if collection is not None and collection == self._engine.collection(current):
@@ -344,7 +347,7 @@ class IndexJob:
                 f"({sum(done.rejected.values())} rows rejected); nothing was published"
             )
         if self._build is not None and self._build.ledger.count():
-            replaced = self._data.current()
+            replaced = self._data.valid_current()
             manifest = self._build.publish(
                 source=self._options.source_name,
                 versions=installed_versions(),
@@ -352,8 +355,11 @@ class IndexJob:
             )
             self._summary.published = True
             with self._times.stage("clean up"):
-                # Not the two newest: after a rollback the good one is older than the bad one.
-                prune_generations(self._data, self._engine, keep={manifest.generation, replaced})
+                # Where none is replaced, any that is there may be the one that is wanted.
+                if replaced is not None:
+                    # Not the two newest: after a rollback the good one is older than the bad one.
+                    keep = {manifest.generation, replaced}
+                    prune_generations(self._data, self._engine, keep=keep)
         else:
             manifest = self._data.manifest(str(plan.base))
         self._summary.generation = manifest.generation

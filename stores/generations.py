@@ -6,7 +6,7 @@
       CURRENT                    names the published generation; replaced atomically
       index.lock                 held by the one job that may write
       generations/<utc time>-<id>/
-        build.json               there only while the generation is being built
+        build.json               there only while the generation is being built, or removed
         ledger.sqlite            what was indexed from what, for the next incremental run
         manifest.json            written when everything else is complete
         qdrant/                  the embedded shard (absent with a server)
@@ -20,17 +20,19 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from twinlens.catalog.atomic import sync_directory, write_atomically
 from twinlens.catalog.errors import IndexLocked, NoGeneration, StoreCorrupt
 from twinlens.catalog.locking import locked
 from twinlens.catalog.video import VectorName
+
+BUILD_FILE: Final = "build.json"
 
 
 class Fingerprinted(Protocol):
@@ -128,9 +130,19 @@ class DataDir:
             name = self.current_file.read_text(encoding="utf-8").strip()
         except FileNotFoundError:
             return None
+        except UnicodeDecodeError as error:
+            raise StoreCorrupt(f"{self.current_file} does not name a generation") from error
         if not name or "/" in name or name.startswith("."):
             raise StoreCorrupt(f"{self.current_file} does not name a generation: {name!r}")
         return name
+
+    def valid_current(self) -> str | None:
+        """The published generation's name; None also where what ``CURRENT`` says is no such one."""
+        try:
+            name = self.current()
+        except StoreCorrupt:
+            return None
+        return name if name is not None and self._has_manifest(name) else None
 
     def generation_path(self, generation: str) -> Path:
         """Where a generation lies."""
@@ -201,11 +213,53 @@ class DataDir:
             return []
         return sorted(entry.name for entry in self.generations.iterdir() if entry.is_dir())
 
+    def is_unfinished(self, generation: str) -> bool:
+        """Whether a generation is being built, or being removed, or holds nothing."""
+        path = self.generation_path(generation)
+        return (path / BUILD_FILE).exists() or not any(path.iterdir())
+
+    def finished(self) -> list[str]:
+        """Every generation that was finished once, damaged or not, oldest first."""
+        return [
+            name
+            for name in self.names()
+            if self._has_manifest(name) or not self.is_unfinished(name)
+        ]
+
+    def refuse_unpublished(self, generations: Collection[str]) -> None:
+        """Return if ``CURRENT`` is right, or if there is neither one nor any of ``generations``.
+
+        Raises:
+            NoGeneration: it is not known which of them was published.
+        """
+        if self.valid_current() is not None or not (generations or self.current_file.exists()):
+            return
+        there = ", ".join(
+            name if self._has_manifest(name) else f"{name} (damaged: no manifest)"
+            for name in sorted(generations)
+        )
+        raise NoGeneration(
+            f"{self.current_file} doesn't name a finished generation; there are: "
+            f"{there or 'none'}. To publish one, write its name into this file; or add --fresh, "
+            "which indexes this source alone and keeps what is there"
+        )
+
     def remove(self, generation: str) -> None:
         """Delete a generation's files; a kill on the way leaves nothing that looks finished."""
         path = self.generation_path(generation)
-        (path / "manifest.json").unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            # As a build that nothing can continue. A rename needs no room, should the disk be full.
+            (path / "manifest.json").replace(path / BUILD_FILE)
+        for entry in path.iterdir() if path.is_dir() else ():
+            if entry.is_dir():
+                shutil.rmtree(entry, ignore_errors=True)
+            elif entry.name != BUILD_FILE:
+                with suppress(OSError):
+                    entry.unlink()
         shutil.rmtree(path, ignore_errors=True)
+
+    def _has_manifest(self, generation: str) -> bool:
+        return (self.generation_path(generation) / "manifest.json").is_file()
 
 
 def new_generation_name(now: datetime) -> str:

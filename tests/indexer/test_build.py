@@ -74,11 +74,24 @@ def test_a_shard_that_can_t_be_opened_starts_the_build_again(broken, run_job, pu
     assert published.differences() == []
 
 
-def test_a_copy_cut_short_is_thrown_away(broken, run_job, data):
-    (broken / "build.json").unlink()
+def test_a_copy_cut_short_is_thrown_away(run_job, catalogue, data, monkeypatch):
+    first = run_job()
+    catalogue.add("another")
+
+    def cut_short(source, target):
+        target.mkdir()
+        (target / "half").write_bytes(b"x")
+        raise OSError("cut short")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("twinlens.indexer.build.copy_tree", cut_short)
+        with pytest.raises(OSError, match="cut short"):
+            run_job()
+    [copy] = set(data.names()) - {first.generation}
     summary = run_job()
-    assert (summary.continued, summary.videos) == (False, 200)
-    assert data.names() == [summary.generation]
+    assert (summary.continued, summary.videos) == (False, 11)
+    assert data.names() == [first.generation, summary.generation]
+    assert copy not in data.names()
 
 
 def test_killed_after_the_manifest_and_before_current(broken, run_job, data, published):

@@ -119,6 +119,10 @@ def index(
     opened = open_source(source, columns=columns, revision=revision, split=split)
     if json_path is not None and not json_path.parent.is_dir():
         raise UsageError(f"--json {json_path}: there is no folder {json_path.parent}")
+    if not fresh:
+        # Before models are loaded: which they are, the published generation says. One that was
+        # complete when the job was killed is left to the job, which may continue it.
+        data.refuse_unpublished([n for n in data.finished() if not data.is_unfinished(n)])
     title_model, thumbnail_model = _models(settings, data)
     # The two run side by side; with all threads each, they would wait for each other's.
     each = max(1, settings.threads // 2)
@@ -209,7 +213,7 @@ def _models(settings: Settings, data: DataDir) -> tuple[str, str]:
     """The models that were asked for, or else those that made the published index, if one is."""
     made_by = (
         {name: record.name for name, record in data.published().encoders.items()}
-        if data.current() is not None
+        if data.valid_current() is not None
         else {}
     )
 
