@@ -42,6 +42,7 @@ from twinlens.backend.schemas import (
     search_answer,
 )
 from twinlens.backend.thumbnails import Thumbnails
+from twinlens.catalog.timing import StageTimes
 from twinlens.catalog.video import payload_thumbnail_file
 from twinlens.search.budget import TimeBudget
 from twinlens.search.published import PublishedIndex
@@ -54,7 +55,6 @@ from twinlens.search.searcher import (
     SearchResult,
     VideoNotFound,
 )
-from twinlens.search.stages import Stages
 from twinlens.stores.base import Payload
 
 THUMBNAIL_MAX_AGE_S: Final = 3600
@@ -78,7 +78,7 @@ def api_blueprint(
 
     def answer_hits(body: PageBody, wanted: HitsRequest) -> Response:
         with index.borrow() as snapshot:
-            result = _found(snapshot.searcher, wanted, Stages(), max_wait_s=max_wait_s)
+            result = _found(snapshot.searcher, wanted, StageTimes(), max_wait_s=max_wait_s)
         with timed_stage("serialise"):
             answer = search_answer(
                 result,
@@ -96,7 +96,7 @@ def api_blueprint(
         with index.borrow() as snapshot:
             for body in bodies:
                 started = time.perf_counter()
-                stages = Stages()
+                stages = StageTimes()
                 try:
                     budget.check()
                     result = _found(
@@ -107,7 +107,7 @@ def api_blueprint(
                     results.append({"problem": problem.model_dump(mode="json", exclude_none=True)})
                     continue
                 finally:
-                    timings.update(stages.milliseconds)
+                    timings.update(stages.milliseconds())
                 with timed_stage("serialise"):
                     answer = search_answer(
                         result,
@@ -219,7 +219,7 @@ def api_blueprint(
 
 
 def _found(
-    searcher: Searcher, wanted: HitsRequest, stages: Stages, *, max_wait_s: float
+    searcher: Searcher, wanted: HitsRequest, stages: StageTimes, *, max_wait_s: float
 ) -> SearchResult:
     try:
         match wanted:
@@ -231,7 +231,7 @@ def _found(
             case CombinedRequest():
                 return searcher.search_together(wanted, stages, budget=TimeBudget(max_wait_s))
     finally:
-        add_stages(stages.milliseconds)
+        add_stages(stages.milliseconds())
 
 
 def _spent_ms(started: float) -> float:

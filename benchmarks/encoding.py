@@ -25,7 +25,8 @@ import click
 import numpy as np
 
 from twinlens.catalog.errors import TwinLensError, UsageError
-from twinlens.encoders.base import FloatMatrix, TitleEncoder
+from twinlens.catalog.vectors import FloatMatrix
+from twinlens.encoders.base import TitleEncoder
 from twinlens.encoders.load import load_title_encoder
 from twinlens.encoders.runtimes import TITLE_RUNTIMES
 from twinlens.evaluate.intervals import Interval, over_rounds

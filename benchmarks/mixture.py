@@ -14,8 +14,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from twinlens.catalog.vectors import FloatMatrix, unit_rows
 from twinlens.catalog.video import VectorName
-from twinlens.encoders.base import FloatMatrix, unit_rows
 
 BLOCK: Final = 1000
 VIDEOS_PER_CLUSTER: Final = 100

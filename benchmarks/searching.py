@@ -34,15 +34,15 @@ from twinlens.backend.schemas import API_ROOT
 from twinlens.benchmarks.drawn_index import least_indexed, mixture_for, publish_drawn_index
 from twinlens.benchmarks.loopback import Client, served
 from twinlens.catalog.errors import StoreError, TwinLensError
-from twinlens.catalog.sparse import SparseVector
+from twinlens.catalog.vectors import FloatMatrix, SparseVector, Vector, unit_rows
 from twinlens.catalog.video import VectorName
-from twinlens.encoders.base import FloatMatrix, ThumbnailEncoder, TitleEncoder, unit_rows
+from twinlens.encoders.base import ThumbnailEncoder, TitleEncoder
 from twinlens.encoders.load import PACKAGED_DENOISER, load_thumbnail_encoder, load_title_encoder
 from twinlens.encoders.words import query_words
 from twinlens.evaluate.intervals import Interval, over_rounds
 from twinlens.evaluate.machine import machine, machine_line
 from twinlens.search.searcher import DEFAULT_WINDOW, Searcher, SearchRequest
-from twinlens.stores.base import Vector, VectorQuery
+from twinlens.stores.base import VectorQuery
 from twinlens.stores.edge import EdgeReader
 from twinlens.stores.generations import DataDir, Manifest
 

@@ -25,8 +25,8 @@ from typing import Any, Final
 import click
 from tqdm import tqdm
 
-from twinlens.catalog.atomic import write_atomically
 from twinlens.catalog.errors import UsageError
+from twinlens.catalog.files import write_atomically
 from twinlens.encoders.titles.corpus import main_script
 from twinlens.encoders.titles.pairs import Pair
 from twinlens.encoders.titles.text import cut

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, TypeVar, runtime_checkable
 
-import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
-from twinlens.catalog.errors import UnencodableItems
+from twinlens.catalog.vectors import FloatMatrix
 
-FloatMatrix = npt.NDArray[np.float32]
 ItemT = TypeVar("ItemT", contravariant=True)
 
 
@@ -75,18 +72,3 @@ class TextThumbnailEncoder(ThumbnailEncoder, Protocol):
 def well_formed(text: str) -> str:
     """``text`` with U+FFFD for halves of surrogate pairs, which no tokenizer takes."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-
-
-def unit_rows(matrix: npt.NDArray[np.floating]) -> FloatMatrix:
-    """A new float32 array whose rows are those of ``matrix``, scaled to unit length.
-
-    Raises:
-        UnencodableItems: rows that are zero or not finite, by number.
-    """
-    rows = np.array(matrix, dtype=np.float32, ndmin=2)
-    norms = np.linalg.norm(rows, axis=1)
-    bad = np.flatnonzero(~np.isfinite(norms) | (norms < 1e-12))
-    if bad.size:
-        raise UnencodableItems([int(row) for row in bad])
-    rows /= norms[:, None]
-    return rows

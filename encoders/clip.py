@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image
 
 from twinlens.catalog.errors import EncoderError, EncoderUnavailable
-from twinlens.encoders.base import FloatMatrix, unit_rows, well_formed
+from twinlens.catalog.vectors import FloatMatrix, unit_rows
+from twinlens.encoders.base import well_formed
 from twinlens.encoders.fingerprints import fingerprint
 from twinlens.encoders.model_files import ModelFiles
 from twinlens.encoders.thumbnails.pictures import picture_box

@@ -12,9 +12,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from twinlens.catalog.atomic import sync_directory
 from twinlens.catalog.errors import EncoderError, EncoderUnavailable
-from twinlens.encoders.base import FloatMatrix, unit_rows
+from twinlens.catalog.files import sync_directory
+from twinlens.catalog.vectors import FloatMatrix, unit_rows
 from twinlens.encoders.model_files import first_line
 from twinlens.encoders.onnx_graph import GRAPH_FILE, OUTPUT, TOKENIZER_FILE, OnnxGraph, Precision
 from twinlens.encoders.sentence import SentenceEncoder

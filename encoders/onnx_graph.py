@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from twinlens.encoders.base import FloatMatrix, unit_rows, well_formed
+from twinlens.catalog.vectors import FloatMatrix, unit_rows
+from twinlens.encoders.base import well_formed
 
 GRAPH_FILE: Final = "model.onnx"
 TOKENIZER_FILE: Final = "tokenizer.json"

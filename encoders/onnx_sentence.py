@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from twinlens.encoders.base import FloatMatrix
+from twinlens.catalog.vectors import FloatMatrix
 from twinlens.encoders.onnx_export import open_graph, require_onnx
 from twinlens.encoders.onnx_graph import OnnxGraph, Precision
 from twinlens.encoders.sentence import SentenceEncoder

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from twinlens.catalog.errors import EncoderError, EncoderUnavailable
-from twinlens.encoders.base import FloatMatrix, unit_rows, well_formed
+from twinlens.catalog.vectors import FloatMatrix, unit_rows
+from twinlens.encoders.base import well_formed
 from twinlens.encoders.fingerprints import fingerprint
 from twinlens.encoders.model_files import ModelFiles
 

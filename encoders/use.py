@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from twinlens.catalog.errors import EncoderUnavailable
-from twinlens.encoders.base import FloatMatrix, unit_rows, well_formed
+from twinlens.catalog.vectors import FloatMatrix, unit_rows
+from twinlens.encoders.base import well_formed
 from twinlens.encoders.fingerprints import files_digest, fingerprint
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from zlib import crc32
 import numpy as np
 import regex
 
-from twinlens.catalog.sparse import SparseVector, sparse_vector
+from twinlens.catalog.vectors import SparseVector, sparse_vector
 from twinlens.encoders.fingerprints import fingerprint
 
 _PIECE_LENGTHS: Final = (2, 3)

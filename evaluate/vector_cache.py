@@ -11,8 +11,8 @@ from typing import Final, TypeVar
 import numpy as np
 
 from twinlens.catalog.errors import UnencodableItems, UsageError
-from twinlens.encoders.base import FloatMatrix, TitleEncoder
-from twinlens.stores.base import Vector
+from twinlens.catalog.vectors import FloatMatrix, Vector
+from twinlens.encoders.base import TitleEncoder
 
 ItemT = TypeVar("ItemT")
 

@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from twinlens.catalog.atomic import write_atomically
 from twinlens.catalog.errors import StoreCorrupt
+from twinlens.catalog.files import write_atomically
+from twinlens.catalog.timing import StageTimes
 from twinlens.catalog.video import VectorName
 from twinlens.indexer.ledger import Entry, Ledger
-from twinlens.indexer.stages import StageTimes
 from twinlens.indexer.verify import compare_stores
 from twinlens.stores.base import StoredVideo, VectorStore
 from twinlens.stores.copying import copy_tree

@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from twinlens.catalog.errors import UnencodableItems
+from twinlens.catalog.timing import StageTimes
+from twinlens.catalog.vectors import Vector
 from twinlens.catalog.video import DENSE_VECTORS, VectorName
 from twinlens.encoders.base import Encoder, ThumbnailEncoder, TitleEncoder
 from twinlens.indexer.prepare import Work
-from twinlens.indexer.stages import StageTimes
-from twinlens.stores.base import Vector
 
 
 class BatchEncoder:

@@ -25,8 +25,8 @@ from tenacity import (
     wait_random,
 )
 
-from twinlens.catalog.atomic import write_atomically
 from twinlens.catalog.errors import PictureRejected, RejectReason, SourceError
+from twinlens.catalog.files import write_atomically
 from twinlens.catalog.images import MAX_BYTES, decode_image
 from twinlens.catalog.sources.rows import Reject, Row
 

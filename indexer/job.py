@@ -21,10 +21,13 @@ from twinlens.catalog.errors import (
     UsageError,
 )
 from twinlens.catalog.sources import Reject, RejectsFile, Row
+from twinlens.catalog.timing import StageTimes
+from twinlens.catalog.vectors import Vector
 from twinlens.catalog.versions import installed_versions
 from twinlens.catalog.video import VectorName
 from twinlens.encoders.base import Encoder, ThumbnailEncoder, TitleEncoder
 from twinlens.encoders.words import WORDS_FINGERPRINT, title_words
+from twinlens.indexer.ahead import Ahead
 from twinlens.indexer.build import (
     LEDGER_FILE,
     Build,
@@ -37,8 +40,7 @@ from twinlens.indexer.build import (
 from twinlens.indexer.encode import BatchEncoder
 from twinlens.indexer.ledger import Ledger, SeenIds
 from twinlens.indexer.prepare import Preparer, Work
-from twinlens.indexer.stages import Ahead, StageTimes
-from twinlens.stores.base import StoredVideo, Vector
+from twinlens.stores.base import StoredVideo
 from twinlens.stores.engines import Engine
 from twinlens.stores.generations import DataDir, EncoderRecord, Manifest
 

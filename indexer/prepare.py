@@ -14,13 +14,13 @@ from typing import Any, Final
 
 from PIL import Image
 
-from twinlens.catalog.atomic import write_atomically
 from twinlens.catalog.errors import RejectReason, RowRejected
+from twinlens.catalog.files import write_atomically
 from twinlens.catalog.images import decode_image, image_extension
 from twinlens.catalog.sources import Origin, Reject, Row, read_thumbnail
+from twinlens.catalog.timing import StageTimes
 from twinlens.catalog.video import VectorName, Video, video_payload
 from twinlens.indexer.ledger import Entry, Ledger, SeenIds, content_key
-from twinlens.indexer.stages import StageTimes
 
 BATCH_SIZE: Final = 64
 

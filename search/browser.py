@@ -12,10 +12,10 @@ from typing import Annotated, Any, Final, TypeVar
 from cachetools import LRUCache
 from pydantic import Field, TypeAdapter, ValidationError
 
+from twinlens.catalog.timing import StageTimes
 from twinlens.search.cursor import CursorInvalid, decode_place, encode_place, request_digest
 from twinlens.search.facets import Facet, Facets, stored_facet
 from twinlens.search.shuffle import Shuffle
-from twinlens.search.stages import Stages
 from twinlens.stores.base import Order, Place, StoredVideo, VideoBrowser, point_id
 from twinlens.stores.browsing import place_of
 from twinlens.stores.filters import Filter
@@ -113,17 +113,17 @@ class Browser:
             raise ValueError("a shuffle has no other order")
         if request.seed is not None and not request.shuffled:
             raise ValueError("only a shuffle has a seed")
-        stages = Stages()
+        stages = StageTimes()
         filter = request.filter
-        with stages.time("count"):
+        with stages.stage("count"):
             total = self._once(("total", filter), lambda: self._reader.count(filter=filter))
-        with stages.time("browse"):
+        with stages.stage("browse"):
             seed = None
             if request.shuffled:
                 seed, videos, place = self._shuffled_page(request, total)
             else:
                 videos, place = self._page(request)
-        with stages.time("facets"):
+        with stages.stage("facets"):
             facets = {field: self._facet(field, filter) for field in request.facets}
         next_cursor = None
         if place is not None:
@@ -134,7 +134,7 @@ class Browser:
             total=total,
             seed=seed,
             facets=facets,
-            timings_ms=stages.milliseconds,
+            timings_ms=stages.milliseconds(),
         )
 
     def _page(self, request: BrowseRequest) -> tuple[list[StoredVideo], object | None]:

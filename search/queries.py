@@ -10,11 +10,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from cachetools import LRUCache
 
 from twinlens.catalog.errors import UnencodableItems
-from twinlens.encoders.base import FloatMatrix, TitleEncoder
+from twinlens.catalog.vectors import FloatMatrix, Vector
+from twinlens.encoders.base import TitleEncoder
 
 MAX_BATCH: Final = 32
 # Rows of a batch are padded to its longest: one long query must not make thirty short ones wait.
@@ -26,12 +26,10 @@ _LOOK_EVERY_S: Final = 0.0005
 # Nobody types the same long text twice, and the cache's memory is to stay bounded.
 MAX_CACHED_CHARACTERS: Final = 1000
 
-_Row = npt.NDArray[np.float32]
-
 
 class _Asked(NamedTuple):
     text: str
-    row: Future[_Row]
+    row: Future[Vector]
 
 
 class QueryEncoder:
@@ -51,7 +49,7 @@ class QueryEncoder:
         self._encoder = encoder
         self._lock = threading.Lock()  # guards the next two; never held while encoding
         self._asked: deque[_Asked] = deque()
-        self._known: LRUCache[str, Future[_Row]] = LRUCache(cache_size)
+        self._known: LRUCache[str, Future[Vector]] = LRUCache(cache_size)
         self._last = 1, 0.0  # how many the last batch had, and when it ended; the thread's own
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="encode-queries")
 
@@ -98,13 +96,13 @@ class QueryEncoder:
         """Answer what was asked, and let go of the thread."""
         self._thread.shutdown()
 
-    def _ask(self, text: str) -> Future[_Row]:
+    def _ask(self, text: str) -> Future[Vector]:
         known = self._known.get(text)
         if known is not None:
             return known
         # As many tasks as texts; the first to run takes all that wait by then, as far as they fit.
         self._thread.submit(self._encode_next)
-        future: Future[_Row] = Future()
+        future: Future[Vector] = Future()
         self._asked.append(_Asked(text, future))
         if len(text) <= MAX_CACHED_CHARACTERS and self._known.maxsize:
             self._known[text] = future

@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
-import numpy as np
-
 from twinlens.catalog.errors import PictureRejected, UnencodableItems
 from twinlens.catalog.images import decode_image
-from twinlens.catalog.sparse import SparseVector
+from twinlens.catalog.timing import StageTimes
+from twinlens.catalog.vectors import SparseVector, Vector, mean_direction
 from twinlens.catalog.video import DENSE_VECTORS, VectorName, payload_title
-from twinlens.encoders.base import TextThumbnailEncoder, ThumbnailEncoder, TitleEncoder, unit_rows
+from twinlens.encoders.base import TextThumbnailEncoder, ThumbnailEncoder, TitleEncoder
 from twinlens.encoders.words import query_words, words_coverage
 from twinlens.search.budget import OutOfTime, TimeBudget
 from twinlens.search.cursor import Cursor, decode_cursor, request_digest
@@ -23,15 +22,7 @@ from twinlens.search.facets import Facets, facets_among
 from twinlens.search.fusion import FusedVideo, SourceRank, fuse
 from twinlens.search.multi import fuse_searches
 from twinlens.search.recommending import SeedRanking, fuse_seeds, ranks_per_seed
-from twinlens.search.stages import Stages
-from twinlens.stores.base import (
-    Payload,
-    ScoredVideo,
-    StoredVideo,
-    Vector,
-    VectorQuery,
-    VectorReader,
-)
+from twinlens.stores.base import Payload, ScoredVideo, StoredVideo, VectorQuery, VectorReader
 from twinlens.stores.filters import Filter
 
 DEFAULT_LIMIT: Final = 20
@@ -219,7 +210,7 @@ class Searcher:
         self._title_encoder = title_encoder
         self._thumbnail_encoder = thumbnail_encoder
 
-    def search(self, request: SearchRequest, stages: Stages | None = None) -> SearchResult:
+    def search(self, request: SearchRequest, stages: StageTimes | None = None) -> SearchResult:
         """The page of hits that ``request`` asks for, the best first.
 
         The same request over the same generation gives the same window, whatever the page. What it
@@ -237,14 +228,14 @@ class Searcher:
         if request.text is None and request.picture is None and request.video_id is None:
             raise ValueError("nothing to search by: give text, a picture or a video_id")
         start = self._start(request)
-        stages = stages or Stages()
+        stages = stages or StageTimes()
         seed, vectors = self._query_vectors(request, stages)
         found = self._fused(request, vectors, _needed(request, start), stages)
         seeds = [] if seed is None else [seed]
         return self._page(request, found, start, seeds, stages)
 
     def recommend(
-        self, request: RecommendationRequest, stages: Stages | None = None
+        self, request: RecommendationRequest, stages: StageTimes | None = None
     ) -> SearchResult:
         """The page of hits that are most like what was liked, and least like what was not.
 
@@ -264,8 +255,8 @@ class Searcher:
         if liked & disliked:
             raise ValueError(f"{min(liked & disliked)!r} is both liked and disliked")
         start = self._start(request)
-        stages = stages or Stages()
-        with stages.time("fetch"):
+        stages = stages or StageTimes()
+        with stages.stage("fetch"):
             # In a fixed order, so that no sum depends on how the seeds were listed.
             named = sorted(liked | disliked)
             seeds = self._reader.get(named, with_vectors=True)
@@ -277,9 +268,9 @@ class Searcher:
         }
         if missing:
             raise VideoNotFound(missing)
-        with stages.time("search"):
+        with stages.stage("search"):
             rankings = self._rank_by_seeds(request, [seeds[one] for one in named], liked)
-        with stages.time("fuse"):
+        with stages.stage("fuse"):
             fused = fuse_seeds(rankings, limit=_needed(request, start), k=request.rrf_k)
         found = _Fused(fused, [], None)
         return self._page(request, found, start, list(seeds.values()), stages)
@@ -287,7 +278,7 @@ class Searcher:
     def search_together(
         self,
         request: CombinedRequest,
-        stages: Stages | None = None,
+        stages: StageTimes | None = None,
         *,
         budget: TimeBudget | None = None,
     ) -> SearchResult:
@@ -306,7 +297,7 @@ class Searcher:
         if not request.searches or len(request.searches) != len(request.shares):
             raise ValueError("give at least one search, and a share for each")
         start = self._start(request)
-        stages = stages or Stages()
+        stages = stages or StageTimes()
         found: list[Sequence[FusedVideo]] = []
         seeds: dict[str, StoredVideo] = {}
         for place, search in enumerate(request.searches):
@@ -319,7 +310,7 @@ class Searcher:
             if seed is not None:
                 seeds[seed.video_id] = seed
             found.append(self._fused(search, vectors, search.most_hits, stages).videos)
-        with stages.time("fuse"):
+        with stages.stage("fuse"):
             fused = fuse_searches(
                 found, request.shares, limit=_needed(request, start), k=request.rrf_k
             )
@@ -385,23 +376,23 @@ class Searcher:
         found: _Fused,
         start: int,
         seeds: Sequence[StoredVideo],
-        stages: Stages,
+        stages: StageTimes,
     ) -> SearchResult:
         """The hits from ``start`` on, with what is stored of them."""
         end = start + request.limit
         if request.rearranges:
-            with stages.time("arrange"):
+            with stages.stage("arrange"):
                 arranged = self._arranged(request, found.videos, seeds)
         else:
             arranged = [_Place(video) for video in found.videos]
         page = arranged[start:end]
         # What is counted has to be fetched, and that is all of it.
         shown = arranged if request.facets else page
-        with stages.time("fetch"):
+        with stages.stage("fetch"):
             stored = self._reader.get([one.video.video_id for one in shown]) if shown else {}
         facets: Facets = {}
         if request.facets:
-            with stages.time("facets"):
+            with stages.stage("facets"):
                 facets = facets_among(list(stored.values()), request.facets)
         hits = [
             Hit(
@@ -427,7 +418,7 @@ class Searcher:
             borrowed_from=found.borrowed_from,
             words_coverage=found.words_coverage,
             facets=facets,
-            timings_ms=stages.milliseconds,
+            timings_ms=stages.milliseconds(),
         )
 
     def _arranged(
@@ -462,13 +453,13 @@ class Searcher:
         return places
 
     def _query_vectors(
-        self, request: SearchRequest, stages: Stages
+        self, request: SearchRequest, stages: StageTimes
     ) -> tuple[StoredVideo | None, dict[VectorName, Vector | SparseVector]]:
         """The video that is asked by, and one vector for everything that the request can ask."""
         liked = None
         dense: dict[VectorName, list[Vector]] = {name: [] for name in DENSE_VECTORS}
         texts: list[str] = []
-        with stages.time("encode"):
+        with stages.stage("encode"):
             if request.text is not None:
                 texts.append(request.text)
                 dense[VectorName.TITLE].append(
@@ -482,7 +473,7 @@ class Searcher:
                 picture = decode_image(request.picture, at_least=self._thumbnail_encoder.input_size)
                 dense[VectorName.THUMBNAIL].append(self._thumbnail_encoder.encode([picture])[0])
         if request.video_id is not None:
-            with stages.time("fetch"):
+            with stages.stage("fetch"):
                 found = self._reader.get([request.video_id], with_vectors=True)
             if request.video_id not in found:
                 raise VideoNotFound({"video_id": request.video_id})
@@ -490,10 +481,10 @@ class Searcher:
             for name, vector in liked.vectors.items():
                 dense[name].append(vector)
             texts.append(payload_title(liked.payload))
-        with stages.time("encode"):
+        with stages.stage("encode"):
             words = query_words(" ".join(texts))
         vectors: dict[VectorName, Vector | SparseVector] = {
-            name: _mean_direction(given) for name, given in dense.items() if given
+            name: mean_direction(given) for name, given in dense.items() if given
         }
         if words is not None:
             vectors[VectorName.WORDS] = words
@@ -504,7 +495,7 @@ class Searcher:
         request: SearchRequest,
         vectors: Mapping[VectorName, Vector | SparseVector],
         limit: int,
-        stages: Stages,
+        stages: StageTimes,
     ) -> _Fused:
         """The first ``limit`` of the window."""
         weights = {name: request.weight(name) for name in VectorName}
@@ -518,7 +509,7 @@ class Searcher:
         asked = {name: vector for name, vector in vectors.items() if weights[name] > 0 or borrows}
         lent: Mapping[str, Vector] = {}
         coverage = None
-        with stages.time("search"):
+        with stages.stage("search"):
             rankings = self._rank(request, asked)
             words = asked.get(VectorName.WORDS)
             if isinstance(words, SparseVector):
@@ -527,10 +518,10 @@ class Searcher:
             if borrows:
                 lent = self._thumbnails(_best(rankings, weights, request))
             if lent:
-                stand_in = _mean_direction(list(lent.values()))
+                stand_in = mean_direction(list(lent.values()))
                 rankings |= self._rank(request, {VectorName.THUMBNAIL: stand_in})
                 weights[VectorName.THUMBNAIL] *= BORROWED_WEIGHT
-        with stages.time("fuse"):
+        with stages.stage("fuse"):
             fused = fuse(rankings, limit=limit, k=request.rrf_k, weights=weights)
         return _Fused(fused, list(lent), coverage)
 
@@ -615,11 +606,3 @@ def _vectors_of(seed: StoredVideo) -> dict[VectorName, Vector | SparseVector]:
     if words is not None:
         vectors[VectorName.WORDS] = words
     return vectors
-
-
-def _mean_direction(vectors: Sequence[Vector]) -> Vector:
-    """The unit vector along the mean of unit vectors."""
-    if len(vectors) == 1:
-        return vectors[0]
-    row: Vector = unit_rows(np.mean(np.stack(vectors), axis=0, dtype=np.float64))[0]
-    return row

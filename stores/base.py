@@ -5,17 +5,14 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import gt
 from typing import Any, Final, NamedTuple, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
-from twinlens.catalog.sparse import SparseVector
+from twinlens.catalog.vectors import SparseVector, Vector
 from twinlens.catalog.video import VectorName
 from twinlens.stores.filters import Filter
 from twinlens.stores.qdrant_schema import PAYLOAD_INDEXES
 
-Vector = npt.NDArray[np.float32]
 Payload = Mapping[str, Any]
 
 # Fixed for ever: point ids are uuid5 of the video_id under this namespace.
@@ -205,3 +202,11 @@ class VectorStore(VectorReader, Protocol):
 def point_id(video_id: str) -> str:
     """The Qdrant point id of a video: a UUID that depends on nothing but ``video_id``."""
     return str(uuid.uuid5(POINT_NAMESPACE, video_id))
+
+
+def ranked(found: list[ScoredVideo]) -> list[ScoredVideo]:
+    """Best first, ties by ``video_id``; quick where engines come with falling scores already."""
+    scores = [one.score for one in found]
+    if all(map(gt, scores, scores[1:])):
+        return found
+    return sorted(found, key=lambda one: (-one.score, one.video_id))

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from twinlens.catalog.sparse import SparseVector
+from twinlens.catalog.vectors import SparseVector, Vector
 from twinlens.catalog.video import MAX_VIDEO_ID_LENGTH, VectorName
-from twinlens.stores.base import StoredVideo, Vector, VectorQuery
+from twinlens.stores.base import StoredVideo, VectorQuery
 
 # Wide enough for vectors that were normalised in float32 at any length we know of.
 UNIT_TOLERANCE = 1e-3

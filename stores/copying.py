@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from twinlens.catalog.atomic import sync_directory
+from twinlens.catalog.files import sync_directory
 
 _CHUNK_BYTES: Final = 1024 * 1024
 

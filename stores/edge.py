@@ -27,20 +27,19 @@ from uuid import UUID
 import numpy as np
 import qdrant_edge as qe
 
-from twinlens.catalog.atomic import sync_directory
 from twinlens.catalog.errors import IndexLocked, StoreCorrupt, StoreError
-from twinlens.catalog.sparse import SparseVector, sparse_vector
+from twinlens.catalog.files import created_whole, sync_directory
+from twinlens.catalog.vectors import SparseVector, Vector, sparse_vector
 from twinlens.catalog.video import VectorName
-from twinlens.stores.atomic import created_whole
 from twinlens.stores.base import (
     FacetCount,
     Order,
     Place,
     ScoredVideo,
     StoredVideo,
-    Vector,
     VectorQuery,
     point_id,
+    ranked,
 )
 from twinlens.stores.browsing import browse, check_facet, ranked_facet
 from twinlens.stores.checks import checked_queries, checked_videos
@@ -53,7 +52,6 @@ from twinlens.stores.qdrant_schema import (
     PAYLOAD_INDEXES,
     FieldKind,
 )
-from twinlens.stores.ranking import ranked
 
 _CONFIG: Final = "edge_config.json"
 # Written by the writer's close, removed by its open: without it the log may hold what the segments

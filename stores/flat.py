@@ -23,10 +23,10 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from twinlens.catalog.atomic import sync_directory
 from twinlens.catalog.errors import IndexLocked, StoreCorrupt, StoreError
+from twinlens.catalog.files import created_whole, sync_directory
+from twinlens.catalog.vectors import Vector
 from twinlens.catalog.video import VectorName
-from twinlens.stores.atomic import created_whole
 from twinlens.stores.base import (
     FacetCount,
     Order,
@@ -34,13 +34,12 @@ from twinlens.stores.base import (
     Place,
     ScoredVideo,
     StoredVideo,
-    Vector,
     VectorQuery,
+    ranked,
 )
 from twinlens.stores.browsing import facet_of, page_of
 from twinlens.stores.checks import checked_queries, checked_videos
 from twinlens.stores.filters import Filter, matches
-from twinlens.stores.ranking import ranked
 
 _DATABASE: Final = "ids.sqlite"
 _STAMP_BYTES: Final = 16

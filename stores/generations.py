@@ -27,9 +27,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from twinlens.catalog.atomic import sync_directory, write_atomically
 from twinlens.catalog.errors import IndexLocked, NoGeneration, StoreCorrupt
-from twinlens.catalog.locking import locked
+from twinlens.catalog.files import locked, sync_directory, write_atomically
 from twinlens.catalog.video import VectorName
 
 BUILD_FILE: Final = "build.json"

@@ -22,7 +22,7 @@ from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedR
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from twinlens.catalog.errors import StoreError, StoreUnavailable
-from twinlens.catalog.sparse import SparseVector, sparse_vector
+from twinlens.catalog.vectors import SparseVector, Vector, sparse_vector
 from twinlens.catalog.video import VectorName
 from twinlens.stores.base import (
     FacetCount,
@@ -30,9 +30,9 @@ from twinlens.stores.base import (
     Place,
     ScoredVideo,
     StoredVideo,
-    Vector,
     VectorQuery,
     point_id,
+    ranked,
 )
 from twinlens.stores.browsing import browse, check_facet, ranked_facet
 from twinlens.stores.checks import checked_queries, checked_videos
@@ -45,7 +45,6 @@ from twinlens.stores.qdrant_schema import (
     PAYLOAD_INDEXES,
     FieldKind,
 )
-from twinlens.stores.ranking import ranked
 
 ResultT = TypeVar("ResultT")
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from PIL import Image
 
+from twinlens.catalog.vectors import FloatMatrix, unit_rows
 from twinlens.catalog.video import VectorName
-from twinlens.encoders.base import FloatMatrix, unit_rows
 from twinlens.stores.base import FacetCount, Order, Place, ScoredVideo, StoredVideo, VectorQuery
 from twinlens.stores.browsing import facet_of, page_of
 from twinlens.stores.filters import Filter, matches

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 from twinlens.benchmarks.engines.vectors import Ids, Matrix, VectorSet
 from twinlens.catalog.errors import TwinLensError
+from twinlens.catalog.vectors import Vector
 from twinlens.catalog.video import VectorName
-from twinlens.stores.base import ScoredVideo, Vector
+from twinlens.stores.base import ScoredVideo
 
 # What a search is asked with: {"exact": True}, {"ef": 64}, {"ef": 64, "oversampling": 2.0}, …
 Setting = Mapping[str, Any]

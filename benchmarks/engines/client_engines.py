@@ -29,8 +29,9 @@ from twinlens.benchmarks.engines.base import Answer, Engine, EngineFailed, Setti
 from twinlens.benchmarks.engines.thresholds import lowered_threshold_kb
 from twinlens.benchmarks.engines.vectors import Ids, Matrix, VectorSet
 from twinlens.catalog.errors import StoreError
+from twinlens.catalog.vectors import Vector
 from twinlens.catalog.video import VectorName
-from twinlens.stores.base import ScoredVideo, Vector
+from twinlens.stores.base import ScoredVideo
 from twinlens.stores.copying import copy_tree
 from twinlens.stores.server import INDEXING_LIMIT_S, REQUEST_FAILURES, ServerClient
 

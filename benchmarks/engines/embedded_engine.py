@@ -15,8 +15,9 @@ import qdrant_edge as qe
 from twinlens.benchmarks.engines.base import Answer, Engine, EngineFailed, Setting, Uploaded
 from twinlens.benchmarks.engines.thresholds import lowered_threshold_kb
 from twinlens.benchmarks.engines.vectors import SHARES, Ids, Matrix, VectorSet
+from twinlens.catalog.vectors import Vector
 from twinlens.catalog.video import VectorName
-from twinlens.stores.base import ScoredVideo, Vector
+from twinlens.stores.base import ScoredVideo
 from twinlens.stores.copying import copy_tree
 from twinlens.stores.edge import link_view
 

@@ -20,8 +20,9 @@ from twinlens.benchmarks.engines.base import (
     Uploaded,
 )
 from twinlens.benchmarks.engines.vectors import SHARES, Ids, Matrix, VectorSet
+from twinlens.catalog.vectors import Vector
 from twinlens.catalog.video import VectorName
-from twinlens.stores.base import ScoredVideo, Vector
+from twinlens.stores.base import ScoredVideo
 
 # Its stubs know the C++ signatures alone, not those that its Python module gives them.
 faiss: Any = typed_faiss

@@ -30,7 +30,7 @@ from twinlens.benchmarks.engines.summary import Disturbed
 from twinlens.benchmarks.engines.truth import Truth
 from twinlens.benchmarks.engines.vectors import SHARES, VectorSet
 from twinlens.benchmarks.usage import NeighbourWatch, PaceWatch, crowded, listening_at
-from twinlens.catalog.atomic import write_atomically
+from twinlens.catalog.files import write_atomically
 
 # The parts that take one setting of an engine take the first that finds so much.
 CHOSEN_RECALL: Final = 0.99

@@ -52,8 +52,8 @@ from twinlens.benchmarks.engines.summary import (
     speedup,
 )
 from twinlens.benchmarks.engines.wording import listed, number, size, spread
-from twinlens.catalog.atomic import write_atomically
 from twinlens.catalog.errors import TwinLensError, UsageError
+from twinlens.catalog.files import write_atomically
 
 RESULTS: Final = Path(__file__).parents[1] / "results"
 

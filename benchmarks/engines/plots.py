@@ -25,8 +25,8 @@ from twinlens.benchmarks.engines.summary import (
     families,
 )
 from twinlens.benchmarks.engines.wording import number
-from twinlens.catalog.atomic import write_atomically
 from twinlens.catalog.errors import UsageError
+from twinlens.catalog.files import write_atomically
 from twinlens.evaluate.intervals import over_rounds
 
 if TYPE_CHECKING:

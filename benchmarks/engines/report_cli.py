@@ -60,8 +60,8 @@ def report(
     from twinlens.benchmarks.engines.report import report as report_on
     from twinlens.benchmarks.engines.result_file import read_result
     from twinlens.benchmarks.engines.summary import summarize
-    from twinlens.catalog.atomic import write_atomically
     from twinlens.catalog.errors import UsageError
+    from twinlens.catalog.files import write_atomically
 
     result = read_result(result_path)
     if other_path is not None:

@@ -17,9 +17,8 @@ from twinlens.benchmarks.engines.result_file import FORMAT, read_unfinished
 from twinlens.benchmarks.engines.room import GIB, lacking, need
 from twinlens.benchmarks.engines.sources import VectorSource, prepared
 from twinlens.benchmarks.engines.truth import exact_truth
-from twinlens.catalog.atomic import write_atomically
 from twinlens.catalog.errors import TwinLensError, UsageError
-from twinlens.catalog.locking import locked
+from twinlens.catalog.files import locked, write_atomically
 from twinlens.evaluate.machine import machine
 
 _PACKAGES: Final = ("h5py", "grpcio")

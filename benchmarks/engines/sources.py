@@ -23,8 +23,8 @@ from twinlens.benchmarks.engines.vectors import (
     VectorSet,
 )
 from twinlens.benchmarks.mixture import BLOCK
-from twinlens.catalog.atomic import write_atomically
 from twinlens.catalog.errors import SourceError
+from twinlens.catalog.files import write_atomically
 from twinlens.catalog.video import DENSE_VECTORS
 from twinlens.stores.flat import FlatReader
 

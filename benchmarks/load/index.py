@@ -17,11 +17,12 @@ from twinlens.benchmarks.drawn_index import least_indexed
 from twinlens.benchmarks.load.material import Material, Picture, drawn_videos, keep_pictures
 from twinlens.catalog.errors import PictureRejected, StoreError, UnencodableItems
 from twinlens.catalog.images import decode_image
+from twinlens.catalog.vectors import FloatMatrix, Vector, unit_rows
 from twinlens.catalog.versions import installed_versions
 from twinlens.catalog.video import VectorName, Video, video_payload
-from twinlens.encoders.base import FloatMatrix, ThumbnailEncoder, TitleEncoder, unit_rows
+from twinlens.encoders.base import ThumbnailEncoder, TitleEncoder
 from twinlens.encoders.words import WORDS_FINGERPRINT, title_words
-from twinlens.stores.base import StoredVideo, Vector
+from twinlens.stores.base import StoredVideo
 from twinlens.stores.edge import EdgeReader
 from twinlens.stores.engines import EmbeddedEngine
 from twinlens.stores.flat import FlatStore

@@ -19,10 +19,11 @@ from flask import Flask, Response, jsonify, request
 from PIL import Image
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from twinlens.catalog.vectors import Vector
 from twinlens.catalog.video import VectorName
 from twinlens.encoders.base import ThumbnailEncoder, TitleEncoder
 from twinlens.encoders.load import load_thumbnail_encoder, load_title_encoder
-from twinlens.stores.base import StoredVideo, Vector, VectorQuery
+from twinlens.stores.base import StoredVideo, VectorQuery
 from twinlens.stores.flat import FlatReader
 from twinlens.stores.generations import DataDir
 

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from twinlens.catalog.errors import EncoderUnavailable
-from twinlens.encoders.base import FloatMatrix, unit_rows
+from twinlens.catalog.vectors import FloatMatrix, unit_rows
 from twinlens.encoders.thumbnails.packing import read_model
 from twinlens.encoders.thumbnails.pictures import fit_picture
 

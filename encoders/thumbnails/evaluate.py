@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from twinlens.encoders.base import FloatMatrix
+from twinlens.catalog.vectors import FloatMatrix
 
 
 def effective_rank(vectors: FloatMatrix) -> float:

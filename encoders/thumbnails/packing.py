@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from safetensors import SafetensorError, safe_open
 
-from twinlens.catalog.atomic import write_atomically
 from twinlens.catalog.errors import EncoderUnavailable
+from twinlens.catalog.files import write_atomically
 from twinlens.encoders.fingerprints import files_digest, fingerprint
 from twinlens.encoders.thumbnails.pictures import PREPROCESSING_VERSION
 

@@ -9,11 +9,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from twinlens.encoders.base import FloatMatrix
+from twinlens.catalog.vectors import FloatMatrix, Vector
 from twinlens.encoders.titles.packing import PackedBridge, read_weights
 from twinlens.encoders.titles.text import ngrams
 
-FloatVector = npt.NDArray[np.float32]
 _CHUNK: Final = 256  # titles per product: bounds memory
 _CACHED_WORDS: Final = 20_000  # 20 MB at 256 numbers a word
 
@@ -46,14 +45,14 @@ class CharacterBridge:
             vectors[start : start + len(chunk)] = self._project(sums)
         return vectors
 
-    def _word_vector(self, word: str) -> FloatVector:
+    def _word_vector(self, word: str) -> Vector:
         """A word's vector of ``width`` numbers, scaled by how much it counts in a title."""
         rows = ngrams(word, self._shape.buckets)
         table, scale = self._weights["ngrams.weight"], self._weights["ngrams.scale"]
         vector = scale[rows] @ table[rows].astype(np.float32) / np.sqrt(np.float32(len(rows)))
         vector = self._normalised(vector, "word_norm")
         importance = self._weights["importance.weight"][0] @ vector
-        scaled: FloatVector = vector * np.exp(importance + self._weights["importance.bias"][0])
+        scaled: Vector = vector * np.exp(importance + self._weights["importance.bias"][0])
         return scaled
 
     def _project(self, sums: FloatMatrix) -> FloatMatrix:

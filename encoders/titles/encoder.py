@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from twinlens.catalog.errors import EncoderUnavailable, UnencodableItems
-from twinlens.encoders.base import FloatMatrix, TitleEncoder, unit_rows
+from twinlens.catalog.vectors import FloatMatrix, unit_rows
+from twinlens.encoders.base import TitleEncoder
 from twinlens.encoders.fingerprints import fingerprint
 from twinlens.encoders.titles.packing import read_bridge
 from twinlens.encoders.titles.text import cut, scripts, words

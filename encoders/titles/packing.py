@@ -13,8 +13,8 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from twinlens.catalog.atomic import write_atomically
 from twinlens.catalog.errors import EncoderUnavailable
+from twinlens.catalog.files import write_atomically
 from twinlens.encoders.fingerprints import files_digest, fingerprint
 from twinlens.encoders.titles.text import PREPROCESSING_VERSION
 

@@ -25,7 +25,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from twinlens.catalog.errors import EncoderError, UsageError
-from twinlens.encoders.base import FloatMatrix, TitleEncoder
+from twinlens.catalog.vectors import FloatMatrix
+from twinlens.encoders.base import TitleEncoder
 from twinlens.encoders.titles.corpus import Corpus, IntVector, Ragged
 from twinlens.encoders.titles.network import BridgeNetwork
 from twinlens.encoders.titles.packing import BridgeShape, write_bridge

@@ -62,7 +62,7 @@ def recommendations(
 
     import numpy as np
 
-    from twinlens.catalog.atomic import write_atomically
+    from twinlens.catalog.files import write_atomically
     from twinlens.encoders.load import load_thumbnail_encoder, load_title_encoder
     from twinlens.evaluate.machine import machine
     from twinlens.evaluate.recommendations.ratings import read_people

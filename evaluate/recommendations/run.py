@@ -11,8 +11,8 @@ from typing import Any, Final
 import numpy as np
 from tqdm import tqdm
 
+from twinlens.catalog.vectors import unit_rows
 from twinlens.catalog.video import DENSE_VECTORS, VectorName
-from twinlens.encoders.base import unit_rows
 from twinlens.encoders.words import query_words, words_coverage
 from twinlens.evaluate.bootstrap import Mean, mean
 from twinlens.evaluate.recommendations.ratings import Person

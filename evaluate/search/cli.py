@@ -29,7 +29,7 @@ def search(asked: Asked, json_path: Path | None, plot_path: Path | None) -> None
     import json
     import time
 
-    from twinlens.catalog.atomic import write_atomically
+    from twinlens.catalog.files import write_atomically
     from twinlens.encoders.load import load_thumbnail_encoder
     from twinlens.evaluate.machine import machine
     from twinlens.evaluate.search.metrics import LIBRARIES, MEASURES

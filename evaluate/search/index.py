@@ -14,13 +14,14 @@ from tqdm import tqdm
 from twinlens.catalog.errors import RowRejected, UnencodableItems, UsageError
 from twinlens.catalog.images import decode_image
 from twinlens.catalog.sources import read_thumbnail
+from twinlens.catalog.vectors import FloatMatrix, Vector
 from twinlens.catalog.video import VectorName, Video, video_payload
-from twinlens.encoders.base import FloatMatrix, ThumbnailEncoder, TitleEncoder
+from twinlens.encoders.base import ThumbnailEncoder, TitleEncoder
 from twinlens.encoders.words import title_words
 from twinlens.evaluate.search.tasks import Corpus
 from twinlens.evaluate.vector_cache import CachedTitleEncoder, VectorCache
 from twinlens.search.searcher import Searcher
-from twinlens.stores.base import StoredVideo, Vector, VectorReader
+from twinlens.stores.base import StoredVideo, VectorReader
 from twinlens.stores.edge import EdgeReader, EdgeStore
 
 _BATCH: Final = 500

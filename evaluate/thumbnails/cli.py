@@ -62,7 +62,7 @@ def thumbnails(
     """
     import json
 
-    from twinlens.catalog.atomic import write_atomically
+    from twinlens.catalog.files import write_atomically
     from twinlens.evaluate.thumbnails.contenders import default_names, load_contender
     from twinlens.evaluate.thumbnails.plot import check_plots, draw
     from twinlens.evaluate.thumbnails.report import table

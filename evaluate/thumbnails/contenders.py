@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from twinlens.encoders.base import FloatMatrix, ThumbnailEncoder
+from twinlens.catalog.vectors import FloatMatrix
+from twinlens.encoders.base import ThumbnailEncoder
 from twinlens.encoders.load import PACKAGED_DENOISER, load_thumbnail_encoder
 from twinlens.evaluate.thumbnails.descriptions import NAME as DESCRIPTIONS
 from twinlens.evaluate.thumbnails.descriptions import Descriptions

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from twinlens.encoders.base import FloatMatrix
+from twinlens.catalog.vectors import FloatMatrix
 from twinlens.encoders.thumbnails.pictures import TRAINING_SIZE, fit_picture
 
 NAME: Final = "descriptions"

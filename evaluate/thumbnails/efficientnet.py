@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from twinlens.catalog.errors import EncoderUnavailable
-from twinlens.encoders.base import FloatMatrix
+from twinlens.catalog.vectors import FloatMatrix
 from twinlens.encoders.thumbnails.pictures import fit_picture
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from tqdm import tqdm
 
-from twinlens.encoders.base import FloatMatrix
+from twinlens.catalog.vectors import FloatMatrix
 from twinlens.evaluate.thumbnails.contenders import Contender
 from twinlens.evaluate.thumbnails.distortions import DISTORTIONS
 from twinlens.evaluate.thumbnails.measures import (

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from twinlens.encoders.base import FloatMatrix
+from twinlens.catalog.vectors import FloatMatrix
 from twinlens.encoders.thumbnails.evaluate import effective_rank
 
 # Rounding of a float32 product of unit vectors; identical rows may differ by as much.

@@ -16,9 +16,9 @@ import numpy.typing as npt
 from PIL import Image
 from safetensors import SafetensorError, safe_open
 
-from twinlens.catalog.atomic import write_atomically
 from twinlens.catalog.errors import EncoderUnavailable
-from twinlens.encoders.base import FloatMatrix
+from twinlens.catalog.files import write_atomically
+from twinlens.catalog.vectors import FloatMatrix
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

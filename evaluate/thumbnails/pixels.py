@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from twinlens.encoders.base import FloatMatrix
+from twinlens.catalog.vectors import FloatMatrix
 from twinlens.encoders.thumbnails.pictures import fit_picture
 
 COMPONENTS: Final = "pca-128"

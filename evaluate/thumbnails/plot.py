@@ -8,8 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from twinlens.catalog.atomic import write_atomically
 from twinlens.catalog.errors import UsageError
+from twinlens.catalog.files import write_atomically
 from twinlens.evaluate.thumbnails.report import label
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from twinlens.catalog.errors import UsageError
-from twinlens.encoders.base import FloatMatrix
+from twinlens.catalog.vectors import FloatMatrix
 from twinlens.encoders.thumbnails.pictures import TRAINING_SIZE, fit_picture
 from twinlens.evaluate.machine import machine
 from twinlens.evaluate.thumbnails.contenders import Contender

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from tests.fakes import WordEncoder
 from twinlens.benchmarks.encoding import compare, demands_met, main, measure, summarize
-from twinlens.encoders.base import FloatMatrix, unit_rows
+from twinlens.catalog.vectors import FloatMatrix, unit_rows
 
 
 class Fixed:

@@ -31,7 +31,7 @@ from twinlens.benchmarks.engines.run import run
 from twinlens.benchmarks.engines.sources import DrawnVectors, FileVectors, prepared
 from twinlens.benchmarks.engines.vectors import SHARES, VectorSet
 from twinlens.catalog.errors import UsageError
-from twinlens.catalog.locking import locked
+from twinlens.catalog.files import locked
 
 VIDEOS = 800
 PLAN = Plan(

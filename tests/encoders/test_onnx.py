@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twinlens.catalog.errors import EncoderError, EncoderUnavailable
+from twinlens.catalog.vectors import unit_rows
 from twinlens.encoders import onnx_export
-from twinlens.encoders.base import unit_rows
 from twinlens.encoders.load import load_title_encoder
 from twinlens.encoders.onnx_export import LEAST_COSINE, open_graph
 from twinlens.encoders.onnx_graph import Precision, like_length

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from twinlens.catalog.errors import EncoderUnavailable, UnencodableItems
-from twinlens.encoders.base import unit_rows
+from twinlens.catalog.vectors import unit_rows
 from twinlens.encoders.fingerprints import fingerprint
 from twinlens.encoders.load import load_title_encoder
 from twinlens.encoders.titles import PACKAGED_BRIDGE, BridgedTitleEncoder

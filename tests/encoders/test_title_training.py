@@ -14,8 +14,8 @@ import torch
 from click.testing import CliRunner
 
 from twinlens.catalog.errors import EncoderError, SourceError, UsageError
+from twinlens.catalog.vectors import unit_rows
 from twinlens.commands.train import train_titles
-from twinlens.encoders.base import unit_rows
 from twinlens.encoders.fingerprints import fingerprint
 from twinlens.encoders.load import load_title_encoder
 from twinlens.encoders.titles import BridgedTitleEncoder, corpus

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from twinlens.catalog.errors import EncoderUnavailable, UnencodableItems
-from twinlens.encoders.base import unit_rows
+from twinlens.catalog.vectors import unit_rows
 from twinlens.encoders.load import OFFLINE_TITLE_MODELS, load_thumbnail_encoder, load_title_encoder
 from twinlens.encoders.sentence import Prompts, SentenceEncoder, packaged_minilm
 from twinlens.encoders.thumbnails import PACKAGED_MODEL

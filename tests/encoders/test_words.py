@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twinlens.catalog.sparse import SparseVector
+from twinlens.catalog.vectors import SparseVector
 from twinlens.encoders.words import WORDS_FINGERPRINT, query_words, title_words, words_coverage
 
 

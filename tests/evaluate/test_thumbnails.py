@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from twinlens.catalog.errors import EncoderUnavailable
+from twinlens.catalog.vectors import FloatMatrix
 from twinlens.cli import main
-from twinlens.encoders.base import FloatMatrix
 from twinlens.encoders.thumbnails.pictures import picture_box
 from twinlens.evaluate.thumbnails.contenders import load_contender
 from twinlens.evaluate.thumbnails.distortions import DISTORTIONS, Distortion

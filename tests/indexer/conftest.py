@@ -16,8 +16,8 @@ from qdrant_client import QdrantClient
 from tests.stores.conftest import MEMORY_WARNS, NEEDS_SERVER, server, shard_path
 from twinlens.catalog.errors import UnencodableItems
 from twinlens.catalog.sources import RejectsFile, open_source
+from twinlens.catalog.vectors import unit_rows
 from twinlens.catalog.video import VectorName
-from twinlens.encoders.base import unit_rows
 from twinlens.indexer.job import IndexJob, JobOptions, JobSummary
 from twinlens.indexer.verify import compare_stores
 from twinlens.stores.base import VectorReader

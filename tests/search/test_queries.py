@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from tests.fakes import WordEncoder
 from twinlens.catalog.errors import UnencodableItems
-from twinlens.encoders.base import FloatMatrix
+from twinlens.catalog.vectors import FloatMatrix
 from twinlens.encoders.load import load_title_encoder
 from twinlens.search.queries import (
     MAX_BATCH,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from twinlens.catalog.sparse import SparseVector, sparse_vector
+from twinlens.catalog.vectors import SparseVector, sparse_vector
 from twinlens.catalog.video import VectorName
 from twinlens.stores.base import StoredVideo
 

@@ -14,7 +14,7 @@ import pytest
 from tests.stores.catalogue import DIMS, catalogue, unit, video
 from tests.stores.conftest import Home
 from twinlens.catalog.errors import StoreError
-from twinlens.catalog.sparse import SparseVector
+from twinlens.catalog.vectors import SparseVector
 from twinlens.catalog.video import DENSE_VECTORS, VectorName
 from twinlens.stores.base import (
     FACET_FIELDS,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from twinlens.catalog.atomic import write_atomically
+from twinlens.catalog.files import write_atomically
 
 
 @pytest.mark.parametrize("durable", [True, False])

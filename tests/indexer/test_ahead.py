@@ -3,7 +3,8 @@ import time
 
 import pytest
 
-from twinlens.indexer.stages import Ahead, StageTimes
+from twinlens.catalog.timing import StageTimes
+from twinlens.indexer.ahead import Ahead
 
 
 def test_items_come_in_order():

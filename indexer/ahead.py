@@ -1,42 +1,13 @@
-"""Seconds per stage, and work done ahead in a thread."""
+"""Work done ahead, in a thread."""
 
 from __future__ import annotations
 
 import queue
 import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
-
-
-class StageTimes:
-    """Seconds spent in each named stage; stages in different threads overlap."""
-
-    def __init__(self) -> None:
-        self._seconds: dict[str, float] = {}
-        self._lock = threading.Lock()
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Add the time spent inside to stage ``name``."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.add(name, time.perf_counter() - start)
-
-    def add(self, name: str, seconds: float) -> None:
-        """Add ``seconds`` to stage ``name``."""
-        with self._lock:
-            self._seconds[name] = self._seconds.get(name, 0.0) + seconds
-
-    def seconds(self) -> dict[str, float]:
-        """Seconds by stage, rounded to milliseconds, in order of first use."""
-        with self._lock:
-            return {name: round(seconds, 3) for name, seconds in self._seconds.items()}
 
 
 class Ahead(Generic[T]):

@@ -1,0 +1,84 @@
+"""Files and directories that are there whole or not at all, and locks between processes."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from twinlens.catalog.errors import StoreError
+
+
+def write_atomically(path: Path, data: bytes | str, *, durable: bool = True) -> None:
+    """Replace ``path`` by ``data`` (text as UTF-8) whole.
+
+    When a ``durable`` write returns, it survives a loss of power, and one before that leaves old or
+    new. Without, readers still see old or new, but a loss of power may leave a part or nothing
+    under the name; it costs no wait for the disk.
+    """
+    # Not tempfile's: its files can be read by nobody else, whatever the umask says.
+    making = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    try:
+        with making.open("xb") as file:
+            file.write(data.encode() if isinstance(data, str) else data)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        making.replace(path)
+    except BaseException:
+        making.unlink(missing_ok=True)
+        raise
+    if durable:
+        sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Return once the names in ``path`` survive a loss of power."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def created_whole(path: Path) -> Iterator[Path]:
+    """A directory to fill, which becomes ``path`` when all has gone well.
+
+    So a killed creation leaves no ``path``, and the next one starts afresh.
+
+    Raises:
+        StoreError: ``path`` is there already, and holds something.
+    """
+    if path.exists() and any(path.iterdir()):
+        raise StoreError(f"{path}: there is something here already; remove it, or open it")
+    making = path.with_name(f"{path.name}.new")
+    shutil.rmtree(making, ignore_errors=True)
+    making.mkdir(parents=True)
+    yield making
+    making.replace(path)
+    sync_directory(path.parent)
+
+
+@contextmanager
+def locked(file: Path, taken: Callable[[str], Exception]) -> Iterator[None]:
+    """Hold the lock on ``file``, which is made where there is none and stays behind.
+
+    Raises:
+        what ``taken`` makes of its holder, a process's number: another process holds it.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a+", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.seek(0)
+            raise taken(lock.read().strip() or "unknown") from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield

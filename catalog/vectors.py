@@ -1,0 +1,58 @@
+"""Vectors, dense and sparse, and what is done to them everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from twinlens.catalog.errors import UnencodableItems
+
+Vector = npt.NDArray[np.float32]
+FloatMatrix = npt.NDArray[np.float32]
+
+
+class SparseVector(NamedTuple):
+    """The values other than 0, and where they stand.
+
+    ``indices`` is uint32, rising and without repetition; ``values`` is float32, as long. Neither
+    is empty: where there are no values, None stands in place of a vector.
+    """
+
+    indices: npt.NDArray[np.uint32]
+    values: npt.NDArray[np.float32]
+
+
+def sparse_vector(entries: Iterable[tuple[int, float]]) -> SparseVector:
+    """A sparse vector of (index, value) pairs, each index given once, in any order."""
+    indices, values = zip(*sorted(entries), strict=True)
+    return SparseVector(np.array(indices, dtype=np.uint32), np.array(values, dtype=np.float32))
+
+
+def unit_rows(matrix: npt.NDArray[np.floating]) -> FloatMatrix:
+    """A new float32 array whose rows are those of ``matrix``, scaled to unit length.
+
+    Raises:
+        UnencodableItems: rows that are zero or not finite, by number.
+    """
+    rows = np.array(matrix, dtype=np.float32, ndmin=2)
+    norms = np.linalg.norm(rows, axis=1)
+    bad = np.flatnonzero(~np.isfinite(norms) | (norms < 1e-12))
+    if bad.size:
+        raise UnencodableItems([int(row) for row in bad])
+    rows /= norms[:, None]
+    return rows
+
+
+def mean_direction(vectors: Sequence[Vector]) -> Vector:
+    """The unit vector along the mean of unit vectors, of which there is at least one.
+
+    Raises:
+        UnencodableItems: they cancel each other out.
+    """
+    if len(vectors) == 1:
+        return vectors[0]
+    row: Vector = unit_rows(np.mean(np.stack(vectors), axis=0, dtype=np.float64))[0]
+    return row
