@@ -6,23 +6,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from flask import Blueprint, Response, g, request
 from pydantic import BaseModel
-from pydantic_core import to_json
 
-from twinlens.backend.browse_schemas import browse_answer_json
 from twinlens.backend.metrics import add_stages, timed_stage
-from twinlens.backend.problems import (
-    SEARCH_ERRORS,
-    Code,
-    Problem,
-    as_problem,
-    problem_body,
-    shortened,
-)
-from twinlens.backend.requests import (
+from twinlens.backend.parsing import (
     browse_from_query,
     multi_search_from_body,
     no_parameters,
@@ -32,15 +22,23 @@ from twinlens.backend.requests import (
     similar_from_query,
     thumbnail_width_from_query,
 )
-from twinlens.backend.schemas import (
-    API_ROOT,
-    PageBody,
-    SearchBody,
-    StatsAnswer,
-    VideoAnswer,
-    VideoBody,
-    search_answer,
+from twinlens.backend.problems import (
+    SEARCH_ERRORS,
+    Code,
+    Problem,
+    as_problem,
+    shortened,
 )
+from twinlens.backend.schemas.answers import SearchAnswer, StatsAnswer, VideoAnswer, VideoBody
+from twinlens.backend.schemas.assembly import (
+    fused_answer_json,
+    multi_search_answer_json,
+    search_answer,
+    search_answer_json,
+)
+from twinlens.backend.schemas.base import API_ROOT
+from twinlens.backend.schemas.browse import browse_answer_json
+from twinlens.backend.schemas.requests import PageBody, SearchBody
 from twinlens.backend.thumbnails import Thumbnails
 from twinlens.catalog.timing import StageTimes
 from twinlens.catalog.video import payload_thumbnail_file
@@ -79,18 +77,20 @@ def api_blueprint(
     def answer_hits(body: PageBody, wanted: HitsRequest) -> Response:
         with index.borrow() as snapshot:
             result = _found(snapshot.searcher, wanted, StageTimes(), max_wait_s=max_wait_s)
+        to_json = fused_answer_json if isinstance(wanted, CombinedRequest) else search_answer_json
         with timed_stage("serialise"):
-            answer = search_answer(
-                result,
-                body,
-                took_ms=_spent_ms(g.started),
-                query_id=g.request_id,
-                generation=snapshot.generation,
+            return _json(
+                to_json(
+                    result,
+                    body,
+                    took_ms=_spent_ms(g.started),
+                    query_id=g.request_id,
+                    generation=snapshot.generation,
+                )
             )
-            return _json(answer.model_dump_json(exclude=body.omitted()))
 
     def answer_each(bodies: Sequence[SearchBody]) -> Response:
-        results: list[dict[str, Any]] = []
+        outcomes: list[SearchAnswer | Problem] = []
         timings: Counter[str] = Counter()
         budget = TimeBudget(max_wait_s)
         with index.borrow() as snapshot:
@@ -103,29 +103,31 @@ def api_blueprint(
                         snapshot.searcher, body.search_request(), stages, max_wait_s=max_wait_s
                     )
                 except SEARCH_ERRORS as error:
-                    problem = problem_body(as_problem(error))
-                    results.append({"problem": problem.model_dump(mode="json", exclude_none=True)})
+                    outcomes.append(as_problem(error))
                     continue
                 finally:
                     timings.update(stages.milliseconds())
                 with timed_stage("serialise"):
-                    answer = search_answer(
-                        result,
-                        body,
-                        took_ms=_spent_ms(started),
-                        query_id=g.request_id,
-                        generation=snapshot.generation,
+                    outcomes.append(
+                        search_answer(
+                            result,
+                            body,
+                            took_ms=_spent_ms(started),
+                            query_id=g.request_id,
+                            generation=snapshot.generation,
+                        )
                     )
-                    results.append(answer.model_dump(mode="json", exclude=body.omitted()))
         with timed_stage("serialise"):
-            whole = {
-                "results": results,
-                "took_ms": _spent_ms(g.started),
-                "timings_ms": {stage: round(spent, 3) for stage, spent in timings.items()},
-                "query_id": g.request_id,
-                "generation": snapshot.generation,
-            }
-            return _json(to_json(whole))
+            return _json(
+                multi_search_answer_json(
+                    outcomes,
+                    bodies,
+                    took_ms=_spent_ms(g.started),
+                    timings_ms=timings,
+                    query_id=g.request_id,
+                    generation=snapshot.generation,
+                )
+            )
 
     @api.get("/search")
     def search_by_query() -> Response:

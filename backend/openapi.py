@@ -17,21 +17,24 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from twinlens.backend import examples
-from twinlens.backend.browse_schemas import BrowseAnswer, BrowseBody
+from twinlens.backend.parsing import GET_NAMES
 from twinlens.backend.problems import ERRORS_PAGE, KINDS, Code, Kind, ProblemBody
-from twinlens.backend.requests import GET_NAMES
-from twinlens.backend.schemas import (
-    API_ROOT,
+from twinlens.backend.schemas.answers import (
+    FusedAnswer,
     HealthAnswer,
     MultiSearchAnswer,
+    SearchAnswer,
+    StatsAnswer,
+    VideoAnswer,
+)
+from twinlens.backend.schemas.base import API_ROOT
+from twinlens.backend.schemas.browse import BrowseAnswer, BrowseBody
+from twinlens.backend.schemas.requests import (
     MultiSearchBody,
     RecommendationsBody,
-    SearchAnswer,
     SearchBody,
     SimilarBody,
-    StatsAnswer,
     ThumbnailQuery,
-    VideoAnswer,
 )
 from twinlens.catalog.video import MAX_VIDEO_ID_LENGTH
 
@@ -65,8 +68,8 @@ class Route:
 
     ``query`` is the model of the query string; ``body`` that of a JSON body, and with ``upload``,
     the name of a field, of a multipart form with a file in it. ``answer`` is the model of the
-    answer, or the media types of what is no JSON. ``requests`` are examples of the body, or of the
-    parameters; ``answers`` of the answer.
+    answer, or its several models; an answer that is not JSON has ``media_types`` instead.
+    ``requests`` are examples of the body, or of the parameters; ``answers`` of the answer.
     """
 
     method: Literal["get", "post"]
@@ -78,11 +81,17 @@ class Route:
     query: type[BaseModel] | None = None
     body: type[BaseModel] | None = None
     upload: str | None = None
-    answer: type[BaseModel] | Sequence[str]
+    answer: type[BaseModel] | Sequence[type[BaseModel]] = ()
+    media_types: Sequence[str] = ()
     not_modified: bool = False
     problems: tuple[Code, ...] = ()
     requests: Mapping[str, Json] = field(default_factory=dict)
     answers: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def answer_models(self) -> Sequence[type[BaseModel]]:
+        """The models that an answer can have; none where it is not JSON."""
+        return self.answer if isinstance(self.answer, Sequence) else [self.answer]
 
     @property
     def codes(self) -> tuple[Code, ...]:
@@ -152,7 +161,7 @@ ROUTES: Final[Sequence[Route]] = (
         "own, or a problem. Fused, what they find is one ranking: options that concern its page "
         "are given beside `searches`, and not in them. Each search counts as a request.",
         body=MultiSearchBody,
-        answer=MultiSearchAnswer,
+        answer=(MultiSearchAnswer, FusedAnswer),
         problems=(
             Code.JSON_INVALID,
             Code.CURSOR_INVALID,
@@ -256,7 +265,7 @@ ROUTES: Final[Sequence[Route]] = (
         summary="The picture of a video",
         description="As it was indexed; smaller, and then as WebP, with `w`.",
         query=ThumbnailQuery,
-        answer=PICTURES,
+        media_types=PICTURES,
         not_modified=True,
         problems=(
             Code.NOT_FOUND,
@@ -304,7 +313,7 @@ ROUTES: Final[Sequence[Route]] = (
         tag="operation",
         summary="Numbers for Prometheus",
         description="Requests, seconds per stage, what waits, the generation.",
-        answer=("text/plain", "application/openmetrics-text"),
+        media_types=("text/plain", "application/openmetrics-text"),
         problems=(Code.UNAUTHORIZED, Code.FORBIDDEN, Code.RATE_LIMITED),
     ),
 )
@@ -475,21 +484,22 @@ def _form(schemas: Json, schema: Json, upload: str) -> Json:
 
 def _success(route: Route, names: Mapping[type[BaseModel], str]) -> Json:
     headers = _headers("ETag") if route.not_modified else {}
-    if isinstance(route.answer, Sequence):
+    if route.media_types:
         return {
             "description": route.summary,
             "headers": headers,
             "content": {
                 media_type: {"schema": {"type": "string", "format": "binary"}}
-                for media_type in route.answer
+                for media_type in route.media_types
             },
         }
+    schemas = [{"$ref": _REF + names[model]} for model in route.answer_models]
     return {
         "description": route.summary,
         "headers": headers,
         "content": {
             "application/json": {
-                "schema": {"$ref": _REF + names[route.answer]},
+                "schema": schemas[0] if len(schemas) == 1 else {"anyOf": schemas},
                 "examples": {title: {"value": given} for title, given in route.answers.items()},
             }
         },
@@ -602,8 +612,7 @@ def _schemas() -> tuple[Json, Mapping[type[BaseModel], str]]:
         for model in (route.query, route.body):
             if model is not None:
                 wanted[model] = "validation"
-        if not isinstance(route.answer, Sequence):
-            wanted[route.answer] = "serialization"
+        wanted |= dict.fromkeys(route.answer_models, "serialization")
     places, definitions = models_json_schema(list(wanted.items()), ref_template=_REF + "{model}")
     schemas: Json = definitions["$defs"]
     names = {

@@ -22,7 +22,7 @@ from werkzeug.routing import RequestRedirect
 from twinlens.backend.arrival import TooSlow
 from twinlens.backend.expected import expected_at
 from twinlens.backend.limits import Overloaded
-from twinlens.backend.models import AT_FAULT
+from twinlens.backend.schemas.base import AT_FAULT
 from twinlens.catalog.errors import PictureRejected, TwinLensError, UnencodableItems
 from twinlens.search.budget import OutOfTime
 from twinlens.search.cursor import CursorExpired, CursorInvalid

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, current_app
 
-from twinlens.backend.schemas import HealthAnswer
+from twinlens.backend.schemas.answers import HealthAnswer
 from twinlens.search.published import PublishedIndex
 
 

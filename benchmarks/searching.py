@@ -30,7 +30,7 @@ import numpy as np
 import qdrant_edge as qe
 from PIL import Image
 
-from twinlens.backend.schemas import API_ROOT
+from twinlens.backend.schemas.base import API_ROOT
 from twinlens.benchmarks.drawn_index import least_indexed, mixture_for, publish_drawn_index
 from twinlens.benchmarks.loopback import Client, served
 from twinlens.catalog.errors import StoreError, TwinLensError

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 
 import numpy as np
 
-from twinlens.backend.schemas import API_ROOT
+from twinlens.backend.schemas.base import API_ROOT
 from twinlens.catalog.errors import UsageError
 from twinlens.catalog.video import payload_thumbnail_file
 from twinlens.stores.base import StoredVideo

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from twinlens.backend.schemas import MAX_SEEDS
+from twinlens.backend.schemas.requests import MAX_SEEDS
 from twinlens.catalog.errors import UsageError
 
 LIKED_FROM: Final = 4.0

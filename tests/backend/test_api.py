@@ -15,10 +15,11 @@ from flask import Flask
 from tests.backend.catalogue import COLOURS, ODD_ID, ODD_TITLE, picture_bytes
 from tests.fakes import MemoryReader, WordEncoder
 from twinlens.backend.app import create_app
-from twinlens.backend.filters import MAX_CONDITIONS, MAX_FILTER_VALUES
+from twinlens.backend.parsing import MAX_VALUES
 from twinlens.backend.problems import KINDS, Code
-from twinlens.backend.requests import MAX_VALUES
-from twinlens.backend.schemas import Attribute, VideoBody
+from twinlens.backend.schemas.answers import VideoBody
+from twinlens.backend.schemas.filters import MAX_CONDITIONS, MAX_FILTER_VALUES
+from twinlens.backend.schemas.requests import Attribute
 from twinlens.catalog.errors import StoreUnavailable, UnencodableItems
 from twinlens.catalog.sources.values import parse_id
 from twinlens.catalog.video import VectorName

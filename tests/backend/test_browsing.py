@@ -16,7 +16,7 @@ from tests.backend.catalogue import ODD_ID, Catalogue
 from tests.backend.served import publish_embedded
 from tests.fakes import MemoryReader
 from twinlens.backend.app import create_app
-from twinlens.backend.filters import FilterBody
+from twinlens.backend.schemas.filters import FilterBody
 from twinlens.search.browser import Browser, BrowseRequest
 from twinlens.search.cursor import CursorInvalid, encode_place
 from twinlens.search.published import PublishedIndex

@@ -16,8 +16,9 @@ from playwright.sync_api import Page
 from tests.backend.browser import launched, needs_chromium, watched_page
 from tests.backend.catalogue import COLOURS, ODD_ID, Catalogue, picture_bytes
 from tests.backend.served import Served, publish_embedded
-from twinlens.backend import schemas
-from twinlens.backend.browse_schemas import BrowseAnswer, BrowseBody
+from twinlens.backend.schemas import answers, requests
+from twinlens.backend.schemas.browse import BrowseAnswer, BrowseBody
+from twinlens.backend.schemas.filters import FilterBody
 from twinlens.stores.generations import DataDir
 
 ROOT = Path(__file__).parents[2]
@@ -305,7 +306,7 @@ class TestInTheBrowser:
 
     def test_thumbnails_come_in_the_widths_of_the_api(self, page):
         widths = run(page, "return (await import('/static/client.js')).THUMBNAIL_WIDTHS;")
-        assert widths == list(schemas.ThumbnailWidth)
+        assert widths == list(requests.ThumbnailWidth)
 
 
 def members_of(head: str) -> set[str]:
@@ -321,20 +322,20 @@ RANKING_FIELDS = PAGE_FIELDS | members_of("interface RankingFields")
 @pytest.mark.parametrize(
     ("declared", "model"),
     [
-        (members_of("interface Video"), schemas.VideoBody),
-        (members_of("interface Hit"), schemas.HitBody),
+        (members_of("interface Video"), answers.VideoBody),
+        (members_of("interface Hit"), answers.HitBody),
         (
             members_of("interface SearchAnswer") | members_of("interface Answer"),
-            schemas.SearchAnswer,
+            answers.SearchAnswer,
         ),
-        (members_of("interface VideoAnswer"), schemas.VideoAnswer),
-        (members_of("interface StatsAnswer"), schemas.StatsAnswer),
-        (members_of("interface Filter"), schemas.FilterBody),
-        (RANKING_FIELDS | members_of("interface SearchFields"), schemas.SearchBody),
+        (members_of("interface VideoAnswer"), answers.VideoAnswer),
+        (members_of("interface StatsAnswer"), answers.StatsAnswer),
+        (members_of("interface Filter"), FilterBody),
+        (RANKING_FIELDS | members_of("interface SearchFields"), requests.SearchBody),
         (PAGE_FIELDS | members_of("interface BrowseFields"), BrowseBody),
         (members_of("interface BrowseAnswer") | members_of("interface Answer"), BrowseAnswer),
-        (RANKING_FIELDS, schemas.SimilarBody),
-        (RANKING_FIELDS | members_of("interface RecommendFields"), schemas.RecommendationsBody),
+        (RANKING_FIELDS, requests.SimilarBody),
+        (RANKING_FIELDS | members_of("interface RecommendFields"), requests.RecommendationsBody),
     ],
 )
 def test_types_name_the_fields_of_the_api(declared, model):

@@ -7,19 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from twinlens.backend.browse_schemas import BrowseAnswer, BrowseBody
-from twinlens.backend.facet_schemas import FacetsBody
-from twinlens.backend.filters import FilterBody
 from twinlens.backend.problems import KINDS, Code
-from twinlens.backend.schemas import (
-    FoundByBody,
+from twinlens.backend.schemas.answers import FoundByBody, SearchAnswer, StatsAnswer, VideoBody
+from twinlens.backend.schemas.browse import BrowseAnswer, BrowseBody
+from twinlens.backend.schemas.facets import FacetsBody
+from twinlens.backend.schemas.filters import FilterBody
+from twinlens.backend.schemas.requests import (
     MultiSearchBody,
     RecommendationsBody,
-    SearchAnswer,
     SearchBody,
     SimilarBody,
-    StatsAnswer,
-    VideoBody,
 )
 
 DOCS = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")

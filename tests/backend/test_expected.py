@@ -4,7 +4,7 @@ import pytest
 
 from twinlens.backend.expected import expected_at
 from twinlens.backend.openapi import ROUTES
-from twinlens.backend.schemas import RecommendationsBody, SearchBody
+from twinlens.backend.schemas.requests import RecommendationsBody, SearchBody
 
 MODELS = {model for route in ROUTES for model in (route.query, route.body) if model is not None}
 

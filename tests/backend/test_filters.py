@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tests.backend.catalogue import Catalogue
-from twinlens.backend.filters import MAX_CONDITIONS, MAX_FILTER_DEPTH, FilterBody
 from twinlens.backend.problems import invalid_fields
-from twinlens.backend.schemas import SearchBody
+from twinlens.backend.schemas.filters import MAX_CONDITIONS, MAX_FILTER_DEPTH, FilterBody
+from twinlens.backend.schemas.requests import SearchBody
 from twinlens.stores.base import StoredVideo
 from twinlens.stores.filters import matches
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from tests.backend.catalogue import picture_bytes
 from twinlens.backend.app import create_app
-from twinlens.backend.filters import FilterBody
-from twinlens.backend.schemas import RecommendationsBody, SearchBody
+from twinlens.backend.schemas.filters import FilterBody
+from twinlens.backend.schemas.requests import RecommendationsBody, SearchBody
 from twinlens.search.published import PublishedIndex
 from twinlens.stores.edge import EdgeStore
 from twinlens.stores.engines import open_reader

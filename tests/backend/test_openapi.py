@@ -17,7 +17,7 @@ from twinlens.backend.app import create_app
 from twinlens.backend.openapi import PAGES, ROUTES, openapi_document
 from twinlens.backend.policy import Policy
 from twinlens.backend.problems import KINDS, Code
-from twinlens.backend.schemas import SearchBody
+from twinlens.backend.schemas.requests import SearchBody
 from twinlens.search.published import PublishedIndex
 
 DOCUMENT = openapi_document()

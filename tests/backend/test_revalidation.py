@@ -18,7 +18,7 @@ from tests.fakes import MemoryReader
 from twinlens.backend import thumbnails
 from twinlens.backend.app import create_app
 from twinlens.backend.policy import Policy
-from twinlens.backend.schemas import ThumbnailWidth
+from twinlens.backend.schemas.requests import ThumbnailWidth
 from twinlens.catalog.video import Video
 from twinlens.search.published import PublishedIndex
 from twinlens.stores.generations import DataDir

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.fakes import ColourEncoder, WordEncoder
-from twinlens.backend.schemas import MAX_SEEDS
+from twinlens.backend.schemas.requests import MAX_SEEDS
 from twinlens.catalog.errors import UsageError
 from twinlens.catalog.video import Video
 from twinlens.cli import main

@@ -10,7 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.backend.catalogue import Catalogue
-from twinlens.backend.facet_schemas import FacetName, FacetsBody
+from twinlens.backend.schemas.facets import FacetName, FacetsBody
 from twinlens.stores.base import FACET_FIELDS, SORTABLE_FIELDS, StoredVideo
 from twinlens.stores.browsing import facet_of
 

@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from twinlens.backend.models import RequestModel, at_least_one_of
+from twinlens.backend.schemas.base import RequestModel, at_least_one_of
 from twinlens.stores.filters import And, AnyOf, Filter, Not, Or, Range
 
 MAX_FILTER_VALUES: Final = 100

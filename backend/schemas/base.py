@@ -7,6 +7,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import PydanticCustomError
 
+API_ROOT: Final = "/api/v1"
 AT_FAULT: Final = "at_fault"
 
 

@@ -7,10 +7,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from twinlens.backend.facet_schemas import FacetName, FacetsBody, facets_omitted
-from twinlens.backend.filters import FilterBody
-from twinlens.backend.models import AnswerModel, RequestModel, at_fault
-from twinlens.backend.schemas import Attribute, HitVideoBody, VideoBody
+from twinlens.backend.schemas.answers import HitVideoBody, VideoBody
+from twinlens.backend.schemas.base import AnswerModel, RequestModel, at_fault
+from twinlens.backend.schemas.facets import FacetName, FacetsBody, facets_omitted
+from twinlens.backend.schemas.filters import FilterBody
+from twinlens.backend.schemas.requests import Attribute
 from twinlens.search.browser import DEFAULT_LIMIT, MAX_SEED, BrowseRequest, BrowseResult
 from twinlens.search.cursor import MAX_CURSOR_LENGTH
 from twinlens.stores.base import Order

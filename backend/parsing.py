@@ -10,9 +10,7 @@ from flask import Request
 from pydantic import BaseModel, ValidationError
 from werkzeug.datastructures import MultiDict
 
-from twinlens.backend.browse_schemas import BrowseBody
 from twinlens.backend.expected import expected_at
-from twinlens.backend.filters import FilterBody
 from twinlens.backend.problems import (
     MOST_LISTED,
     PICTURE_EXPECTED,
@@ -22,7 +20,9 @@ from twinlens.backend.problems import (
     invalid_fields,
     shortened,
 )
-from twinlens.backend.schemas import (
+from twinlens.backend.schemas.browse import BrowseBody
+from twinlens.backend.schemas.filters import FilterBody
+from twinlens.backend.schemas.requests import (
     MultiSearchBody,
     RecommendationsBody,
     SearchBody,

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic.json_schema import SkipJsonSchema
 
-from twinlens.backend.models import AnswerModel
+from twinlens.backend.schemas.base import AnswerModel
 from twinlens.search.facets import Extent, Facets
 from twinlens.stores.base import FacetCount
 

@@ -1,0 +1,272 @@
+"""What callers get: a field without a default is always there, one with a default may be absent."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+from urllib.parse import quote
+
+from pydantic import ConfigDict
+from pydantic.json_schema import SkipJsonSchema
+
+from twinlens.backend.problems import ProblemBody
+from twinlens.backend.schemas.base import API_ROOT, AnswerModel
+from twinlens.backend.schemas.facets import FacetsBody
+from twinlens.catalog.video import payload_thumbnail_file
+from twinlens.search.highlighting import Highlighter
+from twinlens.stores.base import Payload
+from twinlens.stores.generations import Manifest
+
+
+class VideoBody(AnswerModel):
+    """A video as callers see it; what is not known is null."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
+    video_id: str
+    """Its id; in a path it is percent-encoded."""
+    title: str | None = None
+    """Its title."""
+    channel: str | None = None
+    """Its channel."""
+    category: str | None = None
+    """Its category."""
+    language: str | None = None
+    """The language of its title, as a code."""
+    tags: list[str] = []
+    """Its tags; none is an empty list."""
+    published_at: str | None = None
+    """When it was published, in RFC 3339."""
+    duration_s: float | None = None
+    """How long it is, in seconds."""
+    view_count: int | None = None
+    """How often it was seen."""
+    url: str | None = None
+    """Where it can be watched."""
+    thumbnail_url: str | None = None
+    """The path of its thumbnail on this server; null where it has none."""
+
+    @classmethod
+    def of(cls, payload: Payload) -> Self:
+        """The video that a stored payload describes."""
+        video = cls.model_validate(payload)
+        if payload_thumbnail_file(payload) is not None:
+            video.thumbnail_url = f"{API_ROOT}/videos/{quote(video.video_id, safe='')}/thumbnail"
+        return video
+
+
+class VideoAnswer(AnswerModel):
+    """One video."""
+
+    video: VideoBody
+    """The video."""
+    generation: str
+    """The index that answered."""
+
+
+class SourceBody(AnswerModel):
+    """One ranking's view of a hit."""
+
+    rank: int
+    """Its rank there, from 1."""
+    score: float
+    """Its score there: a cosine similarity; for the words BM25's, without bound."""
+
+
+class SourcesBody(AnswerModel):
+    """Why a hit ranked: each ranking's view, null where the hit is not in its window."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
+    title: SourceBody | None = None
+    """By the meaning of the title."""
+    words: SourceBody | None = None
+    """By the words of the title."""
+    thumbnail: SourceBody | None = None
+    """By the thumbnail."""
+
+
+class TitlePartBody(AnswerModel):
+    """A stretch of a title."""
+
+    text: str
+    """The stretch; whole characters, as a person sees them."""
+    matched: bool
+    """Whether the searched text has matched it."""
+
+
+class HighlightBody(AnswerModel):
+    """What the searched text has matched."""
+
+    title: list[TitlePartBody]
+    """The title in parts; joined they are it."""
+
+    @classmethod
+    def of(cls, payload: Payload, highlighter: Highlighter | None) -> HighlightBody | None:
+        """The marked title, or None where there is none, or nothing to mark it by."""
+        title = payload.get("title")
+        if highlighter is None or not isinstance(title, str):
+            return None
+        parts = highlighter.parts(title)
+        return cls(title=[TitlePartBody(text=one.text, matched=one.matched) for one in parts])
+
+
+class HitVideoBody(VideoBody):
+    """A video as a hit: every field, or those that `attributes` names and the `video_id`."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
+
+
+class FoundByBody(AnswerModel):
+    """A search, of several, that found a hit."""
+
+    search: int
+    """Its place among the searches, from 0."""
+    rank: int
+    """The hit's rank in what it found, from 1."""
+
+
+class HitBody(AnswerModel):
+    """One hit."""
+
+    video: HitVideoBody
+    """The video."""
+    score: float
+    """The fused score."""
+    rank: int
+    """The place in the whole window, from 1."""
+    highlight: HighlightBody | None = None
+    """What the text has matched; there when `highlight` is true, null without text or title."""
+    duplicates: list[str] = []
+    """The re-uploads folded into it, best first; there when `collapse_duplicates` is true."""
+    because: list[str] = []
+    """The liked videos that recommend it most, at most three; there in recommendations when
+    `explain` is true."""
+    found_by: list[FoundByBody] = []
+    """The searches that found it, the one that ranks it best first; there where several searches
+    are fused."""
+    sources: SourcesBody | None = None
+    """Where each ranking placed it; there when `explain` is true. Where several searches are fused,
+    the rankings of the one that ranks it best."""
+
+
+class FusedAnswer(AnswerModel):
+    """A page of what several searches find together."""
+
+    hits: list[HitBody]
+    """The page, best first."""
+    next_cursor: str | None
+    """The cursor of the next page; null on the last."""
+    window: int
+    """Ranks that were taken from each ranking; of several searches the largest of theirs."""
+    facets: FacetsBody | SkipJsonSchema[None] = None
+    """What `facets` asked for, over all hits of all pages; there when it does."""
+    took_ms: float
+    """Milliseconds from the request's arrival to just before the answer was written."""
+    timings_ms: dict[str, float]
+    """Milliseconds per stage, over all searches."""
+    query_id: str
+    """The request's id, as in `X-Request-Id`."""
+    generation: str
+    """The index that answered."""
+
+
+class SearchAnswer(AnswerModel):
+    """A page of hits."""
+
+    hits: list[HitBody]
+    """The page, best first."""
+    next_cursor: str | None
+    """The cursor of the next page; null on the last."""
+    window: int
+    """Ranks that were taken from each ranking."""
+    facets: FacetsBody | SkipJsonSchema[None] = None
+    """What `facets` asked for, over all hits of all pages; there when it does."""
+    borrowed_from: list[str] = []
+    """The videos that lent their thumbnails; there when `explain` is true."""
+    words_coverage: float | None = None
+    """The share of the words that the best title found by them has, by which their weight was
+    multiplied; there when `explain` is true, null where no words were asked."""
+    took_ms: float
+    """Milliseconds from the request's arrival to just before the answer was written."""
+    timings_ms: dict[str, float]
+    """Milliseconds per stage."""
+    query_id: str
+    """The request's id, as in `X-Request-Id`."""
+    generation: str
+    """The index that answered."""
+
+
+class FailedSearchBody(AnswerModel):
+    """Why one of several searches has no answer."""
+
+    problem: ProblemBody
+    """What would have been its error, had it been sent alone."""
+
+
+class MultiSearchAnswer(AnswerModel):
+    """The answers of several searches, each as if it had been sent alone."""
+
+    results: list[SearchAnswer | FailedSearchBody]
+    """An answer or a problem for each search, in their order."""
+    took_ms: float
+    """Milliseconds from the request's arrival to just before the answer was written."""
+    timings_ms: dict[str, float]
+    """Milliseconds per stage, over all searches."""
+    query_id: str
+    """The request's id, as in `X-Request-Id`."""
+    generation: str
+    """The index that answered all of them."""
+
+
+class EncoderBody(AnswerModel):
+    """An encoder that made vectors of the index."""
+
+    name: str
+    """Its name, as in the settings."""
+    fingerprint: str
+    """Changes with whatever changes its vectors."""
+    dim: int
+    """Numbers per vector."""
+
+
+class StatsAnswer(AnswerModel):
+    """What is published."""
+
+    generation: str
+    """The published index."""
+    created_at: str
+    """When it was made, in RFC 3339."""
+    engine: str
+    """Where its vectors are searched: `embedded` or `server`."""
+    counts: dict[str, int]
+    """How many `videos` there are, and how many have a `title`, a `thumbnail` and `words`."""
+    encoders: dict[str, EncoderBody]
+    """What made its dense vectors, `title` and `thumbnail`."""
+    versions: dict[str, str]
+    """The versions of the software that made it."""
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> StatsAnswer:
+        """What ``manifest`` says, less what is the operator's own (its source)."""
+        return cls(
+            generation=manifest.generation,
+            created_at=manifest.created_at,
+            engine=manifest.engine,
+            counts=dict(manifest.counts),
+            encoders={
+                name.value: EncoderBody(
+                    name=record.name, fingerprint=record.fingerprint, dim=record.dim
+                )
+                for name, record in manifest.encoders.items()
+            },
+            versions=dict(manifest.versions),
+        )
+
+
+class HealthAnswer(AnswerModel):
+    """That the server lives."""
+
+    status: Literal["ok", "ready"]
+    """`ok`: the process answers; `ready`: so does the engine."""
+    generation: str | SkipJsonSchema[None] = None
+    """The open index; there when it is ready."""

@@ -1,0 +1,157 @@
+"""Answers put together: what search found, and of it the parts that the request asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, get_args
+
+from pydantic.main import IncEx
+
+from twinlens.backend.problems import Problem, ProblemBody, problem_body
+from twinlens.backend.schemas.answers import (
+    FailedSearchBody,
+    FoundByBody,
+    FusedAnswer,
+    HighlightBody,
+    HitBody,
+    HitVideoBody,
+    MultiSearchAnswer,
+    SearchAnswer,
+    SourceBody,
+    SourcesBody,
+    VideoBody,
+)
+from twinlens.backend.schemas.facets import FacetsBody, facets_omitted
+from twinlens.backend.schemas.requests import HitPart, PageBody, SearchBody
+from twinlens.search.highlighting import Highlighter
+from twinlens.search.searcher import Hit, SearchResult
+
+_HIT_PARTS: Final = frozenset(get_args(HitPart))
+
+
+def search_answer(
+    result: SearchResult, asked: PageBody, *, took_ms: float, query_id: str, generation: str
+) -> SearchAnswer:
+    """A page of hits, whole; ``unasked_parts`` says what of it was not asked for."""
+    return SearchAnswer(
+        hits=_hit_bodies(result.hits, asked),
+        next_cursor=result.next_cursor,
+        window=result.window,
+        facets=FacetsBody.of(result.facets),
+        borrowed_from=list(result.borrowed_from),
+        words_coverage=result.words_coverage,
+        took_ms=took_ms,
+        timings_ms=round_timings(result.timings_ms),
+        query_id=query_id,
+        generation=generation,
+    )
+
+
+def search_answer_json(
+    result: SearchResult, asked: PageBody, *, took_ms: float, query_id: str, generation: str
+) -> str:
+    """A page of hits as JSON text, with the parts that ``asked`` asks for."""
+    answer = search_answer(result, asked, took_ms=took_ms, query_id=query_id, generation=generation)
+    return answer.model_dump_json(exclude=unasked_parts(asked))
+
+
+def fused_answer_json(
+    result: SearchResult, asked: PageBody, *, took_ms: float, query_id: str, generation: str
+) -> str:
+    """A page of what several searches find together, with the parts that ``asked`` asks for."""
+    answer = FusedAnswer(
+        hits=_hit_bodies(result.hits, asked),
+        next_cursor=result.next_cursor,
+        window=result.window,
+        facets=FacetsBody.of(result.facets),
+        took_ms=took_ms,
+        timings_ms=round_timings(result.timings_ms),
+        query_id=query_id,
+        generation=generation,
+    )
+    return answer.model_dump_json(exclude=unasked_parts(asked))
+
+
+def multi_search_answer_json(
+    outcomes: Sequence[SearchAnswer | Problem],
+    asked: Sequence[SearchBody],
+    *,
+    took_ms: float,
+    timings_ms: Mapping[str, float],
+    query_id: str,
+    generation: str,
+) -> str:
+    """What each of several searches came to, an answer or a problem, in the order of ``asked``."""
+    results: list[SearchAnswer | FailedSearchBody] = []
+    unasked: dict[int, IncEx | bool] = {}
+    for at, (outcome, search) in enumerate(zip(outcomes, asked, strict=True)):
+        if isinstance(outcome, SearchAnswer):
+            results.append(outcome)
+            unasked[at] = unasked_parts(search)
+        else:
+            problem = problem_body(outcome)
+            results.append(FailedSearchBody(problem=problem))
+            unasked[at] = {"problem": {"errors": _without_expected(problem)}}
+    answer = MultiSearchAnswer(
+        results=results,
+        took_ms=took_ms,
+        timings_ms=round_timings(timings_ms),
+        query_id=query_id,
+        generation=generation,
+    )
+    return answer.model_dump_json(exclude={"results": unasked})
+
+
+def unasked_parts(asked: PageBody) -> Mapping[str, IncEx | bool]:
+    """What of a page of hits ``asked`` doesn't ask for, as pydantic's ``exclude`` takes it."""
+    of_hits: dict[str, IncEx | bool] = dict.fromkeys(_HIT_PARTS - asked.hit_parts(), True)
+    if asked.attributes is not None:
+        of_hits["video"] = set(VideoBody.model_fields) - {"video_id", *asked.attributes}
+    unasked: dict[str, IncEx | bool] = {
+        "hits": {"__all__": of_hits},
+        "facets": facets_omitted(asked.facets),
+    }
+    if not asked.explain:
+        unasked |= {"borrowed_from": True, "words_coverage": True}
+    return unasked
+
+
+def round_timings(timings_ms: Mapping[str, float]) -> dict[str, float]:
+    """Milliseconds per stage, to the microsecond."""
+    return {stage: round(spent, 3) for stage, spent in timings_ms.items()}
+
+
+def _hit_bodies(hits: Sequence[Hit], asked: PageBody) -> list[HitBody]:
+    # A text is read once, however many hits it marks.
+    highlighters = [None if text is None else Highlighter(text) for text in asked.texts_to_mark()]
+    return [_hit_body(hit, highlighters) for hit in hits]
+
+
+def _hit_body(hit: Hit, highlighters: Sequence[Highlighter | None]) -> HitBody:
+    highlighter = None
+    if highlighters:
+        # Of several searches the one that ranks it best marks its title.
+        best = hit.found_by[0][0] if hit.found_by else 0
+        highlighter = highlighters[best]
+    return HitBody(
+        video=HitVideoBody.of(hit.payload),
+        score=hit.score,
+        rank=hit.rank,
+        highlight=HighlightBody.of(hit.payload, highlighter),
+        duplicates=list(hit.duplicates),
+        because=list(hit.because),
+        found_by=[FoundByBody(search=search, rank=rank) for search, rank in hit.found_by],
+        sources=SourcesBody(
+            **{
+                name.value: SourceBody(rank=source.rank, score=source.score)
+                for name, source in hit.sources.items()
+            }
+        ),
+    )
+
+
+def _without_expected(problem: ProblemBody) -> IncEx | bool:
+    """What of the errors of ``problem`` says nothing: all of them, or where no remedy is known."""
+    if problem.errors is None:
+        return True
+    return {at: {"expected"} for at, one in enumerate(problem.errors) if one.expected is None}

@@ -1,0 +1,374 @@
+"""What callers send: typed models, strict about types and unknown fields."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import unicodedata
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+
+from twinlens.backend.problems import FieldError
+from twinlens.backend.schemas.base import RequestModel, at_fault, at_least_one_of
+from twinlens.backend.schemas.facets import FacetName
+from twinlens.backend.schemas.filters import FilterBody
+from twinlens.catalog.video import MAX_VIDEO_ID_LENGTH, VectorName
+from twinlens.search.cursor import MAX_CURSOR_LENGTH
+from twinlens.search.searcher import (
+    DEFAULT_EXPAND,
+    DEFAULT_LIMIT,
+    DEFAULT_RRF_K,
+    DEFAULT_WEIGHTS,
+    DEFAULT_WINDOW,
+    CombinedRequest,
+    RecommendationRequest,
+    SearchRequest,
+)
+
+MAX_TEXT_LENGTH: Final = 2000
+MAX_SEEDS: Final = 100
+MAX_SEARCHES: Final = 20
+
+
+def _clean_text(text: str) -> str:
+    cleaned = "".join(" " if unicodedata.category(one) == "Cc" else one for one in text).strip()
+    if not cleaned:
+        raise ValueError("blank: give at least one word, or leave it out")
+    return cleaned
+
+
+def _decode_base64(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ValueError(f"not base64: {error}") from error
+
+
+def _as_int(value: object) -> object:
+    # JSON has one kind of number: 5.0 is the integer 5.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Text = Annotated[
+    str,
+    StringConstraints(max_length=MAX_TEXT_LENGTH),
+    AfterValidator(_clean_text),
+    Field(json_schema_extra={"pattern": r"[^\s\u0000-\u001f\u007f-\u009f]"}),
+]
+VideoId = Annotated[str, StringConstraints(min_length=1, max_length=MAX_VIDEO_ID_LENGTH)]
+Picture = Annotated[
+    bytes,
+    BeforeValidator(_decode_base64),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "contentEncoding": "base64",
+            "contentMediaType": "image/*",
+            "pattern": "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$",
+        }
+    ),
+]
+VideoIds = Annotated[list[VideoId], Field(max_length=MAX_SEEDS)]
+Attribute = Literal[
+    "video_id",
+    "title",
+    "channel",
+    "category",
+    "language",
+    "tags",
+    "published_at",
+    "duration_s",
+    "view_count",
+    "url",
+    "thumbnail_url",
+]
+HitPart = Literal["sources", "highlight", "duplicates", "because", "found_by"]
+Weight = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
+
+
+class WeightsBody(RequestModel):
+    """The share of each ranking in the fusion; 0 leaves it out. At least one is above 0."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [{"properties": {name.value: {"exclusiveMinimum": 0}}} for name in VectorName]
+        }
+    )
+
+    title: Weight = DEFAULT_WEIGHTS[VectorName.TITLE]
+    """Of the titles' meaning."""
+    words: Weight = DEFAULT_WEIGHTS[VectorName.WORDS]
+    """Of the titles' words; multiplied by the share of them that the best title has."""
+    thumbnail: Weight = DEFAULT_WEIGHTS[VectorName.THUMBNAIL]
+    """Of the thumbnails."""
+
+    @model_validator(mode="after")
+    def _not_all_zero(self) -> Self:
+        if not any(self.by_name().values()):
+            raise ValueError("at least one weight must be above 0")
+        return self
+
+    def by_name(self) -> dict[VectorName, float]:
+        """The weights by the names of the vectors."""
+        return {name: getattr(self, name) for name in VectorName}
+
+
+class PageBody(RequestModel):
+    """How a page of hits is made of rankings, and how it is shown."""
+
+    limit: Annotated[int, Field(ge=1, le=100), BeforeValidator(_as_int)] = DEFAULT_LIMIT
+    """Hits per page."""
+    cursor: Annotated[str, StringConstraints(max_length=MAX_CURSOR_LENGTH)] | None = None
+    """`next_cursor` of the page before, with the rest of the request as it was."""
+    rrf_k: Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)] = DEFAULT_RRF_K
+    """The constant of reciprocal rank fusion: the larger, the less do first ranks count."""
+    diversity: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
+    """How much it counts that a hit is unlike those before it (maximal marginal relevance)."""
+    collapse_duplicates: bool = False
+    """Fold re-uploads, with all but the same thumbnail and title, into the best-ranked one."""
+    explain: bool = False
+    """Say where each ranking placed a hit."""
+    attributes: list[Attribute] | None = None
+    """Fields of a video to return, beside `video_id`; null for all."""
+    facets: list[FacetName] = []
+    """Fields to count the values of, over all hits of all pages."""
+
+    def fusion_options(self) -> dict[str, Any]:
+        """What ``FusionOptions`` has of these."""
+        return {
+            "limit": self.limit,
+            "cursor": self.cursor,
+            "rrf_k": self.rrf_k,
+            "diversity": self.diversity,
+            "collapse_duplicates": self.collapse_duplicates,
+            "facets": list(dict.fromkeys(self.facets)),
+        }
+
+    def hit_parts(self) -> set[HitPart]:
+        """The optional parts of a hit that this request asks for."""
+        parts: set[HitPart] = set()
+        if self.explain:
+            parts.add("sources")
+        if self.collapse_duplicates:
+            parts.add("duplicates")
+        return parts
+
+    def texts_to_mark(self) -> Sequence[str | None]:
+        """The text of each search, where matches are to be marked in titles; else none."""
+        return []
+
+
+class HitsBody(PageBody):
+    """The options of every request that asks the rankings itself."""
+
+    filter: FilterBody | None = None
+    """Which videos may be hits."""
+    weights: WeightsBody = WeightsBody()
+    """Each ranking's share in the fusion."""
+    window: Annotated[int, Field(ge=1, le=1000), BeforeValidator(_as_int)] = DEFAULT_WINDOW
+    """Ranks taken from each ranking; pages are cut from what they give."""
+
+    def fusion_options(self) -> dict[str, Any]:
+        """See ``PageBody``."""
+        return {
+            **super().fusion_options(),
+            "filter": self.filter.to_filter() if self.filter else None,
+            "weights": self.weights.by_name(),
+            "window": self.window,
+        }
+
+
+class SimilarBody(HitsBody):
+    """The options of ``videos/{video_id}/similar``."""
+
+    def search_request(self, video_id: str) -> SearchRequest:
+        """The search for what is like ``video_id``."""
+        return SearchRequest(video_id=video_id, **self.fusion_options())
+
+
+class RecommendationsBody(HitsBody):
+    """Videos that someone liked and disliked, and options."""
+
+    liked: Annotated[VideoIds, Field(min_length=1)]
+    """Videos to find more of, such as those watched to the end; none of them is a hit."""
+    disliked: VideoIds = []
+    """Videos to find less of; none of them is a hit."""
+
+    @field_validator("disliked")
+    @classmethod
+    def _not_liked(cls, disliked: list[str], info: ValidationInfo) -> list[str]:
+        both = set(disliked).intersection(info.data.get("liked", ()))
+        if both:
+            raise ValueError(f"{min(both)[:100]!r} is both liked and disliked; give it once")
+        return disliked
+
+    def recommendation_request(self) -> RecommendationRequest:
+        """The recommendations that this body asks for."""
+        return RecommendationRequest(
+            liked=self.liked, disliked=self.disliked, **self.fusion_options()
+        )
+
+    def hit_parts(self) -> set[HitPart]:
+        """See ``PageBody``."""
+        return super().hit_parts() | ({"because"} if self.explain else set())
+
+
+class SearchBody(HitsBody):
+    """A search: ``text``, ``image`` and ``video_id``, any of them together, and options."""
+
+    model_config = ConfigDict(
+        json_schema_extra=at_least_one_of("text", "image", "video_id", of_type="string")
+    )
+
+    text: Text | None = None
+    """What to look for, in words. Control characters count as spaces."""
+    image: Picture | None = None
+    """A picture to look like: JPEG, PNG, WebP, GIF or BMP, at most 40 million pixels."""
+    video_id: VideoId | None = None
+    """A video to look like; it is left out of the hits."""
+    expand: Annotated[int, Field(ge=0, le=20), BeforeValidator(_as_int)] = DEFAULT_EXPAND
+    """How many of the best hits lend their thumbnails to a search by text alone; 0: none."""
+    highlight: bool = False
+    """Mark in each title what the text has matched."""
+
+    @model_validator(mode="after")
+    def _something_to_search_by(self) -> Self:
+        if self.text is None and self.image is None and self.video_id is None:
+            raise at_fault("nothing to search by: give {names}", "text", "image", "video_id")
+        return self
+
+    def search_request(self) -> SearchRequest:
+        """The search that this body describes."""
+        return SearchRequest(
+            text=self.text,
+            picture=self.image,
+            video_id=self.video_id,
+            expand=self.expand,
+            **self.fusion_options(),
+        )
+
+    def hit_parts(self) -> set[HitPart]:
+        """See ``PageBody``."""
+        return super().hit_parts() | ({"highlight"} if self.highlight else set())
+
+    def texts_to_mark(self) -> Sequence[str | None]:
+        """See ``PageBody``."""
+        return [self.text] if self.highlight else []
+
+
+class OneOfSeveralBody(SearchBody):
+    """A search among several."""
+
+    weight: Weight = 1.0
+    """Its share where the searches are fused into one ranking; 0 leaves it out."""
+
+
+# What a search can set shapes what it finds or how it is answered; with fuse there is one answer.
+_OF_A_FUSED_SEARCH: Final = frozenset(
+    {"text", "image", "video_id", "filter", "weights", "rrf_k", "window", "expand", "weight"}
+)
+
+
+class MultiSearchBody(PageBody):
+    """Several searches, each with an answer of its own or, with `fuse`, one for all.
+
+    Those options that concern one answer for all are given beside `searches`, and only with `fuse`.
+    """
+
+    searches: Annotated[list[OneOfSeveralBody], Field(min_length=1, max_length=MAX_SEARCHES)]
+    """The searches."""
+    fuse: bool = False
+    """Fuse what they find into one ranking."""
+    highlight: bool = False
+    """Mark in each title what the text of the search has matched that ranks it best."""
+
+    def misplaced(self) -> list[FieldError]:
+        """The options that mean nothing where they stand."""
+        if not self.fuse:
+            own = self.model_fields_set - {"searches", "fuse"}
+            return [
+                *(
+                    FieldError(
+                        name,
+                        "only with fuse; else give it in each search",
+                        f"searches.0.{name} and so on in its place, or fuse: true",
+                    )
+                    for name in sorted(own)
+                ),
+                *(
+                    FieldError(f"searches.{at}.weight", "only with fuse", "fuse: true, or none")
+                    for at, one in enumerate(self.searches)
+                    if "weight" in one.model_fields_set
+                ),
+            ]
+        found = [
+            FieldError(
+                f"searches.{at}.{name}",
+                "with fuse, give it beside searches",
+                f"{name} in its place",
+            )
+            for at, one in enumerate(self.searches)
+            for name in sorted(one.model_fields_set - _OF_A_FUSED_SEARCH)
+        ]
+        if not any(one.weight for one in self.searches):
+            found.append(
+                FieldError(
+                    "searches",
+                    "at least one weight must be above 0",
+                    "a search whose weight is above 0, and at most 1,000",
+                )
+            )
+        return found
+
+    def combined_request(self) -> CombinedRequest:
+        """The one ranking that this body asks for."""
+        return CombinedRequest(
+            searches=[one.search_request() for one in self.searches],
+            shares=[one.weight for one in self.searches],
+            window=max(one.window for one in self.searches),
+            **self.fusion_options(),
+        )
+
+    def hit_parts(self) -> set[HitPart]:
+        """See ``PageBody``."""
+        parts = super().hit_parts()
+        parts.add("found_by")
+        if self.highlight:
+            parts.add("highlight")
+        return parts
+
+    def texts_to_mark(self) -> Sequence[str | None]:
+        """See ``PageBody``."""
+        return [one.text for one in self.searches] if self.highlight else []
+
+
+class ThumbnailWidth(IntEnum):
+    """How wide a thumbnail may be asked for: few, so that few are made and kept."""
+
+    W160 = 160
+    W320 = 320
+    W480 = 480
+    W640 = 640
+    W960 = 960
+
+
+class ThumbnailQuery(RequestModel):
+    """How a thumbnail is wanted."""
+
+    w: ThumbnailWidth | None = None
+    """At most so wide, in pixels; then as WebP where the picture was wider."""
