@@ -140,14 +140,16 @@ def _payload(rng: np.random.Generator, index: int, topic: int) -> dict[str, Any]
     video = Video(
         video_id=video_id,
         title=f"{one_of(_OPENINGS)} {deed} {thing} {one_of(_PLACES)} | part {index % 50}",
-        channel=f"Channel {topic * 7 + int(rng.integers(7))}",
-        category=_CATEGORIES[topic % len(_CATEGORIES)],
-        language=one_of(_LANGUAGES),
-        tags=(deed, thing, f"topic {topic}", f"series {index // 50}"),
-        published_at=_FIRST_DAY + timedelta(days=int(rng.integers(_DAYS))),
-        duration_s=float(rng.integers(15, 7200)),
-        view_count=int(rng.pareto(1.1) * 500),
-        url=f"https://example.org/watch/{video_id}",
+        values={
+            "channel": f"Channel {topic * 7 + int(rng.integers(7))}",
+            "category": _CATEGORIES[topic % len(_CATEGORIES)],
+            "language": one_of(_LANGUAGES),
+            "tags": (deed, thing, f"topic {topic}", f"series {index // 50}"),
+            "published_at": _FIRST_DAY + timedelta(days=int(rng.integers(_DAYS))),
+            "duration_s": float(rng.integers(15, 7200)),
+            "view_count": int(rng.pareto(1.1) * 500),
+            "url": f"https://example.org/watch/{video_id}",
+        },
     )
     return video_payload(
         video, thumbnail_file=f"{hashlib.sha256(video_id.encode()).hexdigest()}.jpg"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
+
+from twinlens.catalog.fields import FieldValue
 
 MAX_VIDEO_ID_LENGTH = 256
 
@@ -30,21 +32,35 @@ class Video:
 
     ``thumbnail`` is the encoded picture (JPEG, PNG, ...) as bytes, or the path of a file that
     holds it, or None. ``thumbnail_url`` is where it could be fetched from; nothing but the
-    indexing job, when told to, ever does. ``published_at`` is timezone-aware.
+    indexing job, when told to, ever does. ``values`` has what else is known of the video, by the
+    names of fields; moments are timezone-aware.
     """
 
     video_id: str
     title: str | None = None
     thumbnail: bytes | Path | None = None
     thumbnail_url: str | None = None
-    channel: str | None = None
-    category: str | None = None
-    language: str | None = None
-    tags: tuple[str, ...] = ()
-    published_at: datetime | None = None
-    duration_s: float | None = None
-    view_count: int | None = None
-    url: str | None = None
+    values: Mapping[str, FieldValue] = field(default_factory=dict)
+
+    def text(self, name: str) -> str | None:
+        """The text of a field; None where it has none."""
+        value = self.values.get(name)
+        return value if isinstance(value, str) else None
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """The texts of a field that holds several."""
+        value = self.values.get(name)
+        return value if isinstance(value, tuple) else ()
+
+    def moment(self, name: str) -> datetime | None:
+        """The moment that a field holds; None where it holds none."""
+        value = self.values.get(name)
+        return value if isinstance(value, datetime) else None
+
+    def number(self, name: str) -> float | None:
+        """The number that a field holds; None where it holds none."""
+        value = self.values.get(name)
+        return value if isinstance(value, int | float) else None
 
 
 def video_payload(video: Video, *, thumbnail_file: str | None) -> dict[str, Any]:
@@ -53,17 +69,18 @@ def video_payload(video: Video, *, thumbnail_file: str | None) -> dict[str, Any]
     ``thumbnail_file`` is the picture's name in ``thumbnails/`` of the data directory.
     """
     payload: dict[str, Any] = {"video_id": video.video_id}
-    for name in ("title", "channel", "category", "language", "duration_s", "view_count", "url"):
-        value = getattr(video, name)
-        if value is not None:
-            payload[name] = value
-    if video.tags:
-        payload["tags"] = list(video.tags)
-    if video.published_at is not None:
-        payload["published_at"] = rfc3339(video.published_at)
+    if video.title is not None:
+        payload["title"] = video.title
+    payload |= {name: _json_value(value) for name, value in video.values.items()}
     if thumbnail_file is not None:
         payload["thumbnail_file"] = thumbnail_file
     return payload
+
+
+def _json_value(value: FieldValue) -> object:
+    if isinstance(value, datetime):
+        return rfc3339(value)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def rfc3339(moment: datetime) -> str:

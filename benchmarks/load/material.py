@@ -159,20 +159,21 @@ def _changed(title: str, words: Sequence[str], taken: set[str], rng: np.random.G
 
 
 def _drawn(video: Video, title: str, number: int, again: int, rng: np.random.Generator) -> Video:
-    language = video.language or next(
+    language = video.text("language") or next(
         (code for code, script in _SCRIPTS if script.search(title)), "en"
     )
     factor = float(rng.lognormal(0, 1)) if again else 1.0
-    return replace(
-        video,
-        video_id=f"load-{number:07d}",
-        title=title,
-        language=language,
-        published_at=video.published_at
-        and video.published_at - timedelta(hours=int(rng.integers(1, 20_000)) if again else 0),
-        duration_s=video.duration_s and round(video.duration_s * min(factor, 10.0), 1),
-        view_count=None if video.view_count is None else int(video.view_count * factor),
-    )
+    values = {**video.values, "language": language}
+    published_at = video.moment("published_at")
+    if published_at is not None:
+        hours = int(rng.integers(1, 20_000)) if again else 0
+        values["published_at"] = published_at - timedelta(hours=hours)
+    duration_s, view_count = video.number("duration_s"), video.number("view_count")
+    if duration_s is not None:
+        values["duration_s"] = round(duration_s * min(factor, 10.0), 1)
+    if view_count is not None:
+        values["view_count"] = int(view_count * factor)
+    return replace(video, video_id=f"load-{number:07d}", title=title, values=values)
 
 
 def keep_pictures(pictures: Sequence[Picture], directory: Path) -> None:

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from twinlens.catalog.errors import SourceError
-from twinlens.catalog.sources.columns import check_mapping
+from twinlens.catalog.fields import FIELDS, Fields
+from twinlens.catalog.sources.columns import Columns
 from twinlens.catalog.sources.files import open_files
 from twinlens.catalog.sources.hub import PREFIX, open_hub
 from twinlens.catalog.sources.rejects import RejectsFile
@@ -23,23 +24,23 @@ def open_source(
     spec: str,
     *,
     columns: Mapping[str, str] | None = None,
+    fields: Fields = FIELDS,
     revision: str | None = None,
     split: str | None = None,
 ) -> Source:
     """The source that ``spec`` names: a file, a folder, or ``hf:OWNER/NAME``.
 
-    ``columns`` maps fields of ``Video`` to columns of the source, where known names of columns
-    (``columns.ALIASES``) do not do. ``revision`` and ``split`` are for ``hf:``.
+    ``columns`` maps fields of a video to columns of the source, where the names of columns that
+    ``fields`` know do not do. ``revision`` and ``split`` are for ``hf:``.
 
     Raises:
         SourceError: there is no such source, or it lacks what is needed.
     """
-    mapping = dict(columns or {})
-    check_mapping(mapping)
+    wanted = Columns(fields, dict(columns or {}))
     if spec.startswith(PREFIX):
-        return open_hub(spec, columns=mapping, revision=revision, split=split)
+        return open_hub(spec, columns=wanted, revision=revision, split=split)
     if revision is not None or split is not None:
         raise SourceError(
             f"{spec}: only sources that begin with {PREFIX} have revisions and splits"
         )
-    return open_files(spec, Path(spec), columns=mapping)
+    return open_files(spec, Path(spec), columns=wanted)

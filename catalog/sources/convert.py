@@ -6,9 +6,10 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from twinlens.catalog.errors import RejectReason, RowRejected
+from twinlens.catalog.fields import Field, FieldKind, Fields, FieldValue
 from twinlens.catalog.sources.rows import BadCell, BadRecord, Origin, Record, Reject, Row
 from twinlens.catalog.sources.thumbnails import read_thumbnail
 from twinlens.catalog.sources.values import (
@@ -17,14 +18,29 @@ from twinlens.catalog.sources.values import (
     parse_duration,
     parse_id,
     parse_picture,
-    parse_tags,
     parse_text,
+    parse_texts,
     parse_url,
 )
 from twinlens.catalog.video import Video
 
 # 96 bits: a chance of one in 10**17 that two among a million videos share an id.
 _CONTENT_ID_DIGITS: Final = 24
+
+
+class _Parser(Protocol):
+    def __call__(self, value: object, *, field: str) -> FieldValue | None: ...
+
+
+_PARSERS: Final[Mapping[FieldKind, _Parser]] = {
+    FieldKind.TEXT: parse_text,
+    FieldKind.URL: parse_url,
+    FieldKind.KEYWORD: parse_text,
+    FieldKind.KEYWORDS: parse_texts,
+    FieldKind.MOMENT: parse_date,
+    FieldKind.COUNT: parse_count,
+    FieldKind.DURATION: parse_duration,
+}
 # How a missing title comes out of a program that takes it for a number.
 _NAN: Final = ("nan", "NaN")
 
@@ -45,12 +61,14 @@ class Place:
     untyped: bool = False
 
 
-def convert(record: Record | BadRecord, fields: Mapping[str, str], place: Place) -> Row | Reject:
-    """The video that ``record`` holds, its cells named by ``fields`` (field -> column)."""
+def convert(
+    record: Record | BadRecord, columns: Mapping[str, str], place: Place, fields: Fields
+) -> Row | Reject:
+    """The video that ``record`` holds, of ``fields``, each in the column that ``columns`` has."""
     origin = Origin(place.file, record.row)
     if isinstance(record, BadRecord):
         return Reject(origin, record.reason, record.detail)
-    cells = {field: record.cells.get(column) for field, column in fields.items()}
+    cells = {field: record.cells.get(column) for field, column in columns.items()}
     video_id: str | None = None
     try:
         # The id first: a job that prunes must know whose row it is that can't be read.
@@ -59,7 +77,7 @@ def convert(record: Record | BadRecord, fields: Mapping[str, str], place: Place)
             video_id = parse_id(_readable(id_cell))
         for cell in cells.values():
             _readable(cell)
-        return Row(origin, _video(video_id, cells, place))
+        return Row(origin, _video(video_id, cells, place, fields))
     except RowRejected as error:
         return Reject(origin, error.reason, error.detail, video_id)
 
@@ -70,7 +88,9 @@ def _readable(cell: object) -> object:
     return cell
 
 
-def _video(video_id: str | None, cells: Mapping[str, object], place: Place) -> Video:
+def _video(
+    video_id: str | None, cells: Mapping[str, object], place: Place, fields: Fields
+) -> Video:
     title = parse_text(cells.get("title"), field="title")
     if place.untyped and title in _NAN:
         raise RowRejected(RejectReason.NOT_A_NUMBER, f"title is {title}")
@@ -85,16 +105,17 @@ def _video(video_id: str | None, cells: Mapping[str, object], place: Place) -> V
         title=title,
         thumbnail=picture,
         thumbnail_url=thumbnail_url,
-        channel=parse_text(cells.get("channel"), field="channel"),
-        category=parse_text(cells.get("category"), field="category"),
-        language=parse_text(cells.get("language"), field="language"),
-        tags=parse_tags(cells.get("tags")),
-        published_at=parse_date(cells.get("published_at")),
-        duration_s=parse_duration(cells.get("duration_s")),
-        view_count=parse_count(cells.get("view_count"), field="view_count"),
-        url=parse_url(cells.get("url"), field="url"),
+        values={
+            row.name: value
+            for row in fields
+            if row.name != "title" and (value := _value(row, cells)) not in (None, ())
+        },
     )
     return video if video_id is not None else _with_content_id(video)
+
+
+def _value(row: Field, cells: Mapping[str, object]) -> FieldValue | None:
+    return _PARSERS[row.kind](cells.get(row.name), field=row.name)
 
 
 def _with_content_id(video: Video) -> Video:

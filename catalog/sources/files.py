@@ -10,7 +10,7 @@ from typing import Final, NoReturn
 
 from twinlens.catalog.errors import RejectReason, RowRejected, SourceError
 from twinlens.catalog.images import EXTENSIONS
-from twinlens.catalog.sources.columns import require, resolve
+from twinlens.catalog.sources.columns import Columns
 from twinlens.catalog.sources.convert import Place, convert
 from twinlens.catalog.sources.csv_table import CsvTable
 from twinlens.catalog.sources.jsonl import JsonlTable
@@ -35,7 +35,7 @@ _PICTURE_SUFFIXES: Final = (*(f".{extension}" for extension in EXTENSIONS), ".jp
 _METADATA_STEM: Final = "metadata"
 
 
-def open_files(name: str, path: Path, *, columns: Mapping[str, str]) -> TableSource | PictureFolder:
+def open_files(name: str, path: Path, *, columns: Columns) -> TableSource | PictureFolder:
     """The source at ``path``: one table, or a folder.
 
     A folder that holds ``metadata.jsonl`` (or .csv, .parquet), itself or in folders below, is read
@@ -59,7 +59,7 @@ def open_files(name: str, path: Path, *, columns: Mapping[str, str]) -> TableSou
     pictures = PictureFolder(name, path)
     if next(pictures.files(), None) is None:
         raise SourceError(f"{path} holds no pictures and no tables ({', '.join(TABLE_SUFFIXES)})")
-    if columns:
+    if columns.mapping:
         raise SourceError(f"{path} holds pictures only: there are no columns to name")
     return pictures
 
@@ -83,7 +83,7 @@ class TableSource:
     name: str
     tables: Sequence[Table]
     root: Path
-    columns: Mapping[str, str] = field(kw_only=True)
+    columns: Columns = field(kw_only=True)
 
     def __post_init__(self) -> None:
         """Look into the tables up to the first that can be read.
@@ -94,7 +94,7 @@ class TableSource:
         first_error: SourceError | None = None
         for table in self.tables:
             try:
-                self._fields(table)
+                self._columns(table)
             except SourceError as error:
                 first_error = first_error or error
             else:
@@ -125,32 +125,32 @@ class TableSource:
                 yield Reject(Origin(self._file(table), 1), RejectReason.FILE_UNREADABLE, str(error))
 
     def _rows(self, table: Table) -> Iterator[Row | Reject]:
-        fields = self._fields(table)
+        columns = self._columns(table)
         place = Place(
             file=self._file(table),
             folder=table.path.parent,
             root=self.root,
-            has_ids="video_id" in fields,
+            has_ids="video_id" in columns,
             untyped=isinstance(table, CsvTable),
         )
         # Rows of JSONL need not have the same keys: each set of them is resolved once.
         by_names: dict[tuple[str, ...], dict[str, str]] = {}
-        for record in table.records(set(fields.values())):
+        for record in table.records(set(columns.values())):
             if isinstance(record, Record) and isinstance(table, JsonlTable):
                 names = tuple(record.cells)
                 if names not in by_names:
                     if len(by_names) >= 1000:
                         by_names.clear()
-                    by_names[names] = resolve(names, self.columns)
-                fields = by_names[names]
-            yield convert(record, fields, place)
+                    by_names[names] = self.columns.resolve(names)
+                columns = by_names[names]
+            yield convert(record, columns, place, self.columns.fields)
 
-    def _fields(self, table: Table) -> dict[str, str]:
+    def _columns(self, table: Table) -> dict[str, str]:
         names = table.column_names()
         # A JSONL file in which no row is readable has no columns: its rows say what is wrong.
         if names or not isinstance(table, JsonlTable):
-            require(names, self.columns, where=str(table.path))
-        return resolve(names, self.columns)
+            self.columns.require(names, where=str(table.path))
+        return self.columns.resolve(names)
 
     def _file(self, table: Table) -> str:
         return table.path.relative_to(self.root).as_posix()

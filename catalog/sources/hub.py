@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from twinlens.catalog.errors import RejectReason, SourceError
 from twinlens.catalog.sources.arrow import arrow_records
-from twinlens.catalog.sources.columns import require, resolve
+from twinlens.catalog.sources.columns import Columns
 from twinlens.catalog.sources.convert import Place, convert
 from twinlens.catalog.sources.rows import BadCell, Record, Reject, Row
 
@@ -17,9 +17,7 @@ PREFIX: Final = "hf:"
 _BATCH_ROWS: Final = 32
 
 
-def open_hub(
-    name: str, *, columns: Mapping[str, str], revision: str | None, split: str | None
-) -> HubSource:
+def open_hub(name: str, *, columns: Columns, revision: str | None, split: str | None) -> HubSource:
     """The data set that ``hf:OWNER/NAME`` (or ``hf:`` and a local folder like one) names.
 
     ``split`` None takes every split, one after the other.
@@ -55,7 +53,7 @@ def open_hub(
                     rows = rows.cast_column(column, datasets.Image(decode=False))
         except Exception as error:
             raise _load_error(name, revision, error) from error
-        require(list(rows.features), columns, where=f"{name}, split {split_name}")
+        columns.require(list(rows.features), where=f"{name}, split {split_name}")
         opened[split_name] = rows
     root = Path(path).absolute() if Path(path).is_dir() else None
     return HubSource(name, opened, columns=columns, root=root)
@@ -67,7 +65,7 @@ class HubSource:
 
     name: str
     splits: Mapping[str, Any]
-    columns: Mapping[str, str] = field(kw_only=True)
+    columns: Columns = field(kw_only=True)
     root: Path | None = field(kw_only=True)
 
     def total(self) -> int | None:
@@ -82,13 +80,16 @@ class HubSource:
 
     def __iter__(self) -> Iterator[Row | Reject]:
         for name, split in self.splits.items():
-            fields = resolve(list(split.features), self.columns)
-            place = Place(file=name, folder=self.root, root=self.root, has_ids="video_id" in fields)
-            wanted = split.select_columns(sorted(set(fields.values()))).with_format("arrow")
+            columns = self.columns.resolve(list(split.features))
+            place = Place(
+                file=name, folder=self.root, root=self.root, has_ids="video_id" in columns
+            )
+            wanted = split.select_columns(sorted(set(columns.values()))).with_format("arrow")
             row = 1
             for batch in self._batches(name, wanted):
                 for record in arrow_records(batch, first_row=row):
-                    yield convert(_with_picture(record, fields.get("thumbnail")), fields, place)
+                    whole = _with_picture(record, columns.get("thumbnail"))
+                    yield convert(whole, columns, place, self.columns.fields)
                 row += batch.num_rows
 
     def _batches(self, split: str, rows: Any) -> Iterator[Any]:

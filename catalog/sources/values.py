@@ -24,7 +24,7 @@ from twinlens.catalog.errors import PictureRejected, RejectReason, RowRejected
 from twinlens.catalog.video import MAX_VIDEO_ID_LENGTH
 
 MAX_TEXT_LENGTH: Final = 20_000
-MAX_TAGS: Final = 1_000
+MAX_TEXTS: Final = 1_000
 MAX_INTEGER: Final = 2**63 - 1
 
 _UNUSABLE_IN_IDS: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
@@ -123,35 +123,34 @@ def is_web_url(text: str) -> bool:
     return _WEB_URL.match(text) is not None
 
 
-def parse_tags(value: object) -> tuple[str, ...]:
-    """Tags in their order, each once, from a list or from text.
+def parse_texts(value: object, *, field: str) -> tuple[str, ...]:
+    """Texts in their order, each once, such as tags, from a list or from text.
 
-    Text may be a JSON list, a Python list, or tags separated by ``|``, ``;`` or ``,``.
+    Text may be a JSON list, a Python list, or texts separated by ``|``, ``;`` or ``,``.
 
     Raises:
         RowRejected: not a list of texts, too many, or a text that can't be used.
     """
     if isinstance(value, str | bytes):
-        value = _tags_in_text(_unicode(value, "tags"))
+        value = _texts_in(_unicode(value, field), field)
     if value is None:
         return ()
     if not isinstance(value, Sequence):
-        raise _bad("tags", "is a list or text", value)
-    if len(value) > MAX_TAGS:
+        raise _bad(field, "is a list or text", value)
+    if len(value) > MAX_TEXTS:
         raise RowRejected(
-            RejectReason.BAD_VALUE, f"{len(value)} tags; at most {MAX_TAGS} are taken"
+            RejectReason.BAD_VALUE, f"{len(value)} {field}; at most {MAX_TEXTS} are taken"
         )
-    tags = (parse_text(item, field="tags") for item in value)
-    return tuple(dict.fromkeys(tag for tag in tags if tag is not None))
+    texts = (parse_text(item, field=field) for item in value)
+    return tuple(dict.fromkeys(text for text in texts if text is not None))
 
 
-def parse_date(value: object) -> datetime | None:
+def parse_date(value: object, *, field: str) -> datetime | None:
     """A moment in UTC, from ISO 8601 (UTC where it names no zone), ``YYYYMMDD`` or Unix time.
 
     Raises:
         RowRejected: not a date, or one that no calendar in UTC has.
     """
-    field = "published_at"
     if isinstance(value, str | bytes):
         value = parse_text(value, field=field)
     if value is None:
@@ -180,13 +179,12 @@ def parse_date(value: object) -> datetime | None:
         raise _bad(field, "is a date such as 2026-11-21T08:30:00Z", value) from error
 
 
-def parse_duration(value: object) -> float | None:
+def parse_duration(value: object, *, field: str) -> float | None:
     """Seconds, from a number, ``4:13``, ``1:02:03`` or ISO 8601 (``PT4M13S``).
 
     Raises:
         RowRejected: not a duration, negative, or not finite.
     """
-    field = "duration_s"
     if isinstance(value, timedelta):
         value = value.total_seconds()
     if isinstance(value, str | bytes):
@@ -289,7 +287,7 @@ def _from_base64(text: str) -> bytes:
         raise PictureRejected(RejectReason.PICTURE_UNREADABLE, f"not base64: {error}") from error
 
 
-def _tags_in_text(text: str) -> object:
+def _texts_in(text: str, field: str) -> object:
     text = text.strip()
     # Kaggle's trending sets write "[none]" for a video without tags.
     if not text or text.casefold() in {"[none]", "none", "null"}:
@@ -297,7 +295,7 @@ def _tags_in_text(text: str) -> object:
     if len(text) > MAX_TEXT_LENGTH:
         raise RowRejected(
             RejectReason.BAD_VALUE,
-            f"tags have {len(text)} characters; at most {MAX_TEXT_LENGTH} are taken",
+            f"{field} have {len(text)} characters; at most {MAX_TEXT_LENGTH} are taken",
         )
     if text.startswith(("[", "(")):
         for read in (json.loads, _python_literal):

@@ -78,7 +78,9 @@ def more_like(spec: str, column: str, *, limit: int, seed: int) -> Task:
         UsageError: no two videos share labels.
     """
     corpus = read_corpus(spec, columns={"tags": column})
-    labels = {video.video_id: frozenset(video.tags) for video in corpus.videos if video.tags}
+    labels = {
+        video.video_id: frozenset(tags) for video in corpus.videos if (tags := video.texts("tags"))
+    }
     video_ids = list(labels)
     rng = np.random.default_rng(seed)
     queries: dict[str, Query] = {}

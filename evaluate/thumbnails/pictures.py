@@ -49,7 +49,7 @@ def picture_set(source: str) -> PictureSet:
     left_out: list[str] = []
     found = read_pictures(source, left_out=left_out)
     pictures = tuple(
-        LabelledPicture(video.video_id, video.category, data)
+        LabelledPicture(video.video_id, video.text("category"), data)
         for video, data, _ in tqdm(found, desc=f"reading {source}", unit=" pictures")
     )
     if len(pictures) < MIN_PICTURES:

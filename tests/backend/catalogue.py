@@ -44,13 +44,15 @@ class Catalogue:
                 video_id=f"{subject}-{number}",
                 title=f"{subject} film number {number}",
                 thumbnail=picture_bytes(colour, shade=number),
-                channel=f"{subject} channel",
-                category=subject,
-                language=("en", "si", "ta")[number % 3],
-                tags=(subject, f"n{number}"),
-                published_at=datetime(2020 + number % 5, 1, 1, tzinfo=UTC),
-                duration_s=60.0 * (number + 1),
-                view_count=100 * number,
+                values={
+                    "channel": f"{subject} channel",
+                    "category": subject,
+                    "language": ("en", "si", "ta")[number % 3],
+                    "tags": (subject, f"n{number}"),
+                    "published_at": datetime(2020 + number % 5, 1, 1, tzinfo=UTC),
+                    "duration_s": 60.0 * (number + 1),
+                    "view_count": 100 * number,
+                },
             )
             for subject, colour in COLOURS.items()
             for number in range(self.per_subject)

@@ -19,8 +19,8 @@ from twinlens.catalog.sources.values import (
     parse_duration,
     parse_id,
     parse_picture,
-    parse_tags,
     parse_text,
+    parse_texts,
     parse_url,
 )
 
@@ -158,7 +158,7 @@ def test_urls() -> None:
     ],
 )
 def test_tags(cell: object, tags: tuple[str, ...]) -> None:
-    assert parse_tags(cell) == tags
+    assert parse_texts(cell, field="tags") == tags
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_tags(cell: object, tags: tuple[str, ...]) -> None:
     ],
 )
 def test_refused_tags(cell: object, expected: RejectReason) -> None:
-    assert reason(parse_tags, cell) is expected
+    assert reason(parse_texts, cell, field="tags") is expected
 
 
 NOON = datetime(2025, 7, 23, 12, 0, tzinfo=UTC)
@@ -201,7 +201,7 @@ NOON = datetime(2025, 7, 23, 12, 0, tzinfo=UTC)
     ],
 )
 def test_dates(cell: object, moment: datetime | None) -> None:
-    parsed = parse_date(cell)
+    parsed = parse_date(cell, field="published_at")
     assert parsed == moment
     assert parsed is None or parsed.tzinfo is UTC
 
@@ -211,14 +211,14 @@ def test_dates(cell: object, moment: datetime | None) -> None:
     ["yesterday", "2025-13-01", "0001-01-01T00:00:00+14:00", 10**30, -1e300, True, [1], "23.07.25"],
 )
 def test_refused_dates(cell: object) -> None:
-    assert reason(parse_date, cell) is RejectReason.BAD_VALUE
+    assert reason(parse_date, cell, field="published_at") is RejectReason.BAD_VALUE
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
 def test_numbers_that_are_none(number: float) -> None:
-    assert reason(parse_date, number) is RejectReason.NOT_A_NUMBER
-    assert reason(parse_duration, number) is RejectReason.NOT_A_NUMBER
-    assert reason(parse_duration, str(number)) is RejectReason.NOT_A_NUMBER
+    assert reason(parse_date, number, field="published_at") is RejectReason.NOT_A_NUMBER
+    assert reason(parse_duration, number, field="duration_s") is RejectReason.NOT_A_NUMBER
+    assert reason(parse_duration, str(number), field="duration_s") is RejectReason.NOT_A_NUMBER
     assert reason(parse_count, number, field="view_count") is RejectReason.NOT_A_NUMBER
     assert reason(parse_count, str(number), field="view_count") is RejectReason.NOT_A_NUMBER
 
@@ -240,12 +240,12 @@ def test_numbers_that_are_none(number: float) -> None:
     ],
 )
 def test_durations(cell: object, seconds: float | None) -> None:
-    assert parse_duration(cell) == seconds
+    assert parse_duration(cell, field="duration_s") == seconds
 
 
 @pytest.mark.parametrize("cell", [-1, "-1", "P", "PT", "4:1:1:1", "long", True, [3], "1_0"])
 def test_refused_durations(cell: object) -> None:
-    assert reason(parse_duration, cell) is RejectReason.BAD_VALUE
+    assert reason(parse_duration, cell, field="duration_s") is RejectReason.BAD_VALUE
 
 
 @pytest.mark.parametrize(
@@ -316,9 +316,9 @@ def test_any_cell_is_taken_or_refused(cell: object) -> None:
         (parse_id, {}),
         (parse_text, {"field": "title"}),
         (parse_url, {"field": "url"}),
-        (parse_tags, {}),
-        (parse_date, {}),
-        (parse_duration, {}),
+        (parse_texts, {"field": "tags"}),
+        (parse_date, {"field": "published_at"}),
+        (parse_duration, {"field": "duration_s"}),
         (parse_count, {"field": "view_count"}),
         (parse_picture, {"folder": FOLDER, "root": ROOT}),
     ]
@@ -346,12 +346,12 @@ def test_any_cell_is_taken_or_refused(cell: object) -> None:
 def test_written_lists_of_tags_come_back(tags: list[str]) -> None:
     expected = tuple(dict.fromkeys(tag.strip() for tag in tags if tag.strip()))
     if sum(map(len, tags)) < 1000:
-        assert parse_tags(repr(tags)) == expected
+        assert parse_texts(repr(tags), field="tags") == expected
 
 
 @given(st.datetimes(datetime(1970, 1, 2), datetime(2100, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001
 def test_written_dates_come_back(moment: datetime) -> None:
-    assert parse_date(moment.isoformat()) == moment
+    assert parse_date(moment.isoformat(), field="published_at") == moment
 
 
 @given(st.integers(0, 2**63 - 1))

@@ -13,6 +13,7 @@ import tracemalloc
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -109,9 +110,9 @@ def test_every_format_tells_the_same(tmp_path: Path, suffix: str) -> None:
     path = write_table(tmp_path / f"videos{suffix}")
     items = read(path)
     assert videos(items) == [
-        Video(video_id="a", title="තරගය", view_count=3, tags=("x", "y")),
+        Video(video_id="a", title="තරගය", values={"tags": ("x", "y"), "view_count": 3}),
         Video(video_id="b", title='cooking, "quick"\nand good'),
-        Video(video_id="c", title="போட்டி", view_count=0, tags=("z",)),
+        Video(video_id="c", title="போட்டி", values={"tags": ("z",), "view_count": 0}),
     ]
     assert [item.origin for item in items] == [Origin(path.name, n) for n in (1, 2, 3)]
     assert open_source(str(path)).name == str(path)
@@ -132,16 +133,25 @@ def test_columns_are_known_by_many_names(tmp_path: Path) -> None:
         "webpage_url": "https://example.org/a",
     }
     (video,) = videos(read(write_jsonl(tmp_path / "v.jsonl", [row])))
-    assert (video.video_id, video.title, video.channel, video.category) == ("a", "t", "c", "24")
-    assert (video.language, video.duration_s, video.view_count) == ("si", 60.0, 12)
+    assert (video.video_id, video.title) == ("a", "t")
+    assert video.values == {
+        "channel": "c",
+        "category": "24",
+        "language": "si",
+        "published_at": datetime(2025, 7, 23, 12, 0, 4, tzinfo=UTC),
+        "duration_s": 60.0,
+        "view_count": 12,
+        "url": "https://example.org/a",
+    }
     assert video.thumbnail_url == "https://example.org/a.jpg"
-    assert video.url == "https://example.org/a"
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
 def test_mapped_columns_win_and_must_exist(tmp_path: Path, suffix: str) -> None:
     path = write_table(tmp_path / f"v{suffix}")
-    assert [video.channel for video in videos(read(path, columns={"channel": "id"}))] == [*"abc"]
+    assert [video.text("channel") for video in videos(read(path, columns={"channel": "id"}))] == [
+        *"abc"
+    ]
     with pytest.raises(SourceError, match=r"no column 'heading' \(for title\).*id, title, views"):
         open_source(str(path), columns={"title": "heading"})
     with pytest.raises(SourceError, match="'name' is no field"):
@@ -232,7 +242,7 @@ def test_rows_of_jsonl_need_not_have_the_same_keys(tmp_path: Path) -> None:
     rows = [{"id": 1, "title": "a"}, {"videoId": 2, "name": "b", "lang": "ta"}]
     assert videos(read(write_jsonl(tmp_path / "v.jsonl", rows))) == [
         Video(video_id="1", title="a"),
-        Video(video_id="2", title="b", language="ta"),
+        Video(video_id="2", title="b", values={"language": "ta"}),
     ]
 
 
@@ -421,9 +431,11 @@ def test_parquet_keeps_its_types(tmp_path: Path) -> None:
     assert isinstance(items[0], Row)
     video = items[0].video
     assert (video.video_id, video.title, video.thumbnail) == ("1", "t", RED)
-    assert (video.duration_s, video.tags, video.view_count) == (1.5, ("a",), 1)
-    assert video.published_at is not None
-    assert video.published_at.isoformat() == "2023-11-14T22:13:20+00:00"
+    assert video.number("duration_s") == 1.5
+    assert (video.texts("tags"), video.number("view_count")) == (("a",), 1)
+    published_at = video.moment("published_at")
+    assert published_at is not None
+    assert published_at.isoformat() == "2023-11-14T22:13:20+00:00"
 
 
 def test_a_damaged_row_group_is_one_reject_and_the_others_are_read(tmp_path: Path) -> None:

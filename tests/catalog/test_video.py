@@ -21,14 +21,16 @@ def test_every_field_that_is_set_is_a_json_value() -> None:
         title="සිංහල",
         thumbnail=Path("a.jpg"),
         thumbnail_url="https://example.org/a.jpg",
-        channel="c",
-        category="24",
-        language="si",
-        tags=("x", "y"),
-        published_at=datetime(2025, 7, 23, 12, 0, 4, tzinfo=UTC),
-        duration_s=74.0,
-        view_count=0,
-        url="https://example.org/a",
+        values={
+            "channel": "c",
+            "category": "24",
+            "language": "si",
+            "tags": ("x", "y"),
+            "published_at": datetime(2025, 7, 23, 12, 0, 4, tzinfo=UTC),
+            "duration_s": 74.0,
+            "view_count": 0,
+            "url": "https://example.org/a",
+        },
     )
     payload = video_payload(video, thumbnail_file="ab.jpg")
     assert (

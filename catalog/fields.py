@@ -1,0 +1,302 @@
+"""The fields of a video: one row each, from which all that knows of fields is made.
+
+A source's columns and their parsing, a video's values, payload indexes, filters, facets, sorts,
+attributes, the OpenAPI document, the table in the docs, the page and its client's types all read a
+``Fields``. It is a value: the job indexes by one, the manifest keeps it, and a server answers by
+that of the index it has open. ``FIELDS`` is ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+
+FieldValue = str | int | float | datetime | tuple[str, ...]
+
+
+class FieldKind(StrEnum):
+    """What the values of a field are. Sorts are offered in this order."""
+
+    TEXT = "text"
+    """Text that no two videos need to share."""
+    URL = "url"
+    """A web address."""
+    KEYWORD = "keyword"
+    """One of a set of texts."""
+    KEYWORDS = "keywords"
+    """Several of them."""
+    MOMENT = "moment"
+    """A point in time; RFC 3339 text in an index."""
+    COUNT = "count"
+    """A whole number, not negative."""
+    DURATION = "duration"
+    """Seconds, not negative."""
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether values lie between others, so that they have bounds and an order."""
+        return self in (FieldKind.MOMENT, FieldKind.COUNT, FieldKind.DURATION)
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether videos share values, so that they can be counted by them."""
+        return self in (FieldKind.KEYWORD, FieldKind.KEYWORDS)
+
+
+# Names that mean something else where names of fields stand: in a source, a payload, a filter.
+_TAKEN: Final = frozenset(
+    {"video_id", "thumbnail", "thumbnail_url", "thumbnail_file", "and", "or", "not"}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One field of a video.
+
+    ``columns`` are names of a source's columns that are taken for it beside its own, the best
+    first. ``filterable``: filters may name it. ``sortable``: videos can be put in order by it.
+    ``facet``: its values are counted, or of an ordered kind its least and greatest found.
+    ``searchable``: a lens looks at it. ``label`` is its heading and ``help`` the sentence that says
+    what it is. ``sorts`` are what its two orders are called, the greatest first; ``units`` what one
+    and several of it are; ``address`` its name in the address of the page.
+
+    Raises:
+        ValueError: the name is no plain name or taken, or the kind can't do what is asked of it.
+    """
+
+    name: str
+    kind: FieldKind
+    label: str
+    help: str
+    columns: tuple[str, ...] = ()
+    filterable: bool = False
+    sortable: bool = False
+    facet: bool = False
+    searchable: bool = False
+    sorts: tuple[str, str] | None = None
+    units: tuple[str, str] | None = None
+    address: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier() or self.name.startswith("_") or self.name in _TAKEN:
+            raise ValueError(f"{self.name!r} can't be the name of a field")
+        if (self.filterable or self.facet) and not (self.kind.is_ordered or self.kind.is_counted):
+            raise ValueError(f"{self.name}: a {self.kind} is neither filtered by nor counted")
+        if self.sortable and not self.kind.is_ordered:
+            raise ValueError(f"{self.name}: a {self.kind} has no order to sort by")
+        if self.facet and self.kind.is_ordered and not self.sortable:
+            raise ValueError(f"{self.name}: its least and greatest are found by sorting")
+        if self.searchable and self.kind is not FieldKind.TEXT:
+            raise ValueError(f"{self.name}: a lens looks at text, not at a {self.kind}")
+
+    @property
+    def is_indexed(self) -> bool:
+        """Whether an engine is asked for its values."""
+        return self.filterable or self.sortable or self.facet
+
+    def to_json(self) -> dict[str, Any]:
+        """The row as JSON values; ``from_json`` is its inverse."""
+        return {name: value for name, value in asdict(self).items() if value not in (None, ())}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Field:
+        """A row from JSON values.
+
+        Raises:
+            KeyError, TypeError, ValueError: the values are not a row's.
+        """
+        given: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+        }
+        return cls(**given | {"kind": FieldKind(given["kind"])})
+
+
+class Fields:
+    """Fields of videos, by name, in the order in which people see them. Never changes.
+
+    Raises:
+        ValueError: two have one name, or one address.
+    """
+
+    __slots__ = ("_by_name",)
+
+    def __init__(self, rows: Iterable[Field]) -> None:
+        self._by_name: dict[str, Field] = {}
+        addresses: set[str] = set()
+        for row in rows:
+            if row.name in self._by_name or (row.address or row.name) in addresses:
+                raise ValueError(f"there are two fields {row.name!r}")
+            self._by_name[row.name] = row
+            addresses.add(row.address or row.name)
+
+    def __iter__(self) -> Iterator[Field]:
+        return iter(self._by_name.values())
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
+
+    def __getitem__(self, name: str) -> Field:
+        return self._by_name[name]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Fields) and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __repr__(self) -> str:
+        return f"Fields({', '.join(self._by_name)})"
+
+    def get(self, name: str) -> Field | None:
+        """The field of this name, or None."""
+        return self._by_name.get(name)
+
+    def kind(self, name: str) -> FieldKind | None:
+        """What its values are; None where there is no such field."""
+        row = self._by_name.get(name)
+        return None if row is None else row.kind
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name of every field."""
+        return tuple(self._by_name)
+
+    @property
+    def filterable(self) -> tuple[Field, ...]:
+        """Those that a filter may name."""
+        return tuple(row for row in self if row.filterable)
+
+    @property
+    def sortable(self) -> tuple[Field, ...]:
+        """Those that put videos in order: moments first, then counts, then durations."""
+        kinds = list(FieldKind)
+        rows = (row for row in self if row.sortable)
+        return tuple(sorted(rows, key=lambda row: kinds.index(row.kind)))
+
+    @property
+    def facets(self) -> tuple[Field, ...]:
+        """Those of which values are counted, or the least and the greatest found."""
+        return tuple(row for row in self if row.facet)
+
+    @property
+    def counted(self) -> tuple[Field, ...]:
+        """Those facets of which values are counted."""
+        return tuple(row for row in self.facets if row.kind.is_counted)
+
+    def with_rows(self, *rows: Field) -> Fields:
+        """These fields and ``rows`` behind them."""
+        return Fields([*self, *rows])
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """The rows as JSON values; ``from_json`` is its inverse."""
+        return [row.to_json() for row in self]
+
+    @classmethod
+    def from_json(cls, values: Iterable[Mapping[str, Any]]) -> Fields:
+        """Fields from JSON values.
+
+        Raises:
+            KeyError, TypeError, ValueError: the values are not those of rows.
+        """
+        return cls(Field.from_json(row) for row in values)
+
+
+FIELDS: Final = Fields(
+    (
+        Field(
+            name="title",
+            kind=FieldKind.TEXT,
+            label="Title",
+            help="Its title.",
+            columns=("video_title", "name"),
+            searchable=True,
+        ),
+        Field(
+            name="channel",
+            kind=FieldKind.KEYWORD,
+            label="Channel",
+            help="Its channel.",
+            columns=("channel_title", "channel_name", "uploader"),
+            filterable=True,
+            facet=True,
+        ),
+        Field(
+            name="category",
+            kind=FieldKind.KEYWORD,
+            label="Category",
+            help="Its category.",
+            columns=("category_name", "category_id"),
+            filterable=True,
+            facet=True,
+        ),
+        Field(
+            name="language",
+            kind=FieldKind.KEYWORD,
+            label="Language",
+            help="The language of its title, as a code.",
+            columns=("lang", "default_language", "default_audio_language"),
+            filterable=True,
+            facet=True,
+        ),
+        Field(
+            name="tags",
+            kind=FieldKind.KEYWORDS,
+            label="Tags",
+            help="Its tags.",
+            columns=("keywords",),
+            filterable=True,
+            facet=True,
+        ),
+        Field(
+            name="published_at",
+            kind=FieldKind.MOMENT,
+            label="Published",
+            help="When it was published.",
+            columns=("publish_time", "publish_date", "upload_date"),
+            filterable=True,
+            sortable=True,
+            facet=True,
+            sorts=("Newest", "Oldest"),
+            address="years",
+        ),
+        Field(
+            name="duration_s",
+            kind=FieldKind.DURATION,
+            label="Length",
+            help="How long it is, in seconds.",
+            columns=("duration", "duration_seconds", "length_seconds"),
+            filterable=True,
+            sortable=True,
+            facet=True,
+            sorts=("Longest", "Shortest"),
+            address="length",
+        ),
+        Field(
+            name="view_count",
+            kind=FieldKind.COUNT,
+            label="Views",
+            help="How often it was seen.",
+            columns=("views",),
+            filterable=True,
+            sortable=True,
+            facet=True,
+            sorts=("Most viewed", "Least viewed"),
+            units=("view", "views"),
+            address="views",
+        ),
+        Field(
+            name="url",
+            kind=FieldKind.URL,
+            label="Address",
+            help="Where it can be watched.",
+            columns=("video_url", "webpage_url", "link"),
+        ),
+    )
+)
