@@ -44,15 +44,15 @@ from twinlens.catalog.timing import StageTimes
 from twinlens.catalog.video import payload_thumbnail_file
 from twinlens.search.budget import TimeBudget
 from twinlens.search.published import PublishedIndex
-from twinlens.search.searcher import (
-    CombinedRequest,
+from twinlens.search.request import (
     HitsRequest,
+    MultiSearchRequest,
     RecommendationRequest,
-    Searcher,
     SearchRequest,
     SearchResult,
     VideoNotFound,
 )
+from twinlens.search.searcher import Searcher
 from twinlens.stores.base import Payload
 
 THUMBNAIL_MAX_AGE_S: Final = 3600
@@ -77,7 +77,9 @@ def api_blueprint(
     def answer_hits(body: PageBody, wanted: HitsRequest) -> Response:
         with index.borrow() as snapshot:
             result = _found(snapshot.searcher, wanted, StageTimes(), max_wait_s=max_wait_s)
-        to_json = fused_answer_json if isinstance(wanted, CombinedRequest) else search_answer_json
+        to_json = (
+            fused_answer_json if isinstance(wanted, MultiSearchRequest) else search_answer_json
+        )
         with timed_stage("serialise"):
             return _json(
                 to_json(
@@ -144,7 +146,7 @@ def api_blueprint(
         body = multi_search_from_body(request)
         count_searches(len(body.searches))
         if body.fuse:
-            return answer_hits(body, body.combined_request())
+            return answer_hits(body, body.multi_search_request())
         return answer_each(body.searches)
 
     @api.post("/recommendations")
@@ -230,8 +232,8 @@ def _found(
                 return searcher.search(wanted, stages)
             case RecommendationRequest():
                 return searcher.recommend(wanted, stages)
-            case CombinedRequest():
-                return searcher.search_together(wanted, stages, budget=TimeBudget(max_wait_s))
+            case MultiSearchRequest():
+                return searcher.multi_search(wanted, stages, budget=TimeBudget(max_wait_s))
     finally:
         add_stages(stages.milliseconds())
 

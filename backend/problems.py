@@ -26,7 +26,7 @@ from twinlens.backend.schemas.base import AT_FAULT
 from twinlens.catalog.errors import PictureRejected, TwinLensError, UnencodableItems
 from twinlens.search.budget import OutOfTime
 from twinlens.search.cursor import CursorExpired, CursorInvalid
-from twinlens.search.searcher import SearchOfSeveralFailed, VideoNotFound
+from twinlens.search.request import MultiSearchFailed, VideoNotFound
 
 RETRY_AFTER_S: Final = 5
 MOST_ERRORS: Final = 1000
@@ -363,9 +363,9 @@ def as_problem(error: BaseException) -> Problem:
     match error:
         case Problem():
             return error
-        case SearchOfSeveralFailed(place=place, __cause__=BaseException() as cause):
+        case MultiSearchFailed(search=search, __cause__=BaseException() as cause):
             problem = as_problem(cause)
-            where = f"searches.{place}"
+            where = f"searches.{search}"
             return Problem(
                 problem.code,
                 f"{where}: {problem.detail}",

@@ -26,7 +26,7 @@ from twinlens.catalog.video import VectorName
 from twinlens.encoders.base import ThumbnailEncoder, TitleEncoder
 from twinlens.search.published import PublishedIndex, check_encoders
 from twinlens.search.queries import QueryEncoder
-from twinlens.search.searcher import SearchRequest
+from twinlens.search.request import SearchRequest
 from twinlens.stores.base import VectorReader
 from twinlens.stores.generations import DataDir, Manifest
 

@@ -41,7 +41,8 @@ from twinlens.encoders.load import PACKAGED_DENOISER, load_thumbnail_encoder, lo
 from twinlens.encoders.words import query_words
 from twinlens.evaluate.intervals import Interval, over_rounds
 from twinlens.evaluate.machine import machine, machine_line
-from twinlens.search.searcher import DEFAULT_WINDOW, Searcher, SearchRequest
+from twinlens.search.request import DEFAULT_WINDOW, SearchRequest
+from twinlens.search.searcher import Searcher
 from twinlens.stores.base import VectorQuery
 from twinlens.stores.edge import EdgeReader
 from twinlens.stores.generations import DataDir, Manifest

@@ -19,7 +19,7 @@ _DECIMALS: Final = 6
 Matrix = npt.NDArray[np.float64]
 
 
-def diversified(relevance: Sequence[float], likeness: Matrix, *, diversity: float) -> list[int]:
+def rerank_by_mmr(relevance: Sequence[float], likeness: Matrix, *, diversity: float) -> list[int]:
     """All places in a new order, by maximal marginal relevance.
 
     Each next one has the largest ``(1 - diversity) * relevance - diversity * likeness`` to the one

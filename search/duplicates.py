@@ -27,7 +27,7 @@ Rows = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
 
 
-def folded(videos: Sequence[StoredVideo]) -> list[list[int]]:
+def group_duplicates(videos: Sequence[StoredVideo]) -> list[list[int]]:
     """Groups of places, each a video and its duplicates after it, in the order of ``videos``.
 
     A video joins the first of those before it whose picture and title are all but its own, unless

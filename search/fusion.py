@@ -2,52 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from twinlens.catalog.video import VectorName
 from twinlens.stores.base import ScoredVideo
 
-# The textbook's. What is served is chosen by measurement: DEFAULT_RRF_K in backend/search.py.
+# The textbook's. What is served is chosen by measurement: DEFAULT_RRF_K in search/request.py.
 DEFAULT_K: Final = 60
+# docs/decisions/0014-recommendations.md says why these.
+DISLIKED_SHARE: Final = 0.5
+MOST_NAMED: Final = 3
+_RANKS_OF_ALL_SEEDS: Final = 4000
+_LEAST_RANKS: Final = 20
+
+KeyT = TypeVar("KeyT")
+NameT = TypeVar("NameT", bound=str)
 
 
-@dataclass(frozen=True, slots=True)
-class SourceRank:
-    """Where one ranking placed a video: its rank, from 1, and the score it had there."""
+class LensRank(NamedTuple):
+    """Where the ranking by one lens has a video: its rank, from 1, and its score there."""
 
     rank: int
     score: float
 
 
-@dataclass(frozen=True, slots=True)
-class FusedVideo:
-    """A video, its fused score, and its place in every ranking that holds it.
+class SeedLens(NamedTuple):
+    """A liked or disliked video, the seed, and one of the lenses that it is asked by."""
 
-    ``because`` names the videos that recommend it, where videos do; ``found_by`` has the places of
-    the searches that found it and its rank in each, where several searched.
+    seed: str
+    lens: VectorName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranking(Generic[KeyT]):
+    """Videos in the order that something found them in, each at most once, best first.
+
+    ``key`` tells the rankings of one fusion apart. One that ``takes_away`` lowers the scores of its
+    videos instead of raising them.
     """
+
+    key: KeyT
+    videos: Sequence[ScoredVideo]
+    weight: float = 1.0
+    takes_away: bool = False
+
+
+class Contribution(NamedTuple, Generic[KeyT]):
+    """What one ranking gives a video: ``gain``, below 0 where the ranking takes away.
+
+    ``rank``, from 1, and ``score`` are the video's in that ranking.
+    """
+
+    key: KeyT
+    rank: int
+    score: float
+    gain: float
+
+
+@dataclass(frozen=True, slots=True)
+class FusedVideo(Generic[KeyT]):
+    """A video, its fused score, and what each ranking that holds it contributes, in their order."""
 
     video_id: str
     score: float
-    sources: Mapping[VectorName, SourceRank]
-    because: Sequence[str] = ()
-    found_by: Sequence[tuple[int, int]] = ()
+    contributions: Sequence[Contribution[KeyT]]
 
 
 def fuse(
-    rankings: Mapping[VectorName, Sequence[ScoredVideo]],
-    *,
-    limit: int,
-    k: float = DEFAULT_K,
-    weights: Mapping[VectorName, float] | None = None,
-) -> list[FusedVideo]:
-    """The ``limit`` best videos by the sum of ``weight / (k + rank)``, ranks counted from 1.
+    rankings: Iterable[Ranking[KeyT]], *, limit: int, k: float = DEFAULT_K
+) -> list[FusedVideo[KeyT]]:
+    """Return the ``limit`` best videos by the sum of ``weight / (k + rank)``, ranks from 1.
 
-    A ranking names a video at most once; a video missing from a ranking gets nothing for it. A
-    ranking whose weight is 0 counts as absent; one without a weight has weight 1. Ties are broken
-    by ``video_id``, so the answer depends on nothing but the arguments.
+    A video missing from a ranking gets nothing for it. What rankings take away is summed apart and
+    subtracted; a video left with nothing, or with less, is dropped. A ranking of weight 0 counts as
+    absent. Ties are broken by ``video_id``. Rounding depends on the order of ``rankings``: give
+    them in a fixed one.
 
     Source: Cormack, Clarke, Büttcher: Reciprocal Rank Fusion outperforms Condorcet and individual
     Rank Learning Methods, SIGIR 2009; k = 60 is theirs.
@@ -57,28 +88,86 @@ def fuse(
     """
     if k < 0:
         raise ValueError(f"k is {k}; it must be 0 or more")
-    scores: dict[str, float] = {}
-    places: dict[VectorName, dict[str, int]] = {}
-    # A fixed order of summing, so that rounding can't depend on the order of the mapping.
-    for name in sorted(rankings):
-        weight = 1.0 if weights is None else weights.get(name, 1.0)
-        if weight < 0:
-            raise ValueError(f"the weight of {name} is {weight}; it must be 0 or more")
-        if weight == 0:
+    given: dict[str, float] = {}
+    taken: dict[str, float] = {}
+    places: dict[str, list[tuple[Ranking[KeyT], int]]] = {}
+    for ranking in rankings:
+        if ranking.weight < 0:
+            raise ValueError(
+                f"the weight of {ranking.key} is {ranking.weight}; it must be 0 or more"
+            )
+        if ranking.weight == 0:
             continue
-        place = places[name] = {one.video_id: at for at, one in enumerate(rankings[name])}
-        for video_id, at in place.items():
-            scores[video_id] = scores.get(video_id, 0.0) + weight / (k + at + 1)
-    best = sorted((-score, video_id) for video_id, score in scores.items())[:limit]
+        sums = taken if ranking.takes_away else given
+        for rank, (video_id, _) in enumerate(ranking.videos, start=1):
+            sums[video_id] = sums.get(video_id, 0.0) + ranking.weight / (k + rank)
+            places.setdefault(video_id, []).append((ranking, rank))
+    left = {video_id: score - taken.get(video_id, 0.0) for video_id, score in given.items()}
+    best = sorted(
+        (-score, video_id) for video_id, score in left.items() if score > 0 or video_id not in taken
+    )
     return [
         FusedVideo(
             video_id,
             -negated,
-            {
-                name: SourceRank(place[video_id] + 1, rankings[name][place[video_id]].score)
-                for name, place in places.items()
-                if video_id in place
-            },
+            [_contribution(ranking, rank, k) for ranking, rank in places[video_id]],
         )
-        for negated, video_id in best
+        for negated, video_id in best[:limit]
     ]
+
+
+def _contribution(ranking: Ranking[KeyT], rank: int, k: float) -> Contribution[KeyT]:
+    gain = ranking.weight / (k + rank)
+    score = ranking.videos[rank - 1].score
+    return Contribution(ranking.key, rank, score, -gain if ranking.takes_away else gain)
+
+
+def weigh_rankings(
+    found: Mapping[NameT, Sequence[ScoredVideo]], weights: Mapping[NameT, float] | None = None
+) -> list[Ranking[NameT]]:
+    """Return one ranking per name, in the order of the names; what has no weight has weight 1."""
+    weights = weights or {}
+    return [
+        Ranking(key=name, videos=found[name], weight=weights.get(name, 1.0))
+        for name in sorted(found)
+    ]
+
+
+def count_ranks_per_seed(seeds: int, *, window: int) -> int:
+    """Return how many ranks to ask each of ``seeds`` videos for: the more videos, the fewer."""
+    return min(window, max(_LEAST_RANKS, _RANKS_OF_ALL_SEEDS // seeds))
+
+
+# ---- views of contributions
+
+
+def list_lens_ranks(video: FusedVideo[VectorName]) -> dict[VectorName, LensRank]:
+    """Return the place of ``video`` in the ranking of each lens that found it."""
+    return {one.key: LensRank(one.rank, one.score) for one in video.contributions}
+
+
+def list_best_lens_ranks(video: FusedVideo[SeedLens]) -> dict[VectorName, LensRank]:
+    """Return the best place, by each lens, that a liked seed gave ``video``."""
+    best: dict[VectorName, LensRank] = {}
+    for one in video.contributions:
+        if one.gain > 0:
+            place, known = LensRank(one.rank, one.score), best.get(one.key.lens)
+            if known is None or (place.rank, -place.score) < (known.rank, -known.score):
+                best[one.key.lens] = place
+    return best
+
+
+def name_recommenders(video: FusedVideo[SeedLens]) -> list[str]:
+    """Return the liked seeds that gave ``video`` the most, at most ``MOST_NAMED``, best first."""
+    gains: dict[str, float] = {}
+    for one in video.contributions:
+        if one.gain > 0:
+            gains[one.key.seed] = gains.get(one.key.seed, 0.0) + one.gain
+    ordered = sorted((-gain, seed) for seed, gain in gains.items())
+    return [seed for _, seed in ordered[:MOST_NAMED]]
+
+
+def list_searches(video: FusedVideo[int]) -> list[tuple[int, int]]:
+    """Return the searches that found ``video``, by their number, each with its rank; best first."""
+    ordered = sorted((one.rank, one.key) for one in video.contributions)
+    return [(search, rank) for rank, search in ordered]

@@ -1,10 +1,9 @@
-"""Search by text, by a picture, by a video, or by several at once. Knows nothing of HTTP."""
+"""Search by text, by a picture, by a video, or by all of these; recommend; search several ways."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from dataclasses import dataclass, replace
 from typing import Final
 
 from twinlens.catalog.errors import PictureRejected, UnencodableItems
@@ -15,183 +14,38 @@ from twinlens.catalog.video import DENSE_VECTORS, VectorName, payload_title
 from twinlens.encoders.base import TextThumbnailEncoder, ThumbnailEncoder, TitleEncoder
 from twinlens.encoders.words import query_words, words_coverage
 from twinlens.search.budget import OutOfTime, TimeBudget
-from twinlens.search.cursor import Cursor, decode_cursor, request_digest
-from twinlens.search.diversity import MOST_DIVERSIFIED, diversified, likeness_of
-from twinlens.search.duplicates import folded
+from twinlens.search.cursor import Cursor, decode_cursor
+from twinlens.search.diversity import MOST_DIVERSIFIED, likeness_of, rerank_by_mmr
+from twinlens.search.duplicates import group_duplicates
 from twinlens.search.facets import Facets, facets_among
-from twinlens.search.fusion import FusedVideo, SourceRank, fuse
-from twinlens.search.multi import fuse_searches
-from twinlens.search.recommending import SeedRanking, fuse_seeds, ranks_per_seed
-from twinlens.stores.base import Payload, ScoredVideo, StoredVideo, VectorQuery, VectorReader
-from twinlens.stores.filters import Filter
-
-DEFAULT_LIMIT: Final = 20
-DEFAULT_WINDOW: Final = 200
-DEFAULT_EXPAND: Final = 3
-# docs/decisions/0012-fusion-settings.md says why these.
-DEFAULT_RRF_K: Final = 5.0
-DEFAULT_WEIGHTS: Final[Mapping[VectorName, float]] = MappingProxyType(
-    {VectorName.TITLE: 1.0, VectorName.WORDS: 5.0, VectorName.THUMBNAIL: 1.0}
+from twinlens.search.fusion import (
+    DISLIKED_SHARE,
+    LensRank,
+    Ranking,
+    SeedLens,
+    count_ranks_per_seed,
+    fuse,
+    list_best_lens_ranks,
+    list_lens_ranks,
+    list_searches,
+    name_recommenders,
+    weigh_rankings,
 )
+from twinlens.search.request import (
+    FusionOptions,
+    Hit,
+    HitsRequest,
+    MultiSearchFailed,
+    MultiSearchRequest,
+    RecommendationRequest,
+    SearchRequest,
+    SearchResult,
+    VideoNotFound,
+)
+from twinlens.stores.base import ScoredVideo, StoredVideo, VectorQuery, VectorReader
+
 # docs/decisions/0003-borrowed-thumbnails.md says why so little.
 BORROWED_WEIGHT: Final = 0.1
-
-
-class SearchOfSeveralFailed(ValueError):
-    """One of several searches can't be made; its place, from 0, and the cause."""
-
-    def __init__(self, place: int) -> None:
-        super().__init__(f"search {place} can't be made")
-        self.place = place
-
-
-class VideoNotFound(LookupError):
-    """What a request names is not in the published generation.
-
-    ``missing`` has the ids of those videos by where the request names them, as in ``liked.3``.
-    """
-
-    def __init__(self, missing: Mapping[str, str]) -> None:
-        super().__init__(", ".join(missing.values()))
-        self.missing = missing
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FusionOptions:
-    """What every request that ends in a fusion can set.
-
-    ``weights`` multiply a ranking's share in the fusion; what is absent has ``DEFAULT_WEIGHTS``.
-    The words' weight is lowered as their best title lacks some of them: to half if it has half of
-    them. ``window`` is how many ranks are taken from each ranking; pages are cut from what they
-    give. ``filter`` holds for every hit. ``diversity``, 0 to 1, is how much it counts that a hit
-    is unlike those before it; see ``diversified``. ``collapse_duplicates`` folds re-uploads into
-    the best of them, and those of a video that is asked by into that; see ``folded``. ``facets``
-    names fields to count over all hits of all pages.
-    """
-
-    filter: Filter | None = None
-    weights: Mapping[VectorName, float] = field(default_factory=dict)
-    limit: int = DEFAULT_LIMIT
-    cursor: str | None = None
-    rrf_k: float = DEFAULT_RRF_K
-    window: int = DEFAULT_WINDOW
-    diversity: float = 0.0
-    collapse_duplicates: bool = False
-    facets: Sequence[str] = ()
-
-    @property
-    def most_hits(self) -> int:
-        """How many hits there can be, over all pages."""
-        return len(VectorName) * self.window
-
-    @property
-    def rearranges(self) -> bool:
-        """Whether a page depends on more of the window than what comes before its end."""
-        return self.diversity > 0 or self.collapse_duplicates
-
-    def weight(self, name: VectorName) -> float:
-        """The weight of one ranking."""
-        return self.weights.get(name, DEFAULT_WEIGHTS[name])
-
-    def deciding(self) -> tuple[object, ...]:
-        """All of these that decide which hits there are, so neither ``limit`` nor ``cursor``."""
-        weights = [float(self.weight(name)) for name in VectorName]
-        arrangement = float(self.diversity), self.collapse_duplicates
-        return self.filter, weights, float(self.rrf_k), self.window, *arrangement
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SearchRequest(FusionOptions):
-    """What to look for. At least one of ``text``, ``picture`` and ``video_id`` is given.
-
-    ``picture`` holds encoded bytes. ``expand`` is how many of the best hits by title and words lend
-    their thumbnails to a search by text alone, where the thumbnail encoder understands no text; 0
-    switches that off.
-    """
-
-    text: str | None = None
-    picture: bytes | None = None
-    video_id: str | None = None
-    expand: int = DEFAULT_EXPAND
-
-    def digest(self) -> str:
-        """A digest of all that decides which hits there are."""
-        return request_digest(self.text, self.picture, self.video_id, self.expand, *self.deciding())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecommendationRequest(FusionOptions):
-    """Videos that someone liked and disliked, to find more of the one kind than of the other.
-
-    ``liked`` names at least one. Neither are hits, and no video is both; one named twice counts
-    once.
-    """
-
-    liked: Sequence[str]
-    disliked: Sequence[str] = ()
-
-    def digest(self) -> str:
-        """A digest of all that decides which hits there are; the order of the seeds does not."""
-        seeds = sorted(set(self.liked)), sorted(set(self.disliked))
-        return request_digest("recommendations", *seeds, *self.deciding())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CombinedRequest(FusionOptions):
-    """Several searches whose fused rankings are fused into one, with a share for each of them.
-
-    Of each search its whole window counts, whatever its ``limit``, ``cursor`` and arrangement. The
-    own ``window`` is the largest of theirs; ``filter`` and ``weights`` are theirs alone.
-    """
-
-    searches: Sequence[SearchRequest]
-    shares: Sequence[float]
-
-    def digest(self) -> str:
-        """A digest of all that decides which hits there are."""
-        searches = [one.digest() for one in self.searches]
-        shares = [float(share) for share in self.shares]
-        return request_digest("searches", searches, shares, *self.deciding())
-
-
-HitsRequest = SearchRequest | RecommendationRequest | CombinedRequest
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """One answer: the stored payload, the fused score, the rank from 1, and each ranking's view.
-
-    ``because`` names the liked videos that recommend it most, ``duplicates`` those that were folded
-    into it, best first; ``found_by`` has the places of the searches that found it, of several, with
-    its rank in each, best first.
-    """
-
-    video_id: str
-    payload: Payload
-    score: float
-    rank: int
-    sources: Mapping[VectorName, SourceRank]
-    because: Sequence[str] = ()
-    duplicates: Sequence[str] = ()
-    found_by: Sequence[tuple[int, int]] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SearchResult:
-    """One page of hits, the cursor of the next (None on the last), and milliseconds per stage.
-
-    ``borrowed_from`` names the hits whose thumbnails stood in for the text, best first;
-    ``words_coverage`` is the share of the words, 0 to 1, that the best title found by them has, or
-    None where no words were asked. ``facets`` are those asked for, over all hits of all pages.
-    """
-
-    hits: list[Hit]
-    next_cursor: str | None
-    window: int
-    borrowed_from: Sequence[str]
-    words_coverage: float | None
-    facets: Facets
-    timings_ms: Mapping[str, float]
 
 
 class Searcher:
@@ -230,17 +84,18 @@ class Searcher:
         start = self._start(request)
         stages = stages or StageTimes()
         seed, vectors = self._query_vectors(request, stages)
-        found = self._fused(request, vectors, _needed(request, start), stages)
+        window = self._find(request, vectors, _count_needed(request, start), stages)
         seeds = [] if seed is None else [seed]
-        return self._page(request, found, start, seeds, stages)
+        return self._cut_page(request, window, start, seeds, stages)
 
     def recommend(
         self, request: RecommendationRequest, stages: StageTimes | None = None
     ) -> SearchResult:
         """The page of hits that are most like what was liked, and least like what was not.
 
-        Every liked video asks for itself, so that each of several tastes is met; see
-        ``fuse_seeds``. ``stages`` are as in ``search``.
+        Every liked video asks for itself, so that each of several tastes is met. A ranking that a
+        disliked video asks for takes ``DISLIKED_SHARE`` of what a liked one's would give.
+        ``stages`` are as in ``search``.
 
         Raises:
             ValueError: nothing is liked, or a video both liked and disliked.
@@ -271,24 +126,32 @@ class Searcher:
         with stages.stage("search"):
             rankings = self._rank_by_seeds(request, [seeds[one] for one in named], liked)
         with stages.stage("fuse"):
-            fused = fuse_seeds(rankings, limit=_needed(request, start), k=request.rrf_k)
-        found = _Fused(fused, [], None)
-        return self._page(request, found, start, list(seeds.values()), stages)
+            fused = fuse(rankings, limit=_count_needed(request, start), k=request.rrf_k)
+            candidates = [
+                _Candidate(
+                    one.video_id,
+                    one.score,
+                    list_best_lens_ranks(one),
+                    because=name_recommenders(one),
+                )
+                for one in fused
+            ]
+        return self._cut_page(request, _Window(candidates), start, list(seeds.values()), stages)
 
-    def search_together(
+    def multi_search(
         self,
-        request: CombinedRequest,
+        request: MultiSearchRequest,
         stages: StageTimes | None = None,
         *,
         budget: TimeBudget | None = None,
     ) -> SearchResult:
-        """The page of hits of several searches together, all begun within ``budget``.
+        """The page of hits of several searches, fused; each must begin within ``budget``.
 
         ``stages`` are as in ``search``.
 
         Raises:
             ValueError: no search, or not a share for each.
-            SearchOfSeveralFailed: one has a picture that can't be read, nothing that can be
+            MultiSearchFailed: a search has a picture that can't be read, nothing that can be
                 encoded, or a video that is not in the index; or there is no time left for it.
             CursorInvalid: the cursor is damaged, or belongs to another request.
             CursorExpired: the cursor belongs to another generation.
@@ -298,27 +161,27 @@ class Searcher:
             raise ValueError("give at least one search, and a share for each")
         start = self._start(request)
         stages = stages or StageTimes()
-        found: list[Sequence[FusedVideo]] = []
+        found: list[Sequence[_Candidate]] = []
         seeds: dict[str, StoredVideo] = {}
-        for place, search in enumerate(request.searches):
+        for number, search in enumerate(request.searches):
             try:
                 if budget is not None:
                     budget.check()
                 seed, vectors = self._query_vectors(search, stages)
             except (OutOfTime, PictureRejected, UnencodableItems, VideoNotFound) as error:
-                raise SearchOfSeveralFailed(place) from error
+                raise MultiSearchFailed(number) from error
             if seed is not None:
                 seeds[seed.video_id] = seed
-            found.append(self._fused(search, vectors, search.most_hits, stages).videos)
+            found.append(self._find(search, vectors, search.most_hits, stages).candidates)
         with stages.stage("fuse"):
-            fused = fuse_searches(
-                found, request.shares, limit=_needed(request, start), k=request.rrf_k
+            candidates = _fuse_searches(
+                found, request.shares, limit=_count_needed(request, start), k=request.rrf_k
             )
-        return self._page(request, _Fused(fused, [], None), start, list(seeds.values()), stages)
+        return self._cut_page(request, _Window(candidates), start, list(seeds.values()), stages)
 
     def _rank_by_seeds(
         self, request: RecommendationRequest, seeds: Sequence[StoredVideo], liked: set[str]
-    ) -> list[SeedRanking]:
+    ) -> list[Ranking[SeedLens]]:
         """What each vector of each seed finds but the seeds, all asked in one call."""
         asking = [
             (seed.video_id, name, vector)
@@ -328,7 +191,7 @@ class Searcher:
         ]
         if not asking:
             return []
-        ranks = ranks_per_seed(len(seeds), window=request.window)
+        ranks = count_ranks_per_seed(len(seeds), window=request.window)
         # More, so that as many are left when the seeds are left out. Of many, few find each other.
         asked = ranks + min(ranks, len(seeds))
         answers = self._reader.search(
@@ -348,13 +211,13 @@ class Searcher:
         )
         of_words = iter(coverages)
         return [
-            SeedRanking(
-                seed=video_id,
-                liked=video_id in liked,
-                lens=name,
+            Ranking(
+                key=SeedLens(video_id, name),
+                videos=ranking,
                 weight=request.weight(name)
-                * (next(of_words) if isinstance(vector, SparseVector) else 1.0),
-                ranking=ranking,
+                * (next(of_words) if isinstance(vector, SparseVector) else 1.0)
+                * (1.0 if video_id in liked else DISLIKED_SHARE),
+                takes_away=video_id not in liked,
             )
             for (video_id, name, vector), ranking in zip(asking, others, strict=True)
         ]
@@ -370,43 +233,42 @@ class Searcher:
             most=request.most_hits,
         ).offset
 
-    def _page(
+    def _cut_page(
         self,
         request: HitsRequest,
-        found: _Fused,
+        window: _Window,
         start: int,
         seeds: Sequence[StoredVideo],
         stages: StageTimes,
     ) -> SearchResult:
         """The hits from ``start`` on, with what is stored of them."""
         end = start + request.limit
+        arranged = window.candidates
         if request.rearranges:
             with stages.stage("arrange"):
-                arranged = self._arranged(request, found.videos, seeds)
-        else:
-            arranged = [_Place(video) for video in found.videos]
+                arranged = self._rearrange(request, arranged, seeds)
         page = arranged[start:end]
         # What is counted has to be fetched, and that is all of it.
         shown = arranged if request.facets else page
         with stages.stage("fetch"):
-            stored = self._reader.get([one.video.video_id for one in shown]) if shown else {}
+            stored = self._reader.get([one.video_id for one in shown]) if shown else {}
         facets: Facets = {}
         if request.facets:
             with stages.stage("facets"):
                 facets = facets_among(list(stored.values()), request.facets)
         hits = [
             Hit(
-                video_id=one.video.video_id,
-                payload=stored[one.video.video_id].payload,
-                score=one.video.score,
+                video_id=one.video_id,
+                payload=stored[one.video_id].payload,
+                score=one.score,
                 rank=rank,
-                sources=one.video.sources,
-                because=one.video.because,
+                sources=one.sources,
+                because=one.because,
                 duplicates=one.duplicates,
-                found_by=one.video.found_by,
+                found_by=one.found_by,
             )
             for rank, one in enumerate(page, start=start + 1)
-            if one.video.video_id in stored
+            if one.video_id in stored
         ]
         next_cursor = None
         if len(arranged) > end:
@@ -415,48 +277,48 @@ class Searcher:
             hits=hits,
             next_cursor=next_cursor,
             window=request.window,
-            borrowed_from=found.borrowed_from,
-            words_coverage=found.words_coverage,
+            borrowed_from=window.borrowed_from,
+            words_coverage=window.words_coverage,
             facets=facets,
             timings_ms=stages.milliseconds(),
         )
 
-    def _arranged(
+    def _rearrange(
         self,
         request: HitsRequest,
-        videos: Sequence[FusedVideo],
+        candidates: Sequence[_Candidate],
         seeds: Sequence[StoredVideo],
-    ) -> list[_Place]:
+    ) -> list[_Candidate]:
         """The whole window, duplicates folded and put in an order of more diversity, as asked."""
-        stored = self._reader.get([one.video_id for one in videos], with_vectors=True)
-        places = [_Place(one) for one in videos if one.video_id in stored]
+        stored = self._reader.get([one.video_id for one in candidates], with_vectors=True)
+        arranged = [one for one in candidates if one.video_id in stored]
         if request.collapse_duplicates:
             before = len(seeds)
-            groups = folded([*seeds, *(stored[one.video.video_id] for one in places)])
+            groups = group_duplicates([*seeds, *(stored[one.video_id] for one in arranged)])
             # What is folded into a seed is no more news than the seed itself.
-            places = [
-                _Place(
-                    places[first - before].video,
-                    [places[one - before].video.video_id for one in others],
+            arranged = [
+                replace(
+                    arranged[first - before],
+                    duplicates=[arranged[one - before].video_id for one in others],
                 )
                 for first, *others in groups
                 if first >= before
             ]
         if request.diversity > 0:
-            head = places[:MOST_DIVERSIFIED]
-            order = diversified(
-                [one.video.score for one in head],
-                likeness_of([stored[one.video.video_id] for one in head]),
+            head = arranged[:MOST_DIVERSIFIED]
+            order = rerank_by_mmr(
+                [one.score for one in head],
+                likeness_of([stored[one.video_id] for one in head]),
                 diversity=request.diversity,
             )
-            places = [*(head[at] for at in order), *places[MOST_DIVERSIFIED:]]
-        return places
+            arranged = [*(head[at] for at in order), *arranged[MOST_DIVERSIFIED:]]
+        return arranged
 
     def _query_vectors(
         self, request: SearchRequest, stages: StageTimes
     ) -> tuple[StoredVideo | None, dict[VectorName, Vector | SparseVector]]:
         """The video that is asked by, and one vector for everything that the request can ask."""
-        liked = None
+        seed = None
         dense: dict[VectorName, list[Vector]] = {name: [] for name in DENSE_VECTORS}
         texts: list[str] = []
         with stages.stage("encode"):
@@ -477,10 +339,10 @@ class Searcher:
                 found = self._reader.get([request.video_id], with_vectors=True)
             if request.video_id not in found:
                 raise VideoNotFound({"video_id": request.video_id})
-            liked = found[request.video_id]
-            for name, vector in liked.vectors.items():
+            seed = found[request.video_id]
+            for name, vector in seed.vectors.items():
                 dense[name].append(vector)
-            texts.append(payload_title(liked.payload))
+            texts.append(payload_title(seed.payload))
         with stages.stage("encode"):
             words = query_words(" ".join(texts))
         vectors: dict[VectorName, Vector | SparseVector] = {
@@ -488,15 +350,15 @@ class Searcher:
         }
         if words is not None:
             vectors[VectorName.WORDS] = words
-        return liked, vectors
+        return seed, vectors
 
-    def _fused(
+    def _find(
         self,
         request: SearchRequest,
         vectors: Mapping[VectorName, Vector | SparseVector],
         limit: int,
         stages: StageTimes,
-    ) -> _Fused:
+    ) -> _Window:
         """The first ``limit`` of the window."""
         weights = {name: request.weight(name) for name in VectorName}
         borrows = (
@@ -516,14 +378,17 @@ class Searcher:
                 [coverage] = self._coverages([(words, rankings[VectorName.WORDS])])
                 weights[VectorName.WORDS] *= coverage
             if borrows:
-                lent = self._thumbnails(_best(rankings, weights, request))
+                lent = self._thumbnails(_find_lenders(rankings, weights, request))
             if lent:
                 stand_in = mean_direction(list(lent.values()))
                 rankings |= self._rank(request, {VectorName.THUMBNAIL: stand_in})
                 weights[VectorName.THUMBNAIL] *= BORROWED_WEIGHT
         with stages.stage("fuse"):
-            fused = fuse(rankings, limit=limit, k=request.rrf_k, weights=weights)
-        return _Fused(fused, list(lent), coverage)
+            fused = fuse(weigh_rankings(rankings, weights), limit=limit, k=request.rrf_k)
+            candidates = [
+                _Candidate(one.video_id, one.score, list_lens_ranks(one)) for one in fused
+            ]
+        return _Window(candidates, list(lent), coverage)
 
     def _rank(
         self, request: SearchRequest, vectors: Mapping[VectorName, Vector | SparseVector]
@@ -567,21 +432,46 @@ class Searcher:
 
 
 @dataclass(frozen=True, slots=True)
-class _Fused:
-    videos: list[FusedVideo]
-    borrowed_from: Sequence[str]
-    words_coverage: float | None
+class _Candidate:
+    """A video of the window; its fields are those of the ``Hit`` that it may become."""
+
+    video_id: str
+    score: float
+    sources: Mapping[VectorName, LensRank]
+    because: Sequence[str] = ()
+    duplicates: Sequence[str] = ()
+    found_by: Sequence[tuple[int, int]] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """A place in the window: the video, and those that were folded into it."""
+class _Window:
+    """The best of what was found, from which pages are cut, and what it took to find it."""
 
-    video: FusedVideo
-    duplicates: Sequence[str] = ()
+    candidates: list[_Candidate]
+    borrowed_from: Sequence[str] = ()
+    words_coverage: float | None = None
 
 
-def _needed(request: FusionOptions, start: int) -> int:
+def _fuse_searches(
+    found: Sequence[Sequence[_Candidate]], shares: Sequence[float], *, limit: int, k: float
+) -> list[_Candidate]:
+    """The best of what all searches found, with ``sources`` of the search that ranks it best."""
+    rankings = [
+        Ranking(
+            key=search, videos=[ScoredVideo(one.video_id, one.score) for one in ones], weight=share
+        )
+        for search, (ones, share) in enumerate(zip(found, shares, strict=True))
+    ]
+    candidates = []
+    for one in fuse(rankings, limit=limit, k=k):
+        found_by = list_searches(one)
+        search, rank = found_by[0]
+        sources = found[search][rank - 1].sources
+        candidates.append(_Candidate(one.video_id, one.score, sources, found_by=found_by))
+    return candidates
+
+
+def _count_needed(request: FusionOptions, start: int) -> int:
     """How much of the window must be known to cut the page that begins at ``start``."""
     if request.rearranges or request.facets:
         return request.most_hits
@@ -589,14 +479,14 @@ def _needed(request: FusionOptions, start: int) -> int:
     return min(start + request.limit + 1, request.most_hits)
 
 
-def _best(
+def _find_lenders(
     rankings: Mapping[VectorName, Sequence[ScoredVideo]],
     weights: Mapping[VectorName, float],
     request: SearchRequest,
 ) -> list[str]:
     """The best ``expand`` videos by the rankings of the text, whose weights may all be 0."""
     weighed = weights if any(weights[name] for name in rankings) else None
-    fused = fuse(rankings, limit=request.expand, k=request.rrf_k, weights=weighed)
+    fused = fuse(weigh_rankings(rankings, weighed), limit=request.expand, k=request.rrf_k)
     return [one.video_id for one in fused]
 
 

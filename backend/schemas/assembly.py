@@ -24,7 +24,7 @@ from twinlens.backend.schemas.answers import (
 from twinlens.backend.schemas.facets import FacetsBody, facets_omitted
 from twinlens.backend.schemas.requests import HitPart, PageBody, SearchBody
 from twinlens.search.highlighting import Highlighter
-from twinlens.search.searcher import Hit, SearchResult
+from twinlens.search.request import Hit, SearchResult
 
 _HIT_PARTS: Final = frozenset(get_args(HitPart))
 

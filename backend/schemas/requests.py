@@ -6,8 +6,9 @@ import base64
 import binascii
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import IntEnum
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -27,13 +28,14 @@ from twinlens.backend.schemas.facets import FacetName
 from twinlens.backend.schemas.filters import FilterBody
 from twinlens.catalog.video import MAX_VIDEO_ID_LENGTH, VectorName
 from twinlens.search.cursor import MAX_CURSOR_LENGTH
-from twinlens.search.searcher import (
+from twinlens.search.request import (
     DEFAULT_EXPAND,
     DEFAULT_LIMIT,
     DEFAULT_RRF_K,
     DEFAULT_WEIGHTS,
     DEFAULT_WINDOW,
-    CombinedRequest,
+    FusionOptions,
+    MultiSearchRequest,
     RecommendationRequest,
     SearchRequest,
 )
@@ -148,16 +150,16 @@ class PageBody(RequestModel):
     facets: list[FacetName] = []
     """Fields to count the values of, over all hits of all pages."""
 
-    def fusion_options(self) -> dict[str, Any]:
-        """What ``FusionOptions`` has of these."""
-        return {
-            "limit": self.limit,
-            "cursor": self.cursor,
-            "rrf_k": self.rrf_k,
-            "diversity": self.diversity,
-            "collapse_duplicates": self.collapse_duplicates,
-            "facets": list(dict.fromkeys(self.facets)),
-        }
+    def fusion_options(self) -> FusionOptions:
+        """The options of the search."""
+        return FusionOptions(
+            limit=self.limit,
+            cursor=self.cursor,
+            rrf_k=self.rrf_k,
+            diversity=self.diversity,
+            collapse_duplicates=self.collapse_duplicates,
+            facets=list(dict.fromkeys(self.facets)),
+        )
 
     def hit_parts(self) -> set[HitPart]:
         """The optional parts of a hit that this request asks for."""
@@ -183,14 +185,14 @@ class HitsBody(PageBody):
     window: Annotated[int, Field(ge=1, le=1000), BeforeValidator(_as_int)] = DEFAULT_WINDOW
     """Ranks taken from each ranking; pages are cut from what they give."""
 
-    def fusion_options(self) -> dict[str, Any]:
+    def fusion_options(self) -> FusionOptions:
         """See ``PageBody``."""
-        return {
-            **super().fusion_options(),
-            "filter": self.filter.to_filter() if self.filter else None,
-            "weights": self.weights.by_name(),
-            "window": self.window,
-        }
+        return replace(
+            super().fusion_options(),
+            filter=self.filter.to_filter() if self.filter else None,
+            weights=self.weights.by_name(),
+            window=self.window,
+        )
 
 
 class SimilarBody(HitsBody):
@@ -198,7 +200,7 @@ class SimilarBody(HitsBody):
 
     def search_request(self, video_id: str) -> SearchRequest:
         """The search for what is like ``video_id``."""
-        return SearchRequest(video_id=video_id, **self.fusion_options())
+        return SearchRequest(video_id=video_id).with_options(self.fusion_options())
 
 
 class RecommendationsBody(HitsBody):
@@ -219,9 +221,8 @@ class RecommendationsBody(HitsBody):
 
     def recommendation_request(self) -> RecommendationRequest:
         """The recommendations that this body asks for."""
-        return RecommendationRequest(
-            liked=self.liked, disliked=self.disliked, **self.fusion_options()
-        )
+        request = RecommendationRequest(liked=self.liked, disliked=self.disliked)
+        return request.with_options(self.fusion_options())
 
     def hit_parts(self) -> set[HitPart]:
         """See ``PageBody``."""
@@ -254,13 +255,10 @@ class SearchBody(HitsBody):
 
     def search_request(self) -> SearchRequest:
         """The search that this body describes."""
-        return SearchRequest(
-            text=self.text,
-            picture=self.image,
-            video_id=self.video_id,
-            expand=self.expand,
-            **self.fusion_options(),
+        request = SearchRequest(
+            text=self.text, picture=self.image, video_id=self.video_id, expand=self.expand
         )
+        return request.with_options(self.fusion_options())
 
     def hit_parts(self) -> set[HitPart]:
         """See ``PageBody``."""
@@ -271,7 +269,7 @@ class SearchBody(HitsBody):
         return [self.text] if self.highlight else []
 
 
-class OneOfSeveralBody(SearchBody):
+class MultiSearchItemBody(SearchBody):
     """A search among several."""
 
     weight: Weight = 1.0
@@ -290,7 +288,7 @@ class MultiSearchBody(PageBody):
     Those options that concern one answer for all are given beside `searches`, and only with `fuse`.
     """
 
-    searches: Annotated[list[OneOfSeveralBody], Field(min_length=1, max_length=MAX_SEARCHES)]
+    searches: Annotated[list[MultiSearchItemBody], Field(min_length=1, max_length=MAX_SEARCHES)]
     """The searches."""
     fuse: bool = False
     """Fuse what they find into one ranking."""
@@ -335,14 +333,14 @@ class MultiSearchBody(PageBody):
             )
         return found
 
-    def combined_request(self) -> CombinedRequest:
+    def multi_search_request(self) -> MultiSearchRequest:
         """The one ranking that this body asks for."""
-        return CombinedRequest(
+        request = MultiSearchRequest(
             searches=[one.search_request() for one in self.searches],
             shares=[one.weight for one in self.searches],
-            window=max(one.window for one in self.searches),
-            **self.fusion_options(),
         )
+        window = max(one.window for one in self.searches)
+        return request.with_options(replace(self.fusion_options(), window=window))
 
     def hit_parts(self) -> set[HitPart]:
         """See ``PageBody``."""

@@ -17,7 +17,7 @@ from twinlens.benchmarks.engines.base import Engine, NotOffered, Setting
 from twinlens.benchmarks.engines.experiments import Experiment
 from twinlens.benchmarks.engines.vectors import VectorSet
 from twinlens.benchmarks.usage import memory_of
-from twinlens.search.fusion import fuse
+from twinlens.search.fusion import fuse, weigh_rankings
 
 _CHANGED_AT_ONCE: Final = 100
 _READINGS: Final = 3
@@ -120,7 +120,7 @@ class Probe:
         def by_us(row: int) -> tuple[Sequence[int], float | None]:
             query = {name: queries[row] for name, queries in self._queries.items()}
             rankings = self._engine.rankings(query, limit=window, setting=setting)
-            fused = fuse(rankings, limit=self._limit, k=k)
+            fused = fuse(weigh_rankings(rankings), limit=self._limit, k=k)
             return [int(video.video_id) for video in fused], None
 
         return self._timed(rows, by_engine if by == "engine" else by_us)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from twinlens.benchmarks.engines.base import EngineFailed
 from twinlens.benchmarks.engines.vectors import SHARES, TRUTH, Ids, Matrix, VectorSet
 from twinlens.catalog.video import VectorName
-from twinlens.search.fusion import fuse
+from twinlens.search.fusion import fuse, weigh_rankings
 from twinlens.stores.base import ScoredVideo
 
 Scores = npt.NDArray[np.float64]
@@ -90,7 +90,9 @@ class Truth:
         for row, ids in zip(rows, found, strict=True):
             exact = {
                 int(video.video_id): video.score
-                for video in fuse(self.rankings(int(row), window), limit=2 * window, k=k)
+                for video in fuse(
+                    weigh_rankings(self.rankings(int(row), window)), limit=2 * window, k=k
+                )
             }
             best = sorted(exact.values(), reverse=True)[:limit]
             of += len(best)

@@ -14,7 +14,8 @@ import numpy.typing as npt
 from twinlens.benchmarks.load.wrk import Answers
 from twinlens.catalog.errors import TwinLensError
 from twinlens.encoders.base import ThumbnailEncoder, TitleEncoder
-from twinlens.search.searcher import Searcher, SearchRequest
+from twinlens.search.request import SearchRequest
+from twinlens.search.searcher import Searcher
 from twinlens.stores.edge import EdgeReader
 from twinlens.stores.generations import DataDir
 

@@ -15,8 +15,9 @@ from twinlens.evaluate.fusion.setting import Setting
 from twinlens.evaluate.search.metrics import DEPTH, per_query
 from twinlens.evaluate.search.rankings import ask
 from twinlens.evaluate.search.tasks import Task
-from twinlens.search.fusion import fuse
-from twinlens.search.searcher import Searcher, SearchRequest
+from twinlens.search.fusion import fuse, weigh_rankings
+from twinlens.search.request import SearchRequest
+from twinlens.search.searcher import Searcher
 from twinlens.stores.base import ScoredVideo
 
 # How well an order is: the first ten count, the higher the more.
@@ -58,7 +59,7 @@ class Collected:
             weights = {**setting.weights}
             if VectorName.WORDS in weights:
                 weights[VectorName.WORDS] *= self.coverage[query_id]
-            fused = fuse(rankings, limit=DEPTH, k=setting.k, weights=weights)
+            fused = fuse(weigh_rankings(rankings, weights), limit=DEPTH, k=setting.k)
             ranked[query_id] = [one.video_id for one in fused]
         return per_query(self.task, ranked, [JUDGED_BY])[JUDGED_BY]
 

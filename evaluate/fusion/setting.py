@@ -7,13 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from twinlens.catalog.video import VectorName
-from twinlens.search.searcher import (
-    BORROWED_WEIGHT,
-    DEFAULT_EXPAND,
-    DEFAULT_RRF_K,
-    DEFAULT_WINDOW,
-    SearchRequest,
-)
+from twinlens.search.request import DEFAULT_EXPAND, DEFAULT_RRF_K, DEFAULT_WINDOW, SearchRequest
+from twinlens.search.searcher import BORROWED_WEIGHT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,8 +17,9 @@ from twinlens.encoders.words import query_words, words_coverage
 from twinlens.evaluate.bootstrap import Mean, mean
 from twinlens.evaluate.recommendations.ratings import Person
 from twinlens.evaluate.search.metrics import figures
-from twinlens.search.fusion import fuse
-from twinlens.search.searcher import DEFAULT_RRF_K, DEFAULT_WEIGHTS, RecommendationRequest, Searcher
+from twinlens.search.fusion import fuse, weigh_rankings
+from twinlens.search.request import DEFAULT_RRF_K, DEFAULT_WEIGHTS, RecommendationRequest
+from twinlens.search.searcher import Searcher
 from twinlens.stores.base import ScoredVideo, VectorQuery, VectorReader
 
 DEPTH: Final = 20
@@ -118,7 +119,7 @@ def _by_mean(reader: VectorReader, person: Person) -> Ranked:
         best = rankings[VectorName.WORDS][0].video_id
         title = str(reader.get([best])[best].payload.get("title", ""))
         weights[VectorName.WORDS] *= words_coverage(words, title)
-    fused = fuse(rankings, limit=DEPTH, k=DEFAULT_RRF_K, weights=weights)
+    fused = fuse(weigh_rankings(rankings, weights), limit=DEPTH, k=DEFAULT_RRF_K)
     return [one.video_id for one in fused]
 
 

@@ -37,7 +37,7 @@ def search(asked: Asked, json_path: Path | None, plot_path: Path | None) -> None
     from twinlens.evaluate.search.report import table
     from twinlens.evaluate.search.results import measure, to_json
     from twinlens.evaluate.vector_cache import VectorCache
-    from twinlens.search.searcher import SearchRequest
+    from twinlens.search.request import SearchRequest
 
     started = time.monotonic()
     record = machine(*LIBRARIES)

@@ -10,7 +10,8 @@ from tqdm import tqdm
 from twinlens.catalog.errors import UnencodableItems
 from twinlens.catalog.video import VectorName
 from twinlens.evaluate.search.tasks import Task
-from twinlens.search.searcher import Searcher, SearchRequest
+from twinlens.search.request import SearchRequest
+from twinlens.search.searcher import Searcher
 from twinlens.stores.base import ScoredVideo
 
 

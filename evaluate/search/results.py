@@ -20,7 +20,7 @@ from twinlens.evaluate.search.metrics import CHIEF, PerQuery, per_query
 from twinlens.evaluate.search.rankings import ask
 from twinlens.evaluate.search.tasks import Corpus, Task
 from twinlens.evaluate.vector_cache import CachedTitleEncoder, VectorCache
-from twinlens.search.searcher import SearchRequest
+from twinlens.search.request import SearchRequest
 
 FUSION: Final = "fusion"
 

@@ -16,7 +16,8 @@ from twinlens.encoders.base import TextThumbnailEncoder
 from twinlens.encoders.clip import ClipEncoder
 from twinlens.encoders.load import load_thumbnail_encoder
 from twinlens.encoders.thumbnails import DenoisingAutoencoder
-from twinlens.search.searcher import Searcher, SearchRequest
+from twinlens.search.request import SearchRequest
+from twinlens.search.searcher import Searcher
 from twinlens.stores.base import StoredVideo
 
 SIDE, DIM, TOKENS = 32, 24, 16

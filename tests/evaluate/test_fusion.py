@@ -25,7 +25,7 @@ from twinlens.evaluate.search.metrics import per_query
 from twinlens.evaluate.search.rankings import ask
 from twinlens.evaluate.search.tasks import Corpus, Query, Task
 from twinlens.evaluate.vector_cache import CachedTitleEncoder, VectorCache
-from twinlens.search.searcher import SearchRequest
+from twinlens.search.request import SearchRequest
 from twinlens.stores.base import ScoredVideo
 
 TITLE, WORDS, THUMBNAIL = VectorName.TITLE, VectorName.WORDS, VectorName.THUMBNAIL

@@ -21,7 +21,7 @@ from twinlens.evaluate.search.rankings import ask
 from twinlens.evaluate.search.report import table
 from twinlens.evaluate.search.tasks import Corpus, Query, Task
 from twinlens.evaluate.vector_cache import CachedTitleEncoder, VectorCache
-from twinlens.search.searcher import SearchRequest
+from twinlens.search.request import SearchRequest
 
 TITLES = ["red bus", "blue bus", "green tram", "red tram at night", "a boat"]
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twinlens.catalog.video import VectorName
-from twinlens.search.diversity import diversified, likeness_of
+from twinlens.search.diversity import likeness_of, rerank_by_mmr
 from twinlens.stores.base import StoredVideo
 
 TITLE, THUMBNAIL, _ = VectorName
@@ -45,7 +45,7 @@ def by_the_book(relevance, likeness, diversity):
 @given(windows(), st.sampled_from([0.1, 0.3, 0.5, 0.9]))
 def test_the_order_is_that_of_the_paper(window, diversity):
     relevance, likeness = window
-    assert diversified(relevance, likeness, diversity=diversity) == by_the_book(
+    assert rerank_by_mmr(relevance, likeness, diversity=diversity) == by_the_book(
         relevance, likeness, diversity
     )
 
@@ -53,7 +53,7 @@ def test_the_order_is_that_of_the_paper(window, diversity):
 @given(windows(), st.floats(0, 1))
 def test_nothing_is_lost_or_repeated_and_the_best_stays_first(window, diversity):
     relevance, likeness = window
-    order = diversified(relevance, likeness, diversity=diversity)
+    order = rerank_by_mmr(relevance, likeness, diversity=diversity)
     assert sorted(order) == list(range(len(relevance)))
     assert order[0] == 0
 
@@ -61,13 +61,13 @@ def test_nothing_is_lost_or_repeated_and_the_best_stays_first(window, diversity)
 @given(windows())
 def test_none_changes_nothing(window):
     relevance, likeness = window
-    assert diversified(relevance, likeness, diversity=0) == list(range(len(relevance)))
+    assert rerank_by_mmr(relevance, likeness, diversity=0) == list(range(len(relevance)))
 
 
 @given(windows())
 def test_all_of_it_looks_at_likeness_alone(window):
     relevance, likeness = window
-    order = diversified(relevance, likeness, diversity=1)
+    order = rerank_by_mmr(relevance, likeness, diversity=1)
     for place in range(1, len(order)):
         closest = [likeness[one][order[:place]].max() for one in order[place:]]
         assert closest[0] == min(closest)
@@ -77,23 +77,23 @@ def test_what_repeats_gives_way_to_what_is_new():
     relevance = [1.0, 0.9, 0.8, 0.5]
     likeness = np.eye(4)
     likeness[0, 1] = likeness[1, 0] = 0.95
-    assert diversified(relevance, likeness, diversity=0.5) == [0, 2, 3, 1]
+    assert rerank_by_mmr(relevance, likeness, diversity=0.5) == [0, 2, 3, 1]
 
 
 def test_an_empty_window_has_no_order():
-    assert diversified([], np.zeros((0, 0)), diversity=0.5) == []
+    assert rerank_by_mmr([], np.zeros((0, 0)), diversity=0.5) == []
     assert likeness_of([]).shape == (0, 0)
 
 
 @pytest.mark.parametrize("diversity", [-0.1, 1.1, float("nan")])
 def test_diversity_outside_its_range_is_refused(diversity):
     with pytest.raises(ValueError, match="from 0 to 1"):
-        diversified([1.0], np.ones((1, 1)), diversity=diversity)
+        rerank_by_mmr([1.0], np.ones((1, 1)), diversity=diversity)
 
 
 def test_shapes_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="shape"):
-        diversified([1.0, 0.5], np.ones((1, 1)), diversity=0.5)
+        rerank_by_mmr([1.0, 0.5], np.ones((1, 1)), diversity=0.5)
 
 
 # ---- likeness

@@ -14,7 +14,7 @@ from tests.encoders.drawn_pictures import drawn_picture
 from twinlens.catalog.images import decode_image
 from twinlens.catalog.video import VectorName
 from twinlens.encoders.load import load_thumbnail_encoder
-from twinlens.search.duplicates import folded
+from twinlens.search.duplicates import group_duplicates
 from twinlens.stores.base import StoredVideo
 
 TITLE = "ශ්‍රී ලංකා cricket final highlights, Colombo 2024"
@@ -47,7 +47,9 @@ def video(video_id: str, title: str | None, thumbnail=None, file: str | None = N
     ],
 )
 def test_a_title_slightly_changed_with_the_same_picture_is_a_reupload(title):
-    assert folded([video("a", TITLE, RED), video("b", title, near(RED, 0.93))]) == [[0, 1]]
+    assert group_duplicates([video("a", TITLE, RED), video("b", title, near(RED, 0.93))]) == [
+        [0, 1]
+    ]
 
 
 @pytest.mark.parametrize(
@@ -64,25 +66,30 @@ def test_a_title_slightly_changed_with_the_same_picture_is_a_reupload(title):
     ],
 )
 def test_what_differs_in_a_number_the_title_or_the_picture_is_no_reupload(title, thumbnail):
-    assert folded([video("a", TITLE, RED), video("b", title, thumbnail)]) == [[0], [1]]
+    assert group_duplicates([video("a", TITLE, RED), video("b", title, thumbnail)]) == [[0], [1]]
 
 
 def test_numbers_are_numbers_in_any_script():
-    assert folded([video("a", "අංක 12 කතාව", RED), video("b", "අංක 13 කතාව", RED)]) == [[0], [1]]
-    assert folded([video("a", "part १२", RED), video("b", "part १३", RED)]) == [[0], [1]]
+    assert group_duplicates([video("a", "අංක 12 කතාව", RED), video("b", "අංක 13 කතාව", RED)]) == [
+        [0],
+        [1],
+    ]
+    assert group_duplicates([video("a", "part १२", RED), video("b", "part १३", RED)]) == [[0], [1]]
 
 
 def test_the_same_file_is_the_same_picture_whatever_its_vector():
     one, other = video("a", TITLE, RED, "x.jpg"), video("b", TITLE, GREEN, "x.jpg")
-    assert folded([one, other]) == [[0, 1]]
-    assert folded([video("a", TITLE, None, "x.jpg"), video("b", TITLE, None, "x.jpg")]) == [[0, 1]]
+    assert group_duplicates([one, other]) == [[0, 1]]
+    assert group_duplicates(
+        [video("a", TITLE, None, "x.jpg"), video("b", TITLE, None, "x.jpg")]
+    ) == [[0, 1]]
 
 
 def test_without_thumbnails_or_titles_nothing_is_said():
-    assert folded([video("a", TITLE), video("b", TITLE)]) == [[0], [1]]
-    assert folded([video("a", None, RED), video("b", None, RED)]) == [[0], [1]]
-    assert folded([video("a", "?!", RED), video("b", "?!", RED)]) == [[0], [1]]
-    assert folded([]) == []
+    assert group_duplicates([video("a", TITLE), video("b", TITLE)]) == [[0], [1]]
+    assert group_duplicates([video("a", None, RED), video("b", None, RED)]) == [[0], [1]]
+    assert group_duplicates([video("a", "?!", RED), video("b", "?!", RED)]) == [[0], [1]]
+    assert group_duplicates([]) == []
 
 
 def test_nothing_is_folded_by_way_of_a_third():
@@ -90,8 +97,8 @@ def test_nothing_is_folded_by_way_of_a_third():
     step = np.deg2rad(20)  # cosine 0.94 from each to the next, 0.77 to the one after
     chain = [np.cos(n * step) * axis[0] + np.sin(n * step) * axis[1] for n in range(3)]
     videos = [video(f"{n}", TITLE, one.astype(np.float32)) for n, one in enumerate(chain)]
-    assert folded(videos) == [[0, 1], [2]]
-    assert folded([videos[1], videos[0], videos[2]]) == [[0, 1, 2]]
+    assert group_duplicates(videos) == [[0, 1], [2]]
+    assert group_duplicates([videos[1], videos[0], videos[2]]) == [[0, 1, 2]]
 
 
 @given(st.lists(st.tuples(st.sampled_from([TITLE, "b 1", "b 2", "", None]),
@@ -99,14 +106,16 @@ def test_nothing_is_folded_by_way_of_a_third():
 def test_every_video_is_in_one_group_in_order(kinds):
     pictures = {0: RED, 1: GREEN, None: None}
     videos = [video(f"{n}", title, pictures[kind]) for n, (title, kind) in enumerate(kinds)]
-    groups = folded(videos)
+    groups = group_duplicates(videos)
     assert sorted(place for group in groups for place in group) == list(range(len(videos)))
     assert [group[0] for group in groups] == sorted(group[0] for group in groups)
     assert all(group == sorted(group) for group in groups)
     for first, *others in groups:
         assert all(kinds[one] == kinds[first] for one in others)
     # None of those that lead a group would join another.
-    assert all(len(group) == 1 for group in folded([videos[group[0]] for group in groups]))
+    assert all(
+        len(group) == 1 for group in group_duplicates([videos[group[0]] for group in groups])
+    )
 
 
 # ---- with the packaged encoder
@@ -133,7 +142,7 @@ def test_the_packaged_encoder_knows_a_picture_uploaded_again():
         return video(video_id, TITLE, encoder.encode([decoded])[0])
 
     clean = [stored(f"{n}", picture) for n, picture in enumerate(pictures)]
-    assert folded(clean) == [[n] for n in range(8)]
+    assert group_duplicates(clean) == [[n] for n in range(8)]
     again = [stored("x", one) for picture in pictures for one in _damaged(picture)]
-    groups = folded([*clean, *again])
+    groups = group_duplicates([*clean, *again])
     assert groups == [[n, *range(8 + 3 * n, 11 + 3 * n)] for n in range(8)]

@@ -10,7 +10,7 @@ from qdrant_client.http.models import ScoredPoint
 from qdrant_client.hybrid.fusion import reciprocal_rank_fusion
 
 from twinlens.catalog.video import VectorName
-from twinlens.search.fusion import SourceRank, fuse
+from twinlens.search.fusion import LensRank, fuse, list_lens_ranks, weigh_rankings
 from twinlens.stores.base import ScoredVideo
 
 TITLE, THUMBNAIL = VectorName.TITLE, VectorName.THUMBNAIL
@@ -22,6 +22,15 @@ rankings = st.fixed_dictionaries({TITLE: ranking, THUMBNAIL: ranking})
 weight = st.floats(0.01, 100)
 weights = st.fixed_dictionaries({TITLE: weight, THUMBNAIL: weight})
 k = st.integers(0, 200)
+
+
+def fuse_lenses(
+    lists: Mapping[VectorName, Sequence[ScoredVideo]],
+    *,
+    weights: Mapping[VectorName, float] | None = None,
+    **options,
+):
+    return fuse(weigh_rankings(lists, weights), **options)
 
 
 def plainly(
@@ -44,7 +53,7 @@ def plainly(
 
 @given(rankings, k, weights)
 def test_scores_are_those_of_the_formula(lists, k, weights):
-    fused = fuse(lists, limit=100, k=k, weights=weights)
+    fused = fuse_lenses(lists, limit=100, k=k, weights=weights)
     expected = plainly(lists, k, weights)
     assert {one.video_id: one.score for one in fused} == pytest.approx(expected, rel=1e-12)
     order = [(-one.score, one.video_id) for one in fused]
@@ -54,16 +63,18 @@ def test_scores_are_those_of_the_formula(lists, k, weights):
 @given(rankings, weights)
 def test_the_order_of_the_mapping_does_not_matter(lists, weights):
     turned = dict(reversed(list(lists.items())))
-    assert fuse(lists, limit=50, weights=weights) == fuse(turned, limit=50, weights=weights)
+    assert fuse_lenses(lists, limit=50, weights=weights) == fuse_lenses(
+        turned, limit=50, weights=weights
+    )
 
 
 @given(rankings, k)
 def test_each_source_says_its_own_rank_and_score(lists, k):
-    for one in fuse(lists, limit=100, k=k):
+    for one in fuse_lenses(lists, limit=100, k=k):
         for name, found in lists.items():
             places = {scored.video_id: (n, scored.score) for n, scored in enumerate(found, 1)}
             expected = places.get(one.video_id)
-            given = one.sources.get(name)
+            given = list_lens_ranks(one).get(name)
             assert (given and (given.rank, given.score)) == expected
 
 
@@ -78,7 +89,7 @@ def test_moving_up_one_list_never_lowers_a_score(lists, k, weights, data):
     video_id = moved[place - 1].video_id
 
     def score(given):
-        fused = fuse(given, limit=100, k=k, weights=weights)
+        fused = fuse_lenses(given, limit=100, k=k, weights=weights)
         return next(one.score for one in fused if one.video_id == video_id)
 
     assert score({**lists, name: moved}) > score(lists)
@@ -86,21 +97,23 @@ def test_moving_up_one_list_never_lowers_a_score(lists, k, weights, data):
 
 @given(rankings, k, weight)
 def test_weight_0_is_as_if_the_list_were_absent(lists, k, weight):
-    zero = fuse(lists, limit=100, k=k, weights={TITLE: weight, THUMBNAIL: 0})
-    assert zero == fuse({TITLE: lists[TITLE]}, limit=100, k=k, weights={TITLE: weight})
+    zero = fuse_lenses(lists, limit=100, k=k, weights={TITLE: weight, THUMBNAIL: 0})
+    assert zero == fuse_lenses({TITLE: lists[TITLE]}, limit=100, k=k, weights={TITLE: weight})
 
 
 @given(rankings, k, weights, st.sampled_from([0.25, 2.0, 1024.0]))
 def test_the_scale_of_the_weights_does_not_change_the_order(lists, k, weights, factor):
     # Powers of two: scaling by them is exact, so ties stay ties.
     scaled = {name: factor * weight for name, weight in weights.items()}
-    plain, other = (fuse(lists, limit=100, k=k, weights=given) for given in (weights, scaled))
+    plain, other = (
+        fuse_lenses(lists, limit=100, k=k, weights=given) for given in (weights, scaled)
+    )
     assert [one.video_id for one in plain] == [one.video_id for one in other]
 
 
 @given(rankings, st.integers(0, 40))
 def test_the_limit_cuts_and_does_nothing_else(lists, limit):
-    assert fuse(lists, limit=limit) == fuse(lists, limit=1000)[:limit]
+    assert fuse_lenses(lists, limit=limit) == fuse_lenses(lists, limit=1000)[:limit]
 
 
 @given(rankings, k)
@@ -111,7 +124,7 @@ def test_qdrant_clients_fusion_is_ours_with_k_one_more(lists, k):
         for found in lists.values()
     ]  # fmt: skip
     theirs = reciprocal_rank_fusion(responses, limit=100, ranking_constant_k=k + 1)
-    ours = fuse(lists, limit=100, k=k)
+    ours = fuse_lenses(lists, limit=100, k=k)
     assert {f"v{point.id:02}": point.score for point in theirs} == pytest.approx(
         {one.video_id: one.score for one in ours}, rel=1e-9
     )
@@ -142,7 +155,7 @@ def test_embedded_qdrants_fusion_is_ours_with_k_61(tmp_path):
     ]
     theirs = shard.query(qe.QueryRequest(limit=size, query=qe.Fusion.Rrf(k=61), prefetches=lenses))
     shard.close()
-    ours = fuse(
+    ours = fuse_lenses(
         {
             TITLE: [ScoredVideo(str(n), 0.0) for n in range(size)],
             THUMBNAIL: [
@@ -160,17 +173,17 @@ def test_a_worked_example():
         TITLE: [ScoredVideo("b", 0.9), ScoredVideo("a", 0.8)],
         THUMBNAIL: [ScoredVideo("a", 0.7), ScoredVideo("b", 0.6), ScoredVideo("c", 0.5)],
     }
-    first, second, third = fuse(lists, limit=10)
+    first, second, third = fuse_lenses(lists, limit=10)
     assert (first.video_id, second.video_id, third.video_id) == ("a", "b", "c")  # a tie: by id
     assert first.score == second.score == pytest.approx(1 / 61 + 1 / 62)
-    assert third.sources == {THUMBNAIL: SourceRank(3, 0.5)}
+    assert list_lens_ranks(third) == {THUMBNAIL: LensRank(3, 0.5)}
 
 
 def test_no_rankings_give_no_videos():
-    assert fuse({}, limit=10) == []
+    assert fuse_lenses({}, limit=10) == []
 
 
 @pytest.mark.parametrize("bad", [{"k": -1}, {"weights": {TITLE: -0.5}}])
 def test_what_is_below_zero_is_refused(bad):
     with pytest.raises(ValueError, match="0 or more"):
-        fuse({TITLE: [ScoredVideo("a", 0.5)]}, limit=1, **bad)
+        fuse_lenses({TITLE: [ScoredVideo("a", 0.5)]}, limit=1, **bad)

@@ -1,67 +1,53 @@
-"""Several searches in one request: apart, each as if alone; or fused into one ranking."""
+"""Several searches become one ranking, whose hits say which of the searches found them."""
 
 from __future__ import annotations
-
-import base64
-import io
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.backend.catalogue import COLOURS, picture_bytes
-from twinlens.backend.problems import KINDS, Code
-from twinlens.catalog.video import VectorName
-from twinlens.search.fusion import FusedVideo, SourceRank
-from twinlens.search.multi import fuse_searches
-
-SEARCH = "/api/v1/search"
-MULTI = "/api/v1/multi-search"
-TITLE, THUMBNAIL, _ = VectorName
+from twinlens.search.fusion import Ranking, fuse, list_searches
+from twinlens.search.request import MultiSearchRequest, SearchRequest
+from twinlens.stores.base import ScoredVideo
 
 
-def ask(client, *searches, **options):
-    return client.post(MULTI, json={"searches": list(searches), **options})
+def found(*video_ids: str) -> list[ScoredVideo]:
+    return [ScoredVideo(video_id, 9.0 - at) for at, video_id in enumerate(video_ids)]
 
 
-def body_of(answer) -> dict:
-    assert answer.status_code == 200, answer.text
-    return answer.get_json()
-
-
-def ids(body) -> list[str]:
-    return [hit["video"]["video_id"] for hit in body["hits"]]
-
-
-def problem(answer, code: str) -> dict:
-    body = answer.get_json()
-    assert (answer.status_code, body["code"]) == (KINDS[Code(code)].status, code), body
-    return body
-
-
-# ---- the fusion
-
-
-def found(*video_ids: str) -> list[FusedVideo]:
-    return [
-        FusedVideo(video_id, 9.0 - at, {TITLE: SourceRank(at + 1, 0.5)})
-        for at, video_id in enumerate(video_ids)
+def fuse_searches(searches, shares, *, limit):
+    rankings = [
+        Ranking(key=number, videos=videos, weight=share)
+        for number, (videos, share) in enumerate(zip(searches, shares, strict=True))
     ]
+    return fuse(rankings, limit=limit, k=5)
 
 
 def test_each_rank_gives_its_share():
-    b, c, a = fuse_searches([found("a", "b"), found("b", "c")], [1, 2], limit=9, k=5)
+    b, c, a = fuse_searches([found("a", "b"), found("b", "c")], [1, 2], limit=9)
     assert (b.video_id, c.video_id, a.video_id) == ("b", "c", "a")
     assert b.score == pytest.approx(1 / 7 + 2 / 6)
     assert c.score == pytest.approx(2 / 7)
     assert a.score == pytest.approx(1 / 6)
 
 
-def test_a_hit_has_the_rankings_of_the_search_that_ranks_it_best():
-    [a] = fuse_searches([found("x", "y", "a"), found("x", "a")], [1, 1], limit=3, k=5)[1:2]
+def test_a_hit_names_the_search_that_ranks_it_best_first():
+    [a] = fuse_searches([found("x", "y", "a"), found("x", "a")], [1, 1], limit=3)[1:2]
     assert a.video_id == "a"
-    assert a.found_by == [(1, 2), (0, 3)]
-    assert a.sources == {TITLE: SourceRank(2, 0.5)}
+    assert list_searches(a) == [(1, 2), (0, 3)]
+
+
+def test_a_hit_has_the_lens_ranks_of_the_search_that_ranks_it_best(searcher):
+    searches = [SearchRequest(text="beach film"), SearchRequest(text="cricket film")]
+    request = MultiSearchRequest(searches=searches, shares=[1, 1], limit=30)
+    alone = [
+        {hit.video_id: hit.sources for hit in searcher.search(one.with_options(request)).hits}
+        for one in searches
+    ]
+    hits = searcher.multi_search(request).hits
+    assert {hit.found_by[0][0] for hit in hits} == {0, 1}
+    for hit in hits:
+        assert hit.sources == alone[hit.found_by[0][0]][hit.video_id]
 
 
 lists = st.lists(
@@ -76,7 +62,7 @@ def test_fewer_are_the_first_of_more_and_nothing_is_lost(searches, data):
     shares = data.draw(
         st.lists(st.sampled_from([0, 0.5, 1, 3]), min_size=len(searches), max_size=len(searches))
     )
-    whole = fuse_searches(searches, shares, limit=99, k=5)
+    whole = fuse_searches(searches, shares, limit=99)
     assert {one.video_id for one in whole} == {
         one.video_id
         for videos, share in zip(searches, shares, strict=True)
@@ -85,168 +71,13 @@ def test_fewer_are_the_first_of_more_and_nothing_is_lost(searches, data):
     }
     assert [one.score for one in whole] == sorted((one.score for one in whole), reverse=True)
     for one in whole:
-        for search, rank in one.found_by:
+        for search, rank in list_searches(one):
             assert searches[search][rank - 1].video_id == one.video_id
-    assert fuse_searches(searches, shares, limit=3, k=5) == whole[:3]
+    assert fuse_searches(searches, shares, limit=3) == whole[:3]
 
 
 @given(lists)
 def test_one_search_alone_keeps_its_order(searches):
     [first, *_] = searches
-    fused = fuse_searches([first], [1], limit=99, k=5)
+    fused = fuse_searches([first], [1], limit=99)
     assert [one.video_id for one in fused] == [one.video_id for one in first]
-
-
-# ---- apart
-
-
-def test_apart_each_is_answered_as_if_alone(client, red_picture):
-    image = base64.b64encode(red_picture).decode()
-    searches = [
-        {"text": "kitchen film", "limit": 3, "explain": True},
-        {"image": image, "limit": 2, "attributes": ["title"]},
-        {"video_id": "beach-1", "filter": {"language": "si"}, "diversity": 0.5},
-        {"text": "cricket", "highlight": True, "collapse_duplicates": True, "limit": 1},
-    ]
-    body = body_of(ask(client, *searches))
-    assert set(body) == {"results", "took_ms", "timings_ms", "query_id", "generation"}
-    for search, result in zip(searches, body["results"], strict=True):
-        alone = body_of(client.post(SEARCH, json=search))
-        for timing in ("took_ms", "timings_ms", "query_id"):
-            result.pop(timing)
-            alone.pop(timing)
-        assert result == alone
-
-
-def test_one_that_fails_leaves_the_others_their_answers(client):
-    cursor = body_of(client.post(SEARCH, json={"text": "beach", "limit": 2}))["next_cursor"]
-    results = body_of(
-        ask(
-            client,
-            {"text": "beach", "limit": 2},
-            {"video_id": "gone"},
-            {"image": base64.b64encode(b"no picture").decode()},
-            {"text": "kitchen", "limit": 2, "cursor": cursor},
-            {"text": "beach", "limit": 2, "cursor": cursor},
-        )
-    )["results"]
-    assert [one.get("problem", {}).get("code") for one in results] == [
-        None, "video_not_found", "picture_rejected", "cursor_invalid", None,
-    ]  # fmt: skip
-    alone = client.get("/api/v1/videos/gone/similar").get_json()
-    assert set(results[1]["problem"]) == set(alone)
-    assert results[1]["problem"]["detail"] == alone["detail"]
-    assert results[2]["problem"]["errors"][0]["field"] == "image"
-    assert not set(ids(results[0])) & set(ids(results[4]))
-
-
-# ---- fused
-
-
-def test_fused_they_are_one_ranking(client):
-    body = body_of(ask(client, {"text": "beach"}, {"text": "cricket"}, fuse=True, limit=4))
-    assert set(body) == {
-        "hits", "next_cursor", "window", "took_ms", "timings_ms", "query_id", "generation",
-    }  # fmt: skip
-    assert {one.split("-")[0] for one in ids(body)} == {"beach", "cricket"}
-    assert set(body["hits"][0]) == {"video", "score", "rank", "found_by"}
-    for hit in body["hits"]:
-        best = hit["found_by"][0]
-        alone = body_of(
-            client.post(SEARCH, json={"text": ["beach", "cricket"][best["search"]], "limit": 100})
-        )
-        assert ids(alone)[best["rank"] - 1] == hit["video"]["video_id"]
-
-
-def test_a_weight_moves_the_balance(client):
-    def kinds(weight):
-        searches = {"text": "beach"}, {"text": "cricket", "weight": weight}
-        return [one.split("-")[0] for one in ids(body_of(ask(client, *searches, fuse=True)))[:8]]
-
-    assert kinds(0.01).count("beach") == 8
-    assert kinds(100).count("cricket") == 8
-    assert set(kinds(0)) == {"beach"}
-
-
-def test_a_fused_page_is_shown_as_it_was_asked_for(client):
-    searches = {"text": "kitchn"}, {"text": "cricket"}
-    options = {"explain": True, "attributes": ["title"], "highlight": True, "limit": 30}
-    hits = body_of(ask(client, *searches, fuse=True, **options))["hits"]
-    words = ("kitchen", "cricket")
-    for hit in hits:
-        assert set(hit["video"]) == {"video_id", "title"}
-        assert "sources" in hit
-        word = words[hit["found_by"][0]["search"]]
-        marked = [part["text"] for part in hit["highlight"]["title"] if part["matched"]]
-        assert marked == ([word] if word in hit["video"]["title"] else [])
-    assert {hit["found_by"][0]["search"] for hit in hits} == {0, 1}
-
-
-@pytest.mark.parametrize("options", [{}, {"diversity": 0.5, "collapse_duplicates": True}])
-def test_fused_pages_are_one_window(client, options):
-    searches = {"text": "beach", "window": 8}, {"video_id": "cricket-3", "window": 12}
-    whole = body_of(ask(client, *searches, fuse=True, limit=100, **options))
-    assert whole["window"] == 12
-    paged, cursor = [], None
-    while True:
-        page = body_of(ask(client, *searches, fuse=True, limit=4, cursor=cursor, **options))
-        paged += ids(page)
-        cursor = page["next_cursor"]
-        if cursor is None:
-            break
-    assert paged == ids(whole)
-    assert len(set(paged)) == len(paged)
-    other = ask(client, *searches[:1], fuse=True, limit=4, **options)
-    problem(
-        ask(client, *searches, fuse=True, cursor=other.get_json()["next_cursor"], **options),
-        "cursor_invalid",
-    )
-
-
-def test_a_fused_search_that_fails_is_named(client):
-    bad = base64.b64encode(b"no picture").decode()
-    body = problem(ask(client, {"text": "a"}, {"video_id": "gone"}, fuse=True), "video_not_found")
-    assert body["detail"].startswith("searches.1: ")
-    assert "'gone'" in body["detail"]
-    body = problem(ask(client, {"image": bad}, {"text": "a"}, fuse=True), "picture_rejected")
-    assert body["errors"][0]["field"] == "searches.0.image"
-
-
-# ---- what is not valid
-
-
-@pytest.mark.parametrize(
-    ("body", "field"),
-    [
-        ({}, "searches"),
-        ({"searches": []}, "searches"),
-        ({"searches": [{"text": "a"}] * 21}, "searches"),
-        ({"searches": [{"text": "a"}, {}]}, "searches.1.text"),
-        ({"searches": [{"text": "a"}, 3]}, "searches.1"),
-        ({"searches": [{"text": "a"}] * 3 + [{"text": "a", "limit": 0}]}, "searches.3.limit"),
-        ({"searches": [{"text": "a", "filter": {"tags": []}}]}, "searches.0.filter.tags"),
-        ({"searches": [{"text": "a", "q": "b"}]}, "searches.0.q"),
-        ({"searches": [{"liked": ["a"]}]}, "searches.0.liked"),
-        ({"searches": [{"text": "a"}], "limit": 3}, "limit"),
-        ({"searches": [{"text": "a"}], "explain": True}, "explain"),
-        ({"searches": [{"text": "a", "weight": 2}]}, "searches.0.weight"),
-        ({"searches": [{"text": "a", "weight": -1}], "fuse": True}, "searches.0.weight"),
-        ({"searches": [{"text": "a", "limit": 2}], "fuse": True}, "searches.0.limit"),
-        ({"searches": [{"text": "a", "explain": True}], "fuse": True}, "searches.0.explain"),
-        ({"searches": [{"text": "a", "highlight": True}], "fuse": True}, "searches.0.highlight"),
-        ({"searches": [{"text": "a", "diversity": 0.2}], "fuse": True}, "searches.0.diversity"),
-        ({"searches": [{"text": "a", "weight": 0}] * 2, "fuse": True}, "searches"),
-        ({"searches": [{"text": "a"}], "fuse": "yes"}, "fuse"),
-        ({"searches": [{"text": "a"}], "fuse": True, "limit": 101}, "limit"),
-    ],
-)
-def test_a_bad_field_is_named_by_its_path(client, body, field):
-    errors = problem(client.post(MULTI, json=body), "validation_failed")["errors"]
-    assert field in [error["field"] for error in errors]
-    assert all(error["message"] for error in errors)
-
-
-def test_several_searches_are_asked_for_in_json(client):
-    sent = {"image": (io.BytesIO(picture_bytes(COLOURS["beach"])), "x.png")}
-    problem(client.post(MULTI, data=sent), "unsupported_media_type")
-    problem(client.get(MULTI), "method_not_allowed")

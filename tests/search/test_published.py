@@ -11,7 +11,7 @@ from tests.fakes import MemoryReader, WordEncoder
 from twinlens.catalog.errors import EncodersChanged, NoGeneration, StoreCorrupt
 from twinlens.catalog.video import VectorName
 from twinlens.search.published import PublishedIndex
-from twinlens.search.searcher import SearchRequest
+from twinlens.search.request import SearchRequest
 from twinlens.stores.base import StoredVideo
 from twinlens.stores.edge import EdgeStore
 from twinlens.stores.engines import open_reader

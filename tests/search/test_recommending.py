@@ -7,8 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twinlens.catalog.video import VectorName
-from twinlens.search.fusion import SourceRank
-from twinlens.search.recommending import DISLIKED_SHARE, SeedRanking, fuse_seeds, ranks_per_seed
+from twinlens.search.fusion import (
+    DISLIKED_SHARE,
+    LensRank,
+    Ranking,
+    SeedLens,
+    count_ranks_per_seed,
+    fuse,
+    list_best_lens_ranks,
+    name_recommenders,
+)
 from twinlens.stores.base import ScoredVideo
 
 TITLE, THUMBNAIL, WORDS = VectorName
@@ -16,15 +24,20 @@ TITLE, THUMBNAIL, WORDS = VectorName
 
 def ranking(seed, found, *, liked=True, lens=TITLE, weight=1.0):
     scored = [ScoredVideo(one, 0.9 - 0.1 * at) for at, one in enumerate(found)]
-    return SeedRanking(seed=seed, liked=liked, lens=lens, weight=weight, ranking=scored)
+    return Ranking(
+        key=SeedLens(seed, lens),
+        videos=scored,
+        weight=weight if liked else weight * DISLIKED_SHARE,
+        takes_away=not liked,
+    )
 
 
 def ids(rankings, **options):
-    return [one.video_id for one in fuse_seeds(rankings, **{"limit": 100, "k": 5, **options})]
+    return [one.video_id for one in fuse(rankings, **{"limit": 100, "k": 5, **options})]
 
 
 def test_the_score_is_what_liked_videos_give_less_a_share_of_what_disliked_ones_do():
-    [a, c, b] = fuse_seeds(
+    [a, c, b] = fuse(
         [
             ranking("s", "abc", weight=2.0),
             ranking("t", "b", lens=WORDS),
@@ -49,7 +62,7 @@ def test_what_has_nothing_left_is_no_hit():
 
 
 def test_a_hit_has_its_best_place_by_each_lens_and_the_videos_that_gave_most():
-    [hit] = fuse_seeds(
+    [hit] = fuse(
         [
             ranking("s", "a"),
             ranking("t", ["y", "a"]),
@@ -61,8 +74,8 @@ def test_a_hit_has_its_best_place_by_each_lens_and_the_videos_that_gave_most():
         k=0,
     )
     assert hit.video_id == "y"
-    assert list(hit.because) == ["u", "t", "v"]
-    assert hit.sources == {TITLE: SourceRank(1, 0.9), WORDS: SourceRank(1, 0.9)}
+    assert name_recommenders(hit) == ["u", "t", "v"]
+    assert list_best_lens_ranks(hit) == {TITLE: LensRank(1, 0.9), WORDS: LensRank(1, 0.9)}
 
 
 many = st.lists(
@@ -85,28 +98,30 @@ def test_fewer_are_the_first_of_more(rankings, limit):
 
 @given(many)
 def test_scores_fall_and_stay_above_nothing(rankings):
-    found = fuse_seeds(rankings, limit=100, k=5)
+    found = fuse(rankings, limit=100, k=5)
     scores = [one.score for one in found]
     assert scores == sorted(scores, reverse=True)
     assert all(score > 0 for score in scores)
     for one in found:
-        assert 1 <= len(one.because) <= 3
-        assert set(one.because) <= {given.seed for given in rankings if given.liked}
+        assert 1 <= len(name_recommenders(one)) <= 3
+        assert set(name_recommenders(one)) <= {
+            given.key.seed for given in rankings if not given.takes_away
+        }
 
 
 @given(many)
 def test_a_dislike_lifts_nothing(rankings):
     without = {
         one.video_id: one.score
-        for one in fuse_seeds([one for one in rankings if one.liked], limit=100, k=5)
+        for one in fuse([one for one in rankings if not one.takes_away], limit=100, k=5)
     }
-    for one in fuse_seeds(rankings, limit=100, k=5):
+    for one in fuse(rankings, limit=100, k=5):
         assert one.score <= without[one.video_id] + 1e-12
 
 
 def test_the_more_seeds_the_fewer_ranks_of_each():
-    assert ranks_per_seed(1, window=200) == 200
-    assert ranks_per_seed(20, window=200) == 200
-    assert ranks_per_seed(100, window=200) == 40
-    assert ranks_per_seed(200, window=1000) == 20
-    assert ranks_per_seed(200, window=5) == 5
+    assert count_ranks_per_seed(1, window=200) == 200
+    assert count_ranks_per_seed(20, window=200) == 200
+    assert count_ranks_per_seed(100, window=200) == 40
+    assert count_ranks_per_seed(200, window=1000) == 20
+    assert count_ranks_per_seed(200, window=5) == 5

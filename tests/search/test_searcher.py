@@ -11,7 +11,8 @@ from twinlens.catalog.errors import PictureRejected, UnencodableItems
 from twinlens.catalog.video import VectorName
 from twinlens.encoders.words import query_words, title_words
 from twinlens.search.cursor import CursorExpired, CursorInvalid
-from twinlens.search.searcher import BORROWED_WEIGHT, Searcher, SearchRequest, VideoNotFound
+from twinlens.search.request import SearchRequest, VideoNotFound
+from twinlens.search.searcher import BORROWED_WEIGHT, Searcher
 from twinlens.stores.base import StoredVideo
 from twinlens.stores.filters import And, AnyOf, Range
 

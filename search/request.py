@@ -1,0 +1,187 @@
+"""What a searcher can be asked, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from types import MappingProxyType
+from typing import Final, Self
+
+from twinlens.catalog.video import VectorName
+from twinlens.search.cursor import request_digest
+from twinlens.search.facets import Facets
+from twinlens.search.fusion import LensRank
+from twinlens.stores.base import Payload
+from twinlens.stores.filters import Filter
+
+DEFAULT_LIMIT: Final = 20
+DEFAULT_WINDOW: Final = 200
+DEFAULT_EXPAND: Final = 3
+# docs/decisions/0012-fusion-settings.md says why these.
+DEFAULT_RRF_K: Final = 5.0
+DEFAULT_WEIGHTS: Final[Mapping[VectorName, float]] = MappingProxyType(
+    {VectorName.TITLE: 1.0, VectorName.WORDS: 5.0, VectorName.THUMBNAIL: 1.0}
+)
+
+
+class MultiSearchFailed(ValueError):
+    """One search of a multi-search can't be made: its number, from 0; the cause is chained."""
+
+    def __init__(self, search: int) -> None:
+        super().__init__(f"search {search} can't be made")
+        self.search = search
+
+
+class VideoNotFound(LookupError):
+    """What a request names is not in the published generation.
+
+    ``missing`` has the ids of those videos by where the request names them, as in ``liked.3``.
+    """
+
+    def __init__(self, missing: Mapping[str, str]) -> None:
+        super().__init__(", ".join(missing.values()))
+        self.missing = missing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FusionOptions:
+    """The options of every request that ends in a fusion.
+
+    ``filter`` holds for every hit. ``weights`` multiply what the ranking by a lens counts; a lens
+    without one has ``DEFAULT_WEIGHTS``. The words' weight is multiplied by the share of the query's
+    words that the best title contains. ``window`` is how many ranks are taken from each ranking;
+    pages are cut from what these give. ``diversity``, 0 to 1, is how much it counts that a hit is
+    unlike those before it: see ``rerank_by_mmr``. ``collapse_duplicates`` folds re-uploads into the
+    best-ranked of them, and re-uploads of a video that is asked by into that: see
+    ``group_duplicates``. ``facets`` names fields to count over all hits of all pages.
+    """
+
+    filter: Filter | None = None
+    weights: Mapping[VectorName, float] = field(default_factory=dict)
+    limit: int = DEFAULT_LIMIT
+    cursor: str | None = None
+    rrf_k: float = DEFAULT_RRF_K
+    window: int = DEFAULT_WINDOW
+    diversity: float = 0.0
+    collapse_duplicates: bool = False
+    facets: Sequence[str] = ()
+
+    def with_options(self, options: FusionOptions) -> Self:
+        """Return this request with ``options`` in place of its own."""
+        return replace(
+            self, **{one.name: getattr(options, one.name) for one in fields(FusionOptions)}
+        )
+
+    @property
+    def most_hits(self) -> int:
+        """How many hits there can be, over all pages."""
+        return len(VectorName) * self.window
+
+    @property
+    def rearranges(self) -> bool:
+        """Whether a page depends on more of the window than what comes before its end."""
+        return self.diversity > 0 or self.collapse_duplicates
+
+    def weight(self, name: VectorName) -> float:
+        """The weight of one ranking."""
+        return self.weights.get(name, DEFAULT_WEIGHTS[name])
+
+    def deciding(self) -> tuple[object, ...]:
+        """What of these decides which hits there are: not ``limit``, ``cursor`` and ``facets``."""
+        weights = [float(self.weight(name)) for name in VectorName]
+        arrangement = float(self.diversity), self.collapse_duplicates
+        return self.filter, weights, float(self.rrf_k), self.window, *arrangement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchRequest(FusionOptions):
+    """What to look for. At least one of ``text``, ``picture`` and ``video_id`` is given.
+
+    ``picture`` holds encoded bytes. ``expand`` is how many of the best hits by title and words lend
+    their thumbnails to a search by text alone, where the thumbnail encoder understands no text; 0
+    switches that off.
+    """
+
+    text: str | None = None
+    picture: bytes | None = None
+    video_id: str | None = None
+    expand: int = DEFAULT_EXPAND
+
+    def digest(self) -> str:
+        """A digest of all that decides which hits there are."""
+        return request_digest(self.text, self.picture, self.video_id, self.expand, *self.deciding())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecommendationRequest(FusionOptions):
+    """Videos that someone liked and disliked, to find more of the one kind than of the other.
+
+    ``liked`` names at least one. Neither are hits, and no video is both; one named twice counts
+    once.
+    """
+
+    liked: Sequence[str]
+    disliked: Sequence[str] = ()
+
+    def digest(self) -> str:
+        """A digest of all that decides which hits there are; the order of the seeds does not."""
+        seeds = sorted(set(self.liked)), sorted(set(self.disliked))
+        return request_digest("recommendations", *seeds, *self.deciding())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MultiSearchRequest(FusionOptions):
+    """Several searches whose results are fused into one ranking, with a share for each of them.
+
+    Each search contributes its whole window; its own ``limit``, ``cursor`` and arrangement are
+    ignored. ``window`` is the largest of theirs; ``filter`` and ``weights`` are set per search.
+    """
+
+    searches: Sequence[SearchRequest]
+    shares: Sequence[float]
+
+    def digest(self) -> str:
+        """A digest of all that decides which hits there are."""
+        searches = [one.digest() for one in self.searches]
+        shares = [float(share) for share in self.shares]
+        return request_digest("searches", searches, shares, *self.deciding())
+
+
+HitsRequest = SearchRequest | RecommendationRequest | MultiSearchRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One answer: the stored payload, the fused score, the rank from 1, and each lens's view.
+
+    ``because`` names the liked videos that recommend it most; ``duplicates`` the videos that were
+    folded into it. ``found_by`` has the searches of a multi-search that found it, numbered from 0,
+    each with its rank there. All are best first.
+    """
+
+    video_id: str
+    payload: Payload
+    score: float
+    rank: int
+    sources: Mapping[VectorName, LensRank]
+    because: Sequence[str] = ()
+    duplicates: Sequence[str] = ()
+    found_by: Sequence[tuple[int, int]] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchResult:
+    """One page of hits, the cursor of the next (None on the last), and milliseconds per stage.
+
+    ``borrowed_from`` names the hits whose thumbnails stood in for the text, best first;
+    ``words_coverage`` is the share of the words, 0 to 1, that the best title found by them has, or
+    None where no words were asked. ``facets`` are those asked for, over all hits of all pages.
+    """
+
+    hits: list[Hit]
+    next_cursor: str | None
+    window: int
+    borrowed_from: Sequence[str]
+    words_coverage: float | None
+    facets: Facets
+    timings_ms: Mapping[str, float]
