@@ -190,6 +190,10 @@ class Fields:
         """Those facets of which values are counted."""
         return tuple(row for row in self.facets if row.kind.is_counted)
 
+    def only(self, *names: str) -> Fields:
+        """Those of these names."""
+        return Fields(self[name] for name in names)
+
     def with_rows(self, *rows: Field) -> Fields:
         """These fields and ``rows`` behind them."""
         return Fields([*self, *rows])
@@ -299,4 +303,16 @@ FIELDS: Final = Fields(
             columns=("video_url", "webpage_url", "link"),
         ),
     )
+)
+# Those of an index from before its manifest said which it has: whatever is added above, it has not.
+FIRST_FIELDS: Final = FIELDS.only(
+    "title",
+    "channel",
+    "category",
+    "language",
+    "tags",
+    "published_at",
+    "duration_s",
+    "view_count",
+    "url",
 )

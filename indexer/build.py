@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from twinlens.catalog.errors import StoreCorrupt
+from twinlens.catalog.fields import FIELDS, Fields
 from twinlens.catalog.files import write_atomically
 from twinlens.catalog.timing import StageTimes
 from twinlens.catalog.video import VectorName
@@ -41,7 +42,7 @@ class BuildPlan:
 
     ``base`` is the generation it starts from as a copy, or None to start empty. ``engine`` and
     ``source`` say which Qdrant and which source, with all that decides what they hold. ``words`` is
-    the fingerprint of what makes the words.
+    the fingerprint of what makes the words. ``fields`` are those that its videos have.
     """
 
     base: str | None
@@ -50,10 +51,13 @@ class BuildPlan:
     words: str
     source: str
     fresh: bool
+    fields: Fields = FIELDS
 
     def to_json(self) -> dict[str, Any]:
         """The plan as JSON values, to be compared with another's."""
-        values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        values: dict[str, Any] = json.loads(
+            json.dumps(asdict(self) | {"fields": self.fields.to_json()})
+        )
         return values
 
 
@@ -77,7 +81,9 @@ class Build:
         dims = {name: record.dim for name, record in plan.encoders.items()}
         with ExitStack() as opened:
             self.ledger = opened.enter_context(closing(Ledger(path / LEDGER_FILE)))
-            self.store: VectorStore = opened.enter_context(closing(engine.writer(generation, dims)))
+            self.store: VectorStore = opened.enter_context(
+                closing(engine.writer(generation, dims, plan.fields))
+            )
             self.mirror = opened.enter_context(closing(_open_mirror(data, generation, dims)))
             self._opened = opened.pop_all()
 
@@ -172,6 +178,7 @@ class Build:
             versions=versions,
             timings_s=self._times.seconds(),
             words=self._plan.words,
+            fields=self._plan.fields,
         )
         self._data.publish(manifest)
         (self._data.generation_path(self.generation) / BUILD_FILE).unlink()

@@ -20,6 +20,7 @@ from twinlens.catalog.errors import (
     StrictStop,
     UsageError,
 )
+from twinlens.catalog.fields import FIELDS, Fields
 from twinlens.catalog.sources import Reject, RejectsFile, Row
 from twinlens.catalog.timing import StageTimes
 from twinlens.catalog.vectors import Vector
@@ -54,7 +55,7 @@ class JobOptions:
     """How to treat what the source has, and what it no longer has.
 
     ``source_identity`` is the source with all that decides what it yields; where it is another, an
-    unfinished build is not continued.
+    unfinished build is not continued. ``fields`` are those that the source was read by.
     """
 
     source_name: str
@@ -63,6 +64,7 @@ class JobOptions:
     fresh: bool = False
     strict: bool = False
     threads: int = 2
+    fields: Fields = FIELDS
 
 
 @dataclass(slots=True)
@@ -194,6 +196,7 @@ class IndexJob:
         base = None if options.fresh else self._data.valid_current()
         if base is not None:
             _require_compatible(self._data.manifest(base), encoders, self._engine)
+            _require_same_kinds(self._data.manifest(base).fields, options.fields)
         return BuildPlan(
             base=base,
             engine=self._engine.identity,
@@ -201,6 +204,7 @@ class IndexJob:
             words=WORDS_FINGERPRINT,
             source=options.source_identity or options.source_name,
             fresh=options.fresh,
+            fields=options.fields,
         )
 
     def _reassert_published(self) -> None:
@@ -405,4 +409,18 @@ def _require_compatible(
         raise UsageError(
             f"the published generation lives in the {manifest.engine} Qdrant{where}, and this job "
             f"was told {engine.identity}; add --fresh to rebuild it there"
+        )
+
+
+def _require_same_kinds(published: Fields, wanted: Fields) -> None:
+    """One payload index can't hold values of two kinds; new fields are welcome."""
+    changed = [
+        f"{row.name}: {row.kind} became {wanted[row.name].kind}"
+        for row in published
+        if row.name in wanted and row.kind is not wanted[row.name].kind
+    ]
+    if changed:
+        raise UsageError(
+            f"the published generation has fields of other kinds ({'; '.join(changed)}); "
+            "add --fresh to rebuild it from this source alone"
         )

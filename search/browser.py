@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, TypeVar
 from cachetools import LRUCache
 from pydantic import Field, TypeAdapter, ValidationError
 
+from twinlens.catalog.fields import FieldKind
 from twinlens.catalog.timing import StageTimes
 from twinlens.search.cursor import CursorInvalid, decode_place, encode_place, request_digest
 from twinlens.search.facets import Facet, Facets, stored_facet
@@ -34,12 +35,9 @@ _Point = Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{1
 # From the year 1 to 9999 in microseconds since 1970; counts are smaller.
 _Whole = Annotated[int, Field(ge=-62_135_596_800_000_000, le=253_402_300_799_999_999, strict=True)]
 _Real = Annotated[float, Field(allow_inf_nan=False, strict=True)]
-_IN_ORDER: Final[Mapping[str | None, TypeAdapter[Any]]] = {
-    None: TypeAdapter(tuple[None, _Point]),
-    "published_at": TypeAdapter(tuple[_Whole | None, _Point]),
-    "view_count": TypeAdapter(tuple[_Whole | _Real | None, _Point]),
-    "duration_s": TypeAdapter(tuple[_Whole | _Real | None, _Point]),
-}
+_UNORDERED: Final[TypeAdapter[Any]] = TypeAdapter(tuple[None, _Point])
+_BY_MOMENT: Final[TypeAdapter[Any]] = TypeAdapter(tuple[_Whole | None, _Point])
+_BY_NUMBER: Final[TypeAdapter[Any]] = TypeAdapter(tuple[_Whole | _Real | None, _Point])
 _Natural = Annotated[int, Field(ge=0, le=MAX_SEED, strict=True)]
 _SHUFFLED: Final[TypeAdapter[tuple[int, int, int]]] = TypeAdapter(
     tuple[_Natural, _Natural, _Natural]
@@ -142,8 +140,7 @@ class Browser:
         order = request.order
         after = None
         if request.cursor is not None:
-            of = _IN_ORDER[None if order is None else order.field]
-            after = Place(*self._decoded(request, request.cursor, of))
+            after = Place(*self._decoded(request, request.cursor, self._place_type(order)))
         # One more than the page holds: whether it is there says whether a next page is.
         videos = self._reader.browse(
             limit=request.limit + 1, order=order, after=after, filter=request.filter
@@ -151,7 +148,13 @@ class Browser:
         if len(videos) <= request.limit:
             return videos, None
         page = videos[: request.limit]
-        return page, list(place_of(page[-1], order))
+        return page, list(place_of(page[-1], order, self._reader.fields))
+
+    def _place_type(self, order: Order | None) -> TypeAdapter[Any]:
+        if order is None:
+            return _UNORDERED
+        is_moment = self._reader.fields.kind(order.field) is FieldKind.MOMENT
+        return _BY_MOMENT if is_moment else _BY_NUMBER
 
     def _shuffled_page(
         self, request: BrowseRequest, total: int
@@ -191,7 +194,7 @@ class Browser:
             found += inside
             if len(inside) < _BLOCK_PAGE:
                 return found
-            after = place_of(page[-1], None)
+            after = place_of(page[-1], None, self._reader.fields)
 
     def _decoded(self, request: BrowseRequest, cursor: str, of: TypeAdapter[ResultT]) -> ResultT:
         place = decode_place(cursor, generation=self._generation, request=request.digest())

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from twinlens.catalog.fields import Fields
 from twinlens.stores.base import (
-    FACET_FIELDS,
     FacetCount,
     Order,
     StoredVideo,
@@ -33,29 +33,36 @@ Facets = Mapping[str, Facet]
 
 def stored_facet(browser: VideoBrowser, field: str, filter: Filter | None) -> Facet:
     """The facet of ``field`` over all videos that pass ``filter``, by the engine."""
-    if field in FACET_FIELDS:
+    if browser.fields[field].kind.is_counted:
         return browser.facet(field, limit=MAX_FACET_VALUES, filter=filter)
-    return _extent(field, lambda order: browser.browse(limit=1, order=order, filter=filter))
+    return _extent(
+        field,
+        lambda order: browser.browse(limit=1, order=order, filter=filter),
+        browser.fields,
+    )
 
 
-def facets_among(videos: Sequence[StoredVideo], fields: Sequence[str]) -> dict[str, Facet]:
-    """The facets of ``fields`` over ``videos``."""
+def facets_among(
+    videos: Sequence[StoredVideo], names: Sequence[str], fields: Fields
+) -> dict[str, Facet]:
+    """The facets of the fields ``names`` over ``videos``, which have ``fields``."""
+
+    def first(order: Order) -> Sequence[StoredVideo]:
+        return page_of(videos, limit=1, order=order, after=None, filter=None, fields=fields)
+
     return {
-        field: facet_of(videos, field, limit=MAX_FACET_VALUES, filter=None)
-        if field in FACET_FIELDS
-        else _extent(
-            field,
-            lambda order: page_of(videos, limit=1, order=order, after=None, filter=None),
-        )
-        for field in fields
+        name: facet_of(videos, name, limit=MAX_FACET_VALUES, filter=None, fields=fields)
+        if fields[name].kind.is_counted
+        else _extent(name, first, fields)
+        for name in names
     }
 
 
-def _extent(field: str, first: Callable[[Order], Sequence[StoredVideo]]) -> Extent:
+def _extent(field: str, first: Callable[[Order], Sequence[StoredVideo]], fields: Fields) -> Extent:
     ends = []
     for descending in (False, True):
         order = Order(field, descending)
         found = first(order)
-        known = found and place_of(found[0], order).value is not None
+        known = found and place_of(found[0], order, fields).value is not None
         ends.append(found[0].payload[field] if known else None)
     return Extent(*ends)

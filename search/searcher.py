@@ -255,7 +255,7 @@ class Searcher:
         facets: Facets = {}
         if request.facets:
             with stages.stage("facets"):
-                facets = facets_among(list(stored.values()), request.facets)
+                facets = facets_among(list(stored.values()), request.facets, self._reader.fields)
         hits = [
             Hit(
                 video_id=one.video_id,

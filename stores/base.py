@@ -8,22 +8,15 @@ from dataclasses import dataclass, field
 from operator import gt
 from typing import Any, Final, NamedTuple, Protocol
 
+from twinlens.catalog.fields import Fields
 from twinlens.catalog.vectors import SparseVector, Vector
 from twinlens.catalog.video import VectorName
 from twinlens.stores.filters import Filter
-from twinlens.stores.qdrant_schema import PAYLOAD_INDEXES
 
 Payload = Mapping[str, Any]
 
 # Fixed for ever: point ids are uuid5 of the video_id under this namespace.
 POINT_NAMESPACE: Final = uuid.UUID("6f0e1a52-3c8b-5f0e-9d3a-7b1f5b0c2e11")
-# What videos can be put in order by, and what their values can be counted of.
-SORTABLE_FIELDS: Final = tuple(
-    field for field, kind in PAYLOAD_INDEXES.items() if kind != "keyword"
-)
-FACET_FIELDS: Final = tuple(
-    field for field, kind in PAYLOAD_INDEXES.items() if kind == "keyword" and field != "video_id"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +60,11 @@ class Order:
     """Videos by a number or a moment of theirs; those that lack it come last, either way round.
 
     Equal ones, and those that lack it, come by their point ids. Whole numbers from 2**53 on count
-    as equal.
-
-    Raises:
-        ValueError: ``field`` is not one of ``SORTABLE_FIELDS``.
+    as equal. Stores refuse the name of a field of theirs that is not sortable.
     """
 
     field: str
     descending: bool = False
-
-    def __post_init__(self) -> None:
-        if self.field not in SORTABLE_FIELDS:
-            raise ValueError(f"{self.field!r} orders nothing; {', '.join(SORTABLE_FIELDS)} do")
 
 
 class Place(NamedTuple):
@@ -105,6 +91,11 @@ class VideoBrowser(Protocol):
     Which videos a filter lets through, their order, and the counting are the engine's own work.
     """
 
+    @property
+    def fields(self) -> Fields:
+        """The fields that the videos have."""
+        ...
+
     def browse(
         self,
         *,
@@ -118,7 +109,7 @@ class VideoBrowser(Protocol):
         Without an order by point id, which is as good as shuffled, and the same in every store.
 
         Raises:
-            ValueError: a limit below 1.
+            ValueError: a limit below 1, or an order by a field that is not sortable.
         """
         ...
 
@@ -129,7 +120,7 @@ class VideoBrowser(Protocol):
         fit, the engine chooses among them.
 
         Raises:
-            ValueError: ``field`` is not one of ``FACET_FIELDS``, or a limit below 1.
+            ValueError: values of ``field`` are not counted, or a limit below 1.
         """
         ...
 

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
-from twinlens.stores.base import FACET_FIELDS, FacetCount, Order, Place, StoredVideo, point_id
+from twinlens.catalog.fields import FieldKind, Fields
+from twinlens.stores.base import FacetCount, Order, Place, StoredVideo, point_id
 from twinlens.stores.filters import (
     And,
     Bound,
@@ -21,7 +22,6 @@ from twinlens.stores.filters import (
     moment_of,
     number_of,
 )
-from twinlens.stores.qdrant_schema import PAYLOAD_INDEXES
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -53,43 +53,46 @@ def browse(
     order: Order | None,
     after: Place | None,
     filter: Filter | None,
+    fields: Fields,
 ) -> list[StoredVideo]:
     """What ``VideoBrowser.browse`` says, by at most four calls of the engine.
 
     Qdrant puts equal values in no order, and a page that ends among them could not be continued.
     So it is asked for the values, and for the videos of one value, or of none, by point id.
     """
-    check_limit(limit)
+    check_page(limit, order, fields)
     if order is None:
         return _by_point(scroller, limit, after, filter)
+    kind = fields[order.field].kind
     found: list[StoredVideo] = []
     if after is None:
-        found = _from_value(scroller, limit, order, _both(filter, _having(order)))
+        found = _from_value(scroller, limit, order, _both(filter, _having(order, kind)), fields)
     elif after.value is not None:
-        tied = _both(filter, _equal(order, after.value))
+        tied = _both(filter, _equal(order, after.value, kind))
         found = _by_point(scroller, limit, after, tied)
         if len(found) < limit:
-            beyond = _both(filter, _beyond(order, after.value))
-            found += _from_value(scroller, limit - len(found), order, beyond)
+            beyond = _both(filter, _beyond(order, after.value, kind))
+            found += _from_value(scroller, limit - len(found), order, beyond, fields)
     if len(found) < limit:
-        lacking = _both(filter, Not(_having(order)))
+        lacking = _both(filter, Not(_having(order, kind)))
         last = after if after is not None and after.value is None else None
         found += _by_point(scroller, limit - len(found), last, lacking)
     return found
 
 
-def place_of(video: StoredVideo, order: Order | None) -> Place:
-    """Where ``video`` stands in ``order``."""
+def place_of(video: StoredVideo, order: Order | None, fields: Fields) -> Place:
+    """Where ``video``, which has ``fields``, stands in ``order``."""
     point = point_id(video.video_id)
     if order is None:
         return Place(None, point)
     value = video.payload.get(order.field)
-    if PAYLOAD_INDEXES[order.field] == "integer":
+    kind = fields[order.field].kind
+    if kind is FieldKind.COUNT:
         number = number_of(value)
         if number is not None:
             number = max(-_WHOLE_LIMIT, min(_WHOLE_LIMIT, number))
         return Place(number, point)
-    if not _over_moments(order.field):
+    if kind is not FieldKind.MOMENT:
         return Place(number_of(value), point)
     moment = moment_of(value)
     return Place(None if moment is None else (moment - _EPOCH) // _MICROSECOND, point)
@@ -102,11 +105,12 @@ def page_of(
     order: Order | None,
     after: Place | None,
     filter: Filter | None,
+    fields: Fields,
 ) -> list[StoredVideo]:
     """What ``VideoBrowser.browse`` says, by a look at every one of ``videos``."""
-    check_limit(limit)
+    check_page(limit, order, fields)
     ranked = (
-        (_rank(place_of(video, order), order), video)
+        (_rank(place_of(video, order, fields), order), video)
         for video in videos
         if filter is None or matches(filter, video.payload)
     )
@@ -117,10 +121,15 @@ def page_of(
 
 
 def facet_of(
-    videos: Iterable[StoredVideo], field: str, *, limit: int, filter: Filter | None
+    videos: Iterable[StoredVideo],
+    field: str,
+    *,
+    limit: int,
+    filter: Filter | None,
+    fields: Fields,
 ) -> list[FacetCount]:
     """What ``VideoBrowser.facet`` says, by a look at every one of ``videos``."""
-    check_facet(field, limit)
+    check_facet(field, limit, fields)
     counts: Counter[str] = Counter()
     for video in videos:
         if filter is None or matches(filter, video.payload):
@@ -145,24 +154,35 @@ def check_limit(limit: int) -> None:
         raise ValueError(f"a limit is at least 1, not {limit}")
 
 
-def check_facet(field: str, limit: int) -> None:
+def check_page(limit: int, order: Order | None, fields: Fields) -> None:
+    """Return if so many can be asked for, in this order."""
+    check_limit(limit)
+    sortable = [row.name for row in fields.sortable]
+    if order is not None and order.field not in sortable:
+        raise ValueError(f"{order.field!r} orders nothing; {', '.join(sortable)} do")
+
+
+def check_facet(field: str, limit: int, fields: Fields) -> None:
     """Return if the values of ``field`` can be counted, and so many asked for."""
     check_limit(limit)
-    if field not in FACET_FIELDS:
-        raise ValueError(f"{field!r} is not counted; {', '.join(FACET_FIELDS)} are")
+    counted = [row.name for row in fields.counted]
+    if field not in counted:
+        raise ValueError(f"{field!r} is not counted; {', '.join(counted)} are")
 
 
-def _from_value(scroller: Scroller, limit: int, order: Order, filter: Filter) -> list[StoredVideo]:
+def _from_value(
+    scroller: Scroller, limit: int, order: Order, filter: Filter, fields: Fields
+) -> list[StoredVideo]:
     found = scroller.by_value(limit, order=order, filter=filter)
     if len(found) == limit:
         # Of those with the last value there may be more than these.
-        last = place_of(found[-1], order).value
-        before = [video for video in found if place_of(video, order).value != last]
+        last = place_of(found[-1], order, fields).value
+        before = [video for video in found if place_of(video, order, fields).value != last]
         if last is not None:
-            tied = And((filter, _equal(order, last)))
+            tied = And((filter, _equal(order, last, fields[order.field].kind)))
             at_last = scroller.by_point(limit - len(before), start=None, filter=tied)
             found = before + at_last
-    return sorted(found, key=lambda video: _rank(place_of(video, order), order))
+    return sorted(found, key=lambda video: _rank(place_of(video, order, fields), order))
 
 
 def _by_point(
@@ -182,36 +202,32 @@ def _rank(place: Place, order: Order | None) -> tuple[bool, float, str]:
     return place.value is None, -value if descending else value, place.point
 
 
-def _having(order: Order) -> Filter:
-    least: Bound = _LEAST_MOMENT if _over_moments(order.field) else _LEAST_NUMBER
+def _having(order: Order, kind: FieldKind) -> Filter:
+    least: Bound = _LEAST_MOMENT if kind is FieldKind.MOMENT else _LEAST_NUMBER
     return Range(field=order.field, gte=least)
 
 
-def _equal(order: Order, value: float) -> Filter:
-    bound = _bound(order, value)
-    if _is_limit(order, value):
+def _equal(order: Order, value: float, kind: FieldKind) -> Filter:
+    bound = _bound(value, kind)
+    if _is_limit(value, kind):
         return Range(field=order.field, **{"gte" if value > 0 else "lte": bound})
     return Range(field=order.field, gte=bound, lte=bound)
 
 
-def _beyond(order: Order, value: float) -> Filter:
-    if _is_limit(order, value) and (value < 0) is order.descending:
+def _beyond(order: Order, value: float, kind: FieldKind) -> Filter:
+    if _is_limit(value, kind) and (value < 0) is order.descending:
         return Or(())
-    return Range(field=order.field, **{"lt" if order.descending else "gt": _bound(order, value)})
+    return Range(field=order.field, **{"lt" if order.descending else "gt": _bound(value, kind)})
 
 
-def _is_limit(order: Order, value: float) -> bool:
-    return PAYLOAD_INDEXES[order.field] == "integer" and abs(value) >= _WHOLE_LIMIT
+def _is_limit(value: float, kind: FieldKind) -> bool:
+    return kind is FieldKind.COUNT and abs(value) >= _WHOLE_LIMIT
 
 
-def _bound(order: Order, value: float) -> Bound:
-    if not _over_moments(order.field):
+def _bound(value: float, kind: FieldKind) -> Bound:
+    if kind is not FieldKind.MOMENT:
         return value
     return _EPOCH + timedelta(microseconds=int(value))
-
-
-def _over_moments(field: str) -> bool:
-    return PAYLOAD_INDEXES[field] == "datetime"
 
 
 def _both(filter: Filter | None, other: Filter) -> Filter:

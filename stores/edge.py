@@ -28,6 +28,7 @@ import numpy as np
 import qdrant_edge as qe
 
 from twinlens.catalog.errors import IndexLocked, StoreCorrupt, StoreError
+from twinlens.catalog.fields import FIELDS, Fields
 from twinlens.catalog.files import created_whole, sync_directory
 from twinlens.catalog.vectors import SparseVector, Vector, sparse_vector
 from twinlens.catalog.video import VectorName
@@ -49,8 +50,8 @@ from twinlens.stores.qdrant_schema import (
     FULL_SCAN_THRESHOLD_KB,
     HNSW_EF_CONSTRUCT,
     HNSW_M,
-    PAYLOAD_INDEXES,
-    FieldKind,
+    IndexKind,
+    payload_indexes,
 )
 
 _CONFIG: Final = "edge_config.json"
@@ -59,7 +60,7 @@ _CONFIG: Final = "edge_config.json"
 # a segment that lost its ids as one with fewer videos, without a word.
 _CLOSED: Final = "closed"
 _EVERY_VALUE: Final = 2**31
-_INDEX_TYPES: Final[dict[FieldKind, Any]] = {
+_INDEX_TYPES: Final[dict[IndexKind, Any]] = {
     "keyword": qe.PayloadSchemaType.Keyword,
     "datetime": qe.PayloadSchemaType.Datetime,
     "float": qe.PayloadSchemaType.Float,
@@ -82,19 +83,28 @@ class EdgeReader:
         *,
         exact: bool = False,
         hnsw_ef: int | None = None,
+        fields: Fields = FIELDS,
         view: tempfile.TemporaryDirectory[str] | None = None,
     ) -> None:
         self._shard = shard
         self._path = path
         self._dims = dict(dims)
         self._params = qe.SearchParams(exact=exact, hnsw_ef=hnsw_ef)
+        self.fields = fields
         self._view = view
         # What a point id stands for never changes, so what was looked up once stays true. Asking
         # for the payload with every hit costs as much again as half the search.
         self._video_ids: dict[int, str] = {}
 
     @classmethod
-    def open(cls, path: Path, *, exact: bool = False, hnsw_ef: int | None = None) -> Self:
+    def open(
+        cls,
+        path: Path,
+        *,
+        exact: bool = False,
+        hnsw_ef: int | None = None,
+        fields: Fields = FIELDS,
+    ) -> Self:
         """A reader of the shard in ``path``.
 
         Raises:
@@ -112,6 +122,7 @@ class EdgeReader:
                 dims,
                 exact=exact,
                 hnsw_ef=hnsw_ef,
+                fields=fields,
                 view=view,
             )
             if (found := reader.count()) != videos:
@@ -140,7 +151,7 @@ class EdgeReader:
     ) -> list[list[ScoredVideo]]:
         """See ``VectorReader``."""
         checked = checked_queries(queries, self._dims)
-        chosen = None if filter is None else translate(filter, _EdgeDialect())
+        chosen = None if filter is None else translate(filter, _EdgeDialect(), self.fields)
         requests = [
             qe.QueryRequest(
                 limit=query.limit,
@@ -187,13 +198,18 @@ class EdgeReader:
     ) -> list[StoredVideo]:
         """See ``VideoBrowser``."""
         return browse(
-            _EdgeScroller(self._scroll), limit=limit, order=order, after=after, filter=filter
+            _EdgeScroller(self._scroll, self.fields),
+            limit=limit,
+            order=order,
+            after=after,
+            filter=filter,
+            fields=self.fields,
         )
 
     def facet(self, field: str, *, limit: int, filter: Filter | None = None) -> list[FacetCount]:
         """See ``VideoBrowser``."""
-        check_facet(field, limit)
-        chosen = None if filter is None else translate(filter, _EdgeDialect())
+        check_facet(field, limit, self.fields)
+        chosen = None if filter is None else translate(filter, _EdgeDialect(), self.fields)
         # The engine cuts each segment's counts at the limit before it adds them up, so it is asked
         # for all. Then they are exact; with exact=True it would search anew for every value,
         # 0.5 s where this takes 0.02 (8,000 tags, 100,000 videos).
@@ -208,7 +224,7 @@ class EdgeReader:
         if vector_name is not None:
             parts.append(qe.HasVectorCondition(str(vector_name)))
         if filter is not None:
-            parts.append(translate(filter, _EdgeDialect()))
+            parts.append(translate(filter, _EdgeDialect(), self.fields))
         chosen = qe.Filter(must=parts) if parts else None
         with self._engine() as shard:
             return int(shard.count(qe.CountRequest(exact=True, filter=chosen)))
@@ -269,7 +285,7 @@ class EdgeStore(EdgeReader):
     """Writes a shard; what ``upsert`` and ``delete`` acknowledged outlives the process."""
 
     @classmethod
-    def create(cls, path: Path, dims: Mapping[VectorName, int]) -> Self:
+    def create(cls, path: Path, dims: Mapping[VectorName, int], *, fields: Fields = FIELDS) -> Self:
         """A new, empty shard in ``path``, which must not hold one yet.
 
         Raises:
@@ -292,14 +308,20 @@ class EdgeStore(EdgeReader):
                 ),
             )
             shard = qe.EdgeShard.create(str(making), config)
-            for field, kind in PAYLOAD_INDEXES.items():
-                shard.update(qe.UpdateOperation.create_field_index(field, _INDEX_TYPES[kind]))
+            _create_indexes(shard, fields)
             shard.flush()
             shard.close()
-        return cls.open(path)
+        return cls.open(path, fields=fields)
 
     @classmethod
-    def open(cls, path: Path, *, exact: bool = False, hnsw_ef: int | None = None) -> Self:
+    def open(
+        cls,
+        path: Path,
+        *,
+        exact: bool = False,
+        hnsw_ef: int | None = None,
+        fields: Fields = FIELDS,
+    ) -> Self:
         """The shard in ``path``, to be written to; what a killed writer had written is there.
 
         Raises:
@@ -310,7 +332,12 @@ class EdgeStore(EdgeReader):
         dims = _shard_dims(path)
         shard = _load(path, named=path)
         (path / _CLOSED).unlink(missing_ok=True)
-        return cls(shard, path, dims, exact=exact, hnsw_ef=hnsw_ef)
+        return cls(shard, path, dims, exact=exact, hnsw_ef=hnsw_ef, fields=fields)
+
+    def index_payload(self) -> None:
+        """Make the payload indexes that are not there yet; filters need them."""
+        with self._engine() as shard:
+            _create_indexes(shard, self.fields)
 
     def upsert(self, videos: Sequence[StoredVideo]) -> None:
         """See ``VectorStore``."""
@@ -369,11 +396,12 @@ class _EdgeScroller:
     """A shard's points by id and by value."""
 
     scroll: Callable[[Any], list[StoredVideo]]
+    fields: Fields
 
     def by_point(
         self, limit: int, *, start: str | None, filter: Filter | None
     ) -> list[StoredVideo]:
-        chosen = None if filter is None else translate(filter, _EdgeDialect())
+        chosen = None if filter is None else translate(filter, _EdgeDialect(), self.fields)
         return self.scroll(
             qe.ScrollRequest(
                 offset=start, limit=limit, filter=chosen, with_payload=True, with_vector=False
@@ -385,12 +413,17 @@ class _EdgeScroller:
         return self.scroll(
             qe.ScrollRequest(
                 limit=limit,
-                filter=translate(filter, _EdgeDialect()),
+                filter=translate(filter, _EdgeDialect(), self.fields),
                 order_by=qe.OrderBy(order.field, direction),
                 with_payload=True,
                 with_vector=False,
             )
         )
+
+
+def _create_indexes(shard: Any, fields: Fields) -> None:
+    for name, kind in payload_indexes(fields).items():
+        shard.update(qe.UpdateOperation.create_field_index(name, _INDEX_TYPES[kind]))
 
 
 class _EdgeDialect:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from twinlens.catalog.errors import UsageError
+from twinlens.catalog.fields import FIELDS, Fields
 from twinlens.catalog.video import VectorName
 from twinlens.stores.base import VectorReader, VectorStore
 from twinlens.stores.copying import copy_tree
@@ -39,11 +40,13 @@ class Engine(Protocol):
         """The name of the generation's collection, where there are collections."""
         ...
 
-    def writer(self, generation: str, dims: Mapping[VectorName, int]) -> VectorStore:
+    def writer(
+        self, generation: str, dims: Mapping[VectorName, int], fields: Fields = FIELDS
+    ) -> VectorStore:
         """The generation's store for the job, made if it isn't there."""
         ...
 
-    def reader(self, generation: str) -> VectorReader:
+    def reader(self, generation: str, fields: Fields = FIELDS) -> VectorReader:
         """The finished generation's store, for searching."""
         ...
 
@@ -75,14 +78,20 @@ class EmbeddedEngine:
     def collection(self, generation: str) -> None:
         """None: a generation is a directory."""
 
-    def writer(self, generation: str, dims: Mapping[VectorName, int]) -> VectorStore:
+    def writer(
+        self, generation: str, dims: Mapping[VectorName, int], fields: Fields = FIELDS
+    ) -> VectorStore:
         """See ``Engine``."""
         path = self._path(generation)
-        return EdgeStore.open(path) if path.exists() else EdgeStore.create(path, dims)
+        if not path.exists():
+            return EdgeStore.create(path, dims, fields=fields)
+        store = EdgeStore.open(path, fields=fields)
+        store.index_payload()  # its base may have had fewer fields
+        return store
 
-    def reader(self, generation: str) -> VectorReader:
+    def reader(self, generation: str, fields: Fields = FIELDS) -> VectorReader:
         """See ``Engine``."""
-        return EdgeReader.open(self._path(generation))
+        return EdgeReader.open(self._path(generation), fields=fields)
 
     def copy(self, source: str, target: str) -> None:
         """See ``Engine``."""
@@ -114,18 +123,20 @@ class ServerEngine:
         """See ``Engine``."""
         return f"{self._alias}-{generation}"
 
-    def writer(self, generation: str, dims: Mapping[VectorName, int]) -> VectorStore:
+    def writer(
+        self, generation: str, dims: Mapping[VectorName, int], fields: Fields = FIELDS
+    ) -> VectorStore:
         """See ``Engine``."""
         collection = self.collection(generation)
         if self._server.has_collection(collection):
-            store = ServerStore.open(self._server, collection)
+            store = ServerStore.open(self._server, collection, fields=fields)
             store.index_payload()  # a killed job may have made the collection and no more
             return store
-        return ServerStore.create(self._server, collection, dims)
+        return ServerStore.create(self._server, collection, dims, fields=fields)
 
-    def reader(self, generation: str) -> VectorReader:
+    def reader(self, generation: str, fields: Fields = FIELDS) -> VectorReader:
         """See ``Engine``."""
-        return ServerStore.open(self._server, self.collection(generation))
+        return ServerStore.open(self._server, self.collection(generation), fields=fields)
 
     def copy(self, source: str, target: str) -> None:
         """See ``Engine``."""
@@ -165,7 +176,7 @@ def open_reader(
         StoreUnavailable: the server doesn't answer.
     """
     if manifest.engine == EMBEDDED:
-        return EmbeddedEngine(data).reader(manifest.generation)
+        return EmbeddedEngine(data).reader(manifest.generation, manifest.fields)
     if qdrant_url is None or manifest.collection is None:
         raise UsageError(
             f"generation {manifest.generation} lives in a Qdrant server, collection "
@@ -178,7 +189,9 @@ def open_reader(
         attempts=READER_ATTEMPTS,
     )
     try:
-        return ServerStore.open(server, manifest.collection, owns_server=True)
+        return ServerStore.open(
+            server, manifest.collection, owns_server=True, fields=manifest.fields
+        )
     except BaseException:
         server.close()
         raise

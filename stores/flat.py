@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twinlens.catalog.errors import IndexLocked, StoreCorrupt, StoreError
+from twinlens.catalog.fields import FIELDS, Fields
 from twinlens.catalog.files import created_whole, sync_directory
 from twinlens.catalog.vectors import Vector
 from twinlens.catalog.video import VectorName
@@ -71,26 +72,28 @@ class FlatReader:
         indexes: Mapping[VectorName, Any],
         *,
         threads: int = 1,
+        fields: Fields = FIELDS,
     ) -> None:
         self._path = path
         self._database: sqlite3.Connection | None = database
         self._indexes = dict(indexes)
         self._dims = {name: int(index.d) for name, index in indexes.items()}
         self._threads = threads
+        self.fields = fields
         self._lock = threading.Lock()
 
     @classmethod
-    def open(cls, path: Path, *, threads: int = 1) -> Self:
+    def open(cls, path: Path, *, threads: int = 1, fields: Fields = FIELDS) -> Self:
         """The mirror in ``path``; its vectors stay in the files and are mapped into memory.
 
         Raises:
             StoreError: there is no mirror.
             StoreCorrupt: its files don't fit together.
         """
-        return cls._open(path, threads=threads, writable=False)
+        return cls._open(path, threads=threads, writable=False, fields=fields)
 
     @classmethod
-    def _open(cls, path: Path, *, threads: int, writable: bool) -> Self:
+    def _open(cls, path: Path, *, threads: int, writable: bool, fields: Fields) -> Self:
         database = _connect(path, writable=writable)
         try:
             with _translated(path):
@@ -102,7 +105,7 @@ class FlatReader:
         except BaseException:
             database.close()
             raise
-        return cls(path, database, indexes, threads=threads)
+        return cls(path, database, indexes, threads=threads, fields=fields)
 
     @property
     def dims(self) -> dict[VectorName, int]:
@@ -143,11 +146,19 @@ class FlatReader:
         filter: Filter | None = None,
     ) -> list[StoredVideo]:
         """See ``VideoBrowser``; reads every payload, for it is the reference."""
-        return page_of(self._every_video(), limit=limit, order=order, after=after, filter=filter)
+        return page_of(
+            self._every_video(),
+            limit=limit,
+            order=order,
+            after=after,
+            filter=filter,
+            fields=self.fields,
+        )
 
     def facet(self, field: str, *, limit: int, filter: Filter | None = None) -> list[FacetCount]:
         """See ``VideoBrowser``; reads every payload, for it is the reference."""
-        return facet_of(self._every_video(), field, limit=limit, filter=filter)
+        videos = self._every_video()
+        return facet_of(videos, field, limit=limit, filter=filter, fields=self.fields)
 
     def count(self, vector_name: VectorName | None = None, *, filter: Filter | None = None) -> int:
         """See ``VideoBrowser``; a filter reads every payload."""
@@ -270,12 +281,13 @@ class FlatStore(FlatReader):
         indexes: Mapping[VectorName, Any],
         *,
         threads: int = 1,
+        fields: Fields = FIELDS,
     ) -> None:
-        super().__init__(path, database, indexes, threads=threads)
+        super().__init__(path, database, indexes, threads=threads, fields=fields)
         self._changed: set[VectorName] = set()
 
     @classmethod
-    def create(cls, path: Path, dims: Mapping[VectorName, int]) -> Self:
+    def create(cls, path: Path, dims: Mapping[VectorName, int], *, fields: Fields = FIELDS) -> Self:
         """A new, empty mirror in ``path``, which must not hold one yet.
 
         Raises:
@@ -293,10 +305,10 @@ class FlatStore(FlatReader):
                 database.commit()
             finally:
                 database.close()
-        return cls.open(path)
+        return cls.open(path, fields=fields)
 
     @classmethod
-    def open(cls, path: Path, *, threads: int = 1) -> Self:
+    def open(cls, path: Path, *, threads: int = 1, fields: Fields = FIELDS) -> Self:
         """The mirror in ``path`` as it was last flushed, to be written to.
 
         Raises:
@@ -304,7 +316,7 @@ class FlatStore(FlatReader):
             StoreCorrupt: its files don't fit together.
             IndexLocked: another writer has it open.
         """
-        return cls._open(path, threads=threads, writable=True)
+        return cls._open(path, threads=threads, writable=True, fields=fields)
 
     def upsert(self, videos: Sequence[StoredVideo]) -> None:
         """See ``VectorStore``, but for the words, which are not kept."""

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from twinlens.catalog.errors import IndexLocked, NoGeneration, StoreCorrupt
+from twinlens.catalog.fields import FIELDS, FIRST_FIELDS, Fields
 from twinlens.catalog.files import locked, sync_directory, write_atomically
 from twinlens.catalog.video import VectorName
 
@@ -64,7 +65,7 @@ class Manifest:
     ``engine`` is ``embedded`` or ``server``; ``collection`` is the server's, else None. ``words``
     is the fingerprint of what made the words; a generation older than these has none. ``counts``
     has ``videos``, ``title``, ``thumbnail`` and ``words``. ``timings_s`` holds seconds per stage
-    of the job.
+    of the job. ``fields`` are those that its videos have.
     """
 
     generation: str
@@ -77,6 +78,7 @@ class Manifest:
     versions: Mapping[str, str]
     timings_s: Mapping[str, float]
     words: str | None = None
+    fields: Fields = FIELDS
 
     @property
     def dims(self) -> dict[VectorName, int]:
@@ -97,7 +99,7 @@ class Manifest:
 
     def to_json(self) -> dict[str, Any]:
         """The manifest as JSON values; ``from_json`` is its inverse."""
-        return asdict(self)
+        return asdict(self) | {"fields": self.fields.to_json()}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Manifest:
@@ -109,7 +111,8 @@ class Manifest:
         encoders = {
             VectorName(name): EncoderRecord(**record) for name, record in values["encoders"].items()
         }
-        return cls(**{**values, "encoders": encoders})
+        fields = Fields.from_json(values["fields"]) if "fields" in values else FIRST_FIELDS
+        return cls(**{**values, "encoders": encoders, "fields": fields})
 
 
 class DataDir:

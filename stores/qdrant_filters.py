@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar
 
+from twinlens.catalog.fields import FieldKind, Fields
 from twinlens.stores.filters import And, AnyOf, Filter, Not, Or, Range, Scalar
-from twinlens.stores.qdrant_schema import PAYLOAD_INDEXES
 
 ConditionT = TypeVar("ConditionT")
 
@@ -44,34 +44,39 @@ class Dialect(Protocol[ConditionT]):
         ...
 
 
-def translate(filter: Filter, dialect: Dialect[ConditionT]) -> ConditionT:
-    """``filter`` in the classes of ``dialect``, with the meaning of ``filters.matches``."""
+def translate(filter: Filter, dialect: Dialect[ConditionT], fields: Fields) -> ConditionT:
+    """``filter`` in the classes of ``dialect``, with the meaning of ``filters.matches``.
+
+    The videos have ``fields``.
+    """
     match filter:
         case AnyOf(field, values):
-            return _any_of(field, values, dialect)
+            return _any_of(field, values, dialect, fields)
         case Range():
-            return _range(filter, dialect)
+            return _range(filter, dialect, fields)
         case And(parts):
-            return dialect.every([translate(part, dialect) for part in parts])
+            return dialect.every([translate(part, dialect, fields) for part in parts])
         case Or(parts):
-            return _some([translate(part, dialect) for part in parts], dialect)
+            return _some([translate(part, dialect, fields) for part in parts], dialect)
         case Not(part):
-            return dialect.none([translate(part, dialect)])
+            return dialect.none([translate(part, dialect, fields)])
 
 
-def _range(filter: Range, dialect: Dialect[ConditionT]) -> ConditionT:
+def _range(filter: Range, dialect: Dialect[ConditionT], fields: Fields) -> ConditionT:
     bounds = filter.bounds()
     moments = {name: bound for name, bound in bounds.items() if isinstance(bound, datetime)}
     if not moments:
         numbers = {name: bound for name, bound in bounds.items() if not isinstance(bound, datetime)}
-        return _numbers(filter.field, numbers, dialect)
+        return _numbers(filter.field, numbers, dialect, fields)
     # An index of numbers would be asked for the moment's microseconds.
-    if PAYLOAD_INDEXES.get(filter.field) in ("float", "integer"):
+    if fields.kind(filter.field) in (FieldKind.COUNT, FieldKind.DURATION):
         return _never(dialect)
     return dialect.moments(filter.field, moments)
 
 
-def _any_of(field: str, values: Sequence[Scalar], dialect: Dialect[ConditionT]) -> ConditionT:
+def _any_of(
+    field: str, values: Sequence[Scalar], dialect: Dialect[ConditionT], fields: Fields
+) -> ConditionT:
     parts: list[ConditionT] = []
     texts = [value for value in values if isinstance(value, str)]
     if texts:
@@ -81,13 +86,15 @@ def _any_of(field: str, values: Sequence[Scalar], dialect: Dialect[ConditionT]) 
             parts.append(dialect.truth(field, value=value))
         elif isinstance(value, int | float):
             # Qdrant's match of an integer passes over 5.0 where it looks for 5; a range does not.
-            parts.append(_numbers(field, {"gte": value, "lte": value}, dialect))
+            parts.append(_numbers(field, {"gte": value, "lte": value}, dialect, fields))
     return _some(parts, dialect)
 
 
-def _numbers(field: str, bounds: dict[str, float], dialect: Dialect[ConditionT]) -> ConditionT:
+def _numbers(
+    field: str, bounds: dict[str, float], dialect: Dialect[ConditionT], fields: Fields
+) -> ConditionT:
     # An index of moments would take the numbers for microseconds.
-    if PAYLOAD_INDEXES.get(field) == "datetime":
+    if fields.kind(field) is FieldKind.MOMENT:
         return _never(dialect)
     return dialect.numbers(field, bounds)
 

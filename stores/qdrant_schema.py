@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, Literal
 
-FieldKind = Literal["keyword", "datetime", "float", "integer"]
+from twinlens.catalog.fields import FieldKind, Fields
 
-# Made before the first upload: an index that exists before the HNSW graph is built lets Qdrant add
-# the links that keep filtered searches connected.
-PAYLOAD_INDEXES: Final[dict[str, FieldKind]] = {
-    "video_id": "keyword",
-    "channel": "keyword",
-    "category": "keyword",
-    "language": "keyword",
-    "tags": "keyword",
-    "published_at": "datetime",
-    "duration_s": "float",
-    "view_count": "integer",
+IndexKind = Literal["keyword", "datetime", "float", "integer"]
+_INDEX_KINDS: Final[Mapping[FieldKind, IndexKind]] = {
+    FieldKind.KEYWORD: "keyword",
+    FieldKind.KEYWORDS: "keyword",
+    FieldKind.MOMENT: "datetime",
+    FieldKind.DURATION: "float",
+    FieldKind.COUNT: "integer",
 }
 
 HNSW_M: Final = 16
 HNSW_EF_CONSTRUCT: Final = 100
 # In KB of one vector's values: below it Qdrant scans exactly and builds no graph.
 FULL_SCAN_THRESHOLD_KB: Final = 10_000
+
+
+def payload_indexes(fields: Fields) -> dict[str, IndexKind]:
+    """The payload indexes that filters, orders and counts of ``fields`` need.
+
+    They are made before the first upload: an index that exists before the HNSW graph is built lets
+    Qdrant add the links that keep filtered searches connected.
+    """
+    return {
+        "video_id": "keyword",
+        **{row.name: _INDEX_KINDS[row.kind] for row in fields if row.is_indexed},
+    }

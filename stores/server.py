@@ -22,6 +22,7 @@ from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedR
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from twinlens.catalog.errors import StoreError, StoreUnavailable
+from twinlens.catalog.fields import FIELDS, Fields
 from twinlens.catalog.vectors import SparseVector, Vector, sparse_vector
 from twinlens.catalog.video import VectorName
 from twinlens.stores.base import (
@@ -42,8 +43,8 @@ from twinlens.stores.qdrant_schema import (
     FULL_SCAN_THRESHOLD_KB,
     HNSW_EF_CONSTRUCT,
     HNSW_M,
-    PAYLOAD_INDEXES,
-    FieldKind,
+    IndexKind,
+    payload_indexes,
 )
 
 ResultT = TypeVar("ResultT")
@@ -71,7 +72,7 @@ REQUEST_FAILURES: Final = (
     ResourceExhaustedResponse,
     ValueError,
 )
-_INDEX_TYPES: Final[dict[FieldKind, models.PayloadSchemaType]] = {
+_INDEX_TYPES: Final[dict[IndexKind, models.PayloadSchemaType]] = {
     "keyword": models.PayloadSchemaType.KEYWORD,
     "datetime": models.PayloadSchemaType.DATETIME,
     "float": models.PayloadSchemaType.FLOAT,
@@ -266,6 +267,7 @@ class ServerStore:
         exact: bool = False,
         hnsw_ef: int | None = None,
         owns_server: bool = False,
+        fields: Fields = FIELDS,
     ) -> None:
         self._server = server
         self._owns_server = owns_server
@@ -273,9 +275,17 @@ class ServerStore:
         self._dims = dict(dims)
         self._params = models.SearchParams(exact=exact, hnsw_ef=hnsw_ef)
         self._closed = False
+        self.fields = fields
 
     @classmethod
-    def create(cls, server: ServerClient, collection: str, dims: Mapping[VectorName, int]) -> Self:
+    def create(
+        cls,
+        server: ServerClient,
+        collection: str,
+        dims: Mapping[VectorName, int],
+        *,
+        fields: Fields = FIELDS,
+    ) -> Self:
         """A new, empty collection.
 
         Raises:
@@ -307,7 +317,7 @@ class ServerStore:
                 )
             )
         )
-        made = cls(server, collection, dims)
+        made = cls(server, collection, dims, fields=fields)
         made.index_payload()
         return made
 
@@ -320,6 +330,7 @@ class ServerStore:
         exact: bool = False,
         hnsw_ef: int | None = None,
         owns_server: bool = False,
+        fields: Fields = FIELDS,
     ) -> Self:
         """The collection, by its name or an alias.
 
@@ -335,11 +346,19 @@ class ServerStore:
         if unknown:
             raise StoreError(f"collection {collection!r} is not ours: vectors {sorted(unknown)}")
         dims = {VectorName(name): of.size for name, of in params.items()}
-        return cls(server, collection, dims, exact=exact, hnsw_ef=hnsw_ef, owns_server=owns_server)
+        return cls(
+            server,
+            collection,
+            dims,
+            exact=exact,
+            hnsw_ef=hnsw_ef,
+            owns_server=owns_server,
+            fields=fields,
+        )
 
     def index_payload(self) -> None:
         """Make the payload indexes that are not there yet; filters need them."""
-        for field, kind in PAYLOAD_INDEXES.items():
+        for field, kind in payload_indexes(self.fields).items():
             _create_index(self._server, self._collection, field, _INDEX_TYPES[kind])
 
     @property
@@ -361,7 +380,7 @@ class ServerStore:
         checked = checked_queries(queries, self._dims)
         if not checked:
             return []
-        chosen = None if filter is None else translate(filter, _ServerDialect())
+        chosen = None if filter is None else translate(filter, _ServerDialect(), self.fields)
         requests = [
             models.QueryRequest(
                 query=_given(query.vector),
@@ -404,13 +423,15 @@ class ServerStore:
         filter: Filter | None = None,
     ) -> list[StoredVideo]:
         """See ``VideoBrowser``."""
-        scroller = _ServerScroller(self._request, self._collection)
-        return browse(scroller, limit=limit, order=order, after=after, filter=filter)
+        scroller = _ServerScroller(self._request, self._collection, self.fields)
+        return browse(
+            scroller, limit=limit, order=order, after=after, filter=filter, fields=self.fields
+        )
 
     def facet(self, field: str, *, limit: int, filter: Filter | None = None) -> list[FacetCount]:
         """See ``VideoBrowser``."""
-        check_facet(field, limit)
-        chosen = None if filter is None else translate(filter, _ServerDialect())
+        check_facet(field, limit, self.fields)
+        chosen = None if filter is None else translate(filter, _ServerDialect(), self.fields)
         answer = self._request(
             lambda client: client.facet(
                 self._collection, field, facet_filter=chosen, limit=limit, exact=True
@@ -424,7 +445,7 @@ class ServerStore:
         if vector_name is not None:
             parts.append(models.HasVectorCondition(has_vector=str(vector_name)))
         if filter is not None:
-            parts.append(translate(filter, _ServerDialect()))
+            parts.append(translate(filter, _ServerDialect(), self.fields))
         chosen = models.Filter(must=parts) if parts else None
         return self._request(
             lambda client: client.count(self._collection, count_filter=chosen, exact=True)
@@ -511,6 +532,7 @@ class _ServerScroller:
 
     request: Callable[[Callable[[QdrantClient], Any]], Any]
     collection: str
+    fields: Fields
 
     def by_point(
         self, limit: int, *, start: str | None, filter: Filter | None
@@ -523,7 +545,7 @@ class _ServerScroller:
         return self._scrolled(limit, filter, order_by=order_by)
 
     def _scrolled(self, limit: int, filter: Filter | None, **way: Any) -> list[StoredVideo]:
-        chosen = None if filter is None else translate(filter, _ServerDialect())
+        chosen = None if filter is None else translate(filter, _ServerDialect(), self.fields)
         records, _ = self.request(
             lambda client: client.scroll(
                 self.collection, limit=limit, scroll_filter=chosen, with_payload=True, **way

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from PIL import Image
 
+from twinlens.catalog.fields import FIELDS, Fields
 from twinlens.catalog.vectors import FloatMatrix, unit_rows
 from twinlens.catalog.video import VectorName
 from twinlens.stores.base import FacetCount, Order, Place, ScoredVideo, StoredVideo, VectorQuery
@@ -18,7 +19,8 @@ from twinlens.stores.filters import Filter, matches
 class MemoryReader:
     """An exact ``VectorReader`` over a few videos in memory; counts its ``search`` calls."""
 
-    def __init__(self, videos: Sequence[StoredVideo]) -> None:
+    def __init__(self, videos: Sequence[StoredVideo], *, fields: Fields = FIELDS) -> None:
+        self.fields = fields
         self._videos = {video.video_id: video for video in videos}
         self.searches: list[list[VectorQuery]] = []
         self.closed = False
@@ -58,11 +60,14 @@ class MemoryReader:
     ) -> list[StoredVideo]:
         assert not self.closed
         videos = self.get(list(self._videos)).values()
-        return page_of(videos, limit=limit, order=order, after=after, filter=filter)
+        return page_of(
+            videos, limit=limit, order=order, after=after, filter=filter, fields=self.fields
+        )
 
     def facet(self, field: str, *, limit: int, filter: Filter | None = None) -> list[FacetCount]:
         assert not self.closed
-        return facet_of(self._videos.values(), field, limit=limit, filter=filter)
+        videos = self._videos.values()
+        return facet_of(videos, field, limit=limit, filter=filter, fields=self.fields)
 
     def count(self, vector_name: VectorName | None = None, *, filter: Filter | None = None) -> int:
         return sum(

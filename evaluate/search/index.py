@@ -115,6 +115,7 @@ class _PayloadsAtHand:
     """The reader, but payloads are not fetched from it: every search here wants hundreds."""
 
     def __init__(self, reader: EdgeReader, stored: Sequence[StoredVideo]) -> None:
+        self.fields = reader.fields
         self._reader = reader
         self._bare = {
             video.video_id: StoredVideo(video.video_id, video.payload) for video in stored

@@ -17,15 +17,18 @@ from tests.backend.served import publish_embedded
 from tests.fakes import MemoryReader
 from twinlens.backend.app import create_app
 from twinlens.backend.schemas.filters import FilterBody
+from twinlens.catalog.fields import FIELDS
 from twinlens.search.browser import Browser, BrowseRequest
 from twinlens.search.cursor import CursorInvalid, encode_place
 from twinlens.search.published import PublishedIndex
-from twinlens.stores.base import SORTABLE_FIELDS, Order, StoredVideo
+from twinlens.stores.base import Order, StoredVideo
 from twinlens.stores.browsing import facet_of, page_of
 from twinlens.stores.edge import EdgeReader
 from twinlens.stores.engines import open_reader
 from twinlens.stores.filters import AnyOf, Filter, Not, Range, matches
 from twinlens.stores.generations import DataDir
+
+SORTABLE_FIELDS = [row.name for row in FIELDS.sortable]
 
 VIDEOS = "/api/v1/videos"
 FILTERS: dict[str, Filter | None] = {
@@ -125,7 +128,7 @@ def test_the_pages_hold_every_video_that_passes_once(
     assert browser.browse(request).total == len(passing)
     if not request.shuffled:
         expected = page_of(
-            stored, limit=100, order=request.order, after=None, filter=request.filter
+            stored, limit=100, order=request.order, after=None, filter=request.filter, fields=FIELDS
         )
         assert [one.video_id for one in met] == [one.video_id for one in expected]
 
@@ -227,7 +230,7 @@ def test_facets_count_all_that_pass(
     facets = answered(client, facets=",".join(names), limit=1, **given)["facets"]
     assert set(facets) == set(names)
     for name in names[:4]:
-        expected = facet_of(stored, name, limit=100, filter=chosen)
+        expected = facet_of(stored, name, limit=100, filter=chosen, fields=FIELDS)
         assert facets[name] == {
             "values": [{"value": one.value, "count": one.videos} for one in expected]
         }

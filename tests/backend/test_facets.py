@@ -11,8 +11,12 @@ from flask.testing import FlaskClient
 
 from tests.backend.catalogue import Catalogue
 from twinlens.backend.schemas.facets import FacetName, FacetsBody
-from twinlens.stores.base import FACET_FIELDS, SORTABLE_FIELDS, StoredVideo
+from twinlens.catalog.fields import FIELDS
+from twinlens.stores.base import StoredVideo
 from twinlens.stores.browsing import facet_of
+
+SORTABLE_FIELDS = [row.name for row in FIELDS.sortable]
+FACET_FIELDS = [row.name for row in FIELDS.counted]
 
 Json = dict[str, Any]
 SEARCH = "/api/v1/search"
@@ -34,7 +38,7 @@ def counted(videos: list[StoredVideo]) -> Json:
     facets: Json = {}
     for field in FACETS:
         if field in FACET_FIELDS:
-            counts = facet_of(videos, field, limit=100, filter=None)
+            counts = facet_of(videos, field, limit=100, filter=None, fields=FIELDS)
             facets[field] = {"values": [{"value": v, "count": n} for v, n in counts]}
         else:
             values = [one.payload[field] for one in videos if field in one.payload]

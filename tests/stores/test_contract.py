@@ -14,11 +14,10 @@ import pytest
 from tests.stores.catalogue import DIMS, catalogue, unit, video
 from tests.stores.conftest import Home
 from twinlens.catalog.errors import StoreError
+from twinlens.catalog.fields import FIELDS
 from twinlens.catalog.vectors import SparseVector
 from twinlens.catalog.video import DENSE_VECTORS, VectorName
 from twinlens.stores.base import (
-    FACET_FIELDS,
-    SORTABLE_FIELDS,
     Order,
     Place,
     StoredVideo,
@@ -29,6 +28,9 @@ from twinlens.stores.base import (
 )
 from twinlens.stores.browsing import facet_of, page_of, place_of
 from twinlens.stores.filters import AnyOf, Filter, Not, Or, Range, matches
+
+SORTABLE_FIELDS = [row.name for row in FIELDS.sortable]
+FACET_FIELDS = [row.name for row in FIELDS.counted]
 
 TITLE, THUMBNAIL, WORDS = VectorName
 
@@ -264,14 +266,16 @@ def test_pages_meet_every_video_once_in_order(
 ) -> None:
     videos = lived_in(store)
     for order in ORDERS:
-        expected = page_of(videos, limit=1000, order=order, after=None, filter=filter)
+        expected = page_of(
+            videos, limit=1000, order=order, after=None, filter=filter, fields=FIELDS
+        )
         met: list[StoredVideo] = []
         after = None
         # One page more than there are, which is empty.
         for _ in range(len(expected) // limit + 1):
             page = store.browse(limit=limit, order=order, after=after, filter=filter)
             met += page
-            after = place_of(page[-1], order) if page else after
+            after = place_of(page[-1], order, FIELDS) if page else after
         assert page == [] or len(page) < limit
         assert [one.video_id for one in met] == [one.video_id for one in expected]
         assert [one.payload for one in met] == [one.payload for one in expected]
@@ -285,7 +289,7 @@ def test_a_page_may_begin_behind_any_place(store: VectorStore) -> None:
         found = {
             (one.value, point)
             for v in videos
-            for one in [place_of(v, order)]
+            for one in [place_of(v, order, FIELDS)]
             for point in (lowest, one.point, highest)
         }
         beside = {
@@ -296,7 +300,9 @@ def test_a_page_may_begin_behind_any_place(store: VectorStore) -> None:
         }
         for value, point in sorted(found | beside, key=str)[::5]:
             after = Place(value, point)
-            expected = page_of(videos, limit=4, order=order, after=after, filter=None)
+            expected = page_of(
+                videos, limit=4, order=order, after=after, filter=None, fields=FIELDS
+            )
             page = store.browse(limit=4, order=order, after=after)
             assert [one.video_id for one in page] == [one.video_id for one in expected]
 
@@ -318,7 +324,7 @@ def test_any_number_is_a_place(store: VectorStore, value: float) -> None:
         order = Order(field, descending)
         met: list[StoredVideo] = []
         for _ in range(5):
-            after = place_of(met[-1], order) if met else None
+            after = place_of(met[-1], order, FIELDS) if met else None
             met += store.browse(limit=1, order=order, after=after)
         assert [v.payload.get(field) for v in met] == [
             *sorted([value, value, *others], reverse=descending),
@@ -336,7 +342,7 @@ def test_whole_numbers_too_large_for_bounds_are_met_once_and_last(store: VectorS
         for limit in (1, 2, 5):
             met: list[StoredVideo] = []
             for _ in range(9):
-                after = place_of(met[-1], order) if met else None
+                after = place_of(met[-1], order, FIELDS) if met else None
                 met += store.browse(limit=limit, order=order, after=after)
             assert len({one.video_id for one in met}) == len(met) == len(counts)
             of_limit = [v.payload.get("view_count", -1) >= 2**53 for v in met]
@@ -351,7 +357,7 @@ def test_values_are_counted_over_the_videos_that_pass(
 ) -> None:
     videos = lived_in(store)
     for field in FACET_FIELDS:
-        expected = facet_of(videos, field, limit=1000, filter=filter)
+        expected = facet_of(videos, field, limit=1000, filter=filter, fields=FIELDS)
         assert store.facet(field, limit=1000, filter=filter) == expected
         for limit in (1, 3):
             most = store.facet(field, limit=limit, filter=filter)
@@ -380,7 +386,7 @@ def test_values_and_videos_are_counted_alike_when_reopened(home: Home) -> None:
         passed = [v for v in videos if filter is None or matches(filter, v.payload)]
         assert reader.count(filter=filter) == len(passed)
         for field in FACET_FIELDS:
-            expected = facet_of(passed, field, limit=1000, filter=None)
+            expected = facet_of(passed, field, limit=1000, filter=None, fields=FIELDS)
             assert reader.facet(field, limit=1000, filter=filter) == expected
     reader.close()
 
@@ -397,7 +403,7 @@ def test_browsing_for_nothing_is_refused(store: VectorStore) -> None:
             store.facet(field, limit=10)
     for field in ("title", "tags", "view_count.x", ""):
         with pytest.raises(ValueError, match="order"):
-            Order(field)
+            store.browse(limit=10, order=Order(field))
 
 
 def test_what_was_written_is_there_when_reopened(home: Home) -> None:

@@ -19,12 +19,13 @@ from qdrant_client.http.exceptions import ResponseHandlingException
 from tests.stores.catalogue import DIMS, catalogue, unit, video
 from tests.stores.conftest import MEMORY_WARNS, NEEDS_SERVER
 from twinlens.catalog.errors import StoreError, StoreUnavailable
+from twinlens.catalog.fields import FIELDS
 from twinlens.catalog.video import DENSE_VECTORS, VectorName
 from twinlens.stores.base import VectorQuery
 from twinlens.stores.engines import ServerEngine, open_reader
 from twinlens.stores.filters import AnyOf
 from twinlens.stores.generations import DataDir, Manifest
-from twinlens.stores.qdrant_schema import PAYLOAD_INDEXES
+from twinlens.stores.qdrant_schema import payload_indexes
 from twinlens.stores.server import ServerClient, ServerStore
 
 
@@ -101,7 +102,9 @@ def test_a_copy_holds_the_same_and_goes_its_own_way(client: ServerClient, prefix
 def test_the_server_has_the_payload_indexes(client: ServerClient, prefix: str) -> None:
     ServerStore.create(client, f"{prefix}indexed", DIMS)
     info = client.request(lambda c: c.get_collection(f"{prefix}indexed"))
-    assert {k: str(v.data_type.value) for k, v in info.payload_schema.items()} == PAYLOAD_INDEXES
+    assert {k: str(v.data_type.value) for k, v in info.payload_schema.items()} == payload_indexes(
+        FIELDS
+    )
 
 
 class Asked(QdrantClient):
@@ -124,7 +127,7 @@ def test_indexes_come_before_videos_and_a_search_is_one_request() -> None:
     store = ServerStore.create(ServerClient(asked, url=":memory:"), "videos", DIMS)
     store.upsert(catalogue(10))
     calls = asked.calls
-    assert calls.count("create_payload_index") == len(PAYLOAD_INDEXES)
+    assert calls.count("create_payload_index") == len(payload_indexes(FIELDS))
     assert calls.index("create_collection") < calls.index("create_payload_index")
     last_index = len(calls) - 1 - calls[::-1].index("create_payload_index")
     assert last_index < calls.index("upsert")
@@ -387,10 +390,10 @@ def test_a_collection_whose_making_was_killed_gets_its_payload_indexes() -> None
 
     server = ServerClient(Watched(":memory:"), url=":memory:")
     engine = ServerEngine(server, collection="videos")
-    engine.writer("one", DIMS)
+    engine.writer("one", DIMS, FIELDS)
     made.clear()
-    engine.writer("one", DIMS)
-    assert made == list(PAYLOAD_INDEXES)
+    engine.writer("one", DIMS, FIELDS)
+    assert made == list(payload_indexes(FIELDS))
 
 
 def test_a_server_that_hangs_is_given_up_soon_by_readers(
