@@ -38,8 +38,10 @@ from twinlens.backend.schemas.assembly import (
 )
 from twinlens.backend.schemas.base import API_ROOT
 from twinlens.backend.schemas.browse import browse_answer_json
+from twinlens.backend.schemas.fitting import fit
 from twinlens.backend.schemas.requests import PageBody, SearchBody
 from twinlens.backend.thumbnails import Thumbnails
+from twinlens.catalog.fields import Fields
 from twinlens.catalog.timing import StageTimes
 from twinlens.catalog.video import payload_thumbnail_file
 from twinlens.search.budget import TimeBudget
@@ -133,17 +135,17 @@ def api_blueprint(
 
     @api.get("/search")
     def search_by_query() -> Response:
-        body = search_from_query(request)
+        body = search_from_query(request, index.fields())
         return answer_hits(body, body.search_request())
 
     @api.post("/search")
     def search() -> Response:
-        body = search_from_body(request)
+        body = search_from_body(request, index.fields())
         return answer_hits(body, body.search_request())
 
     @api.post("/multi-search")
     def multi_search() -> Response:
-        body = multi_search_from_body(request)
+        body = multi_search_from_body(request, index.fields())
         count_searches(len(body.searches))
         if body.fuse:
             return answer_hits(body, body.multi_search_request())
@@ -151,12 +153,12 @@ def api_blueprint(
 
     @api.post("/recommendations")
     def recommendations() -> Response:
-        body = recommendations_from_body(request)
+        body = recommendations_from_body(request, index.fields())
         return answer_hits(body, body.recommendation_request())
 
     @api.get("/videos")
     def videos() -> Response:
-        body = browse_from_query(request)
+        body = browse_from_query(request, index.fields())
         with index.borrow() as snapshot:
             result = snapshot.browser.browse(body.browse_request())
         add_stages(result.timings_ms)
@@ -174,18 +176,19 @@ def api_blueprint(
     @api.get("/videos/<video_id>")
     def video(video_id: str) -> Response:
         no_parameters(request)
-        payload, generation = find(video_id)
-        return _model(VideoAnswer(video=VideoBody.of(payload), generation=generation))
+        payload, fields, generation = find(video_id)
+        video = fit(VideoBody, fields).of(payload)
+        return _model(fit(VideoAnswer, fields)(video=video, generation=generation))
 
     @api.get("/videos/<video_id>/similar")
     def similar(video_id: str) -> Response:
-        options = similar_from_query(request)
+        options = similar_from_query(request, index.fields())
         return answer_hits(options, options.search_request(video_id))
 
     @api.get("/videos/<video_id>/thumbnail")
     def thumbnail(video_id: str) -> Response:
         width = thumbnail_width_from_query(request)
-        payload, _ = find(video_id)
+        payload, _, _ = find(video_id)
         name = payload_thumbnail_file(payload)
         tag = pictures.tag(name, width)
         response = Response()
@@ -212,12 +215,12 @@ def api_blueprint(
         with index.borrow() as snapshot:
             return _model(StatsAnswer.of(snapshot.manifest))
 
-    def find(video_id: str) -> tuple[Payload, str]:
+    def find(video_id: str) -> tuple[Payload, Fields, str]:
         with index.borrow() as snapshot:
             found = snapshot.reader.get([video_id])
             if video_id not in found:
                 raise VideoNotFound({"video_id": video_id})
-            return found[video_id].payload, snapshot.generation
+            return found[video_id].payload, snapshot.manifest.fields, snapshot.generation
 
     return api
 

@@ -91,7 +91,7 @@ def create_app(
         )
     )
     app.register_blueprint(site_blueprint(index))
-    app.register_blueprint(docs_blueprint(keys))
+    app.register_blueprint(docs_blueprint(keys, index))
     app.register_blueprint(metrics_blueprint(index, metrics))
     register_problems(app)
     return app

@@ -15,6 +15,8 @@ from werkzeug.exceptions import NotFound
 from twinlens.backend.access import Keys, Role
 from twinlens.backend.openapi import DOCUMENT_PATH, openapi_document, problem_example
 from twinlens.backend.problems import ERRORS_PAGE, KINDS, Code
+from twinlens.catalog.fields import Fields
+from twinlens.search.published import PublishedIndex
 
 MAX_AGE_S: Final = 3600
 # A package of which only its copy of Swagger UI's files is used; it is never imported.
@@ -30,18 +32,18 @@ _POLICY: Final = (
 )
 
 
-def docs_blueprint(keys: Keys) -> Blueprint:
+def docs_blueprint(keys: Keys, index: PublishedIndex) -> Blueprint:
     """The OpenAPI document, the page that shows it, and the page of all error codes.
 
-    The document says for what ``keys`` are asked.
+    The document says for what ``keys`` are asked, and which fields the videos of ``index`` have.
     """
     docs = Blueprint("docs", __name__)
-    described = cache(lambda: _document(keys))
+    described = cache(lambda fields: _document(keys, fields))
     docs.add_app_template_filter(_code_spans, "code_spans")
 
     @docs.get(DOCUMENT_PATH)
     def document() -> Response:
-        return _kept(Response(described(), content_type="application/json"))
+        return _kept(Response(described(index.fields()), content_type="application/json"))
 
     @docs.get("/docs")
     def page() -> Response:
@@ -64,8 +66,9 @@ def docs_blueprint(keys: Keys) -> Blueprint:
     return docs
 
 
-def _document(keys: Keys) -> str:
+def _document(keys: Keys, fields: Fields) -> str:
     document = openapi_document(
+        fields,
         key_to_read=keys.to_read is not Role.NOBODY,
         key_to_administrate=keys.to_administrate is not Role.NOBODY,
     )

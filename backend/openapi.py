@@ -29,6 +29,7 @@ from twinlens.backend.schemas.answers import (
 )
 from twinlens.backend.schemas.base import API_ROOT
 from twinlens.backend.schemas.browse import BrowseAnswer, BrowseBody
+from twinlens.backend.schemas.fitting import fit
 from twinlens.backend.schemas.requests import (
     MultiSearchBody,
     RecommendationsBody,
@@ -36,6 +37,7 @@ from twinlens.backend.schemas.requests import (
     SimilarBody,
     ThumbnailQuery,
 )
+from twinlens.catalog.fields import Fields
 from twinlens.catalog.video import MAX_VIDEO_ID_LENGTH
 
 Json = dict[str, Any]
@@ -319,9 +321,11 @@ ROUTES: Final[Sequence[Route]] = (
 )
 
 
-def openapi_document(*, key_to_read: bool = False, key_to_administrate: bool = False) -> Json:
-    """The whole document, as JSON values, of a server that asks for these keys."""
-    schemas, names = _schemas()
+def openapi_document(
+    fields: Fields, *, key_to_read: bool = False, key_to_administrate: bool = False
+) -> Json:
+    """The whole document, as JSON values, of a server of videos that asks for these keys."""
+    schemas, names = _schemas(fields)
     document: Json = {
         "openapi": "3.1.1",
         "info": {
@@ -603,7 +607,7 @@ _PATH_PARAMETERS: Final[Mapping[str, Json]] = {
 # ---- schemas
 
 
-def _schemas() -> tuple[Json, Mapping[type[BaseModel], str]]:
+def _schemas(fields: Fields) -> tuple[Json, Mapping[type[BaseModel], str]]:
     """The schemas of all models by name, and the name of each model that a route uses."""
     wanted: dict[type[BaseModel], Literal["validation", "serialization"]] = {
         ProblemBody: "serialization"
@@ -613,10 +617,14 @@ def _schemas() -> tuple[Json, Mapping[type[BaseModel], str]]:
             if model is not None:
                 wanted[model] = "validation"
         wanted |= dict.fromkeys(route.answer_models, "serialization")
-    places, definitions = models_json_schema(list(wanted.items()), ref_template=_REF + "{model}")
+    fitted = {model: fit(model, fields) for model in wanted}
+    places, definitions = models_json_schema(
+        [(fitted[model], mode) for model, mode in wanted.items()], ref_template=_REF + "{model}"
+    )
     schemas: Json = definitions["$defs"]
     names = {
-        model: places[model, mode]["$ref"].removeprefix(_REF) for model, mode in wanted.items()
+        model: places[fitted[model], mode]["$ref"].removeprefix(_REF)
+        for model, mode in wanted.items()
     }
     for model, name in names.items():
         # A model's own fields before those that it inherits: what to search by, then options.

@@ -22,6 +22,7 @@ from twinlens.backend.problems import (
 )
 from twinlens.backend.schemas.browse import BrowseBody
 from twinlens.backend.schemas.filters import FilterBody
+from twinlens.backend.schemas.fitting import OfFields, fit
 from twinlens.backend.schemas.requests import (
     MultiSearchBody,
     RecommendationsBody,
@@ -30,6 +31,7 @@ from twinlens.backend.schemas.requests import (
     ThumbnailQuery,
     WeightsBody,
 )
+from twinlens.catalog.fields import Fields
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 # Twice what the largest search can have, whose filter names 100 values in each of 100 conditions.
@@ -44,42 +46,43 @@ _IN_THE_BODY: Final = "the same in the body"
 GET_NAMES: Final[Mapping[str, str | None]] = {"text": "q", "image": None}
 
 
-def search_from_query(request: Request) -> SearchBody:
-    """The search that a query string asks for; ``q`` is its text.
+def search_from_query(request: Request, fields: Fields) -> SearchBody:
+    """The search that a query string asks for; ``q`` is its text, videos have ``fields``.
 
     Raises:
         Problem: something in it is not valid.
     """
+    body = fit(SearchBody, fields)
     values = _single_values(request.args)
     for name in ("text", "image"):
         if name in values:
             hint = "call it q" if name == "text" else "send pictures by POST"
-            known = expected_at(SearchBody, (name,), unknown=True, renamed=GET_NAMES)
+            known = expected_at(body, (name,), unknown=True, renamed=GET_NAMES)
             raise _invalid(name, f"not a parameter of GET: {hint}", known)
     if "q" in values:
         values["text"] = values.pop("q")
-    return _from_text(SearchBody, values, renamed=GET_NAMES)
+    return _from_text(body, values, renamed=GET_NAMES)
 
 
-def similar_from_query(request: Request) -> SimilarBody:
+def similar_from_query(request: Request, fields: Fields) -> SimilarBody:
     """The options that a query string gives.
 
     Raises:
         Problem: something in it is not valid.
     """
-    return _from_text(SimilarBody, _single_values(request.args))
+    return _from_text(fit(SimilarBody, fields), _single_values(request.args))
 
 
-def browse_from_query(request: Request) -> BrowseBody:
+def browse_from_query(request: Request, fields: Fields) -> BrowseBody:
     """The page of videos that a query string asks for.
 
     Raises:
         Problem: something in it is not valid.
     """
-    return _from_text(BrowseBody, _single_values(request.args))
+    return _from_text(fit(BrowseBody, fields), _single_values(request.args))
 
 
-def search_from_body(request: Request) -> SearchBody:
+def search_from_body(request: Request, fields: Fields) -> SearchBody:
     """The search that a JSON or multipart body asks for.
 
     Raises:
@@ -87,17 +90,18 @@ def search_from_body(request: Request) -> SearchBody:
     """
     if request.mimetype == "multipart/form-data":
         _no_query_string(request)
-        return _from_form(request)
-    return _from_json(SearchBody, request, types="application/json or multipart/form-data")
+        return _from_form(request, fit(SearchBody, fields))
+    body = fit(SearchBody, fields)
+    return _from_json(body, request, types="application/json or multipart/form-data")
 
 
-def recommendations_from_body(request: Request) -> RecommendationsBody:
+def recommendations_from_body(request: Request, fields: Fields) -> RecommendationsBody:
     """The recommendations that a JSON body asks for.
 
     Raises:
         Problem: something in it is not valid, or it is of another type.
     """
-    return _from_json(RecommendationsBody, request)
+    return _from_json(fit(RecommendationsBody, fields), request)
 
 
 def thumbnail_width_from_query(request: Request) -> int | None:
@@ -109,13 +113,13 @@ def thumbnail_width_from_query(request: Request) -> int | None:
     return _from_text(ThumbnailQuery, _single_values(request.args)).w
 
 
-def multi_search_from_body(request: Request) -> MultiSearchBody:
+def multi_search_from_body(request: Request, fields: Fields) -> MultiSearchBody:
     """The searches that a JSON body asks for.
 
     Raises:
         Problem: something in it is not valid, or it is of another type.
     """
-    body = _from_json(MultiSearchBody, request)
+    body = _from_json(fit(MultiSearchBody, fields), request)
     misplaced = body.misplaced()
     if misplaced:
         raise Problem(
@@ -158,7 +162,7 @@ def _from_json(body: type[ModelT], request: Request, *, types: str = "applicatio
         raise invalid_fields(error, body) from error
 
 
-def _from_form(request: Request) -> SearchBody:
+def _from_form(request: Request, body: type[SearchBody]) -> SearchBody:
     texts = chain.from_iterable(request.form.listvalues())
     _refuse_too_many_values(",".join(texts).encode())
     values = _single_values(request.form)
@@ -172,7 +176,7 @@ def _from_form(request: Request) -> SearchBody:
         if len(uploads) > 1:
             raise _invalid(name, "given more than once", "it once")
         values[name] = uploads[0].read()
-    return _from_text(SearchBody, values)
+    return _from_text(body, values)
 
 
 def _single_values(given: MultiDict[str, str]) -> dict[str, Any]:
@@ -190,8 +194,9 @@ def _single_values(given: MultiDict[str, str]) -> dict[str, Any]:
 def _from_text(
     body: type[ModelT], values: dict[str, Any], *, renamed: Mapping[str, str | None] | None = None
 ) -> ModelT:
-    for name, model in _OBJECTS.items():
+    for name, of_any in _OBJECTS.items():
         if name in values:
+            model = fit(of_any, body.of_fields) if issubclass(body, OfFields) else of_any
             try:
                 values[name] = model.model_validate_json(values[name])
             except ValidationError as error:

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, TypeGuard
 
-from twinlens.catalog.errors import EncodersChanged
+from twinlens.catalog.errors import EncodersChanged, TwinLensError
+from twinlens.catalog.fields import FIELDS, Fields
 from twinlens.catalog.video import VectorName
 from twinlens.encoders.base import ThumbnailEncoder, TitleEncoder
 from twinlens.encoders.words import WORDS_FINGERPRINT
@@ -94,6 +95,19 @@ class PublishedIndex:
             yield held.snapshot
         finally:
             self._let_go(held)
+
+    def fields(self) -> Fields:
+        """The fields of the open generation, or else the published one; ours where there is none.
+
+        Nothing is opened for it.
+        """
+        held = self._held
+        if held is not None:
+            return held.snapshot.manifest.fields
+        try:
+            return self._data.published().fields
+        except TwinLensError:
+            return FIELDS
 
     def close(self) -> None:
         """Close the open generation once its borrowers have ended; the next borrow reopens."""

@@ -2,56 +2,69 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 from urllib.parse import quote
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from twinlens.backend.problems import ProblemBody
 from twinlens.backend.schemas.base import API_ROOT, AnswerModel
 from twinlens.backend.schemas.facets import FacetsBody
+from twinlens.backend.schemas.fitting import FieldsModel, Members
+from twinlens.catalog.fields import Field as FieldRow
+from twinlens.catalog.fields import FieldKind, Fields
 from twinlens.catalog.video import payload_thumbnail_file
 from twinlens.search.highlighting import Highlighter
 from twinlens.stores.base import Payload
 from twinlens.stores.generations import Manifest
 
 
-class VideoBody(AnswerModel):
+class VideoBody(AnswerModel, FieldsModel):
     """A video as callers see it; what is not known is null."""
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
     video_id: str
     """Its id; in a path it is percent-encoded."""
-    title: str | None = None
-    """Its title."""
-    channel: str | None = None
-    """Its channel."""
-    category: str | None = None
-    """Its category."""
-    language: str | None = None
-    """The language of its title, as a code."""
-    tags: list[str] = []
-    """Its tags; none is an empty list."""
-    published_at: str | None = None
-    """When it was published, in RFC 3339."""
-    duration_s: float | None = None
-    """How long it is, in seconds."""
-    view_count: int | None = None
-    """How often it was seen."""
-    url: str | None = None
-    """Where it can be watched."""
-    thumbnail_url: str | None = None
-    """The path of its thumbnail on this server; null where it has none."""
+
+    @classmethod
+    def members(cls, fields: Fields) -> Members:
+        """Every field, and where the thumbnail is."""
+        return {row.name: _member(row) for row in fields} | {
+            "thumbnail_url": (
+                str | None,
+                Field(
+                    default=None,
+                    description="The path of its thumbnail on this server; null where it has none.",
+                ),
+            )
+        }
 
     @classmethod
     def of(cls, payload: Payload) -> Self:
         """The video that a stored payload describes."""
-        video = cls.model_validate(payload)
-        if payload_thumbnail_file(payload) is not None:
-            video.thumbnail_url = f"{API_ROOT}/videos/{quote(video.video_id, safe='')}/thumbnail"
-        return video
+        if payload_thumbnail_file(payload) is None:
+            return cls.model_validate(payload)
+        video_id = quote(payload["video_id"], safe="")
+        url = f"{API_ROOT}/videos/{video_id}/thumbnail"
+        return cls.model_validate({**payload, "thumbnail_url": url})
+
+
+def _member(row: FieldRow) -> tuple[Any, Any]:
+    """A field as callers see it."""
+    about = row.help.removesuffix(".")
+    match row.kind:
+        case FieldKind.KEYWORDS:
+            said = f"{about}; none is an empty list."
+            return list[str], Field(default=[], description=said)
+        case FieldKind.MOMENT:
+            return str | None, Field(default=None, description=f"{about}, in RFC 3339.")
+        case FieldKind.COUNT:
+            return int | None, Field(default=None, description=row.help)
+        case FieldKind.DURATION:
+            return float | None, Field(default=None, description=row.help)
+    return str | None, Field(default=None, description=row.help)
 
 
 class VideoAnswer(AnswerModel):

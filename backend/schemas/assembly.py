@@ -19,10 +19,11 @@ from twinlens.backend.schemas.answers import (
     SearchAnswer,
     SourceBody,
     SourcesBody,
-    VideoBody,
 )
 from twinlens.backend.schemas.facets import FacetsBody, facets_omitted
+from twinlens.backend.schemas.fitting import fit
 from twinlens.backend.schemas.requests import HitPart, PageBody, SearchBody
+from twinlens.catalog.fields import Fields
 from twinlens.search.highlighting import Highlighter
 from twinlens.search.request import Hit, SearchResult
 
@@ -33,11 +34,12 @@ def search_answer(
     result: SearchResult, asked: PageBody, *, took_ms: float, query_id: str, generation: str
 ) -> SearchAnswer:
     """A page of hits, whole; ``unasked_parts`` says what of it was not asked for."""
-    return SearchAnswer(
+    fields = asked.of_fields
+    return fit(SearchAnswer, fields)(
         hits=_hit_bodies(result.hits, asked),
         next_cursor=result.next_cursor,
         window=result.window,
-        facets=FacetsBody.of(result.facets),
+        facets=fit(FacetsBody, fields).of(result.facets),
         borrowed_from=list(result.borrowed_from),
         words_coverage=result.words_coverage,
         took_ms=took_ms,
@@ -59,11 +61,12 @@ def fused_answer_json(
     result: SearchResult, asked: PageBody, *, took_ms: float, query_id: str, generation: str
 ) -> str:
     """A page of what several searches find together, with the parts that ``asked`` asks for."""
-    answer = FusedAnswer(
+    fields = asked.of_fields
+    answer = fit(FusedAnswer, fields)(
         hits=_hit_bodies(result.hits, asked),
         next_cursor=result.next_cursor,
         window=result.window,
-        facets=FacetsBody.of(result.facets),
+        facets=fit(FacetsBody, fields).of(result.facets),
         took_ms=took_ms,
         timings_ms=round_timings(result.timings_ms),
         query_id=query_id,
@@ -92,7 +95,7 @@ def multi_search_answer_json(
             problem = problem_body(outcome)
             results.append(FailedSearchBody(problem=problem))
             unasked[at] = {"problem": {"errors": _without_expected(problem)}}
-    answer = MultiSearchAnswer(
+    answer = fit(MultiSearchAnswer, asked[0].of_fields)(
         results=results,
         took_ms=took_ms,
         timings_ms=round_timings(timings_ms),
@@ -106,10 +109,13 @@ def unasked_parts(asked: PageBody) -> Mapping[str, IncEx | bool]:
     """What of a page of hits ``asked`` doesn't ask for, as pydantic's ``exclude`` takes it."""
     of_hits: dict[str, IncEx | bool] = dict.fromkeys(_HIT_PARTS - asked.hit_parts(), True)
     if asked.attributes is not None:
-        of_hits["video"] = set(VideoBody.model_fields) - {"video_id", *asked.attributes}
+        of_hits["video"] = set(fit(HitVideoBody, asked.of_fields).model_fields) - {
+            "video_id",
+            *asked.attributes,
+        }
     unasked: dict[str, IncEx | bool] = {
         "hits": {"__all__": of_hits},
-        "facets": facets_omitted(asked.facets),
+        "facets": facets_omitted(asked.facets, asked.of_fields),
     }
     if not asked.explain:
         unasked |= {"borrowed_from": True, "words_coverage": True}
@@ -124,17 +130,17 @@ def round_timings(timings_ms: Mapping[str, float]) -> dict[str, float]:
 def _hit_bodies(hits: Sequence[Hit], asked: PageBody) -> list[HitBody]:
     # A text is read once, however many hits it marks.
     highlighters = [None if text is None else Highlighter(text) for text in asked.texts_to_mark()]
-    return [_hit_body(hit, highlighters) for hit in hits]
+    return [_hit_body(hit, highlighters, asked.of_fields) for hit in hits]
 
 
-def _hit_body(hit: Hit, highlighters: Sequence[Highlighter | None]) -> HitBody:
+def _hit_body(hit: Hit, highlighters: Sequence[Highlighter | None], fields: Fields) -> HitBody:
     highlighter = None
     if highlighters:
         # Of several searches the one that ranks it best marks its title.
         best = hit.found_by[0][0] if hit.found_by else 0
         highlighter = highlighters[best]
-    return HitBody(
-        video=HitVideoBody.of(hit.payload),
+    return fit(HitBody, fields)(
+        video=fit(HitVideoBody, fields).of(hit.payload),
         score=hit.score,
         rank=hit.rank,
         highlight=HighlightBody.of(hit.payload, highlighter),

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from twinlens.backend.schemas.answers import HitVideoBody, VideoBody
+from twinlens.backend.schemas.answers import HitVideoBody
 from twinlens.backend.schemas.base import AnswerModel, RequestModel, at_fault
 from twinlens.backend.schemas.facets import FacetName, FacetsBody, facets_omitted
 from twinlens.backend.schemas.filters import FilterBody
+from twinlens.backend.schemas.fitting import OfFields, OneOf, fit
 from twinlens.backend.schemas.requests import Attribute
 from twinlens.search.browser import DEFAULT_LIMIT, MAX_SEED, BrowseRequest, BrowseResult
 from twinlens.search.cursor import MAX_CURSOR_LENGTH
 from twinlens.stores.base import Order
 
-Sort = Literal[
-    "published_at:desc",
-    "published_at:asc",
-    "view_count:desc",
-    "view_count:asc",
-    "duration_s:desc",
-    "duration_s:asc",
+Sort = Annotated[
+    str, OneOf(lambda fields: [f"{row.name}:{way}" for row in fields.sortable for way in _WAYS])
 ]
+_WAYS: Final = ("desc", "asc")
 
 
-class BrowseBody(RequestModel):
+class BrowseBody(RequestModel, OfFields):
     """Which videos to page through, and in which order."""
 
     limit: Annotated[int, Field(ge=1, le=100)] = DEFAULT_LIMIT
@@ -110,19 +107,21 @@ def browse_answer_json(
     result: BrowseResult, asked: BrowseBody, *, took_ms: float, query_id: str, generation: str
 ) -> str:
     """A page of videos as JSON text, with what ``asked`` wants of it."""
-    answer = BrowseAnswer(
-        videos=[HitVideoBody.of(video.payload) for video in result.videos],
+    fields = asked.of_fields
+    video_body = fit(HitVideoBody, fields)
+    answer = fit(BrowseAnswer, fields)(
+        videos=[video_body.of(video.payload) for video in result.videos],
         next_cursor=result.next_cursor,
         total=result.total,
         seed=result.seed,
-        facets=FacetsBody.of(result.facets),
+        facets=fit(FacetsBody, fields).of(result.facets),
         took_ms=round(took_ms, 3),
         timings_ms={stage: round(spent, 3) for stage, spent in result.timings_ms.items()},
         query_id=query_id,
         generation=generation,
     )
-    omitted: dict[str, Any] = {"facets": facets_omitted(asked.facets)}
+    omitted: dict[str, Any] = {"facets": facets_omitted(asked.facets, fields)}
     if asked.attributes is not None:
-        fields = set(VideoBody.model_fields) - {"video_id", *asked.attributes}
-        omitted["videos"] = {"__all__": fields}
+        unasked = set(video_body.model_fields) - {"video_id", *asked.attributes}
+        omitted["videos"] = {"__all__": unasked}
     return answer.model_dump_json(exclude=omitted)

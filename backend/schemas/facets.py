@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Self
 
+from pydantic import Field as FieldOf
 from pydantic.json_schema import SkipJsonSchema
 
 from twinlens.backend.schemas.base import AnswerModel
+from twinlens.backend.schemas.fitting import FieldsModel, Members, OneOf
+from twinlens.catalog.fields import Field, FieldKind, Fields
 from twinlens.search.facets import Extent, Facets
 from twinlens.stores.base import FacetCount
 
-FacetName = Literal[
-    "channel", "category", "language", "tags", "published_at", "duration_s", "view_count"
-]
+FacetName = Annotated[str, OneOf(lambda fields: [row.name for row in fields.facets])]
 
 
 class FacetValueBody(AnswerModel):
@@ -50,26 +51,16 @@ class TimeExtentBody(AnswerModel):
     """The last, in RFC 3339; null where no video has the field."""
 
 
-class FacetsBody(AnswerModel):
+class FacetsBody(AnswerModel, FieldsModel):
     """The facets that were asked for. Videos without a field don't count in its facet."""
 
-    channel: CountsBody | SkipJsonSchema[None] = None
-    """How many videos each channel has."""
-    category: CountsBody | SkipJsonSchema[None] = None
-    """How many videos each category has."""
-    language: CountsBody | SkipJsonSchema[None] = None
-    """How many videos each language has."""
-    tags: CountsBody | SkipJsonSchema[None] = None
-    """How many videos each tag has."""
-    published_at: TimeExtentBody | SkipJsonSchema[None] = None
-    """The first and the last moment."""
-    duration_s: NumberExtentBody | SkipJsonSchema[None] = None
-    """The shortest and the longest, in seconds."""
-    view_count: NumberExtentBody | SkipJsonSchema[None] = None
-    """The least and the most often seen."""
+    @classmethod
+    def members(cls, fields: Fields) -> Members:
+        """A facet for each field that has one."""
+        return {row.name: _member(row) for row in fields.facets}
 
     @classmethod
-    def of(cls, facets: Facets) -> FacetsBody:
+    def of(cls, facets: Facets) -> Self:
         """The facets, as callers see them."""
         made: dict[str, Any] = {}
         for field, facet in facets.items():
@@ -80,9 +71,21 @@ class FacetsBody(AnswerModel):
         return cls.model_validate(made)
 
 
-def facets_omitted(asked: Sequence[str]) -> Any:
+def facets_omitted(asked: Sequence[str], fields: Fields) -> Any:
     """What of an answer's ``facets`` was not asked for, as pydantic's ``exclude`` takes it."""
-    return set(FacetsBody.model_fields) - set(asked) if asked else True
+    return {row.name for row in fields.facets}.difference(asked) if asked else True
+
+
+def _member(row: Field) -> tuple[Any, Any]:
+    """The facet of a field; absent where it was not asked for."""
+    shown: Any
+    if row.kind.is_counted:
+        shown, said = CountsBody, f"{row.label}: how many videos have each value."
+    else:
+        shown = TimeExtentBody if row.kind is FieldKind.MOMENT else NumberExtentBody
+        said = f"{row.label}: the least and the greatest."
+    absent: Any = SkipJsonSchema[None]  # type: ignore[misc]
+    return shown | absent, FieldOf(default=None, description=said)
 
 
 def _value(one: FacetCount) -> dict[str, Any]:

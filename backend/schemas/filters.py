@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Final, Self
+from typing import Annotated, Any, Final, Optional, Self
 
 from pydantic import (
     AfterValidator,
@@ -17,6 +18,9 @@ from pydantic import (
 )
 
 from twinlens.backend.schemas.base import RequestModel, at_least_one_of
+from twinlens.backend.schemas.fitting import FieldsModel, Members
+from twinlens.catalog.fields import Field as FieldRow
+from twinlens.catalog.fields import FieldKind, Fields
 from twinlens.stores.filters import And, AnyOf, Filter, Not, Or, Range
 
 MAX_FILTER_VALUES: Final = 100
@@ -109,34 +113,47 @@ Quantity = Annotated[
 ]
 
 
-Filters = Annotated[
+_Filters = Annotated[
     list["FilterBody"], Field(min_length=1, max_length=MAX_CONDITIONS, fail_fast=True)
 ]
+_COMBINED: Final = ("every", "some", "none")
 
 
-class FilterBody(RequestModel):
+class FilterBody(RequestModel, FieldsModel):
     """Which videos may be hits: all that is given holds; of a list, one value is enough."""
 
-    channel: Words | None = None
-    """One of these channels."""
-    category: Words | None = None
-    """One of these categories."""
-    language: Words | None = None
-    """One of these languages."""
-    tags: Words | None = None
-    """At least one of these tags."""
-    published_at: TimeBounds | None = None
-    """When it was published."""
-    duration_s: Quantity | None = None
-    """How long it is, in seconds."""
-    view_count: Quantity | None = None
-    """How often it was seen."""
-    every: Annotated[Filters | None, Field(alias="and")] = None
-    """Filters that all hold. Filters nest at most 8 deep, with at most 100 conditions in all."""
-    some: Annotated[Filters | None, Field(alias="or")] = None
-    """Filters of which at least one holds."""
-    none: Annotated[FilterBody | None, Field(alias="not")] = None
-    """A filter that does not hold; a video without the field passes `not`."""
+    @classmethod
+    def members(cls, fields: Fields) -> Members:
+        """The fields that a filter may name, and what puts filters together."""
+        named = {row.name: _member(row) for row in fields.filterable}
+        return named | {
+            "every": (
+                _Filters | None,
+                Field(
+                    default=None,
+                    alias="and",
+                    description="Filters that all hold. Filters nest at most 8 deep, with at most "
+                    "100 conditions in all.",
+                ),
+            ),
+            "some": (
+                _Filters | None,
+                Field(
+                    default=None,
+                    alias="or",
+                    description="Filters of which at least one holds.",
+                ),
+            ),
+            "none": (
+                Optional["FilterBody"],
+                Field(
+                    default=None,
+                    alias="not",
+                    description="A filter that does not hold; a video without the field passes "
+                    "`not`.",
+                ),
+            ),
+        }
 
     # Without a state: Pydantic runs it twice for a filter that another model holds.
     @model_validator(mode="after")
@@ -152,16 +169,28 @@ class FilterBody(RequestModel):
         """What a filter may hold, as callers spell it."""
         return [field.alias or name for name, field in cls.model_fields.items()]
 
+    def _parts(self, name: str) -> Sequence[FilterBody] | None:
+        parts: Sequence[FilterBody] | None = getattr(self, name)
+        return parts
+
+    def _negated(self) -> FilterBody | None:
+        negated: FilterBody | None = getattr(self, "none")  # noqa: B009 - made by ``members``
+        return negated
+
     def _within(self) -> list[FilterBody]:
         """The filters that this one puts together."""
-        negated = [] if self.none is None else [self.none]
-        return [*(self.every or ()), *(self.some or ()), *negated]
+        negated = self._negated()
+        return [
+            *(self._parts("every") or ()),
+            *(self._parts("some") or ()),
+            *([] if negated is None else [negated]),
+        ]
 
     def _depth(self) -> int:
         return 1 + max((one._depth() for one in self._within()), default=0)
 
     def _conditions(self) -> int:
-        fields = self.model_fields_set - {"every", "some", "none"}
+        fields = self.model_fields_set.difference(_COMBINED)
         own = sum(getattr(self, name) is not None for name in fields)
         # A filter that asks nothing counts, too: engines are asked all the same.
         return own + sum(max(1, one._conditions()) for one in self._within())
@@ -169,16 +198,32 @@ class FilterBody(RequestModel):
     def to_filter(self) -> Filter | None:
         """The filter that stores understand, or None where nothing is asked."""
         parts: list[Filter] = []
-        for name in FilterBody.model_fields:
+        for name in type(self).model_fields:
             match getattr(self, name):
-                case list() as words if name not in ("every", "some"):
+                case list() as words if name not in _COMBINED:
                     parts.append(AnyOf(name, tuple(words)))
                 case NumberBounds() | TimeBounds() as bounds:
                     parts.append(Range(field=name, **bounds.model_dump()))
-        if self.every is not None:
-            parts += [one.to_filter() or And(()) for one in self.every]
-        if self.some is not None:
-            parts.append(Or(tuple(one.to_filter() or And(()) for one in self.some)))
-        if self.none is not None:
-            parts.append(Not(self.none.to_filter() or And(())))
+        if (every := self._parts("every")) is not None:
+            parts += [one.to_filter() or And(()) for one in every]
+        if (some := self._parts("some")) is not None:
+            parts.append(Or(tuple(one.to_filter() or And(()) for one in some)))
+        if (negated := self._negated()) is not None:
+            parts.append(Not(negated.to_filter() or And(())))
         return And(tuple(parts)) if parts else None
+
+
+def _member(row: FieldRow) -> tuple[Any, Any]:
+    """What a filter may ask of a field."""
+    about = row.help.removesuffix(".")
+    asked: Any
+    match row.kind:
+        case FieldKind.KEYWORDS:
+            asked, said = Words, f"{about}: at least one of these."
+        case FieldKind.MOMENT:
+            asked, said = TimeBounds, row.help
+        case FieldKind.COUNT | FieldKind.DURATION:
+            asked, said = Quantity, row.help
+        case _:
+            asked, said = Words, f"{about}: one of these."
+    return asked | None, Field(default=None, description=said)

@@ -26,6 +26,7 @@ from twinlens.backend.problems import FieldError
 from twinlens.backend.schemas.base import RequestModel, at_fault, at_least_one_of
 from twinlens.backend.schemas.facets import FacetName
 from twinlens.backend.schemas.filters import FilterBody
+from twinlens.backend.schemas.fitting import OfFields, OneOf
 from twinlens.catalog.video import MAX_VIDEO_ID_LENGTH, VectorName
 from twinlens.search.cursor import MAX_CURSOR_LENGTH
 from twinlens.search.request import (
@@ -86,19 +87,7 @@ Picture = Annotated[
     ),
 ]
 VideoIds = Annotated[list[VideoId], Field(max_length=MAX_SEEDS)]
-Attribute = Literal[
-    "video_id",
-    "title",
-    "channel",
-    "category",
-    "language",
-    "tags",
-    "published_at",
-    "duration_s",
-    "view_count",
-    "url",
-    "thumbnail_url",
-]
+Attribute = Annotated[str, OneOf(lambda fields: ["video_id", *fields.names, "thumbnail_url"])]
 HitPart = Literal["sources", "highlight", "duplicates", "because", "found_by"]
 Weight = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 
@@ -130,7 +119,7 @@ class WeightsBody(RequestModel):
         return {name: getattr(self, name) for name in VectorName}
 
 
-class PageBody(RequestModel):
+class PageBody(RequestModel, OfFields):
     """How a page of hits is made of rankings, and how it is shown."""
 
     limit: Annotated[int, Field(ge=1, le=100), BeforeValidator(_as_int)] = DEFAULT_LIMIT

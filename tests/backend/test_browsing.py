@@ -17,6 +17,7 @@ from tests.backend.served import publish_embedded
 from tests.fakes import MemoryReader
 from twinlens.backend.app import create_app
 from twinlens.backend.schemas.filters import FilterBody
+from twinlens.backend.schemas.fitting import fit
 from twinlens.catalog.fields import FIELDS
 from twinlens.search.browser import Browser, BrowseRequest
 from twinlens.search.cursor import CursorInvalid, encode_place
@@ -27,6 +28,8 @@ from twinlens.stores.edge import EdgeReader
 from twinlens.stores.engines import open_reader
 from twinlens.stores.filters import AnyOf, Filter, Not, Range, matches
 from twinlens.stores.generations import DataDir
+
+FilterBody = fit(FilterBody, FIELDS)
 
 SORTABLE_FIELDS = [row.name for row in FIELDS.sortable]
 

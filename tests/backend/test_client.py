@@ -19,7 +19,13 @@ from tests.backend.served import Served, publish_embedded
 from twinlens.backend.schemas import answers, requests
 from twinlens.backend.schemas.browse import BrowseAnswer, BrowseBody
 from twinlens.backend.schemas.filters import FilterBody
+from twinlens.backend.schemas.fitting import fit
+from twinlens.catalog.fields import FIELDS
 from twinlens.stores.generations import DataDir
+
+FilterBody = fit(FilterBody, FIELDS)
+BrowseBody = fit(BrowseBody, FIELDS)
+BrowseAnswer = fit(BrowseAnswer, FIELDS)
 
 ROOT = Path(__file__).parents[2]
 STATIC = ROOT / "backend" / "static"
@@ -322,7 +328,7 @@ RANKING_FIELDS = PAGE_FIELDS | members_of("interface RankingFields")
 @pytest.mark.parametrize(
     ("declared", "model"),
     [
-        (members_of("interface Video"), answers.VideoBody),
+        (members_of("interface Video"), fit(answers.VideoBody, FIELDS)),
         (members_of("interface Hit"), answers.HitBody),
         (
             members_of("interface SearchAnswer") | members_of("interface Answer"),

@@ -12,12 +12,25 @@ from twinlens.backend.schemas.answers import FoundByBody, SearchAnswer, StatsAns
 from twinlens.backend.schemas.browse import BrowseAnswer, BrowseBody
 from twinlens.backend.schemas.facets import FacetsBody
 from twinlens.backend.schemas.filters import FilterBody
+from twinlens.backend.schemas.fitting import fit
 from twinlens.backend.schemas.requests import (
     MultiSearchBody,
     RecommendationsBody,
     SearchBody,
     SimilarBody,
 )
+from twinlens.catalog.fields import FIELDS
+
+FilterBody = fit(FilterBody, FIELDS)
+FacetsBody = fit(FacetsBody, FIELDS)
+VideoBody = fit(VideoBody, FIELDS)
+BrowseBody = fit(BrowseBody, FIELDS)
+SearchBody = fit(SearchBody, FIELDS)
+SimilarBody = fit(SimilarBody, FIELDS)
+RecommendationsBody = fit(RecommendationsBody, FIELDS)
+MultiSearchBody = fit(MultiSearchBody, FIELDS)
+SearchAnswer = fit(SearchAnswer, FIELDS)
+BrowseAnswer = fit(BrowseAnswer, FIELDS)
 
 DOCS = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
 # The head of the page, where the routes stand; search's own section; the errors' table.

@@ -4,7 +4,12 @@ import pytest
 
 from twinlens.backend.expected import expected_at
 from twinlens.backend.openapi import ROUTES
+from twinlens.backend.schemas.fitting import fit
 from twinlens.backend.schemas.requests import RecommendationsBody, SearchBody
+from twinlens.catalog.fields import FIELDS
+
+SearchBody = fit(SearchBody, FIELDS)
+RecommendationsBody = fit(RecommendationsBody, FIELDS)
 
 MODELS = {model for route in ROUTES for model in (route.query, route.body) if model is not None}
 

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
 from tests.backend.catalogue import Catalogue
-from twinlens.backend.schemas.facets import FacetName, FacetsBody
+from twinlens.backend.schemas.facets import FacetsBody
+from twinlens.backend.schemas.fitting import fit
 from twinlens.catalog.fields import FIELDS
 from twinlens.stores.base import StoredVideo
 from twinlens.stores.browsing import facet_of
+
+FacetsBody = fit(FacetsBody, FIELDS)
 
 SORTABLE_FIELDS = [row.name for row in FIELDS.sortable]
 FACET_FIELDS = [row.name for row in FIELDS.counted]
 
 Json = dict[str, Any]
 SEARCH = "/api/v1/search"
-FACETS = get_args(FacetName)
+FACETS = [row.name for row in FIELDS.facets]
 
 
 @pytest.fixture

@@ -15,9 +15,14 @@ from pydantic import ValidationError
 from tests.backend.catalogue import Catalogue
 from twinlens.backend.problems import invalid_fields
 from twinlens.backend.schemas.filters import MAX_CONDITIONS, MAX_FILTER_DEPTH, FilterBody
+from twinlens.backend.schemas.fitting import fit
 from twinlens.backend.schemas.requests import SearchBody
+from twinlens.catalog.fields import FIELDS
 from twinlens.stores.base import StoredVideo
 from twinlens.stores.filters import matches
+
+FilterBody = fit(FilterBody, FIELDS)
+SearchBody = fit(SearchBody, FIELDS)
 
 Json = dict[str, Any]
 

@@ -14,11 +14,17 @@ from hypothesis import strategies as st
 from tests.backend.catalogue import picture_bytes
 from twinlens.backend.app import create_app
 from twinlens.backend.schemas.filters import FilterBody
+from twinlens.backend.schemas.fitting import fit
 from twinlens.backend.schemas.requests import RecommendationsBody, SearchBody
+from twinlens.catalog.fields import FIELDS
 from twinlens.search.published import PublishedIndex
 from twinlens.stores.edge import EdgeStore
 from twinlens.stores.engines import open_reader
 from twinlens.stores.generations import DataDir
+
+FilterBody = fit(FilterBody, FIELDS)
+SearchBody = fit(SearchBody, FIELDS)
+RecommendationsBody = fit(RecommendationsBody, FIELDS)
 
 SEARCH = "/api/v1/search"
 relaxed = settings(

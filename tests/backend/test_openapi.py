@@ -17,10 +17,14 @@ from twinlens.backend.app import create_app
 from twinlens.backend.openapi import PAGES, ROUTES, openapi_document
 from twinlens.backend.policy import Policy
 from twinlens.backend.problems import KINDS, Code
+from twinlens.backend.schemas.fitting import fit
 from twinlens.backend.schemas.requests import SearchBody
+from twinlens.catalog.fields import FIELDS
 from twinlens.search.published import PublishedIndex
 
-DOCUMENT = openapi_document()
+SearchBody = fit(SearchBody, FIELDS)
+
+DOCUMENT = openapi_document(FIELDS)
 OPERATIONS = [
     pytest.param(path, method, operation, id=operation["operationId"])
     for path, methods in DOCUMENT["paths"].items()
