@@ -370,7 +370,7 @@ def reuploads(catalogue, data) -> Flask:
     """An app over the catalogue, each video of the kitchen uploaded again, and again with bars."""
     videos = list(catalogue.videos())
     for one in catalogue.videos():
-        if one.category == "kitchen":
+        if one.text("category") == "kitchen":
             videos.append(replace(one, video_id=f"{one.video_id}-again"))
             title = f"{one.title.upper()}!"
             videos.append(replace(one, video_id=f"{one.video_id}-third", title=title))
