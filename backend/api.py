@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from flask import Blueprint, Response, g, request
-from pydantic import BaseModel
+from flask import Response, g, request
 
+from twinlens.backend import examples
 from twinlens.backend.metrics import add_stages, timed_stage
 from twinlens.backend.parsing import (
+    PICTURES,
     browse_from_query,
     multi_search_from_body,
     no_parameters,
@@ -29,7 +30,15 @@ from twinlens.backend.problems import (
     as_problem,
     shortened,
 )
-from twinlens.backend.schemas.answers import SearchAnswer, StatsAnswer, VideoAnswer, VideoBody
+from twinlens.backend.routes import OF_ONE_VIDEO, OF_PAGES, Route
+from twinlens.backend.schemas.answers import (
+    FusedAnswer,
+    MultiSearchAnswer,
+    SearchAnswer,
+    StatsAnswer,
+    VideoAnswer,
+    VideoBody,
+)
 from twinlens.backend.schemas.assembly import (
     fused_answer_json,
     multi_search_answer_json,
@@ -37,9 +46,16 @@ from twinlens.backend.schemas.assembly import (
     search_answer_json,
 )
 from twinlens.backend.schemas.base import API_ROOT
-from twinlens.backend.schemas.browse import browse_answer_json
+from twinlens.backend.schemas.browse import BrowseAnswer, BrowseBody, browse_answer_json
 from twinlens.backend.schemas.fitting import fit
-from twinlens.backend.schemas.requests import PageBody, SearchBody
+from twinlens.backend.schemas.requests import (
+    MultiSearchBody,
+    PageBody,
+    RecommendationsBody,
+    SearchBody,
+    SimilarBody,
+    ThumbnailQuery,
+)
 from twinlens.backend.thumbnails import Thumbnails
 from twinlens.catalog.fields import Fields
 from twinlens.catalog.timing import StageTimes
@@ -60,110 +76,131 @@ from twinlens.stores.base import Payload
 THUMBNAIL_MAX_AGE_S: Final = 3600
 
 
-def api_blueprint(
-    index: PublishedIndex,
-    *,
-    thumbnails: Path,
-    count_searches: Callable[[int], None],
-    max_wait_s: float,
-) -> Blueprint:
-    """The API's routes over ``index``; pictures are read from the folder ``thumbnails``.
+class ApiViews:
+    """The views of the API over one published index.
 
     ``count_searches`` is told how many searches a request has, where it can have several, and
-    raises a ``Problem`` where these are too many. A search among several waits for those before it
-    at most ``max_wait_s``.
+    raises a ``Problem`` where these are too many. A search of a multi-search waits for those before
+    it at most ``max_wait_s``.
     """
-    api = Blueprint("api", __name__, url_prefix=API_ROOT)
-    pictures = Thumbnails(thumbnails)
 
-    def answer_hits(body: PageBody, wanted: HitsRequest) -> Response:
-        with index.borrow() as snapshot:
-            result = _found(snapshot.searcher, wanted, StageTimes(), max_wait_s=max_wait_s)
-        to_json = (
-            fused_answer_json if isinstance(wanted, MultiSearchRequest) else search_answer_json
-        )
-        with timed_stage("serialise"):
-            return _json(
-                to_json(
-                    result,
-                    body,
-                    took_ms=_spent_ms(g.started),
-                    query_id=g.request_id,
-                    generation=snapshot.generation,
-                )
-            )
+    def __init__(
+        self,
+        index: PublishedIndex,
+        *,
+        thumbnails: Path,
+        count_searches: Callable[[int], None],
+        max_wait_s: float,
+    ) -> None:
+        self._index = index
+        self._thumbnails = Thumbnails(thumbnails)
+        self._count_searches = count_searches
+        self._max_wait_s = max_wait_s
 
-    def answer_each(bodies: Sequence[SearchBody]) -> Response:
-        outcomes: list[SearchAnswer | Problem] = []
-        timings: Counter[str] = Counter()
-        budget = TimeBudget(max_wait_s)
-        with index.borrow() as snapshot:
-            for body in bodies:
-                started = time.perf_counter()
-                stages = StageTimes()
-                try:
-                    budget.check()
-                    result = _found(
-                        snapshot.searcher, body.search_request(), stages, max_wait_s=max_wait_s
-                    )
-                except SEARCH_ERRORS as error:
-                    outcomes.append(as_problem(error))
-                    continue
-                finally:
-                    timings.update(stages.milliseconds())
-                with timed_stage("serialise"):
-                    outcomes.append(
-                        search_answer(
-                            result,
-                            body,
-                            took_ms=_spent_ms(started),
-                            query_id=g.request_id,
-                            generation=snapshot.generation,
-                        )
-                    )
-        with timed_stage("serialise"):
-            return _json(
-                multi_search_answer_json(
-                    outcomes,
-                    bodies,
-                    took_ms=_spent_ms(g.started),
-                    timings_ms=timings,
-                    query_id=g.request_id,
-                    generation=snapshot.generation,
-                )
-            )
+    @Route(
+        "get",
+        f"{API_ROOT}/search",
+        name="searchByQuery",
+        tag="search",
+        summary="Search by words or by a video",
+        description="At least one of `q` and `video_id` is given. Objects are JSON text. A request "
+        "line is at most 8,190 bytes: send long texts by POST.",
+        query=SearchBody,
+        answer=SearchAnswer,
+        not_modified=True,
+        problems=OF_PAGES | {Code.VIDEO_NOT_FOUND, Code.NOT_ENCODABLE},
+        requests=examples.SEARCH_PARAMETERS,
+        answers=examples.SEARCH_ANSWERS,
+    )
+    def search_by_query(self) -> Response:
+        """Answer a search whose options stand in the query string."""
+        body = search_from_query(request, self._index.fields())
+        return self._answer_hits(body, body.search_request())
 
-    @api.get("/search")
-    def search_by_query() -> Response:
-        body = search_from_query(request, index.fields())
-        return answer_hits(body, body.search_request())
+    @Route(
+        "post",
+        f"{API_ROOT}/search",
+        name="search",
+        tag="search",
+        summary="Search by words, a picture, a video, or several of these",
+        description="At least one of `text`, `image` and `video_id` is given. All that is given "
+        "together is what the hits are to be like.",
+        body=SearchBody,
+        upload="image",
+        answer=SearchAnswer,
+        problems=OF_PAGES | {Code.VIDEO_NOT_FOUND, Code.PICTURE_REJECTED, Code.NOT_ENCODABLE},
+        requests=examples.SEARCHES,
+        answers=examples.SEARCH_ANSWERS,
+    )
+    def search(self) -> Response:
+        """Answer a search whose options stand in the body."""
+        body = search_from_body(request, self._index.fields())
+        return self._answer_hits(body, body.search_request())
 
-    @api.post("/search")
-    def search() -> Response:
-        body = search_from_body(request, index.fields())
-        return answer_hits(body, body.search_request())
-
-    @api.post("/multi-search")
-    def multi_search() -> Response:
-        body = multi_search_from_body(request, index.fields())
-        count_searches(len(body.searches))
+    @Route(
+        "post",
+        f"{API_ROOT}/multi-search",
+        name="multiSearch",
+        tag="search",
+        summary="Several searches at once, apart or fused",
+        description="Each search is one of `POST /api/v1/search`. Apart, each has an answer of its "
+        "own, or a problem. Fused, what they find is one ranking: options that concern its page "
+        "are given beside `searches`, and not in them. Each search counts as a request.",
+        body=MultiSearchBody,
+        answer=(MultiSearchAnswer, FusedAnswer),
+        problems=OF_PAGES | {Code.VIDEO_NOT_FOUND, Code.PICTURE_REJECTED, Code.NOT_ENCODABLE},
+        requests=examples.MULTI_SEARCHES,
+        answers=examples.MULTI_SEARCH_ANSWERS,
+    )
+    def multi_search(self) -> Response:
+        """Answer several searches, each with an answer of its own or fused."""
+        body = multi_search_from_body(request, self._index.fields())
+        self._count_searches(len(body.searches))
         if body.fuse:
-            return answer_hits(body, body.multi_search_request())
-        return answer_each(body.searches)
+            return self._answer_hits(body, body.multi_search_request(), to_json=fused_answer_json)
+        return self._answer_each(body.searches)
 
-    @api.post("/recommendations")
-    def recommendations() -> Response:
-        body = recommendations_from_body(request, index.fields())
-        return answer_hits(body, body.recommendation_request())
+    @Route(
+        "post",
+        f"{API_ROOT}/recommendations",
+        name="recommendations",
+        tag="search",
+        summary="More of what was liked, less of what was not",
+        description="Every video that is named asks for itself; none of them is a hit.",
+        body=RecommendationsBody,
+        answer=SearchAnswer,
+        problems=OF_PAGES | {Code.VIDEO_NOT_FOUND},
+        requests=examples.RECOMMENDATIONS,
+        answers=examples.RECOMMENDATION_ANSWERS,
+    )
+    def recommendations(self) -> Response:
+        """Answer what someone's liked and disliked videos recommend."""
+        body = recommendations_from_body(request, self._index.fields())
+        return self._answer_hits(body, body.recommendation_request())
 
-    @api.get("/videos")
-    def videos() -> Response:
-        body = browse_from_query(request, index.fields())
-        with index.borrow() as snapshot:
+    @Route(
+        "get",
+        f"{API_ROOT}/videos",
+        name="browse",
+        tag="videos",
+        summary="Page through the videos",
+        description="By a field, at random, or in an order of the index's own. Objects are JSON "
+        "text. Following the cursors meets every video that passes the filter once.",
+        query=BrowseBody,
+        answer=BrowseAnswer,
+        not_modified=True,
+        problems=OF_PAGES,
+        requests=examples.BROWSE_PARAMETERS,
+        answers=examples.BROWSE_ANSWERS,
+    )
+    def browse(self) -> Response:
+        """Answer a page of all videos that pass a filter."""
+        body = browse_from_query(request, self._index.fields())
+        with self._index.borrow() as snapshot:
             result = snapshot.browser.browse(body.browse_request())
         add_stages(result.timings_ms)
         with timed_stage("serialise"):
-            return _json(
+            return _json_response(
                 browse_answer_json(
                     result,
                     body,
@@ -173,24 +210,63 @@ def api_blueprint(
                 )
             )
 
-    @api.get("/videos/<video_id>")
-    def video(video_id: str) -> Response:
+    @Route(
+        "get",
+        f"{API_ROOT}/videos/<video_id>",
+        name="video",
+        tag="videos",
+        summary="One video",
+        answer=VideoAnswer,
+        not_modified=True,
+        problems=OF_ONE_VIDEO,
+        answers=examples.VIDEO_ANSWERS,
+    )
+    def video(self, video_id: str) -> Response:
+        """Answer what is known of one video."""
         no_parameters(request)
-        payload, fields, generation = find(video_id)
+        payload, fields, generation = self._get_video(video_id)
         video = fit(VideoBody, fields).of(payload)
-        return _model(fit(VideoAnswer, fields)(video=video, generation=generation))
+        answer = fit(VideoAnswer, fields)(video=video, generation=generation)
+        return _json_response(answer.model_dump_json())
 
-    @api.get("/videos/<video_id>/similar")
-    def similar(video_id: str) -> Response:
-        options = similar_from_query(request, index.fields())
-        return answer_hits(options, options.search_request(video_id))
+    @Route(
+        "get",
+        f"{API_ROOT}/videos/<video_id>/similar",
+        name="similar",
+        tag="videos",
+        summary="You may also like",
+        description="A search by this video: by its title, its words and its thumbnail; itself "
+        "left out.",
+        query=SimilarBody,
+        answer=SearchAnswer,
+        not_modified=True,
+        problems=OF_PAGES | OF_ONE_VIDEO,
+        requests=examples.SIMILAR_PARAMETERS,
+        answers=examples.SEARCH_ANSWERS,
+    )
+    def similar(self, video_id: str) -> Response:
+        """Answer the videos that are like one."""
+        options = similar_from_query(request, self._index.fields())
+        return self._answer_hits(options, options.search_request(video_id))
 
-    @api.get("/videos/<video_id>/thumbnail")
-    def thumbnail(video_id: str) -> Response:
+    @Route(
+        "get",
+        f"{API_ROOT}/videos/<video_id>/thumbnail",
+        name="thumbnail",
+        tag="videos",
+        summary="The picture of a video",
+        description="As it was indexed; smaller, and then as WebP, with `w`.",
+        query=ThumbnailQuery,
+        media_types=PICTURES,
+        not_modified=True,
+        problems=OF_ONE_VIDEO | {Code.THUMBNAIL_NOT_FOUND},
+    )
+    def thumbnail(self, video_id: str) -> Response:
+        """Answer the picture of one video, or that the caller has it already."""
         width = thumbnail_width_from_query(request)
-        payload, _, _ = find(video_id)
+        payload, _, _ = self._get_video(video_id)
         name = payload_thumbnail_file(payload)
-        tag = pictures.tag(name, width)
+        tag = self._thumbnails.tag(name, width)
         response = Response()
         try:
             if name is None or tag is None:
@@ -198,7 +274,7 @@ def api_blueprint(
             if request.if_none_match.contains_weak(tag):
                 response.status_code = 304
             else:
-                picture = pictures.read(name, width)
+                picture = self._thumbnails.read(name, width)
                 response = Response(picture.data, content_type=picture.media_type)
         except FileNotFoundError as error:
             raise Problem(
@@ -209,45 +285,107 @@ def api_blueprint(
         response.cache_control.max_age = THUMBNAIL_MAX_AGE_S
         return response
 
-    @api.get("/stats")
-    def stats() -> Response:
+    @Route(
+        "get",
+        f"{API_ROOT}/stats",
+        name="stats",
+        tag="operation",
+        summary="What is published",
+        answer=StatsAnswer,
+        not_modified=True,
+        answers=examples.STATS_ANSWERS,
+    )
+    def stats(self) -> Response:
+        """Answer what is published."""
         no_parameters(request)
-        with index.borrow() as snapshot:
-            return _model(StatsAnswer.of(snapshot.manifest))
+        with self._index.borrow() as snapshot:
+            return _json_response(StatsAnswer.of(snapshot.manifest).model_dump_json())
 
-    def find(video_id: str) -> tuple[Payload, Fields, str]:
-        with index.borrow() as snapshot:
+    def _answer_hits(
+        self,
+        asked: PageBody,
+        wanted: HitsRequest,
+        *,
+        to_json: Callable[..., str] = search_answer_json,
+    ) -> Response:
+        with self._index.borrow() as snapshot:
+            result = self._run(snapshot.searcher, wanted, StageTimes())
+        with timed_stage("serialise"):
+            return _json_response(
+                to_json(
+                    result,
+                    asked,
+                    took_ms=_spent_ms(g.started),
+                    query_id=g.request_id,
+                    generation=snapshot.generation,
+                )
+            )
+
+    def _answer_each(self, searches: Sequence[SearchBody]) -> Response:
+        outcomes: list[SearchAnswer | Problem] = []
+        timings: Counter[str] = Counter()
+        budget = TimeBudget(self._max_wait_s)
+        with self._index.borrow() as snapshot:
+            for search in searches:
+                stages = StageTimes()
+                started = time.perf_counter()
+                try:
+                    budget.check()
+                    result = self._run(snapshot.searcher, search.search_request(), stages)
+                except SEARCH_ERRORS as error:
+                    outcomes.append(as_problem(error))
+                    continue
+                finally:
+                    timings.update(stages.milliseconds())
+                with timed_stage("serialise"):
+                    outcomes.append(
+                        search_answer(
+                            result,
+                            search,
+                            took_ms=_spent_ms(started),
+                            query_id=g.request_id,
+                            generation=snapshot.generation,
+                        )
+                    )
+        with timed_stage("serialise"):
+            return _json_response(
+                multi_search_answer_json(
+                    outcomes,
+                    searches,
+                    took_ms=_spent_ms(g.started),
+                    timings_ms=timings,
+                    query_id=g.request_id,
+                    generation=snapshot.generation,
+                )
+            )
+
+    def _run(self, searcher: Searcher, wanted: HitsRequest, stages: StageTimes) -> SearchResult:
+        """Return what ``wanted`` finds; what it takes is noted, also where it fails."""
+        try:
+            match wanted:
+                case SearchRequest():
+                    g.query_text = wanted.text
+                    return searcher.search(wanted, stages)
+                case RecommendationRequest():
+                    return searcher.recommend(wanted, stages)
+                case MultiSearchRequest():
+                    budget = TimeBudget(self._max_wait_s)
+                    return searcher.multi_search(wanted, stages, budget=budget)
+        finally:
+            add_stages(stages.milliseconds())
+
+    def _get_video(self, video_id: str) -> tuple[Payload, Fields, str]:
+        """Return what is stored of a video, the fields of its index, and the generation."""
+        with self._index.borrow() as snapshot:
             found = snapshot.reader.get([video_id])
             if video_id not in found:
                 raise VideoNotFound({"video_id": video_id})
             return found[video_id].payload, snapshot.manifest.fields, snapshot.generation
-
-    return api
-
-
-def _found(
-    searcher: Searcher, wanted: HitsRequest, stages: StageTimes, *, max_wait_s: float
-) -> SearchResult:
-    try:
-        match wanted:
-            case SearchRequest():
-                g.query_text = wanted.text
-                return searcher.search(wanted, stages)
-            case RecommendationRequest():
-                return searcher.recommend(wanted, stages)
-            case MultiSearchRequest():
-                return searcher.multi_search(wanted, stages, budget=TimeBudget(max_wait_s))
-    finally:
-        add_stages(stages.milliseconds())
 
 
 def _spent_ms(started: float) -> float:
     return round((time.perf_counter() - started) * 1000, 3)
 
 
-def _model(answer: BaseModel) -> Response:
-    return _json(answer.model_dump_json())
-
-
-def _json(text: str | bytes) -> Response:
+def _json_response(text: str) -> Response:
     return Response(text, content_type="application/json")

@@ -9,7 +9,7 @@ import tempfile
 import time
 import uuid
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -20,19 +20,21 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 import twinlens
 from twinlens.backend.access import Keys, Role, allow_origins, caller_of, presented_key
-from twinlens.backend.api import api_blueprint
+from twinlens.backend.api import ApiViews
 from twinlens.backend.arrival import arrived
-from twinlens.backend.docs import docs_blueprint
 from twinlens.backend.limits import RATE_WINDOW_S, RateLimiter, Turns
 from twinlens.backend.logs import log_request
-from twinlens.backend.metrics import Metrics, add_stages, metrics_blueprint, timed_stage
+from twinlens.backend.metrics import Metrics, add_stages, timed_stage
 from twinlens.backend.paths import take_paths_literally
 from twinlens.backend.policy import Policy
 from twinlens.backend.problems import Code, Problem, register_problems
-from twinlens.backend.site import site_blueprint
+from twinlens.backend.routes import Route, list_routes, make_blueprint
+from twinlens.backend.site import DocsViews, SiteViews
 from twinlens.catalog.errors import TwinLensError
 from twinlens.search.published import PublishedIndex
 
+# What the OpenAPI document describes.
+ROUTES: Final[Sequence[Route]] = list_routes(ApiViews, SiteViews)
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _HEADERS: Final = {
     "Content-Security-Policy": (
@@ -82,17 +84,15 @@ def create_app(
         Turns(policy.searches_at_a_time, wait_s=policy.max_wait_s, waiting=metrics.waiting),
         max_body_bytes=policy.max_body_bytes,
     )
-    app.register_blueprint(
-        api_blueprint(
-            index,
-            thumbnails=thumbnails,
-            count_searches=count_searches,
-            max_wait_s=policy.max_wait_s,
-        )
+    api = ApiViews(
+        index,
+        thumbnails=thumbnails,
+        count_searches=count_searches,
+        max_wait_s=policy.max_wait_s,
     )
-    app.register_blueprint(site_blueprint(index))
-    app.register_blueprint(docs_blueprint(keys, index))
-    app.register_blueprint(metrics_blueprint(index, metrics))
+    app.register_blueprint(make_blueprint("api", api))
+    app.register_blueprint(make_blueprint("site", SiteViews(index, metrics)))
+    app.register_blueprint(make_blueprint("docs", DocsViews(ROUTES, keys, index)))
     register_problems(app)
     return app
 
@@ -153,7 +153,7 @@ def _admit(app: Flask, keys: Keys, limiter: RateLimiter | None) -> Callable[[int
     def admit() -> None:
         role = keys.role(request)
         needed = Role.NOBODY
-        if request.endpoint == "metrics.scrape":
+        if request.endpoint == "site.metrics":
             needed = keys.to_administrate
         elif _is_api():
             needed = keys.to_read

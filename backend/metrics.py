@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from flask import Blueprint, Response, g, request
+from flask import Response, g, request
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
@@ -104,19 +104,6 @@ class Metrics:
         scraped.register(_Generation(index))
         encode, content_type = choose_encoder(accept)
         return Response(encode(scraped), content_type=content_type)
-
-
-def metrics_blueprint(index: PublishedIndex, metrics: Metrics) -> Blueprint:
-    """``/metrics``."""
-    routes = Blueprint("metrics", __name__)
-
-    @routes.get("/metrics")
-    def scrape() -> Response:
-        response = metrics.exposition(index, accept=request.headers.get("Accept", ""))
-        response.headers["Cache-Control"] = "no-store"
-        return response
-
-    return routes
 
 
 def forget_process(directory: Path, pid: int) -> None:

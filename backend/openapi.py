@@ -1,7 +1,7 @@
-"""The OpenAPI 3.1 document: one table of routes, and the models that the routes themselves use.
+"""The OpenAPI 3.1 document of the routes that views declare.
 
-``ROUTES`` says of each route which models it reads and writes and which errors it can answer; the
-schemas are pydantic's own, of the very models that validate requests and shape answers.
+Each route says which models it reads and writes and which errors it can answer; the schemas are
+pydantic's own, of the very models that validate requests and shape answers.
 """
 
 from __future__ import annotations
@@ -10,53 +10,22 @@ import copy
 import importlib.metadata
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from twinlens.backend import examples
-from twinlens.backend.parsing import GET_NAMES
+from twinlens.backend.parsing import GET_NAMES, PICTURES
 from twinlens.backend.problems import ERRORS_PAGE, KINDS, Code, Kind, ProblemBody
-from twinlens.backend.schemas.answers import (
-    FusedAnswer,
-    HealthAnswer,
-    MultiSearchAnswer,
-    SearchAnswer,
-    StatsAnswer,
-    VideoAnswer,
-)
+from twinlens.backend.routes import Route
 from twinlens.backend.schemas.base import API_ROOT
-from twinlens.backend.schemas.browse import BrowseAnswer, BrowseBody
 from twinlens.backend.schemas.fitting import fit
-from twinlens.backend.schemas.requests import (
-    MultiSearchBody,
-    RecommendationsBody,
-    SearchBody,
-    SimilarBody,
-    ThumbnailQuery,
-)
 from twinlens.catalog.fields import Fields
 from twinlens.catalog.video import MAX_VIDEO_ID_LENGTH
 
 Json = dict[str, Any]
-DOCUMENT_PATH: Final = "/openapi.json"
-# Served, and no part of the API: the page, its files, and the documentation.
-PAGES: Final = frozenset(
-    {"/", "/static/{filename}", "/docs", "/docs/assets/{name}", ERRORS_PAGE, DOCUMENT_PATH}
-)
-PICTURES: Final = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp")
 _REF: Final = "#/components/schemas/"
-# What any route can answer, whatever it does.
-_ANYWHERE: Final = (
-    Code.BAD_REQUEST,
-    Code.REQUEST_LINE_TOO_LONG,
-    Code.HEADERS_TOO_LARGE,
-    Code.INTERNAL_ERROR,
-)
-# What any route of the API can, where the operator has set keys or limits.
-_IN_THE_API: Final = (Code.UNAUTHORIZED, Code.RATE_LIMITED, Code.OVERLOADED)
 _TAGS: Final[Mapping[str, str]] = {
     "search": "Find videos by words, by a picture, by a video, or by several of these.",
     "videos": "All videos, and what is known of each.",
@@ -64,268 +33,18 @@ _TAGS: Final[Mapping[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
-    """One route: what it takes, what it answers, and every error it can answer.
-
-    ``query`` is the model of the query string; ``body`` that of a JSON body, and with ``upload``,
-    the name of a field, of a multipart form with a file in it. ``answer`` is the model of the
-    answer, or its several models; an answer that is not JSON has ``media_types`` instead.
-    ``requests`` are examples of the body, or of the parameters; ``answers`` of the answer.
-    """
-
-    method: Literal["get", "post"]
-    path: str
-    name: str
-    tag: str
-    summary: str
-    description: str = ""
-    query: type[BaseModel] | None = None
-    body: type[BaseModel] | None = None
-    upload: str | None = None
-    answer: type[BaseModel] | Sequence[type[BaseModel]] = ()
-    media_types: Sequence[str] = ()
-    not_modified: bool = False
-    problems: tuple[Code, ...] = ()
-    requests: Mapping[str, Json] = field(default_factory=dict)
-    answers: Mapping[str, Json] = field(default_factory=dict)
-
-    @property
-    def answer_models(self) -> Sequence[type[BaseModel]]:
-        """The models that an answer can have; none where it is not JSON."""
-        return self.answer if isinstance(self.answer, Sequence) else [self.answer]
-
-    @property
-    def codes(self) -> tuple[Code, ...]:
-        """Every error it can answer, in the order of the codes."""
-        mine = {*self.problems, *_ANYWHERE}
-        if self.path.startswith(API_ROOT):
-            mine |= {*_IN_THE_API, *([Code.REQUEST_TIMEOUT] if self.body is not None else [])}
-        return tuple(code for code in Code if code in mine)
-
-
-ROUTES: Final[Sequence[Route]] = (
-    Route(
-        method="get",
-        not_modified=True,
-        path=f"{API_ROOT}/search",
-        name="searchByQuery",
-        tag="search",
-        summary="Search by words or by a video",
-        description="At least one of `q` and `video_id` is given. Objects are JSON text. A request "
-        "line is at most 8,190 bytes: send long texts by POST.",
-        query=SearchBody,
-        answer=SearchAnswer,
-        problems=(
-            Code.CURSOR_INVALID,
-            Code.VIDEO_NOT_FOUND,
-            Code.CURSOR_EXPIRED,
-            Code.VALIDATION_FAILED,
-            Code.NOT_ENCODABLE,
-            Code.NOT_READY,
-        ),
-        requests=examples.SEARCH_PARAMETERS,
-        answers=examples.SEARCH_ANSWERS,
-    ),
-    Route(
-        method="post",
-        path=f"{API_ROOT}/search",
-        name="search",
-        tag="search",
-        summary="Search by words, a picture, a video, or several of these",
-        description="At least one of `text`, `image` and `video_id` is given. All that is given "
-        "together is what the hits are to be like.",
-        body=SearchBody,
-        upload="image",
-        answer=SearchAnswer,
-        problems=(
-            Code.JSON_INVALID,
-            Code.CURSOR_INVALID,
-            Code.VIDEO_NOT_FOUND,
-            Code.CURSOR_EXPIRED,
-            Code.BODY_TOO_LARGE,
-            Code.UNSUPPORTED_MEDIA_TYPE,
-            Code.VALIDATION_FAILED,
-            Code.PICTURE_REJECTED,
-            Code.NOT_ENCODABLE,
-            Code.NOT_READY,
-        ),
-        requests=examples.SEARCHES,
-        answers=examples.SEARCH_ANSWERS,
-    ),
-    Route(
-        method="post",
-        path=f"{API_ROOT}/multi-search",
-        name="multiSearch",
-        tag="search",
-        summary="Several searches at once, apart or fused",
-        description="Each search is one of `POST /api/v1/search`. Apart, each has an answer of its "
-        "own, or a problem. Fused, what they find is one ranking: options that concern its page "
-        "are given beside `searches`, and not in them. Each search counts as a request.",
-        body=MultiSearchBody,
-        answer=(MultiSearchAnswer, FusedAnswer),
-        problems=(
-            Code.JSON_INVALID,
-            Code.CURSOR_INVALID,
-            Code.VIDEO_NOT_FOUND,
-            Code.CURSOR_EXPIRED,
-            Code.BODY_TOO_LARGE,
-            Code.UNSUPPORTED_MEDIA_TYPE,
-            Code.VALIDATION_FAILED,
-            Code.PICTURE_REJECTED,
-            Code.NOT_ENCODABLE,
-            Code.NOT_READY,
-        ),
-        requests=examples.MULTI_SEARCHES,
-        answers=examples.MULTI_SEARCH_ANSWERS,
-    ),
-    Route(
-        method="post",
-        path=f"{API_ROOT}/recommendations",
-        name="recommendations",
-        tag="search",
-        summary="More of what was liked, less of what was not",
-        description="Every video that is named asks for itself; none of them is a hit.",
-        body=RecommendationsBody,
-        answer=SearchAnswer,
-        problems=(
-            Code.JSON_INVALID,
-            Code.CURSOR_INVALID,
-            Code.VIDEO_NOT_FOUND,
-            Code.CURSOR_EXPIRED,
-            Code.BODY_TOO_LARGE,
-            Code.UNSUPPORTED_MEDIA_TYPE,
-            Code.VALIDATION_FAILED,
-            Code.NOT_READY,
-        ),
-        requests=examples.RECOMMENDATIONS,
-        answers=examples.RECOMMENDATION_ANSWERS,
-    ),
-    Route(
-        method="get",
-        not_modified=True,
-        path=f"{API_ROOT}/videos",
-        name="browse",
-        tag="videos",
-        summary="Page through the videos",
-        description="By a field, at random, or in an order of the index's own. Objects are JSON "
-        "text. Following the cursors meets every video that passes the filter once.",
-        query=BrowseBody,
-        answer=BrowseAnswer,
-        problems=(
-            Code.CURSOR_INVALID,
-            Code.CURSOR_EXPIRED,
-            Code.VALIDATION_FAILED,
-            Code.NOT_READY,
-        ),
-        requests=examples.BROWSE_PARAMETERS,
-        answers=examples.BROWSE_ANSWERS,
-    ),
-    Route(
-        method="get",
-        not_modified=True,
-        path=f"{API_ROOT}/videos/{{video_id}}",
-        name="video",
-        tag="videos",
-        summary="One video",
-        answer=VideoAnswer,
-        problems=(
-            Code.NOT_FOUND,
-            Code.VIDEO_NOT_FOUND,
-            Code.VALIDATION_FAILED,
-            Code.NOT_READY,
-        ),
-        answers=examples.VIDEO_ANSWERS,
-    ),
-    Route(
-        method="get",
-        not_modified=True,
-        path=f"{API_ROOT}/videos/{{video_id}}/similar",
-        name="similar",
-        tag="videos",
-        summary="You may also like",
-        description="A search by this video: by its title, its words and its thumbnail; itself "
-        "left out.",
-        query=SimilarBody,
-        answer=SearchAnswer,
-        problems=(
-            Code.CURSOR_INVALID,
-            Code.NOT_FOUND,
-            Code.VIDEO_NOT_FOUND,
-            Code.CURSOR_EXPIRED,
-            Code.VALIDATION_FAILED,
-            Code.NOT_READY,
-        ),
-        requests=examples.SIMILAR_PARAMETERS,
-        answers=examples.SEARCH_ANSWERS,
-    ),
-    Route(
-        method="get",
-        path=f"{API_ROOT}/videos/{{video_id}}/thumbnail",
-        name="thumbnail",
-        tag="videos",
-        summary="The picture of a video",
-        description="As it was indexed; smaller, and then as WebP, with `w`.",
-        query=ThumbnailQuery,
-        media_types=PICTURES,
-        not_modified=True,
-        problems=(
-            Code.NOT_FOUND,
-            Code.VIDEO_NOT_FOUND,
-            Code.THUMBNAIL_NOT_FOUND,
-            Code.VALIDATION_FAILED,
-            Code.NOT_READY,
-        ),
-    ),
-    Route(
-        method="get",
-        not_modified=True,
-        path=f"{API_ROOT}/stats",
-        name="stats",
-        tag="operation",
-        summary="What is published",
-        answer=StatsAnswer,
-        problems=(Code.VALIDATION_FAILED, Code.NOT_READY),
-        answers=examples.STATS_ANSWERS,
-    ),
-    Route(
-        method="get",
-        path="/healthz",
-        name="healthz",
-        tag="operation",
-        summary="The process answers",
-        answer=HealthAnswer,
-        answers=examples.HEALTHZ_ANSWERS,
-    ),
-    Route(
-        method="get",
-        path="/readyz",
-        name="readyz",
-        tag="operation",
-        summary="The engine answers, with an index",
-        description="A Qdrant server is asked twice, for 3 seconds each.",
-        answer=HealthAnswer,
-        problems=(Code.NOT_READY,),
-        answers=examples.READYZ_ANSWERS,
-    ),
-    Route(
-        method="get",
-        path="/metrics",
-        name="metrics",
-        tag="operation",
-        summary="Numbers for Prometheus",
-        description="Requests, seconds per stage, what waits, the generation.",
-        media_types=("text/plain", "application/openmetrics-text"),
-        problems=(Code.UNAUTHORIZED, Code.FORBIDDEN, Code.RATE_LIMITED),
-    ),
-)
-
-
 def openapi_document(
-    fields: Fields, *, key_to_read: bool = False, key_to_administrate: bool = False
+    routes: Sequence[Route],
+    fields: Fields,
+    *,
+    key_to_read: bool = False,
+    key_to_administrate: bool = False,
 ) -> Json:
-    """The whole document, as JSON values, of a server of videos that asks for these keys."""
-    schemas, names = _schemas(fields)
+    """Return the document of ``routes``, as JSON values, for videos that have ``fields``.
+
+    The two flags say for what the server asks for a key.
+    """
+    schemas, names = _make_schemas(routes, fields)
     document: Json = {
         "openapi": "3.1.1",
         "info": {
@@ -360,8 +79,8 @@ def openapi_document(
             },
         },
     }
-    for route in ROUTES:
-        path = document["paths"].setdefault(route.path, {})
+    for route in routes:
+        path = document["paths"].setdefault(route.template, {})
         operation = _operation(route, schemas, names)
         # Either will do; an empty one says that none is needed.
         keys: list[Json] = [{"bearer": []}, {"header": []}]
@@ -398,7 +117,7 @@ def _operation(route: Route, schemas: Json, names: Mapping[type[BaseModel], str]
     }
     if route.description:
         operation["description"] = route.description
-    parameters = [_PATH_PARAMETERS[name] for name in re.findall(r"\{(\w+)\}", route.path)]
+    parameters = [_PATH_PARAMETERS[name] for name in re.findall(r"\{(\w+)\}", route.template)]
     if route.query is not None:
         properties = schemas[names[route.query]]["properties"]
         parameters += [
@@ -607,12 +326,14 @@ _PATH_PARAMETERS: Final[Mapping[str, Json]] = {
 # ---- schemas
 
 
-def _schemas(fields: Fields) -> tuple[Json, Mapping[type[BaseModel], str]]:
+def _make_schemas(
+    routes: Sequence[Route], fields: Fields
+) -> tuple[Json, Mapping[type[BaseModel], str]]:
     """The schemas of all models by name, and the name of each model that a route uses."""
     wanted: dict[type[BaseModel], Literal["validation", "serialization"]] = {
         ProblemBody: "serialization"
     }
-    for route in ROUTES:
+    for route in routes:
         for model in (route.query, route.body):
             if model is not None:
                 wanted[model] = "validation"

@@ -41,6 +41,8 @@ MAX_VALUES: Final = 20_000
 _OBJECTS: Final[Mapping[str, type[BaseModel]]] = {"filter": FilterBody, "weights": WeightsBody}
 # Options that are lists: their items with commas between, or the option repeated.
 _LISTS: Final = ("attributes", "facets")
+# The types of picture that are taken, and given back as thumbnails.
+PICTURES: Final = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp")
 _IN_THE_BODY: Final = "the same in the body"
 # What a query string calls otherwise than a body does, or doesn't take.
 GET_NAMES: Final[Mapping[str, str | None]] = {"text": "q", "image": None}

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.backend.browser import launched, needs_chromium, watched_page
 from tests.backend.served import Served, publish_embedded
-from twinlens.backend.openapi import ROUTES
+from twinlens.backend.app import ROUTES
 from twinlens.backend.problems import Code
 from twinlens.stores.generations import DataDir
 

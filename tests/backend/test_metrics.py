@@ -226,4 +226,4 @@ def test_a_log_for_people(embedded):
     with Served(embedded, log_format="text") as served:
         served.get("/api/v1/stats")
         _, _, log = served.stop()
-    assert "INFO backend.requests: GET /api/v1/stats 200 in " in log
+    assert "INFO twinlens.backend.requests: GET /api/v1/stats 200 in " in log

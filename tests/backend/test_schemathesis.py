@@ -20,7 +20,7 @@ import pytest
 from tests.backend.catalogue import RenamedCatalogue
 from tests.backend.served import ROOT, Served, publish_embedded
 from twinlens.backend import examples
-from twinlens.backend.openapi import ROUTES
+from twinlens.backend.app import ROUTES
 from twinlens.stores.generations import DataDir
 
 
