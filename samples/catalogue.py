@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from importlib.resources import files
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -22,7 +23,7 @@ from tqdm import tqdm
 
 from twinlens.catalog.errors import UsageError
 from twinlens.catalog.video import rfc3339
-from twinlens.samples.draw import HEIGHT, WIDTH, Canvas
+from twinlens.samples.canvas import HEIGHT, WIDTH, Canvas
 from twinlens.samples.subjects import SUBJECTS
 from twinlens.samples.titles import write_title
 
@@ -30,7 +31,7 @@ PER_FOLDER: Final = 1000
 METADATA: Final = "metadata.jsonl"
 # Names what drew a folder. Its number goes up whenever a seed would draw something else.
 _MARKER: Final = ".sample.json"
-_DRAWING: Final = 1
+_DRAWING: Final = 2
 _PROGRESS: Final = ".rows.jsonl"
 _BAR: Final = 45
 _QUALITY: Final = 85
@@ -39,21 +40,6 @@ _CHUNK: Final = 50
 _WORTH_WORKERS: Final = 400
 _FIRST_DAY: Final = datetime(2013, 1, 1, tzinfo=UTC)
 _DAYS: Final = 4900
-_NOTE: Final = """\
-TwinLens sample catalogue
-=========================
-
-These pictures were drawn by a program (`twinlens sample`), and the titles, channels, dates and
-view counts were made up by it. None of it is real: no such video exists, and any likeness to a
-channel, a broadcast or a person is chance. Every row of metadata.jsonl says "drawn": true.
-
-Licence: CC0 1.0 Universal (public domain). Use it for anything.
-https://creativecommons.org/publicdomain/zero/1.0/
-
-metadata.jsonl has one JSON object per picture, in the Hugging Face `imagefolder` layout:
-file_name, video_id, title, channel, language (en, si, ta), category, tags, published_at,
-duration_s, view_count, subject (what was drawn) and drawn.
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +61,7 @@ def draw_sample(
     workers: int | None = None,
     progress: bool = True,
 ) -> SampleSummary:
-    """A catalogue of ``videos`` drawn videos in ``directory``, in `imagefolder` layout.
+    """Draw a catalogue of ``videos`` videos in ``directory``, in `imagefolder` layout.
 
     Video *i* of a seed is the same whatever ``videos`` and ``workers`` are. What a stopped or a
     smaller run left there is kept, and only the rest is drawn. ``workers`` None means one process
@@ -100,18 +86,11 @@ def draw_sample(
     if workers is None:
         workers = (os.cpu_count() or 1) if len(missing) >= _WORTH_WORKERS else 1
     chunks = [missing[at : at + _CHUNK] for at in range(0, len(missing), _CHUNK)]
-    with (
-        (directory / _PROGRESS).open("a", encoding="utf-8") as log,
-        tqdm(
-            total=videos,
-            initial=videos - len(missing),
-            unit=" videos",
-            desc="drawing",
-            disable=not progress,
-        ) as bar,
-    ):
+    kept = videos - len(missing)
+    bar = tqdm(total=videos, initial=kept, unit=" videos", desc="drawing", disable=not progress)
+    with (directory / _PROGRESS).open("a", encoding="utf-8") as log, bar:
         log.write(_line({"planned": videos}))
-        for drawn in _drawn(directory, seed, chunks, workers=workers):
+        for drawn in _draw_chunks(directory, seed, chunks, workers=workers):
             # Rows follow their pictures: a row in the log vouches for a whole picture.
             log.writelines(_line(row, index=index) for index, row in drawn)
             log.flush()
@@ -130,7 +109,7 @@ def draw_sample(
 
 
 def draw_video(seed: int, index: int) -> tuple[dict[str, Any], Image.Image]:
-    """The metadata row and the 480x360 picture of one video of a seed."""
+    """Return the metadata row and the 480x360 picture of one video of a seed."""
     rng = Random(f"{seed}/{index}")
     subject = rng.choice(list(SUBJECTS))
     canvas = Canvas()
@@ -161,25 +140,28 @@ def draw_video(seed: int, index: int) -> tuple[dict[str, Any], Image.Image]:
 
 
 def video_id(seed: int, index: int) -> str:
-    """Eleven URL-safe characters, as YouTube's ids have."""
+    """Return eleven URL-safe characters, as YouTube's ids have."""
     digest = hashlib.sha256(f"twinlens sample/{seed}/{index}".encode()).digest()
     return base64.urlsafe_b64encode(digest[:8]).decode().rstrip("=")
 
 
 def picture_name(seed: int, index: int) -> str:
-    """Where in the folder the picture of a video lies."""
+    """Return where in the folder the picture of a video lies."""
     return f"{index // PER_FOLDER:05d}/{video_id(seed, index)}.jpg"
 
 
 def _open(directory: Path, *, videos: int, seed: int) -> dict[int, dict[str, Any]]:
-    """The rows already there, by index; a new directory is made and marked."""
+    """Return the rows already there, by index; a new directory is made and marked."""
     mark = {"made_by": "twinlens sample", "seed": seed, "drawing": _DRAWING}
     if directory.exists() and not directory.is_dir():
         raise UsageError(f"{directory} is not a directory")
     if not directory.exists() or not any(directory.iterdir()):
         directory.mkdir(parents=True, exist_ok=True)
         _replace(directory / _MARKER, [json.dumps(mark) + "\n"])
-        _replace(directory / "README.txt", [_NOTE])
+        _replace(
+            directory / "README.txt",
+            [(files("twinlens.samples") / "note.txt").read_text(encoding="utf-8")],
+        )
         return {}
     try:
         found = json.loads((directory / _MARKER).read_text(encoding="utf-8"))
@@ -206,7 +188,7 @@ def _open(directory: Path, *, videos: int, seed: int) -> dict[int, dict[str, Any
 
 
 def _resume(directory: Path, *, videos: int, seed: int) -> dict[int, dict[str, Any]]:
-    """The rows that stopped runs logged; what they drew beyond ``videos`` is removed."""
+    """Return the rows that stopped runs logged; what they drew beyond ``videos`` is removed."""
     log = directory / _PROGRESS
     entries = log.read_bytes()
     whole = entries.rfind(b"\n") + 1
@@ -225,7 +207,7 @@ def _resume(directory: Path, *, videos: int, seed: int) -> dict[int, dict[str, A
     return rows
 
 
-def _drawn(
+def _draw_chunks(
     directory: Path, seed: int, chunks: Sequence[Sequence[int]], *, workers: int
 ) -> Iterator[list[tuple[int, dict[str, Any]]]]:
     if workers == 1:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-from twinlens.samples import indoors, nature, places, sports
-from twinlens.samples.draw import Canvas
+from twinlens.samples import animals, crowds, landscapes, objects
+from twinlens.samples.canvas import Canvas
 from twinlens.samples.scenery import Facts
 
 
@@ -21,21 +21,13 @@ class Subject:
 
 
 SUBJECTS: Final[dict[str, Subject]] = {
-    "beach": Subject(nature.beach, "Travel & Events"),
-    "cats": Subject(indoors.cats, "Pets & Animals"),
-    "circuit": Subject(indoors.circuit, "Science & Technology"),
-    "city": Subject(places.city, "Travel & Events"),
-    "classroom": Subject(indoors.classroom, "Education"),
-    "concert": Subject(places.concert, "Music"),
-    "cricket": Subject(sports.cricket, "Sports"),
-    "curry": Subject(indoors.curry, "People & Blogs"),
-    "dagoba": Subject(places.dagoba, "Travel & Events"),
-    "elephants": Subject(nature.elephants, "Pets & Animals"),
-    "football": Subject(sports.football, "Sports"),
-    "kitchen": Subject(indoors.kitchen, "Howto & Style"),
-    "news": Subject(places.news, "News & Politics"),
-    "reef": Subject(nature.reef, "Pets & Animals"),
-    "snow": Subject(nature.snow, "Travel & Events"),
-    "tea": Subject(nature.tea, "Travel & Events"),
-    "train": Subject(places.train, "Autos & Vehicles"),
+    "beach": Subject(landscapes.beach, "Travel & Events"),
+    "circuit": Subject(objects.circuit, "Science & Technology"),
+    "city": Subject(crowds.city, "Travel & Events"),
+    "concert": Subject(crowds.concert, "Music"),
+    "cricket": Subject(crowds.cricket, "Sports"),
+    "curry": Subject(objects.curry, "People & Blogs"),
+    "elephants": Subject(animals.elephants, "Pets & Animals"),
+    "reef": Subject(animals.reef, "Pets & Animals"),
+    "tea": Subject(landscapes.tea, "Travel & Events"),
 }

@@ -50,6 +50,7 @@ def test_it_adds_one_name_and_holds_the_weights_and_the_page_and_no_tests(wheel)
         "twinlens/encoders/thumbnails/weights/denoiser/model.safetensors",
         "twinlens/backend/static/index.html",
         "twinlens/backend/static/client.d.ts",
+        "twinlens/samples/phrases/si.toml",
     } <= names
     assert not any("tests" in name.split("/") for name in names)
 
@@ -84,7 +85,10 @@ def test_its_command_runs_in_an_environment_of_its_own(wheel, tmp_path):
     # named in a .pth file is searched, the .pth files (editable installs) in it are not.
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     command = tmp_path / "venv" / "bin" / "twinlens"
-    for arguments in (["--help"], ["--version"], ["index", "--help"], ["serve", "--help"]):
+    for arguments in (
+        *(["--help"], ["--version"], ["index", "--help"], ["serve", "--help"]),
+        ["sample", "--videos", "9", "drawn"],
+    ):
         done = subprocess.run(
             [python, "-I", command, *arguments],
             capture_output=True,
