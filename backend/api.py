@@ -23,13 +23,8 @@ from twinlens.backend.parsing import (
     similar_from_query,
     thumbnail_width_from_query,
 )
-from twinlens.backend.problems import (
-    SEARCH_ERRORS,
-    Code,
-    Problem,
-    as_problem,
-    shortened,
-)
+from twinlens.backend.problem_kinds import Code
+from twinlens.backend.problems import SEARCH_ERRORS, Problem, as_problem, shortened
 from twinlens.backend.routes import OF_ONE_VIDEO, OF_PAGES, Route
 from twinlens.backend.schemas.answers import (
     FusedAnswer,
@@ -56,8 +51,8 @@ from twinlens.backend.schemas.requests import (
     SimilarBody,
     ThumbnailQuery,
 )
-from twinlens.backend.thumbnails import Thumbnails
 from twinlens.catalog.fields import Fields
+from twinlens.catalog.thumbnails import Thumbnails
 from twinlens.catalog.timing import StageTimes
 from twinlens.catalog.video import payload_thumbnail_file
 from twinlens.search.budget import TimeBudget

@@ -27,7 +27,8 @@ from twinlens.backend.logs import log_request
 from twinlens.backend.metrics import Metrics, add_stages, timed_stage
 from twinlens.backend.paths import take_paths_literally
 from twinlens.backend.policy import Policy
-from twinlens.backend.problems import Code, Problem, register_problems
+from twinlens.backend.problem_kinds import Code
+from twinlens.backend.problems import Problem, register_problems
 from twinlens.backend.routes import Route, list_routes, make_blueprint
 from twinlens.backend.site import DocsViews, SiteViews
 from twinlens.catalog.errors import TwinLensError

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from twinlens.backend.problems import Code, FieldError
+from twinlens.backend.problem_kinds import Code
+from twinlens.backend.problems import FieldError
 
 Json = dict[str, Any]
 REQUEST_ID: Final = "9f2c1e8a4b7d4c0f8e6a5b3c2d1f0e9a"

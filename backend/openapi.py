@@ -17,7 +17,8 @@ from pydantic.json_schema import models_json_schema
 
 from twinlens.backend import examples
 from twinlens.backend.parsing import GET_NAMES, PICTURES
-from twinlens.backend.problems import ERRORS_PAGE, KINDS, Code, Kind, ProblemBody
+from twinlens.backend.problem_kinds import ERRORS_PAGE, KINDS, Code, Kind
+from twinlens.backend.problems import ProblemBody
 from twinlens.backend.routes import Route
 from twinlens.backend.schemas.base import API_ROOT
 from twinlens.backend.schemas.fitting import fit

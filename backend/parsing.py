@@ -10,16 +10,16 @@ from flask import Request
 from pydantic import BaseModel, ValidationError
 from werkzeug.datastructures import MultiDict
 
-from twinlens.backend.expected import expected_at
+from twinlens.backend.problem_kinds import Code
 from twinlens.backend.problems import (
     MOST_LISTED,
     PICTURE_EXPECTED,
-    Code,
     FieldError,
     Problem,
     invalid_fields,
     shortened,
 )
+from twinlens.backend.schemas.base import expected_at
 from twinlens.backend.schemas.browse import BrowseBody
 from twinlens.backend.schemas.filters import FilterBody
 from twinlens.backend.schemas.fitting import OfFields, fit

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, TypeVar
 from flask import Blueprint
 from pydantic import BaseModel
 
-from twinlens.backend.problems import Code
+from twinlens.backend.problem_kinds import Code
 from twinlens.backend.schemas.base import API_ROOT
 
 Json = dict[str, Any]

@@ -17,7 +17,7 @@ from twinlens.backend import examples
 from twinlens.backend.access import Keys, Role
 from twinlens.backend.metrics import Metrics
 from twinlens.backend.openapi import openapi_document, problem_example
-from twinlens.backend.problems import ERRORS_PAGE, KINDS, Code
+from twinlens.backend.problem_kinds import ERRORS_PAGE, KINDS, Code
 from twinlens.backend.routes import Route
 from twinlens.backend.schemas.answers import HealthAnswer
 from twinlens.catalog.fields import Fields

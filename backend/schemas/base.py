@@ -1,7 +1,10 @@
-"""What the models of requests and of answers have in common."""
+"""What the models of requests and of answers have in common, and what they take, in words."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from functools import cache
+from types import MappingProxyType
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
@@ -9,6 +12,10 @@ from pydantic_core import PydanticCustomError
 
 API_ROOT: Final = "/api/v1"
 AT_FAULT: Final = "at_fault"
+_Schema = Mapping[str, Any]
+# A bound so far off is there for the engines, not for people.
+_ENDLESS: Final = 1e12
+_NULL: Final = {"type": "null"}
 
 
 def at_least_one_of(*names: str, of_type: str) -> dict[str, Any]:
@@ -39,3 +46,125 @@ class AnswerModel(BaseModel):
     """What callers get: a field without a default is always there, one with may be absent."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+# ---- what would be right in the place of a field at fault, from its model's JSON schema
+
+
+def expected_at(
+    model: type[BaseModel],
+    place: Sequence[int | str],
+    *,
+    unknown: bool = False,
+    bounds: bool = False,
+    renamed: Mapping[str, str | None] = MappingProxyType({}),
+) -> str | None:
+    """What ``model`` takes at ``place``, as pydantic names places; None where that can't be said.
+
+    ``unknown`` is for a field that the model doesn't have: then it is the names of those it has,
+    but for what ``renamed`` calls otherwise, or None. ``bounds`` is for a number beyond its bounds:
+    then these are said however far off they are.
+    """
+    root = _schema_of(model)
+    found = _at(root, root, list(place[:-1] if unknown else place))
+    if found is None:
+        return None
+    if unknown:
+        names = [renamed.get(name, name) for name in _field_names(root, found)]
+        return f"one of: {', '.join(filter(None, names))}" if names else None
+    return _in_words(root, found, bounds=bounds)
+
+
+@cache
+def _schema_of(model: type[BaseModel]) -> _Schema:
+    return model.model_json_schema()
+
+
+def _resolved(root: _Schema, schema: _Schema) -> _Schema:
+    while "$ref" in schema:
+        schema = root["$defs"][schema["$ref"].rpartition("/")[2]]
+    return schema
+
+
+def _options(root: _Schema, schema: _Schema) -> list[_Schema]:
+    """The alternatives of ``schema`` but for null; itself where it has none."""
+    schema = _resolved(root, schema)
+    if "anyOf" not in schema or "type" in schema:
+        return [schema]
+    return [option for one in schema["anyOf"] if one != _NULL for option in _options(root, one)]
+
+
+def _at(root: _Schema, schema: _Schema, place: list[int | str]) -> _Schema | None:
+    if not place:
+        return schema
+    step, *rest = place
+    options = _options(root, schema)
+    for option in options:
+        if isinstance(step, int) and "items" in option:
+            return _at(root, option["items"], rest)
+        if step in option.get("properties", {}):
+            return _at(root, option["properties"][step], rest)
+    # Where a value may be of several types, pydantic's place names the one that it tried.
+    return _at(root, schema, rest) if len(options) > 1 else None
+
+
+def _field_names(root: _Schema, schema: _Schema) -> list[str]:
+    return [name for one in _options(root, schema) for name in one.get("properties", {})]
+
+
+def _in_words(root: _Schema, schema: _Schema, *, bounds: bool = False) -> str | None:
+    words = [_one_in_words(root, option, bounds=bounds) for option in _options(root, schema)]
+    if None in words:
+        return None
+    return ", or ".join(dict.fromkeys(filter(None, words)))
+
+
+def _one_in_words(root: _Schema, schema: _Schema, *, bounds: bool) -> str | None:
+    if "const" in schema:
+        return str(schema["const"])
+    if "enum" in schema:
+        return f"one of: {', '.join(map(str, schema['enum']))}"
+    match schema.get("type"):
+        case "boolean":
+            return "true or false"
+        case "integer":
+            return f"a whole number{_bounds(schema, far_too=bounds)}"
+        case "number":
+            return f"a number{_bounds(schema, far_too=bounds)}"
+        case "string":
+            return _string_in_words(schema)
+        case "array":
+            lengths = _lengths(schema, "minItems", "maxItems")
+            each = _in_words(root, schema["items"])
+            return f"a list{f' of {lengths}' if lengths else ''}{f', each {each}' if each else ''}"
+        case "object":
+            return f"an object with any of: {', '.join(schema['properties'])}"
+    return None
+
+
+def _string_in_words(schema: _Schema) -> str:
+    if schema.get("format") == "date-time":
+        return "a moment in RFC 3339 with an offset, such as 2024-01-31T00:00:00Z"
+    if schema.get("contentEncoding") == "base64":
+        return "a picture in base64, without the data: prefix"
+    lengths = _lengths(schema, "minLength", "maxLength")
+    return f"text of {lengths} characters" if lengths else "text"
+
+
+def _bounds(schema: _Schema, *, far_too: bool) -> str:
+    least, most = schema.get("minimum"), schema.get("maximum")
+    if least is None or most is None or (most >= _ENDLESS and not far_too):
+        return ""
+    return f" from {_number(least)} to {_number(most)}"
+
+
+def _number(number: float) -> str:
+    return f"{number:,.0f}" if number == int(number) else f"{number:,g}"
+
+
+def _lengths(schema: _Schema, least: str, most: str) -> str:
+    if most not in schema:
+        return ""
+    if schema.get(least, 0) == 0:
+        return f"at most {schema[most]:,}"
+    return f"{schema[least]:,} to {schema[most]:,}"

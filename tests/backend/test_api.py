@@ -16,7 +16,7 @@ from tests.backend.catalogue import COLOURS, ODD_ID, ODD_TITLE, picture_bytes
 from tests.fakes import MemoryReader, WordEncoder
 from twinlens.backend.app import create_app
 from twinlens.backend.parsing import MAX_VALUES
-from twinlens.backend.problems import KINDS, Code
+from twinlens.backend.problem_kinds import KINDS, Code
 from twinlens.backend.schemas.answers import VideoBody
 from twinlens.backend.schemas.filters import MAX_CONDITIONS, MAX_FILTER_VALUES
 from twinlens.backend.schemas.fitting import fit

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from twinlens.backend.problems import KINDS, Code
+from twinlens.backend.problem_kinds import KINDS, Code
 from twinlens.backend.schemas.answers import FoundByBody, SearchAnswer, StatsAnswer, VideoBody
 from twinlens.backend.schemas.browse import BrowseAnswer, BrowseBody
 from twinlens.backend.schemas.facets import FacetsBody

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.backend.browser import launched, needs_chromium, watched_page
 from tests.backend.served import Served, publish_embedded
 from twinlens.backend.app import ROUTES
-from twinlens.backend.problems import Code
+from twinlens.backend.problem_kinds import Code
 from twinlens.stores.generations import DataDir
 
 pytestmark = needs_chromium

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from twinlens.backend.app import ROUTES
-from twinlens.backend.expected import expected_at
+from twinlens.backend.schemas.base import expected_at
 from twinlens.backend.schemas.fitting import fit
 from twinlens.backend.schemas.requests import RecommendationsBody, SearchBody
 from twinlens.catalog.fields import FIELDS

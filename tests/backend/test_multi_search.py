@@ -8,7 +8,7 @@ import io
 import pytest
 
 from tests.backend.catalogue import COLOURS, picture_bytes
-from twinlens.backend.problems import KINDS, Code
+from twinlens.backend.problem_kinds import KINDS, Code
 
 SEARCH = "/api/v1/search"
 MULTI = "/api/v1/multi-search"

@@ -16,7 +16,7 @@ from tests.fakes import MemoryReader
 from twinlens.backend.app import ROUTES, create_app
 from twinlens.backend.openapi import openapi_document
 from twinlens.backend.policy import Policy
-from twinlens.backend.problems import KINDS, Code
+from twinlens.backend.problem_kinds import KINDS, Code
 from twinlens.backend.schemas.fitting import fit
 from twinlens.backend.schemas.requests import SearchBody
 from twinlens.catalog.fields import FIELDS

@@ -214,7 +214,7 @@ def test_each_width_has_a_tag_and_is_made_once(wide, monkeypatch):
 
     real = thumbnails.decode_image
     monkeypatch.setattr(
-        "twinlens.backend.thumbnails.decode_image", lambda *a, **k: made.append(1) or real(*a, **k)
+        "twinlens.catalog.thumbnails.decode_image", lambda *a, **k: made.append(1) or real(*a, **k)
     )
     path = "/api/v1/videos/wide/thumbnail"
     tags = {wide.client.get(path + query).headers["ETag"] for query in ("", "?w=160", "?w=320")}

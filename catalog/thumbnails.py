@@ -1,4 +1,4 @@
-"""Thumbnails as callers get them: as they were indexed, or smaller."""
+"""The stored thumbnails of an index: as they were indexed, or smaller."""
 
 from __future__ import annotations
 
