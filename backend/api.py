@@ -27,6 +27,7 @@ from twinlens.backend.problem_kinds import Code
 from twinlens.backend.problems import SEARCH_ERRORS, Problem, as_problem, shortened
 from twinlens.backend.routes import OF_ONE_VIDEO, OF_PAGES, Route
 from twinlens.backend.schemas.answers import (
+    BrowseAnswer,
     FusedAnswer,
     MultiSearchAnswer,
     SearchAnswer,
@@ -35,15 +36,16 @@ from twinlens.backend.schemas.answers import (
     VideoBody,
 )
 from twinlens.backend.schemas.assembly import (
+    browse_answer_json,
     fused_answer_json,
     multi_search_answer_json,
     search_answer,
     search_answer_json,
 )
 from twinlens.backend.schemas.base import API_ROOT
-from twinlens.backend.schemas.browse import BrowseAnswer, BrowseBody, browse_answer_json
 from twinlens.backend.schemas.fitting import fit
 from twinlens.backend.schemas.requests import (
+    BrowseBody,
     MultiSearchBody,
     PageBody,
     RecommendationsBody,

@@ -20,10 +20,10 @@ from twinlens.backend.problems import (
     shortened,
 )
 from twinlens.backend.schemas.base import expected_at
-from twinlens.backend.schemas.browse import BrowseBody
 from twinlens.backend.schemas.filters import FilterBody
 from twinlens.backend.schemas.fitting import OfFields, fit
 from twinlens.backend.schemas.requests import (
+    BrowseBody,
     MultiSearchBody,
     RecommendationsBody,
     SearchBody,

@@ -10,13 +10,13 @@ from pydantic.json_schema import SkipJsonSchema
 
 from twinlens.backend.problems import ProblemBody
 from twinlens.backend.schemas.base import API_ROOT, AnswerModel
-from twinlens.backend.schemas.facets import FacetsBody
 from twinlens.backend.schemas.fitting import FieldsModel, Members
 from twinlens.catalog.fields import Field as FieldRow
 from twinlens.catalog.fields import FieldKind, Fields
 from twinlens.catalog.video import payload_thumbnail_file
+from twinlens.search.facets import Extent, Facets
 from twinlens.search.highlighting import Highlighter
-from twinlens.stores.base import Payload
+from twinlens.stores.base import FacetCount, Payload
 from twinlens.stores.generations import Manifest
 
 
@@ -162,6 +162,60 @@ class HitBody(AnswerModel):
     the rankings of the one that ranks it best."""
 
 
+class FacetValueBody(AnswerModel):
+    """A value of a field."""
+
+    value: str
+    """The value."""
+    count: int
+    """How many videos have it."""
+
+
+class CountsBody(AnswerModel):
+    """The values of a field."""
+
+    values: list[FacetValueBody]
+    """The most frequent first, ties by value; at most 100."""
+
+
+class NumberExtentBody(AnswerModel):
+    """From where to where a number goes."""
+
+    min: int | float | None
+    """The least; null where no video has the field."""
+    max: int | float | None
+    """The greatest; null where no video has the field."""
+
+
+class TimeExtentBody(AnswerModel):
+    """From where to where moments go."""
+
+    min: str | None
+    """The first, in RFC 3339; null where no video has the field."""
+    max: str | None
+    """The last, in RFC 3339; null where no video has the field."""
+
+
+class FacetsBody(AnswerModel, FieldsModel):
+    """The facets that were asked for. Videos without a field don't count in its facet."""
+
+    @classmethod
+    def members(cls, fields: Fields) -> Members:
+        """A facet for each field that has one."""
+        return {row.name: _facet_member(row) for row in fields.facets}
+
+    @classmethod
+    def of(cls, facets: Facets) -> Self:
+        """The facets, as callers see them."""
+        made: dict[str, Any] = {}
+        for field, facet in facets.items():
+            if not isinstance(facet, Extent):
+                made[field] = {"values": [_facet_value(one) for one in facet]}
+            else:
+                made[field] = {"min": facet.least, "max": facet.greatest}
+        return cls.model_validate(made)
+
+
 class FusedAnswer(AnswerModel):
     """A page of what several searches find together."""
 
@@ -231,6 +285,29 @@ class MultiSearchAnswer(AnswerModel):
     """The index that answered all of them."""
 
 
+class BrowseAnswer(AnswerModel):
+    """A page of videos."""
+
+    videos: list[HitVideoBody]
+    """The page."""
+    next_cursor: str | None
+    """The cursor of the next page; null on the last."""
+    total: int
+    """How many videos pass the filter, over all pages."""
+    seed: int | None
+    """The seed of the random order; null without one."""
+    facets: FacetsBody | SkipJsonSchema[None] = None
+    """What `facets` asked for; there when it does."""
+    took_ms: float
+    """Milliseconds from the request's arrival to just before the answer was written."""
+    timings_ms: dict[str, float]
+    """Milliseconds per stage."""
+    query_id: str
+    """The request's id, as in `X-Request-Id`."""
+    generation: str
+    """The index that answered."""
+
+
 class EncoderBody(AnswerModel):
     """An encoder that made vectors of the index."""
 
@@ -283,3 +360,19 @@ class HealthAnswer(AnswerModel):
     """`ok`: the process answers; `ready`: so does the engine."""
     generation: str | SkipJsonSchema[None] = None
     """The open index; there when it is ready."""
+
+
+def _facet_member(row: FieldRow) -> tuple[Any, Any]:
+    """The facet of a field; absent where it was not asked for."""
+    shown: Any
+    if row.kind.is_counted:
+        shown, said = CountsBody, f"{row.label}: how many videos have each value."
+    else:
+        shown = TimeExtentBody if row.kind is FieldKind.MOMENT else NumberExtentBody
+        said = f"{row.label}: the least and the greatest."
+    absent: Any = SkipJsonSchema[None]  # type: ignore[misc]
+    return shown | absent, Field(default=None, description=said)
+
+
+def _facet_value(one: FacetCount) -> dict[str, Any]:
+    return {"value": one.value, "count": one.videos}

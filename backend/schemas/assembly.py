@@ -9,6 +9,8 @@ from pydantic.main import IncEx
 
 from twinlens.backend.problems import Problem, ProblemBody, problem_body
 from twinlens.backend.schemas.answers import (
+    BrowseAnswer,
+    FacetsBody,
     FailedSearchBody,
     FoundByBody,
     FusedAnswer,
@@ -20,10 +22,10 @@ from twinlens.backend.schemas.answers import (
     SourceBody,
     SourcesBody,
 )
-from twinlens.backend.schemas.facets import FacetsBody, facets_omitted
 from twinlens.backend.schemas.fitting import fit
-from twinlens.backend.schemas.requests import HitPart, PageBody, SearchBody
+from twinlens.backend.schemas.requests import BrowseBody, HitPart, PageBody, SearchBody
 from twinlens.catalog.fields import Fields
+from twinlens.search.browser import BrowseResult
 from twinlens.search.highlighting import Highlighter
 from twinlens.search.request import Hit, SearchResult
 
@@ -115,11 +117,40 @@ def unasked_parts(asked: PageBody) -> Mapping[str, IncEx | bool]:
         }
     unasked: dict[str, IncEx | bool] = {
         "hits": {"__all__": of_hits},
-        "facets": facets_omitted(asked.facets, asked.of_fields),
+        "facets": unasked_facets(asked.facets, asked.of_fields),
     }
     if not asked.explain:
         unasked |= {"borrowed_from": True, "words_coverage": True}
     return unasked
+
+
+def browse_answer_json(
+    result: BrowseResult, asked: BrowseBody, *, took_ms: float, query_id: str, generation: str
+) -> str:
+    """A page of videos as JSON text, with what ``asked`` wants of it."""
+    fields = asked.of_fields
+    video_body = fit(HitVideoBody, fields)
+    answer = fit(BrowseAnswer, fields)(
+        videos=[video_body.of(video.payload) for video in result.videos],
+        next_cursor=result.next_cursor,
+        total=result.total,
+        seed=result.seed,
+        facets=fit(FacetsBody, fields).of(result.facets),
+        took_ms=took_ms,
+        timings_ms=round_timings(result.timings_ms),
+        query_id=query_id,
+        generation=generation,
+    )
+    unasked: dict[str, IncEx | bool] = {"facets": unasked_facets(asked.facets, fields)}
+    if asked.attributes is not None:
+        shown = {"video_id", *asked.attributes}
+        unasked["videos"] = {"__all__": set(video_body.model_fields) - shown}
+    return answer.model_dump_json(exclude=unasked)
+
+
+def unasked_facets(asked: Sequence[str], fields: Fields) -> IncEx | bool:
+    """What of an answer's ``facets`` was not asked for, as pydantic's ``exclude`` takes it."""
+    return {row.name for row in fields.facets}.difference(asked) if asked else True
 
 
 def round_timings(timings_ms: Mapping[str, float]) -> dict[str, float]:

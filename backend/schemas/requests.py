@@ -24,10 +24,11 @@ from pydantic import (
 
 from twinlens.backend.problems import FieldError
 from twinlens.backend.schemas.base import RequestModel, at_fault, at_least_one_of
-from twinlens.backend.schemas.facets import FacetName
 from twinlens.backend.schemas.filters import FilterBody
 from twinlens.backend.schemas.fitting import OfFields, OneOf
 from twinlens.catalog.video import MAX_VIDEO_ID_LENGTH, VectorName
+from twinlens.search.browser import DEFAULT_LIMIT as DEFAULT_VIDEOS
+from twinlens.search.browser import MAX_SEED, BrowseRequest
 from twinlens.search.cursor import MAX_CURSOR_LENGTH
 from twinlens.search.request import (
     DEFAULT_EXPAND,
@@ -40,6 +41,7 @@ from twinlens.search.request import (
     RecommendationRequest,
     SearchRequest,
 )
+from twinlens.stores.base import Order
 
 MAX_TEXT_LENGTH: Final = 2000
 MAX_SEEDS: Final = 100
@@ -88,8 +90,13 @@ Picture = Annotated[
 ]
 VideoIds = Annotated[list[VideoId], Field(max_length=MAX_SEEDS)]
 Attribute = Annotated[str, OneOf(lambda fields: ["video_id", *fields.names, "thumbnail_url"])]
+FacetName = Annotated[str, OneOf(lambda fields: [row.name for row in fields.facets])]
 HitPart = Literal["sources", "highlight", "duplicates", "because", "found_by"]
 Weight = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
+Sort = Annotated[
+    str, OneOf(lambda fields: [f"{row.name}:{way}" for row in fields.sortable for way in _WAYS])
+]
+_WAYS: Final = ("desc", "asc")
 
 
 class WeightsBody(RequestModel):
@@ -342,6 +349,63 @@ class MultiSearchBody(PageBody):
     def texts_to_mark(self) -> Sequence[str | None]:
         """See ``PageBody``."""
         return [one.text for one in self.searches] if self.highlight else []
+
+
+class BrowseBody(RequestModel, OfFields):
+    """Which videos to page through, and in which order."""
+
+    limit: Annotated[int, Field(ge=1, le=100)] = DEFAULT_VIDEOS
+    """Videos per page."""
+    cursor: Annotated[str, StringConstraints(max_length=MAX_CURSOR_LENGTH)] | None = None
+    """`next_cursor` of the page before, with the rest of the request as it was."""
+    filter: FilterBody | None = None
+    """Which videos to page through."""
+    sort: Sort | None = None
+    """The field to sort by, and which way; videos without it come last, whichever way."""
+    order: Literal["random"] | None = None
+    """`random`: shuffled, in place of a `sort`."""
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = None
+    """Which shuffle; one seed gives one order. Drawn by the server where it is left out."""
+    facets: list[FacetName] = []
+    """Fields to count the values of, over all videos that pass the filter."""
+    attributes: list[Attribute] | None = None
+    """Fields of a video to return, beside `video_id`; null for all."""
+
+    @field_validator("order")
+    @classmethod
+    def _not_sorted(cls, order: str | None, info: ValidationInfo) -> str | None:
+        if order is not None and info.data.get("sort") is not None:
+            raise at_fault(
+                "videos are either sorted or in random order: give one of the two",
+                expected="no order beside a sort, or no sort",
+            )
+        return order
+
+    @field_validator("seed")
+    @classmethod
+    def _of_a_shuffle(cls, seed: int | None, info: ValidationInfo) -> int | None:
+        if seed is not None and info.data.get("order", "random") is None:
+            raise at_fault(
+                "only a random order has a seed: give order=random, too",
+                expected="no seed, or order=random beside it",
+            )
+        return seed
+
+    def browse_request(self) -> BrowseRequest:
+        """The page that this body asks for."""
+        order = None
+        if self.sort is not None:
+            field, _, way = self.sort.partition(":")
+            order = Order(field, descending=way == "desc")
+        return BrowseRequest(
+            filter=self.filter.to_filter() if self.filter else None,
+            order=order,
+            shuffled=self.order == "random",
+            seed=self.seed,
+            limit=self.limit,
+            cursor=self.cursor,
+            facets=list(dict.fromkeys(self.facets)),
+        )
 
 
 class ThumbnailWidth(IntEnum):

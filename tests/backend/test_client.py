@@ -17,9 +17,10 @@ from tests.backend.browser import launched, needs_chromium, watched_page
 from tests.backend.catalogue import COLOURS, ODD_ID, Catalogue, picture_bytes
 from tests.backend.served import Served, publish_embedded
 from twinlens.backend.schemas import answers, requests
-from twinlens.backend.schemas.browse import BrowseAnswer, BrowseBody
+from twinlens.backend.schemas.answers import BrowseAnswer
 from twinlens.backend.schemas.filters import FilterBody
 from twinlens.backend.schemas.fitting import fit
+from twinlens.backend.schemas.requests import BrowseBody
 from twinlens.catalog.fields import FIELDS
 from twinlens.stores.generations import DataDir
 

@@ -8,12 +8,18 @@ from pathlib import Path
 import pytest
 
 from twinlens.backend.problem_kinds import KINDS, Code
-from twinlens.backend.schemas.answers import FoundByBody, SearchAnswer, StatsAnswer, VideoBody
-from twinlens.backend.schemas.browse import BrowseAnswer, BrowseBody
-from twinlens.backend.schemas.facets import FacetsBody
+from twinlens.backend.schemas.answers import (
+    BrowseAnswer,
+    FacetsBody,
+    FoundByBody,
+    SearchAnswer,
+    StatsAnswer,
+    VideoBody,
+)
 from twinlens.backend.schemas.filters import FilterBody
 from twinlens.backend.schemas.fitting import fit
 from twinlens.backend.schemas.requests import (
+    BrowseBody,
     MultiSearchBody,
     RecommendationsBody,
     SearchBody,

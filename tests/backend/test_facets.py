@@ -10,7 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.backend.catalogue import Catalogue
-from twinlens.backend.schemas.facets import FacetsBody
+from twinlens.backend.schemas.answers import FacetsBody
 from twinlens.backend.schemas.fitting import fit
 from twinlens.catalog.fields import FIELDS
 from twinlens.stores.base import StoredVideo

@@ -15,10 +15,10 @@ from PIL import Image
 
 from tests.backend.catalogue import Catalogue, picture_bytes
 from tests.fakes import MemoryReader
-from twinlens.backend import thumbnails
 from twinlens.backend.app import create_app
 from twinlens.backend.policy import Policy
 from twinlens.backend.schemas.requests import ThumbnailWidth
+from twinlens.catalog import thumbnails
 from twinlens.catalog.video import Video
 from twinlens.search.published import PublishedIndex
 from twinlens.stores.generations import DataDir
