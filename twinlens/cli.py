@@ -36,7 +36,7 @@ COMMANDS: Final = {
     "evaluate": LazyCommand(
         "twinlens.commands.evaluate", "evaluate", "Measure search and encoders on labelled data."
     ),
-    "bench": LazyCommand("twinlens.benchmarks.engines.cli", "bench", "Compare Qdrant with FAISS."),
+    "bench": LazyCommand("twinlens.commands.bench", "bench", "Compare Qdrant with FAISS."),
 }
 
 

@@ -4,334 +4,241 @@ from __future__ import annotations
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
-from twinlens.benchmarks.drawn_index import mixture_for
-from twinlens.benchmarks.engines.vectors import (
-    DESCRIPTION,
-    ONLY,
-    TRUTH,
-    Description,
-    Ids,
-    Matrix,
-    VectorSet,
-)
-from twinlens.benchmarks.mixture import BLOCK
+from twinlens.benchmarks.engines.vectors import DESCRIPTION, Description, Ids, Matrix, VectorSet
 from twinlens.catalog.errors import SourceError
 from twinlens.catalog.files import write_atomically
-from twinlens.catalog.video import DENSE_VECTORS
+from twinlens.catalog.vectors import unit_rows
 from twinlens.stores.flat import FlatReader
 
 _ROWS_AT_A_TIME: Final = 10_000
-# Lengths within this of 1 are rounding, as of numbers kept in two bytes.
-_UNIT_TOLERANCE: Final = 1e-3
 _SHARES_STREAM: Final = 77
+# The name of the only vector of a file.
+_ONLY: Final = "vector"
+
+_BLOCK: Final = 1000
+_VIDEOS_PER_CLUSTER: Final = 100
+# How far a member lies from its centre, and a twin from its original, in lengths of a centre.
+_SPREAD: Final = 0.6
+_TWIN_SPREAD: Final = 0.1
+_TWINS: Final = 0.1
+# The share of videos whose other vectors lie in the cluster of their first.
+_AGREEING: Final = 0.5
+# Streams of random numbers that must not meet.
+_CENTRES, _BLOCKS, _QUERIES = range(3)
+
+Blocks = Iterator[Mapping[str, Matrix]]
 
 
-_Exact = npt.NDArray[np.float64]
+class VectorSource(ABC):
+    """``videos`` is how many it has, None where as many as one likes.
 
+    ``queries`` is how many queries of its own it has; None where they are taken out of the videos.
+    """
 
-class VectorSource(Protocol):
-    """Where vectors come from."""
+    description: str
+    synthetic: bool = False
+    dims: Mapping[str, int]
+    videos: int | None = None
+    queries: int | None = None
 
-    @property
-    def synthetic(self) -> bool:
-        """Whether they were drawn, and no encoder made them."""
-        ...
-
-    @property
-    def most(self) -> int | None:
-        """How many videos it has, with queries taken out of them; None: as many as one likes."""
-        ...
-
-    @property
-    def has_queries(self) -> bool:
-        """Whether it has queries of its own, and none need be taken out of the videos."""
-        ...
-
-    @property
-    def most_queries(self) -> int | None:
-        """How many queries of its own it has; None: as many as one likes, or none at all."""
-        ...
-
-    def check(self) -> None:
-        """Read all of it once.
+    @abstractmethod
+    def read(self, videos: int, queries: int, seed: int) -> tuple[Mapping[str, Matrix], Blocks]:
+        """The queries by name, and blocks of unit vectors by name, ``videos`` in all.
 
         Raises:
             SourceError: a vector has no direction.
         """
-        ...
-
-    def describe(self) -> str:
-        """In a few words, without the machine's paths."""
-        ...
-
-    def dims(self) -> dict[str, int]:
-        """Length of each named vector."""
-        ...
-
-    def read(
-        self, videos: int, queries: int, seed: int
-    ) -> tuple[Mapping[str, Matrix], Iterator[Mapping[str, Matrix]]]:
-        """The queries by name, and blocks of as many vectors by name, ``videos`` in all."""
-        ...
 
 
-class DrawnVectors:
-    """A seeded mixture with the shape of real embeddings; see ``benchmarks/mixture.py``."""
+class DrawnVectors(VectorSource):
+    """Seeded unit vectors with the shape of real embeddings: clusters, overlap and near twins.
 
-    synthetic = True
-    most = None
-    has_queries = True
-    most_queries = None
-
-    def __init__(self, dims: Mapping[str, int]) -> None:
-        self._dims = dict(dims)
-
-    def check(self) -> None:
-        """See ``VectorSource``: they are drawn so that each has a direction."""
-
-    def describe(self) -> str:
-        """See ``VectorSource``."""
-        return "synthetic: a seeded mixture of Gaussians on the sphere"
-
-    def dims(self) -> dict[str, int]:
-        """See ``VectorSource``."""
-        return dict(self._dims)
-
-    def read(
-        self, videos: int, queries: int, seed: int
-    ) -> tuple[Mapping[str, Matrix], Iterator[Mapping[str, Matrix]]]:
-        """See ``VectorSource``."""
-        mixture = mixture_for(videos, {n: self._dims[n] for n in DENSE_VECTORS}, seed=seed)
-
-        def blocks() -> Iterator[Mapping[str, Matrix]]:
-            for first in range(0, videos, BLOCK):
-                _, drawn = mixture.block(first // BLOCK)
-                yield {str(name): rows[: videos - first] for name, rows in drawn.items()}
-
-        return {str(name): rows for name, rows in mixture.queries(queries).items()}, blocks()
-
-
-class FileVectors:
-    """A ``.npy`` of shape (n, dim), or HDF5 in the layout of ann-benchmarks (``train``, ``test``).
-
-    Vectors are brought to unit length. Queries are those of ``test``; without one, rows taken out
-    at random. The distance that an HDF5 names must be ``angular``: every engine here asks for the
-    inner product of unit vectors.
+    Random directions are no stand-in: in hundreds of dimensions they are all equally far from each
+    other, so nothing has neighbours. Here a vector is its cluster's centre plus noise, both with a
+    variance that falls as 1/i along the dimensions. Cluster sizes follow Zipf's law. A tenth of the
+    vectors are near twins of another one of their block, as uploads of the same thing are.
     """
 
-    synthetic = False
+    description = "synthetic: a seeded mixture of Gaussians on the sphere"
+    synthetic = True
+    queries = 10_000
+
+    def __init__(self, dims: Mapping[str, int]) -> None:
+        self.dims = dict(dims)
+
+    def read(self, videos: int, queries: int, seed: int) -> tuple[Mapping[str, Matrix], Blocks]:
+        """See `VectorSource.read`."""
+        rng = np.random.default_rng([seed, _CENTRES])
+        clusters = max(1, videos // _VIDEOS_PER_CLUSTER)
+        centres = {name: _draw_noise(rng, clusters, dim) for name, dim in self.dims.items()}
+
+        def blocks() -> Blocks:
+            for first in range(0, videos, _BLOCK):
+                rng = np.random.default_rng([seed, _BLOCKS, first // _BLOCK])
+                drawn = _draw_members(rng, centres, _BLOCK, twins=_TWINS)
+                yield {name: rows[: videos - first] for name, rows in drawn.items()}
+
+        rng = np.random.default_rng([seed, _QUERIES])
+        return _draw_members(rng, centres, queries, twins=0.0), blocks()
+
+
+class FileVectors(VectorSource):
+    """A ``.npy`` of shape (n, dim), or HDF5 in the layout of ann-benchmarks (``train``, ``test``).
+
+    Queries are those of ``test``; without one, rows taken out at random. The distance that an HDF5
+    names must be ``angular``: every engine here asks for the inner product of unit vectors.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._train, self._test, self._named = _opened(path)
-        # None until all were read.
-        self._are_unit: bool | None = None
+        self._train, self._test = _open_arrays(path)
+        self.videos = int(self._train.shape[0])
+        self.queries = None if self._test is None else int(self._test.shape[0])
+        self.dims = {_ONLY: int(self._train.shape[1])}
+        self.description = f"{path.name}, {self.videos} vectors, brought to unit length"
 
-    @property
-    def most(self) -> int:
-        """See ``VectorSource``; without queries of its own, those taken out are still in it."""
-        return int(self._train.shape[0])
-
-    @property
-    def has_queries(self) -> bool:
-        """See ``VectorSource``."""
-        return self._test is not None
-
-    @property
-    def most_queries(self) -> int | None:
-        """See ``VectorSource``."""
-        return None if self._test is None else int(self._test.shape[0])
-
-    def check(self) -> None:
-        """See ``VectorSource``; block by block, and once only."""
-        if self._are_unit is not None:
-            return
-        are_unit = True
-        for array, what in ((self._train, "train"), (self._test, "test")):
-            if array is None:
-                continue
-            for first in range(0, array.shape[0], _ROWS_AT_A_TIME):
-                last = min(first + _ROWS_AT_A_TIME, array.shape[0])
-                _, lengths = self._directions(array, np.arange(first, last), what)
-                are_unit = are_unit and bool(np.all(np.abs(lengths - 1) <= _UNIT_TOLERANCE))
-        self._are_unit = are_unit
-
-    def describe(self) -> str:
-        """See ``VectorSource``; it reads the file where ``check`` has not.
-
-        Raises:
-            SourceError: a vector has no direction.
-        """
-        self.check()
-        return (
-            f"{self._path.name}, {self.most} vectors"
-            + ("" if self._are_unit else ", brought to unit length")
-            + ("" if self._named else ", distance not named, taken as angular")
-        )
-
-    def dims(self) -> dict[str, int]:
-        """See ``VectorSource``."""
-        return {ONLY: int(self._train.shape[1])}
-
-    def read(
-        self, videos: int, queries: int, seed: int
-    ) -> tuple[Mapping[str, Matrix], Iterator[Mapping[str, Matrix]]]:
-        """See ``VectorSource``."""
+    def read(self, videos: int, queries: int, seed: int) -> tuple[Mapping[str, Matrix], Blocks]:
+        """See `VectorSource.read`."""
         if self._test is not None:
-            asked = self._unit(self._test, np.arange(min(queries, self._test.shape[0])), "test")
-            chosen = _sample(self.most, videos, seed)
+            asked = self._unit_rows(self._test, np.arange(queries), "test")
+            chosen = np.sort(np.random.default_rng(seed).permutation(len(self._train))[:videos])
         else:
-            both = _sample(self.most, videos + queries, seed)
-            out = np.zeros(both.size, dtype=bool)
-            out[np.random.default_rng([seed, 1]).permutation(both.size)[:queries]] = True
-            asked, chosen = self._unit(self._train, both[out], "train"), both[~out]
+            order = np.random.default_rng(seed).permutation(len(self._train))
+            asked = self._unit_rows(self._train, np.sort(order[:queries]), "train")
+            chosen = np.sort(order[queries : queries + videos])
 
-        def blocks() -> Iterator[Mapping[str, Matrix]]:
+        def blocks() -> Blocks:
             for first in range(0, chosen.size, _ROWS_AT_A_TIME):
                 part = chosen[first : first + _ROWS_AT_A_TIME]
-                yield {ONLY: self._unit(self._train, part, "train")}
+                yield {_ONLY: self._unit_rows(self._train, part, "train")}
 
-        return {ONLY: asked}, blocks()
+        return {_ONLY: asked}, blocks()
 
-    def _unit(self, array: Any, rows: Ids, what: str) -> Matrix:
+    def _unit_rows(self, array: Any, rows: Ids, what: str) -> Matrix:
+        """These rows, ascending, at unit length; no more of the file than a stretch at a time."""
         taken = np.empty((rows.size, array.shape[1]), dtype=np.float32)
-        stretches = rows // _ROWS_AT_A_TIME
-        for stretch in np.unique(stretches):
-            here = stretches == stretch
-            taken[here], _ = self._directions(array, rows[here], what)
+        for stretch in np.unique(rows // _ROWS_AT_A_TIME):
+            here = rows // _ROWS_AT_A_TIME == stretch
+            # Read whole and picked from in memory: HDF5 picks single rows very slowly.
+            low = int(stretch) * _ROWS_AT_A_TIME
+            given = np.asarray(array[low : low + _ROWS_AT_A_TIME], dtype=np.float64)
+            given = given[rows[here] - low]
+            # By the largest value first, whose square may be more or less than a number can hold.
+            largest = np.abs(given).max(axis=1, keepdims=True)
+            bad = np.flatnonzero(~(np.isfinite(largest[:, 0]) & (largest[:, 0] > 0)))
+            if bad.size:
+                raise SourceError(
+                    f"{self._path}: row {rows[here][bad[0]]} of {what} is zero or not finite,"
+                    " so it has no direction"
+                )
+            given /= largest
+            taken[here] = given / np.linalg.norm(given, axis=1, keepdims=True)
         return taken
 
-    def _directions(self, array: Any, rows: Ids, what: str) -> tuple[_Exact, _Exact]:
-        """These rows, which lie close together, as unit vectors, and how long they were."""
-        # Read whole and picked from in memory: HDF5 picks single rows very slowly.
-        low, high = int(rows[0]), int(rows[-1]) + 1
-        given = np.asarray(array[low:high], dtype=np.float64)[rows - low]
-        # By the largest value first, whose square may be more or less than a number can hold.
-        largest = np.abs(given).max(axis=1, keepdims=True)
-        bad = np.flatnonzero(~(np.isfinite(largest[:, 0]) & (largest[:, 0] > 0)))
-        if bad.size:
-            raise SourceError(
-                f"{self._path}: row {rows[bad[0]]} of {what} is zero or not finite,"
-                " so it has no direction"
-            )
-        given /= largest
-        lengths = np.linalg.norm(given, axis=1, keepdims=True)
-        with np.errstate(over="ignore"):
-            return given / lengths, (lengths * largest)[:, 0]
 
+class IndexVectors(VectorSource):
+    """The vectors of a published index, of the videos that have all of those that any has.
 
-class GenerationVectors:
-    """The vectors of a published index: of the videos that have all of its dense ones.
-
-    Queries are videos taken out at random.
+    So an index of titles alone is compared by its titles. Queries are videos taken out at random.
     """
-
-    synthetic = False
-    has_queries = False
-    most_queries = None
 
     def __init__(self, mirror: Path, *, generation: str) -> None:
         self._mirror = mirror
-        self._generation = generation
-        reader = FlatReader.open(mirror)
-        try:
-            self._dims = {str(name): dim for name, dim in reader.dims.items()}
-            self._ids = [
-                video.video_id
+        with closing(FlatReader.open(mirror)) as reader:
+            there = {
+                video.video_id: frozenset(map(str, video.vectors))
                 for batch in reader.scan(with_vectors=True)
                 for video in batch
-                if len(video.vectors) == len(self._dims)
-            ]
-        finally:
-            reader.close()
+            }
+            all_dims = {str(name): dim for name, dim in reader.dims.items()}
+        any_has = frozenset().union(*there.values())
+        self.dims = {name: dim for name, dim in all_dims.items() if name in any_has}
+        self._ids = [video_id for video_id, names in there.items() if names >= any_has]
+        self.videos = len(self._ids) if any_has else 0
+        self.description = f"generation {generation}, {self.videos} videos with every vector"
 
-    @property
-    def most(self) -> int:
-        """See ``VectorSource``."""
-        return len(self._ids)
-
-    def check(self) -> None:
-        """See ``VectorSource``, block by block."""
-        reader = FlatReader.open(self._mirror)
-        try:
-            for batch in reader.scan(with_vectors=True):
-                for video in batch:
-                    for name, vector in video.vectors.items():
-                        if not (np.all(np.isfinite(vector)) and np.any(vector)):
-                            raise SourceError(
-                                f"generation {self._generation}: the {name} of video"
-                                f" {video.video_id} is zero or not finite, so it has no direction"
-                            )
-        finally:
-            reader.close()
-
-    def describe(self) -> str:
-        """See ``VectorSource``."""
-        return f"generation {self._generation}, {self.most} videos with every vector"
-
-    def dims(self) -> dict[str, int]:
-        """See ``VectorSource``."""
-        return dict(self._dims)
-
-    def read(
-        self, videos: int, queries: int, seed: int
-    ) -> tuple[Mapping[str, Matrix], Iterator[Mapping[str, Matrix]]]:
-        """See ``VectorSource``."""
-        order = np.random.default_rng(seed).permutation(self.most)
+    def read(self, videos: int, queries: int, seed: int) -> tuple[Mapping[str, Matrix], Blocks]:
+        """See `VectorSource.read`; the index holds unit vectors."""
+        order = np.random.default_rng(seed).permutation(len(self._ids))
         asked = [self._ids[row] for row in order[:queries]]
         chosen = [self._ids[row] for row in order[queries : queries + videos]]
 
-        def blocks(ids: Sequence[str]) -> Iterator[Mapping[str, Matrix]]:
-            reader = FlatReader.open(self._mirror)
-            try:
+        def blocks(ids: Sequence[str]) -> Blocks:
+            with closing(FlatReader.open(self._mirror)) as reader:
                 for first in range(0, len(ids), _ROWS_AT_A_TIME):
                     part = ids[first : first + _ROWS_AT_A_TIME]
                     found = reader.get(part, with_vectors=True)
-                    yield {
-                        str(name): np.stack([found[one].vectors[name] for one in part])
-                        for name in reader.dims
-                    }
-            finally:
-                reader.close()
+                    vectors = [
+                        {str(name): rows for name, rows in found[one].vectors.items()}
+                        for one in part
+                    ]
+                    yield {name: np.stack([one[name] for one in vectors]) for name in self.dims}
 
         [first] = blocks(asked)
         return first, blocks(chosen)
 
 
-def prepared(
-    source: VectorSource, path: Path, *, videos: int, queries: int, seed: int
+def _draw_members(
+    rng: np.random.Generator, centres: Mapping[str, Matrix], count: int, *, twins: float
+) -> dict[str, Matrix]:
+    """By name ``count`` unit vectors of clusters around these centres."""
+    clusters = len(next(iter(centres.values())))
+    sizes = 1.0 / (np.arange(clusters) + 10.0)
+    shares = sizes / sizes.sum()
+    topics = rng.choice(clusters, count, p=shares)
+    vectors = {}
+    for number, (name, of) in enumerate(centres.items()):
+        others = rng.choice(clusters, count, p=shares)
+        agrees = rng.random(count) < _AGREEING
+        rows = of[topics if number == 0 else np.where(agrees, topics, others)]
+        rows = rows + _SPREAD * _draw_noise(rng, count, of.shape[1])
+        copies = np.flatnonzero(rng.random(count) < twins)
+        originals = rng.integers(count, size=copies.size)
+        rows[copies] = rows[originals] + _TWIN_SPREAD * _draw_noise(rng, copies.size, of.shape[1])
+        vectors[name] = unit_rows(rows)
+    return vectors
+
+
+def _draw_noise(rng: np.random.Generator, count: int, dim: int) -> Matrix:
+    """Gaussian rows (count, dim) of expected squared length 1, with variances that fall as 1/i."""
+    variances = 1.0 / np.arange(1, dim + 1)
+    scales = np.sqrt(variances / variances.sum()).astype(np.float32)
+    rows: Matrix = rng.standard_normal((count, dim), dtype=np.float32) * scales
+    return rows
+
+
+def prepare_vectors(
+    source: VectorSource, work: Path, *, videos: int, queries: int, seed: int
 ) -> VectorSet:
-    """The set of this source in ``path``, written unless it is there whole already.
+    """The set of this source in a folder of its own in ``work``, written unless it is there whole.
 
     Raises:
-        SourceError: a vector without direction, or fewer vectors than asked for.
+        SourceError: a vector has no direction.
     """
-    dims = source.dims()
     asked, blocks = source.read(videos, queries, seed)
     description = Description(
-        source=f"{source.describe()}, seed {seed}",
+        source=f"{source.description}, seed {seed}",
         synthetic=source.synthetic,
         videos=videos,
-        queries=len(next(iter(asked.values()))),
-        dims=dims,
-        seed=seed,
-        digest=_digest(asked),
+        queries=queries,
+        dims=source.dims,
     )
+    digest = hashlib.blake2b(repr(description).encode(), digest_size=6)
+    # A file of the same name and size may hold something else by now.
+    for rows in asked.values():
+        digest.update(np.ascontiguousarray(rows).tobytes())
+    path = work / f"twinlens-bench-{videos}-{digest.hexdigest()}"
     if (path / DESCRIPTION).exists():
-        there = VectorSet(path)
-        if there.description == description:
-            return there
-        (path / DESCRIPTION).unlink()
-    for stale in path.glob(f"{TRUTH}-*.npz"):
-        stale.unlink()
+        return VectorSet(path)
     path.mkdir(parents=True, exist_ok=True)
     for name, rows in asked.items():
         np.save(path / f"{name}.queries.npy", rows)
@@ -341,68 +248,49 @@ def prepared(
         name: np.lib.format.open_memmap(
             path / f"{name}.npy", mode="w+", dtype=np.float32, shape=(videos, dim)
         )
-        for name, dim in dims.items()
+        for name, dim in source.dims.items()
     }
     written = 0
     for block in blocks:
         for name, rows in block.items():
             files[name][written : written + len(rows)] = rows
-        written += len(next(iter(block.values())))
+        written += len(rows)
     for file in files.values():
         file.flush()
-    if written != videos:
-        raise SourceError(f"{source.describe()}: {written} vectors came of {videos}")
     write_atomically(path / DESCRIPTION, json.dumps(asdict(description)))
     return VectorSet(path)
 
 
-def _digest(asked: Mapping[str, Matrix]) -> str:
-    """Of the queries, which are drawn from all that a source has."""
-    found = hashlib.blake2b(digest_size=8)
-    for rows in asked.values():
-        found.update(np.ascontiguousarray(rows).tobytes())
-    return found.hexdigest()
-
-
-def _sample(of: int, count: int, seed: int) -> Ids:
-    """``count`` of the numbers below ``of``, ascending."""
-    if count > of:
-        raise SourceError(f"{count} vectors are asked for, and there are {of}")
-    chosen: Ids = np.sort(np.random.default_rng(seed).permutation(of)[:count])
-    return chosen
-
-
-def _opened(path: Path) -> tuple[Any, Any | None, bool]:
-    """Vectors, queries where there are some, and whether it is sure how they are compared."""
+def _open_arrays(path: Path) -> tuple[Any, Any | None]:
+    """The vectors of a file, and its queries where it has some."""
     if not path.is_file():
         raise SourceError(f"{path}: no such file")
     train: Any
-    test: Any | None
+    test: Any | None = None
     if path.suffix == ".npy":
         try:
             # Not np.load, which opens archives and pickles as well.
-            train, test = np.lib.format.open_memmap(path, mode="r"), None
+            train = np.lib.format.open_memmap(path, mode="r")
         except ValueError as error:
             raise SourceError(f"{path}: not a NumPy array: {error}") from error
-        named = True
     elif path.suffix in {".hdf5", ".h5"}:
-        train, test, named = _opened_hdf5(path)
+        train, test = _open_hdf5(path)
     else:
         raise SourceError(f"{path}: neither .npy nor .hdf5")
     for array in (train, test):
-        if array is not None and (len(array.shape) != 2 or array.dtype.kind not in "fiu"):
+        if array is not None and (
+            len(array.shape) != 2 or array.dtype.kind not in "fiu" or 0 in array.shape
+        ):
             raise SourceError(
                 f"{path}: an array of shape {array.shape} and type {array.dtype},"
                 " where (vectors, dim) numbers are expected"
             )
-        if array is not None and 0 in array.shape:
-            raise SourceError(f"{path}: an empty array, of shape {array.shape}")
     if test is not None and test.shape[1] != train.shape[1]:
         raise SourceError(f"{path}: train has {train.shape[1]} dimensions and test {test.shape[1]}")
-    return train, test, named
+    return train, test
 
 
-def _opened_hdf5(path: Path) -> tuple[Any, Any | None, bool]:
+def _open_hdf5(path: Path) -> tuple[Any, Any | None]:
     try:
         import h5py
     except ImportError as error:
@@ -412,24 +300,14 @@ def _opened_hdf5(path: Path) -> tuple[Any, Any | None, bool]:
     except OSError as error:
         raise SourceError(f"{path}: not HDF5: {error}") from error
     train, test = file.get("train"), file.get("test")
-    if not isinstance(train, h5py.Dataset):
+    if not isinstance(train, h5py.Dataset) or not isinstance(test, h5py.Dataset | None):
         raise SourceError(f"{path}: no dataset 'train' in it; ann-benchmarks' layout has one")
-    distance = file.attrs.get("distance")
-    named = distance is not None
-    distance = _as_text(distance) if named else "angular"
-    if not isinstance(distance, str) or distance != "angular":
+    # The attribute may be text, bytes, or an array of one of them.
+    distance = np.asarray(file.attrs.get("distance", "angular")).ravel()
+    told = distance[0].decode("utf-8", "replace") if isinstance(distance[0], bytes) else distance[0]
+    if distance.size != 1 or str(told) != "angular":
         raise SourceError(
-            f"{path}: its distance is {distance!r}; only 'angular' can be compared here, as"
-            " every engine is asked for the inner product of unit vectors"
+            f"{path}: its distance is {told!s}; only angular can be compared here, as every engine"
+            " is asked for the inner product of unit vectors"
         )
-    if not isinstance(test, h5py.Dataset | None):
-        raise SourceError(f"{path}: its 'test' is no dataset; ann-benchmarks' layout has one")
-    return train, test, named
-
-
-def _as_text(attribute: Any) -> Any:
-    """What an attribute of HDF5 says, which may be bytes, or an array of one of them."""
-    one = attribute
-    if isinstance(one, np.ndarray) and one.size == 1:
-        one = one.item()
-    return one.decode("utf-8", "replace") if isinstance(one, bytes) else one
+    return train, test

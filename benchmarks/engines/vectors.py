@@ -7,7 +7,7 @@ and every process that measures maps the same files.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,17 +15,17 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from twinlens.search.fusion import Ranking, fuse
+from twinlens.stores.base import ScoredVideo
+from twinlens.stores.qdrant_schema import FULL_SCAN_THRESHOLD_KB
+
 Matrix = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
 
 # The share of the videos that each filtered search lets through.
 SHARES: Final = (0.5, 0.1, 0.01, 0.001)
-# The name of the only vector of a file.
-ONLY: Final = "vector"
 # The file that makes a directory a set; it is written last.
 DESCRIPTION: Final = "set.json"
-# How the files with its exact answers begin, which are of no use to another set.
-TRUTH: Final = "truth"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,6 @@ class Description:
     videos: int
     queries: int
     dims: Mapping[str, int]
-    seed: int
-    # Tells sets of one description apart, as where a file was replaced by another of its name.
-    digest: str = ""
 
 
 class VectorSet:
@@ -56,34 +53,23 @@ class VectorSet:
         self.description = Description(
             **json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
         )
-
-    @property
-    def videos(self) -> int:
-        """How many videos there are."""
-        return self.description.videos
-
-    @property
-    def dims(self) -> Mapping[str, int]:
-        """Length of each named vector; the first is the one that single searches ask."""
-        return self.description.dims
-
-    @property
-    def first(self) -> str:
-        """The name of the vector that single searches ask."""
-        return next(iter(self.dims))
+        self.videos = self.description.videos
+        self.dims = self.description.dims
+        # The name of the vector that single searches ask.
+        self.first = next(iter(self.dims))
 
     def rows(self, name: str) -> Matrix:
         """The vectors of this name, in the order of their ids."""
-        return self._mapped(f"{name}.npy")
+        return self._map(f"{name}.npy")
 
     def queries(self, name: str) -> Matrix:
         """The queries for this name; none is a vector of the set."""
-        return self._mapped(f"{name}.queries.npy")
+        return self._map(f"{name}.queries.npy")
 
     @property
     def draws(self) -> Matrix:
         """One number a video, which decides what filters let through."""
-        return self._mapped("draws.npy")
+        return self._map("draws.npy")
 
     def passing(self, share: float) -> Ids:
         """The ids of the videos that the filter of this share lets through, ascending."""
@@ -100,7 +86,27 @@ class VectorSet:
         """What all vectors take, four bytes a value."""
         return self.videos * sum(self.dims.values()) * 4
 
-    def _mapped(self, file: str) -> Matrix:
+    def graph_threshold_kb(self, *, least: int = 1) -> int:
+        """Qdrant's own threshold for building a graph, lowered where the set is below it.
+
+        A quarter of the smallest vectors, so that every vector of a small set gets a graph, too.
+        ``least`` is the smallest threshold that the engine takes.
+        """
+        smallest_kb = self.videos * min(self.dims.values()) * 4 // 1024
+        return min(FULL_SCAN_THRESHOLD_KB, max(least, smallest_kb // 4))
+
+    def _map(self, file: str) -> Matrix:
         if file not in self._arrays:
             self._arrays[file] = np.load(self.path / file, mmap_mode="r")
         return self._arrays[file]
+
+
+def fuse_answers(
+    rankings: Mapping[str, Sequence[tuple[int, float]]], *, limit: int, k: float
+) -> dict[int, float]:
+    """Ids with their fused scores, best first, as the product fuses one ranking a vector name."""
+    given = [
+        Ranking(key=name, videos=[ScoredVideo(str(one), float(s)) for one, s in ranking])
+        for name, ranking in rankings.items()
+    ]
+    return {int(one.video_id): one.score for one in fuse(given, limit=limit, k=k)}

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
-from twinlens.benchmarks.engines.faiss_engines import Flat
+import os
+import signal
+
+from twinlens.benchmarks.engines.faiss_engine import Faiss
 
 
-class FailsUnderFilters(Flat):
+class FailsUnderFilters(Faiss):
     """An engine that does all but one thing."""
 
-    def search(self, name, query, *, limit, setting, share=None):
-        if share is not None:
+    def search(self, query):
+        if query.share is not None:
             raise RuntimeError("no filters today")
-        return super().search(name, query, limit=limit, setting=setting, share=share)
+        return super().search(query)
 
 
-class FailsOnce(Flat):
+class FailsOnce(Faiss):
     """An engine that can't be uploaded to the first time."""
 
-    def upload(self):
-        seen = self.directory.parent / "failed-once"
+    def upload(self, *, threads):
+        seen = self.vectors.path.parent / "failed-once"
         if not seen.exists():
             seen.touch()
             raise RuntimeError("the disk is full today")
-        return super().upload()
+        return super().upload(threads=threads)
+
+
+class Dies(Faiss):
+    """An engine whose process is killed while it builds."""
+
+    def upload(self, *, threads):
+        os.kill(os.getpid(), signal.SIGKILL)
+        return super().upload(threads=threads)
 
 
 FAILS_UNDER_FILTERS = f"{__name__}:{FailsUnderFilters.__name__}"
 FAILS_ONCE = f"{__name__}:{FailsOnce.__name__}"
+DIES = f"{__name__}:{Dies.__name__}"

@@ -1,0 +1,356 @@
+"""What a result comes to, as tables: the same for a report and for a page of the docs.
+
+Figures are medians over the rounds; ratios are formed within a round and have their 95 % bootstrap
+interval. A row or a column without any figure is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from twinlens.benchmarks.engines.record import Answers, Measured, Result, Search, Size
+
+# The recall at which engines are compared.
+CHIEF_RECALL: Final = 0.98
+NOT_MEASURED: Final = "–"
+# The size that is told of in detail, where it was measured; else the largest.
+_DETAILED: Final = 100_000
+# Below this, an engine under a filter has lost its results.
+_LOST_RECALL: Final = 0.9
+_RESAMPLES: Final = 2000
+_REST: Final = (
+    " By REST, the second packet of an answer waits for the acknowledgement of the first, which"
+    " Linux delays by 40 ms; two rankings of 200 are more than one packet, so some rounds take that"
+    " long. gRPC has no such wait."
+)
+
+
+class Table(NamedTuple):
+    """The first cell of a row is its name; ``note`` says what the figures are."""
+
+    title: str
+    note: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+class Interval(NamedTuple):
+    """A median, and the ends of its 95 % interval; both are the median of a single round."""
+
+    median: float
+    low: float
+    high: float
+
+
+def ratio_interval(above: Sequence[float], below: Sequence[float], *, paired: bool) -> Interval:
+    """The median of ``above`` by ``below``: round by round, or of the rounds of two runs."""
+    from scipy.stats import bootstrap
+
+    def ratio(x: Any, y: Any, *, axis: int = -1) -> Any:
+        if paired:
+            return np.median(x / y, axis=axis)
+        return np.median(x, axis=axis) / np.median(y, axis=axis)
+
+    rounds = min(len(above), len(below)) if paired else None
+    # One round is no sample: it stands for itself, and adds no spread.
+    given = [np.resize(one[:rounds], max(2, len(one[:rounds]))) for one in (above, below)]
+    found = bootstrap(
+        given, ratio, n_resamples=_RESAMPLES, method="percentile", paired=paired, rng=0
+    ).confidence_interval
+    return Interval(float(ratio(*given)), float(found.low), float(found.high))
+
+
+def detail(result: Result) -> Size:
+    """The size that is told of in detail."""
+    sizes = result.measured()
+    return next((one for one in sizes if one.videos == _DETAILED), sizes[-1])
+
+
+def at_recall(one: Measured) -> tuple[str, Search] | None:
+    """The quickest setting that finds ``CHIEF_RECALL``; exact ones only if there are no others."""
+    enough = [(n, s) for n, s in one.searches.items() if s.recall_at_10 >= CHIEF_RECALL]
+    found = [(name, search) for name, search in enough if not search.exact] or enough
+    return min(found, key=lambda named: float(np.median(named[1].p50_ms)), default=None)
+
+
+# The tables of a run: a row for each engine, a column for each size.
+
+
+def _one_query(result: Result) -> Table | None:
+    return _table(
+        "One query",
+        "p50 in ms of a query by one vector. Of an approximate engine with the quickest setting"
+        f" that finds {CHIEF_RECALL} of the exact ten; of a single setting below it, its recall.",
+        ["p50 in ms, by videos", *_counts(result.measured())],
+        [
+            *_across(result, _exact, suffix=", exact"),
+            *_across(result, _at_chief_recall),
+        ],
+    )
+
+
+def _fused(result: Result) -> Table | None:
+    rows = _across(result, lambda one: _wait_and_recall(one.fused) if one.fused else None)
+    return _table(
+        "Both vectors, fused",
+        "p50 in ms; recall@10 against the fusion of exact rankings, by a window of 200 each."
+        + (_REST if any("REST" in row[0] for row in rows) else ""),
+        ["p50 in ms; recall@10, by videos", *_counts(result.measured())],
+        rows,
+    )
+
+
+def _building(result: Result) -> Table | None:
+    sizes = result.measured()
+
+    def costs(one: Measured | None) -> list[str]:
+        found = [one.built.disk_bytes, one.built.peak_bytes] if one and one.built else [None, None]
+        memory = one and one.memory
+        found += [memory.rss_bytes, memory.anonymous_bytes] if memory else [None, None]
+        return [show_bytes(size) if size else NOT_MEASURED for size in found]
+
+    return _table(
+        "Building, disk, memory",
+        "Seconds to build. The rest at the largest size: memory is that of a process with the index"
+        " open; what is not anonymous are pages of files, which the system can take back.",
+        [
+            f"seconds by videos; the rest at {sizes[-1].videos:,} videos",
+            *_counts(sizes),
+            *("disk", "peak while building", "resident", "anonymous"),
+        ],
+        [
+            [*row, *costs(sizes[-1].experiments.get(name))]
+            for name, row in zip(_labels(sizes), _across(result, _seconds), strict=True)
+        ],
+    )
+
+
+# The tables of one size: a row for each engine, or for each of its settings.
+
+
+def _settings(size: Size) -> Table | None:
+    flat = size.experiments.get("faiss-flat")
+    scan = flat.searches.get("exact") if flat else None
+    return _table(
+        "Every setting",
+        "Single queries by one vector, one client.",
+        [
+            *(f"at {size.videos:,} videos", "recall@10", "p50, ms"),
+            *("of it in the server", "times faster than flat"),
+        ],
+        [
+            [
+                f"{one.label}, {label}" if len(one.searches) > 1 else one.label,
+                _recall(search),
+                *map(_median, (search.p50_ms, search.server_ms)),
+                show_interval(ratio_interval(scan.p50_ms, search.p50_ms, paired=True))
+                if scan
+                else NOT_MEASURED,
+            ]
+            for one in size.experiments.values()
+            for label, search in one.searches.items()
+        ],
+    )
+
+
+def _filters(size: Size) -> Table | None:
+    engines = size.experiments.values()
+    shares = sorted({share for one in engines for share in one.filtered}, reverse=True)
+    percents = [f"{share * 100:g} %" for share in shares]
+    return _table(
+        "Filters",
+        "p50 in ms; recall@10 among the videos that the filter lets through.",
+        [f"p50 in ms; recall@10, at {size.videos:,} videos", *percents],
+        [
+            [
+                _name(one),
+                *(
+                    _wait_and_recall(one.filtered[share], lost=_LOST_RECALL)
+                    if share in one.filtered
+                    else NOT_MEASURED
+                    for share in shares
+                ),
+            ]
+            for one in engines
+        ],
+    )
+
+
+def _clients(size: Size) -> Table | None:
+    engines = size.experiments.values()
+    counts = sorted({c for one in engines for by in one.clients.values() for c in by} - {1})
+    ways: list[tuple[Any, int]] = [("threads", 1)]
+    ways += [(kind, count) for kind in ("threads", "processes") for count in counts]
+    columns = ["1", *(f"{count} {kind}" for kind, count in ways[1:]), "batch"]
+    return _table(
+        "Clients",
+        "Queries a second by clients that ask without a pause, and in batches of a hundred.",
+        [f"queries a second, at {size.videos:,} videos", *columns],
+        [
+            [
+                _name(one),
+                *(_median(one.clients.get(kind, {}).get(count)) for kind, count in ways),
+                _median(one.batch),
+            ]
+            for one in engines
+        ],
+    )
+
+
+BY_RUN: Final[Mapping[str, Callable[[Result], Table | None]]] = {
+    "one-query": _one_query,
+    "fused": _fused,
+    "building": _building,
+}
+BY_SIZE: Final[Mapping[str, Callable[[Size], Table | None]]] = {
+    "settings": _settings,
+    "filters": _filters,
+    "clients": _clients,
+}
+
+
+def compare(a: Result, b: Result) -> Table | None:
+    """Every figure that both runs have; the ratio of their medians, with its interval.
+
+    None where they have none in common.
+    """
+    figures_of_a, figures_of_b = dict(_figures(a)), dict(_figures(b))
+    rows = []
+    for key in figures_of_a.keys() & figures_of_b.keys():
+        of_a, of_b = figures_of_a[key], figures_of_b[key]
+        times = ratio_interval(of_b, of_a, paired=False)
+        changed = "" if times.low <= 1 <= times.high or times.low == times.high else "changed"
+        rows.append([*key, _median(of_a), _median(of_b), show_interval(times), changed])
+    rows.sort(key=lambda row: (int(row[0].replace(",", "")), *row[1:3]))
+    note = (
+        "The interval knows the noise between rounds, not what a machine does from one day to the"
+        " next; a figure of a single round has none."
+    )
+    columns = ["videos", "engine", "figure", "a", "b", "b / a", "beyond noise"]
+    return Table("b against a", note, columns, rows) if rows else None
+
+
+def _figures(result: Result) -> Iterator[tuple[tuple[str, str, str], Sequence[float]]]:
+    for size in result.measured():
+        for name, one in size.experiments.items():
+            found: dict[str, Sequence[float] | None] = {}
+            answers: dict[str, Answers | None] = {**one.searches, "fused": one.fused}
+            answers |= {f"filter {share:g}": asked for share, asked in one.filtered.items()}
+            for label, answer in answers.items():
+                if answer is not None:
+                    found[f"{label}: p50, ms"] = answer.p50_ms
+                    found[f"{label}: recall@10"] = [answer.recall_at_10]
+            found["batch: queries a second"] = one.batch
+            for kind, by_count in one.clients.items():
+                for count, rates in by_count.items():
+                    found[f"{count} {kind}: queries a second"] = rates
+            if one.built is not None and one.built.shared_with is None:
+                found["building, s"] = [one.built.upload_s + one.built.index_s]
+            for label, values in found.items():
+                if values and min(values) > 0:
+                    yield (f"{size.videos:,}", name, label), values
+
+
+# What rows and cells are made of.
+
+
+def _table(title: str, note: str, columns: list[str], rows: list[list[str]]) -> Table | None:
+    rows = [row for row in rows if any(cell != NOT_MEASURED for cell in row[1:])]
+    kept = [at for at in range(len(columns)) if any(row[at] != NOT_MEASURED for row in rows)]
+    if not rows:
+        return None
+    return Table(title, note, [columns[at] for at in kept], [[r[at] for at in kept] for r in rows])
+
+
+def _across(
+    result: Result, show: Callable[[Measured], str | None], *, suffix: str = ""
+) -> list[list[str]]:
+    """A row for each engine: at each size what it shows; ``suffix`` where it approximates, too."""
+    sizes = result.measured()
+    rows = []
+    for name, label in _labels(sizes).items():
+        found = [size.experiments.get(name) for size in sizes]
+        cells = [(one and show(one)) or NOT_MEASURED for one in found]
+        rows.append([label + (suffix if any(map(_approximate, found)) else ""), *cells])
+    return rows
+
+
+def _labels(sizes: Sequence[Size]) -> dict[str, str]:
+    return {name: one.label for size in sizes for name, one in size.experiments.items()}
+
+
+def _approximate(one: Measured | None) -> bool:
+    return one is not None and any(not search.exact for search in one.searches.values())
+
+
+def _counts(sizes: Sequence[Size]) -> list[str]:
+    return [f"{one.videos:,}" for one in sizes]
+
+
+def _name(one: Measured) -> str:
+    """The engine, and the chosen setting where it has several."""
+    return f"{one.label}, {one.chosen}" if len(one.searches) > 1 else one.label
+
+
+def _exact(one: Measured) -> str:
+    return next((_median(search.p50_ms) for search in one.searches.values() if search.exact), "")
+
+
+def _at_chief_recall(one: Measured) -> str:
+    approximate = [search for search in one.searches.values() if not search.exact]
+    at = at_recall(one)
+    if at is not None and approximate:
+        return f"{_median(at[1].p50_ms)} ({at[0]})"
+    if len(approximate) == 1:
+        return f"{_median(approximate[0].p50_ms)} ({_recall(approximate[0])})"
+    return ""
+
+
+def _wait_and_recall(found: Answers, *, lost: float = 0.0) -> str:
+    own = f" ({_median(found.server_ms)} in the server)" if found.server_ms else ""
+    recall = _recall(found)
+    return (
+        f"{_median(found.p50_ms)}{own}; {f'**{recall}**' if found.recall_at_10 < lost else recall}"
+    )
+
+
+def _seconds(one: Measured) -> str:
+    if one.built is None:
+        return NOT_MEASURED
+    if one.built.shared_with is not None:
+        return f"as {one.built.shared_with.rpartition(', ')[2]}"
+    return show_number(one.built.upload_s + one.built.index_s)
+
+
+def _recall(found: Answers) -> str:
+    """``1`` where all were found, else three places: ``.987``, and ``1.000`` of nearly all."""
+    recall = found.recall_at_10
+    return "1" if recall == 1 else f"{recall:.3f}".removeprefix("0")
+
+
+def _median(rounds: Sequence[float] | npt.NDArray[np.float64] | None) -> str:
+    return NOT_MEASURED if rounds is None else show_number(float(np.median(rounds)))
+
+
+def show_interval(found: Interval) -> str:
+    """``37.0 [30.0, 40.0]``; the median alone where it has no interval."""
+    if found.low == found.high:
+        return show_number(found.median)
+    return f"{show_number(found.median)} [{show_number(found.low)}, {show_number(found.high)}]"
+
+
+def show_number(value: float) -> str:
+    """Three figures, or all whole ones: ``0.0123``, ``1.20``, ``1,234``."""
+    if value == 0 or abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:#.3g}".rstrip(".")
+
+
+def show_bytes(size_bytes: float) -> str:
+    """``0.500 KiB``, ``512 KiB``, ``1.50 GiB``."""
+    power = min(3, max(1, int(np.log2(size_bytes)) // 10))
+    return f"{show_number(size_bytes / 1024**power)} {('KiB', 'MiB', 'GiB')[power - 1]}"

@@ -1,0 +1,437 @@
+"""``twinlens bench`` over small sets: what it measures, and how a run is stopped and goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from click.testing import CliRunner
+
+from tests.benchmarks.failing_engines import DIES, FAILS_ONCE, FAILS_UNDER_FILTERS
+from tests.benchmarks.qdrant_stand_in import serving
+from twinlens.benchmarks.engines.experiments import (
+    choose_experiments,
+    read_experiments,
+)
+from twinlens.benchmarks.engines.measure import SizeRun, choose_setting
+from twinlens.benchmarks.engines.process import Host
+from twinlens.benchmarks.engines.record import Plan, Result, Search, read_result
+from twinlens.benchmarks.engines.run import digest_of, run
+from twinlens.benchmarks.engines.sources import DrawnVectors, FileVectors
+from twinlens.benchmarks.engines.vectors import SHARES
+from twinlens.catalog.errors import UsageError
+from twinlens.catalog.files import locked
+from twinlens.cli import main
+
+VIDEOS = 800
+SOURCE = DrawnVectors({"title": 32, "thumbnail": 16})
+BY_NAME = {one.name: one for one in read_experiments()}
+FLAT = BY_NAME["faiss-flat"]
+EMBEDDED = BY_NAME["qdrant-embedded"].model_copy(
+    update={"searches": [{"exact": True}, {"ef": 16}, {"ef": 64}]}
+)
+
+
+def other(name: str, engine: str) -> Any:
+    return FLAT.model_copy(update={"name": name, "engine": engine})
+
+
+COMPARED = (
+    FLAT,
+    EMBEDDED,
+    # What no m can be: the engine refuses to be configured with it.
+    EMBEDDED.model_copy(update={"name": "broken", "build": {"m": -1, "ef_construct": 100}}),
+    other("unfiltered", FAILS_UNDER_FILTERS),
+)
+
+
+class Stopped(Exception):
+    pass
+
+
+def compare(
+    folder: Path, experiments: Any, *, result: str = "result.json", say: Any = None, **plan: Any
+) -> Result:
+    """The result of a comparison that is made, and written, in ``folder``."""
+    keep = plan.pop("keep", False)
+    asked = {
+        "sizes": [200],
+        "queries": 20,
+        "rounds": 1,
+        "seconds": 0.01,
+        "clients": [1],
+        "client_rounds": 1,
+        "client_seconds": 0.05,
+    } | plan
+    return run(
+        SOURCE,
+        Plan(
+            source=SOURCE.description,
+            experiments=[one.name for one in experiments],
+            settings=digest_of(experiments),
+            **asked,
+        ),
+        experiments,
+        result=folder / result,
+        work=folder / "work",
+        say=say or (lambda line: None),
+        keep=keep,
+    )
+
+
+@pytest.fixture(scope="module")
+def stopped_and_continued(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A result, what was said until it was stopped, and what after that."""
+    folder = tmp_path_factory.mktemp("bench")
+    said: list[str] = []
+    plan = {"sizes": [VIDEOS], "rounds": 2, "clients": [1, 2]}
+
+    def say(line: str) -> None:
+        said.append(line)
+        if "batches" in line:
+            # What has gone from the work directory meanwhile is made again.
+            [made] = (folder / "work").glob("twinlens-bench-*")
+            shutil.rmtree(made / "qdrant-embedded")
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        compare(folder, COMPARED, say=say, **plan)
+    before = list(said)
+    said.clear()
+    result = compare(folder, COMPARED, say=said.append, keep=True, **plan)
+    assert result == read_result(folder / "result.json")
+    return result, before, said, folder
+
+
+def test_a_stopped_run_goes_on_where_it_was(stopped_and_continued: Any) -> None:
+    result, before, after, _ = stopped_and_continued
+    assert any("latency" in line for line in before)
+    assert not any("latency" in line for line in after)
+    [built] = [line for line in after if "build" in line]
+    assert "qdrant-embedded" in built
+    assert any("clients" in line for line in after)
+    assert result.finished
+    assert len(result.continued) == 1
+
+
+def test_every_part_was_measured(stopped_and_continued: Any) -> None:
+    [size] = stopped_and_continued[0].sizes
+    flat, embedded = size.experiments["faiss-flat"], size.experiments["qdrant-embedded"]
+    for one in (flat, embedded):
+        assert one.searches["exact"].recall_at_10 == 1.0
+        assert len(one.searches["exact"].p50_ms) == len(one.batch) == 2
+        assert one.built.disk_bytes > VIDEOS * 32
+        assert one.memory.rss_bytes > one.memory.anonymous_bytes > 0
+        assert set(one.clients) == {"threads", "processes"}
+        assert {count for by_count in one.clients.values() for count in by_count} == {1, 2}
+        assert set(one.filtered) <= set(SHARES)
+    assert embedded.built.indexed_vectors == 2 * VIDEOS
+    assert list(embedded.searches) == ["exact", "ef 16", "ef 64"]
+    assert embedded.fused.recall_at_10 > 0.9
+    assert flat.fused.recall_at_10 == 1.0
+    assert all(one.recall_at_10 == 1.0 for one in flat.filtered.values())
+    assert {"latency", "batches", "filters", "fusion", "clients"} <= set(size.loads)
+
+
+def test_an_engine_that_fails_is_reported_and_the_others_go_on(stopped_and_continued: Any) -> None:
+    result = stopped_and_continued[0]
+    [size] = result.sizes
+    assert size.experiments["broken"].failed.startswith("build: ")
+    unfiltered = size.experiments["unfiltered"]
+    assert "filters: searches: RuntimeError: no filters today" in unfiltered.failed
+    assert unfiltered.searches["exact"].recall_at_10 == 1.0
+    assert unfiltered.fused is None
+    assert size.experiments["qdrant-embedded"].failed is None
+    assert result.failures() == [f"broken at {VIDEOS}", f"unfiltered at {VIDEOS}"]
+
+
+def test_a_process_that_dies_is_an_engine_that_failed(tmp_path: Path) -> None:
+    result = compare(tmp_path, [FLAT, other("dies", DIES)])
+    [size] = result.sizes
+    assert size.experiments["dies"].failed == (
+        "build: build: the engine's process was killed by signal 9"
+    )
+    assert size.experiments["faiss-flat"].clients
+
+
+def test_an_index_on_a_server_is_measured_shared_and_removed(tmp_path: Path) -> None:
+    with serving() as stand_in:
+        rows = [one for one in read_experiments(url=stand_in.url) if one.on_server]
+        for one in rows:
+            one.build["grpc_port"] = stand_in.grpc_port
+            one.searches[:] = [{"exact": True}, {"ef": 16}]
+        result = compare(tmp_path, rows)
+        assert stand_in.client.get_collections().collections == []
+    [size] = result.sizes
+    rest, grpc = (size.experiments[f"qdrant-server-{name}"] for name in ("rest", "grpc"))
+    for server in (rest, grpc):
+        assert server.failed is None
+        assert server.searches["exact"].recall_at_10 == 1.0
+        assert server.searches["exact"].server_ms == [0.25]
+        assert server.fused.server_ms == [0.25]
+        assert server.batch
+        assert server.clients
+        assert "url" not in server.build
+        # What this process holds says nothing of the server.
+        assert server.memory is server.built.peak_bytes is server.built.disk_bytes is None
+    assert grpc.built.shared_with == rest.label
+    assert "127.0.0.1" not in (tmp_path / "result.json").read_text(encoding="utf-8")
+
+
+def test_one_vector_alone_is_not_fused(tmp_path: Path) -> None:
+    np.save(tmp_path / "some.npy", np.random.default_rng(0).normal(size=(300, 8)))
+    outcome = CliRunner().invoke(
+        main,
+        [
+            *("bench", "--vectors", str(tmp_path / "some.npy"), "--engine", "faiss-flat"),
+            *("--quick", "--rounds", "1", "--json", str(tmp_path / "a.json")),
+            *("--work-dir", str(tmp_path / "w")),
+        ],
+    )
+    assert outcome.exit_code == 0, outcome.output
+    [size] = read_result(tmp_path / "a.json").sizes
+    assert size.videos == 270
+    assert "fusion" not in size.loads
+    flat = size.experiments["faiss-flat"]
+    assert 0.001 not in flat.filtered, "it lets none of 270 through"
+    assert flat.fused is None
+    assert sorted(one.name for one in (tmp_path / "w").iterdir()) == ["bench.lock"]
+    assert "30 queries" not in outcome.output
+
+
+def test_a_result_of_another_run_is_left_alone(stopped_and_continued: Any) -> None:
+    *_, folder = stopped_and_continued
+    before = (folder / "result.json").read_bytes()
+    plan = {"sizes": [VIDEOS], "rounds": 2, "clients": [1, 2]}
+    with pytest.raises(UsageError, match=r"another run \(other seed\)"):
+        compare(folder, COMPARED, seed=1, **plan)
+    others = (COMPARED[0], COMPARED[1].model_copy(update={"build": {"m": 4}}), *COMPARED[2:])
+    with pytest.raises(UsageError, match=r"another run \(other settings\)"):
+        compare(folder, others, **plan)
+    assert (folder / "result.json").read_bytes() == before
+
+
+def test_what_is_no_result_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "notes.json").write_text("[1, 2]", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"notes\.json: not a result"):
+        compare(tmp_path, COMPARED, result="notes.json")
+
+
+def test_an_index_of_other_vectors_is_made_anew(tmp_path: Path) -> None:
+    """The same size and work directory, but another seed."""
+    for seed in (0, 1):
+        result = compare(tmp_path, COMPARED[:1], seed=seed, result=f"{seed}.json", keep=True)
+        flat = result.sizes[0].experiments["faiss-flat"]
+        assert flat.failed is None
+        assert flat.searches["exact"].recall_at_10 == 1.0
+
+
+def test_two_comparisons_do_not_work_in_one_directory(tmp_path: Path) -> None:
+    with (
+        locked(tmp_path / "work" / "bench.lock", UsageError),
+        pytest.raises(UsageError, match=rf"work: another comparison \(process {os.getpid()}\)"),
+    ):
+        compare(tmp_path, COMPARED[:1])
+    assert not (tmp_path / "result.json").exists()
+
+
+def test_a_run_that_goes_on_tries_an_engine_again_that_could_not_be_built(tmp_path: Path) -> None:
+    def say(line: str) -> None:
+        if "build once" in line:
+            raise Stopped
+
+    failing_once = [FLAT, other("once", FAILS_ONCE)]
+    with pytest.raises(Stopped):
+        compare(tmp_path, failing_once, say=say)
+    stopped = read_result(tmp_path / "result.json").sizes[0].experiments["once"]
+    assert "the disk is full" in stopped.failed
+    once = compare(tmp_path, failing_once).sizes[0].experiments["once"]
+    assert once.failed is None
+    assert once.searches["exact"].recall_at_10 == 1.0
+
+
+def test_a_result_goes_on_where_it_was_begun_alone(tmp_path: Path) -> None:
+    def say(line: str) -> None:
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        compare(tmp_path, COMPARED[:1], say=say)
+    begun = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
+    begun["machine"]["processor"] = "another"
+    (tmp_path / "result.json").write_text(json.dumps(begun), encoding="utf-8")
+    with pytest.raises(UsageError, match=r"begun elsewhere \(other processor\)"):
+        compare(tmp_path, COMPARED[:1])
+
+
+_PARENT = """
+import os, time
+from functools import partial
+from twinlens.benchmarks.engines.process import Host
+
+class Sleeper:
+    def pid(self):
+        return os.getpid()
+
+    def sleep(self):
+        time.sleep(600)
+
+if __name__ == "__main__":
+    host = Host(Sleeper, environment={})
+    print(host.ask("pid"), flush=True)
+    host.begin("sleep")
+    time.sleep(600)
+"""
+
+
+def test_an_engines_process_ends_with_its_parent_however_that_ends(tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(_PARENT, encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, env=environment, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        child = psutil.Process(int(parent.stdout.readline()))
+        parent.kill()
+    # Its parent is gone, and it sleeps in a call that no signal handler of Python's interrupts.
+    child.wait(timeout=30)
+
+
+def test_the_environment_is_that_of_the_process_alone() -> None:
+    before = dict(os.environ)
+    with Host(os_environment, threads=3, environment={"TWINLENS_TEST": "1"}) as host:
+        assert dict(os.environ) == before
+        there = host.ask("copy")
+    assert there["TWINLENS_TEST"] == "1"
+    assert there["OMP_NUM_THREADS"] == "3"
+
+
+class os_environment:  # noqa: N801 - called by another process
+    def copy(self) -> dict[str, str]:
+        return dict(os.environ)
+
+    def close(self) -> None:
+        pass
+
+
+def test_an_interrupted_part_is_measured_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = SizeRun._host
+    asked = []
+
+    def interrupt(self: SizeRun, *arguments: Any, **options: Any) -> Host:
+        asked.append(arguments)
+        # After building and opening: in the second round of clients.
+        if len(asked) == 4:
+            raise KeyboardInterrupt
+        return measured(self, *arguments, **options)
+
+    said: list[str] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(SizeRun, "_host", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            compare(tmp_path, COMPARED[:1], client_rounds=2, clients=[1], say=said.append)
+    assert "goes on from" in said[-1]
+    result = compare(tmp_path, COMPARED[:1], client_rounds=2, clients=[1])
+    clients = result.sizes[0].experiments["faiss-flat"].clients
+    assert {len(rates) for by_count in clients.values() for rates in by_count.values()} == {2}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--sizes", "many"], "--sizes many: whole numbers"),
+        (["--sizes", "5"], "at least 100 videos"),
+        (["--sizes", "1400", "--most-videos", "1000"], "leaves no size of 1400"),
+        (["--engine", "pinecone"], "--engine pinecone: there are faiss-flat"),
+        (["--engine", ""], "there are faiss-flat"),
+        (["--data-dir", "a", "--vectors", "b"], "name one of them"),
+        (["--vectors", "nowhere.npy"], "nowhere.npy: no such file"),
+        (["--experiments", "rows.toml"], "rows.toml"),
+    ],
+)
+def test_wrong_use_is_told(
+    arguments: list[str], text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.toml").write_text("[[experiment]]\nname = 5\n", encoding="utf-8")
+    outcome = CliRunner().invoke(main, ["bench", *arguments])
+    assert outcome.exit_code == 2
+    assert text in outcome.output
+
+
+def test_sizes_are_held_against_what_a_file_has(tmp_path: Path) -> None:
+    np.save(tmp_path / "some.npy", np.random.default_rng(0).normal(size=(300, 8)))
+    np.save(tmp_path / "few.npy", np.random.default_rng(0).normal(size=(90, 8)))
+    for arguments, text in (
+        (["--vectors", str(tmp_path / "some.npy"), "--sizes", "280"], "leaves 270 beside"),
+        (["--vectors", str(tmp_path / "few.npy")], "too few"),
+    ):
+        outcome = CliRunner().invoke(main, ["bench", *arguments])
+        assert outcome.exit_code == 2
+        assert text in outcome.output
+    assert FileVectors(tmp_path / "some.npy").videos == 300
+
+
+def test_engines_are_chosen_by_name_or_beginning() -> None:
+    rows = read_experiments()
+
+    def chosen(*asked: str) -> list[str]:
+        return [one.name for one in choose_experiments(rows, asked)]
+
+    assert chosen() == [one.name for one in rows]
+    assert chosen("qdrant-embedded") == ["qdrant-embedded"]
+    assert chosen("qdrant") == ["qdrant-embedded", "qdrant-embedded-int8"]
+    assert [one.name for one in read_experiments(url="http://a")][-2:] == [
+        "qdrant-server-rest",
+        "qdrant-server-grpc",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("recalls", "chosen"),
+    [
+        ({"exact": 1.0, "ef 16": 0.98, "ef 32": 0.991, "ef 64": 0.999}, "ef 32"),
+        ({"ef 16": 0.5, "ef 32": 0.9, "ef 64": 0.8}, "ef 32"),
+        ({"exact": 1.0}, "exact"),
+    ],
+)
+def test_the_setting_for_what_takes_one_is_not_left_to_noise(
+    recalls: dict[str, float], chosen: str
+) -> None:
+    searches = {
+        name: Search(
+            setting={"exact": True} if name == "exact" else {"ef": 1},
+            recall_at_10=recall,
+            queries=10,
+            p50_ms=[1.0],
+        )
+        for name, recall in recalls.items()
+    }
+    assert choose_setting(searches) == chosen
+
+
+def test_help_needs_none_of_the_heavy_packages() -> None:
+    started = time.monotonic()
+    code = (
+        "import sys; from twinlens.commands import bench;"
+        "print(sorted({'faiss', 'qdrant_edge', 'scipy', 'matplotlib', 'torch'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.stdout.strip() == "[]", time.monotonic() - started

@@ -1,0 +1,401 @@
+"""What holds for every engine that is compared."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from tests.benchmarks.qdrant_stand_in import TOOK_S, StandIn, serving
+from tests.stores.conftest import NEEDS_SERVER, SERVER_URL
+from twinlens.benchmarks.engines import server_engine
+from twinlens.benchmarks.engines.base import Engine, EngineFailed, Query, Uploaded
+from twinlens.benchmarks.engines.experiments import Experiment, name_setting, read_experiments
+from twinlens.benchmarks.engines.server_engine import API_KEY_VARIABLE, Server
+from twinlens.benchmarks.engines.sources import DrawnVectors, prepare_vectors
+from twinlens.benchmarks.engines.truth import Truth
+from twinlens.benchmarks.engines.vectors import SHARES, VectorSet, fuse_answers
+
+LIMIT, WINDOW, K = 10, 200, 60.0
+# What is behind the stand-in takes some milliseconds to write a video.
+VIDEOS, FEWER_VIDEOS = 3_000, 400
+ROWS = list(range(20))
+DIMS = {"title": 32, "thumbnail": 16}
+# What the shares let through: many, some, fewer than are asked for, nothing.
+FEW = 0.01
+EXACT = {"exact": True}
+
+
+class Kept(NamedTuple):
+    """An engine whose index has been made."""
+
+    experiment: Experiment
+    vectors: VectorSet
+    directory: Path
+    uploaded: Uploaded
+
+    def make(self) -> Engine:
+        return self.experiment.make(self.vectors, self.directory)
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """In memory where the system has it: engines sync their files."""
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(dir=memory, prefix="twinlens-test-") as path:
+        yield Path(path)
+
+
+def drawn(path: Path, videos: int) -> VectorSet:
+    made = prepare_vectors(DrawnVectors(DIMS), path, videos=videos, queries=len(ROWS), seed=3)
+    draws = np.array(made.draws)
+    draws[draws < FEW] = 0.9
+    draws[[5, 50, 100, 300]] = FEW / 2
+    np.save(made.path / "draws.npy", draws)
+    return VectorSet(made.path)
+
+
+@pytest.fixture(scope="module")
+def vectors(folder: Path) -> VectorSet:
+    return drawn(folder, VIDEOS)
+
+
+@pytest.fixture(scope="module")
+def fewer(folder: Path) -> VectorSet:
+    return drawn(folder, FEWER_VIDEOS)
+
+
+@pytest.fixture(scope="module")
+def truths() -> dict[Path, Truth]:
+    return {}
+
+
+@pytest.fixture
+def truth(kept: Kept, truths: dict[Path, Truth]) -> Truth:
+    path = kept.vectors.path
+    if path not in truths:
+        truths[path] = Truth(kept.vectors, limit=LIMIT, window=WINDOW)
+    return truths[path]
+
+
+@pytest.fixture(scope="module")
+def stand_in() -> Iterator[StandIn]:
+    with serving() as made:
+        yield made
+
+
+def on_server(url: str, **build: Any) -> dict[str, Experiment]:
+    rows = [one for one in read_experiments(url=url) if one.on_server]
+    return {
+        one.build["transport"]: one.model_copy(update={"build": {**one.build, **build}})
+        for one in rows
+    }
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        *(one.name for one in read_experiments()),
+        "stand-in-rest",
+        "stand-in-grpc",
+        pytest.param("server-rest", marks=NEEDS_SERVER),
+        pytest.param("server-grpc", marks=NEEDS_SERVER),
+    ],
+)
+def kept(request: pytest.FixtureRequest, folder: Path) -> Iterator[Kept]:
+    name = request.param
+    directory = folder / name
+    directory.mkdir(parents=True, exist_ok=True)
+    if name.startswith("stand-in"):
+        stand_in = request.getfixturevalue("stand_in")
+        experiment = on_server(stand_in.url, grpc_port=stand_in.grpc_port)[name.rpartition("-")[2]]
+        fewer = request.getfixturevalue("fewer")
+        uploaded = experiment.make(fewer, directory).upload(threads=2)
+        yield Kept(experiment, fewer, directory, uploaded)
+        return
+    vectors = request.getfixturevalue("vectors")
+    if name.startswith("server"):
+        assert SERVER_URL is not None
+        experiment = on_server(SERVER_URL)[name.rpartition("-")[2]]
+        with pytest.MonkeyPatch.context() as patch:
+            if "TWINLENS_TEST_QDRANT_API_KEY" in os.environ:
+                patch.setenv(API_KEY_VARIABLE, os.environ["TWINLENS_TEST_QDRANT_API_KEY"])
+            engine = experiment.make(vectors, directory)
+            yield Kept(experiment, vectors, directory, engine.upload(threads=2))
+            engine.remove()
+            engine.close()
+        return
+    experiment = next(one for one in read_experiments() if one.name == name)
+    uploaded = experiment.make(vectors, directory).upload(threads=2)
+    yield Kept(experiment, vectors, directory, uploaded)
+
+
+@pytest.fixture
+def engine(kept: Kept) -> Iterator[Engine]:
+    made = kept.make()
+    made.open()
+    yield made
+    made.close()
+
+
+def queries(engine: Engine, setting: Any, *, share: float | None = None) -> list[Query]:
+    name = engine.vectors.first
+    return [Query(name, one, LIMIT, setting, share) for one in engine.vectors.queries(name)]
+
+
+def found_by(engine: Engine, setting: Any, **more: Any) -> list[list[int]]:
+    return [list(engine.search(one).ids) for one in queries(engine, setting, **more)]
+
+
+def scores(vectors: VectorSet, row: int, ids: Any) -> Any:
+    stored, asked = vectors.rows(vectors.first), vectors.queries(vectors.first)
+    return stored[list(ids)].astype(np.float64) @ asked[row].astype(np.float64)
+
+
+def exact_of(kept: Kept) -> Any:
+    if EXACT not in kept.experiment.searches:
+        pytest.skip("has no exact search")
+    return EXACT
+
+
+def usual(kept: Kept) -> Any:
+    return kept.experiment.searches[len(kept.experiment.searches) // 2]
+
+
+def test_exact_is_exact(kept: Kept, engine: Engine, truth: Truth) -> None:
+    assert truth.recall(ROWS, found_by(engine, exact_of(kept))) == 1.0
+
+
+def test_every_setting_answers_in_order_and_the_widest_finds_nearly_all(
+    kept: Kept, engine: Engine, truth: Truth
+) -> None:
+    for setting in kept.experiment.searches:
+        for row, ids in enumerate(found_by(engine, setting)):
+            assert all(type(one) is int for one in ids)
+            assert len(set(ids)) == len(ids) <= LIMIT
+            if setting.get("rescore", True) and setting != {}:
+                assert np.all(np.diff(scores(engine.vectors, row, ids)) <= 1e-6)
+    widest = kept.experiment.searches[-1]
+    recall = truth.recall(ROWS, found_by(engine, widest))
+    assert recall >= (1.0 if widest == EXACT else 0.8)
+
+
+def test_only_what_a_filter_lets_through_is_found(kept: Kept, engine: Engine, truth: Truth) -> None:
+    passing = [len(engine.vectors.passing(share)) for share in SHARES]
+    assert passing == [*passing[:2], 4, 0]
+    for setting in (kept.experiment.searches[0], usual(kept), kept.experiment.searches[-1]):
+        for share, passed in zip(SHARES, passing, strict=True):
+            # Raises where it found what may not be found.
+            recall = truth.filtered_recall(share, ROWS, found_by(engine, setting, share=share))
+            if setting == EXACT:
+                assert recall == 1.0, share
+            elif passed > LIMIT and setting == kept.experiment.searches[-1]:
+                # A graph walked for the very few that pass may miss them.
+                assert recall >= 0.8, share
+
+
+def test_many_queries_at_once_find_what_each_finds_alone(kept: Kept, engine: Engine) -> None:
+    for setting in kept.experiment.searches:
+        many = engine.search_many(queries(engine, setting))
+        assert len(many) == len(ROWS)
+        for row, (together, alone) in enumerate(zip(many, found_by(engine, setting), strict=True)):
+            assert all(type(one) is int for one in together.ids)
+            np.testing.assert_allclose(
+                scores(engine.vectors, row, together.ids),
+                scores(engine.vectors, row, alone),
+                atol=1e-6,
+            )
+
+
+def test_rankings_of_every_vector_fuse_to_the_exact_fusion(
+    kept: Kept, engine: Engine, truth: Truth
+) -> None:
+    setting = exact_of(kept)
+    found = []
+    for row in ROWS:
+        asked = [
+            Query(name, engine.vectors.queries(name)[row], WINDOW, setting)
+            for name in engine.vectors.dims
+        ]
+        rankings = {
+            query.name: list(zip(answer.ids, answer.scores, strict=True))
+            for query, answer in zip(asked, engine.search_many(asked), strict=True)
+        }
+        assert {name: len(one) for name, one in rankings.items()} == dict.fromkeys(DIMS, WINDOW)
+        for name, (_, best) in truth.best.items():
+            told = [score for _, score in rankings[name]]
+            np.testing.assert_allclose(told, best[row, :WINDOW], atol=1e-6)
+        found.append(list(fuse_answers(rankings, limit=LIMIT, k=K)))
+    assert truth.fused_recall(ROWS, found, k=K) == 1.0
+
+
+def test_a_limit_above_the_number_of_videos_finds_them_once(kept: Kept, engine: Engine) -> None:
+    videos = kept.vectors.videos
+    for setting in kept.experiment.searches:
+        asked = queries(engine, setting)[0]._replace(limit=videos + 10)
+        for ids in (engine.search(asked).ids, engine.search_many([asked])[0].ids):
+            assert len(set(ids)) == len(ids) <= videos
+            assert set(ids) <= set(range(videos))
+            if setting == EXACT:
+                assert len(ids) == videos
+
+
+SECOND_PROCESS = """
+import json, sys
+from pathlib import Path
+from twinlens.benchmarks.engines.base import Query
+from twinlens.benchmarks.engines.experiments import Experiment
+from twinlens.benchmarks.engines.vectors import VectorSet
+of, setting, vectors, directory = json.loads(sys.argv[1])
+vectors = VectorSet(Path(vectors))
+engine = Experiment(**of).make(vectors, Path(directory))
+engine.open()
+name = vectors.first
+queries = vectors.queries(name)
+found = [list(engine.search(Query(name, query, 10, setting)).ids) for query in queries]
+engine.close()
+print(json.dumps(found))
+"""
+
+
+def test_a_second_process_finds_the_same_while_the_first_searches(
+    kept: Kept, engine: Engine
+) -> None:
+    of, setting = kept.experiment.model_dump(), usual(kept)
+    given = json.dumps([of, setting, str(kept.vectors.path), str(kept.directory)])
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", SECOND_PROCESS, given],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == found_by(engine, setting)
+
+
+def test_graphs_hold_every_vector(kept: Kept) -> None:
+    has_graphs = any("ef" in setting for setting in kept.experiment.searches)
+    every = kept.vectors.videos * len(DIMS)
+    assert kept.uploaded.indexed_vectors == (every if has_graphs else None)
+    assert kept.uploaded.upload_s >= 0
+    assert kept.uploaded.index_s >= 0
+
+
+def test_the_disk_is_counted_where_it_can_be_seen(kept: Kept) -> None:
+    disk = kept.make().disk_bytes()
+    if kept.experiment.on_server:
+        assert disk is None
+    else:
+        assert disk is not None
+        assert disk >= kept.vectors.videos * DIMS["title"]
+
+
+def test_only_a_server_tells_its_own_time(kept: Kept, engine: Engine) -> None:
+    asked = queries(engine, usual(kept))[:2]
+    for told in (engine.search(asked[0]), *engine.search_many(asked)):
+        if "grpc_port" in kept.experiment.build:
+            assert told.server_ms == pytest.approx(TOOK_S * 1000)
+        else:
+            assert (told.server_ms is not None) == kept.experiment.on_server
+
+
+def test_closing_twice_does_nothing(kept: Kept) -> None:
+    made = kept.make()
+    made.close()
+    made.open()
+    made.close()
+    made.close()
+
+
+def test_rescoring_gives_back_what_one_byte_a_value_loses(
+    kept: Kept, engine: Engine, truth: Truth
+) -> None:
+    raw = {"ef": 64, "oversampling": 1.0, "rescore": False}
+    if raw not in kept.experiment.searches:
+        pytest.skip("is not quantized")
+    first, second = (
+        truth.recall(ROWS, found_by(engine, setting))
+        for setting in (raw, {"ef": 64, "oversampling": 2.0})
+    )
+    assert 0.8 <= first < second
+
+
+def test_a_server_builds_its_graph_after_the_upload(fewer: VectorSet, folder: Path) -> None:
+    with serving() as stand_in:
+        engine = on_server(stand_in.url)["rest"].make(fewer, folder / "unused")
+        stand_in.fails_at = "/points"
+        with pytest.raises(EngineFailed, match="400"):
+            engine.upload(threads=3)
+        stand_in.fails_at = None
+        stand_in.requests.clear()
+        engine.upload(threads=3)
+        asked = [f"{method} {path.split('-', 5)[-1]}" for method, path, _ in stand_in.requests]
+        methods = [one.partition(" ")[0] for one in asked]
+        assert methods[:3] == ["DELETE", "PUT", "PUT"]
+        assert methods.index("PATCH") > max(at for at, one in enumerate(asked) if "points" in one)
+        bodies = [body for _, _, body in stand_in.requests]
+        created, building = bodies[1], bodies[methods.index("PATCH")]
+        assert created["hnsw_config"]["max_indexing_threads"] == 3
+        assert created["optimizers_config"]["indexing_threshold"] == 0
+        smallest_kb = FEWER_VIDEOS * min(DIMS.values()) * 4 // 1024
+        assert 0 < building["optimizers_config"]["indexing_threshold"] < smallest_kb
+        engine.remove()
+        with pytest.raises(EngineFailed):
+            engine.open()
+        engine.close()
+
+
+def test_a_server_that_builds_no_graph_has_failed(
+    fewer: VectorSet, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_engine, "_CALM_S", 0.0)
+    with serving() as stand_in:
+        stand_in.indexes = False
+        engine = on_server(stand_in.url)["rest"].make(fewer, folder / "unused")
+        with pytest.raises(EngineFailed, match="graphs over 0 of 800"):
+            engine.upload(threads=1)
+        engine.close()
+
+
+def test_a_server_that_is_not_there_has_failed(fewer: VectorSet, folder: Path) -> None:
+    with serving() as stand_in:
+        gone = stand_in.url
+    for experiment in on_server(gone, grpc_port=1).values():
+        engine = experiment.make(fewer, folder / "unused")
+        with pytest.raises(EngineFailed, match="doesn't answer"):
+            engine.open()
+        engine.close()
+
+
+def test_a_collection_is_named_after_what_it_holds(fewer: VectorSet, folder: Path) -> None:
+    def name(vectors: VectorSet, url: str, transport: str, **build: Any) -> str:
+        made = on_server(url, **build)[transport].make(vectors, folder)
+        assert isinstance(made, Server)
+        return made.collection
+
+    first = name(fewer, "http://one:6333", "rest")
+    assert first.startswith(f"twinlens-bench-{FEWER_VIDEOS}-")
+    assert first == name(fewer, "http://two:6333", "grpc")
+    assert first != name(fewer, "http://one:6333", "rest", m=32)
+    other = prepare_vectors(DrawnVectors(DIMS), folder, videos=FEWER_VIDEOS, queries=1, seed=4)
+    assert first != name(other, "http://one:6333", "rest")
+
+
+def test_qdrant_is_told_to_build_a_graph_for_small_sets_too(fewer: VectorSet) -> None:
+    assert fewer.graph_threshold_kb() == FEWER_VIDEOS * min(DIMS.values()) * 4 // 1024 // 4
+    assert fewer.graph_threshold_kb(least=10) == 10
+
+
+def test_settings_are_named_for_a_person() -> None:
+    names = {name_setting(one) for row in read_experiments() for one in row.searches}
+    assert {"exact", "scan", "ef 64", "nprobe 4", "ef 64, 2x rescored"} <= names
+    assert "ef 64, not rescored" in names

@@ -1,0 +1,289 @@
+"""What is told of a result: its tables, two runs side by side, plots, and the pages of the docs."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from twinlens.benchmarks.engines.record import Result, read_result
+from twinlens.benchmarks.engines.report import draw_page, report_on, report_two, tables_of
+from twinlens.benchmarks.engines.tables import (
+    BY_RUN,
+    BY_SIZE,
+    Table,
+    at_recall,
+    detail,
+    ratio_interval,
+    show_bytes,
+    show_number,
+)
+from twinlens.catalog.errors import UsageError
+from twinlens.cli import main
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "benchmarks" / "results"
+
+
+@pytest.fixture(scope="module")
+def server() -> Result:
+    """The run with a real Qdrant server."""
+    return read_result(RESULTS / "engines-server.json")
+
+
+def row_of(table: Table | None, name: str) -> dict[str, str]:
+    assert table is not None
+    [row] = [row for row in table.rows if row[0] == name]
+    return dict(zip(table.columns[1:], row[1:], strict=True))
+
+
+def invoke(*arguments: object) -> Any:
+    return CliRunner().invoke(main, ["bench", *map(str, arguments)])
+
+
+@pytest.mark.parametrize("file", sorted(RESULTS.glob("engines*.json")), ids=lambda one: one.stem)
+def test_what_is_read_is_what_is_written(file: Path, tmp_path: Path) -> None:
+    result = read_result(file)
+    result.write(tmp_path / "again.json")
+    assert (tmp_path / "again.json").read_bytes() == file.read_bytes()
+    assert report_on(result).startswith("# FAISS against Qdrant")
+
+
+def change(result: dict[str, Any], *path: Any, to: Any) -> None:
+    for key in path[:-1]:
+        result = result[key]
+    if to is None:
+        del result[path[-1]]
+    else:
+        result[path[-1]] = to
+
+
+FLAT = ("sizes", 0, "experiments", "faiss-flat")
+
+
+@pytest.mark.parametrize(
+    ("path", "to", "said"),
+    [
+        (("format",), 2, "format: Input should be 3"),
+        (("machine",), None, "machine: Field required"),
+        (("sizes", 0, "videos"), "many", "sizes.0.videos"),
+        ((*FLAT, "label"), None, "faiss-flat.label: Field required"),
+        ((*FLAT, "batch"), [], "faiss-flat.batch"),
+        ((*FLAT, "searches", "exact", "p50_ms"), [-1.0], "p50_ms.0"),
+        ((*FLAT, "searches", "exact", "recall_at_10"), 1.5, "recall_at_10"),
+        ((*FLAT, "surprise"), 1, "surprise: Extra inputs"),
+    ],
+)
+def test_what_is_wrong_in_a_result_is_named(
+    path: tuple[Any, ...], to: Any, said: str, server: Result, tmp_path: Path
+) -> None:
+    given = json.loads(server.model_dump_json(exclude_defaults=True))
+    change(given, *path, to=to)
+    (tmp_path / "bad.json").write_text(json.dumps(given), encoding="utf-8")
+    outcome = invoke("report", tmp_path / "bad.json")
+    assert outcome.exit_code == 2
+    assert "bad.json: not a result" in outcome.output
+    assert said in outcome.output
+
+
+def test_an_empty_run_has_nothing_to_report(server: Result) -> None:
+    empty = server.model_copy(
+        update={"sizes": [one.model_copy(update={"experiments": {}}) for one in server.sizes]}
+    )
+    with pytest.raises(UsageError, match="nothing was measured"):
+        report_on(empty)
+
+
+def test_the_real_servers_rows_are_told(server: Result) -> None:
+    query = BY_RUN["one-query"](server)
+    assert row_of(query, "FAISS flat")["20,000"] == "1.37"
+    assert row_of(query, "Qdrant server, gRPC")["1,400"] == "1.09 (ef 16)"
+    assert row_of(query, "Qdrant server, gRPC, exact")["100,000"] == "15.9"
+    settings = BY_SIZE["settings"](detail(server))
+    assert row_of(settings, "Qdrant server, gRPC, ef 64")["of it in the server"] != "–"
+
+
+def test_a_servers_disk_is_unknown_and_never_no_bytes(server: Result) -> None:
+    building = BY_RUN["building"](server)
+    for transport in ("REST", "gRPC"):
+        row = row_of(building, f"Qdrant server, {transport}")
+        assert row["disk"] == row["resident"] == "–"
+    assert row_of(building, "Qdrant embedded")["disk"] == "332 MiB"
+    assert row_of(building, "Qdrant server, gRPC")["100,000"] == "as REST"
+    assert " 0 " not in "".join(row[-4] for row in building.rows)  # type: ignore[union-attr]
+
+
+def test_the_wait_for_a_delayed_acknowledgement_is_explained(server: Result) -> None:
+    fused = BY_RUN["fused"](server)
+    assert fused is not None
+    assert row_of(fused, "Qdrant server, REST")["100,000"].startswith("47.2")
+    assert "acknowledgement" in fused.note
+    assert "acknowledgement" in report_on(server)
+    # Where nothing goes by REST there is nothing to explain.
+    without = BY_RUN["fused"](read_result(RESULTS / "engines-films.json"))
+    assert without is not None
+    assert "acknowledgement" not in without.note
+
+
+def test_the_servers_own_part_of_a_wait_is_told_where_it_was_measured(server: Result) -> None:
+    measured = server.model_copy(deep=True)
+    fused = measured.sizes[-1].experiments["qdrant-server-rest"].fused
+    assert fused is not None
+    fused.server_ms = [2.5, 2.5, 2.5]
+    told = row_of(BY_RUN["fused"](measured), "Qdrant server, REST")["100,000"]
+    assert told == "47.2 (2.50 in the server); 1"
+
+
+def test_the_quickest_setting_that_finds_enough_stands_for_an_engine(server: Result) -> None:
+    size = detail(server)
+    for name, label in (("faiss-hnsw", "ef 64"), ("faiss-flat", "exact")):
+        one = size.experiments[name]
+        at = at_recall(one)
+        assert at is not None
+        assert at[0] == label
+        quicker = [
+            search
+            for search in one.searches.values()
+            if np.median(search.p50_ms) < np.median(at[1].p50_ms)
+        ]
+        assert all(search.recall_at_10 < 0.98 for search in quicker)
+    assert at_recall(size.experiments["faiss-sq8"]) is None
+    query = BY_RUN["one-query"](server)
+    assert row_of(query, "FAISS SQ8")["100,000"].endswith("(.956)")
+
+
+def test_under_a_filter_lost_results_are_bold() -> None:
+    filters = BY_SIZE["filters"](detail(read_result(RESULTS / "engines.json")))
+    assert row_of(filters, "FAISS HNSW, ef 64")["1 %"] == "0.227; **.337**"
+    assert row_of(filters, "Qdrant embedded, ef 64")["1 %"] == "0.369; 1"
+
+
+def test_clients_are_counted_by_threads_and_by_processes() -> None:
+    clients = BY_SIZE["clients"](detail(read_result(RESULTS / "engines.json")))
+    row = row_of(clients, "Qdrant embedded, ef 64")
+    assert (row["1"], row["2 threads"], row["2 processes"]) == ("2,560", "2,841", "6,688")
+    assert row["batch"] == "3,794"
+
+
+def test_what_was_not_measured_is_no_column_and_no_row(server: Result) -> None:
+    small = server.model_copy(deep=True)
+    for size in small.sizes:
+        for one in size.experiments.values():
+            one.batch = one.fused = one.memory = None
+    assert BY_RUN["fused"](small) is None
+    assert "fused" not in tables_of(small)
+    building, clients = BY_RUN["building"](small), BY_SIZE["clients"](detail(small))
+    assert building is not None
+    assert "resident" not in building.columns
+    assert clients is not None
+    assert "batch" not in clients.columns
+
+
+def test_ratios_are_formed_within_their_round() -> None:
+    slow_round = ratio_interval([2.0, 20.0, 2.0], [1.0, 10.0, 1.0], paired=True)
+    assert slow_round == (2.0, 2.0, 2.0)
+    apart = ratio_interval([2.0, 20.0, 2.0], [1.0, 10.0, 1.0], paired=False)
+    assert apart.low < 2.0 == apart.median < apart.high
+    assert ratio_interval([3.0], [1.0], paired=True) == (3.0, 3.0, 3.0)
+
+
+def test_two_runs_stand_side_by_side_with_the_interval_of_their_ratio(server: Result) -> None:
+    slower = copy.deepcopy(server)
+    search = slower.sizes[0].experiments["faiss-flat"].searches["exact"]
+    search.p50_ms = [2 * ms for ms in search.p50_ms]
+    slower.machine.commit = "another"
+    text, table = report_two(server, slower)
+    assert "Commit of b: another" in text
+    rows = {tuple(row[:3]): row for row in table.rows}
+    changed = [key for key, row in rows.items() if row[-1] == "changed"]
+    assert changed == [("1,400", "faiss-flat", "exact: p50, ms")]
+    low, high = rows[changed[0]][5].partition("[")[2].rstrip("]").split(", ")
+    assert 1 < float(low) <= 2 <= float(high)
+    same = rows["1,400", "faiss-hnsw", "batch: queries a second"]
+    assert same[3] == same[4]
+    assert same[-1] == ""
+
+
+def test_two_runs_without_a_common_figure_are_refused(server: Result) -> None:
+    with pytest.raises(UsageError, match="no figure in common"):
+        report_two(server, read_result(RESULTS / "engines-films.json"))
+
+
+@pytest.mark.parametrize("form", ["svg", "png"])
+def test_plots_are_drawn_in_either_form(form: str, tmp_path: Path) -> None:
+    outcome = invoke(
+        *("report", RESULTS / "engines-server.json", "--plots", tmp_path / "plots"),
+        *("--plot-format", form, "--json", tmp_path / "tables.json"),
+    )
+    assert outcome.exit_code == 0, outcome.output
+    drawn = {one.name: one.read_bytes() for one in (tmp_path / "plots").iterdir()}
+    assert set(drawn) == {f"recall-against-latency.{form}", f"latency-against-size.{form}"}
+    for content in drawn.values():
+        assert content.startswith(b"\x89PNG") == (form == "png")
+        if form == "svg":
+            assert b"Qdrant server, gRPC" in content
+            assert b"SYNTHETIC" in content
+    tables = json.loads((tmp_path / "tables.json").read_text(encoding="utf-8"))
+    assert tables["one-query"]["rows"][0][0] == "FAISS flat"
+
+
+PAGES = [
+    path
+    for path in (ROOT / "docs").rglob("*.md")
+    if "<!-- bench:" in path.read_text(encoding="utf-8")
+]
+
+
+def test_the_tables_of_the_docs_are_those_of_their_results() -> None:
+    assert ROOT / "docs" / "faiss-vs-qdrant.md" in PAGES
+    outcome = invoke("page", *PAGES, "--results", RESULTS, "--check")
+    assert outcome.exit_code == 0, outcome.output
+
+
+def test_a_stale_page_is_told_and_drawn_anew(tmp_path: Path) -> None:
+    page, docs = tmp_path / "page.md", ROOT / "docs" / "faiss-vs-qdrant.md"
+    shutil.copyfile(docs, page)
+    fresh = draw_page(page.read_text("utf-8"), RESULTS, path=page)
+    page.write_text(fresh.replace("| FAISS flat | 0.112", "| FAISS flat | 0.001"), "utf-8")
+    checked = invoke("page", page, "--results", RESULTS, "--check")
+    assert checked.exit_code == 1
+    assert "page.md: stale" in checked.output
+    assert invoke("page", page, "--results", RESULTS).exit_code == 0
+    assert page.read_text("utf-8") == fresh
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("<!-- bench: one-query engines.json -->\n", "misspelt or not closed"),
+        ("<!--bench one-query engines.json -->\n<!-- /bench -->", "misspelt or not closed"),
+        ("<!-- bench: nothing engines.json -->\n<!-- /bench -->", "there are one-query"),
+        ("<!-- bench: one-query none.json -->\n<!-- /bench -->", "no result"),
+        ("<!-- bench: fused engines-titles.json -->\n<!-- /bench -->", "nothing was measured"),
+    ],
+)
+def test_a_marker_that_leads_nowhere_is_refused(text: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=said):
+        draw_page(text, RESULTS, path=tmp_path / "page.md")
+
+
+def test_numbers_have_three_figures() -> None:
+    shown = [show_number(value) for value in (0.012345, 1.2, 37.04, 99.96, 1234.5, 0.0)]
+    assert shown == ["0.0123", "1.20", "37.0", "100", "1,234", "0"]
+    assert [show_bytes(size) for size in (512, 2**19, 1.5 * 2**30)] == [
+        "0.500 KiB",
+        "512 KiB",
+        "1.50 GiB",
+    ]
+
+
+def test_what_a_result_holds_can_not_break_a_table(server: Result) -> None:
+    strange = server.model_copy(deep=True)
+    strange.sizes[0].experiments["faiss-flat"].label = "a | b <c>\nd"
+    assert "| a \\| b &lt;c> d |" in report_on(strange)

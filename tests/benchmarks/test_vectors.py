@@ -1,0 +1,388 @@
+"""Where the vectors of a comparison come from, and what the exact answers over them are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from tests.stores.catalogue import DIMS as STORED_DIMS
+from tests.stores.catalogue import catalogue
+from twinlens.benchmarks.engines import sources
+from twinlens.benchmarks.engines import truth as truth_module
+from twinlens.benchmarks.engines.base import EngineFailed
+from twinlens.benchmarks.engines.sources import (
+    DrawnVectors,
+    FileVectors,
+    IndexVectors,
+    prepare_vectors,
+)
+from twinlens.benchmarks.engines.truth import Truth, best_of
+from twinlens.benchmarks.engines.vectors import SHARES, Matrix, VectorSet
+from twinlens.catalog.errors import SourceError
+from twinlens.stores.flat import FlatStore
+
+DIMS = {"title": 24, "thumbnail": 8}
+LIMIT, WINDOW, K = 10, 50, 60.0
+ONLY = "vector"
+
+
+def rows(count: int, dim: int = 12, seed: int = 1) -> Matrix:
+    return np.random.default_rng(seed).normal(size=(count, dim)).astype(np.float32)
+
+
+def unit(given: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    exact = given.astype(np.float64)
+    return exact / np.linalg.norm(exact, axis=1, keepdims=True)
+
+
+def hdf5(path: Path, *, distance: Any = "angular", **arrays: npt.NDArray[Any]) -> Path:
+    with h5py.File(path, "w") as file:
+        if distance is not None:
+            file.attrs["distance"] = distance
+        for name, array in arrays.items():
+            file[name] = array
+    return path
+
+
+def npy(path: Path, array: npt.NDArray[Any]) -> Path:
+    np.save(path, array)
+    return path
+
+
+def brute_force(
+    stored: npt.NDArray[Any], queries: npt.NDArray[Any], limit: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """The plain computation: all products in float64, sorted."""
+    scores = queries.astype(np.float64) @ stored.astype(np.float64).T
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :limit]
+    return best, np.take_along_axis(scores, best, axis=1)
+
+
+@pytest.fixture
+def drawn(tmp_path: Path) -> VectorSet:
+    return prepare_vectors(DrawnVectors(DIMS), tmp_path, videos=2_345, queries=30, seed=5)
+
+
+def test_drawn_vectors_are_unit_vectors_that_a_seed_repeats(
+    drawn: VectorSet, tmp_path: Path
+) -> None:
+    assert drawn.description.synthetic
+    again, other = (
+        prepare_vectors(DrawnVectors(DIMS), tmp_path / "b", videos=2_345, queries=30, seed=seed)
+        for seed in (5, 6)
+    )
+    for name, dim in DIMS.items():
+        assert drawn.rows(name).shape == (2_345, dim)
+        np.testing.assert_allclose(np.linalg.norm(drawn.rows(name), axis=1), 1, atol=1e-6)
+        np.testing.assert_array_equal(drawn.rows(name), again.rows(name))
+        np.testing.assert_array_equal(drawn.queries(name), again.queries(name))
+        assert not np.array_equal(drawn.rows(name), other.rows(name))
+
+
+def test_drawn_vectors_have_neighbours_and_near_twins(drawn: VectorSet) -> None:
+    stored = drawn.rows("title").astype(np.float64)
+    cosines = stored[:1000] @ stored[:1000].T - 2 * np.eye(1000)
+    nearest = cosines.max(axis=1)
+    assert np.mean(nearest > 0.98) > 0.1
+    assert np.median(nearest) > 0.6 > np.median(np.abs(cosines))
+
+
+def test_filters_let_through_the_shares_that_they_are_called_after(drawn: VectorSet) -> None:
+    for share in SHARES[:3]:
+        assert len(drawn.passing(share)) / drawn.videos == pytest.approx(share, rel=0.5)
+    tags = drawn.tags(np.arange(drawn.videos))
+    for share in SHARES:
+        assert [row for row, one in enumerate(tags) if str(share) in one] == drawn.passing(
+            share
+        ).tolist()
+
+
+def test_an_array_file_gives_unit_vectors_and_queries_that_are_not_among_them(
+    tmp_path: Path,
+) -> None:
+    given = rows(300)
+    source = FileVectors(npy(tmp_path / "mine.npy", given))
+    assert (source.videos, source.dims, source.queries) == (300, {ONLY: 12}, None)
+    assert str(tmp_path) not in source.description
+    made = prepare_vectors(source, tmp_path, videos=250, queries=40, seed=2)
+    assert not made.description.synthetic
+    together = np.vstack([made.rows(ONLY), made.queries(ONLY)])
+    assert len(np.unique(together, axis=0)) == 290
+    nearest = (unit(given) @ together.T.astype(np.float64)).max(axis=0)
+    np.testing.assert_allclose(nearest, 1.0, atol=1e-6)
+
+
+def test_numbers_of_any_type_and_size_are_read(tmp_path: Path) -> None:
+    for at, kind in enumerate((np.float16, np.float64, np.int8, np.uint8)):
+        given = np.abs(rows(40) * 20).astype(kind) + kind(1)
+        source = FileVectors(npy(tmp_path / f"{at}.npy", given))
+        made = prepare_vectors(source, tmp_path, videos=30, queries=10, seed=2)
+        np.testing.assert_allclose(np.linalg.norm(made.rows(ONLY), axis=1), 1.0, atol=1e-6)
+    for size in (1e-200, 1e200):
+        source = FileVectors(npy(tmp_path / "far.npy", rows(40).astype(np.float64) * size))
+        made = prepare_vectors(source, tmp_path, videos=30, queries=10, seed=2)
+        np.testing.assert_allclose(np.linalg.norm(made.rows(ONLY), axis=1), 1.0, atol=1e-6)
+
+
+def test_queries_of_an_ann_benchmarks_file_are_its_own(tmp_path: Path) -> None:
+    train, test = rows(500), rows(20, seed=2)
+    neighbors, _ = brute_force(unit(train), unit(test), 100)
+    file = hdf5(tmp_path / "set.hdf5", train=train, test=test, neighbors=neighbors)
+    source = FileVectors(file)
+    assert source.queries == 20
+    made = prepare_vectors(source, tmp_path, videos=500, queries=20, seed=2)
+    np.testing.assert_allclose(made.rows(ONLY), unit(train), atol=1e-7)
+    np.testing.assert_allclose(made.queries(ONLY), unit(test), atol=1e-7)
+    # What the file's author found over his vectors is what we find over ours.
+    truth = Truth(made, limit=LIMIT, window=WINDOW)
+    np.testing.assert_array_equal(truth.best[ONLY][0], neighbors[:, :WINDOW])
+    assert truth.recall(range(20), neighbors[:, :LIMIT].tolist()) == 1.0
+
+
+def test_fewer_vectors_of_a_file_are_a_sample_of_them(tmp_path: Path) -> None:
+    train, test = rows(500), rows(20, seed=2)
+    source = FileVectors(hdf5(tmp_path / "set.h5", distance=None, train=train, test=test))
+    made = prepare_vectors(source, tmp_path, videos=100, queries=5, seed=2)
+    of = (unit(train) @ made.rows(ONLY).T.astype(np.float64)).argmax(axis=0)
+    assert len(set(of.tolist())) == 100
+    assert of.max() > 250
+    np.testing.assert_allclose(made.queries(ONLY), unit(test[:5]), atol=1e-7)
+
+
+def write_index(path: Path, *, names: set[str] | None = None) -> list[Any]:
+    videos = [
+        video
+        if names is None
+        else replace(video, vectors={n: v for n, v in video.vectors.items() if str(n) in names})
+        for video in catalogue(200)
+    ]
+    store = FlatStore.create(path, STORED_DIMS)
+    videos = [video for video in videos if video.vectors]
+    store.upsert(videos)
+    store.flush()
+    store.close()
+    return videos
+
+
+def test_a_published_index_gives_the_videos_that_have_every_vector(tmp_path: Path) -> None:
+    videos = write_index(tmp_path / "faiss")
+    whole = [video for video in videos if len(video.vectors) == 2]
+    source = IndexVectors(tmp_path / "faiss", generation="20260101")
+    assert source.videos == len(whole) < len(videos)
+    assert "20260101" in source.description
+    made = prepare_vectors(source, tmp_path, videos=len(whole) - 20, queries=20, seed=4)
+    title, thumbnail = made.dims
+    given = {
+        (made_of.rows(title)[row].tobytes(), made_of.rows(thumbnail)[row].tobytes())
+        for made_of in [made]
+        for row in range(len(whole) - 20)
+    } | {
+        (made.queries(title)[row].tobytes(), made.queries(thumbnail)[row].tobytes())
+        for row in range(20)
+    }
+    # Title and thumbnail of one video stay together, and no video is there twice.
+    stored = [{str(name): vector for name, vector in one.vectors.items()} for one in whole]
+    assert given == {(one[title].tobytes(), one[thumbnail].tobytes()) for one in stored}
+
+
+def test_an_index_of_titles_alone_is_compared_by_its_titles(tmp_path: Path) -> None:
+    videos = write_index(tmp_path / "faiss", names={"title"})
+    source = IndexVectors(tmp_path / "faiss", generation="20260101")
+    assert list(source.dims) == ["title"]
+    assert source.videos == sum(bool(video.vectors) for video in videos)
+
+
+BAD: Mapping[str, tuple[Any, str]] = {
+    "one dimension": (lambda path: npy(path / "a.npy", np.ones(5)), r"shape \(5,\)"),
+    "words": (lambda path: npy(path / "a.npy", np.array([["a", "b"]])), "type <U1"),
+    "objects": (
+        lambda path: npy(path / "a.npy", np.array([[{}]], dtype=object)),
+        "not a NumPy array",
+    ),
+    "no array": (lambda path: write(path / "a.npy", b"video,1,2"), "not a NumPy array"),
+    "no rows": (lambda path: npy(path / "a.npy", np.ones((0, 4))), r"shape \(0, 4\)"),
+    "another suffix": (lambda path: write(path / "a.csv", b"1,2"), "neither .npy nor .hdf5"),
+    "no file": (lambda path: path / "none.npy", "no such file"),
+    "no HDF5": (lambda path: write(path / "a.hdf5", b"1,2"), "not HDF5"),
+    "no train": (lambda path: hdf5(path / "a.hdf5", test=rows(3)), "no dataset 'train'"),
+    "another distance": (
+        lambda path: hdf5(path / "a.hdf5", distance="euclidean", train=rows(3)),
+        "distance is euclidean",
+    ),
+    "another distance in bytes": (
+        lambda path: hdf5(path / "a.hdf5", distance=np.bytes_(b"euclidean"), train=rows(3)),
+        "distance is euclidean",
+    ),
+    "two distances": (
+        lambda path: hdf5(path / "a.hdf5", distance=["angular", "angular"], train=rows(3)),
+        "its distance is",
+    ),
+    "dimensions that differ": (
+        lambda path: hdf5(path / "a.hdf5", train=rows(3), test=rows(3, dim=5)),
+        "train has 12 dimensions and test 5",
+    ),
+}
+
+
+def write(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(("make", "said"), BAD.values(), ids=BAD)
+def test_a_bad_file_is_refused_by_name(tmp_path: Path, make: Any, said: str) -> None:
+    path = make(tmp_path)
+    with pytest.raises(SourceError, match=said) as refused:
+        FileVectors(path)
+    assert path.name in str(refused.value)
+
+
+@pytest.mark.parametrize("bad", [0.0, np.nan, np.inf])
+def test_a_vector_without_direction_is_refused_by_its_row(tmp_path: Path, bad: float) -> None:
+    given = rows(50)
+    given[37] = bad
+    for file, what, videos, queries in (
+        (npy(tmp_path / "a.npy", given), "train", 40, 10),
+        (hdf5(tmp_path / "b.hdf5", train=given, test=rows(3)), "train", 50, 3),
+        (hdf5(tmp_path / "c.hdf5", train=rows(3), test=given), "test", 3, 50),
+    ):
+        with pytest.raises(SourceError, match=f"row 37 of {what}"):
+            prepare_vectors(FileVectors(file), tmp_path, videos=videos, queries=queries, seed=1)
+
+
+class Breaking(DrawnVectors):
+    def read(self, videos: int, queries: int, seed: int) -> Any:
+        asked, blocks = super().read(videos, queries, seed)
+
+        def broken() -> Any:
+            yield next(blocks)
+            raise KeyboardInterrupt
+
+        return asked, broken()
+
+
+def test_a_set_is_found_again_when_it_is_whole_and_only_then(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        prepare_vectors(Breaking(DIMS), tmp_path, videos=1_500, queries=5, seed=1)
+    made = prepare_vectors(DrawnVectors(DIMS), tmp_path, videos=1_500, queries=5, seed=1)
+    assert len(list(tmp_path.iterdir())) == 1
+    files = {file: file.stat().st_mtime_ns for file in made.path.iterdir()}
+    prepare_vectors(DrawnVectors(DIMS), tmp_path, videos=1_500, queries=5, seed=1)
+    assert {file: file.stat().st_mtime_ns for file in made.path.iterdir()} == files
+    other = prepare_vectors(DrawnVectors(DIMS), tmp_path, videos=1_500, queries=5, seed=2)
+    assert other.path != made.path
+
+
+@pytest.mark.parametrize("block", [100, 20_000])
+def test_the_truth_is_the_plain_computation(
+    drawn: VectorSet, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(truth_module, "_BLOCK", block)
+    truth = Truth(drawn, limit=LIMIT, window=WINDOW)
+    everyone = range(30)
+    for name in DIMS:
+        best, scores = brute_force(drawn.rows(name), drawn.queries(name), WINDOW)
+        np.testing.assert_array_equal(truth.best[name][0], best)
+        np.testing.assert_allclose(truth.best[name][1], scores, rtol=0, atol=1e-14)
+    first = drawn.first
+    best, _ = brute_force(drawn.rows(first), drawn.queries(first), WINDOW)
+    # Some right, some wrong, some twice: the same share as by counting.
+    rng = np.random.default_rng(0)
+    found = [rng.choice(ids[:30], 12).tolist() for ids in best]
+    pairs = zip(found, best, strict=True)
+    counted = sum(len(set(ids) & set(exact[:LIMIT].tolist())) for ids, exact in pairs)
+    assert truth.recall(everyone, found) == counted / (30 * LIMIT)
+    for share in SHARES:
+        passing = drawn.passing(share)
+        best, _ = brute_force(drawn.rows(first)[passing], drawn.queries(first), LIMIT)
+        found = [passing[ids].tolist() for ids in best]
+        assert truth.filtered_recall(share, everyone, found) == 1.0
+        depth = min(LIMIT, len(passing))
+        expected = 1.0 if depth == 0 else (depth - 1) / depth
+        fewer = [ids[:-1] for ids in found]
+        assert truth.filtered_recall(share, everyone, fewer) == pytest.approx(expected)
+
+
+def test_an_answer_with_what_may_not_be_in_it_is_an_error(drawn: VectorSet) -> None:
+    truth = Truth(drawn, limit=LIMIT, window=WINDOW)
+    outside = int(np.flatnonzero(drawn.draws >= 0.1)[0])
+    with pytest.raises(EngineFailed, match=f"let video {outside} through"):
+        truth.filtered_recall(0.1, [0], [[outside]])
+    with pytest.raises(EngineFailed, match="no ids"):
+        truth.recall([0], [[drawn.videos]])
+
+
+def test_either_of_two_equal_videos_is_right(tmp_path: Path) -> None:
+    given = np.vstack([rows(40), rows(40)])
+    file = hdf5(tmp_path / "twins.hdf5", train=given, test=rows(6, seed=9))
+    made = prepare_vectors(FileVectors(file), tmp_path, videos=80, queries=6, seed=1)
+    truth = Truth(made, limit=5, window=5)
+    found = [ids[:5].tolist() for ids in truth.best[ONLY][0]]
+    twins = [[(one + 40) % 80 for one in ids] for ids in found]
+    assert truth.recall(range(6), found) == 1.0
+    # Of five, two pairs and one of a pair: its twin is as good.
+    assert truth.recall(range(6), twins) == 1.0
+    assert truth.recall(range(6), [[ids[0]] * 5 for ids in found]) == 0.2
+
+
+def test_fused_recall_is_the_plain_computation(drawn: VectorSet) -> None:
+    truth = Truth(drawn, limit=LIMIT, window=WINDOW)
+    best = {name: brute_force(drawn.rows(name), drawn.queries(name), WINDOW)[0] for name in DIMS}
+    found, counted = [], 0
+    for row in range(30):
+        fused: dict[int, float] = {}
+        for ids in best.values():
+            for rank, one in enumerate(ids[row].tolist(), start=1):
+                fused[one] = fused.get(one, 0.0) + 1 / (K + rank)
+        ordered = sorted(fused, key=lambda one: -fused[one])
+        found.append(ordered[3 : LIMIT + 3])
+        least = fused[ordered[LIMIT - 1]]
+        counted += min(LIMIT, sum(fused[one] >= least - 1e-12 for one in found[-1]))
+    assert truth.fused_recall(range(30), found, k=K) == counted / (30 * LIMIT) < 1.0
+
+
+def test_fewer_videos_than_asked_for_are_all_the_best() -> None:
+    stored, queries = unit(rows(7)).astype(np.float32), unit(rows(3, seed=2)).astype(np.float32)
+    ids, scores = best_of(stored, queries, limit=20)
+    assert ids.shape == scores.shape == (3, 7)
+    none, _ = best_of(stored, queries, limit=20, passing=np.empty(0, dtype=np.int64))
+    assert none.shape == (3, 0)
+
+
+class Counted:
+    """An array that remembers the most rows that were asked of it at once."""
+
+    def __init__(self, array: Matrix) -> None:
+        self.array = array
+        self.shape, self.dtype = array.shape, array.dtype
+        self.most = 0
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def __getitem__(self, asked: slice) -> Matrix:
+        taken = self.array[asked]
+        self.most = max(self.most, len(taken))
+        return taken
+
+
+def test_a_file_is_never_read_into_memory_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "_ROWS_AT_A_TIME", 100)
+    source = FileVectors(npy(tmp_path / "some.npy", rows(2_000)))
+    counted = Counted(source._train)
+    source._train = counted
+
+    made = prepare_vectors(source, tmp_path, videos=300, queries=50, seed=0)
+
+    assert 0 < counted.most <= 100
+    both = np.vstack([made.rows(ONLY), made.queries(ONLY)])
+    assert len(np.unique(both, axis=0)) == 350

@@ -1,0 +1,279 @@
+"""``twinlens bench``: what Qdrant costs over FAISS, on your own vectors."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from twinlens.catalog.errors import UsageError
+from twinlens.evaluate.file_to_write import FileToWrite
+
+if TYPE_CHECKING:
+    from twinlens.benchmarks.engines.record import Plan
+    from twinlens.benchmarks.engines.sources import VectorSource
+
+FULL_SIZES: Final = (1_400, 20_000, 100_000, 500_000, 1_000_000)
+QUICK_SIZES: Final = (1_400, 5_000)
+# Below so many there is nothing to compare, and no graph to build.
+FEWEST: Final = 100
+# The lengths of the packaged encoders' vectors.
+_DIMS: Final = {"title": 512, "thumbnail": 128}
+_QUICKLY: Final = {
+    "rounds": 3,
+    "seconds": 0.15,
+    "clients": [1, 2],
+    "client_rounds": 1,
+    "client_seconds": 0.3,
+}
+_FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
+_FOLDER: Final = click.Path(file_okay=False, path_type=Path)
+
+
+@click.group(invoke_without_command=True)
+@click.option("--data-dir", type=_FOLDER, help="Compare on the index published here.")
+@click.option(
+    "--vectors",
+    type=click.Path(path_type=Path),
+    help="Compare on a .npy of shape (n, dim), or HDF5 as ann-benchmarks has it, brought to unit"
+    " length.",
+)
+@click.option("--sizes", help="How many videos, in this order, as 1400,20000.")
+@click.option(
+    "--most-videos",
+    type=click.IntRange(FEWEST),
+    help="Leave larger sizes out; of an index or a file, take so many at most.",
+)
+@click.option(
+    "--engine",
+    "engines",
+    multiple=True,
+    help="Only the engine of this name; where there is none, those whose names begin so.",
+)
+@click.option("--experiments", type=_FILE, help="Rows of your own, as engines/experiments.toml.")
+@click.option("--qdrant-url", help="A Qdrant server to compare too; it is written to.")
+@click.option("--queries", default=500, show_default=True, type=click.IntRange(10, 10_000))
+@click.option("--rounds", type=click.IntRange(1, 100), help="5, with --quick 3.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
+@click.option("--quick", is_flag=True, help="Two small sizes, in less than three minutes.")
+@click.option(
+    "--json",
+    "result",
+    type=FileToWrite(),
+    help="The result; a run that was stopped goes on from it. By default in the work directory.",
+)
+@click.option(
+    "--work-dir",
+    type=_FOLDER,
+    default=Path("data/benchmarks/engines"),
+    show_default=True,
+    help="Where vectors and indexes are made.",
+)
+@click.option("--keep", is_flag=True, help="Keep vectors and indexes when a size is done.")
+@click.pass_context
+def bench(
+    context: click.Context,
+    data_dir: Path | None,
+    vectors: Path | None,
+    sizes: str | None,
+    most_videos: int | None,
+    engines: tuple[str, ...],
+    experiments: Path | None,
+    qdrant_url: str | None,
+    queries: int,
+    rounds: int | None,
+    seed: int,
+    quick: bool,
+    result: Path | None,
+    work_dir: Path,
+    keep: bool,
+) -> None:
+    """Compare Qdrant with FAISS: latency, recall, throughput, memory, build time.
+
+    Vectors are those of a published index, of a file, or drawn (then labelled synthetic). The
+    result is one JSON file; ``report`` makes tables and plots of it. The same command again goes on
+    with a run that was stopped. Ends with 1 where an engine failed.
+
+    \b
+    Example:
+      twinlens bench --quick
+      twinlens bench --data-dir data --json mine.json
+      twinlens bench report mine.json --plots plots
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from twinlens.benchmarks.engines.experiments import (
+        EXPERIMENTS,
+        choose_experiments,
+        read_experiments,
+    )
+    from twinlens.benchmarks.engines.run import digest_of, run
+
+    chosen = choose_experiments(
+        read_experiments(experiments or EXPERIMENTS, url=qdrant_url), engines
+    )
+    source = _open_source(data_dir, vectors)
+    usual = [*(QUICK_SIZES if quick else FULL_SIZES)]
+    asked = usual if sizes is None else _read_sizes(sizes)
+    plan = _plan(source, asked, given=sizes is not None, most=most_videos, queries=queries)
+    plan = plan.model_copy(
+        update={
+            **(_QUICKLY if quick else {}),
+            **({} if rounds is None else {"rounds": rounds}),
+            "seed": seed,
+            "experiments": [one.name for one in chosen],
+            "settings": digest_of(chosen),
+            "build_threads": len(os.sched_getaffinity(0)),
+        }
+    )
+
+    def say(line: str) -> None:
+        click.echo(line, err=True)
+
+    if result is None:
+        # Of another run, another file.
+        result = work_dir / f"result-{plan.digest()}.json"
+        say(f"the result goes to {result}")
+    measured = run(
+        source,
+        plan,
+        chosen,
+        result=result,
+        work=work_dir,
+        say=say,
+        keep=keep,
+    )
+    failed = measured.failures()
+    click.echo(
+        f"{len(plan.sizes)} sizes measured into {result}"
+        + (f"; failed: {', '.join(failed)}" if failed else "")
+    )
+    if failed:
+        context.exit(1)
+
+
+@bench.command()
+@click.argument("result", type=_FILE)
+@click.argument("other", metavar="[OTHER]", type=_FILE, required=False)
+@click.option("--plots", type=_FOLDER, help="A folder for the plots; made where there is none.")
+@click.option("--plot-format", type=click.Choice(["svg", "png"]), default="svg", show_default=True)
+@click.option("--json", "json_path", type=FileToWrite(), help="The tables as JSON, too.")
+def report(
+    result: Path, other: Path | None, plots: Path | None, plot_format: str, json_path: Path | None
+) -> None:
+    """Print a run's figures as Markdown, or those of two runs side by side with their ratio.
+
+    \b
+    Example:
+      twinlens bench report mine.json --plots plots
+      twinlens bench report before.json after.json
+    """
+    from twinlens.benchmarks.engines.plots import write_plots
+    from twinlens.benchmarks.engines.record import read_result
+    from twinlens.benchmarks.engines.report import report_on, report_two, tables_of
+
+    run = read_result(result)
+    if other is None:
+        text, tables = report_on(run), tables_of(run)
+    else:
+        if plots is not None:
+            raise UsageError("--plots: of one result")
+        text, table = report_two(run, read_result(other))
+        tables = {"compare": table}
+    if plots is not None:
+        write_plots(run, plots, form=plot_format)
+    if json_path is not None:
+        told = {name: table._asdict() for name, table in tables.items()}
+        json_path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    click.echo(text, nl=False)
+
+
+@bench.command()
+@click.argument("pages", metavar="FILE.md [FILE.md ...]", nargs=-1, required=True, type=_FILE)
+@click.option(
+    "--results",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path("benchmarks/results"),
+    show_default=True,
+    help="Where the results lie.",
+)
+@click.option("--check", is_flag=True, help="Write nothing; end with 1 if a table is stale.")
+@click.pass_context
+def page(context: click.Context, pages: tuple[Path, ...], results: Path, check: bool) -> None:
+    """Draw the tables of Markdown pages anew, each between the lines that name it.
+
+    \b
+    Example:
+      twinlens bench page docs/faiss-vs-qdrant.md
+    """
+    from twinlens.benchmarks.engines.report import draw_page
+    from twinlens.catalog.files import write_atomically
+
+    anew = {path: draw_page(path.read_text("utf-8"), results, path=path) for path in pages}
+    stale = [path for path, text in anew.items() if text != path.read_text("utf-8")]
+    for path in stale:
+        click.echo(f"{path}: {'stale' if check else 'drawn anew'}")
+        if not check:
+            write_atomically(path, anew[path])
+    if check and stale:
+        context.exit(1)
+
+
+def _open_source(data_dir: Path | None, vectors: Path | None) -> VectorSource:
+    from twinlens.benchmarks.engines.sources import DrawnVectors, FileVectors, IndexVectors
+    from twinlens.stores.generations import DataDir
+
+    if data_dir is not None and vectors is not None:
+        raise UsageError("--data-dir and --vectors: name one of them")
+    if vectors is not None:
+        return FileVectors(vectors)
+    if data_dir is not None:
+        data = DataDir(data_dir)
+        generation = data.published().generation
+        return IndexVectors(data.mirror_path(generation), generation=generation)
+    return DrawnVectors(_DIMS)
+
+
+def _plan(
+    source: VectorSource, asked: list[int], *, given: bool, most: int | None, queries: int
+) -> Plan:
+    """The sizes and queries that a source has enough for.
+
+    Raises:
+        UsageError: it has too few, or no size is left.
+    """
+    from twinlens.benchmarks.engines.record import Plan
+
+    there = source.videos
+    if source.queries is not None:
+        queries = min(queries, source.queries)
+    elif there is not None:
+        # A tenth of it is taken out for them.
+        queries = min(queries, there // 10)
+        there -= queries
+    if there is not None and there < FEWEST:
+        raise UsageError(f"{source.description}: too few; a comparison takes {FEWEST} at least")
+    if there is not None and not given:
+        asked = [there if most is None else min(there, most)]
+    sizes = [size for size in asked if most is None or size <= most]
+    if not sizes:
+        raise UsageError(f"--most-videos {most}: leaves no size of {', '.join(map(str, asked))}")
+    if there is not None and max(sizes) > there:
+        raise UsageError(
+            f"--sizes: {max(sizes):,} videos are asked for; {source.description} leaves {there:,}"
+            " beside the queries"
+        )
+    return Plan(sizes=sizes, source=source.description, queries=queries, experiments=[])
+
+
+def _read_sizes(text: str) -> list[int]:
+    try:
+        sizes = [*dict.fromkeys(int(part) for part in text.split(","))]
+    except ValueError as error:
+        raise UsageError(f"--sizes {text}: whole numbers by commas, as 1400,20000") from error
+    if min(sizes) < FEWEST:
+        raise UsageError(f"--sizes {text}: at least {FEWEST} videos")
+    return sizes
