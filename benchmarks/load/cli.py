@@ -201,7 +201,7 @@ def table(report: Mapping[str, Any]) -> str:
     """The report for a person."""
     summary = report["summary"]
     lines = [
-        machine_line(report["machine"], package="gunicorn"),
+        machine_line(report["machine"], package="waitress"),
         f"{report['index']['source']}; {report['tool']}",
         "",
         f"{'requests a second, median [95 %]':<34}"
