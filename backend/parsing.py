@@ -22,6 +22,7 @@ from twinlens.backend.problems import (
 from twinlens.backend.schemas.base import expected_at
 from twinlens.backend.schemas.filters import FilterBody
 from twinlens.backend.schemas.fitting import OfFields, fit
+from twinlens.backend.schemas.lenses import WeightsBody
 from twinlens.backend.schemas.requests import (
     BrowseBody,
     MultiSearchBody,
@@ -29,7 +30,6 @@ from twinlens.backend.schemas.requests import (
     SearchBody,
     SimilarBody,
     ThumbnailQuery,
-    WeightsBody,
 )
 from twinlens.catalog.fields import Fields
 

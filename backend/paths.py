@@ -25,9 +25,7 @@ def take_paths_literally(app: Flask) -> None:
 
     @app.before_request
     def refuse_two_slashes() -> None:
-        # Some servers make one of them before the application sees the path.
-        asked = request.environ.get("REQUEST_URI", "")
-        if asked.startswith("//") or request.environ["PATH_INFO"].startswith("//"):
+        if request.environ["PATH_INFO"].startswith("//"):
             raise NotFound
 
 

@@ -1,9 +1,10 @@
-"""Vectors, dense and sparse, and what is done to them everywhere."""
+"""Vectors, dense and sparse, what is done to them everywhere, and a video that has some."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,24 @@ class SparseVector(NamedTuple):
 
     indices: npt.NDArray[np.uint32]
     values: npt.NDArray[np.float32]
+
+
+AnyVector = Vector | SparseVector
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVideo:
+    """One video as an index holds it, each vector under the name of the lens that made it.
+
+    ``vectors`` are the dense ones: unit vectors, float32 of shape (dim,); ``sparse`` are the
+    others. Of both there are those that the video has. ``payload`` holds JSON values, ``video_id``
+    among them.
+    """
+
+    video_id: str
+    payload: Mapping[str, Any]
+    vectors: Mapping[str, Vector] = field(default_factory=dict)
+    sparse: Mapping[str, SparseVector] = field(default_factory=dict)
 
 
 def sparse_vector(entries: Iterable[tuple[int, float]]) -> SparseVector:
@@ -56,3 +75,11 @@ def mean_direction(vectors: Sequence[Vector]) -> Vector:
         return vectors[0]
     row: Vector = unit_rows(np.mean(np.stack(vectors), axis=0, dtype=np.float64))[0]
     return row
+
+
+def share_held(asked: SparseVector, held: SparseVector | None) -> float:
+    """The share of the weight of ``asked``, 0 to 1, that stands where ``held`` has values, too."""
+    if held is None:
+        return 0.0
+    found = np.isin(asked.indices, held.indices, assume_unique=True)
+    return float(asked.values[found].sum() / asked.values.sum())

@@ -5,25 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from twinlens.catalog.fields import FieldValue
+from twinlens.catalog.fields import FIELDS, FieldKind, Fields, FieldValue
 
 MAX_VIDEO_ID_LENGTH = 256
-
-
-class VectorName(StrEnum):
-    """The named vectors: two lenses, and the title's words. One spelling: Qdrant, files, JSON."""
-
-    TITLE = "title"
-    THUMBNAIL = "thumbnail"
-    WORDS = "words"
-
-
-# Those that an encoder makes, and that the FAISS mirror holds; the words are sparse.
-DENSE_VECTORS: Final = (VectorName.TITLE, VectorName.THUMBNAIL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +62,18 @@ def video_payload(video: Video, *, thumbnail_file: str | None) -> dict[str, Any]
     if thumbnail_file is not None:
         payload["thumbnail_file"] = thumbnail_file
     return payload
+
+
+def video_from_payload(payload: Mapping[str, Any], fields: Fields = FIELDS) -> Video:
+    """The video that a stored payload describes, without its picture."""
+    moments = {row.name for row in fields if row.kind is FieldKind.MOMENT}
+    values: dict[str, FieldValue] = {}
+    for name, value in payload.items():
+        if name in moments:
+            values[name] = datetime.fromisoformat(value)
+        elif name not in ("video_id", "title", "thumbnail_file"):
+            values[name] = tuple(value) if isinstance(value, list) else value
+    return Video(video_id=payload["video_id"], title=payload.get("title"), values=values)
 
 
 def _json_value(value: FieldValue) -> object:

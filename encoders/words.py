@@ -17,10 +17,9 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 from zlib import crc32
 
-import numpy as np
 import regex
 
-from twinlens.catalog.vectors import SparseVector, sparse_vector
+from twinlens.catalog.vectors import SparseVector, share_held, sparse_vector
 from twinlens.encoders.fingerprints import fingerprint
 
 _PIECE_LENGTHS: Final = (2, 3)
@@ -60,6 +59,12 @@ def title_words(title: str) -> SparseVector | None:
     )
 
 
+def sparse_words(title: str) -> dict[str, SparseVector]:
+    """What ``StoredVideo.sparse`` has of a title: its ``words``, if there are any."""
+    words = title_words(title)
+    return {} if words is None else {"words": words}
+
+
 def query_words(text: str) -> SparseVector | None:
     """The words and pieces of what a person typed, a piece counting less; None without any."""
     return _sparse(
@@ -69,11 +74,7 @@ def query_words(text: str) -> SparseVector | None:
 
 def words_coverage(words: SparseVector, title: str) -> float:
     """The share of a query's weight, 0 to 1, that its words and pieces found in ``title`` have."""
-    held = title_words(title)
-    if held is None:
-        return 0.0
-    found = np.isin(words.indices, held.indices, assume_unique=True)
-    return float(words.values[found].sum() / words.values.sum())
+    return share_held(words, title_words(title))
 
 
 class FoldedWord(NamedTuple):

@@ -6,27 +6,26 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
-from twinlens.catalog.errors import StoreCorrupt
+from twinlens.catalog.errors import StoreCorrupt, StoreError
 from twinlens.catalog.fields import FIELDS, Fields
 from twinlens.catalog.files import write_atomically
 from twinlens.catalog.timing import StageTimes
-from twinlens.catalog.video import VectorName
 from twinlens.indexer.ledger import Entry, Ledger
 from twinlens.indexer.verify import compare_stores
-from twinlens.stores.base import StoredVideo, VectorStore
+from twinlens.stores.base import Dims, StoredVideo, VectorStore
 from twinlens.stores.copying import copy_tree
 from twinlens.stores.engines import Engine
 from twinlens.stores.flat import FlatStore
 from twinlens.stores.generations import (
     BUILD_FILE,
     DataDir,
-    EncoderRecord,
+    LensRecord,
     Manifest,
     new_generation_name,
 )
@@ -41,17 +40,21 @@ class BuildPlan:
     """What a build is to become; an unfinished one with an equal plan may be continued.
 
     ``base`` is the generation it starts from as a copy, or None to start empty. ``engine`` and
-    ``source`` say which Qdrant and which source, with all that decides what they hold. ``words`` is
-    the fingerprint of what makes the words. ``fields`` are those that its videos have.
+    ``source`` say which Qdrant and which source, with all that decides what they hold. ``lenses``
+    say what makes the vectors; ``fields`` are those that its videos have.
     """
 
     base: str | None
     engine: str
-    encoders: Mapping[VectorName, EncoderRecord]
-    words: str
+    lenses: Mapping[str, LensRecord]
     source: str
     fresh: bool
     fields: Fields = FIELDS
+
+    @property
+    def dims(self) -> dict[str, int | None]:
+        """Vector length by the name of the lens; None where its vectors are sparse."""
+        return {name: record.dim for name, record in self.lenses.items()}
 
     def to_json(self) -> dict[str, Any]:
         """The plan as JSON values, to be compared with another's."""
@@ -78,13 +81,11 @@ class Build:
         self._plan = plan
         self._times = times
         path = data.generation_path(generation)
-        dims = {name: record.dim for name, record in plan.encoders.items()}
         with ExitStack() as opened:
             self.ledger = opened.enter_context(closing(Ledger(path / LEDGER_FILE)))
-            self.store: VectorStore = opened.enter_context(
-                closing(engine.writer(generation, dims, plan.fields))
-            )
-            self.mirror = opened.enter_context(closing(_open_mirror(data, generation, dims)))
+            writer = engine.writer(generation, plan.dims, plan.fields)
+            self.store: VectorStore = opened.enter_context(closing(writer))
+            self.mirror = opened.enter_context(closing(_open_mirror(data, generation, plan.dims)))
             self._opened = opened.pop_all()
 
     def write(
@@ -154,7 +155,9 @@ class Build:
         with self._times.stage("publish"):
             self.store.flush()
             self.mirror.flush()
-            differences = compare_stores(self.store, self.mirror, with_vectors=False)
+            differences = compare_stores(
+                self.store, self.mirror, self._plan.dims, with_vectors=False
+            )
             if differences or self.store.count() != self.ledger.count():
                 raise StoreCorrupt(
                     f"generation {self.generation} is not published, Qdrant, FAISS mirror and "
@@ -162,7 +165,7 @@ class Build:
                     "Run the job again; with --fresh if it says the same"
                 )
             counts = {"videos": self.store.count()}
-            counts |= {str(name): self.store.count(name) for name in VectorName}
+            counts |= {name: self.store.count(name) for name in self._plan.lenses}
             self.ledger.mark_mirrored()
             self.close()
             os.sync()  # thumbnails, and whatever else the generation needs and nobody synced
@@ -172,12 +175,11 @@ class Build:
             created_at=now.isoformat(timespec="seconds"),
             engine=self._engine.name,
             collection=self._engine.collection(self.generation),
-            encoders=self._plan.encoders,
+            lenses=self._plan.lenses,
             counts=counts,
             source=source,
             versions=versions,
             timings_s=self._times.seconds(),
-            words=self._plan.words,
             fields=self._plan.fields,
         )
         self._data.publish(manifest)
@@ -189,7 +191,7 @@ class Build:
         self._opened.close()
 
 
-def _open_mirror(data: DataDir, generation: str, dims: Mapping[VectorName, int]) -> FlatStore:
+def _open_mirror(data: DataDir, generation: str, dims: Dims) -> FlatStore:
     path = data.mirror_path(generation)
     if not path.exists():
         return FlatStore.create(path, dims)
@@ -220,6 +222,51 @@ def begin_build(
                 ledger.copy_to(path / LEDGER_FILE)
     write_atomically(path / BUILD_FILE, json.dumps(plan.to_json(), indent=2) + "\n")
     return Build(data, engine, plan, generation, times)
+
+
+class PendingBuild:
+    """A build that is begun when there is something to put into it, or ``build``, continued."""
+
+    def __init__(
+        self,
+        data: DataDir,
+        engine: Engine,
+        plan: BuildPlan,
+        times: StageTimes,
+        build: Build | None = None,
+    ) -> None:
+        self.plan = plan
+        self.build = build
+        self._data = data
+        self._engine = engine
+        self._times = times
+
+    @property
+    def known(self) -> str | None:
+        """The generation that says what is indexed already; None where nothing is."""
+        return self.plan.base if self.build is None else self.build.generation
+
+    @contextmanager
+    def known_ledger(self) -> Iterator[Ledger | None]:
+        """The ledger of the known generation, to be read."""
+        if self.known is None:
+            yield None
+            return
+        path = self._data.generation_path(self.known) / LEDGER_FILE
+        with closing(Ledger(path, read_only=True)) as ledger:
+            yield ledger
+
+    def begin(self) -> Build:
+        """The build, begun if it was not."""
+        if self.build is None:
+            now = datetime.now(UTC)
+            self.build = begin_build(self._data, self._engine, self.plan, self._times, now=now)
+        return self.build
+
+    def close(self) -> None:
+        """Let go of its files; what is built can be continued later."""
+        if self.build is not None:
+            self.build.close()
 
 
 def unfinished_build(data: DataDir, plan: BuildPlan) -> str | None:
@@ -282,7 +329,7 @@ def _remove_unneeded_thumbnails(data: DataDir) -> None:
         try:
             with closing(Ledger(ledger_path, read_only=True)) as ledger:
                 needed.update(ledger.thumbnail_files())
-        except StoreCorrupt as error:
+        except StoreError as error:
             logger.warning("thumbnails that no generation needs are left alone: %s", error)
             return
     for file in data.thumbnails.iterdir():

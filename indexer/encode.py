@@ -1,77 +1,65 @@
-"""From work to vectors: both encoders at once, and the items that neither can encode set aside."""
+"""From work to vectors: all lenses at once, and the items that can't be encoded set aside."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 from twinlens.catalog.errors import UnencodableItems
 from twinlens.catalog.timing import StageTimes
-from twinlens.catalog.vectors import Vector
-from twinlens.catalog.video import DENSE_VECTORS, VectorName
-from twinlens.encoders.base import Encoder, ThumbnailEncoder, TitleEncoder
+from twinlens.catalog.vectors import AnyVector
+from twinlens.encoders.lens import Lens, Lenses
 from twinlens.indexer.prepare import Work
 
 
 class BatchEncoder:
-    """Runs the two encoders side by side; counts in ``encoded`` what each has encoded."""
+    """Runs the lenses side by side; counts in ``encoded`` what each has encoded."""
 
-    def __init__(
-        self, title_encoder: TitleEncoder, thumbnail_encoder: ThumbnailEncoder, times: StageTimes
-    ) -> None:
-        self._title_encoder = title_encoder
-        self._thumbnail_encoder = thumbnail_encoder
+    def __init__(self, lenses: Lenses, times: StageTimes) -> None:
+        self._lenses = lenses
         self._times = times
-        # Tokenizing titles keeps one core busy, and leaves the others to the thumbnails.
-        self._beside = ThreadPoolExecutor(1, thread_name_prefix="encode-titles")
-        self.encoded = dict.fromkeys(DENSE_VECTORS, 0)
+        # Tokenizing titles keeps one core busy, and leaves the others to the thumbnails. A thread
+        # for each, always the same: OpenMP makes its own anew for every other that calls it.
+        self._threads = {
+            name: ThreadPoolExecutor(1, thread_name_prefix=f"encode-{name}") for name in lenses
+        }
+        self.encoded = dict.fromkeys(lenses, 0)
 
-    def encode(self, works: Sequence[Work]) -> tuple[list[dict[VectorName, Vector]], set[int]]:
+    def encode(self, works: Sequence[Work]) -> tuple[list[dict[str, AnyVector]], set[int]]:
         """The vectors asked for by each work, and the indexes of works that can't be encoded."""
-        titles = {
-            index: work.video.title
-            for index, work in enumerate(works)
-            if VectorName.TITLE in work.encode
-        }
-        pictures = {
-            index: work.picture for index, work in enumerate(works) if work.picture is not None
-        }
-        titles_encoded = self._beside.submit(
-            self._encoded, VectorName.TITLE, self._title_encoder, titles
-        )
-        try:
-            found = {
-                VectorName.THUMBNAIL: self._encoded(
-                    VectorName.THUMBNAIL, self._thumbnail_encoder, pictures
-                )
-            }
-        finally:
-            found_titles = titles_encoded.result()
-        found[VectorName.TITLE] = found_titles
-
-        vectors: list[dict[VectorName, Vector]] = [{} for _ in works]
-        for name, by_index in found.items():
-            for index, vector in by_index.items():
-                vectors[index][name] = vector
-        wanted = {VectorName.TITLE: titles.keys(), VectorName.THUMBNAIL: pictures.keys()}
-        unencodable = {index for name in found for index in wanted[name] - found[name].keys()}
+        running = {}
+        for name, lens in self._lenses.items():
+            items = {at: work.items[name] for at, work in enumerate(works) if name in work.items}
+            if items:
+                running[name] = self._threads[name].submit(self._encode, lens, items)
+        wait(running.values())
+        vectors: list[dict[str, AnyVector]] = [{} for _ in works]
+        unencodable: set[int] = set()
+        for name, future in running.items():
+            found, bad = future.result()
+            unencodable |= bad
+            for at, vector in found.items():
+                if vector is not None:
+                    vectors[at][name] = vector
         return vectors, unencodable
 
     def close(self) -> None:
-        """Let go of the thread."""
-        self._beside.shutdown()
+        """Let go of the threads."""
+        for thread in self._threads.values():
+            thread.shutdown()
 
-    def _encoded(
-        self, name: VectorName, encoder: Encoder[Any], items: Mapping[int, Any]
-    ) -> dict[int, Vector]:
-        with self._times.stage(f"encode {name}s"):
+    def _encode(
+        self, lens: Lens[Any], items: Mapping[int, Any]
+    ) -> tuple[dict[int, AnyVector | None], set[int]]:
+        bad: set[int] = set()
+        with self._times.stage(f"encode {lens.plural()}"):
             try:
-                matrix = encoder.encode(list(items.values()))
+                vectors = lens.encode(list(items.values()))
             except UnencodableItems as error:
                 indexes = list(items)
                 bad = {indexes[row] for row in error.rows}
-                good = {index: item for index, item in items.items() if index not in bad}
-                items, matrix = good, encoder.encode(list(good.values()))
-        self.encoded[name] += len(items)
-        return dict(zip(items, matrix, strict=True))
+                items = {at: item for at, item in items.items() if at not in bad}
+                vectors = lens.encode(list(items.values())) if items else []
+        self.encoded[lens.name] += len(items)
+        return dict(zip(items, vectors, strict=True)), bad

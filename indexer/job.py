@@ -23,27 +23,24 @@ from twinlens.catalog.errors import (
 from twinlens.catalog.fields import FIELDS, Fields
 from twinlens.catalog.sources import Reject, RejectsFile, Row
 from twinlens.catalog.timing import StageTimes
-from twinlens.catalog.vectors import Vector
+from twinlens.catalog.vectors import AnyVector, SparseVector, Vector
 from twinlens.catalog.versions import installed_versions
-from twinlens.catalog.video import VectorName
-from twinlens.encoders.base import Encoder, ThumbnailEncoder, TitleEncoder
-from twinlens.encoders.words import WORDS_FINGERPRINT, title_words
+from twinlens.encoders.lens import Lens, Lenses
 from twinlens.indexer.ahead import Ahead
 from twinlens.indexer.build import (
-    LEDGER_FILE,
     Build,
     BuildPlan,
-    begin_build,
+    PendingBuild,
     clear_unfinished,
     prune_generations,
     unfinished_build,
 )
 from twinlens.indexer.encode import BatchEncoder
-from twinlens.indexer.ledger import Ledger, SeenIds
+from twinlens.indexer.ledger import SeenIds
 from twinlens.indexer.prepare import Preparer, Work
 from twinlens.stores.base import StoredVideo
 from twinlens.stores.engines import Engine
-from twinlens.stores.generations import DataDir, EncoderRecord, Manifest
+from twinlens.stores.generations import DataDir, LensRecord, Manifest
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +66,10 @@ class JobOptions:
 
 @dataclass(slots=True)
 class JobSummary:
-    """What a job did. ``generation`` is the published one, whether made now or found unchanged."""
+    """What a job did. ``generation`` is the published one, whether made now or found unchanged.
+
+    ``encoded`` says how many items each dense lens has encoded, by its name.
+    """
 
     generation: str = ""
     published: bool = False
@@ -80,16 +80,27 @@ class JobSummary:
     unchanged: int = 0
     removed: int = 0
     not_pruned: str = ""
-    titles_encoded: int = 0
-    thumbnails_encoded: int = 0
+    encoded: dict[str, int] = field(default_factory=dict)
     rejected: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
     timings_s: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def titles_encoded(self) -> int:
+        """How many titles were encoded for their meaning."""
+        return self.encoded.get("title", 0)
+
+    @property
+    def thumbnails_encoded(self) -> int:
+        """How many thumbnails were encoded."""
+        return self.encoded.get("thumbnail", 0)
+
     def to_json(self) -> dict[str, Any]:
         """The summary as JSON values."""
         return {name: getattr(self, name) for name in self.__slots__} | {
+            "titles_encoded": self.titles_encoded,
+            "thumbnails_encoded": self.thumbnails_encoded,
             "rejected": dict(self.rejected),
             "notes": dict(self.notes),
         }
@@ -99,6 +110,8 @@ class JobSummary:
         rejected = sum(self.rejected.values())
         reasons = ", ".join(f"{count} {name}" for name, count in sorted(self.rejected.items()))
         notes = ", ".join(f"{count} {name}" for name, count in sorted(self.notes.items()))
+        *others, last = [f"{count} {name}s" for name, count in self.encoded.items()] or ["nothing"]
+        encoded = f"{', '.join(others)} and {last}" if others else last
         stages = ", ".join(f"{name} {s:.1f}" for name, s in self.timings_s.items() if s >= 0.05)
         return (
             f"{self.videos} videos in generation {self.generation}"
@@ -109,7 +122,7 @@ class JobSummary:
             f"{f' (nothing pruned: {self.not_pruned})' if self.not_pruned else ''}, "
             f"{rejected} rejected{f' ({reasons})' if reasons else ''}"
             f"{f', {notes}' if notes else ''}; "
-            f"{self.titles_encoded} titles and {self.thumbnails_encoded} thumbnails encoded "
+            f"{encoded} encoded "
             f"in {self.seconds:.1f} s{f' ({stages})' if stages else ''}"
         )
 
@@ -121,23 +134,14 @@ class IndexJob:
     is killed is continued by the next one with the same encoders.
     """
 
-    def __init__(
-        self,
-        data: DataDir,
-        engine: Engine,
-        title_encoder: TitleEncoder,
-        thumbnail_encoder: ThumbnailEncoder,
-        options: JobOptions,
-    ) -> None:
+    def __init__(self, data: DataDir, engine: Engine, lenses: Lenses, options: JobOptions) -> None:
         self._data = data
         self._engine = engine
-        self._title_encoder = title_encoder
-        self._thumbnail_encoder = thumbnail_encoder
+        self._lenses = lenses
         self._options = options
         self._times = StageTimes()
-        self._encoder = BatchEncoder(title_encoder, thumbnail_encoder, self._times)
+        self._encoder = BatchEncoder(lenses, self._times)
         self._summary = JobSummary()
-        self._build: Build | None = None
 
     def run(
         self,
@@ -167,41 +171,38 @@ class IndexJob:
             if not self._options.fresh:
                 self._data.refuse_unpublished(set(self._data.finished()) - {unfinished})
             clear_unfinished(self._data, self._engine, keep=unfinished)
-            if unfinished is not None:
-                self._build = self._continue(plan, unfinished)
+            build = None if unfinished is None else self._continue(plan, unfinished)
+            pending = PendingBuild(self._data, self._engine, plan, self._times, build)
             try:
                 with closing(SeenIds()) as seen:
-                    self._index(rows, rejects, seen, plan, progress)
+                    self._index(rows, rejects, seen, pending, progress)
                     if self._options.prune or self._options.fresh:
-                        self._prune(seen, plan, rejects)
-                self._publish(plan)
+                        self._prune(seen, pending, rejects)
+                self._publish(pending)
             finally:
                 self._encoder.close()
-                if self._build is not None:
-                    self._build.close()
+                pending.close()
         self._summary.notes.update(rejects.notes)
-        encoded = self._encoder.encoded
-        self._summary.titles_encoded = encoded[VectorName.TITLE]
-        self._summary.thumbnails_encoded = encoded[VectorName.THUMBNAIL]
+        self._summary.encoded = {
+            name: self._encoder.encoded[name]
+            for name, lens in self._lenses.items()
+            if lens.dim is not None
+        }
         self._summary.seconds = round(time.perf_counter() - started, 3)
         self._summary.timings_s = self._times.seconds()
         return self._summary
 
     def _plan(self) -> BuildPlan:
         options = self._options
-        encoders = {
-            VectorName.TITLE: _record(self._title_encoder),
-            VectorName.THUMBNAIL: _record(self._thumbnail_encoder),
-        }
+        lenses = {name: _record(lens) for name, lens in self._lenses.items()}
         base = None if options.fresh else self._data.valid_current()
         if base is not None:
-            _require_compatible(self._data.manifest(base), encoders, self._engine)
+            _require_compatible(self._data.manifest(base), self._lenses, self._engine)
             _require_same_kinds(self._data.manifest(base).fields, options.fields)
         return BuildPlan(
             base=base,
             engine=self._engine.identity,
-            encoders=encoders,
-            words=WORDS_FINGERPRINT,
+            lenses=lenses,
             source=options.source_identity or options.source_name,
             fresh=options.fresh,
             fields=options.fields,
@@ -235,37 +236,29 @@ class IndexJob:
         rows: Iterable[Row | Reject],
         rejects: RejectsFile,
         seen: SeenIds,
-        plan: BuildPlan,
+        pending: PendingBuild,
         progress: Callable[[int], object],
     ) -> None:
-        known = self._build.generation if self._build is not None else plan.base
-        ledger = (
-            Ledger(self._data.generation_path(known) / LEDGER_FILE, read_only=True)
-            if known is not None
-            else None
-        )
-        preparer = Preparer(
-            ledger=ledger,
-            seen=seen,
-            fingerprints={name: record.fingerprint for name, record in plan.encoders.items()},
-            picture_size=self._thumbnail_encoder.input_size,
-            thumbnails=self._data.thumbnails,
-            threads=self._options.threads,
-            times=self._times,
-        )
-        ahead = Ahead(preparer.batches(rows), depth=_BATCHES_AHEAD)
-        try:
-            for batch in ahead:
-                for reject in batch.rejects:
-                    self._reject(reject, rejects)
-                if batch.works:
-                    self._write(batch.works, rejects, plan)
-                self._summary.unchanged += batch.unchanged
-                progress(batch.rows)
-        finally:
-            ahead.close()
-            if ledger is not None:
-                ledger.close()
+        with pending.known_ledger() as ledger:
+            preparer = Preparer(
+                ledger=ledger,
+                seen=seen,
+                lenses=self._lenses,
+                thumbnails=self._data.thumbnails,
+                threads=self._options.threads,
+                times=self._times,
+            )
+            ahead = Ahead(preparer.batches(rows), depth=_BATCHES_AHEAD)
+            try:
+                for batch in ahead:
+                    for reject in batch.rejects:
+                        self._reject(reject, rejects)
+                    if batch.works:
+                        self._write(batch.works, rejects, pending)
+                    self._summary.unchanged += batch.unchanged
+                    progress(batch.rows)
+            finally:
+                ahead.close()
 
     def _reject(self, reject: Reject, rejects: RejectsFile) -> None:
         rejects.write(reject)
@@ -276,60 +269,50 @@ class IndexJob:
                 "(--strict stops at the first rejected row; nothing was published)"
             )
 
-    def _write(self, works: list[Work], rejects: RejectsFile, plan: BuildPlan) -> None:
+    def _write(self, works: list[Work], rejects: RejectsFile, pending: PendingBuild) -> None:
         vectors, unencodable = self._encoder.encode(works)
         for index in sorted(unencodable):
             self._reject(_unencodable(works[index]), rejects)
         good = [index for index in range(len(works)) if index not in unencodable]
         if not good:
             return
-        build = self._begun(plan)
+        build = pending.begin()
         self._keep_stored_vectors(build, [works[i] for i in good], [vectors[i] for i in good])
         build.write(
-            [_stored(works[i], vectors[i]) for i in good],
-            {works[i].video.video_id: works[i].entry for i in good},
-            replaced=[works[i].video.video_id for i in good if not works[i].is_new],
+            [_to_stored_video(works[i], vectors[i]) for i in good],
+            {works[i].video_id: works[i].entry for i in good},
+            replaced=[works[i].video_id for i in good if not works[i].is_new],
         )
         self._summary.new += sum(works[i].is_new for i in good)
         self._summary.changed += sum(not works[i].is_new for i in good)
 
-    def _begun(self, plan: BuildPlan) -> Build:
-        """The build, begun when there is something to put into it."""
-        if self._build is None:
-            self._build = begin_build(
-                self._data, self._engine, plan, self._times, now=datetime.now(UTC)
-            )
-        return self._build
-
     def _keep_stored_vectors(
-        self, build: Build, works: list[Work], vectors: list[dict[VectorName, Vector]]
+        self, build: Build, works: list[Work], vectors: list[dict[str, AnyVector]]
     ) -> None:
         """Fill in the vectors that are still good from what is stored."""
         keeping = [
-            (work, made, work.entry.keys.keys() - work.encode)
+            (work, made, names)
             for work, made in zip(works, vectors, strict=True)
-            if work.entry.keys.keys() - work.encode
+            if (names := work.entry.keys.keys() - work.items.keys())
         ]
         if not keeping:
             return
         with self._times.stage("store"):
-            ids = [work.video.video_id for work, _, _ in keeping]
-            stored = build.store.get(ids, with_vectors=True)
+            stored = build.store.get([work.video_id for work, _, _ in keeping], with_vectors=True)
         for work, made, names in keeping:
-            for name in names:
-                made[name] = stored[work.video.video_id].vectors[name]
+            video = stored[work.video_id]
+            kept: dict[str, AnyVector] = {**video.vectors, **video.sparse}
+            # A lens may have seen something and made no vector of it: a title without a word.
+            made |= {name: kept[name] for name in names if name in kept}
 
-    def _prune(self, seen: SeenIds, plan: BuildPlan, rejects: RejectsFile) -> None:
-        if self._build is None and plan.base is None:
-            return
-        known = self._build.generation if self._build is not None else str(plan.base)
-        with closing(
-            Ledger(self._data.generation_path(known) / LEDGER_FILE, read_only=True)
-        ) as ledger:
-            gone: list[str] = []
-            total = ledger.count()
-            for ids in ledger.video_ids():
-                gone += seen.unseen(ids)
+    def _prune(self, seen: SeenIds, pending: PendingBuild, rejects: RejectsFile) -> None:
+        gone: list[str] = []
+        total = 0
+        with pending.known_ledger() as ledger:
+            if ledger is not None:
+                total = ledger.count()
+                for ids in ledger.video_ids():
+                    gone += seen.unseen(ids)
         if not gone:
             return
         if rejects.nameless and not self._options.fresh:
@@ -342,19 +325,20 @@ class IndexJob:
                 "none of its videos is in this source; nothing was published"
             )
         with self._times.stage("prune"):
-            self._begun(plan).delete(gone)
+            pending.begin().delete(gone)
         self._summary.removed = len(gone)
 
-    def _publish(self, plan: BuildPlan) -> None:
+    def _publish(self, pending: PendingBuild) -> None:
         done = self._summary
         if not done.new + done.changed + done.unchanged:
             raise SourceError(
                 f"{self._options.source_name}: no video that can be indexed "
                 f"({sum(done.rejected.values())} rows rejected); nothing was published"
             )
-        if self._build is not None and self._build.ledger.count():
+        build = pending.build
+        if build is not None and build.ledger.count():
             replaced = self._data.valid_current()
-            manifest = self._build.publish(
+            manifest = build.publish(
                 source=self._options.source_name,
                 versions=installed_versions(),
                 now=datetime.now(UTC),
@@ -367,7 +351,7 @@ class IndexJob:
                     keep = {manifest.generation, replaced}
                     prune_generations(self._data, self._engine, keep=keep)
         else:
-            manifest = self._data.manifest(str(plan.base))
+            manifest = self._data.manifest(str(pending.plan.base))
         self._summary.generation = manifest.generation
         self._summary.videos = manifest.counts["videos"]
 
@@ -377,25 +361,28 @@ def _unencodable(work: Work) -> Reject:
         origin=work.origin,
         reason=RejectReason.NOT_ENCODABLE,
         detail="the encoder gives no finite, non-zero vector for it",
-        video_id=work.video.video_id,
+        video_id=work.video_id,
     )
 
 
-def _stored(work: Work, vectors: Mapping[VectorName, Vector]) -> StoredVideo:
-    title = work.video.title
-    words = None if title is None else title_words(title)
-    return StoredVideo(work.video.video_id, work.payload, vectors, words)
+def _to_stored_video(work: Work, vectors: Mapping[str, AnyVector]) -> StoredVideo:
+    dense: dict[str, Vector] = {}
+    sparse: dict[str, SparseVector] = {}
+    for name, vector in vectors.items():
+        if isinstance(vector, SparseVector):
+            sparse[name] = vector
+        else:
+            dense[name] = vector
+    return StoredVideo(work.video_id, work.payload, dense, sparse)
 
 
-def _record(encoder: Encoder[Any]) -> EncoderRecord:
-    return EncoderRecord(name=encoder.name, fingerprint=encoder.fingerprint, dim=encoder.dim)
+def _record(lens: Lens[Any]) -> LensRecord:
+    return LensRecord(model=lens.model, fingerprint=lens.fingerprint, dim=lens.dim)
 
 
-def _require_compatible(
-    manifest: Manifest, encoders: dict[VectorName, EncoderRecord], engine: Engine
-) -> None:
-    """Vectors of two encoders, or in two engines, can't stand in one index."""
-    differing = manifest.differences(encoders, words=WORDS_FINGERPRINT)
+def _require_compatible(manifest: Manifest, lenses: Lenses, engine: Engine) -> None:
+    """Vectors of other lenses, or in another engine, can't stand in one index."""
+    differing = manifest.differences(lenses)
     if differing:
         raise EncodersChanged(
             f"the published generation was made by other encoders ({'; '.join(differing)}); "

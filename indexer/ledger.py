@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
-from twinlens.catalog.errors import StoreCorrupt
+from twinlens.catalog.errors import StoreCorrupt, StoreError
 from twinlens.catalog.sources import Origin
-from twinlens.catalog.video import VectorName
 
-_SCHEMA: Final = """
+# Raised whenever an older program could no longer read a ledger right; SQLite's user_version. Those
+# of format 1 have 0 there, and a column for the key of the title and one for the thumbnail's.
+LEDGER_FORMAT: Final = 2
+_SCHEMA: Final = f"""
 CREATE TABLE IF NOT EXISTS videos (
     video_id TEXT PRIMARY KEY,
-    title_key BLOB,
-    thumbnail_key BLOB,
+    keys TEXT NOT NULL,
     payload_key BLOB NOT NULL,
     thumbnail_file TEXT,
     thumbnail_url TEXT,
     mirrored INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS unmirrored ON videos (video_id) WHERE mirrored = 0;
+PRAGMA user_version = {LEDGER_FORMAT};
+"""
+_FROM_FORMAT_1: Final = """
+BEGIN IMMEDIATE;
+ALTER TABLE videos ADD COLUMN keys TEXT NOT NULL DEFAULT '{}';
+UPDATE videos SET keys = keys_text(title_key, thumbnail_key);
+ALTER TABLE videos DROP COLUMN title_key;
+ALTER TABLE videos DROP COLUMN thumbnail_key;
+PRAGMA user_version = 2;
+COMMIT;
 """
 _PARAMETERS_AT_ONCE: Final = 500
 _ROWS_AT_ONCE: Final = 1000
@@ -34,15 +46,28 @@ _ROWS_AT_ONCE: Final = 1000
 class Entry:
     """What one video was indexed from.
 
-    ``keys`` has a key for each vector it has; a vector is good for as long as its key, which
-    covers the encoder's fingerprint and the encoded content, stays the same. ``thumbnail_file`` is
-    the picture's name in ``thumbnails/``, ``thumbnail_url`` the address it is known under.
+    ``keys`` has a key for each lens that sees something in it; a vector is good for as long as its
+    key, which covers the lens's fingerprint and what it looks at, stays the same.
+    ``thumbnail_file`` is the picture's name in ``thumbnails/``, ``thumbnail_url`` the address it is
+    known under.
     """
 
-    keys: Mapping[VectorName, bytes]
+    keys: Mapping[str, bytes]
     payload_key: bytes
     thumbnail_file: str | None = None
     thumbnail_url: str | None = None
+
+    def with_keys_of_words(self, now: Mapping[str, bytes]) -> Entry:
+        """The entry, of whose words a ledger of format 1 kept no key: they go by the title's.
+
+        ``now`` are the keys that the video has now.
+        """
+        title, words = now.get("title"), now.get("words")
+        if title is None or words is None or "words" in self.keys:
+            return self
+        if self.keys.get("title") != title:
+            return self
+        return replace(self, keys={**self.keys, "words": words})
 
 
 def content_key(*parts: str) -> bytes:
@@ -58,7 +83,9 @@ def content_key(*parts: str) -> bytes:
 class Ledger:
     """The entries of a generation, by ``video_id``. For one thread at a time.
 
-    Every method raises ``StoreCorrupt`` where the file is no ledger, or is damaged.
+    Every method raises ``StoreCorrupt`` where the file is no ledger, or is damaged. A ledger of an
+    older format is read as it is, and brought to the present one where it is opened to be written;
+    one of a newer format is refused with a ``StoreError``.
     """
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
@@ -69,11 +96,33 @@ class Ledger:
                 self._db = sqlite3.connect(
                     f"{path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False
                 )
-                self._db.execute("SELECT video_id FROM videos LIMIT 1")
             else:
                 self._db = sqlite3.connect(path, check_same_thread=False)
-                self._db.execute("PRAGMA journal_mode = WAL")
-                self._db.executescript(_SCHEMA)
+            try:
+                if not read_only:
+                    self._bring_up_to_date()
+                self._db.execute("SELECT video_id FROM videos LIMIT 1")
+                self._format = self._read_format()
+            except BaseException:
+                self._db.close()
+                raise
+
+    def _bring_up_to_date(self) -> None:
+        self._db.execute("PRAGMA journal_mode = WAL")
+        if self._read_format() == 1:
+            self._db.create_function("keys_text", 2, _keys_of_format_1)
+            self._db.executescript(_FROM_FORMAT_1)
+        self._db.executescript(_SCHEMA)
+
+    def _read_format(self) -> int:
+        [found] = self._db.execute("PRAGMA user_version").fetchone()
+        if found > LEDGER_FORMAT:
+            raise StoreError(
+                f"the ledger {self._path} has format {found}, and this TwinLens reads up to "
+                f"{LEDGER_FORMAT}; use the version that made it, or a newer one"
+            )
+        columns = {row[1] for row in self._db.execute("PRAGMA table_info(videos)")}
+        return 1 if "title_key" in columns else LEDGER_FORMAT
 
     def copy_to(self, path: Path) -> None:
         """Write all entries to a new file, those of a write-ahead log beside this one included."""
@@ -86,28 +135,29 @@ class Ledger:
         for start in range(0, len(video_ids), _PARAMETERS_AT_ONCE):
             some = video_ids[start : start + _PARAMETERS_AT_ONCE]
             marks = ",".join("?" * len(some))
+            keys = "keys" if self._format > 1 else "title_key, thumbnail_key"
             statement = (
-                "SELECT video_id, title_key, thumbnail_key, payload_key, "  # noqa: S608
-                f"thumbnail_file, thumbnail_url FROM videos WHERE video_id IN ({marks})"
+                f"SELECT video_id, payload_key, thumbnail_file, thumbnail_url, {keys} "  # noqa: S608
+                f"FROM videos WHERE video_id IN ({marks})"
             )
             with self._translated():
                 rows = self._db.execute(statement, some).fetchall()
-            for video_id, title_key, thumbnail_key, *rest in rows:
-                keys = {VectorName.TITLE: title_key, VectorName.THUMBNAIL: thumbnail_key}
-                made = {name: key for name, key in keys.items() if key is not None}
-                found[video_id] = Entry(made, *rest)
+            for video_id, payload_key, file, url, *given in rows:
+                text = given[0] if self._format > 1 else _keys_of_format_1(*given)
+                found[video_id] = Entry(_keys_from_text(text), payload_key, file, url)
         return found
 
     def record(self, entries: Mapping[str, Entry]) -> None:
         """Remember these entries, in one transaction, as not mirrored yet."""
         with self._translated(), self._db:
             self._db.executemany(
-                "INSERT OR REPLACE INTO videos VALUES (?, ?, ?, ?, ?, ?, 0)",
+                "INSERT OR REPLACE INTO videos "
+                "(video_id, keys, payload_key, thumbnail_file, thumbnail_url, mirrored) "
+                "VALUES (?, ?, ?, ?, ?, 0)",
                 (
                     (
                         video_id,
-                        entry.keys.get(VectorName.TITLE),
-                        entry.keys.get(VectorName.THUMBNAIL),
+                        _keys_as_text(entry.keys),
                         entry.payload_key,
                         entry.thumbnail_file,
                         entry.thumbnail_url,
@@ -123,8 +173,7 @@ class Ledger:
         """
         with self._translated(), self._db:
             self._db.executemany(
-                "UPDATE videos SET title_key = NULL, thumbnail_key = NULL, payload_key = x'', "
-                "mirrored = 0 WHERE video_id = ?",
+                "UPDATE videos SET keys = '{}', payload_key = x'', mirrored = 0 WHERE video_id = ?",
                 ((video_id,) for video_id in video_ids),
             )
 
@@ -188,6 +237,19 @@ class Ledger:
             raise StoreCorrupt(
                 f"the ledger {self._path} can't be used ({error}); --fresh rebuilds the index"
             ) from error
+
+
+def _keys_as_text(keys: Mapping[str, bytes]) -> str:
+    return json.dumps({name: key.hex() for name, key in keys.items()}, sort_keys=True)
+
+
+def _keys_from_text(text: str) -> dict[str, bytes]:
+    return {name: bytes.fromhex(key) for name, key in json.loads(text).items()}
+
+
+def _keys_of_format_1(title: bytes | None, thumbnail: bytes | None) -> str:
+    keys = {"title": title, "thumbnail": thumbnail}
+    return _keys_as_text({name: key for name, key in keys.items() if key is not None})
 
 
 class SeenIds:

@@ -6,20 +6,19 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from PIL import Image
-
 from twinlens.catalog.errors import RejectReason, RowRejected
 from twinlens.catalog.files import write_atomically
-from twinlens.catalog.images import decode_image, image_extension
+from twinlens.catalog.images import image_extension
 from twinlens.catalog.sources import Origin, Reject, Row, read_thumbnail
 from twinlens.catalog.timing import StageTimes
-from twinlens.catalog.video import VectorName, Video, video_payload
+from twinlens.catalog.video import Video, video_payload
+from twinlens.encoders.lens import Lenses, Picture
 from twinlens.indexer.ledger import Entry, Ledger, SeenIds, content_key
 
 BATCH_SIZE: Final = 64
@@ -29,16 +28,15 @@ BATCH_SIZE: Final = 64
 class Work:
     """A video that is new or changed.
 
-    ``encode`` names the vectors to be made; those of ``entry.keys`` that it does not name stay
-    as the index has them. ``picture`` is there when the thumbnail is among them.
+    ``items`` has what is to be encoded, by lens; vectors of other lenses that ``entry.keys`` names
+    stay as the index has them.
     """
 
     origin: Origin
-    video: Video
+    video_id: str
     payload: Mapping[str, Any]
     entry: Entry
-    encode: frozenset[VectorName]
-    picture: Image.Image | None
+    items: Mapping[str, Any]
     is_new: bool
 
 
@@ -62,8 +60,7 @@ class Preparer:
 
     ledger: Ledger | None
     seen: SeenIds
-    fingerprints: Mapping[VectorName, str]
-    picture_size: tuple[int, int]
+    lenses: Lenses
     thumbnails: Path
     threads: int
     times: StageTimes
@@ -124,46 +121,14 @@ class Preparer:
         except RowRejected as error:
             return _reject(row, error.reason, error.detail)
 
-    def _kept(self, thumbnail_file: str) -> bytes:
-        try:
-            return (self.thumbnails / thumbnail_file).read_bytes()
-        except OSError as error:
-            raise RowRejected(
-                RejectReason.PICTURE_MISSING, f"{thumbnail_file} is gone from {self.thumbnails}"
-            ) from error
-
     def _plan(self, row: Row, old: Entry | None) -> Work | None:
         video = row.video
-        keys: dict[VectorName, bytes] = {}
-        if video.title is not None:
-            keys[VectorName.TITLE] = content_key(self.fingerprints[VectorName.TITLE], video.title)
-        with self.times.stage("read thumbnails"):
-            data = read_thumbnail(video)
-        thumbnail_file = None
-        if data is not None:
-            digest = hashlib.sha256(data).hexdigest()
-            keys[VectorName.THUMBNAIL] = content_key(
-                self.fingerprints[VectorName.THUMBNAIL], digest
-            )
-            if old is not None and (old.thumbnail_file or "").startswith(digest):
-                thumbnail_file = old.thumbnail_file
-            else:
-                thumbnail_file = f"{digest}.{image_extension(data)}"
-        elif (
-            old is not None
-            and old.thumbnail_file is not None
-            and old.thumbnail_url is not None
-            and old.thumbnail_url == video.thumbnail_url
-        ):
-            # Not fetched in this run: what an earlier run fetched from there stays.
-            thumbnail_file = old.thumbnail_file
-            key = old.keys.get(VectorName.THUMBNAIL)
-            if key is None:  # a job was killed while it wrote this video
-                data = self._kept(thumbnail_file)
-                digest = hashlib.sha256(data).hexdigest()
-                key = content_key(self.fingerprints[VectorName.THUMBNAIL], digest)
-            keys[VectorName.THUMBNAIL] = key
-
+        picture, thumbnail_file = self._picture(video, old)
+        keys = {
+            name: content_key(lens.fingerprint, seen)
+            for name, lens in self.lenses.items()
+            if (seen := lens.looks_at(video, picture)) is not None
+        }
         if not keys:
             raise RowRejected(RejectReason.EMPTY, "no title, and a thumbnail that was not fetched")
         payload = video_payload(video, thumbnail_file=thumbnail_file)
@@ -173,26 +138,48 @@ class Preparer:
             thumbnail_file=thumbnail_file,
             thumbnail_url=video.thumbnail_url,
         )
+        if old is not None:
+            old = old.with_keys_of_words(keys)
         if entry == old:
             return None
-        old_keys = old.keys if old is not None else {}
-        encode = frozenset(name for name, key in keys.items() if old_keys.get(name) != key)
-        picture = None
-        if data is not None and VectorName.THUMBNAIL in encode:
-            with self.times.stage("decode"):
-                picture = decode_image(data, at_least=self.picture_size)
+        known = {} if old is None else old.keys
+        items: dict[str, Any] = {}
+        with self.times.stage("decode"):
+            for name, key in keys.items():
+                if known.get(name) != key:
+                    items[name] = self.lenses[name].item(video, picture)
+        if picture is not None and isinstance(picture.data, bytes):
             with self.times.stage("keep thumbnails"):
-                _keep(self.thumbnails / str(thumbnail_file), data)
+                _keep(self.thumbnails / str(thumbnail_file), picture.data)
+        # Without the encoded picture: a batch of large ones waits in memory.
         return Work(
             origin=row.origin,
-            # Without the encoded picture: a batch of large ones waits in memory.
-            video=replace(video, thumbnail=None),
+            video_id=video.video_id,
             payload=payload,
             entry=entry,
-            encode=encode,
-            picture=picture,
+            items=items,
             is_new=old is None,
         )
+
+    def _picture(self, video: Video, old: Entry | None) -> tuple[Picture | None, str | None]:
+        """The picture of ``video`` and its name in ``thumbnails/``."""
+        with self.times.stage("read thumbnails"):
+            data = read_thumbnail(video)
+        known = None if old is None else old.thumbnail_file
+        if data is not None:
+            digest = hashlib.sha256(data).hexdigest()
+            if known is not None and known.startswith(digest):
+                return Picture(digest, data), known
+            return Picture(digest, data), f"{digest}.{image_extension(data)}"
+        if (
+            old is not None
+            and known is not None
+            and old.thumbnail_url is not None
+            and old.thumbnail_url == video.thumbnail_url
+        ):
+            # Not fetched in this run: what an earlier run fetched from there stays.
+            return Picture(Path(known).stem, self.thumbnails / known), known
+        return None, None
 
 
 def _reject(row: Row, reason: RejectReason, detail: str) -> Reject:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
 
 import numpy as np
 
-from twinlens.catalog.video import DENSE_VECTORS
-from twinlens.encoders.words import title_words
-from twinlens.stores.base import StoredVideo, VectorReader
+from twinlens.catalog.video import payload_thumbnail_file, video_from_payload
+from twinlens.encoders.lens import Lens, Lenses, Picture
+from twinlens.stores.base import Dims, StoredVideo, VectorReader
 
 # Both keep float32 as written; the slack is for an engine that normalises once more.
 TOLERANCE: Final = 1e-5
@@ -16,26 +19,38 @@ _EXAMPLES: Final = 5
 
 
 def compare_stores(
-    qdrant: VectorReader, mirror: VectorReader, *, with_vectors: bool = True
+    qdrant: VectorReader,
+    mirror: VectorReader,
+    dims: Dims,
+    *,
+    sparse: Lenses = MappingProxyType({}),
+    thumbnails: Path | None = None,
+    with_vectors: bool = True,
 ) -> list[str]:
     """What differs between the two, one sentence a kind of difference; empty when nothing does.
 
-    Walks both in batches. Without vectors only the ids and counts are compared. Words, which the
-    mirror doesn't hold, are compared with those of the title.
+    Walks both in batches. Without vectors only the ids and counts are compared. Sparse vectors,
+    which the mirror doesn't hold, are compared with what the lenses of ``sparse`` make anew of the
+    stored video, whose picture is in the folder ``thumbnails``.
     """
     only_qdrant = _Examples("only in Qdrant")
     only_mirror = _Examples("only in the FAISS mirror")
     other_names = _Examples("with other named vectors in Qdrant than in the mirror")
     other_values = _Examples(f"with vectors that differ by more than {TOLERANCE}")
-    other_words = _Examples("with other words in Qdrant than their title has")
+    other_sparse = {
+        name: _Examples(f"with other {lens.plural()} in Qdrant than the lens finds in them")
+        for name, lens in sparse.items()
+    }
     other_payload = _Examples("with another payload in Qdrant than in the mirror")
 
     for batch in qdrant.scan(with_vectors=with_vectors):
         ids = [video.video_id for video in batch]
         mirrored = mirror.get(ids, with_vectors=with_vectors)
+        if with_vectors:
+            for name, lens in sparse.items():
+                for video_id in _other_sparse(batch, lens, thumbnails):
+                    other_sparse[name].add(video_id)
         for video in batch:
-            if with_vectors and not _has_words_of_title(video):
-                other_words.add(video.video_id)
             twin = mirrored.get(video.video_id)
             if twin is None:
                 only_qdrant.add(video.video_id)
@@ -52,12 +67,19 @@ def compare_stores(
             if video.video_id not in stored:
                 only_mirror.add(video.video_id)
 
-    found = [only_qdrant, only_mirror, other_names, other_values, other_words, other_payload]
+    found = [
+        only_qdrant,
+        only_mirror,
+        other_names,
+        other_values,
+        *other_sparse.values(),
+        other_payload,
+    ]
     differences = [str(kind) for kind in found if kind.count]
-    for name in (None, *DENSE_VECTORS):
-        left, right = qdrant.count(name), mirror.count(name)
+    for counted in (None, *(name for name, dim in dims.items() if dim is not None)):
+        left, right = qdrant.count(counted), mirror.count(counted)
         if left != right:
-            what = "videos" if name is None else f"{name} vectors"
+            what = "videos" if counted is None else f"{counted} vectors"
             differences.append(f"{left} {what} in Qdrant, {right} in the mirror")
     return differences
 
@@ -69,15 +91,30 @@ def _same_vectors(left: StoredVideo, right: StoredVideo) -> bool:
     )
 
 
-def _has_words_of_title(video: StoredVideo) -> bool:
-    title = video.payload.get("title")
-    expected = title_words(title) if isinstance(title, str) else None
-    if expected is None or video.words is None:
-        return expected is video.words
-    return bool(
-        np.array_equal(expected.indices, video.words.indices)
-        and np.allclose(expected.values, video.words.values, rtol=0, atol=TOLERANCE)
-    )
+def _other_sparse(
+    videos: Sequence[StoredVideo], lens: Lens[Any], thumbnails: Path | None
+) -> Iterator[str]:
+    """The ids of those whose stored vector by ``lens`` is not the one that it makes of them."""
+    items: dict[str, Any] = {}
+    for stored in videos:
+        video = video_from_payload(stored.payload)
+        file = payload_thumbnail_file(stored.payload)
+        picture = None
+        if file is not None and thumbnails is not None:
+            picture = Picture(Path(file).stem, thumbnails / file)
+        if lens.looks_at(video, picture) is not None:
+            items[stored.video_id] = lens.item(video, picture)
+    made = dict(zip(items, lens.encode(list(items.values())), strict=True))
+    for stored in videos:
+        expected, found = made.get(stored.video_id), stored.sparse.get(lens.name)
+        if expected is None or found is None:
+            same = expected is found
+        else:
+            same = np.array_equal(expected[0], found.indices) and np.allclose(
+                expected[1], found.values, rtol=0, atol=TOLERANCE
+            )
+        if not same:
+            yield stored.video_id
 
 
 class _Examples:

@@ -8,7 +8,6 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from twinlens.catalog.video import DENSE_VECTORS
 from twinlens.stores.base import StoredVideo
 
 # Beyond, hits keep their order: pages that far back are hardly seen, and likeness costs n squared.
@@ -66,7 +65,7 @@ def likeness_of(videos: Sequence[StoredVideo]) -> Matrix:
     count = len(videos)
     total = np.zeros((count, count))
     lenses = np.zeros((count, count))
-    for name in DENSE_VECTORS:
+    for name in sorted({name for video in videos for name in video.vectors}):
         having = [at for at, video in enumerate(videos) if name in video.vectors]
         if len(having) < 2:
             continue

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import regex
 
-from twinlens.catalog.video import VectorName, payload_thumbnail_file, payload_title
+from twinlens.catalog.video import payload_thumbnail_file, payload_title
+from twinlens.encoders.lenses import THUMBNAIL, WORDS
 from twinlens.encoders.words import title_words
 from twinlens.stores.base import StoredVideo
 
@@ -63,7 +64,9 @@ def _hashed_words(videos: Sequence[StoredVideo]) -> Rows:
     Source: Weinberger and others: Feature Hashing for Large Scale Multitask Learning, ICML 2009.
     """
     # A store has them at hand where it was asked for vectors.
-    words = [video.words or title_words(payload_title(video.payload)) for video in videos]
+    words = [
+        video.sparse.get(WORDS) or title_words(payload_title(video.payload)) for video in videos
+    ]
     rows = np.zeros((len(words), _BUCKETS), dtype=np.float32)
     for row, of in zip(rows, words, strict=True):
         if of is not None:
@@ -74,7 +77,7 @@ def _hashed_words(videos: Sequence[StoredVideo]) -> Rows:
 
 
 def _thumbnails(videos: Sequence[StoredVideo]) -> Rows:
-    found = [video.vectors.get(VectorName.THUMBNAIL) for video in videos]
+    found = [video.vectors.get(THUMBNAIL) for video in videos]
     dim = next((vector.size for vector in found if vector is not None), 1)
     none = np.zeros(dim, dtype=np.float32)
     return np.stack([none if vector is None else vector for vector in found] or [none])

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, NamedTuple, TypeVar
 
-from twinlens.catalog.video import VectorName
 from twinlens.stores.base import ScoredVideo
 
 # The textbook's. What is served is chosen by measurement: DEFAULT_RRF_K in search/request.py.
@@ -32,7 +31,7 @@ class SeedLens(NamedTuple):
     """A liked or disliked video, the seed, and one of the lenses that it is asked by."""
 
     seed: str
-    lens: VectorName
+    lens: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,14 +140,14 @@ def count_ranks_per_seed(seeds: int, *, window: int) -> int:
 # ---- views of contributions
 
 
-def list_lens_ranks(video: FusedVideo[VectorName]) -> dict[VectorName, LensRank]:
+def list_lens_ranks(video: FusedVideo[str]) -> dict[str, LensRank]:
     """Return the place of ``video`` in the ranking of each lens that found it."""
     return {one.key: LensRank(one.rank, one.score) for one in video.contributions}
 
 
-def list_best_lens_ranks(video: FusedVideo[SeedLens]) -> dict[VectorName, LensRank]:
+def list_best_lens_ranks(video: FusedVideo[SeedLens]) -> dict[str, LensRank]:
     """Return the best place, by each lens, that a liked seed gave ``video``."""
-    best: dict[VectorName, LensRank] = {}
+    best: dict[str, LensRank] = {}
     for one in video.contributions:
         if one.gain > 0:
             place, known = LensRank(one.rank, one.score), best.get(one.key.lens)

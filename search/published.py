@@ -12,9 +12,7 @@ from typing import Final, TypeGuard
 
 from twinlens.catalog.errors import EncodersChanged, TwinLensError
 from twinlens.catalog.fields import FIELDS, Fields
-from twinlens.catalog.video import VectorName
-from twinlens.encoders.base import ThumbnailEncoder, TitleEncoder
-from twinlens.encoders.words import WORDS_FINGERPRINT
+from twinlens.encoders.lens import Lenses
 from twinlens.search.browser import Browser
 from twinlens.search.searcher import Searcher
 from twinlens.stores.base import VectorReader
@@ -58,15 +56,13 @@ class PublishedIndex:
         data: DataDir,
         *,
         open_reader: Callable[[Manifest], VectorReader],
-        title_encoder: TitleEncoder,
-        thumbnail_encoder: ThumbnailEncoder,
+        lenses: Lenses,
         reopen_after_s: float = REOPEN_AFTER_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._data = data
         self._open_reader = open_reader
-        self._title_encoder = title_encoder
-        self._thumbnail_encoder = thumbnail_encoder
+        self._lenses = lenses
         self._reopen_after_s = reopen_after_s
         self._clock = clock
         self._opening = threading.Lock()  # held by the one thread that opens a generation
@@ -167,20 +163,9 @@ class PublishedIndex:
         self._failed = None
 
     def _open(self, manifest: Manifest) -> Snapshot:
-        check_encoders(
-            manifest,
-            {
-                VectorName.TITLE: self._title_encoder,
-                VectorName.THUMBNAIL: self._thumbnail_encoder,
-            },
-        )
+        check_lenses(manifest, self._lenses)
         reader = self._open_reader(manifest)
-        searcher = Searcher(
-            reader,
-            generation=manifest.generation,
-            title_encoder=self._title_encoder,
-            thumbnail_encoder=self._thumbnail_encoder,
-        )
+        searcher = Searcher(reader, generation=manifest.generation, lenses=self._lenses)
         browser = Browser(reader, generation=manifest.generation)
         return Snapshot(manifest, reader, searcher, browser)
 
@@ -210,13 +195,13 @@ class _Held:
         self.borrowers = 1
 
 
-def check_encoders(manifest: Manifest, encoders: Mapping[VectorName, Fingerprinted]) -> None:
-    """Return if ``encoders`` are those that made the generation.
+def check_lenses(manifest: Manifest, lenses: Mapping[str, Fingerprinted]) -> None:
+    """Return if ``lenses`` are those that made the generation.
 
     Raises:
         EncodersChanged: they are not; the message names each that differs.
     """
-    differing = manifest.differences(encoders, words=WORDS_FINGERPRINT)
+    differing = manifest.differences(lenses)
     if differing:
         raise EncodersChanged(
             f"generation {manifest.generation} was made by other encoders "

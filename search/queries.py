@@ -15,6 +15,8 @@ from cachetools import LRUCache
 from twinlens.catalog.errors import UnencodableItems
 from twinlens.catalog.vectors import FloatMatrix, Vector
 from twinlens.encoders.base import TitleEncoder
+from twinlens.encoders.lens import Lenses
+from twinlens.encoders.lenses import TitleLens
 
 MAX_BATCH: Final = 32
 # Rows of a batch are padded to its longest: one long query must not make thirty short ones wait.
@@ -25,6 +27,16 @@ MOST_GATHERING_S: Final = 0.002
 _LOOK_EVERY_S: Final = 0.0005
 # Nobody types the same long text twice, and the cache's memory is to stay bounded.
 MAX_CACHED_CHARACTERS: Final = 1000
+
+
+def gather_queries(lenses: Lenses, *, cache_size: int) -> Lenses:
+    """The same lenses, of which the title's is asked through a ``QueryEncoder``."""
+    return {
+        name: TitleLens(QueryEncoder(lens.encoder, cache_size=cache_size))
+        if isinstance(lens, TitleLens)
+        else lens
+        for name, lens in lenses.items()
+    }
 
 
 class _Asked(NamedTuple):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from types import MappingProxyType
 from typing import Final, Self
 
-from twinlens.catalog.video import VectorName
+from twinlens.encoders.lens import Lenses
+from twinlens.encoders.lenses import WORDS
 from twinlens.search.cursor import request_digest
 from twinlens.search.facets import Facets
 from twinlens.search.fusion import LensRank
@@ -19,9 +19,6 @@ DEFAULT_WINDOW: Final = 200
 DEFAULT_EXPAND: Final = 3
 # docs/decisions/0012-fusion-settings.md says why these.
 DEFAULT_RRF_K: Final = 5.0
-DEFAULT_WEIGHTS: Final[Mapping[VectorName, float]] = MappingProxyType(
-    {VectorName.TITLE: 1.0, VectorName.WORDS: 5.0, VectorName.THUMBNAIL: 1.0}
-)
 
 
 class MultiSearchFailed(ValueError):
@@ -48,16 +45,16 @@ class FusionOptions:
     """The options of every request that ends in a fusion.
 
     ``filter`` holds for every hit. ``weights`` multiply what the ranking by a lens counts; a lens
-    without one has ``DEFAULT_WEIGHTS``. The words' weight is multiplied by the share of the query's
-    words that the best title contains. ``window`` is how many ranks are taken from each ranking;
-    pages are cut from what these give. ``diversity``, 0 to 1, is how much it counts that a hit is
-    unlike those before it: see ``rerank_by_mmr``. ``collapse_duplicates`` folds re-uploads into the
-    best-ranked of them, and re-uploads of a video that is asked by into that: see
-    ``group_duplicates``. ``facets`` names fields to count over all hits of all pages.
+    without one has its own. The weight of a sparse lens is multiplied by the share of the query
+    that its best hit holds. ``window`` is how many ranks are taken from each ranking; pages are cut
+    from what these give. ``diversity``, 0 to 1, is how much it counts that a hit is unlike those
+    before it: see ``rerank_by_mmr``. ``collapse_duplicates`` folds re-uploads into the best-ranked
+    of them, and re-uploads of a video that is asked by into that: see ``group_duplicates``.
+    ``facets`` names fields to count over all hits of all pages.
     """
 
     filter: Filter | None = None
-    weights: Mapping[VectorName, float] = field(default_factory=dict)
+    weights: Mapping[str, float] = field(default_factory=dict)
     limit: int = DEFAULT_LIMIT
     cursor: str | None = None
     rrf_k: float = DEFAULT_RRF_K
@@ -74,21 +71,32 @@ class FusionOptions:
 
     @property
     def most_hits(self) -> int:
-        """How many hits there can be, over all pages."""
-        return len(VectorName) * self.window
+        """How many hits there can be, over all pages, once every lens has a weight."""
+        return len(self.weights) * self.window
 
     @property
     def rearranges(self) -> bool:
         """Whether a page depends on more of the window than what comes before its end."""
         return self.diversity > 0 or self.collapse_duplicates
 
-    def weight(self, name: VectorName) -> float:
-        """The weight of one ranking."""
-        return self.weights.get(name, DEFAULT_WEIGHTS[name])
+    def weigh(self, lenses: Lenses) -> Self:
+        """Return this request with a weight for every lens.
+
+        Raises:
+            ValueError: there is a weight of no lens.
+        """
+        unknown = self.weights.keys() - lenses.keys()
+        if unknown:
+            raise ValueError(f"no lens named {min(unknown)!r}; there are {', '.join(lenses)}")
+        weights = {name: self.weights.get(name, lens.weight) for name, lens in lenses.items()}
+        return replace(self, weights=weights)
 
     def deciding(self) -> tuple[object, ...]:
-        """What of these decides which hits there are: not ``limit``, ``cursor`` and ``facets``."""
-        weights = [float(self.weight(name)) for name in VectorName]
+        """What of these decides which hits there are: not ``limit``, ``cursor`` and ``facets``.
+
+        To be asked once every lens has a weight.
+        """
+        weights = [float(weight) for weight in self.weights.values()]
         arrangement = float(self.diversity), self.collapse_duplicates
         return self.filter, weights, float(self.rrf_k), self.window, *arrangement
 
@@ -146,6 +154,12 @@ class MultiSearchRequest(FusionOptions):
         shares = [float(share) for share in self.shares]
         return request_digest("searches", searches, shares, *self.deciding())
 
+    def weigh(self, lenses: Lenses) -> Self:
+        """See ``FusionOptions.weigh``; the searches, too."""
+        # Not by super(): a dataclass with slots is another class than the one that is written.
+        weighed = FusionOptions.weigh(self, lenses)
+        return replace(weighed, searches=[one.weigh(lenses) for one in self.searches])
+
 
 HitsRequest = SearchRequest | RecommendationRequest | MultiSearchRequest
 
@@ -163,7 +177,7 @@ class Hit:
     payload: Payload
     score: float
     rank: int
-    sources: Mapping[VectorName, LensRank]
+    sources: Mapping[str, LensRank]
     because: Sequence[str] = ()
     duplicates: Sequence[str] = ()
     found_by: Sequence[tuple[int, int]] = ()
@@ -174,14 +188,19 @@ class SearchResult:
     """One page of hits, the cursor of the next (None on the last), and milliseconds per stage.
 
     ``borrowed_from`` names the hits whose thumbnails stood in for the text, best first;
-    ``words_coverage`` is the share of the words, 0 to 1, that the best title found by them has, or
-    None where no words were asked. ``facets`` are those asked for, over all hits of all pages.
+    ``coverage`` has, for each sparse lens that was asked, the share of the query, 0 to 1, that its
+    best hit holds. ``facets`` are those asked for, over all hits of all pages.
     """
 
     hits: list[Hit]
     next_cursor: str | None
     window: int
     borrowed_from: Sequence[str]
-    words_coverage: float | None
+    coverage: Mapping[str, float]
     facets: Facets
     timings_ms: Mapping[str, float]
+
+    @property
+    def words_coverage(self) -> float | None:
+        """The share of the words that the best title found by them has; None if none were asked."""
+        return self.coverage.get(WORDS)

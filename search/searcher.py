@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from twinlens.catalog.errors import PictureRejected, UnencodableItems
-from twinlens.catalog.images import decode_image
 from twinlens.catalog.timing import StageTimes
-from twinlens.catalog.vectors import SparseVector, Vector, mean_direction
-from twinlens.catalog.video import DENSE_VECTORS, VectorName, payload_title
-from twinlens.encoders.base import TextThumbnailEncoder, ThumbnailEncoder, TitleEncoder
-from twinlens.encoders.words import query_words, words_coverage
+from twinlens.catalog.vectors import AnyVector, SparseVector, Vector, mean_direction, share_held
+from twinlens.encoders.lens import Lenses, Query
 from twinlens.search.budget import OutOfTime, TimeBudget
 from twinlens.search.cursor import Cursor, decode_cursor
 from twinlens.search.diversity import MOST_DIVERSIFIED, likeness_of, rerank_by_mmr
@@ -51,18 +48,10 @@ BORROWED_WEIGHT: Final = 0.1
 class Searcher:
     """Searches one generation: assembles the queries, asks every vector, fuses, cuts the page."""
 
-    def __init__(
-        self,
-        reader: VectorReader,
-        *,
-        generation: str,
-        title_encoder: TitleEncoder,
-        thumbnail_encoder: ThumbnailEncoder,
-    ) -> None:
+    def __init__(self, reader: VectorReader, *, generation: str, lenses: Lenses) -> None:
         self._reader = reader
         self._generation = generation
-        self._title_encoder = title_encoder
-        self._thumbnail_encoder = thumbnail_encoder
+        self._lenses = lenses
 
     def search(self, request: SearchRequest, stages: StageTimes | None = None) -> SearchResult:
         """The page of hits that ``request`` asks for, the best first.
@@ -81,6 +70,7 @@ class Searcher:
         """
         if request.text is None and request.picture is None and request.video_id is None:
             raise ValueError("nothing to search by: give text, a picture or a video_id")
+        request = request.weigh(self._lenses)
         start = self._start(request)
         stages = stages or StageTimes()
         seed, vectors = self._query_vectors(request, stages)
@@ -109,6 +99,7 @@ class Searcher:
             raise ValueError("nothing to go by: give at least one liked video")
         if liked & disliked:
             raise ValueError(f"{min(liked & disliked)!r} is both liked and disliked")
+        request = request.weigh(self._lenses)
         start = self._start(request)
         stages = stages or StageTimes()
         with stages.stage("fetch"):
@@ -159,6 +150,7 @@ class Searcher:
         """
         if not request.searches or len(request.searches) != len(request.shares):
             raise ValueError("give at least one search, and a share for each")
+        request = request.weigh(self._lenses)
         start = self._start(request)
         stages = stages or StageTimes()
         found: list[Sequence[_Candidate]] = []
@@ -186,8 +178,7 @@ class Searcher:
         asking = [
             (seed.video_id, name, vector)
             for seed in seeds
-            for name, vector in _vectors_of(seed).items()
-            if request.weight(name) > 0
+            for name, vector in self._ask(Query(video=seed), request.weights).items()
         ]
         if not asking:
             return []
@@ -202,25 +193,23 @@ class Searcher:
         others = [
             [one for one in answer if one.video_id not in left_out][:ranks] for answer in answers
         ]
-        coverages = self._coverages(
-            [
-                (vector, ranking)
-                for (_, _, vector), ranking in zip(asking, others, strict=True)
-                if isinstance(vector, SparseVector)
-            ]
-        )
-        of_words = iter(coverages)
+        best = self._best_hits(others)
         return [
             Ranking(
                 key=SeedLens(video_id, name),
                 videos=ranking,
-                weight=request.weight(name)
-                * (next(of_words) if isinstance(vector, SparseVector) else 1.0)
+                weight=request.weights[name]
+                * _coverage(name, vector, hit)
                 * (1.0 if video_id in liked else DISLIKED_SHARE),
                 takes_away=video_id not in liked,
             )
-            for (video_id, name, vector), ranking in zip(asking, others, strict=True)
+            for (video_id, name, vector), ranking, hit in zip(asking, others, best, strict=True)
         ]
+
+    def _ask(self, query: Query, weights: Mapping[str, float]) -> dict[str, AnyVector]:
+        """The vector of each lens that has a weight and can be asked ``query``."""
+        asked = {name: lens.ask(query) for name, lens in self._lenses.items() if weights[name] > 0}
+        return {name: vector for name, vector in asked.items() if vector is not None}
 
     def _start(self, request: HitsRequest) -> int:
         """How many hits lie before the page that is asked for."""
@@ -278,7 +267,7 @@ class Searcher:
             next_cursor=next_cursor,
             window=request.window,
             borrowed_from=window.borrowed_from,
-            words_coverage=window.words_coverage,
+            coverage=window.coverage,
             facets=facets,
             timings_ms=stages.milliseconds(),
         )
@@ -316,83 +305,67 @@ class Searcher:
 
     def _query_vectors(
         self, request: SearchRequest, stages: StageTimes
-    ) -> tuple[StoredVideo | None, dict[VectorName, Vector | SparseVector]]:
-        """The video that is asked by, and one vector for everything that the request can ask."""
-        seed = None
-        dense: dict[VectorName, list[Vector]] = {name: [] for name in DENSE_VECTORS}
-        texts: list[str] = []
-        with stages.stage("encode"):
-            if request.text is not None:
-                texts.append(request.text)
-                dense[VectorName.TITLE].append(
-                    self._title_encoder.encode_queries([request.text])[0]
-                )
-                if isinstance(self._thumbnail_encoder, TextThumbnailEncoder):
-                    dense[VectorName.THUMBNAIL].append(
-                        self._thumbnail_encoder.encode_queries([request.text])[0]
-                    )
-            if request.picture is not None:
-                picture = decode_image(request.picture, at_least=self._thumbnail_encoder.input_size)
-                dense[VectorName.THUMBNAIL].append(self._thumbnail_encoder.encode([picture])[0])
+    ) -> tuple[StoredVideo | None, dict[str, AnyVector]]:
+        """The video that is asked by, and the vector of each lens that the request can ask."""
+        video = None
         if request.video_id is not None:
             with stages.stage("fetch"):
                 found = self._reader.get([request.video_id], with_vectors=True)
-            if request.video_id not in found:
-                raise VideoNotFound({"video_id": request.video_id})
-            seed = found[request.video_id]
-            for name, vector in seed.vectors.items():
-                dense[name].append(vector)
-            texts.append(payload_title(seed.payload))
+            video = found.get(request.video_id)
+        query = Query(text=request.text, picture=request.picture, video=video)
         with stages.stage("encode"):
-            words = query_words(" ".join(texts))
-        vectors: dict[VectorName, Vector | SparseVector] = {
-            name: mean_direction(given) for name, given in dense.items() if given
-        }
-        if words is not None:
-            vectors[VectorName.WORDS] = words
-        return seed, vectors
+            # All of them: one without a weight may still say whose vectors are borrowed.
+            vectors = self._ask(query, dict.fromkeys(self._lenses, 1.0))
+        if request.video_id is not None and video is None:
+            raise VideoNotFound({"video_id": request.video_id})
+        return video, vectors
 
     def _find(
         self,
         request: SearchRequest,
-        vectors: Mapping[VectorName, Vector | SparseVector],
+        vectors: Mapping[str, AnyVector],
         limit: int,
         stages: StageTimes,
     ) -> _Window:
         """The first ``limit`` of the window."""
-        weights = {name: request.weight(name) for name in VectorName}
-        borrows = (
-            request.text is not None
-            and request.expand > 0
-            and weights[VectorName.THUMBNAIL] > 0
-            and VectorName.THUMBNAIL not in vectors
-        )
-        # What has weight 0 need not be asked, unless its hits are to lend their thumbnails.
-        asked = {name: vector for name, vector in vectors.items() if weights[name] > 0 or borrows}
-        lent: Mapping[str, Vector] = {}
-        coverage = None
+        weights = dict(request.weights)
+        borrowing = self._borrowing(request, vectors)
+        # What has weight 0 need not be asked, unless its hits are to lend their vectors.
+        asked = {name: vector for name, vector in vectors.items() if weights[name] > 0 or borrowing}
+        lent: dict[str, dict[str, Vector]] = {}
         with stages.stage("search"):
             rankings = self._rank(request, asked)
-            words = asked.get(VectorName.WORDS)
-            if isinstance(words, SparseVector):
-                [coverage] = self._coverages([(words, rankings[VectorName.WORDS])])
-                weights[VectorName.WORDS] *= coverage
-            if borrows:
-                lent = self._thumbnails(_find_lenders(rankings, weights, request))
+            coverage = self._coverages(asked, rankings)
+            for name, share in coverage.items():
+                weights[name] *= share
+            if borrowing:
+                lent = self._lend(borrowing, _find_lenders(rankings, weights, request))
             if lent:
-                stand_in = mean_direction(list(lent.values()))
-                rankings |= self._rank(request, {VectorName.THUMBNAIL: stand_in})
-                weights[VectorName.THUMBNAIL] *= BORROWED_WEIGHT
+                stand_ins = {name: mean_direction(list(of.values())) for name, of in lent.items()}
+                rankings |= self._rank(request, stand_ins)
+                for name in lent:
+                    weights[name] *= BORROWED_WEIGHT
         with stages.stage("fuse"):
             fused = fuse(weigh_rankings(rankings, weights), limit=limit, k=request.rrf_k)
             candidates = [
                 _Candidate(one.video_id, one.score, list_lens_ranks(one)) for one in fused
             ]
-        return _Window(candidates, list(lent), coverage)
+        lenders = [video_id for of in lent.values() for video_id in of]
+        return _Window(candidates, list(dict.fromkeys(lenders)), coverage)
+
+    def _borrowing(self, request: SearchRequest, vectors: Mapping[str, AnyVector]) -> list[str]:
+        """The dense lenses that can't be asked the text: the best hits lend them their vectors."""
+        if request.text is None or request.expand == 0:
+            return []
+        return [
+            name
+            for name, lens in self._lenses.items()
+            if lens.dim is not None and request.weights[name] > 0 and name not in vectors
+        ]
 
     def _rank(
-        self, request: SearchRequest, vectors: Mapping[VectorName, Vector | SparseVector]
-    ) -> dict[VectorName, Sequence[ScoredVideo]]:
+        self, request: SearchRequest, vectors: Mapping[str, AnyVector]
+    ) -> dict[str, Sequence[ScoredVideo]]:
         """A ranking of at most ``window`` videos per vector, all asked in one call."""
         if not vectors:
             return {}
@@ -408,27 +381,36 @@ class Searcher:
         }
 
     def _coverages(
-        self, found: Sequence[tuple[SparseVector, Sequence[ScoredVideo]]]
-    ) -> list[float]:
-        """Of each, how much of the words the title has that they found best, from 0 to 1."""
-        best = [ranking[0].video_id if ranking else None for _, ranking in found]
-        wanted = sorted({video_id for video_id in best if video_id is not None})
-        stored = self._reader.get(wanted) if wanted else {}
-        return [
-            words_coverage(words, payload_title(stored[video_id].payload))
-            if video_id in stored
-            else 0.0
-            for (words, _), video_id in zip(found, best, strict=True)
-        ]
-
-    def _thumbnails(self, video_ids: Sequence[str]) -> dict[str, Vector]:
-        """The thumbnail vectors of those of ``video_ids`` that have one, in their order."""
-        stored = self._reader.get(video_ids, with_vectors=True) if video_ids else {}
+        self, asked: Mapping[str, AnyVector], rankings: Mapping[str, Sequence[ScoredVideo]]
+    ) -> dict[str, float]:
+        """How much of what each sparse lens was asked its best hit holds, from 0 to 1."""
+        sparse = [name for name, vector in asked.items() if isinstance(vector, SparseVector)]
+        best = self._best_hits([rankings[name] for name in sparse])
         return {
-            video_id: stored[video_id].vectors[VectorName.THUMBNAIL]
-            for video_id in video_ids
-            if video_id in stored and VectorName.THUMBNAIL in stored[video_id].vectors
+            name: _coverage(name, asked[name], hit) for name, hit in zip(sparse, best, strict=True)
         }
+
+    def _best_hits(self, rankings: Sequence[Sequence[ScoredVideo]]) -> list[StoredVideo | None]:
+        """The first video of each ranking with its vectors; None where there is none."""
+        best = [ranking[0].video_id if ranking else None for ranking in rankings]
+        wanted = sorted({video_id for video_id in best if video_id is not None})
+        stored = self._reader.get(wanted, with_vectors=True) if wanted else {}
+        return [None if video_id is None else stored.get(video_id) for video_id in best]
+
+    def _lend(
+        self, lenses: Sequence[str], video_ids: Sequence[str]
+    ) -> dict[str, dict[str, Vector]]:
+        """By lens, the vectors of those of ``video_ids`` that have one, in their order."""
+        stored = self._reader.get(video_ids, with_vectors=True) if video_ids else {}
+        lent = {
+            name: {
+                video_id: stored[video_id].vectors[name]
+                for video_id in video_ids
+                if video_id in stored and name in stored[video_id].vectors
+            }
+            for name in lenses
+        }
+        return {name: of for name, of in lent.items() if of}
 
 
 @dataclass(frozen=True, slots=True)
@@ -437,7 +419,7 @@ class _Candidate:
 
     video_id: str
     score: float
-    sources: Mapping[VectorName, LensRank]
+    sources: Mapping[str, LensRank]
     because: Sequence[str] = ()
     duplicates: Sequence[str] = ()
     found_by: Sequence[tuple[int, int]] = ()
@@ -449,7 +431,7 @@ class _Window:
 
     candidates: list[_Candidate]
     borrowed_from: Sequence[str] = ()
-    words_coverage: float | None = None
+    coverage: Mapping[str, float] = field(default_factory=dict)
 
 
 def _fuse_searches(
@@ -480,8 +462,8 @@ def _count_needed(request: FusionOptions, start: int) -> int:
 
 
 def _find_lenders(
-    rankings: Mapping[VectorName, Sequence[ScoredVideo]],
-    weights: Mapping[VectorName, float],
+    rankings: Mapping[str, Sequence[ScoredVideo]],
+    weights: Mapping[str, float],
     request: SearchRequest,
 ) -> list[str]:
     """The best ``expand`` videos by the rankings of the text, whose weights may all be 0."""
@@ -490,9 +472,8 @@ def _find_lenders(
     return [one.video_id for one in fused]
 
 
-def _vectors_of(seed: StoredVideo) -> dict[VectorName, Vector | SparseVector]:
-    vectors: dict[VectorName, Vector | SparseVector] = dict(seed.vectors)
-    words = query_words(payload_title(seed.payload))
-    if words is not None:
-        vectors[VectorName.WORDS] = words
-    return vectors
+def _coverage(name: str, asked: AnyVector, best: StoredVideo | None) -> float:
+    """The share of what a sparse lens was asked that its best hit holds; 1 for a dense one."""
+    if not isinstance(asked, SparseVector):
+        return 1.0
+    return 0.0 if best is None else share_held(asked, best.sparse.get(name))

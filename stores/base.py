@@ -4,51 +4,41 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from operator import gt
 from typing import Any, Final, NamedTuple, Protocol
 
 from twinlens.catalog.fields import Fields
 from twinlens.catalog.vectors import SparseVector, Vector
-from twinlens.catalog.video import VectorName
+from twinlens.catalog.vectors import StoredVideo as StoredVideo
 from twinlens.stores.filters import Filter
 
 Payload = Mapping[str, Any]
+# Vector length by the name of the vector; None: its vectors are sparse.
+Dims = Mapping[str, int | None]
 
 # Fixed for ever: point ids are uuid5 of the video_id under this namespace.
 POINT_NAMESPACE: Final = uuid.UUID("6f0e1a52-3c8b-5f0e-9d3a-7b1f5b0c2e11")
 
 
 @dataclass(frozen=True, slots=True)
-class StoredVideo:
-    """One video as a store holds it.
-
-    ``vectors`` are unit vectors, float32 of shape (dim,), for the names the video has; ``words``
-    are those of its title. ``payload`` holds JSON values, ``video_id`` among them.
-    """
-
-    video_id: str
-    payload: Payload
-    vectors: Mapping[VectorName, Vector] = field(default_factory=dict)
-    words: SparseVector | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class VectorQuery:
     """Ask one named vector for its ``limit`` nearest videos by inner product.
 
-    Words are asked for with a sparse vector; a video that shares none of them is not found.
+    Sparse ones are asked with a sparse vector; a video that shares no index with it is not found.
     """
 
-    vector_name: VectorName
+    vector_name: str
     vector: Vector | SparseVector
     limit: int
 
 
 class ScoredVideo(NamedTuple):
-    """A video and its score: for words the BM25 score, above 0 and without bound, else the cosine.
+    """A video and its score: by dense vectors the cosine, in [-1, 1] up to rounding.
 
-    A cosine is in [-1, 1] up to rounding. A named tuple, for a search makes hundreds.
+    By sparse ones it is the inner product, each index weighted by its rarity (its inverse document
+    frequency), above 0 and without bound; of words that is BM25. A NamedTuple: hundreds are made
+    per search.
     """
 
     video_id: str
@@ -124,7 +114,7 @@ class VideoBrowser(Protocol):
         """
         ...
 
-    def count(self, vector_name: VectorName | None = None, *, filter: Filter | None = None) -> int:
+    def count(self, vector_name: str | None = None, *, filter: Filter | None = None) -> int:
         """Number of videos that pass ``filter``, or of those that have this vector, too."""
         ...
 

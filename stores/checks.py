@@ -3,49 +3,50 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from twinlens.catalog.vectors import SparseVector, Vector
-from twinlens.catalog.video import MAX_VIDEO_ID_LENGTH, VectorName
-from twinlens.stores.base import StoredVideo, VectorQuery
+from twinlens.catalog.video import MAX_VIDEO_ID_LENGTH
+from twinlens.stores.base import Dims, StoredVideo, VectorQuery
 
 # Wide enough for vectors that were normalised in float32 at any length we know of.
 UNIT_TOLERANCE = 1e-3
 
 
 def checked_videos(
-    videos: Sequence[StoredVideo], dims: Mapping[VectorName, int]
+    videos: Sequence[StoredVideo], dims: Dims, *, keeps_sparse: bool = True
 ) -> dict[str, StoredVideo]:
     """The videos by id, with float32 vectors; of an id given twice, the last.
 
-    Float64 vectors are converted; a float32 vector is passed on as it is, never copied.
+    Float64 vectors are converted; a float32 vector is passed on as it is, never copied. A store
+    that doesn't keep sparse vectors takes them under any name.
 
     Raises:
         ValueError: an id that is empty, too long or not that of the payload; a payload that is not
-            JSON; a video with no dense vector; a vector of another name, kind or length, not finite
-            or not of unit length; words that are no sparse vector. The text names the video.
+            JSON; a video with no vector; a vector of another name, kind or length, not finite or
+            not of unit length; a sparse one whose indices don't rise. The text names the video.
     """
     checked: dict[str, StoredVideo] = {}
     for video in videos:
         _check_identity(video)
-        if not video.vectors:
+        if not video.vectors and not video.sparse:
             raise ValueError(f"video {video.video_id!r} has no vector")
         of = f"video {video.video_id!r}"
         vectors = {
             name: checked_vector(vector, name, dims, of=of)
             for name, vector in video.vectors.items()
         }
-        if video.words is not None:
-            _check_words(video.words, of=of)
-        checked[video.video_id] = StoredVideo(video.video_id, video.payload, vectors, video.words)
+        for name, sparse in video.sparse.items():
+            if keeps_sparse and dims.get(name, 0) is not None:
+                raise ValueError(f"{of}: this store has no sparse vector named {name!r}")
+            _check_sparse(sparse, name, of=of)
+        checked[video.video_id] = StoredVideo(video.video_id, video.payload, vectors, video.sparse)
     return checked
 
 
-def checked_queries(
-    queries: Sequence[VectorQuery], dims: Mapping[VectorName, int]
-) -> list[VectorQuery]:
+def checked_queries(queries: Sequence[VectorQuery], dims: Dims) -> list[VectorQuery]:
     """The queries, with float32 vectors.
 
     Raises:
@@ -55,8 +56,8 @@ def checked_queries(
     for query in queries:
         if query.limit < 1:
             raise ValueError(f"a query's limit is at least 1, not {query.limit}")
-        if query.vector_name is VectorName.WORDS:
-            _check_words(query.vector, of="the query")
+        if dims.get(query.vector_name, 0) is None:
+            _check_sparse(query.vector, query.vector_name, of="the query")
             checked.append(query)
         else:
             vector = checked_vector(query.vector, query.vector_name, dims, of="the query")
@@ -64,12 +65,12 @@ def checked_queries(
     return checked
 
 
-def checked_vector(
-    vector: Vector | SparseVector, name: VectorName, dims: Mapping[VectorName, int], *, of: str
-) -> Vector:
+def checked_vector(vector: Vector | SparseVector, name: str, dims: Dims, *, of: str) -> Vector:
     """``vector`` as contiguous float32, after a look at its name, length and norm."""
     if name not in dims:
-        raise ValueError(f"{of}: this store has no vector named {str(name)!r}")
+        raise ValueError(f"{of}: this store has no vector named {name!r}")
+    if dims[name] is None:
+        raise ValueError(f"{of}: the {name} vector is sparse, and this one is dense")
     if isinstance(vector, SparseVector):
         raise ValueError(  # noqa: TRY004 - what every fault of a vector raises
             f"{of}: the {name} vector is dense, and this one is sparse"
@@ -89,22 +90,25 @@ def checked_vector(
     return values
 
 
-def _check_words(words: object, *, of: str) -> None:
-    if not isinstance(words, SparseVector):
+def _check_sparse(vector: object, name: str, *, of: str) -> None:
+    if not isinstance(vector, SparseVector):
         raise ValueError(  # noqa: TRY004 - what every fault of a vector raises
-            f"{of}: its words are {type(words).__name__}, not a sparse vector"
+            f"{of}: the {name} vector is {type(vector).__name__}, not a sparse one"
         )
-    indices, values = words
+    indices, values = vector
     if indices.dtype != np.uint32 or values.dtype != np.float32:
         raise ValueError(
-            f"{of}: its words are {indices.dtype} and {values.dtype}, not uint32 and float32"
+            f"{of}: the {name} vector is of {indices.dtype} and {values.dtype}, not of uint32 and"
+            " float32"
         )
     if indices.ndim != 1 or indices.shape != values.shape or not indices.size:
-        raise ValueError(f"{of}: its words have shapes {indices.shape} and {values.shape}")
+        raise ValueError(
+            f"{of}: the {name} vector has shapes {indices.shape} and {values.shape}, not two alike"
+        )
     if not (indices[1:] > indices[:-1]).all():
-        raise ValueError(f"{of}: the indices of its words don't rise")
+        raise ValueError(f"{of}: the indices of the {name} vector don't rise")
     if not np.isfinite(values).all():
-        raise ValueError(f"{of}: its words have values that are not finite")
+        raise ValueError(f"{of}: the {name} vector has values that are not finite")
 
 
 def _check_identity(video: StoredVideo) -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,9 +30,9 @@ import qdrant_edge as qe
 from twinlens.catalog.errors import IndexLocked, StoreCorrupt, StoreError
 from twinlens.catalog.fields import FIELDS, Fields
 from twinlens.catalog.files import created_whole, sync_directory
-from twinlens.catalog.vectors import SparseVector, Vector, sparse_vector
-from twinlens.catalog.video import VectorName
+from twinlens.catalog.vectors import AnyVector, SparseVector, sparse_vector
 from twinlens.stores.base import (
+    Dims,
     FacetCount,
     Order,
     Place,
@@ -79,7 +79,7 @@ class EdgeReader:
         self,
         shard: Any,
         path: Path,
-        dims: Mapping[VectorName, int],
+        dims: Dims,
         *,
         exact: bool = False,
         hnsw_ef: int | None = None,
@@ -134,17 +134,17 @@ class EdgeReader:
         return reader
 
     @property
-    def dims(self) -> dict[VectorName, int]:
-        """Length of each named vector."""
+    def dims(self) -> dict[str, int | None]:
+        """Length of each named vector; None: its vectors are sparse."""
         return dict(self._dims)
 
     @property
     def indexed_vector_count(self) -> int:
-        """How many vectors, over both names, the HNSW graphs cover; small shards have none."""
+        """How many dense vectors, over all names, the HNSW graphs cover; small shards have none."""
         with self._engine() as shard:
             covered = int(shard.info().indexed_vectors_count)
-        # Qdrant counts the words in its inverted index too.
-        return covered - self.count(VectorName.WORDS)
+        # Qdrant counts the sparse ones in its inverted indexes too.
+        return covered - sum(self.count(name) for name, dim in self._dims.items() if dim is None)
 
     def search(
         self, queries: Sequence[VectorQuery], *, filter: Filter | None = None
@@ -155,7 +155,7 @@ class EdgeReader:
         requests = [
             qe.QueryRequest(
                 limit=query.limit,
-                query=qe.Query.Nearest(_given(query.vector), using=str(query.vector_name)),
+                query=qe.Query.Nearest(_given(query.vector), using=query.vector_name),
                 filter=chosen,
                 params=self._params,
                 with_payload=False,
@@ -218,11 +218,11 @@ class EdgeReader:
             counts = [FacetCount(str(one.value), one.count) for one in shard.facet(request).hits]
         return ranked_facet(one for one in counts if one.videos)[:limit]
 
-    def count(self, vector_name: VectorName | None = None, *, filter: Filter | None = None) -> int:
+    def count(self, vector_name: str | None = None, *, filter: Filter | None = None) -> int:
         """See ``VideoBrowser``."""
         parts: list[Any] = []
         if vector_name is not None:
-            parts.append(qe.HasVectorCondition(str(vector_name)))
+            parts.append(qe.HasVectorCondition(vector_name))
         if filter is not None:
             parts.append(translate(filter, _EdgeDialect(), self.fields))
         chosen = qe.Filter(must=parts) if parts else None
@@ -285,7 +285,7 @@ class EdgeStore(EdgeReader):
     """Writes a shard; what ``upsert`` and ``delete`` acknowledged outlives the process."""
 
     @classmethod
-    def create(cls, path: Path, dims: Mapping[VectorName, int], *, fields: Fields = FIELDS) -> Self:
+    def create(cls, path: Path, dims: Dims, *, fields: Fields = FIELDS) -> Self:
         """A new, empty shard in ``path``, which must not hold one yet.
 
         Raises:
@@ -295,11 +295,14 @@ class EdgeStore(EdgeReader):
             # Dot on unit vectors is the cosine, and stores them as they are given.
             config = qe.EdgeConfig(
                 vectors={
-                    str(name): qe.EdgeVectorParams(size=dim, distance=qe.Distance.Dot)
+                    name: qe.EdgeVectorParams(size=dim, distance=qe.Distance.Dot)
                     for name, dim in dims.items()
+                    if dim is not None
                 },
                 sparse_vectors={
-                    str(VectorName.WORDS): qe.EdgeSparseVectorParams(modifier=qe.Modifier.Idf)
+                    name: qe.EdgeSparseVectorParams(modifier=qe.Modifier.Idf)
+                    for name, dim in dims.items()
+                    if dim is None
                 },
                 hnsw_config=qe.HnswIndexConfig(
                     m=HNSW_M,
@@ -454,34 +457,36 @@ class _EdgeDialect:
         return self.every([qe.FieldCondition(field, range=qe.RangeDateTime(**texts))])
 
 
-def _given(vector: Vector | SparseVector) -> Any:
+def _given(vector: AnyVector) -> Any:
     # The engine takes arrays in a third of the time of lists; only its type stubs know lists alone.
     given: Any = vector
     return qe.SparseVector(*given) if isinstance(vector, SparseVector) else given
 
 
 def _named(video: StoredVideo) -> dict[str, Any]:
-    vectors = {str(name): _given(vector) for name, vector in video.vectors.items()}
-    if video.words is not None:
-        vectors[VectorName.WORDS] = _given(video.words)
-    return vectors
+    named: dict[str, AnyVector] = {**video.vectors, **video.sparse}
+    return {name: _given(vector) for name, vector in named.items()}
 
 
 def _stored(record: Any) -> StoredVideo:
     given = dict(record.vector or {})
-    words = given.pop(VectorName.WORDS, None)
+    sparse = {name: given.pop(name) for name in list(given) if hasattr(given[name], "indices")}
     return StoredVideo(
         record.payload["video_id"],
         record.payload,
-        {VectorName(name): np.array(values, dtype=np.float32) for name, values in given.items()},
-        None if words is None else sparse_vector(zip(words.indices, words.values, strict=True)),
+        {name: np.array(values, dtype=np.float32) for name, values in given.items()},
+        {
+            name: sparse_vector(zip(of.indices, of.values, strict=True))
+            for name, of in sparse.items()
+        },
     )
 
 
-def _shard_dims(path: Path) -> dict[VectorName, int]:
+def _shard_dims(path: Path) -> dict[str, int | None]:
     try:
         config = json.loads((path / _CONFIG).read_text(encoding="utf-8"))
-        return {VectorName(name): int(of["size"]) for name, of in config["vectors"].items()}
+        dense = {name: int(of["size"]) for name, of in config["vectors"].items()}
+        return {**dense, **dict.fromkeys(config.get("sparse_vectors") or {})}
     except FileNotFoundError as error:
         raise StoreError(f"{path}: no Qdrant shard here") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:

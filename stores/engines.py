@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
 from twinlens.catalog.errors import UsageError
 from twinlens.catalog.fields import FIELDS, Fields
-from twinlens.catalog.video import VectorName
-from twinlens.stores.base import VectorReader, VectorStore
+from twinlens.stores.base import Dims, VectorReader, VectorStore
 from twinlens.stores.copying import copy_tree
 from twinlens.stores.edge import EdgeReader, EdgeStore
 from twinlens.stores.generations import DataDir, Manifest
@@ -40,9 +38,7 @@ class Engine(Protocol):
         """The name of the generation's collection, where there are collections."""
         ...
 
-    def writer(
-        self, generation: str, dims: Mapping[VectorName, int], fields: Fields = FIELDS
-    ) -> VectorStore:
+    def writer(self, generation: str, dims: Dims, fields: Fields = FIELDS) -> VectorStore:
         """The generation's store for the job, made if it isn't there."""
         ...
 
@@ -78,9 +74,7 @@ class EmbeddedEngine:
     def collection(self, generation: str) -> None:
         """None: a generation is a directory."""
 
-    def writer(
-        self, generation: str, dims: Mapping[VectorName, int], fields: Fields = FIELDS
-    ) -> VectorStore:
+    def writer(self, generation: str, dims: Dims, fields: Fields = FIELDS) -> VectorStore:
         """See ``Engine``."""
         path = self._path(generation)
         if not path.exists():
@@ -123,13 +117,11 @@ class ServerEngine:
         """See ``Engine``."""
         return f"{self._alias}-{generation}"
 
-    def writer(
-        self, generation: str, dims: Mapping[VectorName, int], fields: Fields = FIELDS
-    ) -> VectorStore:
+    def writer(self, generation: str, dims: Dims, fields: Fields = FIELDS) -> VectorStore:
         """See ``Engine``."""
         collection = self.collection(generation)
         if self._server.has_collection(collection):
-            store = ServerStore.open(self._server, collection, fields=fields)
+            store = ServerStore.open(self._server, collection, expected=dims, fields=fields)
             store.index_payload()  # a killed job may have made the collection and no more
             return store
         return ServerStore.create(self._server, collection, dims, fields=fields)
@@ -190,7 +182,11 @@ def open_reader(
     )
     try:
         return ServerStore.open(
-            server, manifest.collection, owns_server=True, fields=manifest.fields
+            server,
+            manifest.collection,
+            expected=manifest.dims,
+            owns_server=True,
+            fields=manifest.fields,
         )
     except BaseException:
         server.close()

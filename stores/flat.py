@@ -27,8 +27,8 @@ from twinlens.catalog.errors import IndexLocked, StoreCorrupt, StoreError
 from twinlens.catalog.fields import FIELDS, Fields
 from twinlens.catalog.files import created_whole, sync_directory
 from twinlens.catalog.vectors import Vector
-from twinlens.catalog.video import VectorName
 from twinlens.stores.base import (
+    Dims,
     FacetCount,
     Order,
     Payload,
@@ -69,7 +69,7 @@ class FlatReader:
         self,
         path: Path,
         database: sqlite3.Connection,
-        indexes: Mapping[VectorName, Any],
+        indexes: Mapping[str, Any],
         *,
         threads: int = 1,
         fields: Fields = FIELDS,
@@ -99,7 +99,7 @@ class FlatReader:
             with _translated(path):
                 rows = database.execute("SELECT name, dim, stamp FROM vectors").fetchall()
             indexes = {
-                VectorName(name): _read_index(path, name, dim, stamp, writable=writable)
+                name: _read_index(path, name, dim, stamp, writable=writable)
                 for name, dim, stamp in rows
             }
         except BaseException:
@@ -108,7 +108,7 @@ class FlatReader:
         return cls(path, database, indexes, threads=threads, fields=fields)
 
     @property
-    def dims(self) -> dict[VectorName, int]:
+    def dims(self) -> dict[str, int]:
         """Length of each named vector."""
         return dict(self._dims)
 
@@ -116,8 +116,10 @@ class FlatReader:
         self, queries: Sequence[VectorQuery], *, filter: Filter | None = None
     ) -> list[list[ScoredVideo]]:
         """See ``VectorReader``; one call to FAISS per name. A filter reads every payload."""
-        checked = checked_queries(queries, self._dims)
         self._opened()
+        for query in queries:
+            self._index(query.vector_name)
+        checked = checked_queries(queries, self._dims)
         selector = None if filter is None else faiss.IDSelectorBatch(self._passing(filter))
         found: dict[int, list[tuple[int, float]]] = {}
         for name in dict.fromkeys(query.vector_name for query in checked):
@@ -160,7 +162,7 @@ class FlatReader:
         videos = self._every_video()
         return facet_of(videos, field, limit=limit, filter=filter, fields=self.fields)
 
-    def count(self, vector_name: VectorName | None = None, *, filter: Filter | None = None) -> int:
+    def count(self, vector_name: str | None = None, *, filter: Filter | None = None) -> int:
         """See ``VideoBrowser``; a filter reads every payload."""
         if filter is not None:
             passed = self._passing(filter)
@@ -198,13 +200,12 @@ class FlatReader:
             raise StoreError(f"{self._path}: this store has been closed")
         return self._database
 
-    def _index(self, name: VectorName) -> Any:
-        if name is VectorName.WORDS:
-            raise ValueError(
-                f"{self._path}: the FAISS mirror holds the dense vectors only, no words"
-            )
+    def _index(self, name: str) -> Any:
         if name not in self._indexes:
-            raise ValueError(f"{self._path}: this store has no vector named {str(name)!r}")
+            raise ValueError(
+                f"{self._path}: the FAISS mirror holds dense vectors only, and none that a query "
+                f"can name {name!r}"
+            )
         return self._indexes[name]
 
     def _query(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
@@ -238,7 +239,7 @@ class FlatReader:
         return np.array(passed, dtype=np.int64)
 
     def _nearest(
-        self, name: VectorName, queries: Sequence[VectorQuery], selector: Any
+        self, name: str, queries: Sequence[VectorQuery], selector: Any
     ) -> list[list[tuple[int, float]]]:
         index = self._index(name)
         most = min(max(query.limit for query in queries), index.ntotal)
@@ -257,7 +258,7 @@ class FlatReader:
         ]
 
     def _stored(self, rows: Sequence[Any], *, with_vectors: bool) -> list[StoredVideo]:
-        vectors: dict[int, dict[VectorName, Vector]] = {key: {} for key, _, _ in rows}
+        vectors: dict[int, dict[str, Vector]] = {key: {} for key, _, _ in rows}
         if with_vectors and rows:
             wanted = np.array([key for key, _, _ in rows], dtype=np.int64)
             for name, index in self._indexes.items():
@@ -278,16 +279,16 @@ class FlatStore(FlatReader):
         self,
         path: Path,
         database: sqlite3.Connection,
-        indexes: Mapping[VectorName, Any],
+        indexes: Mapping[str, Any],
         *,
         threads: int = 1,
         fields: Fields = FIELDS,
     ) -> None:
         super().__init__(path, database, indexes, threads=threads, fields=fields)
-        self._changed: set[VectorName] = set()
+        self._changed: set[str] = set()
 
     @classmethod
-    def create(cls, path: Path, dims: Mapping[VectorName, int], *, fields: Fields = FIELDS) -> Self:
+    def create(cls, path: Path, dims: Dims, *, fields: Fields = FIELDS) -> Self:
         """A new, empty mirror in ``path``, which must not hold one yet.
 
         Raises:
@@ -298,9 +299,11 @@ class FlatStore(FlatReader):
             try:
                 database.executescript(_SCHEMA)
                 for name, dim in dims.items():
+                    if dim is None:
+                        continue
                     stamp = secrets.token_bytes(_STAMP_BYTES)
                     _write_index(_empty(dim), _final(making, name), stamp)
-                    values = (str(name), dim, stamp)
+                    values = (name, dim, stamp)
                     database.execute("INSERT INTO vectors VALUES (?, ?, ?)", values)
                 database.commit()
             finally:
@@ -319,8 +322,8 @@ class FlatStore(FlatReader):
         return cls._open(path, threads=threads, writable=True, fields=fields)
 
     def upsert(self, videos: Sequence[StoredVideo]) -> None:
-        """See ``VectorStore``, but for the words, which are not kept."""
-        checked = checked_videos(videos, self._dims)
+        """See ``VectorStore``, but for sparse vectors, which are not kept."""
+        checked = checked_videos(videos, self._dims, keeps_sparse=False)
         if not checked:
             return
         rows = [(video_id, _dumped(video.payload)) for video_id, video in checked.items()]
@@ -358,7 +361,7 @@ class FlatStore(FlatReader):
             for name in self._changed:
                 stamp = secrets.token_bytes(_STAMP_BYTES)
                 _write_index(self._indexes[name], _pending(self._path, name), stamp)
-                database.execute("UPDATE vectors SET stamp = ? WHERE name = ?", (stamp, str(name)))
+                database.execute("UPDATE vectors SET stamp = ? WHERE name = ?", (stamp, name))
             sync_directory(self._path)
             database.execute("COMMIT")
             for name in self._changed:

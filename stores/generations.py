@@ -27,20 +27,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from twinlens.catalog.errors import IndexLocked, NoGeneration, StoreCorrupt
+from twinlens.catalog.errors import IndexLocked, NoGeneration, StoreCorrupt, StoreError
 from twinlens.catalog.fields import FIELDS, FIRST_FIELDS, Fields
 from twinlens.catalog.files import locked, sync_directory, write_atomically
-from twinlens.catalog.video import VectorName
 
 BUILD_FILE: Final = "build.json"
 
 
+# Raised whenever an older program could no longer read a manifest right.
+MANIFEST_FORMAT: Final = 2
+
+
 class Fingerprinted(Protocol):
-    """What the comparison of an encoder with a manifest reads."""
+    """What the comparison of a lens with a manifest reads."""
 
     @property
-    def name(self) -> str:
-        """What gets it again: a packaged name, one of the hub, or a path."""
+    def model(self) -> str:
+        """What gets its model again: a packaged name, one of the hub, or a path."""
         ...
 
     @property
@@ -50,69 +53,95 @@ class Fingerprinted(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class EncoderRecord:
-    """Which encoder made the vectors of one name."""
+class LensRecord:
+    """What made the vectors of one name; ``dim`` is None where they are sparse."""
 
-    name: str
+    model: str
     fingerprint: str
-    dim: int
+    dim: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """What a published generation says of itself.
 
-    ``engine`` is ``embedded`` or ``server``; ``collection`` is the server's, else None. ``words``
-    is the fingerprint of what made the words; a generation older than these has none. ``counts``
-    has ``videos``, ``title``, ``thumbnail`` and ``words``. ``timings_s`` holds seconds per stage
-    of the job. ``fields`` are those that its videos have.
+    ``engine`` is ``embedded`` or ``server``; ``collection`` is the server's, else None. ``lenses``
+    are those whose vectors it has, by name; ``counts`` has ``videos``, and the vectors of each
+    lens. ``timings_s`` holds seconds per stage of the job. ``fields`` are those that its videos
+    have.
     """
 
     generation: str
     created_at: str
     engine: str
     collection: str | None
-    encoders: Mapping[VectorName, EncoderRecord]
+    lenses: Mapping[str, LensRecord]
     counts: Mapping[str, int]
     source: str
     versions: Mapping[str, str]
     timings_s: Mapping[str, float]
-    words: str | None = None
     fields: Fields = FIELDS
 
     @property
-    def dims(self) -> dict[VectorName, int]:
-        """Vector length by name."""
-        return {name: record.dim for name, record in self.encoders.items()}
+    def dims(self) -> dict[str, int | None]:
+        """Vector length by the name of the lens; None where its vectors are sparse."""
+        return {name: record.dim for name, record in self.lenses.items()}
 
-    def differences(self, encoders: Mapping[VectorName, Fingerprinted], *, words: str) -> list[str]:
-        """What would come out otherwise with ``encoders`` and ``words``, a phrase each."""
-        changed = [
-            f"{name}: {record.name} ({record.fingerprint}) became "
-            f"{encoders[name].name} ({encoders[name].fingerprint})"
-            for name, record in self.encoders.items()
-            if record.fingerprint != encoders[name].fingerprint
-        ]
-        if self.words != words:
-            changed.append(f"words: {self.words or 'none'} became {words}")
+    @property
+    def dense_dims(self) -> dict[str, int]:
+        """Vector length by the name of each dense lens."""
+        return {name: dim for name, dim in self.dims.items() if dim is not None}
+
+    def differences(self, lenses: Mapping[str, Fingerprinted]) -> list[str]:
+        """What would come out otherwise with ``lenses``, a phrase each."""
+        changed = []
+        for name in dict.fromkeys((*self.lenses, *lenses)):
+            was, now = self.lenses.get(name), lenses.get(name)
+            if was is None or now is None or was.fingerprint != now.fingerprint:
+                changed.append(f"{name}: {_named(was)} became {_named(now)}")
         return changed
 
     def to_json(self) -> dict[str, Any]:
         """The manifest as JSON values; ``from_json`` is its inverse."""
-        return asdict(self) | {"fields": self.fields.to_json()}
+        return {"format": MANIFEST_FORMAT, **asdict(self), "fields": self.fields.to_json()}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Manifest:
-        """A manifest from JSON values.
+        """A manifest from JSON values, of this format or an older one.
 
         Raises:
             KeyError, TypeError, ValueError: the values are not a manifest's.
+            StoreError: they are of a newer format.
         """
-        encoders = {
-            VectorName(name): EncoderRecord(**record) for name, record in values["encoders"].items()
-        }
+        values = dict(values)
+        made_in = values.pop("format", 1)
+        if made_in > MANIFEST_FORMAT:
+            raise StoreError(
+                f"the index has format {made_in}, and this TwinLens reads up to {MANIFEST_FORMAT}; "
+                "use the version that made it, or a newer one"
+            )
+        if made_in == 1:
+            values["lenses"] = _lenses_of_format_1(
+                values.pop("encoders"), values.pop("words", None)
+            )
+        lenses = {name: LensRecord(**record) for name, record in values["lenses"].items()}
         fields = Fields.from_json(values["fields"]) if "fields" in values else FIRST_FIELDS
-        return cls(**{**values, "encoders": encoders, "fields": fields})
+        return cls(**{**values, "lenses": lenses, "fields": fields})
+
+
+def _named(lens: Fingerprinted | None) -> str:
+    return "none" if lens is None else f"{lens.model} ({lens.fingerprint})"
+
+
+def _lenses_of_format_1(encoders: Mapping[str, Any], words: str | None) -> dict[str, Any]:
+    """Titles and thumbnails were encoders with a name; of the words there was a fingerprint."""
+    lenses: dict[str, Any] = {
+        name: {"model": of["name"], "fingerprint": of["fingerprint"], "dim": of["dim"]}
+        for name, of in encoders.items()
+    }
+    if words is not None:
+        lenses["words"] = {"model": "words", "fingerprint": words, "dim": None}
+    return lenses
 
 
 class DataDir:
@@ -159,6 +188,7 @@ class DataDir:
 
         Raises:
             StoreCorrupt: no manifest, or not one.
+            StoreError: a newer TwinLens made it.
         """
         path = self.generation_path(generation) / "manifest.json"
         try:

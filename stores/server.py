@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Self, TypeVar
@@ -23,9 +23,9 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_rand
 
 from twinlens.catalog.errors import StoreError, StoreUnavailable
 from twinlens.catalog.fields import FIELDS, Fields
-from twinlens.catalog.vectors import SparseVector, Vector, sparse_vector
-from twinlens.catalog.video import VectorName
+from twinlens.catalog.vectors import AnyVector, SparseVector, sparse_vector
 from twinlens.stores.base import (
+    Dims,
     FacetCount,
     Order,
     Place,
@@ -262,7 +262,7 @@ class ServerStore:
         self,
         server: ServerClient,
         collection: str,
-        dims: Mapping[VectorName, int],
+        dims: Dims,
         *,
         exact: bool = False,
         hnsw_ef: int | None = None,
@@ -282,7 +282,7 @@ class ServerStore:
         cls,
         server: ServerClient,
         collection: str,
-        dims: Mapping[VectorName, int],
+        dims: Dims,
         *,
         fields: Fields = FIELDS,
     ) -> Self:
@@ -296,10 +296,15 @@ class ServerStore:
             raise StoreError(f"there is a collection {collection!r} already")
         # Dot on unit vectors is the cosine, and stores them as they are given.
         vectors = {
-            str(name): models.VectorParams(size=dim, distance=models.Distance.DOT)
+            name: models.VectorParams(size=dim, distance=models.Distance.DOT)
             for name, dim in dims.items()
+            if dim is not None
         }
-        words = {str(VectorName.WORDS): models.SparseVectorParams(modifier=models.Modifier.IDF)}
+        sparse = {
+            name: models.SparseVectorParams(modifier=models.Modifier.IDF)
+            for name, dim in dims.items()
+            if dim is None
+        }
         graph = models.HnswConfigDiff(
             m=HNSW_M,
             ef_construct=HNSW_EF_CONSTRUCT,
@@ -312,7 +317,7 @@ class ServerStore:
                 or client.create_collection(
                     collection,
                     vectors_config=vectors,
-                    sparse_vectors_config=words,
+                    sparse_vectors_config=sparse,
                     hnsw_config=graph,
                 )
             )
@@ -327,6 +332,7 @@ class ServerStore:
         server: ServerClient,
         collection: str,
         *,
+        expected: Dims | None = None,
         exact: bool = False,
         hnsw_ef: int | None = None,
         owns_server: bool = False,
@@ -335,17 +341,20 @@ class ServerStore:
         """The collection, by its name or an alias.
 
         Raises:
-            StoreError: there is none.
+            StoreError: there is none, or its vectors are not as ``expected``.
             StoreUnavailable: the server doesn't answer.
         """
         info = server.request(lambda client: client.get_collection(collection))
         params = info.config.params.vectors
         if not isinstance(params, dict):
             raise StoreError(f"collection {collection!r} has no named vectors")
-        unknown = params.keys() - set(VectorName)
-        if unknown:
-            raise StoreError(f"collection {collection!r} is not ours: vectors {sorted(unknown)}")
-        dims = {VectorName(name): of.size for name, of in params.items()}
+        dims: dict[str, int | None] = {name: of.size for name, of in params.items()}
+        dims |= dict.fromkeys(info.config.params.sparse_vectors or {})
+        if expected is not None and dims != expected:
+            raise StoreError(
+                f"collection {collection!r} is not ours: it has the vectors {sorted(dims)}, "
+                f"of lengths {list(map(dims.get, sorted(dims)))}"
+            )
         return cls(
             server,
             collection,
@@ -362,16 +371,17 @@ class ServerStore:
             _create_index(self._server, self._collection, field, _INDEX_TYPES[kind])
 
     @property
-    def dims(self) -> dict[VectorName, int]:
-        """Length of each named vector."""
+    def dims(self) -> dict[str, int | None]:
+        """Length of each named vector; None: its vectors are sparse."""
         return dict(self._dims)
 
     @property
     def indexed_vector_count(self) -> int:
-        """How many vectors, over both names, the HNSW graphs cover."""
+        """How many dense vectors, over all names, the HNSW graphs cover."""
         info = self._request(lambda client: client.get_collection(self._collection))
-        # Qdrant counts the words in its inverted index too.
-        return (info.indexed_vectors_count or 0) - self.count(VectorName.WORDS)
+        # Qdrant counts the sparse ones in its inverted indexes too.
+        sparse = [name for name, dim in self._dims.items() if dim is None]
+        return (info.indexed_vectors_count or 0) - sum(self.count(name) for name in sparse)
 
     def search(
         self, queries: Sequence[VectorQuery], *, filter: Filter | None = None
@@ -384,7 +394,7 @@ class ServerStore:
         requests = [
             models.QueryRequest(
                 query=_given(query.vector),
-                using=str(query.vector_name),
+                using=query.vector_name,
                 filter=chosen,
                 params=self._params,
                 limit=query.limit,
@@ -439,11 +449,11 @@ class ServerStore:
         )
         return ranked_facet(FacetCount(str(hit.value), hit.count) for hit in answer.hits)
 
-    def count(self, vector_name: VectorName | None = None, *, filter: Filter | None = None) -> int:
+    def count(self, vector_name: str | None = None, *, filter: Filter | None = None) -> int:
         """See ``VideoBrowser``."""
         parts: list[Any] = []
         if vector_name is not None:
-            parts.append(models.HasVectorCondition(has_vector=str(vector_name)))
+            parts.append(models.HasVectorCondition(has_vector=vector_name))
         if filter is not None:
             parts.append(translate(filter, _ServerDialect(), self.fields))
         chosen = models.Filter(must=parts) if parts else None
@@ -585,16 +595,15 @@ def _create_index(
     server.request(lambda client: client.create_payload_index(collection, field, kind, wait=True))
 
 
-def _given(vector: Vector | SparseVector) -> Any:
+def _given(vector: AnyVector) -> Any:
     if isinstance(vector, SparseVector):
         return models.SparseVector(indices=vector.indices.tolist(), values=vector.values.tolist())
     return vector.tolist()
 
 
 def _point(video: StoredVideo) -> models.PointStruct:
-    vectors = {str(name): _given(vector) for name, vector in video.vectors.items()}
-    if video.words is not None:
-        vectors[VectorName.WORDS] = _given(video.words)
+    named: dict[str, AnyVector] = {**video.vectors, **video.sparse}
+    vectors = {name: _given(vector) for name, vector in named.items()}
     return models.PointStruct(
         id=point_id(video.video_id), vector=vectors, payload=dict(video.payload)
     )
@@ -603,12 +612,15 @@ def _point(video: StoredVideo) -> models.PointStruct:
 def _stored(record: models.Record) -> StoredVideo:
     payload = record.payload or {}
     given: dict[str, Any] = dict(record.vector or {})  # type: ignore[arg-type]
-    words = given.pop(VectorName.WORDS, None)
+    sparse = {name: given.pop(name) for name in list(given) if hasattr(given[name], "indices")}
     return StoredVideo(
         payload["video_id"],
         payload,
-        {VectorName(name): np.array(values, dtype=np.float32) for name, values in given.items()},
-        None if words is None else sparse_vector(zip(words.indices, words.values, strict=True)),
+        {name: np.array(values, dtype=np.float32) for name, values in given.items()},
+        {
+            name: sparse_vector(zip(of.indices, of.values, strict=True))
+            for name, of in sparse.items()
+        },
     )
 
 

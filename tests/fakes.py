@@ -9,8 +9,7 @@ import numpy as np
 from PIL import Image
 
 from twinlens.catalog.fields import FIELDS, Fields
-from twinlens.catalog.vectors import FloatMatrix, unit_rows
-from twinlens.catalog.video import VectorName
+from twinlens.catalog.vectors import FloatMatrix, SparseVector, unit_rows
 from twinlens.stores.base import FacetCount, Order, Place, ScoredVideo, StoredVideo, VectorQuery
 from twinlens.stores.browsing import facet_of, page_of
 from twinlens.stores.filters import Filter, matches
@@ -69,14 +68,10 @@ class MemoryReader:
         videos = self._videos.values()
         return facet_of(videos, field, limit=limit, filter=filter, fields=self.fields)
 
-    def count(self, vector_name: VectorName | None = None, *, filter: Filter | None = None) -> int:
+    def count(self, vector_name: str | None = None, *, filter: Filter | None = None) -> int:
         return sum(
             (filter is None or matches(filter, video.payload))
-            and (
-                vector_name is None
-                or vector_name in video.vectors
-                or (vector_name is VectorName.WORDS and video.words is not None)
-            )
+            and (vector_name is None or vector_name in video.vectors or vector_name in video.sparse)
             for video in self._videos.values()
         )
 
@@ -93,18 +88,18 @@ class MemoryReader:
 
 
 def _score(query: VectorQuery, video: StoredVideo) -> float | None:
-    """The inner product, words without their rarity; None where the video can't be found."""
-    if query.vector_name is not VectorName.WORDS:
-        vector = video.vectors.get(query.vector_name)
+    """The inner product, sparse ones without their rarity; None where it can't be found."""
+    name = query.vector_name
+    if not isinstance(query.vector, SparseVector):
+        vector = video.vectors.get(name)
         return None if vector is None else float(query.vector @ vector)
-    if video.words is None:
+    if name not in video.sparse:
         return None
-    shared, asked, held = np.intersect1d(
-        query.vector.indices, video.words.indices, return_indices=True
-    )
+    held_by = video.sparse[name]
+    shared, asked, held = np.intersect1d(query.vector.indices, held_by.indices, return_indices=True)
     if not shared.size:
         return None
-    return float(query.vector.values[asked] @ video.words.values[held])
+    return float(query.vector.values[asked] @ held_by.values[held])
 
 
 class WordEncoder:

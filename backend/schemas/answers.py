@@ -11,6 +11,7 @@ from pydantic.json_schema import SkipJsonSchema
 from twinlens.backend.problems import ProblemBody
 from twinlens.backend.schemas.base import API_ROOT, AnswerModel
 from twinlens.backend.schemas.fitting import FieldsModel, Members
+from twinlens.backend.schemas.lenses import SourcesBody
 from twinlens.catalog.fields import Field as FieldRow
 from twinlens.catalog.fields import FieldKind, Fields
 from twinlens.catalog.video import payload_thumbnail_file
@@ -74,28 +75,6 @@ class VideoAnswer(AnswerModel):
     """The video."""
     generation: str
     """The index that answered."""
-
-
-class SourceBody(AnswerModel):
-    """One ranking's view of a hit."""
-
-    rank: int
-    """Its rank there, from 1."""
-    score: float
-    """Its score there: a cosine similarity; for the words BM25's, without bound."""
-
-
-class SourcesBody(AnswerModel):
-    """Why a hit ranked: each ranking's view, null where the hit is not in its window."""
-
-    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
-
-    title: SourceBody | None = None
-    """By the meaning of the title."""
-    words: SourceBody | None = None
-    """By the words of the title."""
-    thumbnail: SourceBody | None = None
-    """By the thumbnail."""
 
 
 class TitlePartBody(AnswerModel):
@@ -329,9 +308,10 @@ class StatsAnswer(AnswerModel):
     engine: str
     """Where its vectors are searched: `embedded` or `server`."""
     counts: dict[str, int]
-    """How many `videos` there are, and how many have a `title`, a `thumbnail` and `words`."""
+    """How many `videos` there are, and how many have a vector by each lens: `title`, `thumbnail`,
+    `words`."""
     encoders: dict[str, EncoderBody]
-    """What made its dense vectors, `title` and `thumbnail`."""
+    """What made its dense vectors, by lens: `title` and `thumbnail`."""
     versions: dict[str, str]
     """The versions of the software that made it."""
 
@@ -344,10 +324,9 @@ class StatsAnswer(AnswerModel):
             engine=manifest.engine,
             counts=dict(manifest.counts),
             encoders={
-                name.value: EncoderBody(
-                    name=record.name, fingerprint=record.fingerprint, dim=record.dim
-                )
-                for name, record in manifest.encoders.items()
+                name: EncoderBody(name=record.model, fingerprint=record.fingerprint, dim=record.dim)
+                for name, record in manifest.lenses.items()
+                if record.dim is not None
             },
             versions=dict(manifest.versions),
         )

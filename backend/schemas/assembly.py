@@ -19,10 +19,9 @@ from twinlens.backend.schemas.answers import (
     HitVideoBody,
     MultiSearchAnswer,
     SearchAnswer,
-    SourceBody,
-    SourcesBody,
 )
 from twinlens.backend.schemas.fitting import fit
+from twinlens.backend.schemas.lenses import SourceBody, SourcesBody
 from twinlens.backend.schemas.requests import BrowseBody, HitPart, PageBody, SearchBody
 from twinlens.catalog.fields import Fields
 from twinlens.search.browser import BrowseResult
@@ -180,7 +179,7 @@ def _hit_body(hit: Hit, highlighters: Sequence[Highlighter | None], fields: Fiel
         found_by=[FoundByBody(search=search, rank=rank) for search, rank in hit.found_by],
         sources=SourcesBody(
             **{
-                name.value: SourceBody(rank=source.rank, score=source.score)
+                name: SourceBody(rank=source.rank, score=source.score)
                 for name, source in hit.sources.items()
             }
         ),

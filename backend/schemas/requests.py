@@ -26,7 +26,8 @@ from twinlens.backend.problems import FieldError
 from twinlens.backend.schemas.base import RequestModel, at_fault, at_least_one_of
 from twinlens.backend.schemas.filters import FilterBody
 from twinlens.backend.schemas.fitting import OfFields, OneOf
-from twinlens.catalog.video import MAX_VIDEO_ID_LENGTH, VectorName
+from twinlens.backend.schemas.lenses import Weight, WeightsBody
+from twinlens.catalog.video import MAX_VIDEO_ID_LENGTH
 from twinlens.search.browser import DEFAULT_LIMIT as DEFAULT_VIDEOS
 from twinlens.search.browser import MAX_SEED, BrowseRequest
 from twinlens.search.cursor import MAX_CURSOR_LENGTH
@@ -34,7 +35,6 @@ from twinlens.search.request import (
     DEFAULT_EXPAND,
     DEFAULT_LIMIT,
     DEFAULT_RRF_K,
-    DEFAULT_WEIGHTS,
     DEFAULT_WINDOW,
     FusionOptions,
     MultiSearchRequest,
@@ -92,38 +92,10 @@ VideoIds = Annotated[list[VideoId], Field(max_length=MAX_SEEDS)]
 Attribute = Annotated[str, OneOf(lambda fields: ["video_id", *fields.names, "thumbnail_url"])]
 FacetName = Annotated[str, OneOf(lambda fields: [row.name for row in fields.facets])]
 HitPart = Literal["sources", "highlight", "duplicates", "because", "found_by"]
-Weight = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 Sort = Annotated[
     str, OneOf(lambda fields: [f"{row.name}:{way}" for row in fields.sortable for way in _WAYS])
 ]
 _WAYS: Final = ("desc", "asc")
-
-
-class WeightsBody(RequestModel):
-    """The share of each ranking in the fusion; 0 leaves it out. At least one is above 0."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "anyOf": [{"properties": {name.value: {"exclusiveMinimum": 0}}} for name in VectorName]
-        }
-    )
-
-    title: Weight = DEFAULT_WEIGHTS[VectorName.TITLE]
-    """Of the titles' meaning."""
-    words: Weight = DEFAULT_WEIGHTS[VectorName.WORDS]
-    """Of the titles' words; multiplied by the share of them that the best title has."""
-    thumbnail: Weight = DEFAULT_WEIGHTS[VectorName.THUMBNAIL]
-    """Of the thumbnails."""
-
-    @model_validator(mode="after")
-    def _not_all_zero(self) -> Self:
-        if not any(self.by_name().values()):
-            raise ValueError("at least one weight must be above 0")
-        return self
-
-    def by_name(self) -> dict[VectorName, float]:
-        """The weights by the names of the vectors."""
-        return {name: getattr(self, name) for name in VectorName}
 
 
 class PageBody(RequestModel, OfFields):

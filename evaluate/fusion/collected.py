@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from twinlens.catalog.video import VectorName
+from twinlens.encoders.lenses import THUMBNAIL, TITLE, WORDS
 from twinlens.evaluate.fusion.setting import Setting
 from twinlens.evaluate.search.metrics import DEPTH, per_query
 from twinlens.evaluate.search.rankings import ask
@@ -25,7 +25,7 @@ JUDGED_BY: Final = "nDCG@10"
 WINDOWS: Final = (50, 100, 200, 400)
 EXPANDS: Final = (1, 3, 5, 10)
 
-Rankings = Mapping[VectorName, Sequence[ScoredVideo]]
+Rankings = Mapping[str, Sequence[ScoredVideo]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +55,10 @@ class Collected:
         for query_id, own in self.own.items():
             rankings = {name: ranking[: setting.window] for name, ranking in own.items()}
             if query_id in lent:
-                rankings[VectorName.THUMBNAIL] = lent[query_id][: setting.window]
+                rankings[THUMBNAIL] = lent[query_id][: setting.window]
             weights = {**setting.weights}
-            if VectorName.WORDS in weights:
-                weights[VectorName.WORDS] *= self.coverage[query_id]
+            if WORDS in weights:
+                weights[WORDS] *= self.coverage[query_id]
             fused = fuse(weigh_rankings(rankings, weights), limit=DEPTH, k=setting.k)
             ranked[query_id] = [one.video_id for one in fused]
         return per_query(self.task, ranked, [JUDGED_BY])[JUDGED_BY]
@@ -71,7 +71,9 @@ def collect(searcher: Searcher, task: Task, model: str, *, borrows: bool) -> Col
     Who lends thumbnails hangs on the fusion of what the text found, so strictly on the setting;
     here the default's say, and whoever takes a setting from a sweep measures it as served too.
     """
-    plain = SearchRequest(weights=dict.fromkeys(VectorName, 1.0), window=max(WINDOWS), expand=0)
+    plain = SearchRequest(
+        weights=dict.fromkeys((TITLE, THUMBNAIL, WORDS), 1.0), window=max(WINDOWS), expand=0
+    )
     answered = ask(searcher, task, plain)
     own = {query_id: answer.single for query_id, answer in answered.items()}
     coverage = {query_id: answer.words_coverage for query_id, answer in answered.items()}
@@ -80,9 +82,9 @@ def collect(searcher: Searcher, task: Task, model: str, *, borrows: bool) -> Col
         for expand in EXPANDS:
             answers = ask(searcher, task, replace(plain, expand=expand))
             borrowed[expand] = {
-                query_id: answer.single[VectorName.THUMBNAIL]
+                query_id: answer.single[THUMBNAIL]
                 for query_id, answer in answers.items()
-                if VectorName.THUMBNAIL in answer.single
+                if THUMBNAIL in answer.single
             }
     return Collected(task, model, own, coverage, borrowed)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from twinlens.catalog.errors import UsageError
-from twinlens.catalog.video import VectorName
+from twinlens.encoders.lenses import WORDS
 from twinlens.evaluate.fusion.collected import JUDGED_BY
 from twinlens.evaluate.fusion.sweep import Stage
 
@@ -31,7 +31,7 @@ def draw(stage: Stage, path: Path) -> None:
         for at, k in enumerate(dict.fromkeys(trial.setting.k for trial in stage.trials)):
             of = [trial for trial in stage.trials if trial.setting.k == k]
             axes.plot(
-                [trial.setting.weights[VectorName.WORDS] for trial in of],
+                [trial.setting.weights[WORDS] for trial in of],
                 [trial.value if panel == _MEAN else trial.families[panel] for trial in of],
                 marker="osD^vPX*"[at % 8],
                 markersize=4,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from twinlens.catalog.video import VectorName
+from twinlens.encoders.lenses import DEFAULT_WEIGHTS, THUMBNAIL, TITLE, WORDS
 from twinlens.search.request import DEFAULT_EXPAND, DEFAULT_RRF_K, DEFAULT_WINDOW, SearchRequest
 from twinlens.search.searcher import BORROWED_WEIGHT
 
@@ -20,15 +20,15 @@ class Setting:
     """
 
     k: float = DEFAULT_RRF_K
-    weights: Mapping[VectorName, float] = field(default_factory=dict)
+    weights: Mapping[str, float] = field(default_factory=dict)
     window: int = DEFAULT_WINDOW
     expand: int = DEFAULT_EXPAND
 
     def request(self, *, borrows: bool) -> SearchRequest:
         """A request with this setting, which gives all but what is asked for."""
         weights = dict(self.weights)
-        if borrows and VectorName.THUMBNAIL in weights:
-            weights[VectorName.THUMBNAIL] /= BORROWED_WEIGHT
+        if borrows and THUMBNAIL in weights:
+            weights[THUMBNAIL] /= BORROWED_WEIGHT
         return SearchRequest(weights=weights, rrf_k=self.k, window=self.window, expand=self.expand)
 
     def to_json(self) -> dict[str, Any]:
@@ -42,7 +42,9 @@ class Setting:
 
     def __str__(self) -> str:
         weights = ", ".join(
-            f"{name} {self.weights[name]:g}" for name in VectorName if name in self.weights
+            f"{name} {self.weights[name]:g}"
+            for name in (TITLE, THUMBNAIL, WORDS)
+            if name in self.weights
         )
         return f"k {self.k:g}; {weights}; window {self.window}; expand {self.expand}"
 
@@ -50,7 +52,7 @@ class Setting:
 def served(*, borrows: bool) -> Setting:
     """The setting that the backend has as its default."""
     request = SearchRequest()
-    weights = {name: request.weight(name) for name in VectorName}
+    weights = dict(DEFAULT_WEIGHTS)
     if borrows:
-        weights[VectorName.THUMBNAIL] *= BORROWED_WEIGHT
+        weights[THUMBNAIL] *= BORROWED_WEIGHT
     return Setting(k=request.rrf_k, weights=weights, window=request.window, expand=request.expand)

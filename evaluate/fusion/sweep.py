@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from tqdm import tqdm
 
-from twinlens.catalog.video import VectorName
+from twinlens.encoders.lenses import THUMBNAIL, TITLE, WORDS
 from twinlens.evaluate.fusion.collected import EXPANDS, WINDOWS, Collected
 from twinlens.evaluate.fusion.setting import Setting
 
@@ -56,7 +56,7 @@ def sweep_text(collected: Sequence[Collected], start: Setting) -> list[Stage]:
     Each stage starts from the best of the one before, the first from ``start``, which is kept where
     nothing is better. The best of the last stage is the choice.
     """
-    title, words, thumbnail = VectorName.TITLE, VectorName.WORDS, VectorName.THUMBNAIL
+    title, words, thumbnail = TITLE, WORDS, THUMBNAIL
     stages: list[Stage] = []
 
     def run(varied: str, settings: Iterable[Setting]) -> Setting:
@@ -91,9 +91,9 @@ def sweep_videos(collected: Sequence[Collected], start: Setting) -> list[Stage]:
             start,
             k=k,
             weights={
-                VectorName.TITLE: title,
-                VectorName.WORDS: words,
-                VectorName.THUMBNAIL: 1.0,
+                TITLE: title,
+                WORDS: words,
+                THUMBNAIL: 1.0,
             },
         )
         for k, title, words in product(_CONSTANTS, _BESIDE_THUMBNAIL, _BESIDE_THUMBNAIL)

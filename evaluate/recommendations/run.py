@@ -12,13 +12,13 @@ import numpy as np
 from tqdm import tqdm
 
 from twinlens.catalog.vectors import unit_rows
-from twinlens.catalog.video import DENSE_VECTORS, VectorName
+from twinlens.encoders.lenses import DEFAULT_WEIGHTS, THUMBNAIL, TITLE, WORDS
 from twinlens.encoders.words import query_words, words_coverage
 from twinlens.evaluate.bootstrap import Mean, mean
 from twinlens.evaluate.recommendations.ratings import Person
 from twinlens.evaluate.search.metrics import figures
 from twinlens.search.fusion import fuse, weigh_rankings
-from twinlens.search.request import DEFAULT_RRF_K, DEFAULT_WEIGHTS, RecommendationRequest
+from twinlens.search.request import DEFAULT_RRF_K, RecommendationRequest
 from twinlens.search.searcher import Searcher
 from twinlens.stores.base import ScoredVideo, VectorQuery, VectorReader
 
@@ -45,7 +45,7 @@ class Row:
     name: str
     measures: Mapping[str, Mean]
     disliked: Mean
-    likeness: Mapping[VectorName, float]
+    likeness: Mapping[str, float]
 
     def to_json(self) -> dict[str, Any]:
         """All of it by name."""
@@ -99,26 +99,26 @@ def _by_mean(reader: VectorReader, person: Person) -> Ranked:
     """One query by the middle of all that was liked, and its words, fused as a search is."""
     known = {*person.liked, *person.disliked}
     seeds = list(reader.get(person.liked, with_vectors=True).values())
-    vectors: dict[VectorName, Any] = {}
-    for name in DENSE_VECTORS:
+    vectors: dict[str, Any] = {}
+    for name in (TITLE, THUMBNAIL):
         of = [seed.vectors[name] for seed in seeds if name in seed.vectors]
         if of:
             vectors[name] = unit_rows(np.mean(np.stack(of), axis=0, dtype=np.float64))[0]
     words = query_words(" ".join(str(seed.payload.get("title", "")) for seed in seeds))
     if words is not None:
-        vectors[VectorName.WORDS] = words
+        vectors[WORDS] = words
     answers = reader.search(
         [VectorQuery(name, vector, _WINDOW + len(known)) for name, vector in vectors.items()]
     )
-    rankings: dict[VectorName, list[ScoredVideo]] = {
+    rankings: dict[str, list[ScoredVideo]] = {
         name: [one for one in answer if one.video_id not in known][:_WINDOW]
         for name, answer in zip(vectors, answers, strict=True)
     }
     weights = dict(DEFAULT_WEIGHTS)
-    if words is not None and rankings[VectorName.WORDS]:
-        best = rankings[VectorName.WORDS][0].video_id
+    if words is not None and rankings[WORDS]:
+        best = rankings[WORDS][0].video_id
         title = str(reader.get([best])[best].payload.get("title", ""))
-        weights[VectorName.WORDS] *= words_coverage(words, title)
+        weights[WORDS] *= words_coverage(words, title)
     fused = fuse(weigh_rankings(rankings, weights), limit=DEPTH, k=DEFAULT_RRF_K)
     return [one.video_id for one in fused]
 
@@ -137,11 +137,11 @@ def _row(
     )
 
 
-def _likeness(lists: Sequence[Ranked], reader: VectorReader) -> dict[VectorName, float]:
-    found: dict[VectorName, list[float]] = {name: [] for name in DENSE_VECTORS}
+def _likeness(lists: Sequence[Ranked], reader: VectorReader) -> dict[str, float]:
+    found: dict[str, list[float]] = {name: [] for name in (TITLE, THUMBNAIL)}
     for ranked in lists:
         stored = reader.get(ranked, with_vectors=True).values()
-        for name in DENSE_VECTORS:
+        for name in (TITLE, THUMBNAIL):
             rows = [one.vectors[name] for one in stored if name in one.vectors]
             if len(rows) > 1:
                 cosines = np.stack(rows) @ np.stack(rows).T

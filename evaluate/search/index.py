@@ -15,9 +15,10 @@ from twinlens.catalog.errors import RowRejected, UnencodableItems, UsageError
 from twinlens.catalog.images import decode_image
 from twinlens.catalog.sources import read_thumbnail
 from twinlens.catalog.vectors import FloatMatrix, Vector
-from twinlens.catalog.video import VectorName, Video, video_payload
+from twinlens.catalog.video import Video, video_payload
 from twinlens.encoders.base import ThumbnailEncoder, TitleEncoder
-from twinlens.encoders.words import title_words
+from twinlens.encoders.lenses import THUMBNAIL, TITLE, WORDS, own_lenses
+from twinlens.encoders.words import sparse_words
 from twinlens.evaluate.search.tasks import Corpus
 from twinlens.evaluate.vector_cache import CachedTitleEncoder, VectorCache
 from twinlens.search.searcher import Searcher
@@ -56,8 +57,7 @@ def searcher_of(
     return Searcher(
         reader,
         generation=corpus.name,
-        title_encoder=title_encoder,
-        thumbnail_encoder=thumbnail_encoder,
+        lenses=own_lenses(title_encoder, thumbnail_encoder),
     )
 
 
@@ -80,16 +80,17 @@ def reader_over(
     for video in corpus.videos:
         vectors = {
             name: found[video.video_id]
-            for name, found in ((VectorName.TITLE, titles), (VectorName.THUMBNAIL, thumbnails))
+            for name, found in ((TITLE, titles), (THUMBNAIL, thumbnails))
             if video.video_id in found
         }
         if vectors:
             payload = video_payload(video, thumbnail_file=None)
-            words = title_words(video.title or "")
-            stored.append(StoredVideo(video.video_id, payload, vectors, words))
+            stored.append(
+                StoredVideo(video.video_id, payload, vectors, sparse_words(video.title or ""))
+            )
     if not stored:
         raise UsageError(f"{corpus.name}: no title and no thumbnail that can be encoded")
-    dims = {VectorName.TITLE: title_encoder.dim, VectorName.THUMBNAIL: thumbnail_encoder.dim}
+    dims = {TITLE: title_encoder.dim, THUMBNAIL: thumbnail_encoder.dim, WORDS: None}
     with tempfile.TemporaryDirectory(prefix="twinlens-evaluate-") as temporary:
         path = Path(temporary) / "qdrant"
         store = EdgeStore.create(path, dims)

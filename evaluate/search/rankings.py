@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from tqdm import tqdm
 
 from twinlens.catalog.errors import UnencodableItems
-from twinlens.catalog.video import VectorName
+from twinlens.encoders.lenses import THUMBNAIL, TITLE, WORDS
 from twinlens.evaluate.search.tasks import Task
 from twinlens.search.request import SearchRequest
 from twinlens.search.searcher import Searcher
@@ -23,7 +23,7 @@ class Answer:
     """
 
     fused: list[str]
-    single: Mapping[VectorName, list[ScoredVideo]]
+    single: Mapping[str, list[ScoredVideo]]
     words_coverage: float
 
 
@@ -33,7 +33,7 @@ def ask(searcher: Searcher, task: Task, settings: SearchRequest) -> dict[str, An
     One search gives all: its page is so long that nothing of the window is cut off, and each hit
     says where every ranking has it. A query with no direction, which the API refuses, has no hits.
     """
-    limit = settings.window * len(VectorName)
+    limit = settings.window * 3
     answers: dict[str, Answer] = {}
     for query_id, query in tqdm(task.queries.items(), desc=task.name, unit=" queries", leave=False):
         request = replace(settings, text=query.text, video_id=query.video_id, limit=limit)
@@ -43,8 +43,8 @@ def ask(searcher: Searcher, task: Task, settings: SearchRequest) -> dict[str, An
             hits, coverage = result.hits, result.words_coverage
         except UnencodableItems:
             hits = []
-        single: dict[VectorName, list[ScoredVideo]] = {}
-        for name in VectorName:
+        single: dict[str, list[ScoredVideo]] = {}
+        for name in (TITLE, THUMBNAIL, WORDS):
             places = sorted(
                 (hit.sources[name].rank, hit.video_id, hit.sources[name].score)
                 for hit in hits

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from twinlens.catalog.video import VectorName
+from twinlens.encoders.lenses import THUMBNAIL, TITLE, WORDS
 from twinlens.evaluate.search.metrics import CHIEF
 from twinlens.evaluate.search.results import FUSION, Lead, Measured, Row, TaskResult
 
 _SINGLE_ANSWER: Final = ("R@1", "R@10", "RR@10", "nDCG@10")
 _MANY_ANSWERS: Final = ("P@10", "RR@10", "nDCG@10", "R@10")
-_OF_A_TITLE_MODEL: Final = (str(VectorName.TITLE), FUSION)
+_OF_A_TITLE_MODEL: Final = (TITLE, FUSION)
 _NAME_WIDTH: Final = 34
 _WIDTH: Final = 23
 
@@ -31,7 +31,7 @@ def _standing(results: Sequence[TaskResult]) -> Iterator[str]:
     leads: dict[tuple[str, str], list[Lead]] = {}
     for result in results:
         for lead in result.leads():
-            rival = "best single" if lead.rival in list(VectorName) else lead.rival
+            rival = "best single" if lead.rival in (TITLE, THUMBNAIL, WORDS) else lead.rival
             leads.setdefault((lead.model, rival), []).append(lead)
     for (model, rival), of in leads.items():
         above = [lead for lead in of if lead.difference.value > 0]

@@ -10,8 +10,8 @@ from typing import Any, Final
 from tqdm import tqdm
 
 from twinlens.catalog.errors import EncoderError, EncoderUnavailable
-from twinlens.catalog.video import VectorName
 from twinlens.encoders.base import ThumbnailEncoder
+from twinlens.encoders.lenses import THUMBNAIL, TITLE, WORDS
 from twinlens.encoders.load import load_title_encoder
 from twinlens.evaluate.bootstrap import Mean, mean
 from twinlens.evaluate.search.baselines import BASELINES, Baseline, baseline_answers
@@ -138,7 +138,7 @@ def measure(
             ) as searcher:
                 for task in asking:
                     answers = ask(searcher, task, settings)
-                    for name in VectorName:
+                    for name in (TITLE, THUMBNAIL, WORDS):
                         ranked = {
                             key: [one.video_id for one in answer.single[name]]
                             for key, answer in answers.items()

@@ -11,10 +11,12 @@ from datetime import UTC, datetime
 from PIL import Image
 
 from tests.fakes import ColourEncoder, WordEncoder
-from twinlens.catalog.video import VectorName, Video, video_payload
-from twinlens.encoders.words import WORDS_FINGERPRINT, title_words
+from twinlens.catalog.video import Video, video_payload
+from twinlens.encoders.lens import Lenses
+from twinlens.encoders.lenses import THUMBNAIL, TITLE, own_lenses
+from twinlens.encoders.words import sparse_words
 from twinlens.stores.base import StoredVideo
-from twinlens.stores.generations import DataDir, EncoderRecord, Manifest
+from twinlens.stores.generations import DataDir, LensRecord, Manifest
 
 COLOURS = {"beach": (235, 200, 60), "kitchen": (200, 60, 60), "cricket": (40, 180, 60)}
 # Whatever a path could trip over, of what the indexer takes.
@@ -37,6 +39,10 @@ class Catalogue:
     titles: WordEncoder = field(default_factory=WordEncoder)
     thumbnails: ColourEncoder = field(default_factory=ColourEncoder)
     per_subject: int = 10
+
+    @property
+    def lenses(self) -> Lenses:
+        return own_lenses(self.titles, self.thumbnails)
 
     def videos(self) -> list[Video]:
         made = [
@@ -63,15 +69,15 @@ class Catalogue:
     def stored(self, videos: Sequence[Video] | None = None) -> list[StoredVideo]:
         found = []
         for video in self.videos() if videos is None else videos:
-            vectors = {VectorName.TITLE: self.titles.encode([video.title or ""])[0]}
+            vectors = {TITLE: self.titles.encode([video.title or ""])[0]}
             thumbnail_file = None
             if isinstance(video.thumbnail, bytes):
                 with Image.open(io.BytesIO(video.thumbnail)) as picture:
-                    vectors[VectorName.THUMBNAIL] = self.thumbnails.encode([picture])[0]
+                    vectors[THUMBNAIL] = self.thumbnails.encode([picture])[0]
                 thumbnail_file = hashlib.sha256(video.thumbnail).hexdigest() + ".png"
             payload = video_payload(video, thumbnail_file=thumbnail_file)
             found.append(
-                StoredVideo(video.video_id, payload, vectors, title_words(video.title or ""))
+                StoredVideo(video.video_id, payload, vectors, sparse_words(video.title or ""))
             )
         return found
 
@@ -83,19 +89,14 @@ class Catalogue:
             created_at="2026-11-21T00:00:00Z",
             engine="embedded",
             collection=None,
-            encoders={
-                VectorName.TITLE: EncoderRecord(
-                    self.titles.name, self.titles.fingerprint, self.titles.dim
-                ),
-                VectorName.THUMBNAIL: EncoderRecord(
-                    self.thumbnails.name, self.thumbnails.fingerprint, self.thumbnails.dim
-                ),
+            lenses={
+                name: LensRecord(lens.model, lens.fingerprint, lens.dim)
+                for name, lens in self.lenses.items()
             },
             counts={"videos": every, "title": every, "thumbnail": pictured, "words": every},
             source="tests",
             versions={"twinlens": "0.1.0"},
             timings_s={},
-            words=WORDS_FINGERPRINT,
         )
 
     def publish(self, data: DataDir, generation: str) -> Manifest:

@@ -12,6 +12,7 @@ from tests.backend.catalogue import COLOURS, Catalogue, picture_bytes
 from tests.backend.served import publish_embedded
 from tests.fakes import MemoryReader
 from twinlens.backend.app import create_app
+from twinlens.encoders.lenses import own_lenses
 from twinlens.search.published import PublishedIndex
 from twinlens.search.searcher import Searcher
 from twinlens.stores.engines import open_reader
@@ -34,8 +35,7 @@ def searcher(catalogue: Catalogue, reader: MemoryReader) -> Searcher:
     return Searcher(
         reader,
         generation="g1",
-        title_encoder=catalogue.titles,
-        thumbnail_encoder=catalogue.thumbnails,
+        lenses=own_lenses(catalogue.titles, catalogue.thumbnails),
     )
 
 
@@ -51,8 +51,7 @@ def app(catalogue: Catalogue, data: DataDir) -> Iterator[Flask]:
     index = PublishedIndex(
         data,
         open_reader=lambda manifest: MemoryReader(catalogue.stored()),
-        title_encoder=catalogue.titles,
-        thumbnail_encoder=catalogue.thumbnails,
+        lenses=own_lenses(catalogue.titles, catalogue.thumbnails),
     )
     yield create_app(index, thumbnails=data.thumbnails)
     index.close()
@@ -77,8 +76,7 @@ def embedded_client(catalogue: Catalogue, embedded: DataDir) -> Iterator[FlaskCl
     index = PublishedIndex(
         embedded,
         open_reader=lambda manifest: open_reader(embedded, manifest),
-        title_encoder=catalogue.titles,
-        thumbnail_encoder=catalogue.thumbnails,
+        lenses=own_lenses(catalogue.titles, catalogue.thumbnails),
     )
     yield create_app(index, thumbnails=embedded.thumbnails).test_client()
     index.close()

@@ -15,6 +15,7 @@ from tests.fakes import MemoryReader, WordEncoder
 from twinlens.backend.access import Keys, Role
 from twinlens.backend.app import create_app
 from twinlens.backend.policy import Policy
+from twinlens.encoders.lenses import own_lenses
 from twinlens.search.published import PublishedIndex
 
 READ = "read-key-0123456789"
@@ -34,8 +35,7 @@ def client_of(catalogue, data) -> Iterator[Callable[..., FlaskClient]]:
         index = PublishedIndex(
             data,
             open_reader=lambda manifest: MemoryReader(catalogue.stored()),
-            title_encoder=title_encoder,
-            thumbnail_encoder=catalogue.thumbnails,
+            lenses=own_lenses(title_encoder, catalogue.thumbnails),
         )
         made.append(index)
         app = create_app(index, thumbnails=data.thumbnails, policy=Policy(**options))

@@ -24,7 +24,7 @@ from twinlens.backend.schemas.requests import Attribute
 from twinlens.catalog.errors import StoreUnavailable, UnencodableItems
 from twinlens.catalog.fields import FIELDS
 from twinlens.catalog.sources.values import parse_id
-from twinlens.catalog.video import VectorName
+from twinlens.encoders.lenses import THUMBNAIL, own_lenses
 from twinlens.search.published import PublishedIndex
 from twinlens.stores.base import StoredVideo
 from twinlens.stores.generations import DataDir
@@ -251,13 +251,12 @@ def test_a_video_without_a_title_is_found_and_has_nothing_to_highlight(catalogue
     untitled = StoredVideo(
         "untitled",
         {"video_id": "untitled"},
-        {VectorName.THUMBNAIL: pictured.vectors[VectorName.THUMBNAIL]},
+        {THUMBNAIL: pictured.vectors[THUMBNAIL]},
     )
     index = PublishedIndex(
         data,
         open_reader=lambda manifest: MemoryReader([*catalogue.stored(), untitled]),
-        title_encoder=catalogue.titles,
-        thumbnail_encoder=catalogue.thumbnails,
+        lenses=own_lenses(catalogue.titles, catalogue.thumbnails),
     )
     client = create_app(index, thumbnails=data.thumbnails).test_client()
     asked = {"text": "kitchen", "video_id": pictured.video_id, "highlight": True, "limit": 100}
@@ -377,8 +376,7 @@ def reuploads(catalogue, data) -> Flask:
     index = PublishedIndex(
         data,
         open_reader=lambda manifest: MemoryReader(catalogue.stored(videos)),
-        title_encoder=catalogue.titles,
-        thumbnail_encoder=catalogue.thumbnails,
+        lenses=own_lenses(catalogue.titles, catalogue.thumbnails),
     )
     return create_app(index, thumbnails=data.thumbnails)
 
@@ -512,8 +510,7 @@ def test_ids_that_a_path_could_trip_over(catalogue, tmp_path, video_id):
     index = PublishedIndex(
         data,
         open_reader=lambda manifest: MemoryReader(videos),
-        title_encoder=catalogue.titles,
-        thumbnail_encoder=catalogue.thumbnails,
+        lenses=own_lenses(catalogue.titles, catalogue.thumbnails),
     )
     client = create_app(index, thumbnails=data.thumbnails).test_client()
     answer = client.get(f"/api/v1/videos/{quote(video_id, safe='')}")
@@ -571,8 +568,7 @@ def test_a_thumbnail_name_leads_nowhere_else(catalogue, tmp_path, name):
     index = PublishedIndex(
         data,
         open_reader=lambda manifest: MemoryReader(videos),
-        title_encoder=catalogue.titles,
-        thumbnail_encoder=catalogue.thumbnails,
+        lenses=own_lenses(catalogue.titles, catalogue.thumbnails),
     )
     client = create_app(index, thumbnails=data.thumbnails).test_client()
     problem(client.get("/api/v1/videos/v/thumbnail"), "thumbnail_not_found")
@@ -604,8 +600,7 @@ def test_without_a_generation_alive_but_not_ready(catalogue, tmp_path):
     index = PublishedIndex(
         DataDir(tmp_path),
         open_reader=lambda manifest: pytest.fail("nothing to open"),
-        title_encoder=catalogue.titles,
-        thumbnail_encoder=catalogue.thumbnails,
+        lenses=own_lenses(catalogue.titles, catalogue.thumbnails),
     )
     client = create_app(index, thumbnails=tmp_path).test_client()
     assert client.get("/healthz").status_code == 200
@@ -629,8 +624,7 @@ def test_with_a_store_that_went_away_alive_but_not_ready(catalogue, data):
     index = PublishedIndex(
         data,
         open_reader=lambda manifest: reader,
-        title_encoder=catalogue.titles,
-        thumbnail_encoder=catalogue.thumbnails,
+        lenses=own_lenses(catalogue.titles, catalogue.thumbnails),
     )
     client = create_app(index, thumbnails=data.thumbnails).test_client()
     assert client.get("/readyz").status_code == 200
@@ -902,8 +896,9 @@ def test_what_has_no_vector_is_said_to_have_none(catalogue, data):
     index = PublishedIndex(
         data,
         open_reader=lambda manifest: MemoryReader([]),
-        title_encoder=Speechless(fingerprint=catalogue.titles.fingerprint),
-        thumbnail_encoder=catalogue.thumbnails,
+        lenses=own_lenses(
+            Speechless(fingerprint=catalogue.titles.fingerprint), catalogue.thumbnails
+        ),
     )
     client = create_app(index, thumbnails=data.thumbnails).test_client()
     problem(client.post(SEARCH, json={"text": "x"}), "not_encodable")
@@ -917,8 +912,7 @@ def test_a_mistake_of_ours_tells_nothing_of_itself(catalogue, data, caplog):
     index = PublishedIndex(
         data,
         open_reader=lambda manifest: Broken([]),
-        title_encoder=catalogue.titles,
-        thumbnail_encoder=catalogue.thumbnails,
+        lenses=own_lenses(catalogue.titles, catalogue.thumbnails),
     )
     client = create_app(index, thumbnails=data.thumbnails).test_client()
     answer = client.get("/api/v1/videos/a")

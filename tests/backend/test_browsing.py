@@ -19,6 +19,7 @@ from twinlens.backend.app import create_app
 from twinlens.backend.schemas.filters import FilterBody
 from twinlens.backend.schemas.fitting import fit
 from twinlens.catalog.fields import FIELDS
+from twinlens.encoders.lenses import own_lenses
 from twinlens.search.browser import Browser, BrowseRequest
 from twinlens.search.cursor import CursorInvalid, encode_place
 from twinlens.search.published import PublishedIndex
@@ -375,8 +376,7 @@ def test_a_cursor_of_an_older_index_has_expired(
     index = PublishedIndex(
         data,
         open_reader=lambda manifest: open_reader(data, manifest),
-        title_encoder=catalogue.titles,
-        thumbnail_encoder=catalogue.thumbnails,
+        lenses=own_lenses(catalogue.titles, catalogue.thumbnails),
     )
     client = create_app(index, thumbnails=data.thumbnails).test_client()
     cursors = {

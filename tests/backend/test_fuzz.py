@@ -17,6 +17,7 @@ from twinlens.backend.schemas.filters import FilterBody
 from twinlens.backend.schemas.fitting import fit
 from twinlens.backend.schemas.requests import RecommendationsBody, SearchBody
 from twinlens.catalog.fields import FIELDS
+from twinlens.encoders.lenses import own_lenses
 from twinlens.search.published import PublishedIndex
 from twinlens.stores.edge import EdgeStore
 from twinlens.stores.engines import open_reader
@@ -119,8 +120,7 @@ def app(catalogue, tmp_path_factory) -> Flask:
     index = PublishedIndex(
         data,
         open_reader=lambda manifest: open_reader(data, manifest),
-        title_encoder=catalogue.titles,
-        thumbnail_encoder=catalogue.thumbnails,
+        lenses=own_lenses(catalogue.titles, catalogue.thumbnails),
     )
     yield create_app(index, thumbnails=data.thumbnails)
     index.close()

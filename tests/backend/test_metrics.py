@@ -16,6 +16,7 @@ from tests.backend.served import Served, publish_embedded
 from tests.fakes import MemoryReader
 from twinlens.backend.app import create_app
 from twinlens.backend.policy import Policy
+from twinlens.encoders.lenses import own_lenses
 from twinlens.search.published import PublishedIndex
 from twinlens.stores.generations import DataDir
 
@@ -40,8 +41,7 @@ def application(catalogue, data):
         index = PublishedIndex(
             data,
             open_reader=lambda manifest: MemoryReader(catalogue.stored()),
-            title_encoder=catalogue.titles,
-            thumbnail_encoder=catalogue.thumbnails,
+            lenses=own_lenses(catalogue.titles, catalogue.thumbnails),
         )
         made.append(index)
         return create_app(index, thumbnails=data.thumbnails, policy=policy).test_client()
@@ -114,8 +114,7 @@ def test_without_an_index_the_metrics_are_there_all_the_same(catalogue, tmp_path
     index = PublishedIndex(
         DataDir(tmp_path),
         open_reader=lambda manifest: pytest.fail("nothing to open"),
-        title_encoder=catalogue.titles,
-        thumbnail_encoder=catalogue.thumbnails,
+        lenses=own_lenses(catalogue.titles, catalogue.thumbnails),
     )
     client = create_app(index, thumbnails=tmp_path).test_client()
     assert client.get("/api/v1/stats").status_code == 503

@@ -20,6 +20,7 @@ from twinlens.backend.problem_kinds import KINDS, Code
 from twinlens.backend.schemas.fitting import fit
 from twinlens.backend.schemas.requests import SearchBody
 from twinlens.catalog.fields import FIELDS
+from twinlens.encoders.lenses import own_lenses
 from twinlens.search.published import PublishedIndex
 
 SearchBody = fit(SearchBody, FIELDS)
@@ -109,8 +110,7 @@ def test_every_header_of_an_answer_is_described_and_what_is_required_is_there(
     index = PublishedIndex(
         data,
         open_reader=lambda manifest: MemoryReader(catalogue.stored()),
-        title_encoder=catalogue.titles,
-        thumbnail_encoder=catalogue.thumbnails,
+        lenses=own_lenses(catalogue.titles, catalogue.thumbnails),
     )
     policy = Policy(api_keys=(KEY,), admin_keys=(KEY,), rate_limit=9)
     client = create_app(index, thumbnails=data.thumbnails, policy=policy).test_client()

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Locator, Page, Route, expect
 from tests.backend.browser import launched, needs_chromium, watched_page
 from tests.backend.catalogue import COLOURS, ODD_ID, ODD_TITLE, Catalogue, picture_bytes
 from tests.backend.served import Served, publish_embedded
-from twinlens.search.request import DEFAULT_WEIGHTS
+from twinlens.encoders.lenses import DEFAULT_WEIGHTS
 from twinlens.stores.generations import DataDir
 
 pytestmark = needs_chromium

@@ -13,6 +13,7 @@ from tests.backend.catalogue import Catalogue
 from tests.fakes import MemoryReader
 from twinlens.backend.app import create_app
 from twinlens.backend.policy import Policy
+from twinlens.encoders.lenses import own_lenses
 from twinlens.search.published import PublishedIndex
 from twinlens.stores.generations import DataDir
 
@@ -22,8 +23,7 @@ def behind(request: pytest.FixtureRequest, catalogue: Catalogue, data: DataDir) 
     index = PublishedIndex(
         data,
         open_reader=lambda manifest: MemoryReader(catalogue.stored()),
-        title_encoder=catalogue.titles,
-        thumbnail_encoder=catalogue.thumbnails,
+        lenses=own_lenses(catalogue.titles, catalogue.thumbnails),
     )
     yield create_app(
         index, thumbnails=data.thumbnails, policy=Policy(trusted_proxies=request.param)

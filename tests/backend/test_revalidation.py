@@ -20,6 +20,7 @@ from twinlens.backend.policy import Policy
 from twinlens.backend.schemas.requests import ThumbnailWidth
 from twinlens.catalog import thumbnails
 from twinlens.catalog.video import Video
+from twinlens.encoders.lenses import own_lenses
 from twinlens.search.published import PublishedIndex
 from twinlens.stores.generations import DataDir
 
@@ -43,8 +44,7 @@ class Reading:
         self.index = PublishedIndex(
             data,
             open_reader=lambda manifest: self.opened(),
-            title_encoder=catalogue.titles,
-            thumbnail_encoder=catalogue.thumbnails,
+            lenses=own_lenses(catalogue.titles, catalogue.thumbnails),
         )
         app = create_app(self.index, thumbnails=data.thumbnails, policy=policy)
         self.client: FlaskClient = app.test_client()

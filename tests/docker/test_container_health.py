@@ -18,6 +18,7 @@ import pytest
 from tests.docker.files import compose, health_check_words, stages
 from tests.fakes import MemoryReader
 from twinlens.backend.app import create_app
+from twinlens.encoders.lenses import own_lenses
 from twinlens.encoders.load import load_thumbnail_encoder, load_title_encoder
 from twinlens.search.published import PublishedIndex
 from twinlens.stores.generations import DataDir
@@ -95,8 +96,9 @@ def test_what_is_asked_is_a_route_of_the_backend(tmp_path: Path):
     index = PublishedIndex(
         DataDir(tmp_path),
         open_reader=lambda manifest: MemoryReader([]),
-        title_encoder=load_title_encoder("packaged:use-m3"),
-        thumbnail_encoder=load_thumbnail_encoder("packaged:denoiser"),
+        lenses=own_lenses(
+            load_title_encoder("packaged:use-m3"), load_thumbnail_encoder("packaged:denoiser")
+        ),
     )
     client = create_app(index, thumbnails=tmp_path).test_client()
     assert client.get("/readyz").status_code == HTTPStatus.SERVICE_UNAVAILABLE

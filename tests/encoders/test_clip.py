@@ -11,9 +11,9 @@ from PIL import Image
 
 from tests.fakes import MemoryReader, WordEncoder
 from twinlens.catalog.errors import EncoderUnavailable
-from twinlens.catalog.video import VectorName
 from twinlens.encoders.base import TextThumbnailEncoder
 from twinlens.encoders.clip import ClipEncoder
+from twinlens.encoders.lenses import THUMBNAIL, TITLE, own_lenses
 from twinlens.encoders.load import load_thumbnail_encoder
 from twinlens.encoders.thumbnails import DenoisingAutoencoder
 from twinlens.search.request import SearchRequest
@@ -153,19 +153,17 @@ def test_words_are_asked_of_the_thumbnails_directly(clip: ClipEncoder) -> None:
             colour,
             {"video_id": colour, "title": colour},
             {
-                VectorName.TITLE: titles.encode([colour])[0],
-                VectorName.THUMBNAIL: clip.encode([picture(colour)])[0],
+                TITLE: titles.encode([colour])[0],
+                THUMBNAIL: clip.encode([picture(colour)])[0],
             },
         )
         for colour in colours
     ]
     reader = MemoryReader(videos)
-    searcher = Searcher(reader, generation="g", title_encoder=titles, thumbnail_encoder=clip)
+    searcher = Searcher(reader, generation="g", lenses=own_lenses(titles, clip))
     result = searcher.search(SearchRequest(text="red"))
     [queries] = reader.searches
     asked = {query.vector_name: query.vector for query in queries}
-    np.testing.assert_allclose(
-        asked[VectorName.THUMBNAIL], clip.encode_queries(["red"])[0], atol=1e-6
-    )
+    np.testing.assert_allclose(asked[THUMBNAIL], clip.encode_queries(["red"])[0], atol=1e-6)
     assert not result.borrowed_from
-    assert all(VectorName.THUMBNAIL in hit.sources for hit in result.hits)
+    assert all(THUMBNAIL in hit.sources for hit in result.hits)

@@ -11,8 +11,9 @@ from click.testing import CliRunner
 from PIL import Image
 
 from tests.fakes import ColourEncoder, WordEncoder
-from twinlens.catalog.video import VectorName, Video
+from twinlens.catalog.video import Video
 from twinlens.cli import main
+from twinlens.encoders.lenses import THUMBNAIL, TITLE, WORDS, own_lenses
 from twinlens.evaluate.fusion import run
 from twinlens.evaluate.fusion.collected import Collected, collect, halves
 from twinlens.evaluate.fusion.held_out import Comparison, over_families
@@ -28,7 +29,7 @@ from twinlens.evaluate.vector_cache import CachedTitleEncoder, VectorCache
 from twinlens.search.request import SearchRequest
 from twinlens.stores.base import ScoredVideo
 
-TITLE, WORDS, THUMBNAIL = VectorName.TITLE, VectorName.WORDS, VectorName.THUMBNAIL
+TITLE, WORDS, THUMBNAIL = TITLE, WORDS, THUMBNAIL
 
 
 def _ranking(*video_ids: str) -> list[ScoredVideo]:
@@ -71,7 +72,7 @@ def test_a_setting_fuses_as_it_says() -> None:
     assert not Collected(one.task, "m", {"q": {TITLE: _ranking("t")}}, {"q": 0.0}, {}).fuses
 
     def judged(**weights: float) -> float:
-        setting = Setting(k=60, weights={VectorName(key): of for key, of in weights.items()})
+        setting = Setting(k=60, weights=weights)
         return float(one.judged(setting)[0])
 
     assert judged(title=1, words=0, thumbnail=0) == 0.0
@@ -139,9 +140,7 @@ def test_what_is_collected_fuses_to_what_is_served(corpus: Corpus) -> None:
     task = Task("f", "n", corpus, queries, {key: {key: 1} for key in queries})
     cache = VectorCache(None)
     titles = CachedTitleEncoder(WordEncoder(), cache)
-    with searcher_over(
-        corpus, title_encoder=titles, thumbnail_encoder=ColourEncoder(), cache=cache
-    ) as searcher:
+    with searcher_over(corpus, lenses=own_lenses(titles, ColourEncoder()), cache=cache) as searcher:
         collected = collect(searcher, task, "m", borrows=True)
         for weights in ({TITLE: 1.0, WORDS: 2.0, THUMBNAIL: 0.0}, {TITLE: 1.0, WORDS: 1.0}):
             borrowed = {THUMBNAIL: 0.3} if THUMBNAIL not in weights else {}

@@ -12,8 +12,9 @@ from PIL import Image
 
 from tests.fakes import ColourEncoder, WordEncoder
 from twinlens.catalog.errors import EncoderUnavailable, UnencodableItems, UsageError
-from twinlens.catalog.video import VectorName, Video
+from twinlens.catalog.video import Video
 from twinlens.cli import main
+from twinlens.encoders.lenses import THUMBNAIL, TITLE, WORDS, own_lenses
 from twinlens.evaluate.search import results
 from twinlens.evaluate.search.index import searcher_over
 from twinlens.evaluate.search.metrics import MEASURES
@@ -64,14 +65,10 @@ def _task(corpus: Corpus) -> Task:
 def test_answers_are_the_backends_and_tell_every_ranking(corpus: Corpus) -> None:
     cache = VectorCache(None)
     titles = CachedTitleEncoder(WordEncoder(), cache)
-    with searcher_over(
-        corpus, title_encoder=titles, thumbnail_encoder=ColourEncoder(), cache=cache
-    ) as searcher:
+    with searcher_over(corpus, lenses=own_lenses(titles, ColourEncoder()), cache=cache) as searcher:
         answers = ask(searcher, _task(corpus), SearchRequest(window=3))
         served = searcher.search(SearchRequest(text="red bus", window=3, limit=100)).hits
-        quiet = ask(
-            searcher, _task(corpus), SearchRequest(weights={VectorName.THUMBNAIL: 0}, expand=0)
-        )
+        quiet = ask(searcher, _task(corpus), SearchRequest(weights={THUMBNAIL: 0}, expand=0))
     assert answers["text"].fused == [hit.video_id for hit in served]
     for name, ranking in answers["text"].single.items():
         assert [one.video_id for one in ranking] == [
@@ -84,7 +81,7 @@ def test_answers_are_the_backends_and_tell_every_ranking(corpus: Corpus) -> None
         assert len(ranking) == 3
     assert answers["text"].fused[0] == "v0"
     assert "v3" not in answers["like"].fused
-    assert quiet["text"].single.keys() == {VectorName.TITLE, VectorName.WORDS}
+    assert quiet["text"].single.keys() == {TITLE, WORDS}
     assert answers["none"].fused == []
 
 

@@ -17,7 +17,7 @@ from tests.stores.conftest import MEMORY_WARNS, NEEDS_SERVER, server, shard_path
 from twinlens.catalog.errors import UnencodableItems
 from twinlens.catalog.sources import RejectsFile, open_source
 from twinlens.catalog.vectors import unit_rows
-from twinlens.catalog.video import VectorName
+from twinlens.encoders.lenses import WORDS, WordsLens, own_lenses
 from twinlens.indexer.job import IndexJob, JobOptions, JobSummary
 from twinlens.indexer.verify import compare_stores
 from twinlens.stores.base import VectorReader
@@ -147,8 +147,7 @@ def run_job(catalogue: Catalogue, data: DataDir, engine: Engine) -> Callable[...
         job = IndexJob(
             data,
             engine,
-            titles or CountingTitles(),
-            thumbnails or CountingThumbnails(),
+            own_lenses(titles or CountingTitles(), thumbnails or CountingThumbnails()),
             JobOptions(source_name=source, **options),
         )
         return job.run(open_source(source), RejectsFile(data.path / "rejects.jsonl"))
@@ -166,7 +165,7 @@ class Published:
     def _reader(self) -> closing[VectorReader]:
         return closing(self._engine.reader(self._data.published().generation))
 
-    def vectors(self) -> dict[str, set[VectorName]]:
+    def vectors(self) -> dict[str, set[str]]:
         """The videos, with the names of the vectors that each has."""
         with self._reader() as reader:
             return {
@@ -180,9 +179,10 @@ class Published:
             return reader.get([video_id])[video_id].payload
 
     def differences(self) -> list[str]:
-        mirror_path = self._data.mirror_path(self._data.published().generation)
+        manifest = self._data.published()
+        mirror_path = self._data.mirror_path(manifest.generation)
         with self._reader() as reader, closing(FlatReader.open(mirror_path)) as mirror:
-            return compare_stores(reader, mirror)
+            return compare_stores(reader, mirror, manifest.dims, sparse={WORDS: WordsLens()})
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from tests.indexer.conftest import CountingTitles, jpeg
-from twinlens.catalog.video import VectorName
+from twinlens.encoders.lenses import THUMBNAIL
 from twinlens.indexer.build import LEDGER_FILE, Build
 from twinlens.indexer.ledger import Ledger
 from twinlens.stores.edge import EdgeStore
@@ -170,7 +170,7 @@ def test_cut_short_at_any_step_of_replacing_a_video(
     if then != "gone":
         titles = {"same": "new title", "put back": "old title", "picture only": "third title"}
         assert published.payload("v")["title"] == titles[then]
-        assert (VectorName.THUMBNAIL in published.vectors()["v"]) == (then != "same")
+        assert (THUMBNAIL in published.vectors()["v"]) == (then != "same")
     titles = CountingTitles()
     run_job(titles)
     assert titles.encoded == []

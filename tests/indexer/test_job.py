@@ -12,11 +12,11 @@ from twinlens.catalog.errors import (
     StrictStop,
 )
 from twinlens.catalog.sources import RejectsFile, open_source
-from twinlens.catalog.video import VectorName
+from twinlens.encoders.lenses import THUMBNAIL, TITLE, WORDS, own_lenses
 from twinlens.indexer.job import IndexJob, JobOptions
 from twinlens.stores.generations import DataDir
 
-BOTH = {VectorName.TITLE, VectorName.THUMBNAIL}
+BOTH = {TITLE, THUMBNAIL}
 
 
 def rejects_of(data):
@@ -31,7 +31,7 @@ def test_a_first_run_publishes_every_video_with_both_vectors(run_job, data, publ
     assert published.differences() == []
     manifest = data.published()
     assert manifest.counts == {"videos": 10, "title": 10, "thumbnail": 10, "words": 10}
-    assert manifest.dims == {VectorName.TITLE: 16, VectorName.THUMBNAIL: 12}
+    assert manifest.dims == {TITLE: 16, THUMBNAIL: 12, WORDS: None}
     assert "optimize" in manifest.timings_s
     payload = published.payload("video3")
     assert payload["title"] == "Title of video3"
@@ -83,7 +83,7 @@ def test_changed_metadata_encodes_nothing(run_job, catalogue, published):
 def test_a_title_alone_has_no_thumbnail_vector(run_job, catalogue, data, published):
     catalogue.add("words", title="Only words")
     run_job()
-    assert published.vectors()["words"] == {VectorName.TITLE}
+    assert published.vectors()["words"] == {TITLE}
     assert data.published().counts["thumbnail"] == 10
 
 
@@ -91,7 +91,7 @@ def test_a_picture_taken_away_takes_its_vector_with_it(run_job, catalogue, publi
     run_job()
     catalogue.add("video4")
     run_job()
-    assert published.vectors()["video4"] == {VectorName.TITLE}
+    assert published.vectors()["video4"] == {TITLE}
     assert published.differences() == []
 
 
@@ -219,7 +219,7 @@ def test_other_encoders_need_a_fresh_index(run_job, data):
         run_job(CountingTitles(fingerprint="f" * 16))
     summary = run_job(CountingTitles(fingerprint="f" * 16), fresh=True)
     assert summary.published
-    assert data.published().encoders[VectorName.TITLE].fingerprint == "f" * 16
+    assert data.published().lenses[TITLE].fingerprint == "f" * 16
 
 
 def test_the_second_of_two_jobs_stops_with_a_clear_error(run_job, catalogue, data):
@@ -306,7 +306,7 @@ def test_another_address_is_another_picture(run_job, catalogue, published):
     run_job()
     catalogue.add("remote", thumbnail_url="http://localhost/new.jpg")
     assert run_job().changed == 1
-    assert published.vectors()["remote"] == {VectorName.TITLE}
+    assert published.vectors()["remote"] == {TITLE}
 
 
 def test_a_good_row_after_a_bad_one_of_the_same_id_is_indexed(run_job, catalogue, published):
@@ -332,7 +332,10 @@ def test_rows_reach_the_progress_callback(catalogue, data, engine):
     source = catalogue.write()
     steps: list[int] = []
     job = IndexJob(
-        data, engine, CountingTitles(), CountingThumbnails(), JobOptions(source_name=source)
+        data,
+        engine,
+        own_lenses(CountingTitles(), CountingThumbnails()),
+        JobOptions(source_name=source),
     )
     rejects = RejectsFile(data.path / "rejects.jsonl")
     job.run(open_source(source), rejects, progress=steps.append)

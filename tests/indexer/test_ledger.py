@@ -4,12 +4,12 @@ import pytest
 
 from twinlens.catalog.errors import StoreCorrupt
 from twinlens.catalog.sources import Origin
-from twinlens.catalog.video import VectorName
+from twinlens.encoders.lenses import TITLE
 from twinlens.indexer.ledger import Entry, Ledger, SeenIds, content_key
 
 
 def entry(text="a", **kwargs):
-    return Entry(keys={VectorName.TITLE: content_key(text)}, payload_key=content_key("p"), **kwargs)
+    return Entry(keys={TITLE: content_key(text)}, payload_key=content_key("p"), **kwargs)
 
 
 @pytest.fixture

@@ -7,11 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twinlens.catalog.video import VectorName
 from twinlens.search.diversity import likeness_of, rerank_by_mmr
 from twinlens.stores.base import StoredVideo
-
-TITLE, THUMBNAIL, _ = VectorName
 
 
 @st.composite
@@ -100,7 +97,7 @@ def test_shapes_that_do_not_fit_are_refused():
 
 
 def video(video_id: str, **vectors) -> StoredVideo:
-    found = {VectorName(name): np.array(value, np.float32) for name, value in vectors.items()}
+    found = {name: np.array(value, np.float32) for name, value in vectors.items()}
     return StoredVideo(video_id, {"video_id": video_id}, found)
 
 

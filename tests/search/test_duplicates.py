@@ -12,7 +12,7 @@ from PIL import Image, ImageEnhance
 
 from tests.encoders.drawn_pictures import drawn_picture
 from twinlens.catalog.images import decode_image
-from twinlens.catalog.video import VectorName
+from twinlens.encoders.lenses import THUMBNAIL
 from twinlens.encoders.load import load_thumbnail_encoder
 from twinlens.search.duplicates import group_duplicates
 from twinlens.stores.base import StoredVideo
@@ -29,7 +29,7 @@ def near(vector: np.ndarray, cosine: float) -> np.ndarray:
 
 def video(video_id: str, title: str | None, thumbnail=None, file: str | None = None) -> StoredVideo:
     payload = {"video_id": video_id, "title": title, "thumbnail_file": file}
-    vectors = {} if thumbnail is None else {VectorName.THUMBNAIL: thumbnail}
+    vectors = {} if thumbnail is None else {THUMBNAIL: thumbnail}
     given = {name: value for name, value in payload.items() if value is not None}
     return StoredVideo(video_id, given, vectors)
 

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from qdrant_client.http.models import ScoredPoint
 from qdrant_client.hybrid.fusion import reciprocal_rank_fusion
 
-from twinlens.catalog.video import VectorName
+from twinlens.encoders.lenses import THUMBNAIL, TITLE
 from twinlens.search.fusion import LensRank, fuse, list_lens_ranks, weigh_rankings
 from twinlens.stores.base import ScoredVideo
 
-TITLE, THUMBNAIL = VectorName.TITLE, VectorName.THUMBNAIL
+TITLE, THUMBNAIL = TITLE, THUMBNAIL
 
 ranking = st.lists(st.sampled_from([f"v{n:02}" for n in range(30)]), unique=True, max_size=25).map(
     lambda ids: [ScoredVideo(video_id, 1 - n / 50) for n, video_id in enumerate(ids)]
@@ -25,18 +25,18 @@ k = st.integers(0, 200)
 
 
 def fuse_lenses(
-    lists: Mapping[VectorName, Sequence[ScoredVideo]],
+    lists: Mapping[str, Sequence[ScoredVideo]],
     *,
-    weights: Mapping[VectorName, float] | None = None,
+    weights: Mapping[str, float] | None = None,
     **options,
 ):
     return fuse(weigh_rankings(lists, weights), **options)
 
 
 def plainly(
-    lists: Mapping[VectorName, Sequence[ScoredVideo]],
+    lists: Mapping[str, Sequence[ScoredVideo]],
     k: float,
-    weights: Mapping[VectorName, float],
+    weights: Mapping[str, float],
 ) -> dict[str, float]:
     """The formula, video by video."""
     every = {one.video_id for found in lists.values() for one in found}

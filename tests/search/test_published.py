@@ -9,7 +9,7 @@ import pytest
 from tests.backend.catalogue import Catalogue
 from tests.fakes import MemoryReader, WordEncoder
 from twinlens.catalog.errors import EncodersChanged, NoGeneration, StoreCorrupt
-from twinlens.catalog.video import VectorName
+from twinlens.encoders.lenses import THUMBNAIL, TITLE, own_lenses
 from twinlens.search.published import PublishedIndex
 from twinlens.search.request import SearchRequest
 from twinlens.stores.base import StoredVideo
@@ -63,8 +63,7 @@ def index(data, opener, clock, catalogue):
     index = PublishedIndex(
         data,
         open_reader=opener,
-        title_encoder=catalogue.titles,
-        thumbnail_encoder=catalogue.thumbnails,
+        lenses=own_lenses(catalogue.titles, catalogue.thumbnails),
         reopen_after_s=5,
         clock=clock,
     )
@@ -269,8 +268,7 @@ def test_no_search_fails_while_generations_are_published_and_pruned(data, catalo
     index = PublishedIndex(
         data,
         open_reader=lambda manifest: open_reader(data, manifest),
-        title_encoder=catalogue.titles,
-        thumbnail_encoder=catalogue.thumbnails,
+        lenses=own_lenses(catalogue.titles, catalogue.thumbnails),
     )
     stop = threading.Event()
     failures: list[BaseException] = []
@@ -286,7 +284,7 @@ def test_no_search_fails_while_generations_are_published_and_pruned(data, catalo
                     marker = int(snapshot.generation.removeprefix("g"))
                     assert {hit.payload["view_count"] for hit in result.hits} == {marker}
                     assert len(result.hits) == 20
-                    assert snapshot.reader.count(VectorName.TITLE) == 31
+                    assert snapshot.reader.count(TITLE) == 31
                     seen.add(snapshot.generation)
                     searches[0] += 1
                 stop.wait(0.001)
@@ -318,6 +316,9 @@ def test_no_search_fails_while_generations_are_published_and_pruned(data, catalo
 
 
 def test_a_generation_older_than_words_is_refused_and_says_why(index, data, catalogue):
-    data.publish(replace(catalogue.publish(data, "g1"), words=None))
+    manifest = catalogue.publish(data, "g1")
+    data.publish(
+        replace(manifest, lenses={name: manifest.lenses[name] for name in (TITLE, THUMBNAIL)})
+    )
     with pytest.raises(EncodersChanged, match="words: none became"):
         serving(index)

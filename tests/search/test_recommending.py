@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twinlens.catalog.video import VectorName
+from twinlens.encoders.lenses import THUMBNAIL, TITLE, WORDS
 from twinlens.search.fusion import (
     DISLIKED_SHARE,
     LensRank,
@@ -18,8 +18,6 @@ from twinlens.search.fusion import (
     name_recommenders,
 )
 from twinlens.stores.base import ScoredVideo
-
-TITLE, THUMBNAIL, WORDS = VectorName
 
 
 def ranking(seed, found, *, liked=True, lens=TITLE, weight=1.0):
@@ -84,7 +82,7 @@ many = st.lists(
         st.sampled_from("stuv"),
         st.lists(st.sampled_from("abcdefgh"), unique=True, max_size=8),
         liked=st.booleans(),
-        lens=st.sampled_from(list(VectorName)),
+        lens=st.sampled_from([TITLE, THUMBNAIL, WORDS]),
         weight=st.sampled_from([0.5, 1.0, 5.0]),
     ),
     max_size=8,

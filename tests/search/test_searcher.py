@@ -8,22 +8,20 @@ import pytest
 from tests.backend.catalogue import ODD_ID, picture_bytes
 from tests.fakes import MemoryReader
 from twinlens.catalog.errors import PictureRejected, UnencodableItems
-from twinlens.catalog.video import VectorName
-from twinlens.encoders.words import query_words, title_words
+from twinlens.encoders.lenses import THUMBNAIL, TITLE, WORDS, own_lenses
+from twinlens.encoders.words import query_words, sparse_words
 from twinlens.search.cursor import CursorExpired, CursorInvalid
 from twinlens.search.request import SearchRequest, VideoNotFound
 from twinlens.search.searcher import BORROWED_WEIGHT, Searcher
 from twinlens.stores.base import StoredVideo
 from twinlens.stores.filters import And, AnyOf, Range
 
-TITLE, THUMBNAIL, WORDS = VectorName
-
 
 def ids(searcher: Searcher, **request) -> list[str]:
     return [hit.video_id for hit in searcher.search(SearchRequest(**request)).hits]
 
 
-def asked(reader: MemoryReader) -> list[list[VectorName]]:
+def asked(reader: MemoryReader) -> list[list[str]]:
     return [[query.vector_name for query in queries] for queries in reader.searches]
 
 
@@ -49,7 +47,7 @@ def test_a_video_asks_all_of_its_vectors_in_one_call_and_is_left_out(searcher, r
 def test_the_window_stays_full_when_the_video_is_left_out_of_it(searcher):
     result = searcher.search(SearchRequest(video_id="beach-3", window=5, limit=100))
     ranks = {name: [hit.sources[name].rank for hit in result.hits if name in hit.sources]
-             for name in VectorName}  # fmt: skip
+             for name in (TITLE, THUMBNAIL, WORDS)}  # fmt: skip
     assert sorted(ranks[TITLE]) == sorted(ranks[THUMBNAIL]) == [1, 2, 3, 4, 5]
 
 
@@ -197,14 +195,13 @@ def test_three_rankings_that_share_nothing_are_paged_to_the_end(catalogue):
         thumbnail = np.eye(48, dtype=np.float32)[number]
         kinds = ({TITLE: title}, {THUMBNAIL: thumbnail}, {TITLE: -title})
         vectors = kinds[number // 5]
-        words = title_words("needle") if number // 5 == 2 else None
+        words = sparse_words("needle") if number // 5 == 2 else {}
         payload = {"video_id": f"v{number:02}", "title": "needle"}
         stored.append(StoredVideo(f"v{number:02}", payload, vectors, words))
     searcher = Searcher(
         MemoryReader(stored),
         generation="g",
-        title_encoder=catalogue.titles,
-        thumbnail_encoder=catalogue.thumbnails,
+        lenses=own_lenses(catalogue.titles, catalogue.thumbnails),
     )
     request = SearchRequest(text="needle", picture=picture_bytes((9, 9, 9)), window=5, limit=4)
     paged = []
@@ -248,8 +245,7 @@ def test_a_cursor_belongs_to_its_generation(searcher, reader, catalogue):
     newer = Searcher(
         reader,
         generation="g2",
-        title_encoder=catalogue.titles,
-        thumbnail_encoder=catalogue.thumbnails,
+        lenses=own_lenses(catalogue.titles, catalogue.thumbnails),
     )
     with pytest.raises(CursorExpired):
         newer.search(SearchRequest(text="film", limit=3, cursor=cursor))
@@ -279,8 +275,7 @@ def test_opposite_directions_have_no_middle(catalogue):
     searcher = Searcher(
         reader,
         generation="g",
-        title_encoder=catalogue.titles,
-        thumbnail_encoder=catalogue.thumbnails,
+        lenses=own_lenses(catalogue.titles, catalogue.thumbnails),
     )
     with pytest.raises(UnencodableItems):
         searcher.search(SearchRequest(text="up", video_id="down"))
@@ -290,8 +285,7 @@ def test_an_empty_index_answers_no_hits(catalogue):
     searcher = Searcher(
         MemoryReader([]),
         generation="g",
-        title_encoder=catalogue.titles,
-        thumbnail_encoder=catalogue.thumbnails,
+        lenses=own_lenses(catalogue.titles, catalogue.thumbnails),
     )
     result = searcher.search(SearchRequest(text="anything"))
     assert (result.hits, result.next_cursor) == ([], None)

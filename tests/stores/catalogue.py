@@ -6,10 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 from twinlens.catalog.vectors import SparseVector, sparse_vector
-from twinlens.catalog.video import VectorName
+from twinlens.encoders.lenses import THUMBNAIL, TITLE, WORDS
 from twinlens.stores.base import StoredVideo
 
-DIMS = {VectorName.TITLE: 16, VectorName.THUMBNAIL: 8}
+DIMS = {TITLE: 16, THUMBNAIL: 8, WORDS: None}
+DENSE = (TITLE, THUMBNAIL)
 _TITLES = (
     "How to bake sourdough bread",
     "ශ්‍රී ලංකා ක්‍රිකට් තරගය",
@@ -27,14 +28,14 @@ def video(
     rng: np.random.Generator,
     video_id: str,
     *,
-    names: tuple[VectorName, ...] = tuple(DIMS),
+    names: tuple[str, ...] = DENSE,
     **payload: object,
 ) -> StoredVideo:
     return StoredVideo(
         video_id,
         {"video_id": video_id, **payload},
         {name: unit(rng, DIMS[name]) for name in names},
-        words(rng) if VectorName.TITLE in names else None,
+        {WORDS: words(rng)} if TITLE in names else {},
     )
 
 
@@ -52,8 +53,8 @@ def catalogue(count: int, seed: int = 7) -> list[StoredVideo]:
         names = tuple(
             name
             for name, missing in (
-                (VectorName.TITLE, i % 7 == 6),
-                (VectorName.THUMBNAIL, i % 3 == 2),
+                (TITLE, i % 7 == 6),
+                (THUMBNAIL, i % 3 == 2),
             )
             if not missing
         )
@@ -61,7 +62,7 @@ def catalogue(count: int, seed: int = 7) -> list[StoredVideo]:
             video(
                 rng,
                 f"video-{i:05d}",
-                names=names or (VectorName.TITLE,),
+                names=names or (TITLE,),
                 title=_TITLES[i % len(_TITLES)],
                 channel=f"channel {i % 5}",
                 category=f"category {i % 3}",

@@ -13,7 +13,6 @@ import pytest
 from qdrant_client import QdrantClient
 
 from tests.stores.catalogue import DIMS
-from twinlens.catalog.video import VectorName
 from twinlens.stores.base import VectorReader, VectorStore
 from twinlens.stores.edge import EdgeReader, EdgeStore
 from twinlens.stores.flat import FlatReader, FlatStore
@@ -32,7 +31,7 @@ NEEDS_SERVER = pytest.mark.skipif(
 class Home(Protocol):
     """A place that holds one store at a time."""
 
-    def create(self, dims: Mapping[VectorName, int] = ...) -> VectorStore: ...
+    def create(self, dims: Mapping[str, int] = ...) -> VectorStore: ...
 
     def open(self) -> VectorStore: ...
 
@@ -47,7 +46,7 @@ class FileHome:
     def __init__(self, path: Path, store: Any, reader: Any) -> None:
         self.path, self._store, self._reader = path, store, reader
 
-    def create(self, dims: Mapping[VectorName, int] = DIMS) -> VectorStore:
+    def create(self, dims: Mapping[str, int] = DIMS) -> VectorStore:
         return self._store.create(self.path, dims)
 
     def open(self) -> VectorStore:
@@ -69,7 +68,7 @@ class ServerHome:
         self.server = server
         self.collection = f"twinlens-test-{uuid.uuid4()}"
 
-    def create(self, dims: Mapping[VectorName, int] = DIMS) -> VectorStore:
+    def create(self, dims: Mapping[str, int] = DIMS) -> VectorStore:
         return ServerStore.create(self.server, self.collection, dims)
 
     def open(self) -> VectorStore:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.stores.catalogue import DIMS, catalogue, unit, video
 from tests.stores.conftest import MEMORY_WARNS, NEEDS_SERVER, MakeHome
-from twinlens.catalog.video import DENSE_VECTORS, VectorName
+from twinlens.encoders.lenses import THUMBNAIL, TITLE
 from twinlens.stores.base import StoredVideo, VectorQuery, VectorReader, VectorStore
 from twinlens.stores.filters import And, AnyOf, Filter, Not, Or, Range
 
@@ -58,7 +58,7 @@ def write_history(store: VectorStore) -> None:
         store.upsert(videos[start : start + 100])
     rng = np.random.default_rng(5)
     store.upsert([video(rng, f"video-{i:05d}", language="en") for i in range(0, 60, 2)])
-    store.upsert([video(rng, f"video-{i:05d}", names=(VectorName.TITLE,)) for i in range(100, 130)])
+    store.upsert([video(rng, f"video-{i:05d}", names=(TITLE,)) for i in range(100, 130)])
     store.delete([f"video-{i:05d}" for i in range(200, 260)])
     store.optimize()
 
@@ -71,7 +71,7 @@ def test_same_rankings(pair: tuple[VectorStore, VectorStore], filter: Filter | N
     rng = np.random.default_rng(9)
     queries = [
         VectorQuery(name, unit(rng, DIMS[name]), limit)
-        for name in DENSE_VECTORS
+        for name in (TITLE, THUMBNAIL)
         for limit in (1, 10, 1000)
     ]
     expected, found = (store.search(queries, filter=filter) for store in pair)
@@ -91,8 +91,8 @@ def everything(store: VectorReader) -> list[StoredVideo]:
     "ask",
     [
         lambda s: s.count(),
-        lambda s: s.count(VectorName.TITLE),
-        lambda s: s.count(VectorName.THUMBNAIL),
+        lambda s: s.count(TITLE),
+        lambda s: s.count(THUMBNAIL),
         lambda s: [(v.video_id, v.payload) for v in everything(s)],
         lambda s: [{k: a.tolist() for k, a in v.vectors.items()} for v in everything(s)],
         lambda s: sorted(s.get(["video-00000", "video-00001", "video-00201", "nobody"])),

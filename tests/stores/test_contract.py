@@ -16,7 +16,7 @@ from tests.stores.conftest import Home
 from twinlens.catalog.errors import StoreError
 from twinlens.catalog.fields import FIELDS
 from twinlens.catalog.vectors import SparseVector
-from twinlens.catalog.video import DENSE_VECTORS, VectorName
+from twinlens.encoders.lenses import THUMBNAIL, TITLE, WORDS
 from twinlens.stores.base import (
     Order,
     Place,
@@ -32,8 +32,6 @@ from twinlens.stores.filters import AnyOf, Filter, Not, Or, Range, matches
 SORTABLE_FIELDS = [row.name for row in FIELDS.sortable]
 FACET_FIELDS = [row.name for row in FIELDS.counted]
 
-TITLE, THUMBNAIL, WORDS = VectorName
-
 
 def rng() -> np.random.Generator:
     return np.random.default_rng(11)
@@ -45,7 +43,7 @@ def same(found: StoredVideo, written: StoredVideo) -> bool:
         and found.payload == written.payload
         and found.vectors.keys() == written.vectors.keys()
         and all(np.array_equal(found.vectors[n], written.vectors[n]) for n in written.vectors)
-        and (found.words is None or same_words(found.words, written.words))
+        and (not found.sparse or same_words(found.sparse[WORDS], written.sparse.get(WORDS)))
     )
 
 
@@ -60,7 +58,7 @@ def scanned(store: VectorReader, batch_size: int = 1000) -> dict[str, StoredVide
     return by_id
 
 
-def query(name: VectorName = TITLE, limit: int = 10, seed: int = 3) -> VectorQuery:
+def query(name: str = TITLE, limit: int = 10, seed: int = 3) -> VectorQuery:
     return VectorQuery(name, unit(np.random.default_rng(seed), DIMS[name]), limit)
 
 
@@ -143,7 +141,7 @@ def test_a_search_ranks_by_inner_product(store: VectorStore) -> None:
 
 def test_a_limit_beyond_the_count_returns_all_that_have_the_vector(store: VectorStore) -> None:
     store.upsert(catalogue(30))
-    for name in DENSE_VECTORS:
+    for name in (TITLE, THUMBNAIL):
         [hits] = store.search([query(name, 1000)])
         assert len(hits) == store.count(name) < 30
 
@@ -216,7 +214,7 @@ def test_counts_are_per_vector(store: VectorStore) -> None:
     videos = catalogue(42)
     store.upsert(videos)
     assert store.count() == 42
-    for name in DENSE_VECTORS:
+    for name in (TITLE, THUMBNAIL):
         assert store.count(name) == sum(name in v.vectors for v in videos)
 
 
@@ -241,7 +239,7 @@ def lived_in(store: VectorStore) -> list[StoredVideo]:
         if number % 8 == 0:
             del payload["published_at"]
             payload["tags"] = ["same", "same", ""]
-        videos[number] = StoredVideo(one.video_id, payload, one.vectors, one.words)
+        videos[number] = StoredVideo(one.video_id, payload, one.vectors, one.sparse)
     store.upsert(catalogue(130))
     store.upsert(videos[:70])
     store.upsert(videos[70:])
@@ -371,7 +369,7 @@ def test_videos_that_pass_are_counted(store: VectorStore, filter: Filter | None)
     videos = lived_in(store)
     passed = [v for v in videos if filter is None or matches(filter, v.payload)]
     assert store.count(filter=filter) == len(passed)
-    for name in DENSE_VECTORS:
+    for name in (TITLE, THUMBNAIL):
         expected = sum(name in one.vectors for one in passed)
         assert store.count(name, filter=filter) == expected
 
@@ -529,12 +527,14 @@ REJECTED: dict[str, Callable[[dict[str, Any]], None]] = {
     "integers": lambda f: f["vectors"].update({TITLE: np.eye(DIMS[TITLE], dtype=np.int64)[0]}),
     "unknown name": lambda f: f["vectors"].update({"sound": unit(rng(), 4)}),
     "no vector": lambda f: f["vectors"].clear(),
-    "words that don't rise": lambda f: f.update(words=words((5, 1.0), (4, 1.0))),
-    "a word twice": lambda f: f.update(words=words((5, 1.0), (5, 1.0))),
-    "no words": lambda f: f.update(words=words()),
-    "a word that is NaN": lambda f: f.update(words=words((5, float("nan")))),
-    "words as a dense vector": lambda f: f.update(words=unit(rng(), 4)),
-    "words of float64": lambda f: f.update(words=words((5, 1.0))._replace(values=np.ones(1))),
+    "words that don't rise": lambda f: f.update(sparse={WORDS: words((5, 1.0), (4, 1.0))}),
+    "a word twice": lambda f: f.update(sparse={WORDS: words((5, 1.0), (5, 1.0))}),
+    "no words": lambda f: f.update(sparse={WORDS: words()}),
+    "a word that is NaN": lambda f: f.update(sparse={WORDS: words((5, float("nan")))}),
+    "words as a dense vector": lambda f: f.update(sparse={WORDS: unit(rng(), 4)}),
+    "words of float64": lambda f: f.update(
+        sparse={WORDS: words((5, 1.0))._replace(values=np.ones(1))}
+    ),
     "words as a title": lambda f: f["vectors"].update({TITLE: words((5, 1.0))}),
     "no video_id in the payload": lambda f: f["payload"].clear(),
     "another video_id in the payload": lambda f: f["payload"].update(video_id="x"),
@@ -591,7 +591,7 @@ def test_a_query_that_means_nothing_is_refused(store: VectorStore, asked: Vector
 
 
 def test_a_store_of_one_vector_knows_no_other(home: Home) -> None:
-    store = home.create({TITLE: 16})
+    store = home.create({TITLE: 16, WORDS: None})
     store.upsert([video(rng(), "titled", names=(TITLE,))])
     with pytest.raises(ValueError, match="thumbnail"):
         store.search([query(THUMBNAIL)])

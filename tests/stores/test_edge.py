@@ -18,7 +18,7 @@ import qdrant_edge
 from tests.stores import writer
 from tests.stores.catalogue import DIMS, catalogue, unit, video
 from twinlens.catalog.errors import IndexLocked, StoreCorrupt, StoreError
-from twinlens.catalog.video import VectorName
+from twinlens.encoders.lenses import TITLE
 from twinlens.stores.base import StoredVideo, VectorQuery, point_id
 from twinlens.stores.edge import EdgeReader, EdgeStore
 
@@ -67,9 +67,7 @@ def test_a_kill_loses_nothing_acknowledged(shard_path: Path, acknowledged: int) 
         found = store.get(list(written), with_vectors=True)
         assert found.keys() == written.keys()
         for video_id, one in written.items():
-            assert np.array_equal(
-                found[video_id].vectors[VectorName.TITLE], one.vectors[VectorName.TITLE]
-            )
+            assert np.array_equal(found[video_id].vectors[TITLE], one.vectors[TITLE])
     # A batch may have been applied and not yet acknowledged, and never in part.
     assert store.count() in (done * writer.BATCH, (done + 1) * writer.BATCH)
     store.close()
@@ -97,14 +95,13 @@ def test_a_shard_being_written_is_not_read(shard: Path) -> None:
 READ = """
 import sys, numpy as np
 from pathlib import Path
-from twinlens.catalog.video import VectorName
 from twinlens.stores.base import VectorQuery
 from twinlens.stores.edge import EdgeReader
 reader = EdgeReader.open(Path(sys.argv[1]))
 print("open", flush=True)
 sys.stdin.readline()
 for _ in range(50):
-    hits = reader.search([VectorQuery(VectorName.TITLE, np.eye(16, dtype=np.float32)[0], 40)])[0]
+    hits = reader.search([VectorQuery(TITLE, np.eye(16, dtype=np.float32)[0], 40)])[0]
 print([h.video_id for h in hits], flush=True)
 sys.stdin.readline()
 reader.close()
@@ -144,10 +141,10 @@ def test_processes_read_at_once_and_leave_every_byte(shard: Path) -> None:
 
 def test_a_reader_outlives_the_removal_of_its_shard(shard: Path) -> None:
     reader = EdgeReader.open(shard)
-    before = reader.search([VectorQuery(VectorName.TITLE, unit(np.random.default_rng(1), 16), 40)])
+    before = reader.search([VectorQuery(TITLE, unit(np.random.default_rng(1), 16), 40)])
     for file in sorted(shard.rglob("*"), reverse=True):
         file.rmdir() if file.is_dir() else file.unlink()
-    after = reader.search([VectorQuery(VectorName.TITLE, unit(np.random.default_rng(1), 16), 40)])
+    after = reader.search([VectorQuery(TITLE, unit(np.random.default_rng(1), 16), 40)])
     assert after == before
     assert len(reader.get(["video-00001", "video-00002"], with_vectors=True)) == 2
     reader.close()
@@ -185,7 +182,7 @@ def test_vectors_below_the_threshold_are_not_in_a_graph(shard: Path) -> None:
 
 @pytest.mark.slow
 def test_a_graph_is_built_and_can_be_asked_exactly(shard_path: Path) -> None:
-    dims = {VectorName.TITLE: 256}
+    dims = {TITLE: 256}
     rng = np.random.default_rng(2)
     # A mixture, as real titles are: neighbours mean something, and the graph can find them.
     centres = unit(rng, 100, 256)
@@ -196,7 +193,7 @@ def test_a_graph_is_built_and_can_be_asked_exactly(shard_path: Path) -> None:
     for start in range(0, len(vectors), 1000):
         store.upsert(
             [
-                StoredVideo(str(i), {"video_id": str(i)}, {VectorName.TITLE: vectors[i]})
+                StoredVideo(str(i), {"video_id": str(i)}, {TITLE: vectors[i]})
                 for i in range(start, start + 1000)
             ]
         )
@@ -208,7 +205,7 @@ def test_a_graph_is_built_and_can_be_asked_exactly(shard_path: Path) -> None:
     assert graph.indexed_vector_count == 11_000
     found = 0
     for i in range(0, 11_000, 1100):
-        ask = [VectorQuery(VectorName.TITLE, vectors[i], 50)]
+        ask = [VectorQuery(TITLE, vectors[i], 50)]
         [truth], [hits] = exact.search(ask), graph.search(ask)
         scores = vectors @ vectors[i]
         assert {h.video_id for h in truth} == {str(k) for k in np.argsort(-scores)[:50]}

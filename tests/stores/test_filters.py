@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from tests.stores.catalogue import DIMS, unit
 from tests.stores.conftest import MEMORY_WARNS, NEEDS_SERVER, MakeHome
-from twinlens.catalog.video import VectorName, rfc3339
+from twinlens.catalog.video import rfc3339
+from twinlens.encoders.lenses import TITLE
 from twinlens.stores.base import StoredVideo, VectorQuery, VectorStore
 from twinlens.stores.filters import And, AnyOf, Filter, Not, Or, Range, matches
 
@@ -173,13 +174,13 @@ def test_every_engine_finds_what_matches(
     engine: VectorStore, drawn: list[dict[str, Any]], asked: list[Filter]
 ) -> None:
     engine.delete(list(string.ascii_lowercase))
-    vector = unit(np.random.default_rng(1), DIMS[VectorName.TITLE])
+    vector = unit(np.random.default_rng(1), DIMS[TITLE])
     videos = [
-        StoredVideo(name, {**payload, "video_id": name}, {VectorName.TITLE: vector})
+        StoredVideo(name, {**payload, "video_id": name}, {TITLE: vector})
         for name, payload in zip(string.ascii_lowercase, drawn, strict=False)
     ]
     engine.upsert(videos)
     for filter in asked:
-        [hits] = engine.search([VectorQuery(VectorName.TITLE, vector, 100)], filter=filter)
+        [hits] = engine.search([VectorQuery(TITLE, vector, 100)], filter=filter)
         expected = [v.video_id for v in videos if matches(filter, v.payload)]
         assert [hit.video_id for hit in hits] == expected, filter

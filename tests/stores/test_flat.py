@@ -19,7 +19,7 @@ from tests.stores import writer
 from tests.stores.catalogue import DIMS, catalogue, unit, video
 from tests.stores.test_edge import kill_after, start_writer
 from twinlens.catalog.errors import IndexLocked, StoreCorrupt, StoreError
-from twinlens.catalog.video import DENSE_VECTORS, VectorName
+from twinlens.encoders.lenses import THUMBNAIL, TITLE
 from twinlens.stores.base import StoredVideo, VectorQuery, VectorReader
 from twinlens.stores.flat import FlatReader, FlatStore
 
@@ -87,7 +87,7 @@ def test_a_kill_loses_nothing_flushed(shard_path: Path, flushed: int) -> None:
             vectors = {str(n): a.tobytes() for n, a in written.vectors.items()}
             assert found[written.video_id] == (written.payload, vectors)
     assert len(found) in (done * writer.BATCH, (done + 1) * writer.BATCH)
-    assert store.count(VectorName.TITLE) == store.count(VectorName.THUMBNAIL) == len(found)
+    assert store.count(TITLE) == store.count(THUMBNAIL) == len(found)
     store.close()
 
 
@@ -202,7 +202,7 @@ def test_a_second_writer_is_refused(mirror: Path) -> None:
 
 def test_a_reader_keeps_its_state_while_a_new_one_is_flushed(mirror: Path) -> None:
     reader = FlatReader.open(mirror)
-    ask = [VectorQuery(VectorName.TITLE, unit(np.random.default_rng(1), 16), 10)]
+    ask = [VectorQuery(TITLE, unit(np.random.default_rng(1), 16), 10)]
     before = reader.search(ask)
     store = FlatStore.open(mirror)
     store.upsert(catalogue(500, seed=2))
@@ -216,7 +216,8 @@ def test_threads_read_one_reader(mirror: Path) -> None:
     reader = FlatReader.open(mirror)
     rng = np.random.default_rng(4)
     asks = [
-        [VectorQuery(name, unit(rng, DIMS[name]), 7) for name in DENSE_VECTORS] for _ in range(64)
+        [VectorQuery(name, unit(rng, DIMS[name]), 7) for name in (TITLE, THUMBNAIL)]
+        for _ in range(64)
     ]
     alone = [reader.search(ask) for ask in asks]
     with ThreadPoolExecutor(8) as pool:
@@ -233,7 +234,7 @@ def test_searching_leaves_the_number_of_threads_alone(mirror: Path) -> None:
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(3)
     try:
-        reader.search([VectorQuery(VectorName.TITLE, unit(np.random.default_rng(1), 16), 3)])
+        reader.search([VectorQuery(TITLE, unit(np.random.default_rng(1), 16), 3)])
         assert faiss.omp_get_max_threads() == 3
     finally:
         faiss.omp_set_num_threads(before)
@@ -241,15 +242,15 @@ def test_searching_leaves_the_number_of_threads_alone(mirror: Path) -> None:
 
 
 def test_more_ids_than_a_statement_binds(shard_path: Path) -> None:
-    store = FlatStore.create(shard_path / "faiss", {VectorName.TITLE: 2})
+    store = FlatStore.create(shard_path / "faiss", {TITLE: 2})
     vector = np.array([1.0, 0.0], dtype=np.float32)
     ids = [f"v{i}" for i in range(12_000)]
-    store.upsert([StoredVideo(i, {"video_id": i}, {VectorName.TITLE: vector}) for i in ids])
+    store.upsert([StoredVideo(i, {"video_id": i}, {TITLE: vector}) for i in ids])
     assert len(store.get(ids)) == 12_000
-    [hits] = store.search([VectorQuery(VectorName.TITLE, vector, 12_000)])
+    [hits] = store.search([VectorQuery(TITLE, vector, 12_000)])
     assert [hit.video_id for hit in hits] == sorted(ids)
     store.delete(ids[1:])
-    assert store.count() == store.count(VectorName.TITLE) == 1
+    assert store.count() == store.count(TITLE) == 1
     store.close()
 
 

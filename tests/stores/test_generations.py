@@ -13,7 +13,7 @@ def test_all_that_leads_to_a_generation_is_on_the_disk_before_current_names_it(
         created_at="2026-11-21T00:00:00+00:00",
         engine="embedded",
         collection=None,
-        encoders={},
+        lenses={},
         counts={},
         source="videos",
         versions={},

@@ -20,7 +20,7 @@ from tests.stores.catalogue import DIMS, catalogue, unit, video
 from tests.stores.conftest import MEMORY_WARNS, NEEDS_SERVER
 from twinlens.catalog.errors import StoreError, StoreUnavailable
 from twinlens.catalog.fields import FIELDS
-from twinlens.catalog.video import DENSE_VECTORS, VectorName
+from twinlens.encoders.lenses import THUMBNAIL, TITLE
 from twinlens.stores.base import VectorQuery
 from twinlens.stores.engines import ServerEngine, open_reader
 from twinlens.stores.filters import AnyOf
@@ -86,9 +86,9 @@ def test_a_copy_holds_the_same_and_goes_its_own_way(client: ServerClient, prefix
     copied = ServerStore.open(client, target)
     assert copied.dims == DIMS
     assert copied.count() == 1_203
-    for name in DENSE_VECTORS:
+    for name in (TITLE, THUMBNAIL):
         assert copied.count(name) == store.count(name)
-    ask = [VectorQuery(VectorName.TITLE, unit(np.random.default_rng(1), 16), 50)]
+    ask = [VectorQuery(TITLE, unit(np.random.default_rng(1), 16), 50)]
     assert copied.search(ask) == store.search(ask)
     copied.delete(["video-00000"])
     assert store.count() == 1_203
@@ -133,7 +133,7 @@ def test_indexes_come_before_videos_and_a_search_is_one_request() -> None:
     assert last_index < calls.index("upsert")
     calls.clear()
     rng = np.random.default_rng(2)
-    queries = [VectorQuery(name, unit(rng, DIMS[name]), 5) for name in DENSE_VECTORS]
+    queries = [VectorQuery(name, unit(rng, DIMS[name]), 5) for name in (TITLE, THUMBNAIL)]
     store.search(queries, filter=AnyOf("language", ("en",)))
     assert calls == ["query_batch_points"]
 

@@ -11,13 +11,13 @@ import pytest
 
 from tests.stores.catalogue import DIMS, catalogue, unit, words
 from tests.stores.conftest import Home
-from twinlens.catalog.video import VectorName
-from twinlens.encoders.words import query_words, title_words
+from twinlens.encoders.lenses import TITLE, WORDS
+from twinlens.encoders.words import query_words, sparse_words
 from twinlens.stores.base import StoredVideo, VectorQuery, VectorStore
 from twinlens.stores.filters import AnyOf
 from twinlens.stores.flat import FlatStore
 
-TITLE, WORDS = VectorName.TITLE, VectorName.WORDS
+TITLE, WORDS = TITLE, WORDS
 TITLES = {
     "toy": "Toy Box",
     "toy-2": "Toy Box 2",
@@ -42,7 +42,7 @@ def titled(video_id: str, title: str, **payload: object) -> StoredVideo:
         video_id,
         {"video_id": video_id, "title": title, **payload},
         {TITLE: vector},
-        title_words(title),
+        sparse_words(title),
     )
 
 
@@ -68,14 +68,20 @@ def test_the_score_is_the_weights_times_the_rarity_in_the_collection(qdrant: Vec
     qdrant.upsert(videos)
     qdrant.optimize()
     asked = words(np.random.default_rng(5))
-    held = [video for video in videos if video.words is not None]
+    held = [video for video in videos if video.sparse]
     rarity = {}
     for index in asked.indices.tolist():
-        having = sum(index in video.words.indices for video in held)
+        having = sum(index in video.sparse[WORDS].indices for video in held)
         rarity[index] = math.log(1 + (len(held) - having + 0.5) / (having + 0.5))
     expected = {}
     for video in held:
-        own = dict(zip(video.words.indices.tolist(), video.words.values.tolist(), strict=True))
+        own = dict(
+            zip(
+                video.sparse[WORDS].indices.tolist(),
+                video.sparse[WORDS].values.tolist(),
+                strict=True,
+            )
+        )
         shared = [
             value * own[index] * rarity[index]
             for index, value in zip(asked.indices.tolist(), asked.values.tolist(), strict=True)
@@ -117,17 +123,15 @@ def test_words_are_counted_replaced_and_deleted_with_their_video(qdrant: VectorS
 def test_words_come_back_as_they_were_written(qdrant: VectorStore) -> None:
     written = titled("si", TITLES["si"])
     qdrant.upsert([written])
-    read = qdrant.get(["si"], with_vectors=True)["si"].words
-    assert read is not None
-    assert written.words is not None
-    assert all(map(np.array_equal, read, written.words))
-    assert qdrant.get(["si"])["si"].words is None
+    read = qdrant.get(["si"], with_vectors=True)["si"].sparse[WORDS]
+    assert all(map(np.array_equal, read, written.sparse[WORDS]))
+    assert qdrant.get(["si"])["si"].sparse == {}
 
 
 def test_the_mirror_keeps_no_words_and_says_so(tmp_path: Path) -> None:
     mirror = FlatStore.create(tmp_path / "faiss", DIMS)
     mirror.upsert([titled("toy", "Toy Story")])
-    assert mirror.get(["toy"], with_vectors=True)["toy"].words is None
+    assert mirror.get(["toy"], with_vectors=True)["toy"].sparse == {}
     asked = query_words("toy")
     assert asked is not None
     with pytest.raises(ValueError, match="dense vectors only"):

@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from twinlens.catalog.errors import UsageError
-from twinlens.catalog.video import VectorName
+from twinlens.commands.lenses import open_lenses
 from twinlens.encoders.runtimes import TITLE_RUNTIMES
 
 if TYPE_CHECKING:
     from twinlens.catalog.sources import Reject, Row
     from twinlens.indexer.fetch import ThumbnailFetcher
-    from twinlens.settings import Settings
-    from twinlens.stores.generations import DataDir
 
 _SETTINGS_HELP = "Settings may also come from TWINLENS_... variables or twinlens.toml."
 
@@ -107,7 +105,6 @@ def index(
       twinlens index hf:Ransaka/youtube_recommendation_data
     """
     from twinlens.catalog.sources import RejectsFile, open_source
-    from twinlens.encoders.load import load_thumbnail_encoder, load_title_encoder
     from twinlens.indexer.fetch import ThumbnailFetcher
     from twinlens.indexer.job import IndexJob, JobOptions
     from twinlens.settings import load_settings
@@ -123,13 +120,9 @@ def index(
         # Before models are loaded: which they are, the published generation says. One that was
         # complete when the job was killed is left to the job, which may continue it.
         data.refuse_unpublished([n for n in data.finished() if not data.is_unfinished(n)])
-    title_model, thumbnail_model = _models(settings, data)
-    # The two run side by side; with all threads each, they would wait for each other's.
-    each = max(1, settings.threads // 2)
-    title_encoder = load_title_encoder(
-        title_model, threads=each, runtime=settings.title_runtime, cache_dir=data.graphs
-    )
-    thumbnail_encoder = load_thumbnail_encoder(thumbnail_model, threads=each)
+    published = data.published() if data.current() is not None else None
+    # They run side by side; with all threads each, they would wait for each other's.
+    lenses = open_lenses(settings, data, published, threads=max(1, settings.threads // 2))
     engine = open_engine(
         data,
         qdrant_url=settings.qdrant_url,
@@ -139,8 +132,7 @@ def index(
     job = IndexJob(
         data,
         engine,
-        title_encoder,
-        thumbnail_encoder,
+        lenses,
         JobOptions(
             source_name=source,
             source_identity=_identity(source, columns=columns, revision=revision, split=split),
@@ -172,7 +164,8 @@ def index(
 def verify(**overrides: Any) -> None:
     """Compare the published index in Qdrant with its FAISS mirror: ids, vectors, payloads.
 
-    Words, which the mirror doesn't have, are compared with those of the titles.
+    Words, which the mirror doesn't have, are compared with those of the titles; so are the vectors
+    of every sparse lens with what it makes of the stored videos.
 
     Exits with 1 when they differ, and says how.
 
@@ -189,6 +182,8 @@ def verify(**overrides: Any) -> None:
     settings = load_settings(overrides)
     data = DataDir(settings.data_dir)
     manifest = data.published()
+    sparse = [name for name, dim in manifest.dims.items() if dim is None]
+    lenses = open_lenses(settings, data, manifest, threads=1, names=sparse)
     with ExitStack() as opened:
         qdrant = open_reader(
             data, manifest, qdrant_url=settings.qdrant_url, qdrant_api_key=settings.qdrant_key
@@ -196,32 +191,20 @@ def verify(**overrides: Any) -> None:
         opened.callback(qdrant.close)
         mirror = FlatReader.open(data.mirror_path(manifest.generation))
         opened.callback(mirror.close)
-        differences = compare_stores(qdrant, mirror)
+        differences = compare_stores(
+            qdrant, mirror, manifest.dims, sparse=lenses, thumbnails=data.thumbnails
+        )
         videos = qdrant.count()
     if differences:
         for difference in differences:
             click.echo(difference)
         raise click.exceptions.Exit(1)
-    vectors = " and ".join(f"{manifest.counts[name]} {name} vectors" for name in manifest.encoders)
+    dense = [name for name, dim in manifest.dims.items() if dim is not None]
+    vectors = " and ".join(f"{manifest.counts[name]} {name} vectors" for name in dense)
     click.echo(
         f"Qdrant and the FAISS mirror of generation {manifest.generation} agree: "
         f"{videos} videos, {vectors}"
     )
-
-
-def _models(settings: Settings, data: DataDir) -> tuple[str, str]:
-    """The models that were asked for, or else those that made the published index, if one is."""
-    made_by = (
-        {name: record.name for name, record in data.published().encoders.items()}
-        if data.valid_current() is not None
-        else {}
-    )
-
-    def model(name: VectorName, setting: str) -> str:
-        asked: str = getattr(settings, setting)
-        return asked if setting in settings.model_fields_set else made_by.get(name, asked)
-
-    return model(VectorName.TITLE, "title_model"), model(VectorName.THUMBNAIL, "thumbnail_model")
 
 
 def _identity(source: str, **options: Any) -> str:

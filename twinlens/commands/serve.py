@@ -11,6 +11,7 @@ from typing import Final
 import click
 from pydantic import SecretStr
 
+from twinlens.commands.lenses import open_lenses
 from twinlens.encoders.runtimes import TITLE_RUNTIMES
 
 # The engine holds the GIL, so one process searches one at a time; each costs the models' memory.
@@ -72,7 +73,6 @@ def serve(
     from twinlens.backend.policy import Policy
     from twinlens.backend.serving import Serving
     from twinlens.backend.serving import serve as run
-    from twinlens.encoders.load import load_thumbnail_encoder, load_title_encoder
     from twinlens.settings import load_settings
     from twinlens.stores.engines import open_reader
     from twinlens.stores.generations import DataDir
@@ -92,30 +92,14 @@ def serve(
     )
     data = DataDir(settings.data_dir)
     threads_each = max(1, settings.threads // workers)
-    made_by = {str(name): record.name for name, record in data.published().encoders.items()}
-
-    def model(vector_name: str, setting: str) -> str:
-        asked: str = getattr(settings, setting)
-        return asked if setting in settings.model_fields_set else made_by.get(vector_name, asked)
-
+    published = data.published()
     run(
         Serving(
             data=data,
             open_reader=lambda manifest: open_reader(
                 data, manifest, qdrant_url=settings.qdrant_url, qdrant_api_key=settings.qdrant_key
             ),
-            load_title_encoder=partial(
-                load_title_encoder,
-                model("title", "title_model"),
-                threads=threads_each,
-                runtime=settings.title_runtime,
-                cache_dir=data.graphs,
-            ),
-            load_thumbnail_encoder=partial(
-                load_thumbnail_encoder,
-                model("thumbnail", "thumbnail_model"),
-                threads=threads_each,
-            ),
+            open_lenses=partial(open_lenses, settings, data, published, threads=threads_each),
             host=settings.host,
             port=settings.port,
             workers=workers,

@@ -1,0 +1,256 @@
+"""The lenses that come with the product, and those that other packages register."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cache
+from importlib.metadata import entry_points
+from types import MappingProxyType
+from typing import Any, Final, Self
+
+from PIL import Image
+
+from twinlens.catalog.errors import EncoderUnavailable
+from twinlens.catalog.images import decode_image
+from twinlens.catalog.vectors import AnyVector, SparseVector, Vector, mean_direction
+from twinlens.catalog.video import Video, payload_title
+from twinlens.encoders import load
+from twinlens.encoders.base import TextThumbnailEncoder, ThumbnailEncoder, TitleEncoder
+from twinlens.encoders.lens import Lens, Lenses, LensOptions, Picture, Query
+from twinlens.encoders.words import WORDS_FINGERPRINT, query_words, title_words
+
+ENTRY_POINTS: Final = "twinlens.lenses"
+TITLE: Final = "title"
+THUMBNAIL: Final = "thumbnail"
+WORDS: Final = "words"
+_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
+# Beside the lenses' own counts, in a manifest.
+_RESERVED: Final = frozenset({"videos"})
+
+
+class TitleLens(Lens[str]):
+    """Looks at the title's meaning."""
+
+    name = TITLE
+    about = "the meaning of the title"
+    # docs/decisions/0012-fusion-settings.md says why these weights.
+    weight = 1.0
+
+    def __init__(self, encoder: TitleEncoder) -> None:
+        self.encoder = encoder
+
+    @classmethod
+    def open(cls, options: LensOptions) -> Self:
+        """See ``Lens.open``."""
+        return cls(
+            load.load_title_encoder(
+                options.model or "",
+                threads=options.threads,
+                runtime=options.title_runtime,
+                cache_dir=options.cache_dir,
+            )
+        )
+
+    @property
+    def model(self) -> str:
+        """The encoder's name."""
+        return self.encoder.name
+
+    @property
+    def fingerprint(self) -> str:
+        """The encoder's."""
+        return self.encoder.fingerprint
+
+    @property
+    def dim(self) -> int:
+        """The encoder's."""
+        return self.encoder.dim
+
+    def looks_at(self, video: Video, picture: Picture | None) -> str | None:
+        """The title."""
+        return video.title
+
+    def encode(self, items: Sequence[str]) -> Sequence[Vector]:
+        """See ``Lens.encode``."""
+        return list(self.encoder.encode(items))
+
+    def ask(self, query: Query) -> AnyVector | None:
+        """The middle of the text's direction and of the stored title's."""
+        asked: list[Vector] = []
+        if query.text is not None:
+            asked.append(self.encoder.encode_queries([query.text])[0])
+        return _middle(self.name, asked, query)
+
+
+class ThumbnailLens(Lens[Image.Image]):
+    """Looks at the thumbnail. Texts can't ask it unless its encoder has a text side."""
+
+    name = THUMBNAIL
+    about = "the thumbnail"
+
+    def __init__(self, encoder: ThumbnailEncoder) -> None:
+        self.encoder = encoder
+
+    @classmethod
+    def open(cls, options: LensOptions) -> Self:
+        """See ``Lens.open``."""
+        model = options.model or load.PACKAGED_DENOISER
+        return cls(load.load_thumbnail_encoder(model, threads=options.threads))
+
+    @property
+    def model(self) -> str:
+        """The encoder's name."""
+        return self.encoder.name
+
+    @property
+    def fingerprint(self) -> str:
+        """The encoder's."""
+        return self.encoder.fingerprint
+
+    @property
+    def dim(self) -> int:
+        """The encoder's."""
+        return self.encoder.dim
+
+    def looks_at(self, video: Video, picture: Picture | None) -> str | None:
+        """The picture, by its digest."""
+        return None if picture is None else picture.digest
+
+    def item(self, video: Video, picture: Picture | None) -> Image.Image:
+        """The decoded picture, no larger than the encoder makes use of."""
+        if picture is None:
+            raise ValueError("no picture to decode")
+        return self._decode(picture.read())
+
+    def encode(self, items: Sequence[Image.Image]) -> Sequence[Vector]:
+        """See ``Lens.encode``."""
+        return list(self.encoder.encode(items))
+
+    def ask(self, query: Query) -> AnyVector | None:
+        """The middle of what the text, the picture and the stored thumbnail point to."""
+        asked: list[Vector] = []
+        if query.text is not None and isinstance(self.encoder, TextThumbnailEncoder):
+            asked.append(self.encoder.encode_queries([query.text])[0])
+        if query.picture is not None:
+            asked.append(self.encoder.encode([self._decode(query.picture)])[0])
+        return _middle(self.name, asked, query)
+
+    def warm(self) -> None:
+        """Encode a grey picture."""
+        self.encoder.encode([Image.new("RGB", self.encoder.input_size, "grey")])
+
+    def _decode(self, data: bytes) -> Image.Image:
+        return decode_image(data, at_least=self.encoder.input_size)
+
+
+class WordsLens(Lens[str]):
+    """Looks at the words of the title and their pieces; see ``encoders/words.py``."""
+
+    name = WORDS
+    about = "the words of the title"
+    weight = 5.0
+    dim = None
+    fingerprint = WORDS_FINGERPRINT
+
+    def looks_at(self, video: Video, picture: Picture | None) -> str | None:
+        """The title."""
+        return video.title
+
+    def encode(self, items: Sequence[str]) -> Sequence[SparseVector | None]:
+        """See ``Lens.encode``."""
+        return [title_words(title) for title in items]
+
+    def ask(self, query: Query) -> SparseVector | None:
+        """The words of the text and of the stored title together."""
+        texts = [] if query.text is None else [query.text]
+        if query.video is not None:
+            texts.append(payload_title(query.video.payload))
+        return query_words(" ".join(texts))
+
+
+# One line each adds a lens. Their order is that of JSON and of whatever is listed.
+_OWN: Final[tuple[type[Lens[Any]], ...]] = (TitleLens, ThumbnailLens, WordsLens)
+DEFAULT_WEIGHTS: Final[Mapping[str, float]] = MappingProxyType(
+    {lens.name: lens.weight for lens in _OWN}
+)
+
+
+@cache
+def registered_lenses() -> Mapping[str, type[Lens[Any]]]:
+    """The class of every lens by its name: ours, then those of other packages by name.
+
+    Other packages register theirs as entry points of the group ``twinlens.lenses``.
+
+    Raises:
+        EncoderUnavailable: one can't be imported, is no lens, or has a name that can't be used.
+    """
+    found = {lens.name: lens for lens in _OWN}
+    for where, lens in _of_other_packages():
+        if not (isinstance(lens, type) and issubclass(lens, Lens)):
+            raise EncoderUnavailable(f"{where} is registered as a lens, and is no subclass of Lens")
+        name = getattr(lens, "name", "")
+        if not _NAME.fullmatch(name) or name in _RESERVED:
+            raise EncoderUnavailable(
+                f"the lens {where} is named {name!r}; a name has lower-case letters, digits and "
+                "underscores, begins with a letter, and is not videos"
+            )
+        if name in found:
+            raise EncoderUnavailable(f"the lens {where} is named {name}, as another one is")
+        if not (math.isfinite(lens.weight) and lens.weight >= 0):
+            raise EncoderUnavailable(f"the lens {where} has the weight {lens.weight}")
+        found[name] = lens
+    return MappingProxyType(found)
+
+
+def open_lenses(
+    models: Mapping[str, str], options: LensOptions, *, names: Collection[str] | None = None
+) -> Lenses:
+    """Every registered lens, ready to be used, with its model of ``models`` where that names one.
+
+    With ``names``, those alone.
+
+    Raises:
+        EncoderUnavailable: one can't be had.
+    """
+    missing = sorted(set(names or ()) - registered_lenses().keys())
+    if missing:
+        raise EncoderUnavailable(
+            f"no lens named {', '.join(missing)} is installed here, and the index has vectors of it"
+        )
+    return {
+        name: lens.open(
+            LensOptions(
+                model=models.get(name),
+                threads=options.threads,
+                title_runtime=options.title_runtime,
+                cache_dir=options.cache_dir,
+            )
+        )
+        for name, lens in registered_lenses().items()
+        if names is None or name in names
+    }
+
+
+def own_lenses(title_encoder: TitleEncoder, thumbnail_encoder: ThumbnailEncoder) -> Lenses:
+    """The lenses that come with the product, over these encoders."""
+    lenses = (TitleLens(title_encoder), ThumbnailLens(thumbnail_encoder), WordsLens())
+    return {lens.name: lens for lens in lenses}
+
+
+def _of_other_packages() -> Iterator[tuple[str, Any]]:
+    for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
+        try:
+            yield point.value, point.load()
+        except Exception as error:
+            raise EncoderUnavailable(
+                f"the lens {point.value}, registered as {point.name}, can't be loaded: {error!r}"
+            ) from error
+
+
+def _middle(name: str, asked: list[Vector], query: Query) -> Vector | None:
+    stored = query.stored(name)
+    if stored is not None and not isinstance(stored, SparseVector):
+        asked.append(stored)
+    return mean_direction(asked) if asked else None

@@ -1,0 +1,197 @@
+"""A data directory as the release before lenses left it, read as it is.
+
+``data-of-format-1.tar.xz`` has one of sixteen drawn videos, its source, and what the server of then
+answered over it.
+"""
+
+import json
+import sqlite3
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from twinlens.backend.app import create_app
+from twinlens.catalog.errors import StoreError
+from twinlens.catalog.sources import RejectsFile, open_source
+from twinlens.catalog.vectors import unit_rows
+from twinlens.commands.index import verify
+from twinlens.encoders.lens import LensOptions
+from twinlens.encoders.lenses import ThumbnailLens, TitleLens, WordsLens, open_lenses
+from twinlens.indexer.build import LEDGER_FILE
+from twinlens.indexer.job import IndexJob, JobOptions
+from twinlens.indexer.ledger import LEDGER_FORMAT, Ledger
+from twinlens.search.published import PublishedIndex
+from twinlens.stores.engines import EmbeddedEngine, open_reader
+from twinlens.stores.generations import MANIFEST_FORMAT, DataDir
+
+ARCHIVE = Path(__file__).parent / "data-of-format-1.tar.xz"
+PASSING = {"took_ms", "timings_ms", "query_id"}
+
+
+@pytest.fixture
+def old(tmp_path):
+    with tarfile.open(ARCHIVE) as archive:
+        archive.extractall(tmp_path, filter="data")
+    return tmp_path
+
+
+@pytest.fixture
+def data(old):
+    return DataDir(old / "data")
+
+
+def same(found, answered):
+    """Whether two JSON values agree, of which ``answered`` is on another machine's rounding."""
+    if isinstance(answered, dict):
+        names = answered.keys() - PASSING
+        return names == found.keys() - PASSING and all(
+            same(found[name], answered[name]) for name in names
+        )
+    if isinstance(answered, list):
+        return len(found) == len(answered) and all(map(same, found, answered))
+    if isinstance(answered, float):
+        return found == pytest.approx(answered, abs=1e-4)
+    return found == answered
+
+
+def test_it_is_served_and_answers_as_before(old, data):
+    models = {name: record.model for name, record in data.published().lenses.items()}
+    index = PublishedIndex(
+        data,
+        open_reader=lambda manifest: open_reader(data, manifest),
+        lenses=open_lenses(models, LensOptions(threads=1)),
+    )
+    client = create_app(index, thumbnails=data.thumbnails).test_client()
+    asked = json.loads((old / "answers.json").read_text(encoding="utf-8"))
+    assert len(asked) >= 10
+    for one in asked:
+        answer = client.open(one["path"], method=one["method"], json=one.get("json"))
+        assert answer.status_code == one["status"], one["path"]
+        found = answer.get_json()
+        if "next_cursor" in found:
+            assert (found["next_cursor"] is None) == (one["answer"]["next_cursor"] is None)
+            found["next_cursor"] = one["answer"]["next_cursor"]
+        assert same(found, one["answer"]), one["path"]
+    index.close()
+
+
+def test_verify_agrees(data):
+    outcome = CliRunner().invoke(verify, ["--data-dir", str(data.path)])
+    assert outcome.exit_code == 0, outcome.output
+    assert "agree: 16 videos, 15 title vectors and 15 thumbnail vectors" in outcome.output
+
+
+class Encoder:
+    """The encoder that made the index, by what it says of itself; it counts, and draws."""
+
+    input_size = (8, 8)
+
+    def __init__(self, record):
+        self.name, self.fingerprint, self.dim = record.model, record.fingerprint, record.dim
+        self.encoded = []
+
+    def encode(self, items):
+        self.encoded += items
+        return unit_rows(np.random.default_rng(1).standard_normal((len(items), self.dim)))
+
+    encode_queries = encode
+
+
+class CountedWords(WordsLens):
+    def __init__(self):
+        self.encoded = []
+
+    def encode(self, items):
+        self.encoded += items
+        return super().encode(items)
+
+
+def index_again(data, source):
+    """The summary of a job, and what it encoded by each lens."""
+    records = data.published().lenses
+    lenses = {
+        "title": TitleLens(Encoder(records["title"])),
+        "thumbnail": ThumbnailLens(Encoder(records["thumbnail"])),
+        "words": CountedWords(),
+    }
+    job = IndexJob(data, EmbeddedEngine(data), lenses, JobOptions(source_name=str(source)))
+    summary = job.run(open_source(str(source)), RejectsFile(data.path / "rejects.jsonl"))
+    return summary, [
+        lenses["title"].encoder.encoded,
+        len(lenses["thumbnail"].encoder.encoded),
+        lenses["words"].encoded,
+    ]
+
+
+def files_of(data):
+    return {path: path.read_bytes() for path in data.generations.rglob("*.json")}
+
+
+def test_the_same_source_changes_nothing(old, data):
+    before = files_of(data)
+    summary, encoded = index_again(data, old / "source")
+    assert (summary.unchanged, summary.published) == (16, False)
+    assert encoded == [[], 0, []]
+    assert files_of(data) == before
+
+
+def test_what_changed_is_encoded_and_nothing_else(old, data):
+    file = old / "source" / "metadata.jsonl"
+    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    retitled = next(row for row in rows if row.get("title"))
+    retitled["title"] = "Another title"
+    recounted = rows[-1]
+    recounted["view_count"] = 12
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+    summary, encoded = index_again(data, old / "source")
+    assert (summary.changed, summary.unchanged, summary.published) == (2, 14, True)
+    assert encoded == [["Another title"], 0, ["Another title"]]
+    manifest = data.published()
+    assert (
+        json.loads(
+            (data.generation_path(manifest.generation) / "manifest.json").read_text(
+                encoding="utf-8"
+            )
+        )["format"]
+        == MANIFEST_FORMAT
+    )
+    assert manifest.counts == {"videos": 16, "title": 15, "thumbnail": 15, "words": 15}
+    assert CliRunner().invoke(verify, ["--data-dir", str(data.path)]).exit_code == 0
+
+    summary, encoded = index_again(data, old / "source")
+    assert (summary.unchanged, encoded) == (16, [[], 0, []])
+
+
+def test_a_newer_manifest_is_refused_with_a_sentence(data):
+    path = data.generation_path(data.current()) / "manifest.json"
+    values = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(values | {"format": MANIFEST_FORMAT + 1}), encoding="utf-8")
+    with pytest.raises(StoreError, match=r"has format 3, and this TwinLens reads up to 2; use"):
+        data.published()
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_newer_ledger_is_refused_with_a_sentence(data, read_only):
+    path = data.generation_path(data.current()) / LEDGER_FILE
+    database = sqlite3.connect(path)
+    database.execute(f"PRAGMA user_version = {LEDGER_FORMAT + 1}")
+    database.close()
+    with pytest.raises(StoreError, match=r"has format 3, and this TwinLens reads up to 2; use"):
+        Ledger(path, read_only=read_only)
+
+
+def test_a_ledger_opened_to_be_written_has_what_it_had(data):
+    path = data.generation_path(data.current()) / LEDGER_FILE
+    old_ledger = Ledger(path, read_only=True)
+    ids = [video_id for ids in old_ledger.video_ids() for video_id in ids]
+    entries = old_ledger.lookup(ids)
+    old_ledger.close()
+    assert len(entries) == 16
+    for _ in range(2):
+        ledger = Ledger(path)
+        assert ledger.lookup(ids) == entries
+        ledger.close()

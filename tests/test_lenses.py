@@ -1,0 +1,315 @@
+"""The lenses of docs/lenses.md, registered by another package: they need no line of the product."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+import tomllib
+import urllib.error
+import urllib.request
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from tests.indexer.conftest import jpeg
+from twinlens.catalog.errors import EncoderUnavailable, StoreCorrupt
+from twinlens.encoders import lenses
+from twinlens.encoders.lens import Lens
+from twinlens.indexer.build import LEDGER_FILE
+from twinlens.indexer.ledger import Ledger
+from twinlens.stores.generations import DataDir
+
+ROOT = Path(__file__).parents[1]
+DOC = (ROOT / "docs" / "lenses.md").read_text(encoding="utf-8")
+VIDEOS = 1200
+CHANNELS = ("Hill Country Kitchen", "Galle Cricket Club", "கோவில் பாடல்கள்")
+# The commands themselves, with the tests' small encoders in place of the models.
+PROGRAM = textwrap.dedent(
+    """
+    from tests.fakes import ColourEncoder, WordEncoder
+    from twinlens.encoders import load
+
+    load.load_title_encoder = lambda name, **_: WordEncoder()
+    load.load_thumbnail_encoder = lambda name, **_: ColourEncoder()
+    from twinlens.cli import main
+
+    main()
+    """
+)
+
+
+def block(language: str) -> str:
+    [found] = re.findall(rf"^```{language}\n(.*?)^```$", DOC, flags=re.MULTILINE | re.DOTALL)
+    return found
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory) -> Path:
+    """The package of the page, as pip installs one."""
+    site = tmp_path_factory.mktemp("site")
+    points = tomllib.loads(block("toml"))["project"]["entry-points"][lenses.ENTRY_POINTS]
+    [module] = {point.partition(":")[0] for point in points.values()}
+    (site / f"{module}.py").write_text(block("python"), encoding="utf-8")
+    info = site / f"{module}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
+    lines = [f"[{lenses.ENTRY_POINTS}]", *(f"{name} = {point}" for name, point in points.items())]
+    (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
+    return site
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("source")
+    rows = []
+    for number in range(VIDEOS):
+        row = {
+            "video_id": f"v{number}",
+            "title": f"Episode {number}",
+            "channel": CHANNELS[number % 3],
+            "tags": [f"tag{number % 7}", "Sri Lanka"],
+        }
+        if number < 20:
+            (path / f"{number}.jpg").write_bytes(jpeg((number * 10, 90, 200)))
+            row["file_name"] = f"{number}.jpg"
+        rows.append(row)
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    (path / "metadata.jsonl").write_text(lines, encoding="utf-8")
+    return path
+
+
+def start(*arguments: object, package: Path | None) -> subprocess.Popen:
+    paths = [str(ROOT)] + ([] if package is None else [str(package)])
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def ended(*arguments: object, package: Path | None) -> tuple[int, str]:
+    process = start(*arguments, package=package)
+    out, errors = process.communicate(timeout=120)
+    return process.returncode, out + errors
+
+
+def ledger_count(data: DataDir) -> int:
+    for path in data.generations.glob("*/build.json"):
+        try:
+            with closing(Ledger(path.with_name(LEDGER_FILE), read_only=True)) as ledger:
+                return ledger.count()
+        except StoreCorrupt:  # caught while it is being made
+            return 0
+    return 0
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory, package, source) -> tuple[DataDir, dict]:
+    """An index by five lenses, whose job was killed and continued, and the job's summary."""
+    data = DataDir(tmp_path_factory.mktemp("index"))
+    job = start("index", source, "--data-dir", data.path, package=package)
+    while job.poll() is None and ledger_count(data) < 200:
+        time.sleep(0.002)
+    job.send_signal(signal.SIGKILL)
+    job.communicate()
+    assert job.returncode == -signal.SIGKILL, "the job ended before it was killed"
+    reached = ledger_count(data)
+    assert 0 < reached < VIDEOS
+    summary = data.path / "summary.json"
+    code, said = ended("index", source, "--data-dir", data.path, "--json", summary, package=package)
+    assert code == 0, said
+    return data, {"reached": reached, "said": said} | json.loads(summary.read_text())
+
+
+class Served:
+    def __init__(self, data: DataDir, package: Path) -> None:
+        self.process = start(
+            "serve", "--data-dir", data.path, "--port", 0, "--workers", 1, package=package
+        )
+        line = self.process.stdout.readline()
+        found = re.search(r"http://\S+", line)
+        assert found is not None, self.process.communicate()
+        self.url = found[0]
+
+    def ask(self, path: str, body: object = None) -> tuple[int, dict]:
+        data = None if body is None else json.dumps(body).encode()
+        headers = {} if data is None else {"Content-Type": "application/json"}
+        request = urllib.request.Request(self.url + path, data, headers)
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.load(error)
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        self.process.communicate(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def served(index, package):
+    server = Served(index[0], package)
+    yield server
+    server.stop()
+
+
+def test_a_killed_job_is_continued_by_all_lenses(index):
+    data, summary = index
+    assert summary["continued"]
+    assert summary["videos"] == VIDEOS
+    # What the killed job had done was not encoded again, but for the batch in flight.
+    done = VIDEOS - summary["reached"] + 64
+    assert summary["encoded"]["channel"] <= done
+    assert summary["encoded"]["title"] <= done
+    assert "channels encoded" in summary["said"]
+    manifest = data.published()
+    assert manifest.counts == {
+        "videos": VIDEOS,
+        "title": VIDEOS,
+        "thumbnail": 20,
+        "words": VIDEOS,
+        "channel": VIDEOS,
+        "tags": VIDEOS,
+    }
+    assert manifest.dims["channel"] == 64
+    assert manifest.dims["tags"] is None
+
+
+def test_the_same_source_again_changes_nothing(index, source, package):
+    data, _ = index
+    code, said = ended("index", source, "--data-dir", data.path, package=package)
+    assert code == 0, said
+    assert f"0 new, 0 changed, {VIDEOS} unchanged" in said
+
+
+def test_verify_looks_at_them(index, package):
+    data, _ = index
+    code, said = ended("verify", "--data-dir", data.path, package=package)
+    assert code == 0, said
+    assert f"and {VIDEOS} channel vectors" in said
+
+
+def test_stats_and_openapi_name_them(served):
+    _, stats = served.ask("/api/v1/stats")
+    assert stats["counts"]["tags"] == stats["counts"]["channel"] == VIDEOS
+    assert stats["encoders"]["channel"]["dim"] == 64
+    _, document = served.ask("/api/v1/openapi.json")
+    schemas = document["components"]["schemas"]
+    assert schemas["WeightsBody"]["properties"]["channel"]["default"] == 0.5
+    assert (
+        "the name of the channel" in schemas["SourcesBody"]["properties"]["channel"]["description"]
+    )
+
+
+def test_a_sparse_one_is_asked_by_text_and_weighed(served):
+    weights = quote(json.dumps({"title": 0, "words": 0, "thumbnail": 0, "channel": 0, "tags": 2}))
+    status, found = served.ask(f"/api/v1/search?q=TAG3&explain=true&limit=100&weights={weights}")
+    assert status == 200, found
+    assert len(found["hits"]) == 100
+    assert all("tag3" in hit["video"]["tags"] for hit in found["hits"])
+    first = found["hits"][0]["sources"]
+    assert first["tags"]["rank"] == 1
+    assert first.keys() == {"title", "thumbnail", "words", "channel", "tags"}
+    assert first["title"] is None
+
+
+def test_what_a_text_can_t_ask_is_lent_by_the_best_hits(served):
+    weights = quote(json.dumps({"channel": 100}))
+    path = f"/api/v1/search?q=Episode+4&explain=true&expand=1&limit=5&weights={weights}"
+    status, found = served.ask(path)
+    assert status == 200, found
+    [lender] = found["borrowed_from"]
+    _, lent = served.ask(f"/api/v1/videos/{lender}")
+    assert {hit["video"]["channel"] for hit in found["hits"]} == {lent["video"]["channel"]}
+    assert found["hits"][0]["sources"]["channel"] is not None
+
+
+def test_similar_and_recommended_go_by_it(served):
+    only = {"title": 0, "words": 0, "thumbnail": 0, "tags": 0, "channel": 1}
+    weights = quote(json.dumps(only))
+    status, found = served.ask(f"/api/v1/videos/v1/similar?explain=true&weights={weights}")
+    assert status == 200, found
+    assert {hit["video"]["channel"] for hit in found["hits"]} == {CHANNELS[1]}
+    assert found["hits"][0]["sources"]["channel"]["rank"] == 1
+    body = {"liked": ["v2", "v0"], "weights": only, "explain": True}
+    status, found = served.ask("/api/v1/recommendations", body)
+    assert status == 200, found
+    assert {hit["video"]["channel"] for hit in found["hits"]} == {CHANNELS[0], CHANNELS[2]}
+
+
+def test_a_name_that_no_lens_has_is_the_same_error_as_ever(served):
+    status, problem = served.ask("/api/v1/search", {"text": "x", "weights": {"colour": 1}})
+    assert (status, problem["code"]) == (422, "validation_failed")
+    [error] = problem["errors"]
+    assert error["field"] == "weights.colour"
+    assert error["expected"] == "one of: title, thumbnail, words, channel, tags"
+
+
+def test_without_its_package_the_index_is_refused_and_says_why(index):
+    data, _ = index
+    code, said = ended("serve", "--data-dir", data.path, "--port", 0, package=None)
+    assert code == 2
+    assert "channel: channel (pieces of 3 in 64, version 1) became none" in said
+    code, said = ended("verify", "--data-dir", data.path, package=None)
+    assert code == 2
+    assert "no lens named tags is installed here" in said
+
+
+class Nothing(Lens[str]):
+    name = "nothing"
+    about = "nothing"
+    dim = None
+    fingerprint = "0"
+
+    def looks_at(self, video, picture):
+        return None
+
+    def encode(self, items):
+        return []
+
+
+class Loud(Nothing):
+    name = "Loud!"
+
+
+class AnotherTitle(Nothing):
+    name = "title"
+
+
+class Negative(Nothing):
+    weight = -1.0
+
+
+@pytest.mark.parametrize(
+    ("registered", "said"),
+    [
+        ("tests.test_lenses:Loud", "a name has lower-case letters"),
+        ("tests.test_lenses:AnotherTitle", "is named title, as another one is"),
+        ("tests.test_lenses:Negative", "has the weight -1.0"),
+        ("tests.test_lenses:ROOT", "is no subclass of Lens"),
+        ("tests.no_such_module:X", "can't be loaded: ModuleNotFoundError"),
+    ],
+)
+def test_what_can_t_be_a_lens_is_refused_with_a_sentence(monkeypatch, tmp_path, registered, said):
+    info = tmp_path / "odd-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: odd\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[{lenses.ENTRY_POINTS}]\nodd = {registered}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    lenses.registered_lenses.cache_clear()
+    try:
+        with pytest.raises(EncoderUnavailable, match=re.escape(said)):
+            lenses.registered_lenses()
+    finally:
+        monkeypatch.undo()
+        lenses.registered_lenses.cache_clear()

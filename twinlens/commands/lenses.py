@@ -1,0 +1,45 @@
+"""The lenses that a command works with."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from twinlens.encoders.lens import Lenses
+    from twinlens.settings import Settings
+    from twinlens.stores.generations import DataDir, Manifest
+
+
+def open_lenses(
+    settings: Settings,
+    data: DataDir,
+    published: Manifest | None,
+    *,
+    threads: int,
+    names: Collection[str] | None = None,
+) -> Lenses:
+    """Every registered lens, or those of ``names``, with the models of ``choose_models``.
+
+    Raises:
+        EncoderUnavailable: a lens or its model can't be had.
+    """
+    from twinlens.encoders.lens import LensOptions
+    from twinlens.encoders.lenses import open_lenses as open_all
+
+    options = LensOptions(
+        threads=threads, title_runtime=settings.title_runtime, cache_dir=data.graphs
+    )
+    return open_all(choose_models(settings, published), options, names=names)
+
+
+def choose_models(settings: Settings, published: Manifest | None) -> dict[str, str]:
+    """The model of each lens: the one asked for, or else the one that made the published index."""
+    suffix = "_model"
+    settable = [name for name in type(settings).model_fields if name.endswith(suffix)]
+    models = {name.removesuffix(suffix): str(getattr(settings, name)) for name in settable}
+    made_by = {} if published is None else published.lenses
+    for lens, record in made_by.items():
+        if lens + suffix not in settings.model_fields_set:
+            models[lens] = record.model
+    return models
