@@ -1,15 +1,19 @@
-"""What is served beside the API: the page, its documentation, and what operators ask for."""
+"""What is served beside the API: the page, its documentation, and what operators ask for.
+
+What of the page and of its client's types depends on fields is written into them as they are
+served, so that both are those of the index that is open.
+"""
 
 from __future__ import annotations
 
 import importlib.util
 import re
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final
 
-from flask import Response, current_app, json, render_template, request, send_file
+from flask import Response, json, render_template, request, send_file
 from markupsafe import Markup
 from werkzeug.exceptions import NotFound
 
@@ -20,9 +24,10 @@ from twinlens.backend.openapi import openapi_document, problem_example
 from twinlens.backend.problem_kinds import ERRORS_PAGE, KINDS, Code
 from twinlens.backend.routes import Route
 from twinlens.backend.schemas.answers import HealthAnswer
-from twinlens.catalog.fields import Fields
+from twinlens.catalog.fields import Field, FieldKind, Fields
 from twinlens.search.published import PublishedIndex
 
+STATIC: Final = Path(__file__).parent / "static"
 DOCUMENT_PATH: Final = "/openapi.json"
 MAX_AGE_S: Final = 3600
 # A package of which only its copy of Swagger UI's files is used; it is never imported.
@@ -37,6 +42,9 @@ _POLICY: Final = (
     "form-action 'self'; frame-ancestors 'none'"
 )
 
+_PAGE_FIELDS: Final = '<script type="application/json" id="fields">{}</script>'
+_TYPES: Final = re.compile(r"(?<=// ---- fields\n).*?(?=\n// ---- end of fields)", re.DOTALL)
+
 
 class SiteViews:
     """The page, liveness and metrics: what is neither the API nor its documentation."""
@@ -47,8 +55,13 @@ class SiteViews:
 
     @Route("get", "/")
     def page(self) -> Response:
-        """Answer the page."""
-        return current_app.send_static_file("index.html")
+        """Answer the page, with the fields of the videos in it."""
+        return _revalidated(page_with(self._index.fields()), "text/html; charset=utf-8")
+
+    @Route("get", "/static/client.d.ts")
+    def client_types(self) -> Response:
+        """Answer the types of the page's client, for these fields."""
+        return _revalidated(types_with(self._index.fields()), "text/plain; charset=utf-8")
 
     @Route(
         "get",
@@ -184,3 +197,99 @@ def _code_spans(markdown: str) -> Markup:
         Markup("<code>{}</code>").format(part) if number % 2 else part
         for number, part in enumerate(parts)
     )
+
+
+# ---- the page and the types, by fields
+
+
+@lru_cache(maxsize=8)
+def page_with(fields: Fields) -> str:
+    """The page of videos that have ``fields``."""
+    rows = [row.to_json() | {"sorts": row.sort_labels} for row in fields]
+    # In HTML, a script ends at the first "</script", wherever that stands.
+    written = json.dumps(rows, ensure_ascii=False).replace("<", r"\u003c")
+    text = (STATIC / "index.html").read_text(encoding="utf-8")
+    return text.replace(_PAGE_FIELDS.format("[]"), _PAGE_FIELDS.format(written))
+
+
+@lru_cache(maxsize=8)
+def types_with(fields: Fields) -> str:
+    """The types of the client of a server whose videos have ``fields``."""
+    text = (STATIC / "client.d.ts").read_text(encoding="utf-8")
+    written = "\n".join(_types(fields))
+    return _TYPES.sub(lambda _: written, text)
+
+
+def _types(fields: Fields) -> list[str]:
+    counted = [row for row in fields.facets if row.kind.is_counted]
+    ranged = [row for row in fields.facets if row.kind.is_ordered]
+    return [
+        "export interface Video {",
+        "  video_id: string;",
+        *(f"{_comment(row)}\n  {row.name}: {_VIDEO_TYPES[row.kind]};" for row in fields),
+        "  /** A path on the server; `thumbnailUrl()` makes an address of it. */",
+        "  thumbnail_url: string | null;",
+        "}",
+        "",
+        f"export type CountedFacet = {_one_of(counted)};",
+        f"export type RangedFacet = {_one_of(ranged)};",
+        f"export type SortedField = {_one_of(fields.sortable)};",
+        "",
+        "/** Everything given holds together; of a list, one value is enough. */",
+        "export interface Filter {",
+        *(
+            f"{_comment(row)}\n  {row.name}?: {_FILTER_TYPES[row.kind]};"
+            for row in fields.filterable
+        ),
+        "  and?: Filter[];",
+        "  or?: Filter[];",
+        "  not?: Filter;",
+        "}",
+        "",
+        "export interface Facets extends",
+        "  Partial<Record<CountedFacet, { values: { value: string; count: number }[] }>> {",
+        *(f"  {row.name}?: {_EXTENT_TYPES[row.kind]};" for row in ranged),
+        "}",
+    ]
+
+
+_WORDS_TYPE: Final = "string | string[]"
+_QUANTITY_TYPE: Final = "number | Bounds<number>"
+_EXTENT_TYPE: Final = "{{ min: {0} | null; max: {0} | null }}"
+_VIDEO_TYPES: Final = dict.fromkeys(FieldKind, "string | null") | {
+    FieldKind.KEYWORDS: "string[]",
+    FieldKind.COUNT: "number | null",
+    FieldKind.DURATION: "number | null",
+}
+_FILTER_TYPES: Final = {
+    FieldKind.KEYWORD: _WORDS_TYPE,
+    FieldKind.KEYWORDS: _WORDS_TYPE,
+    FieldKind.MOMENT: "Bounds<string>",
+    FieldKind.COUNT: _QUANTITY_TYPE,
+    FieldKind.DURATION: _QUANTITY_TYPE,
+}
+_EXTENT_TYPES: Final = {
+    FieldKind.MOMENT: _EXTENT_TYPE.format("string"),
+    FieldKind.COUNT: _EXTENT_TYPE.format("number"),
+    FieldKind.DURATION: _EXTENT_TYPE.format("number"),
+}
+
+
+def _comment(row: Field) -> str:
+    said = row.help.replace("*/", "* /")
+    if row.kind is FieldKind.MOMENT:
+        said += " RFC 3339 with an offset."
+    return f"  /** {said} */"
+
+
+def _one_of(rows: Sequence[Field]) -> str:
+    return " | ".join(f'"{row.name}"' for row in rows) or "never"
+
+
+def _revalidated(text: str, content_type: str) -> Response:
+    """Return ``text``, which callers may keep, but ask for again by its tag each time."""
+    response = Response(text, content_type=content_type)
+    response.cache_control.no_cache = True
+    response.add_etag()
+    response.make_conditional(request)
+    return response

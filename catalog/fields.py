@@ -61,7 +61,8 @@ class Field:
     ``facet``: its values are counted, or of an ordered kind its least and greatest found.
     ``searchable``: a lens looks at it. ``label`` is its heading and ``help`` the sentence that says
     what it is. ``sorts`` are what its two orders are called, the greatest first; ``units`` what one
-    and several of it are; ``address`` its name in the address of the page.
+    and several of it are. The page calls it ``address`` in its own address, offers one of
+    ``few_values`` before the others, and shows one ``on_card`` wherever it shows the video.
 
     Raises:
         ValueError: the name is no plain name or taken, or the kind can't do what is asked of it.
@@ -79,6 +80,8 @@ class Field:
     sorts: tuple[str, str] | None = None
     units: tuple[str, str] | None = None
     address: str | None = None
+    few_values: bool = False
+    on_card: bool = False
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier() or self.name.startswith("_") or self.name in _TAKEN:
@@ -91,6 +94,19 @@ class Field:
             raise ValueError(f"{self.name}: its least and greatest are found by sorting")
         if self.searchable and self.kind is not FieldKind.TEXT:
             raise ValueError(f"{self.name}: a lens looks at text, not at a {self.kind}")
+
+    @property
+    def sort_labels(self) -> tuple[str, str]:
+        """What its two orders are called, the greatest first."""
+        label = self.label.lower()
+        match self.kind:
+            case FieldKind.COUNT:
+                otherwise = f"Most {label}", f"Fewest {label}"
+            case FieldKind.MOMENT:
+                otherwise = f"{self.label}, latest first", f"{self.label}, earliest first"
+            case _:
+                otherwise = f"{self.label}, longest first", f"{self.label}, shortest first"
+        return self.sorts or otherwise
 
     @property
     def is_indexed(self) -> bool:
@@ -230,6 +246,7 @@ FIELDS: Final = Fields(
             columns=("channel_title", "channel_name", "uploader"),
             filterable=True,
             facet=True,
+            on_card=True,
         ),
         Field(
             name="category",
@@ -239,6 +256,7 @@ FIELDS: Final = Fields(
             columns=("category_name", "category_id"),
             filterable=True,
             facet=True,
+            few_values=True,
         ),
         Field(
             name="language",
@@ -248,6 +266,7 @@ FIELDS: Final = Fields(
             columns=("lang", "default_language", "default_audio_language"),
             filterable=True,
             facet=True,
+            few_values=True,
         ),
         Field(
             name="tags",
@@ -257,6 +276,7 @@ FIELDS: Final = Fields(
             columns=("keywords",),
             filterable=True,
             facet=True,
+            address="tag",
         ),
         Field(
             name="published_at",
@@ -269,6 +289,7 @@ FIELDS: Final = Fields(
             facet=True,
             sorts=("Newest", "Oldest"),
             address="years",
+            on_card=True,
         ),
         Field(
             name="duration_s",
@@ -281,6 +302,7 @@ FIELDS: Final = Fields(
             facet=True,
             sorts=("Longest", "Shortest"),
             address="length",
+            on_card=True,
         ),
         Field(
             name="view_count",
@@ -294,6 +316,7 @@ FIELDS: Final = Fields(
             sorts=("Most viewed", "Least viewed"),
             units=("view", "views"),
             address="views",
+            on_card=True,
         ),
         Field(
             name="url",

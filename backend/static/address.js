@@ -1,18 +1,12 @@
 // What is shown follows from the address, so that every view can be shared and gone back to.
 
+import { addressOf, COUNTED, kindOf, RANGES, SORTS } from "./fields.js";
+
 export const DEFAULT_WEIGHTS = { title: 1, words: 5, thumbnail: 1 };
 export const LENSES = Object.keys(DEFAULT_WEIGHTS);
-export const COUNTED = ["category", "language", "channel", "tags"];
-export const RANGES = ["duration_s", "view_count", "published_at"];
-export const SORTS = [
-  "published_at:desc", "published_at:asc", "view_count:desc", "view_count:asc",
-  "duration_s:desc", "duration_s:asc",
-];
 
 const MAX_TEXT = 2000;
 const MAX_SEEDS = 100;
-const RANGE_NAMES = { duration_s: "length", view_count: "views", published_at: "years" };
-const COUNTED_NAMES = { category: "category", language: "language", channel: "channel", tags: "tag" };
 
 /** A new number for the random order. */
 export const newSeed = () => 1 + crypto.getRandomValues(new Uint32Array(1))[0] % 999_999;
@@ -38,12 +32,12 @@ export function readView(search) {
     like,
     less: like.length ? several("less").filter((id) => !like.includes(id)) : [],
     video: given.get("v") ?? "",
-    counted: Object.fromEntries(COUNTED.map((field) => [field, several(COUNTED_NAMES[field])])),
-    ranges: Object.fromEntries(RANGES.map((field) => [field, range(given.get(RANGE_NAMES[field]))])),
+    counted: Object.fromEntries(COUNTED.map((field) => [field, several(addressOf(field))])),
+    ranges: Object.fromEntries(RANGES.map((field) => [field, range(given.get(addressOf(field)))])),
     weights: weights(given.get("weights")),
     variety: number("variety", 0, 1, 0),
     fold: given.get("reuploads") === "fold",
-    sort: SORTS.includes(given.get("sort")) ? given.get("sort") : "",
+    sort: SORTS.find(({ value }) => value === given.get("sort"))?.value ?? "",
     seed: Math.trunc(number("seed", 0, 2 ** 31 - 1, 0)),
   };
 }
@@ -76,11 +70,11 @@ export function writeView(view) {
   view.like.forEach((id) => written.append("like", id));
   view.less.forEach((id) => written.append("less", id));
   for (const field of COUNTED) {
-    view.counted[field].forEach((value) => written.append(COUNTED_NAMES[field], value));
+    view.counted[field].forEach((value) => written.append(addressOf(field), value));
   }
   for (const field of RANGES) {
     const { min, max } = view.ranges[field];
-    if (isRange({ min, max })) set(RANGE_NAMES[field], `${min ?? ""}-${max ?? ""}`);
+    if (isRange({ min, max })) set(addressOf(field), `${min ?? ""}-${max ?? ""}`);
   }
   if (!hasDefaultWeights(view)) set("weights", LENSES.map((lens) => view.weights[lens]).join("-"));
   set("variety", view.variety && String(view.variety));
@@ -114,7 +108,7 @@ export function filterOf(view, except = null) {
   for (const field of RANGES) {
     const { min, max } = view.ranges[field];
     if (field === except || !isRange({ min, max })) continue;
-    filter[field] = field === "published_at" ? years(min, max) : {
+    filter[field] = kindOf(field) === "moment" ? years(min, max) : {
       ...(min !== null && { gte: min }), ...(max !== null && { lte: max }),
     };
   }

@@ -4,6 +4,7 @@
 import { filterCount, isRanked, listOf, newSeed, readView, unfiltered, writeView } from "./address.js";
 import { TwinLens } from "./client.js";
 import { announce, byId, isPlainClick } from "./dom.js";
+import { SORTS } from "./fields.js";
 import * as format from "./format.js";
 import { apiKey } from "./key.js";
 import { facetsOf, questionOf } from "./lists.js";
@@ -21,6 +22,7 @@ const LARGEST_PAGE = 100;
 
 const twinlens = new TwinLens({ apiKey: apiKey() });
 const text = byId("text");
+byId("sort").append(...SORTS.map(({ value, label }) => new Option(label, value)));
 let view = readView(location.search);
 let shownList = null;
 

@@ -1,6 +1,7 @@
 // A video as it stands in a list, and why it ranked where it did.
 
 import { element, icon } from "./dom.js";
+import { known, labelOf, unitOf } from "./fields.js";
 import * as format from "./format.js";
 
 export const LENS_NAMES = { title: "Title", words: "Words", thumbnail: "Thumbnail" };
@@ -35,10 +36,11 @@ export function thumbnail(video, picture, { eager = false, sizes = CARD_SIZES } 
   } else {
     missing();
   }
-  if (video.duration_s !== null) {
+  const length = lengthOf(video);
+  if (length !== undefined) {
     // Said after the title, by spokenLength(): a link is not to begin with it.
     frame.append(element("span", {
-      className: "duration", textContent: format.clock(video.duration_s), "aria-hidden": "true",
+      className: "duration", textContent: format.clock(video[length]), "aria-hidden": "true",
     }));
   }
   return frame;
@@ -59,25 +61,32 @@ export function titled(name, video, properties = {}, parts = null) {
 export function details(video) {
   const made = element("span", { className: "details" });
   const add = (...content) => made.append(element("span", {}, ...content));
-  if (video.channel) made.append(channel(video));
-  if (video.view_count !== null) add(format.views(video.view_count));
-  if (video.published_at !== null) {
+  for (const name of known(video, ["keyword"], { card: true })) made.append(owner(video[name]));
+  for (const name of known(video, ["count"], { card: true })) add(counted(name, video[name], format.few));
+  for (const name of known(video, ["moment"], { card: true })) {
     add(element("time", {
-      dateTime: video.published_at, title: format.date(video.published_at),
-      textContent: format.since(video.published_at),
+      dateTime: video[name], title: format.date(video[name]), textContent: format.since(video[name]),
     }));
   }
   return made;
 }
 
-const spokenLength = (video) => (video.duration_s === null ? null : element("span", {
-  className: "visually-hidden", textContent: `Length ${format.clock(video.duration_s)}`,
-}));
+/** "1,234 views", as long as `written` writes numbers. */
+export const counted = (name, number, written = format.count) => `${written(number)} ${unitOf(name, number)}`;
+
+/** The field that says how long a video is, if it has it. */
+const lengthOf = (video) => known(video, ["duration"], { card: true })[0];
+
+function spokenLength(video) {
+  const name = lengthOf(video);
+  return name === undefined ? null : element("span", {
+    className: "visually-hidden", textContent: `${labelOf(name)} ${format.clock(video[name])}`,
+  });
+}
 
 /** Whose video it is. */
-export const channel = (video) => element("span", {
-  className: "channel", dir: "auto", textContent: video.channel,
-  lang: format.languageOf(video.channel, ""),
+export const owner = (name) => element("span", {
+  className: "channel", dir: "auto", textContent: name, lang: format.languageOf(name, ""),
 });
 
 /** The rank in each of the three rankings that found the video; of several `seeds`, the one it is most like. */

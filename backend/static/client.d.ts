@@ -14,28 +14,69 @@ export interface CallOptions {
   signal?: AbortSignal;
 }
 
+// ---- fields
 export interface Video {
   video_id: string;
+  /** Its title. */
   title: string | null;
+  /** Its channel. */
   channel: string | null;
+  /** Its category. */
   category: string | null;
+  /** The language of its title, as a code. */
   language: string | null;
+  /** Its tags. */
   tags: string[];
+  /** When it was published. RFC 3339 with an offset. */
   published_at: string | null;
+  /** How long it is, in seconds. */
   duration_s: number | null;
+  /** How often it was seen. */
   view_count: number | null;
+  /** Where it can be watched. */
   url: string | null;
   /** A path on the server; `thumbnailUrl()` makes an address of it. */
   thumbnail_url: string | null;
 }
+
+export type CountedFacet = "channel" | "category" | "language" | "tags";
+export type RangedFacet = "published_at" | "duration_s" | "view_count";
+export type SortedField = "published_at" | "view_count" | "duration_s";
+
+/** Everything given holds together; of a list, one value is enough. */
+export interface Filter {
+  /** Its channel. */
+  channel?: string | string[];
+  /** Its category. */
+  category?: string | string[];
+  /** The language of its title, as a code. */
+  language?: string | string[];
+  /** Its tags. */
+  tags?: string | string[];
+  /** When it was published. RFC 3339 with an offset. */
+  published_at?: Bounds<string>;
+  /** How long it is, in seconds. */
+  duration_s?: number | Bounds<number>;
+  /** How often it was seen. */
+  view_count?: number | Bounds<number>;
+  and?: Filter[];
+  or?: Filter[];
+  not?: Filter;
+}
+
+export interface Facets extends
+  Partial<Record<CountedFacet, { values: { value: string; count: number }[] }>> {
+  published_at?: { min: string | null; max: string | null };
+  duration_s?: { min: number | null; max: number | null };
+  view_count?: { min: number | null; max: number | null };
+}
+// ---- end of fields
 
 /** Without `attributes`, all of them are there. */
 export type ShownVideo = Pick<Video, "video_id"> & Partial<Video>;
 
 export type Attribute = keyof Video;
 export type Lens = "title" | "words" | "thumbnail";
-export type CountedFacet = "channel" | "category" | "language" | "tags";
-export type RangedFacet = "view_count" | "duration_s" | "published_at";
 export type Facet = CountedFacet | RangedFacet;
 
 export interface Bounds<T> {
@@ -43,21 +84,6 @@ export interface Bounds<T> {
   gte?: T;
   lt?: T;
   lte?: T;
-}
-
-/** Everything given holds together; of a list, one value is enough. */
-export interface Filter {
-  channel?: string | string[];
-  category?: string | string[];
-  language?: string | string[];
-  tags?: string | string[];
-  view_count?: number | Bounds<number>;
-  duration_s?: number | Bounds<number>;
-  /** RFC 3339 with an offset. */
-  published_at?: Bounds<string>;
-  and?: Filter[];
-  or?: Filter[];
-  not?: Filter;
 }
 
 interface PageFields {
@@ -108,7 +134,7 @@ export interface FusedFields extends Pick<SearchFields, OfThePage> {
 }
 
 export interface BrowseFields extends PageFields {
-  sort?: `${RangedFacet}:${"asc" | "desc"}`;
+  sort?: `${SortedField}:${"asc" | "desc"}`;
   order?: "random";
   seed?: number;
 }
@@ -145,13 +171,6 @@ export interface Hit {
   because?: string[];
   /** Of a fused search: the searches that found it, from 0, and its rank in each. */
   found_by?: { search: number; rank: number }[];
-}
-
-export interface Facets extends
-  Partial<Record<CountedFacet, { values: { value: string; count: number }[] }>> {
-  view_count?: { min: number | null; max: number | null };
-  duration_s?: { min: number | null; max: number | null };
-  published_at?: { min: string | null; max: string | null };
 }
 
 interface Answer {

@@ -7,7 +7,8 @@ const ago = new Intl.RelativeTimeFormat("en", { numeric: "always" });
 const languages = new Intl.DisplayNames("en", { type: "language", fallback: "code" });
 
 export const count = (number) => whole.format(number);
-export const views = (number) => `${compact.format(number)} ${number === 1 ? "view" : "views"}`;
+/** "12K" */
+export const few = (number) => compact.format(number);
 export const date = (moment) => day.format(new Date(moment));
 
 /** "18 ms", "1.4 s" */

@@ -1,6 +1,7 @@
 // From a view to the videos in it: which question is put to the API, and its answer in one shape.
 
-import { COUNTED, filterOf, isRanked, RANGES } from "./address.js";
+import { filterOf, isRanked } from "./address.js";
+import { COUNTED, RANGES } from "./fields.js";
 
 export const PAGE_SIZE = 24;
 const FACETS = [...COUNTED, ...RANGES];

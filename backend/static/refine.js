@@ -1,13 +1,15 @@
 // The panel beside the list: filters with their counts, and how much each ranking weighs.
 
-import { COUNTED, DEFAULT_WEIGHTS, filterCount, hasDefaultWeights, isRange, isRanked, LENSES,
+import { DEFAULT_WEIGHTS, filterCount, hasDefaultWeights, isRange, isRanked, LENSES,
   unfiltered } from "./address.js";
 import { LENS_NAMES } from "./cards.js";
 import { byId, element, icon, place } from "./dom.js";
+import { addressOf, ASKED_RANGES, COUNTED, FEW_VALUES, kindOf, labelOf, MANY_VALUES, unitOf } from "./fields.js";
 import * as format from "./format.js";
 
-const HEADINGS = { category: "Category", language: "Language", channel: "Channel", tags: "Tags" };
 const SHOWN_VALUES = 6;
+// The field whose values are offered above the list, too.
+const QUICK = FEW_VALUES[0];
 const QUICK_CHIPS = 12;
 const WEIGHT_STEPS = { min: 0, max: 10, step: 0.5 };
 const SLIDING_PAUSE_MS = 250;
@@ -171,9 +173,9 @@ export class Refine {
     const inPanel = this.#panel.contains(focused);
     const chipAt = chipButtons().indexOf(focused);
     const groups = [
-      ...COUNTED.slice(0, 2).map((field) => this.#group(field)),
-      this.#length(), this.#years(), this.#views(),
-      ...COUNTED.slice(2).map((field) => this.#group(field)),
+      ...FEW_VALUES.map((field) => this.#group(field)),
+      ...ASKED_RANGES.map((field) => this.#range(field)),
+      ...MANY_VALUES.map((field) => this.#group(field)),
     ];
     place(byId("filters"), groups.filter(Boolean));
     this.#chips();
@@ -233,7 +235,7 @@ export class Refine {
     }));
     const rest = values.length - shown.length;
     if (values.length > SHOWN_VALUES && (rest > 0 || all)) rows.push(this.#moreOf(field, rest, all));
-    return this.#fieldset(HEADINGS[field], rows);
+    return this.#fieldset(labelOf(field), rows);
   }
 
   #moreOf(field, rest, all) {
@@ -253,30 +255,27 @@ export class Refine {
     this.#change({ ranges: { ...this.#view.ranges, [field]: bounds } }, options);
   }
 
-  #length() {
-    const { min, max } = this.#view.ranges.duration_s;
-    if (!isRange({ min, max }) && !known(this.#facets?.duration_s)) return null;
-    return this.#fieldset("Length", LENGTHS.map(([text, low, high]) => this.#choice(`length=${text}`, "radio", {
-      name: "length", text, checked: min === low && max === high,
-      onchange: () => this.#ranged("duration_s", { min: low, max: high }),
+  /** What bounds a field, as its kind is thought of: lengths to choose from, years, or two numbers. */
+  #range(field) {
+    const facet = this.#facets?.[field];
+    if (kindOf(field) === "duration") return this.#lengths(field, facet);
+    if (kindOf(field) === "moment") {
+      return this.#between(field, ["From year", "To year"], known(facet) ? [year(facet.min), year(facet.max)] : null);
+    }
+    return this.#between(field, ["At least", "At most"], known(facet) ? [facet.min, facet.max] : null);
+  }
+
+  #lengths(field, facet) {
+    const { min, max } = this.#view.ranges[field];
+    if (!isRange({ min, max }) && !known(facet)) return null;
+    return this.#fieldset(labelOf(field), LENGTHS.map(([text, low, high]) => this.#choice(`${addressOf(field)}=${text}`, "radio", {
+      name: addressOf(field), text, checked: min === low && max === high,
+      onchange: () => this.#ranged(field, { min: low, max: high }),
     })));
   }
 
-  #years() {
-    const year = (moment) => new Date(moment).getUTCFullYear();
-    const facet = this.#facets?.published_at;
-    return this.#between("published_at", "Published", ["From year", "To year"],
-      known(facet) ? [year(facet.min), year(facet.max)] : null);
-  }
-
-  #views() {
-    const facet = this.#facets?.view_count;
-    return this.#between("view_count", "Views", ["At least", "At most"],
-      known(facet) ? [facet.min, facet.max] : null);
-  }
-
   /** Two numbers; what could be given stands in them as a hint. */
-  #between(field, heading, labels, bounds) {
+  #between(field, labels, bounds) {
     const range = this.#view.ranges[field];
     if (!isRange(range) && !bounds) return null;
     const row = this.#once(`${field} bounds`, () => element("div", { className: "bounds" },
@@ -296,7 +295,7 @@ export class Refine {
       // As long as the view's number is the same, what someone has begun to type stays.
       if (input.dataset.drawn !== value) Object.assign(input, { value }).dataset.drawn = value;
     });
-    return this.#fieldset(heading, [row]);
+    return this.#fieldset(labelOf(field), [row]);
   }
 
   // ---- chips above the list: what is filtered by, and the categories to begin with
@@ -307,7 +306,7 @@ export class Refine {
       element("li", {}, element("button", {
         type: "button", className: "chip is-on", onclick, "aria-label": `Remove filter ${text}`,
       }, element("span", { textContent: text, dir: "auto" }), icon("close")))));
-    for (const field of COUNTED.filter((one) => one !== "category")) {
+    for (const field of COUNTED.filter((one) => one !== QUICK)) {
       for (const value of this.#view.counted[field]) {
         remove(`${field}=${value}`, named(field, value), () => this.#toggle(field, value));
       }
@@ -315,13 +314,13 @@ export class Refine {
     for (const [field, range] of Object.entries(this.#view.ranges)) {
       if (isRange(range)) remove(field, spoken(field, range), () => this.#ranged(field, { min: null, max: null }));
     }
-    const categories = this.#values("category");
-    const quick = categories.filter((one, at) => at < QUICK_CHIPS || one.chosen);
-    if (categories.length > 1 || this.#view.counted.category.length) {
+    const values = QUICK ? this.#values(QUICK) : [];
+    const quick = values.filter((one, at) => at < QUICK_CHIPS || one.chosen);
+    if (values.length > 1 || values.some((one) => one.chosen)) {
       for (const { value, chosen } of quick) {
-        const chip = this.#once(`chip category=${value}`, () => element("li", {}, element("button", {
-          type: "button", onclick: () => this.#toggle("category", value),
-        }, element("span", { textContent: named("category", value), dir: "auto" }))));
+        const chip = this.#once(`chip ${QUICK}=${value}`, () => element("li", {}, element("button", {
+          type: "button", onclick: () => this.#toggle(QUICK, value),
+        }, element("span", { textContent: named(QUICK, value), dir: "auto" }))));
         chip.firstChild.className = `chip${chosen ? " is-on" : ""}`;
         chip.firstChild.setAttribute("aria-pressed", String(chosen));
         chips.push(chip);
@@ -337,13 +336,16 @@ const known = (facet) => facet !== undefined && facet.min !== null && facet.max 
   && facet.min !== undefined;
 const named = (field, value) => (field === "language" ? format.language(value) : value);
 
+const year = (moment) => new Date(moment).getUTCFullYear();
+
 function spoken(field, { min, max }) {
+  const kind = kindOf(field);
   const preset = LENGTHS.find(([, low, high]) => low === min && high === max);
-  if (field === "duration_s" && preset) return preset[0];
-  const shown = field === "view_count" ? format.count : field === "duration_s" ? format.clock : String;
-  const unit = field === "view_count" ? " views" : "";
-  if (max === null) return field === "published_at" ? `Since ${min}` : `${shown(min)}${unit} or more`;
-  if (min === null) return field === "published_at" ? `Until ${max}` : `Up to ${shown(max)}${unit}`;
+  if (kind === "duration" && preset) return preset[0];
+  const shown = { count: format.count, duration: format.clock }[kind] ?? String;
+  const unit = kind === "count" ? ` ${unitOf(field)}` : "";
+  if (max === null) return kind === "moment" ? `Since ${min}` : `${shown(min)}${unit} or more`;
+  if (min === null) return kind === "moment" ? `Until ${max}` : `Up to ${shown(max)}${unit}`;
   return min === max ? `${shown(min)}${unit}` : `${shown(min)}–${shown(max)}${unit}`;
 }
 

@@ -1,7 +1,8 @@
 // An opened video: the picture at large, what is known of it, why it ranked, and what is like it.
 
-import { card, channel, placeholder, thumbnail, titled, whyTable } from "./cards.js";
+import { card, counted, owner, placeholder, thumbnail, titled, whyTable } from "./cards.js";
 import { announce, byId, element, icon } from "./dom.js";
+import { known } from "./fields.js";
 import * as format from "./format.js";
 import { rankingOf } from "./lists.js";
 import { button, failure, message } from "./states.js";
@@ -181,17 +182,19 @@ export class VideoDialog {
 function facts(video) {
   const made = element("p", { className: "details" });
   const add = (...content) => made.append(element("span", {}, ...content));
-  if (video.channel) made.append(channel(video));
-  if (video.view_count !== null) add(`${format.count(video.view_count)} views`);
-  if (video.published_at !== null) {
-    add(element("time", { dateTime: video.published_at, textContent: format.date(video.published_at) }));
+  for (const name of known(video, ["keyword"], { card: true })) made.append(owner(video[name]));
+  for (const name of known(video, ["count"])) add(counted(name, video[name]));
+  for (const name of known(video, ["moment"])) {
+    add(element("time", { dateTime: video[name], textContent: format.date(video[name]) }));
   }
   if (video.language) add(format.language(video.language));
   return made;
 }
 
 function tags(video) {
-  const all = [...new Set([video.category, ...video.tags].filter(Boolean))];
+  const said = ["language", ...known(video, ["keyword"], { card: true })];
+  const others = known(video, ["keyword"]).filter((name) => !said.includes(name)).map((name) => video[name]);
+  const all = [...new Set([...others, ...known(video, ["keywords"]).flatMap((name) => video[name])])];
   return all.length === 0 ? null : element("ul", { className: "tags", "aria-label": "Category and tags" },
     ...all.map((tag) => element("li", { textContent: tag, dir: "auto" })));
 }

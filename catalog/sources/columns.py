@@ -37,6 +37,10 @@ class Columns:
             if name not in known:
                 raise SourceError(f"{name!r} is no field of a video; fields: {', '.join(known)}")
 
+    def names_of(self, field: str) -> tuple[str, ...]:
+        """Names of columns that are taken for ``field``, the best first."""
+        return self._known_names()[field]
+
     def _known_names(self) -> dict[str, tuple[str, ...]]:
         """Names of columns by field, the best first; what lenses look at before the rest."""
         looked_at = {row.name: (row.name, *row.columns) for row in self.fields if row.searchable}

@@ -1,0 +1,95 @@
+"""The fields, as docs and client.d.ts have them; ``python -m tests.fields_written`` writes them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from twinlens.backend.site import STATIC, types_with
+from twinlens.catalog.fields import FIELDS, Field, FieldKind, Fields
+from twinlens.catalog.sources.columns import Columns
+
+API = Path(__file__).parents[1] / "docs" / "api.md"
+TYPES = STATIC / "client.d.ts"
+FILTERED = {
+    "words": "a string, or a list of up to 100 of which one is enough",
+    "numbers": 'a number, or bounds: `{"gte": 1000, "lt": 5000}`',
+    "moments": 'bounds in RFC 3339 with an offset: `{"gte": "2024-01-01T00:00:00Z"}`',
+}
+COUNTED = (
+    "`values`: how many videos have each value, the most frequent first, ties by value, at most "
+    "100. Videos without the field don't count"
+)
+BOUNDED = "`min` and `max`; null where no video has the field"
+
+
+def api_with(text: str, fields: Fields) -> str:
+    """The documentation with the tables of ``fields``."""
+    blocks = {"fields": field_rows, "filters": filter_rows, "facets": facet_rows}
+    for name, rows in blocks.items():
+        pattern = rf"(<!-- {name} -->\n).*?(\n<!-- end of {name} -->)"
+        written = "\n".join(rows(fields))
+        text, found = re.subn(
+            pattern, lambda at, new=written: at[1] + new + at[2], text, flags=re.DOTALL
+        )
+        assert found == 1, name
+    return text
+
+
+def field_rows(fields: Fields) -> Iterable[str]:
+    yield "| Field | | Kind | Filter | Sort | Facet | Columns of a source |"
+    yield "|---|---|---|---|---|---|---|"
+    for row in fields:
+        columns = listed(Columns(fields).names_of(row.name))
+        can = ["yes" if able else "" for able in (row.filterable, row.sortable, row.facet)]
+        cells = [f"`{row.name}`", row.help, row.kind, *can, columns]
+        yield f"| {' | '.join(cells)} |".replace("  ", " ")
+
+
+def filter_rows(fields: Fields) -> Iterable[str]:
+    yield "| Field | Takes |"
+    yield "|---|---|"
+    for way, takes in FILTERED.items():
+        if named := [row for row in fields.filterable if way_of(row) == way]:
+            yield f"| {listed(row.name for row in named)} | {takes} |"
+    yield "| `and`, `or` | a list of filters, of which all hold, or at least one |"
+    yield "| `not` | a filter that does not hold |"
+
+
+def facet_rows(fields: Fields) -> Iterable[str]:
+    yield "| Field | Answer |"
+    yield "|---|---|"
+    for rows, answer in (
+        (fields.counted, COUNTED),
+        ([row for row in fields.facets if row.kind.is_ordered], BOUNDED),
+    ):
+        if rows:
+            yield f"| {listed(row.name for row in rows)} | {answer} |"
+
+
+def way_of(row: Field) -> str:
+    if row.kind is FieldKind.MOMENT:
+        return "moments"
+    return "numbers" if row.kind.is_ordered else "words"
+
+
+def listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def stale(fields: Fields = FIELDS) -> Sequence[Path]:
+    """The files that say other than ``fields`` do."""
+    text = API.read_text(encoding="utf-8")
+    types = TYPES.read_text(encoding="utf-8")
+    found = {API: text == api_with(text, fields), TYPES: types == types_with(fields)}
+    return [path for path, fresh in found.items() if not fresh]
+
+
+def write() -> None:
+    API.write_text(api_with(API.read_text(encoding="utf-8"), FIELDS), encoding="utf-8")
+    TYPES.write_text(types_with(FIELDS), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()

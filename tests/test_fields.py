@@ -1,0 +1,188 @@
+"""One row more in the table of fields, from a source to the page: nothing else is told of it."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from tests import fields_written
+from tests.fakes import ColourEncoder, WordEncoder
+from twinlens.backend.app import create_app
+from twinlens.catalog.errors import UsageError
+from twinlens.catalog.fields import FIELDS, FIRST_FIELDS, Field, FieldKind, Fields
+from twinlens.catalog.sources import RejectsFile, open_source
+from twinlens.indexer.job import IndexJob, JobOptions, JobSummary
+from twinlens.search.published import PublishedIndex
+from twinlens.stores.engines import EmbeddedEngine, open_reader
+from twinlens.stores.generations import DataDir, Manifest
+
+LIKES = Field(
+    name="like_count",
+    kind=FieldKind.COUNT,
+    label="Likes",
+    help="How many liked it.",
+    columns=("likes",),
+    filterable=True,
+    sortable=True,
+    facet=True,
+    units=("like", "likes"),
+)
+MORE = FIELDS.with_rows(LIKES)
+VIDEOS = "/api/v1/videos"
+SEARCH = "/api/v1/search"
+
+
+def run_job(folder: Path, fields: Fields, titles: WordEncoder | None = None) -> JobSummary:
+    """Index ten videos with 0 to 90 likes, and one that says nothing of them."""
+    source = folder / "videos.csv"
+    lines = [f'v{n},"film number {n}",{10 * n},{n}' for n in range(10)]
+    source.write_text("\n".join(["id,title,likes,views", *lines, 'none,"film",,']) + "\n")
+    data = DataDir(folder / "data")
+    job = IndexJob(
+        data,
+        EmbeddedEngine(data),
+        titles or WordEncoder(),
+        ColourEncoder(),
+        JobOptions(source_name=str(source), fields=fields),
+    )
+    return job.run(
+        open_source(str(source), fields=fields), RejectsFile(data.path / "rejects.jsonl")
+    )
+
+
+def open_client(folder: Path) -> tuple[FlaskClient, PublishedIndex]:
+    data = DataDir(folder / "data")
+    index = PublishedIndex(
+        data,
+        open_reader=lambda manifest: open_reader(data, manifest),
+        title_encoder=WordEncoder(),
+        thumbnail_encoder=ColourEncoder(),
+    )
+    return create_app(index, thumbnails=data.thumbnails).test_client(), index
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlaskClient]:
+    folder = tmp_path_factory.mktemp("more")
+    assert run_job(folder, MORE).new == 11
+    client, index = open_client(folder)
+    yield client
+    index.close()
+
+
+def ids(answer: Any) -> list[str]:
+    assert answer.status_code == 200, answer.text
+    return [one["video_id"] for one in answer.get_json()["videos"]]
+
+
+def test_it_is_an_attribute(client: FlaskClient) -> None:
+    video = client.get(f"{VIDEOS}/v3").get_json()["video"]
+    assert video["like_count"] == 30
+    assert list(video)[-3:] == ["url", "like_count", "thumbnail_url"]
+    assert client.get(f"{VIDEOS}/none").get_json()["video"]["like_count"] is None
+    body = {"text": "film", "attributes": ["like_count"], "limit": 1}
+    [hit] = client.post(SEARCH, json=body).get_json()["hits"]
+    assert set(hit["video"]) == {"video_id", "like_count"}
+
+
+def test_it_filters(client: FlaskClient) -> None:
+    for asked, passing in (({"gte": 70}, {"v7", "v8", "v9"}), (50, {"v5"})):
+        body = {"text": "film number", "filter": {"like_count": asked}}
+        hits = client.post(SEARCH, json=body).get_json()["hits"]
+        assert {hit["video"]["video_id"] for hit in hits} == passing
+    assert "none" in ids(client.get(VIDEOS + '?filter={"not":{"like_count":{"gte":0}}}'))
+    wrong = client.post(SEARCH, json={"text": "film", "filter": {"like_count": {"gte": "x"}}})
+    assert wrong.status_code == 422
+    assert wrong.get_json()["errors"][0]["field"] == "filter.like_count.gte"
+
+
+def test_it_sorts_page_by_page(client: FlaskClient) -> None:
+    met, cursor = [], ""
+    while cursor is not None:
+        page = client.get(f"{VIDEOS}?sort=like_count:desc&limit=4{cursor and '&cursor='}{cursor}")
+        met += ids(page)
+        cursor = page.get_json()["next_cursor"]
+    assert met == [*(f"v{n}" for n in range(9, -1, -1)), "none"]
+
+
+def test_it_is_a_facet(client: FlaskClient) -> None:
+    facets = client.get(f"{VIDEOS}?facets=like_count,channel").get_json()["facets"]
+    assert facets == {"like_count": {"min": 0, "max": 90}, "channel": {"values": []}}
+    body = {"text": "film number", "facets": ["like_count"], "filter": {"like_count": {"lt": 50}}}
+    found = client.post(SEARCH, json=body).get_json()
+    assert found["facets"] == {"like_count": {"min": 0, "max": 40}}
+
+
+def test_the_openapi_document_has_it(client: FlaskClient) -> None:
+    document = client.get("/openapi.json").get_json()
+    schemas = document["components"]["schemas"]
+    for name in ("FilterBody", "FacetsBody", "VideoBody", "HitVideoBody"):
+        assert schemas[name]["properties"]["like_count"]["description"], name
+    [sort] = [
+        one for one in document["paths"][VIDEOS]["get"]["parameters"] if one["name"] == "sort"
+    ]
+    assert {"like_count:desc", "like_count:asc"} < set(sort["schema"]["enum"])
+    assert "like_count" in json.dumps(schemas["SearchBody"]["properties"]["attributes"])
+    assert "like_count" in json.dumps(schemas["SearchBody"]["properties"]["facets"])
+
+
+def test_the_page_and_the_types_have_it(client: FlaskClient) -> None:
+    page = client.get("/")
+    [written] = re.findall(r'<script type="application/json" id="fields">(.*?)</script>', page.text)
+    rows = {row["name"]: row for row in json.loads(html.unescape(written))}
+    assert list(rows) == [*FIELDS.names, "like_count"]
+    assert rows["like_count"]["sorts"] == ["Most likes", "Fewest likes"]
+    tag = page.headers["ETag"]
+    assert client.get("/", headers={"If-None-Match": tag}).status_code == 304
+    types = client.get("/static/client.d.ts").text
+    assert types.count("like_count") == 5
+    assert "like_count?: number | Bounds<number>;" in types
+
+
+def test_an_index_without_it_refuses_it_and_says_what_it_has(tmp_path: Path) -> None:
+    run_job(tmp_path, FIELDS)
+    client, index = open_client(tmp_path)
+    for asked in ({"filter": {"like_count": 3}}, {"attributes": ["like_count"]}):
+        answer = client.post(SEARCH, json={"text": "film", **asked})
+        assert answer.status_code == 422
+        assert "view_count" in answer.get_json()["errors"][0]["expected"]
+    assert client.get(f"{VIDEOS}?sort=like_count:asc").status_code == 422
+    assert "like_count" not in client.get("/").text
+    assert "like_count" not in client.get("/openapi.json").text
+    # A job that knows of it brings it in; the titles are not encoded again.
+    titles = WordEncoder()
+    summary = run_job(tmp_path, MORE, titles)
+    assert (summary.changed, summary.unchanged, summary.titles_encoded) == (10, 1, 0)
+    assert ids(client.get(f"{VIDEOS}?sort=published_at:asc"))  # notices the new generation
+    assert ids(client.get(f"{VIDEOS}?sort=like_count:desc&limit=1")) == ["v9"]
+    assert run_job(tmp_path, MORE).unchanged == 11
+    index.close()
+
+
+def test_a_field_of_another_kind_needs_a_fresh_index(tmp_path: Path) -> None:
+    run_job(tmp_path, MORE)
+    text = Field(name="like_count", kind=FieldKind.KEYWORD, label="L", help="L.", filterable=True)
+    with pytest.raises(UsageError, match=r"like_count: count became keyword.*--fresh"):
+        run_job(tmp_path, FIELDS.with_rows(text))
+
+
+def test_a_manifest_from_before_it_said_has_the_first_fields(tmp_path: Path) -> None:
+    run_job(tmp_path, MORE)
+    data = DataDir(tmp_path / "data")
+    manifest = data.published()
+    assert manifest.fields == MORE
+    values = manifest.to_json()
+    del values["fields"]
+    assert Manifest.from_json(values).fields == FIRST_FIELDS
+
+
+def test_documentation_and_types_are_those_of_the_table() -> None:
+    assert fields_written.stale() == [], "run python -m tests.fields_written"
+    assert len(fields_written.stale(MORE)) == 2
