@@ -27,7 +27,15 @@ SearchBody = fit(SearchBody, FIELDS)
 
 DOCUMENT = openapi_document(ROUTES, FIELDS)
 # Served, and no part of the API: the page, its files, and the documentation.
-PAGES = {"/", "/static/{filename}", "/docs", "/docs/assets/{name}", "/docs/errors", "/openapi.json"}
+PAGES = {
+    "/",
+    "/static/{filename}",
+    "/static/client.d.ts",
+    "/docs",
+    "/docs/assets/{name}",
+    "/docs/errors",
+    "/openapi.json",
+}
 OPERATIONS = [
     pytest.param(path, method, operation, id=operation["operationId"])
     for path, methods in DOCUMENT["paths"].items()
