@@ -15,18 +15,29 @@ from typing import Final
 
 from flask import Flask, Response, g, request
 from flask_compress import Compress
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import (
+    BadRequest,
+    ExpectationFailed,
+    RequestEntityTooLarge,
+    RequestHeaderFieldsTooLarge,
+    RequestURITooLarge,
+)
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 import twinlens
 from twinlens.backend.access import Keys, Role, allow_origins, caller_of, presented_key
 from twinlens.backend.api import ApiViews
-from twinlens.backend.arrival import arrived
 from twinlens.backend.limits import RATE_WINDOW_S, RateLimiter, Turns
 from twinlens.backend.logs import log_request
-from twinlens.backend.metrics import Metrics, add_stages, timed_stage
+from twinlens.backend.metrics import Metrics, timed_stage
 from twinlens.backend.paths import take_paths_literally
-from twinlens.backend.policy import Policy
+from twinlens.backend.policy import (
+    MAX_FIELD_BYTES,
+    MAX_REQUEST_LINE,
+    MOST_FIELDS,
+    MOST_WAITING,
+    Policy,
+)
 from twinlens.backend.problem_kinds import Code
 from twinlens.backend.problems import Problem, register_problems
 from twinlens.backend.routes import Route, list_routes, make_blueprint
@@ -75,6 +86,7 @@ def create_app(
     keys = Keys(read=policy.api_keys, admin=policy.admin_keys)
     metrics = Metrics(shared)
     _observe(app, metrics, policy)
+    _refuse_odd_heads(app)
     take_paths_literally(app)
     allow_origins(app, policy.cors_origins)
     count_searches = _admit(app, keys, _rate_limiter(app, policy, shared))
@@ -82,7 +94,12 @@ def create_app(
     _revalidate(app, index, private=bool(policy.api_keys))
     _take_turns(
         app,
-        Turns(policy.searches_at_a_time, wait_s=policy.max_wait_s, waiting=metrics.waiting),
+        Turns(
+            policy.searches_at_a_time,
+            wait_s=policy.max_wait_s,
+            most_waiting=MOST_WAITING,
+            waiting=metrics.waiting,
+        ),
         max_body_bytes=policy.max_body_bytes,
     )
     api = ApiViews(
@@ -104,9 +121,6 @@ def _observe(app: Flask, metrics: Metrics, policy: Policy) -> None:
     @app.before_request
     def begin() -> None:
         g.started = time.perf_counter()
-        # What the request has waited since it came counts as its time.
-        g.waited_s = max(0.0, g.started - (arrived.get() or g.started))
-        g.started -= g.waited_s
         metrics.begin()
         given = request.headers.get("X-Request-Id", "")
         g.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
@@ -125,6 +139,24 @@ def _observe(app: Flask, metrics: Metrics, policy: Policy) -> None:
     def end(_: BaseException | None) -> None:
         if "started" in g:
             metrics.end()
+
+
+def _refuse_odd_heads(app: Flask) -> None:
+    """Refuse heads that no honest caller sends, and that servers in front may read otherwise."""
+
+    @app.before_request
+    def refuse() -> None:
+        environ = request.environ
+        if environ.get("HTTP_EXPECT", "100-continue").lower() != "100-continue":
+            raise ExpectationFailed
+        target = environ.get("REQUEST_URI", "")
+        if len(f"{request.method} {target} {environ['SERVER_PROTOCOL']}") > MAX_REQUEST_LINE:
+            raise RequestURITooLarge
+        if not target.isascii():
+            raise BadRequest("the path has bytes that are neither ASCII nor escaped")
+        fields = [value for name, value in environ.items() if name.startswith("HTTP_")]
+        if len(fields) > MOST_FIELDS or any(len(one) > MAX_FIELD_BYTES for one in fields):
+            raise RequestHeaderFieldsTooLarge
 
 
 def _admit(app: Flask, keys: Keys, limiter: RateLimiter | None) -> Callable[[int], None]:
@@ -269,16 +301,15 @@ def _take_turns(app: Flask, turns: Turns, *, max_body_bytes: int) -> None:
                 headers={"Accept-Encoding": "identity"},
             )
         if request.method == "POST":
-            # Before the turn: a slow caller must not take up one.
+            # Before the turn: some servers let a thread wait for a slow caller.
             with timed_stage("receive"):
                 body = request.get_data(cache=True)
             # Of a body of no stated length werkzeug reads so much, and says nothing.
             if request.content_length is None and len(body) >= max_body_bytes:
                 raise RequestEntityTooLarge
-        started = time.perf_counter()
-        turns.take(waited_s=g.waited_s)
+        with timed_stage("wait"):
+            turns.take()
         g.has_turn = True
-        add_stages({"wait": (g.waited_s + time.perf_counter() - started) * 1000})
 
     @app.teardown_request
     def give_back(_: BaseException | None) -> None:

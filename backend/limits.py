@@ -39,32 +39,33 @@ class Turns:
     """At most ``at_a_time`` requests search; others wait, ``wait_s`` at most, counted as waiting.
 
     The engine and the encoders are no faster for being asked by more at once, and each picture
-    being decoded takes its memory.
+    being decoded takes its memory. At most ``most_waiting`` wait: each takes a thread, and some
+    must be left for what needs no turn.
     """
 
-    def __init__(self, at_a_time: int, *, wait_s: float, waiting: Gauge) -> None:
+    def __init__(self, at_a_time: int, *, wait_s: float, most_waiting: int, waiting: Gauge) -> None:
         self._free = threading.Semaphore(at_a_time)
         self._wait_s = wait_s
+        self._places = threading.Semaphore(most_waiting)
         self._waiting = waiting
 
-    def take(self, *, waited_s: float) -> None:
+    def take(self) -> None:
         """Return when it is the caller's turn; ``give_back`` ends it.
 
-        ``waited_s`` is how long the request has waited already.
-
         Raises:
-            Overloaded: it was not in time.
+            Overloaded: it was not in time, or too many wait.
         """
-        if waited_s > self._wait_s:
-            raise Overloaded
         if self._free.acquire(blocking=False):
             return
+        if not self._places.acquire(blocking=False):
+            raise Overloaded
         self._waiting.inc()
         try:
-            if not self._free.acquire(timeout=self._wait_s - waited_s):
+            if not self._free.acquire(timeout=self._wait_s):
                 raise Overloaded
         finally:
             self._waiting.dec()
+            self._places.release()
 
     def give_back(self) -> None:
         """End a turn."""

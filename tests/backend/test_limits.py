@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import multiprocessing
 import tempfile
+import threading
+import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twinlens.backend.limits import RATE_WINDOW_S, RateLimiter
+from twinlens.backend.limits import RATE_WINDOW_S, Overloaded, RateLimiter, Turns
 from twinlens.search.budget import OutOfTime, TimeBudget
 
 
@@ -116,3 +118,46 @@ def test_processes_count_together(tmp_path):
         taken = pool.starmap(_take, [(path, 400)] * 4)
     # 1,600 were asked for; while they asked, some came back.
     assert 500 <= sum(taken) < 900
+
+
+class Waiting:
+    """How many wait, and the most that did."""
+
+    now = most = 0
+
+    def inc(self) -> None:
+        self.now += 1
+        self.most = max(self.most, self.now)
+
+    def dec(self) -> None:
+        self.now -= 1
+
+
+def test_who_would_be_one_too_many_to_wait_is_refused_at_once():
+    waiting = Waiting()
+    turns = Turns(1, wait_s=60, most_waiting=2, waiting=waiting)
+    turns.take()
+    waiters = [threading.Thread(target=turns.take) for _ in range(2)]
+    for waiter in waiters:
+        waiter.start()
+    while waiting.now < 2:
+        time.sleep(0.001)
+    started = time.monotonic()
+    with pytest.raises(Overloaded):
+        turns.take()
+    assert time.monotonic() - started < 5
+    for _ in waiters:
+        turns.give_back()
+    for waiter in waiters:
+        waiter.join()
+    assert (waiting.now, waiting.most) == (0, 2)
+    turns.give_back()
+    turns.take()  # places are given back, too
+
+
+def test_who_waits_in_vain_is_refused():
+    turns = Turns(1, wait_s=0.01, most_waiting=2, waiting=Waiting())
+    turns.take()
+    for _ in range(3):
+        with pytest.raises(Overloaded):
+            turns.take()

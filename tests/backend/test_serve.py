@@ -1,4 +1,4 @@
-"""``twinlens serve`` as it is run: gunicorn, a real embedded index, signals."""
+"""``twinlens serve`` as it is run: its processes, a real embedded index, signals."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_keys_origins_and_the_size_of_bodies_reach_the_server(data):
 @pytest.mark.parametrize(
     ("sent", "status", "code"),
     [
-        (JSON + b'Content-Length: 99\r\n\r\n{"text": "a"', 400, "json_invalid"),
+        (JSON + b'Content-Length: 99\r\n\r\n{"text": "a"', 400, "bad_request"),
         (JSON + b"Content-Length: 99999999999999\r\n\r\n{}", 413, "body_too_large"),
         (JSON + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n", 400, "bad_request"),
         (JSON + b'Transfer-Encoding: chunked\r\n\r\n10\r\n{"text"', 400, "bad_request"),
@@ -164,7 +164,7 @@ def test_what_is_not_even_http_gets_a_4xx(served, sent, status, code):
     assert served.get("/healthz")[0] == 200
 
 
-def test_an_encoded_id_comes_back_as_it_was_behind_gunicorn(served):
+def test_an_encoded_id_comes_back_as_it_was(served):
     status, body = served.get(f"/api/v1/videos/{quote(ODD_ID, safe='')}")
     assert (status, body["video"]["video_id"]) == (200, ODD_ID)
 

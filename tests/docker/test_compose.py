@@ -12,8 +12,9 @@ import click
 import pytest
 from jsonschema import Draft202012Validator
 
+from tests.backend.proxied import CONFIGURATION
 from tests.docker.files import KEY, ROOT, compose, compose_text, compose_variables, stages
-from twinlens.backend.serving import GRACEFUL_TIMEOUT_S
+from twinlens.backend.processes import GRACEFUL_TIMEOUT_S
 from twinlens.cli import main
 from twinlens.settings import DEFAULT_TITLE_MODEL, ENV_PREFIX, Settings, load_settings
 
@@ -72,7 +73,7 @@ def test_the_schema_would_notice_a_mistake(place: tuple[str, ...], value: Any):
 def test_images_from_elsewhere_are_pinned_to_one_version():
     for service in SERVICES.values():
         if "build" not in service:
-            assert re.fullmatch(r"[\w./-]+:v\d+\.\d+\.\d+", service["image"])
+            assert re.fullmatch(r"[\w./-]+:v?\d+\.\d+\.\d+", service["image"])
 
 
 def test_images_built_here_are_never_pulled():
@@ -95,6 +96,33 @@ def test_the_server_is_one_that_the_pinned_client_speaks_with():
 def test_ports_are_open_to_this_machine_only(service: str):
     for port in SERVICES[service]["ports"]:
         assert re.fullmatch(r"127\.0\.0\.1:\d+:\d+", port)
+
+
+def test_the_backend_is_reached_through_the_proxy_alone():
+    assert "ports" not in SERVICES["backend"]
+    assert SERVICES["proxy"]["depends_on"]["backend"]["condition"] == "service_healthy"
+    [upstream] = re.findall(r"server (\S+):(\d+) max_fails", CONFIGURATION.read_text("utf-8"))
+    assert upstream[0] == "backend"
+    assert upstream[1] in stages()[-1].all("EXPOSE")
+    [listen] = re.findall(r"listen (\d+) ", CONFIGURATION.read_text("utf-8"))
+    assert SERVICES["proxy"]["ports"] == [f"127.0.0.1:8000:{listen}"]
+
+
+def test_the_proxy_is_set_up_by_the_file_that_the_tests_run():
+    [mounted] = SERVICES["proxy"]["volumes"]
+    assert (ROOT / mounted["source"]).samefile(CONFIGURATION)
+    assert mounted["target"] == "/etc/nginx/nginx.conf"
+    assert mounted["read_only"] is True
+    assert mounted["bind"]["create_host_path"] is False
+
+
+def test_the_proxy_writes_to_tmp_alone_and_is_nobody():
+    assert SERVICES["proxy"]["read_only"] is True
+    assert SERVICES["proxy"]["user"] == "101:101"
+    assert [place.split(":")[0] for place in SERVICES["proxy"]["tmpfs"]] == ["/tmp"]
+    written = re.findall(r"(?:_path|pid) (\S+);", CONFIGURATION.read_text("utf-8"))
+    assert len(written) == 6
+    assert all(path.startswith("/tmp/") for path in written)
 
 
 def test_no_service_leaves_its_own_network():
@@ -152,15 +180,15 @@ def test_keys_and_limits_are_handed_to_the_backend_and_are_none_by_default(
 
     plain = settings()
     assert (plain.api_keys, plain.admin_keys, plain.cors_origins) == ((), (), ())
-    assert (plain.rate_limit, plain.trusted_proxies) == (0, 0)
+    assert (plain.rate_limit, plain.trusted_proxies) == (0, 1)  # the proxy of the same file
     asked = settings(
         TWINLENS_API_KEYS="a-key-0123456789,b-key-0123456789",
         TWINLENS_RATE_LIMIT="600",
-        TWINLENS_TRUSTED_PROXIES="1",
+        TWINLENS_TRUSTED_PROXIES="2",
         TWINLENS_CORS_ORIGINS="https://a.example",
     )
     assert len(asked.api_keys) == 2
-    assert (asked.rate_limit, asked.trusted_proxies) == (600, 1)
+    assert (asked.rate_limit, asked.trusted_proxies) == (600, 2)
     assert asked.cors_origins == ("https://a.example",)
 
 
@@ -168,7 +196,8 @@ def test_whoever_is_waited_for_has_a_health_check():
     for service in SERVICES.values():
         for awaited, how in service.get("depends_on", {}).items():
             if how["condition"] == "service_healthy":
-                assert SERVICES[awaited]["healthcheck"]["test"]
+                # What is built here has that of its image.
+                assert awaited in BUILT or SERVICES[awaited]["healthcheck"]["test"]
 
 
 def test_the_backend_keeps_the_health_check_of_its_image():

@@ -1,0 +1,213 @@
+"""waitress around the application, with bounds on slow callers.
+
+waitress gathers a whole request before a thread looks at it, and takes a whole answer from the
+thread, so a slow caller holds a connection and no thread. It has no bound on how long a request may
+take to come; `_Watch` adds that from outside. Beyond waitress's documented arguments this module
+uses plain attributes, none with an underscore:
+
+- of the server ``active_channels``, ``accepting``, ``handle_accept``, ``pull_trigger`` and
+  ``channel_class``;
+- of a channel ``requests``, ``request``, ``total_outbufs_len``, ``last_activity``, ``will_close``,
+  ``write_soon``, ``handle_close``, ``error_task_class`` and ``parser_class``;
+- of a parser ``parse_header``, ``chunked``, ``headers``, ``headers_finished``, ``version`` and
+  ``error``.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+import uuid
+from contextlib import suppress
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+from waitress import create_server, wasyncore
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser, ParsingError
+from waitress.task import ErrorTask
+
+from twinlens.backend.policy import MOST_WAITING
+from twinlens.backend.problems import refusal
+from twinlens.backend.processes import GRACEFUL_TIMEOUT_S, Worker
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+# Threads beyond those that search and those that wait for their turn: they answer everything else,
+# such as /healthz, and refuse who would be one too many.
+SPARE_THREADS: Final = 8
+MOST_CONNECTIONS: Final = 1000
+# Within which the head of a request must be whole; also how long a silent connection is kept.
+HEAD_TIMEOUT_S: Final = 10.0
+# How long a caller may take nothing of its answer.
+SEND_TIMEOUT_S: Final = 30.0
+# Of a head as a whole. The application refuses shorter ones whose parts are too long.
+MAX_HEAD_BYTES: Final = 64 * 1024
+# How many silent connections give way at a time, where there is room for no more.
+_GIVE_WAY: Final = 32
+
+_log = logging.getLogger(__name__)
+
+
+def answer_requests(
+    app: WSGIApplication,
+    worker: Worker,
+    *,
+    searches_at_a_time: int,
+    receive_timeout_s: float,
+    max_body_bytes: int,
+) -> None:
+    """Answer what comes to the listener of ``worker`` until SIGTERM or SIGINT.
+
+    Requests under way then have 30 seconds to finish.
+    """
+    connections: dict[int, Any] = {}
+    server = create_server(
+        app,
+        map=connections,
+        sockets=[worker.listener],
+        threads=searches_at_a_time + MOST_WAITING + SPARE_THREADS,
+        backlog=2048,
+        connection_limit=MOST_CONNECTIONS + 2,  # it counts the listener and its own wake-up, too
+        max_request_header_size=MAX_HEAD_BYTES,
+        # Somewhat larger bodies are read to their end, so that their senders hear why not.
+        max_request_body_size=2 * max_body_bytes,
+        channel_timeout=24 * 3600,  # `_Watch` is sooner
+        asyncore_use_poll=True,
+        log_socket_errors=False,
+        # No peer is believed here: whom the operator trusts, the application knows.
+        clear_untrusted_proxy_headers=False,
+        ident=None,
+    )
+    server.channel_class = _Channel
+    watch = _Watch(server, receive_timeout_s)
+    worker.listener.count = lambda: len(server.active_channels)
+    worker.listener.make_room = watch.make_room
+    stopping = threading.Event()
+
+    def stop(*_: object) -> None:
+        stopping.set()
+        server.pull_trigger()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    worker.board.tell(worker.number, 0)
+    worker.say_ready()
+    while not stopping.is_set():
+        held = len(server.active_channels)
+        wasyncore.loop(timeout=1, use_poll=True, map=connections, count=1)
+        # It takes one connection a turn, and a turn looks at all of them; where it took one, there
+        # may be more.
+        while held < len(server.active_channels) < MOST_CONNECTIONS:
+            held = len(server.active_channels)
+            worker.board.tell(worker.number, held)
+            server.handle_accept()
+        worker.board.tell(worker.number, len(server.active_channels))
+        watch.look()
+    server.accepting = False
+    worker.listener.close()
+    worker.board.forget(worker.number)
+    deadline = time.monotonic() + GRACEFUL_TIMEOUT_S
+    while server.active_channels and time.monotonic() < deadline:
+        for channel in server.active_channels.values():
+            channel.will_close = channel.will_close or _is_idle(channel)
+        wasyncore.loop(timeout=0.1, use_poll=True, map=connections, count=1)
+        watch.look()
+
+
+def _is_idle(channel: HTTPChannel) -> bool:
+    """Whether nothing is under way: no request, none of which a part has come, and no answer."""
+    return not channel.requests and channel.request is None and not channel.total_outbufs_len
+
+
+class _Watch:
+    """Once a second, closes connections that are too slow.
+
+    The head of a request must be whole in `HEAD_TIMEOUT_S`, its body in ``receive_timeout_s``; who
+    takes nothing of an answer for `SEND_TIMEOUT_S`, or says nothing for `HEAD_TIMEOUT_S`, goes.
+    """
+
+    def __init__(self, server: Any, receive_timeout_s: float) -> None:
+        self._server = server
+        self._receive_timeout_s = receive_timeout_s
+        # The requests that are coming, with whether their head is whole, and since when.
+        self._coming: dict[tuple[HTTPChannel, Any, bool], float] = {}
+        self._looked_at = 0.0
+
+    def look(self) -> None:
+        """Look, if it is a second since the last time; make room where there is none."""
+        if len(self._server.active_channels) >= MOST_CONNECTIONS:
+            self.make_room()
+        now = time.time()
+        if 0 <= now - self._looked_at < 1:
+            return
+        self._looked_at = now
+        before, self._coming = self._coming, {}
+        for channel in self._server.active_channels.values():
+            silent_s = now - channel.last_activity
+            if channel.total_outbufs_len:
+                channel.will_close = channel.will_close or silent_s > SEND_TIMEOUT_S
+            elif channel.request is not None and not channel.requests:
+                coming = (channel, channel.request, channel.request.headers_finished)
+                self._coming[coming] = since = before.get(coming, now)
+                limit_s = self._receive_timeout_s if coming[2] else HEAD_TIMEOUT_S
+                if now - since > limit_s and not channel.will_close:
+                    channel.will_close = True
+                    with suppress(OSError):
+                        channel.socket.send(_refusal(HTTPStatus.REQUEST_TIMEOUT))
+            elif _is_idle(channel) and silent_s > HEAD_TIMEOUT_S:
+                channel.will_close = True
+
+    def make_room(self) -> None:
+        """Close the connections that have been silent longest, of those that await nothing."""
+        channels = self._server.active_channels.values()
+        silent = [one for one in channels if not one.requests and not one.will_close]
+        for channel in sorted(silent, key=lambda one: one.last_activity)[:_GIVE_WAY]:
+            channel.will_close = True
+
+
+class _ProblemTask(ErrorTask):  # type: ignore[misc] # untyped
+    """Answers what waitress refuses before the application sees it, as a problem document."""
+
+    def execute(self) -> None:
+        self.wrote_header = self.close_on_finish = True
+        self.channel.write_soon(_refusal(self.request.error.code))
+
+
+class _Parser(HTTPRequestParser):  # type: ignore[misc] # untyped
+    """Refuses what waitress takes, and another server in front may take for something else."""
+
+    def parse_header(self, header_plus: bytes) -> None:
+        try:
+            super().parse_header(header_plus)
+        except ValueError as error:  # of a Content-Length of more digits than Python reads
+            raise ParsingError("Content-Length is too long") from error
+        if self.chunked and "CONTENT_LENGTH" in self.headers:
+            raise ParsingError("both Content-Length and Transfer-Encoding")
+        if b"\r\n " in header_plus or b"\r\n\t" in header_plus:
+            raise ParsingError("a field over several lines")
+        if self.version not in ("1.0", "1.1"):
+            raise ParsingError("neither HTTP/1.1 nor HTTP/1.0")
+
+
+class _Channel(HTTPChannel):  # type: ignore[misc] # untyped
+    error_task_class = _ProblemTask
+    parser_class = _Parser
+    request: Any = None
+
+    def handle_close(self) -> None:
+        """Close; a caller that has ended its request in the middle, and listens on, is told so."""
+        cut_short, self.request = self.request, None
+        if cut_short is not None and not self.will_close and not self.requests:
+            with suppress(OSError):
+                self.socket.send(_refusal(HTTPStatus.BAD_REQUEST))
+        super().handle_close()
+
+
+def _refusal(status: int) -> bytes:
+    request_id = uuid.uuid4().hex
+    _log.warning("request %s: answered %d before the application saw it", request_id, status)
+    return refusal(status, request_id=request_id)

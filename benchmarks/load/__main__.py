@@ -1,5 +1,0 @@
-"""``python -m twinlens.benchmarks.load``."""
-
-from twinlens.benchmarks.load.cli import main
-
-main()

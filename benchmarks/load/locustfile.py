@@ -1,0 +1,93 @@
+"""Callers of a served index: 60 % texts, 25 % "you may also like", 15 % pictures.
+
+What they ask by comes from the server itself: titles, ids and thumbnails of videos drawn at random.
+Half of the texts are of a few popular ones, by Zipf's law, so that some are remembered. Each caller
+asks the next as soon as it has an answer. ``docs/load.md`` says how to run it.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any, Final
+
+from locust import FastHttpUser, constant, events, task
+
+API: Final = "/api/v1"
+# Videos whose titles, ids and thumbnails are asked by.
+VIDEOS: Final = 500
+PICTURES: Final = 100
+POPULAR: Final = 1000
+MOST_WORDS: Final = 4
+_PAGE: Final = 100
+
+
+class Material:
+    """What is asked by: filled by the first caller, for all."""
+
+    def __init__(self) -> None:
+        self.videos: list[dict[str, Any]] = []
+        self.pictures: list[bytes] = []
+        self.popular: list[str] = []
+        self.weights: list[float] = []
+
+    def fill(self, client: Any) -> None:
+        """Read it from the server, in requests that don't count."""
+        pages = range(-(-VIDEOS // _PAGE))
+        for number in pages:
+            asked = f"{API}/videos?order=random&seed={number}&limit={_PAGE}"
+            with client.get(asked, name="(preparing)") as answer:
+                self.videos += [one for one in answer.json()["videos"] if one.get("title")]
+        urls = [one["thumbnail_url"] for one in self.videos if one.get("thumbnail_url")]
+        for url in urls[:PICTURES]:
+            with client.get(url, name="(preparing)") as answer:
+                self.pictures.append(answer.content)
+        self.popular = [self.text() for _ in range(POPULAR)]
+        self.weights = [1 / rank for rank in range(1, POPULAR + 1)]
+
+    def text(self) -> str:
+        """One to four words that stand side by side in a title."""
+        words = random.choice(self.videos)["title"].split()
+        count = random.randint(1, MOST_WORDS)
+        first = random.randrange(max(1, len(words) - count + 1))
+        return " ".join(words[first : first + count])[:200]
+
+
+MATERIAL: Final = Material()
+
+
+@events.test_start.add_listener  # type: ignore[untyped-decorator]
+def seed(**_: Any) -> None:
+    """Have every run ask the same."""
+    random.seed(0)
+
+
+class Caller(FastHttpUser):
+    """Asks without a pause."""
+
+    wait_time = constant(0)
+
+    def on_start(self) -> None:
+        """Fill what is asked by, if no caller has."""
+        if not MATERIAL.weights:
+            MATERIAL.fill(self.client)
+
+    @task(60)
+    def search_by_text(self) -> None:
+        """By a popular text, or by one that is new."""
+        popular = random.random() < 0.5
+        drawn = random.choices(MATERIAL.popular, MATERIAL.weights)[0] if popular else None
+        text = drawn or MATERIAL.text()
+        self.client.get(f"{API}/search", params={"q": text}, name="text")
+
+    @task(25)
+    def find_similar(self) -> None:
+        """By a video of the index."""
+        video_id = random.choice(MATERIAL.videos)["video_id"]
+        self.client.get(f"{API}/videos/{video_id}/similar", name="similar")
+
+    @task(15)
+    def search_by_picture(self) -> None:
+        """By a file, in a multipart body."""
+        if MATERIAL.pictures:
+            picture = random.choice(MATERIAL.pictures)
+            self.client.post(f"{API}/search", files={"image": picture}, name="picture")

@@ -1,0 +1,61 @@
+"""Debian's nginx with the file that docker-compose.yml mounts, in front of a running ``serve``."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.backend.served import ROOT
+
+CONFIGURATION = ROOT / "deploy" / "nginx.conf"
+NEEDS_NGINX = pytest.mark.skipif(
+    shutil.which("nginx") is None and "TWINLENS_TEST_REQUIRE_NGINX" not in os.environ,
+    reason="needs nginx",
+)
+
+
+class Proxied:
+    """nginx, by the file as it is but for two addresses and the folder that it may write to."""
+
+    def __init__(self, folder: Path, *, backend: int) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        text = CONFIGURATION.read_text(encoding="utf-8")
+        for written, here in (
+            ("listen 8080 ", f"listen 127.0.0.1:{self.port} "),
+            ("server backend:8000 ", f"server 127.0.0.1:{backend} "),
+        ):
+            assert text.count(written) == 1
+            text = text.replace(written, here)
+        path = folder / "nginx.conf"
+        path.write_text(text.replace(" /tmp/", f" {folder}/"), encoding="utf-8")
+        self._log = (folder / "nginx.log").open("w")
+        # In its image it is nobody privileged; root would give its workers to another user here.
+        more = "daemon off;" + (" user root;" if os.geteuid() == 0 else "")
+        self.process = subprocess.Popen(
+            ["nginx", "-c", str(path), "-g", more], stdout=self._log, stderr=self._log
+        )
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
+                return
+            except OSError:
+                assert self.process.poll() is None, (folder / "nginx.log").read_text()
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+
+    def __enter__(self) -> Proxied:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        self.process.wait(20)
+        self._log.close()

@@ -1,0 +1,244 @@
+"""Worker processes: who takes a connection, and what becomes of the others when one ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.backend.catalogue import Catalogue
+from tests.backend.served import ROOT, Served, publish_embedded
+from twinlens.backend.policy import MOST_WAITING
+from twinlens.backend.processes import Board
+from twinlens.stores.generations import DataDir
+
+
+@pytest.fixture
+def data(catalogue: Catalogue, tmp_path: Path) -> DataDir:
+    data = DataDir(tmp_path)
+    publish_embedded(catalogue, data, "g1")
+    return data
+
+
+@pytest.fixture
+def served(data: DataDir) -> Iterator[Served]:
+    with Served(data, "--workers", "2") as served:
+        yield served
+
+
+def wait_until(holds: Callable[[], bool], *, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def workers_of(served: Served) -> list[psutil.Process]:
+    return psutil.Process(served.process.pid).children()
+
+
+def connected(served: Served, count: int) -> list[socket.socket]:
+    """So many connections, all asked for at once."""
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.setblocking(False)
+        one.connect_ex(("127.0.0.1", served.port))
+    for one in sockets:
+        one.settimeout(20)
+    return sockets
+
+
+def ask(sockets: list[socket.socket], name: str) -> None:
+    for number, one in enumerate(sockets):
+        one.sendall(
+            b"GET /api/v1/stats HTTP/1.1\r\nHost: x\r\n"
+            + f"X-Request-Id: {name}-{number}\r\n\r\n".encode()
+        )
+    for one in sockets:
+        assert one.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+def answered_by(served: Served, name: str) -> Counter[int]:
+    """How many of the requests whose names begin so each process has answered by now."""
+    lines = served.log().splitlines(keepends=True)
+    told = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]
+    return Counter(line["process"] for line in told if line.get("request_id", "").startswith(name))
+
+
+def close(sockets: list[socket.socket]) -> None:
+    for one in sockets:
+        one.close()
+
+
+def wait_for_both(served: Served, name: str = "wake-") -> set[int]:
+    """The two processes, once both take connections: the second says nothing of itself."""
+
+    def both_answer() -> bool:
+        sockets = connected(served, 4)
+        ask(sockets, name)
+        close(sockets)
+        return len(answered_by(served, name)) == 2
+
+    wait_until(both_answer)
+    return set(answered_by(served, name))
+
+
+def test_connections_that_come_at_once_are_shared_out_evenly(served: Served) -> None:
+    wait_for_both(served)
+    for number in range(5):
+        time.sleep(0.3)  # those before are gone
+        sockets = connected(served, 8)
+        time.sleep(0.3)
+        ask(sockets, f"round{number}")
+        close(sockets)
+    assert served.stop()[0] == 0
+    shares = [sorted(answered_by(served, f"round{number}-").values()) for number in range(5)]
+    assert all(sum(one) == 8 for one in shares)
+    assert all(len(one) == 2 and one[0] >= 2 for one in shares), shares
+    assert shares.count([4, 4]) >= 3, shares
+
+
+def test_a_process_that_is_stuck_leaves_its_share_to_the_other(served: Served) -> None:
+    stuck, other = wait_for_both(served)
+    os.kill(stuck, signal.SIGSTOP)
+    try:
+        started = time.monotonic()
+        sockets = connected(served, 6)
+        ask(sockets, "alone")
+        took = time.monotonic() - started
+        close(sockets)
+    finally:
+        os.kill(stuck, signal.SIGCONT)
+    assert served.stop()[0] == 0
+    assert answered_by(served, "alone-") == {other: 6}
+    assert took < 10
+
+
+def test_a_process_that_dies_is_replaced_and_ends_nobody_else(served: Served) -> None:
+    killed, other = wait_for_both(served)
+    os.kill(killed, signal.SIGKILL)
+    for _ in range(20):
+        assert served.get("/api/v1/stats")[0] == 200
+    assert wait_for_both(served, "again-") > {other}
+    code, _, log = served.stop()
+    assert code == 0
+    assert f"process {killed} ended by signal 9" in log
+
+
+def test_a_start_that_fails_ends_nobody_else_and_is_tried_again(
+    data: DataDir, served: Served
+) -> None:
+    killed, other = wait_for_both(served)
+    # The one that lives has the index open, another can't open it.
+    hidden = data.path / "hidden"
+    data.generation_path("g1").rename(hidden)
+    os.kill(killed, signal.SIGKILL)
+    wait_until(lambda: "ended by exit code" in served.log())
+    for _ in range(20):
+        assert served.get("/api/v1/stats")[0] == 200
+    assert other in {worker.pid for worker in workers_of(served)}
+    hidden.rename(data.generation_path("g1"))
+    assert wait_for_both(served, "again-") > {other}
+
+
+def test_workers_end_with_a_parent_that_is_killed(served: Served) -> None:
+    wait_for_both(served)
+    workers = workers_of(served)
+    assert len(workers) == 2
+    kept = connected(served, 2)  # as a client that keeps its connections
+    ask(kept, "kept")
+    served.process.kill()
+    served.process.wait()
+    _, alive = psutil.wait_procs(workers, timeout=15)
+    close(kept)
+    assert alive == []
+    # The port is free for the next.
+    socket.create_server(("127.0.0.1", served.port)).close()
+
+
+def test_the_listener_closes_at_once_and_what_is_under_way_is_answered(data: DataDir) -> None:
+    answers: list[tuple[int, dict]] = []
+    with Served(data, "--workers", "2") as served:
+        searches = [
+            threading.Thread(
+                target=lambda: answers.append(served.get("/api/v1/search?q=slowly&limit=3"))
+            )
+            for _ in range(4)
+        ]
+        for search in searches:
+            search.start()
+        wait_until(lambda: b"twinlens_requests_in_flight 5.0" in served.ask("GET", "/metrics")[2])
+        served.process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        with pytest.raises(OSError, match="refused"):
+            socket.create_connection(("127.0.0.1", served.port), timeout=5)
+        assert served.process.poll() is None
+        for search in searches:
+            search.join(30)
+        assert [status for status, _ in answers] == [200] * 4
+        assert served.process.wait(20) == 0
+
+
+def test_health_is_answered_while_every_turn_and_every_place_is_taken(data: DataDir) -> None:
+    """Who would be one too many is refused at once, not after those before it."""
+    with Served(
+        data, "--workers", "1", "--request-threads", "1", max_wait_s="5", api_keys="k" * 16
+    ) as served:
+        key = b"Authorization: Bearer " + b"k" * 16
+        sockets = connected(served, MOST_WAITING + 40)
+        for number, one in enumerate(sockets):
+            one.sendall(
+                b"GET /api/v1/search?q=slowly%d HTTP/1.1\r\nHost: x\r\n" % number
+                + key
+                + b"\r\n\r\n"
+            )
+        wait_until(
+            lambda: f"twinlens_requests_waiting {MOST_WAITING}.0" in metrics(served), seconds=5
+        )
+        for _ in range(5):
+            started = time.monotonic()
+            assert served.get("/healthz") == (200, {"status": "ok"})
+            assert time.monotonic() - started < 2
+        close(sockets)
+        assert served.process.poll() is None
+
+
+def metrics(served: Served) -> str:
+    return served.ask("GET", "/metrics", headers={"X-API-Key": "k" * 16})[2].decode()
+
+
+def test_a_board_is_seen_by_every_process() -> None:
+    script = """
+import os
+from twinlens.backend.processes import Board
+
+board = Board(3)
+board.tell(1, 3)
+assert not board.has_fewer_elsewhere(1, 9), "its own is not another's"
+child = os.fork()
+if child == 0:
+    board.tell(2, 1)
+    os._exit(0)
+os.waitpid(child, 0)
+assert board.serves(2) and not board.serves(0)
+assert board.has_fewer_elsewhere(1, 3)
+assert board.has_fewer_elsewhere(1, 2)
+assert not board.has_fewer_elsewhere(1, 1)
+assert not board.has_fewer_elsewhere(2, 3)
+assert board.silent_s(2) < 60
+board.forget(2)
+assert not board.has_fewer_elsewhere(1, 3)
+"""
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, timeout=60)
+    assert not Board(2).has_fewer_elsewhere(0, 10), "nobody has told anything"
