@@ -18,6 +18,7 @@ from twinlens.backend.app import create_app
 from twinlens.catalog.errors import UsageError
 from twinlens.catalog.fields import FIELDS, FIRST_FIELDS, Field, FieldKind, Fields
 from twinlens.catalog.sources import RejectsFile, open_source
+from twinlens.encoders.lenses import own_lenses
 from twinlens.indexer.job import IndexJob, JobOptions, JobSummary
 from twinlens.search.published import PublishedIndex
 from twinlens.stores.engines import EmbeddedEngine, open_reader
@@ -48,8 +49,7 @@ def run_job(folder: Path, fields: Fields, titles: WordEncoder | None = None) -> 
     job = IndexJob(
         data,
         EmbeddedEngine(data),
-        titles or WordEncoder(),
-        ColourEncoder(),
+        own_lenses(titles or WordEncoder(), ColourEncoder()),
         JobOptions(source_name=str(source), fields=fields),
     )
     return job.run(
@@ -62,8 +62,7 @@ def open_client(folder: Path) -> tuple[FlaskClient, PublishedIndex]:
     index = PublishedIndex(
         data,
         open_reader=lambda manifest: open_reader(data, manifest),
-        title_encoder=WordEncoder(),
-        thumbnail_encoder=ColourEncoder(),
+        lenses=own_lenses(WordEncoder(), ColourEncoder()),
     )
     return create_app(index, thumbnails=data.thumbnails).test_client(), index
 
