@@ -16,8 +16,8 @@ from twinlens.backend.parsing import (
     PICTURES,
     browse_from_query,
     multi_search_from_body,
-    no_parameters,
     recommendations_from_body,
+    refuse_parameters,
     search_from_body,
     search_from_query,
     similar_from_query,
@@ -220,7 +220,7 @@ class ApiViews:
     )
     def video(self, video_id: str) -> Response:
         """Answer what is known of one video."""
-        no_parameters(request)
+        refuse_parameters(request)
         payload, fields, generation = self._get_video(video_id)
         video = fit(VideoBody, fields).of(payload)
         answer = fit(VideoAnswer, fields)(video=video, generation=generation)
@@ -294,7 +294,7 @@ class ApiViews:
     )
     def stats(self) -> Response:
         """Answer what is published."""
-        no_parameters(request)
+        refuse_parameters(request)
         with self._index.borrow() as snapshot:
             return _json_response(StatsAnswer.of(snapshot.manifest).model_dump_json())
 

@@ -91,7 +91,7 @@ def search_from_body(request: Request, fields: Fields) -> SearchBody:
         Problem: something in it is not valid, or it is of another type.
     """
     if request.mimetype == "multipart/form-data":
-        _no_query_string(request)
+        _refuse_query_string(request)
         return _from_form(request, fit(SearchBody, fields))
     body = fit(SearchBody, fields)
     return _from_json(body, request, types="application/json or multipart/form-data")
@@ -122,7 +122,7 @@ def multi_search_from_body(request: Request, fields: Fields) -> MultiSearchBody:
         Problem: something in it is not valid, or it is of another type.
     """
     body = _from_json(fit(MultiSearchBody, fields), request)
-    misplaced = body.misplaced()
+    misplaced = body.find_misplaced()
     if misplaced:
         raise Problem(
             Code.VALIDATION_FAILED,
@@ -132,17 +132,17 @@ def multi_search_from_body(request: Request, fields: Fields) -> MultiSearchBody:
     return body
 
 
-def no_parameters(request: Request) -> None:
-    """Return if the query string is empty.
+def refuse_parameters(request: Request) -> None:
+    """Return where the query string is empty, as it has to be.
 
     Raises:
-        Problem: it is not.
+        Problem: it holds a parameter.
     """
     if request.args:
         raise _invalid(next(iter(request.args)), "this route takes no parameters", "no parameters")
 
 
-def _no_query_string(request: Request) -> None:
+def _refuse_query_string(request: Request) -> None:
     if request.args:
         raise _invalid(
             next(iter(request.args)), "a POST takes its fields in the body", _IN_THE_BODY
@@ -150,7 +150,7 @@ def _no_query_string(request: Request) -> None:
 
 
 def _from_json(body: type[ModelT], request: Request, *, types: str = "application/json") -> ModelT:
-    _no_query_string(request)
+    _refuse_query_string(request)
     if request.mimetype != "application/json":
         raise Problem(
             Code.UNSUPPORTED_MEDIA_TYPE,

@@ -140,7 +140,7 @@ class Browser:
         order = request.order
         after = None
         if request.cursor is not None:
-            after = Place(*self._decoded(request, request.cursor, self._place_type(order)))
+            after = Place(*self._decode(request, request.cursor, self._place_type(order)))
         # One more than the page holds: whether it is there says whether a next page is.
         videos = self._reader.browse(
             limit=request.limit + 1, order=order, after=after, filter=request.filter
@@ -164,7 +164,7 @@ class Browser:
         if request.cursor is None:
             seed = self._draw_seed() if request.seed is None else request.seed
         else:
-            seed, block, within = self._decoded(request, request.cursor, _SHUFFLED)
+            seed, block, within = self._decode(request, request.cursor, _SHUFFLED)
             if request.seed not in (None, seed):
                 raise CursorInvalid(f"the cursor belongs to the seed {seed}")
         shuffle = Shuffle(seed, total)
@@ -196,7 +196,7 @@ class Browser:
                 return found
             after = place_of(page[-1], None, self._reader.fields)
 
-    def _decoded(self, request: BrowseRequest, cursor: str, of: TypeAdapter[ResultT]) -> ResultT:
+    def _decode(self, request: BrowseRequest, cursor: str, of: TypeAdapter[ResultT]) -> ResultT:
         place = decode_place(cursor, generation=self._generation, request=request.digest())
         try:
             return of.validate_python(tuple(place) if isinstance(place, list) else place)

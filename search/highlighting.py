@@ -59,7 +59,7 @@ class Highlighter:
 
         A part ends where a grapheme does, so that each can be shown by itself.
         """
-        marked = _merged(self._spans(title))
+        marked = _merge(self._spans(title))
         parts: list[TitlePart] = []
         shown = 0
         for start, end in marked:
@@ -108,7 +108,7 @@ def _occurrences(part: str, word: FoldedWord) -> Iterator[tuple[int, int]]:
         at = word.folded.find(part, at + len(part))
 
 
-def _merged(spans: Iterator[tuple[int, int]]) -> list[tuple[int, int]]:
+def _merge(spans: Iterator[tuple[int, int]]) -> list[tuple[int, int]]:
     """The spans in order, those that touch or overlap made one."""
     merged: list[tuple[int, int]] = []
     for start, end in sorted(spans):

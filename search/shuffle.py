@@ -42,7 +42,7 @@ class Shuffle:
         A span runs from its first id up to, and without, its second.
         """
         width = 1 << (_POINT_BITS - self._bits)
-        start = self._permuted(number) * width + self._hash(b"cut", _POINT_BITS)
+        start = self._permute(number) * width + self._hash(b"cut", _POINT_BITS)
         start %= 1 << _POINT_BITS
         end = start + width
         yield start, min(end, 1 << _POINT_BITS)
@@ -51,9 +51,9 @@ class Shuffle:
 
     def key(self, point: str) -> bytes:
         """What the videos of a block are sorted by."""
-        return _hashed(b"key", self.seed, uuid.UUID(point).bytes)
+        return _hash(b"key", self.seed, uuid.UUID(point).bytes)
 
-    def _permuted(self, number: int) -> int:
+    def _permute(self, number: int) -> int:
         # Adding, multiplying by an odd number, and folding the upper half onto the lower: each
         # can be undone, so that no two numbers become one.
         bits = self._bits
@@ -65,9 +65,9 @@ class Shuffle:
         return number
 
     def _hash(self, purpose: bytes, bits: int) -> int:
-        return int.from_bytes(_hashed(purpose, self.seed)) >> (_POINT_BITS - bits)
+        return int.from_bytes(_hash(purpose, self.seed)) >> (_POINT_BITS - bits)
 
 
-def _hashed(purpose: bytes, seed: int, data: bytes = b"") -> bytes:
+def _hash(purpose: bytes, seed: int, data: bytes = b"") -> bytes:
     text = seed.to_bytes(8, "big") + data
     return hashlib.blake2b(text, digest_size=_POINT_BITS // 8, person=purpose).digest()

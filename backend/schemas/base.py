@@ -80,7 +80,7 @@ def _schema_of(model: type[BaseModel]) -> _Schema:
     return model.model_json_schema()
 
 
-def _resolved(root: _Schema, schema: _Schema) -> _Schema:
+def _resolve(root: _Schema, schema: _Schema) -> _Schema:
     while "$ref" in schema:
         schema = root["$defs"][schema["$ref"].rpartition("/")[2]]
     return schema
@@ -88,7 +88,7 @@ def _resolved(root: _Schema, schema: _Schema) -> _Schema:
 
 def _options(root: _Schema, schema: _Schema) -> list[_Schema]:
     """The alternatives of ``schema`` but for null; itself where it has none."""
-    schema = _resolved(root, schema)
+    schema = _resolve(root, schema)
     if "anyOf" not in schema or "type" in schema:
         return [schema]
     return [option for one in schema["anyOf"] if one != _NULL for option in _options(root, one)]

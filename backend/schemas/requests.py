@@ -263,8 +263,8 @@ class MultiSearchBody(PageBody):
     highlight: bool = False
     """Mark in each title what the text of the search has matched that ranks it best."""
 
-    def misplaced(self) -> list[FieldError]:
-        """The options that mean nothing where they stand."""
+    def find_misplaced(self) -> list[FieldError]:
+        """Return the options that mean nothing where they stand."""
         if not self.fuse:
             own = self.model_fields_set - {"searches", "fuse"}
             return [
