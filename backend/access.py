@@ -1,20 +1,67 @@
-"""Who may ask what: API keys, and the pages of other origins."""
+"""What callers may do: the operator's policy, keys, pages of other origins, rates and turns."""
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import hmac
 import ipaddress
-from collections.abc import Sequence
+import math
+import mmap
+import os
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Final
+from typing import BinaryIO, Final, Literal, Protocol
 
 from flask import Flask, Request, Response, request
 
+LogFormat = Literal["json", "text"]
+MAX_BODY_BYTES: Final = 16 * 1024 * 1024
+DEFAULT_REQUEST_THREADS: Final = 8
+# How many requests of one process may wait for their turn; one more is refused at once.
+MOST_WAITING: Final = 128
+# The longest request line; longer searches are sent by POST.
+MAX_REQUEST_LINE: Final = 8190
+# The longest field of a head, and how many it may have.
+MAX_FIELD_BYTES: Final = 8190
+MOST_FIELDS: Final = 100
 ALLOWED_METHODS: Final = "GET, HEAD, POST"
 ALLOWED_HEADERS: Final = "Authorization, Content-Type, If-None-Match, X-API-Key, X-Request-Id"
 EXPOSED_HEADERS: Final = "ETag, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id"
 PREFLIGHT_MAX_AGE_S: Final = 7200
+RATE_WINDOW_S: Final = 60
+_PLACES: Final = 1 << 18
+_NUMBER: Final = struct.Struct("d")
+_SECRET_BYTES: Final = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """How the application treats its callers.
+
+    Without ``api_keys`` anyone may search, without ``admin_keys`` whoever may search may read the
+    metrics. ``cors_origins`` are the origins whose pages may use the API, ``*`` for any.
+    ``rate_limit`` is requests a minute per caller, 0 for any number. ``trusted_proxies`` stand
+    before the server, and each tells the caller's address. ``searches_at_a_time`` take their turn;
+    who waits longer than ``max_wait_s`` for one is turned away, and so is, of several searches in
+    one request, what would wait longer for those before it. ``log_queries`` puts what was searched
+    for into the log.
+    """
+
+    api_keys: tuple[str, ...] = field(default=(), repr=False)
+    admin_keys: tuple[str, ...] = field(default=(), repr=False)
+    cors_origins: tuple[str, ...] = ()
+    rate_limit: int = 0
+    trusted_proxies: int = 0
+    max_body_bytes: int = MAX_BODY_BYTES
+    searches_at_a_time: int = DEFAULT_REQUEST_THREADS
+    max_wait_s: float = 5.0
+    log_queries: bool = False
 
 
 class Role(IntEnum):
@@ -116,3 +163,137 @@ def allow_origins(app: Flask, origins: Sequence[str]) -> None:
 
 def _digest(key: str) -> bytes:
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+
+
+class Overloaded(Exception):
+    """No turn came in time."""
+
+
+class Gauge(Protocol):
+    """A number that goes up and down."""
+
+    def inc(self) -> None:
+        """One more."""
+
+    def dec(self) -> None:
+        """One less."""
+
+
+class Turns:
+    """At most ``at_a_time`` requests search; others wait, ``wait_s`` at most, counted as waiting.
+
+    The engine and the encoders are no faster for being asked by more at once, and each picture
+    being decoded takes its memory. At most ``most_waiting`` wait: each takes a thread, and some
+    must be left for what needs no turn.
+    """
+
+    def __init__(self, at_a_time: int, *, wait_s: float, most_waiting: int, waiting: Gauge) -> None:
+        self._free = threading.Semaphore(at_a_time)
+        self._wait_s = wait_s
+        self._places = threading.Semaphore(most_waiting)
+        self._waiting = waiting
+
+    def take(self) -> None:
+        """Return when it is the caller's turn; ``give_back`` ends it.
+
+        Raises:
+            Overloaded: it was not in time, or too many wait.
+        """
+        if self._free.acquire(blocking=False):
+            return
+        if not self._places.acquire(blocking=False):
+            raise Overloaded
+        self._waiting.inc()
+        try:
+            if not self._free.acquire(timeout=self._wait_s):
+                raise Overloaded
+        finally:
+            self._waiting.dec()
+            self._places.release()
+
+    def give_back(self) -> None:
+        """End a turn."""
+        self._free.release()
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """Whether a request is allowed, and how much is left.
+
+    ``reset_s`` is when all of it will be there again, ``retry_s`` when what was refused is allowed.
+    """
+
+    allowed: bool
+    limit: int
+    remaining: int
+    reset_s: int
+    retry_s: int
+
+
+class RateLimiter:
+    """``per_minute`` requests a minute for each caller, counted by all processes together.
+
+    Each caller has one number, the time when its allowance will be whole again (the generic cell
+    rate algorithm): a caller may use it up at once, and gets it back evenly over the minute. The
+    numbers lie in ``file``, which processes share, in a table of fixed size: where two callers fall
+    on one place, as about two of a thousand do, they share an allowance.
+
+    Source: ITU-T I.371, virtual scheduling.
+    """
+
+    def __init__(
+        self, per_minute: int, file: BinaryIO, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.per_minute = per_minute
+        self._interval_s = RATE_WINDOW_S / per_minute
+        self._clock = clock
+        self._between_threads = threading.Lock()
+        self._file = file
+        file.truncate(_SECRET_BYTES + _PLACES * _NUMBER.size)
+        self._table = mmap.mmap(file.fileno(), 0)
+        with self._alone(0):
+            # Who chooses its address is not to choose with whom it shares a place.
+            if not any(self._table[:_SECRET_BYTES]):
+                self._table[:_SECRET_BYTES] = os.urandom(_SECRET_BYTES)
+            self._secret = self._table[:_SECRET_BYTES]
+
+    def take(self, caller: str, requests: int = 1, *, begun: int = 0) -> Allowance:
+        """Count so many ``requests`` of ``caller``, at most ``per_minute``, if all are allowed.
+
+        ``begun`` are counted already, and belong to these: who tries again needs them again.
+        """
+        digest = hashlib.blake2b(caller.encode(), key=self._secret, digest_size=8).digest()
+        place = _SECRET_BYTES + int.from_bytes(digest) % _PLACES * _NUMBER.size
+        with self._alone(place):
+            now = self._clock()
+            (whole_at,) = _NUMBER.unpack_from(self._table, place)
+            before = max(whole_at, now)
+            after = before + requests * self._interval_s
+            allowed = after - now <= RATE_WINDOW_S + 1e-6
+            if allowed:
+                _NUMBER.pack_into(self._table, place, after)
+        used_s = (after if allowed else before) - now
+        return Allowance(
+            allowed,
+            limit=self.per_minute,
+            remaining=max(0, math.floor((RATE_WINDOW_S - used_s) / self._interval_s + 1e-6)),
+            reset_s=math.ceil(used_s - 1e-6),
+            retry_s=0
+            if allowed
+            else max(1, math.ceil(after + begun * self._interval_s - now - RATE_WINDOW_S - 1e-6)),
+        )
+
+    def close(self) -> None:
+        """Let go of the table."""
+        self._table.close()
+        self._file.close()
+
+    @contextmanager
+    def _alone(self, place: int) -> Iterator[None]:
+        # A lock of the file is the process's, whichever thread takes it, and goes with the process.
+        with self._between_threads:
+            fcntl.lockf(self._file, fcntl.LOCK_EX, _NUMBER.size, place)
+            try:
+                yield
+            finally:
+                fcntl.lockf(self._file, fcntl.LOCK_UN, _NUMBER.size, place)

@@ -11,7 +11,7 @@ from typing import Final
 from flask import Response, g, request
 
 from twinlens.backend import examples
-from twinlens.backend.metrics import add_stages, timed_stage
+from twinlens.backend.observing import add_stages, timed_stage
 from twinlens.backend.parsing import (
     PICTURES,
     browse_from_query,

@@ -25,22 +25,26 @@ from werkzeug.exceptions import (
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 import twinlens
-from twinlens.backend.access import Keys, Role, allow_origins, caller_of, presented_key
-from twinlens.backend.api import ApiViews
-from twinlens.backend.limits import RATE_WINDOW_S, RateLimiter, Turns
-from twinlens.backend.logs import log_request
-from twinlens.backend.metrics import Metrics, timed_stage
-from twinlens.backend.paths import take_paths_literally
-from twinlens.backend.policy import (
+from twinlens.backend.access import (
     MAX_FIELD_BYTES,
     MAX_REQUEST_LINE,
     MOST_FIELDS,
     MOST_WAITING,
+    RATE_WINDOW_S,
+    Keys,
     Policy,
+    RateLimiter,
+    Role,
+    Turns,
+    allow_origins,
+    caller_of,
+    presented_key,
 )
+from twinlens.backend.api import ApiViews
+from twinlens.backend.observing import Metrics, log_request, timed_stage
 from twinlens.backend.problem_kinds import Code
 from twinlens.backend.problems import Problem, register_problems
-from twinlens.backend.routes import Route, list_routes, make_blueprint
+from twinlens.backend.routes import Route, list_routes, make_blueprint, take_paths_literally
 from twinlens.backend.site import DocsViews, SiteViews
 from twinlens.catalog.errors import TwinLensError
 from twinlens.search.published import PublishedIndex

@@ -17,7 +17,7 @@ from pydantic.json_schema import SkipJsonSchema
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 
-from twinlens.backend.limits import Overloaded
+from twinlens.backend.access import Overloaded
 from twinlens.backend.problem_kinds import ERRORS_PAGE, KINDS, Code
 from twinlens.backend.schemas.base import AT_FAULT, expected_at
 from twinlens.catalog.errors import PictureRejected, TwinLensError, UnencodableItems

@@ -29,7 +29,7 @@ from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.task import ErrorTask
 
-from twinlens.backend.policy import MOST_WAITING
+from twinlens.backend.access import MOST_WAITING
 from twinlens.backend.problems import refusal
 from twinlens.backend.processes import GRACEFUL_TIMEOUT_S, Worker
 

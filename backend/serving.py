@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from twinlens.backend.policy import LogFormat, Policy
+from twinlens.backend.access import LogFormat, Policy
 from twinlens.backend.processes import Processes, Worker
 from twinlens.catalog.errors import TwinLensError, UsageError
 from twinlens.encoders.lens import Lenses
@@ -67,8 +67,7 @@ def serve(serving: Serving) -> None:
     try:
         # Set before prometheus_client is first imported, or its numbers stay in one process.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(shared)
-        from twinlens.backend.logs import configure_logs
-        from twinlens.backend.metrics import forget_process
+        from twinlens.backend.observing import configure_logs, forget_process
 
         configure_logs(serving.log_format)
         host, port = listener.getsockname()[:2]

@@ -21,7 +21,7 @@ from werkzeug.exceptions import NotFound
 
 from twinlens.backend import examples
 from twinlens.backend.access import Keys, Role
-from twinlens.backend.metrics import Metrics
+from twinlens.backend.observing import Metrics
 from twinlens.backend.openapi import openapi_document, problem_example
 from twinlens.backend.problem_kinds import ERRORS_PAGE, KINDS, Code
 from twinlens.backend.routes import Route

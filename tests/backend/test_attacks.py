@@ -28,7 +28,7 @@ from PIL import Image
 
 from tests.backend.catalogue import picture_bytes
 from tests.backend.served import Served, publish_embedded
-from twinlens.backend.policy import MAX_BODY_BYTES
+from twinlens.backend.access import MAX_BODY_BYTES
 from twinlens.backend.server import HEAD_TIMEOUT_S
 from twinlens.stores.generations import DataDir
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twinlens.backend.limits import RATE_WINDOW_S, Overloaded, RateLimiter, Turns
+from twinlens.backend.access import RATE_WINDOW_S, Overloaded, RateLimiter, Turns
 from twinlens.search.budget import OutOfTime, TimeBudget
 
 

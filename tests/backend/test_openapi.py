@@ -13,9 +13,9 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import ValidationError
 
 from tests.fakes import MemoryReader
+from twinlens.backend.access import Policy
 from twinlens.backend.app import ROUTES, create_app
 from twinlens.backend.openapi import openapi_document
-from twinlens.backend.policy import Policy
 from twinlens.backend.problem_kinds import KINDS, Code
 from twinlens.backend.schemas.fitting import fit
 from twinlens.backend.schemas.requests import SearchBody

@@ -19,7 +19,7 @@ import pytest
 
 from tests.backend.catalogue import Catalogue
 from tests.backend.served import ROOT, Served, publish_embedded
-from twinlens.backend.policy import MOST_WAITING
+from twinlens.backend.access import MOST_WAITING
 from twinlens.backend.processes import Board
 from twinlens.stores.generations import DataDir
 

@@ -33,7 +33,7 @@ from tests.backend.test_attacks import (
     status_of,
     trickling,
 )
-from twinlens.backend.policy import MAX_BODY_BYTES
+from twinlens.backend.access import MAX_BODY_BYTES
 from twinlens.stores.generations import DataDir
 
 pytestmark = NEEDS_NGINX

@@ -15,8 +15,8 @@ from PIL import Image
 
 from tests.backend.catalogue import Catalogue, picture_bytes
 from tests.fakes import MemoryReader
+from twinlens.backend.access import Policy
 from twinlens.backend.app import create_app
-from twinlens.backend.policy import Policy
 from twinlens.backend.schemas.requests import ThumbnailWidth
 from twinlens.catalog import thumbnails
 from twinlens.catalog.video import Video

@@ -70,7 +70,7 @@ def serve(
     Example:
         twinlens serve --data-dir data --port 8000
     """
-    from twinlens.backend.policy import Policy
+    from twinlens.backend.access import Policy
     from twinlens.backend.serving import Serving
     from twinlens.backend.serving import serve as run
     from twinlens.settings import load_settings

@@ -1,4 +1,4 @@
-"""What Prometheus reads at ``/metrics``: requests, seconds per stage, what waits, the generation.
+"""What operators see of requests: numbers at ``/metrics``, and a line each on standard error.
 
 With several processes, each writes its numbers into files of one directory, and whichever is
 asked adds them up.
@@ -6,12 +6,14 @@ asked adds them up.
 
 from __future__ import annotations
 
+import logging
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from flask import Response, g, request
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -19,10 +21,16 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
+from pythonjsonlogger.json import JsonFormatter
 
+from twinlens.backend.access import LogFormat
 from twinlens.catalog.errors import TwinLensError
 from twinlens.search.published import PublishedIndex
 
+# Asked every few seconds by machines; worth a line only where the answer is not a good one.
+_PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+
+_log = logging.getLogger("twinlens.backend.requests")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _STAGE_BUCKETS: Final = (
     0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5,
@@ -186,3 +194,55 @@ class _Generation(Collector):
         for having, count in manifest.counts.items():
             counts.add_metric([having], count)
         yield counts
+
+
+def configure_logs(log_format: LogFormat) -> None:
+    """Write all that is logged to standard error in ``log_format``, each request among it."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        JsonFormatter(
+            ["levelname", "name", "process", "message"],
+            rename_fields={"levelname": "level", "name": "logger"},
+            timestamp="time",
+        )
+        if log_format == "json"
+        else logging.Formatter("%(levelname)s %(name)s: %(message)s")
+    )
+    root = logging.getLogger()
+    for old in root.handlers[:]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    _log.setLevel(logging.INFO)
+    # waitress warns of each request that finds no free thread.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+
+
+def log_request(response: Response, *, seconds: float, query: bool) -> None:
+    """Write the line of the request at hand. What was searched for is in it only with ``query``."""
+    route = route_of_request()
+    if not _log.isEnabledFor(logging.INFO) or (route in _PROBES and response.status_code < 400):
+        return
+    milliseconds = round(seconds * 1000, 3)
+    fields: dict[str, Any] = {
+        "request_id": g.request_id,
+        "client": request.remote_addr,
+        "method": request.method,
+        "route": route,
+        "path": request.path,
+        "status": response.status_code,
+        "bytes": response.content_length,
+        "took_ms": milliseconds,
+        "stages_ms": {stage: round(spent, 3) for stage, spent in stages_ms().items()},
+    }
+    if response.status_code >= 400 and "problem_code" in g:
+        fields["code"] = g.problem_code
+    if query and g.get("query_text") is not None:
+        fields["query"] = g.query_text
+    _log.info(
+        "%s %s %d in %.1f ms",
+        request.method,
+        request.path.encode("unicode_escape").decode("ascii"),
+        response.status_code,
+        milliseconds,
+        extra=fields,
+    )
