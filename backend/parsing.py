@@ -21,8 +21,7 @@ from twinlens.backend.problems import (
 )
 from twinlens.backend.schemas.base import expected_at
 from twinlens.backend.schemas.filters import FilterBody
-from twinlens.backend.schemas.fitting import OfFields, fit
-from twinlens.backend.schemas.lenses import WeightsBody
+from twinlens.backend.schemas.fitting import OfFields, WeightsBody, fit
 from twinlens.backend.schemas.requests import (
     BrowseBody,
     MultiSearchBody,

@@ -10,8 +10,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from twinlens.backend.problems import ProblemBody
 from twinlens.backend.schemas.base import API_ROOT, AnswerModel
-from twinlens.backend.schemas.fitting import FieldsModel, Members
-from twinlens.backend.schemas.lenses import SourcesBody
+from twinlens.backend.schemas.fitting import FieldsModel, Members, SourcesBody
 from twinlens.catalog.fields import Field as FieldRow
 from twinlens.catalog.fields import FieldKind, Fields
 from twinlens.catalog.video import payload_thumbnail_file

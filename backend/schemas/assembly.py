@@ -20,8 +20,7 @@ from twinlens.backend.schemas.answers import (
     MultiSearchAnswer,
     SearchAnswer,
 )
-from twinlens.backend.schemas.fitting import fit
-from twinlens.backend.schemas.lenses import SourceBody, SourcesBody
+from twinlens.backend.schemas.fitting import SourceBody, SourcesBody, fit
 from twinlens.backend.schemas.requests import BrowseBody, HitPart, PageBody, SearchBody
 from twinlens.catalog.fields import Fields
 from twinlens.search.browser import BrowseResult

@@ -25,8 +25,7 @@ from pydantic import (
 from twinlens.backend.problems import FieldError
 from twinlens.backend.schemas.base import RequestModel, at_fault, at_least_one_of
 from twinlens.backend.schemas.filters import FilterBody
-from twinlens.backend.schemas.fitting import OfFields, OneOf
-from twinlens.backend.schemas.lenses import Weight, WeightsBody
+from twinlens.backend.schemas.fitting import OfFields, OneOf, Weight, WeightsBody
 from twinlens.catalog.video import MAX_VIDEO_ID_LENGTH
 from twinlens.search.browser import DEFAULT_LIMIT as DEFAULT_VIDEOS
 from twinlens.search.browser import MAX_SEED, BrowseRequest

@@ -12,9 +12,8 @@ from flask import Request
 from flask.testing import FlaskClient
 
 from tests.fakes import MemoryReader, WordEncoder
-from twinlens.backend.access import Keys, Role
+from twinlens.backend.access import Keys, Policy, Role
 from twinlens.backend.app import create_app
-from twinlens.backend.access import Policy
 from twinlens.encoders.lenses import own_lenses
 from twinlens.search.published import PublishedIndex
 

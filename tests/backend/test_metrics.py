@@ -14,8 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.backend.served import Served, publish_embedded
 from tests.fakes import MemoryReader
-from twinlens.backend.app import create_app
 from twinlens.backend.access import Policy
+from twinlens.backend.app import create_app
 from twinlens.encoders.lenses import own_lenses
 from twinlens.search.published import PublishedIndex
 from twinlens.stores.generations import DataDir

@@ -11,8 +11,8 @@ from flask import Flask
 
 from tests.backend.catalogue import Catalogue
 from tests.fakes import MemoryReader
-from twinlens.backend.app import create_app
 from twinlens.backend.access import Policy
+from twinlens.backend.app import create_app
 from twinlens.encoders.lenses import own_lenses
 from twinlens.search.published import PublishedIndex
 from twinlens.stores.generations import DataDir
