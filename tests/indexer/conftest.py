@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from qdrant_client import QdrantClient
 
-from tests.stores.conftest import MEMORY_WARNS, NEEDS_SERVER, server, shard_path
+from tests.stores.conftest import NEEDS_SERVER, process, server, shard_path
 from twinlens.catalog.errors import UnencodableItems
 from twinlens.catalog.sources import RejectsFile, open_source
 from twinlens.catalog.vectors import unit_rows
@@ -26,7 +25,7 @@ from twinlens.stores.flat import FlatReader
 from twinlens.stores.generations import DataDir
 from twinlens.stores.server import ServerClient
 
-__all__ = ["server", "shard_path"]  # fixtures
+__all__ = ["process", "server", "shard_path"]  # fixtures
 
 
 class CountingTitles:
@@ -117,7 +116,7 @@ def data(shard_path: Path) -> DataDir:
 @pytest.fixture(
     params=[
         "embedded",
-        pytest.param("memory", marks=MEMORY_WARNS),
+        "process",
         pytest.param("server", marks=NEEDS_SERVER),
     ]
 )
@@ -126,10 +125,7 @@ def engine(request: pytest.FixtureRequest, data: DataDir) -> Iterator[Engine]:
     if request.param == "embedded":
         yield EmbeddedEngine(data)
         return
-    if request.param == "memory":
-        client = ServerClient(QdrantClient(":memory:"), url=":memory:", sleep=lambda _seconds: None)
-    else:
-        client = request.getfixturevalue("server")
+    client: ServerClient = request.getfixturevalue(request.param)
     alias = f"twinlens-test-{uuid.uuid4().hex}"
     yield ServerEngine(client, collection=alias)
     for collection in client.collections(alias):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from contextlib import closing
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from tests.indexer.conftest import jpeg
 from twinlens.catalog.errors import StoreCorrupt
 from twinlens.indexer.build import LEDGER_FILE
 from twinlens.indexer.ledger import Ledger
-from twinlens.stores.engines import EmbeddedEngine
+from twinlens.stores.engines import EmbeddedEngine, ServerEngine
 
 ROOT = Path(__file__).parents[2]
 VIDEOS = 2500
@@ -33,9 +34,25 @@ def start(*arguments: str) -> subprocess.Popen:
     )
 
 
+@pytest.fixture(params=["embedded", "process"])
+def reached_by(request):
+    """The options that name the engine, those of them that ``index`` alone has, and the engine."""
+    if request.param == "embedded":
+        yield lambda data: ((), (), EmbeddedEngine(data))
+        return
+    qdrant = request.getfixturevalue("qdrant")
+    if not qdrant.has_usual_port:
+        pytest.skip("no setting names gRPC's port")
+    alias = f"twinlens-test-{uuid.uuid4().hex}"
+    client = qdrant.client()
+    engine = ServerEngine(client, collection=alias)
+    yield lambda _: (("--qdrant-url", qdrant.url), ("--collection", alias), engine)
+    client.close()
+
+
 @pytest.fixture
-def engine(data):
-    return EmbeddedEngine(data)
+def engine(data, reached_by):
+    return reached_by(data)[-1]
 
 
 def ledger_count(data) -> int:
@@ -52,7 +69,7 @@ def ledger_count(data) -> int:
 
 @pytest.mark.slow
 def test_killed_at_ten_random_moments_nothing_is_lost_and_nothing_is_there_twice(
-    catalogue, data, published, tmp_path
+    catalogue, data, published, reached_by, tmp_path
 ):
     rng = random.Random(11)
     for number in range(VIDEOS):
@@ -65,8 +82,10 @@ def test_killed_at_ten_random_moments_nothing_is_lost_and_nothing_is_there_twice
         for name, row in all_rows.items()
         if int(name[5:]) < FIRST
     }
-    options = ("--data-dir", str(data.path), "--title-model", "packaged:use-m3")
-    job = start("index", catalogue.write(), *options)
+    where, collection, _ = reached_by(data)
+    options = ("--data-dir", str(data.path), *where)
+    models = ("--title-model", "packaged:use-m3", *collection)
+    job = start("index", catalogue.write(), *options, *models)
     _, errors = job.communicate()
     assert job.returncode == 0, errors
     current, before = data.current(), published.vectors()
@@ -76,7 +95,7 @@ def test_killed_at_ten_random_moments_nothing_is_lost_and_nothing_is_there_twice
     # Rows in the ledger at which to strike: while old videos are replaced, and new ones added.
     reached = []
     for moment in sorted(rng.sample(range(FIRST, VIDEOS - 200), 10)):
-        job = start("index", source, *options)
+        job = start("index", source, *options, *models)
         while job.poll() is None and ledger_count(data) < moment:
             time.sleep(0.002)
         time.sleep(rng.uniform(0, 0.05))
@@ -90,7 +109,7 @@ def test_killed_at_ten_random_moments_nothing_is_lost_and_nothing_is_there_twice
     assert reached[-1] > reached[0]
 
     summary_path = tmp_path / "summary.json"
-    job = start("index", source, *options, "--json", str(summary_path))
+    job = start("index", source, *options, *models, "--json", str(summary_path))
     _, errors = job.communicate()
     assert job.returncode == 0, errors
     summary = json.loads(summary_path.read_text())
@@ -101,4 +120,7 @@ def test_killed_at_ten_random_moments_nothing_is_lost_and_nothing_is_there_twice
     assert set(published.vectors()) == set(all_rows)
     assert published.payload("video3")["title"] == "Episode 3"
     assert published.differences() == []
+    job = start("verify", *options)
+    said, errors = job.communicate()
+    assert job.returncode == 0, said + errors
     assert len(data.names()) == 2

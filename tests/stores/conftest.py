@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 import uuid
@@ -10,9 +11,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
-from qdrant_client import QdrantClient
 
 from tests.stores.catalogue import DIMS
+from tests.stores.qdrant_process import QdrantProcess
 from twinlens.stores.base import VectorReader, VectorStore
 from twinlens.stores.edge import EdgeReader, EdgeStore
 from twinlens.stores.flat import FlatReader, FlatStore
@@ -20,9 +21,6 @@ from twinlens.stores.server import ServerClient, ServerStore
 
 SERVER_URL = os.environ.get("TWINLENS_TEST_QDRANT_URL")
 
-MEMORY_WARNS = pytest.mark.filterwarnings(
-    "ignore:Payload indexes have no effect in the local Qdrant:UserWarning"
-)
 NEEDS_SERVER = pytest.mark.skipif(
     SERVER_URL is None, reason="needs a Qdrant server: set TWINLENS_TEST_QDRANT_URL"
 )
@@ -77,15 +75,29 @@ class ServerHome:
     def reader(self) -> VectorReader:
         return ServerStore.open(self.server, self.collection)
 
-    def state(self) -> list[tuple[str, str]]:
+    def state(self) -> list[tuple[str, ...]]:
         batches = ServerStore.open(self.server, self.collection).scan(with_vectors=True)
-        return sorted((v.video_id, repr(v)) for batch in batches for v in batch)
+        return sorted(
+            # A server gives a payload's keys in any order.
+            (v.video_id, json.dumps(v.payload, sort_keys=True), repr((v.vectors, v.words)))
+            for batch in batches
+            for v in batch
+        )
 
 
 MakeHome = Callable[[str], Home]
 
 
-@pytest.fixture
+# Both outlive every fixture of a test: what removes its collections runs after the test.
+@pytest.fixture(scope="session")
+def process(qdrant_process: QdrantProcess) -> Iterator[ServerClient]:
+    """The process that stands in for a server."""
+    client = qdrant_process.client(sleep=lambda _: None)
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
 def server() -> Iterator[ServerClient]:
     """A real server where there is one to test against."""
     assert SERVER_URL is not None
@@ -117,10 +129,7 @@ def make_home(shard_path: Path, request: pytest.FixtureRequest) -> Iterator[Make
             return FileHome(shard_path / "qdrant", EdgeStore, EdgeReader)
         if engine == "flat":
             return FileHome(shard_path / "faiss", FlatStore, FlatReader)
-        if engine == "memory":
-            home = ServerHome(ServerClient(QdrantClient(":memory:"), url=":memory:"))
-        else:
-            home = ServerHome(request.getfixturevalue("server"))
+        home = ServerHome(request.getfixturevalue(engine))
         collections.append(home)
         return home
 
@@ -133,7 +142,7 @@ def make_home(shard_path: Path, request: pytest.FixtureRequest) -> Iterator[Make
     params=[
         "edge",
         "flat",
-        pytest.param("memory", marks=MEMORY_WARNS),
+        "process",
         pytest.param("server", marks=NEEDS_SERVER),
     ]
 )

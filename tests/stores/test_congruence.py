@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.stores.catalogue import DIMS, catalogue, unit, video
-from tests.stores.conftest import MEMORY_WARNS, NEEDS_SERVER, MakeHome
+from tests.stores.conftest import NEEDS_SERVER, MakeHome
 from twinlens.encoders.lenses import THUMBNAIL, TITLE
 from twinlens.stores.base import StoredVideo, VectorQuery, VectorReader, VectorStore
 from twinlens.stores.filters import And, AnyOf, Filter, Not, Or, Range
@@ -44,7 +44,7 @@ against_flat = pytest.mark.parametrize(
     "pair",
     [
         "edge",
-        pytest.param("memory", marks=MEMORY_WARNS),
+        "process",
         pytest.param("server", marks=NEEDS_SERVER),
     ],
     indirect=True,

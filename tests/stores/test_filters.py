@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.stores.catalogue import DIMS, unit
-from tests.stores.conftest import MEMORY_WARNS, NEEDS_SERVER, MakeHome
+from tests.stores.conftest import NEEDS_SERVER, MakeHome
 from twinlens.catalog.video import rfc3339
 from twinlens.encoders.lenses import TITLE
 from twinlens.stores.base import StoredVideo, VectorQuery, VectorStore
@@ -137,7 +137,7 @@ conditions: st.SearchStrategy[Filter] = st.recursive(
     params=[
         "edge",
         "flat",
-        pytest.param("memory", marks=MEMORY_WARNS),
+        "process",
         pytest.param("server", marks=NEEDS_SERVER),
     ]
 )

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import json
-import socket
-import threading
+import re
+import signal
 import time
+import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from qdrant_client import QdrantClient, models
-from qdrant_client.http.exceptions import ResponseHandlingException
 
 from tests.stores.catalogue import DIMS, catalogue, unit, video
-from tests.stores.conftest import MEMORY_WARNS, NEEDS_SERVER
+from tests.stores.conftest import NEEDS_SERVER
+from tests.stores.qdrant_process import QdrantProcess
 from twinlens.catalog.errors import StoreError, StoreUnavailable
 from twinlens.catalog.fields import FIELDS
 from twinlens.encoders.lenses import THUMBNAIL, TITLE
-from twinlens.stores.base import VectorQuery
+from twinlens.stores.base import Order, VectorQuery, VectorReader
 from twinlens.stores.engines import ServerEngine, open_reader
 from twinlens.stores.filters import AnyOf
 from twinlens.stores.generations import DataDir, Manifest
@@ -29,19 +31,31 @@ from twinlens.stores.qdrant_schema import payload_indexes
 from twinlens.stores.server import ServerClient, ServerStore
 
 
-@pytest.fixture(
-    params=[
-        pytest.param("memory", marks=MEMORY_WARNS),
-        pytest.param("server", marks=NEEDS_SERVER),
-    ]
-)
-def client(request: pytest.FixtureRequest) -> Iterator[ServerClient]:
-    if request.param == "server":
-        yield request.getfixturevalue("server")
-        return
-    memory = ServerClient(QdrantClient(":memory:"), url=":memory:")
-    yield memory
-    memory.close()
+@pytest.fixture(params=["process", pytest.param("server", marks=NEEDS_SERVER)])
+def client(request: pytest.FixtureRequest) -> ServerClient:
+    made: ServerClient = request.getfixturevalue(request.param)
+    return made
+
+
+@pytest.fixture
+def connect(qdrant: QdrantProcess) -> Iterator[Callable[..., ServerClient]]:
+    """Connections to the process; the pauses between attempts are noted, and not made."""
+    made: list[ServerClient] = []
+
+    def connect(*, pauses: list[float] | None = None, **how: Any) -> ServerClient:
+        noted: list[float] = [] if pauses is None else pauses
+        made.append(qdrant.client(sleep=noted.append, **how))
+        return made[-1]
+
+    yield connect
+    for client in made:
+        client.close()
+
+
+@pytest.fixture
+def name() -> str:
+    """A collection that nobody made."""
+    return f"videos-{uuid.uuid4()}"
 
 
 @pytest.fixture
@@ -98,7 +112,6 @@ def test_a_copy_holds_the_same_and_goes_its_own_way(client: ServerClient, prefix
         client.copy_collection(f"{prefix}nothing", f"{prefix}target 2")
 
 
-@NEEDS_SERVER
 def test_the_server_has_the_payload_indexes(client: ServerClient, prefix: str) -> None:
     ServerStore.create(client, f"{prefix}indexed", DIMS)
     info = client.request(lambda c: c.get_collection(f"{prefix}indexed"))
@@ -107,131 +120,78 @@ def test_the_server_has_the_payload_indexes(client: ServerClient, prefix: str) -
     )
 
 
-class Asked(QdrantClient):
-    """The library's own local engine, which notes what it is asked."""
-
-    def __init__(self) -> None:
-        super().__init__(":memory:")
-        self.calls: list[str] = []
-
-    def __getattribute__(self, name: str) -> object:
-        value = super().__getattribute__(name)
-        if not name.startswith("_") and name != "calls" and callable(value):
-            self.calls.append(name)
-        return value
-
-
-@MEMORY_WARNS
-def test_indexes_come_before_videos_and_a_search_is_one_request() -> None:
-    asked = Asked()
-    store = ServerStore.create(ServerClient(asked, url=":memory:"), "videos", DIMS)
+def test_indexes_come_before_videos_and_a_search_is_one_request(
+    qdrant: QdrantProcess, connect: Callable[..., ServerClient], name: str
+) -> None:
+    store = ServerStore.create(connect(), name, DIMS)
     store.upsert(catalogue(10))
-    calls = asked.calls
-    assert calls.count("create_payload_index") == len(payload_indexes(FIELDS))
-    assert calls.index("create_collection") < calls.index("create_payload_index")
-    last_index = len(calls) - 1 - calls[::-1].index("create_payload_index")
-    assert last_index < calls.index("upsert")
-    calls.clear()
+    asked = qdrant.asked()
+    assert asked.count("CreateFieldIndex") == len(payload_indexes(FIELDS))
+    assert asked.index("Create") < asked.index("CreateFieldIndex")
+    last_index = len(asked) - 1 - asked[::-1].index("CreateFieldIndex")
+    assert last_index < asked.index("Upsert")
+    qdrant.order()
     rng = np.random.default_rng(2)
     queries = [VectorQuery(name, unit(rng, DIMS[name]), 5) for name in (TITLE, THUMBNAIL)]
     store.search(queries, filter=AnyOf("language", ("en",)))
-    assert calls == ["query_batch_points"]
+    assert qdrant.asked() == ["QueryBatch"]
 
 
-class FlakyServer(ThreadingHTTPServer):
-    """Answers with what it was given, one answer a request, the last for ever."""
-
-    daemon_threads = True
-
-    def __init__(self, answers: list[tuple[int, dict[str, object]]]) -> None:
-        super().__init__(("127.0.0.1", 0), FlakyHandler)
-        self.answers = answers
-        self.asked: list[str] = []
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+BOTH_PROTOCOLS = pytest.mark.parametrize("prefer_grpc", [True, False], ids=["gRPC", "REST"])
 
 
-class FlakyHandler(BaseHTTPRequestHandler):
-    server: FlakyServer
-
-    def do_GET(self) -> None:
-        self.server.asked.append(self.path)
-        answers = self.server.answers
-        status, body = answers.pop(0) if len(answers) > 1 else answers[0]
-        content = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        """Keep quiet."""
-
-
-@pytest.fixture
-def flaky() -> Iterator[Callable[..., FlakyServer]]:
-    servers = []
-
-    def start(*answers: tuple[int, dict[str, object]]) -> FlakyServer:
-        server = FlakyServer(list(answers))
-        servers.append(server)
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        return server
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
-
-
-GOOD = (200, {"result": {"collections": [{"name": "videos"}]}, "status": "ok", "time": 0.0})
-OVERLOADED = (503, {"status": {"error": "overloaded"}})
-REFUSED = (401, {"status": {"error": "Must provide an API key"}})
-
-
-def connected(url: str, sleeps: list[float], attempts: int = 4) -> ServerClient:
-    client = QdrantClient(url=url, prefer_grpc=False, check_compatibility=False, timeout=5)
-    return ServerClient(client, url=url, attempts=attempts, sleep=sleeps.append)
-
-
-def test_a_passing_failure_is_tried_again_after_a_pause(flaky: Callable[..., FlakyServer]) -> None:
-    server, sleeps = flaky(OVERLOADED, OVERLOADED, GOOD), []
-    client = connected(server.url, sleeps)
-    assert client.collections() == ["videos"]
-    assert len(server.asked) == 3
-    assert len(sleeps) == 2
-    client.close()
-
-
-def test_a_lasting_failure_names_the_server_after_the_last_attempt(
-    flaky: Callable[..., FlakyServer],
+@BOTH_PROTOCOLS
+@pytest.mark.parametrize("fault", ["UNAVAILABLE", "RESOURCE_EXHAUSTED", "lost"])
+def test_a_passing_failure_is_tried_again_after_a_pause(
+    qdrant: QdrantProcess, connect: Callable[..., ServerClient], fault: str, prefer_grpc: bool
 ) -> None:
-    server, sleeps = flaky(OVERLOADED), []
-    client = connected(server.url, sleeps)
-    with pytest.raises(StoreUnavailable, match=server.url) as caught:
+    pauses: list[float] = []
+    client = connect(pauses=pauses, prefer_grpc=prefer_grpc, attempts=4)
+    expected = client.collections()
+    qdrant.order(fault=fault, times=2)
+    assert client.collections() == expected
+    assert qdrant.asked() == ["List"] * 3
+    assert len(pauses) == 2
+
+
+@BOTH_PROTOCOLS
+def test_a_lasting_failure_names_the_server_after_the_last_attempt(
+    qdrant: QdrantProcess, connect: Callable[..., ServerClient], prefer_grpc: bool
+) -> None:
+    pauses: list[float] = []
+    client = connect(pauses=pauses, prefer_grpc=prefer_grpc, attempts=4)
+    qdrant.order(fault="UNAVAILABLE")
+    with pytest.raises(StoreUnavailable, match=qdrant.url) as caught:
         client.collections()
-    assert len(server.asked) == 4
-    assert len(sleeps) == 3
+    assert len(qdrant.asked()) == 4
+    assert len(pauses) == 3
     assert caught.value.__cause__ is not None
-    client.close()
 
 
 @pytest.mark.parametrize(
-    ("answer", "text"),
-    [(REFUSED, "API key"), ((404, {"status": {"error": "Not found"}}), "404")],
-    ids=["refused", "not found"],
+    ("fault", "prefer_grpc", "text"),
+    [
+        ("UNAUTHENTICATED", True, "API key"),
+        ("UNAUTHENTICATED", False, "API key"),
+        ("PERMISSION_DENIED", True, "API key"),
+        ("NOT_FOUND", True, "NOT_FOUND"),
+        ("NOT_FOUND", False, "404"),
+    ],
 )
 def test_what_will_not_pass_is_not_tried_again(
-    flaky: Callable[..., FlakyServer], answer: tuple[int, dict[str, object]], text: str
+    qdrant: QdrantProcess,
+    connect: Callable[..., ServerClient],
+    fault: str,
+    prefer_grpc: bool,
+    text: str,
 ) -> None:
-    server, sleeps = flaky(answer), []
-    client = connected(server.url, sleeps)
+    pauses: list[float] = []
+    qdrant.order(fault=fault)
     with pytest.raises(StoreError, match=text) as caught:
-        client.collections()
+        connect(pauses=pauses, prefer_grpc=prefer_grpc, attempts=4).collections()
     assert not isinstance(caught.value, StoreUnavailable)
-    assert len(server.asked) == 1
-    assert sleeps == []
-    client.close()
+    assert len(qdrant.asked()) == 1
+    assert pauses == []
 
 
 @pytest.mark.parametrize("prefer_grpc", [True, False])
@@ -251,174 +211,200 @@ def test_no_server_at_all_is_said_with_its_address(prefer_grpc: bool) -> None:
     client.close()
 
 
-@MEMORY_WARNS
-def test_optimize_waits_until_the_collection_stays_green() -> None:
-    states = iter(["yellow", "green", "yellow", "green", "green"])
-
-    class Busy(QdrantClient):
-        def get_collection(self, collection_name: str, **_: object) -> models.CollectionInfo:
-            info = super().get_collection(collection_name)
-            info.status = models.CollectionStatus(next(states))
-            return info
-
-    sleeps: list[float] = []
-    client = ServerClient(Busy(":memory:"), url=":memory:", sleep=sleeps.append)
-    store = ServerStore.create(client, "videos", DIMS)
+def test_optimize_waits_until_the_collection_stays_green(
+    qdrant: QdrantProcess, connect: Callable[..., ServerClient], name: str
+) -> None:
+    pauses: list[float] = []
+    store = ServerStore.create(connect(pauses=pauses), name, DIMS)
     store.upsert([video(np.random.default_rng(0), "one")])
+    # Red, which it would fail at, is not looked at any more.
+    qdrant.order(states=["yellow", "green", "yellow", "green", "green", "red"])
     store.optimize()
-    assert next(states, None) is None
-    assert len(sleeps) == 4
+    assert qdrant.asked() == ["Get"] * 5
+    assert len(pauses) == 4
 
 
-@MEMORY_WARNS
-def test_a_restarted_server_that_waits_for_a_write_is_sent_an_empty_one() -> None:
+def test_a_restarted_server_that_waits_for_a_write_is_sent_an_empty_one(
+    qdrant: QdrantProcess, connect: Callable[..., ServerClient], name: str
+) -> None:
+    client = connect()
+    ServerStore.create(client, name, DIMS)
     # It takes a moment to begin once it was sent something, and never begins before.
-    after = iter(["grey", "yellow", "green", "green"])
-    sent: list[object] = []
-
-    class Restarted(QdrantClient):
-        def get_collection(self, collection_name: str, **_: object) -> models.CollectionInfo:
-            info = super().get_collection(collection_name)
-            info.status = models.CollectionStatus(next(after) if sent else "grey")
-            return info
-
-        def update_collection(self, collection_name: str, **options: object) -> bool:
-            sent.append(options)
-            return super().update_collection(collection_name)
-
-    client = ServerClient(Restarted(":memory:"), url=":memory:", sleep=lambda _: None)
-    ServerStore.create(client, "videos", DIMS)
-    client.wait_until_indexed("videos", limit_s=5)
-    assert sent == [{"optimizers_config": models.OptimizersConfigDiff()}]
-    assert next(after, None) is None
+    qdrant.order(states=["grey", "yellow", "green"])
+    client.wait_until_indexed(name, limit_s=60)
+    assert qdrant.asked() == ["Get", "Update", *["Get"] * 3]
 
 
-@MEMORY_WARNS
-def test_an_optimizer_that_stands_still_is_an_error_that_says_where() -> None:
-    class Stuck(QdrantClient):
-        def get_collection(self, collection_name: str, **_: object) -> models.CollectionInfo:
-            info = super().get_collection(collection_name)
-            info.status = models.CollectionStatus.YELLOW
-            info.indexed_vectors_count = 7
-            return info
-
-    client = ServerClient(Stuck(":memory:"), url="http://qdrant:6333", sleep=lambda _: None)
-    ServerStore.create(client, "videos-1", DIMS).upsert(catalogue(3))
+def test_an_optimizer_that_stands_still_is_an_error_that_says_where(
+    qdrant: QdrantProcess, connect: Callable[..., ServerClient], name: str
+) -> None:
+    client = connect()
+    ServerStore.create(client, name, DIMS).upsert(catalogue(3))
+    qdrant.order(states=["yellow"], indexed=7)
     with pytest.raises(StoreError) as caught:
-        client.wait_until_indexed("videos-1", limit_s=0.05)
+        client.wait_until_indexed(name, limit_s=0.05)
     assert str(caught.value) == (
-        "http://qdrant:6333: collection videos-1: the optimizer was not done after 0.05 s: status"
+        f"{qdrant.url}: collection {name}: the optimizer was not done after 0.05 s: status"
         " yellow, 7 vectors of 3 videos are indexed; see the server's log"
     )
 
 
-@NEEDS_SERVER
 def test_an_empty_change_of_the_optimizer_is_taken(client: ServerClient, prefix: str) -> None:
     ServerStore.create(client, f"{prefix}calm", DIMS)
     client._wake_optimizer(f"{prefix}calm")
     client.wait_until_indexed(f"{prefix}calm", limit_s=60)
 
 
-@MEMORY_WARNS
-def test_an_optimizer_that_failed_is_an_error() -> None:
-    class Red(QdrantClient):
-        def get_collection(self, collection_name: str, **_: object) -> models.CollectionInfo:
-            info = super().get_collection(collection_name)
-            info.status = models.CollectionStatus.RED
-            return info
-
-    client = ServerClient(Red(":memory:"), url=":memory:")
-    store = ServerStore.create(client, "videos", DIMS)
+def test_an_optimizer_that_failed_is_an_error(
+    qdrant: QdrantProcess, connect: Callable[..., ServerClient], name: str
+) -> None:
+    store = ServerStore.create(connect(), name, DIMS)
+    qdrant.order(states=["red"])
     with pytest.raises(StoreError, match="optimizer failed"):
         store.optimize()
 
 
-@MEMORY_WARNS
-def test_a_collection_of_others_is_not_opened() -> None:
-    client = ServerClient(QdrantClient(":memory:"), url=":memory:")
+def test_a_collection_of_others_is_not_opened(client: ServerClient, prefix: str) -> None:
     size = models.VectorParams(size=3, distance=models.Distance.DOT)
-    client.request(lambda c: c.create_collection("named", vectors_config={"sound": size}))
-    client.request(lambda c: c.create_collection("unnamed", vectors_config=size))
-    for collection, text in (("named", "sound"), ("unnamed", "no named vectors")):
+    for collection, vectors, text in (
+        (f"{prefix}named", {"sound": size}, "sound"),
+        (f"{prefix}unnamed", size, "no named vectors"),
+    ):
+        client.request(partial(create, collection, vectors))
         with pytest.raises(StoreError, match=text):
             ServerStore.open(client, collection)
 
 
-@MEMORY_WARNS
-def test_a_creation_whose_answer_was_lost_is_not_an_error() -> None:
-    class Lossy(QdrantClient):
-        lost = False
+def create(collection: str, vectors: Any, client: QdrantClient) -> bool:
+    return client.create_collection(collection, vectors_config=vectors)
 
-        def create_collection(self, *args: object, **options: object) -> bool:
-            created = super().create_collection(*args, **options)
-            if not self.lost:
-                self.lost = True
-                raise ResponseHandlingException(TimeoutError("timed out"))
-            return created
 
-    client = ServerClient(Lossy(":memory:"), url=":memory:", sleep=lambda _: None)
-    store = ServerStore.create(client, "videos", DIMS)
+def test_a_collection_is_made_once(client: ServerClient, prefix: str) -> None:
+    ServerStore.create(client, f"{prefix}one", DIMS)
+    size = models.VectorParams(size=3, distance=models.Distance.DOT)
+    with pytest.raises(StoreError, match="already exists"):
+        client.request(partial(create, f"{prefix}one", size))
+    with pytest.raises(StoreError, match=re.escape(f"{prefix}two")):
+        ServerStore.open(client, f"{prefix}two")
+
+
+@BOTH_PROTOCOLS
+@pytest.mark.parametrize("fault", ["lost", "UNAVAILABLE"])
+@pytest.mark.parametrize("lost", ["Create", "CreateFieldIndex", "Upsert", "DeletePoints"])
+def test_what_was_done_but_not_answered_is_not_an_error(
+    qdrant: QdrantProcess,
+    connect: Callable[..., ServerClient],
+    name: str,
+    lost: str,
+    fault: str,
+    prefer_grpc: bool,
+) -> None:
+    client = connect(prefer_grpc=prefer_grpc)
+    qdrant.order(fault=fault, on=lost, times=1, done=True)
+    store = ServerStore.create(client, name, DIMS)
     store.upsert(catalogue(3))
-    assert store.count() == 3
+    store.delete(["video-00001"])
+    assert store.count() == 2
+    assert qdrant.asked().count(lost) - 1 == {"CreateFieldIndex": len(payload_indexes(FIELDS))}.get(
+        lost, 0 if lost == "Create" else 1
+    )
 
 
-@MEMORY_WARNS
-def test_a_store_closes_its_connection_once_where_it_owns_it() -> None:
+def test_a_store_closes_its_connection_once_where_it_owns_it(
+    qdrant: QdrantProcess, connect: Callable[..., ServerClient], name: str
+) -> None:
     class Counted(ServerClient):
         closed = 0
 
         def close(self) -> None:
             self.closed += 1
 
-    server = Counted(QdrantClient(":memory:"), url=":memory:")
-    ServerStore.create(server, "videos", DIMS).close()
+    server = Counted(connect()._client, url=qdrant.url)
+    ServerStore.create(server, name, DIMS).close()
     assert server.closed == 0
-    store = ServerStore.open(server, "videos", owns_server=True)
+    store = ServerStore.open(server, name, owns_server=True)
     store.close()
     store.close()
     assert server.closed == 1
 
 
-@MEMORY_WARNS
-def test_a_collection_whose_making_was_killed_gets_its_payload_indexes() -> None:
-    made: list[str] = []
-
-    class Watched(QdrantClient):
-        def create_payload_index(self, collection_name: str, field_name: str, *args, **kwargs):
-            made.append(field_name)
-            return super().create_payload_index(collection_name, field_name, *args, **kwargs)
-
-    server = ServerClient(Watched(":memory:"), url=":memory:")
-    engine = ServerEngine(server, collection="videos")
-    engine.writer("one", DIMS, FIELDS)
-    made.clear()
-    engine.writer("one", DIMS, FIELDS)
-    assert made == list(payload_indexes(FIELDS))
-
-
-def test_a_server_that_hangs_is_given_up_soon_by_readers(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_a_collection_whose_making_was_killed_gets_its_payload_indexes(
+    qdrant: QdrantProcess, connect: Callable[..., ServerClient], name: str
 ) -> None:
-    # By HTTP, as gRPC's port is the one of the server.
-    monkeypatch.setattr(ServerClient, "connect", partial(ServerClient.connect, prefer_grpc=False))
-    monkeypatch.setattr("twinlens.stores.engines.READER_TIMEOUT_S", 1)
-    manifest = Manifest(
+    engine = ServerEngine(connect(), collection=name)
+    engine.writer("one", DIMS, FIELDS)
+    qdrant.order()
+    engine.writer("one", DIMS, FIELDS)
+    assert qdrant.asked().count("CreateFieldIndex") == len(payload_indexes(FIELDS))
+
+
+def manifest(collection: str) -> Manifest:
+    return Manifest(
         generation="g1",
         created_at="2026-11-21T00:00:00Z",
         engine="server",
-        collection="videos-g1",
+        collection=collection,
         encoders={},
         counts={},
         source="tests",
         versions={},
         timings_s={},
     )
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("asked", ["opened", "searched"])
+def test_a_server_that_hangs_is_given_up_soon_by_readers(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    qdrant: QdrantProcess,
+    connect: Callable[..., ServerClient],
+    name: str,
+    asked: str,
+) -> None:
+    """It accepts what is asked, and never answers."""
+    there = partial(ServerClient.connect, grpc_port=qdrant.grpc_port)
+    monkeypatch.setattr(ServerClient, "connect", there)
+    monkeypatch.setattr("twinlens.stores.engines.READER_TIMEOUT_S", 1)
+    ServerStore.create(connect(), name, DIMS).upsert(catalogue(3))
+    data = DataDir(tmp_path)
+    with closing(open_reader(data, manifest(name), qdrant_url=qdrant.url)) as reader:
+        query = VectorQuery(TITLE, unit(np.random.default_rng(1), 16), 5)
+        ask: Callable[[VectorReader], object] = {
+            "opened": lambda _: open_reader(data, manifest(name), qdrant_url=qdrant.url),
+            "searched": lambda reader: reader.search([query]),
+        }[asked]
+        answers = reader.search([query])
+        qdrant.order(fault="hang")
         started = time.monotonic()
-        with pytest.raises(StoreUnavailable, match=url):
-            open_reader(DataDir(tmp_path), manifest, qdrant_url=url)
+        with pytest.raises(StoreUnavailable, match=qdrant.url):
+            ask(reader)
+        # Two attempts of a second, and room for a busy machine.
         assert 2 <= time.monotonic() - started < 10
+        qdrant.order()
+        assert reader.search([query]) == answers
+
+
+@BOTH_PROTOCOLS
+def test_a_server_that_died_is_said_and_used_again_when_it_is_back(
+    tmp_path: Path, prefer_grpc: bool
+) -> None:
+    with QdrantProcess(tmp_path / "kept") as qdrant:
+        patient = qdrant.client(prefer_grpc=prefer_grpc, attempts=60)
+        store = ServerStore.create(patient, "videos", DIMS)
+        qdrant.order(fault="die", on="Upsert", after=1, done=True)
+        store.upsert(catalogue(3))
+        with ThreadPoolExecutor(1) as pool:
+            more = pool.submit(store.upsert, catalogue(9))
+            assert qdrant.wait() == -signal.SIGKILL
+            hasty = qdrant.client(prefer_grpc=prefer_grpc, attempts=1)
+            with pytest.raises(StoreUnavailable, match=qdrant.host):
+                ServerStore.open(hasty, "videos")
+            qdrant.restart()
+            more.result()
+        assert store.count() == 9
+        assert ServerStore.open(patient, "videos").browse(limit=1, order=Order("view_count"))
+        hasty.close()
+        patient.close()
 
 
 def test_a_key_over_plain_http_does_not_warn() -> None:

@@ -1,0 +1,433 @@
+"""A process that answers as a Qdrant server does, over REST and gRPC, and fails as it is told.
+
+    python -m tests.stores.qdrant_process [--folder FOLDER] [--listen HOST REST_PORT GRPC_PORT]
+
+It writes one line of JSON: where it listens. Then it reads orders, a line of JSON each, and answers
+each with what it was asked since the last; `Orders` has what can be ordered, and `null` changes
+nothing. It ends when its input does. `QdrantProcess` starts one.
+
+The meaning of filters, scrolling, facets and queries comes from the client library's local mode,
+which scans: this shows that requests are understood and answers read, and nothing of a server's
+index. What is stored is lost with the process, unless it lies in a folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import grpc
+from pydantic import ValidationError
+from pydantic_core import to_jsonable_python
+from qdrant_client import QdrantClient, models
+
+from tests.stores import qdrant_protocol as protocol
+from twinlens.stores.server import ServerClient
+
+ROOT = Path(__file__).parents[2]
+GRPC_PORT = 6334
+HTTP_STATUS = {
+    "INVALID_ARGUMENT": 400,
+    "UNAUTHENTICATED": 401,
+    "PERMISSION_DENIED": 403,
+    "NOT_FOUND": 404,
+    "ALREADY_EXISTS": 409,
+    "RESOURCE_EXHAUSTED": 429,
+    "INTERNAL": 500,
+    "UNAVAILABLE": 503,
+}
+
+
+@dataclass
+class Orders:
+    """How requests fail, from now on; nothing given is a server that is well.
+
+    ``fault`` is a status of gRPC, whose counterpart REST answers, or "lost" (the connection closes
+    without an answer), "hang" (none comes before other orders do), "slow" (it comes after
+    ``seconds``), "die" (SIGKILL) or "refuse" (nothing listens). It strikes the requests named
+    ``on``, by gRPC's names (None: all), after letting ``after`` of them pass, ``times`` times
+    (None: always). Where ``done``, the request is carried out first.
+
+    ``states`` are the collections' next states, one a look, the last for ever; "grey" lasts until a
+    collection is updated. ``indexed`` is how many vectors graphs are said to hold (None: all).
+    """
+
+    fault: str | None = None
+    on: str | None = None
+    after: int = 0
+    times: int | None = None
+    done: bool = False
+    seconds: float = 0.0
+    states: list[str] = field(default_factory=lambda: ["green"])
+    indexed: int | None = None
+
+
+class Server:
+    """What is stored, and what was ordered. Local mode stands no two requests at once."""
+
+    def __init__(self, folder: Path | None) -> None:
+        warnings.simplefilter("ignore")
+        where: dict[str, Any] = {"location": ":memory:"}
+        if folder is not None:
+            where = {"path": str(folder), "force_disable_check_same_thread": True}
+        self.local = QdrantClient(**where)
+        self.kinds_file = None if folder is None else folder / "payload-indexes.json"
+        self.kinds: dict[str, dict[str, str]] = {}
+        if self.kinds_file is not None and self.kinds_file.exists():
+            self.kinds = json.loads(self.kinds_file.read_text())
+        self.lock = threading.Lock()
+        self.orders = Orders()
+        self.released = threading.Event()
+        self.asked: list[tuple[str, Any]] = []
+
+    def give(self, orders: Orders) -> None:
+        with self.lock:
+            self.orders, released = orders, self.released
+            self.released, self.asked = threading.Event(), []
+        released.set()
+
+    def answer(self, name: str, work: Callable[[], Any], body: Any = None) -> Any:
+        """The result of ``work``, or what was ordered instead of it."""
+        with self.lock:
+            self.asked.append((name, body))
+            orders, released = self.orders, self.released
+            strikes = self._strikes(name)
+        if strikes and orders.fault == "die" and not orders.done:
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = self._work(work) if orders.done or not strikes else None
+        if not strikes:
+            return result
+        if orders.fault == "slow":
+            time.sleep(orders.seconds)
+            return self._work(work)
+        if orders.fault == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if orders.fault == "hang":
+            released.wait()
+        code = orders.fault if orders.fault in HTTP_STATUS else "UNAVAILABLE"
+        raise protocol.Refused(str(code), "lost" if orders.fault == "lost" else "as ordered")
+
+    def _strikes(self, name: str) -> bool:
+        orders = self.orders
+        if orders.fault is None or orders.on not in (None, name) or orders.times == 0:
+            return False
+        if orders.after > 0:
+            orders.after -= 1
+            return False
+        if orders.times is not None:
+            orders.times -= 1
+        return True
+
+    def _work(self, work: Callable[[], Any]) -> Any:
+        try:
+            with self.lock:
+                return work()
+        except (ValueError, ValidationError, KeyError) as error:
+            text = str(error)
+            code = "INVALID_ARGUMENT"
+            if "not found" in text:
+                code = "NOT_FOUND"
+            elif "already exists" in text:
+                code = "ALREADY_EXISTS"
+            raise protocol.Refused(code, text) from error
+
+    def name(self, collection: str) -> str:
+        """The collection behind what may be an alias."""
+        for alias in self.local.get_aliases().aliases:
+            if alias.alias_name == collection:
+                return alias.collection_name
+        return collection
+
+    def create(self, collection: str, **config: Any) -> bool:
+        self.kinds.pop(collection, None)
+        return self.local.create_collection(collection, **config)
+
+    def drop(self, collection: str) -> bool:
+        self.kinds.pop(collection, None)
+        return self.local.delete_collection(collection)
+
+    def info(self, collection: str) -> models.CollectionInfo:
+        info = self.local.get_collection(collection)
+        states = self.orders.states
+        state = states.pop(0) if len(states) > 1 and states[0] != "grey" else states[0]
+        params = info.config.params
+        indexed = sum(
+            self.count(collection, models.Filter(must=[models.HasVectorCondition(has_vector=name)]))
+            for name in [*(params.vectors or {}), *(params.sparse_vectors or {})]
+            if isinstance(params.vectors, dict)
+        )
+        schema = {
+            name: models.PayloadIndexInfo(
+                data_type=models.PayloadSchemaType(kind), points=info.points_count or 0
+            )
+            for name, kind in self.kinds.get(self.name(collection), {}).items()
+        }
+        given = self.orders.indexed
+        return info.model_copy(
+            update={
+                "status": models.CollectionStatus(state),
+                "indexed_vectors_count": indexed if given is None else given,
+                "payload_schema": schema,
+            }
+        )
+
+    def update(self, collection: str) -> bool:
+        self.local.get_collection(collection)
+        if self.orders.states[0] == "grey":
+            self.orders.states.pop(0)
+        return True
+
+    def index(self, collection: str, name: str, kind: str) -> None:
+        self.local.get_collection(collection)
+        self.kinds.setdefault(self.name(collection), {})[name] = kind
+        if self.kinds_file is not None:
+            self.kinds_file.write_text(json.dumps(self.kinds))
+
+    def _needs_index(self, collection: str, name: str, kinds: Sequence[str], what: str) -> None:
+        self.local.get_collection(collection)
+        if self.kinds.get(self.name(collection), {}).get(name) not in kinds:
+            raise ValueError(f"Bad request: No {what} index for key `{name}`: create one")
+
+    def scroll(self, collection: str, asked: models.ScrollRequest) -> tuple[list[Any], Any]:
+        order = asked.order_by
+        if order is not None:
+            key = order if isinstance(order, str) else order.key
+            self._needs_index(collection, key, ("integer", "float", "datetime"), "range")
+        return self.local.scroll(
+            collection,
+            scroll_filter=asked.filter,
+            limit=asked.limit or 10,
+            offset=asked.offset,
+            order_by=order,
+            with_payload=True if asked.with_payload is None else asked.with_payload,
+            with_vectors=asked.with_vector or False,
+        )
+
+    def query(self, collection: str, asked: Sequence[models.QueryRequest]) -> list[Any]:
+        for request in asked:
+            prefetch = request.prefetch
+            for part in [request, *(prefetch if isinstance(prefetch, list) else [])]:
+                part.params = None  # they say how to search an index
+        return self.local.query_batch_points(collection, list(asked))
+
+    def count(self, collection: str, filter: models.Filter | None) -> int:
+        return self.local.count(collection, count_filter=filter, exact=True).count
+
+    def facet(self, collection: str, asked: models.FacetRequest) -> list[models.FacetValueHit]:
+        self._needs_index(collection, asked.key, ("keyword", "integer", "bool"), "map")
+        limit = asked.limit or 10
+        return self.local.facet(collection, asked.key, facet_filter=asked.filter, limit=limit).hits
+
+
+class RestHandler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    # Or header and body go as two packets, and the second waits for an acknowledgement.
+    wbufsize = -1
+
+    def answer(self) -> None:
+        server: Server = self.server.answering  # type: ignore[attr-defined]
+        length = int(self.headers.get("Content-Length") or 0)
+        body = json.loads(self.rfile.read(length)) if length else None
+        started = time.perf_counter()
+        told: dict[str, Any] = {"status": "ok"}
+        try:
+            name, work = protocol.rest_request(server, self.command, urlsplit(self.path).path, body)
+            told["result"], status = to_jsonable_python(server.answer(name, work, body)), 200
+        except protocol.Refused as error:
+            if error.text == "lost":
+                self.close_connection = True
+                return
+            told["status"], status = {"error": error.text}, HTTP_STATUS[error.code]
+        told["time"] = time.perf_counter() - started
+        sent = json.dumps(told).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(sent)))
+        self.end_headers()
+        self.wfile.write(sent)
+
+    do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = answer  # noqa: N815 - the library's names
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing: the output is for answers to orders."""
+
+
+class RestServer(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+
+class Listeners:
+    """Both, which close together and come back at the same ports."""
+
+    def __init__(self, server: Server, host: str, rest_port: int, grpc_port: int) -> None:
+        self._server = server
+        self.host, self.rest_port, self.grpc_port = host, rest_port, grpc_port
+        self._open: tuple[RestServer, Any] | None = None
+
+    def start(self) -> Self:
+        if self._open is None:
+            rest = RestServer((self.host, self.rest_port), RestHandler)
+            rest.answering = self._server  # type: ignore[attr-defined]
+            # More threads than requests that hang at once.
+            rpc = grpc.server(ThreadPoolExecutor(64), options=[("grpc.so_reuseport", 0)])
+            rpc.add_generic_rpc_handlers(protocol.grpc_handlers(self._server))
+            try:
+                self.grpc_port = rpc.add_insecure_port(f"{self.host}:{self.grpc_port}")
+            except RuntimeError as error:
+                rest.server_close()
+                raise OSError(str(error)) from error
+            self.rest_port = rest.server_port
+            threading.Thread(target=rest.serve_forever, args=(0.01,), daemon=True).start()
+            rpc.start()
+            self._open = rest, rpc
+        return self
+
+    def stop(self) -> None:
+        if self._open is not None:
+            rest, rpc = self._open
+            rest.shutdown()
+            rest.server_close()
+            rpc.stop(None).wait()
+            self._open = None
+
+
+def listen(server: Server) -> Listeners:
+    """An address of its own with the ports that clients expect, where the system has such."""
+    if sys.platform == "linux":
+        for _ in range(5):
+            one = random.SystemRandom().randrange(2**16, 2**24 - 2)
+            address = f"127.{one >> 16}.{one >> 8 & 255}.{one & 255}"
+            with suppress(OSError):  # somebody else's, or a server listens at all addresses
+                return Listeners(server, address, 6333, GRPC_PORT).start()
+    return Listeners(server, "127.0.0.1", 0, 0).start()
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--folder", type=Path)
+    arguments.add_argument("--listen", nargs=3)
+    given = arguments.parse_args()
+    server = Server(given.folder)
+    if given.listen is None:
+        listeners = listen(server)
+    else:
+        host, rest_port, grpc_port = given.listen
+        listeners = Listeners(server, host, int(rest_port), int(grpc_port)).start()
+    say([listeners.host, listeners.rest_port, listeners.grpc_port])
+    for line in sys.stdin:
+        with server.lock:
+            asked = list(server.asked)
+        if (orders := json.loads(line)) is not None:
+            server.give(Orders(**orders))
+            (listeners.stop if server.orders.fault == "refuse" else listeners.start)()
+        say(asked)
+    os._exit(0)  # whatever hangs
+
+
+def say(told: object) -> None:
+    sys.stdout.write(json.dumps(told) + "\n")
+    sys.stdout.flush()
+
+
+class QdrantProcess:
+    """The process, started; it ends with the block. ``folder`` keeps what is stored over kills."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._arguments = [] if folder is None else ["--folder", str(folder)]
+        self.start()
+
+    def start(self, *arguments: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.stores.qdrant_process", *self._arguments, *arguments],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.host, self.rest_port, self.grpc_port = self._line()
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.rest_port}"
+
+    @property
+    def has_usual_port(self) -> bool:
+        """Whether gRPC is where the product looks for it."""
+        return self.grpc_port == GRPC_PORT
+
+    def client(self, *, timeout_s: int = 30, prefer_grpc: bool = True, **how: Any) -> ServerClient:
+        """A connection as the product makes it, and ``ServerClient``'s arguments."""
+        client = QdrantClient(
+            self.url,
+            grpc_port=self.grpc_port,
+            prefer_grpc=prefer_grpc,
+            timeout=timeout_s,
+            check_compatibility=False,
+        )
+        return ServerClient(client, url=self.url, **how)
+
+    def order(self, **orders: Any) -> None:
+        """Fail so from now on, and forget what was asked; without arguments, be well."""
+        self._tell(asdict(Orders(**orders)))
+
+    def asked(self) -> list[str]:
+        """The requests since the last order, by the names that gRPC gives them."""
+        return [name for name, _ in self.requests()]
+
+    def requests(self) -> list[tuple[str, Any]]:
+        """The same with their bodies, where they came over REST."""
+        return [(name, body) for name, body in self._tell(None)]
+
+    def wait_for(self, name: str, times: int = 1) -> None:
+        while self.asked().count(name) < times:
+            time.sleep(0.01)
+
+    def wait(self) -> int:
+        """Its exit status, once it has ended."""
+        return self._process.wait()
+
+    def restart(self) -> None:
+        """Come back after a death, at the same address."""
+        self.kill()
+        self.start("--listen", self.host, str(self.rest_port), str(self.grpc_port))
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def _tell(self, orders: Mapping[str, Any] | None) -> Any:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(orders) + "\n")
+        self._process.stdin.flush()
+        return self._line()
+
+    def _line(self) -> Any:
+        assert self._process.stdout is not None
+        return json.loads(self._process.stdout.readline())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+
+if __name__ == "__main__":
+    main()
