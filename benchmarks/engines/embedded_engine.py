@@ -119,9 +119,7 @@ class Embedded(Engine):
         tags = self.vectors.tags(ids)
         return [
             qe.Point(
-                row,
-                {name: _as_given(rows[at]) for name, rows in parts.items()},
-                {_TAGS: tags[at]},
+                row, {name: _as_given(rows[at]) for name, rows in parts.items()}, {_TAGS: tags[at]}
             )
             for at, row in enumerate(ids.tolist())
         ]

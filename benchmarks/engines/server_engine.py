@@ -49,13 +49,14 @@ class Server(Engine):
     def upload(self, *, threads: int) -> Uploaded:
         """See `Engine.upload`; what a killed upload left goes first."""
         threshold_kb = self.vectors.graph_threshold_kb(least=_LEAST_KB)
+        dims = self.vectors.dims
         self._request("DELETE", "")
         # What it would index while the upload runs would be indexed again when segments are joined,
         # and the last videos might never be: they would lie in a segment below the threshold.
         optimizers = {
             "default_segment_number": 1,
             "indexing_threshold": 0,
-            "max_segment_size": 2 * self.vectors.size_bytes // 1024 + 1,
+            "max_segment_size": self.vectors.videos * sum(dims.values()) // 128 + 1,
         }
         graph = {
             "m": self.build["m"],
@@ -63,7 +64,6 @@ class Server(Engine):
             "full_scan_threshold": threshold_kb,
             "max_indexing_threads": threads,
         }
-        dims = self.vectors.dims
         vectors = {name: {"size": dim, "distance": "Dot"} for name, dim in dims.items()}
         body = {"vectors": vectors, "hnsw_config": graph, "optimizers_config": optimizers}
         self._request("PUT", "", body)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -38,7 +37,7 @@ _CENTRES, _BLOCKS, _QUERIES = range(3)
 Blocks = Iterator[Mapping[str, Matrix]]
 
 
-class VectorSource(ABC):
+class VectorSource:
     """``videos`` is how many it has, None where as many as one likes.
 
     ``queries`` is how many queries of its own it has; None where they are taken out of the videos.
@@ -50,13 +49,22 @@ class VectorSource(ABC):
     videos: int | None = None
     queries: int | None = None
 
-    @abstractmethod
     def read(self, videos: int, queries: int, seed: int) -> tuple[Mapping[str, Matrix], Blocks]:
         """The queries by name, and blocks of unit vectors by name, ``videos`` in all.
 
         Raises:
             SourceError: a vector has no direction.
         """
+        order = np.random.default_rng(seed).permutation(self.videos or videos)
+        own = self.queries is not None
+        asked = self.fetch(np.arange(queries) if own else np.sort(order[:queries]), own=own)
+        rows = np.sort(order[:videos] if own else order[queries : queries + videos])
+        parts = (rows[at : at + _ROWS_AT_A_TIME] for at in range(0, rows.size, _ROWS_AT_A_TIME))
+        return asked, (self.fetch(part) for part in parts)
+
+    def fetch(self, rows: Ids, *, own: bool = False) -> Mapping[str, Matrix]:
+        """These vectors by name, of the videos or of its ``own`` queries; rows ascend."""
+        raise NotImplementedError
 
 
 class DrawnVectors(VectorSource):
@@ -106,25 +114,9 @@ class FileVectors(VectorSource):
         self.dims = {_ONLY: int(self._train.shape[1])}
         self.description = f"{path.name}, {self.videos} vectors, brought to unit length"
 
-    def read(self, videos: int, queries: int, seed: int) -> tuple[Mapping[str, Matrix], Blocks]:
-        """See `VectorSource.read`."""
-        if self._test is not None:
-            asked = self._unit_rows(self._test, np.arange(queries), "test")
-            chosen = np.sort(np.random.default_rng(seed).permutation(len(self._train))[:videos])
-        else:
-            order = np.random.default_rng(seed).permutation(len(self._train))
-            asked = self._unit_rows(self._train, np.sort(order[:queries]), "train")
-            chosen = np.sort(order[queries : queries + videos])
-
-        def blocks() -> Blocks:
-            for first in range(0, chosen.size, _ROWS_AT_A_TIME):
-                part = chosen[first : first + _ROWS_AT_A_TIME]
-                yield {_ONLY: self._unit_rows(self._train, part, "train")}
-
-        return {_ONLY: asked}, blocks()
-
-    def _unit_rows(self, array: Any, rows: Ids, what: str) -> Matrix:
-        """These rows, ascending, at unit length; no more of the file than a stretch at a time."""
+    def fetch(self, rows: Ids, *, own: bool = False) -> Mapping[str, Matrix]:
+        """See `VectorSource.fetch`; no more of the file is in memory than a stretch at a time."""
+        array: Any = self._test if own else self._train
         taken = np.empty((rows.size, array.shape[1]), dtype=np.float32)
         for stretch in np.unique(rows // _ROWS_AT_A_TIME):
             here = rows // _ROWS_AT_A_TIME == stretch
@@ -137,12 +129,12 @@ class FileVectors(VectorSource):
             bad = np.flatnonzero(~(np.isfinite(largest[:, 0]) & (largest[:, 0] > 0)))
             if bad.size:
                 raise SourceError(
-                    f"{self._path}: row {rows[here][bad[0]]} of {what} is zero or not finite,"
-                    " so it has no direction"
+                    f"{self._path}: row {rows[here][bad[0]]} of {'test' if own else 'train'} is"
+                    " zero or not finite, so it has no direction"
                 )
             given /= largest
             taken[here] = given / np.linalg.norm(given, axis=1, keepdims=True)
-        return taken
+        return {_ONLY: taken}
 
 
 class IndexVectors(VectorSource):
@@ -166,25 +158,13 @@ class IndexVectors(VectorSource):
         self.videos = len(self._ids) if any_has else 0
         self.description = f"generation {generation}, {self.videos} videos with every vector"
 
-    def read(self, videos: int, queries: int, seed: int) -> tuple[Mapping[str, Matrix], Blocks]:
-        """See `VectorSource.read`; the index holds unit vectors."""
-        order = np.random.default_rng(seed).permutation(len(self._ids))
-        asked = [self._ids[row] for row in order[:queries]]
-        chosen = [self._ids[row] for row in order[queries : queries + videos]]
-
-        def blocks(ids: Sequence[str]) -> Blocks:
-            with closing(FlatReader.open(self._mirror)) as reader:
-                for first in range(0, len(ids), _ROWS_AT_A_TIME):
-                    part = ids[first : first + _ROWS_AT_A_TIME]
-                    found = reader.get(part, with_vectors=True)
-                    vectors = [
-                        {str(name): rows for name, rows in found[one].vectors.items()}
-                        for one in part
-                    ]
-                    yield {name: np.stack([one[name] for one in vectors]) for name in self.dims}
-
-        [first] = blocks(asked)
-        return first, blocks(chosen)
+    def fetch(self, rows: Ids, *, own: bool = False) -> Mapping[str, Matrix]:
+        """See `VectorSource.fetch`; the index holds unit vectors."""
+        ids = [self._ids[row] for row in rows]
+        with closing(FlatReader.open(self._mirror)) as reader:
+            found = reader.get(ids, with_vectors=True)
+        named = [{str(name): v for name, v in found[one].vectors.items()} for one in ids]
+        return {name: np.stack([one[name] for one in named]) for name in self.dims}
 
 
 def _draw_members(
@@ -277,10 +257,8 @@ def _open_arrays(path: Path) -> tuple[Any, Any | None]:
         train, test = _open_hdf5(path)
     else:
         raise SourceError(f"{path}: neither .npy nor .hdf5")
-    for array in (train, test):
-        if array is not None and (
-            len(array.shape) != 2 or array.dtype.kind not in "fiu" or 0 in array.shape
-        ):
+    for array in (train, test) if test is not None else (train,):
+        if len(array.shape) != 2 or array.dtype.kind not in "fiu" or 0 in array.shape:
             raise SourceError(
                 f"{path}: an array of shape {array.shape} and type {array.dtype},"
                 " where (vectors, dim) numbers are expected"

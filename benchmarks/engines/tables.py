@@ -86,10 +86,7 @@ def _one_query(result: Result) -> Table | None:
         "p50 in ms of a query by one vector. Of an approximate engine with the quickest setting"
         f" that finds {CHIEF_RECALL} of the exact ten; of a single setting below it, its recall.",
         ["p50 in ms, by videos", *_counts(result.measured())],
-        [
-            *_across(result, _exact, suffix=", exact"),
-            *_across(result, _at_chief_recall),
-        ],
+        [*_across(result, _exact, suffix=", exact"), *_across(result, _at_chief_recall)],
     )
 
 
@@ -237,17 +234,15 @@ def compare(a: Result, b: Result) -> Table | None:
 def _figures(result: Result) -> Iterator[tuple[tuple[str, str, str], Sequence[float]]]:
     for size in result.measured():
         for name, one in size.experiments.items():
-            found: dict[str, Sequence[float] | None] = {}
-            answers: dict[str, Answers | None] = {**one.searches, "fused": one.fused}
-            answers |= {f"filter {share:g}": asked for share, asked in one.filtered.items()}
-            for label, answer in answers.items():
-                if answer is not None:
-                    found[f"{label}: p50, ms"] = answer.p50_ms
-                    found[f"{label}: recall@10"] = [answer.recall_at_10]
-            found["batch: queries a second"] = one.batch
+            answers: dict[str, Answers] = {
+                f"filter {share:g}": a for share, a in one.filtered.items()
+            }
+            answers |= {**one.searches} | ({"fused": one.fused} if one.fused else {})
+            found = {f"{label}: p50, ms": answer.p50_ms for label, answer in answers.items()}
+            found |= {f"{n}: recall@10": [answer.recall_at_10] for n, answer in answers.items()}
             for kind, by_count in one.clients.items():
-                for count, rates in by_count.items():
-                    found[f"{count} {kind}: queries a second"] = rates
+                found |= {f"{n} {kind}: queries a second": rates for n, rates in by_count.items()}
+            found["batch: queries a second"] = one.batch or []
             if one.built is not None and one.built.shared_with is None:
                 found["building, s"] = [one.built.upload_s + one.built.index_s]
             for label, values in found.items():

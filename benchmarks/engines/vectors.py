@@ -81,11 +81,6 @@ class VectorSet:
             [str(share) for share in SHARES if draw < share] for draw in self.draws[ids].tolist()
         ]
 
-    @property
-    def size_bytes(self) -> int:
-        """What all vectors take, four bytes a value."""
-        return self.videos * sum(self.dims.values()) * 4
-
     def graph_threshold_kb(self, *, least: int = 1) -> int:
         """Qdrant's own threshold for building a graph, lowered where the set is below it.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from typing import Any, Final
 
+import httpx
 from locust import FastHttpUser, constant, events, task
 
 API: Final = "/api/v1"
@@ -22,7 +23,7 @@ _PAGE: Final = 100
 
 
 class Material:
-    """What is asked by: filled by the first caller, for all."""
+    """What is asked by, the same for all callers."""
 
     def __init__(self) -> None:
         self.videos: list[dict[str, Any]] = []
@@ -30,17 +31,17 @@ class Material:
         self.popular: list[str] = []
         self.weights: list[float] = []
 
-    def fill(self, client: Any) -> None:
-        """Read it from the server, in requests that don't count."""
-        pages = range(-(-VIDEOS // _PAGE))
-        for number in pages:
-            asked = f"{API}/videos?order=random&seed={number}&limit={_PAGE}"
-            with client.get(asked, name="(preparing)") as answer:
-                self.videos += [one for one in answer.json()["videos"] if one.get("title")]
-        urls = [one["thumbnail_url"] for one in self.videos if one.get("thumbnail_url")]
-        for url in urls[:PICTURES]:
-            with client.get(url, name="(preparing)") as answer:
-                self.pictures.append(answer.content)
+    def fill(self, host: str) -> None:
+        """Read it from the server; the same of an index every time."""
+        random.seed(0)
+        with httpx.Client(base_url=host, timeout=60) as client:
+            for number in range(-(-VIDEOS // _PAGE)):
+                asked = f"{API}/videos?order=random&seed={number}&limit={_PAGE}"
+                page = client.get(asked).raise_for_status().json()
+                self.videos += [one for one in page["videos"] if one.get("title")]
+            urls = dict.fromkeys(one.get("thumbnail_url") for one in self.videos)
+            for url in [url for url in urls if url][:PICTURES]:
+                self.pictures.append(client.get(url).raise_for_status().content)
         self.popular = [self.text() for _ in range(POPULAR)]
         self.weights = [1 / rank for rank in range(1, POPULAR + 1)]
 
@@ -56,20 +57,15 @@ MATERIAL: Final = Material()
 
 
 @events.test_start.add_listener  # type: ignore[untyped-decorator]
-def seed(**_: Any) -> None:
-    """Have every run ask the same."""
-    random.seed(0)
+def prepare(environment: Any, **_: Any) -> None:
+    """Fill what is asked by, before the first caller and out of its time."""
+    MATERIAL.fill(environment.host)
 
 
 class Caller(FastHttpUser):
     """Asks without a pause."""
 
     wait_time = constant(0)
-
-    def on_start(self) -> None:
-        """Fill what is asked by, if no caller has."""
-        if not MATERIAL.weights:
-            MATERIAL.fill(self.client)
 
     @task(60)
     def search_by_text(self) -> None:

@@ -167,15 +167,9 @@ def serving() -> Iterator[StandIn]:
     for service, methods in (
         (
             "qdrant.Collections",
-            {
-                "ListAliases": messages.ListAliasesRequest,
-                "Get": messages.GetCollectionInfoRequest,
-            },
+            {"ListAliases": messages.ListAliasesRequest, "Get": messages.GetCollectionInfoRequest},
         ),
-        (
-            "qdrant.Points",
-            {"Query": messages.QueryPoints, "QueryBatch": messages.QueryBatchPoints},
-        ),
+        ("qdrant.Points", {"Query": messages.QueryPoints, "QueryBatch": messages.QueryBatchPoints}),
     ):
         handlers = {
             name: grpc.unary_unary_rpc_method_handler(

@@ -18,10 +18,7 @@ from click.testing import CliRunner
 
 from tests.benchmarks.failing_engines import DIES, FAILS_ONCE, FAILS_UNDER_FILTERS
 from tests.benchmarks.qdrant_stand_in import serving
-from twinlens.benchmarks.engines.experiments import (
-    choose_experiments,
-    read_experiments,
-)
+from twinlens.benchmarks.engines.experiments import choose_experiments, read_experiments
 from twinlens.benchmarks.engines.measure import SizeRun, choose_setting
 from twinlens.benchmarks.engines.process import Host
 from twinlens.benchmarks.engines.record import Plan, Result, Search, read_result

@@ -150,7 +150,7 @@ def test_callers_ask_for_all_kinds_and_none_fails(address: str, tmp_path: Path) 
         [
             *(sys.executable, "-m", "locust", "-f", "benchmarks/load/locustfile.py"),
             *("--headless", "--host", address, "--users", "2", "--spawn-rate", "2"),
-            *("--run-time", "8s", "--csv", str(tmp_path / "load")),
+            *("--run-time", "15s", "--csv", str(tmp_path / "load")),
         ],
         cwd=ROOT,
         capture_output=True,

@@ -137,15 +137,7 @@ def bench(
         # Of another run, another file.
         result = work_dir / f"result-{plan.digest()}.json"
         say(f"the result goes to {result}")
-    measured = run(
-        source,
-        plan,
-        chosen,
-        result=result,
-        work=work_dir,
-        say=say,
-        keep=keep,
-    )
+    measured = run(source, plan, chosen, result=result, work=work_dir, say=say, keep=keep)
     failed = measured.failures()
     click.echo(
         f"{len(plan.sizes)} sizes measured into {result}"
