@@ -1,3 +1,74 @@
-"""Search and recommendation for videos, by title and by thumbnail."""
+"""Search and recommendation for videos, by title and by thumbnail.
+
+The names of ``__all__`` are the public ones, and stay. Each is imported when it is first used, so
+that ``import twinlens`` loads nothing heavy::
+
+    import twinlens
+
+    with twinlens.open_index("data") as index:
+        for hit in index.search(twinlens.SearchRequest(text="cricket match")).hits:
+            print(hit.rank, hit.score, hit.payload["title"])
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from twinlens.catalog.errors import TwinLensError
+    from twinlens.catalog.video import Video
+    from twinlens.encoders.lens import Lens, LensOptions, Picture, Query
+    from twinlens.encoders.load import load_thumbnail_encoder, load_title_encoder
+    from twinlens.search.fusion import FusedVideo, Ranking, fuse
+    from twinlens.search.index import Index, open_index
+    from twinlens.search.request import Hit, RecommendationRequest, SearchRequest, SearchResult
+    from twinlens.stores.base import ScoredVideo
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "FusedVideo",
+    "Hit",
+    "Index",
+    "Lens",
+    "LensOptions",
+    "Picture",
+    "Query",
+    "Ranking",
+    "RecommendationRequest",
+    "ScoredVideo",
+    "SearchRequest",
+    "SearchResult",
+    "TwinLensError",
+    "Video",
+    "__version__",
+    "fuse",
+    "load_thumbnail_encoder",
+    "load_title_encoder",
+    "open_index",
+]
+
+_MODULES: Final = {
+    "catalog.errors": ["TwinLensError"],
+    "catalog.video": ["Video"],
+    "encoders.lens": ["Lens", "LensOptions", "Picture", "Query"],
+    "encoders.load": ["load_thumbnail_encoder", "load_title_encoder"],
+    "search.fusion": ["FusedVideo", "Ranking", "fuse"],
+    "search.index": ["Index", "open_index"],
+    "search.request": ["Hit", "RecommendationRequest", "SearchRequest", "SearchResult"],
+    "stores.base": ["ScoredVideo"],
+}
+_MODULE_OF: Final = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
