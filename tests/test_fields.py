@@ -5,14 +5,18 @@ from __future__ import annotations
 import html
 import json
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from playwright.sync_api import expect
+from werkzeug.serving import make_server
 
 from tests import fields_written
+from tests.backend.browser import launched, needs_chromium, watched_page
 from tests.fakes import ColourEncoder, WordEncoder
 from twinlens.backend.app import create_app
 from twinlens.catalog.errors import UsageError
@@ -143,6 +147,39 @@ def test_the_page_and_the_types_have_it(client: FlaskClient) -> None:
     types = client.get("/static/client.d.ts").text
     assert types.count("like_count") == 5
     assert "like_count?: number | Bounds<number>;" in types
+
+
+@needs_chromium
+# Werkzeug's own server leaves the file of an answer open that becomes a 304.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_the_page_offers_it(client: FlaskClient) -> None:
+    server = make_server("127.0.0.1", 0, client.application, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        with (
+            launched() as browser,
+            watched_page(browser, f"http://127.0.0.1:{server.port}") as page,
+        ):
+            page.goto("/?like_count=50-&sort=like_count:desc&v=v9")
+            about = page.locator("#video-about")
+            expect(about).to_contain_text("90 likes")
+            page.get_by_label("Close the video").click()
+            expect(page.locator("#heading")).to_have_text("Most likes")
+            cards = page.locator("#results a.card")
+            expect(cards).to_have_count(5)
+            expect(page.locator("#chips")).to_contain_text("50 likes or more")
+            page.get_by_role("button", name="Refine").click()
+            bounds = page.get_by_role("group", name="Likes")
+            bounds.get_by_label("At least").fill("80")
+            bounds.get_by_label("At least").blur()
+            expect(cards).to_have_count(2)
+            page.get_by_label("Order").select_option("Fewest likes")
+            expect(cards.first).to_have_attribute("data-video-id", "v8")
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def test_an_index_without_it_refuses_it_and_says_what_it_has(tmp_path: Path) -> None:
