@@ -6,13 +6,14 @@ import math
 
 import numpy as np
 import pytest
-import qdrant_edge as qe
 
 from twinlens.catalog.video import Video
-from twinlens.evaluate.bootstrap import mean
-from twinlens.evaluate.search.baselines import bm25s_over, qdrant_bm25_over
-from twinlens.evaluate.search.metrics import per_query
-from twinlens.evaluate.search.tasks import Corpus, Query, Task
+from twinlens.evaluate.intervals import bootstrap_mean, over_rounds
+from twinlens.evaluate.json_values import to_json
+from twinlens.evaluate.measures import measure_task
+from twinlens.evaluate.search import Ranking, TaskReport, rank_by_bm25
+from twinlens.evaluate.tables import label_rows
+from twinlens.evaluate.tasks import Corpus, Query, Task
 
 QRELS = {"q1": {"a": 1}, "q2": {"b": 2, "c": 1}, "q3": {"d": 1}}
 TASK = Task("f", "n", Corpus("c", []), {key: Query(text=key) for key in QRELS}, QRELS)
@@ -20,7 +21,7 @@ TASK = Task("f", "n", Corpus("c", []), {key: Query(text=key) for key in QRELS}, 
 
 def test_metrics_are_those_worked_out_by_hand() -> None:
     ranked = {"q1": ["x", "a", "y"], "q2": ["c", "x", "b"]}  # q3 has no answer
-    found = per_query(TASK, ranked)
+    found = measure_task(TASK, ranked)
     second = 2 * 1 / math.log2(4) + 1  # of the grades 1, 0, 2
     ideal = 2 + 1 / math.log2(3)
     expected = {
@@ -36,24 +37,24 @@ def test_metrics_are_those_worked_out_by_hand() -> None:
 
 
 def test_only_the_first_ten_count_and_equal_ids_are_ordered_by_rank() -> None:
-    late = per_query(TASK, {"q1": [*"zyxwvutsrq", "a"], "q2": ["c", "b"]})
+    late = measure_task(TASK, {"q1": [*"zyxwvutsrq", "a"], "q2": ["c", "b"]})
     assert [values[0] for values in late.values()] == [0] * 5
     assert late["R@1"][1] == 0.5
-    assert per_query(TASK, {})["RR@10"].tolist() == [0, 0, 0]
+    assert measure_task(TASK, {})["RR@10"].tolist() == [0, 0, 0]
 
 
 def test_an_interval_is_that_of_a_mean_and_seeded() -> None:
     rng = np.random.default_rng(5)
     values = rng.normal(3.0, 2.0, size=400)
-    found = mean(values)
-    assert found == mean(values)
+    found = bootstrap_mean(values)
+    assert found == bootstrap_mean(values)
     assert found.value == pytest.approx(values.mean())
     half = 1.96 * values.std() / 20  # the normal approximation
     assert found.value - found.low == pytest.approx(half, rel=0.12)
     assert found.high - found.value == pytest.approx(half, rel=0.12)
-    assert mean([1.0, 1.0]) == (1.0, 1.0, 1.0)
+    assert bootstrap_mean([1.0, 1.0]) == (1.0, 1.0, 1.0)
     with pytest.raises(ValueError, match="nothing"):
-        mean([])
+        bootstrap_mean([])
 
 
 TITLES = {
@@ -65,11 +66,9 @@ TITLES = {
 CORPUS = Corpus("c", [Video(video_id=key, title=title) for key, title in TITLES.items()])
 
 
-@pytest.mark.parametrize("baseline", [bm25s_over, qdrant_bm25_over])
-def test_a_baseline_finds_by_words_and_nothing_else(baseline) -> None:
-    lake, rice, nothing, empty, sinhala = baseline(CORPUS)(
-        ["the lake in kandy", "rice", "zebra", "", "ගීත එකතුව"]
-    )
+def test_bm25_finds_by_words_and_nothing_else() -> None:
+    texts = ["the lake in kandy", "rice", "zebra", "", "ගීත එකතුව"]
+    lake, rice, nothing, empty, sinhala = rank_by_bm25(CORPUS, texts)
     assert lake[0] == "b"
     assert set(lake) == {"a", "b"}
     assert rice == ["d"]
@@ -77,28 +76,45 @@ def test_a_baseline_finds_by_words_and_nothing_else(baseline) -> None:
     assert sinhala[0] == "c"
 
 
-def test_qdrants_bm25_is_scored_as_its_engine_does(tmp_path) -> None:
-    config = qe.EdgeConfig(
-        vectors={},
-        sparse_vectors={"words": qe.EdgeSparseVectorParams(modifier=qe.Modifier.Idf)},
-    )
-    shard = qe.EdgeShard.create(str(tmp_path), config)
-    titles = [f"{TITLES[one]} {TITLES[other]}" for one in TITLES for other in TITLES if one < other]
-    corpus = Corpus("c", [Video(video_id=f"v{at}", title=of) for at, of in enumerate(titles)])
-    length = np.mean([len(qe.Bm25().embed_document(title).indices) for title in titles])
-    model = qe.Bm25(qe.Bm25Config(avg_len=float(length)))
-    shard.update(
-        qe.UpdateOperation.upsert_points(
-            [
-                qe.Point(at, {"words": model.embed_document(title)}, {})
-                for at, title in enumerate(titles)
-            ]
-        )
-    )
-    baseline = qdrant_bm25_over(corpus)
-    for text in ("kandy by night", "walk rice", "ගීත lake"):
-        asked = qe.Query.Nearest(model.embed_query(text), using="words")
-        hits = shard.query(qe.QueryRequest(limit=10, query=asked, with_payload=False))
-        ranked = sorted(hits, key=lambda hit: (-round(hit.score, 5), hit.id))
-        assert baseline([text])[0] == [f"v{hit.id}" for hit in ranked]
-    shard.close()
+def _row(model: str | None, ranking: str, *recalls: float) -> Ranking:
+    per_query = {"R@10": np.array(recalls)}
+    return Ranking(model, ranking, {"R@10": bootstrap_mean(per_query["R@10"])}, per_query)
+
+
+def test_a_lead_is_paired_and_over_the_best_single_ranking() -> None:
+    worse, better = [0.0, 1.0] * 20, [0.5, 1.0] * 20
+    rows = [
+        _row(None, "BM25", *[0.0] * 40),
+        _row("m", "title", *worse),
+        _row("m", "words", *[0.35, 0.95] * 20),
+        _row("m", "fusion", *better),
+    ]
+    words, bm25 = TaskReport("f", "n", 5, 40, False, rows).leads()
+    assert (words.rival, bm25.rival) == ("words", "BM25")
+    assert words.difference.value == pytest.approx(0.1)
+    # Paired: the differences are 0.15 and 0.05, so their interval is far from 0; not so the means'.
+    assert 0.05 < words.difference.low < words.difference.high < 0.15
+    assert not words.apart
+    assert bm25.apart
+    # A ranking that no model changes is named once, that of the titles by its model.
+    others = [_row("x/n", "title", *worse), _row("x/n", "words", *[0.35, 0.95] * 20)]
+    assert [label for label, _ in label_rows([*rows, *others])] == [
+        *("BM25", "title, m", "words", "fusion, m", "title, n")
+    ]
+
+
+def test_a_report_is_told_in_json_without_what_is_per_query() -> None:
+    assert to_json({"rows": (_row("m", "title", 0.0, 1.0, 1.0),)}) == {
+        "rows": [
+            {
+                "model": "m",
+                "ranking": "title",
+                "figures": {"R@10": {"value": 0.66667, "low": 0.0, "high": 1.0}},
+            }
+        ]
+    }
+
+
+def test_a_median_is_over_rounds() -> None:
+    assert over_rounds([3.0, 1.0, 2.0]) == (2.0, 1.0, 3.0)
+    assert str(over_rounds([1.0])) == "1.00 [1.00, 1.00]"

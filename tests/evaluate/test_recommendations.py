@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -15,19 +16,21 @@ from twinlens.backend.schemas.requests import MAX_SEEDS
 from twinlens.catalog.errors import UsageError
 from twinlens.catalog.video import Video
 from twinlens.cli import main
-from twinlens.evaluate.recommendations import run
-from twinlens.evaluate.recommendations.ratings import Person, read_people
-from twinlens.evaluate.recommendations.run import (
+from twinlens.evaluate import recommendations
+from twinlens.evaluate.index import VectorCache, index_corpus
+from twinlens.evaluate.recommendations import (
     DEPTH,
     LIKED,
     LIKED_AND_DISLIKED,
     MEAN_DIRECTION,
+    MOST_KNOWN,
     POPULARITY,
-    measure,
+    Person,
+    measure_recommendations,
+    read_people,
+    recommend_popular,
 )
-from twinlens.evaluate.search.index import reader_over, searcher_of
-from twinlens.evaluate.search.tasks import Corpus
-from twinlens.evaluate.vector_cache import CachedTitleEncoder, VectorCache
+from twinlens.evaluate.tasks import Corpus
 
 SUBJECTS = ("beach sand waves", "kitchen soup knife", "cricket bat wicket", "train rail station")
 
@@ -84,7 +87,7 @@ def test_half_of_what_was_liked_is_known(tmp_path, name):
 def test_no_more_is_known_than_a_request_may_name(tmp_path):
     rows = [("a", f"v{number}", 5.0) for number in range(3 * MAX_SEEDS)]
     [person] = read_people(_ratings(tmp_path / "r.csv", rows), {row[1] for row in rows}, seed=0)
-    assert len(person.liked) == MAX_SEEDS
+    assert len(person.liked) == MOST_KNOWN == MAX_SEEDS
     assert len(person.to_find) == 1.5 * MAX_SEEDS
 
 
@@ -109,19 +112,13 @@ def test_each_way_is_measured_over_a_real_index(tmp_path):
     people = read_people(
         _ratings(tmp_path / "r.csv", _tastes()), {one.video_id for one in corpus.videos}, seed=0
     )
-    cache = VectorCache(None)
-    encoders = {
-        "title_encoder": CachedTitleEncoder(WordEncoder(), cache),
-        "thumbnail_encoder": ColourEncoder(),
-    }
-    with reader_over(corpus, cache=cache, **encoders) as reader:
-        searcher = searcher_of(corpus, reader, **encoders)
-        rows = {row.name: row for row in measure(searcher, reader, people, people)}
-    cache.close()
+    with index_corpus(corpus, WordEncoder(), ColourEncoder(), VectorCache()) as index:
+        ways = measure_recommendations(index, people, people)
+    rows = {way.recommended: way for way in ways}
     assert list(rows)[:4] == [POPULARITY, MEAN_DIRECTION, LIKED, LIKED_AND_DISLIKED]
-    assert len(rows) == 4 + len(run.DIVERSITIES)
+    assert len(rows) == 4 + len(recommendations.DIVERSITIES)
     for row in rows.values():
-        assert set(row.measures) == set(run.MEASURES)
+        assert set(row.measures) == set(recommendations.MEASURES)
         assert 0 <= row.measures["nDCG@20"].value <= 1
     # Titles of one subject differ in a number only, so most that is found is of a liked subject.
     assert rows[LIKED].measures["P@20"].value > 0.2
@@ -132,9 +129,9 @@ def test_each_way_is_measured_over_a_real_index(tmp_path):
 
 def test_popularity_leaves_out_what_is_known():
     person = Person("a", ["x"], ["y"], ["z"], [])
-    popular = run.Counter({"x": 9, "y": 8, "z": 1, "w": 1})
-    assert run._popular(popular, person) == ["w", "z"]
-    assert len(run._popular(run.Counter({str(n): n for n in range(99)}), person)) == DEPTH
+    popular = Counter({"x": 9, "y": 8, "z": 1, "w": 1})
+    assert recommend_popular(popular, person) == ["w", "z"]
+    assert len(recommend_popular(Counter({str(n): n for n in range(99)}), person)) == DEPTH
 
 
 def test_the_command_writes_what_it_says(tmp_path):

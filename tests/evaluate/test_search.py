@@ -1,8 +1,9 @@
-"""From labelled data to figures, over a real index asked through the backend's search."""
+"""From labelled data to figures, over an index of the job, asked through the product's search."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,19 +13,15 @@ from PIL import Image
 
 from tests.fakes import ColourEncoder, WordEncoder
 from twinlens.catalog.errors import EncoderUnavailable, UnencodableItems, UsageError
-from twinlens.catalog.video import Video
 from twinlens.cli import main
-from twinlens.encoders.lenses import THUMBNAIL, TITLE, WORDS, own_lenses
-from twinlens.evaluate.search import results
-from twinlens.evaluate.search.index import searcher_over
-from twinlens.evaluate.search.metrics import MEASURES
-from twinlens.evaluate.search.rankings import ask
-from twinlens.evaluate.search.report import table
-from twinlens.evaluate.search.tasks import Corpus, Query, Task
-from twinlens.evaluate.vector_cache import CachedTitleEncoder, VectorCache
+from twinlens.encoders.lenses import THUMBNAIL
+from twinlens.evaluate import search
+from twinlens.evaluate.index import CachedTitleEncoder, VectorCache, index_corpus
+from twinlens.evaluate.measures import MEASURES
+from twinlens.evaluate.search import ask_task, load_title_encoders, measure_search
+from twinlens.evaluate.tables import format_search
+from twinlens.evaluate.tasks import Corpus, Query, Task
 from twinlens.search.request import SearchRequest
-
-TITLES = ["red bus", "blue bus", "green tram", "red tram at night", "a boat"]
 
 
 class _Counting(WordEncoder):
@@ -37,124 +34,132 @@ class _Counting(WordEncoder):
         return super().encode(items)
 
 
+class _CountingColours(ColourEncoder):
+    calls = 0
+
+    def encode(self, items):
+        self.calls += 1
+        return super().encode(items)
+
+
 @pytest.fixture
-def corpus(tmp_path: Path) -> Corpus:
-    videos = []
-    for at, title in enumerate(TITLES):
-        picture = tmp_path / f"{at}.png"
-        Image.new("RGB", (32, 32), (250 - 40 * at, 40 * at, 90)).save(picture)
-        videos.append(Video(video_id=f"v{at}", title=title, thumbnail=picture))
-    return Corpus("small", videos)
-
-
-def _task(corpus: Corpus) -> Task:
+def task(corpus: Corpus) -> Task:
     queries = {
         "text": Query(text="red bus"),
         "like": Query(video_id="v3"),
         "none": Query(text=" "),
     }
-    return Task(
-        "f",
-        "small task",
-        corpus,
-        queries,
-        {"text": {"v0": 1}, "like": {"v2": 1}, "none": {"v4": 1}},
-    )
+    qrels = {"text": {"v0": 1}, "like": {"v2": 1}, "none": {"v4": 1}}
+    return Task("f", "small task", corpus, queries, qrels)
 
 
-def test_answers_are_the_backends_and_tell_every_ranking(corpus: Corpus) -> None:
-    cache = VectorCache(None)
-    titles = CachedTitleEncoder(WordEncoder(), cache)
-    with searcher_over(corpus, lenses=own_lenses(titles, ColourEncoder()), cache=cache) as searcher:
-        answers = ask(searcher, _task(corpus), SearchRequest(window=3))
-        served = searcher.search(SearchRequest(text="red bus", window=3, limit=100)).hits
-        quiet = ask(searcher, _task(corpus), SearchRequest(weights={THUMBNAIL: 0}, expand=0))
+def test_answers_are_the_servers_and_tell_every_ranking(task: Task) -> None:
+    with index_corpus(task.corpus, WordEncoder(), ColourEncoder(), VectorCache()) as index:
+        answers = ask_task(index.searcher, task, SearchRequest(window=3))
+        served = index.searcher.search(SearchRequest(text="red bus", window=3, limit=100)).hits
+        without = SearchRequest(weights={THUMBNAIL: 0}, expand=0)
+        quiet = ask_task(index.searcher, task, without)
     assert answers["text"].fused == [hit.video_id for hit in served]
+    assert answers["text"].single.keys() == {"title", "words", "thumbnail"}
     for name, ranking in answers["text"].single.items():
-        assert [one.video_id for one in ranking] == [
-            hit.video_id
-            for hit in sorted(
-                (hit for hit in served if name in hit.sources),
-                key=lambda hit: hit.sources[name].rank,
-            )
-        ]
+        places = sorted((hit.sources[name].rank, hit) for hit in served if name in hit.sources)
+        assert [one.video_id for one in ranking] == [hit.video_id for _, hit in places]
         assert len(ranking) == 3
     assert answers["text"].fused[0] == "v0"
     assert "v3" not in answers["like"].fused
-    assert quiet["text"].single.keys() == {TITLE, WORDS}
+    assert quiet["text"].single.keys() == {"title", "words"}
     assert answers["none"].fused == []
 
 
-def test_the_report_has_every_ranking_of_every_model(
-    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def load(model: str, *, threads: int) -> WordEncoder:
-        if model == "broken":
-            raise EncoderUnavailable("no such model")
-        return WordEncoder(dim=32 if model == "one" else 16, fingerprint=model)
+def test_what_the_job_rejects_is_not_found(task: Task, caplog: pytest.LogCaptureFixture) -> None:
+    broken = replace(task.corpus.videos[3], thumbnail=b"no picture")
+    videos = [*task.corpus.videos[:3], broken, *task.corpus.videos[4:]]
+    with index_corpus(Corpus("c", videos), WordEncoder(), ColourEncoder(), VectorCache()) as index:
+        assert index.reader.count() == 5
+        assert ask_task(index.searcher, task, SearchRequest())["like"].fused == []
+    assert "c: videos left out of the index: 1 " in caplog.text
+    nothing = Corpus("c", [broken])
+    with (
+        pytest.raises(UsageError, match="no title and no thumbnail"),
+        index_corpus(nothing, WordEncoder(), ColourEncoder(), VectorCache()),
+    ):
+        pass
 
-    monkeypatch.setattr(results, "load_title_encoder", load)
-    options = {
-        "thumbnail_encoder": ColourEncoder(),
-        "settings": SearchRequest(),
-        "cache": VectorCache(None),
-        "threads": 1,
+
+def test_the_report_has_every_ranking_of_every_model(task: Task) -> None:
+    encoders = {
+        "one": WordEncoder(fingerprint="one"),
+        "two": WordEncoder(dim=16, fingerprint="two"),
     }
-    measured = results.measure([_task(corpus)], title_models=["one", "broken", "two"], **options)
-    assert measured.failed == {"broken": "no such model"}
-    assert list(measured.fingerprints) == ["one", "two"]
-    (result,) = measured.results
-    ranked = {(row.model, row.ranking) for row in result.rows}
-    assert ranked >= {(None, "BM25 (bm25s)"), (None, "BM25 (Qdrant)")}
-    assert ranked >= {
+    report = measure_search([task], encoders, ColourEncoder())
+    assert report.title_models == {"one": "one", "two": "two"}
+    (result,) = report.tasks
+    recalls = {(row.model, row.ranking): row.per_query["R@1"] for row in result.rows}
+    assert recalls.keys() == {(None, "BM25 (bm25s)")} | {
         (model, ranking)
         for model in ("one", "two")
         for ranking in ("title", "words", "thumbnail", "fusion")
     }
-    by_ranking = {(row.model, row.ranking): row.per_query["R@1"] for row in result.rows}
-    np.testing.assert_array_equal(by_ranking["one", "title"], [1, by_ranking["one", "title"][1], 0])
-    np.testing.assert_array_equal(by_ranking[None, "BM25 (bm25s)"], [1, 0, 0])
+    np.testing.assert_array_equal(recalls["one", "title"], [1, recalls["one", "title"][1], 0])
+    np.testing.assert_array_equal(recalls[None, "BM25 (bm25s)"], [1, 0, 0])
     assert {lead.rival for lead in result.leads() if lead.model == "one"} >= {"BM25 (bm25s)"}
-    text = table(measured)
-    for expected in ("small task (3 queries, 5 videos)", "title, one", "left out: broken"):
+    text = format_search(report)
+    for expected in ("small task (3 queries, 6 videos)", "title, one", "fusion, two"):
         assert expected in text
-    assert json.loads(json.dumps(results.to_json(result)))["queries"] == 3
-    with pytest.raises(EncoderUnavailable, match="no such model"):
-        results.measure([_task(corpus)], title_models=["broken"], **options)
+
+
+def test_a_model_that_cant_be_loaded_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(model: str, *, threads: int) -> WordEncoder:
+        if model == "broken":
+            raise EncoderUnavailable("no such model")
+        return WordEncoder()
+
+    monkeypatch.setattr(search, "load_title_encoder", load)
+    loaded, failed = load_title_encoders(["one", "broken"])
+    assert list(loaded) == ["one"]
+    assert failed == {"broken": "no such model"}
+    with pytest.raises(EncoderUnavailable, match="broken: no such model"):
+        load_title_encoders(["broken"])
 
 
 def test_vectors_are_made_once_and_kept(tmp_path: Path) -> None:
-    encoder = _Counting()
-    cache = VectorCache(tmp_path / "cache")
-    first = CachedTitleEncoder(encoder, cache).encode(["a", "b", "a"])
-    np.testing.assert_array_equal(first, WordEncoder().encode(["a", "b", "a"]))
-    cache.close()
+    with VectorCache(tmp_path / "cache") as cache:
+        first = CachedTitleEncoder(_Counting(), cache).encode(["a", "b", "a"])
+        np.testing.assert_array_equal(first, WordEncoder().encode(["a", "b", "a"]))
     again = _Counting()
-    cache = VectorCache(tmp_path / "cache")
-    cached = CachedTitleEncoder(again, cache)
-    np.testing.assert_array_equal(
-        cached.encode(["b", "a", "c"]),
-        first[[1, 0, 0]] * [[1], [1], [0]] + WordEncoder().encode(["c"]) * [[0], [0], [1]],
-    )
-    assert again.calls == [["c"]]
-    with pytest.raises(UnencodableItems) as error:
-        cached.encode_queries(["a", " "])
-    assert error.value.rows == (1,)
-    assert cached.query_vectors([" "]) == [None]
-    assert cached.encode([]).shape == (0, 32)
-    cache.close()
+    with VectorCache(tmp_path / "cache") as cache:
+        cached = CachedTitleEncoder(again, cache)
+        second = cached.encode(["b", "a", "c"])
+        np.testing.assert_array_equal(second, WordEncoder().encode(["b", "a", "c"]))
+        assert again.calls == [["c"]]
+        for _ in range(2):
+            with pytest.raises(UnencodableItems) as error:
+                cached.encode_queries(["a", " "])
+            assert error.value.rows == (1,)
+        assert cached.encode([]).shape == (0, 32)
     (tmp_path / "cache" / "vectors.sqlite").write_bytes(b"something else" * 100)
     with pytest.raises(UsageError, match="not a cache"):
         VectorCache(tmp_path / "cache")
 
 
+def test_a_catalogue_indexed_again_encodes_nothing(task: Task) -> None:
+    titles, colours, cache = _Counting(), _CountingColours(), VectorCache()
+    for _ in range(2):
+        with index_corpus(task.corpus, titles, colours, cache) as index:
+            assert index.reader.count(THUMBNAIL) == 6
+    assert len(titles.calls) == colours.calls == 1
+
+
 def test_the_command_says_what_it_lacks(tmp_path: Path) -> None:
+    nowhere = str(tmp_path / "none" / "report.json")
     for arguments, message in (
-        ([], "nothing to measure"),
-        (["--known-item", str(tmp_path / "none.jsonl")], "none.jsonl"),
-        (["--judged", str(tmp_path)], "neither corpus.jsonl"),
+        (["search"], "nothing to measure"),
+        (["search", "--known-item", str(tmp_path / "none.jsonl")], "none.jsonl"),
+        (["search", "--judged", str(tmp_path)], "neither corpus.jsonl"),
+        (["fusion"], "nothing to measure"),
+        (["fusion", "--json", nowhere], "is no folder"),
     ):
-        done = CliRunner().invoke(main, ["evaluate", "search", *arguments])
+        done = CliRunner().invoke(main, ["evaluate", *arguments])
         assert done.exit_code == 2
         assert message in done.stderr
 

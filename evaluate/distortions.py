@@ -52,7 +52,7 @@ def _crop(share: float) -> Change:
         x, y = round(width * (1 - share) / 2), round(height * (1 - share) / 2)
         return image.crop((x, y, width - x, height - y))
 
-    return crop
+    return _between_bars(crop)
 
 
 def _noise(image: Image.Image) -> Image.Image:
@@ -84,18 +84,10 @@ def _caption(image: Image.Image) -> Image.Image:
     return captioned
 
 
-def _letterbox(image: Image.Image) -> Image.Image:
-    return ImageOps.expand(image, border=(0, image.height // 8), fill=(0, 0, 0))
-
-
 def _downscale(image: Image.Image) -> Image.Image:
     width, height = image.size
     small = image.resize((max(1, width // 4), max(1, height // 4)), Image.Resampling.BILINEAR)
     return small.resize(image.size, Image.Resampling.BILINEAR)
-
-
-def _rotate(degrees: int) -> Change:
-    return lambda image: image.rotate(degrees, Image.Resampling.BICUBIC)
 
 
 def _perspective(image: Image.Image) -> Image.Image:
@@ -113,14 +105,6 @@ def _frame(image: Image.Image) -> Image.Image:
     framed = Image.new("RGB", image.size, (60, 90, 160))
     framed.paste(inside, ((width - inside.width) // 2, (height - inside.height) // 2))
     return framed
-
-
-def _palette(image: Image.Image) -> Image.Image:
-    return image.quantize(16, Image.Quantize.MEDIANCUT).convert("RGB")
-
-
-def _gamma(image: Image.Image) -> Image.Image:
-    return image.point([round(255 * (level / 255) ** 1.8) for level in range(256)] * 3)
 
 
 def _glare(image: Image.Image) -> Image.Image:
@@ -148,34 +132,36 @@ def _motion_blur(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.mean(shifted, axis=0).astype(np.uint8))
 
 
-def _sharpen(image: Image.Image) -> Image.Image:
-    """As hosts sharpen what they have scaled, and a good deal more."""
-    return image.filter(ImageFilter.UnsharpMask(radius=4, percent=250, threshold=0))
+def _rotate(degrees: int) -> Change:
+    return _between_bars(lambda image: image.rotate(degrees, Image.Resampling.BICUBIC))
 
+
+_MEDIAN_CUT: Final = Image.Quantize.MEDIANCUT
+_GAMMA: Final = [round(255 * (level / 255) ** 1.8) for level in range(256)]
+# As hosts sharpen what they have scaled, and a good deal more.
+_UNSHARP: Final = ImageFilter.UnsharpMask(radius=4, percent=250, threshold=0)
 
 DISTORTIONS: Final = (
-    Distortion("crop 80 %", True, _between_bars(_crop(0.8))),
-    Distortion(
-        "blur", True, lambda image: image.filter(ImageFilter.GaussianBlur(image.height / 60))
-    ),
+    Distortion("crop 80 %", True, _crop(0.8)),
+    Distortion("blur", True, lambda it: it.filter(ImageFilter.GaussianBlur(it.height / 60))),
     Distortion("noise", True, _noise),
     Distortion("JPEG quality 10", True, _jpeg),
-    Distortion("brightness x1.5", True, lambda image: ImageEnhance.Brightness(image).enhance(1.5)),
+    Distortion("brightness x1.5", True, lambda it: ImageEnhance.Brightness(it).enhance(1.5)),
     Distortion("caption", True, _between_bars(_caption)),
-    Distortion("crop 60 %", True, _between_bars(_crop(0.6))),
+    Distortion("crop 60 %", True, _crop(0.6)),
     Distortion("flip", True, ImageOps.mirror),
-    Distortion("greyscale", True, lambda image: image.convert("L").convert("RGB")),
+    Distortion("greyscale", True, lambda it: it.convert("L").convert("RGB")),
     Distortion("hue 35 degrees", True, _hue),
     Distortion("frame", True, _between_bars(_frame)),
-    Distortion("letterbox", False, _letterbox),
+    Distortion("letterbox", False, lambda it: ImageOps.expand(it, border=(0, it.height // 8))),
     Distortion("downscale x4", False, _downscale),
-    Distortion("rotation 5 degrees", False, _between_bars(_rotate(5))),
-    Distortion("rotation 15 degrees", False, _between_bars(_rotate(15))),
+    Distortion("rotation 5 degrees", False, _rotate(5)),
+    Distortion("rotation 15 degrees", False, _rotate(15)),
     Distortion("perspective", False, _between_bars(_perspective)),
-    Distortion("16 colours", False, _palette),
-    Distortion("gamma 1.8", False, _gamma),
+    Distortion("16 colours", False, lambda it: it.quantize(16, _MEDIAN_CUT).convert("RGB")),
+    Distortion("gamma 1.8", False, lambda it: it.point(_GAMMA * 3)),
     Distortion("glare", False, _between_bars(_glare)),
     Distortion("pixelated", False, _pixelate),
     Distortion("motion blur", False, _motion_blur),
-    Distortion("sharpened", False, _sharpen),
+    Distortion("sharpened", False, lambda it: it.filter(_UNSHARP)),
 )

@@ -8,10 +8,8 @@ from pathlib import Path
 import pytest
 
 from twinlens.catalog.errors import SourceError, UsageError
-from twinlens.evaluate.search.judged import judged_tasks, read_qrels
-from twinlens.evaluate.search.parallel import cross_lingual_tasks
-from twinlens.evaluate.search.sources import known_items, more_like
-from twinlens.evaluate.search.tasks import Corpus, Query, Task
+from twinlens.evaluate.labelled import cross_lingual_tasks, judged_tasks, read_qrels
+from twinlens.evaluate.tasks import Corpus, Query, Task, more_like_task
 
 CORPUS = '{"_id": "d1", "title": "One", "text": "two"}\n\n{"_id": "d2", "text": "three"}\n'
 QUERIES = (
@@ -141,7 +139,7 @@ def _videos(path: Path, rows: list[dict[str, object]]) -> str:
 def test_more_like_this_grades_by_shared_labels(tmp_path: Path) -> None:
     genres = {"a": ["x", "y"], "b": ["y", "x"], "c": ["x"], "d": ["z"], "e": []}
     rows = [{"video_id": key, "title": key, "genres": of} for key, of in genres.items()]
-    task = more_like(_videos(tmp_path / "videos.jsonl", rows), "genres", limit=9, seed=0)
+    task = more_like_task(_videos(tmp_path / "videos.jsonl", rows), "genres", limit=9, seed=0)
     assert dict(task.qrels) == {
         "a": {"b": 2, "c": 1},
         "b": {"a": 2, "c": 1},
@@ -155,11 +153,9 @@ def test_sources_that_give_no_task_say_so(tmp_path: Path) -> None:
     rows: list[dict[str, object]] = [{"video_id": "a", "title": "One", "genres": ["x"]}]
     spec = _videos(tmp_path / "videos.jsonl", rows)
     with pytest.raises(UsageError, match="no query"):
-        more_like(spec, "genres", limit=9, seed=0)
+        more_like_task(spec, "genres", limit=9, seed=0)
     with pytest.raises(SourceError, match="nothing-such"):
-        more_like(spec, "nothing-such", limit=9, seed=0)
-    with pytest.raises(UsageError, match="too few titles"):
-        list(known_items(spec, limit=9, seed=0))
+        more_like_task(spec, "nothing-such", limit=9, seed=0)
 
 
 def test_a_task_needs_queries_that_something_is_relevant_to() -> None:

@@ -10,10 +10,18 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
+from twinlens.catalog.errors import UsageError
 from twinlens.catalog.video import Video
-from twinlens.evaluate.search.damage import DAMAGES, plain, script_of, slip, typed_words
-from twinlens.evaluate.search.known_item import LEAST_TITLES, known_item_tasks
-from twinlens.evaluate.search.tasks import Corpus
+from twinlens.evaluate.known_items import (
+    DAMAGES,
+    LEAST_TITLES,
+    find_script,
+    known_item_tasks,
+    normalize,
+    slip,
+    split_typed_words,
+)
+from twinlens.evaluate.tasks import Corpus
 
 TITLES = [
     "Rising Above the Noise | Eva-Lution Chats",
@@ -34,23 +42,23 @@ def _rng(seed: int) -> np.random.Generator:
 
 @given(titles, seeds, st.sampled_from(sorted(DAMAGES)))
 def test_a_damaged_title_is_another_text_in_its_script(title: str, seed: int, kind: str) -> None:
-    script = script_of(title)
+    script = find_script(title)
     if script is None:
         return
     found = DAMAGES[kind](title, script, _rng(seed))
     assert found == DAMAGES[kind](title, script, _rng(seed))
     if found is None:
         return
-    assert plain(found.text) != plain(title)
-    assert script_of(found.text) is not None
-    assert any(script_of(word) == script for word in found.text.split())
-    assert set(found.meant) <= set(typed_words(title))
+    assert normalize(found.text) != normalize(title)
+    assert find_script(found.text) is not None
+    assert any(find_script(word) == script for word in found.text.split())
+    assert set(found.meant) <= set(split_typed_words(title))
 
 
 @given(titles, seeds)
 def test_words_are_kept_whole_unless_they_are_misspelt(title: str, seed: int) -> None:
-    script = script_of(title) or "LATIN"
-    words = typed_words(title)
+    script = find_script(title) or "LATIN"
+    words = split_typed_words(title)
     swapped = DAMAGES["words swapped"](title, script, _rng(seed))
     assert swapped is None or sorted(swapped.text.split()) == sorted(words)
     dropped = DAMAGES["words dropped"](title, script, _rng(seed))
@@ -71,7 +79,7 @@ def test_a_slip_moves_whole_clusters_and_parts_no_sign_from_its_letter(
     slipped = slip(word, _rng(seed))
     if slipped is None:
         return
-    assert plain(slipped) != plain(word)
+    assert normalize(slipped) != normalize(word)
     clusters = regex.findall(r"\X", slipped)
     assert clusters[0] == regex.findall(r"\X", word)[0]
     assert not any(unicodedata.category(cluster[0]).startswith("M") for cluster in clusters)
@@ -81,7 +89,7 @@ def test_a_slip_moves_whole_clusters_and_parts_no_sign_from_its_letter(
 
 @given(st.text(max_size=40), seeds, st.sampled_from(sorted(DAMAGES)))
 def test_any_text_is_taken(title: str, seed: int, kind: str) -> None:
-    script = script_of(title)
+    script = find_script(title)
     if script is not None:
         found = DAMAGES[kind](title, script, _rng(seed))
         assert found is None or found.text.strip()
@@ -113,7 +121,7 @@ def test_every_kind_of_slip_is_made() -> None:
 def test_a_script_is_that_of_the_words_that_are_hard_to_find(
     title: str, script: str | None
 ) -> None:
-    assert script_of(title) == script
+    assert find_script(title) == script
 
 
 def _corpus(titles: list[str]) -> Corpus:
@@ -127,7 +135,7 @@ def test_known_items_are_drawn_by_seed_and_point_to_one_title() -> None:
     titles = [f"Journey to {name} with two friends" for name in names]
     twins = ["Journey to nowhere at all", "JOURNEY to  nowhere at all"]
     corpus = _corpus([*titles, *twins, *(f"සිංහල ගීත {name}" for name in names)])
-    tasks = list(known_item_tasks(corpus, limit=30, seed=3))
+    tasks = known_item_tasks(corpus, limit=30, seed=3)
     assert {task.name.split(", ", 1)[1] for task in tasks} >= {
         f"{script}, {kind}" for script in ("Latin", "Sinhala") for kind in ("misspelt", "in part")
     }
@@ -135,17 +143,18 @@ def test_known_items_are_drawn_by_seed_and_point_to_one_title() -> None:
         assert len(task.queries) <= 30
         for video_id, query in task.queries.items():
             assert task.qrels[video_id] == {video_id: 1}
-            asked = set(plain(query.text or "").split())
+            asked = set(normalize(query.text or "").split())
             holders = [
                 video.video_id
                 for video in corpus.videos
-                if asked <= set(plain(video.title or "").split())
+                if asked <= set(normalize(video.title or "").split())
             ]
             assert holders in ([], [video_id])
             assert video_id not in ("v50", "v51"), "a title that two videos have was asked for"
-    again = list(known_item_tasks(corpus, limit=30, seed=3))
+    again = known_item_tasks(corpus, limit=30, seed=3)
     assert [task.queries for task in again] == [task.queries for task in tasks]
-    other = list(known_item_tasks(corpus, limit=30, seed=4))
+    other = known_item_tasks(corpus, limit=30, seed=4)
     assert [task.queries for task in other] != [task.queries for task in tasks]
     few = _corpus(titles[: LEAST_TITLES - 1])
-    assert list(known_item_tasks(few, limit=30, seed=0)) == []
+    with pytest.raises(UsageError, match="too few titles"):
+        known_item_tasks(few, limit=30, seed=0)

@@ -1,4 +1,4 @@
-"""Figures of rankings: one number a query by ``ir-measures``, and means with bootstrap intervals.
+"""Measures of rankings, one number a query, by ``ir-measures``.
 
 ``ir-measures`` asks trec_eval, the reference of the field, and brings one small package with it;
 ``ranx`` computes the same and brings numba, llvmlite and twelve more.
@@ -7,52 +7,44 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from twinlens.catalog.errors import UsageError
-from twinlens.evaluate.search.tasks import Qrels, Task
+from twinlens.evaluate.tasks import Qrels, Task
 
 DEPTH: Final = 10
 # The names are those of ir-measures: R@k is recall, RR the reciprocal rank, P@10 the precision.
 MEASURES: Final = ("R@1", "R@10", "RR@10", "nDCG@10", "P@10")
 # What one ranking is compared with another by, where one number must do.
 CHIEF: Final = "R@10"
-
 # Packages that the figures depend on, besides those that every result does.
 LIBRARIES: Final = ("ir-measures", "pytrec-eval-terrier", "bm25s", "regex")
 
 PerQuery = dict[str, npt.NDArray[np.float64]]
 
 
-def per_query(
-    task: Task, ranked: Mapping[str, Sequence[str]], names: Sequence[str] = MEASURES
-) -> PerQuery:
-    """Each measure of every query: float64 arrays in the order of ``task.queries``.
-
-    ``ranked`` holds video ids, the best first, by query id; a query without an answer counts 0.
-
-    Raises:
-        UsageError: ``ir-measures`` is not installed.
-    """
-    qrels = {query_id: task.qrels[query_id] for query_id in task.queries}
-    return figures(qrels, ranked, names, depth=DEPTH)
-
-
-def figures(
-    qrels: Qrels, ranked: Mapping[str, Sequence[str]], names: Sequence[str], *, depth: int
+def measure_rankings(
+    qrels: Qrels,
+    ranked: Mapping[str, Sequence[str]],
+    names: Sequence[str] = MEASURES,
+    *,
+    depth: int = DEPTH,
 ) -> PerQuery:
     """Each measure of every query: float64 arrays in the order of ``qrels``.
 
-    Of each of ``ranked`` the first ``depth`` count; a query without an answer counts 0.
+    ``ranked`` holds video ids, the best first, by query id. The first ``depth`` count; a query
+    without an answer counts 0.
 
     Raises:
         UsageError: ``ir-measures`` is not installed.
     """
-    ir_measures = _ir_measures()
-    measures = {name: ir_measures.parse_measure(name) for name in names}
+    try:
+        import ir_measures
+    except ImportError as error:
+        raise UsageError("this needs ir-measures: pip install 'twinlens[evaluate]'") from error
     # By rank alone: trec_eval would order equal scores by id.
     run = {
         query_id: {
@@ -63,16 +55,15 @@ def figures(
     }
     row = {query_id: at for at, query_id in enumerate(qrels)}
     found = {name: np.zeros(len(row)) for name in names}
-    by_measure = {measure: name for name, measure in measures.items()}
+    by_measure = {ir_measures.parse_measure(name): name for name in names}
     given = {query_id: dict(relevant) for query_id, relevant in qrels.items()}
-    for one in ir_measures.iter_calc(list(measures.values()), given, run):
+    for one in ir_measures.iter_calc(list(by_measure), given, run):
         found[by_measure[one.measure]][row[one.query_id]] = one.value
     return found
 
 
-def _ir_measures() -> Any:
-    try:
-        import ir_measures
-    except ImportError as error:
-        raise UsageError("this needs ir-measures: pip install 'twinlens[evaluate]'") from error
-    return ir_measures
+def measure_task(
+    task: Task, ranked: Mapping[str, Sequence[str]], names: Sequence[str] = MEASURES
+) -> PerQuery:
+    """See ``measure_rankings``: of all queries of ``task``, in the order of ``task.queries``."""
+    return measure_rankings({key: task.qrels[key] for key in task.queries}, ranked, names)

@@ -1,0 +1,308 @@
+"""Known-item search: a person has seen a video and asks for it by what they remember of its title.
+
+Queries are titles as people remember and type them: words left out, in another order, misspelt, or
+in part. Letters are changed by whole grapheme clusters: in Sinhala, Tamil or Devanagari a vowel
+sign never parts from its consonant, as it never does under a person's finger.
+
+Source of the method: Azzopardi, de Rijke, Balog: Building Simulated Queries for Known-Item Topics,
+SIGIR 2007 (queries made from the document itself, seeded).
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+import regex
+
+from twinlens.catalog.errors import UsageError
+from twinlens.evaluate.tasks import Corpus, Query, Task
+
+FAMILY: Final = "known item"
+# With fewer titles of a script, an interval is too wide to say anything.
+LEAST_TITLES: Final = 30
+_TRIES: Final = 8
+
+# Letters of one sound or look that are taken for one another. Sinhala: n and l, dental and
+# retroflex; the three s; aspirated for plain; vowels short for long. Tamil: three n, three l, two
+# r; vowels short for long. Devanagari: vowels short for long; two n; three s.
+_SOUND_ALIKE: Final = (
+    *("න ණ", "ල ළ", "ස ශ ෂ", "ත ථ", "ද ධ", "ක ඛ", "ග ඝ", "බ භ", "ප ඵ", "ච ඡ", "ට ඨ", "ඩ ඪ"),
+    *("ි ී", "ු ූ", "ෙ ේ", "ො ෝ", "ැ ෑ"),
+    *("ந ன ண", "ல ள ழ", "ர ற", "ி ீ", "ு ூ", "ெ ே", "ொ ோ"),
+    *("ि ी", "ु ू", "न ण", "श ष स"),
+)
+_KEYBOARD: Final = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
+# What may be typed for a character: what sounds or looks like it, or lies beside it.
+_TAKEN_FOR: Final[Mapping[str, Sequence[str]]] = {
+    one: [other for other in group.split() if other != one]
+    for group in _SOUND_ALIKE
+    for one in group.split()
+} | {
+    key: [*row[max(0, at - 1) : at], *row[at + 1 : at + 2]]
+    for row in _KEYBOARD
+    for at, key in enumerate(row)
+}
+# Shorter words are misspelt seldom, and are past recognition when they are.
+_LEAST_CLUSTERS: Final = 3
+_LEAST_CHARACTERS: Final = 4
+
+_MOST_TYPED: Final = 4  # words of a query that is part of a title
+
+_CLUSTER: Final = regex.compile(r"\X")
+_LETTER: Final = regex.compile(r"\p{L}")
+_TYPED: Final = regex.compile(r"[\p{L}\p{N}]")
+_DIGIT: Final = regex.compile(r"\p{N}")
+_WORD: Final = regex.compile(r"[\p{L}\p{M}\p{N}]+")
+_EMOJI: Final = regex.compile(r"[\p{Extended_Pictographic}\p{Emoji_Modifier}]+")
+
+
+class Remembered(NamedTuple):
+    """What a person types, and the words of the title that they mean by it."""
+
+    text: str
+    meant: tuple[str, ...]
+
+
+# Of a title and its script; None where the title has too few words for it, or by bad luck.
+Damage = Callable[[str, str, np.random.Generator], Remembered | None]
+
+
+def find_script(title: str) -> str | None:
+    """The script of ``title``: the commonest among its letters other than Latin, else Latin.
+
+    A title with one Sinhala word among English ones is a Sinhala title here: that is the word
+    that is hard to find. The name is that of Unicode's character names (``SINHALA``); None
+    where there is no letter.
+    """
+    counts = Counter(
+        unicodedata.name(letter, "").partition(" ")[0] for letter in _LETTER.findall(title)
+    )
+    latin = counts.pop("LATIN", 0)
+    if counts:
+        return max(counts, key=lambda name: (counts[name], name))
+    return "LATIN" if latin else None
+
+
+def split_typed_words(title: str) -> list[str]:
+    """The words that a person would type: those with a letter or a digit, emoji and bars out."""
+    return [word for word in _EMOJI.sub(" ", title).split() if _TYPED.search(word)]
+
+
+def drop_words(title: str, script: str, rng: np.random.Generator) -> Remembered | None:
+    """A third of the words left out, at least one; at least two, one of ``script``, stay."""
+    words = split_typed_words(title)
+    kept_count = len(words) - max(1, round(len(words) / 3))
+    if kept_count < 2:
+        return None
+    kept = [words[at] for at in sorted(_choose(rng, len(words), kept_count))]
+    return _remember(title, kept, kept, script)
+
+
+def swap_words(title: str, script: str, rng: np.random.Generator) -> Remembered | None:
+    """Two words in each other's place, and another two for every six words of the title."""
+    words = split_typed_words(title)
+    if len(words) < 2:
+        return None
+    swapped = list(words)
+    for _ in range(1 + len(words) // 6):
+        first, second = _choose(rng, len(words), 2)
+        swapped[first], swapped[second] = swapped[second], swapped[first]
+    return None if swapped == words else _remember(title, swapped, words, script)
+
+
+def misspell(title: str, script: str, rng: np.random.Generator) -> Remembered | None:
+    """One slip in every fourth word, at least one, in words of ``script`` first."""
+    words = split_typed_words(title)
+    return _remember(title, _misspell_words(words, script, rng), words, script)
+
+
+def take_part(title: str, script: str, rng: np.random.Generator) -> Remembered | None:
+    """Two to four words in a row, one of them of ``script``: as much as most people type."""
+    part = _take_words(title, rng)
+    return _remember(title, part, part, script)
+
+
+def misspell_part(title: str, script: str, rng: np.random.Generator) -> Remembered | None:
+    """Two to four words in a row, and a slip in one of them."""
+    part = _take_words(title, rng)
+    return _remember(title, _misspell_words(part, script, rng), part, script)
+
+
+DAMAGES: Final[Mapping[str, Damage]] = {
+    "words dropped": drop_words,
+    "words swapped": swap_words,
+    "misspelt": misspell,
+    "in part": take_part,
+    "in part, misspelt": misspell_part,
+}
+
+
+def slip(word: str, rng: np.random.Generator) -> str | None:
+    """``word`` with one slip of a person who types; None where it has too few letters for one.
+
+    A cluster is left out, typed twice, exchanged with its neighbour, or replaced by one that sounds
+    or looks alike or lies beside it on the keyboard. The first cluster stays in its place.
+    """
+    clusters: list[str] = _CLUSTER.findall(word)
+    letters = [at for at, cluster in enumerate(clusters) if _LETTER.match(cluster)]
+    if len(letters) < _LEAST_CLUSTERS or len(word) < _LEAST_CHARACTERS or _DIGIT.search(word):
+        return None
+    for kind in rng.permutation(4):
+        for at in rng.permutation(letters[1:]):
+            found = _slip_at(clusters, int(at), int(kind), rng)
+            if found is not None and not _are_same(found, word):
+                return found
+    return None
+
+
+def _slip_at(clusters: Sequence[str], at: int, kind: int, rng: np.random.Generator) -> str | None:
+    before, cluster, after = clusters[:at], clusters[at], clusters[at + 1 :]
+    if kind == 0:
+        return "".join([*before, *after])
+    if kind == 1:
+        return "".join([*before, cluster, cluster, *after])
+    if kind == 2:
+        if not after or not _LETTER.match(after[0]):
+            return None
+        return "".join([*before, after[0], cluster, *after[1:]])
+    replaced = _replace_character(cluster, rng)
+    return None if replaced is None else "".join([*before, replaced, *after])
+
+
+def _replace_character(cluster: str, rng: np.random.Generator) -> str | None:
+    """``cluster`` with one character replaced by another of ``_TAKEN_FOR``; None without one."""
+    places = [at for at, character in enumerate(cluster) if character.lower() in _TAKEN_FOR]
+    if not places:
+        return None
+    at = places[int(rng.integers(len(places)))]
+    others = _TAKEN_FOR[cluster[at].lower()]
+    other = others[int(rng.integers(len(others)))]
+    return cluster[:at] + (other.upper() if cluster[at].isupper() else other) + cluster[at + 1 :]
+
+
+def _misspell_words(words: Sequence[str], script: str, rng: np.random.Generator) -> list[str]:
+    """The words with slips; none at all where no word of ``script`` can be misspelt."""
+    misspelt = list(words)
+    slips = 0
+    # Words of the script first, for that is where the search is put to the test.
+    order = sorted(rng.permutation(len(words)), key=lambda at: find_script(words[at]) != script)
+    for at in order:
+        if slips == max(1, round(len(words) / 4)):
+            break
+        if slips == 0 and find_script(words[at]) != script:
+            return []
+        slipped = slip(words[at], rng)
+        if slipped is not None:
+            misspelt[at] = slipped
+            slips += 1
+    return misspelt if slips else []
+
+
+def _take_words(title: str, rng: np.random.Generator) -> list[str]:
+    words = split_typed_words(title)
+    most = min(_MOST_TYPED, len(words) - 1)
+    if most < 2:
+        return []
+    length = int(rng.integers(2, most + 1))
+    first = int(rng.integers(len(words) - length + 1))
+    return words[first : first + length]
+
+
+def _remember(
+    title: str, typed: Sequence[str], meant: Sequence[str], script: str
+) -> Remembered | None:
+    """The words as a query, unless they are the title's, or have none of the script."""
+    text = " ".join(typed)
+    if _are_same(text, title) or not any(find_script(word) == script for word in typed):
+        return None
+    return Remembered(text, tuple(meant))
+
+
+def _are_same(one: str, other: str) -> bool:
+    """Whether nothing but case, form or space sets them apart."""
+    return normalize(one) == normalize(other)
+
+
+def normalize(text: str) -> str:
+    """``text`` in NFKC without case, its words parted by single spaces."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def _choose(rng: np.random.Generator, among: int, count: int) -> list[int]:
+    return [int(one) for one in rng.choice(among, count, replace=False)]
+
+
+def known_item_tasks(corpus: Corpus, *, limit: int, seed: int) -> list[Task]:
+    """One task per script and kind of damage, each with at most ``limit`` titles, drawn by lot.
+
+    A title that another video has too is not asked for, nor is one whose query would fit another
+    title as well: then nobody could say which is meant. A query is never equal to its title. The
+    same seed draws the same queries.
+
+    Raises:
+        UsageError: too few titles of any script can be asked for.
+    """
+    titles = {video.video_id: video.title for video in corpus.videos if video.title is not None}
+    times = Counter(normalize(title) for title in titles.values())
+    holders: dict[str, set[str]] = defaultdict(set)
+    by_script: dict[str, list[str]] = defaultdict(list)
+    for video_id, title in titles.items():
+        for word in _split_words(title):
+            holders[word].add(video_id)
+        script = find_script(title)
+        if script is not None and times[normalize(title)] == 1:
+            by_script[script].append(video_id)
+    tasks = []
+    for script, video_ids in sorted(by_script.items()):
+        for number, (kind, damage) in enumerate(DAMAGES.items()):
+            rng = np.random.default_rng([seed, number, *script.encode()])
+            queries: dict[str, Query] = {}
+            for at in rng.permutation(len(video_ids)):
+                if len(queries) == limit:
+                    break
+                video_id = video_ids[at]
+                text = _make_query(video_id, titles[video_id], script, damage, holders, rng)
+                if text is not None:
+                    queries[video_id] = Query(text=text)
+            if len(queries) >= LEAST_TITLES:
+                name = f"{corpus.name}, {script.capitalize()}, {kind}"
+                qrels = {video_id: {video_id: 1} for video_id in queries}
+                tasks.append(Task(FAMILY, name, corpus, queries, qrels))
+    if not tasks:
+        raise UsageError(
+            f"{corpus.name}: too few titles that are like no other for a known-item task"
+        )
+    return tasks
+
+
+def _make_query(
+    video_id: str,
+    title: str,
+    script: str,
+    damage: Damage,
+    holders: Mapping[str, set[str]],
+    rng: np.random.Generator,
+) -> str | None:
+    for _ in range(_TRIES):
+        remembered = damage(title, script, rng)
+        if (
+            remembered is not None
+            and _find_holders(" ".join(remembered.meant), holders) == {video_id}
+            and _find_holders(remembered.text, holders) <= {video_id}
+        ):
+            return remembered.text
+    return None
+
+
+def _find_holders(text: str, holders: Mapping[str, set[str]]) -> set[str]:
+    """The titles that hold every word of ``text``, by those that hold each word."""
+    found = [holders.get(word, set()) for word in _split_words(text)]
+    return set.intersection(*found) if found else set()
+
+
+def _split_words(text: str) -> set[str]:
+    return set(_WORD.findall(normalize(text)))

@@ -1,0 +1,225 @@
+"""Labelled sets in standard layouts: judged ones as BEIR's and TREC's, parallel ones as SIB-200."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from twinlens.catalog.errors import SourceError
+from twinlens.catalog.video import MAX_VIDEO_ID_LENGTH, Video
+from twinlens.evaluate.tasks import Corpus, Query, Task
+
+JUDGED: Final = "judged"
+CROSS_LINGUAL: Final = "cross-lingual"
+PIVOT: Final = "eng"
+_SPLIT: Final = "test"
+
+
+def judged_tasks(folder: Path) -> Iterator[Task]:
+    """The set in ``folder``: a corpus, queries, and judgements, one task per file of them.
+
+    ``corpus.jsonl`` holds ``{"_id", "title", "text"}`` a line; title and text together are taken
+    for the title of a video, as BEIR's own evaluation joins them. ``queries.jsonl`` holds
+    ``{"_id", "text"}``, or ``video_id`` in place of the text to ask for more like that one. Either
+    may be a ``.tsv`` of id and text instead, as MS MARCO has it. Judgements are ``qrels/*.tsv`` (of
+    several files ``test.tsv`` alone) or ``qrels.tsv`` or ``qrels.txt``: three columns (query,
+    document, relevance) under a header, or TREC's four (query, 0, document, relevance) under none.
+    Queries without a relevant document are left out, as usual.
+
+    Source: Thakur et al.: BEIR, NeurIPS 2021.
+
+    Raises:
+        SourceError: a file is missing or broken; the message names it and the line.
+    """
+    corpus = Corpus(folder.name, _read_documents(_find_either(folder, "corpus")))
+    known = {video.video_id for video in corpus.videos}
+    queries = _read_queries(_find_either(folder, "queries"), known)
+    files = [
+        path
+        for pattern in ("qrels/*.tsv", "qrels/*.txt", "qrels.tsv", "qrels.txt")
+        for path in sorted(folder.glob(pattern))
+    ]
+    if not files:
+        raise SourceError(f"{folder}: no judgements: neither qrels/*.tsv nor qrels.tsv or .txt")
+    for path in [path for path in files if path.stem == _SPLIT] or files:
+        qrels = read_qrels(path, queries=queries, documents=known)
+        asked = {query_id: query for query_id, query in queries.items() if query_id in qrels}
+        yield Task(JUDGED, f"{folder.name}, {path.stem}", corpus, asked, qrels)
+
+
+def read_qrels(
+    path: Path, *, queries: Collection[str], documents: Collection[str]
+) -> dict[str, dict[str, int]]:
+    """Judgements by query and document, those above 0, of BEIR's three columns or TREC's four.
+
+    Raises:
+        SourceError: a line is broken, or names a query or a document that there is not.
+    """
+    qrels: dict[str, dict[str, int]] = {}
+    for number, line in _read_lines(path):
+        where = f"{path}, line {number}"
+        cells = line.split("\t") if "\t" in line else line.split()
+        if number == 1 and len(cells) == 3 and not _is_whole(cells[2]):
+            continue  # BEIR's header
+        if len(cells) not in (3, 4):
+            raise SourceError(f"{where}: {len(cells)} columns; 3 (BEIR) or 4 (TREC)")
+        query_id, document_id, grade = cells[0], cells[-2], cells[-1]
+        if not _is_whole(grade):
+            raise SourceError(f"{where}: {grade!r} is not a whole number")
+        if query_id not in queries:
+            raise SourceError(f"{where}: no query {query_id!r}")
+        if document_id not in documents:
+            raise SourceError(f"{where}: no document {document_id!r}")
+        if int(grade) > 0:
+            qrels.setdefault(query_id, {})[document_id] = int(grade)
+    if not qrels:
+        raise SourceError(f"{path}: no judgement above 0")
+    return qrels
+
+
+def cross_lingual_tasks(folder: Path, *, limit: int, seed: int) -> Iterator[Task]:
+    """From every language to English and back, in a folder laid out as SIB-200 is.
+
+    A file ``<language>_<Script>.tsv`` per language, with columns ``index_id`` (the same for the
+    same sentence) and ``text``. The corpus is all lines of the language sought; at most ``limit``
+    lines ask, drawn by lot.
+
+    Source: Adelani et al.: SIB-200, EACL 2024; its sentences are those of FLORES-200.
+
+    Raises:
+        SourceError: no English file or no other, a file that can't be read, no line in common.
+    """
+    lines = {path.stem: _read_parallel(path) for path in sorted(folder.glob("*.tsv"))}
+    codes = {name: name.partition("_")[0] for name in lines}
+    pivots = [name for name in lines if codes[name] == PIVOT]
+    others = [name for name in lines if codes[name] != PIVOT]
+    if not pivots or not others:
+        raise SourceError(
+            f"{folder}: needs {PIVOT}_*.tsv and the same in other languages; "
+            f"there are: {', '.join(lines) or 'none'}"
+        )
+    corpora = {
+        name: Corpus(
+            f"{folder.name} {codes[name]}",
+            [Video(video_id=key, title=text) for key, text in texts.items()],
+        )
+        for name, texts in lines.items()
+    }
+    for other in others:
+        for asked, sought in ((other, pivots[0]), (pivots[0], other)):
+            shared = [key for key in lines[asked] if key in lines[sought]]
+            if not shared:
+                raise SourceError(f"{folder}: {asked} and {sought} have no index_id in common")
+            drawn = np.random.default_rng(seed).permutation(len(shared))[:limit]
+            queries = {shared[at]: Query(text=lines[asked][shared[at]]) for at in drawn}
+            name = f"{folder.name}, {codes[asked]} finds {codes[sought]}"
+            qrels = {key: {key: 1} for key in queries}
+            yield Task(CROSS_LINGUAL, name, corpora[sought], queries, qrels)
+
+
+def _read_parallel(path: Path) -> dict[str, str]:
+    texts: dict[str, str] = {}
+    columns: list[str] | None = None
+    for number, line in _read_lines(path):
+        where = f"{path}, line {number}"
+        if columns is None:
+            columns = line.split("\t")
+            if not {"index_id", "text"} <= set(columns):
+                raise SourceError(f"{where}: no columns index_id and text")
+            continue
+        cells = dict(zip(columns, line.split("\t"), strict=False))
+        key, text = cells.get("index_id", ""), cells.get("text", "")
+        if not key or not text.strip():
+            raise SourceError(f"{where}: no index_id, or no text")
+        if key in texts:
+            raise SourceError(f"{where}: index_id {key} a second time")
+        texts[key] = text
+    return texts
+
+
+def _find_either(folder: Path, name: str) -> Path:
+    for path in (folder / f"{name}.jsonl", folder / f"{name}.tsv"):
+        if path.is_file():
+            return path
+    raise SourceError(f"{folder}: neither {name}.jsonl nor {name}.tsv")
+
+
+def _read_documents(path: Path) -> list[Video]:
+    videos: dict[str, Video] = {}
+    for where, video_id, cells in _read_records(path):
+        parts = (str(cells.get(name) or "").strip() for name in ("title", "text"))
+        title = " ".join(part for part in parts if part)
+        if not title:
+            raise SourceError(f"{where}: neither title nor text")
+        if len(video_id) > MAX_VIDEO_ID_LENGTH:
+            raise SourceError(f"{where}: an id of more than {MAX_VIDEO_ID_LENGTH} characters")
+        if video_id in videos:
+            raise SourceError(f"{where}: id {video_id!r} a second time")
+        videos[video_id] = Video(video_id=video_id, title=title)
+    if not videos:
+        raise SourceError(f"{path}: no document in it")
+    return list(videos.values())
+
+
+def _read_queries(path: Path, known: Collection[str]) -> dict[str, Query]:
+    queries: dict[str, Query] = {}
+    for where, query_id, cells in _read_records(path):
+        if query_id in queries:
+            raise SourceError(f"{where}: id {query_id!r} a second time")
+        text, video_id = cells.get("text"), cells.get("video_id")
+        if isinstance(text, str) and text.strip():
+            queries[query_id] = Query(text=text)
+        elif isinstance(video_id, str) and video_id in known:
+            queries[query_id] = Query(video_id=video_id)
+        else:
+            raise SourceError(f"{where}: neither text nor the video_id of a document")
+    return queries
+
+
+def _read_records(path: Path) -> Iterator[tuple[str, str, dict[str, object]]]:
+    """Where each record of a JSONL file stands, or each id and text of a TSV; its id; itself."""
+    for number, line in _read_lines(path):
+        where = f"{path}, line {number}"
+        cells: object
+        if path.suffix == ".tsv":
+            key, tab, text = line.partition("\t")
+            if not tab:
+                raise SourceError(f"{where}: not an id, a tab and a text")
+            cells = {"_id": key, "text": text}
+        else:
+            try:
+                cells = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise SourceError(f"{where}: not JSON: {error}") from error
+        if not isinstance(cells, dict):
+            raise SourceError(f"{where}: not a JSON object")
+        found = cells.get("_id")
+        if not isinstance(found, str | int) or not str(found).strip():
+            raise SourceError(f"{where}: no id")
+        yield where, str(found), cells
+
+
+def _read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines that are not blank, without their ends, with their numbers from 1."""
+    number = 0
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield number, line.rstrip("\n")
+    except OSError as error:
+        raise SourceError(f"{path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{path}, after line {number}: not UTF-8: {error}") from error
+
+
+def _is_whole(text: str) -> bool:
+    try:
+        int(text)
+    except ValueError:
+        return False
+    return True

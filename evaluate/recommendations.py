@@ -1,0 +1,207 @@
+"""Recommendations measured on people's ratings: half of what each liked is told, half is sought."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from tqdm import tqdm
+
+from twinlens.catalog.errors import UsageError
+from twinlens.catalog.vectors import unit_rows
+from twinlens.encoders.lenses import DEFAULT_WEIGHTS, THUMBNAIL, TITLE, WORDS
+from twinlens.encoders.words import query_words, words_coverage
+from twinlens.evaluate.intervals import Mean, bootstrap_mean
+from twinlens.evaluate.measures import measure_rankings
+from twinlens.search.fusion import fuse, weigh_rankings
+from twinlens.search.published import Snapshot
+from twinlens.search.request import DEFAULT_RRF_K, RecommendationRequest
+from twinlens.stores.base import VectorQuery, VectorReader
+
+DEPTH: Final = 20
+MEASURES: Final = ("nDCG@20", "R@20", "P@20")
+DIVERSITIES: Final = (0.2, 0.4, 0.6)
+POPULARITY: Final = "popularity"
+MEAN_DIRECTION: Final = "mean direction"
+LIKED: Final = "liked"
+LIKED_AND_DISLIKED: Final = "liked and disliked"
+LIKED_FROM: Final = 4.0
+DISLIKED_TO: Final = 2.5
+LEAST_LIKED: Final = 10
+# As many as a request may name.
+MOST_KNOWN: Final = 100
+_WINDOW: Final = 200
+_COLUMNS: Final = ("user_id", "video_id", "rating")
+
+Recommend = Callable[["Person"], list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Video ids: half of what someone liked and disliked, known, and the other half, unknown."""
+
+    name: str
+    liked: Sequence[str]
+    disliked: Sequence[str]
+    to_find: Sequence[str]
+    to_spare: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way to recommend: its means over people.
+
+    ``disliked`` is the mean share, among the first ``DEPTH``, of what the person disliked and the
+    request did not say; ``likeness`` the mean cosine of two of them, by each lens.
+    """
+
+    recommended: str
+    measures: Mapping[str, Mean]
+    disliked: Mean
+    likeness: Mapping[str, float]
+
+
+def read_people(path: Path, video_ids: Collection[str], *, seed: int) -> list[Person]:
+    """The people in ``path``, CSV or CSV.gz, who like at least ``LEAST_LIKED`` of ``video_ids``.
+
+    A rating of at least ``LIKED_FROM`` is a like, one of at most ``DISLIKED_TO`` a dislike. Which
+    half is known is drawn by lot; of it at most ``MOST_KNOWN``.
+
+    Raises:
+        UsageError: a column is missing, a rating is no number, or nobody likes enough.
+    """
+    by_person: dict[str, dict[str, float]] = {}
+    # ``open``, of a path with text that csv reads, has no mode for both.
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rt", encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(file)
+        missing = [name for name in _COLUMNS if name not in (rows.fieldnames or ())]
+        if missing:
+            raise UsageError(f"{path}: no column {missing[0]!r}; it has {rows.fieldnames}")
+        for row in rows:
+            try:
+                rating = float(row["rating"])
+            except (TypeError, ValueError) as error:
+                raise UsageError(f"{path}, line {rows.line_num}: the rating: {error}") from error
+            if row["video_id"] in video_ids:
+                by_person.setdefault(row["user_id"], {})[row["video_id"]] = rating
+    rng = np.random.default_rng(seed)
+    people = []
+    for name, ratings in sorted(by_person.items()):
+        liked = sorted(one for one, rating in ratings.items() if rating >= LIKED_FROM)
+        disliked = sorted(one for one, rating in ratings.items() if rating <= DISLIKED_TO)
+        if len(liked) >= LEAST_LIKED:
+            known, to_find = _halve(liked, rng)
+            avoided, to_spare = _halve(disliked, rng)
+            people.append(Person(name, known, avoided, to_find, to_spare))
+    if not people:
+        raise UsageError(f"{path}: nobody likes {LEAST_LIKED} or more of these videos")
+    return people
+
+
+def draw_people(everyone: Sequence[Person], *, limit: int, seed: int) -> list[Person]:
+    """At most ``limit`` people, drawn by lot, in the order given."""
+    drawn = np.random.default_rng(seed).permutation(len(everyone))[:limit]
+    return [everyone[at] for at in sorted(drawn)]
+
+
+def measure_recommendations(
+    snapshot: Snapshot, people: Sequence[Person], everyone: Sequence[Person]
+) -> list[Way]:
+    """What the server recommends to ``people`` from an index, beside what is simpler.
+
+    ``everyone`` says by their likes what is popular.
+
+    Raises:
+        UsageError: ``ir-measures`` is not installed.
+    """
+    popular = Counter(video_id for person in everyone for video_id in person.liked)
+
+    def ask(person: Person, *, disliked: bool = True, diversity: float = 0.0) -> list[str]:
+        avoided = person.disliked if disliked else ()
+        request = RecommendationRequest(
+            liked=person.liked, disliked=avoided, limit=DEPTH, diversity=diversity
+        )
+        return [hit.video_id for hit in snapshot.searcher.recommend(request).hits]
+
+    ways: dict[str, Recommend] = {
+        POPULARITY: partial(recommend_popular, popular),
+        MEAN_DIRECTION: partial(_recommend_by_mean, snapshot.reader),
+        LIKED: partial(ask, disliked=False),
+        LIKED_AND_DISLIKED: ask,
+    }
+    for diversity in DIVERSITIES:
+        name = f"{LIKED_AND_DISLIKED}, diversity {diversity:g}"
+        ways[name] = partial(ask, diversity=diversity)
+    qrels = {one.name: dict.fromkeys(one.to_find, 1) for one in people}
+    found = []
+    for name, recommend in ways.items():
+        ranked = {one.name: recommend(one) for one in tqdm(people, desc=name, leave=False)}
+        per_person = measure_rankings(qrels, ranked, MEASURES, depth=DEPTH)
+        avoided = [len({*ranked[one.name]} & {*one.to_spare}) / DEPTH for one in people]
+        means = {measure: bootstrap_mean(values) for measure, values in per_person.items()}
+        likeness = _compare_hits(list(ranked.values()), snapshot.reader)
+        found.append(Way(name, means, bootstrap_mean(avoided), likeness))
+    return found
+
+
+def recommend_popular(popular: Mapping[str, int], person: Person) -> list[str]:
+    """The ``DEPTH`` videos that most people like, but for those that are known of ``person``."""
+    known = {*person.liked, *person.disliked}
+    ordered = sorted((-count, video_id) for video_id, count in popular.items())
+    return [video_id for _, video_id in ordered if video_id not in known][:DEPTH]
+
+
+def _recommend_by_mean(reader: VectorReader, person: Person) -> list[str]:
+    """One query by the middle of all that was liked, and its words, fused as a search is."""
+    known = {*person.liked, *person.disliked}
+    seeds = list(reader.get(person.liked, with_vectors=True).values())
+    vectors: dict[str, Any] = {}
+    for name in (TITLE, THUMBNAIL):
+        of = [seed.vectors[name] for seed in seeds if name in seed.vectors]
+        if of:
+            vectors[name] = unit_rows(np.mean(np.stack(of), axis=0, dtype=np.float64))[0]
+    words = query_words(" ".join(str(seed.payload.get("title", "")) for seed in seeds))
+    if words is not None:
+        vectors[WORDS] = words
+    answers = reader.search(
+        [VectorQuery(name, vector, _WINDOW + len(known)) for name, vector in vectors.items()]
+    )
+    rankings = {
+        name: [one for one in answer if one.video_id not in known][:_WINDOW]
+        for name, answer in zip(vectors, answers, strict=True)
+    }
+    weights = dict(DEFAULT_WEIGHTS)
+    if words is not None and rankings[WORDS]:
+        best = rankings[WORDS][0].video_id
+        title = str(reader.get([best])[best].payload.get("title", ""))
+        weights[WORDS] *= words_coverage(words, title)
+    fused = fuse(weigh_rankings(rankings, weights), limit=DEPTH, k=DEFAULT_RRF_K)
+    return [one.video_id for one in fused]
+
+
+def _compare_hits(lists: Sequence[Sequence[str]], reader: VectorReader) -> dict[str, float]:
+    """The mean cosine of two videos of one list, by each lens."""
+    found: dict[str, list[float]] = {}
+    for ranked in lists:
+        stored = reader.get(ranked, with_vectors=True).values()
+        for name in (TITLE, THUMBNAIL):
+            rows = [one.vectors[name] for one in stored if name in one.vectors]
+            if len(rows) > 1:
+                cosines = np.stack(rows) @ np.stack(rows).T
+                mean = float(cosines[np.triu_indices(len(rows), 1)].mean())
+                found.setdefault(name, []).append(mean)
+    return {name: float(np.mean(values)) for name, values in found.items()}
+
+
+def _halve(of: Sequence[str], rng: np.random.Generator) -> tuple[list[str], list[str]]:
+    drawn = [of[at] for at in rng.permutation(len(of))]
+    half = len(drawn) // 2
+    return drawn[:half][:MOST_KNOWN], drawn[half:]

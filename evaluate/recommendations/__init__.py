@@ -1,1 +1,0 @@
-"""Recommendations measured on people's ratings: half of what each liked is to find the other."""

@@ -1,0 +1,266 @@
+"""Search measured on labelled queries: every ranking, their fusion, and BM25.
+
+A catalogue is indexed by the job with the real encoders, and asked through the server's own search.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from tqdm import tqdm
+
+from twinlens.catalog.errors import EncoderError, EncoderUnavailable, UnencodableItems, UsageError
+from twinlens.encoders.base import ThumbnailEncoder, TitleEncoder
+from twinlens.encoders.lenses import DEFAULT_WEIGHTS
+from twinlens.encoders.load import load_title_encoder
+from twinlens.evaluate.index import CachedTitleEncoder, VectorCache, index_corpus
+from twinlens.evaluate.intervals import Mean, bootstrap_mean
+from twinlens.evaluate.json_values import LEFT_OUT
+from twinlens.evaluate.measures import CHIEF, DEPTH, PerQuery, measure_task
+from twinlens.evaluate.tasks import Corpus, Task, group_by_corpus
+from twinlens.search.request import SearchRequest, VideoNotFound
+from twinlens.search.searcher import Searcher
+from twinlens.stores.base import ScoredVideo
+
+FUSION: Final = "fusion"
+BM25: Final = "BM25 (bm25s)"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The figures of one ranking on one task; ``model`` is None where no title model has a say.
+
+    ``per_query`` holds what the figures are means of.
+    """
+
+    model: str | None
+    ranking: str
+    figures: Mapping[str, Mean]
+    per_query: PerQuery = field(repr=False, metadata=LEFT_OUT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lead:
+    """By how much a model's fusion is above a rival in ``CHIEF``, query by query.
+
+    ``apart`` says that the intervals of the two means don't overlap, which is harder than that the
+    interval of the difference holds no 0.
+    """
+
+    model: str
+    rival: str
+    difference: Mean
+    apart: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TaskReport:
+    """What every ranking reaches on a task of so many queries over so many videos."""
+
+    family: str
+    name: str
+    videos: int
+    queries: int
+    many_relevant: bool
+    rows: Sequence[Ranking]
+
+    def leads(self) -> list[Lead]:
+        """Of each model's fusion over its best single ranking, and over BM25."""
+        found: list[Lead] = []
+        for fused in self.rows:
+            if fused.model is None or fused.ranking != FUSION:
+                continue
+            singles = [row for row in self.rows if row.model == fused.model and row is not fused]
+            best = [max(singles, key=lambda row: row.figures[CHIEF].value)] if singles else []
+            for rival in [*best, *(row for row in self.rows if row.model is None)]:
+                own, other = fused.figures[CHIEF], rival.figures[CHIEF]
+                difference = bootstrap_mean(fused.per_query[CHIEF] - rival.per_query[CHIEF])
+                found.append(
+                    Lead(
+                        model=fused.model,
+                        rival=rival.ranking,
+                        difference=difference,
+                        apart=own.low > other.high or own.high < other.low,
+                    )
+                )
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class SearchReport:
+    """What was measured: the fingerprint of every title model, and a report per task."""
+
+    title_models: Mapping[str, str]
+    tasks: Sequence[TaskReport]
+
+
+def load_title_encoders(
+    names: Sequence[str], *, threads: int = 1
+) -> tuple[dict[str, TitleEncoder], dict[str, str]]:
+    """The title encoders of these names, and of those that can't be loaded, why not.
+
+    Raises:
+        EncoderUnavailable: none of them can be loaded.
+    """
+    loaded: dict[str, TitleEncoder] = {}
+    failed: dict[str, str] = {}
+    for name in names:
+        try:
+            encoder = load_title_encoder(name, threads=threads)
+            encoder.encode_queries(["a first word, to see that it loads"])
+        except EncoderError as error:
+            failed[name] = str(error)
+            logger.warning("%s: left out: %s", name, error)
+        else:
+            loaded[name] = encoder
+    if not loaded:
+        raise EncoderUnavailable("; ".join(f"{name}: {why}" for name, why in failed.items()))
+    return loaded, failed
+
+
+def measure_search(
+    tasks: Sequence[Task],
+    title_encoders: Mapping[str, TitleEncoder],
+    thumbnail_encoder: ThumbnailEncoder,
+    *,
+    request: SearchRequest | None = None,
+    cache: VectorCache | None = None,
+    threads: int = 2,
+) -> SearchReport:
+    """Every task asked of BM25, and of the product with each of the title encoders.
+
+    ``request`` has the weights and other settings to ask with; the default's without one.
+
+    Raises:
+        UsageError: a package is missing, or a catalogue holds nothing that can be indexed.
+    """
+    cache = cache or VectorCache()
+    rows: dict[str, list[Ranking]] = {task.name: [] for task in tasks}
+    for corpus, asking in group_by_corpus(tasks):
+        texts = [text for task in asking for text in task.texts.values()]
+        answers = iter(rank_by_bm25(corpus, texts) if texts else ())
+        for task in asking:
+            if task.texts:
+                ranked = {key: next(answers) for key in task.texts}
+                rows[task.name].append(_measure(task, None, BM25, ranked))
+    for model, encoder in title_encoders.items():
+        encode_ahead(CachedTitleEncoder(encoder, cache), tasks)
+        for corpus, asking in group_by_corpus(tasks):
+            with index_corpus(
+                corpus, encoder, thumbnail_encoder, cache, threads=threads
+            ) as snapshot:
+                for task in asking:
+                    found = ask_task(snapshot.searcher, task, request or SearchRequest())
+                    for name in dict.fromkeys(n for one in found.values() for n in one.single):
+                        ranked = {
+                            key: [video.video_id for video in answer.single.get(name, ())]
+                            for key, answer in found.items()
+                        }
+                        rows[task.name].append(_measure(task, model, name, ranked))
+                    fused = {key: answer.fused for key, answer in found.items()}
+                    rows[task.name].append(_measure(task, model, FUSION, fused))
+    return SearchReport(
+        {model: encoder.fingerprint for model, encoder in title_encoders.items()},
+        [
+            TaskReport(
+                task.family,
+                task.name,
+                len(task.corpus.videos),
+                len(task.queries),
+                task.many_relevant,
+                rows[task.name],
+            )
+            for task in tasks
+        ],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The fused ranking of one query as video ids, and the rankings that it was fused from.
+
+    ``words_coverage`` is how much of the query's words the best title found by them has, 0 to 1.
+    """
+
+    fused: list[str]
+    single: Mapping[str, list[ScoredVideo]]
+    words_coverage: float
+
+
+def ask_task(searcher: Searcher, task: Task, request: SearchRequest) -> dict[str, Answer]:
+    """An answer per query of ``task``, asked with the weights and other settings of ``request``.
+
+    One search gives all: its page is so long that nothing of the window is cut off, and each hit
+    says where every ranking has it. A query with no direction, which the API refuses, has no hits,
+    nor has one by a video that could not be indexed.
+    """
+    answers: dict[str, Answer] = {}
+    most = request.window * len(DEFAULT_WEIGHTS)
+    for query_id, query in tqdm(task.queries.items(), desc=task.name, unit=" queries", leave=False):
+        try:
+            result = searcher.search(
+                replace(request, text=query.text, video_id=query.video_id, limit=most)
+            )
+        except (UnencodableItems, VideoNotFound):
+            answers[query_id] = Answer([], {}, 0.0)
+            continue
+        places: dict[str, list[tuple[int, ScoredVideo]]] = {}
+        for hit in result.hits:
+            for name, source in hit.sources.items():
+                video = ScoredVideo(hit.video_id, source.score)
+                places.setdefault(name, []).append((source.rank, video))
+        single = {name: [video for _, video in sorted(of)] for name, of in sorted(places.items())}
+        fused = [hit.video_id for hit in result.hits]
+        answers[query_id] = Answer(fused, single, result.words_coverage or 0.0)
+    return answers
+
+
+def encode_ahead(encoder: TitleEncoder, tasks: Sequence[Task]) -> None:
+    """All queries in batches, which takes a fraction of the time that one by one would."""
+    texts = [text for task in tasks for text in task.texts.values()]
+    try:
+        encoder.encode_queries(texts)
+    except UnencodableItems:
+        logger.debug("%s: some queries have no vector", encoder.name)
+
+
+def rank_by_bm25(corpus: Corpus, texts: Sequence[str]) -> list[list[str]]:
+    r"""For each text the ids of videos that share a word with it, the best ``DEPTH`` first.
+
+    By BM25 of whole words in ``bm25s``, with all that it does unless it is told otherwise. So it is
+    what a person gets who adds BM25 in an afternoon: lower case, words of two characters or more by
+    ``\w``, English stop words, Lucene's variant, k1 = 1.5, b = 0.75.
+
+    Source: Lù: BM25S: Orders of magnitude faster lexical search via eager sparse scoring, 2024.
+
+    Raises:
+        UsageError: ``bm25s`` is not installed.
+    """
+    try:
+        import bm25s
+    except ImportError as error:
+        raise UsageError("this needs bm25s: pip install 'twinlens[evaluate]'") from error
+    titled = {video.video_id: video.title for video in corpus.videos if video.title is not None}
+    video_ids = list(titled)
+    logging.getLogger("bm25s").setLevel(logging.WARNING)
+    retriever = bm25s.BM25()
+    retriever.index(bm25s.tokenize(list(titled.values()), show_progress=False), show_progress=False)
+    tokens = bm25s.tokenize(list(texts), show_progress=False)
+    found, scores = retriever.retrieve(tokens, k=min(DEPTH, len(titled)), show_progress=False)
+    return [
+        [video_ids[at] for at, score in zip(row, of, strict=True) if score > 0]
+        for row, of in zip(found, scores, strict=True)
+    ]
+
+
+def _measure(
+    task: Task, model: str | None, ranking: str, ranked: Mapping[str, Sequence[str]]
+) -> Ranking:
+    per_query = measure_task(task, ranked)
+    figures = {name: bootstrap_mean(values) for name, values in per_query.items()}
+    return Ranking(model, ranking, figures, per_query)

@@ -1,1 +1,0 @@
-"""Thumbnail encoders set against each other: is a damaged picture found, are neighbours alike?"""
