@@ -272,7 +272,7 @@ def test_a_collection_of_others_is_not_opened(client: ServerClient, prefix: str)
     ):
         client.request(partial(create, collection, vectors))
         with pytest.raises(StoreError, match=text):
-            ServerStore.open(client, collection)
+            ServerStore.open(client, collection, expected=DIMS)
 
 
 def create(collection: str, vectors: Any, client: QdrantClient) -> bool:
