@@ -5,10 +5,10 @@ thread, so a slow caller holds a connection and no thread. It has no bound on ho
 take to come; `_Watch` adds that from outside. Beyond waitress's documented arguments this module
 uses plain attributes, none with an underscore:
 
-- of the server ``active_channels``, ``accepting``, ``handle_accept``, ``pull_trigger`` and
-  ``channel_class``;
+- of the server ``active_channels``, ``accepting``, ``handle_accept``, ``pull_trigger``,
+  ``channel_class`` and ``task_dispatcher`` with its ``add_task``;
 - of a channel ``requests``, ``request``, ``total_outbufs_len``, ``last_activity``, ``will_close``,
-  ``write_soon``, ``handle_close``, ``error_task_class`` and ``parser_class``;
+  ``write_soon``, ``service``, ``handle_close``, ``error_task_class`` and ``parser_class``;
 - of a parser ``parse_header``, ``chunked``, ``headers``, ``headers_finished``, ``version`` and
   ``error``.
 """
@@ -20,6 +20,7 @@ import signal
 import threading
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
@@ -69,7 +70,7 @@ def answer_requests(
         app,
         map=connections,
         sockets=[worker.listener],
-        threads=searches_at_a_time + MOST_WAITING + SPARE_THREADS,
+        threads=1,  # `_Threads` take its place
         backlog=2048,
         connection_limit=MOST_CONNECTIONS + 2,  # it counts the listener and its own wake-up, too
         max_request_header_size=MAX_HEAD_BYTES,
@@ -83,6 +84,7 @@ def answer_requests(
         ident=None,
     )
     server.channel_class = _Channel
+    server.task_dispatcher = _Threads(searches_at_a_time + MOST_WAITING + SPARE_THREADS)
     watch = _Watch(server, receive_timeout_s)
     worker.listener.count = lambda: len(server.active_channels)
     worker.listener.make_room = watch.make_room
@@ -167,6 +169,28 @@ class _Watch:
         silent = [one for one in channels if not one.requests and not one.will_close]
         for channel in sorted(silent, key=lambda one: one.last_activity)[:_GIVE_WAY]:
             channel.will_close = True
+
+
+class _Threads:
+    """At most so many threads, each started when no other is free.
+
+    waitress starts all of its own at once and takes the one that has been idle longest. A few that
+    are warm answer sooner than 144 that take turns.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._pool = ThreadPoolExecutor(most)
+
+    def add_task(self, channel: HTTPChannel) -> None:
+        """Answer the next request of ``channel``."""
+        self._pool.submit(self._answer, channel)
+
+    @staticmethod
+    def _answer(channel: HTTPChannel) -> None:
+        try:
+            channel.service()
+        except Exception:  # noqa: BLE001 - the pool would keep it to itself
+            _log.exception("a connection failed")
 
 
 class _ProblemTask(ErrorTask):  # type: ignore[misc] # untyped
