@@ -12,12 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, reduce
 from operator import or_
+from threading import RLock
 from types import UnionType
 from typing import (
     TYPE_CHECKING,
     Annotated,
     Any,
     ClassVar,
+    Final,
     Literal,
     Self,
     TypeVar,
@@ -38,6 +40,8 @@ from twinlens.encoders.lenses import registered_lenses
 ModelT = TypeVar("ModelT", bound=BaseModel)
 Weight = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 Members = Mapping[str, tuple[Any, Any]]
+
+_FITTING: Final = RLock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,9 @@ class OfFields(BaseModel):
 
 def fit(model: type[ModelT], fields: Fields) -> type[ModelT]:
     """``model`` for videos that have ``fields``; itself where fields don't matter to it."""
-    return cast("type[ModelT]", _fit(model, fields))
+    # Two threads that make one at once would get a model each, and one's parts don't fit the other.
+    with _FITTING:
+        return cast("type[ModelT]", _fit(model, fields))
 
 
 # A server answers by the fields of one index, and for a moment by those of the next.
