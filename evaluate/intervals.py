@@ -1,4 +1,4 @@
-"""How sure a figure is: means over queries and medians over rounds, with bootstrap intervals.
+"""How sure a figure is: means over queries, with bootstrap intervals.
 
 The resampling is seeded, and the same for all arrays of one length.
 
@@ -8,7 +8,7 @@ Sakai: Evaluating Evaluation Metrics based on the Bootstrap, SIGIR 2006 (paired,
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,21 +26,6 @@ class Mean(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
-
-
-class Interval(NamedTuple):
-    """A median over rounds, and the ends of its 95 % bootstrap interval."""
-
-    median: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.median:.2f} [{self.low:.2f}, {self.high:.2f}]"
-
-    def to_json(self) -> dict[str, Any]:
-        """The three numbers by name."""
-        return {name: round(value, 4) for name, value in self._asdict().items()}
 
 
 def bootstrap_mean(values: npt.ArrayLike) -> Mean:
@@ -63,12 +48,3 @@ def bootstrap_mean(values: npt.ArrayLike) -> Mean:
     )
     low, high = np.percentile(means, [2.5, 97.5])
     return Mean(float(given.mean()), float(low), float(high))
-
-
-def over_rounds(rounds: npt.ArrayLike) -> Interval:
-    """The median of one number per round, and its interval."""
-    values = np.asarray(rounds, dtype=np.float64)
-    rng = np.random.default_rng(0)
-    medians = np.median(rng.choice(values, (_RESAMPLES, values.size)), axis=1)
-    low, high = np.percentile(medians, [2.5, 97.5])
-    return Interval(float(np.median(values)), float(low), float(high))

@@ -9,27 +9,23 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from tqdm import tqdm
 
 from twinlens.catalog.errors import UsageError
-from twinlens.catalog.vectors import unit_rows
-from twinlens.encoders.lenses import DEFAULT_WEIGHTS, THUMBNAIL, TITLE, WORDS
-from twinlens.encoders.words import query_words, words_coverage
+from twinlens.encoders.lenses import THUMBNAIL, TITLE
 from twinlens.evaluate.intervals import Mean, bootstrap_mean
 from twinlens.evaluate.measures import measure_rankings
-from twinlens.search.fusion import fuse, weigh_rankings
 from twinlens.search.published import Snapshot
-from twinlens.search.request import DEFAULT_RRF_K, RecommendationRequest
-from twinlens.stores.base import VectorQuery, VectorReader
+from twinlens.search.request import RecommendationRequest
+from twinlens.stores.base import VectorReader
 
 DEPTH: Final = 20
 MEASURES: Final = ("nDCG@20", "R@20", "P@20")
 DIVERSITIES: Final = (0.2, 0.4, 0.6)
 POPULARITY: Final = "popularity"
-MEAN_DIRECTION: Final = "mean direction"
 LIKED: Final = "liked"
 LIKED_AND_DISLIKED: Final = "liked and disliked"
 LIKED_FROM: Final = 4.0
@@ -37,7 +33,6 @@ DISLIKED_TO: Final = 2.5
 LEAST_LIKED: Final = 10
 # As many as a request may name.
 MOST_KNOWN: Final = 100
-_WINDOW: Final = 200
 _COLUMNS: Final = ("user_id", "video_id", "rating")
 
 Recommend = Callable[["Person"], list[str]]
@@ -115,7 +110,7 @@ def draw_people(everyone: Sequence[Person], *, limit: int, seed: int) -> list[Pe
 def measure_recommendations(
     snapshot: Snapshot, people: Sequence[Person], everyone: Sequence[Person]
 ) -> list[Way]:
-    """What the server recommends to ``people`` from an index, beside what is simpler.
+    """What the server recommends to ``people`` from an index, beside what most people like.
 
     ``everyone`` says by their likes what is popular.
 
@@ -133,7 +128,6 @@ def measure_recommendations(
 
     ways: dict[str, Recommend] = {
         POPULARITY: partial(recommend_popular, popular),
-        MEAN_DIRECTION: partial(_recommend_by_mean, snapshot.reader),
         LIKED: partial(ask, disliked=False),
         LIKED_AND_DISLIKED: ask,
     }
@@ -157,34 +151,6 @@ def recommend_popular(popular: Mapping[str, int], person: Person) -> list[str]:
     known = {*person.liked, *person.disliked}
     ordered = sorted((-count, video_id) for video_id, count in popular.items())
     return [video_id for _, video_id in ordered if video_id not in known][:DEPTH]
-
-
-def _recommend_by_mean(reader: VectorReader, person: Person) -> list[str]:
-    """One query by the middle of all that was liked, and its words, fused as a search is."""
-    known = {*person.liked, *person.disliked}
-    seeds = list(reader.get(person.liked, with_vectors=True).values())
-    vectors: dict[str, Any] = {}
-    for name in (TITLE, THUMBNAIL):
-        of = [seed.vectors[name] for seed in seeds if name in seed.vectors]
-        if of:
-            vectors[name] = unit_rows(np.mean(np.stack(of), axis=0, dtype=np.float64))[0]
-    words = query_words(" ".join(str(seed.payload.get("title", "")) for seed in seeds))
-    if words is not None:
-        vectors[WORDS] = words
-    answers = reader.search(
-        [VectorQuery(name, vector, _WINDOW + len(known)) for name, vector in vectors.items()]
-    )
-    rankings = {
-        name: [one for one in answer if one.video_id not in known][:_WINDOW]
-        for name, answer in zip(vectors, answers, strict=True)
-    }
-    weights = dict(DEFAULT_WEIGHTS)
-    if words is not None and rankings[WORDS]:
-        best = rankings[WORDS][0].video_id
-        title = str(reader.get([best])[best].payload.get("title", ""))
-        weights[WORDS] *= words_coverage(words, title)
-    fused = fuse(weigh_rankings(rankings, weights), limit=DEPTH, k=DEFAULT_RRF_K)
-    return [one.video_id for one in fused]
 
 
 def _compare_hits(lists: Sequence[Sequence[str]], reader: VectorReader) -> dict[str, float]:

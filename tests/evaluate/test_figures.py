@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from twinlens.catalog.video import Video
-from twinlens.evaluate.intervals import bootstrap_mean, over_rounds
+from twinlens.evaluate.intervals import bootstrap_mean
 from twinlens.evaluate.json_values import to_json
 from twinlens.evaluate.measures import measure_task
 from twinlens.evaluate.search import Ranking, TaskReport, rank_by_bm25
@@ -113,8 +113,3 @@ def test_a_report_is_told_in_json_without_what_is_per_query() -> None:
             }
         ]
     }
-
-
-def test_a_median_is_over_rounds() -> None:
-    assert over_rounds([3.0, 1.0, 2.0]) == (2.0, 1.0, 3.0)
-    assert str(over_rounds([1.0])) == "1.00 [1.00, 1.00]"

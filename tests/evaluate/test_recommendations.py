@@ -22,7 +22,6 @@ from twinlens.evaluate.recommendations import (
     DEPTH,
     LIKED,
     LIKED_AND_DISLIKED,
-    MEAN_DIRECTION,
     MOST_KNOWN,
     POPULARITY,
     Person,
@@ -115,8 +114,8 @@ def test_each_way_is_measured_over_a_real_index(tmp_path):
     with index_corpus(corpus, WordEncoder(), ColourEncoder(), VectorCache()) as index:
         ways = measure_recommendations(index, people, people)
     rows = {way.recommended: way for way in ways}
-    assert list(rows)[:4] == [POPULARITY, MEAN_DIRECTION, LIKED, LIKED_AND_DISLIKED]
-    assert len(rows) == 4 + len(recommendations.DIVERSITIES)
+    assert list(rows)[:3] == [POPULARITY, LIKED, LIKED_AND_DISLIKED]
+    assert len(rows) == 3 + len(recommendations.DIVERSITIES)
     for row in rows.values():
         assert set(row.measures) == set(recommendations.MEASURES)
         assert 0 <= row.measures["nDCG@20"].value <= 1

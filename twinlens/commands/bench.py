@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from twinlens.catalog.errors import UsageError
-from twinlens.evaluate.file_to_write import FileToWrite
+from twinlens.commands.file_to_write import FileToWrite
 
 if TYPE_CHECKING:
     from twinlens.benchmarks.engines.record import Plan

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from twinlens.evaluate.file_to_write import FileToWrite
+from twinlens.commands.file_to_write import FileToWrite
 
 if TYPE_CHECKING:
     from twinlens.evaluate.tasks import Task
@@ -304,8 +304,8 @@ def recommendations(
     """Measure recommendations on people's ratings of the videos in SOURCE.
 
     Half of what each person liked (4 and more) and disliked (2.5 and less) is told, the other half
-    is to be found or spared. Beside the served recommendations stand one query by the mean of all
-    that was liked, and what most people liked. Intervals are 95 % bootstraps over people.
+    is to be found or spared. Beside the served recommendations stands what most people liked.
+    Intervals are 95 % bootstraps over people.
 
     \b
     Example:
