@@ -171,7 +171,7 @@ class WordsLens(Lens[str]):
 
 
 # One line each adds a lens. Their order is that of JSON and of whatever is listed.
-_OWN: Final[tuple[type[Lens[Any]], ...]] = (TitleLens, ThumbnailLens, WordsLens)
+_OWN: Final[tuple[type[Lens[Any]], ...]] = (TitleLens, WordsLens, ThumbnailLens)
 DEFAULT_WEIGHTS: Final[Mapping[str, float]] = MappingProxyType(
     {lens.name: lens.weight for lens in _OWN}
 )
@@ -235,7 +235,7 @@ def open_lenses(
 
 def own_lenses(title_encoder: TitleEncoder, thumbnail_encoder: ThumbnailEncoder) -> Lenses:
     """The lenses that come with the product, over these encoders."""
-    lenses = (TitleLens(title_encoder), ThumbnailLens(thumbnail_encoder), WordsLens())
+    lenses = (TitleLens(title_encoder), WordsLens(), ThumbnailLens(thumbnail_encoder))
     return {lens.name: lens for lens in lenses}
 
 

@@ -51,7 +51,8 @@ class Searcher:
     def __init__(self, reader: VectorReader, *, generation: str, lenses: Lenses) -> None:
         self._reader = reader
         self._generation = generation
-        self._lenses = lenses
+        # The dense ones first: in this order a cursor digests the weights.
+        self._lenses = dict(sorted(lenses.items(), key=lambda item: item[1].dim is None))
 
     def search(self, request: SearchRequest, stages: StageTimes | None = None) -> SearchResult:
         """The page of hits that ``request`` asks for, the best first.

@@ -252,7 +252,7 @@ def test_a_name_that_no_lens_has_is_the_same_error_as_ever(served):
     assert (status, problem["code"]) == (422, "validation_failed")
     [error] = problem["errors"]
     assert error["field"] == "weights.colour"
-    assert error["expected"] == "one of: title, thumbnail, words, channel, tags"
+    assert error["expected"] == "one of: title, words, thumbnail, channel, tags"
 
 
 def test_without_its_package_the_index_is_refused_and_says_why(index):
