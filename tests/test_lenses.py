@@ -203,7 +203,7 @@ def test_stats_and_openapi_name_them(served):
     _, stats = served.ask("/api/v1/stats")
     assert stats["counts"]["tags"] == stats["counts"]["channel"] == VIDEOS
     assert stats["encoders"]["channel"]["dim"] == 64
-    _, document = served.ask("/api/v1/openapi.json")
+    _, document = served.ask("/openapi.json")
     schemas = document["components"]["schemas"]
     assert schemas["WeightsBody"]["properties"]["channel"]["default"] == 0.5
     assert (
