@@ -19,7 +19,7 @@ from tqdm import tqdm
 from twinlens.catalog.errors import UsageError
 from twinlens.encoders.base import TextThumbnailEncoder, ThumbnailEncoder, TitleEncoder
 from twinlens.encoders.lenses import DEFAULT_WEIGHTS, THUMBNAIL, TITLE, WORDS
-from twinlens.evaluate.index import CachedTitleEncoder, VectorCache, index_corpus
+from twinlens.evaluate.index import VectorCache, cache_titles, index_corpus
 from twinlens.evaluate.intervals import Mean, bootstrap_mean
 from twinlens.evaluate.measures import DEPTH, measure_task
 from twinlens.evaluate.search import Answer, ask_task, encode_ahead
@@ -131,7 +131,7 @@ def sweep_fusion(
     collected: dict[str, list[Collected]] = {}
     lends = not isinstance(thumbnail_encoder, TextThumbnailEncoder)
     for encoder in title_encoders.values():
-        encode_ahead(CachedTitleEncoder(encoder, cache), tasks)
+        encode_ahead(cache_titles(encoder, cache), tasks)
         for corpus, asking in group_by_corpus(tasks):
             with index_corpus(
                 corpus, encoder, thumbnail_encoder, cache, threads=threads

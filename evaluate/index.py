@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Final, Self, TypeVar
+from typing import Final, Generic, Self, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -20,7 +20,7 @@ from tqdm import tqdm
 from twinlens.catalog.errors import SourceError, UnencodableItems, UsageError
 from twinlens.catalog.sources import Origin, RejectsFile, Row
 from twinlens.catalog.vectors import FloatMatrix
-from twinlens.encoders.base import TextThumbnailEncoder, ThumbnailEncoder, TitleEncoder
+from twinlens.encoders.base import Encoder, ThumbnailEncoder, TitleEncoder
 from twinlens.encoders.lenses import own_lenses
 from twinlens.evaluate.tasks import Corpus
 from twinlens.indexer.job import IndexJob, JobOptions
@@ -129,70 +129,50 @@ def _encode_each(
         return [b"" if row in bad else next(good).tobytes() for row in range(len(items))]
 
 
-class CachedTitleEncoder:
-    """A title encoder that looks its vectors up in a cache, and makes those that are not there."""
+class CachedEncoder(Generic[ItemT]):
+    """An encoder that looks its vectors up in a cache, and makes those that are not there.
 
-    def __init__(self, encoder: TitleEncoder, cache: VectorCache) -> None:
-        self._encoder = encoder
-        self._cache = cache
-        self.name = encoder.name
-        self.fingerprint = encoder.fingerprint
+    It has ``input_size`` and ``encode_queries`` if ``encoder`` has them.
+    """
 
-    @property
-    def dim(self) -> int:
-        """See ``Encoder.dim``."""
-        return self._encoder.dim
+    input_size: tuple[int, int]
+    encode_queries: Callable[[Sequence[str]], FloatMatrix]
 
-    def encode(self, items: Sequence[str]) -> FloatMatrix:
-        """See ``Encoder.encode``."""
-        return self._look_up("title", items, self._encoder.encode)
-
-    def encode_queries(self, texts: Sequence[str]) -> FloatMatrix:
-        """See ``TitleEncoder.encode_queries``."""
-        return self._look_up("query", texts, self._encoder.encode_queries)
-
-    def _look_up(
-        self, kind: str, texts: Sequence[str], encode: Callable[[Sequence[str]], FloatMatrix]
-    ) -> FloatMatrix:
-        maker = f"{self.fingerprint} {kind}"
-        return self._cache.encode(maker, texts, digest=_to_utf8, encode=encode, dim=self.dim)
-
-
-class CachedThumbnailEncoder:
-    """A thumbnail encoder that looks its vectors up in a cache, by the pixels of the pictures."""
-
-    def __init__(self, encoder: ThumbnailEncoder, cache: VectorCache) -> None:
-        self._encoder = encoder
-        self._cache = cache
-        self.name = encoder.name
-        self.fingerprint = encoder.fingerprint
-        self.dim = encoder.dim
-        self.input_size = encoder.input_size
-
-    def encode(self, items: Sequence[Image.Image]) -> FloatMatrix:
-        """See ``Encoder.encode``."""
-        return self._cache.encode(
-            f"{self.fingerprint} pixels",
-            items,
-            digest=lambda image: repr(image.size).encode() + image.tobytes(),
-            encode=self._encoder.encode,
+    def __init__(
+        self, encoder: Encoder[ItemT], cache: VectorCache, digest: Callable[[ItemT], bytes]
+    ) -> None:
+        self.name, self.fingerprint, self.dim = encoder.name, encoder.fingerprint, encoder.dim
+        self.encode: Callable[[Sequence[ItemT]], FloatMatrix] = partial(
+            cache.encode,
+            f"{self.fingerprint} item",
+            digest=digest,
+            encode=encoder.encode,
             dim=self.dim,
         )
+        if hasattr(encoder, "input_size"):
+            self.input_size = encoder.input_size
+        if hasattr(encoder, "encode_queries"):
+            self.encode_queries = partial(
+                cache.encode,
+                f"{self.fingerprint} query",
+                digest=_digest_text,
+                encode=encoder.encode_queries,
+                dim=self.dim,
+            )
 
 
-class CachedTextThumbnailEncoder(CachedThumbnailEncoder):
-    """The same of a thumbnail encoder that understands texts, which are not kept."""
-
-    def __init__(self, encoder: TextThumbnailEncoder, cache: VectorCache) -> None:
-        super().__init__(encoder, cache)
-        self.encode_queries = encoder.encode_queries
+def cache_titles(encoder: TitleEncoder, cache: VectorCache) -> CachedEncoder[str]:
+    """``encoder`` behind ``cache``, for titles and for queries."""
+    return CachedEncoder(encoder, cache, _digest_text)
 
 
-def _cache_thumbnails(encoder: ThumbnailEncoder, cache: VectorCache) -> ThumbnailEncoder:
-    """``encoder`` behind ``cache``; it understands texts if ``encoder`` does."""
-    if isinstance(encoder, TextThumbnailEncoder):
-        return CachedTextThumbnailEncoder(encoder, cache)
-    return CachedThumbnailEncoder(encoder, cache)
+def _digest_text(text: str) -> bytes:
+    # Whatever was read may be half of a surrogate pair.
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _digest_picture(picture: Image.Image) -> bytes:
+    return repr(picture.size).encode() + picture.tobytes()
 
 
 @contextmanager
@@ -214,7 +194,8 @@ def index_corpus(
         UsageError: no video of it can be indexed.
     """
     lenses = own_lenses(
-        CachedTitleEncoder(title_encoder, cache), _cache_thumbnails(thumbnail_encoder, cache)
+        cache_titles(title_encoder, cache),
+        CachedEncoder(thumbnail_encoder, cache, _digest_picture),
     )
     rows = (Row(Origin(corpus.name, at), video) for at, video in enumerate(corpus.videos, 1))
     with tempfile.TemporaryDirectory(prefix="twinlens-evaluate-") as folder:
@@ -238,8 +219,3 @@ def index_corpus(
                 yield snapshot
         finally:
             index.close()
-
-
-def _to_utf8(text: str) -> bytes:
-    # Whatever was read may be half of a surrogate pair.
-    return text.encode("utf-8", "surrogatepass")

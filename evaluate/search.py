@@ -16,7 +16,7 @@ from twinlens.catalog.errors import EncoderError, EncoderUnavailable, Unencodabl
 from twinlens.encoders.base import ThumbnailEncoder, TitleEncoder
 from twinlens.encoders.lenses import DEFAULT_WEIGHTS
 from twinlens.encoders.load import load_title_encoder
-from twinlens.evaluate.index import CachedTitleEncoder, VectorCache, index_corpus
+from twinlens.evaluate.index import VectorCache, cache_titles, index_corpus
 from twinlens.evaluate.intervals import Mean, bootstrap_mean
 from twinlens.evaluate.json_values import LEFT_OUT
 from twinlens.evaluate.measures import CHIEF, DEPTH, PerQuery, measure_task
@@ -149,7 +149,7 @@ def measure_search(
                 ranked = {key: next(answers) for key in task.texts}
                 rows[task.name].append(_measure(task, None, BM25, ranked))
     for model, encoder in title_encoders.items():
-        encode_ahead(CachedTitleEncoder(encoder, cache), tasks)
+        encode_ahead(cache_titles(encoder, cache), tasks)
         for corpus, asking in group_by_corpus(tasks):
             with index_corpus(
                 corpus, encoder, thumbnail_encoder, cache, threads=threads

@@ -16,7 +16,7 @@ from twinlens.catalog.errors import EncoderUnavailable, UnencodableItems, UsageE
 from twinlens.cli import main
 from twinlens.encoders.lenses import THUMBNAIL
 from twinlens.evaluate import search
-from twinlens.evaluate.index import CachedTitleEncoder, VectorCache, index_corpus
+from twinlens.evaluate.index import VectorCache, cache_titles, index_corpus
 from twinlens.evaluate.measures import MEASURES
 from twinlens.evaluate.search import ask_task, load_title_encoders, measure_search
 from twinlens.evaluate.tables import format_search
@@ -124,11 +124,11 @@ def test_a_model_that_cant_be_loaded_is_left_out(monkeypatch: pytest.MonkeyPatch
 
 def test_vectors_are_made_once_and_kept(tmp_path: Path) -> None:
     with VectorCache(tmp_path / "cache") as cache:
-        first = CachedTitleEncoder(_Counting(), cache).encode(["a", "b", "a"])
+        first = cache_titles(_Counting(), cache).encode(["a", "b", "a"])
         np.testing.assert_array_equal(first, WordEncoder().encode(["a", "b", "a"]))
     again = _Counting()
     with VectorCache(tmp_path / "cache") as cache:
-        cached = CachedTitleEncoder(again, cache)
+        cached = cache_titles(again, cache)
         second = cached.encode(["b", "a", "c"])
         np.testing.assert_array_equal(second, WordEncoder().encode(["b", "a", "c"]))
         assert again.calls == [["c"]]
@@ -148,6 +148,19 @@ def test_a_catalogue_indexed_again_encodes_nothing(task: Task) -> None:
         with index_corpus(task.corpus, titles, colours, cache) as index:
             assert index.reader.count(THUMBNAIL) == 6
     assert len(titles.calls) == colours.calls == 1
+
+
+def test_a_cached_encoder_understands_texts_if_its_encoder_does(task: Task) -> None:
+    class TextColours(ColourEncoder):
+        def encode_queries(self, texts):
+            return np.eye(self.dim, dtype=np.float32)[: len(texts)]
+
+    found = {}
+    for encoder in (ColourEncoder(), TextColours()):
+        with index_corpus(task.corpus, WordEncoder(), encoder, VectorCache()) as index:
+            found[type(encoder)] = index.searcher.search(SearchRequest(text="red bus"))
+    assert found[ColourEncoder].borrowed_from
+    assert not found[TextColours].borrowed_from
 
 
 def test_the_command_says_what_it_lacks(tmp_path: Path) -> None:
