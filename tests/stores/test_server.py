@@ -26,7 +26,7 @@ from twinlens.encoders.lenses import THUMBNAIL, TITLE
 from twinlens.stores.base import Order, VectorQuery, VectorReader
 from twinlens.stores.engines import ServerEngine, open_reader
 from twinlens.stores.filters import AnyOf
-from twinlens.stores.generations import DataDir, Manifest
+from twinlens.stores.generations import DataDir, LensRecord, Manifest
 from twinlens.stores.qdrant_schema import payload_indexes
 from twinlens.stores.server import ServerClient, ServerStore
 
@@ -344,7 +344,7 @@ def manifest(collection: str) -> Manifest:
         created_at="2026-11-21T00:00:00Z",
         engine="server",
         collection=collection,
-        encoders={},
+        lenses={name: LensRecord("test", "0", dim) for name, dim in DIMS.items()},
         counts={},
         source="tests",
         versions={},
