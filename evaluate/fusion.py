@@ -19,11 +19,11 @@ from tqdm import tqdm
 from twinlens.catalog.errors import UsageError
 from twinlens.encoders.base import TextThumbnailEncoder, ThumbnailEncoder, TitleEncoder
 from twinlens.encoders.lenses import DEFAULT_WEIGHTS, THUMBNAIL, TITLE, WORDS
-from twinlens.evaluate.index import VectorCache, cache_titles, index_corpus
+from twinlens.evaluate.index import VectorCache
 from twinlens.evaluate.intervals import Mean, bootstrap_mean
 from twinlens.evaluate.measures import DEPTH, measure_task
-from twinlens.evaluate.search import Answer, ask_task, encode_ahead
-from twinlens.evaluate.tasks import Task, group_by_corpus
+from twinlens.evaluate.search import Answer, ask_tasks
+from twinlens.evaluate.tasks import Task
 from twinlens.search.fusion import fuse, weigh_rankings
 from twinlens.search.request import DEFAULT_RRF_K, SearchRequest
 from twinlens.search.searcher import BORROWED_WEIGHT
@@ -127,19 +127,19 @@ def sweep_fusion(
     Raises:
         UsageError: a package is missing, or a kind has too few queries for two halves.
     """
-    cache = cache or VectorCache()
     collected: dict[str, list[Collected]] = {}
     lends = not isinstance(thumbnail_encoder, TextThumbnailEncoder)
-    for encoder in title_encoders.values():
-        encode_ahead(cache_titles(encoder, cache), tasks)
-        for corpus, asking in group_by_corpus(tasks):
-            with index_corpus(
-                corpus, encoder, thumbnail_encoder, cache, threads=threads
-            ) as snapshot:
-                for task in asking:
-                    answers = ask_task(snapshot.searcher, task, SearchRequest())
-                    one = Collected(task, answers, bool(task.texts) and lends)
-                    collected.setdefault(_KINDS[bool(task.texts)], []).append(one)
+    asked = ask_tasks(
+        tasks,
+        title_encoders,
+        thumbnail_encoder,
+        request=SearchRequest(),
+        cache=cache or VectorCache(),
+        threads=threads,
+    )
+    for _, task, answers in asked:
+        one = Collected(task, answers, bool(task.texts) and lends)
+        collected.setdefault(_KINDS[bool(task.texts)], []).append(one)
     return [sweep_kind(kind, of) for kind, of in collected.items()]
 
 

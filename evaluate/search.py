@@ -6,7 +6,8 @@ A catalogue is indexed by the job with the real encoders, and asked through the 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -139,31 +140,31 @@ def measure_search(
     Raises:
         UsageError: a package is missing, or a catalogue holds nothing that can be indexed.
     """
-    cache = cache or VectorCache()
     rows: dict[str, list[Ranking]] = {task.name: [] for task in tasks}
     for corpus, asking in group_by_corpus(tasks):
         texts = [text for task in asking for text in task.texts.values()]
-        answers = iter(rank_by_bm25(corpus, texts) if texts else ())
+        found = iter(rank_by_bm25(corpus, texts) if texts else ())
         for task in asking:
             if task.texts:
-                ranked = {key: next(answers) for key in task.texts}
+                ranked = {key: next(found) for key in task.texts}
                 rows[task.name].append(_measure(task, None, BM25, ranked))
-    for model, encoder in title_encoders.items():
-        encode_ahead(cache_titles(encoder, cache), tasks)
-        for corpus, asking in group_by_corpus(tasks):
-            with index_corpus(
-                corpus, encoder, thumbnail_encoder, cache, threads=threads
-            ) as snapshot:
-                for task in asking:
-                    found = ask_task(snapshot.searcher, task, request or SearchRequest())
-                    for name in dict.fromkeys(n for one in found.values() for n in one.single):
-                        ranked = {
-                            key: [video.video_id for video in answer.single.get(name, ())]
-                            for key, answer in found.items()
-                        }
-                        rows[task.name].append(_measure(task, model, name, ranked))
-                    fused = {key: answer.fused for key, answer in found.items()}
-                    rows[task.name].append(_measure(task, model, FUSION, fused))
+    asked = ask_tasks(
+        tasks,
+        title_encoders,
+        thumbnail_encoder,
+        request=request or SearchRequest(),
+        cache=cache or VectorCache(),
+        threads=threads,
+    )
+    for model, task, answers in asked:
+        for name in sorted({name for one in answers.values() for name in one.single}):
+            ranked = {
+                key: [video.video_id for video in answer.single.get(name, ())]
+                for key, answer in answers.items()
+            }
+            rows[task.name].append(_measure(task, model, name, ranked))
+        fused = {key: answer.fused for key, answer in answers.items()}
+        rows[task.name].append(_measure(task, model, FUSION, fused))
     return SearchReport(
         {model: encoder.fingerprint for model, encoder in title_encoders.items()},
         [
@@ -192,6 +193,34 @@ class Answer:
     words_coverage: float
 
 
+def ask_tasks(
+    tasks: Sequence[Task],
+    title_encoders: Mapping[str, TitleEncoder],
+    thumbnail_encoder: ThumbnailEncoder,
+    *,
+    request: SearchRequest,
+    cache: VectorCache,
+    threads: int,
+) -> Iterator[tuple[str, Task, dict[str, Answer]]]:
+    """The answers to every task with each title encoder, by the encoder's name.
+
+    Raises:
+        UsageError: a catalogue holds nothing that can be indexed.
+    """
+    texts = [text for task in tasks for text in task.texts.values()]
+    for model, encoder in title_encoders.items():
+        # In batches, which takes a fraction of the time that one by one would; one that has no
+        # vector is met again by whoever asks it.
+        with suppress(UnencodableItems):
+            cache_titles(encoder, cache).encode_queries(texts)
+        for corpus, asking in group_by_corpus(tasks):
+            with index_corpus(
+                corpus, encoder, thumbnail_encoder, cache, threads=threads
+            ) as snapshot:
+                for task in asking:
+                    yield model, task, ask_task(snapshot.searcher, task, request)
+
+
 def ask_task(searcher: Searcher, task: Task, request: SearchRequest) -> dict[str, Answer]:
     """An answer per query of ``task``, asked with the weights and other settings of ``request``.
 
@@ -218,15 +247,6 @@ def ask_task(searcher: Searcher, task: Task, request: SearchRequest) -> dict[str
         fused = [hit.video_id for hit in result.hits]
         answers[query_id] = Answer(fused, single, result.words_coverage or 0.0)
     return answers
-
-
-def encode_ahead(encoder: TitleEncoder, tasks: Sequence[Task]) -> None:
-    """All queries in batches, which takes a fraction of the time that one by one would."""
-    texts = [text for task in tasks for text in task.texts.values()]
-    try:
-        encoder.encode_queries(texts)
-    except UnencodableItems:
-        logger.debug("%s: some queries have no vector", encoder.name)
 
 
 def rank_by_bm25(corpus: Corpus, texts: Sequence[str]) -> list[list[str]]:
