@@ -16,9 +16,8 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self
@@ -30,22 +29,21 @@ import qdrant_edge as qe
 from twinlens.catalog.errors import IndexLocked, StoreCorrupt, StoreError
 from twinlens.catalog.fields import FIELDS, Fields
 from twinlens.catalog.files import created_whole, sync_directory
-from twinlens.catalog.vectors import AnyVector, SparseVector, sparse_vector
+from twinlens.catalog.vectors import AnyVector, SparseVector
 from twinlens.stores.base import (
     Dims,
     FacetCount,
     Order,
-    Place,
     ScoredVideo,
     StoredVideo,
     VectorQuery,
     point_id,
     ranked,
 )
-from twinlens.stores.browsing import browse, check_facet, ranked_facet
+from twinlens.stores.browsing import ranked_facet
 from twinlens.stores.checks import checked_queries, checked_videos
 from twinlens.stores.filters import Filter
-from twinlens.stores.qdrant_filters import translate
+from twinlens.stores.qdrant import QdrantReader, to_stored_video
 from twinlens.stores.qdrant_schema import (
     FULL_SCAN_THRESHOLD_KB,
     HNSW_EF_CONSTRUCT,
@@ -68,12 +66,42 @@ _INDEX_TYPES: Final[dict[IndexKind, Any]] = {
 }
 
 
-class EdgeReader:
+class _EdgeDialect:
+    """Qdrant's conditions in the classes of ``qdrant_edge``."""
+
+    def every(self, parts: Sequence[Any]) -> Any:
+        return qe.Filter(must=list(parts))
+
+    def some(self, parts: Sequence[Any]) -> Any:
+        return qe.Filter(should=list(parts))
+
+    def none(self, parts: Sequence[Any]) -> Any:
+        return qe.Filter(must_not=list(parts))
+
+    def text(self, field: str, values: list[str]) -> Any:
+        return self.every([qe.FieldCondition(field, match=qe.MatchAny(values))])
+
+    def truth(self, field: str, *, value: bool) -> Any:
+        # The binding takes a Python bool for the integer that it also is, a NumPy one not.
+        asked: Any = np.bool_(value)
+        return self.every([qe.FieldCondition(field, match=qe.MatchValue(asked))])
+
+    def numbers(self, field: str, bounds: dict[str, float]) -> Any:
+        return self.every([qe.FieldCondition(field, range=qe.RangeFloat(**bounds))])
+
+    def moments(self, field: str, bounds: dict[str, datetime]) -> Any:
+        texts = {name: bound.astimezone(UTC).isoformat() for name, bound in bounds.items()}
+        return self.every([qe.FieldCondition(field, range=qe.RangeDateTime(**texts))])
+
+
+class EdgeReader(QdrantReader):
     """Reads a shard that its writer has closed; several processes may, at once.
 
     ``exact`` scans instead of walking the HNSW graph; ``hnsw_ef`` is how many candidates the walk
     keeps (None: the engine's choice). Both serve measurements.
     """
+
+    dialect = _EdgeDialect()
 
     def __init__(
         self,
@@ -86,11 +114,10 @@ class EdgeReader:
         fields: Fields = FIELDS,
         view: tempfile.TemporaryDirectory[str] | None = None,
     ) -> None:
+        super().__init__(dims, fields)
         self._shard = shard
         self._path = path
-        self._dims = dict(dims)
         self._params = qe.SearchParams(exact=exact, hnsw_ef=hnsw_ef)
-        self.fields = fields
         self._view = view
         # What a point id stands for never changes, so what was looked up once stays true. Asking
         # for the payload with every hit costs as much again as half the search.
@@ -112,7 +139,7 @@ class EdgeReader:
             StoreCorrupt: its files don't fit together.
         """
         dims = _shard_dims(path)
-        videos = _closed_with(path)
+        videos = _count_at_close(path)
         view = tempfile.TemporaryDirectory(prefix="twinlens-shard-")
         try:
             link_view(path, Path(view.name))
@@ -133,30 +160,17 @@ class EdgeReader:
             raise
         return reader
 
-    @property
-    def dims(self) -> dict[str, int | None]:
-        """Length of each named vector; None: its vectors are sparse."""
-        return dict(self._dims)
-
-    @property
-    def indexed_vector_count(self) -> int:
-        """How many dense vectors, over all names, the HNSW graphs cover; small shards have none."""
-        with self._engine() as shard:
-            covered = int(shard.info().indexed_vectors_count)
-        # Qdrant counts the sparse ones in its inverted indexes too.
-        return covered - sum(self.count(name) for name, dim in self._dims.items() if dim is None)
-
     def search(
         self, queries: Sequence[VectorQuery], *, filter: Filter | None = None
     ) -> list[list[ScoredVideo]]:
         """See ``VectorReader``."""
         checked = checked_queries(queries, self._dims)
-        chosen = None if filter is None else translate(filter, _EdgeDialect(), self.fields)
+        condition = self.translate(filter)
         requests = [
             qe.QueryRequest(
                 limit=query.limit,
-                query=qe.Query.Nearest(_given(query.vector), using=query.vector_name),
-                filter=chosen,
+                query=qe.Query.Nearest(_to_engine(query.vector), using=query.vector_name),
+                filter=condition,
                 params=self._params,
                 with_payload=False,
                 with_vector=False,
@@ -185,92 +199,67 @@ class EdgeReader:
         ]
         with self._engine() as shard:
             records = shard.retrieve(points, True, with_vectors)
-            found = [_stored(record) for record in records]
+            found = [to_stored_video(record) for record in records]
         return {video.video_id: video for video in found}
-
-    def browse(
-        self,
-        *,
-        limit: int,
-        order: Order | None = None,
-        after: Place | None = None,
-        filter: Filter | None = None,
-    ) -> list[StoredVideo]:
-        """See ``VideoBrowser``."""
-        return browse(
-            _EdgeScroller(self._scroll, self.fields),
-            limit=limit,
-            order=order,
-            after=after,
-            filter=filter,
-            fields=self.fields,
-        )
-
-    def facet(self, field: str, *, limit: int, filter: Filter | None = None) -> list[FacetCount]:
-        """See ``VideoBrowser``."""
-        check_facet(field, limit, self.fields)
-        chosen = None if filter is None else translate(filter, _EdgeDialect(), self.fields)
-        # The engine cuts each segment's counts at the limit before it adds them up, so it is asked
-        # for all. Then they are exact; with exact=True it would search anew for every value,
-        # 0.5 s where this takes 0.02 (8,000 tags, 100,000 videos).
-        request = qe.FacetRequest(field, _EVERY_VALUE, exact=False, filter=chosen)
-        with self._engine() as shard:
-            counts = [FacetCount(str(one.value), one.count) for one in shard.facet(request).hits]
-        return ranked_facet(one for one in counts if one.videos)[:limit]
-
-    def count(self, vector_name: str | None = None, *, filter: Filter | None = None) -> int:
-        """See ``VideoBrowser``."""
-        parts: list[Any] = []
-        if vector_name is not None:
-            parts.append(qe.HasVectorCondition(vector_name))
-        if filter is not None:
-            parts.append(translate(filter, _EdgeDialect(), self.fields))
-        chosen = qe.Filter(must=parts) if parts else None
-        with self._engine() as shard:
-            return int(shard.count(qe.CountRequest(exact=True, filter=chosen)))
-
-    def scan(
-        self, *, with_vectors: bool = False, batch_size: int = 1000
-    ) -> Iterator[list[StoredVideo]]:
-        """See ``VectorReader``."""
-        offset = None
-        while True:
-            with self._engine() as shard:
-                records, offset = shard.scroll(
-                    qe.ScrollRequest(
-                        offset=offset,
-                        limit=batch_size,
-                        with_payload=True,
-                        with_vector=with_vectors,
-                    )
-                )
-                batch = [_stored(record) for record in records]
-            if batch:
-                yield batch
-            if offset is None:
-                return
 
     def close(self) -> None:
         """See ``VectorReader``."""
         shard, self._shard = self._shard, None
         try:
             if shard is not None:
-                with _translated(self._path):
+                with _translate_errors(self._path):
                     shard.close()
         finally:
             if self._view is not None:
                 self._view.cleanup()
 
-    def _scroll(self, request: Any) -> list[StoredVideo]:
+    def scroll(
+        self,
+        *,
+        limit: int,
+        offset: Any = None,
+        filter: Filter | None = None,
+        order: Order | None = None,
+        with_vectors: bool = False,
+    ) -> tuple[list[StoredVideo], Any]:
+        """See ``QdrantReader``."""
+        request = qe.ScrollRequest(
+            offset=offset,
+            limit=limit,
+            filter=self.translate(filter),
+            order_by=None if order is None else qe.OrderBy(order.field, _direction(order)),
+            with_payload=True,
+            with_vector=with_vectors,
+        )
         with self._engine() as shard:
-            records, _ = shard.scroll(request)
-            return [_stored(record) for record in records]
+            records, following = shard.scroll(request)
+            return [to_stored_video(record) for record in records], following
+
+    def _has_vector(self, name: str) -> Any:
+        return qe.HasVectorCondition(name)
+
+    def _count(self, condition: Any) -> int:
+        with self._engine() as shard:
+            return int(shard.count(qe.CountRequest(exact=True, filter=condition)))
+
+    def _count_indexed(self) -> int:
+        with self._engine() as shard:
+            return int(shard.info().indexed_vectors_count)
+
+    def _facet(self, field: str, limit: int, condition: Any) -> list[FacetCount]:
+        # The engine cuts each segment's counts at the limit before it adds them up, so it is asked
+        # for all. Then they are exact; with exact=True it would search anew for every value,
+        # 0.5 s where this takes 0.02 (8,000 tags, 100,000 videos).
+        request = qe.FacetRequest(field, _EVERY_VALUE, exact=False, filter=condition)
+        with self._engine() as shard:
+            counts = [FacetCount(str(one.value), one.count) for one in shard.facet(request).hits]
+        return ranked_facet(one for one in counts if one.videos)[:limit]
 
     @contextmanager
     def _engine(self) -> Iterator[Any]:
         if self._shard is None:
             raise StoreError(f"{self._path}: this store has been closed")
-        with _translated(self._path):
+        with _translate_errors(self._path):
             yield self._shard
 
     def _learn_video_ids(self, shard: Any, keys: set[int]) -> None:
@@ -291,7 +280,7 @@ class EdgeStore(EdgeReader):
         Raises:
             StoreError: there is a shard already.
         """
-        with created_whole(path) as making, _translated(path):
+        with created_whole(path) as making, _translate_errors(path):
             # Dot on unit vectors is the cosine, and stores them as they are given.
             config = qe.EdgeConfig(
                 vectors={
@@ -351,7 +340,7 @@ class EdgeStore(EdgeReader):
             shard.update(
                 qe.UpdateOperation.upsert_points(
                     [
-                        qe.Point(point_id(video.video_id), _named(video), dict(video.payload))
+                        qe.Point(point_id(video.video_id), _by_name(video), dict(video.payload))
                         for video in checked.values()
                     ]
                 )
@@ -385,7 +374,7 @@ class EdgeStore(EdgeReader):
         super().close()
         # The first load after a flush folds journals into their files. Readers must find nothing
         # left to fold, for they would do it in the shard's own files, several at once.
-        with _translated(self._path):
+        with _translate_errors(self._path):
             _load(self._path, named=self._path).close()
         with (self._path / _CLOSED).open("w", encoding="utf-8") as closed:
             closed.write(f"{videos}\n")
@@ -394,92 +383,24 @@ class EdgeStore(EdgeReader):
         sync_directory(self._path)
 
 
-@dataclass(frozen=True, slots=True)
-class _EdgeScroller:
-    """A shard's points by id and by value."""
-
-    scroll: Callable[[Any], list[StoredVideo]]
-    fields: Fields
-
-    def by_point(
-        self, limit: int, *, start: str | None, filter: Filter | None
-    ) -> list[StoredVideo]:
-        chosen = None if filter is None else translate(filter, _EdgeDialect(), self.fields)
-        return self.scroll(
-            qe.ScrollRequest(
-                offset=start, limit=limit, filter=chosen, with_payload=True, with_vector=False
-            )
-        )
-
-    def by_value(self, limit: int, *, order: Order, filter: Filter) -> list[StoredVideo]:
-        direction = qe.Direction.Desc if order.descending else qe.Direction.Asc
-        return self.scroll(
-            qe.ScrollRequest(
-                limit=limit,
-                filter=translate(filter, _EdgeDialect(), self.fields),
-                order_by=qe.OrderBy(order.field, direction),
-                with_payload=True,
-                with_vector=False,
-            )
-        )
-
-
 def _create_indexes(shard: Any, fields: Fields) -> None:
     for name, kind in payload_indexes(fields).items():
         shard.update(qe.UpdateOperation.create_field_index(name, _INDEX_TYPES[kind]))
 
 
-class _EdgeDialect:
-    """Qdrant's conditions in the classes of ``qdrant_edge``."""
-
-    def every(self, parts: Sequence[Any]) -> Any:
-        return qe.Filter(must=list(parts))
-
-    def some(self, parts: Sequence[Any]) -> Any:
-        return qe.Filter(should=list(parts))
-
-    def none(self, parts: Sequence[Any]) -> Any:
-        return qe.Filter(must_not=list(parts))
-
-    def text(self, field: str, values: list[str]) -> Any:
-        return self.every([qe.FieldCondition(field, match=qe.MatchAny(values))])
-
-    def truth(self, field: str, *, value: bool) -> Any:
-        # The binding takes a Python bool for the integer that it also is, a NumPy one not.
-        asked: Any = np.bool_(value)
-        return self.every([qe.FieldCondition(field, match=qe.MatchValue(asked))])
-
-    def numbers(self, field: str, bounds: dict[str, float]) -> Any:
-        return self.every([qe.FieldCondition(field, range=qe.RangeFloat(**bounds))])
-
-    def moments(self, field: str, bounds: dict[str, datetime]) -> Any:
-        texts = {name: bound.astimezone(UTC).isoformat() for name, bound in bounds.items()}
-        return self.every([qe.FieldCondition(field, range=qe.RangeDateTime(**texts))])
-
-
-def _given(vector: AnyVector) -> Any:
+def _to_engine(vector: AnyVector) -> Any:
     # The engine takes arrays in a third of the time of lists; only its type stubs know lists alone.
     given: Any = vector
     return qe.SparseVector(*given) if isinstance(vector, SparseVector) else given
 
 
-def _named(video: StoredVideo) -> dict[str, Any]:
+def _by_name(video: StoredVideo) -> dict[str, Any]:
     named: dict[str, AnyVector] = {**video.vectors, **video.sparse}
-    return {name: _given(vector) for name, vector in named.items()}
+    return {name: _to_engine(vector) for name, vector in named.items()}
 
 
-def _stored(record: Any) -> StoredVideo:
-    given = dict(record.vector or {})
-    sparse = {name: given.pop(name) for name in list(given) if hasattr(given[name], "indices")}
-    return StoredVideo(
-        record.payload["video_id"],
-        record.payload,
-        {name: np.array(values, dtype=np.float32) for name, values in given.items()},
-        {
-            name: sparse_vector(zip(of.indices, of.values, strict=True))
-            for name, of in sparse.items()
-        },
-    )
+def _direction(order: Order) -> Any:
+    return qe.Direction.Desc if order.descending else qe.Direction.Asc
 
 
 def _shard_dims(path: Path) -> dict[str, int | None]:
@@ -493,7 +414,7 @@ def _shard_dims(path: Path) -> dict[str, int | None]:
         raise StoreCorrupt(f"{path / _CONFIG}: {error!r}") from error
 
 
-def _closed_with(path: Path) -> int:
+def _count_at_close(path: Path) -> int:
     try:
         return int((path / _CLOSED).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -534,7 +455,7 @@ def _load(path: Path, *, named: Path) -> Any:
 
 
 @contextmanager
-def _translated(path: Path) -> Iterator[None]:
+def _translate_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (StoreError, IndexLocked):

@@ -12,7 +12,8 @@ from twinlens.stores.base import Dims, VectorReader, VectorStore
 from twinlens.stores.copying import copy_tree
 from twinlens.stores.edge import EdgeReader, EdgeStore
 from twinlens.stores.generations import DataDir, Manifest
-from twinlens.stores.server import ServerClient, ServerStore
+from twinlens.stores.server import ServerStore, copy_collection
+from twinlens.stores.server_client import ServerClient
 
 EMBEDDED: Final = "embedded"
 SERVER: Final = "server"
@@ -132,7 +133,7 @@ class ServerEngine:
 
     def copy(self, source: str, target: str) -> None:
         """See ``Engine``."""
-        self._server.copy_collection(self.collection(source), self.collection(target))
+        copy_collection(self._server, self.collection(source), self.collection(target))
 
     def publish(self, generation: str) -> None:
         """Move the alias, in one step."""

@@ -10,7 +10,6 @@ or the new, and files of two states are never taken for one.
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import sqlite3
 import threading
@@ -21,7 +20,6 @@ from typing import Any, Final, Self
 
 import faiss
 import numpy as np
-import numpy.typing as npt
 
 from twinlens.catalog.errors import IndexLocked, StoreCorrupt, StoreError
 from twinlens.catalog.fields import FIELDS, Fields
@@ -41,9 +39,23 @@ from twinlens.stores.base import (
 from twinlens.stores.browsing import facet_of, page_of
 from twinlens.stores.checks import checked_queries, checked_videos
 from twinlens.stores.filters import Filter, matches
+from twinlens.stores.flat_index import (
+    STAMP_BYTES,
+    Ids,
+    empty_index,
+    final_path,
+    find_rows,
+    omp_threads,
+    pending_path,
+    put,
+    read_index,
+    remove,
+    search_parameters,
+    view_vectors,
+    write_index,
+)
 
 _DATABASE: Final = "ids.sqlite"
-_STAMP_BYTES: Final = 16
 _SCHEMA: Final = """
 CREATE TABLE vectors (name TEXT PRIMARY KEY, dim INTEGER NOT NULL, stamp BLOB NOT NULL);
 CREATE TABLE videos (
@@ -54,8 +66,6 @@ CREATE TABLE videos (
 """
 # SQLite binds at most 32,766 values by default; fewer keeps a statement small.
 _BIND_LIMIT: Final = 5_000
-
-_Ids = npt.NDArray[np.int64]
 
 
 class FlatReader:
@@ -99,7 +109,7 @@ class FlatReader:
             with _translated(path):
                 rows = database.execute("SELECT name, dim, stamp FROM vectors").fetchall()
             indexes = {
-                name: _read_index(path, name, dim, stamp, writable=writable)
+                name: read_index(path, name, dim, stamp, writable=writable)
                 for name, dim, stamp in rows
             }
         except BaseException:
@@ -168,7 +178,7 @@ class FlatReader:
             passed = self._passing(filter)
             if vector_name is None:
                 return len(passed)
-            present, _ = _places(self._index(vector_name), passed)
+            present, _ = find_rows(self._index(vector_name), passed)
             return int(present.sum())
         if vector_name is not None:
             self._opened()
@@ -228,7 +238,7 @@ class FlatReader:
         for batch in self.scan():
             yield from batch
 
-    def _passing(self, filter: Filter) -> _Ids:
+    def _passing(self, filter: Filter) -> Ids:
         passed: list[int] = []
         last = -1
         while rows := self._query(
@@ -246,8 +256,8 @@ class FlatReader:
         if most == 0:
             return [[] for _ in queries]
         matrix = np.stack([np.asarray(query.vector) for query in queries])
-        parameters = None if selector is None else _chosen(selector)
-        with _omp_threads(self._threads):
+        parameters = None if selector is None else search_parameters(selector)
+        with omp_threads(self._threads):
             scores, keys = index.search(matrix, most, params=parameters)
         # FAISS fills up with -1 where fewer pass the filter than were asked for.
         return [
@@ -262,8 +272,8 @@ class FlatReader:
         if with_vectors and rows:
             wanted = np.array([key for key, _, _ in rows], dtype=np.int64)
             for name, index in self._indexes.items():
-                present, places = _places(index, wanted)
-                matrix = _rows_of(index)[places]
+                present, places = find_rows(index, wanted)
+                matrix = view_vectors(index)[places]
                 for key, vector in zip(wanted[present].tolist(), matrix, strict=True):
                     vectors[key][name] = vector
         return [
@@ -301,8 +311,8 @@ class FlatStore(FlatReader):
                 for name, dim in dims.items():
                     if dim is None:
                         continue
-                    stamp = secrets.token_bytes(_STAMP_BYTES)
-                    _write_index(_empty(dim), _final(making, name), stamp)
+                    stamp = secrets.token_bytes(STAMP_BYTES)
+                    write_index(empty_index(dim), final_path(making, name), stamp)
                     values = (name, dim, stamp)
                     database.execute("INSERT INTO vectors VALUES (?, ?, ?)", values)
                 database.commit()
@@ -342,7 +352,7 @@ class FlatStore(FlatReader):
         for name, index in self._indexes.items():
             given = {key: v.vectors[name] for key, v in keys.items() if name in v.vectors}
             dropped = [key for key in keys if key not in given]
-            if _remove(index, dropped) + _put(index, given):
+            if remove(index, dropped) + put(index, given):
                 self._changed.add(name)
 
     def delete(self, video_ids: Sequence[str]) -> None:
@@ -352,20 +362,20 @@ class FlatStore(FlatReader):
             return
         with self._lock, _translated(self._path):
             self._opened().executemany("DELETE FROM videos WHERE id = ?", [(key,) for key in keys])
-        self._changed |= {name for name, index in self._indexes.items() if _remove(index, keys)}
+        self._changed |= {name for name, index in self._indexes.items() if remove(index, keys)}
 
     def flush(self) -> None:
         """See ``VectorStore``."""
         database = self._opened()
         with self._lock, _translated(self._path):
             for name in self._changed:
-                stamp = secrets.token_bytes(_STAMP_BYTES)
-                _write_index(self._indexes[name], _pending(self._path, name), stamp)
+                stamp = secrets.token_bytes(STAMP_BYTES)
+                write_index(self._indexes[name], pending_path(self._path, name), stamp)
                 database.execute("UPDATE vectors SET stamp = ? WHERE name = ?", (stamp, name))
             sync_directory(self._path)
             database.execute("COMMIT")
             for name in self._changed:
-                _pending(self._path, name).replace(_final(self._path, name))
+                pending_path(self._path, name).replace(final_path(self._path, name))
             sync_directory(self._path)
             self._changed.clear()
             database.execute("BEGIN IMMEDIATE")
@@ -406,116 +416,8 @@ def _connect(path: Path, *, writable: bool) -> sqlite3.Connection:
         return database
 
 
-def _read_index(path: Path, name: str, dim: int, stamp: bytes, *, writable: bool) -> Any:
-    final, pending = _final(path, name), _pending(path, name)
-    file = next((file for file in (final, pending) if _stamp_of(file) == stamp), None)
-    if file is None:
-        raise StoreCorrupt(f"{final}: missing, cut short or of another state than {_DATABASE}")
-    if writable and file == pending:
-        # The flush was killed between its commit and this.
-        pending.replace(final)
-        file = final
-    try:
-        # A mapped index can't grow: FAISS aborts the process where one tries.
-        index = faiss.read_index(str(file), 0 if writable else faiss.IO_FLAG_MMAP_IFC)
-    except RuntimeError as error:
-        raise StoreCorrupt(f"{file}: FAISS can't read it: {error}") from error
-    if index.d != dim:
-        raise StoreCorrupt(f"{file}: vectors of length {index.d}, where {dim} is expected")
-    return index
-
-
-def _empty(dim: int) -> Any:
-    return faiss.IndexIDMap(faiss.IndexFlatIP(dim))
-
-
-def _write_index(index: Any, file: Path, stamp: bytes) -> None:
-    faiss.write_index(index, str(file))
-    with file.open("ab") as opened:
-        opened.write(stamp)
-        opened.flush()
-        os.fsync(opened.fileno())
-
-
-def _stamp_of(file: Path) -> bytes | None:
-    try:
-        with file.open("rb") as opened:
-            opened.seek(-_STAMP_BYTES, os.SEEK_END)
-            return opened.read()
-    except OSError:
-        return None
-
-
-def _final(path: Path, name: str) -> Path:
-    return path / f"{name}.faiss"
-
-
-def _pending(path: Path, name: str) -> Path:
-    return path / f"{name}.faiss.new"
-
-
-def _places(index: Any, wanted: _Ids) -> tuple[npt.NDArray[np.bool_], _Ids]:
-    """Which of ``wanted`` the index holds, and the rows of those, in their order."""
-    keys: _Ids = faiss.vector_to_array(index.id_map)
-    if not keys.size:
-        return np.zeros(wanted.shape, dtype=np.bool_), np.empty(0, dtype=np.int64)
-    # Ids grow as videos come, so this sorts what is all but sorted: linear time.
-    order = np.argsort(keys, kind="stable")
-    at = np.minimum(np.searchsorted(keys, wanted, sorter=order), keys.size - 1)
-    rows = order[at]
-    present = keys[rows] == wanted
-    return present, rows[present]
-
-
-def _rows_of(index: Any) -> npt.NDArray[np.float32]:
-    """A view of the index's own memory, shape (ntotal, d); void once the index grows."""
-    if index.ntotal == 0:
-        return np.empty((0, index.d), dtype=np.float32)
-    flat: Any = faiss.downcast_index(index.index)
-    view: npt.NDArray[np.float32] = faiss.rev_swig_ptr(flat.get_xb(), index.ntotal * index.d)
-    return view.reshape(index.ntotal, index.d)
-
-
-def _put(index: Any, vectors: Mapping[int, Vector]) -> int:
-    """Add or overwrite vectors by id, and say how many."""
-    if not vectors:
-        return 0
-    keys = np.fromiter(vectors, dtype=np.int64, count=len(vectors))
-    matrix = np.stack(list(vectors.values()))
-    present, rows = _places(index, keys)
-    # In place: taking rows out of a flat index moves all that stand behind them.
-    _rows_of(index)[rows] = matrix[present]
-    if not present.all():
-        index.add_with_ids(matrix[~present], keys[~present])
-    return len(vectors)
-
-
-def _remove(index: Any, keys: Sequence[int]) -> int:
-    """Remove the vectors of these ids, and say how many there were."""
-    present, _ = _places(index, np.array(keys, dtype=np.int64))
-    if not present.any():
-        return 0
-    return int(index.remove_ids(faiss.IDSelectorBatch(np.array(keys, dtype=np.int64)[present])))
-
-
-def _chosen(selector: Any) -> Any:
-    parameters: Any = faiss.SearchParameters
-    return parameters(sel=selector)
-
-
 def _dumped(payload: Payload) -> str:
     return json.dumps(dict(payload), ensure_ascii=False, allow_nan=False)
-
-
-@contextmanager
-def _omp_threads(count: int) -> Iterator[None]:
-    # OpenMP keeps this number per calling thread, so others are left alone.
-    before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(count)
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(before)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from twinlens.stores.base import VectorReader
 from twinlens.stores.engines import EmbeddedEngine, Engine, ServerEngine
 from twinlens.stores.flat import FlatReader
 from twinlens.stores.generations import DataDir
-from twinlens.stores.server import ServerClient
+from twinlens.stores.server_client import ServerClient
 
 __all__ = ["process", "server", "shard_path"]  # fixtures
 

@@ -8,7 +8,7 @@ from twinlens.catalog.sources import RejectsFile, open_source
 from twinlens.indexer.job import IndexJob, JobOptions
 from twinlens.stores.engines import ServerEngine
 from twinlens.stores.generations import DataDir
-from twinlens.stores.server import ServerClient
+from twinlens.stores.server_client import ServerClient
 
 
 def main(source: str, path: str, url: str, grpc_port: str, alias: str) -> None:

@@ -17,7 +17,8 @@ from tests.stores.qdrant_process import QdrantProcess
 from twinlens.stores.base import VectorReader, VectorStore
 from twinlens.stores.edge import EdgeReader, EdgeStore
 from twinlens.stores.flat import FlatReader, FlatStore
-from twinlens.stores.server import ServerClient, ServerStore
+from twinlens.stores.server import ServerStore
+from twinlens.stores.server_client import ServerClient
 
 SERVER_URL = os.environ.get("TWINLENS_TEST_QDRANT_URL")
 

@@ -38,7 +38,7 @@ from pydantic_core import to_jsonable_python
 from qdrant_client import QdrantClient, models
 
 from tests.stores import qdrant_protocol as protocol
-from twinlens.stores.server import ServerClient
+from twinlens.stores.server_client import ServerClient
 
 ROOT = Path(__file__).parents[2]
 GRPC_PORT = 6334

@@ -28,7 +28,8 @@ from twinlens.stores.engines import ServerEngine, open_reader
 from twinlens.stores.filters import AnyOf
 from twinlens.stores.generations import DataDir, LensRecord, Manifest
 from twinlens.stores.qdrant_schema import payload_indexes
-from twinlens.stores.server import ServerClient, ServerStore
+from twinlens.stores.server import ServerStore, copy_collection
+from twinlens.stores.server_client import ServerClient
 
 
 @pytest.fixture(params=["process", pytest.param("server", marks=NEEDS_SERVER)])
@@ -96,7 +97,7 @@ def test_a_copy_holds_the_same_and_goes_its_own_way(client: ServerClient, prefix
     source, target = f"{prefix}source", f"{prefix}target"
     store = ServerStore.create(client, source, DIMS)
     store.upsert(catalogue(1_203))
-    client.copy_collection(source, target)
+    copy_collection(client, source, target)
     copied = ServerStore.open(client, target)
     assert copied.dims == DIMS
     assert copied.count() == 1_203
@@ -107,9 +108,9 @@ def test_a_copy_holds_the_same_and_goes_its_own_way(client: ServerClient, prefix
     copied.delete(["video-00000"])
     assert store.count() == 1_203
     with pytest.raises(StoreError, match="already"):
-        client.copy_collection(source, target)
+        copy_collection(client, source, target)
     with pytest.raises(StoreError):
-        client.copy_collection(f"{prefix}nothing", f"{prefix}target 2")
+        copy_collection(client, f"{prefix}nothing", f"{prefix}target 2")
 
 
 def test_the_server_has_the_payload_indexes(client: ServerClient, prefix: str) -> None:
