@@ -80,7 +80,7 @@ class ServerHome:
         batches = ServerStore.open(self.server, self.collection).scan(with_vectors=True)
         return sorted(
             # A server gives a payload's keys in any order.
-            (v.video_id, json.dumps(v.payload, sort_keys=True), repr((v.vectors, v.words)))
+            (v.video_id, json.dumps(v.payload, sort_keys=True), repr((v.vectors, v.sparse)))
             for batch in batches
             for v in batch
         )
