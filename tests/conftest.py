@@ -13,13 +13,18 @@ from collections.abc import Iterator  # noqa: E402
 from typing import TYPE_CHECKING  # noqa: E402
 
 import pytest  # noqa: E402
-from hypothesis import settings  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
 
 if TYPE_CHECKING:
     from tests.stores.qdrant_process import QdrantProcess
 
-# The same examples in every run: a red run is to be the change's doing.
-settings.register_profile("repeatable", derandomize=True)
+# The same examples in every run, however busy the machine: a red run is to be the change's doing.
+settings.register_profile(
+    "repeatable",
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("repeatable")
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.backend.browser import launched, needs_chromium, watched_page
+from tests.backend.browser import needs_chromium, watched_page
 from tests.backend.served import Served, publish_embedded
 from twinlens.backend.app import ROUTES
 from twinlens.backend.problem_kinds import Code
@@ -28,12 +28,6 @@ def served(catalogue, tmp_path_factory) -> Iterator[Served]:
     publish_embedded(catalogue, data, "g1")
     with Served(data) as served:
         yield served
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with launched() as browser:
-        yield browser
 
 
 @pytest.fixture(params=[(390, "dark"), (1440, "light")], ids=["phone", "desktop"])

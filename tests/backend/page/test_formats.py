@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 from PIL import Image, features
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.backend.browser import launched, needs_chromium, watched_page
+from tests.backend.browser import needs_chromium, watched_page
 from tests.backend.catalogue import COLOURS, picture_bytes
 from tests.backend.served import Served, publish_embedded
 from twinlens.stores.generations import DataDir
@@ -25,12 +25,6 @@ def served(catalogue, tmp_path_factory) -> Iterator[Served]:
     publish_embedded(catalogue, data, "g1")
     with Served(data) as served:
         yield served
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with launched() as browser:
-        yield browser
 
 
 @pytest.fixture

@@ -1,0 +1,60 @@
+"""A browser and a server that every test of the page shares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.backend.browser import launched
+from tests.backend.catalogue import Catalogue
+from tests.backend.page.visiting import DESKTOP, KEY, PER_SUBJECT, PHONE, visit
+from tests.backend.served import Served, publish_embedded
+from twinlens.stores.generations import DataDir
+
+
+@pytest.fixture(scope="package")
+def served(tmp_path_factory) -> Iterator[Served]:
+    data = DataDir(tmp_path_factory.mktemp("page"))
+    publish_embedded(Catalogue(per_subject=PER_SUBJECT), data, "g1")
+    with Served(data) as served:
+        yield served
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    with launched() as browser:
+        yield browser
+
+
+@pytest.fixture(params=[PHONE, DESKTOP])
+def page(browser, served, request) -> Iterator[Page]:
+    with visit(browser, served, width=request.param) as page:
+        yield page
+
+
+@pytest.fixture
+def phone(browser, served) -> Iterator[Page]:
+    with visit(browser, served, width=PHONE) as page:
+        yield page
+
+
+@pytest.fixture
+def desktop(browser, served) -> Iterator[Page]:
+    with visit(browser, served) as page:
+        yield page
+
+
+@pytest.fixture
+def failing_page(browser, served) -> Iterator[Page]:
+    with visit(browser, served, failing=True) as page:
+        yield page
+
+
+@pytest.fixture(scope="package")
+def keyed(tmp_path_factory) -> Iterator[Served]:
+    data = DataDir(tmp_path_factory.mktemp("keyed"))
+    publish_embedded(Catalogue(per_subject=PER_SUBJECT), data, "g1")
+    with Served(data, api_keys=KEY) as served:
+        yield served

@@ -1,0 +1,84 @@
+"""Keyboard, screen readers, themes, and what axe finds."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.backend.browser import needs_chromium
+from tests.backend.page.visiting import DESKTOP, PHONE, VIEWS, axe, cards, visit
+
+pytestmark = needs_chromium
+
+
+def test_the_keyboard_is_enough(desktop):
+    page = desktop
+    page.goto("/?q=cricket")
+    expect(cards(page).nth(8)).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the videos")).to_be_focused()
+    page.keyboard.press("/")
+    expect(page.get_by_label("Search by words")).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    expect(cards(page).first).to_be_focused()
+    page.keyboard.press("ArrowRight")
+    expect(cards(page).nth(1)).to_be_focused()
+    columns = page.locator("#results").evaluate(
+        "it => getComputedStyle(it).gridTemplateColumns.split(' ').length"
+    )
+    assert columns > 3
+    page.keyboard.press("ArrowDown")
+    expect(cards(page).nth(1 + columns)).to_be_focused()
+    page.keyboard.press("Home")
+    expect(cards(page).first).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#video-title")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(cards(page).first).to_be_focused()
+
+
+def test_a_screen_reader_is_told_what_came(desktop):
+    page = desktop
+    page.goto("/?q=beach")
+    expect(page.get_by_role("status")).to_have_text("“beach”: 24 videos shown")
+    page.get_by_label("Search by words").fill("cricket")
+    expect(page.get_by_role("status")).to_contain_text("“cricket”")
+
+
+def test_light_and_dark_can_be_switched_and_are_remembered(browser, served):
+    ground = "getComputedStyle(document.body).backgroundColor"
+    with visit(browser, served, color_scheme="dark") as page:
+        page.goto("/?seed=3")
+        switch = page.get_by_role("button", name="Dark colours")
+        expect(switch).to_have_attribute("aria-pressed", "true")
+        dark = page.evaluate(ground)
+        switch.click()
+        expect(switch).to_have_attribute("aria-pressed", "false")
+        light = page.evaluate(ground)
+        assert light != dark
+        page.reload()
+        assert page.evaluate(ground) == light
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+def test_axe_finds_nothing_wrong(browser, served, width, scheme):
+    with visit(browser, served, width=width, color_scheme=scheme, reduced_motion="reduce") as page:
+        for view, address in VIEWS.items():
+            page.goto(address)
+            page.wait_for_load_state("networkidle")
+            if view in ("search", "nothing") and not page.locator("#refine").is_visible():
+                page.locator("#refine-button").click()
+            if view == "video":
+                expect(page.locator("#related a.card").first).to_be_visible()
+            assert axe(page) == [], view
+
+
+def test_motion_is_left_out_where_it_is_not_wanted(browser, served):
+    with visit(browser, served, reduced_motion="reduce") as page:
+        page.goto("/?q=beach&v=beach-1")
+        expect(page.locator("#related a.card").first).to_be_visible()
+        assert page.evaluate("document.getAnimations().length") == 0
+        assert page.locator(".thumbnail img").first.evaluate(
+            "it => getComputedStyle(it).transitionDuration"
+        ) in ("0s", "0s, 0s")
