@@ -84,9 +84,9 @@ class Keys:
         self.to_read = Role.READER if read else Role.NOBODY
         self.to_administrate = Role.ADMIN if admin else self.to_read
 
-    def role(self, request: Request) -> Role:
+    def find_role(self, request: Request) -> Role:
         """What the key of ``request`` allows; ``NOBODY`` without one, or with a wrong one."""
-        presented = presented_key(request)
+        presented = read_key(request)
         if presented is None:
             return Role.NOBODY
         digest = _digest(presented)
@@ -98,7 +98,7 @@ class Keys:
         return found
 
 
-def presented_key(request: Request) -> str | None:
+def read_key(request: Request) -> str | None:
     """The key of ``request``: ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``."""
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
@@ -106,12 +106,12 @@ def presented_key(request: Request) -> str | None:
     return request.headers.get("X-API-Key")
 
 
-def caller_of(request: Request, role: Role) -> str:
+def identify_caller(request: Request, role: Role) -> str:
     """Whose allowance ``request`` uses up: its key's, where that is a good one, or its address's.
 
     An IPv6 address stands for its /64, which is what one subscriber is given.
     """
-    key = presented_key(request)
+    key = read_key(request)
     if role is not Role.NOBODY and key is not None:
         return f"key:{_digest(key).hex()}"
     try:
@@ -251,7 +251,7 @@ class RateLimiter:
         self._file = file
         file.truncate(_SECRET_BYTES + _PLACES * _NUMBER.size)
         self._table = mmap.mmap(file.fileno(), 0)
-        with self._alone(0):
+        with self._lock_place(0):
             # Who chooses its address is not to choose with whom it shares a place.
             if not any(self._table[:_SECRET_BYTES]):
                 self._table[:_SECRET_BYTES] = os.urandom(_SECRET_BYTES)
@@ -264,7 +264,7 @@ class RateLimiter:
         """
         digest = hashlib.blake2b(caller.encode(), key=self._secret, digest_size=8).digest()
         place = _SECRET_BYTES + int.from_bytes(digest) % _PLACES * _NUMBER.size
-        with self._alone(place):
+        with self._lock_place(place):
             now = self._clock()
             (whole_at,) = _NUMBER.unpack_from(self._table, place)
             before = max(whole_at, now)
@@ -289,7 +289,7 @@ class RateLimiter:
         self._file.close()
 
     @contextmanager
-    def _alone(self, place: int) -> Iterator[None]:
+    def _lock_place(self, place: int) -> Iterator[None]:
         # A lock of the file is the process's, whichever thread takes it, and goes with the process.
         with self._between_threads:
             fcntl.lockf(self._file, fcntl.LOCK_EX, _NUMBER.size, place)

@@ -11,20 +11,20 @@ from typing import Final
 from flask import Response, g, request
 
 from twinlens.backend import examples
-from twinlens.backend.observing import add_stages, timed_stage
+from twinlens.backend.observing import add_stages, time_stage
 from twinlens.backend.parsing import (
     PICTURES,
-    browse_from_query,
-    multi_search_from_body,
-    recommendations_from_body,
+    read_browse_query,
+    read_multi_search_body,
+    read_recommendations_body,
+    read_search_body,
+    read_search_query,
+    read_similar_query,
+    read_thumbnail_width,
     refuse_parameters,
-    search_from_body,
-    search_from_query,
-    similar_from_query,
-    thumbnail_width_from_query,
 )
 from twinlens.backend.problem_kinds import Code
-from twinlens.backend.problems import SEARCH_ERRORS, Problem, as_problem, shortened
+from twinlens.backend.problems import SEARCH_ERRORS, Problem, shorten, to_problem
 from twinlens.backend.routes import OF_ONE_VIDEO, OF_PAGES, Route
 from twinlens.backend.schemas.answers import (
     BrowseAnswer,
@@ -36,11 +36,11 @@ from twinlens.backend.schemas.answers import (
     VideoBody,
 )
 from twinlens.backend.schemas.assembly import (
-    browse_answer_json,
-    fused_answer_json,
-    multi_search_answer_json,
-    search_answer,
-    search_answer_json,
+    make_search_answer,
+    write_browse_answer,
+    write_fused_answer,
+    write_multi_search_answer,
+    write_search_answer,
 )
 from twinlens.backend.schemas.base import API_ROOT
 from twinlens.backend.schemas.fitting import fit
@@ -111,8 +111,8 @@ class ApiViews:
     )
     def search_by_query(self) -> Response:
         """Answer a search whose options stand in the query string."""
-        body = search_from_query(request, self._index.fields())
-        return self._answer_hits(body, body.search_request())
+        body = read_search_query(request, self._index.read_fields())
+        return self._answer_hits(body, body.to_search_request())
 
     @Route(
         "post",
@@ -131,8 +131,8 @@ class ApiViews:
     )
     def search(self) -> Response:
         """Answer a search whose options stand in the body."""
-        body = search_from_body(request, self._index.fields())
-        return self._answer_hits(body, body.search_request())
+        body = read_search_body(request, self._index.read_fields())
+        return self._answer_hits(body, body.to_search_request())
 
     @Route(
         "post",
@@ -151,10 +151,12 @@ class ApiViews:
     )
     def multi_search(self) -> Response:
         """Answer several searches, each with an answer of its own or fused."""
-        body = multi_search_from_body(request, self._index.fields())
+        body = read_multi_search_body(request, self._index.read_fields())
         self._count_searches(len(body.searches))
         if body.fuse:
-            return self._answer_hits(body, body.multi_search_request(), to_json=fused_answer_json)
+            return self._answer_hits(
+                body, body.to_multi_search_request(), to_json=write_fused_answer
+            )
         return self._answer_each(body.searches)
 
     @Route(
@@ -172,8 +174,8 @@ class ApiViews:
     )
     def recommendations(self) -> Response:
         """Answer what someone's liked and disliked videos recommend."""
-        body = recommendations_from_body(request, self._index.fields())
-        return self._answer_hits(body, body.recommendation_request())
+        body = read_recommendations_body(request, self._index.read_fields())
+        return self._answer_hits(body, body.to_recommendation_request())
 
     @Route(
         "get",
@@ -192,16 +194,16 @@ class ApiViews:
     )
     def browse(self) -> Response:
         """Answer a page of all videos that pass a filter."""
-        body = browse_from_query(request, self._index.fields())
+        body = read_browse_query(request, self._index.read_fields())
         with self._index.borrow() as snapshot:
-            result = snapshot.browser.browse(body.browse_request())
+            result = snapshot.browser.browse(body.to_browse_request())
         add_stages(result.timings_ms)
-        with timed_stage("serialise"):
-            return _json_response(
-                browse_answer_json(
+        with time_stage("serialise"):
+            return _make_json_response(
+                write_browse_answer(
                     result,
                     body,
-                    took_ms=_spent_ms(g.started),
+                    took_ms=_measure_ms(g.started),
                     query_id=g.request_id,
                     generation=snapshot.generation,
                 )
@@ -224,7 +226,7 @@ class ApiViews:
         payload, fields, generation = self._get_video(video_id)
         video = fit(VideoBody, fields).of(payload)
         answer = fit(VideoAnswer, fields)(video=video, generation=generation)
-        return _json_response(answer.model_dump_json())
+        return _make_json_response(answer.model_dump_json())
 
     @Route(
         "get",
@@ -243,8 +245,8 @@ class ApiViews:
     )
     def similar(self, video_id: str) -> Response:
         """Answer the videos that are like one."""
-        options = similar_from_query(request, self._index.fields())
-        return self._answer_hits(options, options.search_request(video_id))
+        options = read_similar_query(request, self._index.read_fields())
+        return self._answer_hits(options, options.to_search_request(video_id))
 
     @Route(
         "get",
@@ -260,7 +262,7 @@ class ApiViews:
     )
     def thumbnail(self, video_id: str) -> Response:
         """Answer the picture of one video, or that the caller has it already."""
-        width = thumbnail_width_from_query(request)
+        width = read_thumbnail_width(request)
         payload, _, _ = self._get_video(video_id)
         name = payload_thumbnail_file(payload)
         tag = self._thumbnails.tag(name, width)
@@ -275,7 +277,7 @@ class ApiViews:
                 response = Response(picture.data, content_type=picture.media_type)
         except FileNotFoundError as error:
             raise Problem(
-                Code.THUMBNAIL_NOT_FOUND, f"video {shortened(video_id)!r} has no thumbnail"
+                Code.THUMBNAIL_NOT_FOUND, f"video {shorten(video_id)!r} has no thumbnail"
             ) from error
         response.set_etag(tag)
         response.cache_control.public = True
@@ -296,23 +298,23 @@ class ApiViews:
         """Answer what is published."""
         refuse_parameters(request)
         with self._index.borrow() as snapshot:
-            return _json_response(StatsAnswer.of(snapshot.manifest).model_dump_json())
+            return _make_json_response(StatsAnswer.of(snapshot.manifest).model_dump_json())
 
     def _answer_hits(
         self,
         asked: PageBody,
         wanted: HitsRequest,
         *,
-        to_json: Callable[..., str] = search_answer_json,
+        to_json: Callable[..., str] = write_search_answer,
     ) -> Response:
         with self._index.borrow() as snapshot:
             result = self._run(snapshot.searcher, wanted, StageTimes())
-        with timed_stage("serialise"):
-            return _json_response(
+        with time_stage("serialise"):
+            return _make_json_response(
                 to_json(
                     result,
                     asked,
-                    took_ms=_spent_ms(g.started),
+                    took_ms=_measure_ms(g.started),
                     query_id=g.request_id,
                     generation=snapshot.generation,
                 )
@@ -328,28 +330,28 @@ class ApiViews:
                 started = time.perf_counter()
                 try:
                     budget.check()
-                    result = self._run(snapshot.searcher, search.search_request(), stages)
+                    result = self._run(snapshot.searcher, search.to_search_request(), stages)
                 except SEARCH_ERRORS as error:
-                    outcomes.append(as_problem(error))
+                    outcomes.append(to_problem(error))
                     continue
                 finally:
                     timings.update(stages.milliseconds())
-                with timed_stage("serialise"):
+                with time_stage("serialise"):
                     outcomes.append(
-                        search_answer(
+                        make_search_answer(
                             result,
                             search,
-                            took_ms=_spent_ms(started),
+                            took_ms=_measure_ms(started),
                             query_id=g.request_id,
                             generation=snapshot.generation,
                         )
                     )
-        with timed_stage("serialise"):
-            return _json_response(
-                multi_search_answer_json(
+        with time_stage("serialise"):
+            return _make_json_response(
+                write_multi_search_answer(
                     outcomes,
                     searches,
-                    took_ms=_spent_ms(g.started),
+                    took_ms=_measure_ms(g.started),
                     timings_ms=timings,
                     query_id=g.request_id,
                     generation=snapshot.generation,
@@ -380,9 +382,9 @@ class ApiViews:
             return found[video_id].payload, snapshot.manifest.fields, snapshot.generation
 
 
-def _spent_ms(started: float) -> float:
+def _measure_ms(started: float) -> float:
     return round((time.perf_counter() - started) * 1000, 3)
 
 
-def _json_response(text: str) -> Response:
+def _make_json_response(text: str) -> Response:
     return Response(text, content_type="application/json")

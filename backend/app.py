@@ -37,11 +37,11 @@ from twinlens.backend.access import (
     Role,
     Turns,
     allow_origins,
-    caller_of,
-    presented_key,
+    identify_caller,
+    read_key,
 )
 from twinlens.backend.api import ApiViews
-from twinlens.backend.observing import Metrics, log_request, timed_stage
+from twinlens.backend.observing import Metrics, log_request, time_stage
 from twinlens.backend.problem_kinds import Code
 from twinlens.backend.problems import Problem, register_problems
 from twinlens.backend.routes import Route, list_routes, make_blueprint, take_paths_literally
@@ -93,7 +93,7 @@ def create_app(
     _refuse_odd_heads(app)
     take_paths_literally(app)
     allow_origins(app, policy.cors_origins)
-    count_searches = _admit(app, keys, _rate_limiter(app, policy, shared))
+    count_searches = _admit(app, keys, _open_rate_limiter(app, policy, shared))
     Compress(app)
     _revalidate(app, index, private=bool(policy.api_keys))
     _take_turns(
@@ -188,7 +188,7 @@ def _admit(app: Flask, keys: Keys, limiter: RateLimiter | None) -> Callable[[int
 
     @app.before_request
     def admit() -> None:
-        role = keys.role(request)
+        role = keys.find_role(request)
         needed = Role.NOBODY
         if request.endpoint == "site.metrics":
             needed = keys.to_administrate
@@ -197,13 +197,13 @@ def _admit(app: Flask, keys: Keys, limiter: RateLimiter | None) -> Callable[[int
         # A page shows many thumbnails, so they aren't counted; guesses at keys are.
         counts = _is_api() and request.endpoint != "api.thumbnail"
         if counts or role < needed:
-            g.caller = caller_of(request, role)
+            g.caller = identify_caller(request, role)
             count()
         if role >= needed:
             return
         if role is Role.NOBODY:
             challenge = 'Bearer realm="TwinLens"'
-            if presented_key(request) is None:
+            if read_key(request) is None:
                 detail = "an API key is needed, as Authorization: Bearer KEY"
             else:
                 detail = "the server does not know this API key"
@@ -233,12 +233,12 @@ def _revalidate(app: Flask, index: PublishedIndex, *, private: bool) -> None:
     tag, and it need not be worked out to be compared. The tag is weak: how long a search took, and
     its id, stand in the answer, too.
     """
-    code = _code_digest()
+    code = _digest_code()
 
     def is_read() -> bool:
         return _is_api() and request.method in {"GET", "HEAD"}
 
-    def tag() -> str | None:
+    def make_tag() -> str | None:
         if not is_read() or request.endpoint == "api.thumbnail":
             return None  # a thumbnail has one of its own
         if request.args.get("order") == "random" and "seed" not in request.args:
@@ -252,15 +252,15 @@ def _revalidate(app: Flask, index: PublishedIndex, *, private: bool) -> None:
         return hashlib.sha256(b"\0".join(parts)).hexdigest()[:32]
 
     @app.before_request
-    def unchanged() -> Response | None:
-        g.tag = tag()
+    def answer_unchanged() -> Response | None:
+        g.tag = make_tag()
         given = request.if_none_match
         if g.tag is not None and not given.star_tag and given.contains_weak(g.tag):
             return Response(status=304)
         return None
 
     @app.after_request
-    def name(response: Response) -> Response:
+    def tag_answer(response: Response) -> Response:
         if _is_api() and private and response.cache_control.public:
             response.cache_control.public = False
             response.cache_control.private = True
@@ -269,7 +269,7 @@ def _revalidate(app: Flask, index: PublishedIndex, *, private: bool) -> None:
             response.status_code = 304
             response.set_data(b"")
         # Not where another index was published meanwhile: which of the two has answered?
-        if response.status_code in {200, 304} and g.get("tag") is not None and tag() == g.tag:
+        if response.status_code in {200, 304} and g.get("tag") is not None and make_tag() == g.tag:
             response.set_etag(g.tag, weak=True)
             response.cache_control.no_cache = True
             if private:
@@ -279,7 +279,7 @@ def _revalidate(app: Flask, index: PublishedIndex, *, private: bool) -> None:
         return response
 
 
-def _code_digest() -> bytes:
+def _digest_code() -> bytes:
     """A digest of the code that answers: other code may answer otherwise."""
     digest = hashlib.sha256()
     # Rooms of a checkout are links, which `Path.rglob` does not follow in every version.
@@ -306,12 +306,12 @@ def _take_turns(app: Flask, turns: Turns, *, max_body_bytes: int) -> None:
             )
         if request.method == "POST":
             # Before the turn: some servers let a thread wait for a slow caller.
-            with timed_stage("receive"):
+            with time_stage("receive"):
                 body = request.get_data(cache=True)
             # Of a body of no stated length werkzeug reads so much, and says nothing.
             if request.content_length is None and len(body) >= max_body_bytes:
                 raise RequestEntityTooLarge
-        with timed_stage("wait"):
+        with time_stage("wait"):
             turns.take()
         g.has_turn = True
 
@@ -321,7 +321,7 @@ def _take_turns(app: Flask, turns: Turns, *, max_body_bytes: int) -> None:
             turns.give_back()
 
 
-def _rate_limiter(app: Flask, policy: Policy, shared: Path | None) -> RateLimiter | None:
+def _open_rate_limiter(app: Flask, policy: Policy, shared: Path | None) -> RateLimiter | None:
     if not policy.rate_limit:
         return None
     limiter = RateLimiter(

@@ -95,14 +95,14 @@ class Metrics:
 
     def observe(self, response: Response, *, seconds: float) -> None:
         """Count the answer to the request at hand, with what its stages took."""
-        route = route_of_request()
+        route = name_route()
         method = request.method if request.method in _METHODS else "other"
         self._requests.labels(route, method, str(response.status_code)).inc()
         self._seconds.labels(route).observe(seconds)
-        for stage, milliseconds in stages_ms().items():
+        for stage, milliseconds in gather_stages_ms().items():
             self._stages.labels(stage).observe(milliseconds / 1000)
 
-    def exposition(self, index: PublishedIndex, *, accept: str) -> Response:
+    def expose(self, index: PublishedIndex, *, accept: str) -> Response:
         """All processes' numbers, in the format that ``accept`` prefers."""
         scraped = CollectorRegistry()
         if self._directory is None:
@@ -119,20 +119,20 @@ def forget_process(directory: Path, pid: int) -> None:
     mark_process_dead(pid, path=str(directory))  # type: ignore[no-untyped-call]
 
 
-def route_of_request() -> str:
+def name_route() -> str:
     """The route of the request at hand, its parameters by name; ``none`` where no route fits."""
     return request.url_rule.rule if request.url_rule is not None else "none"
 
 
 def add_stages(timings_ms: Mapping[str, float]) -> None:
     """Note what stages of the request at hand took; a stage named twice is added up."""
-    stages = stages_ms()
+    stages = gather_stages_ms()
     for stage, milliseconds in timings_ms.items():
         stages[stage] = stages.get(stage, 0.0) + milliseconds
 
 
 @contextmanager
-def timed_stage(stage: str) -> Iterator[None]:
+def time_stage(stage: str) -> Iterator[None]:
     """Note what the ``with`` block takes as a stage of the request at hand."""
     started = time.perf_counter()
     try:
@@ -141,7 +141,7 @@ def timed_stage(stage: str) -> Iterator[None]:
         add_stages({stage: (time.perf_counter() - started) * 1000})
 
 
-def stages_ms() -> dict[str, float]:
+def gather_stages_ms() -> dict[str, float]:
     """What the stages of the request at hand have taken so far, in milliseconds."""
     stages: dict[str, float] = g.setdefault("stages_ms", {})
     return stages
@@ -219,7 +219,7 @@ def configure_logs(log_format: LogFormat) -> None:
 
 def log_request(response: Response, *, seconds: float, query: bool) -> None:
     """Write the line of the request at hand. What was searched for is in it only with ``query``."""
-    route = route_of_request()
+    route = name_route()
     if not _log.isEnabledFor(logging.INFO) or (route in _PROBES and response.status_code < 400):
         return
     milliseconds = round(seconds * 1000, 3)
@@ -232,7 +232,7 @@ def log_request(response: Response, *, seconds: float, query: bool) -> None:
         "status": response.status_code,
         "bytes": response.content_length,
         "took_ms": milliseconds,
-        "stages_ms": {stage: round(spent, 3) for stage, spent in stages_ms().items()},
+        "stages_ms": {stage: round(spent, 3) for stage, spent in gather_stages_ms().items()},
     }
     if response.status_code >= 400 and "problem_code" in g:
         fields["code"] = g.problem_code

@@ -34,7 +34,7 @@ _TAGS: Final[Mapping[str, str]] = {
 }
 
 
-def openapi_document(
+def describe_api(
     routes: Sequence[Route],
     fields: Fields,
     *,
@@ -75,14 +75,14 @@ def openapi_document(
             "schemas": schemas,
             "headers": _HEADERS,
             "examples": {
-                code.value: {"summary": kind.title, "value": problem_example(code, kind)}
+                code.value: {"summary": kind.title, "value": make_problem_example(code, kind)}
                 for code, kind in KINDS.items()
             },
         },
     }
     for route in routes:
         path = document["paths"].setdefault(route.template, {})
-        operation = _operation(route, schemas, names)
+        operation = _describe_operation(route, schemas, names)
         # Either will do; an empty one says that none is needed.
         keys: list[Json] = [{"bearer": []}, {"header": []}]
         if Code.UNAUTHORIZED not in route.codes:
@@ -94,7 +94,7 @@ def openapi_document(
     return document
 
 
-def problem_example(code: Code, kind: Kind) -> Json:
+def make_problem_example(code: Code, kind: Kind) -> Json:
     """A problem of this code, as it could be answered."""
     return ProblemBody(
         type=f"{ERRORS_PAGE}#{code}",
@@ -110,7 +110,7 @@ def problem_example(code: Code, kind: Kind) -> Json:
 # ---- operations
 
 
-def _operation(route: Route, schemas: Json, names: Mapping[type[BaseModel], str]) -> Json:
+def _describe_operation(route: Route, schemas: Json, names: Mapping[type[BaseModel], str]) -> Json:
     operation: Json = {
         "operationId": route.name,
         "tags": [route.tag],
@@ -122,36 +122,36 @@ def _operation(route: Route, schemas: Json, names: Mapping[type[BaseModel], str]
     if route.query is not None:
         properties = schemas[names[route.query]]["properties"]
         parameters += [
-            _query_parameter(called, schema, schemas, route.requests)
+            _describe_parameter(called, schema, schemas, route.requests)
             for name, schema in properties.items()
             if (called := GET_NAMES.get(name, name)) is not None
         ]
     if parameters:
         operation["parameters"] = parameters
     if route.body is not None:
-        operation["requestBody"] = _request_body(route, schemas, names[route.body])
-    operation["responses"] = responses = {"200": _success(route, names)}
+        operation["requestBody"] = _describe_body(route, schemas, names[route.body])
+    operation["responses"] = responses = {"200": _describe_success(route, names)}
     if route.not_modified:
         responses["304"] = {
             "description": "Not modified: `If-None-Match` names what the caller has.",
-            "headers": _headers("ETag"),
+            "headers": _refer_to_headers("ETag"),
         }
     for status in sorted({KINDS[code].status for code in route.codes}):
         codes = [code for code in route.codes if KINDS[code].status == status]
-        responses[str(status)] = _failure(status, codes)
+        responses[str(status)] = _describe_failure(status, codes)
     everywhere = ["X-Request-Id", "Cache-Control"]
     if Code.RATE_LIMITED in route.codes:
         everywhere += ["RateLimit", "RateLimit-Policy"]
     for response in responses.values():
-        response["headers"] = _headers(*everywhere) | response["headers"]
+        response["headers"] = _refer_to_headers(*everywhere) | response["headers"]
     return operation
 
 
-def _query_parameter(
+def _describe_parameter(
     called: str, schema: Json, schemas: Json, requests: Mapping[str, Json]
 ) -> Json:
     """A field of a model as it is given in a query string: objects as JSON text, never null."""
-    schema = _without_null(schema)
+    schema = _drop_null(schema)
     parameter: Json = {
         "name": called,
         "in": "query",
@@ -174,7 +174,7 @@ def _query_parameter(
     return parameter
 
 
-def _request_body(route: Route, schemas: Json, name: str) -> Json:
+def _describe_body(route: Route, schemas: Json, name: str) -> Json:
     content: Json = {
         "application/json": {
             "schema": {"$ref": _REF + name},
@@ -182,18 +182,18 @@ def _request_body(route: Route, schemas: Json, name: str) -> Json:
         }
     }
     if route.upload is not None:
-        content["multipart/form-data"] = _form(schemas, schemas[name], route.upload)
+        content["multipart/form-data"] = _describe_form(schemas, schemas[name], route.upload)
     return {"required": True, "content": content}
 
 
-def _form(schemas: Json, schema: Json, upload: str) -> Json:
+def _describe_form(schemas: Json, schema: Json, upload: str) -> Json:
     """A model as a multipart form: one field is a file, objects are JSON, nothing is null."""
     form = copy.deepcopy(schema)
     for branch in form.get("anyOf", []):
         branch.pop("properties", None)  # what is required there is not null anyway
     encoding: Json = {}
     for name, given in form["properties"].items():
-        form["properties"][name] = _without_null(given)
+        form["properties"][name] = _drop_null(given)
         if name == upload:
             form["properties"][name] = {
                 "type": "string",
@@ -206,8 +206,8 @@ def _form(schemas: Json, schema: Json, upload: str) -> Json:
     return {"schema": form, "encoding": encoding}
 
 
-def _success(route: Route, names: Mapping[type[BaseModel], str]) -> Json:
-    headers = _headers("ETag") if route.not_modified else {}
+def _describe_success(route: Route, names: Mapping[type[BaseModel], str]) -> Json:
+    headers = _refer_to_headers("ETag") if route.not_modified else {}
     if route.media_types:
         return {
             "description": route.summary,
@@ -230,7 +230,7 @@ def _success(route: Route, names: Mapping[type[BaseModel], str]) -> Json:
     }
 
 
-def _failure(status: int, codes: Sequence[Code]) -> Json:
+def _describe_failure(status: int, codes: Sequence[Code]) -> Json:
     headers = []
     if status in {KINDS[Code.NOT_READY].status, KINDS[Code.RATE_LIMITED].status}:
         headers.append("Retry-After")
@@ -240,7 +240,7 @@ def _failure(status: int, codes: Sequence[Code]) -> Json:
         headers.append("Accept-Encoding")
     return {
         "description": "\n".join(f"- `{code}`: {KINDS[code].cause}" for code in codes),
-        "headers": _headers(*headers),
+        "headers": _refer_to_headers(*headers),
         "content": {
             "application/problem+json": {
                 "schema": {
@@ -257,7 +257,7 @@ def _failure(status: int, codes: Sequence[Code]) -> Json:
     }
 
 
-def _headers(*names: str) -> Json:
+def _refer_to_headers(*names: str) -> Json:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
@@ -379,7 +379,7 @@ def _tidy(schema: Any, *, is_schema: bool = True) -> None:
             _tidy(value, is_schema=not (is_schema and key in {"properties", "$defs"}))
 
 
-def _without_null(schema: Json) -> Json:
+def _drop_null(schema: Json) -> Json:
     """A schema that takes what ``schema`` does, but for null."""
     schema = copy.deepcopy(schema)
     if "anyOf" in schema:
@@ -402,22 +402,22 @@ def _drop_unused_schemas(document: Json) -> None:
     """Drop the schemas of models that are query strings only: their fields are parameters."""
     schemas = document["components"]["schemas"]
     used: set[str] = set()
-    waiting = [*_references(document["paths"])]
+    waiting = [*_find_references(document["paths"])]
     while waiting:
         name = waiting.pop()
         if name not in used:
             used.add(name)
-            waiting += _references(schemas[name])
+            waiting += _find_references(schemas[name])
     document["components"]["schemas"] = {name: schemas[name] for name in sorted(used)}
 
 
-def _references(part: Any) -> Iterator[str]:
+def _find_references(part: Any) -> Iterator[str]:
     if isinstance(part, dict):
         for key, value in part.items():
             if key == "$ref" and isinstance(value, str) and value.startswith(_REF):
                 yield value.removeprefix(_REF)
             else:
-                yield from _references(value)
+                yield from _find_references(value)
     elif isinstance(part, list):
         for one in part:
-            yield from _references(one)
+            yield from _find_references(one)

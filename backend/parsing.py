@@ -16,10 +16,10 @@ from twinlens.backend.problems import (
     PICTURE_EXPECTED,
     FieldError,
     Problem,
-    invalid_fields,
-    shortened,
+    describe_invalid_fields,
+    shorten,
 )
-from twinlens.backend.schemas.base import expected_at
+from twinlens.backend.schemas.base import describe_expected
 from twinlens.backend.schemas.filters import FilterBody
 from twinlens.backend.schemas.fitting import OfFields, WeightsBody, fit
 from twinlens.backend.schemas.requests import (
@@ -47,43 +47,43 @@ _IN_THE_BODY: Final = "the same in the body"
 GET_NAMES: Final[Mapping[str, str | None]] = {"text": "q", "image": None}
 
 
-def search_from_query(request: Request, fields: Fields) -> SearchBody:
+def read_search_query(request: Request, fields: Fields) -> SearchBody:
     """The search that a query string asks for; ``q`` is its text, videos have ``fields``.
 
     Raises:
         Problem: something in it is not valid.
     """
     body = fit(SearchBody, fields)
-    values = _single_values(request.args)
+    values = _take_single_values(request.args)
     for name in ("text", "image"):
         if name in values:
             hint = "call it q" if name == "text" else "send pictures by POST"
-            known = expected_at(body, (name,), unknown=True, renamed=GET_NAMES)
-            raise _invalid(name, f"not a parameter of GET: {hint}", known)
+            known = describe_expected(body, (name,), unknown=True, renamed=GET_NAMES)
+            raise _make_problem(name, f"not a parameter of GET: {hint}", known)
     if "q" in values:
         values["text"] = values.pop("q")
-    return _from_text(body, values, renamed=GET_NAMES)
+    return _parse_text(body, values, renamed=GET_NAMES)
 
 
-def similar_from_query(request: Request, fields: Fields) -> SimilarBody:
+def read_similar_query(request: Request, fields: Fields) -> SimilarBody:
     """The options that a query string gives.
 
     Raises:
         Problem: something in it is not valid.
     """
-    return _from_text(fit(SimilarBody, fields), _single_values(request.args))
+    return _parse_text(fit(SimilarBody, fields), _take_single_values(request.args))
 
 
-def browse_from_query(request: Request, fields: Fields) -> BrowseBody:
+def read_browse_query(request: Request, fields: Fields) -> BrowseBody:
     """The page of videos that a query string asks for.
 
     Raises:
         Problem: something in it is not valid.
     """
-    return _from_text(fit(BrowseBody, fields), _single_values(request.args))
+    return _parse_text(fit(BrowseBody, fields), _take_single_values(request.args))
 
 
-def search_from_body(request: Request, fields: Fields) -> SearchBody:
+def read_search_body(request: Request, fields: Fields) -> SearchBody:
     """The search that a JSON or multipart body asks for.
 
     Raises:
@@ -91,41 +91,41 @@ def search_from_body(request: Request, fields: Fields) -> SearchBody:
     """
     if request.mimetype == "multipart/form-data":
         _refuse_query_string(request)
-        return _from_form(request, fit(SearchBody, fields))
+        return _parse_form(request, fit(SearchBody, fields))
     body = fit(SearchBody, fields)
-    return _from_json(body, request, types="application/json or multipart/form-data")
+    return _parse_json(body, request, types="application/json or multipart/form-data")
 
 
-def recommendations_from_body(request: Request, fields: Fields) -> RecommendationsBody:
+def read_recommendations_body(request: Request, fields: Fields) -> RecommendationsBody:
     """The recommendations that a JSON body asks for.
 
     Raises:
         Problem: something in it is not valid, or it is of another type.
     """
-    return _from_json(fit(RecommendationsBody, fields), request)
+    return _parse_json(fit(RecommendationsBody, fields), request)
 
 
-def thumbnail_width_from_query(request: Request) -> int | None:
+def read_thumbnail_width(request: Request) -> int | None:
     """How wide the thumbnail is wanted; None for as it is.
 
     Raises:
         Problem: it is none of the widths, or something else is asked for.
     """
-    return _from_text(ThumbnailQuery, _single_values(request.args)).w
+    return _parse_text(ThumbnailQuery, _take_single_values(request.args)).w
 
 
-def multi_search_from_body(request: Request, fields: Fields) -> MultiSearchBody:
+def read_multi_search_body(request: Request, fields: Fields) -> MultiSearchBody:
     """The searches that a JSON body asks for.
 
     Raises:
         Problem: something in it is not valid, or it is of another type.
     """
-    body = _from_json(fit(MultiSearchBody, fields), request)
+    body = _parse_json(fit(MultiSearchBody, fields), request)
     misplaced = body.find_misplaced()
     if misplaced:
         raise Problem(
             Code.VALIDATION_FAILED,
-            f"not valid: {shortened(', '.join(one.field for one in misplaced))}",
+            f"not valid: {shorten(', '.join(one.field for one in misplaced))}",
             errors=misplaced[:MOST_LISTED],
         )
     return body
@@ -138,61 +138,63 @@ def refuse_parameters(request: Request) -> None:
         Problem: it holds a parameter.
     """
     if request.args:
-        raise _invalid(next(iter(request.args)), "this route takes no parameters", "no parameters")
+        raise _make_problem(
+            next(iter(request.args)), "this route takes no parameters", "no parameters"
+        )
 
 
 def _refuse_query_string(request: Request) -> None:
     if request.args:
-        raise _invalid(
+        raise _make_problem(
             next(iter(request.args)), "a POST takes its fields in the body", _IN_THE_BODY
         )
 
 
-def _from_json(body: type[ModelT], request: Request, *, types: str = "application/json") -> ModelT:
+def _parse_json(body: type[ModelT], request: Request, *, types: str = "application/json") -> ModelT:
     _refuse_query_string(request)
     if request.mimetype != "application/json":
         raise Problem(
             Code.UNSUPPORTED_MEDIA_TYPE,
-            f"the body is {shortened(request.mimetype) or 'of no stated type'}; send {types}",
+            f"the body is {shorten(request.mimetype) or 'of no stated type'}; send {types}",
         )
     data = request.get_data(cache=False)
     _refuse_too_many_values(data)
     try:
         return body.model_validate_json(data)
     except ValidationError as error:
-        raise invalid_fields(error, body) from error
+        raise describe_invalid_fields(error, body) from error
 
 
-def _from_form(request: Request, body: type[SearchBody]) -> SearchBody:
+def _parse_form(request: Request, body: type[SearchBody]) -> SearchBody:
     texts = chain.from_iterable(request.form.listvalues())
     _refuse_too_many_values(",".join(texts).encode())
-    values = _single_values(request.form)
+    values = _take_single_values(request.form)
     if "image" in values:
-        raise _invalid(
+        raise _make_problem(
             "image", "send the picture as a file part, with a filename", PICTURE_EXPECTED
         )
     for name, uploads in request.files.lists():
         if name != "image":
-            raise _invalid(name, "not a file field; the picture's is called image", "image")
+            raise _make_problem(name, "not a file field; the picture's is called image", "image")
         if len(uploads) > 1:
-            raise _invalid(name, "given more than once", "it once")
+            raise _make_problem(name, "given more than once", "it once")
         values[name] = uploads[0].read()
-    return _from_text(body, values)
+    return _parse_text(body, values)
 
 
-def _single_values(given: MultiDict[str, str]) -> dict[str, Any]:
+def _take_single_values(given: MultiDict[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, several in given.lists():
         if name in _LISTS:
             values[name] = [item.strip() for one in several if one for item in one.split(",")]
         elif len(several) > 1:
-            raise _invalid(name, "given more than once", "it once")
+            raise _make_problem(name, "given more than once", "it once")
         else:
             values[name] = several[0]
     return values
 
 
-def _from_text(
+def _parse_text(
     body: type[ModelT], values: dict[str, Any], *, renamed: Mapping[str, str | None] | None = None
 ) -> ModelT:
     for name, of_any in _OBJECTS.items():
@@ -201,12 +203,12 @@ def _from_text(
             try:
                 values[name] = model.model_validate_json(values[name])
             except ValidationError as error:
-                raise invalid_fields(error, model, prefix=name) from error
+                raise describe_invalid_fields(error, model, prefix=name) from error
     try:
         # Numbers and truth values come as text here, so types are read leniently.
         return body.model_validate(values, strict=False)
     except ValidationError as error:
-        raise invalid_fields(error, body, renamed=renamed) from error
+        raise describe_invalid_fields(error, body, renamed=renamed) from error
 
 
 def _refuse_too_many_values(data: bytes) -> None:
@@ -222,8 +224,8 @@ def _refuse_too_many_values(data: bytes) -> None:
         )
 
 
-def _invalid(field: str, message: str, expected: str | None) -> Problem:
-    field = shortened(field)
+def _make_problem(field: str, message: str, expected: str | None) -> Problem:
+    field = shorten(field)
     return Problem(
         Code.VALIDATION_FAILED, f"not valid: {field}", errors=[FieldError(field, message, expected)]
     )

@@ -19,7 +19,7 @@ from werkzeug.routing import RequestRedirect
 
 from twinlens.backend.access import Overloaded
 from twinlens.backend.problem_kinds import ERRORS_PAGE, KINDS, Code
-from twinlens.backend.schemas.base import AT_FAULT, expected_at
+from twinlens.backend.schemas.base import AT_FAULT, describe_expected
 from twinlens.catalog.errors import PictureRejected, TwinLensError, UnencodableItems
 from twinlens.search.budget import OutOfTime
 from twinlens.search.cursor import CursorExpired, CursorInvalid
@@ -120,12 +120,12 @@ class Problem(Exception):
 
 def register_problems(app: Flask) -> None:
     """Make ``app`` answer every error as a problem document."""
-    app.register_error_handler(Problem, problem_response)
-    app.register_error_handler(HTTPException, _from_http)
-    app.register_error_handler(Exception, _from_exception)
+    app.register_error_handler(Problem, make_problem_response)
+    app.register_error_handler(HTTPException, _answer_http_error)
+    app.register_error_handler(Exception, _answer_exception)
 
 
-def problem_body(
+def make_problem_body(
     problem: Problem, *, status: int | None = None, request_id: str | None = None
 ) -> ProblemBody:
     """The document that ``problem`` is; ``status`` where the code alone doesn't say it.
@@ -138,13 +138,13 @@ def problem_body(
         title=kind.title,
         status=status or kind.status,
         code=problem.code,
-        detail=_printable(problem.detail),
+        detail=_make_printable(problem.detail),
         request_id=g.get("request_id", "") if request_id is None else request_id,
         errors=[
             FieldError(
-                _printable(error.field),
-                _printable(error.message),
-                _printable(error.expected) if error.expected else None,
+                _make_printable(error.field),
+                _make_printable(error.message),
+                _make_printable(error.expected) if error.expected else None,
             )
             for error in problem.errors
         ]
@@ -152,10 +152,10 @@ def problem_body(
     )
 
 
-def problem_response(problem: Problem, *, status: int | None = None) -> Response:
+def make_problem_response(problem: Problem, *, status: int | None = None) -> Response:
     """The answer that ``problem`` stands for; ``status`` where the code alone doesn't say it."""
     g.problem_code = problem.code.value
-    body = problem_body(problem, status=status)
+    body = make_problem_body(problem, status=status)
     status = body.status
     response = Response(
         body.model_dump_json(exclude_none=True), status, content_type="application/problem+json"
@@ -167,26 +167,28 @@ def problem_response(problem: Problem, *, status: int | None = None) -> Response
     return response
 
 
-def _from_http(error: HTTPException) -> Response:
+def _answer_http_error(error: HTTPException) -> Response:
     if isinstance(error, RequestRedirect):
         return Response("", error.code, {"Location": error.new_url})
     status = error.code or 500
-    response = problem_response(Problem(_code_of(status), error.description or ""), status=status)
+    response = make_problem_response(
+        Problem(_choose_code(status), error.description or ""), status=status
+    )
     for name, value in error.get_headers():
         if name.lower() not in {"content-type", "content-length"}:
             response.headers[name] = value  # Allow, with a 405
     return response
 
 
-def _code_of(status: int) -> Code:
+def _choose_code(status: int) -> Code:
     return _BY_STATUS.get(status, Code.BAD_REQUEST if status < 500 else Code.INTERNAL_ERROR)
 
 
-def refusal(status: int, *, request_id: str) -> bytes:
+def write_refusal(status: int, *, request_id: str) -> bytes:
     """The whole answer to what the server refuses before the application sees it."""
-    code = _code_of(status)
+    code = _choose_code(status)
     problem = Problem(code, KINDS[code].cause.replace("`", ""))
-    body = problem_body(problem, status=status, request_id=request_id)
+    body = make_problem_body(problem, status=status, request_id=request_id)
     content = body.model_dump_json(exclude_none=True).encode()
     head = [
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
@@ -199,17 +201,17 @@ def refusal(status: int, *, request_id: str) -> bytes:
     return "\r\n".join([*head, "", ""]).encode("ascii") + content
 
 
-def _from_exception(error: Exception) -> Response:
-    return problem_response(as_problem(error))
+def _answer_exception(error: Exception) -> Response:
+    return make_problem_response(to_problem(error))
 
 
-def as_problem(error: BaseException) -> Problem:
+def to_problem(error: BaseException) -> Problem:
     """What a caller is told of ``error``; what they can't help is logged."""
     match error:
         case Problem():
             return error
         case MultiSearchFailed(search=search, __cause__=BaseException() as cause):
-            problem = as_problem(cause)
+            problem = to_problem(cause)
             where = f"searches.{search}"
             return Problem(
                 problem.code,
@@ -217,11 +219,11 @@ def as_problem(error: BaseException) -> Problem:
                 errors=[replace(one, field=f"{where}.{one.field}") for one in problem.errors],
             )
         case CursorInvalid():
-            return _at_cursor(Code.CURSOR_INVALID, error)
+            return _blame_cursor(Code.CURSOR_INVALID, error)
         case CursorExpired():
-            return _at_cursor(Code.CURSOR_EXPIRED, error)
+            return _blame_cursor(Code.CURSOR_EXPIRED, error)
         case VideoNotFound():
-            gone = [repr(shortened(one, 100)) for one in dict.fromkeys(error.missing.values())]
+            gone = [repr(shorten(one, 100)) for one in dict.fromkeys(error.missing.values())]
             more = f" and {len(gone) - MOST_LISTED} more" if len(gone) > MOST_LISTED else ""
             return Problem(
                 Code.VIDEO_NOT_FOUND,
@@ -259,7 +261,7 @@ def as_problem(error: BaseException) -> Problem:
             )
 
 
-def _at_cursor(code: Code, error: CursorInvalid | CursorExpired) -> Problem:
+def _blame_cursor(code: Code, error: CursorInvalid | CursorExpired) -> Problem:
     right = (
         "none, for the first page"
         if code is Code.CURSOR_EXPIRED
@@ -268,7 +270,7 @@ def _at_cursor(code: Code, error: CursorInvalid | CursorExpired) -> Problem:
     return Problem(code, str(error), errors=[FieldError("cursor", str(error), right)])
 
 
-def invalid_fields(
+def describe_invalid_fields(
     error: pydantic.ValidationError,
     model: type[BaseModel],
     *,
@@ -300,26 +302,26 @@ def invalid_fields(
         path = ".".join(filter(None, [prefix, renamed.get(first) or first, *rest]))
         if kind == "json_invalid" and not path:
             return Problem(Code.JSON_INVALID, f"the body is not JSON: {part['msg']}")
-        expected = expected or expected_at(
+        expected = expected or describe_expected(
             model,
             place,
             unknown=kind == "extra_forbidden",
             bounds=kind in _BEYOND,
             renamed=renamed,
         )
-        found.append(FieldError(shortened(path), message, expected))
+        found.append(FieldError(shorten(path), message, expected))
     fields = ", ".join(dict.fromkeys(one.field for one in found if one.field))
     return Problem(
         Code.VALIDATION_FAILED,
-        f"not valid: {shortened(fields)}" if fields else found[0].message,
+        f"not valid: {shorten(fields)}" if fields else found[0].message,
         errors=found[:MOST_LISTED],
     )
 
 
-def shortened(text: str, length: int = 200) -> str:
+def shorten(text: str, length: int = 200) -> str:
     """``text``, cut where longer than ``length``: what a caller sent is not sent back whole."""
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def _printable(text: str) -> str:
+def _make_printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")

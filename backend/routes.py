@@ -115,21 +115,21 @@ class Route:
 
 def list_routes(*classes: type) -> tuple[Route, ...]:
     """Return the routes of the API that these classes of views declare, in their order."""
-    routes = (declared for views in classes for _, declared in _declared_by(views))
+    routes = (declared for views in classes for _, declared in _find_declared(views))
     return tuple(declared for declared in routes if declared.tag)
 
 
 def make_blueprint(name: str, views: object) -> Blueprint:
     """Return a blueprint with every route that the class of ``views`` declares."""
     blueprint = Blueprint(name, __name__)
-    for view, declared in _declared_by(type(views)):
+    for view, declared in _find_declared(type(views)):
         blueprint.add_url_rule(
             declared.path, view, getattr(views, view), methods=[declared.method.upper()]
         )
     return blueprint
 
 
-def _declared_by(views: type) -> Iterator[tuple[str, Route]]:
+def _find_declared(views: type) -> Iterator[tuple[str, Route]]:
     for name, view in vars(views).items():
         if isinstance(declared := getattr(view, _ROUTE, None), Route):
             yield name, declared

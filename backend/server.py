@@ -31,7 +31,7 @@ from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.task import ErrorTask
 
 from twinlens.backend.access import MOST_WAITING
-from twinlens.backend.problems import refusal
+from twinlens.backend.problems import write_refusal
 from twinlens.backend.processes import GRACEFUL_TIMEOUT_S, Worker
 
 if TYPE_CHECKING:
@@ -234,4 +234,4 @@ class _Channel(HTTPChannel):  # type: ignore[misc] # untyped
 def _refusal(status: int) -> bytes:
     request_id = uuid.uuid4().hex
     _log.warning("request %s: answered %d before the application saw it", request_id, status)
-    return refusal(status, request_id=request_id)
+    return write_refusal(status, request_id=request_id)

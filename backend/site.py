@@ -22,7 +22,7 @@ from werkzeug.exceptions import NotFound
 from twinlens.backend import examples
 from twinlens.backend.access import Keys, Role
 from twinlens.backend.observing import Metrics
-from twinlens.backend.openapi import openapi_document, problem_example
+from twinlens.backend.openapi import describe_api, make_problem_example
 from twinlens.backend.problem_kinds import ERRORS_PAGE, KINDS, Code
 from twinlens.backend.routes import Route
 from twinlens.backend.schemas.answers import HealthAnswer
@@ -58,12 +58,12 @@ class SiteViews:
     @Route("get", "/")
     def page(self) -> Response:
         """Answer the page, with the fields of the videos in it."""
-        return _send_text(page_with(self._index.fields()), "index.html")
+        return _send_text(write_page(self._index.read_fields()), "index.html")
 
     @Route("get", "/static/client.d.ts")
     def client_types(self) -> Response:
         """Answer the types of the page's client, for these fields."""
-        return _send_text(types_with(self._index.fields()), "client.d.ts")
+        return _send_text(write_types(self._index.read_fields()), "client.d.ts")
 
     @Route(
         "get",
@@ -76,7 +76,7 @@ class SiteViews:
     )
     def healthz(self) -> Response:
         """Answer that the process lives."""
-        return _health_response(HealthAnswer(status="ok"))
+        return _answer_health(HealthAnswer(status="ok"))
 
     @Route(
         "get",
@@ -94,7 +94,7 @@ class SiteViews:
         with self._index.borrow() as snapshot:
             # Looking for one id is the cheapest question; a store that is away can't answer it.
             snapshot.reader.get(["readyz"])
-            return _health_response(HealthAnswer(status="ready", generation=snapshot.generation))
+            return _answer_health(HealthAnswer(status="ready", generation=snapshot.generation))
 
     @Route(
         "get",
@@ -109,7 +109,7 @@ class SiteViews:
     def metrics(self) -> Response:
         """Answer the numbers of all processes."""
         accept = request.headers.get("Accept", "")
-        response = self._metrics.exposition(self._index, accept=accept)
+        response = self._metrics.expose(self._index, accept=accept)
         response.headers["Cache-Control"] = "no-store"
         return response
 
@@ -128,14 +128,14 @@ class DocsViews:
     @Route("get", DOCUMENT_PATH)
     def document(self) -> Response:
         """Answer the OpenAPI document."""
-        return _cacheable(
-            Response(self._describe(self._index.fields()), content_type="application/json")
+        return _make_cacheable(
+            Response(self._describe(self._index.read_fields()), content_type="application/json")
         )
 
     @Route("get", "/docs")
     def docs(self) -> Response:
         """Answer the page that shows the document."""
-        response = _cacheable(Response(render_template("docs.html"), content_type="text/html"))
+        response = _make_cacheable(Response(render_template("docs.html"), content_type="text/html"))
         response.headers["Content-Security-Policy"] = _POLICY
         return response
 
@@ -149,24 +149,24 @@ class DocsViews:
     @Route("get", ERRORS_PAGE)
     def errors(self) -> Response:
         """Answer the page of all error codes."""
-        shown = problem_example(Code.VALIDATION_FAILED, KINDS[Code.VALIDATION_FAILED])
+        shown = make_problem_example(Code.VALIDATION_FAILED, KINDS[Code.VALIDATION_FAILED])
         text = render_template(
             "errors.html",
             kinds=KINDS,
             example=json.dumps(shown, indent=2),
-            code_spans=_code_spans,
+            code_spans=_mark_code,
         )
-        return _cacheable(Response(text, content_type="text/html"))
+        return _make_cacheable(Response(text, content_type="text/html"))
 
 
-def _health_response(answer: HealthAnswer) -> Response:
+def _answer_health(answer: HealthAnswer) -> Response:
     response = Response(answer.model_dump_json(exclude_none=True), content_type="application/json")
     response.headers["Cache-Control"] = "no-store"
     return response
 
 
 def _write_document(routes: Sequence[Route], keys: Keys, fields: Fields) -> str:
-    document = openapi_document(
+    document = describe_api(
         routes,
         fields,
         key_to_read=keys.to_read is not Role.NOBODY,
@@ -183,7 +183,7 @@ def _find_assets() -> Path:
     return Path(spec.submodule_search_locations[0])
 
 
-def _cacheable(response: Response) -> Response:
+def _make_cacheable(response: Response) -> Response:
     """Return ``response``, which callers may keep, and ask for again by its tag."""
     response.cache_control.max_age = MAX_AGE_S
     response.cache_control.public = True
@@ -192,7 +192,7 @@ def _cacheable(response: Response) -> Response:
     return response
 
 
-def _code_spans(markdown: str) -> Markup:
+def _mark_code(markdown: str) -> Markup:
     """``markdown`` as HTML, of which code in backquotes is all that is understood."""
     parts = re.split(r"`([^`]*)`", markdown)
     return Markup("").join(
@@ -205,7 +205,7 @@ def _code_spans(markdown: str) -> Markup:
 
 
 @lru_cache(maxsize=8)
-def page_with(fields: Fields) -> str:
+def write_page(fields: Fields) -> str:
     """The page of videos that have ``fields``."""
     rows = [row.to_json() | {"sorts": row.sort_labels} for row in fields]
     # In HTML, a script ends at the first "</script", wherever that stands.
@@ -215,32 +215,32 @@ def page_with(fields: Fields) -> str:
 
 
 @lru_cache(maxsize=8)
-def types_with(fields: Fields) -> str:
+def write_types(fields: Fields) -> str:
     """The types of the client of a server whose videos have ``fields``."""
     text = (STATIC / "client.d.ts").read_text(encoding="utf-8")
-    written = "\n".join(_types(fields))
+    written = "\n".join(_list_types(fields))
     return _TYPES.sub(lambda _: written, text)
 
 
-def _types(fields: Fields) -> list[str]:
+def _list_types(fields: Fields) -> list[str]:
     counted = [row for row in fields.facets if row.kind.is_counted]
     ranged = [row for row in fields.facets if row.kind.is_ordered]
     return [
         "export interface Video {",
         "  video_id: string;",
-        *(f"{_comment(row)}\n  {row.name}: {_VIDEO_TYPES[row.kind]};" for row in fields),
+        *(f"{_write_comment(row)}\n  {row.name}: {_VIDEO_TYPES[row.kind]};" for row in fields),
         "  /** A path on the server; `thumbnailUrl()` makes an address of it. */",
         "  thumbnail_url: string | null;",
         "}",
         "",
-        f"export type CountedFacet = {_one_of(counted)};",
-        f"export type RangedFacet = {_one_of(ranged)};",
-        f"export type SortedField = {_one_of(fields.sortable)};",
+        f"export type CountedFacet = {_write_one_of(counted)};",
+        f"export type RangedFacet = {_write_one_of(ranged)};",
+        f"export type SortedField = {_write_one_of(fields.sortable)};",
         "",
         "/** Everything given holds together; of a list, one value is enough. */",
         "export interface Filter {",
         *(
-            f"{_comment(row)}\n  {row.name}?: {_FILTER_TYPES[row.kind]};"
+            f"{_write_comment(row)}\n  {row.name}?: {_FILTER_TYPES[row.kind]};"
             for row in fields.filterable
         ),
         "  and?: Filter[];",
@@ -277,14 +277,14 @@ _EXTENT_TYPES: Final = {
 }
 
 
-def _comment(row: Field) -> str:
+def _write_comment(row: Field) -> str:
     said = row.help.replace("*/", "* /")
     if row.kind is FieldKind.MOMENT:
         said += " RFC 3339 with an offset."
     return f"  /** {said} */"
 
 
-def _one_of(rows: Sequence[Field]) -> str:
+def _write_one_of(rows: Sequence[Field]) -> str:
     return " | ".join(f'"{row.name}"' for row in rows) or "never"
 
 

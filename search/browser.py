@@ -14,8 +14,8 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from twinlens.catalog.fields import FieldKind
 from twinlens.catalog.timing import StageTimes
-from twinlens.search.cursor import CursorInvalid, decode_place, encode_place, request_digest
-from twinlens.search.facets import Facet, Facets, stored_facet
+from twinlens.search.cursor import CursorInvalid, decode_place, digest_request, encode_place
+from twinlens.search.facets import Facet, Facets, count_stored_facet
 from twinlens.search.shuffle import Shuffle
 from twinlens.stores.base import Order, Place, StoredVideo, VideoBrowser, point_id
 from twinlens.stores.browsing import place_of
@@ -62,7 +62,7 @@ class BrowseRequest:
     def digest(self) -> str:
         """A digest of all that decides which videos come, and when."""
         # Not the seed: the cursor has it, whether it was given or drawn.
-        return request_digest("browse", self.filter, self.order, self.shuffled)
+        return digest_request("browse", self.filter, self.order, self.shuffled)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,15 +114,15 @@ class Browser:
         stages = StageTimes()
         filter = request.filter
         with stages.stage("count"):
-            total = self._once(("total", filter), lambda: self._reader.count(filter=filter))
+            total = self._count_once(("total", filter), lambda: self._reader.count(filter=filter))
         with stages.stage("browse"):
             seed = None
             if request.shuffled:
-                seed, videos, place = self._shuffled_page(request, total)
+                seed, videos, place = self._read_shuffled_page(request, total)
             else:
-                videos, place = self._page(request)
+                videos, place = self._read_page(request)
         with stages.stage("facets"):
-            facets = {field: self._facet(field, filter) for field in request.facets}
+            facets = {field: self._count_facet(field, filter) for field in request.facets}
         next_cursor = None
         if place is not None:
             next_cursor = encode_place(place, generation=self._generation, request=request.digest())
@@ -135,12 +135,12 @@ class Browser:
             timings_ms=stages.milliseconds(),
         )
 
-    def _page(self, request: BrowseRequest) -> tuple[list[StoredVideo], object | None]:
+    def _read_page(self, request: BrowseRequest) -> tuple[list[StoredVideo], object | None]:
         """The page, and the place that the next begins behind."""
         order = request.order
         after = None
         if request.cursor is not None:
-            after = Place(*self._decode(request, request.cursor, self._place_type(order)))
+            after = Place(*self._decode(request, request.cursor, self._choose_place_type(order)))
         # One more than the page holds: whether it is there says whether a next page is.
         videos = self._reader.browse(
             limit=request.limit + 1, order=order, after=after, filter=request.filter
@@ -150,13 +150,13 @@ class Browser:
         page = videos[: request.limit]
         return page, list(place_of(page[-1], order, self._reader.fields))
 
-    def _place_type(self, order: Order | None) -> TypeAdapter[Any]:
+    def _choose_place_type(self, order: Order | None) -> TypeAdapter[Any]:
         if order is None:
             return _UNORDERED
         is_moment = self._reader.fields.kind(order.field) is FieldKind.MOMENT
         return _BY_MOMENT if is_moment else _BY_NUMBER
 
-    def _shuffled_page(
+    def _read_shuffled_page(
         self, request: BrowseRequest, total: int
     ) -> tuple[int, list[StoredVideo], object | None]:
         """The seed, the page, and the place that the next begins at."""
@@ -170,7 +170,7 @@ class Browser:
         shuffle = Shuffle(seed, total)
         page: list[StoredVideo] = []
         while block < shuffle.blocks:
-            members = self._block(shuffle, block, request.filter)[within:]
+            members = self._read_block(shuffle, block, request.filter)[within:]
             room = request.limit - len(page)
             page += members[:room]
             if len(members) > room:
@@ -178,16 +178,18 @@ class Browser:
             block, within = block + 1, 0
         return seed, page, None
 
-    def _block(self, shuffle: Shuffle, number: int, filter: Filter | None) -> list[StoredVideo]:
+    def _read_block(
+        self, shuffle: Shuffle, number: int, filter: Filter | None
+    ) -> list[StoredVideo]:
         members: list[StoredVideo] = []
-        for start, end in shuffle.spans(number):
-            members += self._span(start, end, filter)
-        return sorted(members, key=lambda video: shuffle.key(point_id(video.video_id)))
+        for start, end in shuffle.find_spans(number):
+            members += self._read_span(start, end, filter)
+        return sorted(members, key=lambda video: shuffle.make_key(point_id(video.video_id)))
 
-    def _span(self, start: int, end: int, filter: Filter | None) -> list[StoredVideo]:
+    def _read_span(self, start: int, end: int, filter: Filter | None) -> list[StoredVideo]:
         """The videos whose point ids lie from ``start`` up to ``end``."""
         found: list[StoredVideo] = []
-        after = Place(None, _point(start - 1)) if start else None
+        after = Place(None, _to_point_id(start - 1)) if start else None
         while True:
             page = self._reader.browse(limit=_BLOCK_PAGE, after=after, filter=filter)
             inside = [video for video in page if uuid.UUID(point_id(video.video_id)).int < end]
@@ -203,10 +205,12 @@ class Browser:
         except ValidationError as error:
             raise CursorInvalid("the cursor is damaged") from error
 
-    def _facet(self, field: str, filter: Filter | None) -> Facet:
-        return self._once((field, filter), lambda: stored_facet(self._reader, field, filter))
+    def _count_facet(self, field: str, filter: Filter | None) -> Facet:
+        return self._count_once(
+            (field, filter), lambda: count_stored_facet(self._reader, field, filter)
+        )
 
-    def _once(self, key: object, count: Callable[[], ResultT]) -> ResultT:
+    def _count_once(self, key: object, count: Callable[[], ResultT]) -> ResultT:
         with self._lock:
             if key in self._counted:
                 found: ResultT = self._counted[key]
@@ -218,5 +222,5 @@ class Browser:
         return counted
 
 
-def _point(number: int) -> str:
+def _to_point_id(number: int) -> str:
     return str(uuid.UUID(int=number))

@@ -89,7 +89,7 @@ def decode_place(text: str, *, generation: str, request: str) -> Any:
     return place
 
 
-def request_digest(*parts: object) -> str:
+def digest_request(*parts: object) -> str:
     """A short digest that tells one request from another; ``parts`` have a stable ``repr``."""
     digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
     for part in parts:

@@ -55,7 +55,7 @@ def rerank_by_mmr(relevance: Sequence[float], likeness: Matrix, *, diversity: fl
     return order
 
 
-def likeness_of(videos: Sequence[StoredVideo]) -> Matrix:
+def measure_likeness(videos: Sequence[StoredVideo]) -> Matrix:
     """How like each two of ``videos`` are: (n, n), 1 for the same, 0 for as like as any two here.
 
     The mean over the lenses that both have of their cosine, measured from the mean cosine of all

@@ -39,10 +39,10 @@ def group_duplicates(videos: Sequence[StoredVideo]) -> list[list[int]]:
     """
     count = len(videos)
     titles = [payload_title(video.payload) for video in videos]
-    alike = _cosines_from(_hashed_words(videos), TITLE_ALIKE)
-    alike &= _equal([_numbers(title) for title in titles])
+    alike = _find_alike(_hash_words(videos), TITLE_ALIKE)
+    alike &= _find_equal([_find_numbers(title) for title in titles])
     files = [payload_thumbnail_file(video.payload) for video in videos]
-    alike &= _cosines_from(_thumbnails(videos), THUMBNAIL_ALIKE) | _equal(files)
+    alike &= _find_alike(_stack_thumbnails(videos), THUMBNAIL_ALIKE) | _find_equal(files)
     joined = np.zeros(count, dtype=np.bool_)
     groups = []
     for place in range(count):
@@ -54,11 +54,11 @@ def group_duplicates(videos: Sequence[StoredVideo]) -> list[list[int]]:
     return groups
 
 
-def _numbers(title: str) -> Hashable:
+def _find_numbers(title: str) -> Hashable:
     return frozenset(Counter(_NUMBER.findall(unicodedata.normalize("NFKC", title))).items())
 
 
-def _hashed_words(videos: Sequence[StoredVideo]) -> Rows:
+def _hash_words(videos: Sequence[StoredVideo]) -> Rows:
     """A unit row per video's title, by the hashing trick; zeros where a title has no words.
 
     Source: Weinberger and others: Feature Hashing for Large Scale Multitask Learning, ICML 2009.
@@ -73,22 +73,22 @@ def _hashed_words(videos: Sequence[StoredVideo]) -> Rows:
             # The hash of a word is even in its low bits; another bit tells the sign.
             signs = np.where(of.indices & _BUCKETS, 1, -1)
             np.add.at(row, of.indices % _BUCKETS, of.values * signs)
-    return _unit_or_zero(rows)
+    return _scale_to_unit(rows)
 
 
-def _thumbnails(videos: Sequence[StoredVideo]) -> Rows:
+def _stack_thumbnails(videos: Sequence[StoredVideo]) -> Rows:
     found = [video.vectors.get(THUMBNAIL) for video in videos]
     dim = next((vector.size for vector in found if vector is not None), 1)
     none = np.zeros(dim, dtype=np.float32)
     return np.stack([none if vector is None else vector for vector in found] or [none])
 
 
-def _cosines_from(rows: Rows, least: float) -> npt.NDArray[np.bool_]:
+def _find_alike(rows: Rows, least: float) -> npt.NDArray[np.bool_]:
     close: npt.NDArray[np.bool_] = rows @ rows.T >= least
     return close
 
 
-def _equal(keys: Sequence[Hashable | None]) -> npt.NDArray[np.bool_]:
+def _find_equal(keys: Sequence[Hashable | None]) -> npt.NDArray[np.bool_]:
     """Which of ``keys`` are the same; None is not even itself."""
     numbered: dict[Hashable, int] = {}
     ids = np.array(
@@ -102,7 +102,7 @@ def _equal(keys: Sequence[Hashable | None]) -> npt.NDArray[np.bool_]:
     return same
 
 
-def _unit_or_zero(rows: Rows) -> Rows:
+def _scale_to_unit(rows: Rows) -> Rows:
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     unit: Rows = rows / np.maximum(lengths, np.finfo(np.float32).tiny)
     return unit

@@ -31,18 +31,18 @@ Facet = Sequence[FacetCount] | Extent
 Facets = Mapping[str, Facet]
 
 
-def stored_facet(browser: VideoBrowser, field: str, filter: Filter | None) -> Facet:
+def count_stored_facet(browser: VideoBrowser, field: str, filter: Filter | None) -> Facet:
     """The facet of ``field`` over all videos that pass ``filter``, by the engine."""
     if browser.fields[field].kind.is_counted:
         return browser.facet(field, limit=MAX_FACET_VALUES, filter=filter)
-    return _extent(
+    return _find_extent(
         field,
         lambda order: browser.browse(limit=1, order=order, filter=filter),
         browser.fields,
     )
 
 
-def facets_among(
+def count_facets(
     videos: Sequence[StoredVideo], names: Sequence[str], fields: Fields
 ) -> dict[str, Facet]:
     """The facets of the fields ``names`` over ``videos``, which have ``fields``."""
@@ -53,12 +53,14 @@ def facets_among(
     return {
         name: facet_of(videos, name, limit=MAX_FACET_VALUES, filter=None, fields=fields)
         if fields[name].kind.is_counted
-        else _extent(name, first, fields)
+        else _find_extent(name, first, fields)
         for name in names
     }
 
 
-def _extent(field: str, first: Callable[[Order], Sequence[StoredVideo]], fields: Fields) -> Extent:
+def _find_extent(
+    field: str, first: Callable[[Order], Sequence[StoredVideo]], fields: Fields
+) -> Extent:
     ends = []
     for descending in (False, True):
         order = Order(field, descending)

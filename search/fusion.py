@@ -109,13 +109,13 @@ def fuse(
         FusedVideo(
             video_id,
             -negated,
-            [_contribution(ranking, rank, k) for ranking, rank in places[video_id]],
+            [_make_contribution(ranking, rank, k) for ranking, rank in places[video_id]],
         )
         for negated, video_id in best[:limit]
     ]
 
 
-def _contribution(ranking: Ranking[KeyT], rank: int, k: float) -> Contribution[KeyT]:
+def _make_contribution(ranking: Ranking[KeyT], rank: int, k: float) -> Contribution[KeyT]:
     gain = ranking.weight / (k + rank)
     score = ranking.videos[rank - 1].score
     return Contribution(ranking.key, rank, score, -gain if ranking.takes_away else gain)

@@ -54,12 +54,12 @@ class Highlighter:
             for piece in pieces:
                 self._having.setdefault(piece, []).append(word)
 
-    def parts(self, title: str) -> list[TitlePart]:
+    def mark(self, title: str) -> list[TitlePart]:
         """The parts of ``title`` in order, marked and unmarked in turn; joined they are it.
 
         A part ends where a grapheme does, so that each can be shown by itself.
         """
-        marked = _merge(self._spans(title))
+        marked = _merge(self._find_spans(title))
         parts: list[TitlePart] = []
         shown = 0
         for start, end in marked:
@@ -71,7 +71,7 @@ class Highlighter:
             parts.append(TitlePart(title[shown:], matched=False))
         return parts
 
-    def _spans(self, title: str) -> Iterator[tuple[int, int]]:
+    def _find_spans(self, title: str) -> Iterator[tuple[int, int]]:
         words = folded_words(title)
         # What the title has word for word needs no look-alikes.
         found = {word.folded for word in words} & self._known
@@ -80,7 +80,7 @@ class Highlighter:
                 yield word.spans[0][0], word.spans[-1][1]
             elif inside := [part for part in self._parts if part in word.folded]:
                 for part in inside:
-                    yield from _occurrences(part, word)
+                    yield from _find_occurrences(part, word)
             elif self._is_like_one_but(found, word.folded):
                 yield word.spans[0][0], word.spans[-1][1]
 
@@ -101,7 +101,7 @@ def _may_be_a_part(word: str) -> bool:
     return len(word) >= shortest
 
 
-def _occurrences(part: str, word: FoldedWord) -> Iterator[tuple[int, int]]:
+def _find_occurrences(part: str, word: FoldedWord) -> Iterator[tuple[int, int]]:
     at = word.folded.find(part)
     while at >= 0:
         yield word.spans[at][0], word.spans[at + len(part) - 1][1]

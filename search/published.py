@@ -92,7 +92,7 @@ class PublishedIndex:
         finally:
             self._let_go(held)
 
-    def fields(self) -> Fields:
+    def read_fields(self) -> Fields:
         """The fields of the open generation, or else the published one; ours where there is none.
 
         Nothing is opened for it.
@@ -114,7 +114,7 @@ class PublishedIndex:
                 self._let_go(held)
 
     def _refresh(self) -> None:
-        signature = self._signature()
+        signature = self._read_signature()
         if self._held is None:
             with self._opening:
                 if self._held is None:
@@ -179,7 +179,7 @@ class PublishedIndex:
             except Exception:  # noqa: BLE001 - no request is to fail for what is over
                 _log.exception("generation %s did not close cleanly", held.snapshot.generation)
 
-    def _signature(self) -> _Signature | None:
+    def _read_signature(self) -> _Signature | None:
         try:
             found = self._data.current_file.stat()
         except OSError:

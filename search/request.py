@@ -8,7 +8,7 @@ from typing import Final, Self
 
 from twinlens.encoders.lens import Lenses
 from twinlens.encoders.lenses import WORDS
-from twinlens.search.cursor import request_digest
+from twinlens.search.cursor import digest_request
 from twinlens.search.facets import Facets
 from twinlens.search.fusion import LensRank
 from twinlens.stores.base import Payload
@@ -91,7 +91,7 @@ class FusionOptions:
         weights = {name: self.weights.get(name, lens.weight) for name, lens in lenses.items()}
         return replace(self, weights=weights)
 
-    def deciding(self) -> tuple[object, ...]:
+    def list_deciding(self) -> tuple[object, ...]:
         """What of these decides which hits there are: not ``limit``, ``cursor`` and ``facets``.
 
         To be asked once every lens has a weight.
@@ -117,7 +117,9 @@ class SearchRequest(FusionOptions):
 
     def digest(self) -> str:
         """A digest of all that decides which hits there are."""
-        return request_digest(self.text, self.picture, self.video_id, self.expand, *self.deciding())
+        return digest_request(
+            self.text, self.picture, self.video_id, self.expand, *self.list_deciding()
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +136,7 @@ class RecommendationRequest(FusionOptions):
     def digest(self) -> str:
         """A digest of all that decides which hits there are; the order of the seeds does not."""
         seeds = sorted(set(self.liked)), sorted(set(self.disliked))
-        return request_digest("recommendations", *seeds, *self.deciding())
+        return digest_request("recommendations", *seeds, *self.list_deciding())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +154,7 @@ class MultiSearchRequest(FusionOptions):
         """A digest of all that decides which hits there are."""
         searches = [one.digest() for one in self.searches]
         shares = [float(share) for share in self.shares]
-        return request_digest("searches", searches, shares, *self.deciding())
+        return digest_request("searches", searches, shares, *self.list_deciding())
 
     def weigh(self, lenses: Lenses) -> Self:
         """See ``FusionOptions.weigh``; the searches, too."""

@@ -12,9 +12,9 @@ from twinlens.catalog.vectors import AnyVector, SparseVector, Vector, mean_direc
 from twinlens.encoders.lens import Lenses, Query
 from twinlens.search.budget import OutOfTime, TimeBudget
 from twinlens.search.cursor import Cursor, decode_cursor
-from twinlens.search.diversity import MOST_DIVERSIFIED, likeness_of, rerank_by_mmr
+from twinlens.search.diversity import MOST_DIVERSIFIED, measure_likeness, rerank_by_mmr
 from twinlens.search.duplicates import group_duplicates
-from twinlens.search.facets import Facets, facets_among
+from twinlens.search.facets import Facets, count_facets
 from twinlens.search.fusion import (
     DISLIKED_SHARE,
     LensRank,
@@ -72,9 +72,9 @@ class Searcher:
         if request.text is None and request.picture is None and request.video_id is None:
             raise ValueError("nothing to search by: give text, a picture or a video_id")
         request = request.weigh(self._lenses)
-        start = self._start(request)
+        start = self._find_start(request)
         stages = stages or StageTimes()
-        seed, vectors = self._query_vectors(request, stages)
+        seed, vectors = self._make_query_vectors(request, stages)
         window = self._find(request, vectors, _count_needed(request, start), stages)
         seeds = [] if seed is None else [seed]
         return self._cut_page(request, window, start, seeds, stages)
@@ -101,7 +101,7 @@ class Searcher:
         if liked & disliked:
             raise ValueError(f"{min(liked & disliked)!r} is both liked and disliked")
         request = request.weigh(self._lenses)
-        start = self._start(request)
+        start = self._find_start(request)
         stages = stages or StageTimes()
         with stages.stage("fetch"):
             # In a fixed order, so that no sum depends on how the seeds were listed.
@@ -152,7 +152,7 @@ class Searcher:
         if not request.searches or len(request.searches) != len(request.shares):
             raise ValueError("give at least one search, and a share for each")
         request = request.weigh(self._lenses)
-        start = self._start(request)
+        start = self._find_start(request)
         stages = stages or StageTimes()
         found: list[Sequence[_Candidate]] = []
         seeds: dict[str, StoredVideo] = {}
@@ -160,7 +160,7 @@ class Searcher:
             try:
                 if budget is not None:
                     budget.check()
-                seed, vectors = self._query_vectors(search, stages)
+                seed, vectors = self._make_query_vectors(search, stages)
             except (OutOfTime, PictureRejected, UnencodableItems, VideoNotFound) as error:
                 raise MultiSearchFailed(number) from error
             if seed is not None:
@@ -200,7 +200,7 @@ class Searcher:
                 key=SeedLens(video_id, name),
                 videos=ranking,
                 weight=request.weights[name]
-                * _coverage(name, vector, hit)
+                * _measure_coverage(name, vector, hit)
                 * (1.0 if video_id in liked else DISLIKED_SHARE),
                 takes_away=video_id not in liked,
             )
@@ -212,7 +212,7 @@ class Searcher:
         asked = {name: lens.ask(query) for name, lens in self._lenses.items() if weights[name] > 0}
         return {name: vector for name, vector in asked.items() if vector is not None}
 
-    def _start(self, request: HitsRequest) -> int:
+    def _find_start(self, request: HitsRequest) -> int:
         """How many hits lie before the page that is asked for."""
         if request.cursor is None:
             return 0
@@ -245,7 +245,7 @@ class Searcher:
         facets: Facets = {}
         if request.facets:
             with stages.stage("facets"):
-                facets = facets_among(list(stored.values()), request.facets, self._reader.fields)
+                facets = count_facets(list(stored.values()), request.facets, self._reader.fields)
         hits = [
             Hit(
                 video_id=one.video_id,
@@ -298,13 +298,13 @@ class Searcher:
             head = arranged[:MOST_DIVERSIFIED]
             order = rerank_by_mmr(
                 [one.score for one in head],
-                likeness_of([stored[one.video_id] for one in head]),
+                measure_likeness([stored[one.video_id] for one in head]),
                 diversity=request.diversity,
             )
             arranged = [*(head[at] for at in order), *arranged[MOST_DIVERSIFIED:]]
         return arranged
 
-    def _query_vectors(
+    def _make_query_vectors(
         self, request: SearchRequest, stages: StageTimes
     ) -> tuple[StoredVideo | None, dict[str, AnyVector]]:
         """The video that is asked by, and the vector of each lens that the request can ask."""
@@ -330,13 +330,13 @@ class Searcher:
     ) -> _Window:
         """The first ``limit`` of the window."""
         weights = dict(request.weights)
-        borrowing = self._borrowing(request, vectors)
+        borrowing = self._list_borrowing(request, vectors)
         # What has weight 0 need not be asked, unless its hits are to lend their vectors.
         asked = {name: vector for name, vector in vectors.items() if weights[name] > 0 or borrowing}
         lent: dict[str, dict[str, Vector]] = {}
         with stages.stage("search"):
             rankings = self._rank(request, asked)
-            coverage = self._coverages(asked, rankings)
+            coverage = self._measure_coverages(asked, rankings)
             for name, share in coverage.items():
                 weights[name] *= share
             if borrowing:
@@ -354,7 +354,9 @@ class Searcher:
         lenders = [video_id for of in lent.values() for video_id in of]
         return _Window(candidates, list(dict.fromkeys(lenders)), coverage)
 
-    def _borrowing(self, request: SearchRequest, vectors: Mapping[str, AnyVector]) -> list[str]:
+    def _list_borrowing(
+        self, request: SearchRequest, vectors: Mapping[str, AnyVector]
+    ) -> list[str]:
         """The dense lenses that can't be asked the text: the best hits lend them their vectors."""
         if request.text is None or request.expand == 0:
             return []
@@ -381,14 +383,15 @@ class Searcher:
             for name, ranking in zip(vectors, answers, strict=True)
         }
 
-    def _coverages(
+    def _measure_coverages(
         self, asked: Mapping[str, AnyVector], rankings: Mapping[str, Sequence[ScoredVideo]]
     ) -> dict[str, float]:
         """How much of what each sparse lens was asked its best hit holds, from 0 to 1."""
         sparse = [name for name, vector in asked.items() if isinstance(vector, SparseVector)]
         best = self._best_hits([rankings[name] for name in sparse])
         return {
-            name: _coverage(name, asked[name], hit) for name, hit in zip(sparse, best, strict=True)
+            name: _measure_coverage(name, asked[name], hit)
+            for name, hit in zip(sparse, best, strict=True)
         }
 
     def _best_hits(self, rankings: Sequence[Sequence[ScoredVideo]]) -> list[StoredVideo | None]:
@@ -473,7 +476,7 @@ def _find_lenders(
     return [one.video_id for one in fused]
 
 
-def _coverage(name: str, asked: AnyVector, best: StoredVideo | None) -> float:
+def _measure_coverage(name: str, asked: AnyVector, best: StoredVideo | None) -> float:
     """The share of what a sparse lens was asked that its best hit holds; 1 for a dense one."""
     if not isinstance(asked, SparseVector):
         return 1.0

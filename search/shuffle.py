@@ -36,7 +36,7 @@ class Shuffle:
     def _bits(self) -> int:
         return (max(self.total - 1, 0) // _MOST_PER_BLOCK).bit_length()
 
-    def spans(self, number: int) -> Iterator[tuple[int, int]]:
+    def find_spans(self, number: int) -> Iterator[tuple[int, int]]:
         """The ids of the block that comes at ``number``: one span, or two around the end.
 
         A span runs from its first id up to, and without, its second.
@@ -49,7 +49,7 @@ class Shuffle:
         if end > 1 << _POINT_BITS:
             yield 0, end - (1 << _POINT_BITS)
 
-    def key(self, point: str) -> bytes:
+    def make_key(self, point: str) -> bytes:
         """What the videos of a block are sorted by."""
         return _hash(b"key", self.seed, uuid.UUID(point).bytes)
 

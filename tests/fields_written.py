@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from twinlens.backend.site import STATIC, types_with
+from twinlens.backend.site import STATIC, write_types
 from twinlens.catalog.fields import FIELDS, Field, FieldKind, Fields
 from twinlens.catalog.sources.columns import Columns
 
@@ -82,13 +82,13 @@ def stale(fields: Fields = FIELDS) -> Sequence[Path]:
     """The files that say other than ``fields`` do."""
     text = API.read_text(encoding="utf-8")
     types = TYPES.read_text(encoding="utf-8")
-    found = {API: text == api_with(text, fields), TYPES: types == types_with(fields)}
+    found = {API: text == api_with(text, fields), TYPES: types == write_types(fields)}
     return [path for path, fresh in found.items() if not fresh]
 
 
 def write() -> None:
     API.write_text(api_with(API.read_text(encoding="utf-8"), FIELDS), encoding="utf-8")
-    TYPES.write_text(types_with(FIELDS), encoding="utf-8")
+    TYPES.write_text(write_types(FIELDS), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ DEFAULT_TITLE_MODEL: Final = "intfloat/multilingual-e5-base"
 DEFAULT_THUMBNAIL_MODEL: Final = "packaged:denoiser"
 
 
-def _listed(value: object) -> object:
+def _split_list(value: object) -> object:
     """A setting of several, which the environment gives as one text with commas."""
     return (
         [part.strip() for part in value.split(",") if part.strip()]
@@ -38,13 +38,13 @@ def _listed(value: object) -> object:
     )
 
 
-def _good_key(key: SecretStr) -> SecretStr:
+def _check_key(key: SecretStr) -> SecretStr:
     if not re.fullmatch(r"[!-+\--~]{16,256}", key.get_secret_value()):
         raise ValueError("a key is 16 to 256 visible ASCII characters without a comma")
     return key
 
 
-def _good_origin(origin: str) -> str:
+def _check_origin(origin: str) -> str:
     if origin != "*" and not re.fullmatch(r"https?://[a-z0-9.:\[\]-]+", origin):
         raise ValueError(
             f"not an origin: {origin!r}; like https://example.org, in lower case, or *"
@@ -53,10 +53,14 @@ def _good_origin(origin: str) -> str:
 
 
 ApiKeys = Annotated[
-    tuple[Annotated[SecretStr, AfterValidator(_good_key)], ...], NoDecode, BeforeValidator(_listed)
+    tuple[Annotated[SecretStr, AfterValidator(_check_key)], ...],
+    NoDecode,
+    BeforeValidator(_split_list),
 ]
 Origins = Annotated[
-    tuple[Annotated[str, AfterValidator(_good_origin)], ...], NoDecode, BeforeValidator(_listed)
+    tuple[Annotated[str, AfterValidator(_check_origin)], ...],
+    NoDecode,
+    BeforeValidator(_split_list),
 ]
 
 

@@ -31,7 +31,7 @@ class VideoBody(AnswerModel, FieldsModel):
     @classmethod
     def members(cls, fields: Fields) -> Members:
         """Every field, and where the thumbnail is."""
-        return {row.name: _member(row) for row in fields} | {
+        return {row.name: _make_member(row) for row in fields} | {
             "thumbnail_url": (
                 str | None,
                 Field(
@@ -51,7 +51,7 @@ class VideoBody(AnswerModel, FieldsModel):
         return cls.model_validate({**payload, "thumbnail_url": url})
 
 
-def _member(row: FieldRow) -> tuple[Any, Any]:
+def _make_member(row: FieldRow) -> tuple[Any, Any]:
     """A field as callers see it."""
     about = row.help.removesuffix(".")
     match row.kind:
@@ -97,7 +97,7 @@ class HighlightBody(AnswerModel):
         title = payload.get("title")
         if highlighter is None or not isinstance(title, str):
             return None
-        parts = highlighter.parts(title)
+        parts = highlighter.mark(title)
         return cls(title=[TitlePartBody(text=one.text, matched=one.matched) for one in parts])
 
 
@@ -180,7 +180,7 @@ class FacetsBody(AnswerModel, FieldsModel):
     @classmethod
     def members(cls, fields: Fields) -> Members:
         """A facet for each field that has one."""
-        return {row.name: _facet_member(row) for row in fields.facets}
+        return {row.name: _make_facet_member(row) for row in fields.facets}
 
     @classmethod
     def of(cls, facets: Facets) -> Self:
@@ -188,7 +188,7 @@ class FacetsBody(AnswerModel, FieldsModel):
         made: dict[str, Any] = {}
         for field, facet in facets.items():
             if not isinstance(facet, Extent):
-                made[field] = {"values": [_facet_value(one) for one in facet]}
+                made[field] = {"values": [_make_facet_value(one) for one in facet]}
             else:
                 made[field] = {"min": facet.least, "max": facet.greatest}
         return cls.model_validate(made)
@@ -340,7 +340,7 @@ class HealthAnswer(AnswerModel):
     """The open index; there when it is ready."""
 
 
-def _facet_member(row: FieldRow) -> tuple[Any, Any]:
+def _make_facet_member(row: FieldRow) -> tuple[Any, Any]:
     """The facet of a field; absent where it was not asked for."""
     shown: Any
     if row.kind.is_counted:
@@ -352,5 +352,5 @@ def _facet_member(row: FieldRow) -> tuple[Any, Any]:
     return shown | absent, Field(default=None, description=said)
 
 
-def _facet_value(one: FacetCount) -> dict[str, Any]:
+def _make_facet_value(one: FacetCount) -> dict[str, Any]:
     return {"value": one.value, "count": one.videos}

@@ -7,7 +7,7 @@ from typing import Final, get_args
 
 from pydantic.main import IncEx
 
-from twinlens.backend.problems import Problem, ProblemBody, problem_body
+from twinlens.backend.problems import Problem, ProblemBody, make_problem_body
 from twinlens.backend.schemas.answers import (
     BrowseAnswer,
     FacetsBody,
@@ -30,13 +30,13 @@ from twinlens.search.request import Hit, SearchResult
 _HIT_PARTS: Final = frozenset(get_args(HitPart))
 
 
-def search_answer(
+def make_search_answer(
     result: SearchResult, asked: PageBody, *, took_ms: float, query_id: str, generation: str
 ) -> SearchAnswer:
-    """A page of hits, whole; ``unasked_parts`` says what of it was not asked for."""
+    """A page of hits, whole; ``list_unasked_parts`` says what of it was not asked for."""
     fields = asked.of_fields
     return fit(SearchAnswer, fields)(
-        hits=_hit_bodies(result.hits, asked),
+        hits=_make_hits(result.hits, asked),
         next_cursor=result.next_cursor,
         window=result.window,
         facets=fit(FacetsBody, fields).of(result.facets),
@@ -49,21 +49,23 @@ def search_answer(
     )
 
 
-def search_answer_json(
+def write_search_answer(
     result: SearchResult, asked: PageBody, *, took_ms: float, query_id: str, generation: str
 ) -> str:
     """A page of hits as JSON text, with the parts that ``asked`` asks for."""
-    answer = search_answer(result, asked, took_ms=took_ms, query_id=query_id, generation=generation)
-    return answer.model_dump_json(exclude=unasked_parts(asked))
+    answer = make_search_answer(
+        result, asked, took_ms=took_ms, query_id=query_id, generation=generation
+    )
+    return answer.model_dump_json(exclude=list_unasked_parts(asked))
 
 
-def fused_answer_json(
+def write_fused_answer(
     result: SearchResult, asked: PageBody, *, took_ms: float, query_id: str, generation: str
 ) -> str:
     """A page of what several searches find together, with the parts that ``asked`` asks for."""
     fields = asked.of_fields
     answer = fit(FusedAnswer, fields)(
-        hits=_hit_bodies(result.hits, asked),
+        hits=_make_hits(result.hits, asked),
         next_cursor=result.next_cursor,
         window=result.window,
         facets=fit(FacetsBody, fields).of(result.facets),
@@ -72,10 +74,10 @@ def fused_answer_json(
         query_id=query_id,
         generation=generation,
     )
-    return answer.model_dump_json(exclude=unasked_parts(asked))
+    return answer.model_dump_json(exclude=list_unasked_parts(asked))
 
 
-def multi_search_answer_json(
+def write_multi_search_answer(
     outcomes: Sequence[SearchAnswer | Problem],
     asked: Sequence[SearchBody],
     *,
@@ -90,11 +92,11 @@ def multi_search_answer_json(
     for at, (outcome, search) in enumerate(zip(outcomes, asked, strict=True)):
         if isinstance(outcome, SearchAnswer):
             results.append(outcome)
-            unasked[at] = unasked_parts(search)
+            unasked[at] = list_unasked_parts(search)
         else:
-            problem = problem_body(outcome)
+            problem = make_problem_body(outcome)
             results.append(FailedSearchBody(problem=problem))
-            unasked[at] = {"problem": {"errors": _without_expected(problem)}}
+            unasked[at] = {"problem": {"errors": _list_unexpected(problem)}}
     answer = fit(MultiSearchAnswer, asked[0].of_fields)(
         results=results,
         took_ms=took_ms,
@@ -105,9 +107,9 @@ def multi_search_answer_json(
     return answer.model_dump_json(exclude={"results": unasked})
 
 
-def unasked_parts(asked: PageBody) -> Mapping[str, IncEx | bool]:
+def list_unasked_parts(asked: PageBody) -> Mapping[str, IncEx | bool]:
     """What of a page of hits ``asked`` doesn't ask for, as pydantic's ``exclude`` takes it."""
-    of_hits: dict[str, IncEx | bool] = dict.fromkeys(_HIT_PARTS - asked.hit_parts(), True)
+    of_hits: dict[str, IncEx | bool] = dict.fromkeys(_HIT_PARTS - asked.list_hit_parts(), True)
     if asked.attributes is not None:
         of_hits["video"] = set(fit(HitVideoBody, asked.of_fields).model_fields) - {
             "video_id",
@@ -115,14 +117,14 @@ def unasked_parts(asked: PageBody) -> Mapping[str, IncEx | bool]:
         }
     unasked: dict[str, IncEx | bool] = {
         "hits": {"__all__": of_hits},
-        "facets": unasked_facets(asked.facets, asked.of_fields),
+        "facets": list_unasked_facets(asked.facets, asked.of_fields),
     }
     if not asked.explain:
         unasked |= {"borrowed_from": True, "words_coverage": True}
     return unasked
 
 
-def browse_answer_json(
+def write_browse_answer(
     result: BrowseResult, asked: BrowseBody, *, took_ms: float, query_id: str, generation: str
 ) -> str:
     """A page of videos as JSON text, with what ``asked`` wants of it."""
@@ -139,14 +141,14 @@ def browse_answer_json(
         query_id=query_id,
         generation=generation,
     )
-    unasked: dict[str, IncEx | bool] = {"facets": unasked_facets(asked.facets, fields)}
+    unasked: dict[str, IncEx | bool] = {"facets": list_unasked_facets(asked.facets, fields)}
     if asked.attributes is not None:
         shown = {"video_id", *asked.attributes}
         unasked["videos"] = {"__all__": set(video_body.model_fields) - shown}
     return answer.model_dump_json(exclude=unasked)
 
 
-def unasked_facets(asked: Sequence[str], fields: Fields) -> IncEx | bool:
+def list_unasked_facets(asked: Sequence[str], fields: Fields) -> IncEx | bool:
     """What of an answer's ``facets`` was not asked for, as pydantic's ``exclude`` takes it."""
     return {row.name for row in fields.facets}.difference(asked) if asked else True
 
@@ -156,13 +158,15 @@ def round_timings(timings_ms: Mapping[str, float]) -> dict[str, float]:
     return {stage: round(spent, 3) for stage, spent in timings_ms.items()}
 
 
-def _hit_bodies(hits: Sequence[Hit], asked: PageBody) -> list[HitBody]:
+def _make_hits(hits: Sequence[Hit], asked: PageBody) -> list[HitBody]:
     # A text is read once, however many hits it marks.
-    highlighters = [None if text is None else Highlighter(text) for text in asked.texts_to_mark()]
-    return [_hit_body(hit, highlighters, asked.of_fields) for hit in hits]
+    highlighters = [
+        None if text is None else Highlighter(text) for text in asked.list_texts_to_mark()
+    ]
+    return [_make_hit(hit, highlighters, asked.of_fields) for hit in hits]
 
 
-def _hit_body(hit: Hit, highlighters: Sequence[Highlighter | None], fields: Fields) -> HitBody:
+def _make_hit(hit: Hit, highlighters: Sequence[Highlighter | None], fields: Fields) -> HitBody:
     highlighter = None
     if highlighters:
         # Of several searches the one that ranks it best marks its title.
@@ -185,7 +189,7 @@ def _hit_body(hit: Hit, highlighters: Sequence[Highlighter | None], fields: Fiel
     )
 
 
-def _without_expected(problem: ProblemBody) -> IncEx | bool:
+def _list_unexpected(problem: ProblemBody) -> IncEx | bool:
     """What of the errors of ``problem`` says nothing: all of them, or where no remedy is known."""
     if problem.errors is None:
         return True

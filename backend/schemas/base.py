@@ -18,14 +18,14 @@ _ENDLESS: Final = 1e12
 _NULL: Final = {"type": "null"}
 
 
-def at_least_one_of(*names: str, of_type: str) -> dict[str, Any]:
+def require_one_of(*names: str, of_type: str) -> dict[str, Any]:
     """What a JSON schema says of an object that needs one of ``names``, and not null."""
     return {
         "anyOf": [{"required": [name], "properties": {name: {"type": of_type}}} for name in names]
     }
 
 
-def at_fault(message: str, *any_of: str, expected: str | None = None) -> PydanticCustomError:
+def make_fault(message: str, *any_of: str, expected: str | None = None) -> PydanticCustomError:
     """What a validator raises to say more than a ``ValueError`` does.
 
     With ``any_of``, fields of the validated model, the first of them is at fault, and ``{names}``
@@ -51,7 +51,7 @@ class AnswerModel(BaseModel):
 # ---- what would be right in the place of a field at fault, from its model's JSON schema
 
 
-def expected_at(
+def describe_expected(
     model: type[BaseModel],
     place: Sequence[int | str],
     *,
@@ -65,18 +65,18 @@ def expected_at(
     but for what ``renamed`` calls otherwise, or None. ``bounds`` is for a number beyond its bounds:
     then these are said however far off they are.
     """
-    root = _schema_of(model)
-    found = _at(root, root, list(place[:-1] if unknown else place))
+    root = _make_schema(model)
+    found = _find(root, root, list(place[:-1] if unknown else place))
     if found is None:
         return None
     if unknown:
-        names = [renamed.get(name, name) for name in _field_names(root, found)]
+        names = [renamed.get(name, name) for name in _list_field_names(root, found)]
         return f"one of: {', '.join(filter(None, names))}" if names else None
-    return _in_words(root, found, bounds=bounds)
+    return _put_in_words(root, found, bounds=bounds)
 
 
 @cache
-def _schema_of(model: type[BaseModel]) -> _Schema:
+def _make_schema(model: type[BaseModel]) -> _Schema:
     return model.model_json_schema()
 
 
@@ -86,40 +86,44 @@ def _resolve(root: _Schema, schema: _Schema) -> _Schema:
     return schema
 
 
-def _options(root: _Schema, schema: _Schema) -> list[_Schema]:
+def _list_options(root: _Schema, schema: _Schema) -> list[_Schema]:
     """The alternatives of ``schema`` but for null; itself where it has none."""
     schema = _resolve(root, schema)
     if "anyOf" not in schema or "type" in schema:
         return [schema]
-    return [option for one in schema["anyOf"] if one != _NULL for option in _options(root, one)]
+    return [
+        option for one in schema["anyOf"] if one != _NULL for option in _list_options(root, one)
+    ]
 
 
-def _at(root: _Schema, schema: _Schema, place: list[int | str]) -> _Schema | None:
+def _find(root: _Schema, schema: _Schema, place: list[int | str]) -> _Schema | None:
     if not place:
         return schema
     step, *rest = place
-    options = _options(root, schema)
+    options = _list_options(root, schema)
     for option in options:
         if isinstance(step, int) and "items" in option:
-            return _at(root, option["items"], rest)
+            return _find(root, option["items"], rest)
         if step in option.get("properties", {}):
-            return _at(root, option["properties"][step], rest)
+            return _find(root, option["properties"][step], rest)
     # Where a value may be of several types, pydantic's place names the one that it tried.
-    return _at(root, schema, rest) if len(options) > 1 else None
+    return _find(root, schema, rest) if len(options) > 1 else None
 
 
-def _field_names(root: _Schema, schema: _Schema) -> list[str]:
-    return [name for one in _options(root, schema) for name in one.get("properties", {})]
+def _list_field_names(root: _Schema, schema: _Schema) -> list[str]:
+    return [name for one in _list_options(root, schema) for name in one.get("properties", {})]
 
 
-def _in_words(root: _Schema, schema: _Schema, *, bounds: bool = False) -> str | None:
-    words = [_one_in_words(root, option, bounds=bounds) for option in _options(root, schema)]
+def _put_in_words(root: _Schema, schema: _Schema, *, bounds: bool = False) -> str | None:
+    words = [
+        _put_one_in_words(root, option, bounds=bounds) for option in _list_options(root, schema)
+    ]
     if None in words:
         return None
     return ", or ".join(dict.fromkeys(filter(None, words)))
 
 
-def _one_in_words(root: _Schema, schema: _Schema, *, bounds: bool) -> str | None:
+def _put_one_in_words(root: _Schema, schema: _Schema, *, bounds: bool) -> str | None:
     if "const" in schema:
         return str(schema["const"])
     if "enum" in schema:
@@ -128,41 +132,41 @@ def _one_in_words(root: _Schema, schema: _Schema, *, bounds: bool) -> str | None
         case "boolean":
             return "true or false"
         case "integer":
-            return f"a whole number{_bounds(schema, far_too=bounds)}"
+            return f"a whole number{_put_bounds_in_words(schema, far_too=bounds)}"
         case "number":
-            return f"a number{_bounds(schema, far_too=bounds)}"
+            return f"a number{_put_bounds_in_words(schema, far_too=bounds)}"
         case "string":
-            return _string_in_words(schema)
+            return _put_string_in_words(schema)
         case "array":
-            lengths = _lengths(schema, "minItems", "maxItems")
-            each = _in_words(root, schema["items"])
+            lengths = _put_lengths_in_words(schema, "minItems", "maxItems")
+            each = _put_in_words(root, schema["items"])
             return f"a list{f' of {lengths}' if lengths else ''}{f', each {each}' if each else ''}"
         case "object":
             return f"an object with any of: {', '.join(schema['properties'])}"
     return None
 
 
-def _string_in_words(schema: _Schema) -> str:
+def _put_string_in_words(schema: _Schema) -> str:
     if schema.get("format") == "date-time":
         return "a moment in RFC 3339 with an offset, such as 2024-01-31T00:00:00Z"
     if schema.get("contentEncoding") == "base64":
         return "a picture in base64, without the data: prefix"
-    lengths = _lengths(schema, "minLength", "maxLength")
+    lengths = _put_lengths_in_words(schema, "minLength", "maxLength")
     return f"text of {lengths} characters" if lengths else "text"
 
 
-def _bounds(schema: _Schema, *, far_too: bool) -> str:
+def _put_bounds_in_words(schema: _Schema, *, far_too: bool) -> str:
     least, most = schema.get("minimum"), schema.get("maximum")
     if least is None or most is None or (most >= _ENDLESS and not far_too):
         return ""
-    return f" from {_number(least)} to {_number(most)}"
+    return f" from {_write_number(least)} to {_write_number(most)}"
 
 
-def _number(number: float) -> str:
+def _write_number(number: float) -> str:
     return f"{number:,.0f}" if number == int(number) else f"{number:,g}"
 
 
-def _lengths(schema: _Schema, least: str, most: str) -> str:
+def _put_lengths_in_words(schema: _Schema, least: str, most: str) -> str:
     if most not in schema:
         return ""
     if schema.get(least, 0) == 0:

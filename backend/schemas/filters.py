@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from twinlens.backend.schemas.base import RequestModel, at_least_one_of
+from twinlens.backend.schemas.base import RequestModel, require_one_of
 from twinlens.backend.schemas.fitting import FieldsModel, Members
 from twinlens.catalog.fields import Field as FieldRow
 from twinlens.catalog.fields import FieldKind, Fields
@@ -28,23 +28,23 @@ MAX_FILTER_DEPTH: Final = 8
 MAX_CONDITIONS: Final = 100
 
 
-def _as_list(value: object) -> object:
+def _to_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-def _as_bounds(value: object) -> object:
+def _to_bounds(value: object) -> object:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return {"gte": value, "lte": value} if is_number else value
 
 
-def _rfc3339(value: object) -> object:
+def _check_rfc3339(value: object) -> object:
     # Looser parsers also take bare numbers, for seconds since 1970.
     if not (isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\d[Tt ]", value)):
         raise ValueError("give a moment as RFC 3339 text: 2024-01-31T00:00:00Z")
     return value
 
 
-def _in_utc(moment: datetime) -> datetime:
+def _to_utc(moment: datetime) -> datetime:
     # Engines differ on years of fewer than four digits, and offsets can lead past either end.
     if not 1000 < moment.year < 9999:
         raise ValueError("the year must lie between 1001 and 9998")
@@ -58,17 +58,17 @@ Moment = Annotated[
         strict=False,
         json_schema_extra={"pattern": r"^(?!1000|9999)[1-9]\d{3}-\d\d-\d\d[Tt ]"},
     ),
-    BeforeValidator(_rfc3339),
-    AfterValidator(_in_utc),
+    BeforeValidator(_check_rfc3339),
+    AfterValidator(_to_utc),
 ]
 _Word = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 _Words = Annotated[list[_Word], Field(min_length=1, max_length=MAX_FILTER_VALUES)]
-Words = Annotated[_Words, BeforeValidator(_as_list, json_schema_input_type=_Word | _Words)]
+Words = Annotated[_Words, BeforeValidator(_to_list, json_schema_input_type=_Word | _Words)]
 
 
 class _Bounds(RequestModel):
     @model_validator(mode="after")
-    def _at_least_one(self) -> Self:
+    def _require_one(self) -> Self:
         if all(getattr(self, name) is None for name in type(self).model_fields):
             raise ValueError("give at least one of gt, gte, lt, lte")
         return self
@@ -78,7 +78,7 @@ class NumberBounds(_Bounds):
     """Bounds of a number; at least one."""
 
     model_config = ConfigDict(
-        json_schema_extra=at_least_one_of("gt", "gte", "lt", "lte", of_type="number")
+        json_schema_extra=require_one_of("gt", "gte", "lt", "lte", of_type="number")
     )
 
     gt: Number | None = None
@@ -95,7 +95,7 @@ class TimeBounds(_Bounds):
     """Bounds of a moment, in RFC 3339 with an offset; at least one."""
 
     model_config = ConfigDict(
-        json_schema_extra=at_least_one_of("gt", "gte", "lt", "lte", of_type="string")
+        json_schema_extra=require_one_of("gt", "gte", "lt", "lte", of_type="string")
     )
 
     gt: Moment | None = None
@@ -109,7 +109,7 @@ class TimeBounds(_Bounds):
 
 
 Quantity = Annotated[
-    NumberBounds, BeforeValidator(_as_bounds, json_schema_input_type=Number | NumberBounds)
+    NumberBounds, BeforeValidator(_to_bounds, json_schema_input_type=Number | NumberBounds)
 ]
 
 
@@ -125,7 +125,7 @@ class FilterBody(RequestModel, FieldsModel):
     @classmethod
     def members(cls, fields: Fields) -> Members:
         """The fields that a filter may name, and what puts filters together."""
-        named = {row.name: _member(row) for row in fields.filterable}
+        named = {row.name: _make_member(row) for row in fields.filterable}
         return named | {
             "every": (
                 _Filters | None,
@@ -157,10 +157,10 @@ class FilterBody(RequestModel, FieldsModel):
 
     # Without a state: Pydantic runs it twice for a filter that another model holds.
     @model_validator(mode="after")
-    def _within_limits(self) -> Self:
-        if (depth := self._depth()) > MAX_FILTER_DEPTH:
+    def _check_limits(self) -> Self:
+        if (depth := self._measure_depth()) > MAX_FILTER_DEPTH:
             raise ValueError(f"nested {depth} deep; at most {MAX_FILTER_DEPTH}")
-        if (conditions := self._conditions()) > MAX_CONDITIONS:
+        if (conditions := self._count_conditions()) > MAX_CONDITIONS:
             raise ValueError(f"{conditions} conditions in all; at most {MAX_CONDITIONS}")
         return self
 
@@ -169,31 +169,31 @@ class FilterBody(RequestModel, FieldsModel):
         """What a filter may hold, as callers spell it."""
         return [field.alias or name for name, field in cls.model_fields.items()]
 
-    def _parts(self, name: str) -> Sequence[FilterBody] | None:
+    def _get_parts(self, name: str) -> Sequence[FilterBody] | None:
         parts: Sequence[FilterBody] | None = getattr(self, name)
         return parts
 
-    def _negated(self) -> FilterBody | None:
+    def _get_negated(self) -> FilterBody | None:
         negated: FilterBody | None = getattr(self, "none")  # noqa: B009 - made by ``members``
         return negated
 
-    def _within(self) -> list[FilterBody]:
+    def _list_within(self) -> list[FilterBody]:
         """The filters that this one puts together."""
-        negated = self._negated()
+        negated = self._get_negated()
         return [
-            *(self._parts("every") or ()),
-            *(self._parts("some") or ()),
+            *(self._get_parts("every") or ()),
+            *(self._get_parts("some") or ()),
             *([] if negated is None else [negated]),
         ]
 
-    def _depth(self) -> int:
-        return 1 + max((one._depth() for one in self._within()), default=0)
+    def _measure_depth(self) -> int:
+        return 1 + max((one._measure_depth() for one in self._list_within()), default=0)
 
-    def _conditions(self) -> int:
+    def _count_conditions(self) -> int:
         fields = self.model_fields_set.difference(_COMBINED)
         own = sum(getattr(self, name) is not None for name in fields)
         # A filter that asks nothing counts, too: engines are asked all the same.
-        return own + sum(max(1, one._conditions()) for one in self._within())
+        return own + sum(max(1, one._count_conditions()) for one in self._list_within())
 
     def to_filter(self) -> Filter | None:
         """The filter that stores understand, or None where nothing is asked."""
@@ -204,16 +204,16 @@ class FilterBody(RequestModel, FieldsModel):
                     parts.append(AnyOf(name, tuple(words)))
                 case NumberBounds() | TimeBounds() as bounds:
                     parts.append(Range(field=name, **bounds.model_dump()))
-        if (every := self._parts("every")) is not None:
+        if (every := self._get_parts("every")) is not None:
             parts += [one.to_filter() or And(()) for one in every]
-        if (some := self._parts("some")) is not None:
+        if (some := self._get_parts("some")) is not None:
             parts.append(Or(tuple(one.to_filter() or And(()) for one in some)))
-        if (negated := self._negated()) is not None:
+        if (negated := self._get_negated()) is not None:
             parts.append(Not(negated.to_filter() or And(())))
         return And(tuple(parts)) if parts else None
 
 
-def _member(row: FieldRow) -> tuple[Any, Any]:
+def _make_member(row: FieldRow) -> tuple[Any, Any]:
     """What a filter may ask of a field."""
     about = row.help.removesuffix(".")
     asked: Any

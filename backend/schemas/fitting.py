@@ -81,7 +81,7 @@ def _fit(model: type[BaseModel], fields: Fields) -> type[BaseModel]:
         given = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
         fitted = _fit_type(given, fields)
         if fitted is not given:
-            members[name] = (fitted, _same(info))
+            members[name] = (fitted, _copy_field(info))
     if issubclass(model, FieldsModel):
         members |= model.members(fields)
     if not members and not issubclass(model, OfFields):
@@ -98,7 +98,7 @@ def _fit(model: type[BaseModel], fields: Fields) -> type[BaseModel]:
     return made
 
 
-def _same(info: FieldInfo) -> Any:
+def _copy_field(info: FieldInfo) -> Any:
     """A field as ``info`` has it, but for its type."""
     return Field(
         default=info.default,
@@ -116,7 +116,7 @@ def _fit_type(given: Any, fields: Fields) -> Any:
     if origin is Annotated:
         for mark in args[1:]:
             if isinstance(mark, OneOf):
-                return _one_of(mark.names(fields))
+                return _make_one_of(mark.names(fields))
         inner = _fit_type(args[0], fields)
         return given if inner is args[0] else Annotated[inner, *args[1:]]
     if origin not in (list, Union, UnionType):
@@ -127,7 +127,7 @@ def _fit_type(given: Any, fields: Fields) -> Any:
     return list[fitted[0]] if origin is list else reduce(or_, fitted)  # type: ignore[valid-type]
 
 
-def _one_of(names: Sequence[str]) -> Any:
+def _make_one_of(names: Sequence[str]) -> Any:
     if not names:
         return Annotated[str, StringConstraints(min_length=1, max_length=0)]
     return Literal[*names]
@@ -148,7 +148,7 @@ class _Weights(RequestModel):
     )
 
     @model_validator(mode="after")
-    def _not_all_zero(self) -> Self:
+    def _require_one(self) -> Self:
         if not any(self.by_name().values()):
             raise ValueError("at least one weight must be above 0")
         return self
@@ -173,14 +173,14 @@ class _Sources(AnswerModel):
     model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
 
-def _weight_of(lens: type[Lens[Any]]) -> Any:
+def _make_weight(lens: type[Lens[Any]]) -> Any:
     what = f"Of {lens.about}"
     if getattr(lens, "dim", 0) is None:
         what += "; multiplied by the share of it that the best hit has"
     return (Weight, Field(lens.weight, description=f"{what}."))
 
 
-def _source_of(lens: type[Lens[Any]]) -> Any:
+def _make_source(lens: type[Lens[Any]]) -> Any:
     return (SourceBody | None, Field(None, description=f"By {lens.about}."))
 
 
@@ -194,12 +194,12 @@ else:
         __base__=_Weights,
         __doc__=_Weights.__doc__,
         __module__=__name__,
-        **{name: _weight_of(lens) for name, lens in registered_lenses().items()},
+        **{name: _make_weight(lens) for name, lens in registered_lenses().items()},
     )
     SourcesBody = create_model(
         "SourcesBody",
         __base__=_Sources,
         __doc__=_Sources.__doc__,
         __module__=__name__,
-        **{name: _source_of(lens) for name, lens in registered_lenses().items()},
+        **{name: _make_source(lens) for name, lens in registered_lenses().items()},
     )

@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from twinlens.backend.problems import FieldError
-from twinlens.backend.schemas.base import RequestModel, at_fault, at_least_one_of
+from twinlens.backend.schemas.base import RequestModel, make_fault, require_one_of
 from twinlens.backend.schemas.filters import FilterBody
 from twinlens.backend.schemas.fitting import OfFields, OneOf, Weight, WeightsBody
 from twinlens.catalog.video import MAX_VIDEO_ID_LENGTH
@@ -63,7 +63,7 @@ def _decode_base64(value: object) -> object:
         raise ValueError(f"not base64: {error}") from error
 
 
-def _as_int(value: object) -> object:
+def _to_int(value: object) -> object:
     # JSON has one kind of number: 5.0 is the integer 5.
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
@@ -100,7 +100,7 @@ _WAYS: Final = ("desc", "asc")
 class PageBody(RequestModel, OfFields):
     """How a page of hits is made of rankings, and how it is shown."""
 
-    limit: Annotated[int, Field(ge=1, le=100), BeforeValidator(_as_int)] = DEFAULT_LIMIT
+    limit: Annotated[int, Field(ge=1, le=100), BeforeValidator(_to_int)] = DEFAULT_LIMIT
     """Hits per page."""
     cursor: Annotated[str, StringConstraints(max_length=MAX_CURSOR_LENGTH)] | None = None
     """`next_cursor` of the page before, with the rest of the request as it was."""
@@ -117,7 +117,7 @@ class PageBody(RequestModel, OfFields):
     facets: list[FacetName] = []
     """Fields to count the values of, over all hits of all pages."""
 
-    def fusion_options(self) -> FusionOptions:
+    def to_fusion_options(self) -> FusionOptions:
         """The options of the search."""
         return FusionOptions(
             limit=self.limit,
@@ -128,7 +128,7 @@ class PageBody(RequestModel, OfFields):
             facets=list(dict.fromkeys(self.facets)),
         )
 
-    def hit_parts(self) -> set[HitPart]:
+    def list_hit_parts(self) -> set[HitPart]:
         """The optional parts of a hit that this request asks for."""
         parts: set[HitPart] = set()
         if self.explain:
@@ -137,7 +137,7 @@ class PageBody(RequestModel, OfFields):
             parts.add("duplicates")
         return parts
 
-    def texts_to_mark(self) -> Sequence[str | None]:
+    def list_texts_to_mark(self) -> Sequence[str | None]:
         """The text of each search, where matches are to be marked in titles; else none."""
         return []
 
@@ -149,13 +149,13 @@ class HitsBody(PageBody):
     """Which videos may be hits."""
     weights: WeightsBody = WeightsBody()
     """Each ranking's share in the fusion."""
-    window: Annotated[int, Field(ge=1, le=1000), BeforeValidator(_as_int)] = DEFAULT_WINDOW
+    window: Annotated[int, Field(ge=1, le=1000), BeforeValidator(_to_int)] = DEFAULT_WINDOW
     """Ranks taken from each ranking; pages are cut from what they give."""
 
-    def fusion_options(self) -> FusionOptions:
+    def to_fusion_options(self) -> FusionOptions:
         """See ``PageBody``."""
         return replace(
-            super().fusion_options(),
+            super().to_fusion_options(),
             filter=self.filter.to_filter() if self.filter else None,
             weights=self.weights.by_name(),
             window=self.window,
@@ -165,9 +165,9 @@ class HitsBody(PageBody):
 class SimilarBody(HitsBody):
     """The options of ``videos/{video_id}/similar``."""
 
-    def search_request(self, video_id: str) -> SearchRequest:
+    def to_search_request(self, video_id: str) -> SearchRequest:
         """The search for what is like ``video_id``."""
-        return SearchRequest(video_id=video_id).with_options(self.fusion_options())
+        return SearchRequest(video_id=video_id).with_options(self.to_fusion_options())
 
 
 class RecommendationsBody(HitsBody):
@@ -180,27 +180,27 @@ class RecommendationsBody(HitsBody):
 
     @field_validator("disliked")
     @classmethod
-    def _not_liked(cls, disliked: list[str], info: ValidationInfo) -> list[str]:
+    def _refuse_liked(cls, disliked: list[str], info: ValidationInfo) -> list[str]:
         both = set(disliked).intersection(info.data.get("liked", ()))
         if both:
             raise ValueError(f"{min(both)[:100]!r} is both liked and disliked; give it once")
         return disliked
 
-    def recommendation_request(self) -> RecommendationRequest:
+    def to_recommendation_request(self) -> RecommendationRequest:
         """The recommendations that this body asks for."""
         request = RecommendationRequest(liked=self.liked, disliked=self.disliked)
-        return request.with_options(self.fusion_options())
+        return request.with_options(self.to_fusion_options())
 
-    def hit_parts(self) -> set[HitPart]:
+    def list_hit_parts(self) -> set[HitPart]:
         """See ``PageBody``."""
-        return super().hit_parts() | ({"because"} if self.explain else set())
+        return super().list_hit_parts() | ({"because"} if self.explain else set())
 
 
 class SearchBody(HitsBody):
     """A search: ``text``, ``image`` and ``video_id``, any of them together, and options."""
 
     model_config = ConfigDict(
-        json_schema_extra=at_least_one_of("text", "image", "video_id", of_type="string")
+        json_schema_extra=require_one_of("text", "image", "video_id", of_type="string")
     )
 
     text: Text | None = None
@@ -209,29 +209,29 @@ class SearchBody(HitsBody):
     """A picture to look like: JPEG, PNG, WebP, GIF or BMP, at most 40 million pixels."""
     video_id: VideoId | None = None
     """A video to look like; it is left out of the hits."""
-    expand: Annotated[int, Field(ge=0, le=20), BeforeValidator(_as_int)] = DEFAULT_EXPAND
+    expand: Annotated[int, Field(ge=0, le=20), BeforeValidator(_to_int)] = DEFAULT_EXPAND
     """How many of the best hits lend their thumbnails to a search by text alone; 0: none."""
     highlight: bool = False
     """Mark in each title what the text has matched."""
 
     @model_validator(mode="after")
-    def _something_to_search_by(self) -> Self:
+    def _require_something(self) -> Self:
         if self.text is None and self.image is None and self.video_id is None:
-            raise at_fault("nothing to search by: give {names}", "text", "image", "video_id")
+            raise make_fault("nothing to search by: give {names}", "text", "image", "video_id")
         return self
 
-    def search_request(self) -> SearchRequest:
+    def to_search_request(self) -> SearchRequest:
         """The search that this body describes."""
         request = SearchRequest(
             text=self.text, picture=self.image, video_id=self.video_id, expand=self.expand
         )
-        return request.with_options(self.fusion_options())
+        return request.with_options(self.to_fusion_options())
 
-    def hit_parts(self) -> set[HitPart]:
+    def list_hit_parts(self) -> set[HitPart]:
         """See ``PageBody``."""
-        return super().hit_parts() | ({"highlight"} if self.highlight else set())
+        return super().list_hit_parts() | ({"highlight"} if self.highlight else set())
 
-    def texts_to_mark(self) -> Sequence[str | None]:
+    def list_texts_to_mark(self) -> Sequence[str | None]:
         """See ``PageBody``."""
         return [self.text] if self.highlight else []
 
@@ -300,24 +300,24 @@ class MultiSearchBody(PageBody):
             )
         return found
 
-    def multi_search_request(self) -> MultiSearchRequest:
+    def to_multi_search_request(self) -> MultiSearchRequest:
         """The one ranking that this body asks for."""
         request = MultiSearchRequest(
-            searches=[one.search_request() for one in self.searches],
+            searches=[one.to_search_request() for one in self.searches],
             shares=[one.weight for one in self.searches],
         )
         window = max(one.window for one in self.searches)
-        return request.with_options(replace(self.fusion_options(), window=window))
+        return request.with_options(replace(self.to_fusion_options(), window=window))
 
-    def hit_parts(self) -> set[HitPart]:
+    def list_hit_parts(self) -> set[HitPart]:
         """See ``PageBody``."""
-        parts = super().hit_parts()
+        parts = super().list_hit_parts()
         parts.add("found_by")
         if self.highlight:
             parts.add("highlight")
         return parts
 
-    def texts_to_mark(self) -> Sequence[str | None]:
+    def list_texts_to_mark(self) -> Sequence[str | None]:
         """See ``PageBody``."""
         return [one.text for one in self.searches] if self.highlight else []
 
@@ -344,9 +344,9 @@ class BrowseBody(RequestModel, OfFields):
 
     @field_validator("order")
     @classmethod
-    def _not_sorted(cls, order: str | None, info: ValidationInfo) -> str | None:
+    def _refuse_beside_sort(cls, order: str | None, info: ValidationInfo) -> str | None:
         if order is not None and info.data.get("sort") is not None:
-            raise at_fault(
+            raise make_fault(
                 "videos are either sorted or in random order: give one of the two",
                 expected="no order beside a sort, or no sort",
             )
@@ -354,15 +354,15 @@ class BrowseBody(RequestModel, OfFields):
 
     @field_validator("seed")
     @classmethod
-    def _of_a_shuffle(cls, seed: int | None, info: ValidationInfo) -> int | None:
+    def _require_shuffle(cls, seed: int | None, info: ValidationInfo) -> int | None:
         if seed is not None and info.data.get("order", "random") is None:
-            raise at_fault(
+            raise make_fault(
                 "only a random order has a seed: give order=random, too",
                 expected="no seed, or order=random beside it",
             )
         return seed
 
-    def browse_request(self) -> BrowseRequest:
+    def to_browse_request(self) -> BrowseRequest:
         """The page that this body asks for."""
         order = None
         if self.sort is not None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from twinlens.backend.app import ROUTES
-from twinlens.backend.schemas.base import expected_at
+from twinlens.backend.schemas.base import describe_expected
 from twinlens.backend.schemas.fitting import fit
 from twinlens.backend.schemas.requests import RecommendationsBody, SearchBody
 from twinlens.catalog.fields import FIELDS
@@ -36,18 +36,20 @@ MODELS = {model for route in ROUTES for model in (route.query, route.body) if mo
     ],
 )  # fmt: skip
 def test_what_a_search_takes_is_said(place, words):
-    assert expected_at(SearchBody, place) == words
+    assert describe_expected(SearchBody, place) == words
 
 
 def test_what_is_not_there_is_not_said():
-    assert expected_at(SearchBody, ("nothing", "here")) is None
-    assert expected_at(SearchBody, ("limit", "gte")) is None
+    assert describe_expected(SearchBody, ("nothing", "here")) is None
+    assert describe_expected(SearchBody, ("limit", "gte")) is None
 
 
 def test_of_an_unknown_field_the_known_ones_are_said():
-    said = expected_at(SearchBody, ("weights", "sound"), unknown=True)
+    said = describe_expected(SearchBody, ("weights", "sound"), unknown=True)
     assert said == "one of: title, words, thumbnail"
-    said = expected_at(SearchBody, ("sound",), unknown=True, renamed={"text": "q", "image": None})
+    said = describe_expected(
+        SearchBody, ("sound",), unknown=True, renamed={"text": "q", "image": None}
+    )
     assert {"q", "video_id", "limit"} < set(said.removeprefix("one of: ").split(", "))
     assert not {"text", "image"} & set(said.removeprefix("one of: ").split(", "))
 
@@ -55,7 +57,7 @@ def test_of_an_unknown_field_the_known_ones_are_said():
 @pytest.mark.parametrize("model", sorted(MODELS, key=lambda model: model.__name__))
 def test_there_are_words_for_every_field_of_every_request(model):
     for name in model.model_fields:
-        assert expected_at(model, (name,)), name
+        assert describe_expected(model, (name,)), name
 
 
 @pytest.mark.parametrize(
@@ -96,7 +98,7 @@ def test_a_problem_of_a_body_says_what_would_be_right(client):
     answer = client.post("/api/v1/recommendations", json={"liked": [], "limit": 200})
     said = {error["field"]: error["expected"] for error in answer.get_json()["errors"]}
     assert said == {
-        "liked": expected_at(RecommendationsBody, ("liked",)),
+        "liked": describe_expected(RecommendationsBody, ("liked",)),
         "limit": "a whole number from 1 to 100",
     }
     answer = client.post("/api/v1/search", json={"image": "aGVsbG8="})

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tests.backend.catalogue import Catalogue
-from twinlens.backend.problems import invalid_fields
+from twinlens.backend.problems import describe_invalid_fields
 from twinlens.backend.schemas.filters import MAX_CONDITIONS, MAX_FILTER_DEPTH, FilterBody
 from twinlens.backend.schemas.fitting import fit
 from twinlens.backend.schemas.requests import SearchBody
@@ -162,7 +162,9 @@ def nested(depth: int) -> Json:
 def refused(asked: Any) -> list[tuple[str, str]]:
     with pytest.raises(ValidationError) as caught:
         SearchBody.model_validate_json(json.dumps({"text": "film", "filter": asked}))
-    return [(one.field, one.message) for one in invalid_fields(caught.value, SearchBody).errors]
+    return [
+        (one.field, one.message) for one in describe_invalid_fields(caught.value, SearchBody).errors
+    ]
 
 
 def test_filters_nest_so_deep_and_no_deeper() -> None:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from tests.fakes import MemoryReader
 from twinlens.backend.access import Policy
 from twinlens.backend.app import ROUTES, create_app
-from twinlens.backend.openapi import openapi_document
+from twinlens.backend.openapi import describe_api
 from twinlens.backend.problem_kinds import KINDS, Code
 from twinlens.backend.schemas.fitting import fit
 from twinlens.backend.schemas.requests import SearchBody
@@ -25,7 +25,7 @@ from twinlens.search.published import PublishedIndex
 
 SearchBody = fit(SearchBody, FIELDS)
 
-DOCUMENT = openapi_document(ROUTES, FIELDS)
+DOCUMENT = describe_api(ROUTES, FIELDS)
 # Served, and no part of the API: the page, its files, and the documentation.
 PAGES = {
     "/",

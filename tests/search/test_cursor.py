@@ -9,7 +9,7 @@ from twinlens.search.cursor import (
     CursorExpired,
     CursorInvalid,
     decode_cursor,
-    request_digest,
+    digest_request,
 )
 
 GIVEN = Cursor("20261121T083000.123Z-5f2c9a", "ab" * 12, 40)
@@ -66,6 +66,6 @@ def test_an_offset_outside_the_window_is_invalid(offset):
 
 
 def test_digests_tell_parts_apart():
-    assert request_digest("ab", "c") != request_digest("a", "bc")
-    assert request_digest("a", None) != request_digest(None, "a")
-    assert request_digest(b"a") == request_digest(b"a")
+    assert digest_request("ab", "c") != digest_request("a", "bc")
+    assert digest_request("a", None) != digest_request(None, "a")
+    assert digest_request(b"a") == digest_request(b"a")

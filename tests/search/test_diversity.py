@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twinlens.search.diversity import likeness_of, rerank_by_mmr
+from twinlens.search.diversity import measure_likeness, rerank_by_mmr
 from twinlens.stores.base import StoredVideo
 
 
@@ -79,7 +79,7 @@ def test_what_repeats_gives_way_to_what_is_new():
 
 def test_an_empty_window_has_no_order():
     assert rerank_by_mmr([], np.zeros((0, 0)), diversity=0.5) == []
-    assert likeness_of([]).shape == (0, 0)
+    assert measure_likeness([]).shape == (0, 0)
 
 
 @pytest.mark.parametrize("diversity", [-0.1, 1.1, float("nan")])
@@ -107,15 +107,15 @@ def test_likeness_is_measured_from_what_is_usual():
     spread = rng.standard_normal((30, 16))
     spread /= np.linalg.norm(spread, axis=1, keepdims=True)
     narrow = np.hstack([spread * 0.5, np.full((30, 1), np.sqrt(0.75))])
-    wide = likeness_of([video(f"{one}", title=row) for one, row in enumerate(spread)])
-    close = likeness_of([video(f"{one}", title=row) for one, row in enumerate(narrow)])
+    wide = measure_likeness([video(f"{one}", title=row) for one, row in enumerate(spread)])
+    close = measure_likeness([video(f"{one}", title=row) for one, row in enumerate(narrow)])
     np.testing.assert_allclose(close, wide, atol=1e-4)
     assert abs(wide[np.triu_indices(30, 1)].mean()) < 1e-6
     np.testing.assert_allclose(np.diag(wide), 1, atol=1e-5)
 
 
 def test_lenses_that_one_of_two_lacks_do_not_count():
-    likeness = likeness_of(
+    likeness = measure_likeness(
         [
             video("a", title=[1, 0], thumbnail=[1, 0]),
             video("b", title=[1, 0]),
@@ -132,6 +132,6 @@ def test_lenses_that_one_of_two_lacks_do_not_count():
 
 
 def test_a_window_of_one_and_the_same_is_no_error():
-    likeness = likeness_of([video("a", title=[1, 0]), video("b", title=[1, 0])])
+    likeness = measure_likeness([video("a", title=[1, 0]), video("b", title=[1, 0])])
     assert np.isfinite(likeness).all()
     assert likeness[0, 1] == 1

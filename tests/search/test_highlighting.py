@@ -25,7 +25,7 @@ text = st.one_of(st.text(max_size=30), st.lists(st.sampled_from(PIECES), max_siz
 
 def marked(query: str, title: str) -> str:
     """The title with brackets about what is marked."""
-    parts = Highlighter(query).parts(title)
+    parts = Highlighter(query).mark(title)
     return "".join(f"[{part.text}]" if part.matched else part.text for part in parts)
 
 
@@ -57,7 +57,7 @@ def test_what_is_marked(query, title, expected):
 
 @given(text, text)
 def test_the_parts_are_the_title_and_cut_no_letter(query, title):
-    parts = Highlighter(query).parts(title)
+    parts = Highlighter(query).mark(title)
     assert "".join(part.text for part in parts) == title
     assert all(part.text for part in parts)
     assert all(one.matched != other.matched for one, other in pairwise(parts))
@@ -71,7 +71,7 @@ def test_the_parts_are_the_title_and_cut_no_letter(query, title):
 
 @given(text)
 def test_a_title_that_is_asked_for_is_marked_wherever_it_has_words(title):
-    parts = Highlighter(title).parts(title)
+    parts = Highlighter(title).mark(title)
     unmarked = [part.text for part in parts if not part.matched]
     assert not [word for part in unmarked for word in folded_words(part)]
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _SETTINGS_HELP = "Settings may also come from TWINLENS_... variables or twinlens.toml."
 
 
-def _columns(
+def _read_columns(
     _ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]
 ) -> dict[str, str]:
     columns = {}
@@ -54,7 +54,7 @@ def _columns(
     "columns",
     multiple=True,
     metavar="FIELD=COLUMN",
-    callback=_columns,
+    callback=_read_columns,
     help="Take a field of a video from this column; may be given again.",
 )
 @click.option("--split", help="Of a Hugging Face data set: one split; all of them if not given.")
@@ -135,7 +135,7 @@ def index(
         lenses,
         JobOptions(
             source_name=source,
-            source_identity=_identity(source, columns=columns, revision=revision, split=split),
+            source_identity=_identify(source, columns=columns, revision=revision, split=split),
             prune=prune,
             fresh=fresh,
             strict=strict,
@@ -143,11 +143,11 @@ def index(
         ),
     )
     rejects = RejectsFile(rejects_path or settings.data_dir / "rejects.jsonl")
-    with _progress_bar(opened.total()) as bar:
+    with _open_progress_bar(opened.total()) as bar:
         rows: Iterable[Row | Reject] = opened
         if fetch_thumbnails:
             fetcher = ThumbnailFetcher(data.fetched, on_note=rejects.note)
-            rows = _showing_fetches(fetcher, opened, bar)
+            rows = _show_fetches(fetcher, opened, bar)
         summary = job.run(rows, rejects, progress=bar.update)
     click.echo(f"Indexed {source}: {summary.line()}")
     if rejects.counts or rejects.notes:
@@ -207,13 +207,13 @@ def verify(**overrides: Any) -> None:
     )
 
 
-def _identity(source: str, **options: Any) -> str:
+def _identify(source: str, **options: Any) -> str:
     """The source with what decides which rows it yields, as text to be compared."""
     where = source if source.startswith("hf:") else str(Path(source).resolve())
     return json.dumps([where, options], sort_keys=True)
 
 
-def _progress_bar(total: int | None) -> Any:
+def _open_progress_bar(total: int | None) -> Any:
     from tqdm import tqdm
 
     # Where nobody watches (a log file), a line every half a minute is enough.
@@ -223,7 +223,7 @@ def _progress_bar(total: int | None) -> Any:
     )
 
 
-def _showing_fetches(
+def _show_fetches(
     fetcher: ThumbnailFetcher, rows: Iterable[Row | Reject], bar: Any
 ) -> Iterator[Row | Reject]:
     for row in fetcher.fill(rows):

@@ -107,8 +107,8 @@ def serve(
             query_cache=settings.query_cache,
             log_format=settings.log_format,
             policy=Policy(
-                api_keys=_plain(settings.api_keys),
-                admin_keys=_plain(settings.admin_keys),
+                api_keys=_reveal(settings.api_keys),
+                admin_keys=_reveal(settings.admin_keys),
                 cors_origins=settings.cors_origins,
                 rate_limit=settings.rate_limit,
                 trusted_proxies=settings.trusted_proxies,
@@ -121,5 +121,5 @@ def serve(
     )
 
 
-def _plain(keys: Iterable[SecretStr]) -> tuple[str, ...]:
+def _reveal(keys: Iterable[SecretStr]) -> tuple[str, ...]:
     return tuple(key.get_secret_value() for key in keys)
