@@ -16,6 +16,7 @@ uses plain attributes, none with an underscore:
 from __future__ import annotations
 
 import logging
+import re
 import signal
 import threading
 import time
@@ -27,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from waitress import create_server, wasyncore
 from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser, ParsingError
+from waitress.parser import HTTPRequestParser, ParsingError, TransferEncodingNotImplemented
 from waitress.task import ErrorTask
 
 from twinlens.backend.access import MOST_WAITING
@@ -49,6 +50,10 @@ SEND_TIMEOUT_S: Final = 30.0
 MAX_HEAD_BYTES: Final = 64 * 1024
 # How many silent connections give way at a time, where there is room for no more.
 _GIVE_WAY: Final = 32
+# Codings that exist, and that no length can be told from unless chunked comes after them.
+_CODED_WITHOUT_CHUNKS: Final = re.compile(
+    rb"^transfer-encoding:[ \t]*(gzip|compress|deflate|identity)[ \t]*\r?$", re.I | re.M
+)
 
 _log = logging.getLogger(__name__)
 
@@ -209,6 +214,10 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc] # untyped
             super().parse_header(header_plus)
         except ValueError as error:  # of a Content-Length of more digits than Python reads
             raise ParsingError("Content-Length is too long") from error
+        except TransferEncodingNotImplemented as error:
+            if _CODED_WITHOUT_CHUNKS.search(header_plus):
+                raise ParsingError("Transfer-Encoding does not end in chunked") from error
+            raise
         if self.chunked and "CONTENT_LENGTH" in self.headers:
             raise ParsingError("both Content-Length and Transfer-Encoding")
         if b"\r\n " in header_plus or b"\r\n\t" in header_plus:

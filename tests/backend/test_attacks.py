@@ -535,6 +535,9 @@ ATTACKS: dict[str, Attack] = {
         400,
         501,
     ),
+    "coded-without-chunks": attack(
+        post(b"{}", b"Transfer-Encoding: gzip", length=False, close=False), 400
+    ),
     "chunked-misspelt": attack(
         post(b"0\r\n\r\n", b"Transfer-Encoding: xchunked", length=False, close=False), 400, 501
     ),
