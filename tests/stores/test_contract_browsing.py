@@ -1,0 +1,204 @@
+"""What every store must do when its videos are put in order, paged through and counted."""
+
+from __future__ import annotations
+
+import uuid
+
+import numpy as np
+import pytest
+
+from tests.stores.catalogue import catalogue, video
+from tests.stores.conftest import Home
+from twinlens.catalog.fields import FIELDS
+from twinlens.encoders.lenses import THUMBNAIL, TITLE
+from twinlens.stores.base import (
+    Order,
+    Place,
+    StoredVideo,
+    VectorStore,
+    point_id,
+)
+from twinlens.stores.browsing import facet_of, page_of, place_of
+from twinlens.stores.filters import AnyOf, Filter, Not, Or, Range, matches
+
+SORTABLE_FIELDS = [row.name for row in FIELDS.sortable]
+FACET_FIELDS = [row.name for row in FIELDS.counted]
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(11)
+
+
+def lived_in(store: VectorStore) -> list[StoredVideo]:
+    """What is stored after videos came, changed and went; many share a value, some have none."""
+    videos = catalogue(120)
+    for number, one in enumerate(videos):
+        payload = {**one.payload, "view_count": number % 5, "duration_s": number % 4 / 2 + 0.25}
+        if number % 6 == 0:
+            del payload["view_count"], payload["channel"]
+        if number % 8 == 0:
+            del payload["published_at"]
+            payload["tags"] = ["same", "same", ""]
+        videos[number] = StoredVideo(one.video_id, payload, one.vectors, one.sparse)
+    store.upsert(catalogue(130))
+    store.upsert(videos[:70])
+    store.upsert(videos[70:])
+    store.delete([f"video-{number:05d}" for number in [3, 44, *range(120, 130)]])
+    return [one for number, one in enumerate(videos) if number not in (3, 44)]
+
+
+ORDERS = [None, *(Order(field, way) for field in SORTABLE_FIELDS for way in (False, True))]
+FILTERS = {
+    "all": None,
+    "some": Or((AnyOf("tags", ("tag1", "same")), Range(field="view_count", gte=3))),
+    "few": AnyOf("video_id", ("video-00007", "video-00012", "video-00024", "video-00040")),
+    "lacking": Not(Range(field="view_count", gte=0)),
+    "none": AnyOf("language", ("xx",)),
+}
+
+
+@pytest.mark.parametrize("limit", [1, 7, 1000])
+@pytest.mark.parametrize("filter", FILTERS.values(), ids=FILTERS)
+def test_pages_meet_every_video_once_in_order(
+    store: VectorStore, filter: Filter | None, limit: int
+) -> None:
+    videos = lived_in(store)
+    for order in ORDERS:
+        expected = page_of(
+            videos, limit=1000, order=order, after=None, filter=filter, fields=FIELDS
+        )
+        met: list[StoredVideo] = []
+        after = None
+        # One page more than there are, which is empty.
+        for _ in range(len(expected) // limit + 1):
+            page = store.browse(limit=limit, order=order, after=after, filter=filter)
+            met += page
+            after = place_of(page[-1], order, FIELDS) if page else after
+        assert page == [] or len(page) < limit
+        assert [one.video_id for one in met] == [one.video_id for one in expected]
+        assert [one.payload for one in met] == [one.payload for one in expected]
+        assert all(not one.vectors for one in met)
+
+
+def test_a_page_may_begin_behind_any_place(store: VectorStore) -> None:
+    videos = lived_in(store)
+    lowest, highest = (str(uuid.UUID(int=number)) for number in (0, 2**128 - 1))
+    for order in ORDERS:
+        found = {
+            (one.value, point)
+            for v in videos
+            for one in [place_of(v, order, FIELDS)]
+            for point in (lowest, one.point, highest)
+        }
+        beside = {
+            (value + step, lowest)
+            for value, _ in found
+            if value is not None
+            for step in (-1, 1, 0.5 if type(value) is float else 2)
+        }
+        for value, point in sorted(found | beside, key=str)[::5]:
+            after = Place(value, point)
+            expected = page_of(
+                videos, limit=4, order=order, after=after, filter=None, fields=FIELDS
+            )
+            page = store.browse(limit=4, order=order, after=after)
+            assert [one.video_id for one in page] == [one.video_id for one in expected]
+
+
+def test_without_an_order_videos_come_by_point_id_in_every_store(store: VectorStore) -> None:
+    lived_in(store)
+    points = [point_id(one.video_id) for one in store.browse(limit=1000)]
+    assert points == sorted(points)
+
+
+@pytest.mark.parametrize("value", [0, 2 - 2**53, 2**53 - 2, 5e-324, 1e300, 0.1, -0.5])
+def test_any_number_is_a_place(store: VectorStore, value: float) -> None:
+    field = "view_count" if type(value) is int else "duration_s"
+    others = [value + 1, value - 1] if type(value) is int else [value * 2, value / 3]
+    for number, given in enumerate([value, value, *others, None]):
+        payload = {} if given is None else {field: given}
+        store.upsert([video(rng(), f"v{number}", **payload)])
+    for descending in (False, True):
+        order = Order(field, descending)
+        met: list[StoredVideo] = []
+        for _ in range(5):
+            after = place_of(met[-1], order, FIELDS) if met else None
+            met += store.browse(limit=1, order=order, after=after)
+        assert [v.payload.get(field) for v in met] == [
+            *sorted([value, value, *others], reverse=descending),
+            None,
+        ]
+
+
+def test_whole_numbers_too_large_for_bounds_are_met_once_and_last(store: VectorStore) -> None:
+    counts = [2**63 - 1, 2**53 + 1, 5, 2**53, 2**60 + 1, 2**53 - 1, None, 2**63 - 1]
+    for number, count in enumerate(counts):
+        payload = {} if count is None else {"view_count": count}
+        store.upsert([video(rng(), f"v{number}", **payload)])
+    for descending in (False, True):
+        order = Order("view_count", descending)
+        for limit in (1, 2, 5):
+            met: list[StoredVideo] = []
+            for _ in range(9):
+                after = place_of(met[-1], order, FIELDS) if met else None
+                met += store.browse(limit=limit, order=order, after=after)
+            assert len({one.video_id for one in met}) == len(met) == len(counts)
+            of_limit = [v.payload.get("view_count", -1) >= 2**53 for v in met]
+            assert of_limit == (
+                [True] * 5 + [False] * 3 if descending else [False] * 2 + [True] * 5 + [False]
+            )
+
+
+@pytest.mark.parametrize("filter", FILTERS.values(), ids=FILTERS)
+def test_values_are_counted_over_the_videos_that_pass(
+    store: VectorStore, filter: Filter | None
+) -> None:
+    videos = lived_in(store)
+    for field in FACET_FIELDS:
+        expected = facet_of(videos, field, limit=1000, filter=filter, fields=FIELDS)
+        assert store.facet(field, limit=1000, filter=filter) == expected
+        for limit in (1, 3):
+            most = store.facet(field, limit=limit, filter=filter)
+            # Which of those with equal counts come last is the engine's choice.
+            assert [one.videos for one in most] == [one.videos for one in expected[:limit]]
+            assert set(most) <= set(expected)
+
+
+@pytest.mark.parametrize("filter", FILTERS.values(), ids=FILTERS)
+def test_videos_that_pass_are_counted(store: VectorStore, filter: Filter | None) -> None:
+    videos = lived_in(store)
+    passed = [v for v in videos if filter is None or matches(filter, v.payload)]
+    assert store.count(filter=filter) == len(passed)
+    for name in (TITLE, THUMBNAIL):
+        expected = sum(name in one.vectors for one in passed)
+        assert store.count(name, filter=filter) == expected
+
+
+def test_values_and_videos_are_counted_alike_when_reopened(home: Home) -> None:
+    store = home.create()
+    videos = lived_in(store)
+    store.optimize()
+    store.close()
+    reader = home.reader()
+    for filter in FILTERS.values():
+        passed = [v for v in videos if filter is None or matches(filter, v.payload)]
+        assert reader.count(filter=filter) == len(passed)
+        for field in FACET_FIELDS:
+            expected = facet_of(passed, field, limit=1000, filter=None, fields=FIELDS)
+            assert reader.facet(field, limit=1000, filter=filter) == expected
+    reader.close()
+
+
+def test_browsing_for_nothing_is_refused(store: VectorStore) -> None:
+    store.upsert(catalogue(3))
+    for limit in (0, -1):
+        with pytest.raises(ValueError, match="limit"):
+            store.browse(limit=limit)
+        with pytest.raises(ValueError, match="limit"):
+            store.facet("tags", limit=limit)
+    for field in ("title", "view_count", "tags[]", ""):
+        with pytest.raises(ValueError, match="counted"):
+            store.facet(field, limit=10)
+    for field in ("title", "tags", "view_count.x", ""):
+        with pytest.raises(ValueError, match="order"):
+            store.browse(limit=10, order=Order(field))
