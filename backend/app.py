@@ -24,7 +24,6 @@ from werkzeug.exceptions import (
 )
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-import twinlens
 from twinlens.backend.access import (
     MAX_FIELD_BYTES,
     MAX_REQUEST_LINE,
@@ -283,7 +282,7 @@ def _digest_code() -> bytes:
     """A digest of the code that answers: other code may answer otherwise."""
     digest = hashlib.sha256()
     # Rooms of a checkout are links, which `Path.rglob` does not follow in every version.
-    for folder, folders, files in os.walk(Path(twinlens.__file__).parent, followlinks=True):
+    for folder, folders, files in os.walk(Path(__file__).parents[1], followlinks=True):
         folders.sort()
         for name in sorted(files):
             if name.endswith(".py"):

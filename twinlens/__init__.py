@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from twinlens.catalog.video import Video
     from twinlens.encoders.lens import Lens, LensOptions, Picture, Query
     from twinlens.encoders.load import load_thumbnail_encoder, load_title_encoder
+    from twinlens.evaluate.known_items import known_item_tasks
+    from twinlens.evaluate.search import measure_search
+    from twinlens.evaluate.tasks import read_corpus
     from twinlens.search.fusion import FusedVideo, Ranking, fuse
     from twinlens.search.index import Index, open_index
     from twinlens.search.request import Hit, RecommendationRequest, SearchRequest, SearchResult
@@ -44,9 +47,12 @@ __all__ = [
     "Video",
     "__version__",
     "fuse",
+    "known_item_tasks",
     "load_thumbnail_encoder",
     "load_title_encoder",
+    "measure_search",
     "open_index",
+    "read_corpus",
 ]
 
 _MODULES: Final = {
@@ -54,6 +60,9 @@ _MODULES: Final = {
     "catalog.video": ["Video"],
     "encoders.lens": ["Lens", "LensOptions", "Picture", "Query"],
     "encoders.load": ["load_thumbnail_encoder", "load_title_encoder"],
+    "evaluate.known_items": ["known_item_tasks"],
+    "evaluate.search": ["measure_search"],
+    "evaluate.tasks": ["read_corpus"],
     "search.fusion": ["FusedVideo", "Ranking", "fuse"],
     "search.index": ["Index", "open_index"],
     "search.request": ["Hit", "RecommendationRequest", "SearchRequest", "SearchResult"],
