@@ -1,4 +1,4 @@
-"""What callers may do: the operator's policy, keys, pages of other origins, rates and turns."""
+"""The limits on callers: the operator's policy, keys, other origins, rates and turns."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ _SECRET_BYTES: Final = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """How the application treats its callers.
+    """The operator's rules for callers.
 
-    Without ``api_keys`` anyone may search, without ``admin_keys`` whoever may search may read the
-    metrics. ``cors_origins`` are the origins whose pages may use the API, ``*`` for any.
-    ``rate_limit`` is requests a minute per caller, 0 for any number. ``trusted_proxies`` stand
-    before the server, and each tells the caller's address. ``searches_at_a_time`` take their turn;
-    who waits longer than ``max_wait_s`` for one is turned away, and so is, of several searches in
-    one request, what would wait longer for those before it. ``log_queries`` puts what was searched
-    for into the log.
+    Without ``api_keys`` anyone may search; without ``admin_keys`` anyone who may search may read
+    the metrics. ``cors_origins`` are the origins whose pages may use the API, ``*`` for any.
+    ``rate_limit`` is requests a minute per caller, 0 for any number. ``trusted_proxies`` is how
+    many proxies stand before the server; each adds the caller's address. At most
+    ``searches_at_a_time`` requests search at once. A request that waits longer than ``max_wait_s``
+    for its turn is refused; so is a search of a multi-search that would wait longer for those
+    before it. ``log_queries`` writes the searched text into the log.
     """
 
     api_keys: tuple[str, ...] = field(default=(), repr=False)
@@ -65,7 +65,7 @@ class Policy:
 
 
 class Role(IntEnum):
-    """What a caller may do; each includes those before it."""
+    """A caller's rights; each role includes those before it."""
 
     NOBODY = 0
     READER = 1
@@ -85,13 +85,13 @@ class Keys:
         self.to_administrate = Role.ADMIN if admin else self.to_read
 
     def find_role(self, request: Request) -> Role:
-        """What the key of ``request`` allows; ``NOBODY`` without one, or with a wrong one."""
+        """Return the role that the key of ``request`` gives; ``NOBODY`` without a valid key."""
         presented = read_key(request)
         if presented is None:
             return Role.NOBODY
         digest = _digest(presented)
         found = Role.NOBODY
-        # All are compared, each in the same time, so that the time tells nothing of them.
+        # Compare with every key, in constant time, so that the time taken reveals nothing.
         for known, role in self._roles:
             if hmac.compare_digest(known, digest):
                 found = max(found, role)
@@ -99,7 +99,7 @@ class Keys:
 
 
 def read_key(request: Request) -> str | None:
-    """The key of ``request``: ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``."""
+    """Return the key of ``request``: ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``."""
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return key.strip()
@@ -107,7 +107,7 @@ def read_key(request: Request) -> str | None:
 
 
 def identify_caller(request: Request, role: Role) -> str:
-    """Whose allowance ``request`` uses up: its key's, where that is a good one, or its address's.
+    """Return whose allowance ``request`` uses: its key's, if that is valid, or its address's.
 
     An IPv6 address stands for its /64, which is what one subscriber is given.
     """
@@ -138,7 +138,7 @@ def allow_origins(app: Flask, origins: Sequence[str]) -> None:
         return request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
 
     @app.before_request
-    def preflight() -> Response | None:
+    def answer_preflight() -> Response | None:
         return Response(status=204) if is_preflight() else None
 
     @app.after_request
@@ -182,9 +182,9 @@ class Gauge(Protocol):
 class Turns:
     """At most ``at_a_time`` requests search; others wait, ``wait_s`` at most, counted as waiting.
 
-    The engine and the encoders are no faster for being asked by more at once, and each picture
-    being decoded takes its memory. At most ``most_waiting`` wait: each takes a thread, and some
-    must be left for what needs no turn.
+    More searches at once would not make the engine and the encoders faster, and each picture being
+    decoded takes memory. At most ``most_waiting`` requests wait: each holds a thread, and some
+    threads must be left for requests that need no turn.
     """
 
     def __init__(self, at_a_time: int, *, wait_s: float, most_waiting: int, waiting: Gauge) -> None:
@@ -218,9 +218,10 @@ class Turns:
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """Whether a request is allowed, and how much is left.
+    """The verdict on a request, and what is left of the caller's allowance.
 
-    ``reset_s`` is when all of it will be there again, ``retry_s`` when what was refused is allowed.
+    ``reset_s`` is the seconds until the allowance is whole again, ``retry_s`` those until a refused
+    request would be allowed.
     """
 
     allowed: bool
@@ -252,7 +253,7 @@ class RateLimiter:
         file.truncate(_SECRET_BYTES + _PLACES * _NUMBER.size)
         self._table = mmap.mmap(file.fileno(), 0)
         with self._lock_place(0):
-            # Who chooses its address is not to choose with whom it shares a place.
+            # A secret, so that a caller who picks its address can't pick whose place it shares.
             if not any(self._table[:_SECRET_BYTES]):
                 self._table[:_SECRET_BYTES] = os.urandom(_SECRET_BYTES)
             self._secret = self._table[:_SECRET_BYTES]
@@ -260,7 +261,7 @@ class RateLimiter:
     def take(self, caller: str, requests: int = 1, *, begun: int = 0) -> Allowance:
         """Count so many ``requests`` of ``caller``, at most ``per_minute``, if all are allowed.
 
-        ``begun`` are counted already, and belong to these: who tries again needs them again.
+        ``begun``: requests of this batch already charged; a retry must pay for them again.
         """
         digest = hashlib.blake2b(caller.encode(), key=self._secret, digest_size=8).digest()
         place = _SECRET_BYTES + int.from_bytes(digest) % _PLACES * _NUMBER.size
@@ -290,7 +291,7 @@ class RateLimiter:
 
     @contextmanager
     def _lock_place(self, place: int) -> Iterator[None]:
-        # A lock of the file is the process's, whichever thread takes it, and goes with the process.
+        # A file lock belongs to the process, not to a thread, and is released when it dies.
         with self._between_threads:
             fcntl.lockf(self._file, fcntl.LOCK_EX, _NUMBER.size, place)
             try:

@@ -76,9 +76,9 @@ THUMBNAIL_MAX_AGE_S: Final = 3600
 class ApiViews:
     """The views of the API over one published index.
 
-    ``count_searches`` is told how many searches a request has, where it can have several, and
-    raises a ``Problem`` where these are too many. A search of a multi-search waits for those before
-    it at most ``max_wait_s``.
+    ``count_searches`` is called with the number of searches of a multi-search, and raises a
+    ``Problem`` if that is too many. A search of a multi-search waits at most ``max_wait_s`` for
+    those before it.
     """
 
     def __init__(
@@ -359,7 +359,7 @@ class ApiViews:
             )
 
     def _run(self, searcher: Searcher, wanted: HitsRequest, stages: StageTimes) -> SearchResult:
-        """Return what ``wanted`` finds; what it takes is noted, also where it fails."""
+        """Run ``wanted`` and return its result; record its times even if it fails."""
         try:
             match wanted:
                 case SearchRequest():

@@ -71,9 +71,9 @@ def create_app(
     policy: Policy = Policy(),  # noqa: B008 - frozen
     shared: Path | None = None,
 ) -> Flask:
-    """The API and the page over ``index``; pictures are read from the folder ``thumbnails``.
+    """Return the API and the page over ``index``; pictures are read from the folder ``thumbnails``.
 
-    ``shared`` is a folder where several processes put their numbers together. Nothing is opened
+    ``shared`` is a folder where several processes gather their metrics. Nothing is opened
     before the first request, so the application may be made before a fork.
     """
     app = Flask(__name__, static_folder="static", static_url_path="/static")
@@ -119,7 +119,7 @@ def create_app(
 
 
 def _observe(app: Flask, metrics: Metrics, policy: Policy) -> None:
-    """Number the requests, count and log them, and give every answer its headers."""
+    """Give each request an id, count and log it, and set the headers of every answer."""
 
     @app.before_request
     def begin() -> None:
@@ -163,10 +163,10 @@ def _refuse_odd_heads(app: Flask) -> None:
 
 
 def _admit(app: Flask, keys: Keys, limiter: RateLimiter | None) -> Callable[[int], None]:
-    """Turn away who has no key where one is needed, and who asks too often.
+    """Refuse callers who lack a needed key, or who ask too often.
 
-    What is returned counts the request at hand as so many searches; at most as all that a caller is
-    allowed, so that it may be asked at all.
+    Returns a function that charges the current request as N searches, capped at the caller's full
+    allowance so that a large multi-search is not impossible.
     """
 
     def count(requests: int = 1, *, begun: int = 0) -> None:
@@ -193,7 +193,7 @@ def _admit(app: Flask, keys: Keys, limiter: RateLimiter | None) -> Callable[[int
             needed = keys.to_administrate
         elif _is_api():
             needed = keys.to_read
-        # A page shows many thumbnails, so they aren't counted; guesses at keys are.
+        # Thumbnails are not counted, since a page shows many; guesses at keys are.
         counts = _is_api() and request.endpoint != "api.thumbnail"
         if counts or role < needed:
             g.caller = identify_caller(request, role)
@@ -226,11 +226,11 @@ def _admit(app: Flask, keys: Keys, limiter: RateLimiter | None) -> Callable[[int
 
 
 def _revalidate(app: Flask, index: PublishedIndex, *, private: bool) -> None:
-    """Tell a caller that asks again whether the answer is still the one it has.
+    """Answer 304 to a caller whose copy of the answer is still good.
 
-    All that an answer depends on is the index, the code, and the request itself; so these make its
-    tag, and it need not be worked out to be compared. The tag is weak: how long a search took, and
-    its id, stand in the answer, too.
+    An answer depends only on the index, the code, and the request itself, so its tag is made of
+    these and can be compared before the answer is computed. The tag is weak, because the answer
+    also holds how long the search took, and its id.
     """
     code = _digest_code()
 
@@ -263,11 +263,11 @@ def _revalidate(app: Flask, index: PublishedIndex, *, private: bool) -> None:
         if _is_api() and private and response.cache_control.public:
             response.cache_control.public = False
             response.cache_control.private = True
-        # Whatever there is; whether there is anything had to be worked out.
+        # `*` matches any answer, but only the answer shows that there is one.
         if is_read() and response.status_code == 200 and request.if_none_match.star_tag:
             response.status_code = 304
             response.set_data(b"")
-        # Not where another index was published meanwhile: which of the two has answered?
+        # Skip if a new index was published meanwhile: the answer may come from either.
         if response.status_code in {200, 304} and g.get("tag") is not None and make_tag() == g.tag:
             response.set_etag(g.tag, weak=True)
             response.cache_control.no_cache = True
@@ -279,7 +279,7 @@ def _revalidate(app: Flask, index: PublishedIndex, *, private: bool) -> None:
 
 
 def _digest_code() -> bytes:
-    """A digest of the code that answers: other code may answer otherwise."""
+    """Return a digest of the code that answers: other code may answer otherwise."""
     digest = hashlib.sha256()
     # Rooms of a checkout are links, which `Path.rglob` does not follow in every version.
     for folder, folders, files in os.walk(Path(__file__).parents[1], followlinks=True):
@@ -291,7 +291,7 @@ def _digest_code() -> bytes:
 
 
 def _take_turns(app: Flask, turns: Turns, *, max_body_bytes: int) -> None:
-    """Read the bodies of requests, then let so many of these work at a time."""
+    """Read the body of each request, then let ``turns`` decide how many work at a time."""
 
     @app.before_request
     def take() -> None:
@@ -307,7 +307,7 @@ def _take_turns(app: Flask, turns: Turns, *, max_body_bytes: int) -> None:
             # Before the turn: some servers let a thread wait for a slow caller.
             with time_stage("receive"):
                 body = request.get_data(cache=True)
-            # Of a body of no stated length werkzeug reads so much, and says nothing.
+            # Werkzeug cuts a body of unstated length at the limit without an error.
             if request.content_length is None and len(body) >= max_body_bytes:
                 raise RequestEntityTooLarge
         with time_stage("wait"):

@@ -1,4 +1,4 @@
-"""What the OpenAPI document shows: requests that can be sent as they are, answers as they come."""
+"""Examples for the OpenAPI document: requests that can be sent as they are, and answers."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What operators see of requests: numbers at ``/metrics``, and a line each on standard error.
+"""Metrics at ``/metrics``, and a log line for each request on standard error.
 
-With several processes, each writes its numbers into files of one directory, and whichever is
-asked adds them up.
+Several processes write their metrics into files of one directory; the process that is asked adds
+them up.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from twinlens.backend.access import LogFormat
 from twinlens.catalog.errors import TwinLensError
 from twinlens.search.published import PublishedIndex
 
-# Asked every few seconds by machines; worth a line only where the answer is not a good one.
+# Machines ask these every few seconds; they are logged only when the answer is an error.
 _PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 
 _log = logging.getLogger("twinlens.backend.requests")
@@ -41,9 +41,9 @@ _REQUEST_BUCKETS: Final = (
 
 
 class Metrics:
-    """The numbers of this process, and all processes' as text.
+    """The metrics of this process, and those of all processes as text.
 
-    ``directory`` is where several processes put theirs together; without it this one stands alone.
+    ``directory`` is where several processes gather theirs; without it this one stands alone.
     """
 
     def __init__(self, directory: Path | None = None) -> None:
@@ -94,7 +94,7 @@ class Metrics:
         self._in_flight.dec()
 
     def observe(self, response: Response, *, seconds: float) -> None:
-        """Count the answer to the request at hand, with what its stages took."""
+        """Count the answer to the current request, with the times of its stages."""
         route = name_route()
         method = request.method if request.method in _METHODS else "other"
         self._requests.labels(route, method, str(response.status_code)).inc()
@@ -103,7 +103,7 @@ class Metrics:
             self._stages.labels(stage).observe(milliseconds / 1000)
 
     def expose(self, index: PublishedIndex, *, accept: str) -> Response:
-        """All processes' numbers, in the format that ``accept`` prefers."""
+        """Return all processes' numbers, in the format that ``accept`` prefers."""
         scraped = CollectorRegistry()
         if self._directory is None:
             scraped.register(_Whole(self._registry))
@@ -115,17 +115,17 @@ class Metrics:
 
 
 def forget_process(directory: Path, pid: int) -> None:
-    """Count no longer what a process that has ended held in flight."""
+    """Stop counting the requests that an ended process had in flight."""
     mark_process_dead(pid, path=str(directory))  # type: ignore[no-untyped-call]
 
 
 def name_route() -> str:
-    """The route of the request at hand, its parameters by name; ``none`` where no route fits."""
+    """Return the current request's route, its parameters by name; ``none`` where none fits."""
     return request.url_rule.rule if request.url_rule is not None else "none"
 
 
 def add_stages(timings_ms: Mapping[str, float]) -> None:
-    """Note what stages of the request at hand took; a stage named twice is added up."""
+    """Record the times of stages of the current request; a stage named twice is added up."""
     stages = gather_stages_ms()
     for stage, milliseconds in timings_ms.items():
         stages[stage] = stages.get(stage, 0.0) + milliseconds
@@ -133,7 +133,7 @@ def add_stages(timings_ms: Mapping[str, float]) -> None:
 
 @contextmanager
 def time_stage(stage: str) -> Iterator[None]:
-    """Note what the ``with`` block takes as a stage of the request at hand."""
+    """Record how long the ``with`` block takes, as a stage of the current request."""
     started = time.perf_counter()
     try:
         yield
@@ -142,7 +142,7 @@ def time_stage(stage: str) -> Iterator[None]:
 
 
 def gather_stages_ms() -> dict[str, float]:
-    """What the stages of the request at hand have taken so far, in milliseconds."""
+    """Return the milliseconds that each stage of the current request has taken so far."""
     stages: dict[str, float] = g.setdefault("stages_ms", {})
     return stages
 
@@ -158,7 +158,7 @@ class _Whole(Collector):
 
 
 class _Generation(Collector):
-    """The published generation, as the process sees it that is asked."""
+    """The published generation, as seen by the process that is asked."""
 
     def __init__(self, index: PublishedIndex) -> None:
         self._index = index
@@ -218,7 +218,7 @@ def configure_logs(log_format: LogFormat) -> None:
 
 
 def log_request(response: Response, *, seconds: float, query: bool) -> None:
-    """Write the line of the request at hand. What was searched for is in it only with ``query``."""
+    """Log the current request in one line; the searched text is in it only with ``query``."""
     route = name_route()
     if not _log.isEnabledFor(logging.INFO) or (route in _PROBES and response.status_code < 400):
         return

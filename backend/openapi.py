@@ -43,7 +43,7 @@ def describe_api(
 ) -> Json:
     """Return the document of ``routes``, as JSON values, for videos that have ``fields``.
 
-    The two flags say for what the server asks for a key.
+    The two flags say which routes need a key.
     """
     schemas, names = _make_schemas(routes, fields)
     document: Json = {
@@ -95,7 +95,7 @@ def describe_api(
 
 
 def make_problem_example(code: Code, kind: Kind) -> Json:
-    """A problem of this code, as it could be answered."""
+    """Return a problem of this code, as it could be answered."""
     return ProblemBody(
         type=f"{ERRORS_PAGE}#{code}",
         title=kind.title,
@@ -150,7 +150,7 @@ def _describe_operation(route: Route, schemas: Json, names: Mapping[type[BaseMod
 def _describe_parameter(
     called: str, schema: Json, schemas: Json, requests: Mapping[str, Json]
 ) -> Json:
-    """A field of a model as it is given in a query string: objects as JSON text, never null."""
+    """Return a model's field as a query parameter: objects as JSON text, never null."""
     schema = _drop_null(schema)
     parameter: Json = {
         "name": called,
@@ -187,7 +187,7 @@ def _describe_body(route: Route, schemas: Json, name: str) -> Json:
 
 
 def _describe_form(schemas: Json, schema: Json, upload: str) -> Json:
-    """A model as a multipart form: one field is a file, objects are JSON, nothing is null."""
+    """Return a model as a multipart form: one field is a file, objects are JSON, none is null."""
     form = copy.deepcopy(schema)
     for branch in form.get("anyOf", []):
         branch.pop("properties", None)  # what is required there is not null anyway
@@ -330,7 +330,7 @@ _PATH_PARAMETERS: Final[Mapping[str, Json]] = {
 def _make_schemas(
     routes: Sequence[Route], fields: Fields
 ) -> tuple[Json, Mapping[type[BaseModel], str]]:
-    """The schemas of all models by name, and the name of each model that a route uses."""
+    """Return the schemas of all models by name, and the name of each model that a route uses."""
     wanted: dict[type[BaseModel], Literal["validation", "serialization"]] = {
         ProblemBody: "serialization"
     }
@@ -380,7 +380,7 @@ def _tidy(schema: Any, *, is_schema: bool = True) -> None:
 
 
 def _drop_null(schema: Json) -> Json:
-    """A schema that takes what ``schema`` does, but for null."""
+    """Return a copy of ``schema`` that does not accept null."""
     schema = copy.deepcopy(schema)
     if "anyOf" in schema:
         kept = [one for one in schema["anyOf"] if one != {"type": "null"}]

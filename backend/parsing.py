@@ -34,7 +34,7 @@ from twinlens.catalog.fields import Fields
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 # Twice what the largest search can have, whose filter names 100 values in each of 100 conditions.
-# Each costs up to 15 µs, whatever is wrong with it, and nobody else is served meanwhile.
+# Each costs up to 15 µs, valid or not, and the process serves nobody else meanwhile.
 MAX_VALUES: Final = 20_000
 # Options that are objects: JSON text where a request can hold text only.
 _OBJECTS: Final[Mapping[str, type[BaseModel]]] = {"filter": FilterBody, "weights": WeightsBody}
@@ -43,12 +43,12 @@ _LISTS: Final = ("attributes", "facets")
 # The types of picture that are taken, and given back as thumbnails.
 PICTURES: Final = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp")
 _IN_THE_BODY: Final = "the same in the body"
-# What a query string calls otherwise than a body does, or doesn't take.
+# The fields that a query string names differently from a body, or (None) does not take.
 GET_NAMES: Final[Mapping[str, str | None]] = {"text": "q", "image": None}
 
 
 def read_search_query(request: Request, fields: Fields) -> SearchBody:
-    """The search that a query string asks for; ``q`` is its text, videos have ``fields``.
+    """Return the search that a query string asks for; ``q`` is its text, videos have ``fields``.
 
     Raises:
         Problem: something in it is not valid.
@@ -66,7 +66,7 @@ def read_search_query(request: Request, fields: Fields) -> SearchBody:
 
 
 def read_similar_query(request: Request, fields: Fields) -> SimilarBody:
-    """The options that a query string gives.
+    """Return the options that a query string gives.
 
     Raises:
         Problem: something in it is not valid.
@@ -75,7 +75,7 @@ def read_similar_query(request: Request, fields: Fields) -> SimilarBody:
 
 
 def read_browse_query(request: Request, fields: Fields) -> BrowseBody:
-    """The page of videos that a query string asks for.
+    """Return the page of videos that a query string asks for.
 
     Raises:
         Problem: something in it is not valid.
@@ -84,7 +84,7 @@ def read_browse_query(request: Request, fields: Fields) -> BrowseBody:
 
 
 def read_search_body(request: Request, fields: Fields) -> SearchBody:
-    """The search that a JSON or multipart body asks for.
+    """Return the search that a JSON or multipart body asks for.
 
     Raises:
         Problem: something in it is not valid, or it is of another type.
@@ -97,7 +97,7 @@ def read_search_body(request: Request, fields: Fields) -> SearchBody:
 
 
 def read_recommendations_body(request: Request, fields: Fields) -> RecommendationsBody:
-    """The recommendations that a JSON body asks for.
+    """Return the recommendations that a JSON body asks for.
 
     Raises:
         Problem: something in it is not valid, or it is of another type.
@@ -106,7 +106,7 @@ def read_recommendations_body(request: Request, fields: Fields) -> Recommendatio
 
 
 def read_thumbnail_width(request: Request) -> int | None:
-    """How wide the thumbnail is wanted; None for as it is.
+    """Return the width that is asked for; None for the thumbnail as it is.
 
     Raises:
         Problem: it is none of the widths, or something else is asked for.
@@ -115,7 +115,7 @@ def read_thumbnail_width(request: Request) -> int | None:
 
 
 def read_multi_search_body(request: Request, fields: Fields) -> MultiSearchBody:
-    """The searches that a JSON body asks for.
+    """Return the searches that a JSON body asks for.
 
     Raises:
         Problem: something in it is not valid, or it is of another type.
@@ -132,7 +132,7 @@ def read_multi_search_body(request: Request, fields: Fields) -> MultiSearchBody:
 
 
 def refuse_parameters(request: Request) -> None:
-    """Return where the query string is empty, as it has to be.
+    """Refuse a query string that is not empty.
 
     Raises:
         Problem: it holds a parameter.
@@ -205,18 +205,17 @@ def _parse_text(
             except ValidationError as error:
                 raise describe_invalid_fields(error, model, prefix=name) from error
     try:
-        # Numbers and truth values come as text here, so types are read leniently.
+        # Numbers and booleans come as text here, so types are not strict.
         return body.model_validate(values, strict=False)
     except ValidationError as error:
         raise describe_invalid_fields(error, body, renamed=renamed) from error
 
 
 def _refuse_too_many_values(data: bytes) -> None:
-    """Return if ``data``, JSON or items with commas between, has no more values than it may.
+    """Refuse ``data``, JSON or comma-separated items, if it may have more than ``MAX_VALUES``.
 
-    Before a value there is a comma or a bracket, but for those of an object, whose names are
-    counted. Those inside strings are counted, too: to tell them apart would take as long as to read
-    them. A picture in base64 has none.
+    Each value follows a comma or an opening bracket, so these are counted, including those inside
+    strings: telling them apart would take as long as parsing. A picture in base64 has none.
     """
     if data.count(b",") + data.count(b"[") + data.count(b"{") > MAX_VALUES:
         raise Problem(

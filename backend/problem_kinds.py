@@ -12,7 +12,7 @@ ERRORS_PAGE: Final = "/docs/errors"
 
 
 class Code(StrEnum):
-    """What went wrong, in words that never change."""
+    """The machine-readable codes of problems; they never change."""
 
     BAD_REQUEST = "bad_request"
     JSON_INVALID = "json_invalid"
@@ -40,7 +40,7 @@ class Code(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What every problem of one code shares: its status, a title, its cause and the remedy.
+    """The parts that all problems of one code share: status, title, cause and remedy.
 
     Cause and remedy are Markdown, of which backquotes alone are used.
     """

@@ -31,7 +31,7 @@ MOST_LISTED: Final = 20
 # What a picture has to be; in a request it is called `image`.
 PICTURE_EXPECTED: Final = "a whole JPEG, PNG, WebP, GIF or BMP picture"
 
-# What pydantic calls a number that is too small or too large.
+# Pydantic's error types for a number that is too small or too large.
 _BEYOND: Final = frozenset({"greater_than_equal", "less_than_equal"})
 
 _log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ _BY_STATUS: Final = {
     503: Code.NOT_READY,
 }
 
-# What one search among several can fail for, whatever becomes of the others.
+# One search of a multi-search may fail for these without failing the others.
 SEARCH_ERRORS: Final = (
     CursorInvalid,
     CursorExpired,
@@ -128,9 +128,9 @@ def register_problems(app: Flask) -> None:
 def make_problem_body(
     problem: Problem, *, status: int | None = None, request_id: str | None = None
 ) -> ProblemBody:
-    """The document that ``problem`` is; ``status`` where the code alone doesn't say it.
+    """Return the document for ``problem``; ``status`` where the code alone doesn't give it.
 
-    ``request_id`` is for what is no request of the application.
+    ``request_id`` is given for a request that never reached the application.
     """
     kind = KINDS[problem.code]
     return ProblemBody(
@@ -153,7 +153,7 @@ def make_problem_body(
 
 
 def make_problem_response(problem: Problem, *, status: int | None = None) -> Response:
-    """The answer that ``problem`` stands for; ``status`` where the code alone doesn't say it."""
+    """Return the answer for ``problem``; ``status`` where the code alone doesn't give it."""
     g.problem_code = problem.code.value
     body = make_problem_body(problem, status=status)
     status = body.status
@@ -185,7 +185,7 @@ def _choose_code(status: int) -> Code:
 
 
 def write_refusal(status: int, *, request_id: str) -> bytes:
-    """The whole answer to what the server refuses before the application sees it."""
+    """Return the whole HTTP answer to a request refused before the application sees it."""
     code = _choose_code(status)
     problem = Problem(code, KINDS[code].cause.replace("`", ""))
     body = make_problem_body(problem, status=status, request_id=request_id)
@@ -206,7 +206,7 @@ def _answer_exception(error: Exception) -> Response:
 
 
 def to_problem(error: BaseException) -> Problem:
-    """What a caller is told of ``error``; what they can't help is logged."""
+    """Map an exception to a problem; log it if the caller can't fix it."""
     match error:
         case Problem():
             return error
@@ -277,7 +277,7 @@ def describe_invalid_fields(
     renamed: Mapping[str, str | None] | None = None,
     prefix: str = "",
 ) -> Problem:
-    """The problem that a failed validation of ``model`` is: 400 for what isn't JSON, else 422.
+    """Return the problem for a failed validation of ``model``: 400 if it isn't JSON, else 422.
 
     ``renamed`` maps a model's field to the name that the caller uses, or to None where it can't be
     given; ``prefix`` is put before every field.
@@ -319,7 +319,7 @@ def describe_invalid_fields(
 
 
 def shorten(text: str, length: int = 200) -> str:
-    """``text``, cut where longer than ``length``: what a caller sent is not sent back whole."""
+    """Return ``text``, cut to ``length``, so that a caller's input is not echoed whole."""
     return text if len(text) <= length else text[: length - 1] + "…"
 
 

@@ -1,8 +1,7 @@
-"""Worker processes on one listener: started, replaced when they end, and ended together.
+"""Run worker processes on one listener: start them, replace those that end, end them together.
 
-A parent process opens the listener and forks a worker for each process that is asked for. A worker
-that dies, or fails to start, is started again and ends nobody else; a worker whose parent has died
-ends by itself.
+A parent process opens the listener and forks the workers. A worker that dies, or fails to start, is
+started again and does not affect the others; a worker whose parent has died ends by itself.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ _MARGIN_S: Final = 5
 WORKER_TIMEOUT_S: Final = 120
 # A worker that can't start is started again after 1, 2, 4, … seconds, up to so many.
 _LONGEST_PAUSE_S: Final = 30
-# How many times in a row a worker leaves a connection to those that have fewer, and for how long.
+# How many times in a row a worker declines a connection in favour of less loaded ones.
 _YIELDS: Final = 25
 _NAP_S: Final = 0.001
 _YIELDS_EXPIRE_S: Final = 1.0
@@ -42,13 +41,13 @@ _log = logging.getLogger(__name__)
 
 
 class Board:
-    """What workers tell the parent and each other, in shared memory: connections held, and a beat.
+    """Shared memory where each worker writes its number of connections, and a heartbeat.
 
-    No lock is needed: each writes its own two numbers alone.
+    No lock is needed: each worker writes only its own two numbers.
     """
 
     def __init__(self, workers: int) -> None:
-        # For each worker 1 + its connections, 0 where it does not serve; and when it said so.
+        # For each worker: 1 + its connections, or 0 if it does not serve; and when it wrote that.
         self._told = memoryview(mmap.mmap(-1, 16 * workers)).cast("d")
 
     def tell(self, worker: int, connections: int) -> None:
@@ -64,12 +63,12 @@ class Board:
         """Whether ``worker`` takes connections."""
         return self._told[2 * worker] > 0
 
-    def silent_s(self, worker: int) -> float:
-        """How long ago ``worker`` last told anything, in seconds."""
+    def count_silent_s(self, worker: int) -> float:
+        """Return the seconds since ``worker`` last wrote anything."""
         return time.monotonic() - self._told[2 * worker + 1]
 
     def has_fewer_elsewhere(self, worker: int, connections: int) -> bool:
-        """Whether another than ``worker`` serves, and holds fewer than so many ``connections``."""
+        """Whether a worker other than ``worker`` serves and holds fewer than ``connections``."""
         told = self._told.tolist()[::2]
         return any(0 < one <= connections for other, one in enumerate(told) if other != worker)
 
@@ -77,9 +76,9 @@ class Board:
 class SharedListener(socket.socket):
     """A worker's listening socket, which leaves connections to workers that hold fewer.
 
-    A connection that is kept alive stays where it was taken, and whoever wakes first would take all
-    that come at once. ``count`` says how many this worker holds; ``make_room`` is called when no
-    file is left for another.
+    A kept-alive connection stays with the worker that accepted it, and the first worker to wake
+    would accept a whole burst. ``count`` says how many this worker holds; ``make_room`` is called
+    when no file descriptor is left for another.
     """
 
     def __init__(self, listener: socket.socket, board: Board, worker: int) -> None:
@@ -126,7 +125,7 @@ class SharedListener(socket.socket):
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """What a worker's process is given: its number, its listener, and where it tells of itself."""
+    """The things a worker process is given: number, listener, board, and how to say it is ready."""
 
     number: int
     listener: SharedListener
@@ -170,13 +169,13 @@ class Processes:
         Raises:
             TwinLensError: no worker could start at all.
         """
-        with self._told() as (heard, say):
+        with self._open_pipe() as (heard, say):
             # Its other end closes with this process, however that ends.
             self._parent_lives, parent_lives = os.pipe()
             try:
                 while self._ends_by is None or self._numbers:
                     self._start_due(say, parent_lives, heard)
-                    select.select([heard], [], [], self._patience())
+                    select.select([heard], [], [], self._count_idle_s())
                     with suppress(BlockingIOError):
                         self._hear(os.read(heard, 4096))
                     self._reap()
@@ -188,8 +187,8 @@ class Processes:
                 os.close(self._parent_lives)
 
     @contextmanager
-    def _told(self) -> Iterator[tuple[int, int]]:
-        """A pipe that signals and workers write to, and its two ends."""
+    def _open_pipe(self) -> Iterator[tuple[int, int]]:
+        """Open a pipe that signals and workers write to; yield its two ends."""
         heard, say = os.pipe()
         os.set_blocking(heard, False)
         os.set_blocking(say, False)
@@ -215,7 +214,7 @@ class Processes:
                 continue
             self._ends_by = time.monotonic() + GRACEFUL_TIMEOUT_S + _MARGIN_S
             self._due.clear()
-            # The workers close theirs at once, too: who comes now is refused, not left waiting.
+            # The workers close theirs, too, so new callers are refused at once, not left waiting.
             self._listener.close()
             self._signal(signal.SIGTERM)
 
@@ -224,8 +223,8 @@ class Processes:
             with suppress(ProcessLookupError):
                 os.kill(process, number)
 
-    def _patience(self) -> float:
-        """How many seconds nothing needs to be done, at most one."""
+    def _count_idle_s(self) -> float:
+        """Return the seconds until something needs to be done, at most one."""
         return max(0.0, min([1.0, *(due - time.monotonic() for due in self._due.values())]))
 
     def _start_due(self, say: int, parent_lives: int, heard: int) -> None:
@@ -242,7 +241,7 @@ class Processes:
             self._numbers[process] = number
 
     def _become_worker(self, number: int, say: int) -> None:
-        """Work and end, whatever happens: what the parent was about to do is not the worker's."""
+        """Work, then exit whatever happens: the worker must not go on as the parent."""
         code = 1
         try:
             signal.set_wakeup_fd(-1)
@@ -293,7 +292,7 @@ class Processes:
             _log.error(
                 "process %d ended by %s; another is started in %d s",
                 process,
-                _cause(os.waitstatus_to_exitcode(status)),
+                _name_cause(os.waitstatus_to_exitcode(status)),
                 pause_s,
             )
 
@@ -301,11 +300,11 @@ class Processes:
         if self._ends_by is not None and time.monotonic() > self._ends_by:
             self._signal(signal.SIGKILL)
         for process, number in self._numbers.items():
-            if self._board.serves(number) and self._board.silent_s(number) > WORKER_TIMEOUT_S:
+            if self._board.serves(number) and self._board.count_silent_s(number) > WORKER_TIMEOUT_S:
                 _log.error("process %d has not moved for %d s", process, WORKER_TIMEOUT_S)
                 self._board.tell(number, 0)  # so that this is said once
                 os.kill(process, signal.SIGKILL)
 
 
-def _cause(code: int) -> str:
+def _name_cause(code: int) -> str:
     return f"signal {-code}" if code < 0 else f"exit code {code}"

@@ -138,10 +138,10 @@ def _find_declared(views: type) -> Iterator[tuple[str, Route]]:
 def take_paths_literally(app: Flask) -> None:
     """Route by the whole path as it was written.
 
-    Servers take ``SCRIPT_NAME``, the part that an application is mounted at, from a field of the
-    request's head; a caller who sends one got `/metrics` by another name, or a redirect. This
-    application stands at the root, so the part is put back. And two slashes at the beginning are
-    not one, as they are to Werkzeug: a proxy's rule for a path would not see them as that path.
+    Servers take ``SCRIPT_NAME``, the prefix that an application is mounted at, from a header of the
+    request; a caller who sent one could reach `/metrics` by another name, or get a redirect. This
+    application stands at the root, so the prefix is put back. A path that begins with two slashes
+    is refused, though Werkzeug would merge them: a proxy's rule for the path would not match it.
     """
     app.wsgi_app = _AtTheRoot(app.wsgi_app)  # type: ignore[method-assign]
 

@@ -1,8 +1,8 @@
-"""waitress around the application, with bounds on slow callers.
+"""Serve the application by waitress, with time limits on slow callers.
 
-waitress gathers a whole request before a thread looks at it, and takes a whole answer from the
-thread, so a slow caller holds a connection and no thread. It has no bound on how long a request may
-take to come; `_Watch` adds that from outside. Beyond waitress's documented arguments this module
+waitress buffers a whole request before a thread handles it, and a whole answer after, so a slow
+caller holds a connection but no thread. It does not limit how long a request may take to arrive;
+`_Watch` adds that from outside. Beyond waitress's documented arguments this module
 uses plain attributes, none with an underscore:
 
 - of the server ``active_channels``, ``accepting``, ``handle_accept``, ``pull_trigger``,
@@ -42,13 +42,13 @@ if TYPE_CHECKING:
 # such as /healthz, and refuse who would be one too many.
 SPARE_THREADS: Final = 8
 MOST_CONNECTIONS: Final = 1000
-# Within which the head of a request must be whole; also how long a silent connection is kept.
+# The head of a request must be whole within this; a silent connection is kept this long, too.
 HEAD_TIMEOUT_S: Final = 10.0
 # How long a caller may take nothing of its answer.
 SEND_TIMEOUT_S: Final = 30.0
 # Of a head as a whole. The application refuses shorter ones whose parts are too long.
 MAX_HEAD_BYTES: Final = 64 * 1024
-# How many silent connections give way at a time, where there is room for no more.
+# How many silent connections are closed at a time when there is no room for more.
 _GIVE_WAY: Final = 32
 # Codings that exist, and that no length can be told from unless chunked comes after them.
 _CODED_WITHOUT_CHUNKS: Final = re.compile(
@@ -66,7 +66,7 @@ def answer_requests(
     receive_timeout_s: float,
     max_body_bytes: int,
 ) -> None:
-    """Answer what comes to the listener of ``worker`` until SIGTERM or SIGINT.
+    """Answer the requests on the listener of ``worker`` until SIGTERM or SIGINT.
 
     Requests under way then have 30 seconds to finish.
     """
@@ -84,7 +84,7 @@ def answer_requests(
         channel_timeout=24 * 3600,  # `_Watch` is sooner
         asyncore_use_poll=True,
         log_socket_errors=False,
-        # No peer is believed here: whom the operator trusts, the application knows.
+        # No proxy is trusted here: the application decides which ones are.
         clear_untrusted_proxy_headers=False,
         ident=None,
     )
@@ -106,8 +106,8 @@ def answer_requests(
     while not stopping.is_set():
         held = len(server.active_channels)
         wasyncore.loop(timeout=1, use_poll=True, map=connections, count=1)
-        # It takes one connection a turn, and a turn looks at all of them; where it took one, there
-        # may be more.
+        # A turn of the loop polls every connection but accepts one; if it accepted one, there may
+        # be more.
         while held < len(server.active_channels) < MOST_CONNECTIONS:
             held = len(server.active_channels)
             worker.board.tell(worker.number, held)
@@ -126,15 +126,16 @@ def answer_requests(
 
 
 def _is_idle(channel: HTTPChannel) -> bool:
-    """Whether nothing is under way: no request, none of which a part has come, and no answer."""
+    """Whether nothing is under way: no request, not even part of one, and no answer."""
     return not channel.requests and channel.request is None and not channel.total_outbufs_len
 
 
 class _Watch:
     """Once a second, closes connections that are too slow.
 
-    The head of a request must be whole in `HEAD_TIMEOUT_S`, its body in ``receive_timeout_s``; who
-    takes nothing of an answer for `SEND_TIMEOUT_S`, or says nothing for `HEAD_TIMEOUT_S`, goes.
+    The head of a request must be whole in `HEAD_TIMEOUT_S`, its body in ``receive_timeout_s``. A
+    caller that reads nothing of its answer for `SEND_TIMEOUT_S`, or sends nothing for
+    `HEAD_TIMEOUT_S`, is disconnected.
     """
 
     def __init__(self, server: Any, receive_timeout_s: float) -> None:
@@ -164,12 +165,12 @@ class _Watch:
                 if now - since > limit_s and not channel.will_close:
                     channel.will_close = True
                     with suppress(OSError):
-                        channel.socket.send(_refusal(HTTPStatus.REQUEST_TIMEOUT))
+                        channel.socket.send(_write_refusal(HTTPStatus.REQUEST_TIMEOUT))
             elif _is_idle(channel) and silent_s > HEAD_TIMEOUT_S:
                 channel.will_close = True
 
     def make_room(self) -> None:
-        """Close the connections that have been silent longest, of those that await nothing."""
+        """Close the longest silent connections among those that await no answer."""
         channels = self._server.active_channels.values()
         silent = [one for one in channels if not one.requests and not one.will_close]
         for channel in sorted(silent, key=lambda one: one.last_activity)[:_GIVE_WAY]:
@@ -199,15 +200,15 @@ class _Threads:
 
 
 class _ProblemTask(ErrorTask):  # type: ignore[misc] # untyped
-    """Answers what waitress refuses before the application sees it, as a problem document."""
+    """Answers requests that waitress itself refuses, with a problem document."""
 
     def execute(self) -> None:
         self.wrote_header = self.close_on_finish = True
-        self.channel.write_soon(_refusal(self.request.error.code))
+        self.channel.write_soon(_write_refusal(self.request.error.code))
 
 
 class _Parser(HTTPRequestParser):  # type: ignore[misc] # untyped
-    """Refuses what waitress takes, and another server in front may take for something else."""
+    """Refuses requests that waitress accepts but another server in front may read differently."""
 
     def parse_header(self, header_plus: bytes) -> None:
         try:
@@ -232,15 +233,15 @@ class _Channel(HTTPChannel):  # type: ignore[misc] # untyped
     request: Any = None
 
     def handle_close(self) -> None:
-        """Close; a caller that has ended its request in the middle, and listens on, is told so."""
+        """Close; a caller that cut its request short, and still listens, is answered 400."""
         cut_short, self.request = self.request, None
         if cut_short is not None and not self.will_close and not self.requests:
             with suppress(OSError):
-                self.socket.send(_refusal(HTTPStatus.BAD_REQUEST))
+                self.socket.send(_write_refusal(HTTPStatus.BAD_REQUEST))
         super().handle_close()
 
 
-def _refusal(status: int) -> bytes:
+def _write_refusal(status: int) -> bytes:
     request_id = uuid.uuid4().hex
     _log.warning("request %s: answered %d before the application saw it", request_id, status)
     return write_refusal(status, request_id=request_id)

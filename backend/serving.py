@@ -1,4 +1,4 @@
-"""Processes that serve the application: checked before the first fork, opened after it."""
+"""Start the processes that serve the application: check before the first fork, open after."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _M_MMAP_THRESHOLD: Final = -3  # of malloc.h
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
-    """What to serve, with what, and how. Workers call ``open_lenses`` after the fork."""
+    """All that serving needs. Workers call ``open_lenses`` after the fork."""
 
     data: DataDir
     open_reader: Callable[[Manifest], VectorReader]
@@ -61,8 +61,8 @@ def serve(serving: Serving) -> None:
         TwinLensError: no process could start; each has said why on standard error.
     """
     check_lenses(serving.data.published(), serving.open_lenses())
-    listener = _listener(serving.host, serving.port)
-    # What the processes put together: their numbers, and how often callers have asked.
+    listener = _listen(serving.host, serving.port)
+    # Shared by the processes: their metrics, and how often callers have asked.
     shared = Path(tempfile.mkdtemp(prefix="twinlens-serve-"))
     try:
         # Set before prometheus_client is first imported, or its numbers stay in one process.
@@ -110,11 +110,11 @@ def _work(serving: Serving, shared: Path, worker: Worker) -> None:
 
 
 def _warm_app(serving: Serving, shared: Path) -> tuple[PublishedIndex, Flask]:
-    """The index, open, and the application with its models loaded, so that no request waits."""
+    """Return the open index and the application, models loaded, so that no request waits."""
     from twinlens.backend.app import create_app
 
     _give_memory_back()
-    # Of whatever is odd in a caller's picture Pillow warns, in other words each time.
+    # Pillow warns of every oddity in a caller's picture, each time in other words.
     warnings.filterwarnings("ignore", module="PIL")
     lenses = gather_queries(serving.open_lenses(), cache_size=serving.query_cache)
     for lens in lenses.values():
@@ -139,7 +139,7 @@ def _give_memory_back() -> None:
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, MAPPED_BYTES)
 
 
-def _listener(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=2048)

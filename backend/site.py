@@ -1,7 +1,7 @@
-"""What is served beside the API: the page, its documentation, and what operators ask for.
+"""The page, its documentation, health and metrics: all that is served beside the API.
 
-What of the page and of its client's types depends on fields is written into them as they are
-served, so that both are those of the index that is open.
+The parts of the page and of its client's types that depend on fields are written when they are
+served, so that they match the open index.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from twinlens.search.published import PublishedIndex
 STATIC: Final = Path(__file__).parent / "static"
 DOCUMENT_PATH: Final = "/openapi.json"
 MAX_AGE_S: Final = 3600
-# A package of which only its copy of Swagger UI's files is used; it is never imported.
+# Only this package's copy of Swagger UI's files is used; it is never imported.
 _ASSETS_PACKAGE: Final = "flask_openapi3_swagger"
 _ASSETS: Final = {
     "swagger-ui.css": "templates/swagger/css/swagger-ui.css",
     "swagger-ui-bundle.js": "templates/swagger/js/swagger-ui-bundle.js",
 }
-# As everywhere, and Swagger UI's style sheet has its icons in itself.
+# The policy of all pages, plus data: images, for the icons in Swagger UI's style sheet.
 _POLICY: Final = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'"
@@ -193,7 +193,7 @@ def _make_cacheable(response: Response) -> Response:
 
 
 def _mark_code(markdown: str) -> Markup:
-    """``markdown`` as HTML, of which code in backquotes is all that is understood."""
+    """Return ``markdown`` as HTML; code in backquotes is the only markup understood."""
     parts = re.split(r"`([^`]*)`", markdown)
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if number % 2 else part
@@ -206,7 +206,7 @@ def _mark_code(markdown: str) -> Markup:
 
 @lru_cache(maxsize=8)
 def write_page(fields: Fields) -> str:
-    """The page of videos that have ``fields``."""
+    """Return the page of videos that have ``fields``."""
     rows = [row.to_json() | {"sorts": row.sort_labels} for row in fields]
     # In HTML, a script ends at the first "</script", wherever that stands.
     written = json.dumps(rows, ensure_ascii=False).replace("<", r"\u003c")
@@ -216,7 +216,7 @@ def write_page(fields: Fields) -> str:
 
 @lru_cache(maxsize=8)
 def write_types(fields: Fields) -> str:
-    """The types of the client of a server whose videos have ``fields``."""
+    """Return the types of the client of a server whose videos have ``fields``."""
     text = (STATIC / "client.d.ts").read_text(encoding="utf-8")
     written = "\n".join(_list_types(fields))
     return _TYPES.sub(lambda _: written, text)

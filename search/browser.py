@@ -1,4 +1,4 @@
-"""Browsing one generation: pages of all videos, in an order or shuffled. Knows nothing of HTTP."""
+"""Page through all videos of one generation, in an order or shuffled. Knows no HTTP."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from twinlens.stores.browsing import place_of
 from twinlens.stores.filters import Filter
 
 DEFAULT_LIMIT: Final = 20
-# What a double holds exactly: JavaScript has no other numbers.
+# The largest integer that a double holds exactly: JavaScript has no other numbers.
 MAX_SEED: Final = 2**53 - 1
-# A seed that the server chooses is for people to read, and to put into a link.
+# Seeds that the server draws are short, for people to read and put into a link.
 _CHOSEN_SEEDS: Final = 2**31
-# Some more than a block of a shuffle mostly holds.
+# Somewhat more than most blocks of a shuffle hold.
 _BLOCK_PAGE: Final = 16
 _REMEMBERED: Final = 1000
 
@@ -46,9 +46,10 @@ _SHUFFLED: Final[TypeAdapter[tuple[int, int, int]]] = TypeAdapter(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrowseRequest:
-    """Which videos, in which order. ``shuffled`` takes no ``order``; its ``seed`` is None to draw.
+    """A request for a page of videos in an order.
 
-    Neither gives the store's own order. ``facets`` names fields to count over all that pass.
+    ``shuffled`` excludes ``order``; without a ``seed`` one is drawn. With neither, videos come in
+    the store's own order. ``facets`` names fields to count over all videos that pass the filter.
     """
 
     filter: Filter | None = None
@@ -60,7 +61,7 @@ class BrowseRequest:
     facets: Sequence[str] = ()
 
     def digest(self) -> str:
-        """A digest of all that decides which videos come, and when."""
+        """Return a digest of all that decides which videos come, and when."""
         # Not the seed: the cursor has it, whether it was given or drawn.
         return digest_request("browse", self.filter, self.order, self.shuffled)
 
@@ -69,7 +70,7 @@ class BrowseRequest:
 class BrowseResult:
     """One page of videos, the cursor of the next (None on the last), and milliseconds per stage.
 
-    ``total`` is the number of all that pass; ``seed`` that of a shuffle.
+    ``total`` is the number of videos that pass the filter; ``seed`` is the shuffle's, or None.
     """
 
     videos: Sequence[StoredVideo]
@@ -81,7 +82,7 @@ class BrowseResult:
 
 
 class Browser:
-    """Browses one generation. What is counted of it is counted once, for it never changes."""
+    """Browses one generation. Counts are cached, because a generation never changes."""
 
     def __init__(
         self,
@@ -97,7 +98,7 @@ class Browser:
         self._lock = threading.Lock()
 
     def browse(self, request: BrowseRequest) -> BrowseResult:
-        """The page of videos that ``request`` asks for.
+        """Return the page of videos that ``request`` asks for.
 
         Following the cursors meets every video that passes once.
 
@@ -136,12 +137,12 @@ class Browser:
         )
 
     def _read_page(self, request: BrowseRequest) -> tuple[list[StoredVideo], object | None]:
-        """The page, and the place that the next begins behind."""
+        """Return the page, and the place after which the next begins."""
         order = request.order
         after = None
         if request.cursor is not None:
             after = Place(*self._decode(request, request.cursor, self._choose_place_type(order)))
-        # One more than the page holds: whether it is there says whether a next page is.
+        # Ask for one more than the page holds, to learn whether there is a next page.
         videos = self._reader.browse(
             limit=request.limit + 1, order=order, after=after, filter=request.filter
         )
@@ -159,7 +160,7 @@ class Browser:
     def _read_shuffled_page(
         self, request: BrowseRequest, total: int
     ) -> tuple[int, list[StoredVideo], object | None]:
-        """The seed, the page, and the place that the next begins at."""
+        """Return the seed, the page, and the place that the next begins at."""
         block = within = 0
         if request.cursor is None:
             seed = self._draw_seed() if request.seed is None else request.seed
@@ -187,7 +188,7 @@ class Browser:
         return sorted(members, key=lambda video: shuffle.make_key(point_id(video.video_id)))
 
     def _read_span(self, start: int, end: int, filter: Filter | None) -> list[StoredVideo]:
-        """The videos whose point ids lie from ``start`` up to ``end``."""
+        """Return the videos whose point ids lie from ``start`` up to ``end``."""
         found: list[StoredVideo] = []
         after = Place(None, _to_point_id(start - 1)) if start else None
         while True:
@@ -215,7 +216,7 @@ class Browser:
             if key in self._counted:
                 found: ResultT = self._counted[key]
                 return found
-        # Two that count the same at once do no harm; one that waits for another's count would.
+        # Two threads may count the same at once: better than one waiting for the other.
         counted = count()
         with self._lock:
             self._counted[key] = counted

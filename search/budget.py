@@ -1,4 +1,4 @@
-"""How long several searches of one request may go on."""
+"""The time within which all searches of one request must begin."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 class OutOfTime(Exception):
-    """What went before has taken all the time there was."""
+    """The searches before this one have used up the time."""
 
 
 class TimeBudget:
@@ -18,10 +18,10 @@ class TimeBudget:
         self._until = clock() + seconds
 
     def check(self) -> None:
-        """Return as long as there is time.
+        """Return if there is time left.
 
         Raises:
-            OutOfTime: there is none.
+            OutOfTime: there is none left.
         """
         if self._clock() > self._until:
             raise OutOfTime

@@ -30,12 +30,12 @@ class Cursor:
     offset: int
 
     def encode(self) -> str:
-        """The cursor as text that is safe in a URL."""
+        """Return the cursor as text that is safe in a URL."""
         return encode_place(self.offset, generation=self.generation, request=self.request)
 
 
 def decode_cursor(text: str, *, generation: str, request: str, most: int) -> Cursor:
-    """The cursor that ``text`` stands for, checked to belong to this request and generation.
+    """Return the cursor that ``text`` stands for, checked to belong to this request and generation.
 
     ``most`` is how many hits there can be, over all pages.
 
@@ -50,17 +50,16 @@ def decode_cursor(text: str, *, generation: str, request: str, most: int) -> Cur
 
 
 def encode_place(place: object, *, generation: str, request: str) -> str:
-    """A place, any JSON value, within ``request`` over ``generation``, as text for a URL."""
+    """Return a place, any JSON value, within ``request`` over ``generation``, as text for a URL."""
     body = json.dumps([generation, request, place]).encode()
     return base64.urlsafe_b64encode(_checksum(body) + body).decode().rstrip("=")
 
 
 def decode_place(text: str, *, generation: str, request: str) -> Any:
-    """The place that ``text`` stands for, checked to belong to this request and generation.
+    """Return the place that ``text`` stands for, checked to belong to this request and generation.
 
-    The checksum catches what was cut or changed by accident; a cursor holds no right that would be
-    worth forging, so there is no key to share between processes. Whoever reads the place checks
-    what it holds.
+    The checksum catches cursors that were cut or changed by accident. A cursor grants nothing worth
+    forging, so there is no secret key to share between processes. The caller validates the place.
 
     Raises:
         CursorInvalid: changed, cut short, or handed out for another request.
@@ -74,7 +73,7 @@ def decode_place(text: str, *, generation: str, request: str) -> Any:
         if checksum != _checksum(body):
             raise CursorInvalid("the cursor is damaged")
         its_generation, its_request, place = json.loads(body)
-        # Base64 and JSON have several spellings of one value; only the one handed out is taken.
+        # Base64 and JSON can spell one value in several ways; accept only ours.
         same = encode_place(place, generation=its_generation, request=its_request) == text
     except (UnicodeError, binascii.Error, ValueError, TypeError, RecursionError) as error:
         raise CursorInvalid("this is not a cursor of this server") from error
@@ -90,7 +89,7 @@ def decode_place(text: str, *, generation: str, request: str) -> Any:
 
 
 def digest_request(*parts: object) -> str:
-    """A short digest that tells one request from another; ``parts`` have a stable ``repr``."""
+    """Return a short digest that identifies a request; ``parts`` must have a stable ``repr``."""
     digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
     for part in parts:
         piece = part if isinstance(part, bytes) else repr(part).encode()

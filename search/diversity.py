@@ -1,4 +1,4 @@
-"""Maximal marginal relevance: hits that are good, and unlike those before them."""
+"""Maximal marginal relevance: rank hits that are relevant and unlike those before them."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy.typing as npt
 
 from twinlens.stores.base import StoredVideo
 
-# Beyond, hits keep their order: pages that far back are hardly seen, and likeness costs n squared.
+# Later hits keep their order: few people page that far, and the cost is quadratic.
 MOST_DIVERSIFIED: Final = 1000
-# So that the rounding of a matrix product decides nothing.
+# Likeness is rounded so that float noise of the matrix product breaks no ties.
 _DECIMALS: Final = 6
 
 Matrix = npt.NDArray[np.float64]
 
 
 def rerank_by_mmr(relevance: Sequence[float], likeness: Matrix, *, diversity: float) -> list[int]:
-    """All places in a new order, by maximal marginal relevance.
+    """Return all indices in a new order, by maximal marginal relevance.
 
     Each next one has the largest ``(1 - diversity) * relevance - diversity * likeness`` to the one
     most like it among those chosen; of equals the first. ``relevance`` is divided by its largest,
@@ -56,11 +56,11 @@ def rerank_by_mmr(relevance: Sequence[float], likeness: Matrix, *, diversity: fl
 
 
 def measure_likeness(videos: Sequence[StoredVideo]) -> Matrix:
-    """How like each two of ``videos`` are: (n, n), 1 for the same, 0 for as like as any two here.
+    """Return the likeness of each pair of ``videos``: (n, n); 1 is the same, 0 an average pair.
 
-    The mean over the lenses that both have of their cosine, measured from the mean cosine of all
-    pairs: encoders differ in how like they find what has nothing in common, some 0.0, some 0.8.
-    Two videos that share no lens have 0.
+    It is the cosine, averaged over the lenses that both videos have, and rescaled so that the mean
+    cosine of all pairs is 0: for unrelated items some encoders give 0.0, some 0.8. Two videos that
+    share no lens have 0.
     """
     count = len(videos)
     total = np.zeros((count, count))

@@ -1,4 +1,4 @@
-"""Re-uploads: videos whose thumbnail and title are all but the same."""
+"""Re-uploads: videos whose thumbnail and title are nearly the same."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from twinlens.encoders.lenses import THUMBNAIL, WORDS
 from twinlens.encoders.words import title_words
 from twinlens.stores.base import StoredVideo
 
-# docs/decisions/0014-recommendations.md says what these were chosen by.
+# docs/decisions/0014-recommendations.md says how these were chosen.
 THUMBNAIL_ALIKE: Final = 0.9
 TITLE_ALIKE: Final = 0.9
-# Titles' words and pieces, folded into so many numbers: enough that titles as like as this keep
-# their cosine to 0.01, few enough for one product of matrices.
+# Words and pieces of titles are hashed into this many buckets: enough to keep the cosine of like
+# titles within 0.01, few enough for one matrix product.
 _BUCKETS: Final = 1024
 _NUMBER: Final = regex.compile(r"\p{Nd}+")
 
@@ -29,13 +29,13 @@ Ids = npt.NDArray[np.int64]
 
 
 def group_duplicates(videos: Sequence[StoredVideo]) -> list[list[int]]:
-    """Groups of places, each a video and its duplicates after it, in the order of ``videos``.
+    """Return groups of indices, each a video and its later duplicates, in the order of ``videos``.
 
-    A video joins the first of those before it whose picture and title are all but its own, unless
-    that one has joined another: nothing is folded by way of a third. Pictures are the same where
-    their file is, or their vectors' cosine is ``THUMBNAIL_ALIKE``; titles, where the cosine of
-    their words and pieces of words is ``TITLE_ALIKE`` and they have the same numbers: episode 12 is
-    not episode 13. A video without a thumbnail or without a title joins none.
+    A video joins the first earlier one with nearly the same picture and title, unless that one has
+    itself joined another: duplicates are not chained. Pictures match if they are the same file, or
+    the cosine of their vectors is at least ``THUMBNAIL_ALIKE``; titles match if the cosine of their
+    words and pieces of words is at least ``TITLE_ALIKE`` and they have the same numbers (episode 12
+    is not episode 13). A video without a thumbnail or without a title joins none.
     """
     count = len(videos)
     titles = [payload_title(video.payload) for video in videos]
@@ -59,11 +59,11 @@ def _find_numbers(title: str) -> Hashable:
 
 
 def _hash_words(videos: Sequence[StoredVideo]) -> Rows:
-    """A unit row per video's title, by the hashing trick; zeros where a title has no words.
+    """Return a unit row per video's title, by the hashing trick; zeros where a title has no words.
 
     Source: Weinberger and others: Feature Hashing for Large Scale Multitask Learning, ICML 2009.
     """
-    # A store has them at hand where it was asked for vectors.
+    # A store returns them along with the other vectors, so they need not be recomputed.
     words = [
         video.sparse.get(WORDS) or title_words(payload_title(video.payload)) for video in videos
     ]
@@ -89,7 +89,7 @@ def _find_alike(rows: Rows, least: float) -> npt.NDArray[np.bool_]:
 
 
 def _find_equal(keys: Sequence[Hashable | None]) -> npt.NDArray[np.bool_]:
-    """Which of ``keys`` are the same; None is not even itself."""
+    """Return an (n, n) mask of equal ``keys``; None equals nothing, not even itself."""
     numbered: dict[Hashable, int] = {}
     ids = np.array(
         [

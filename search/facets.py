@@ -1,4 +1,4 @@
-"""Facets: which values videos have of a field, and how many videos each."""
+"""Facets: the values that videos have in a field, and how many videos have each."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Facets = Mapping[str, Facet]
 
 
 def count_stored_facet(browser: VideoBrowser, field: str, filter: Filter | None) -> Facet:
-    """The facet of ``field`` over all videos that pass ``filter``, by the engine."""
+    """Return the facet of ``field`` over all videos that pass ``filter``, counted by the store."""
     if browser.fields[field].kind.is_counted:
         return browser.facet(field, limit=MAX_FACET_VALUES, filter=filter)
     return _find_extent(
@@ -45,15 +45,15 @@ def count_stored_facet(browser: VideoBrowser, field: str, filter: Filter | None)
 def count_facets(
     videos: Sequence[StoredVideo], names: Sequence[str], fields: Fields
 ) -> dict[str, Facet]:
-    """The facets of the fields ``names`` over ``videos``, which have ``fields``."""
+    """Return the facets of the fields ``names`` over ``videos``, which have ``fields``."""
 
-    def first(order: Order) -> Sequence[StoredVideo]:
+    def find_first(order: Order) -> Sequence[StoredVideo]:
         return page_of(videos, limit=1, order=order, after=None, filter=None, fields=fields)
 
     return {
         name: facet_of(videos, name, limit=MAX_FACET_VALUES, filter=None, fields=fields)
         if fields[name].kind.is_counted
-        else _find_extent(name, first, fields)
+        else _find_extent(name, find_first, fields)
         for name in names
     }
 

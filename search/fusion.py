@@ -8,7 +8,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 
 from twinlens.stores.base import ScoredVideo
 
-# The textbook's. What is served is chosen by measurement: DEFAULT_RRF_K in search/request.py.
+# The textbook value. Serving uses a measured one: DEFAULT_RRF_K in search/request.py.
 DEFAULT_K: Final = 60
 # docs/decisions/0014-recommendations.md says why these.
 DISLIKED_SHARE: Final = 0.5
@@ -21,7 +21,7 @@ NameT = TypeVar("NameT", bound=str)
 
 
 class LensRank(NamedTuple):
-    """Where the ranking by one lens has a video: its rank, from 1, and its score there."""
+    """A video's rank, from 1, and score in the ranking by one lens."""
 
     rank: int
     score: float
@@ -49,7 +49,7 @@ class Ranking(Generic[KeyT]):
 
 
 class Contribution(NamedTuple, Generic[KeyT]):
-    """What one ranking gives a video: ``gain``, below 0 where the ranking takes away.
+    """One ranking's contribution to a video: ``gain``, below 0 if the ranking takes away.
 
     ``rank``, from 1, and ``score`` are the video's in that ranking.
     """
@@ -74,10 +74,9 @@ def fuse(
 ) -> list[FusedVideo[KeyT]]:
     """Return the ``limit`` best videos by the sum of ``weight / (k + rank)``, ranks from 1.
 
-    A video missing from a ranking gets nothing for it. What rankings take away is summed apart and
-    subtracted; a video left with nothing, or with less, is dropped. A ranking of weight 0 counts as
-    absent. Ties are broken by ``video_id``. Rounding depends on the order of ``rankings``: give
-    them in a fixed one.
+    A video missing from a ranking gets nothing from it. Gains and losses are summed apart, then
+    subtracted; a video whose losses reach its gains is dropped. A ranking of weight 0 is ignored.
+    Ties are broken by ``video_id``. Rounding depends on the order of ``rankings``: keep it fixed.
 
     Source: Cormack, Clarke, Büttcher: Reciprocal Rank Fusion outperforms Condorcet and individual
     Rank Learning Methods, SIGIR 2009; k = 60 is theirs.
@@ -124,7 +123,7 @@ def _make_contribution(ranking: Ranking[KeyT], rank: int, k: float) -> Contribut
 def weigh_rankings(
     found: Mapping[NameT, Sequence[ScoredVideo]], weights: Mapping[NameT, float] | None = None
 ) -> list[Ranking[NameT]]:
-    """Return one ranking per name, in the order of the names; what has no weight has weight 1."""
+    """Return one ranking per name, sorted by name; a name without a weight has weight 1."""
     weights = weights or {}
     return [
         Ranking(key=name, videos=found[name], weight=weights.get(name, 1.0))

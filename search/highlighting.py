@@ -1,4 +1,4 @@
-"""Which parts of a title a searched text has matched."""
+"""Mark the parts of a title that a searched text matches."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import regex
 
 from twinlens.encoders.words import FoldedWord, folded_words, word_pieces
 
-# Shorter ones stand inside too many words to say anything.
+# Shorter parts occur inside too many words to mean anything.
 _SHORTEST_PART: Final = 3
 _SHORTEST_PART_UNSPACED: Final = 2
 _SHORTEST_MISSPELT: Final = 4
-# Of the pieces of two words, Dice's share that makes one a misspelling or inflection of the other:
+# The Dice coefficient of the pieces of two words above which one is a misspelling of the other:
 # "kitchn" and "kitchen" share 0.71, "cricekt" and "cricket" 0.53, "film" and "fine" 0.29.
 _ALIKE: Final = 0.5
-# Written without spaces, or with few: one word of theirs is often several.
+# Scripts written with few or no spaces, where one run of letters is often several words.
 _UNSPACED: Final = regex.compile(
     r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
 )
@@ -33,12 +33,12 @@ class TitlePart(NamedTuple):
 
 
 class Highlighter:
-    """Marks in titles what a searched text has in common with them, as the words' ranking sees it.
+    """Marks in titles the words of a searched text, compared as the ranking by words does.
 
-    A word of the title is marked where the text has it, too, in any spelling that
-    ``encoders.words`` folds into one. Otherwise what a word of the text makes up of it is marked
-    ("ලංකා" in "ලංකාවේ", "cricket" in "#cricketlive"); otherwise the whole of it, where the text has
-    a word so like it that it may be misspelt or inflected.
+    A word of the title is marked whole if the text has it, in any spelling that ``encoders.words``
+    folds together. Otherwise, if a word of the text occurs inside it, that part is marked ("ලංකා" in
+    "ලංකාවේ", "cricket" in "#cricketlive"). Otherwise it is marked whole if the text has a word so
+    like it that one may be a misspelling or inflection of the other.
     """
 
     def __init__(self, text: str) -> None:
@@ -55,7 +55,7 @@ class Highlighter:
                 self._having.setdefault(piece, []).append(word)
 
     def mark(self, title: str) -> list[TitlePart]:
-        """The parts of ``title`` in order, marked and unmarked in turn; joined they are it.
+        """Return the parts of ``title`` in order, marked or not; joined they are the title.
 
         A part ends where a grapheme does, so that each can be shown by itself.
         """
@@ -73,7 +73,7 @@ class Highlighter:
 
     def _find_spans(self, title: str) -> Iterator[tuple[int, int]]:
         words = folded_words(title)
-        # What the title has word for word needs no look-alikes.
+        # A word that the title has exactly is not searched for among similar ones.
         found = {word.folded for word in words} & self._known
         for word in words:
             if word.folded in self._known:
@@ -109,7 +109,7 @@ def _find_occurrences(part: str, word: FoldedWord) -> Iterator[tuple[int, int]]:
 
 
 def _merge(spans: Iterator[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The spans in order, those that touch or overlap made one."""
+    """Return the spans in order, those that touch or overlap made one."""
     merged: list[tuple[int, int]] = []
     for start, end in sorted(spans):
         if merged and start <= merged[-1][1]:

@@ -1,4 +1,4 @@
-"""The published index, opened for whoever searches from Python."""
+"""The published index, opened for searching from Python."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from twinlens.stores.generations import DataDir, Manifest
 class Index:
     """One published generation, open for searching until ``close`` or the end of a ``with``.
 
-    ``manifest`` says what it was made of. Another generation that is published meanwhile is not
-    noticed: open the index again. One thread uses it at a time.
+    ``manifest`` says what it was made of. A generation published later is not noticed: open the
+    index again. Only one thread may use it at a time.
     """
 
     def __init__(self, manifest: Manifest, reader: VectorReader, searcher: Searcher) -> None:
@@ -63,7 +63,7 @@ def open_index(
 ) -> Index:
     """Open the published index of ``data_dir`` with the lenses that made it.
 
-    ``qdrant_url`` is needed where its vectors are kept by a server. Each encoder may use so many
+    ``qdrant_url`` is needed if a server keeps the vectors. Each encoder uses at most
     ``threads``; None leaves that to its library. Models are loaded when they are first asked.
 
     Raises:

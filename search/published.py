@@ -1,4 +1,4 @@
-"""The published generation, held open, and exchanged for a newer one while requests go on."""
+"""Hold the published generation open, and replace it by a newer one while requests go on."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ class PublishedIndex:
         self._swap = threading.Lock()  # guards what follows; never held while opening or closing
         self._held: _Held | None = None
         self._seen: _Signature | None = None
-        # What could not be opened, and when to try it again.
+        # The generation that could not be opened, and when to try again.
         self._failed: tuple[_Signature, float] | None = None
 
     @contextmanager
     def borrow(self) -> Iterator[Snapshot]:
-        """The published generation, kept open until the ``with`` block ends.
+        """Lend the published generation, open until the ``with`` block ends.
 
         Raises:
             NoGeneration: nothing has been published yet.
@@ -93,9 +93,9 @@ class PublishedIndex:
             self._let_go(held)
 
     def read_fields(self) -> Fields:
-        """The fields of the open generation, or else the published one; ours where there is none.
+        """Return the fields of the open or else the published generation, or the default ones.
 
-        Nothing is opened for it.
+        This opens nothing.
         """
         held = self._held
         if held is not None:
@@ -118,7 +118,7 @@ class PublishedIndex:
         if self._held is None:
             with self._opening:
                 if self._held is None:
-                    # Whoever waited here finds it open; a failure is each one's own to report.
+                    # Threads that waited here find it open; a failure is raised in each.
                     self._exchange(signature)
             return
         if not self._is_news(signature) or not self._opening.acquire(blocking=False):
@@ -130,7 +130,7 @@ class PublishedIndex:
             self._opening.release()
 
     def _is_news(self, signature: _Signature | None) -> TypeGuard[_Signature]:
-        # CURRENT gone means a data directory being moved about, not an index to let go of.
+        # A missing CURRENT means that the directory is being moved, not that the index is gone.
         if signature is None or signature == self._seen:
             return False
         if self._failed is None:
@@ -150,7 +150,7 @@ class PublishedIndex:
             )
 
     def _exchange(self, signature: _Signature | None) -> None:
-        """Open what is published and put it in the place of what is held."""
+        """Open the published generation and replace the held one by it."""
         manifest = self._data.published()
         if self._held is None or self._held.snapshot.generation != manifest.generation:
             fresh = _Held(self._open(manifest))

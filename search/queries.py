@@ -1,4 +1,4 @@
-"""Queries of many callers: encoded together, and remembered."""
+"""Encode queries of many callers in batches, and cache their vectors."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from twinlens.encoders.lens import Lenses
 from twinlens.encoders.lenses import TitleLens
 
 MAX_BATCH: Final = 32
-# Rows of a batch are padded to its longest: one long query must not make thirty short ones wait.
+# A batch is padded to its longest text: one long query must not make thirty short ones wait.
 MAX_PADDED_CHARACTERS: Final = 8192
-# Clients that were answered together ask again within about this time. Without it every other batch
-# held the one text that came first, and 32 clients of all-MiniLM got a tenth less.
+# Clients that were answered together ask again within about this time. Without this wait every
+# other batch held one text, and 32 clients of all-MiniLM got a tenth less throughput.
 MOST_GATHERING_S: Final = 0.002
 _LOOK_EVERY_S: Final = 0.0005
-# Nobody types the same long text twice, and the cache's memory is to stay bounded.
+# Long texts are hardly ever repeated, and the memory of the cache must stay bounded.
 MAX_CACHED_CHARACTERS: Final = 1000
 
 
 def gather_queries(lenses: Lenses, *, cache_size: int) -> Lenses:
-    """The same lenses, of which the title's is asked through a ``QueryEncoder``."""
+    """Return the same lenses, with the title lens asked through a ``QueryEncoder``."""
     return {
         name: TitleLens(QueryEncoder(lens.encoder, cache_size=cache_size))
         if isinstance(lens, TitleLens)
@@ -47,12 +47,12 @@ class _Asked(NamedTuple):
 class QueryEncoder:
     """A title encoder whose ``encode_queries`` many threads may call at once.
 
-    One batch is encoded at a time, and what is asked meanwhile makes up the next, at most
-    ``MAX_BATCH`` texts. So a text waits for the batch under way and for those asked before it, and
-    after a batch of several for ``MOST_GATHERING_S`` at most, while fewer wait than that batch had.
-    An encoder that was asked by one at a time never waits. The ``cache_size`` texts asked last are
-    answered from memory (0: none), and a text asked by several at once is encoded once. A text
-    that can't be encoded fails the calls it was asked by, and no other.
+    One batch is encoded at a time; texts that arrive meanwhile form the next batch, of at most
+    ``MAX_BATCH``. So a text waits for the current batch and for texts asked before it. After a
+    batch of several texts, the next waits up to ``MOST_GATHERING_S`` for as many to arrive; with
+    one caller at a time there is no such wait. The ``cache_size`` texts asked last are answered
+    from memory (0: none), and a text asked by several callers at once is encoded once. A text that
+    can't be encoded fails only the calls that asked it.
 
     Its thread starts with the first query: it may be made before a fork, but not used.
     """
@@ -67,7 +67,7 @@ class QueryEncoder:
 
     @property
     def name(self) -> str:
-        """The name of the encoder within."""
+        """The name of the wrapped encoder."""
         return self._encoder.name
 
     @property
@@ -77,15 +77,15 @@ class QueryEncoder:
 
     @property
     def fingerprint(self) -> str:
-        """The fingerprint of the encoder within: the vectors are the same."""
+        """The fingerprint of the wrapped encoder: the vectors are the same."""
         return self._encoder.fingerprint
 
     def encode(self, items: Sequence[str]) -> FloatMatrix:
-        """Titles, straight from the encoder within."""
+        """Return the vectors of titles, straight from the wrapped encoder."""
         return self._encoder.encode(items)
 
     def encode_queries(self, texts: Sequence[str]) -> FloatMatrix:
-        """Queries as a new float32 array of shape (len(texts), dim), rows of unit length.
+        """Return queries as a new float32 array of shape (len(texts), dim), rows of unit length.
 
         Raises:
             UnencodableItems: some have no finite, non-zero vector.
@@ -112,7 +112,7 @@ class QueryEncoder:
         known = self._known.get(text)
         if known is not None:
             return known
-        # As many tasks as texts; the first to run takes all that wait by then, as far as they fit.
+        # One task is submitted per text; the first to run takes all waiting texts that fit.
         self._thread.submit(self._encode_next)
         future: Future[Vector] = Future()
         self._asked.append(_Asked(text, future))
@@ -129,20 +129,20 @@ class QueryEncoder:
         try:
             self._answer(batch)
         except BaseException:  # noqa: BLE001 - an engine's panic is none of Exception
-            # One of them is at fault: each is on its own now.
+            # One text is at fault: encode each alone.
             for one in batch:
                 self._answer_alone(one)
         self._last = len(batch), time.monotonic()
 
     def _gather(self) -> None:
-        """Wait for those who were answered together and will ask again, if any were."""
+        """Wait for clients that were answered together, which will ask again soon."""
         count, ended = self._last
         if count > 1:
             while 0 < len(self._asked) < count and time.monotonic() < ended + MOST_GATHERING_S:
                 time.sleep(_LOOK_EVERY_S)
 
     def _take_batch(self) -> list[_Asked]:
-        """The texts to encode next, in the order in which they were asked."""
+        """Return the texts to encode next, in the order in which they were asked."""
         batch: list[_Asked] = []
         longest = 0
         while self._asked and len(batch) < MAX_BATCH:

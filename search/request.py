@@ -1,4 +1,4 @@
-"""What a searcher can be asked, and what it answers."""
+"""The requests that a searcher takes, and its results."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class MultiSearchFailed(ValueError):
 
 
 class VideoNotFound(LookupError):
-    """What a request names is not in the published generation.
+    """A video that a request names is not in the published generation.
 
-    ``missing`` has the ids of those videos by where the request names them, as in ``liked.3``.
+    ``missing`` maps each place in the request, such as ``liked.3``, to the missing id.
     """
 
     def __init__(self, missing: Mapping[str, str]) -> None:
@@ -44,10 +44,10 @@ class VideoNotFound(LookupError):
 class FusionOptions:
     """The options of every request that ends in a fusion.
 
-    ``filter`` holds for every hit. ``weights`` multiply what the ranking by a lens counts; a lens
+    ``filter`` holds for every hit. ``weights`` multiply the rankings of lenses; a lens
     without one has its own. The weight of a sparse lens is multiplied by the share of the query
     that its best hit holds. ``window`` is how many ranks are taken from each ranking; pages are cut
-    from what these give. ``diversity``, 0 to 1, is how much it counts that a hit is unlike those
+    from what these give. ``diversity``, 0 to 1, is how much a hit gains by being unlike those
     before it: see ``rerank_by_mmr``. ``collapse_duplicates`` folds re-uploads into the best-ranked
     of them, and re-uploads of a video that is asked by into that: see ``group_duplicates``.
     ``facets`` names fields to count over all hits of all pages.
@@ -92,9 +92,9 @@ class FusionOptions:
         return replace(self, weights=weights)
 
     def list_deciding(self) -> tuple[object, ...]:
-        """What of these decides which hits there are: not ``limit``, ``cursor`` and ``facets``.
+        """Return the options that decide which hits there are, so no ``limit`` and the like.
 
-        To be asked once every lens has a weight.
+        Call it once every lens has a weight.
         """
         weights = [float(weight) for weight in self.weights.values()]
         arrangement = float(self.diversity), self.collapse_duplicates
@@ -103,7 +103,7 @@ class FusionOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchRequest(FusionOptions):
-    """What to look for. At least one of ``text``, ``picture`` and ``video_id`` is given.
+    """A search by at least one of ``text``, ``picture`` and ``video_id``.
 
     ``picture`` holds encoded bytes. ``expand`` is how many of the best hits by title and words lend
     their thumbnails to a search by text alone, where the thumbnail encoder understands no text; 0
@@ -116,7 +116,7 @@ class SearchRequest(FusionOptions):
     expand: int = DEFAULT_EXPAND
 
     def digest(self) -> str:
-        """A digest of all that decides which hits there are."""
+        """Return a digest of all that decides which hits there are."""
         return digest_request(
             self.text, self.picture, self.video_id, self.expand, *self.list_deciding()
         )
@@ -134,7 +134,7 @@ class RecommendationRequest(FusionOptions):
     disliked: Sequence[str] = ()
 
     def digest(self) -> str:
-        """A digest of all that decides which hits there are; the order of the seeds does not."""
+        """Return a digest of all that decides which hits there are; the order of seeds doesn't."""
         seeds = sorted(set(self.liked)), sorted(set(self.disliked))
         return digest_request("recommendations", *seeds, *self.list_deciding())
 
@@ -151,14 +151,14 @@ class MultiSearchRequest(FusionOptions):
     shares: Sequence[float]
 
     def digest(self) -> str:
-        """A digest of all that decides which hits there are."""
+        """Return a digest of all that decides which hits there are."""
         searches = [one.digest() for one in self.searches]
         shares = [float(share) for share in self.shares]
         return digest_request("searches", searches, shares, *self.list_deciding())
 
     def weigh(self, lenses: Lenses) -> Self:
         """See ``FusionOptions.weigh``; the searches, too."""
-        # Not by super(): a dataclass with slots is another class than the one that is written.
+        # Not super(): a dataclass with slots is a new class, so super() would not find it.
         weighed = FusionOptions.weigh(self, lenses)
         return replace(weighed, searches=[one.weigh(lenses) for one in self.searches])
 

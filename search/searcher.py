@@ -46,7 +46,7 @@ BORROWED_WEIGHT: Final = 0.1
 
 
 class Searcher:
-    """Searches one generation: assembles the queries, asks every vector, fuses, cuts the page."""
+    """Searches one generation: makes the queries, asks every lens, fuses, cuts the page."""
 
     def __init__(self, reader: VectorReader, *, generation: str, lenses: Lenses) -> None:
         self._reader = reader
@@ -55,15 +55,15 @@ class Searcher:
         self._lenses = dict(sorted(lenses.items(), key=lambda item: item[1].dim is None))
 
     def search(self, request: SearchRequest, stages: StageTimes | None = None) -> SearchResult:
-        """The page of hits that ``request`` asks for, the best first.
+        """Return the page of hits that ``request`` asks for, the best first.
 
-        The same request over the same generation gives the same window, whatever the page. What it
-        takes is added to ``stages``, also of a search that fails.
+        The same request over the same generation gives the same window, whatever the page. Times
+        are added to ``stages``, even if the search fails.
 
         Raises:
             ValueError: nothing to search by.
             PictureRejected: the picture can't be read, or is too large.
-            UnencodableItems: what was given has no direction: it can't be compared.
+            UnencodableItems: the query has no vector, so nothing can be compared with it.
             VideoNotFound: ``video_id`` is not in the index.
             CursorInvalid: the cursor is damaged, or belongs to another request.
             CursorExpired: the cursor belongs to another generation.
@@ -82,10 +82,10 @@ class Searcher:
     def recommend(
         self, request: RecommendationRequest, stages: StageTimes | None = None
     ) -> SearchResult:
-        """The page of hits that are most like what was liked, and least like what was not.
+        """Return the page of hits that are most like what was liked, and least like what was not.
 
-        Every liked video asks for itself, so that each of several tastes is met. A ranking that a
-        disliked video asks for takes ``DISLIKED_SHARE`` of what a liked one's would give.
+        Every liked video is a query of its own, so that each of several tastes is met. The ranking
+        of a disliked video takes away ``DISLIKED_SHARE`` of what a liked one's would give.
         ``stages`` are as in ``search``.
 
         Raises:
@@ -137,7 +137,7 @@ class Searcher:
         *,
         budget: TimeBudget | None = None,
     ) -> SearchResult:
-        """The page of hits of several searches, fused; each must begin within ``budget``.
+        """Return the page of hits of several searches, fused; each must begin within ``budget``.
 
         ``stages`` are as in ``search``.
 
@@ -175,7 +175,7 @@ class Searcher:
     def _rank_by_seeds(
         self, request: RecommendationRequest, seeds: Sequence[StoredVideo], liked: set[str]
     ) -> list[Ranking[SeedLens]]:
-        """What each vector of each seed finds but the seeds, all asked in one call."""
+        """Return a ranking, without the seeds, for each vector of each seed, asked in one call."""
         asking = [
             (seed.video_id, name, vector)
             for seed in seeds
@@ -184,7 +184,7 @@ class Searcher:
         if not asking:
             return []
         ranks = count_ranks_per_seed(len(seeds), window=request.window)
-        # More, so that as many are left when the seeds are left out. Of many, few find each other.
+        # Ask for more, so that enough remain without the seeds; many seeds seldom find each other.
         asked = ranks + min(ranks, len(seeds))
         answers = self._reader.search(
             [VectorQuery(name, vector, asked) for _, name, vector in asking],
@@ -194,7 +194,7 @@ class Searcher:
         others = [
             [one for one in answer if one.video_id not in left_out][:ranks] for answer in answers
         ]
-        best = self._best_hits(others)
+        best = self._get_best_hits(others)
         return [
             Ranking(
                 key=SeedLens(video_id, name),
@@ -208,12 +208,12 @@ class Searcher:
         ]
 
     def _ask(self, query: Query, weights: Mapping[str, float]) -> dict[str, AnyVector]:
-        """The vector of each lens that has a weight and can be asked ``query``."""
+        """Return the vector of each lens that has a weight and can be asked ``query``."""
         asked = {name: lens.ask(query) for name, lens in self._lenses.items() if weights[name] > 0}
         return {name: vector for name, vector in asked.items() if vector is not None}
 
     def _find_start(self, request: HitsRequest) -> int:
-        """How many hits lie before the page that is asked for."""
+        """Return how many hits lie before the page that is asked for."""
         if request.cursor is None:
             return 0
         return decode_cursor(
@@ -231,14 +231,14 @@ class Searcher:
         seeds: Sequence[StoredVideo],
         stages: StageTimes,
     ) -> SearchResult:
-        """The hits from ``start`` on, with what is stored of them."""
+        """Return the hits from ``start`` on, with what is stored of them."""
         end = start + request.limit
         arranged = window.candidates
         if request.rearranges:
             with stages.stage("arrange"):
                 arranged = self._rearrange(request, arranged, seeds)
         page = arranged[start:end]
-        # What is counted has to be fetched, and that is all of it.
+        # Facets count all hits, so all must be fetched.
         shown = arranged if request.facets else page
         with stages.stage("fetch"):
             stored = self._reader.get([one.video_id for one in shown]) if shown else {}
@@ -279,13 +279,13 @@ class Searcher:
         candidates: Sequence[_Candidate],
         seeds: Sequence[StoredVideo],
     ) -> list[_Candidate]:
-        """The whole window, duplicates folded and put in an order of more diversity, as asked."""
+        """Return the whole window, with duplicates folded and diversified as asked."""
         stored = self._reader.get([one.video_id for one in candidates], with_vectors=True)
         arranged = [one for one in candidates if one.video_id in stored]
         if request.collapse_duplicates:
             before = len(seeds)
             groups = group_duplicates([*seeds, *(stored[one.video_id] for one in arranged)])
-            # What is folded into a seed is no more news than the seed itself.
+            # A duplicate of a seed is left out, as the seed itself is.
             arranged = [
                 replace(
                     arranged[first - before],
@@ -307,7 +307,7 @@ class Searcher:
     def _make_query_vectors(
         self, request: SearchRequest, stages: StageTimes
     ) -> tuple[StoredVideo | None, dict[str, AnyVector]]:
-        """The video that is asked by, and the vector of each lens that the request can ask."""
+        """Return the seed video, if any, and the query vector of each lens that can be asked."""
         video = None
         if request.video_id is not None:
             with stages.stage("fetch"):
@@ -315,7 +315,7 @@ class Searcher:
             video = found.get(request.video_id)
         query = Query(text=request.text, picture=request.picture, video=video)
         with stages.stage("encode"):
-            # All of them: one without a weight may still say whose vectors are borrowed.
+            # Lenses of weight 0 are asked, too: their hits may lend their thumbnails.
             vectors = self._ask(query, dict.fromkeys(self._lenses, 1.0))
         if request.video_id is not None and video is None:
             raise VideoNotFound({"video_id": request.video_id})
@@ -328,10 +328,10 @@ class Searcher:
         limit: int,
         stages: StageTimes,
     ) -> _Window:
-        """The first ``limit`` of the window."""
+        """Return the first ``limit`` of the window."""
         weights = dict(request.weights)
         borrowing = self._list_borrowing(request, vectors)
-        # What has weight 0 need not be asked, unless its hits are to lend their vectors.
+        # A lens of weight 0 need not be searched, unless its hits lend their vectors.
         asked = {name: vector for name, vector in vectors.items() if weights[name] > 0 or borrowing}
         lent: dict[str, dict[str, Vector]] = {}
         with stages.stage("search"):
@@ -357,7 +357,7 @@ class Searcher:
     def _list_borrowing(
         self, request: SearchRequest, vectors: Mapping[str, AnyVector]
     ) -> list[str]:
-        """The dense lenses that can't be asked the text: the best hits lend them their vectors."""
+        """Return the dense lenses that can't be asked the text, and so borrow vectors of hits."""
         if request.text is None or request.expand == 0:
             return []
         return [
@@ -369,10 +369,10 @@ class Searcher:
     def _rank(
         self, request: SearchRequest, vectors: Mapping[str, AnyVector]
     ) -> dict[str, Sequence[ScoredVideo]]:
-        """A ranking of at most ``window`` videos per vector, all asked in one call."""
+        """Return a ranking of at most ``window`` videos per vector, all asked in one call."""
         if not vectors:
             return {}
-        # One more, so that the window stays full when the video asked by is left out of it.
+        # One more, so that the window stays full without the seed.
         ranks = request.window + (request.video_id is not None)
         queries = [VectorQuery(name, vector, ranks) for name, vector in vectors.items()]
         answers = self._reader.search(queries, filter=request.filter)
@@ -386,16 +386,16 @@ class Searcher:
     def _measure_coverages(
         self, asked: Mapping[str, AnyVector], rankings: Mapping[str, Sequence[ScoredVideo]]
     ) -> dict[str, float]:
-        """How much of what each sparse lens was asked its best hit holds, from 0 to 1."""
+        """Return, for each sparse lens, the share of the query that its best hit holds, 0 to 1."""
         sparse = [name for name, vector in asked.items() if isinstance(vector, SparseVector)]
-        best = self._best_hits([rankings[name] for name in sparse])
+        best = self._get_best_hits([rankings[name] for name in sparse])
         return {
             name: _measure_coverage(name, asked[name], hit)
             for name, hit in zip(sparse, best, strict=True)
         }
 
-    def _best_hits(self, rankings: Sequence[Sequence[ScoredVideo]]) -> list[StoredVideo | None]:
-        """The first video of each ranking with its vectors; None where there is none."""
+    def _get_best_hits(self, rankings: Sequence[Sequence[ScoredVideo]]) -> list[StoredVideo | None]:
+        """Return the first video of each ranking with its vectors; None where there is none."""
         best = [ranking[0].video_id if ranking else None for ranking in rankings]
         wanted = sorted({video_id for video_id in best if video_id is not None})
         stored = self._reader.get(wanted, with_vectors=True) if wanted else {}
@@ -404,7 +404,7 @@ class Searcher:
     def _lend(
         self, lenses: Sequence[str], video_ids: Sequence[str]
     ) -> dict[str, dict[str, Vector]]:
-        """By lens, the vectors of those of ``video_ids`` that have one, in their order."""
+        """Return, for each lens, the vectors of those ``video_ids`` that have one, in order."""
         stored = self._reader.get(video_ids, with_vectors=True) if video_ids else {}
         lent = {
             name: {
@@ -431,7 +431,7 @@ class _Candidate:
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """The best of what was found, from which pages are cut, and what it took to find it."""
+    """The best hits, from which pages are cut, and how they were found."""
 
     candidates: list[_Candidate]
     borrowed_from: Sequence[str] = ()
@@ -441,7 +441,7 @@ class _Window:
 def _fuse_searches(
     found: Sequence[Sequence[_Candidate]], shares: Sequence[float], *, limit: int, k: float
 ) -> list[_Candidate]:
-    """The best of what all searches found, with ``sources`` of the search that ranks it best."""
+    """Return the best of all searches, each with ``sources`` of the search that ranks it best."""
     rankings = [
         Ranking(
             key=search, videos=[ScoredVideo(one.video_id, one.score) for one in ones], weight=share
@@ -458,10 +458,10 @@ def _fuse_searches(
 
 
 def _count_needed(request: FusionOptions, start: int) -> int:
-    """How much of the window must be known to cut the page that begins at ``start``."""
+    """Return how many hits must be fused to cut the page that begins at ``start``."""
     if request.rearranges or request.facets:
         return request.most_hits
-    # One more than the page holds: whether it is there says whether a next page is.
+    # One more than the page holds, to learn whether there is a next page.
     return min(start + request.limit + 1, request.most_hits)
 
 
@@ -470,14 +470,14 @@ def _find_lenders(
     weights: Mapping[str, float],
     request: SearchRequest,
 ) -> list[str]:
-    """The best ``expand`` videos by the rankings of the text, whose weights may all be 0."""
+    """Return the best ``expand`` videos by the rankings of the text, whose weights may all be 0."""
     weighed = weights if any(weights[name] for name in rankings) else None
     fused = fuse(weigh_rankings(rankings, weighed), limit=request.expand, k=request.rrf_k)
     return [one.video_id for one in fused]
 
 
 def _measure_coverage(name: str, asked: AnyVector, best: StoredVideo | None) -> float:
-    """The share of what a sparse lens was asked that its best hit holds; 1 for a dense one."""
+    """Return the share of a sparse query that its best hit holds; 1 for a dense lens."""
     if not isinstance(asked, SparseVector):
         return 1.0
     return 0.0 if best is None else share_held(asked, best.sparse.get(name))

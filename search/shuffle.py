@@ -1,10 +1,10 @@
 """A random order of all videos that can be paged through without ever being written down.
 
-Point ids are hashes, spread evenly over 128 bits. They are cut into so many blocks that one holds
-some eight videos. A seed puts the blocks in an order, by a permutation that needs no table; it also
-says where the first cut lies, and in which order a block's own videos come. So a page reads a few
-blocks, be the index small or large, and every seed gives every video the same chance of every
-place, near enough. What is not random: videos of one block stay together.
+Point ids are hashes, spread evenly over 128 bits. They are cut into blocks of up to some eight
+videos. The seed decides the order of the blocks (by a permutation that needs no table), where the
+first cut lies, and the order of videos within a block. So a page reads only a few blocks, however
+large the index is, and every video has nearly the same chance of every place. One thing is not
+random: videos of one block stay together.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Shuffle:
     def find_spans(self, number: int) -> Iterator[tuple[int, int]]:
         """The ids of the block that comes at ``number``: one span, or two around the end.
 
-        A span runs from its first id up to, and without, its second.
+        A span includes its first id and excludes its second.
         """
         width = 1 << (_POINT_BITS - self._bits)
         start = self._permute(number) * width + self._hash(b"cut", _POINT_BITS)
@@ -50,12 +50,12 @@ class Shuffle:
             yield 0, end - (1 << _POINT_BITS)
 
     def make_key(self, point: str) -> bytes:
-        """What the videos of a block are sorted by."""
+        """Return the key by which the videos of a block are sorted."""
         return _hash(b"key", self.seed, uuid.UUID(point).bytes)
 
     def _permute(self, number: int) -> int:
-        # Adding, multiplying by an odd number, and folding the upper half onto the lower: each
-        # can be undone, so that no two numbers become one.
+        # Adding, multiplying by an odd number, and folding the upper half onto the lower are all
+        # invertible, so no two numbers collide.
         bits = self._bits
         for turn in range(_ROUNDS):
             number += self._hash(b"add%d" % turn, bits)

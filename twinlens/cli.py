@@ -41,7 +41,7 @@ COMMANDS: Final = {
 
 
 class _Rooms(LazyGroup):
-    """The rooms' commands; what goes wrong on purpose ends as a message and an exit code."""
+    """All commands; an error that we raise ends as a message and an exit code."""
 
     lazy = COMMANDS
 
@@ -52,7 +52,7 @@ class _Rooms(LazyGroup):
             click.echo(f"twinlens: {error}", err=True)
             ctx.exit(error.exit_code)
         except (FileNotFoundError, FileExistsError, NotADirectoryError, PermissionError) as error:
-            # A path that was typed, or set, amiss; --verbose tells where it was used.
+            # A wrong path on the command line or in a setting; --verbose shows where it was used.
             logging.getLogger(__name__).info("what could not be used", exc_info=True)
             where = f"{error.filename}: " if error.filename else ""
             click.echo(f"twinlens: {where}{error.strerror or error}", err=True)

@@ -10,7 +10,7 @@ import click
 
 
 class LazyCommand(NamedTuple):
-    """Where a command is found, and what the group's help says of it."""
+    """The place of a command, and its line in the help of the group."""
 
     module: str
     function: str
@@ -23,11 +23,11 @@ class LazyGroup(click.Group):
     lazy: ClassVar[Mapping[str, LazyCommand]]
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names, in the order given."""
+        """Return the names, in the order given."""
         return list(self.lazy)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command, imported now, or None where there is none of this name."""
+        """Return the command, imported now, or None where there is none of this name."""
         entry = self.lazy.get(cmd_name)
         if entry is None:
             return None
@@ -35,6 +35,6 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """As click does, but with the summaries given, importing nothing."""
+        """List the commands as click does, but with the given summaries, importing nothing."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, entry.summary) for name, entry in self.lazy.items()])

@@ -30,7 +30,7 @@ DEFAULT_THUMBNAIL_MODEL: Final = "packaged:denoiser"
 
 
 def _split_list(value: object) -> object:
-    """A setting of several, which the environment gives as one text with commas."""
+    """Return a setting of several, which the environment gives as one text with commas."""
     return (
         [part.strip() for part in value.split(",") if part.strip()]
         if isinstance(value, str)
@@ -163,7 +163,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the hook's signature
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Command line, environment, file, in this order."""
+        """Return the sources of settings in order: command line, environment, file."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
     @property
@@ -175,7 +175,7 @@ class Settings(BaseSettings):
 def load_settings(
     overrides: Mapping[str, Any] | None = None, *, environ: Mapping[str, str] = os.environ
 ) -> Settings:
-    """The settings in force; an override that is None counts as not given.
+    """Return the settings in force; an override that is None counts as not given.
 
     Raises:
         SettingsError: an unknown name, or a value out of range; all of them are listed.

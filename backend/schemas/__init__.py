@@ -1,1 +1,1 @@
-"""What callers send and get: typed models, and what answers are made of."""
+"""Typed models of requests and answers, and how answers are put together."""

@@ -1,4 +1,4 @@
-"""What callers get: a field without a default is always there, one with a default may be absent."""
+"""Models of answers: a field without a default is always there, one with it may be absent."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class VideoBody(AnswerModel, FieldsModel):
 
     @classmethod
     def members(cls, fields: Fields) -> Members:
-        """Every field, and where the thumbnail is."""
+        """Return every field, and where the thumbnail is."""
         return {row.name: _make_member(row) for row in fields} | {
             "thumbnail_url": (
                 str | None,
@@ -43,7 +43,7 @@ class VideoBody(AnswerModel, FieldsModel):
 
     @classmethod
     def of(cls, payload: Payload) -> Self:
-        """The video that a stored payload describes."""
+        """Return the video that a stored payload describes."""
         if payload_thumbnail_file(payload) is None:
             return cls.model_validate(payload)
         video_id = quote(payload["video_id"], safe="")
@@ -52,7 +52,7 @@ class VideoBody(AnswerModel, FieldsModel):
 
 
 def _make_member(row: FieldRow) -> tuple[Any, Any]:
-    """A field as callers see it."""
+    """Return a field as callers see it."""
     about = row.help.removesuffix(".")
     match row.kind:
         case FieldKind.KEYWORDS:
@@ -86,14 +86,14 @@ class TitlePartBody(AnswerModel):
 
 
 class HighlightBody(AnswerModel):
-    """What the searched text has matched."""
+    """The matches of the searched text."""
 
     title: list[TitlePartBody]
     """The title in parts; joined they are it."""
 
     @classmethod
     def of(cls, payload: Payload, highlighter: Highlighter | None) -> HighlightBody | None:
-        """The marked title, or None where there is none, or nothing to mark it by."""
+        """Return the marked title, or None where there is none, or nothing to mark it by."""
         title = payload.get("title")
         if highlighter is None or not isinstance(title, str):
             return None
@@ -179,12 +179,12 @@ class FacetsBody(AnswerModel, FieldsModel):
 
     @classmethod
     def members(cls, fields: Fields) -> Members:
-        """A facet for each field that has one."""
+        """Return a facet for each field that has one."""
         return {row.name: _make_facet_member(row) for row in fields.facets}
 
     @classmethod
     def of(cls, facets: Facets) -> Self:
-        """The facets, as callers see them."""
+        """Return the facets, as callers see them."""
         made: dict[str, Any] = {}
         for field, facet in facets.items():
             if not isinstance(facet, Extent):
@@ -298,7 +298,7 @@ class EncoderBody(AnswerModel):
 
 
 class StatsAnswer(AnswerModel):
-    """What is published."""
+    """The published index."""
 
     generation: str
     """The published index."""
@@ -316,7 +316,7 @@ class StatsAnswer(AnswerModel):
 
     @classmethod
     def of(cls, manifest: Manifest) -> StatsAnswer:
-        """What ``manifest`` says, less what is the operator's own (its source)."""
+        """Return what ``manifest`` says, without what concerns only the operator (its source)."""
         return cls(
             generation=manifest.generation,
             created_at=manifest.created_at,
@@ -332,7 +332,7 @@ class StatsAnswer(AnswerModel):
 
 
 class HealthAnswer(AnswerModel):
-    """That the server lives."""
+    """The health of the server."""
 
     status: Literal["ok", "ready"]
     """`ok`: the process answers; `ready`: so does the engine."""
@@ -341,7 +341,7 @@ class HealthAnswer(AnswerModel):
 
 
 def _make_facet_member(row: FieldRow) -> tuple[Any, Any]:
-    """The facet of a field; absent where it was not asked for."""
+    """Return the facet of a field; absent where it was not asked for."""
     shown: Any
     if row.kind.is_counted:
         shown, said = CountsBody, f"{row.label}: how many videos have each value."

@@ -1,4 +1,4 @@
-"""Answers put together: what search found, and of it the parts that the request asked for."""
+"""Put answers together from what was found, with only the parts that the request asked for."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _HIT_PARTS: Final = frozenset(get_args(HitPart))
 def make_search_answer(
     result: SearchResult, asked: PageBody, *, took_ms: float, query_id: str, generation: str
 ) -> SearchAnswer:
-    """A page of hits, whole; ``list_unasked_parts`` says what of it was not asked for."""
+    """Return a page of hits with all parts; see ``list_unasked_parts`` for those to leave out."""
     fields = asked.of_fields
     return fit(SearchAnswer, fields)(
         hits=_make_hits(result.hits, asked),
@@ -52,7 +52,7 @@ def make_search_answer(
 def write_search_answer(
     result: SearchResult, asked: PageBody, *, took_ms: float, query_id: str, generation: str
 ) -> str:
-    """A page of hits as JSON text, with the parts that ``asked`` asks for."""
+    """Return a page of hits as JSON text, with the parts that ``asked`` asks for."""
     answer = make_search_answer(
         result, asked, took_ms=took_ms, query_id=query_id, generation=generation
     )
@@ -62,7 +62,7 @@ def write_search_answer(
 def write_fused_answer(
     result: SearchResult, asked: PageBody, *, took_ms: float, query_id: str, generation: str
 ) -> str:
-    """A page of what several searches find together, with the parts that ``asked`` asks for."""
+    """Return a page of a fused multi-search as JSON text, with the parts that ``asked`` wants."""
     fields = asked.of_fields
     answer = fit(FusedAnswer, fields)(
         hits=_make_hits(result.hits, asked),
@@ -86,7 +86,7 @@ def write_multi_search_answer(
     query_id: str,
     generation: str,
 ) -> str:
-    """What each of several searches came to, an answer or a problem, in the order of ``asked``."""
+    """Return the outcome of each search, an answer or a problem, in the order of ``asked``."""
     results: list[SearchAnswer | FailedSearchBody] = []
     unasked: dict[int, IncEx | bool] = {}
     for at, (outcome, search) in enumerate(zip(outcomes, asked, strict=True)):
@@ -108,7 +108,7 @@ def write_multi_search_answer(
 
 
 def list_unasked_parts(asked: PageBody) -> Mapping[str, IncEx | bool]:
-    """What of a page of hits ``asked`` doesn't ask for, as pydantic's ``exclude`` takes it."""
+    """Return the parts of a page of hits to leave out, in the form of pydantic's ``exclude``."""
     of_hits: dict[str, IncEx | bool] = dict.fromkeys(_HIT_PARTS - asked.list_hit_parts(), True)
     if asked.attributes is not None:
         of_hits["video"] = set(fit(HitVideoBody, asked.of_fields).model_fields) - {
@@ -127,7 +127,7 @@ def list_unasked_parts(asked: PageBody) -> Mapping[str, IncEx | bool]:
 def write_browse_answer(
     result: BrowseResult, asked: BrowseBody, *, took_ms: float, query_id: str, generation: str
 ) -> str:
-    """A page of videos as JSON text, with what ``asked`` wants of it."""
+    """Return a page of videos as JSON text, with what ``asked`` wants of it."""
     fields = asked.of_fields
     video_body = fit(HitVideoBody, fields)
     answer = fit(BrowseAnswer, fields)(
@@ -149,17 +149,17 @@ def write_browse_answer(
 
 
 def list_unasked_facets(asked: Sequence[str], fields: Fields) -> IncEx | bool:
-    """What of an answer's ``facets`` was not asked for, as pydantic's ``exclude`` takes it."""
+    """Return the facets to leave out, in the form of pydantic's ``exclude``."""
     return {row.name for row in fields.facets}.difference(asked) if asked else True
 
 
 def round_timings(timings_ms: Mapping[str, float]) -> dict[str, float]:
-    """Milliseconds per stage, to the microsecond."""
+    """Return milliseconds per stage, to the microsecond."""
     return {stage: round(spent, 3) for stage, spent in timings_ms.items()}
 
 
 def _make_hits(hits: Sequence[Hit], asked: PageBody) -> list[HitBody]:
-    # A text is read once, however many hits it marks.
+    # Each text is parsed once, however many hits it marks.
     highlighters = [
         None if text is None else Highlighter(text) for text in asked.list_texts_to_mark()
     ]
@@ -169,7 +169,7 @@ def _make_hits(hits: Sequence[Hit], asked: PageBody) -> list[HitBody]:
 def _make_hit(hit: Hit, highlighters: Sequence[Highlighter | None], fields: Fields) -> HitBody:
     highlighter = None
     if highlighters:
-        # Of several searches the one that ranks it best marks its title.
+        # With several searches, the one that ranks the hit best marks its title.
         best = hit.found_by[0][0] if hit.found_by else 0
         highlighter = highlighters[best]
     return fit(HitBody, fields)(
@@ -190,7 +190,7 @@ def _make_hit(hit: Hit, highlighters: Sequence[Highlighter | None], fields: Fiel
 
 
 def _list_unexpected(problem: ProblemBody) -> IncEx | bool:
-    """What of the errors of ``problem`` says nothing: all of them, or where no remedy is known."""
+    """Return the parts of the errors of ``problem`` that are empty: all, or some ``expected``."""
     if problem.errors is None:
         return True
     return {at: {"expected"} for at, one in enumerate(problem.errors) if one.expected is None}

@@ -1,4 +1,4 @@
-"""What the models of requests and of answers have in common, and what they take, in words."""
+"""Base classes of requests and answers, and a description in words of the values they take."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from pydantic_core import PydanticCustomError
 API_ROOT: Final = "/api/v1"
 AT_FAULT: Final = "at_fault"
 _Schema = Mapping[str, Any]
-# A bound so far off is there for the engines, not for people.
+# Bounds this large protect the engines; they are not worth telling people.
 _ENDLESS: Final = 1e12
 _NULL: Final = {"type": "null"}
 
 
 def require_one_of(*names: str, of_type: str) -> dict[str, Any]:
-    """What a JSON schema says of an object that needs one of ``names``, and not null."""
+    """Return JSON schema for an object that needs at least one of ``names``, not null."""
     return {
         "anyOf": [{"required": [name], "properties": {name: {"type": of_type}}} for name in names]
     }
 
 
 def make_fault(message: str, *any_of: str, expected: str | None = None) -> PydanticCustomError:
-    """What a validator raises to say more than a ``ValueError`` does.
+    """Return an error for a validator to raise that says more than a ``ValueError``.
 
-    With ``any_of``, fields of the validated model, the first of them is at fault, and ``{names}``
-    in the message stands for all, as the caller spells them. ``expected`` is what would be right.
+    ``any_of`` names fields of the validated model: the first is reported as the one at fault, and
+    ``{names}`` in the message is replaced by all of them, as the caller spells them. ``expected``
+    says what would be right.
     """
     return PydanticCustomError(AT_FAULT, message, {"any_of": any_of, "expected": expected})
 
@@ -43,7 +44,7 @@ class RequestModel(BaseModel):
 
 
 class AnswerModel(BaseModel):
-    """What callers get: a field without a default is always there, one with may be absent."""
+    """An answer: a field without a default is always there, one with a default may be absent."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
@@ -59,11 +60,11 @@ def describe_expected(
     bounds: bool = False,
     renamed: Mapping[str, str | None] = MappingProxyType({}),
 ) -> str | None:
-    """What ``model`` takes at ``place``, as pydantic names places; None where that can't be said.
+    """Say in words what ``model`` takes at ``place``, a pydantic location; None if unknown.
 
-    ``unknown`` is for a field that the model doesn't have: then it is the names of those it has,
-    but for what ``renamed`` calls otherwise, or None. ``bounds`` is for a number beyond its bounds:
-    then these are said however far off they are.
+    With ``unknown``, for a field that the model doesn't have, list the fields it has, under the
+    names that ``renamed`` gives them; those renamed to None are left out. With ``bounds``, for a
+    number out of bounds, name the bounds however far off they are.
     """
     root = _make_schema(model)
     found = _find(root, root, list(place[:-1] if unknown else place))
@@ -87,7 +88,7 @@ def _resolve(root: _Schema, schema: _Schema) -> _Schema:
 
 
 def _list_options(root: _Schema, schema: _Schema) -> list[_Schema]:
-    """The alternatives of ``schema`` but for null; itself where it has none."""
+    """Return the alternatives of ``schema`` but for null; itself where it has none."""
     schema = _resolve(root, schema)
     if "anyOf" not in schema or "type" in schema:
         return [schema]

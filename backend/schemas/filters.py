@@ -1,4 +1,4 @@
-"""The filter language of requests: typed models, and what stores make of them."""
+"""The filter language of requests: typed models, translated to the filters of stores."""
 
 from __future__ import annotations
 
@@ -120,11 +120,11 @@ _COMBINED: Final = ("every", "some", "none")
 
 
 class FilterBody(RequestModel, FieldsModel):
-    """Which videos may be hits: all that is given holds; of a list, one value is enough."""
+    """A filter of videos: all conditions must hold; of a list, one value is enough."""
 
     @classmethod
     def members(cls, fields: Fields) -> Members:
-        """The fields that a filter may name, and what puts filters together."""
+        """Return the fields that a filter may name, and what puts filters together."""
         named = {row.name: _make_member(row) for row in fields.filterable}
         return named | {
             "every": (
@@ -155,7 +155,7 @@ class FilterBody(RequestModel, FieldsModel):
             ),
         }
 
-    # Without a state: Pydantic runs it twice for a filter that another model holds.
+    # Must be stateless: Pydantic runs it twice for a filter inside another model.
     @model_validator(mode="after")
     def _check_limits(self) -> Self:
         if (depth := self._measure_depth()) > MAX_FILTER_DEPTH:
@@ -166,7 +166,7 @@ class FilterBody(RequestModel, FieldsModel):
 
     @classmethod
     def names(cls) -> list[str]:
-        """What a filter may hold, as callers spell it."""
+        """Return the names that a filter may hold, as callers spell them."""
         return [field.alias or name for name, field in cls.model_fields.items()]
 
     def _get_parts(self, name: str) -> Sequence[FilterBody] | None:
@@ -178,7 +178,7 @@ class FilterBody(RequestModel, FieldsModel):
         return negated
 
     def _list_within(self) -> list[FilterBody]:
-        """The filters that this one puts together."""
+        """Return the filters that this one puts together."""
         negated = self._get_negated()
         return [
             *(self._get_parts("every") or ()),
@@ -192,11 +192,11 @@ class FilterBody(RequestModel, FieldsModel):
     def _count_conditions(self) -> int:
         fields = self.model_fields_set.difference(_COMBINED)
         own = sum(getattr(self, name) is not None for name in fields)
-        # A filter that asks nothing counts, too: engines are asked all the same.
+        # An empty filter counts, too: it is sent to the engine all the same.
         return own + sum(max(1, one._count_conditions()) for one in self._list_within())
 
     def to_filter(self) -> Filter | None:
-        """The filter that stores understand, or None where nothing is asked."""
+        """Return the filter that stores understand, or None where nothing is asked."""
         parts: list[Filter] = []
         for name in type(self).model_fields:
             match getattr(self, name):
@@ -214,7 +214,7 @@ class FilterBody(RequestModel, FieldsModel):
 
 
 def _make_member(row: FieldRow) -> tuple[Any, Any]:
-    """What a filter may ask of a field."""
+    """Return the type and description of what a filter may ask of a field."""
     about = row.help.removesuffix(".")
     asked: Any
     match row.kind:

@@ -1,9 +1,9 @@
-"""Models of requests and answers for the fields of an index, and for the lenses there are.
+"""Adapt models of requests and answers to the fields of an index and to the registered lenses.
 
-A model says where fields stand: text that ``OneOf`` marks is the name of one, and a
-``FieldsModel`` has a member for each. ``fit`` makes of it, for the fields of an index, a subclass
-that validates, serialises and describes itself by just these. The models of what each lens says
-have a field for every lens that is registered.
+A model marks where fields go: text marked by ``OneOf`` is the name of a field, and a
+``FieldsModel`` has a member for each field. ``fit`` makes a subclass of the model that validates,
+serialises and describes exactly the fields of one index. ``WeightsBody`` and ``SourcesBody`` have
+a member for every registered lens.
 """
 
 from __future__ import annotations
@@ -56,24 +56,24 @@ class FieldsModel(BaseModel):
 
     @classmethod
     def members(cls, fields: Fields) -> Members:
-        """The members that it has for ``fields``, behind its own: types and descriptions."""
+        """Return the members that it has for ``fields``, behind its own: types and descriptions."""
         raise NotImplementedError
 
 
 class OfFields(BaseModel):
-    """A model that knows by which fields it was made."""
+    """A model that knows the fields it was adapted to."""
 
     of_fields: ClassVar[Fields] = FIELDS
 
 
 def fit(model: type[ModelT], fields: Fields) -> type[ModelT]:
-    """``model`` for videos that have ``fields``; itself where fields don't matter to it."""
+    """Return ``model`` adapted to ``fields``; ``model`` itself if it does not depend on them."""
     # Two threads that make one at once would get a model each, and one's parts don't fit the other.
     with _FITTING:
         return cast("type[ModelT]", _fit(model, fields))
 
 
-# A server answers by the fields of one index, and for a moment by those of the next.
+# A server uses the fields of one index and, while it is replaced, of the next.
 @lru_cache(maxsize=256)
 def _fit(model: type[BaseModel], fields: Fields) -> type[BaseModel]:
     members: dict[str, Any] = {}
@@ -99,7 +99,7 @@ def _fit(model: type[BaseModel], fields: Fields) -> type[BaseModel]:
 
 
 def _copy_field(info: FieldInfo) -> Any:
-    """A field as ``info`` has it, but for its type."""
+    """Return a field as ``info`` has it, but for its type."""
     return Field(
         default=info.default,
         alias=info.alias,
@@ -109,7 +109,7 @@ def _copy_field(info: FieldInfo) -> Any:
 
 
 def _fit_type(given: Any, fields: Fields) -> Any:
-    """``given`` with what depends on ``fields`` replaced; itself where nothing does."""
+    """Return ``given`` with the parts that depend on ``fields`` replaced; itself if none do."""
     if isinstance(given, type) and issubclass(given, BaseModel):
         return _fit(given, fields)
     origin, args = get_origin(given), get_args(given)
@@ -154,7 +154,7 @@ class _Weights(RequestModel):
         return self
 
     def by_name(self) -> dict[str, float]:
-        """The weights by the names of the lenses."""
+        """Return the weights by the names of the lenses."""
         return {name: getattr(self, name) for name in registered_lenses()}
 
 
@@ -188,7 +188,7 @@ if TYPE_CHECKING:
     WeightsBody = _Weights
     SourcesBody = _Sources
 else:
-    # As they are imported: a request is read by one model, whatever index is open.
+    # Made once, on import: lenses don't change with the index.
     WeightsBody = create_model(
         "WeightsBody",
         __base__=_Weights,

@@ -1,4 +1,4 @@
-"""What callers send: typed models, strict about types and unknown fields."""
+"""Models of requests, strict about types and unknown fields."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ _WAYS: Final = ("desc", "asc")
 
 
 class PageBody(RequestModel, OfFields):
-    """How a page of hits is made of rankings, and how it is shown."""
+    """Options for fusing rankings into a page of hits, and for showing it."""
 
     limit: Annotated[int, Field(ge=1, le=100), BeforeValidator(_to_int)] = DEFAULT_LIMIT
     """Hits per page."""
@@ -109,7 +109,7 @@ class PageBody(RequestModel, OfFields):
     diversity: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
     """How much it counts that a hit is unlike those before it (maximal marginal relevance)."""
     collapse_duplicates: bool = False
-    """Fold re-uploads, with all but the same thumbnail and title, into the best-ranked one."""
+    """Fold re-uploads, with nearly the same thumbnail and title, into the best-ranked one."""
     explain: bool = False
     """Say where each ranking placed a hit."""
     attributes: list[Attribute] | None = None
@@ -118,7 +118,7 @@ class PageBody(RequestModel, OfFields):
     """Fields to count the values of, over all hits of all pages."""
 
     def to_fusion_options(self) -> FusionOptions:
-        """The options of the search."""
+        """Return the options of the search."""
         return FusionOptions(
             limit=self.limit,
             cursor=self.cursor,
@@ -129,7 +129,7 @@ class PageBody(RequestModel, OfFields):
         )
 
     def list_hit_parts(self) -> set[HitPart]:
-        """The optional parts of a hit that this request asks for."""
+        """Return the optional parts of a hit that this request asks for."""
         parts: set[HitPart] = set()
         if self.explain:
             parts.add("sources")
@@ -138,7 +138,7 @@ class PageBody(RequestModel, OfFields):
         return parts
 
     def list_texts_to_mark(self) -> Sequence[str | None]:
-        """The text of each search, where matches are to be marked in titles; else none."""
+        """Return the text of each search, where matches are to be marked in titles; else none."""
         return []
 
 
@@ -166,7 +166,7 @@ class SimilarBody(HitsBody):
     """The options of ``videos/{video_id}/similar``."""
 
     def to_search_request(self, video_id: str) -> SearchRequest:
-        """The search for what is like ``video_id``."""
+        """Return the search for what is like ``video_id``."""
         return SearchRequest(video_id=video_id).with_options(self.to_fusion_options())
 
 
@@ -187,7 +187,7 @@ class RecommendationsBody(HitsBody):
         return disliked
 
     def to_recommendation_request(self) -> RecommendationRequest:
-        """The recommendations that this body asks for."""
+        """Return the recommendations that this body asks for."""
         request = RecommendationRequest(liked=self.liked, disliked=self.disliked)
         return request.with_options(self.to_fusion_options())
 
@@ -221,7 +221,7 @@ class SearchBody(HitsBody):
         return self
 
     def to_search_request(self) -> SearchRequest:
-        """The search that this body describes."""
+        """Return the search that this body describes."""
         request = SearchRequest(
             text=self.text, picture=self.image, video_id=self.video_id, expand=self.expand
         )
@@ -243,7 +243,7 @@ class MultiSearchItemBody(SearchBody):
     """Its share where the searches are fused into one ranking; 0 leaves it out."""
 
 
-# What a search can set shapes what it finds or how it is answered; with fuse there is one answer.
+# With `fuse` there is one answer, so a search may set only what decides its hits.
 _OF_A_FUSED_SEARCH: Final = frozenset(
     {"text", "image", "video_id", "filter", "weights", "rrf_k", "window", "expand", "weight"}
 )
@@ -301,7 +301,7 @@ class MultiSearchBody(PageBody):
         return found
 
     def to_multi_search_request(self) -> MultiSearchRequest:
-        """The one ranking that this body asks for."""
+        """Return the one ranking that this body asks for."""
         request = MultiSearchRequest(
             searches=[one.to_search_request() for one in self.searches],
             shares=[one.weight for one in self.searches],
@@ -323,7 +323,7 @@ class MultiSearchBody(PageBody):
 
 
 class BrowseBody(RequestModel, OfFields):
-    """Which videos to page through, and in which order."""
+    """A choice of videos to page through, and their order."""
 
     limit: Annotated[int, Field(ge=1, le=100)] = DEFAULT_VIDEOS
     """Videos per page."""
@@ -363,7 +363,7 @@ class BrowseBody(RequestModel, OfFields):
         return seed
 
     def to_browse_request(self) -> BrowseRequest:
-        """The page that this body asks for."""
+        """Return the page that this body asks for."""
         order = None
         if self.sort is not None:
             field, _, way = self.sort.partition(":")
@@ -380,7 +380,7 @@ class BrowseBody(RequestModel, OfFields):
 
 
 class ThumbnailWidth(IntEnum):
-    """How wide a thumbnail may be asked for: few, so that few are made and kept."""
+    """The widths of thumbnails: few, so that few are made and kept."""
 
     W160 = 160
     W320 = 320
@@ -390,7 +390,7 @@ class ThumbnailWidth(IntEnum):
 
 
 class ThumbnailQuery(RequestModel):
-    """How a thumbnail is wanted."""
+    """Options of a thumbnail."""
 
     w: ThumbnailWidth | None = None
     """At most so wide, in pixels; then as WebP where the picture was wider."""

@@ -236,7 +236,7 @@ assert board.has_fewer_elsewhere(1, 3)
 assert board.has_fewer_elsewhere(1, 2)
 assert not board.has_fewer_elsewhere(1, 1)
 assert not board.has_fewer_elsewhere(2, 3)
-assert board.silent_s(2) < 60
+assert board.count_silent_s(2) < 60
 board.forget(2)
 assert not board.has_fewer_elsewhere(1, 3)
 """

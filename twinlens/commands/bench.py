@@ -232,7 +232,7 @@ def _open_source(data_dir: Path | None, vectors: Path | None) -> VectorSource:
 def _plan(
     source: VectorSource, asked: list[int], *, given: bool, most: int | None, queries: int
 ) -> Plan:
-    """The sizes and queries that a source has enough for.
+    """Return the sizes and queries that a source has enough for.
 
     Raises:
         UsageError: it has too few, or no size is left.

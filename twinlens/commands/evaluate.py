@@ -82,7 +82,7 @@ _PLOT: Final = click.option("--plot", type=FileToWrite(), help="The figures as a
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Asked:
-    """What a person asked to be measured; the fields are those of ``_TASKS`` and ``_INDEX``."""
+    """The measurement that was asked for; the fields are those of ``_TASKS`` and ``_INDEX``."""
 
     known_item: tuple[str, ...]
     cross_lingual: tuple[Path, ...]
@@ -97,7 +97,7 @@ class _Asked:
     json_path: Path | None
 
     def make_tasks(self) -> list[Task]:
-        """The tasks, in the order of the options.
+        """Return the tasks, in the order of the options.
 
         Raises:
             UsageError: no task was asked for, or one can't be made, or one is asked for twice.
@@ -127,7 +127,7 @@ class _Asked:
 
 
 def _ask_tasks(command: Callable[..., None]) -> Callable[..., None]:
-    """``command`` with the options of ``_TASKS`` and ``_INDEX``, which it gets as one ``asked``."""
+    """Give ``command`` the options of ``_TASKS`` and ``_INDEX``, passed as one ``asked``."""
 
     @functools.wraps(command)
     def run(**given: Any) -> None:
@@ -138,7 +138,7 @@ def _ask_tasks(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _ask_index(command: Callable[..., None]) -> Callable[..., None]:
-    """``command`` with the options of ``_INDEX``."""
+    """Give ``command`` the options of ``_INDEX``."""
     return _add_options(command, *_INDEX)
 
 

@@ -20,7 +20,7 @@ class FileToWrite(click.Path):
         super().__init__(dir_okay=False, writable=True, path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The path, as click checks it, in a folder that exists."""
+        """Return the path, as click checks it, in a folder that exists."""
         path: Any = super().convert(value, param, ctx)
         folder = path.absolute().parent
         if not folder.is_dir():

@@ -208,7 +208,7 @@ def verify(**overrides: Any) -> None:
 
 
 def _identify(source: str, **options: Any) -> str:
-    """The source with what decides which rows it yields, as text to be compared."""
+    """Return the source with what decides which rows it yields, as text to be compared."""
     where = source if source.startswith("hf:") else str(Path(source).resolve())
     return json.dumps([where, options], sort_keys=True)
 

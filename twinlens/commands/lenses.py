@@ -19,7 +19,7 @@ def open_lenses(
     threads: int,
     names: Collection[str] | None = None,
 ) -> Lenses:
-    """Every registered lens, or those of ``names``, with the models of ``choose_models``.
+    """Return every registered lens, or those of ``names``, with the models of ``choose_models``.
 
     Raises:
         EncoderUnavailable: a lens or its model can't be had.
@@ -34,7 +34,7 @@ def open_lenses(
 
 
 def choose_models(settings: Settings, published: Manifest | None) -> dict[str, str]:
-    """The model of each lens: the one asked for, or else the one that made the published index."""
+    """Return the model of each lens: the one asked for, or else that of the published index."""
     suffix = "_model"
     settable = [name for name in type(settings).model_fields if name.endswith(suffix)]
     models = {name.removesuffix(suffix): str(getattr(settings, name)) for name in settable}

@@ -146,7 +146,7 @@ def train_thumbnails(
 def _read_pictures(
     sources: Iterable[str], *, limit: int
 ) -> tuple[npt.NDArray[np.uint8], list[str], list[str]]:
-    """Fitted pictures uint8 (n, 108, 192, 3), their video ids, and which are left out, and why."""
+    """Return fitted pictures, uint8 (n, 108, 192, 3), their ids, and those left out, and why."""
     import numpy as np
     from tqdm import tqdm
 
