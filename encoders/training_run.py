@@ -6,9 +6,9 @@ import json
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import torch
 from safetensors import safe_open
@@ -17,16 +17,21 @@ from torch import Tensor, nn
 
 from twinlens.catalog.errors import UsageError
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
 CHECKPOINT_NAME: Final = "checkpoint.safetensors"
 
 _log = logging.getLogger(__name__)
 State = dict[str, Tensor]
 
 
-MeasuredT = TypeVar("MeasuredT", bound="DataclassInstance")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validation:
+    """What every validation has: the step it was at, and the mean loss of the steps before it."""
+
+    step: int
+    training_loss: float
+
+
+MeasuredT = TypeVar("MeasuredT", bound=Validation)
 
 
 class TrainingRun(ABC, Generic[MeasuredT]):
@@ -56,9 +61,28 @@ class TrainingRun(ABC, Generic[MeasuredT]):
         self.best: State = {}
         self.stale = 0
 
+    @property
+    def best_measured(self) -> MeasuredT:
+        """The validation that the best weights come from."""
+        return self.history[-1 - self.stale]
+
     @abstractmethod
     def improves(self, measured: MeasuredT) -> bool:
         """Whether ``measured`` is better than everything in the history."""
+
+    def descend(self, loss: Tensor, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        """Take one step down the gradient of ``loss``, clipped to a norm of 1, and count it."""
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        self.step += 1
+        self.loss_sum += float(loss.detach())
+
+    def mean_loss(self) -> float:
+        """The mean loss of the steps since the last validation."""
+        since = self.history[-1].step if self.history else 0
+        return self.loss_sum / max(1, self.step - since)
 
     def record(self, measured: MeasuredT, model: nn.Module) -> None:
         """Add a validation; its weights become the best only if it is better than all before."""

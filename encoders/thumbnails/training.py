@@ -31,7 +31,7 @@ from twinlens.encoders.thumbnails.corruption import Corruption
 from twinlens.encoders.thumbnails.evaluate import effective_rank
 from twinlens.encoders.thumbnails.network import Autoencoder, NetworkShape
 from twinlens.encoders.thumbnails.packing import write_model
-from twinlens.encoders.training_run import CHECKPOINT_NAME, State, TrainingRun
+from twinlens.encoders.training_run import CHECKPOINT_NAME, State, TrainingRun, Validation
 
 MIN_PICTURES: Final = 64
 HELD_OUT_SHARE: Final = 0.15
@@ -66,7 +66,7 @@ class TrainingOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measurement:
+class Measurement(Validation):
     """One validation: losses on pictures not learned from, under corruptions that never change.
 
     ``loss`` is what decides the best: the weighted sum that training lowers. ``likeness`` is the
@@ -74,8 +74,6 @@ class Measurement:
     pictures whose nearest clean code is their own; ``effective_rank`` is that of the clean codes.
     """
 
-    step: int
-    training_loss: float
     loss: float
     likeness: float
     identity: float
@@ -168,30 +166,15 @@ def train(
     wanted = run.kept["wanted"].to(device)  # (n, D)
     validation = replace(validation, wanted=run.kept["validation wanted"].to(device))
 
-    batch_size = min(options.batch_size, len(training))
-    steps_per_epoch = len(training) // batch_size
     while run.step < options.steps and run.stale < options.patience:
-        epoch, batch = divmod(run.step, steps_per_epoch)
-        order = torch.randperm(len(training), generator=_generator(options.seed, 1, epoch))
-        rows = order[batch * batch_size : (batch + 1) * batch_size]
-        draw = _generator(options.seed, 2, run.step)
-
-        source = _to_float(training[rows], device)  # (B, 3, 108, 192)
-        clean = corruption.clean(source)  # (B, 3, H, W)
-        corrupted = corruption(source, generator=draw)
-        spared = torch.rand(len(rows), generator=draw).to(device) < options.clean_share
-        corrupted = torch.where(spared.view(-1, 1, 1, 1), clean, corrupted)
+        rows = _draw_rows(len(training), run.step, options)  # (B,)
+        clean, corrupted = _draw_views(training[rows], corruption, run.step, options)
 
         for group in optimizer.param_groups:
             group["lr"] = options.learning_rate * _schedule(run.step, options)
         model.train()
-        optimizer.zero_grad(set_to_none=True)
         losses = _losses(model, corrupted, clean, wanted, rows.to(device), options)
-        losses.total.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        run.step += 1
-        run.loss_sum += float(losses.total.detach())
+        run.descend(losses.total, model, optimizer)
 
         measured = None
         if run.step % options.validate_every == 0 or run.step == options.steps:
@@ -206,29 +189,36 @@ def train(
         raise EncoderError(f"training diverged: no finite loss in {run.step} steps")
     result = TrainingResult(
         history=tuple(run.history),
-        best=run.history[-1 - run.stale],
+        best=run.best_measured,
         trained_on=len(training),
         validated_on=len(checking),
         held_out=len(pictures) - len(training) - len(checking),
         steps=run.step,
         sheet=_sheet(model, validation, run.best),
     )
-    write_model(
-        out,
-        weights=run.best,
-        shape=shape,
-        training={
-            "options": asdict(options),
-            "trained_on": result.trained_on,
-            "validated_on": result.validated_on,
-            "held_out": result.held_out,
-            "steps": result.steps,
-            "best": asdict(result.best),
-        },
-        history=[asdict(measured) for measured in result.history],
-    )
+    _write(out, run.best, result, shape=shape, options=options)
     run.path.unlink(missing_ok=True)
     return result
+
+
+def _draw_rows(pictures: int, step: int, options: TrainingOptions) -> Tensor:
+    """Draw the pictures of a step, so that every epoch takes each at most once."""
+    batch_size = min(options.batch_size, pictures)
+    epoch, batch = divmod(step, pictures // batch_size)
+    order = torch.randperm(pictures, generator=_generator(options.seed, 1, epoch))
+    return order[batch * batch_size : (batch + 1) * batch_size]
+
+
+def _draw_views(
+    pictures: Tensor, corruption: Corruption, step: int, options: TrainingOptions
+) -> tuple[Tensor, Tensor]:
+    """Return ``pictures`` clean, and with all but a few corrupted: both float32 (B, 3, H, W)."""
+    draw = _generator(options.seed, 2, step)
+    source = _to_float(pictures, corruption.device)  # (B, 3, 108, 192)
+    clean = corruption.clean(source)
+    corrupted = corruption(source, generator=draw)
+    spared = torch.rand(len(source), generator=draw).to(source.device) < options.clean_share
+    return clean, torch.where(spared.view(-1, 1, 1, 1), clean, corrupted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,10 +300,9 @@ def _validate(
     losses = _losses(model, views.corrupted, views.clean, views.wanted, own, options)
     clean = model.encoder(views.clean)
     nearest = (model.encoder(views.corrupted) @ clean.T).argmax(1)
-    since = run.history[-1].step if run.history else 0
     return Measurement(
         step=run.step,
-        training_loss=run.loss_sum / max(1, run.step - since),
+        training_loss=run.mean_loss(),
         loss=float(losses.total),
         likeness=float(losses.likeness),
         identity=float(losses.identity),
@@ -337,6 +326,31 @@ def _sheet(model: Autoencoder, views: _Validation, weights: State) -> npt.NDArra
 class _Run(TrainingRun[Measurement]):
     def improves(self, measured: Measurement) -> bool:
         return measured.loss < min((past.loss for past in self.history), default=math.inf)
+
+
+def _write(
+    out: Path,
+    weights: State,
+    result: TrainingResult,
+    *,
+    shape: NetworkShape,
+    options: TrainingOptions,
+) -> None:
+    """Write the model with how it was trained."""
+    write_model(
+        out,
+        weights=weights,
+        shape=shape,
+        training={
+            "options": asdict(options),
+            "trained_on": result.trained_on,
+            "validated_on": result.validated_on,
+            "held_out": result.held_out,
+            "steps": result.steps,
+            "best": asdict(result.best),
+        },
+        history=[asdict(measured) for measured in result.history],
+    )
 
 
 def _split(

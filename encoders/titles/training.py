@@ -30,7 +30,7 @@ from twinlens.encoders.base import TitleEncoder
 from twinlens.encoders.titles.corpus import Corpus, IntVector, Ragged
 from twinlens.encoders.titles.network import BridgeNetwork
 from twinlens.encoders.titles.packing import BridgeShape, write_bridge
-from twinlens.encoders.training_run import CHECKPOINT_NAME, TrainingRun
+from twinlens.encoders.training_run import CHECKPOINT_NAME, State, TrainingRun, Validation
 
 MIN_HELD_OUT: Final = 10
 _MOST_WORDS: Final = 120  # of a line that is trained on
@@ -59,15 +59,13 @@ class TrainingOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measurement:
+class Measurement(Validation):
     """One validation, on held-out lines that ask for their English among all English lines.
 
     ``mrr`` is the mean over scripts of the mean reciprocal rank, and decides the best;
     ``by_script`` has it script by script. ``cosine`` is that with the English wanted.
     """
 
-    step: int
-    training_loss: float
     mrr: float
     recall_at_10: float
     cosine: float
@@ -134,14 +132,9 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = group["full_lr"] * _schedule(run.step, options)
         model.train()
-        optimizer.zero_grad(set_to_none=True)
         vectors = model(*_inputs(corpus, batch.titles, random=random, options=options))
         loss = _loss(vectors, wanted, torch.from_numpy(batch.meaning), options)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        run.step += 1
-        run.loss_sum += float(loss.detach())
+        run.descend(loss, model, optimizer)
 
         measured = None
         if run.step % options.validate_every == 0 or run.step == options.steps:
@@ -153,8 +146,7 @@ def train(
 
     if not run.best:
         raise EncoderError(f"training diverged: nothing finite in {run.step} steps")
-    best = run.history[-1 - run.stale]
-    base_mrr = _base_mrr(base, corpus, questions, targets)
+    best, base_mrr = run.best_measured, _base_mrr(base, corpus, questions, targets)
     # A script is the bridge's only if there it does better than the base, which may know it.
     won = tuple(name for name in best.by_script if best.by_script[name] > base_mrr[name])
     if not won:
@@ -168,23 +160,7 @@ def train(
         held_out=int(corpus.held_out.sum()),
         steps=run.step,
     )
-    write_bridge(
-        out,
-        weights={name: value.numpy() for name, value in run.best.items()},
-        shape=asdict(shape),
-        base=base.name,
-        base_fingerprint=base.fingerprint,
-        scripts=won,
-        training={
-            "options": asdict(options),
-            "trained_on": result.trained_on,
-            "held_out": result.held_out,
-            "steps": result.steps,
-            "best": asdict(best),
-            "base_mrr": base_mrr,
-        },
-        history=[asdict(measured) for measured in result.history],
-    )
+    _write(out, run.best, result, base=base, shape=shape, options=options)
     run.path.unlink(missing_ok=True)
     return result
 
@@ -324,10 +300,9 @@ def _validate(
         by_script[name] = float((1 / ranks).mean())
         found.append(float((ranks <= 10).mean()))
         cosines.append(float((vectors * targets[wanted]).sum(dim=1).mean()))
-    since = run.history[-1].step if run.history else 0
     return Measurement(
         step=run.step,
-        training_loss=run.loss_sum / max(1, run.step - since),
+        training_loss=run.mean_loss(),
         mrr=float(np.mean(list(by_script.values()))),
         recall_at_10=float(np.mean(found)),
         cosine=float(np.mean(cosines)),
@@ -351,6 +326,35 @@ class _Run(TrainingRun[Measurement]):
     def improves(self, measured: Measurement) -> bool:
         highest = max((past.mrr for past in self.history), default=-math.inf)
         return measured.mrr > highest and math.isfinite(measured.cosine)
+
+
+def _write(
+    out: Path,
+    weights: State,
+    result: TrainingResult,
+    *,
+    base: TitleEncoder,
+    shape: BridgeShape,
+    options: TrainingOptions,
+) -> None:
+    """Write the bridge with how it was trained."""
+    write_bridge(
+        out,
+        weights={name: value.numpy() for name, value in weights.items()},
+        shape=asdict(shape),
+        base=base.name,
+        base_fingerprint=base.fingerprint,
+        scripts=result.scripts,
+        training={
+            "options": asdict(options),
+            "trained_on": result.trained_on,
+            "held_out": result.held_out,
+            "steps": result.steps,
+            "best": asdict(result.best),
+            "base_mrr": result.base_mrr,
+        },
+        history=[asdict(measured) for measured in result.history],
+    )
 
 
 def _digest(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+MeasuredT = TypeVar("MeasuredT")
 
 
 @click.command("train-thumbnails")
@@ -85,8 +88,6 @@ def train_thumbnails(
     """
     import time
 
-    from tqdm import tqdm
-
     from twinlens.catalog.errors import UsageError
     from twinlens.catalog.sources.pictures import some_of
 
@@ -98,16 +99,10 @@ def train_thumbnails(
         MIN_PICTURES,
         Measurement,
         TrainingOptions,
-        has_bfloat16,
         train,
     )
 
-    try:
-        if torch.device(device).type == "cuda" and not torch.cuda.is_available():
-            raise UsageError(f"--device {device}: torch finds no CUDA device here")
-        fast = precision == "bfloat16" or (precision == "auto" and has_bfloat16(device))
-    except RuntimeError as error:
-        raise UsageError(f"--device {device}: {error}") from error
+    fast = _takes_bfloat16(precision, device)
     pictures, video_ids, left_out = _read_pictures(sources, limit=limit)
     if len(pictures) < MIN_PICTURES:
         raise UsageError(
@@ -118,15 +113,11 @@ def train_thumbnails(
     options = TrainingOptions(
         seed=seed, steps=steps, batch_size=batch_size, device=device, bfloat16=fast
     )
-    with tqdm(total=steps, desc="training", unit=" steps", smoothing=0.05) as progress:
 
-        def on_step(step: int, measured: Measurement | None) -> None:
-            progress.update(step - progress.n)
-            if measured is not None:
-                progress.set_postfix_str(
-                    f"loss {measured.loss:.3f}, recall@1 {measured.recall_at_1:.3f}"
-                )
+    def describe(measured: Measurement) -> str:
+        return f"loss {measured.loss:.3f}, recall@1 {measured.recall_at_1:.3f}"
 
+    with _show_steps(steps, describe) as on_step:
         result = train(pictures, video_ids, out=out, options=options, on_step=on_step)
     if not draw_curves(result.history, out / "curves.png"):
         click.echo("curves.png needs matplotlib: pip install 'twinlens[plots]'", err=True)
@@ -141,6 +132,45 @@ def train_thumbnails(
         f"loss {best.loss:.4f}, recall@1 {best.recall_at_1:.3f}; "
         f"{time.monotonic() - started:.0f} s"
     )
+
+
+def _takes_bfloat16(precision: str, device: str) -> bool:
+    """Whether ``--precision`` means bfloat16 on ``device``.
+
+    Raises:
+        UsageError: there is no such device.
+    """
+    import torch
+
+    from twinlens.catalog.errors import UsageError
+    from twinlens.encoders.thumbnails.training import has_bfloat16
+
+    try:
+        if torch.device(device).type == "cuda" and not torch.cuda.is_available():
+            raise UsageError(f"--device {device}: torch finds no CUDA device here")
+        return precision == "bfloat16" or (precision == "auto" and has_bfloat16(device))
+    except RuntimeError as error:
+        raise UsageError(f"--device {device}: {error}") from error
+
+
+@contextmanager
+def _show_steps(
+    steps: int, describe: Callable[[MeasuredT], str]
+) -> Iterator[Callable[[int, MeasuredT | None], None]]:
+    """Show a bar of the steps done, and the last validation as ``describe`` puts it.
+
+    The block gets the function to call with every step and, if it had one, its validation.
+    """
+    from tqdm import tqdm
+
+    with tqdm(total=steps, desc="training", unit=" steps", smoothing=0.05) as progress:
+
+        def on_step(step: int, measured: MeasuredT | None) -> None:
+            progress.update(step - progress.n)
+            if measured is not None:
+                progress.set_postfix_str(describe(measured))
+
+        yield on_step
 
 
 def _read_pictures(
@@ -244,15 +274,11 @@ def train_titles(
 
     torch.set_num_threads(threads)
     options = TrainingOptions(seed=seed, steps=steps, batch_size=batch_size)
-    with tqdm(total=steps, desc="training", unit=" steps", smoothing=0.05) as progress:
 
-        def on_step(step: int, measured: Measurement | None) -> None:
-            progress.update(step - progress.n)
-            if measured is not None:
-                progress.set_postfix_str(
-                    f"held-out MRR {measured.mrr:.3f}, recall@10 {measured.recall_at_10:.3f}"
-                )
+    def describe(measured: Measurement) -> str:
+        return f"held-out MRR {measured.mrr:.3f}, recall@10 {measured.recall_at_10:.3f}"
 
+    with _show_steps(steps, describe) as on_step:
         result = train(corpus, base=base, out=out, options=options, shape=shape, on_step=on_step)
     draw_curves(result.history, out / "curves.png")
     best = result.best
