@@ -45,13 +45,13 @@ _FOLDER: Final = click.Path(file_okay=False, path_type=Path)
 @click.option(
     "--most-videos",
     type=click.IntRange(FEWEST),
-    help="Leave larger sizes out; of an index or a file, take so many at most.",
+    help="Leave out larger sizes; from an index or a file, take at most this many.",
 )
 @click.option(
     "--engine",
     "engines",
     multiple=True,
-    help="Only the engine of this name; where there is none, those whose names begin so.",
+    help="Only the engine of this name, or else all whose names begin with it.",
 )
 @click.option("--experiments", type=_FILE, help="Rows of your own, as engines/experiments.toml.")
 @click.option("--qdrant-url", help="A Qdrant server to compare too; it is written to.")
@@ -63,7 +63,7 @@ _FOLDER: Final = click.Path(file_okay=False, path_type=Path)
     "--json",
     "result",
     type=FileToWrite(),
-    help="The result; a run that was stopped goes on from it. By default in the work directory.",
+    help="The result; a stopped run continues from it. By default in the work directory.",
 )
 @click.option(
     "--work-dir",
@@ -150,7 +150,7 @@ def bench(
 @bench.command()
 @click.argument("result", type=_FILE)
 @click.argument("other", metavar="[OTHER]", type=_FILE, required=False)
-@click.option("--plots", type=_FOLDER, help="A folder for the plots; made where there is none.")
+@click.option("--plots", type=_FOLDER, help="A folder for the plots; created if missing.")
 @click.option("--plot-format", type=click.Choice(["svg", "png"]), default="svg", show_default=True)
 @click.option("--json", "json_path", type=FileToWrite(), help="The tables as JSON, too.")
 def report(
@@ -195,7 +195,7 @@ def report(
 @click.option("--check", is_flag=True, help="Write nothing; end with 1 if a table is stale.")
 @click.pass_context
 def page(context: click.Context, pages: tuple[Path, ...], results: Path, check: bool) -> None:
-    """Draw the tables of Markdown pages anew, each between the lines that name it.
+    """Rewrite the tables in Markdown pages, each between the lines that name it.
 
     \b
     Example:

@@ -61,7 +61,7 @@ _TASKS: Final = (
         type=click.IntRange(min=1),
         default=500,
         show_default=True,
-        help="Most queries of a task that is drawn by lot; a judged set is asked whole.",
+        help="At most this many queries of a task, drawn at random; a judged set is asked whole.",
     ),
 )
 # What every measurement over an index takes.
@@ -72,7 +72,7 @@ _INDEX: Final = (
         "--cache",
         "cache_path",
         type=click.Path(file_okay=False, path_type=Path),
-        help="Keeps vectors here, so that the next run finds them, and a stopped one goes on.",
+        help="Keep vectors here, so that the next run reuses them and a stopped one continues.",
     ),
     click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True),
     click.option("--json", "json_path", type=FileToWrite(), help="Figures, settings, versions."),
@@ -287,7 +287,7 @@ def fusion(asked: _Asked) -> None:
     type=click.IntRange(min=1),
     default=300,
     show_default=True,
-    help="Most people to recommend to, drawn by lot.",
+    help="At most this many people to recommend to, drawn at random.",
 )
 @_ask_index
 def recommendations(

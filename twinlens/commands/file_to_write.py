@@ -1,4 +1,4 @@
-"""What the commands that measure write to: known to be possible before they begin."""
+"""Files that measuring commands write to, checked before the measuring begins."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 
 class FileToWrite(click.Path):
-    """A file whose folder is there, new or an ordinary one: better said before the measuring.
+    """An ordinary file, new or not, in a folder that exists: checked before hours of measuring.
 
     A result is written beside its place and then moved there, which would put a file where a pipe,
     a device or a link to one was.

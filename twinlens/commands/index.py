@@ -45,7 +45,7 @@ def _read_columns(
 )
 @click.option(
     "--thumbnail-model",
-    help="packaged:denoiser, a trained one's directory, or a CLIP model of sentence-transformers.",
+    help="packaged:denoiser, a trained model's directory, or a sentence-transformers CLIP model.",
 )
 @click.option("--qdrant-url", metavar="URL", help="Index into this Qdrant server.")
 @click.option("--collection", metavar="NAME", help="The server's alias of the index.")
@@ -57,8 +57,8 @@ def _read_columns(
     callback=_read_columns,
     help="Take a field of a video from this column; may be given again.",
 )
-@click.option("--split", help="Of a Hugging Face data set: one split; all of them if not given.")
-@click.option("--revision", help="Of a Hugging Face data set: branch, tag or commit.")
+@click.option("--split", help="One split of a Hugging Face data set; all of them if not given.")
+@click.option("--revision", help="Branch, tag or commit of a Hugging Face data set.")
 @click.option("--fetch-thumbnails", is_flag=True, help="Fetch pictures given as URLs.")
 @click.option("--prune", is_flag=True, help="Remove videos that left the source.")
 @click.option("--fresh", is_flag=True, help="Rebuild from this source alone.")
@@ -121,7 +121,7 @@ def index(
         # complete when the job was killed is left to the job, which may continue it.
         data.refuse_unpublished([n for n in data.finished() if not data.is_unfinished(n)])
     published = data.published() if data.current() is not None else None
-    # They run side by side; with all threads each, they would wait for each other's.
+    # The encoders run side by side; if each took all threads, they would slow each other down.
     lenses = open_lenses(settings, data, published, threads=max(1, settings.threads // 2))
     engine = open_engine(
         data,
@@ -164,8 +164,8 @@ def index(
 def verify(**overrides: Any) -> None:
     """Compare the published index in Qdrant with its FAISS mirror: ids, vectors, payloads.
 
-    Words, which the mirror doesn't have, are compared with those of the titles; so are the vectors
-    of every sparse lens with what it makes of the stored videos.
+    The mirror has no sparse vectors, such as those of words: they are made again from the stored
+    videos and compared.
 
     Exits with 1 when they differ, and says how.
 

@@ -63,8 +63,8 @@ def serve(
 ) -> None:
     """Serve the API and the page over the published index.
 
-    The last line on standard output says where, once requests are answered without delay. A newly
-    published index is picked up by itself. SIGTERM finishes the requests under way and ends.
+    Once it is ready, the last line on standard output says where it listens. A newly published
+    index is picked up automatically. On SIGTERM it finishes the requests under way, then ends.
 
     \b
     Example:
