@@ -15,7 +15,7 @@ import click
 
 from twinlens.benchmarks.engines.tables import ratio_interval, show_interval
 from twinlens.catalog.errors import TwinLensError
-from twinlens.evaluate.machine import machine, machine_line
+from twinlens.evaluate.machine import describe_machine, format_machine
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 TITLE_MODEL: Final = "packaged:use-m3"
@@ -58,8 +58,8 @@ def tell(title: str, samples: Rounds, ratios: Mapping[str, tuple[str, str]] | No
 
 def write_report(path: Path | None, **parts: Any) -> None:
     """Say what it was measured on, and write all of it to ``path`` as JSON, if there is one."""
-    record = machine()
-    click.echo(f"\n{machine_line(record)}")
+    record = describe_machine()
+    click.echo(f"\n{format_machine(record)}")
     if path is not None:
         path.write_text(json.dumps({"machine": record, **parts}, indent=1) + "\n", "utf-8")
 

@@ -46,7 +46,7 @@ def sync_directory(path: Path) -> None:
 
 
 @contextmanager
-def created_whole(path: Path) -> Iterator[Path]:
+def create_whole(path: Path) -> Iterator[Path]:
     """A directory to fill, which becomes ``path`` when all has gone well.
 
     So a killed creation leaves no ``path``, and the next one starts afresh.
@@ -65,7 +65,7 @@ def created_whole(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def locked(file: Path, taken: Callable[[str], Exception]) -> Iterator[None]:
+def hold_lock(file: Path, taken: Callable[[str], Exception]) -> Iterator[None]:
     """Hold the lock on ``file``, which is made where there is none and stays behind.
 
     Raises:

@@ -11,7 +11,7 @@ from PIL import Image, UnidentifiedImageError
 
 from twinlens.catalog.containers import refuse_endless
 from twinlens.catalog.errors import PictureRejected, RejectReason
-from twinlens.catalog.orientation import read_orientation, turned_upright
+from twinlens.catalog.orientation import read_orientation, turn_upright
 
 MAX_PIXELS: Final = 40_000_000
 LARGE_PIXELS: Final = 4_000_000
@@ -85,8 +85,8 @@ def decode_image(
                 if opened.format == "JPEG" and opened.width * opened.height > LARGE_PIXELS:
                     alone.enter_context(_one_large)
                 opened.load()
-                rgb = _to_rgb(turned_upright(opened, orientation))
-                return rgb if at_least is None else _shrunk(rgb, at_least)
+                rgb = _to_rgb(turn_upright(opened, orientation))
+                return rgb if at_least is None else _shrink(rgb, at_least)
     except PictureRejected:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -99,7 +99,7 @@ def decode_image(
         raise PictureRejected(RejectReason.PICTURE_UNREADABLE, str(error) or repr(error)) from error
 
 
-def image_extension(data: bytes) -> str:
+def find_extension(data: bytes) -> str:
     """The file name extension for encoded picture bytes, by their first bytes: ``jpg``, ...
 
     Raises:
@@ -126,7 +126,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _shrunk(image: Image.Image, at_least: tuple[int, int]) -> Image.Image:
+def _shrink(image: Image.Image, at_least: tuple[int, int]) -> Image.Image:
     """``image``, or a smaller one in its place; see ``decode_image``."""
     across, down = image.width // at_least[0], image.height // at_least[1]
     both = max(1, min(across, down))

@@ -51,7 +51,7 @@ def read_orientation(image: Image.Image) -> int:
     return orientation if orientation in _TURNS else 1
 
 
-def turned_upright(image: Image.Image, orientation: int) -> Image.Image:
+def turn_upright(image: Image.Image, orientation: int) -> Image.Image:
     """Return ``image`` as it is to be seen: itself, or a turned copy."""
     turn = _TURNS.get(orientation)
     return image if turn is None else image.transpose(turn)

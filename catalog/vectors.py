@@ -44,7 +44,7 @@ class StoredVideo:
     sparse: Mapping[str, SparseVector] = field(default_factory=dict)
 
 
-def sparse_vector(entries: Iterable[tuple[int, float]]) -> SparseVector:
+def to_sparse_vector(entries: Iterable[tuple[int, float]]) -> SparseVector:
     """A sparse vector of (index, value) pairs, each index given once, in any order."""
     indices, values = zip(*sorted(entries), strict=True)
     return SparseVector(np.array(indices, dtype=np.uint32), np.array(values, dtype=np.float32))
@@ -77,7 +77,7 @@ def mean_direction(vectors: Sequence[Vector]) -> Vector:
     return row
 
 
-def share_held(asked: SparseVector, held: SparseVector | None) -> float:
+def find_share(asked: SparseVector, held: SparseVector | None) -> float:
     """The share of the weight of ``asked``, 0 to 1, that stands where ``held`` has values, too."""
     if held is None:
         return 0.0

@@ -22,7 +22,7 @@ _PACKAGES: Final = (
 )
 
 
-def installed_versions(*others: str) -> dict[str, str]:
+def list_installed_versions(*others: str) -> dict[str, str]:
     """The versions of Python and of the packages that results depend on; the missing are absent.
 
     ``others`` are packages that this result depends on too.

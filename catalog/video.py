@@ -50,7 +50,7 @@ class Video:
         return value if isinstance(value, int | float) else None
 
 
-def video_payload(video: Video, *, thumbnail_file: str | None) -> dict[str, Any]:
+def to_payload(video: Video, *, thumbnail_file: str | None) -> dict[str, Any]:
     """What an index keeps of ``video`` beside its vectors: JSON values only, no empty fields.
 
     ``thumbnail_file`` is the picture's name in ``thumbnails/`` of the data directory.
@@ -78,11 +78,11 @@ def video_from_payload(payload: Mapping[str, Any], fields: Fields = FIELDS) -> V
 
 def _json_value(value: FieldValue) -> object:
     if isinstance(value, datetime):
-        return rfc3339(value)
+        return to_rfc3339(value)
     return list(value) if isinstance(value, tuple) else value
 
 
-def rfc3339(moment: datetime) -> str:
+def to_rfc3339(moment: datetime) -> str:
     """``moment`` in UTC as RFC 3339 text, to the second: ``2026-11-21T08:30:00Z``."""
     # Not strftime: it writes the year 999 with three digits, and then dates no longer sort as text.
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"

@@ -19,7 +19,7 @@ from zlib import crc32
 
 import regex
 
-from twinlens.catalog.vectors import SparseVector, share_held, sparse_vector
+from twinlens.catalog.vectors import SparseVector, find_share, to_sparse_vector
 from twinlens.encoders.fingerprints import fingerprint
 
 _PIECE_LENGTHS: Final = (2, 3)
@@ -74,7 +74,7 @@ def query_words(text: str) -> SparseVector | None:
 
 def words_coverage(words: SparseVector, title: str) -> float:
     """The share of a query's weight, 0 to 1, that its words and pieces found in ``title`` have."""
-    return share_held(words, title_words(title))
+    return find_share(words, title_words(title))
 
 
 class FoldedWord(NamedTuple):
@@ -152,4 +152,4 @@ def _sparse(weights: dict[tuple[int, str], float]) -> SparseVector | None:
     for (length, text), weight in weights.items():
         key = crc32(f"{length}{text}".encode())
         summed[key] = summed.get(key, 0.0) + weight
-    return sparse_vector(summed.items())
+    return to_sparse_vector(summed.items())

@@ -3,12 +3,12 @@
 From Python::
 
     from twinlens.encoders.load import load_thumbnail_encoder
-    from twinlens.evaluate.known_items import known_item_tasks
+    from twinlens.evaluate.known_items import make_known_item_tasks
     from twinlens.evaluate.search import load_title_encoders, measure_search
     from twinlens.evaluate.tables import format_search
     from twinlens.evaluate.tasks import read_corpus
 
-    tasks = known_item_tasks(read_corpus("videos.jsonl"), limit=200, seed=0)
+    tasks = make_known_item_tasks(read_corpus("videos.jsonl"), limit=200, seed=0)
     title_encoders, _ = load_title_encoders(["packaged:use-m3"])
     report = measure_search(tasks, title_encoders, load_thumbnail_encoder("packaged:denoiser"))
     print(format_search(report))

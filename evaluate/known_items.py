@@ -236,7 +236,7 @@ def _choose(rng: np.random.Generator, among: int, count: int) -> list[int]:
     return [int(one) for one in rng.choice(among, count, replace=False)]
 
 
-def known_item_tasks(corpus: Corpus, *, limit: int, seed: int) -> list[Task]:
+def make_known_item_tasks(corpus: Corpus, *, limit: int, seed: int) -> list[Task]:
     """One task per script and kind of damage, each with at most ``limit`` titles, drawn by lot.
 
     A title that another video has too is not asked for, nor is one whose query would fit another

@@ -19,7 +19,7 @@ PIVOT: Final = "eng"
 _SPLIT: Final = "test"
 
 
-def judged_tasks(folder: Path) -> Iterator[Task]:
+def read_judged_tasks(folder: Path) -> Iterator[Task]:
     """The set in ``folder``: a corpus, queries, and judgements, one task per file of them.
 
     ``corpus.jsonl`` holds ``{"_id", "title", "text"}`` a line; title and text together are taken
@@ -81,7 +81,7 @@ def read_qrels(
     return qrels
 
 
-def cross_lingual_tasks(folder: Path, *, limit: int, seed: int) -> Iterator[Task]:
+def read_cross_lingual_tasks(folder: Path, *, limit: int, seed: int) -> Iterator[Task]:
     """From every language to English and back, in a folder laid out as SIB-200 is.
 
     A file ``<language>_<Script>.tsv`` per language, with columns ``index_id`` (the same for the

@@ -12,13 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from twinlens.catalog.versions import installed_versions
+from twinlens.catalog.versions import list_installed_versions
 
 # Above this many runnable processes at the start, absolute times say more about the neighbours.
 DISTURBED_LOAD: Final = 1.5
 
 
-def machine(*packages: str) -> dict[str, Any]:
+def describe_machine(*packages: str) -> dict[str, Any]:
     """This machine, the versions and commit under measure, the load, and the command, as JSON.
 
     ``load`` is the load average over 1, 5 and 15 minutes; ``disturbed`` says that the first was
@@ -41,11 +41,11 @@ def machine(*packages: str) -> dict[str, Any]:
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "load": load,
         "disturbed": load[0] > DISTURBED_LOAD,
-        "versions": installed_versions(*packages),
+        "versions": list_installed_versions(*packages),
     }
 
 
-def machine_line(record: Mapping[str, Any], *, package: str = "qdrant-edge-py") -> str:
+def format_machine(record: Mapping[str, Any], *, package: str = "qdrant-edge-py") -> str:
     """One line for a person, of what ``machine`` gave, with the version of ``package``."""
     commit = (record["commit"] or "no commit")[:10]
     return (

@@ -36,7 +36,7 @@ def check_plots() -> None:
         raise UsageError("--plot needs matplotlib: pip install 'twinlens[evaluate]'")
 
 
-def search_panels(report: SearchReport) -> list[Panel]:
+def make_search_panels(report: SearchReport) -> list[Panel]:
     """A panel per family: recall@10 of every ranking, or precision@10 where much is relevant."""
     panels = []
     for family in dict.fromkeys(task.family for task in report.tasks):
@@ -52,7 +52,7 @@ def search_panels(report: SearchReport) -> list[Panel]:
     return panels
 
 
-def thumbnail_panels(report: ThumbnailReport) -> list[Panel]:
+def make_thumbnail_panels(report: ThumbnailReport) -> list[Panel]:
     """Recall of the original by distortion, and likeness where pictures have categories."""
     recall = {shorten(one.name): one.recall["1"] for one in report.encoders}
     names = list(next(iter(recall.values())).by_distortion)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Final
 
-from twinlens.catalog.sources.pictures import some_of
+from twinlens.catalog.sources.pictures import name_some
 from twinlens.evaluate import recommendations
 from twinlens.evaluate.distortions import DISTORTIONS
 from twinlens.evaluate.fusion import JUDGED_BY, Sweep
@@ -116,7 +116,7 @@ def format_thumbnails(report: ThumbnailReport) -> str:
     labels = [shorten(one.name) for one in encoders]
     lines = [f"{report.source}: {report.pictures} pictures, {report.asked} damaged and looked for"]
     if report.left_out:
-        lines.append(f"left out, {len(report.left_out)}: {some_of(report.left_out)}")
+        lines.append(f"left out, {len(report.left_out)}: {name_some(report.left_out)}")
     for depth in ("1", "10"):
         recalls = [one.recall[depth] for one in encoders]
         lines += ["", _line(f"recall@{depth} of the original", labels)]

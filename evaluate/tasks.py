@@ -101,7 +101,7 @@ def read_corpus(spec: str, *, columns: Mapping[str, str] | None = None) -> Corpu
     return Corpus(name, list(videos.values()))
 
 
-def more_like_task(spec: str, column: str, *, limit: int, seed: int) -> Task:
+def make_more_like_task(spec: str, column: str, *, limit: int, seed: int) -> Task:
     """Ask by a video for those that share its labels, which ``column`` of the source holds.
 
     Relevant are videos that share at least half of the labels that the two have together; twice as

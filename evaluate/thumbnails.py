@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from twinlens.catalog.errors import UsageError
 from twinlens.catalog.images import decode_image
-from twinlens.catalog.sources.pictures import read_pictures, some_of
+from twinlens.catalog.sources.pictures import name_some, read_pictures
 from twinlens.catalog.vectors import FloatMatrix
 from twinlens.catalog.video import Video
 from twinlens.encoders.base import ThumbnailEncoder
@@ -106,7 +106,7 @@ def read_picture_set(source: str) -> PictureSet:
     if len(pictures) < MIN_PICTURES:
         raise UsageError(
             f"{source}: {len(pictures)} readable pictures; at least {MIN_PICTURES} are needed"
-            + (f" (left out: {some_of(left_out)})" if left_out else "")
+            + (f" (left out: {name_some(left_out)})" if left_out else "")
         )
     return PictureSet(source, videos, pictures, left_out)
 

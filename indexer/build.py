@@ -27,7 +27,7 @@ from twinlens.stores.generations import (
     DataDir,
     LensRecord,
     Manifest,
-    new_generation_name,
+    make_generation_name,
 )
 
 logger = logging.getLogger(__name__)
@@ -208,7 +208,7 @@ def begin_build(
     data: DataDir, engine: Engine, plan: BuildPlan, times: StageTimes, *, now: datetime
 ) -> Build:
     """A new build: a copy of its base, or empty."""
-    generation = new_generation_name(now)
+    generation = make_generation_name(now)
     path = data.generation_path(generation)
     path.mkdir(parents=True)
     # Until it says more, the directory is a copy cut short, and is thrown away.
@@ -247,7 +247,7 @@ class PendingBuild:
         return self.plan.base if self.build is None else self.build.generation
 
     @contextmanager
-    def known_ledger(self) -> Iterator[Ledger | None]:
+    def open_known_ledger(self) -> Iterator[Ledger | None]:
         """The ledger of the known generation, to be read."""
         if self.known is None:
             yield None
@@ -269,7 +269,7 @@ class PendingBuild:
             self.build.close()
 
 
-def unfinished_build(data: DataDir, plan: BuildPlan) -> str | None:
+def find_unfinished(data: DataDir, plan: BuildPlan) -> str | None:
     """The name of an unfinished generation that ``plan`` may continue, newest first."""
     current = data.valid_current()
     for generation in reversed(data.names()):

@@ -110,7 +110,7 @@ class ThumbnailFetcher:
         ):
             for row in rows:
                 waiting.append((row, self._begin(row, session, portal)))
-                while waiting and (len(waiting) >= ahead or not _running(waiting[0][1])):
+                while waiting and (len(waiting) >= ahead or not _is_loop_running(waiting[0][1])):
                     yield self._finish(*waiting.popleft())
             while waiting:
                 yield self._finish(*waiting.popleft())
@@ -238,7 +238,7 @@ class _Session:
         return (wait_exponential(multiplier=backoff_s) + wait_random(0, backoff_s))(state)
 
 
-def _running(pending: _Pending) -> bool:
+def _is_loop_running(pending: _Pending) -> bool:
     return isinstance(pending, Future) and not pending.done()
 
 

@@ -24,7 +24,7 @@ from twinlens.catalog.fields import FIELDS, Fields
 from twinlens.catalog.sources import Reject, RejectsFile, Row
 from twinlens.catalog.timing import StageTimes
 from twinlens.catalog.vectors import AnyVector, SparseVector, Vector
-from twinlens.catalog.versions import installed_versions
+from twinlens.catalog.versions import list_installed_versions
 from twinlens.encoders.lens import Lens, Lenses
 from twinlens.indexer.ahead import Ahead
 from twinlens.indexer.build import (
@@ -32,8 +32,8 @@ from twinlens.indexer.build import (
     BuildPlan,
     PendingBuild,
     clear_unfinished,
+    find_unfinished,
     prune_generations,
-    unfinished_build,
 )
 from twinlens.indexer.encode import BatchEncoder
 from twinlens.indexer.ledger import SeenIds
@@ -163,13 +163,13 @@ class IndexJob:
         """
         started = time.perf_counter()
         # The rejects of a job at work must not be removed by one that has to wait.
-        with self._data.locked(), rejects:
+        with self._data.hold_lock(), rejects:
             self._data.thumbnails.mkdir(parents=True, exist_ok=True)
             plan = self._plan()
             self._reassert_published()
-            unfinished = unfinished_build(self._data, plan)
+            unfinished = find_unfinished(self._data, plan)
             if not self._options.fresh:
-                self._data.refuse_unpublished(set(self._data.finished()) - {unfinished})
+                self._data.refuse_unpublished(set(self._data.list_finished()) - {unfinished})
             clear_unfinished(self._data, self._engine, keep=unfinished)
             build = None if unfinished is None else self._continue(plan, unfinished)
             pending = PendingBuild(self._data, self._engine, plan, self._times, build)
@@ -239,7 +239,7 @@ class IndexJob:
         pending: PendingBuild,
         progress: Callable[[int], object],
     ) -> None:
-        with pending.known_ledger() as ledger:
+        with pending.open_known_ledger() as ledger:
             preparer = Preparer(
                 ledger=ledger,
                 seen=seen,
@@ -308,11 +308,11 @@ class IndexJob:
     def _prune(self, seen: SeenIds, pending: PendingBuild, rejects: RejectsFile) -> None:
         gone: list[str] = []
         total = 0
-        with pending.known_ledger() as ledger:
+        with pending.open_known_ledger() as ledger:
             if ledger is not None:
                 total = ledger.count()
                 for ids in ledger.video_ids():
-                    gone += seen.unseen(ids)
+                    gone += seen.find_unseen(ids)
         if not gone:
             return
         if rejects.nameless and not self._options.fresh:
@@ -340,7 +340,7 @@ class IndexJob:
             replaced = self._data.valid_current()
             manifest = build.publish(
                 source=self._options.source_name,
-                versions=installed_versions(),
+                versions=list_installed_versions(),
                 now=datetime.now(UTC),
             )
             self._summary.published = True

@@ -70,7 +70,7 @@ class Entry:
         return replace(self, keys={**self.keys, "words": words})
 
 
-def content_key(*parts: str) -> bytes:
+def make_content_key(*parts: str) -> bytes:
     """Sixteen bytes that change when any of ``parts`` does."""
     digest = blake2b(digest_size=16)
     for part in parts:
@@ -91,7 +91,7 @@ class Ledger:
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._path = path
         self._read_only = read_only
-        with self._translated():
+        with self._translate_errors():
             if read_only:
                 self._db = sqlite3.connect(
                     f"{path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False
@@ -126,7 +126,7 @@ class Ledger:
 
     def copy_to(self, path: Path) -> None:
         """Write all entries to a new file, those of a write-ahead log beside this one included."""
-        with self._translated(), closing(sqlite3.connect(path)) as copy:
+        with self._translate_errors(), closing(sqlite3.connect(path)) as copy:
             self._db.backup(copy)
 
     def lookup(self, video_ids: Sequence[str]) -> dict[str, Entry]:
@@ -140,7 +140,7 @@ class Ledger:
                 f"SELECT video_id, payload_key, thumbnail_file, thumbnail_url, {keys} "  # noqa: S608
                 f"FROM videos WHERE video_id IN ({marks})"
             )
-            with self._translated():
+            with self._translate_errors():
                 rows = self._db.execute(statement, some).fetchall()
             for video_id, payload_key, file, url, *given in rows:
                 text = given[0] if self._format > 1 else _keys_of_format_1(*given)
@@ -149,7 +149,7 @@ class Ledger:
 
     def record(self, entries: Mapping[str, Entry]) -> None:
         """Remember these entries, in one transaction, as not mirrored yet."""
-        with self._translated(), self._db:
+        with self._translate_errors(), self._db:
             self._db.executemany(
                 "INSERT OR REPLACE INTO videos "
                 "(video_id, keys, payload_key, thumbnail_file, thumbnail_url, mirrored) "
@@ -157,7 +157,7 @@ class Ledger:
                 (
                     (
                         video_id,
-                        _keys_as_text(entry.keys),
+                        _keys_to_text(entry.keys),
                         entry.payload_key,
                         entry.thumbnail_file,
                         entry.thumbnail_url,
@@ -171,7 +171,7 @@ class Ledger:
 
         So they are neither unchanged nor mirrored, whatever the source says.
         """
-        with self._translated(), self._db:
+        with self._translate_errors(), self._db:
             self._db.executemany(
                 "UPDATE videos SET keys = '{}', payload_key = x'', mirrored = 0 WHERE video_id = ?",
                 ((video_id,) for video_id in video_ids),
@@ -179,14 +179,14 @@ class Ledger:
 
     def forget(self, video_ids: Iterable[str]) -> None:
         """Drop these entries, in one transaction."""
-        with self._translated(), self._db:
+        with self._translate_errors(), self._db:
             self._db.executemany(
                 "DELETE FROM videos WHERE video_id = ?", ((video_id,) for video_id in video_ids)
             )
 
     def count(self) -> int:
         """Number of entries."""
-        with self._translated():
+        with self._translate_errors():
             return int(self._db.execute("SELECT count(*) FROM videos").fetchone()[0])
 
     def video_ids(self, *, unmirrored: bool = False) -> Iterator[list[str]]:
@@ -197,7 +197,7 @@ class Ledger:
         condition = "AND mirrored = 0" if unmirrored else ""
         after = ""
         while True:
-            with self._translated():
+            with self._translate_errors():
                 rows = self._db.execute(
                     f"SELECT video_id FROM videos WHERE video_id > ? {condition} "  # noqa: S608
                     "ORDER BY video_id LIMIT ?",
@@ -210,7 +210,7 @@ class Ledger:
 
     def thumbnail_files(self) -> Iterator[str]:
         """The names in ``thumbnails/`` that the entries need."""
-        with self._translated():
+        with self._translate_errors():
             names = self._db.execute(
                 "SELECT DISTINCT thumbnail_file FROM videos WHERE thumbnail_file IS NOT NULL"
             ).fetchall()
@@ -218,7 +218,7 @@ class Ledger:
 
     def mark_mirrored(self) -> None:
         """Note that the mirror on disk holds every entry."""
-        with self._translated(), self._db:
+        with self._translate_errors(), self._db:
             self._db.execute("UPDATE videos SET mirrored = 1 WHERE mirrored = 0")
 
     def close(self) -> None:
@@ -230,7 +230,7 @@ class Ledger:
         self._db.close()
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.DatabaseError as error:
@@ -239,7 +239,7 @@ class Ledger:
             ) from error
 
 
-def _keys_as_text(keys: Mapping[str, bytes]) -> str:
+def _keys_to_text(keys: Mapping[str, bytes]) -> str:
     return json.dumps({name: key.hex() for name, key in keys.items()}, sort_keys=True)
 
 
@@ -249,7 +249,7 @@ def _keys_from_text(text: str) -> dict[str, bytes]:
 
 def _keys_of_format_1(title: bytes | None, thumbnail: bytes | None) -> str:
     keys = {"title": title, "thumbnail": thumbnail}
-    return _keys_as_text({name: key for name, key in keys.items() if key is not None})
+    return _keys_to_text({name: key for name, key in keys.items() if key is not None})
 
 
 class SeenIds:
@@ -287,7 +287,7 @@ class SeenIds:
         """Note that a row bears ``video_id``, whatever is wrong with it."""
         self._db.execute("INSERT OR IGNORE INTO seen (video_id) VALUES (?)", (video_id,))
 
-    def unseen(self, video_ids: Sequence[str]) -> list[str]:
+    def find_unseen(self, video_ids: Sequence[str]) -> list[str]:
         """Those of ``video_ids`` that no row bears."""
         return [
             video_id

@@ -14,12 +14,12 @@ from typing import Any, Final
 
 from twinlens.catalog.errors import RejectReason, RowRejected
 from twinlens.catalog.files import write_atomically
-from twinlens.catalog.images import image_extension
+from twinlens.catalog.images import find_extension
 from twinlens.catalog.sources import Origin, Reject, Row, read_thumbnail
 from twinlens.catalog.timing import StageTimes
-from twinlens.catalog.video import Video, video_payload
+from twinlens.catalog.video import Video, to_payload
 from twinlens.encoders.lens import Lenses, Picture
-from twinlens.indexer.ledger import Entry, Ledger, SeenIds, content_key
+from twinlens.indexer.ledger import Entry, Ledger, SeenIds, make_content_key
 
 BATCH_SIZE: Final = 64
 
@@ -75,7 +75,7 @@ class Preparer:
                 if not some:
                     return
                 batch = Batch()
-                first_met, repeated = self._sorted_out(some, batch)
+                first_met, repeated = self._sort_out(some, batch)
                 self._prepare(first_met, batch, pool)
                 for row in repeated:
                     # Only now is it known whether the row before it was any good.
@@ -87,7 +87,7 @@ class Preparer:
                         batch.rejects.append(_reject(row, RejectReason.DUPLICATE_ID, detail))
                 yield batch
 
-    def _sorted_out(self, rows: list[Row | Reject], batch: Batch) -> tuple[list[Row], list[Row]]:
+    def _sort_out(self, rows: list[Row | Reject], batch: Batch) -> tuple[list[Row], list[Row]]:
         """The rows whose ids were free, and those whose were taken; rejects go to ``batch``."""
         first_met: list[Row] = []
         repeated: list[Row] = []
@@ -125,16 +125,16 @@ class Preparer:
         video = row.video
         picture, thumbnail_file = self._picture(video, old)
         keys = {
-            name: content_key(lens.fingerprint, seen)
+            name: make_content_key(lens.fingerprint, seen)
             for name, lens in self.lenses.items()
             if (seen := lens.looks_at(video, picture)) is not None
         }
         if not keys:
             raise RowRejected(RejectReason.EMPTY, "no title, and a thumbnail that was not fetched")
-        payload = video_payload(video, thumbnail_file=thumbnail_file)
+        payload = to_payload(video, thumbnail_file=thumbnail_file)
         entry = Entry(
             keys=keys,
-            payload_key=content_key(json.dumps(payload, sort_keys=True)),
+            payload_key=make_content_key(json.dumps(payload, sort_keys=True)),
             thumbnail_file=thumbnail_file,
             thumbnail_url=video.thumbnail_url,
         )
@@ -170,7 +170,7 @@ class Preparer:
             digest = hashlib.sha256(data).hexdigest()
             if known is not None and known.startswith(digest):
                 return Picture(digest, data), known
-            return Picture(digest, data), f"{digest}.{image_extension(data)}"
+            return Picture(digest, data), f"{digest}.{find_extension(data)}"
         if (
             old is not None
             and known is not None

@@ -48,7 +48,7 @@ def compare_stores(
         mirrored = mirror.get(ids, with_vectors=with_vectors)
         if with_vectors:
             for name, lens in sparse.items():
-                for video_id in _other_sparse(batch, lens, thumbnails):
+                for video_id in _find_other_sparse(batch, lens, thumbnails):
                     other_sparse[name].add(video_id)
         for video in batch:
             twin = mirrored.get(video.video_id)
@@ -57,7 +57,7 @@ def compare_stores(
             elif with_vectors:
                 if video.vectors.keys() != twin.vectors.keys():
                     other_names.add(video.video_id)
-                elif not _same_vectors(video, twin):
+                elif not _have_same_vectors(video, twin):
                     other_values.add(video.video_id)
                 if video.payload != twin.payload:
                     other_payload.add(video.video_id)
@@ -84,14 +84,14 @@ def compare_stores(
     return differences
 
 
-def _same_vectors(left: StoredVideo, right: StoredVideo) -> bool:
+def _have_same_vectors(left: StoredVideo, right: StoredVideo) -> bool:
     return all(
         bool(np.allclose(left.vectors[name], right.vectors[name], rtol=0, atol=TOLERANCE))
         for name in left.vectors
     )
 
 
-def _other_sparse(
+def _find_other_sparse(
     videos: Sequence[StoredVideo], lens: Lens[Any], thumbnails: Path | None
 ) -> Iterator[str]:
     """The ids of those whose stored vector by ``lens`` is not the one that it makes of them."""

@@ -22,7 +22,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from twinlens.catalog.errors import UsageError
-from twinlens.catalog.video import rfc3339
+from twinlens.catalog.video import to_rfc3339
 from twinlens.samples.canvas import HEIGHT, WIDTH, Canvas
 from twinlens.samples.subjects import SUBJECTS
 from twinlens.samples.titles import write_title
@@ -128,7 +128,7 @@ def draw_video(seed: int, index: int) -> tuple[dict[str, Any], Image.Image]:
         "language": wording.language,
         "category": SUBJECTS[subject].category,
         "tags": list(wording.tags),
-        "published_at": rfc3339(published),
+        "published_at": to_rfc3339(published),
         "duration_s": rng.randint(8, 60)
         if short
         else min(14_400, int(rng.lognormvariate(6, 0.9)) + 15),

@@ -17,8 +17,8 @@ from twinlens.catalog.timing import StageTimes
 from twinlens.search.cursor import CursorInvalid, decode_place, digest_request, encode_place
 from twinlens.search.facets import Facet, Facets, count_stored_facet
 from twinlens.search.shuffle import Shuffle
-from twinlens.stores.base import Order, Place, StoredVideo, VideoBrowser, point_id
-from twinlens.stores.browsing import place_of
+from twinlens.stores.base import Order, SortKey, StoredVideo, VideoBrowser, point_id
+from twinlens.stores.browsing import to_sort_key
 from twinlens.stores.filters import Filter
 
 DEFAULT_LIMIT: Final = 20
@@ -141,7 +141,7 @@ class Browser:
         order = request.order
         after = None
         if request.cursor is not None:
-            after = Place(*self._decode(request, request.cursor, self._choose_place_type(order)))
+            after = SortKey(*self._decode(request, request.cursor, self._choose_key_type(order)))
         # Ask for one more than the page holds, to learn whether there is a next page.
         videos = self._reader.browse(
             limit=request.limit + 1, order=order, after=after, filter=request.filter
@@ -149,9 +149,9 @@ class Browser:
         if len(videos) <= request.limit:
             return videos, None
         page = videos[: request.limit]
-        return page, list(place_of(page[-1], order, self._reader.fields))
+        return page, list(to_sort_key(page[-1], order, self._reader.fields))
 
-    def _choose_place_type(self, order: Order | None) -> TypeAdapter[Any]:
+    def _choose_key_type(self, order: Order | None) -> TypeAdapter[Any]:
         if order is None:
             return _UNORDERED
         is_moment = self._reader.fields.kind(order.field) is FieldKind.MOMENT
@@ -190,14 +190,14 @@ class Browser:
     def _read_span(self, start: int, end: int, filter: Filter | None) -> list[StoredVideo]:
         """Return the videos whose point ids lie from ``start`` up to ``end``."""
         found: list[StoredVideo] = []
-        after = Place(None, _to_point_id(start - 1)) if start else None
+        after = SortKey(None, _to_point_id(start - 1)) if start else None
         while True:
             page = self._reader.browse(limit=_BLOCK_PAGE, after=after, filter=filter)
             inside = [video for video in page if uuid.UUID(point_id(video.video_id)).int < end]
             found += inside
             if len(inside) < _BLOCK_PAGE:
                 return found
-            after = place_of(page[-1], None, self._reader.fields)
+            after = to_sort_key(page[-1], None, self._reader.fields)
 
     def _decode(self, request: BrowseRequest, cursor: str, of: TypeAdapter[ResultT]) -> ResultT:
         place = decode_place(cursor, generation=self._generation, request=request.digest())

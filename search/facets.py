@@ -13,7 +13,7 @@ from twinlens.stores.base import (
     StoredVideo,
     VideoBrowser,
 )
-from twinlens.stores.browsing import facet_of, page_of, place_of
+from twinlens.stores.browsing import count_facet, select_page, to_sort_key
 from twinlens.stores.filters import Filter
 
 MAX_FACET_VALUES: Final = 100
@@ -48,10 +48,10 @@ def count_facets(
     """Return the facets of the fields ``names`` over ``videos``, which have ``fields``."""
 
     def find_first(order: Order) -> Sequence[StoredVideo]:
-        return page_of(videos, limit=1, order=order, after=None, filter=None, fields=fields)
+        return select_page(videos, limit=1, order=order, after=None, filter=None, fields=fields)
 
     return {
-        name: facet_of(videos, name, limit=MAX_FACET_VALUES, filter=None, fields=fields)
+        name: count_facet(videos, name, limit=MAX_FACET_VALUES, filter=None, fields=fields)
         if fields[name].kind.is_counted
         else _find_extent(name, find_first, fields)
         for name in names
@@ -65,6 +65,6 @@ def _find_extent(
     for descending in (False, True):
         order = Order(field, descending)
         found = first(order)
-        known = found and place_of(found[0], order, fields).value is not None
+        known = found and to_sort_key(found[0], order, fields).value is not None
         ends.append(found[0].payload[field] if known else None)
     return Extent(*ends)

@@ -8,7 +8,7 @@ from typing import Final
 
 from twinlens.catalog.errors import PictureRejected, UnencodableItems
 from twinlens.catalog.timing import StageTimes
-from twinlens.catalog.vectors import AnyVector, SparseVector, Vector, mean_direction, share_held
+from twinlens.catalog.vectors import AnyVector, SparseVector, Vector, find_share, mean_direction
 from twinlens.encoders.lens import Lenses, Query
 from twinlens.search.budget import OutOfTime, TimeBudget
 from twinlens.search.cursor import Cursor, decode_cursor
@@ -480,4 +480,4 @@ def _measure_coverage(name: str, asked: AnyVector, best: StoredVideo | None) -> 
     """Return the share of a sparse query that its best hit holds; 1 for a dense lens."""
     if not isinstance(asked, SparseVector):
         return 1.0
-    return 0.0 if best is None else share_held(asked, best.sparse.get(name))
+    return 0.0 if best is None else find_share(asked, best.sparse.get(name))

@@ -57,7 +57,7 @@ class Order:
     descending: bool = False
 
 
-class Place(NamedTuple):
+class SortKey(NamedTuple):
     """Where a video stands in an order: by ``value``, and among equals by ``point``, its point id.
 
     ``value`` is the number, of a moment its microseconds since 1970; None where the video lacks
@@ -91,10 +91,10 @@ class VideoBrowser(Protocol):
         *,
         limit: int,
         order: Order | None = None,
-        after: Place | None = None,
+        after: SortKey | None = None,
         filter: Filter | None = None,
     ) -> list[StoredVideo]:
-        """The first ``limit`` videos behind the place ``after``, without their vectors.
+        """The first ``limit`` videos behind ``after``, without their vectors.
 
         Without an order by point id, which is as good as shuffled, and the same in every store.
 
@@ -185,7 +185,7 @@ def point_id(video_id: str) -> str:
     return str(uuid.uuid5(POINT_NAMESPACE, video_id))
 
 
-def ranked(found: list[ScoredVideo]) -> list[ScoredVideo]:
+def sort_hits(found: list[ScoredVideo]) -> list[ScoredVideo]:
     """Best first, ties by ``video_id``; quick where engines come with falling scores already."""
     scores = [one.score for one in found]
     if all(map(gt, scores, scores[1:])):

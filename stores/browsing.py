@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 from twinlens.catalog.fields import FieldKind, Fields
-from twinlens.stores.base import FacetCount, Order, Place, StoredVideo, point_id
+from twinlens.stores.base import FacetCount, Order, SortKey, StoredVideo, point_id
 from twinlens.stores.filters import (
     And,
     Bound,
@@ -19,8 +19,8 @@ from twinlens.stores.filters import (
     Or,
     Range,
     matches,
-    moment_of,
-    number_of,
+    to_moment,
+    to_number,
 )
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -51,7 +51,7 @@ def browse(
     *,
     limit: int,
     order: Order | None,
-    after: Place | None,
+    after: SortKey | None,
     filter: Filter | None,
     fields: Fields,
 ) -> list[StoredVideo]:
@@ -62,55 +62,55 @@ def browse(
     """
     check_page(limit, order, fields)
     if order is None:
-        return _by_point(scroller, limit, after, filter)
+        return _scroll_by_point(scroller, limit, after, filter)
     kind = fields[order.field].kind
     found: list[StoredVideo] = []
     if after is None:
-        found = _from_value(scroller, limit, order, _both(filter, _having(order, kind)), fields)
+        found = _by_value(scroller, limit, order, _both(filter, _having(order, kind)), fields)
     elif after.value is not None:
         tied = _both(filter, _equal(order, after.value, kind))
-        found = _by_point(scroller, limit, after, tied)
+        found = _scroll_by_point(scroller, limit, after, tied)
         if len(found) < limit:
             beyond = _both(filter, _beyond(order, after.value, kind))
-            found += _from_value(scroller, limit - len(found), order, beyond, fields)
+            found += _by_value(scroller, limit - len(found), order, beyond, fields)
     if len(found) < limit:
         lacking = _both(filter, Not(_having(order, kind)))
         last = after if after is not None and after.value is None else None
-        found += _by_point(scroller, limit - len(found), last, lacking)
+        found += _scroll_by_point(scroller, limit - len(found), last, lacking)
     return found
 
 
-def place_of(video: StoredVideo, order: Order | None, fields: Fields) -> Place:
+def to_sort_key(video: StoredVideo, order: Order | None, fields: Fields) -> SortKey:
     """Where ``video``, which has ``fields``, stands in ``order``."""
     point = point_id(video.video_id)
     if order is None:
-        return Place(None, point)
+        return SortKey(None, point)
     value = video.payload.get(order.field)
     kind = fields[order.field].kind
     if kind is FieldKind.COUNT:
-        number = number_of(value)
+        number = to_number(value)
         if number is not None:
             number = max(-_WHOLE_LIMIT, min(_WHOLE_LIMIT, number))
-        return Place(number, point)
+        return SortKey(number, point)
     if kind is not FieldKind.MOMENT:
-        return Place(number_of(value), point)
-    moment = moment_of(value)
-    return Place(None if moment is None else (moment - _EPOCH) // _MICROSECOND, point)
+        return SortKey(to_number(value), point)
+    moment = to_moment(value)
+    return SortKey(None if moment is None else (moment - _EPOCH) // _MICROSECOND, point)
 
 
-def page_of(
+def select_page(
     videos: Iterable[StoredVideo],
     *,
     limit: int,
     order: Order | None,
-    after: Place | None,
+    after: SortKey | None,
     filter: Filter | None,
     fields: Fields,
 ) -> list[StoredVideo]:
     """What ``VideoBrowser.browse`` says, by a look at every one of ``videos``."""
     check_page(limit, order, fields)
     ranked = (
-        (_rank(place_of(video, order, fields), order), video)
+        (_rank(to_sort_key(video, order, fields), order), video)
         for video in videos
         if filter is None or matches(filter, video.payload)
     )
@@ -120,7 +120,7 @@ def page_of(
     return [video for _, video in heapq.nsmallest(limit, ranked, key=lambda one: one[0])]
 
 
-def facet_of(
+def count_facet(
     videos: Iterable[StoredVideo],
     field: str,
     *,
@@ -133,17 +133,17 @@ def facet_of(
     counts: Counter[str] = Counter()
     for video in videos:
         if filter is None or matches(filter, video.payload):
-            counts.update(texts_of(video, field))
-    return ranked_facet(FacetCount(*one) for one in counts.items())[:limit]
+            counts.update(read_texts(video, field))
+    return sort_facet(FacetCount(*one) for one in counts.items())[:limit]
 
 
-def texts_of(video: StoredVideo, field: str) -> set[str]:
+def read_texts(video: StoredVideo, field: str) -> set[str]:
     """The texts that the field holds."""
     value = video.payload.get(field)
     return {item for item in (value if isinstance(value, list) else [value]) if type(item) is str}
 
 
-def ranked_facet(counts: Iterable[FacetCount]) -> list[FacetCount]:
+def sort_facet(counts: Iterable[FacetCount]) -> list[FacetCount]:
     """The most frequent first, ties by text."""
     return sorted(counts, key=lambda one: (-one.videos, one.value))
 
@@ -170,23 +170,23 @@ def check_facet(field: str, limit: int, fields: Fields) -> None:
         raise ValueError(f"{field!r} is not counted; {', '.join(counted)} are")
 
 
-def _from_value(
+def _by_value(
     scroller: Scroller, limit: int, order: Order, filter: Filter, fields: Fields
 ) -> list[StoredVideo]:
     found = scroller.by_value(limit, order=order, filter=filter)
     if len(found) == limit:
         # Of those with the last value there may be more than these.
-        last = place_of(found[-1], order, fields).value
-        before = [video for video in found if place_of(video, order, fields).value != last]
+        last = to_sort_key(found[-1], order, fields).value
+        before = [video for video in found if to_sort_key(video, order, fields).value != last]
         if last is not None:
             tied = And((filter, _equal(order, last, fields[order.field].kind)))
             at_last = scroller.by_point(limit - len(before), start=None, filter=tied)
             found = before + at_last
-    return sorted(found, key=lambda video: _rank(place_of(video, order, fields), order))
+    return sorted(found, key=lambda video: _rank(to_sort_key(video, order, fields), order))
 
 
-def _by_point(
-    scroller: Scroller, limit: int, after: Place | None, filter: Filter | None
+def _scroll_by_point(
+    scroller: Scroller, limit: int, after: SortKey | None, filter: Filter | None
 ) -> list[StoredVideo]:
     if after is None:
         return scroller.by_point(limit, start=None, filter=filter)
@@ -196,10 +196,10 @@ def _by_point(
     return scroller.by_point(limit, start=str(uuid.UUID(int=last.int + 1)), filter=filter)
 
 
-def _rank(place: Place, order: Order | None) -> tuple[bool, float, str]:
-    value = place.value or 0
+def _rank(key: SortKey, order: Order | None) -> tuple[bool, float, str]:
+    value = key.value or 0
     descending = order is not None and order.descending
-    return place.value is None, -value if descending else value, place.point
+    return key.value is None, -value if descending else value, key.point
 
 
 def _having(order: Order, kind: FieldKind) -> Filter:
@@ -208,7 +208,7 @@ def _having(order: Order, kind: FieldKind) -> Filter:
 
 
 def _equal(order: Order, value: float, kind: FieldKind) -> Filter:
-    bound = _bound(value, kind)
+    bound = _to_bound(value, kind)
     if _is_limit(value, kind):
         return Range(field=order.field, **{"gte" if value > 0 else "lte": bound})
     return Range(field=order.field, gte=bound, lte=bound)
@@ -217,14 +217,14 @@ def _equal(order: Order, value: float, kind: FieldKind) -> Filter:
 def _beyond(order: Order, value: float, kind: FieldKind) -> Filter:
     if _is_limit(value, kind) and (value < 0) is order.descending:
         return Or(())
-    return Range(field=order.field, **{"lt" if order.descending else "gt": _bound(value, kind)})
+    return Range(field=order.field, **{"lt" if order.descending else "gt": _to_bound(value, kind)})
 
 
 def _is_limit(value: float, kind: FieldKind) -> bool:
     return kind is FieldKind.COUNT and abs(value) >= _WHOLE_LIMIT
 
 
-def _bound(value: float, kind: FieldKind) -> Bound:
+def _to_bound(value: float, kind: FieldKind) -> Bound:
     if kind is not FieldKind.MOMENT:
         return value
     return _EPOCH + timedelta(microseconds=int(value))

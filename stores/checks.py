@@ -15,7 +15,7 @@ from twinlens.stores.base import Dims, StoredVideo, VectorQuery
 UNIT_TOLERANCE = 1e-3
 
 
-def checked_videos(
+def check_videos(
     videos: Sequence[StoredVideo], dims: Dims, *, keeps_sparse: bool = True
 ) -> dict[str, StoredVideo]:
     """The videos by id, with float32 vectors; of an id given twice, the last.
@@ -35,8 +35,7 @@ def checked_videos(
             raise ValueError(f"video {video.video_id!r} has no vector")
         of = f"video {video.video_id!r}"
         vectors = {
-            name: checked_vector(vector, name, dims, of=of)
-            for name, vector in video.vectors.items()
+            name: check_vector(vector, name, dims, of=of) for name, vector in video.vectors.items()
         }
         for name, sparse in video.sparse.items():
             if keeps_sparse and dims.get(name, 0) is not None:
@@ -46,11 +45,11 @@ def checked_videos(
     return checked
 
 
-def checked_queries(queries: Sequence[VectorQuery], dims: Dims) -> list[VectorQuery]:
+def check_queries(queries: Sequence[VectorQuery], dims: Dims) -> list[VectorQuery]:
     """The queries, with float32 vectors.
 
     Raises:
-        ValueError: see ``checked_videos`` for the vectors; a limit below 1.
+        ValueError: see ``check_videos`` for the vectors; a limit below 1.
     """
     checked = []
     for query in queries:
@@ -60,12 +59,12 @@ def checked_queries(queries: Sequence[VectorQuery], dims: Dims) -> list[VectorQu
             _check_sparse(query.vector, query.vector_name, of="the query")
             checked.append(query)
         else:
-            vector = checked_vector(query.vector, query.vector_name, dims, of="the query")
+            vector = check_vector(query.vector, query.vector_name, dims, of="the query")
             checked.append(VectorQuery(query.vector_name, vector, query.limit))
     return checked
 
 
-def checked_vector(vector: Vector | SparseVector, name: str, dims: Dims, *, of: str) -> Vector:
+def check_vector(vector: Vector | SparseVector, name: str, dims: Dims, *, of: str) -> Vector:
     """``vector`` as contiguous float32, after a look at its name, length and norm."""
     if name not in dims:
         raise ValueError(f"{of}: this store has no vector named {name!r}")

@@ -28,7 +28,7 @@ import qdrant_edge as qe
 
 from twinlens.catalog.errors import IndexLocked, StoreCorrupt, StoreError
 from twinlens.catalog.fields import FIELDS, Fields
-from twinlens.catalog.files import created_whole, sync_directory
+from twinlens.catalog.files import create_whole, sync_directory
 from twinlens.catalog.vectors import AnyVector, SparseVector
 from twinlens.stores.base import (
     Dims,
@@ -38,10 +38,10 @@ from twinlens.stores.base import (
     StoredVideo,
     VectorQuery,
     point_id,
-    ranked,
+    sort_hits,
 )
-from twinlens.stores.browsing import ranked_facet
-from twinlens.stores.checks import checked_queries, checked_videos
+from twinlens.stores.browsing import sort_facet
+from twinlens.stores.checks import check_queries, check_videos
 from twinlens.stores.filters import Filter
 from twinlens.stores.qdrant import QdrantReader, to_stored_video
 from twinlens.stores.qdrant_schema import (
@@ -138,7 +138,7 @@ class EdgeReader(QdrantReader):
             StoreError: there is no shard, or its writer has not closed it.
             StoreCorrupt: its files don't fit together.
         """
-        dims = _shard_dims(path)
+        dims = _read_shard_dims(path)
         videos = _count_at_close(path)
         view = tempfile.TemporaryDirectory(prefix="twinlens-shard-")
         try:
@@ -164,7 +164,7 @@ class EdgeReader(QdrantReader):
         self, queries: Sequence[VectorQuery], *, filter: Filter | None = None
     ) -> list[list[ScoredVideo]]:
         """See ``VectorReader``."""
-        checked = checked_queries(queries, self._dims)
+        checked = check_queries(queries, self._dims)
         condition = self.translate(filter)
         requests = [
             qe.QueryRequest(
@@ -184,7 +184,7 @@ class EdgeReader(QdrantReader):
             self._learn_video_ids(shard, set().union(*keys))
         names = self._video_ids
         return [
-            ranked(
+            sort_hits(
                 [ScoredVideo(names[key], hit.score) for key, hit in zip(found, answer, strict=True)]
             )
             for found, answer in zip(keys, answers, strict=True)
@@ -253,7 +253,7 @@ class EdgeReader(QdrantReader):
         request = qe.FacetRequest(field, _EVERY_VALUE, exact=False, filter=condition)
         with self._engine() as shard:
             counts = [FacetCount(str(one.value), one.count) for one in shard.facet(request).hits]
-        return ranked_facet(one for one in counts if one.videos)[:limit]
+        return sort_facet(one for one in counts if one.videos)[:limit]
 
     @contextmanager
     def _engine(self) -> Iterator[Any]:
@@ -280,7 +280,7 @@ class EdgeStore(EdgeReader):
         Raises:
             StoreError: there is a shard already.
         """
-        with created_whole(path) as making, _translate_errors(path):
+        with create_whole(path) as making, _translate_errors(path):
             # Dot on unit vectors is the cosine, and stores them as they are given.
             config = qe.EdgeConfig(
                 vectors={
@@ -321,7 +321,7 @@ class EdgeStore(EdgeReader):
             StoreCorrupt: its files don't fit together.
             IndexLocked: another writer has it open.
         """
-        dims = _shard_dims(path)
+        dims = _read_shard_dims(path)
         shard = _load(path, named=path)
         (path / _CLOSED).unlink(missing_ok=True)
         return cls(shard, path, dims, exact=exact, hnsw_ef=hnsw_ef, fields=fields)
@@ -333,7 +333,7 @@ class EdgeStore(EdgeReader):
 
     def upsert(self, videos: Sequence[StoredVideo]) -> None:
         """See ``VectorStore``."""
-        checked = checked_videos(videos, self._dims)
+        checked = check_videos(videos, self._dims)
         if not checked:
             return
         with self._engine() as shard:
@@ -403,7 +403,7 @@ def _direction(order: Order) -> Any:
     return qe.Direction.Desc if order.descending else qe.Direction.Asc
 
 
-def _shard_dims(path: Path) -> dict[str, int | None]:
+def _read_shard_dims(path: Path) -> dict[str, int | None]:
     try:
         config = json.loads((path / _CONFIG).read_text(encoding="utf-8"))
         dense = {name: int(of["size"]) for name, of in config["vectors"].items()}

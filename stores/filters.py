@@ -128,7 +128,7 @@ def _equal(item: object, value: Scalar) -> bool:
 
 
 def _within(item: object, filter: Range) -> bool:
-    place: Any = moment_of(item) if filter.over_moments else number_of(item)
+    place: Any = to_moment(item) if filter.over_moments else to_number(item)
     if place is None:
         return False
     return (
@@ -139,12 +139,12 @@ def _within(item: object, filter: Range) -> bool:
     )
 
 
-def number_of(item: object) -> float | None:
+def to_number(item: object) -> float | None:
     """The number that an item of a field is, or None."""
     return item if _is_number(item) else None
 
 
-def moment_of(item: object) -> datetime | None:
+def to_moment(item: object) -> datetime | None:
     """The moment that an item of a field stands for, or None."""
     if not isinstance(item, str):
         return None

@@ -23,34 +23,34 @@ import numpy as np
 
 from twinlens.catalog.errors import IndexLocked, StoreCorrupt, StoreError
 from twinlens.catalog.fields import FIELDS, Fields
-from twinlens.catalog.files import created_whole, sync_directory
+from twinlens.catalog.files import create_whole, sync_directory
 from twinlens.catalog.vectors import Vector
 from twinlens.stores.base import (
     Dims,
     FacetCount,
     Order,
     Payload,
-    Place,
     ScoredVideo,
+    SortKey,
     StoredVideo,
     VectorQuery,
-    ranked,
+    sort_hits,
 )
-from twinlens.stores.browsing import facet_of, page_of
-from twinlens.stores.checks import checked_queries, checked_videos
+from twinlens.stores.browsing import count_facet, select_page
+from twinlens.stores.checks import check_queries, check_videos
 from twinlens.stores.filters import Filter, matches
 from twinlens.stores.flat_index import (
     STAMP_BYTES,
     Ids,
-    empty_index,
     final_path,
     find_rows,
-    omp_threads,
+    make_empty_index,
+    make_search_parameters,
     pending_path,
     put,
     read_index,
     remove,
-    search_parameters,
+    use_omp_threads,
     view_vectors,
     write_index,
 )
@@ -106,7 +106,7 @@ class FlatReader:
     def _open(cls, path: Path, *, threads: int, writable: bool, fields: Fields) -> Self:
         database = _connect(path, writable=writable)
         try:
-            with _translated(path):
+            with _translate_errors(path):
                 rows = database.execute("SELECT name, dim, stamp FROM vectors").fetchall()
             indexes = {
                 name: read_index(path, name, dim, stamp, writable=writable)
@@ -126,19 +126,19 @@ class FlatReader:
         self, queries: Sequence[VectorQuery], *, filter: Filter | None = None
     ) -> list[list[ScoredVideo]]:
         """See ``VectorReader``; one call to FAISS per name. A filter reads every payload."""
-        self._opened()
+        self._get_db()
         for query in queries:
-            self._index(query.vector_name)
-        checked = checked_queries(queries, self._dims)
-        selector = None if filter is None else faiss.IDSelectorBatch(self._passing(filter))
+            self._get_index(query.vector_name)
+        checked = check_queries(queries, self._dims)
+        selector = None if filter is None else faiss.IDSelectorBatch(self._find_passing(filter))
         found: dict[int, list[tuple[int, float]]] = {}
         for name in dict.fromkeys(query.vector_name for query in checked):
             places = [i for i, query in enumerate(checked) if query.vector_name == name]
             asked = [checked[i] for i in places]
-            found.update(zip(places, self._nearest(name, asked, selector), strict=True))
-        names = self._names({key for hits in found.values() for key, _ in hits})
+            found.update(zip(places, self._find_nearest(name, asked, selector), strict=True))
+        names = self._get_ids({key for hits in found.values() for key, _ in hits})
         return [
-            ranked([ScoredVideo(names[key], score) for key, score in found[i]])
+            sort_hits([ScoredVideo(names[key], score) for key, score in found[i]])
             for i in range(len(checked))
         ]
 
@@ -146,20 +146,20 @@ class FlatReader:
         self, video_ids: Sequence[str], *, with_vectors: bool = False
     ) -> dict[str, StoredVideo]:
         """See ``VectorReader``."""
-        rows = self._rows("SELECT id, video_id, payload FROM videos WHERE video_id IN", video_ids)
-        return {video.video_id: video for video in self._stored(rows, with_vectors=with_vectors)}
+        rows = self._find("SELECT id, video_id, payload FROM videos WHERE video_id IN", video_ids)
+        return {video.video_id: video for video in self._load(rows, with_vectors=with_vectors)}
 
     def browse(
         self,
         *,
         limit: int,
         order: Order | None = None,
-        after: Place | None = None,
+        after: SortKey | None = None,
         filter: Filter | None = None,
     ) -> list[StoredVideo]:
         """See ``VideoBrowser``; reads every payload, for it is the reference."""
-        return page_of(
-            self._every_video(),
+        return select_page(
+            self._iterate(),
             limit=limit,
             order=order,
             after=after,
@@ -169,20 +169,20 @@ class FlatReader:
 
     def facet(self, field: str, *, limit: int, filter: Filter | None = None) -> list[FacetCount]:
         """See ``VideoBrowser``; reads every payload, for it is the reference."""
-        videos = self._every_video()
-        return facet_of(videos, field, limit=limit, filter=filter, fields=self.fields)
+        videos = self._iterate()
+        return count_facet(videos, field, limit=limit, filter=filter, fields=self.fields)
 
     def count(self, vector_name: str | None = None, *, filter: Filter | None = None) -> int:
         """See ``VideoBrowser``; a filter reads every payload."""
         if filter is not None:
-            passed = self._passing(filter)
+            passed = self._find_passing(filter)
             if vector_name is None:
                 return len(passed)
-            present, _ = find_rows(self._index(vector_name), passed)
+            present, _ = find_rows(self._get_index(vector_name), passed)
             return int(present.sum())
         if vector_name is not None:
-            self._opened()
-            return int(self._index(vector_name).ntotal)
+            self._get_db()
+            return int(self._get_index(vector_name).ntotal)
         [(videos,)] = self._query("SELECT count(*) FROM videos")
         return int(videos)
 
@@ -196,7 +196,7 @@ class FlatReader:
             (last, batch_size),
         ):
             last = rows[-1][0]
-            yield self._stored(rows, with_vectors=with_vectors)
+            yield self._load(rows, with_vectors=with_vectors)
 
     def close(self) -> None:
         """See ``VectorReader``."""
@@ -205,12 +205,12 @@ class FlatReader:
             database.close()
             self._indexes = {}
 
-    def _opened(self) -> sqlite3.Connection:
+    def _get_db(self) -> sqlite3.Connection:
         if self._database is None:
             raise StoreError(f"{self._path}: this store has been closed")
         return self._database
 
-    def _index(self, name: str) -> Any:
+    def _get_index(self, name: str) -> Any:
         if name not in self._indexes:
             raise ValueError(
                 f"{self._path}: the FAISS mirror holds dense vectors only, and none that a query "
@@ -219,10 +219,10 @@ class FlatReader:
         return self._indexes[name]
 
     def _query(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
-        with self._lock, _translated(self._path):
-            return self._opened().execute(statement, values).fetchall()
+        with self._lock, _translate_errors(self._path):
+            return self._get_db().execute(statement, values).fetchall()
 
-    def _rows(self, statement: str, keys: Sequence[Any]) -> list[Any]:
+    def _find(self, statement: str, keys: Sequence[Any]) -> list[Any]:
         """The rows for which the column that ends ``statement`` is one of ``keys``."""
         rows: list[Any] = []
         wanted = list(dict.fromkeys(keys))
@@ -231,14 +231,14 @@ class FlatReader:
             rows += self._query(f"{statement} ({','.join('?' * len(part))})", part)
         return rows
 
-    def _names(self, keys: set[int]) -> dict[int, str]:
-        return dict(self._rows("SELECT id, video_id FROM videos WHERE id IN", sorted(keys)))
+    def _get_ids(self, keys: set[int]) -> dict[int, str]:
+        return dict(self._find("SELECT id, video_id FROM videos WHERE id IN", sorted(keys)))
 
-    def _every_video(self) -> Iterator[StoredVideo]:
+    def _iterate(self) -> Iterator[StoredVideo]:
         for batch in self.scan():
             yield from batch
 
-    def _passing(self, filter: Filter) -> Ids:
+    def _find_passing(self, filter: Filter) -> Ids:
         passed: list[int] = []
         last = -1
         while rows := self._query(
@@ -248,16 +248,16 @@ class FlatReader:
             passed += [key for key, payload in rows if matches(filter, json.loads(payload))]
         return np.array(passed, dtype=np.int64)
 
-    def _nearest(
+    def _find_nearest(
         self, name: str, queries: Sequence[VectorQuery], selector: Any
     ) -> list[list[tuple[int, float]]]:
-        index = self._index(name)
+        index = self._get_index(name)
         most = min(max(query.limit for query in queries), index.ntotal)
         if most == 0:
             return [[] for _ in queries]
         matrix = np.stack([np.asarray(query.vector) for query in queries])
-        parameters = None if selector is None else search_parameters(selector)
-        with omp_threads(self._threads):
+        parameters = None if selector is None else make_search_parameters(selector)
+        with use_omp_threads(self._threads):
             scores, keys = index.search(matrix, most, params=parameters)
         # FAISS fills up with -1 where fewer pass the filter than were asked for.
         return [
@@ -267,7 +267,7 @@ class FlatReader:
             for i, query in enumerate(queries)
         ]
 
-    def _stored(self, rows: Sequence[Any], *, with_vectors: bool) -> list[StoredVideo]:
+    def _load(self, rows: Sequence[Any], *, with_vectors: bool) -> list[StoredVideo]:
         vectors: dict[int, dict[str, Vector]] = {key: {} for key, _, _ in rows}
         if with_vectors and rows:
             wanted = np.array([key for key, _, _ in rows], dtype=np.int64)
@@ -304,7 +304,7 @@ class FlatStore(FlatReader):
         Raises:
             StoreError: there is a mirror already.
         """
-        with created_whole(path) as making, _translated(path):
+        with create_whole(path) as making, _translate_errors(path):
             database = sqlite3.connect(making / _DATABASE)
             try:
                 database.executescript(_SCHEMA)
@@ -312,7 +312,7 @@ class FlatStore(FlatReader):
                     if dim is None:
                         continue
                     stamp = secrets.token_bytes(STAMP_BYTES)
-                    write_index(empty_index(dim), final_path(making, name), stamp)
+                    write_index(make_empty_index(dim), final_path(making, name), stamp)
                     values = (name, dim, stamp)
                     database.execute("INSERT INTO vectors VALUES (?, ?, ?)", values)
                 database.commit()
@@ -333,12 +333,12 @@ class FlatStore(FlatReader):
 
     def upsert(self, videos: Sequence[StoredVideo]) -> None:
         """See ``VectorStore``, but for sparse vectors, which are not kept."""
-        checked = checked_videos(videos, self._dims, keeps_sparse=False)
+        checked = check_videos(videos, self._dims, keeps_sparse=False)
         if not checked:
             return
-        rows = [(video_id, _dumped(video.payload)) for video_id, video in checked.items()]
-        with self._lock, _translated(self._path):
-            self._opened().executemany(
+        rows = [(video_id, _dump(video.payload)) for video_id, video in checked.items()]
+        with self._lock, _translate_errors(self._path):
+            self._get_db().executemany(
                 "INSERT INTO videos (video_id, payload) VALUES (?, ?)"
                 " ON CONFLICT (video_id) DO UPDATE SET payload = excluded.payload",
                 rows,
@@ -346,7 +346,7 @@ class FlatStore(FlatReader):
         keys = {
             int(key): checked[video_id]
             for key, video_id in sorted(
-                self._rows("SELECT id, video_id FROM videos WHERE video_id IN", list(checked))
+                self._find("SELECT id, video_id FROM videos WHERE video_id IN", list(checked))
             )
         }
         for name, index in self._indexes.items():
@@ -357,17 +357,17 @@ class FlatStore(FlatReader):
 
     def delete(self, video_ids: Sequence[str]) -> None:
         """See ``VectorStore``."""
-        keys = [key for (key,) in self._rows("SELECT id FROM videos WHERE video_id IN", video_ids)]
+        keys = [key for (key,) in self._find("SELECT id FROM videos WHERE video_id IN", video_ids)]
         if not keys:
             return
-        with self._lock, _translated(self._path):
-            self._opened().executemany("DELETE FROM videos WHERE id = ?", [(key,) for key in keys])
+        with self._lock, _translate_errors(self._path):
+            self._get_db().executemany("DELETE FROM videos WHERE id = ?", [(key,) for key in keys])
         self._changed |= {name for name, index in self._indexes.items() if remove(index, keys)}
 
     def flush(self) -> None:
         """See ``VectorStore``."""
-        database = self._opened()
-        with self._lock, _translated(self._path):
+        database = self._get_db()
+        with self._lock, _translate_errors(self._path):
             for name in self._changed:
                 stamp = secrets.token_bytes(STAMP_BYTES)
                 write_index(self._indexes[name], pending_path(self._path, name), stamp)
@@ -382,7 +382,7 @@ class FlatStore(FlatReader):
 
     def optimize(self) -> None:
         """See ``VectorStore``; a flat index has nothing to build."""
-        self._opened()
+        self._get_db()
 
     def close(self) -> None:
         """See ``VectorReader``; flushes."""
@@ -395,7 +395,7 @@ def _connect(path: Path, *, writable: bool) -> sqlite3.Connection:
     file = path / _DATABASE
     if not file.is_file():
         raise StoreError(f"{path}: no FAISS mirror here")
-    with _translated(path):
+    with _translate_errors(path):
         database = sqlite3.connect(
             f"{file.resolve().as_uri()}?mode={'rw' if writable else 'ro'}",
             uri=True,
@@ -416,12 +416,12 @@ def _connect(path: Path, *, writable: bool) -> sqlite3.Connection:
         return database
 
 
-def _dumped(payload: Payload) -> str:
+def _dump(payload: Payload) -> str:
     return json.dumps(dict(payload), ensure_ascii=False, allow_nan=False)
 
 
 @contextmanager
-def _translated(path: Path) -> Iterator[None]:
+def _translate_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:

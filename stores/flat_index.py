@@ -27,7 +27,7 @@ def read_index(path: Path, name: str, dim: int, stamp: bytes, *, writable: bool)
         StoreCorrupt: there is none, or FAISS can't read it.
     """
     final, pending = final_path(path, name), pending_path(path, name)
-    file = next((file for file in (final, pending) if _stamp_of(file) == stamp), None)
+    file = next((file for file in (final, pending) if _read_stamp(file) == stamp), None)
     if file is None:
         raise StoreCorrupt(f"{final}: missing, cut short or of another state than the database")
     if writable and file == pending:
@@ -44,7 +44,7 @@ def read_index(path: Path, name: str, dim: int, stamp: bytes, *, writable: bool)
     return index
 
 
-def empty_index(dim: int) -> Any:
+def make_empty_index(dim: int) -> Any:
     """Return an index with nothing in it."""
     return faiss.IndexIDMap(faiss.IndexFlatIP(dim))
 
@@ -58,7 +58,7 @@ def write_index(index: Any, file: Path, stamp: bytes) -> None:
         os.fsync(opened.fileno())
 
 
-def _stamp_of(file: Path) -> bytes | None:
+def _read_stamp(file: Path) -> bytes | None:
     try:
         with file.open("rb") as opened:
             opened.seek(-STAMP_BYTES, os.SEEK_END)
@@ -121,14 +121,14 @@ def remove(index: Any, keys: Sequence[int]) -> int:
     return int(index.remove_ids(faiss.IDSelectorBatch(np.array(keys, dtype=np.int64)[present])))
 
 
-def search_parameters(selector: Any) -> Any:
+def make_search_parameters(selector: Any) -> Any:
     """Return FAISS's parameters for a search among those that ``selector`` selects."""
     parameters: Any = faiss.SearchParameters
     return parameters(sel=selector)
 
 
 @contextmanager
-def omp_threads(count: int) -> Iterator[None]:
+def use_omp_threads(count: int) -> Iterator[None]:
     """Let FAISS use ``count`` threads in this thread's calls."""
     # OpenMP keeps this number per calling thread, so others are left alone.
     before = faiss.omp_get_max_threads()

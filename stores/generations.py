@@ -29,7 +29,7 @@ from typing import Any, Final, Protocol
 
 from twinlens.catalog.errors import IndexLocked, NoGeneration, StoreCorrupt, StoreError
 from twinlens.catalog.fields import FIELDS, FIRST_FIELDS, Fields
-from twinlens.catalog.files import locked, sync_directory, write_atomically
+from twinlens.catalog.files import hold_lock, sync_directory, write_atomically
 
 BUILD_FILE: Final = "build.json"
 
@@ -224,13 +224,13 @@ class DataDir:
         write_atomically(self.current_file, manifest.generation + "\n")
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def hold_lock(self) -> Iterator[None]:
         """Hold the only right to write here; the system lets go of it when the process dies.
 
         Raises:
             IndexLocked: another job holds it.
         """
-        with locked(
+        with hold_lock(
             self.path / "index.lock",
             lambda holder: IndexLocked(
                 f"another indexing job (process {holder}) is writing to "
@@ -250,7 +250,7 @@ class DataDir:
         path = self.generation_path(generation)
         return (path / BUILD_FILE).exists() or not any(path.iterdir())
 
-    def finished(self) -> list[str]:
+    def list_finished(self) -> list[str]:
         """Every generation that was finished once, damaged or not, oldest first."""
         return [
             name
@@ -294,7 +294,7 @@ class DataDir:
         return (self.generation_path(generation) / "manifest.json").is_file()
 
 
-def new_generation_name(now: datetime) -> str:
+def make_generation_name(now: datetime) -> str:
     """A name that sorts by time and is never given twice: ``20261121T083000.123Z-5f2c9a``."""
     stamp = now.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3]
     return f"{stamp}Z-{secrets.token_hex(3)}"

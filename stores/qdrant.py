@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from twinlens.catalog.fields import Fields
-from twinlens.catalog.vectors import sparse_vector
-from twinlens.stores.base import Dims, FacetCount, Order, Place, StoredVideo
+from twinlens.catalog.vectors import to_sparse_vector
+from twinlens.stores.base import Dims, FacetCount, Order, SortKey, StoredVideo
 from twinlens.stores.browsing import browse, check_facet
 from twinlens.stores.filters import Filter
 from twinlens.stores.qdrant_filters import Dialect, translate
@@ -47,7 +47,7 @@ class QdrantReader(ABC):
         *,
         limit: int,
         order: Order | None = None,
-        after: Place | None = None,
+        after: SortKey | None = None,
         filter: Filter | None = None,
     ) -> list[StoredVideo]:
         """See ``VideoBrowser``."""
@@ -145,7 +145,7 @@ def to_stored_video(record: Any) -> StoredVideo:
         payload,
         {name: np.array(values, dtype=np.float32) for name, values in given.items()},
         {
-            name: sparse_vector(zip(of.indices, of.values, strict=True))
+            name: to_sparse_vector(zip(of.indices, of.values, strict=True))
             for name, of in sparse.items()
         },
     )

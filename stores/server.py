@@ -19,10 +19,10 @@ from twinlens.stores.base import (
     StoredVideo,
     VectorQuery,
     point_id,
-    ranked,
+    sort_hits,
 )
-from twinlens.stores.browsing import ranked_facet
-from twinlens.stores.checks import checked_queries, checked_videos
+from twinlens.stores.browsing import sort_facet
+from twinlens.stores.checks import check_queries, check_videos
 from twinlens.stores.filters import Filter
 from twinlens.stores.qdrant import QdrantReader, to_stored_video
 from twinlens.stores.qdrant_schema import (
@@ -196,7 +196,7 @@ class ServerStore(QdrantReader):
         self, queries: Sequence[VectorQuery], *, filter: Filter | None = None
     ) -> list[list[ScoredVideo]]:
         """See ``VectorReader``."""
-        checked = checked_queries(queries, self._dims)
+        checked = check_queries(queries, self._dims)
         if not checked:
             return []
         condition = self.translate(filter)
@@ -216,7 +216,7 @@ class ServerStore(QdrantReader):
             lambda client: client.query_batch_points(self._collection, requests=requests)
         )
         return [
-            ranked(
+            sort_hits(
                 [ScoredVideo((hit.payload or {})["video_id"], hit.score) for hit in answer.points]
             )
             for answer in answers
@@ -227,7 +227,7 @@ class ServerStore(QdrantReader):
     ) -> dict[str, StoredVideo]:
         """See ``VectorReader``."""
         found: dict[str, StoredVideo] = {}
-        for part in _batches([point_id(video_id) for video_id in dict.fromkeys(video_ids)]):
+        for part in _split_batches([point_id(video_id) for video_id in dict.fromkeys(video_ids)]):
             records = self._request(
                 lambda client: client.retrieve(
                     self._collection,
@@ -271,8 +271,8 @@ class ServerStore(QdrantReader):
 
     def upsert(self, videos: Sequence[StoredVideo]) -> None:
         """See ``VectorStore``."""
-        checked = checked_videos(videos, self._dims)
-        for part in _batches(list(checked.values())):
+        checked = check_videos(videos, self._dims)
+        for part in _split_batches(list(checked.values())):
             points = [_to_point(video) for video in part]
             self._request(
                 lambda client: client.upsert(
@@ -284,7 +284,7 @@ class ServerStore(QdrantReader):
 
     def delete(self, video_ids: Sequence[str]) -> None:
         """See ``VectorStore``."""
-        for part in _batches([point_id(video_id) for video_id in dict.fromkeys(video_ids)]):
+        for part in _split_batches([point_id(video_id) for video_id in dict.fromkeys(video_ids)]):
             selector = models.PointIdsList(points=list(part))
             self._request(
                 lambda client: client.delete(
@@ -328,7 +328,7 @@ class ServerStore(QdrantReader):
                 self._collection, field, facet_filter=condition, limit=limit, exact=True
             )
         )
-        return ranked_facet(FacetCount(str(hit.value), hit.count) for hit in answer.hits)
+        return sort_facet(FacetCount(str(hit.value), hit.count) for hit in answer.hits)
 
 
 def copy_collection(server: ServerClient, source: str, target: str) -> None:
@@ -368,6 +368,6 @@ def _to_order_by(order: Order) -> models.OrderBy:
     return models.OrderBy(key=order.field, direction=direction)
 
 
-def _batches(items: Sequence[ResultT]) -> Iterator[Sequence[ResultT]]:
+def _split_batches(items: Sequence[ResultT]) -> Iterator[Sequence[ResultT]]:
     for start in range(0, len(items), _BATCH):
         yield items[start : start + _BATCH]

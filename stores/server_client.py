@@ -118,7 +118,7 @@ class ServerClient:
         """Whether there is such a collection."""
         return self.request(lambda client: client.collection_exists(collection))
 
-    def collections(self, prefix: str = "") -> list[str]:
+    def list_collections(self, prefix: str = "") -> list[str]:
         """The names of the collections that begin with ``prefix``, sorted."""
         answer = self.request(lambda client: client.get_collections())
         return sorted(c.name for c in answer.collections if c.name.startswith(prefix))
@@ -128,7 +128,7 @@ class ServerClient:
         if self.has_collection(collection):
             self.request(lambda client: client.delete_collection(collection))
 
-    def alias_target(self, alias: str) -> str | None:
+    def find_alias_target(self, alias: str) -> str | None:
         """The collection that ``alias`` stands for, or None."""
         answer = self.request(lambda client: client.get_aliases())
         return next(
@@ -143,7 +143,7 @@ class ServerClient:
                 create_alias=models.CreateAlias(collection_name=collection, alias_name=alias)
             )
         ]
-        if self.alias_target(alias) is not None:
+        if self.find_alias_target(alias) is not None:
             operations.insert(
                 0, models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias))
             )

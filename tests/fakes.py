@@ -10,8 +10,8 @@ from PIL import Image
 
 from twinlens.catalog.fields import FIELDS, Fields
 from twinlens.catalog.vectors import FloatMatrix, SparseVector, unit_rows
-from twinlens.stores.base import FacetCount, Order, Place, ScoredVideo, StoredVideo, VectorQuery
-from twinlens.stores.browsing import facet_of, page_of
+from twinlens.stores.base import FacetCount, Order, ScoredVideo, SortKey, StoredVideo, VectorQuery
+from twinlens.stores.browsing import count_facet, select_page
 from twinlens.stores.filters import Filter, matches
 
 
@@ -54,19 +54,19 @@ class MemoryReader:
         *,
         limit: int,
         order: Order | None = None,
-        after: Place | None = None,
+        after: SortKey | None = None,
         filter: Filter | None = None,
     ) -> list[StoredVideo]:
         assert not self.closed
         videos = self.get(list(self._videos)).values()
-        return page_of(
+        return select_page(
             videos, limit=limit, order=order, after=after, filter=filter, fields=self.fields
         )
 
     def facet(self, field: str, *, limit: int, filter: Filter | None = None) -> list[FacetCount]:
         assert not self.closed
         videos = self._videos.values()
-        return facet_of(videos, field, limit=limit, filter=filter, fields=self.fields)
+        return count_facet(videos, field, limit=limit, filter=filter, fields=self.fields)
 
     def count(self, vector_name: str | None = None, *, filter: Filter | None = None) -> int:
         return sum(

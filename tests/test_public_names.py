@@ -31,7 +31,7 @@ def test_the_public_names_are_these():
         "Video",
         "__version__",
         "fuse",
-        "known_item_tasks",
+        "make_known_item_tasks",
         "load_thumbnail_encoder",
         "load_title_encoder",
         "measure_search",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from twinlens.catalog.video import Video
     from twinlens.encoders.lens import Lens, LensOptions, Picture, Query
     from twinlens.encoders.load import load_thumbnail_encoder, load_title_encoder
-    from twinlens.evaluate.known_items import known_item_tasks
+    from twinlens.evaluate.known_items import make_known_item_tasks
     from twinlens.evaluate.search import measure_search
     from twinlens.evaluate.tasks import read_corpus
     from twinlens.search.fusion import FusedVideo, Ranking, fuse
@@ -47,9 +47,9 @@ __all__ = [
     "Video",
     "__version__",
     "fuse",
-    "known_item_tasks",
     "load_thumbnail_encoder",
     "load_title_encoder",
+    "make_known_item_tasks",
     "measure_search",
     "open_index",
     "read_corpus",
@@ -60,7 +60,7 @@ _MODULES: Final = {
     "catalog.video": ["Video"],
     "encoders.lens": ["Lens", "LensOptions", "Picture", "Query"],
     "encoders.load": ["load_thumbnail_encoder", "load_title_encoder"],
-    "evaluate.known_items": ["known_item_tasks"],
+    "evaluate.known_items": ["make_known_item_tasks"],
     "evaluate.search": ["measure_search"],
     "evaluate.tasks": ["read_corpus"],
     "search.fusion": ["FusedVideo", "Ranking", "fuse"],

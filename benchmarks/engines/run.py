@@ -13,8 +13,8 @@ from twinlens.benchmarks.engines.measure import SizeRun
 from twinlens.benchmarks.engines.record import FORMAT, Machine, Plan, Result, Size, read_result
 from twinlens.benchmarks.engines.sources import VectorSource, prepare_vectors
 from twinlens.catalog.errors import UsageError
-from twinlens.catalog.files import locked
-from twinlens.evaluate.machine import machine
+from twinlens.catalog.files import hold_lock
+from twinlens.evaluate.machine import describe_machine
 
 # What must not change within one result.
 _SAME: Final = ("processor", "cores", "memory_bytes", "versions")
@@ -83,13 +83,13 @@ def _alone_in(work: Path) -> Iterator[None]:
             " name another --work-dir"
         )
 
-    with locked(work / "bench.lock", explain):
+    with hold_lock(work / "bench.lock", explain):
         yield
 
 
 def _begin(plan: Plan, result: Path) -> Result:
     """A new result, or the one that is to go on."""
-    here = Machine.model_validate(machine("h5py", "grpcio"))
+    here = Machine.model_validate(describe_machine("h5py", "grpcio"))
     if not result.exists():
         sizes = [Size(videos=videos) for videos in plan.sizes]
         return Result(format=FORMAT, machine=here, plan=plan, sizes=sizes)

@@ -11,7 +11,7 @@ from twinlens.catalog.errors import RejectReason
 from twinlens.catalog.sources.rows import BadCell, Record
 
 
-def arrow_records(batch: pa.Table | pa.RecordBatch, *, first_row: int) -> Iterator[Record]:
+def to_records(batch: pa.Table | pa.RecordBatch, *, first_row: int) -> Iterator[Record]:
     """One record for every row of ``batch``, the first numbered ``first_row``."""
     names = batch.schema.names
     columns = [_cells(name, batch.column(index)) for index, name in enumerate(names)]

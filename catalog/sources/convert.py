@@ -46,7 +46,7 @@ _NAN: Final = ("nan", "NaN")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class TableOrigin:
     """Where the records of one table come from.
 
     Relative paths of pictures start at ``folder``, and none may leave ``root``; both are absolute
@@ -62,10 +62,10 @@ class Place:
 
 
 def convert(
-    record: Record | BadRecord, columns: Mapping[str, str], place: Place, fields: Fields
+    record: Record | BadRecord, columns: Mapping[str, str], table: TableOrigin, fields: Fields
 ) -> Row | Reject:
     """The video that ``record`` holds, of ``fields``, each in the column that ``columns`` has."""
-    origin = Origin(place.file, record.row)
+    origin = Origin(table.file, record.row)
     if isinstance(record, BadRecord):
         return Reject(origin, record.reason, record.detail)
     cells = {field: record.cells.get(column) for field, column in columns.items()}
@@ -73,29 +73,29 @@ def convert(
     try:
         # The id first: a job that prunes must know whose row it is that can't be read.
         id_cell = cells.pop("video_id", None)
-        if place.has_ids or id_cell is not None:
-            video_id = parse_id(_readable(id_cell))
+        if table.has_ids or id_cell is not None:
+            video_id = parse_id(_require_readable(id_cell))
         for cell in cells.values():
-            _readable(cell)
-        return Row(origin, _video(video_id, cells, place, fields))
+            _require_readable(cell)
+        return Row(origin, _make_video(video_id, cells, table, fields))
     except RowRejected as error:
         return Reject(origin, error.reason, error.detail, video_id)
 
 
-def _readable(cell: object) -> object:
+def _require_readable(cell: object) -> object:
     if isinstance(cell, BadCell):
         raise RowRejected(cell.reason, cell.detail)
     return cell
 
 
-def _video(
-    video_id: str | None, cells: Mapping[str, object], place: Place, fields: Fields
+def _make_video(
+    video_id: str | None, cells: Mapping[str, object], table: TableOrigin, fields: Fields
 ) -> Video:
     title = parse_text(cells.get("title"), field="title")
-    if place.untyped and title in _NAN:
+    if table.untyped and title in _NAN:
         raise RowRejected(RejectReason.NOT_A_NUMBER, f"title is {title}")
     thumbnail_url = parse_url(cells.get("thumbnail_url"), field="thumbnail_url")
-    picture = parse_picture(cells.get("thumbnail"), folder=place.folder, root=place.root)
+    picture = parse_picture(cells.get("thumbnail"), folder=table.folder, root=table.root)
     if isinstance(picture, str):
         thumbnail_url, picture = thumbnail_url or picture, None
     if title is None and picture is None and thumbnail_url is None:
@@ -108,17 +108,17 @@ def _video(
         values={
             row.name: value
             for row in fields
-            if row.name != "title" and (value := _value(row, cells)) not in (None, ())
+            if row.name != "title" and (value := _parse_value(row, cells)) not in (None, ())
         },
     )
-    return video if video_id is not None else _with_content_id(video)
+    return video if video_id is not None else _add_content_id(video)
 
 
-def _value(row: Field, cells: Mapping[str, object]) -> FieldValue | None:
+def _parse_value(row: Field, cells: Mapping[str, object]) -> FieldValue | None:
     return _PARSERS[row.kind](cells.get(row.name), field=row.name)
 
 
-def _with_content_id(video: Video) -> Video:
+def _add_content_id(video: Video) -> Video:
     """``video`` under an id that depends on its title and picture alone, its picture as bytes."""
     picture = read_thumbnail(video)
     digest = hashlib.sha256()

@@ -11,7 +11,7 @@ from typing import Final, NoReturn
 from twinlens.catalog.errors import RejectReason, RowRejected, SourceError
 from twinlens.catalog.images import EXTENSIONS
 from twinlens.catalog.sources.columns import Columns
-from twinlens.catalog.sources.convert import Place, convert
+from twinlens.catalog.sources.convert import TableOrigin, convert
 from twinlens.catalog.sources.csv_table import CsvTable
 from twinlens.catalog.sources.jsonl import JsonlTable
 from twinlens.catalog.sources.parquet import ParquetTable
@@ -126,7 +126,7 @@ class TableSource:
 
     def _rows(self, table: Table) -> Iterator[Row | Reject]:
         columns = self._columns(table)
-        place = Place(
+        origin = TableOrigin(
             file=self._file(table),
             folder=table.path.parent,
             root=self.root,
@@ -143,7 +143,7 @@ class TableSource:
                         by_names.clear()
                     by_names[names] = self.columns.resolve(names)
                 columns = by_names[names]
-            yield convert(record, columns, place, self.columns.fields)
+            yield convert(record, columns, origin, self.columns.fields)
 
     def _columns(self, table: Table) -> dict[str, str]:
         names = table.column_names()

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from twinlens.catalog.errors import RejectReason, SourceError
-from twinlens.catalog.sources.arrow import arrow_records
+from twinlens.catalog.sources.arrow import to_records
 from twinlens.catalog.sources.columns import Columns
-from twinlens.catalog.sources.convert import Place, convert
+from twinlens.catalog.sources.convert import TableOrigin, convert
 from twinlens.catalog.sources.rows import BadCell, Record, Reject, Row
 
 PREFIX: Final = "hf:"
@@ -81,15 +81,15 @@ class HubSource:
     def __iter__(self) -> Iterator[Row | Reject]:
         for name, split in self.splits.items():
             columns = self.columns.resolve(list(split.features))
-            place = Place(
+            origin = TableOrigin(
                 file=name, folder=self.root, root=self.root, has_ids="video_id" in columns
             )
             wanted = split.select_columns(sorted(set(columns.values()))).with_format("arrow")
             row = 1
             for batch in self._batches(name, wanted):
-                for record in arrow_records(batch, first_row=row):
-                    whole = _with_picture(record, columns.get("thumbnail"))
-                    yield convert(whole, columns, place, self.columns.fields)
+                for record in to_records(batch, first_row=row):
+                    whole = _read_picture(record, columns.get("thumbnail"))
+                    yield convert(whole, columns, origin, self.columns.fields)
                 row += batch.num_rows
 
     def _batches(self, split: str, rows: Any) -> Iterator[Any]:
@@ -99,7 +99,7 @@ class HubSource:
             raise SourceError(f"{self.name}, split {split}: reading broke off: {error}") from error
 
 
-def _with_picture(record: Record, column: str | None) -> Record:
+def _read_picture(record: Record, column: str | None) -> Record:
     """``record`` with its picture read, where the hub keeps pictures as files of their own."""
     picture = record.cells.get(column or "")
     if not isinstance(picture, dict) or picture.get("bytes") is not None or not picture.get("path"):

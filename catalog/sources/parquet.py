@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from twinlens.catalog.errors import RejectReason, SourceError
-from twinlens.catalog.sources.arrow import arrow_records
+from twinlens.catalog.sources.arrow import to_records
 from twinlens.catalog.sources.rows import BadRecord, Record
 
 # Pictures make rows large: thirty-two of 100 KB are 3 MB.
@@ -28,17 +28,17 @@ class ParquetTable:
 
     def column_names(self) -> list[str]:
         """Top-level columns of its schema."""
-        with self._opened() as file:
+        with self._open() as file:
             return list(file.schema_arrow.names)
 
     def total(self) -> int | None:
         """Number of rows, by its footer."""
-        with self._opened() as file:
+        with self._open() as file:
             return int(file.metadata.num_rows)
 
     def records(self, columns: Collection[str]) -> Iterator[Record | BadRecord]:
         """One record a row, with these columns only."""
-        with self._opened() as file:
+        with self._open() as file:
             before = 0
             for group in range(file.num_row_groups):
                 group_rows = file.metadata.row_group(group).num_rows
@@ -47,7 +47,7 @@ class ParquetTable:
                     for batch in file.iter_batches(
                         batch_size=_BATCH_ROWS, row_groups=[group], columns=sorted(columns)
                     ):
-                        yield from arrow_records(batch, first_row=row)
+                        yield from to_records(batch, first_row=row)
                         row += batch.num_rows
                 except _ERRORS as error:
                     last = before + group_rows
@@ -56,7 +56,7 @@ class ParquetTable:
                     )
                 before += group_rows
 
-    def _opened(self) -> pq.ParquetFile:
+    def _open(self) -> pq.ParquetFile:
         try:
             # Without pre-buffering and with a buffered stream a column is read page by page (1 MB,
             # or 1,024 rows where those are more); else a whole row group, which may be the file.

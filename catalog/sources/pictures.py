@@ -44,7 +44,7 @@ def read_pictures(
             left_out.append(f"{video.video_id}: {error.detail}")
 
 
-def some_of(left_out: Sequence[str]) -> str:
+def name_some(left_out: Sequence[str]) -> str:
     """The first five of them, and how many more there are."""
     more = [f"and {len(left_out) - 5} more"] if len(left_out) > 5 else []
     return "; ".join([*left_out[:5], *more])

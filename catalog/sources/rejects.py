@@ -41,7 +41,7 @@ class RejectsFile:
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
-        with _translated(self.path):
+        with _translate_errors(self.path):
             # Nothing is asked of what is no file, /dev/stderr for one: it loses nothing.
             self._left_before = self.path.is_file()
             if self._left_before and not _is_rejects_file(self.path):
@@ -60,7 +60,7 @@ class RejectsFile:
         self.close()
         # After an error, an earlier run's is still the last word on rows.
         if self._left_before and kind is None:
-            with _translated(self.path):
+            with _translate_errors(self.path):
                 self.path.unlink(missing_ok=True)
 
     def write(self, reject: Reject) -> None:
@@ -85,8 +85,8 @@ class RejectsFile:
 
     def _append(self, reject: Reject, *, kept: bool) -> None:
         if self._file is None:
-            with _translated(self.path):
-                self._file = self._opened()
+            with _translate_errors(self.path):
+                self._file = self._open_file()
             self._left_before = False
         line = {
             "file": reject.origin.file,
@@ -98,7 +98,7 @@ class RejectsFile:
         }
         self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
-    def _opened(self) -> TextIO:
+    def _open_file(self) -> TextIO:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         # "\udc80" is what both a half surrogate and JSON's escape for it look like, so that names
         # of files that are no UTF-8 can be written, and the file is.
@@ -121,7 +121,7 @@ def _is_rejects_file(path: Path) -> bool:
 
 
 @contextmanager
-def _translated(path: Path) -> Iterator[None]:
+def _translate_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:

@@ -57,7 +57,7 @@ def parse_id(value: object) -> str:
         raise RowRejected(RejectReason.ID_MISSING, "the id is empty")
     if isinstance(value, bool) or not isinstance(value, int | str | bytes):
         raise RowRejected(
-            RejectReason.ID_INVALID, f"an id is text or an integer, not {_shown(value)}"
+            RejectReason.ID_INVALID, f"an id is text or an integer, not {_quote(value)}"
         )
     video_id = _digits(value) if isinstance(value, int) else _unicode(value, "video_id").strip()
     if not video_id:
@@ -74,7 +74,7 @@ def parse_id(value: object) -> str:
     ):
         raise RowRejected(
             RejectReason.ID_INVALID,
-            f"{_shown(video_id)}: an id can't hold '/' or control characters, nor be '.' or '..'",
+            f"{_quote(video_id)}: an id can't hold '/' or control characters, nor be '.' or '..'",
         )
     return video_id
 
@@ -258,16 +258,16 @@ def parse_picture(
         return _from_base64(text)
     if folder is None or root is None:
         raise PictureRejected(
-            RejectReason.PICTURE_MISSING, f"{_shown(text)} names a file, but there is no folder"
+            RejectReason.PICTURE_MISSING, f"{_quote(text)} names a file, but there is no folder"
         )
     if "\0" in text:
-        raise PictureRejected(RejectReason.PICTURE_MISSING, f"{_shown(text)} names no file")
+        raise PictureRejected(RejectReason.PICTURE_MISSING, f"{_quote(text)} names no file")
     # By the names alone: a link that the owner put into the folder may lead elsewhere (the hub's
     # cache is made of them), a text in a row may not.
     path = Path(os.path.normpath(folder / text))
     if not path.is_relative_to(root):
         raise PictureRejected(
-            RejectReason.PICTURE_MISSING, f"{_shown(text)} lies outside the source's folder {root}"
+            RejectReason.PICTURE_MISSING, f"{_quote(text)} lies outside the source's folder {root}"
         )
     return path
 
@@ -276,7 +276,7 @@ def _picture_bytes(value: object) -> bytes:
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value)
     raise PictureRejected(
-        RejectReason.PICTURE_UNREADABLE, f"a picture is bytes or a path, not {_shown(value)}"
+        RejectReason.PICTURE_UNREADABLE, f"a picture is bytes or a path, not {_quote(value)}"
     )
 
 
@@ -336,7 +336,7 @@ def _not_negative(value: float, field: str) -> float:
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
-        raise RowRejected(RejectReason.NOT_A_NUMBER, f"{field} is {_shown(value)}")
+        raise RowRejected(RejectReason.NOT_A_NUMBER, f"{field} is {_quote(value)}")
     if number < 0:
         raise _bad(field, "is not negative", value)
     return number
@@ -361,10 +361,10 @@ def _unicode(value: str | bytes, field: str) -> str:
             raise RowRejected(RejectReason.NOT_UTF8, f"{field} is not UTF-8: {error}") from error
     if not is_utf8(value):
         raise RowRejected(
-            RejectReason.NOT_UTF8, f"{field} holds half a surrogate pair: {_shown(value)}"
+            RejectReason.NOT_UTF8, f"{field} holds half a surrogate pair: {_quote(value)}"
         )
     if "\0" in value and field not in {"video_id", "thumbnail"}:
-        raise RowRejected(RejectReason.BAD_VALUE, f"{field} holds a NUL: {_shown(value)}")
+        raise RowRejected(RejectReason.BAD_VALUE, f"{field} holds a NUL: {_quote(value)}")
     return value
 
 
@@ -378,10 +378,10 @@ def is_utf8(text: str) -> bool:
 
 
 def _bad(field: str, rule: str, value: object) -> RowRejected:
-    return RowRejected(RejectReason.BAD_VALUE, f"{field} {rule}; {_shown(value)} is not")
+    return RowRejected(RejectReason.BAD_VALUE, f"{field} {rule}; {_quote(value)} is not")
 
 
-def _shown(value: object) -> str:
+def _quote(value: object) -> str:
     """``value`` short enough for one line of a message."""
     try:
         text = repr(value)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from PIL import Image
 
 from tests.fakes import ColourEncoder, WordEncoder
-from twinlens.catalog.video import Video, video_payload
+from twinlens.catalog.video import Video, to_payload
 from twinlens.encoders.lens import Lenses
 from twinlens.encoders.lenses import THUMBNAIL, TITLE, own_lenses
 from twinlens.encoders.words import sparse_words
@@ -75,7 +75,7 @@ class Catalogue:
                 with Image.open(io.BytesIO(video.thumbnail)) as picture:
                     vectors[THUMBNAIL] = self.thumbnails.encode([picture])[0]
                 thumbnail_file = hashlib.sha256(video.thumbnail).hexdigest() + ".png"
-            payload = video_payload(video, thumbnail_file=thumbnail_file)
+            payload = to_payload(video, thumbnail_file=thumbnail_file)
             found.append(
                 StoredVideo(video.video_id, payload, vectors, sparse_words(video.title or ""))
             )

@@ -24,7 +24,7 @@ from twinlens.search.browser import Browser, BrowseRequest
 from twinlens.search.cursor import CursorInvalid, encode_place
 from twinlens.search.published import PublishedIndex
 from twinlens.stores.base import Order, StoredVideo
-from twinlens.stores.browsing import facet_of, page_of
+from twinlens.stores.browsing import count_facet, select_page
 from twinlens.stores.edge import EdgeReader
 from twinlens.stores.engines import open_reader
 from twinlens.stores.filters import AnyOf, Filter, Not, Range, matches
@@ -131,7 +131,7 @@ def test_the_pages_hold_every_video_that_passes_once(
     assert Counter(one.video_id for one in met) == Counter(one.video_id for one in passing)
     assert browser.browse(request).total == len(passing)
     if not request.shuffled:
-        expected = page_of(
+        expected = select_page(
             stored, limit=100, order=request.order, after=None, filter=request.filter, fields=FIELDS
         )
         assert [one.video_id for one in met] == [one.video_id for one in expected]
@@ -234,7 +234,7 @@ def test_facets_count_all_that_pass(
     facets = answered(client, facets=",".join(names), limit=1, **given)["facets"]
     assert set(facets) == set(names)
     for name in names[:4]:
-        expected = facet_of(stored, name, limit=100, filter=chosen, fields=FIELDS)
+        expected = count_facet(stored, name, limit=100, filter=chosen, fields=FIELDS)
         assert facets[name] == {
             "values": [{"value": one.value, "count": one.videos} for one in expected]
         }

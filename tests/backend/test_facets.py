@@ -14,7 +14,7 @@ from twinlens.backend.schemas.answers import FacetsBody
 from twinlens.backend.schemas.fitting import fit
 from twinlens.catalog.fields import FIELDS
 from twinlens.stores.base import StoredVideo
-from twinlens.stores.browsing import facet_of
+from twinlens.stores.browsing import count_facet
 
 FacetsBody = fit(FacetsBody, FIELDS)
 
@@ -41,7 +41,7 @@ def counted(videos: list[StoredVideo]) -> Json:
     facets: Json = {}
     for field in FACETS:
         if field in FACET_FIELDS:
-            counts = facet_of(videos, field, limit=100, filter=None, fields=FIELDS)
+            counts = count_facet(videos, field, limit=100, filter=None, fields=FIELDS)
             facets[field] = {"values": [{"value": v, "count": n} for v, n in counts]}
         else:
             values = [one.payload[field] for one in videos if field in one.payload]

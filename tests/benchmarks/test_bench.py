@@ -26,7 +26,7 @@ from twinlens.benchmarks.engines.run import digest_of, run
 from twinlens.benchmarks.engines.sources import DrawnVectors, FileVectors
 from twinlens.benchmarks.engines.vectors import SHARES
 from twinlens.catalog.errors import UsageError
-from twinlens.catalog.files import locked
+from twinlens.catalog.files import hold_lock
 from twinlens.cli import main
 
 VIDEOS = 800
@@ -234,7 +234,7 @@ def test_an_index_of_other_vectors_is_made_anew(tmp_path: Path) -> None:
 
 def test_two_comparisons_do_not_work_in_one_directory(tmp_path: Path) -> None:
     with (
-        locked(tmp_path / "work" / "bench.lock", UsageError),
+        hold_lock(tmp_path / "work" / "bench.lock", UsageError),
         pytest.raises(UsageError, match=rf"work: another comparison \(process {os.getpid()}\)"),
     ):
         compare(tmp_path, COMPARED[:1])

@@ -9,7 +9,7 @@ import pytest
 
 from twinlens.catalog.fields import FIELDS, Field, FieldKind, Fields
 from twinlens.catalog.sources import Row, open_source
-from twinlens.catalog.video import video_payload
+from twinlens.catalog.video import to_payload
 
 LIKES = Field(
     name="like_count",
@@ -74,7 +74,7 @@ def test_a_row_is_enough_to_read_a_column(tmp_path: Path) -> None:
     rows = list(open_source(str(path), fields=FIELDS.with_rows(LIKES)))
     good = [row.video for row in rows if isinstance(row, Row)]
     assert [video.values for video in good] == [{"like_count": 1234}, {}]
-    assert video_payload(good[0], thumbnail_file=None)["like_count"] == 1234
+    assert to_payload(good[0], thumbnail_file=None)["like_count"] == 1234
     (bad,) = [row for row in rows if not isinstance(row, Row)]
     assert (bad.video_id, bad.detail) == ("3", "like_count is not negative; -1 is not")
     (plain, *_) = open_source(str(path))

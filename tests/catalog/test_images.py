@@ -15,7 +15,7 @@ from PIL import Image
 
 from tests.catalog.encoded import picture
 from twinlens.catalog.errors import PictureRejected, RejectReason
-from twinlens.catalog.images import MAX_PIXELS, decode_image, image_extension
+from twinlens.catalog.images import MAX_PIXELS, decode_image, find_extension
 
 
 def png_header(width: int, height: int) -> bytes:
@@ -53,14 +53,14 @@ def test_every_format_gives_an_rgb_picture(kind: str) -> None:
     image = decode_image(data)
     assert (image.mode, image.size) == ("RGB", (64, 48))
     assert np.allclose(np.asarray(image)[24, 32], (200, 30, 30), atol=12)
-    assert image_extension(data) == {"JPEG": "jpg"}.get(kind, kind.lower())
+    assert find_extension(data) == {"JPEG": "jpg"}.get(kind, kind.lower())
 
 
 def test_a_jpeg_with_a_second_picture_behind_it_is_a_jpeg() -> None:
     out = io.BytesIO()
     first, second = Image.new("RGB", (40, 30), "red"), Image.new("RGB", (40, 30), "blue")
     first.save(out, "MPO", save_all=True, append_images=[second])
-    assert image_extension(out.getvalue()) == "jpg"
+    assert find_extension(out.getvalue()) == "jpg"
     assert decode_image(out.getvalue()).getpixel((5, 5)) == (254, 0, 0)
 
 
@@ -169,7 +169,7 @@ def test_what_is_no_picture_is_refused(data: bytes) -> None:
     assert rejected(data) is RejectReason.PICTURE_UNREADABLE
     assert rejected(b"\xff\xd8\xff") is RejectReason.PICTURE_UNREADABLE
     with pytest.raises(PictureRejected):
-        image_extension(data)
+        find_extension(data)
 
 
 @pytest.mark.parametrize("side", [7_000, 10_000, 50_000])

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from twinlens.catalog.video import Video, payload_thumbnail_file, rfc3339, video_payload
+from twinlens.catalog.video import Video, payload_thumbnail_file, to_payload, to_rfc3339
 
 
 def test_a_bare_video_has_no_empty_fields() -> None:
-    assert video_payload(Video(video_id="a"), thumbnail_file=None) == {"video_id": "a"}
+    assert to_payload(Video(video_id="a"), thumbnail_file=None) == {"video_id": "a"}
 
 
 def test_every_field_that_is_set_is_a_json_value() -> None:
@@ -32,7 +32,7 @@ def test_every_field_that_is_set_is_a_json_value() -> None:
             "url": "https://example.org/a",
         },
     )
-    payload = video_payload(video, thumbnail_file="ab.jpg")
+    payload = to_payload(video, thumbnail_file="ab.jpg")
     assert (
         json.loads(json.dumps(payload))
         == payload
@@ -67,4 +67,4 @@ def test_no_thumbnail_file(payload: dict[str, object]) -> None:
     ],
 )
 def test_moments_are_written_in_utc_to_the_second(moment: datetime, text: str) -> None:
-    assert rfc3339(moment) == text
+    assert to_rfc3339(moment) == text

@@ -16,7 +16,7 @@ from twinlens.evaluate.known_items import (
     DAMAGES,
     LEAST_TITLES,
     find_script,
-    known_item_tasks,
+    make_known_item_tasks,
     normalize,
     slip,
     split_typed_words,
@@ -135,7 +135,7 @@ def test_known_items_are_drawn_by_seed_and_point_to_one_title() -> None:
     titles = [f"Journey to {name} with two friends" for name in names]
     twins = ["Journey to nowhere at all", "JOURNEY to  nowhere at all"]
     corpus = _corpus([*titles, *twins, *(f"සිංහල ගීත {name}" for name in names)])
-    tasks = known_item_tasks(corpus, limit=30, seed=3)
+    tasks = make_known_item_tasks(corpus, limit=30, seed=3)
     assert {task.name.split(", ", 1)[1] for task in tasks} >= {
         f"{script}, {kind}" for script in ("Latin", "Sinhala") for kind in ("misspelt", "in part")
     }
@@ -151,10 +151,10 @@ def test_known_items_are_drawn_by_seed_and_point_to_one_title() -> None:
             ]
             assert holders in ([], [video_id])
             assert video_id not in ("v50", "v51"), "a title that two videos have was asked for"
-    again = known_item_tasks(corpus, limit=30, seed=3)
+    again = make_known_item_tasks(corpus, limit=30, seed=3)
     assert [task.queries for task in again] == [task.queries for task in tasks]
-    other = known_item_tasks(corpus, limit=30, seed=4)
+    other = make_known_item_tasks(corpus, limit=30, seed=4)
     assert [task.queries for task in other] != [task.queries for task in tasks]
     few = _corpus(titles[: LEAST_TITLES - 1])
     with pytest.raises(UsageError, match="too few titles"):
-        known_item_tasks(few, limit=30, seed=0)
+        make_known_item_tasks(few, limit=30, seed=0)

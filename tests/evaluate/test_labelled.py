@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from twinlens.catalog.errors import SourceError, UsageError
-from twinlens.evaluate.labelled import cross_lingual_tasks, judged_tasks, read_qrels
-from twinlens.evaluate.tasks import Corpus, Query, Task, more_like_task
+from twinlens.evaluate.labelled import read_cross_lingual_tasks, read_judged_tasks, read_qrels
+from twinlens.evaluate.tasks import Corpus, Query, Task, make_more_like_task
 
 CORPUS = '{"_id": "d1", "title": "One", "text": "two"}\n\n{"_id": "d2", "text": "three"}\n'
 QUERIES = (
@@ -27,7 +27,7 @@ def _set(folder: Path, **files: str) -> Path:
 
 
 def test_a_set_in_beirs_layout_is_read(tmp_path: Path) -> None:
-    (task,) = judged_tasks(_set(tmp_path / "small"))
+    (task,) = read_judged_tasks(_set(tmp_path / "small"))
     assert task.name == "small, test"
     assert [(one.video_id, one.title) for one in task.corpus.videos] == [
         ("d1", "One two"),
@@ -45,16 +45,16 @@ def test_trecs_judgements_and_tables_of_id_and_text_are_read(tmp_path: Path) -> 
     (folder / "queries.jsonl").unlink()
     (folder / "corpus.tsv").write_text("d1\tOne two\nd2\tthree\n", encoding="utf-8")
     (folder / "queries.tsv").write_text("q1\tone\n", encoding="utf-8")
-    (task,) = judged_tasks(folder)
+    (task,) = read_judged_tasks(folder)
     assert task.qrels == {"q1": {"d1": 1, "d2": 3}}
     assert task.many_relevant
 
 
 def test_of_several_files_of_judgements_the_test_split_is_taken(tmp_path: Path) -> None:
     folder = _set(tmp_path / "small", **{"qrels/dev.tsv": BEIR})
-    assert [task.name for task in judged_tasks(folder)] == ["small, test"]
+    assert [task.name for task in read_judged_tasks(folder)] == ["small, test"]
     (folder / "qrels" / "test.tsv").rename(folder / "qrels" / "train.tsv")
-    assert [task.name for task in judged_tasks(folder)] == ["small, dev", "small, train"]
+    assert [task.name for task in read_judged_tasks(folder)] == ["small, dev", "small, train"]
 
 
 @pytest.mark.parametrize(
@@ -79,16 +79,16 @@ def test_a_broken_file_is_named_with_its_line(
     tmp_path: Path, name: str, text: str, message: str
 ) -> None:
     with pytest.raises(SourceError, match=message):
-        list(judged_tasks(_set(tmp_path / "small", **{name: text})))
+        list(read_judged_tasks(_set(tmp_path / "small", **{name: text})))
 
 
 def test_bytes_that_are_no_text_and_missing_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"neither corpus\.jsonl"):
-        list(judged_tasks(tmp_path))
+        list(read_judged_tasks(tmp_path))
     folder = _set(tmp_path / "small")
     (folder / "queries.jsonl").write_bytes(b'{"_id": "q1", "text": "\xff"}')
     with pytest.raises(SourceError, match="not UTF-8"):
-        list(judged_tasks(folder))
+        list(read_judged_tasks(folder))
     with pytest.raises(SourceError, match="No such file"):
         read_qrels(tmp_path / "none.tsv", queries=set(), documents=set())
 
@@ -106,13 +106,13 @@ def test_every_language_asks_english_and_is_asked_by_it(tmp_path: Path) -> None:
         eng_Latn='1\ta\tA "sentence.\n2\tb\tAnother one.\n3\ta\tThird.\n',
         sin_Sinh="2\tb\tතවත් එකක්.\n1\ta\tවාක්‍යයක්.\n",
     )
-    there, back = cross_lingual_tasks(folder, limit=5, seed=0)
+    there, back = read_cross_lingual_tasks(folder, limit=5, seed=0)
     assert (there.name, back.name) == ("sib, sin finds eng", "sib, eng finds sin")
     assert [len(task.corpus.videos) for task in (there, back)] == [3, 2]
     assert there.queries["1"] == Query(text="වාක්‍යයක්.")
     assert back.queries["1"] == Query(text='A "sentence.')
     assert there.qrels == {"1": {"1": 1}, "2": {"2": 1}}
-    assert len(next(cross_lingual_tasks(folder, limit=1, seed=0)).queries) == 1
+    assert len(next(read_cross_lingual_tasks(folder, limit=1, seed=0)).queries) == 1
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_a_broken_parallel_file_is_named(
     tmp_path: Path, files: dict[str, str], message: str
 ) -> None:
     with pytest.raises(SourceError, match=message):
-        list(cross_lingual_tasks(_parallel(tmp_path / "sib", **files), limit=5, seed=0))
+        list(read_cross_lingual_tasks(_parallel(tmp_path / "sib", **files), limit=5, seed=0))
 
 
 def _videos(path: Path, rows: list[dict[str, object]]) -> str:
@@ -139,7 +139,7 @@ def _videos(path: Path, rows: list[dict[str, object]]) -> str:
 def test_more_like_this_grades_by_shared_labels(tmp_path: Path) -> None:
     genres = {"a": ["x", "y"], "b": ["y", "x"], "c": ["x"], "d": ["z"], "e": []}
     rows = [{"video_id": key, "title": key, "genres": of} for key, of in genres.items()]
-    task = more_like_task(_videos(tmp_path / "videos.jsonl", rows), "genres", limit=9, seed=0)
+    task = make_more_like_task(_videos(tmp_path / "videos.jsonl", rows), "genres", limit=9, seed=0)
     assert dict(task.qrels) == {
         "a": {"b": 2, "c": 1},
         "b": {"a": 2, "c": 1},
@@ -153,9 +153,9 @@ def test_sources_that_give_no_task_say_so(tmp_path: Path) -> None:
     rows: list[dict[str, object]] = [{"video_id": "a", "title": "One", "genres": ["x"]}]
     spec = _videos(tmp_path / "videos.jsonl", rows)
     with pytest.raises(UsageError, match="no query"):
-        more_like_task(spec, "genres", limit=9, seed=0)
+        make_more_like_task(spec, "genres", limit=9, seed=0)
     with pytest.raises(SourceError, match="nothing-such"):
-        more_like_task(spec, "nothing-such", limit=9, seed=0)
+        make_more_like_task(spec, "nothing-such", limit=9, seed=0)
 
 
 def test_a_task_needs_queries_that_something_is_relevant_to() -> None:

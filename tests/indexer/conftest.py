@@ -128,7 +128,7 @@ def engine(request: pytest.FixtureRequest, data: DataDir) -> Iterator[Engine]:
     client: ServerClient = request.getfixturevalue(request.param)
     alias = f"twinlens-test-{uuid.uuid4().hex}"
     yield ServerEngine(client, collection=alias)
-    for collection in client.collections(alias):
+    for collection in client.list_collections(alias):
         client.delete_collection(collection)
 
 

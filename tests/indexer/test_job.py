@@ -225,7 +225,7 @@ def test_other_encoders_need_a_fresh_index(run_job, data):
 def test_the_second_of_two_jobs_stops_with_a_clear_error(run_job, catalogue, data):
     catalogue.add("broken", picture=b"no picture")
     run_job()
-    with data.locked(), pytest.raises(IndexLocked, match="another indexing job"):
+    with data.hold_lock(), pytest.raises(IndexLocked, match="another indexing job"):
         run_job()
     assert len(rejects_of(data)) == 1, "the waiting job touched the rejects of the other"
 

@@ -71,5 +71,5 @@ def test_a_job_killed_at_any_request_is_continued(
     assert published.payload("video149")["title"] == "Episode 149"
     assert published.differences() == []
     # Nothing is left of what was begun, and the alias stands for what is published.
-    assert client.collections(alias) == sorted(f"{alias}-{one}" for one in data.names())
-    assert client.alias_target(alias) == f"{alias}-{data.current()}"
+    assert client.list_collections(alias) == sorted(f"{alias}-{one}" for one in data.names())
+    assert client.find_alias_target(alias) == f"{alias}-{data.current()}"

@@ -5,11 +5,11 @@ import pytest
 from twinlens.catalog.errors import StoreCorrupt
 from twinlens.catalog.sources import Origin
 from twinlens.encoders.lenses import TITLE
-from twinlens.indexer.ledger import Entry, Ledger, SeenIds, content_key
+from twinlens.indexer.ledger import Entry, Ledger, SeenIds, make_content_key
 
 
 def entry(text="a", **kwargs):
-    return Entry(keys={TITLE: content_key(text)}, payload_key=content_key("p"), **kwargs)
+    return Entry(keys={TITLE: make_content_key(text)}, payload_key=make_content_key("p"), **kwargs)
 
 
 @pytest.fixture
@@ -58,15 +58,15 @@ def test_a_closed_ledger_is_one_file_that_can_be_read_but_not_written(tmp_path):
 
 
 def test_keys_depend_on_where_parts_end():
-    assert content_key("ab", "c") != content_key("a", "bc")
-    assert content_key("ab", "c") == content_key("ab", "c")
+    assert make_content_key("ab", "c") != make_content_key("a", "bc")
+    assert make_content_key("ab", "c") == make_content_key("ab", "c")
 
 
 def test_seen_ids_say_where_an_id_was_first_met():
     seen = SeenIds()
     assert seen.take("a", Origin("x", 1)) is None
     assert seen.take("a", Origin("y", 2)) == Origin("x", 1)
-    assert seen.unseen(["a", "b"]) == ["b"]
+    assert seen.find_unseen(["a", "b"]) == ["b"]
     seen.close()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from twinlens.catalog.vectors import SparseVector, sparse_vector
+from twinlens.catalog.vectors import SparseVector, to_sparse_vector
 from twinlens.encoders.lenses import THUMBNAIL, TITLE, WORDS
 from twinlens.stores.base import StoredVideo
 
@@ -42,7 +42,7 @@ def video(
 def words(rng: np.random.Generator, count: int = 6, of: int = 60) -> SparseVector:
     """``count`` of ``of`` words, whose indices are spread over all that there are."""
     chosen = rng.choice(of, count, replace=False) * (2**32 // of)
-    return sparse_vector(zip(chosen.tolist(), rng.uniform(0.5, 2, count).tolist(), strict=True))
+    return to_sparse_vector(zip(chosen.tolist(), rng.uniform(0.5, 2, count).tolist(), strict=True))
 
 
 def catalogue(count: int, seed: int = 7) -> list[StoredVideo]:

@@ -13,12 +13,12 @@ from twinlens.catalog.fields import FIELDS
 from twinlens.encoders.lenses import THUMBNAIL, TITLE
 from twinlens.stores.base import (
     Order,
-    Place,
+    SortKey,
     StoredVideo,
     VectorStore,
     point_id,
 )
-from twinlens.stores.browsing import facet_of, page_of, place_of
+from twinlens.stores.browsing import count_facet, select_page, to_sort_key
 from twinlens.stores.filters import AnyOf, Filter, Not, Or, Range, matches
 
 SORTABLE_FIELDS = [row.name for row in FIELDS.sortable]
@@ -64,7 +64,7 @@ def test_pages_meet_every_video_once_in_order(
 ) -> None:
     videos = lived_in(store)
     for order in ORDERS:
-        expected = page_of(
+        expected = select_page(
             videos, limit=1000, order=order, after=None, filter=filter, fields=FIELDS
         )
         met: list[StoredVideo] = []
@@ -73,7 +73,7 @@ def test_pages_meet_every_video_once_in_order(
         for _ in range(len(expected) // limit + 1):
             page = store.browse(limit=limit, order=order, after=after, filter=filter)
             met += page
-            after = place_of(page[-1], order, FIELDS) if page else after
+            after = to_sort_key(page[-1], order, FIELDS) if page else after
         assert page == [] or len(page) < limit
         assert [one.video_id for one in met] == [one.video_id for one in expected]
         assert [one.payload for one in met] == [one.payload for one in expected]
@@ -87,7 +87,7 @@ def test_a_page_may_begin_behind_any_place(store: VectorStore) -> None:
         found = {
             (one.value, point)
             for v in videos
-            for one in [place_of(v, order, FIELDS)]
+            for one in [to_sort_key(v, order, FIELDS)]
             for point in (lowest, one.point, highest)
         }
         beside = {
@@ -97,8 +97,8 @@ def test_a_page_may_begin_behind_any_place(store: VectorStore) -> None:
             for step in (-1, 1, 0.5 if type(value) is float else 2)
         }
         for value, point in sorted(found | beside, key=str)[::5]:
-            after = Place(value, point)
-            expected = page_of(
+            after = SortKey(value, point)
+            expected = select_page(
                 videos, limit=4, order=order, after=after, filter=None, fields=FIELDS
             )
             page = store.browse(limit=4, order=order, after=after)
@@ -122,7 +122,7 @@ def test_any_number_is_a_place(store: VectorStore, value: float) -> None:
         order = Order(field, descending)
         met: list[StoredVideo] = []
         for _ in range(5):
-            after = place_of(met[-1], order, FIELDS) if met else None
+            after = to_sort_key(met[-1], order, FIELDS) if met else None
             met += store.browse(limit=1, order=order, after=after)
         assert [v.payload.get(field) for v in met] == [
             *sorted([value, value, *others], reverse=descending),
@@ -140,7 +140,7 @@ def test_whole_numbers_too_large_for_bounds_are_met_once_and_last(store: VectorS
         for limit in (1, 2, 5):
             met: list[StoredVideo] = []
             for _ in range(9):
-                after = place_of(met[-1], order, FIELDS) if met else None
+                after = to_sort_key(met[-1], order, FIELDS) if met else None
                 met += store.browse(limit=limit, order=order, after=after)
             assert len({one.video_id for one in met}) == len(met) == len(counts)
             of_limit = [v.payload.get("view_count", -1) >= 2**53 for v in met]
@@ -155,7 +155,7 @@ def test_values_are_counted_over_the_videos_that_pass(
 ) -> None:
     videos = lived_in(store)
     for field in FACET_FIELDS:
-        expected = facet_of(videos, field, limit=1000, filter=filter, fields=FIELDS)
+        expected = count_facet(videos, field, limit=1000, filter=filter, fields=FIELDS)
         assert store.facet(field, limit=1000, filter=filter) == expected
         for limit in (1, 3):
             most = store.facet(field, limit=limit, filter=filter)
@@ -184,7 +184,7 @@ def test_values_and_videos_are_counted_alike_when_reopened(home: Home) -> None:
         passed = [v for v in videos if filter is None or matches(filter, v.payload)]
         assert reader.count(filter=filter) == len(passed)
         for field in FACET_FIELDS:
-            expected = facet_of(passed, field, limit=1000, filter=None, fields=FIELDS)
+            expected = count_facet(passed, field, limit=1000, filter=None, fields=FIELDS)
             assert reader.facet(field, limit=1000, filter=filter) == expected
     reader.close()
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.stores.catalogue import DIMS, unit
 from tests.stores.conftest import NEEDS_SERVER, MakeHome
-from twinlens.catalog.video import rfc3339
+from twinlens.catalog.video import to_rfc3339
 from twinlens.encoders.lenses import TITLE
 from twinlens.stores.base import StoredVideo, VectorQuery, VectorStore
 from twinlens.stores.filters import And, AnyOf, Filter, Not, Or, Range, matches
@@ -95,7 +95,7 @@ payloads = st.fixed_dictionaries(
         "channel": texts,
         "language": texts,
         "tags": st.lists(texts, max_size=3),
-        "published_at": moments.map(rfc3339),
+        "published_at": moments.map(to_rfc3339),
         "duration_s": numbers,
         "view_count": st.integers(-3, 3),
         "live": st.booleans(),
@@ -113,9 +113,8 @@ def ranges(draw: st.DrawFn, bound: st.SearchStrategy[Any]) -> Range:
     return Range(field=draw(fields), **{name: draw(bound) for name in sorted(names)})
 
 
-values = st.lists(st.one_of(texts, numbers, st.booleans(), moments.map(rfc3339)), max_size=3).map(
-    tuple
-)
+scalars = st.one_of(texts, numbers, st.booleans(), moments.map(to_rfc3339))
+values = st.lists(scalars, max_size=3).map(tuple)
 leaves = st.one_of(
     st.builds(AnyOf, fields, values),
     ranges(numbers),
@@ -155,11 +154,11 @@ def engine(request: pytest.FixtureRequest, make_home: MakeHome) -> Iterator[Vect
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @example(
-    drawn=[{"view_count": 0, "published_at": rfc3339(MOMENT)}],
+    drawn=[{"view_count": 0, "published_at": to_rfc3339(MOMENT)}],
     asked=[
         Range(field="view_count", lt=MOMENT),
         Range(field="published_at", gt=0),
-        AnyOf("published_at", (1, rfc3339(MOMENT))),
+        AnyOf("published_at", (1, to_rfc3339(MOMENT))),
     ],
 )
 @example(

@@ -63,20 +63,20 @@ def name() -> str:
 def prefix(client: ServerClient, request: pytest.FixtureRequest) -> Iterator[str]:
     prefix = f"twinlens-{request.node.name}-"
     yield prefix
-    for collection in client.collections(prefix):
+    for collection in client.list_collections(prefix):
         client.delete_collection(collection)
 
 
 def test_an_alias_moves_from_one_collection_to_the_next(client: ServerClient, prefix: str) -> None:
     alias, first, second = f"{prefix}alias", f"{prefix}1", f"{prefix}2"
-    assert client.alias_target(alias) is None
+    assert client.find_alias_target(alias) is None
     for collection, count in ((first, 3), (second, 5)):
         ServerStore.create(client, collection, DIMS).upsert(catalogue(count))
         client.move_alias(alias, collection)
-        assert client.alias_target(alias) == collection
+        assert client.find_alias_target(alias) == collection
         assert ServerStore.open(client, alias).count() == count
     client.move_alias(alias, second)
-    assert client.alias_target(alias) == second
+    assert client.find_alias_target(alias) == second
     client.move_alias(alias, first)
     assert ServerStore.open(client, alias).count() == 3
 
@@ -84,11 +84,11 @@ def test_an_alias_moves_from_one_collection_to_the_next(client: ServerClient, pr
 def test_collections_are_listed_by_prefix_and_deleted(client: ServerClient, prefix: str) -> None:
     for name in ("b", "a", "c"):
         ServerStore.create(client, prefix + name, DIMS)
-    assert client.collections(prefix) == [prefix + "a", prefix + "b", prefix + "c"]
-    assert set(client.collections(prefix)) <= set(client.collections())
+    assert client.list_collections(prefix) == [prefix + "a", prefix + "b", prefix + "c"]
+    assert set(client.list_collections(prefix)) <= set(client.list_collections())
     client.delete_collection(prefix + "b")
     client.delete_collection(prefix + "b")
-    assert client.collections(prefix) == [prefix + "a", prefix + "c"]
+    assert client.list_collections(prefix) == [prefix + "a", prefix + "c"]
     assert client.has_collection(prefix + "a")
     assert not client.has_collection(prefix + "b")
 
@@ -148,9 +148,9 @@ def test_a_passing_failure_is_tried_again_after_a_pause(
 ) -> None:
     pauses: list[float] = []
     client = connect(pauses=pauses, prefer_grpc=prefer_grpc, attempts=4)
-    expected = client.collections()
+    expected = client.list_collections()
     qdrant.order(fault=fault, times=2)
-    assert client.collections() == expected
+    assert client.list_collections() == expected
     assert qdrant.asked() == ["List"] * 3
     assert len(pauses) == 2
 
@@ -163,7 +163,7 @@ def test_a_lasting_failure_names_the_server_after_the_last_attempt(
     client = connect(pauses=pauses, prefer_grpc=prefer_grpc, attempts=4)
     qdrant.order(fault="UNAVAILABLE")
     with pytest.raises(StoreUnavailable, match=qdrant.url) as caught:
-        client.collections()
+        client.list_collections()
     assert len(qdrant.asked()) == 4
     assert len(pauses) == 3
     assert caught.value.__cause__ is not None

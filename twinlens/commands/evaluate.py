@@ -103,20 +103,20 @@ class _Asked:
             UsageError: no task was asked for, or one can't be made, or one is asked for twice.
         """
         from twinlens.catalog.errors import UsageError
-        from twinlens.evaluate.known_items import known_item_tasks
-        from twinlens.evaluate.labelled import cross_lingual_tasks, judged_tasks
-        from twinlens.evaluate.tasks import more_like_task, read_corpus
+        from twinlens.evaluate.known_items import make_known_item_tasks
+        from twinlens.evaluate.labelled import read_cross_lingual_tasks, read_judged_tasks
+        from twinlens.evaluate.tasks import make_more_like_task, read_corpus
 
         limit, seed = self.limit, self.seed
         tasks: list[Task] = []
         for spec in self.known_item:
-            tasks += known_item_tasks(read_corpus(spec), limit=limit, seed=seed)
+            tasks += make_known_item_tasks(read_corpus(spec), limit=limit, seed=seed)
         for folder in self.cross_lingual:
-            tasks += cross_lingual_tasks(folder, limit=limit, seed=seed)
+            tasks += read_cross_lingual_tasks(folder, limit=limit, seed=seed)
         for column, spec in self.more_like:
-            tasks.append(more_like_task(spec, column, limit=limit, seed=seed))
+            tasks.append(make_more_like_task(spec, column, limit=limit, seed=seed))
         for folder in self.judged:
-            tasks += judged_tasks(folder)
+            tasks += read_judged_tasks(folder)
         if not tasks:
             raise UsageError(
                 "nothing to measure: give --known-item, --cross-lingual, --more-like or --judged"
@@ -176,14 +176,14 @@ def search(asked: _Asked, plot: Path | None) -> None:
     from twinlens.encoders.load import load_thumbnail_encoder
     from twinlens.evaluate import plots, tables
     from twinlens.evaluate.index import VectorCache
-    from twinlens.evaluate.machine import machine
+    from twinlens.evaluate.machine import describe_machine
     from twinlens.evaluate.measures import LIBRARIES, MEASURES
     from twinlens.evaluate.search import load_title_encoders, measure_search
     from twinlens.search.request import SearchRequest
 
     if plot is not None:
         plots.check_plots()
-    started, record, request = time.monotonic(), machine(*LIBRARIES), SearchRequest()
+    started, record, request = time.monotonic(), describe_machine(*LIBRARIES), SearchRequest()
     tasks = asked.make_tasks()
     encoders, failed = load_title_encoders(asked.title_models, threads=asked.threads)
     thumbnail_encoder = load_thumbnail_encoder(asked.thumbnail_model, threads=asked.threads)
@@ -216,7 +216,7 @@ def search(asked: _Asked, plot: Path | None) -> None:
         report,
     )
     if plot is not None:
-        plots.draw_panels(plots.search_panels(report), plot)
+        plots.draw_panels(plots.make_search_panels(report), plot)
     click.echo(tables.format_search(report))
     for model, why in failed.items():
         click.echo(f"left out: {model}: {why}")
@@ -243,11 +243,11 @@ def fusion(asked: _Asked) -> None:
     from twinlens.encoders.load import load_thumbnail_encoder, load_title_encoder
     from twinlens.evaluate.fusion import sweep_fusion
     from twinlens.evaluate.index import VectorCache
-    from twinlens.evaluate.machine import machine
+    from twinlens.evaluate.machine import describe_machine
     from twinlens.evaluate.measures import LIBRARIES
     from twinlens.evaluate.tables import format_fusion
 
-    started, record = time.monotonic(), machine(*LIBRARIES)
+    started, record = time.monotonic(), describe_machine(*LIBRARIES)
     tasks = asked.make_tasks()
     encoders = {
         name: load_title_encoder(name, threads=asked.threads) for name in asked.title_models
@@ -313,13 +313,13 @@ def recommendations(
     """
     from twinlens.encoders.load import load_thumbnail_encoder, load_title_encoder
     from twinlens.evaluate.index import VectorCache, index_corpus
-    from twinlens.evaluate.machine import machine
+    from twinlens.evaluate.machine import describe_machine
     from twinlens.evaluate.measures import LIBRARIES
     from twinlens.evaluate.recommendations import draw_people, measure_recommendations, read_people
     from twinlens.evaluate.tables import format_recommendations
     from twinlens.evaluate.tasks import read_corpus
 
-    started, record = time.monotonic(), machine(*LIBRARIES)
+    started, record = time.monotonic(), describe_machine(*LIBRARIES)
     corpus = read_corpus(source)
     everyone = read_people(ratings, {video.video_id for video in corpus.videos}, seed=seed)
     people = draw_people(everyone, limit=limit, seed=seed)
@@ -385,19 +385,19 @@ def thumbnails(
       twinlens evaluate thumbnails ./thumbnails --encoder ./model --encoder pixels
     """
     from twinlens.evaluate import plots, tables
-    from twinlens.evaluate.machine import machine
+    from twinlens.evaluate.machine import describe_machine
     from twinlens.evaluate.thumbnails import load_encoder, measure_thumbnails, read_picture_set
 
     if plot is not None:
         plots.check_plots()
-    record = machine()
+    record = describe_machine()
     pictures = read_picture_set(source)
     encoders = {name: load_encoder(name) for name in dict.fromkeys(names)}
     report = measure_thumbnails(pictures, encoders, ask_all=ask == "all")
     about = {"measurement": "thumbnails", "machine": record, "ask": ask}
     _write_report(json_path, about, report)
     if plot is not None:
-        plots.draw_panels(plots.thumbnail_panels(report), plot)
+        plots.draw_panels(plots.make_thumbnail_panels(report), plot)
     click.echo(tables.format_thumbnails(report))
 
 

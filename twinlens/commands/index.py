@@ -119,7 +119,7 @@ def index(
     if not fresh:
         # Before models are loaded: which they are, the published generation says. One that was
         # complete when the job was killed is left to the job, which may continue it.
-        data.refuse_unpublished([n for n in data.finished() if not data.is_unfinished(n)])
+        data.refuse_unpublished([n for n in data.list_finished() if not data.is_unfinished(n)])
     published = data.published() if data.current() is not None else None
     # The encoders run side by side; if each took all threads, they would slow each other down.
     lenses = open_lenses(settings, data, published, threads=max(1, settings.threads // 2))

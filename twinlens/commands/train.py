@@ -89,7 +89,7 @@ def train_thumbnails(
     import time
 
     from twinlens.catalog.errors import UsageError
-    from twinlens.catalog.sources.pictures import some_of
+    from twinlens.catalog.sources.pictures import name_some
 
     started = time.monotonic()
     import torch
@@ -107,7 +107,7 @@ def train_thumbnails(
     if len(pictures) < MIN_PICTURES:
         raise UsageError(
             f"{', '.join(sources)}: {len(pictures)} readable pictures; training needs at least "
-            f"{MIN_PICTURES}" + (f" (left out: {some_of(left_out)})" if left_out else "")
+            f"{MIN_PICTURES}" + (f" (left out: {name_some(left_out)})" if left_out else "")
         )
     torch.set_num_threads(threads)
     options = TrainingOptions(
@@ -123,7 +123,7 @@ def train_thumbnails(
         click.echo("curves.png needs matplotlib: pip install 'twinlens[plots]'", err=True)
     draw_sheet(result.sheet, out / "sheet.png")
     if left_out:
-        click.echo(f"left out, {len(left_out)}: {some_of(left_out)}", err=True)
+        click.echo(f"left out, {len(left_out)}: {name_some(left_out)}", err=True)
     best = result.best
     click.echo(
         f"{out}: {result.trained_on} pictures, {result.validated_on} for validation, "
