@@ -41,7 +41,7 @@ _REFUSED: Final = frozenset({*range(0x02, 0xC0), 0xC8, 0xD8, 0xDE, 0xDF, *range(
 
 
 def refuse_endless(data: bytes) -> None:
-    """Return if ``data`` is of as many pieces as an honest picture, or of no format known here.
+    """Return if ``data`` has no more pieces than an honest picture, or an unknown format.
 
     Raises:
         PictureRejected: it is not.

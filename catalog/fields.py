@@ -1,4 +1,4 @@
-"""The fields of a video: one row each, from which all that knows of fields is made.
+"""The fields of a video: one row each, from which everything that handles fields is derived.
 
 A source's columns and their parsing, a video's values, payload indexes, filters, facets, sorts,
 attributes, the OpenAPI document, the table in the docs, the page and its client's types all read a
@@ -114,12 +114,12 @@ class Field:
         return self.filterable or self.sortable or self.facet
 
     def to_json(self) -> dict[str, Any]:
-        """The row as JSON values; ``from_json`` is its inverse."""
+        """Return the row as JSON values; ``from_json`` is its inverse."""
         return {name: value for name, value in asdict(self).items() if value not in (None, ())}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Field:
-        """A row from JSON values.
+        """Return a row from JSON values.
 
         Raises:
             KeyError, TypeError, ValueError: the values are not a row's.
@@ -171,11 +171,11 @@ class Fields:
         return f"Fields({', '.join(self._by_name)})"
 
     def get(self, name: str) -> Field | None:
-        """The field of this name, or None."""
+        """Return the field of this name, or None."""
         return self._by_name.get(name)
 
     def kind(self, name: str) -> FieldKind | None:
-        """What its values are; None where there is no such field."""
+        """Return what its values are, or None if there is no such field."""
         row = self._by_name.get(name)
         return None if row is None else row.kind
 
@@ -207,20 +207,20 @@ class Fields:
         return tuple(row for row in self.facets if row.kind.is_counted)
 
     def only(self, *names: str) -> Fields:
-        """Those of these names."""
+        """Return the fields of these names."""
         return Fields(self[name] for name in names)
 
     def with_rows(self, *rows: Field) -> Fields:
-        """These fields and ``rows`` behind them."""
+        """Return these fields followed by ``rows``."""
         return Fields([*self, *rows])
 
     def to_json(self) -> list[dict[str, Any]]:
-        """The rows as JSON values; ``from_json`` is its inverse."""
+        """Return the rows as JSON values; ``from_json`` is its inverse."""
         return [row.to_json() for row in self]
 
     @classmethod
     def from_json(cls, values: Iterable[Mapping[str, Any]]) -> Fields:
-        """Fields from JSON values.
+        """Return fields from JSON values.
 
         Raises:
             KeyError, TypeError, ValueError: the values are not those of rows.
@@ -327,7 +327,7 @@ FIELDS: Final = Fields(
         ),
     )
 )
-# Those of an index from before its manifest said which it has: whatever is added above, it has not.
+# Fields of an index whose manifest lists none; it has nothing that was added above later.
 FIRST_FIELDS: Final = FIELDS.only(
     "title",
     "channel",

@@ -14,11 +14,11 @@ from twinlens.catalog.errors import StoreError
 
 
 def write_atomically(path: Path, data: bytes | str, *, durable: bool = True) -> None:
-    """Replace ``path`` by ``data`` (text as UTF-8) whole.
+    """Replace the content of ``path`` by ``data`` (text as UTF-8), all or nothing.
 
-    When a ``durable`` write returns, it survives a loss of power, and one before that leaves old or
-    new. Without, readers still see old or new, but a loss of power may leave a part or nothing
-    under the name; it costs no wait for the disk.
+    A ``durable`` write survives a loss of power once it returns; a loss before that leaves the old
+    or the new content. Otherwise readers still see old or new, but a loss of power may leave a part
+    or nothing; it does not wait for the disk.
     """
     # Not tempfile's: its files can be read by nobody else, whatever the umask says.
     making = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
@@ -47,7 +47,7 @@ def sync_directory(path: Path) -> None:
 
 @contextmanager
 def create_whole(path: Path) -> Iterator[Path]:
-    """A directory to fill, which becomes ``path`` when all has gone well.
+    """Yield a directory to fill; it becomes ``path`` if nothing is raised.
 
     So a killed creation leaves no ``path``, and the next one starts afresh.
 
@@ -66,10 +66,10 @@ def create_whole(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def hold_lock(file: Path, taken: Callable[[str], Exception]) -> Iterator[None]:
-    """Hold the lock on ``file``, which is made where there is none and stays behind.
+    """Hold the lock on ``file``, which is created if missing and not removed.
 
     Raises:
-        what ``taken`` makes of its holder, a process's number: another process holds it.
+        the exception that ``taken(pid)`` returns, if another process holds the lock.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a+", encoding="utf-8") as lock:

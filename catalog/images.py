@@ -41,7 +41,7 @@ def decode_image(
     max_pixels: int = MAX_PIXELS,
     max_bytes: int = MAX_BYTES,
 ) -> Image.Image:
-    """An upright RGB picture from encoded bytes; transparency is laid over black.
+    """Return an upright RGB picture from encoded bytes; transparency is laid over black.
 
     With ``at_least`` (width, height) a larger picture is shrunk by a whole number while it stays at
     least so large. What is left is at most twice as wide or as high as asked for, and has no more
@@ -100,7 +100,7 @@ def decode_image(
 
 
 def find_extension(data: bytes) -> str:
-    """The file name extension for encoded picture bytes, by their first bytes: ``jpg``, ...
+    """Return the file name extension for encoded picture bytes, by their first bytes: ``jpg``, ...
 
     Raises:
         PictureRejected: not the beginning of a known format.
@@ -114,7 +114,7 @@ def find_extension(data: bytes) -> str:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    """A new RGB image."""
+    """Return a new RGB image."""
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         backdrop = Image.new("RGBA", rgba.size, (0, 0, 0, 255))

@@ -58,7 +58,7 @@ def turn_upright(image: Image.Image, orientation: int) -> Image.Image:
 
 
 def _from_exif(exif: bytes) -> int | None:
-    """The tag's value in the first directory of ``exif``, or None."""
+    """Return the tag's value in the first directory of ``exif``, or None."""
     start = 0
     while exif.startswith(_EXIF, start) and start < 2 * len(_EXIF):
         start += len(_EXIF)

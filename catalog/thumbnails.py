@@ -50,7 +50,7 @@ class Thumbnails:
 
     @staticmethod
     def tag(name: str | None, width: int | None) -> str | None:
-        """What changes with the picture; None where ``name`` is no thumbnail's."""
+        """Return what changes with the picture; None where ``name`` is no thumbnail's."""
         # The name is data from an index: nothing but a content address may become a path.
         named = _NAME.fullmatch(name or "")
         if named is None:
@@ -58,7 +58,7 @@ class Thumbnails:
         return named["sha256"] if width is None else f"{named['sha256']}-{width}"
 
     def read(self, name: str, width: int | None) -> Thumbnail:
-        """The picture; with ``width`` as WebP of that width, where it is wider than that.
+        """Return the picture; with ``width`` as WebP of that width, where it is wider than that.
 
         Raises:
             FileNotFoundError: there is none of this name.

@@ -1,4 +1,4 @@
-"""What a job or a request spends its time on."""
+"""Times of the stages of a job or a request."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class StageTimes:
             self._seconds[name] = self._seconds.get(name, 0.0) + seconds
 
     def seconds(self) -> dict[str, float]:
-        """Seconds by stage, rounded to milliseconds, in order of first use."""
+        """Return seconds by stage, rounded to milliseconds, in order of first use."""
         with self._lock:
             return {name: round(seconds, 3) for name, seconds in self._seconds.items()}
 

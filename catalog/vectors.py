@@ -1,4 +1,4 @@
-"""Vectors, dense and sparse, what is done to them everywhere, and a video that has some."""
+"""Dense and sparse vectors, operations on them, and a video that has some."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ FloatMatrix = npt.NDArray[np.float32]
 
 
 class SparseVector(NamedTuple):
-    """The values other than 0, and where they stand.
+    """The values other than 0, and their indices.
 
     ``indices`` is uint32, rising and without repetition; ``values`` is float32, as long. Neither
-    is empty: where there are no values, None stands in place of a vector.
+    is empty: an empty vector is represented by None.
     """
 
     indices: npt.NDArray[np.uint32]
@@ -34,8 +34,8 @@ class StoredVideo:
     """One video as an index holds it, each vector under the name of the lens that made it.
 
     ``vectors`` are the dense ones: unit vectors, float32 of shape (dim,); ``sparse`` are the
-    others. Of both there are those that the video has. ``payload`` holds JSON values, ``video_id``
-    among them.
+    others. Both hold only the vectors that the video has. ``payload`` holds JSON values,
+    ``video_id`` among them.
     """
 
     video_id: str
@@ -45,13 +45,13 @@ class StoredVideo:
 
 
 def to_sparse_vector(entries: Iterable[tuple[int, float]]) -> SparseVector:
-    """A sparse vector of (index, value) pairs, each index given once, in any order."""
+    """Return a sparse vector of (index, value) pairs, each index given once, in any order."""
     indices, values = zip(*sorted(entries), strict=True)
     return SparseVector(np.array(indices, dtype=np.uint32), np.array(values, dtype=np.float32))
 
 
 def unit_rows(matrix: npt.NDArray[np.floating]) -> FloatMatrix:
-    """A new float32 array whose rows are those of ``matrix``, scaled to unit length.
+    """Return a new float32 array whose rows are those of ``matrix``, scaled to unit length.
 
     Raises:
         UnencodableItems: rows that are zero or not finite, by number.
@@ -66,7 +66,7 @@ def unit_rows(matrix: npt.NDArray[np.floating]) -> FloatMatrix:
 
 
 def mean_direction(vectors: Sequence[Vector]) -> Vector:
-    """The unit vector along the mean of unit vectors, of which there is at least one.
+    """Return the unit vector along the mean of unit vectors, of which there is at least one.
 
     Raises:
         UnencodableItems: they cancel each other out.
@@ -78,7 +78,7 @@ def mean_direction(vectors: Sequence[Vector]) -> Vector:
 
 
 def find_share(asked: SparseVector, held: SparseVector | None) -> float:
-    """The share of the weight of ``asked``, 0 to 1, that stands where ``held`` has values, too."""
+    """Return the share, 0 to 1, of the weight of ``asked`` on indices that ``held`` has, too."""
     if held is None:
         return 0.0
     found = np.isin(asked.indices, held.indices, assume_unique=True)

@@ -30,22 +30,22 @@ class Video:
     values: Mapping[str, FieldValue] = field(default_factory=dict)
 
     def text(self, name: str) -> str | None:
-        """The text of a field; None where it has none."""
+        """Return the text of a field; None where it has none."""
         value = self.values.get(name)
         return value if isinstance(value, str) else None
 
     def texts(self, name: str) -> tuple[str, ...]:
-        """The texts of a field that holds several."""
+        """Return the texts of a field that holds several."""
         value = self.values.get(name)
         return value if isinstance(value, tuple) else ()
 
     def moment(self, name: str) -> datetime | None:
-        """The moment that a field holds; None where it holds none."""
+        """Return the moment that a field holds; None where it holds none."""
         value = self.values.get(name)
         return value if isinstance(value, datetime) else None
 
     def number(self, name: str) -> float | None:
-        """The number that a field holds; None where it holds none."""
+        """Return the number that a field holds; None where it holds none."""
         value = self.values.get(name)
         return value if isinstance(value, int | float) else None
 
@@ -65,7 +65,7 @@ def to_payload(video: Video, *, thumbnail_file: str | None) -> dict[str, Any]:
 
 
 def video_from_payload(payload: Mapping[str, Any], fields: Fields = FIELDS) -> Video:
-    """The video that a stored payload describes, without its picture."""
+    """Return the video that a stored payload describes, without its picture."""
     moments = {row.name for row in fields if row.kind is FieldKind.MOMENT}
     values: dict[str, FieldValue] = {}
     for name, value in payload.items():
@@ -89,11 +89,11 @@ def to_rfc3339(moment: datetime) -> str:
 
 
 def payload_title(payload: Mapping[str, object]) -> str:
-    """The title that a stored payload has, or an empty one."""
+    """Return the title that a stored payload has, or an empty one."""
     return str(payload.get("title") or "")
 
 
 def payload_thumbnail_file(payload: Mapping[str, Any]) -> str | None:
-    """The name of the picture in ``thumbnails/``, or None where the video has none."""
+    """Return the name of the picture in ``thumbnails/``, or None where the video has none."""
     name = payload.get("thumbnail_file")
     return name if isinstance(name, str) else None

@@ -144,7 +144,7 @@ def sweep_fusion(
 
 
 def sweep_kind(kind: str, collected: Sequence[Collected]) -> Sweep:
-    """Every setting of the grid on the half that chooses, and the best on the other.
+    """Try every setting of the grid on the half that chooses, and the best on the other.
 
     Raises:
         UsageError: too few queries for two halves.

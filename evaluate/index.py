@@ -1,4 +1,4 @@
-"""A catalogue indexed by the product's own job, with vectors that an earlier run may have made."""
+"""Index a catalogue by the product's own job, with vectors cached by earlier runs."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class VectorCache:
 def _encode_each(
     items: Sequence[ItemT], encode: Callable[[Sequence[ItemT]], FloatMatrix]
 ) -> list[bytes]:
-    """A vector's bytes for each item, none for those that have no vector."""
+    """Return a vector's bytes for each item, none for those that have no vector."""
     try:
         return [row.tobytes() for row in encode(items)]
     except UnencodableItems as error:
@@ -184,7 +184,7 @@ def index_corpus(
     *,
     threads: int = 2,
 ) -> Iterator[Snapshot]:
-    """``corpus`` as ``twinlens index`` indexes it and ``twinlens serve`` opens it.
+    """Index ``corpus`` as ``twinlens index`` does; open it as ``twinlens serve`` does.
 
     It lies in a temporary data directory, embedded, until the ``with`` block ends. Vectors, also
     of queries, come from ``cache`` where it has them. Videos that can't be indexed are logged and

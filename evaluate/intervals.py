@@ -29,7 +29,7 @@ class Mean(NamedTuple):
 
 
 def bootstrap_mean(values: npt.ArrayLike) -> Mean:
-    """The mean of one number per query, and its interval.
+    """Return the mean of one number per query, and its interval.
 
     Given the differences between two rankings of the same queries, this is the paired bootstrap.
 

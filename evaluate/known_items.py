@@ -72,7 +72,7 @@ Damage = Callable[[str, str, np.random.Generator], Remembered | None]
 
 
 def find_script(title: str) -> str | None:
-    """The script of ``title``: the commonest among its letters other than Latin, else Latin.
+    """Return the script of ``title``: the commonest among its letters other than Latin, else Latin.
 
     A title with one Sinhala word among English ones is a Sinhala title here: that is the word
     that is hard to find. The name is that of Unicode's character names (``SINHALA``); None
@@ -93,7 +93,7 @@ def split_typed_words(title: str) -> list[str]:
 
 
 def drop_words(title: str, script: str, rng: np.random.Generator) -> Remembered | None:
-    """A third of the words left out, at least one; at least two, one of ``script``, stay."""
+    """Leave out a third of the words, at least one; at least two, one of ``script``, stay."""
     words = split_typed_words(title)
     kept_count = len(words) - max(1, round(len(words) / 3))
     if kept_count < 2:
@@ -115,7 +115,7 @@ def swap_words(title: str, script: str, rng: np.random.Generator) -> Remembered 
 
 
 def misspell(title: str, script: str, rng: np.random.Generator) -> Remembered | None:
-    """One slip in every fourth word, at least one, in words of ``script`` first."""
+    """Make one slip in every fourth word, at least one, in words of ``script`` first."""
     words = split_typed_words(title)
     return _remember(title, _misspell_words(words, script, rng), words, script)
 
@@ -185,7 +185,7 @@ def _replace_character(cluster: str, rng: np.random.Generator) -> str | None:
 
 
 def _misspell_words(words: Sequence[str], script: str, rng: np.random.Generator) -> list[str]:
-    """The words with slips; none at all where no word of ``script`` can be misspelt."""
+    """Return the words with slips; none at all where no word of ``script`` can be misspelt."""
     misspelt = list(words)
     slips = 0
     # Words of the script first, for that is where the search is put to the test.
@@ -215,7 +215,7 @@ def _take_words(title: str, rng: np.random.Generator) -> list[str]:
 def _remember(
     title: str, typed: Sequence[str], meant: Sequence[str], script: str
 ) -> Remembered | None:
-    """The words as a query, unless they are the title's, or have none of the script."""
+    """Return the words as a query, unless they are the title's, or have none of the script."""
     text = " ".join(typed)
     if _are_same(text, title) or not any(find_script(word) == script for word in typed):
         return None
@@ -299,7 +299,7 @@ def _make_query(
 
 
 def _find_holders(text: str, holders: Mapping[str, set[str]]) -> set[str]:
-    """The titles that hold every word of ``text``, by those that hold each word."""
+    """Return the titles that hold every word of ``text``, by those that hold each word."""
     found = [holders.get(word, set()) for word in _split_words(text)]
     return set.intersection(*found) if found else set()
 

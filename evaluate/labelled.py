@@ -20,7 +20,7 @@ _SPLIT: Final = "test"
 
 
 def read_judged_tasks(folder: Path) -> Iterator[Task]:
-    """The set in ``folder``: a corpus, queries, and judgements, one task per file of them.
+    """Read the set in ``folder``: a corpus, queries, and judgements, one task per file of them.
 
     ``corpus.jsonl`` holds ``{"_id", "title", "text"}`` a line; title and text together are taken
     for the title of a video, as BEIR's own evaluation joins them. ``queries.jsonl`` holds
@@ -204,7 +204,7 @@ def _read_records(path: Path) -> Iterator[tuple[str, str, dict[str, object]]]:
 
 
 def _read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines that are not blank, without their ends, with their numbers from 1."""
+    """Yield the lines that are not blank, without their ends, with their numbers from 1."""
     number = 0
     try:
         with path.open(encoding="utf-8-sig") as file:

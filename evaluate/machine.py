@@ -1,4 +1,4 @@
-"""What a measurement was taken on: without it, a number means nothing."""
+"""A description of the machine that a measurement ran on."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def describe_machine(*packages: str) -> dict[str, Any]:
 
 
 def format_machine(record: Mapping[str, Any], *, package: str = "qdrant-edge-py") -> str:
-    """One line for a person, of what ``machine`` gave, with the version of ``package``."""
+    """Return one line for a person, of a machine as described, with the version of ``package``."""
     commit = (record["commit"] or "no commit")[:10]
     return (
         f"{record['processor']}, {record['cores']} cores, Python {record['python']}, "

@@ -65,5 +65,5 @@ def measure_rankings(
 def measure_task(
     task: Task, ranked: Mapping[str, Sequence[str]], names: Sequence[str] = MEASURES
 ) -> PerQuery:
-    """See ``measure_rankings``: of all queries of ``task``, in the order of ``task.queries``."""
+    """Measure the queries of ``task``, in their order; see ``measure_rankings``."""
     return measure_rankings({key: task.qrels[key] for key in task.queries}, ranked, names)

@@ -71,7 +71,7 @@ def make_thumbnail_panels(report: ThumbnailReport) -> list[Panel]:
 
 
 def draw_panels(panels: Sequence[Panel], path: Path) -> None:
-    """Write a PNG to ``path``, replaced whole: a panel below the other, a colour for each name."""
+    """Write a PNG to ``path``, replaced whole: one panel below another, a colour a name."""
     from matplotlib.figure import Figure
 
     names = list(dict.fromkeys(name for one in panels for row in one.rows.values() for name in row))

@@ -110,7 +110,7 @@ def draw_people(everyone: Sequence[Person], *, limit: int, seed: int) -> list[Pe
 def measure_recommendations(
     snapshot: Snapshot, people: Sequence[Person], everyone: Sequence[Person]
 ) -> list[Way]:
-    """What the server recommends to ``people`` from an index, beside what most people like.
+    """Measure what the server recommends to ``people``, beside what most people like.
 
     ``everyone`` says by their likes what is popular.
 
@@ -154,7 +154,7 @@ def recommend_popular(popular: Mapping[str, int], person: Person) -> list[str]:
 
 
 def _compare_hits(lists: Sequence[Sequence[str]], reader: VectorReader) -> dict[str, float]:
-    """The mean cosine of two videos of one list, by each lens."""
+    """Return the mean cosine of two videos of one list, by each lens."""
     found: dict[str, list[float]] = {}
     for ranked in lists:
         stored = reader.get(ranked, with_vectors=True).values()

@@ -103,7 +103,7 @@ class SearchReport:
 def load_title_encoders(
     names: Sequence[str], *, threads: int = 1
 ) -> tuple[dict[str, TitleEncoder], dict[str, str]]:
-    """The title encoders of these names, and of those that can't be loaded, why not.
+    """Load the title encoders of these names; say why for those that can't be loaded.
 
     Raises:
         EncoderUnavailable: none of them can be loaded.
@@ -133,7 +133,7 @@ def measure_search(
     cache: VectorCache | None = None,
     threads: int = 2,
 ) -> SearchReport:
-    """Every task asked of BM25, and of the product with each of the title encoders.
+    """Measure BM25, and the product with each title encoder, on every task.
 
     ``request`` has the weights and other settings to ask with; the default's without one.
 
@@ -202,7 +202,7 @@ def ask_tasks(
     cache: VectorCache,
     threads: int,
 ) -> Iterator[tuple[str, Task, dict[str, Answer]]]:
-    """The answers to every task with each title encoder, by the encoder's name.
+    """Yield the answers to every task with each title encoder, by the encoder's name.
 
     Raises:
         UsageError: a catalogue holds nothing that can be indexed.

@@ -78,7 +78,7 @@ def label_rows(rows: Sequence[Ranking]) -> list[tuple[str, Ranking]]:
 
 
 def format_fusion(sweeps: Sequence[Sweep]) -> str:
-    """The best settings of every sweep, and how the best does on held-out queries."""
+    """Format the best settings of every sweep, and how the best does on held-out queries."""
     lines = []
     for sweep in sweeps:
         lines.append(
@@ -99,7 +99,7 @@ def format_fusion(sweeps: Sequence[Sweep]) -> str:
 
 
 def format_recommendations(ways: Sequence[Way]) -> str:
-    """A line for each way to recommend."""
+    """Format a line for each way to recommend."""
     lenses = sorted({lens for way in ways for lens in way.likeness})
     disliked = f"disliked in {recommendations.DEPTH}"
     lines = [_line("", [*MEASURES, disliked, *(f"alike by {lens}" for lens in lenses)])]
@@ -111,7 +111,7 @@ def format_recommendations(ways: Sequence[Way]) -> str:
 
 
 def format_thumbnails(report: ThumbnailReport) -> str:
-    """A column for each encoder; ``±`` is half of a 95 % interval."""
+    """Format a column for each encoder; ``±`` is half of a 95 % interval."""
     encoders = report.encoders
     labels = [shorten(one.name) for one in encoders]
     lines = [f"{report.source}: {report.pictures} pictures, {report.asked} damaged and looked for"]
@@ -152,7 +152,7 @@ def _format_half(mean: Mean) -> str:
 
 
 def shorten(model: str) -> str:
-    """The model's name without its source and folders."""
+    """Return the model's name without its source and folders."""
     return PurePath(model.removeprefix("packaged:")).name
 
 

@@ -1,4 +1,4 @@
-"""What is measured: a catalogue, what is asked of it, and what the answers should be."""
+"""A task: a catalogue, the queries, and the right answers."""
 
 from __future__ import annotations
 
@@ -133,6 +133,6 @@ def make_more_like_task(spec: str, column: str, *, limit: int, seed: int) -> Tas
 
 
 def group_by_corpus(tasks: Sequence[Task]) -> Iterator[tuple[Corpus, list[Task]]]:
-    """The tasks that ask the same catalogue, together."""
+    """Yield the tasks that ask the same catalogue, together."""
     for corpus in dict.fromkeys(task.corpus for task in tasks):
         yield corpus, [task for task in tasks if task.corpus is corpus]

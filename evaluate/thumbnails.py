@@ -91,7 +91,7 @@ class PictureSet:
 
 
 def read_picture_set(source: str) -> PictureSet:
-    """All readable pictures of ``source``, encoded as they lie there (some 30 KB each).
+    """Return all readable pictures of ``source``, encoded as they lie there (some 30 KB each).
 
     Raises:
         UsageError: fewer than 64 of them can be read; the message names the others.
@@ -167,7 +167,7 @@ class ThumbnailReport:
 def measure_thumbnails(
     found: PictureSet, encoders: Mapping[str, ThumbnailEncoder], *, ask_all: bool = False
 ) -> ThumbnailReport:
-    """Damaged copies of pictures looked for among all, neighbours by category, and health.
+    """Measure how damaged copies are found, whether neighbours share a category, and health.
 
     Asked are the pictures that training leaves out, or all.
 
@@ -254,7 +254,7 @@ def _average_likeness(
 
 
 def unit_or_zero(codes: FloatMatrix) -> FloatMatrix:
-    """Rows of ``codes`` at unit length; rows of zeros stay."""
+    """Return rows of ``codes`` at unit length; rows of zeros stay."""
     norms = np.linalg.norm(codes, axis=1, keepdims=True)
     unit: FloatMatrix = np.divide(codes, norms, where=norms > 0, out=np.zeros_like(codes))
     return unit

@@ -43,7 +43,7 @@ class Ahead(Generic[T]):
         return False
 
     def __iter__(self) -> Iterator[T]:
-        """The items, in order."""
+        """Yield the items, in order."""
         while True:
             is_item, value = self._queue.get()
             if is_item:

@@ -57,7 +57,7 @@ class BuildPlan:
         return {name: record.dim for name, record in self.lenses.items()}
 
     def to_json(self) -> dict[str, Any]:
-        """The plan as JSON values, to be compared with another's."""
+        """Return the plan as JSON values, to be compared with another's."""
         values: dict[str, Any] = json.loads(
             json.dumps(asdict(self) | {"fields": self.fields.to_json()})
         )
@@ -207,11 +207,11 @@ def _open_mirror(data: DataDir, generation: str, dims: Dims) -> FlatStore:
 def begin_build(
     data: DataDir, engine: Engine, plan: BuildPlan, times: StageTimes, *, now: datetime
 ) -> Build:
-    """A new build: a copy of its base, or empty."""
+    """Begin a new build: a copy of its base, or empty."""
     generation = make_generation_name(now)
     path = data.generation_path(generation)
     path.mkdir(parents=True)
-    # Until it says more, the directory is a copy cut short, and is thrown away.
+    # As long as it says null, the directory is an unfinished copy, which is thrown away.
     write_atomically(path / BUILD_FILE, "null\n")
     with times.stage("copy"):
         if plan.base is not None:
@@ -225,7 +225,7 @@ def begin_build(
 
 
 class PendingBuild:
-    """A build that is begun when there is something to put into it, or ``build``, continued."""
+    """A build that begins once there is something to write; or ``build``, which is continued."""
 
     def __init__(
         self,
@@ -248,7 +248,7 @@ class PendingBuild:
 
     @contextmanager
     def open_known_ledger(self) -> Iterator[Ledger | None]:
-        """The ledger of the known generation, to be read."""
+        """Open the ledger of the known generation for reading."""
         if self.known is None:
             yield None
             return
@@ -257,7 +257,7 @@ class PendingBuild:
             yield ledger
 
     def begin(self) -> Build:
-        """The build, begun if it was not."""
+        """Return the build; begin it if needed."""
         if self.build is None:
             now = datetime.now(UTC)
             self.build = begin_build(self._data, self._engine, self.plan, self._times, now=now)
@@ -270,7 +270,7 @@ class PendingBuild:
 
 
 def find_unfinished(data: DataDir, plan: BuildPlan) -> str | None:
-    """The name of an unfinished generation that ``plan`` may continue, newest first."""
+    """Return the newest unfinished generation that ``plan`` may continue, or None."""
     current = data.valid_current()
     for generation in reversed(data.names()):
         if generation == current:
@@ -287,7 +287,7 @@ def find_unfinished(data: DataDir, plan: BuildPlan) -> str | None:
 def clear_unfinished(data: DataDir, engine: Engine, *, keep: str | None) -> None:
     """Remove unfinished generations other than ``keep``.
 
-    Where ``CURRENT`` names none, what has a manifest may be the one that it named.
+    If ``CURRENT`` names none, any with a manifest may be the one that it named.
     """
     current = data.valid_current()
     for generation in data.names():

@@ -27,7 +27,7 @@ class BatchEncoder:
         self.encoded = dict.fromkeys(lenses, 0)
 
     def encode(self, works: Sequence[Work]) -> tuple[list[dict[str, AnyVector]], set[int]]:
-        """The vectors asked for by each work, and the indexes of works that can't be encoded."""
+        """Return the vectors of each work, and the indexes of works that can't be encoded."""
         running = {}
         for name, lens in self._lenses.items():
             items = {at: work.items[name] for at, work in enumerate(works) if name in work.items}

@@ -172,7 +172,7 @@ class _Session:
         await self._client.aclose()
 
     async def fetch(self, url: str, path: Path) -> Path:
-        """``path``, once it holds the picture at ``url``.
+        """Return ``path`` once it holds the picture at ``url``.
 
         Raises:
             _NotFetched: it can't be had.
@@ -243,7 +243,7 @@ def _is_loop_running(pending: _Pending) -> bool:
 
 
 def _retry_after_s(header: str | None) -> float | None:
-    """Seconds to wait by a ``Retry-After`` header, which holds seconds or a date."""
+    """Return seconds to wait by a ``Retry-After`` header, which holds seconds or a date."""
     if header is None:
         return None
     if header.isascii() and header.isdecimal():

@@ -97,7 +97,7 @@ class JobSummary:
         return self.encoded.get("thumbnail", 0)
 
     def to_json(self) -> dict[str, Any]:
-        """The summary as JSON values."""
+        """Return the summary as JSON values."""
         return {name: getattr(self, name) for name in self.__slots__} | {
             "titles_encoded": self.titles_encoded,
             "thumbnails_encoded": self.thumbnails_encoded,
@@ -106,7 +106,7 @@ class JobSummary:
         }
 
     def line(self) -> str:
-        """One line for a person: counts and seconds per stage."""
+        """Return one line for a person: counts and seconds per stage."""
         rejected = sum(self.rejected.values())
         reasons = ", ".join(f"{count} {name}" for name, count in sorted(self.rejected.items()))
         notes = ", ".join(f"{count} {name}" for name, count in sorted(self.notes.items()))
@@ -150,7 +150,7 @@ class IndexJob:
         *,
         progress: Callable[[int], object] = lambda _rows: None,
     ) -> JobSummary:
-        """Index ``rows``; ``progress`` is told how many rows were dealt with since it was last.
+        """Index ``rows``; ``progress`` gets the number of rows handled since its last call.
 
         ``rejects`` is opened and closed here, under the lock.
 
@@ -217,7 +217,7 @@ class IndexJob:
                 self._engine.publish(current)
 
     def _continue(self, plan: BuildPlan, generation: str) -> Build | None:
-        """The unfinished build, brought in step; None where it was cut short too early for that."""
+        """Bring the unfinished build in step and return it; None if it can't be continued."""
         try:
             build = Build(self._data, self._engine, plan, generation, self._times)
         except StoreUnavailable:
@@ -345,7 +345,7 @@ class IndexJob:
             )
             self._summary.published = True
             with self._times.stage("clean up"):
-                # Where none is replaced, any that is there may be the one that is wanted.
+                # If none is replaced, any of those there may be the wanted one.
                 if replaced is not None:
                     # Not the two newest: after a rollback the good one is older than the bad one.
                     keep = {manifest.generation, replaced}

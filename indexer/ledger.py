@@ -58,7 +58,7 @@ class Entry:
     thumbnail_url: str | None = None
 
     def with_keys_of_words(self, now: Mapping[str, bytes]) -> Entry:
-        """The entry, of whose words a ledger of format 1 kept no key: they go by the title's.
+        """Add the key of the words, which a ledger of format 1 lacks, if the title's is unchanged.
 
         ``now`` are the keys that the video has now.
         """
@@ -71,7 +71,7 @@ class Entry:
 
 
 def make_content_key(*parts: str) -> bytes:
-    """Sixteen bytes that change when any of ``parts`` does."""
+    """Return 16 bytes that change when any of ``parts`` does."""
     digest = blake2b(digest_size=16)
     for part in parts:
         encoded = part.encode()
@@ -130,7 +130,7 @@ class Ledger:
             self._db.backup(copy)
 
     def lookup(self, video_ids: Sequence[str]) -> dict[str, Entry]:
-        """The entries of those of ``video_ids`` that were indexed."""
+        """Return the entries of the indexed ones among ``video_ids``."""
         found: dict[str, Entry] = {}
         for start in range(0, len(video_ids), _PARAMETERS_AT_ONCE):
             some = video_ids[start : start + _PARAMETERS_AT_ONCE]
@@ -167,7 +167,7 @@ class Ledger:
             )
 
     def invalidate(self, video_ids: Iterable[str]) -> None:
-        """Keep these entries, in one transaction, as made from something that is not known.
+        """Mark these entries, in one transaction, as made from something unknown.
 
         So they are neither unchanged nor mirrored, whatever the source says.
         """
@@ -185,12 +185,12 @@ class Ledger:
             )
 
     def count(self) -> int:
-        """Number of entries."""
+        """Return the number of entries."""
         with self._translate_errors():
             return int(self._db.execute("SELECT count(*) FROM videos").fetchone()[0])
 
     def video_ids(self, *, unmirrored: bool = False) -> Iterator[list[str]]:
-        """All ids in ascending order, or only those not mirrored yet, in batches.
+        """Yield all ids in ascending order, or only those not mirrored yet, in batches.
 
         Each batch is a query of its own, so entries may be forgotten between two of them.
         """
@@ -209,7 +209,7 @@ class Ledger:
             after = rows[-1][0]
 
     def thumbnail_files(self) -> Iterator[str]:
-        """The names in ``thumbnails/`` that the entries need."""
+        """Yield the names in ``thumbnails/`` that the entries need."""
         with self._translate_errors():
             names = self._db.execute(
                 "SELECT DISTINCT thumbnail_file FROM videos WHERE thumbnail_file IS NOT NULL"
@@ -266,7 +266,7 @@ class SeenIds:
         )
 
     def take(self, video_id: str, origin: Origin) -> Origin | None:
-        """None when ``video_id`` was free, and is taken now; else where the row is that has it."""
+        """Take ``video_id`` and return None; if it is taken, return where its row stands."""
         self.see(video_id)
         file, row = self._db.execute(
             "SELECT file, row FROM seen WHERE video_id = ?", (video_id,)
@@ -284,11 +284,11 @@ class SeenIds:
         self._db.execute("UPDATE seen SET file = NULL WHERE video_id = ?", (video_id,))
 
     def see(self, video_id: str) -> None:
-        """Note that a row bears ``video_id``, whatever is wrong with it."""
+        """Note that a row has ``video_id``, whatever is wrong with it."""
         self._db.execute("INSERT OR IGNORE INTO seen (video_id) VALUES (?)", (video_id,))
 
     def find_unseen(self, video_ids: Sequence[str]) -> list[str]:
-        """Those of ``video_ids`` that no row bears."""
+        """Return those of ``video_ids`` that no row has."""
         return [
             video_id
             for video_id in video_ids

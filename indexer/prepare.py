@@ -42,7 +42,7 @@ class Work:
 
 @dataclass(slots=True)
 class Batch:
-    """What some consecutive rows of the source came to."""
+    """The outcome of some consecutive rows of the source."""
 
     works: list[Work] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
@@ -66,7 +66,7 @@ class Preparer:
     times: StageTimes
 
     def batches(self, rows: Iterable[Row | Reject]) -> Iterator[Batch]:
-        """Batches in the order of the source, each of at most ``BATCH_SIZE`` rows."""
+        """Yield batches in the order of the source, each of at most ``BATCH_SIZE`` rows."""
         iterator = iter(rows)
         with ThreadPoolExecutor(self.threads, thread_name_prefix="prepare") as pool:
             while True:
@@ -88,7 +88,7 @@ class Preparer:
                 yield batch
 
     def _sort_out(self, rows: list[Row | Reject], batch: Batch) -> tuple[list[Row], list[Row]]:
-        """The rows whose ids were free, and those whose were taken; rejects go to ``batch``."""
+        """Return rows with new ids and rows with taken ids; add the rejects to ``batch``."""
         first_met: list[Row] = []
         repeated: list[Row] = []
         for row in rows:
@@ -115,7 +115,7 @@ class Preparer:
                 batch.unchanged += 1
 
     def _inspect(self, row: Row, *, known: Mapping[str, Entry]) -> Work | Reject | None:
-        """Work, a reject, or None where the index already holds just this."""
+        """Return work, a reject, or None if the index already holds exactly this."""
         try:
             return self._plan(row, known.get(row.video.video_id))
         except RowRejected as error:
@@ -162,7 +162,7 @@ class Preparer:
         )
 
     def _picture(self, video: Video, old: Entry | None) -> tuple[Picture | None, str | None]:
-        """The picture of ``video`` and its name in ``thumbnails/``."""
+        """Return the picture of ``video`` and its name in ``thumbnails/``."""
         with self.times.stage("read thumbnails"):
             data = read_thumbnail(video)
         known = None if old is None else old.thumbnail_file

@@ -27,7 +27,7 @@ def compare_stores(
     thumbnails: Path | None = None,
     with_vectors: bool = True,
 ) -> list[str]:
-    """What differs between the two, one sentence a kind of difference; empty when nothing does.
+    """Return one sentence per kind of difference between the two; empty if there is none.
 
     Walks both in batches. Without vectors only the ids and counts are compared. Sparse vectors,
     which the mirror doesn't hold, are compared with what the lenses of ``sparse`` make anew of the
@@ -94,7 +94,7 @@ def _have_same_vectors(left: StoredVideo, right: StoredVideo) -> bool:
 def _find_other_sparse(
     videos: Sequence[StoredVideo], lens: Lens[Any], thumbnails: Path | None
 ) -> Iterator[str]:
-    """The ids of those whose stored vector by ``lens`` is not the one that it makes of them."""
+    """Yield the ids of videos whose stored vector by ``lens`` is not what it makes now."""
     items: dict[str, Any] = {}
     for stored in videos:
         video = video_from_payload(stored.payload)

@@ -47,7 +47,7 @@ class ScoredVideo(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Videos by a number or a moment of theirs; those that lack it come last, either way round.
+    """An order of videos by a number or a moment; those that lack it come last in both directions.
 
     Equal ones, and those that lack it, come by their point ids. Whole numbers from 2**53 on count
     as equal. Stores refuse the name of a field of theirs that is not sortable.
@@ -94,9 +94,9 @@ class VideoBrowser(Protocol):
         after: SortKey | None = None,
         filter: Filter | None = None,
     ) -> list[StoredVideo]:
-        """The first ``limit`` videos behind ``after``, without their vectors.
+        """Return the first ``limit`` videos after the sort key ``after``, without their vectors.
 
-        Without an order by point id, which is as good as shuffled, and the same in every store.
+        Without ``order`` they come by point id: as good as shuffled, and the same in every store.
 
         Raises:
             ValueError: a limit below 1, or an order by a field that is not sortable.
@@ -104,7 +104,7 @@ class VideoBrowser(Protocol):
         ...
 
     def facet(self, field: str, *, limit: int, filter: Filter | None = None) -> list[FacetCount]:
-        """How many videos have each text of ``field``, the most frequent first, ties by text.
+        """Count the videos that have each text of ``field``, the most frequent first, ties by text.
 
         A video counts once for each of its values. Where more values tie at the last place than
         fit, the engine chooses among them.
@@ -115,7 +115,7 @@ class VideoBrowser(Protocol):
         ...
 
     def count(self, vector_name: str | None = None, *, filter: Filter | None = None) -> int:
-        """Number of videos that pass ``filter``, or of those that have this vector, too."""
+        """Count the videos that pass ``filter`` and, if it is named, have this vector."""
         ...
 
 
@@ -125,7 +125,7 @@ class VectorReader(VideoBrowser, Protocol):
     def search(
         self, queries: Sequence[VectorQuery], *, filter: Filter | None = None
     ) -> list[list[ScoredVideo]]:
-        """One ranking per query, best first, ties by ``video_id``; videos without the vector out.
+        """Return a ranking per query, best first, ties by ``video_id``, of videos with the vector.
 
         All queries go to the engine in one call. Where more videos tie at the last place than fit,
         the engine chooses among them.
@@ -138,13 +138,13 @@ class VectorReader(VideoBrowser, Protocol):
     def get(
         self, video_ids: Sequence[str], *, with_vectors: bool = False
     ) -> dict[str, StoredVideo]:
-        """The stored videos among ``video_ids``, by id; the unknown are absent."""
+        """Return the stored videos among ``video_ids``, by id; the unknown are absent."""
         ...
 
     def scan(
         self, *, with_vectors: bool = False, batch_size: int = 1000
     ) -> Iterator[list[StoredVideo]]:
-        """Every stored video once, in batches, in an order of the store's own."""
+        """Yield every stored video once, in batches, in the store's own order."""
         ...
 
     def close(self) -> None:
@@ -181,12 +181,12 @@ class VectorStore(VectorReader, Protocol):
 
 
 def point_id(video_id: str) -> str:
-    """The Qdrant point id of a video: a UUID that depends on nothing but ``video_id``."""
+    """Return the Qdrant point id of a video: a UUID that depends only on ``video_id``."""
     return str(uuid.uuid5(POINT_NAMESPACE, video_id))
 
 
 def sort_hits(found: list[ScoredVideo]) -> list[ScoredVideo]:
-    """Best first, ties by ``video_id``; quick where engines come with falling scores already."""
+    """Sort best first, ties by ``video_id``; quick if the scores fall already."""
     scores = [one.score for one in found]
     if all(map(gt, scores, scores[1:])):
         return found

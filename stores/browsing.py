@@ -1,4 +1,4 @@
-"""Paging through all videos in a fixed order: what stores share of it."""
+"""Paging through all videos in a fixed order, shared by all stores."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class Scroller(Protocol):
     def by_point(
         self, limit: int, *, start: str | None, filter: Filter | None
     ) -> list[StoredVideo]:
-        """The first videos by point id, from that of ``start`` on."""
+        """Return the first videos by point id, from that of ``start`` on."""
         ...
 
     def by_value(self, limit: int, *, order: Order, filter: Filter) -> list[StoredVideo]:
-        """The first videos by a field, which ``filter`` demands; equal ones in any order."""
+        """Return the first videos by a field, which ``filter`` demands; equal ones in any order."""
         ...
 
 
@@ -55,7 +55,7 @@ def browse(
     filter: Filter | None,
     fields: Fields,
 ) -> list[StoredVideo]:
-    """What ``VideoBrowser.browse`` says, by at most four calls of the engine.
+    """Do what ``VideoBrowser.browse`` says, in at most four calls of the engine.
 
     Qdrant puts equal values in no order, and a page that ends among them could not be continued.
     So it is asked for the values, and for the videos of one value, or of none, by point id.
@@ -81,7 +81,7 @@ def browse(
 
 
 def to_sort_key(video: StoredVideo, order: Order | None, fields: Fields) -> SortKey:
-    """Where ``video``, which has ``fields``, stands in ``order``."""
+    """Return the key by which ``video`` is sorted in ``order``."""
     point = point_id(video.video_id)
     if order is None:
         return SortKey(None, point)
@@ -107,7 +107,7 @@ def select_page(
     filter: Filter | None,
     fields: Fields,
 ) -> list[StoredVideo]:
-    """What ``VideoBrowser.browse`` says, by a look at every one of ``videos``."""
+    """Do what ``VideoBrowser.browse`` says, by reading all ``videos``."""
     check_page(limit, order, fields)
     ranked = (
         (_rank(to_sort_key(video, order, fields), order), video)
@@ -128,7 +128,7 @@ def count_facet(
     filter: Filter | None,
     fields: Fields,
 ) -> list[FacetCount]:
-    """What ``VideoBrowser.facet`` says, by a look at every one of ``videos``."""
+    """Do what ``VideoBrowser.facet`` says, by reading all ``videos``."""
     check_facet(field, limit, fields)
     counts: Counter[str] = Counter()
     for video in videos:
@@ -138,13 +138,13 @@ def count_facet(
 
 
 def read_texts(video: StoredVideo, field: str) -> set[str]:
-    """The texts that the field holds."""
+    """Return the texts that the field holds."""
     value = video.payload.get(field)
     return {item for item in (value if isinstance(value, list) else [value]) if type(item) is str}
 
 
 def sort_facet(counts: Iterable[FacetCount]) -> list[FacetCount]:
-    """The most frequent first, ties by text."""
+    """Sort the most frequent first, ties by text."""
     return sorted(counts, key=lambda one: (-one.videos, one.value))
 
 
@@ -175,7 +175,7 @@ def _by_value(
 ) -> list[StoredVideo]:
     found = scroller.by_value(limit, order=order, filter=filter)
     if len(found) == limit:
-        # Of those with the last value there may be more than these.
+        # More videos than these may have the last value.
         last = to_sort_key(found[-1], order, fields).value
         before = [video for video in found if to_sort_key(video, order, fields).value != last]
         if last is not None:

@@ -1,4 +1,4 @@
-"""What every store demands of what it is given, before anything is written or asked."""
+"""Checks that every store makes before it writes or asks anything."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UNIT_TOLERANCE = 1e-3
 def check_videos(
     videos: Sequence[StoredVideo], dims: Dims, *, keeps_sparse: bool = True
 ) -> dict[str, StoredVideo]:
-    """The videos by id, with float32 vectors; of an id given twice, the last.
+    """Check the videos; return them by id, with float32 vectors, the last of an id given twice.
 
     Float64 vectors are converted; a float32 vector is passed on as it is, never copied. A store
     that doesn't keep sparse vectors takes them under any name.
@@ -46,7 +46,7 @@ def check_videos(
 
 
 def check_queries(queries: Sequence[VectorQuery], dims: Dims) -> list[VectorQuery]:
-    """The queries, with float32 vectors.
+    """Check the queries; return them with float32 vectors.
 
     Raises:
         ValueError: see ``check_videos`` for the vectors; a limit below 1.
@@ -65,7 +65,7 @@ def check_queries(queries: Sequence[VectorQuery], dims: Dims) -> list[VectorQuer
 
 
 def check_vector(vector: Vector | SparseVector, name: str, dims: Dims, *, of: str) -> Vector:
-    """``vector`` as contiguous float32, after a look at its name, length and norm."""
+    """Check name, length and norm of ``vector``; return it as contiguous float32."""
     if name not in dims:
         raise ValueError(f"{of}: this store has no vector named {name!r}")
     if dims[name] is None:

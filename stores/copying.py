@@ -44,7 +44,7 @@ def _copy_file(source: str, target: str) -> None:
 
 
 def _stretches(descriptor: int, size: int) -> Iterator[tuple[int, int]]:
-    """Where a file of ``size`` bytes has data: (start, end) of all that is no hole."""
+    """Yield where a file of ``size`` bytes has data: (start, end) of each part that is no hole."""
     if not hasattr(os, "SEEK_DATA"):  # a system that can't say where the holes are
         yield 0, size
         return

@@ -132,7 +132,7 @@ class EdgeReader(QdrantReader):
         hnsw_ef: int | None = None,
         fields: Fields = FIELDS,
     ) -> Self:
-        """A reader of the shard in ``path``.
+        """Return a reader of the shard in ``path``.
 
         Raises:
             StoreError: there is no shard, or its writer has not closed it.
@@ -275,7 +275,7 @@ class EdgeStore(EdgeReader):
 
     @classmethod
     def create(cls, path: Path, dims: Dims, *, fields: Fields = FIELDS) -> Self:
-        """A new, empty shard in ``path``, which must not hold one yet.
+        """Return a new, empty shard in ``path``, which must not hold one yet.
 
         Raises:
             StoreError: there is a shard already.

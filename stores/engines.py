@@ -36,15 +36,15 @@ class Engine(Protocol):
         ...
 
     def collection(self, generation: str) -> str | None:
-        """The name of the generation's collection, where there are collections."""
+        """Return the name of the generation's collection, where there are collections."""
         ...
 
     def writer(self, generation: str, dims: Dims, fields: Fields = FIELDS) -> VectorStore:
-        """The generation's store for the job, made if it isn't there."""
+        """Return the generation's store for the job, made if it isn't there."""
         ...
 
     def reader(self, generation: str, fields: Fields = FIELDS) -> VectorReader:
-        """The finished generation's store, for searching."""
+        """Return the finished generation's store, for searching."""
         ...
 
     def copy(self, source: str, target: str) -> None:
@@ -147,7 +147,7 @@ class ServerEngine:
 def open_engine(
     data: DataDir, *, qdrant_url: str | None, qdrant_api_key: str | None, collection: str
 ) -> Engine:
-    """The Qdrant server at ``qdrant_url``, or the embedded engine where there is no URL."""
+    """Return the Qdrant server at ``qdrant_url``, or the embedded engine where there is no URL."""
     if qdrant_url is None:
         return EmbeddedEngine(data)
     return ServerEngine(
@@ -162,7 +162,7 @@ def open_reader(
     qdrant_url: str | None = None,
     qdrant_api_key: str | None = None,
 ) -> VectorReader:
-    """The Qdrant side of a finished generation, for searching.
+    """Return the Qdrant side of a finished generation, for searching.
 
     Raises:
         UsageError: it lives in a server, and no URL is set.

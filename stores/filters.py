@@ -66,7 +66,7 @@ class Range:
                 raise ValueError(f"range over {self.field!r}: {bound} has no time zone")
 
     def bounds(self) -> dict[str, Bound]:
-        """The bounds that bind, by name: ``gt``, ``gte``, ``lt``, ``lte``."""
+        """Return the bounds that bind, by name: ``gt``, ``gte``, ``lt``, ``lte``."""
         named = {"gt": self.gt, "gte": self.gte, "lt": self.lt, "lte": self.lte}
         return {name: bound for name, bound in named.items() if bound is not None}
 
@@ -78,14 +78,14 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class And:
-    """Every part holds; none at all holds always."""
+    """Every part holds; without parts it always holds."""
 
     parts: tuple[Filter, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Or:
-    """At least one part holds; none at all holds never."""
+    """At least one part holds; without parts it never holds."""
 
     parts: tuple[Filter, ...]
 
@@ -140,12 +140,12 @@ def _within(item: object, filter: Range) -> bool:
 
 
 def to_number(item: object) -> float | None:
-    """The number that an item of a field is, or None."""
+    """Return the number that an item of a field is, or None."""
     return item if _is_number(item) else None
 
 
 def to_moment(item: object) -> datetime | None:
-    """The moment that an item of a field stands for, or None."""
+    """Return the moment that an item of a field stands for, or None."""
     if not isinstance(item, str):
         return None
     try:

@@ -94,7 +94,7 @@ class FlatReader:
 
     @classmethod
     def open(cls, path: Path, *, threads: int = 1, fields: Fields = FIELDS) -> Self:
-        """The mirror in ``path``; its vectors stay in the files and are mapped into memory.
+        """Return the mirror in ``path``; its vectors stay in the files and are mapped into memory.
 
         Raises:
             StoreError: there is no mirror.
@@ -157,7 +157,7 @@ class FlatReader:
         after: SortKey | None = None,
         filter: Filter | None = None,
     ) -> list[StoredVideo]:
-        """See ``VideoBrowser``; reads every payload, for it is the reference."""
+        """See ``VideoBrowser``; reads every payload, since it is the reference."""
         return select_page(
             self._iterate(),
             limit=limit,
@@ -168,7 +168,7 @@ class FlatReader:
         )
 
     def facet(self, field: str, *, limit: int, filter: Filter | None = None) -> list[FacetCount]:
-        """See ``VideoBrowser``; reads every payload, for it is the reference."""
+        """See ``VideoBrowser``; reads every payload, since it is the reference."""
         videos = self._iterate()
         return count_facet(videos, field, limit=limit, filter=filter, fields=self.fields)
 
@@ -223,7 +223,7 @@ class FlatReader:
             return self._get_db().execute(statement, values).fetchall()
 
     def _find(self, statement: str, keys: Sequence[Any]) -> list[Any]:
-        """The rows for which the column that ends ``statement`` is one of ``keys``."""
+        """Return the rows whose column, named at the end of ``statement``, is one of ``keys``."""
         rows: list[Any] = []
         wanted = list(dict.fromkeys(keys))
         for start in range(0, len(wanted), _BIND_LIMIT):
@@ -299,7 +299,7 @@ class FlatStore(FlatReader):
 
     @classmethod
     def create(cls, path: Path, dims: Dims, *, fields: Fields = FIELDS) -> Self:
-        """A new, empty mirror in ``path``, which must not hold one yet.
+        """Return a new, empty mirror in ``path``, which must not hold one yet.
 
         Raises:
             StoreError: there is a mirror already.
@@ -322,7 +322,7 @@ class FlatStore(FlatReader):
 
     @classmethod
     def open(cls, path: Path, *, threads: int = 1, fields: Fields = FIELDS) -> Self:
-        """The mirror in ``path`` as it was last flushed, to be written to.
+        """Return the mirror in ``path`` as it was last flushed, to be written to.
 
         Raises:
             StoreError: there is no mirror.
@@ -411,7 +411,7 @@ def _connect(path: Path, *, writable: bool) -> sqlite3.Connection:
             except sqlite3.Error:
                 database.close()
                 raise
-        # From here on the other side only ever holds it for the time of one statement.
+        # From here on the other process holds it only for the time of one statement.
         database.execute("PRAGMA busy_timeout = 5000")
         return database
 

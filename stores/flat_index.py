@@ -91,7 +91,7 @@ def find_rows(index: Any, wanted: Ids) -> tuple[npt.NDArray[np.bool_], Ids]:
 
 
 def view_vectors(index: Any) -> npt.NDArray[np.float32]:
-    """A view of the index's own memory, shape (ntotal, d); void once the index grows."""
+    """Return a view of the index's own memory, shape (ntotal, d); void once the index grows."""
     if index.ntotal == 0:
         return np.empty((0, index.d), dtype=np.float32)
     flat: Any = faiss.downcast_index(index.index)

@@ -43,7 +43,7 @@ class Fingerprinted(Protocol):
 
     @property
     def model(self) -> str:
-        """What gets its model again: a packaged name, one of the hub, or a path."""
+        """The name that loads its model: a packaged one, one of the hub, or a path."""
         ...
 
     @property
@@ -93,7 +93,7 @@ class Manifest:
         return {name: dim for name, dim in self.dims.items() if dim is not None}
 
     def differences(self, lenses: Mapping[str, Fingerprinted]) -> list[str]:
-        """What would come out otherwise with ``lenses``, a phrase each."""
+        """Return a phrase for each lens whose vectors ``lenses`` would make differently."""
         changed = []
         for name in dict.fromkeys((*self.lenses, *lenses)):
             was, now = self.lenses.get(name), lenses.get(name)
@@ -102,12 +102,12 @@ class Manifest:
         return changed
 
     def to_json(self) -> dict[str, Any]:
-        """The manifest as JSON values; ``from_json`` is its inverse."""
+        """Return the manifest as JSON values; ``from_json`` is its inverse."""
         return {"format": MANIFEST_FORMAT, **asdict(self), "fields": self.fields.to_json()}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Manifest:
-        """A manifest from JSON values, of this format or an older one.
+        """Return a manifest from JSON values, of this format or an older one.
 
         Raises:
             KeyError, TypeError, ValueError: the values are not a manifest's.
@@ -156,7 +156,7 @@ class DataDir:
         self.fetched = path / "fetched"
 
     def current(self) -> str | None:
-        """The published generation's name, or None where nothing is published yet."""
+        """Return the published generation's name, or None where nothing is published yet."""
         try:
             name = self.current_file.read_text(encoding="utf-8").strip()
         except FileNotFoundError:
@@ -168,7 +168,7 @@ class DataDir:
         return name
 
     def valid_current(self) -> str | None:
-        """The published generation's name; None also where what ``CURRENT`` says is no such one."""
+        """Return the published generation's name; None if ``CURRENT`` names no finished one."""
         try:
             name = self.current()
         except StoreCorrupt:
@@ -176,15 +176,15 @@ class DataDir:
         return name if name is not None and self._has_manifest(name) else None
 
     def generation_path(self, generation: str) -> Path:
-        """Where a generation lies."""
+        """Return where a generation lies."""
         return self.generations / generation
 
     def mirror_path(self, generation: str) -> Path:
-        """Where a generation's FAISS mirror lies."""
+        """Return where a generation's FAISS mirror lies."""
         return self.generation_path(generation) / "faiss"
 
     def manifest(self, generation: str) -> Manifest:
-        """What a finished generation says of itself.
+        """Return what a finished generation says of itself.
 
         Raises:
             StoreCorrupt: no manifest, or not one.
@@ -201,7 +201,7 @@ class DataDir:
             raise StoreCorrupt(f"{path} can't be read: {error!r}") from error
 
     def published(self) -> Manifest:
-        """The published generation's manifest.
+        """Return the published generation's manifest.
 
         Raises:
             NoGeneration: nothing has been published here.
@@ -225,7 +225,7 @@ class DataDir:
 
     @contextmanager
     def hold_lock(self) -> Iterator[None]:
-        """Hold the only right to write here; the system lets go of it when the process dies.
+        """Hold the exclusive right to write here; the system releases it when the process dies.
 
         Raises:
             IndexLocked: another job holds it.
@@ -240,7 +240,7 @@ class DataDir:
             yield
 
     def names(self) -> list[str]:
-        """Every generation on disk, finished or not, oldest first."""
+        """Return every generation on disk, finished or not, oldest first."""
         if not self.generations.is_dir():
             return []
         return sorted(entry.name for entry in self.generations.iterdir() if entry.is_dir())
@@ -251,7 +251,7 @@ class DataDir:
         return (path / BUILD_FILE).exists() or not any(path.iterdir())
 
     def list_finished(self) -> list[str]:
-        """Every generation that was finished once, damaged or not, oldest first."""
+        """Return every generation that was finished once, damaged or not, oldest first."""
         return [
             name
             for name in self.names()

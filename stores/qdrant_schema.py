@@ -1,4 +1,4 @@
-"""What Qdrant is told about our videos, embedded and as a server alike."""
+"""The schema of our videos in Qdrant, the same embedded and in a server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FULL_SCAN_THRESHOLD_KB: Final = 10_000
 
 
 def payload_indexes(fields: Fields) -> dict[str, IndexKind]:
-    """The payload indexes that filters, orders and counts of ``fields`` need.
+    """Return the payload indexes that filters, orders and counts of ``fields`` need.
 
     They are made before the first upload: an index that exists before the HNSW graph is built lets
     Qdrant add the links that keep filtered searches connected.

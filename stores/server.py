@@ -108,7 +108,7 @@ class ServerStore(QdrantReader):
         *,
         fields: Fields = FIELDS,
     ) -> Self:
-        """A new, empty collection.
+        """Return a new, empty collection.
 
         Raises:
             StoreError: there is one of this name already.
@@ -160,7 +160,7 @@ class ServerStore(QdrantReader):
         owns_server: bool = False,
         fields: Fields = FIELDS,
     ) -> Self:
-        """The collection, by its name or an alias.
+        """Return the collection, by its name or an alias.
 
         Raises:
             StoreError: there is none, or its vectors are not as ``expected``.

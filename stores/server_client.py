@@ -103,7 +103,7 @@ class ServerClient:
         return self._url
 
     def request(self, ask: Callable[[QdrantClient], ResultT]) -> ResultT:
-        """What ``ask`` returns, asked again while the server fails for a passing reason.
+        """Return what ``ask`` returns; ask again while the server fails for a passing reason.
 
         Raises:
             StoreUnavailable: the server didn't answer, for as often as it was asked.
@@ -119,7 +119,7 @@ class ServerClient:
         return self.request(lambda client: client.collection_exists(collection))
 
     def list_collections(self, prefix: str = "") -> list[str]:
-        """The names of the collections that begin with ``prefix``, sorted."""
+        """Return the names of the collections that begin with ``prefix``, sorted."""
         answer = self.request(lambda client: client.get_collections())
         return sorted(c.name for c in answer.collections if c.name.startswith(prefix))
 
@@ -129,7 +129,7 @@ class ServerClient:
             self.request(lambda client: client.delete_collection(collection))
 
     def find_alias_target(self, alias: str) -> str | None:
-        """The collection that ``alias`` stands for, or None."""
+        """Return the collection that ``alias`` stands for, or None."""
         answer = self.request(lambda client: client.get_aliases())
         return next(
             (a.collection_name for a in answer.aliases if a.alias_name == alias),

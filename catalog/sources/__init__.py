@@ -28,7 +28,7 @@ def open_source(
     revision: str | None = None,
     split: str | None = None,
 ) -> Source:
-    """The source that ``spec`` names: a file, a folder, or ``hf:OWNER/NAME``.
+    """Return the source that ``spec`` names: a file, a folder, or ``hf:OWNER/NAME``.
 
     ``columns`` maps fields of a video to columns of the source, where the names of columns that
     ``fields`` know do not do. ``revision`` and ``split`` are for ``hf:``.

@@ -12,7 +12,7 @@ from twinlens.catalog.sources.rows import BadCell, Record
 
 
 def to_records(batch: pa.Table | pa.RecordBatch, *, first_row: int) -> Iterator[Record]:
-    """One record for every row of ``batch``, the first numbered ``first_row``."""
+    """Yield one record for every row of ``batch``, the first numbered ``first_row``."""
     names = batch.schema.names
     columns = [_cells(name, batch.column(index)) for index, name in enumerate(names)]
     for offset in range(batch.num_rows):

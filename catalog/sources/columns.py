@@ -38,17 +38,17 @@ class Columns:
                 raise SourceError(f"{name!r} is no field of a video; fields: {', '.join(known)}")
 
     def names_of(self, field: str) -> tuple[str, ...]:
-        """Names of columns that are taken for ``field``, the best first."""
+        """Return names of columns that are taken for ``field``, the best first."""
         return self._known_names()[field]
 
     def _known_names(self) -> dict[str, tuple[str, ...]]:
-        """Names of columns by field, the best first; what lenses look at before the rest."""
+        """Return names of columns by field, the best first; what lenses look at before the rest."""
         looked_at = {row.name: (row.name, *row.columns) for row in self.fields if row.searchable}
         rest = {row.name: (row.name, *row.columns) for row in self.fields if not row.searchable}
         return {"video_id": _ID, **looked_at, **_PICTURES, **rest}
 
     def resolve(self, names: Sequence[str]) -> dict[str, str]:
-        """The column for each field that has one: the mapped one, else the best known name.
+        """Return the column for each field that has one: the mapped one, else the best known name.
 
         Mapped columns that are not among ``names`` are left out; ``require`` complains of them.
         """

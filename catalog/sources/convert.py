@@ -1,4 +1,4 @@
-"""From a record of a source to a video, or to the reason why it holds none."""
+"""Turn a record of a source into a video, or say why it holds none."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _PARSERS: Final[Mapping[FieldKind, _Parser]] = {
     FieldKind.COUNT: parse_count,
     FieldKind.DURATION: parse_duration,
 }
-# How a missing title comes out of a program that takes it for a number.
+# What a program writes for a missing title that it takes for a number.
 _NAN: Final = ("nan", "NaN")
 
 
@@ -64,7 +64,7 @@ class TableOrigin:
 def convert(
     record: Record | BadRecord, columns: Mapping[str, str], table: TableOrigin, fields: Fields
 ) -> Row | Reject:
-    """The video that ``record`` holds, of ``fields``, each in the column that ``columns`` has."""
+    """Return the video of ``record``, or why it has none; ``columns`` has each field's column."""
     origin = Origin(table.file, record.row)
     if isinstance(record, BadRecord):
         return Reject(origin, record.reason, record.detail)
@@ -119,7 +119,7 @@ def _parse_value(row: Field, cells: Mapping[str, object]) -> FieldValue | None:
 
 
 def _add_content_id(video: Video) -> Video:
-    """``video`` under an id that depends on its title and picture alone, its picture as bytes."""
+    """Give ``video`` an id made from its title and picture alone, and its picture as bytes."""
     picture = read_thumbnail(video)
     digest = hashlib.sha256()
     for part in (

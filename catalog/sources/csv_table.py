@@ -62,7 +62,7 @@ class CsvTable:
     path: Path
 
     def column_names(self) -> list[str]:
-        """The header.
+        """Return the header.
 
         Raises:
             SourceError: the file is empty or compressed wrongly, or its first line is no header.
@@ -76,14 +76,14 @@ class CsvTable:
         return header
 
     def total(self) -> int | None:
-        """Number of records; None for a compressed file."""
+        """Return the number of records; None for a compressed file."""
         if self.path.suffix.casefold() == ".gz":
             return None
         with open_binary(self.path) as file:
             return max(0, sum(1 for _ in _parse(file)) - 1)
 
     def records(self, columns: Collection[str]) -> Iterator[Record | BadRecord]:
-        """One record a row; an empty field is None."""
+        """Yield one record a row; an empty field is None."""
         with open_binary(self.path) as file:
             parsed = _parse(file)
             header = next(parsed, None)
@@ -104,7 +104,7 @@ class CsvTable:
 
 
 def _parse(file: BinaryIO) -> Iterator[list[str] | BadRecord]:
-    """Fields of every record, the header too; blank lines are passed over."""
+    """Yield fields of every record, the header too; blank lines are passed over."""
     lines = _Lines(read_lines(file, max_bytes=MAX_RECORD_BYTES))
     while True:
         lines.begin_record()

@@ -36,7 +36,7 @@ _METADATA_STEM: Final = "metadata"
 
 
 def open_files(name: str, path: Path, *, columns: Columns) -> TableSource | PictureFolder:
-    """The source at ``path``: one table, or a folder.
+    """Return the source at ``path``: one table, or a folder.
 
     A folder that holds ``metadata.jsonl`` (or .csv, .parquet), itself or in folders below, is read
     by those files alone; else by all tables in it; else it is a folder of pictures.
@@ -65,7 +65,7 @@ def open_files(name: str, path: Path, *, columns: Columns) -> TableSource | Pict
 
 
 def open_table(path: Path) -> Table | None:
-    """The table at ``path`` by its name's end, or None where that is no table's."""
+    """Return the table at ``path`` by its name's end, or None where that is no table's."""
     name = path.name.casefold()
     for suffix, table in _TABLES.items():
         if name.endswith(suffix):
@@ -167,13 +167,13 @@ class PictureFolder:
     root: Path
 
     def files(self) -> Iterator[Path]:
-        """The pictures, by name; hidden files and folders are passed over."""
+        """Yield the pictures, by name; hidden files and folders are passed over."""
         for path in _walk(self.root):
             if path.suffix.casefold() in _PICTURE_SUFFIXES:
                 yield path
 
     def total(self) -> int | None:
-        """Number of pictures."""
+        """Return the number of pictures."""
         return sum(1 for _ in self.files())
 
     def __iter__(self) -> Iterator[Row | Reject]:

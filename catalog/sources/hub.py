@@ -18,7 +18,7 @@ _BATCH_ROWS: Final = 32
 
 
 def open_hub(name: str, *, columns: Columns, revision: str | None, split: str | None) -> HubSource:
-    """The data set that ``hf:OWNER/NAME`` (or ``hf:`` and a local folder like one) names.
+    """Return the data set that ``hf:OWNER/NAME`` (or ``hf:`` and a local folder like one) names.
 
     ``split`` None takes every split, one after the other.
 
@@ -69,7 +69,7 @@ class HubSource:
     root: Path | None = field(kw_only=True)
 
     def total(self) -> int | None:
-        """Number of rows by the data set's card, where it says."""
+        """Return the number of rows by the data set's card, where it says."""
         rows = 0
         for name, split in self.splits.items():
             infos = split.info.splits or {}

@@ -40,7 +40,7 @@ class JsonlTable:
         return list(names)
 
     def total(self) -> int | None:
-        """Number of lines that are not blank; None for a compressed file."""
+        """Return the number of lines that are not blank; None for a compressed file."""
         if self.path.suffix.casefold() == ".gz":
             return None
         with open_binary(self.path) as file:
@@ -48,7 +48,7 @@ class JsonlTable:
             return sum(1 for line in lines if line is None or line.strip())
 
     def records(self, columns: Collection[str]) -> Iterator[Record | BadRecord]:
-        """One record a line, all its keys."""
+        """Yield one record a line, all its keys."""
         row = 0
         with open_binary(self.path) as file:
             lines = read_lines(file, max_bytes=MAX_LINE_BYTES)

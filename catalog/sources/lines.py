@@ -17,7 +17,7 @@ _BOM: Final = b"\xef\xbb\xbf"
 
 
 def open_binary(path: Path) -> BinaryIO:
-    """The bytes of ``path``, decompressed where its name ends in ``.gz``.
+    """Return the bytes of ``path``, decompressed where its name ends in ``.gz``.
 
     Raises:
         SourceError: the file can't be opened.

@@ -32,12 +32,12 @@ class ParquetTable:
             return list(file.schema_arrow.names)
 
     def total(self) -> int | None:
-        """Number of rows, by its footer."""
+        """Return the number of rows, by its footer."""
         with self._open() as file:
             return int(file.metadata.num_rows)
 
     def records(self, columns: Collection[str]) -> Iterator[Record | BadRecord]:
-        """One record a row, with these columns only."""
+        """Yield one record a row, with these columns only."""
         with self._open() as file:
             before = 0
             for group in range(file.num_row_groups):

@@ -24,7 +24,7 @@ class SourcePicture(NamedTuple):
 def read_pictures(
     source: str, *, left_out: list[str], at_least: tuple[int, int] | None = None
 ) -> Iterator[SourcePicture]:
-    """Every readable picture of ``source``; to ``left_out`` is added which others, and why.
+    """Yield every readable picture of ``source``; add to ``left_out`` the others, and why.
 
     ``at_least`` is where a decoder may stop; see ``decode_image``.
     """
@@ -45,6 +45,6 @@ def read_pictures(
 
 
 def name_some(left_out: Sequence[str]) -> str:
-    """The first five of them, and how many more there are."""
+    """Name the first five of them, and how many more there are."""
     more = [f"and {len(left_out) - 5} more"] if len(left_out) > 5 else []
     return "; ".join([*left_out[:5], *more])

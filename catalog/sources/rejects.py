@@ -42,7 +42,7 @@ class RejectsFile:
 
     def __enter__(self) -> Self:
         with _translate_errors(self.path):
-            # Nothing is asked of what is no file, /dev/stderr for one: it loses nothing.
+            # What is no regular file, such as /dev/stderr, has no content to lose.
             self._left_before = self.path.is_file()
             if self._left_before and not _is_rejects_file(self.path):
                 raise SourceError(
@@ -58,7 +58,7 @@ class RejectsFile:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
-        # After an error, an earlier run's is still the last word on rows.
+        # After an error, the file of an earlier run stays: it is the last report on rows.
         if self._left_before and kind is None:
             with _translate_errors(self.path):
                 self.path.unlink(missing_ok=True)
@@ -71,7 +71,7 @@ class RejectsFile:
             self._append(reject, kept=False)
 
     def note(self, reject: Reject) -> None:
-        """Record what is amiss with a row that is indexed nevertheless."""
+        """Record what is wrong with a row that is indexed all the same."""
         with self._lock:
             self.notes[reject.reason] += 1
             self._append(reject, kept=True)

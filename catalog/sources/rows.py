@@ -49,11 +49,11 @@ class Source(Protocol):
         ...
 
     def total(self) -> int | None:
-        """Number of rows, bad ones included, where that is cheap to know."""
+        """Return the number of rows, bad ones included, where that is cheap to know."""
         ...
 
     def __iter__(self) -> Iterator[Row | Reject]:
-        """Every row of the source; one bad row never ends it.
+        """Yield every row of the source; one bad row never ends it.
 
         Raises:
             SourceError: the source as a whole stopped answering.

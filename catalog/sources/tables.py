@@ -18,7 +18,7 @@ class Table(Protocol):
         ...
 
     def column_names(self) -> list[str]:
-        """Names of its columns; none where no row could be read.
+        """Return names of its columns; none where no row could be read.
 
         Raises:
             SourceError: the file can't be read at all.
@@ -26,7 +26,7 @@ class Table(Protocol):
         ...
 
     def total(self) -> int | None:
-        """Number of rows, bad ones included, where that is cheap to know."""
+        """Return the number of rows, bad ones included, where that is cheap to know."""
         ...
 
     def records(self, columns: Collection[str]) -> Iterator[Record | BadRecord]:

@@ -11,7 +11,7 @@ from twinlens.catalog.video import Video
 
 
 def read_thumbnail(video: Video) -> bytes | None:
-    """The encoded picture of ``video``, or None where it has none here.
+    """Return the encoded picture of ``video``, or None where it has none here.
 
     Raises:
         PictureRejected: its file is missing or can't be read, or it has too many bytes.
@@ -36,7 +36,7 @@ def _read_file(path: Path) -> bytes:
         if not stat.S_ISREG(status.st_mode):
             raise PictureRejected(RejectReason.PICTURE_MISSING, f"{path}: not a regular file")
         with path.open("rb") as file:
-            # Python sets aside as much memory as is asked for: not the limit for every picture.
+            # Python allocates as much as is asked for, so don't ask for the limit every time.
             return file.read(min(status.st_size, MAX_BYTES) + 1)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise PictureRejected(RejectReason.PICTURE_MISSING, f"{path}: no such file") from error

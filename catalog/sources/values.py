@@ -43,7 +43,7 @@ _BASE64_MIN_LENGTH: Final = 64
 
 
 def parse_id(value: object) -> str:
-    """A video id: 1 to 256 characters, no ``/``, no control character, not ``.`` or ``..``.
+    """Return a video id: 1 to 256 characters, no ``/``, no control character, not ``.`` or ``..``.
 
     Anything else goes, in any script: an id stands percent-encoded in a URL's path and must come
     back as it was. Whitespace around it is dropped; an integer is written in decimal digits.
@@ -107,7 +107,7 @@ def parse_text(value: object, *, field: str) -> str | None:
 
 
 def parse_url(value: object, *, field: str) -> str | None:
-    """A web address.
+    """Parse a web address.
 
     Raises:
         RowRejected: not text, or not http or https (a ``javascript:`` link must not reach a page).
@@ -180,7 +180,7 @@ def parse_date(value: object, *, field: str) -> datetime | None:
 
 
 def parse_duration(value: object, *, field: str) -> float | None:
-    """Seconds, from a number, ``4:13``, ``1:02:03`` or ISO 8601 (``PT4M13S``).
+    """Return seconds, from a number, ``4:13``, ``1:02:03`` or ISO 8601 (``PT4M13S``).
 
     Raises:
         RowRejected: not a duration, negative, or not finite.
@@ -209,7 +209,7 @@ def parse_duration(value: object, *, field: str) -> float | None:
 
 
 def parse_count(value: object, *, field: str) -> int | None:
-    """A whole number from 0 to 2**63 - 1, from a number or its text (``1,234`` too).
+    """Return a whole number from 0 to 2**63 - 1, from a number or its text (``1,234`` too).
 
     Raises:
         RowRejected: not such a number.
@@ -230,7 +230,7 @@ def parse_count(value: object, *, field: str) -> int | None:
 def parse_picture(
     value: object, *, folder: Path | None, root: Path | None
 ) -> bytes | Path | str | None:
-    """A picture cell: encoded bytes, the path of a file, or (as str) a web address.
+    """Parse a picture cell: encoded bytes, the path of a file, or (as str) a web address.
 
     A cell is bytes; a mapping of ``bytes`` and ``path`` as Hugging Face writes pictures; or text:
     an address, base64 (with or without ``data:``), or a path that starts at ``folder``.
