@@ -114,12 +114,7 @@ def folded_words(text: str) -> list[FoldedWord]:
 
 def word_pieces(folded: str) -> list[str]:
     """The pieces of a folded word, two and three characters long, its ends marked."""
-    characters = ["<", *_CHARACTER.findall(folded), ">"]
-    return [
-        "".join(characters[start : start + length])
-        for length in _PIECE_LENGTHS
-        for start in range(len(characters) - length + 1)
-    ]
+    return [piece for _, piece in _pieces(folded)]
 
 
 @lru_cache(maxsize=4096)
@@ -132,11 +127,18 @@ def _terms(text: str) -> Counter[tuple[int, str]]:
     terms: Counter[tuple[int, str]] = Counter()
     for word in _WORD.findall(_normalised(text[:_MAX_CHARACTERS])):
         terms[0, word] += 1
-        characters = ["<", *_CHARACTER.findall(word), ">"]
-        for length in _PIECE_LENGTHS:
-            for start in range(len(characters) - length + 1):
-                terms[length, "".join(characters[start : start + length])] += 1
+        terms.update(_pieces(word))
     return terms
+
+
+def _pieces(word: str) -> list[tuple[int, str]]:
+    """The pieces of ``word``, each after its length in characters."""
+    characters = ["<", *_CHARACTER.findall(word), ">"]
+    return [
+        (length, "".join(characters[start : start + length]))
+        for length in _PIECE_LENGTHS
+        for start in range(len(characters) - length + 1)
+    ]
 
 
 def _normalised(text: str) -> str:
