@@ -45,11 +45,19 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
+def sync_files(directory: Path) -> None:
+    """Return once the files in ``directory``, and their names, survive a loss of power."""
+    for file in directory.iterdir():
+        sync_directory(file)
+    sync_directory(directory)
+
+
 @contextmanager
 def create_whole(path: Path) -> Iterator[Path]:
     """Yield a directory to fill; it becomes ``path`` if nothing is raised.
 
-    So a killed creation leaves no ``path``, and the next one starts afresh.
+    So a creation that failed or was killed leaves no ``path``, and the next one starts afresh. One
+    process at a time.
 
     Raises:
         StoreError: ``path`` is there already, and holds something.
@@ -59,8 +67,12 @@ def create_whole(path: Path) -> Iterator[Path]:
     making = path.with_name(f"{path.name}.new")
     shutil.rmtree(making, ignore_errors=True)
     making.mkdir(parents=True)
-    yield making
-    making.replace(path)
+    try:
+        yield making
+        making.replace(path)
+    except BaseException:
+        shutil.rmtree(making, ignore_errors=True)
+        raise
     sync_directory(path.parent)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from twinlens.catalog.errors import EncoderError, EncoderUnavailable
-from twinlens.catalog.files import sync_directory
+from twinlens.catalog.files import created_whole, sync_files
 from twinlens.catalog.vectors import FloatMatrix, unit_rows
 from twinlens.encoders.model_files import first_line
 from twinlens.encoders.onnx_graph import GRAPH_FILE, OUTPUT, TOKENIZER_FILE, OnnxGraph, Precision
@@ -102,25 +102,10 @@ def _exported(model: SentenceEncoder, precision: Precision, *, cache_dir: Path) 
     with directory.with_name(f".{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not directory.is_dir():  # or else another process has made it meanwhile
-            _write_whole(directory, write)
+            with created_whole(directory) as making:
+                write(making)
+                sync_files(making)
     return directory
-
-
-def _write_whole(directory: Path, write: Callable[[Path], None]) -> None:
-    """Publish under the name ``directory`` what ``write`` puts into a folder; one at a time."""
-    making = directory.with_name(f".{directory.name}.making")
-    shutil.rmtree(making, ignore_errors=True)  # of one that was killed
-    making.mkdir()
-    try:
-        write(making)
-        for file in making.iterdir():
-            sync_directory(file)
-        sync_directory(making)
-        making.rename(directory)
-    except BaseException:
-        shutil.rmtree(making, ignore_errors=True)
-        raise
-    sync_directory(directory.parent)
 
 
 def _export(model: SentenceEncoder, directory: Path) -> None:

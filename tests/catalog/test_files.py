@@ -1,4 +1,4 @@
-"""Files replaced whole."""
+"""Files and directories that are there whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from twinlens.catalog.files import write_atomically
+from twinlens.catalog.errors import StoreError
+from twinlens.catalog.files import created_whole, write_atomically
 
 
 @pytest.mark.parametrize("durable", [True, False])
@@ -70,3 +71,33 @@ def test_data_is_on_the_disk_before_its_name_and_the_name_before_the_return(
     synced.clear()
     write_atomically(path, b"quick", durable=False)
     assert synced == []
+
+
+def test_a_directory_appears_when_it_is_filled(tmp_path: Path) -> None:
+    path = tmp_path / "made"
+    with created_whole(path) as making:
+        (making / "file").write_text("x")
+        assert not path.exists()
+    assert (path / "file").read_text() == "x"
+    assert list(tmp_path.iterdir()) == [path]
+    with pytest.raises(StoreError, match="something here already"), created_whole(path):
+        pass
+
+
+def test_a_creation_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    def fill() -> None:
+        with created_whole(tmp_path / "made") as making:
+            (making / "file").write_text("x")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        fill()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_creation_left_is_swept_away(tmp_path: Path) -> None:
+    (tmp_path / "made.new").mkdir()
+    (tmp_path / "made.new" / "part").write_text("x")
+    with created_whole(tmp_path / "made"):
+        pass
+    assert list((tmp_path / "made").iterdir()) == []

@@ -245,7 +245,7 @@ def test_many_at_once_export_once(made, tmp_path, monkeypatch):
 def test_what_a_killed_export_left_is_swept_away(made, tmp_path):
     model = made("killed")
     name = f"{model.fingerprint}-float32-1"
-    left = tmp_path / f".{name}.making"
+    left = tmp_path / f"{name}.new"
     left.mkdir()
     (left / "model.onnx").write_bytes(b"a part")
     OnnxSentenceEncoder(model, cache_dir=tmp_path).encode(["cat"])
