@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,18 +9,19 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import save
 
 from twinlens.catalog.errors import EncoderUnavailable
-from twinlens.catalog.files import write_atomically
-from twinlens.encoders.fingerprints import files_digest, fingerprint
+from twinlens.encoders import model_directory
+from twinlens.encoders.model_directory import WEIGHTS_NAME, ModelFormat
 from twinlens.encoders.titles.text import PREPROCESSING_VERSION
 
-WEIGHTS_NAME: Final = "model.safetensors"
-CONFIG_NAME: Final = "config.json"
-HISTORY_NAME: Final = "history.json"
-FORMAT: Final = "twinlens-title-bridge"
+_FORMAT: Final = ModelFormat(
+    name="twinlens-title-bridge",
+    preprocessing_version=PREPROCESSING_VERSION,
+    kind="bridge",
+    command="train-titles",
+)
 Weights = dict[str, npt.NDArray[Any]]
 
 
@@ -52,10 +52,7 @@ class PackedBridge:
 
 def is_bridge(directory: Path) -> bool:
     """Whether the config in ``directory`` says that it is a bridge's."""
-    try:
-        return bool(json.loads((directory / CONFIG_NAME).read_bytes())["format"] == FORMAT)
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+    return _FORMAT.matches(directory)
 
 
 def read_bridge(directory: Path) -> PackedBridge:
@@ -64,40 +61,19 @@ def read_bridge(directory: Path) -> PackedBridge:
     Raises:
         EncoderUnavailable: a file is missing, or it is not a bridge of this version.
     """
-    weights, config_path = directory / WEIGHTS_NAME, directory / CONFIG_NAME
-    for path in (config_path, weights):
-        if not path.is_file():
-            raise EncoderUnavailable(
-                f"no bridge for titles in {directory}: {path.name} is missing "
-                "(`twinlens train-titles` makes one)"
-            )
-    try:
-        config = json.loads(config_path.read_bytes())
-        known = config["format"], config["preprocessing_version"]
-        shape = BridgeShape(**config["shape"])
+
+    def parse(config: Any) -> PackedBridge:
         scripts = sorted(str(script) for script in config["scripts"])
-        base, base_fingerprint = str(config["base"]), str(config["base_fingerprint"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise EncoderUnavailable(f"{config_path} is no bridge's: {error!r}") from error
-    if known != (FORMAT, PREPROCESSING_VERSION):
-        raise EncoderUnavailable(
-            f"{config_path} says {known[0]!r} with preprocessing {known[1]!r}; "
-            f"this version reads {FORMAT!r} with preprocessing {PREPROCESSING_VERSION}"
+        return PackedBridge(
+            directory=directory,
+            fingerprint=_FORMAT.fingerprint(directory, config["shape"], scripts),
+            base=str(config["base"]),
+            base_fingerprint=str(config["base_fingerprint"]),
+            scripts=frozenset(scripts),
+            shape=BridgeShape(**config["shape"]),
         )
-    return PackedBridge(
-        directory=directory,
-        fingerprint=fingerprint(
-            FORMAT,
-            str(PREPROCESSING_VERSION),
-            json.dumps(config["shape"], sort_keys=True),
-            json.dumps(scripts),
-            files_digest(directory, [weights]),
-        ),
-        base=base,
-        base_fingerprint=base_fingerprint,
-        scripts=frozenset(scripts),
-        shape=shape,
-    )
+
+    return _FORMAT.read_config(directory, parse)
 
 
 def read_weights(bridge: PackedBridge) -> Weights:
@@ -106,11 +82,7 @@ def read_weights(bridge: PackedBridge) -> Weights:
     Raises:
         EncoderUnavailable: the file can't be read, or doesn't fit the config.
     """
-    path = bridge.directory / WEIGHTS_NAME
-    try:
-        weights: Weights = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise EncoderUnavailable(f"{path} can't be read: {error}") from error
+    weights: Weights = model_directory.read_weights(bridge.directory, "numpy")
     shape = bridge.shape
     expected = {
         "ngrams.weight": (shape.buckets, shape.width),
@@ -131,7 +103,10 @@ def read_weights(bridge: PackedBridge) -> Weights:
     found = {name: array.shape for name, array in weights.items()}
     if found != expected:
         wrong = sorted(name for name in found | expected if found.get(name) != expected.get(name))
-        raise EncoderUnavailable(f"the weights in {path} don't fit its config: {', '.join(wrong)}")
+        raise EncoderUnavailable(
+            f"the weights in {bridge.directory / WEIGHTS_NAME} don't fit its config: "
+            f"{', '.join(wrong)}"
+        )
     return weights
 
 
@@ -155,16 +130,10 @@ def write_bridge(
     scale = np.maximum(np.abs(table).max(axis=1), 1e-12) / 127
     packed["ngrams.weight"] = np.rint(table / scale[:, None]).astype(np.int8)
     packed["ngrams.scale"] = scale.astype(np.float32)
-    config = {
-        "format": FORMAT,
-        "preprocessing_version": PREPROCESSING_VERSION,
+    about = {
         "base": base,
         "base_fingerprint": base_fingerprint,
         "scripts": sorted(scripts),
         "shape": dict(shape),
-        "training": dict(training),
     }
-    directory.mkdir(parents=True, exist_ok=True)
-    write_atomically(directory / WEIGHTS_NAME, save(packed))
-    write_atomically(directory / CONFIG_NAME, json.dumps(config, indent=2).encode() + b"\n")
-    write_atomically(directory / HISTORY_NAME, json.dumps(list(history), indent=1).encode() + b"\n")
+    _FORMAT.write(directory, weights=save(packed), about=about, training=training, history=history)
