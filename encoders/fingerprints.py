@@ -7,17 +7,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from twinlens.catalog.digests import join_with_lengths
+
 _CHUNK_BYTES: Final = 1 << 20
 
 
 def fingerprint(*parts: str) -> str:
     """Sixteen hex digits over ``parts``; no two lists of parts share one by concatenation."""
-    digest = hashlib.sha256()
-    for part in parts:
-        encoded = part.encode()
-        digest.update(len(encoded).to_bytes(8, "little"))
-        digest.update(encoded)
-    return digest.hexdigest()[:16]
+    joined = join_with_lengths(part.encode() for part in parts)
+    return hashlib.sha256(joined).hexdigest()[:16]
 
 
 def files_digest(root: Path, files: Iterable[Path]) -> str:

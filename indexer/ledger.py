@@ -11,6 +11,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
+from twinlens.catalog.digests import join_with_lengths
 from twinlens.catalog.errors import StoreCorrupt, StoreError
 from twinlens.catalog.sources import Origin
 
@@ -72,12 +73,7 @@ class Entry:
 
 def make_content_key(*parts: str) -> bytes:
     """Return 16 bytes that change when any of ``parts`` does."""
-    digest = blake2b(digest_size=16)
-    for part in parts:
-        encoded = part.encode()
-        digest.update(len(encoded).to_bytes(8, "little"))
-        digest.update(encoded)
-    return digest.digest()
+    return blake2b(join_with_lengths(part.encode() for part in parts), digest_size=16).digest()
 
 
 class Ledger:

@@ -9,6 +9,8 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
+from twinlens.catalog.digests import join_with_lengths
+
 MAX_CURSOR_LENGTH: Final = 1000
 _DIGEST_BYTES: Final = 12
 
@@ -90,12 +92,9 @@ def decode_place(text: str, *, generation: str, request: str) -> Any:
 
 def digest_request(*parts: object) -> str:
     """Return a short digest that identifies a request; ``parts`` must have a stable ``repr``."""
-    digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
-    for part in parts:
-        piece = part if isinstance(part, bytes) else repr(part).encode()
-        digest.update(len(piece).to_bytes(8, "big"))
-        digest.update(piece)
-    return digest.hexdigest()
+    pieces = (part if isinstance(part, bytes) else repr(part).encode() for part in parts)
+    joined = join_with_lengths(pieces, byteorder="big")
+    return hashlib.blake2b(joined, digest_size=_DIGEST_BYTES).hexdigest()
 
 
 def _checksum(body: bytes) -> bytes:
