@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image
 
-from twinlens.catalog.errors import EncoderError, EncoderUnavailable
+from twinlens.catalog.errors import EncoderUnavailable
 from twinlens.catalog.vectors import FloatMatrix, unit_rows
 from twinlens.encoders.base import well_formed
 from twinlens.encoders.fingerprints import fingerprint
@@ -50,10 +50,8 @@ class ClipEncoder:
     @cached_property
     def dim(self) -> int:
         """Length of its vectors; loads the model."""
-        found = self._model().get_embedding_dimension()
-        if found is None:
-            raise EncoderError(f"{self.name} does not say how long its vectors are")
-        return int(found)
+        self._model()  # which refuses what is no CLIP model
+        return self._files.dim()
 
     def encode(self, items: Sequence[Image.Image]) -> FloatMatrix:
         """Pictures as a float32 array of shape (len(items), dim), rows of unit length."""

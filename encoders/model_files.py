@@ -94,6 +94,17 @@ class ModelFiles:
                 self._loaded = self.load()
             return self._loaded
 
+    def dim(self) -> int:
+        """Length of the model's vectors; loads it.
+
+        Raises:
+            EncoderError: the model does not say.
+        """
+        found = self.model().get_embedding_dimension()
+        if found is None:
+            raise EncoderError(f"{self.name} does not say how long its vectors are")
+        return int(found)
+
     def load(self) -> SentenceTransformer:
         """The model, loaded by every call: the caller's own, to let go of.
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from twinlens.catalog.errors import EncoderError, EncoderUnavailable
+from twinlens.catalog.errors import EncoderUnavailable
 from twinlens.catalog.vectors import FloatMatrix, unit_rows
 from twinlens.encoders.base import well_formed
 from twinlens.encoders.fingerprints import fingerprint
@@ -64,11 +64,7 @@ class SentenceEncoder:
         """Length of its vectors, from the model's files where they say so."""
         directory = self._files.directory()
         found = _dim_from_files(directory) if directory is not None else None
-        if found is None:
-            found = self._files.model().get_embedding_dimension()
-        if found is None:
-            raise EncoderError(f"{self.name} does not say how long its vectors are")
-        return int(found)
+        return self._files.dim() if found is None else found
 
     @cached_property
     def prompts(self) -> Prompts:
