@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from twinlens.catalog.errors import EncoderError, EncoderUnavailable
-from twinlens.catalog.files import created_whole, sync_files
+from twinlens.catalog.files import create_whole, sync_files
 from twinlens.catalog.vectors import FloatMatrix, unit_rows
 from twinlens.encoders.model_files import first_line
 from twinlens.encoders.onnx_graph import GRAPH_FILE, OUTPUT, TOKENIZER_FILE, OnnxGraph, Precision
@@ -102,7 +102,7 @@ def _exported(model: SentenceEncoder, precision: Precision, *, cache_dir: Path) 
     with directory.with_name(f".{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not directory.is_dir():  # or else another process has made it meanwhile
-            with created_whole(directory) as making:
+            with create_whole(directory) as making:
                 write(making)
                 sync_files(making)
     return directory

@@ -132,7 +132,7 @@ def _terms(text: str) -> Counter[tuple[int, str]]:
 
 
 def _pieces(word: str) -> list[tuple[int, str]]:
-    """The pieces of ``word``, each after its length in characters."""
+    """Cut ``word`` into its pieces, each after its length in characters."""
     characters = ["<", *_CHARACTER.findall(word), ">"]
     return [
         (length, "".join(characters[start : start + length]))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from twinlens.catalog.errors import StoreError
-from twinlens.catalog.files import created_whole, write_atomically
+from twinlens.catalog.files import create_whole, write_atomically
 
 
 @pytest.mark.parametrize("durable", [True, False])
@@ -75,18 +75,18 @@ def test_data_is_on_the_disk_before_its_name_and_the_name_before_the_return(
 
 def test_a_directory_appears_when_it_is_filled(tmp_path: Path) -> None:
     path = tmp_path / "made"
-    with created_whole(path) as making:
+    with create_whole(path) as making:
         (making / "file").write_text("x")
         assert not path.exists()
     assert (path / "file").read_text() == "x"
     assert list(tmp_path.iterdir()) == [path]
-    with pytest.raises(StoreError, match="something here already"), created_whole(path):
+    with pytest.raises(StoreError, match="something here already"), create_whole(path):
         pass
 
 
 def test_a_creation_that_fails_leaves_nothing(tmp_path: Path) -> None:
     def fill() -> None:
-        with created_whole(tmp_path / "made") as making:
+        with create_whole(tmp_path / "made") as making:
             (making / "file").write_text("x")
             raise OSError(28, "No space left on device")
 
@@ -98,6 +98,6 @@ def test_a_creation_that_fails_leaves_nothing(tmp_path: Path) -> None:
 def test_what_a_killed_creation_left_is_swept_away(tmp_path: Path) -> None:
     (tmp_path / "made.new").mkdir()
     (tmp_path / "made.new" / "part").write_text("x")
-    with created_whole(tmp_path / "made"):
+    with create_whole(tmp_path / "made"):
         pass
     assert list((tmp_path / "made").iterdir()) == []
