@@ -1,4 +1,4 @@
-"""What an encoded picture consists of, counted before a decoder reads it.
+"""Count the pieces of an encoded picture before a decoder reads it.
 
 Pillow reads the pieces of a file one by one, and libjpeg each scan of a JPEG, whatever the pixels.
 """

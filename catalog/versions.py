@@ -1,4 +1,4 @@
-"""What this environment has installed, for manifests and measurements."""
+"""The installed versions, for manifests and measurements."""
 
 from __future__ import annotations
 

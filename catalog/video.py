@@ -51,7 +51,7 @@ class Video:
 
 
 def to_payload(video: Video, *, thumbnail_file: str | None) -> dict[str, Any]:
-    """What an index keeps of ``video`` beside its vectors: JSON values only, no empty fields.
+    """Return what an index keeps of ``video`` beside vectors: JSON values, no empty fields.
 
     ``thumbnail_file`` is the picture's name in ``thumbnails/`` of the data directory.
     """

@@ -1,4 +1,4 @@
-"""What may have happened to a picture since it was indexed, done with Pillow, always alike.
+"""Damage that a picture may have taken since it was indexed, by Pillow, always the same.
 
 Each distortion is done apart from training's corruptions, by other code. Half of their kinds are
 never trained for (``seen`` is false): they tell what was learned beyond the list.

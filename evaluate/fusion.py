@@ -122,7 +122,7 @@ def sweep_fusion(
     cache: VectorCache | None = None,
     threads: int = 2,
 ) -> list[Sweep]:
-    """A sweep for each kind of search that ``tasks`` hold, over all tasks and title encoders.
+    """Sweep the settings for each kind of search in ``tasks``, over all of them and all encoders.
 
     Raises:
         UsageError: a package is missing, or a kind has too few queries for two halves.

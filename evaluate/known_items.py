@@ -88,7 +88,7 @@ def find_script(title: str) -> str | None:
 
 
 def split_typed_words(title: str) -> list[str]:
-    """The words that a person would type: those with a letter or a digit, emoji and bars out."""
+    """Return the words a person would type: those with a letter or a digit, emoji and bars out."""
     return [word for word in _EMOJI.sub(" ", title).split() if _TYPED.search(word)]
 
 
@@ -103,7 +103,7 @@ def drop_words(title: str, script: str, rng: np.random.Generator) -> Remembered 
 
 
 def swap_words(title: str, script: str, rng: np.random.Generator) -> Remembered | None:
-    """Two words in each other's place, and another two for every six words of the title."""
+    """Swap two words, and another two for every six words of the title."""
     words = split_typed_words(title)
     if len(words) < 2:
         return None
@@ -121,13 +121,13 @@ def misspell(title: str, script: str, rng: np.random.Generator) -> Remembered | 
 
 
 def take_part(title: str, script: str, rng: np.random.Generator) -> Remembered | None:
-    """Two to four words in a row, one of them of ``script``: as much as most people type."""
+    """Take two to four words in a row, one of them of ``script``: as much as most people type."""
     part = _take_words(title, rng)
     return _remember(title, part, part, script)
 
 
 def misspell_part(title: str, script: str, rng: np.random.Generator) -> Remembered | None:
-    """Two to four words in a row, and a slip in one of them."""
+    """Take two to four words in a row, and make a slip in one of them."""
     part = _take_words(title, rng)
     return _remember(title, _misspell_words(part, script, rng), part, script)
 
@@ -142,7 +142,7 @@ DAMAGES: Final[Mapping[str, Damage]] = {
 
 
 def slip(word: str, rng: np.random.Generator) -> str | None:
-    """``word`` with one slip of a person who types; None where it has too few letters for one.
+    """Return ``word`` with one typing slip; None if it has too few letters for one.
 
     A cluster is left out, typed twice, exchanged with its neighbour, or replaced by one that sounds
     or looks alike or lies beside it on the keyboard. The first cluster stays in its place.
@@ -174,7 +174,7 @@ def _slip_at(clusters: Sequence[str], at: int, kind: int, rng: np.random.Generat
 
 
 def _replace_character(cluster: str, rng: np.random.Generator) -> str | None:
-    """``cluster`` with one character replaced by another of ``_TAKEN_FOR``; None without one."""
+    """Return ``cluster``, one character replaced by another of ``_TAKEN_FOR``; None without one."""
     places = [at for at, character in enumerate(cluster) if character.lower() in _TAKEN_FOR]
     if not places:
         return None

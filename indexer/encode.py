@@ -1,4 +1,4 @@
-"""From work to vectors: all lenses at once, and the items that can't be encoded set aside."""
+"""Encode work by all lenses at once, and set aside the items that can't be encoded."""
 
 from __future__ import annotations
 

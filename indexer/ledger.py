@@ -1,4 +1,4 @@
-"""What was indexed from what: the memory of the incremental job, one SQLite file a generation."""
+"""The memory of the incremental job: what was indexed from what, one SQLite file a generation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every store can do: one seam over embedded Qdrant, Qdrant server and FAISS."""
+"""The interface of every store: one over embedded Qdrant, Qdrant server and FAISS."""
 
 from __future__ import annotations
 

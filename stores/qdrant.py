@@ -1,4 +1,4 @@
-"""What reading from Qdrant has in common, embedded and from a server."""
+"""The parts of reading from Qdrant that the embedded engine and a server share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From our filters to Qdrant's: one walk, spoken in the classes of either library."""
+"""Translate our filters into Qdrant's, in the classes of either library."""
 
 from __future__ import annotations
 

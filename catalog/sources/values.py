@@ -1,4 +1,4 @@
-"""From one cell, of whatever type a source gives, to the value of a field.
+"""Parse one cell, of whatever type a source gives, into the value of a field.
 
 Every function returns None (or an empty tuple) for an absent value, and raises ``RowRejected``
 for one that can't be used.
@@ -80,7 +80,7 @@ def parse_id(value: object) -> str:
 
 
 def parse_text(value: object, *, field: str) -> str | None:
-    """Text without whitespace around it; a number is written out.
+    """Return text without whitespace around it; a number is written out.
 
     Raises:
         RowRejected: not UTF-8, not a finite number, too long, holding NUL, or no text at all.
