@@ -9,12 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import qdrant_edge as qe
 
 from twinlens.benchmarks.engines.base import Answer, Engine, EngineFailed, Query, Uploaded
-from twinlens.benchmarks.engines.vectors import SHARES, Ids, VectorSet
-from twinlens.catalog.vectors import Vector
+from twinlens.benchmarks.engines.vectors import SHARES, VectorSet
 from twinlens.stores.edge import link_view
 
 _ROWS_AT_A_TIME: Final = 1_000
@@ -46,9 +44,9 @@ class Embedded(Engine):
         # Before the vectors come, as the product does: then the graph keeps filtered parts linked.
         shard.update(qe.UpdateOperation.create_field_index(_TAGS, qe.PayloadSchemaType.Keyword))
         started = time.perf_counter()
-        for first in range(0, self.vectors.videos, _ROWS_AT_A_TIME):
-            last = min(first + _ROWS_AT_A_TIME, self.vectors.videos)
-            shard.update(qe.UpdateOperation.upsert_points(self._points(np.arange(first, last))))
+        for rows in self.vectors.points(_ROWS_AT_A_TIME):
+            points = [qe.Point(row, _as_given(named), {_TAGS: tags}) for row, named, tags in rows]
+            shard.update(qe.UpdateOperation.upsert_points(points))
         shard.flush()
         written = time.perf_counter()
         shard.optimize()
@@ -114,16 +112,6 @@ class Embedded(Engine):
             max_search_threads=1,
         )
 
-    def _points(self, ids: Ids) -> list[Any]:
-        parts = {name: self.vectors.rows(name)[ids] for name in self.vectors.dims}
-        tags = self.vectors.tags(ids)
-        return [
-            qe.Point(
-                row, {name: _as_given(rows[at]) for name, rows in parts.items()}, {_TAGS: tags[at]}
-            )
-            for at, row in enumerate(ids.tolist())
-        ]
-
     def _request(self, query: Query) -> Any:
         setting: Mapping[str, Any] = query.setting
         quantization = None
@@ -151,6 +139,6 @@ def _to_answer(hits: Sequence[Any]) -> Answer:
     return Answer([hit.id for hit in hits], [hit.score for hit in hits])
 
 
-def _as_given(vector: Vector) -> Any:
+def _as_given(vectors: Any) -> Any:
     # The engine takes arrays; only its type stubs know lists alone.
-    return vector
+    return vectors

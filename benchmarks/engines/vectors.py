@@ -7,7 +7,7 @@ and every process that measures maps the same files.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from twinlens.catalog.vectors import Vector
 from twinlens.search.fusion import Ranking, fuse
 from twinlens.stores.base import ScoredVideo
 from twinlens.stores.qdrant_schema import FULL_SCAN_THRESHOLD_KB
@@ -75,11 +76,19 @@ class VectorSet:
         """The ids of the videos that the filter of this share lets through, ascending."""
         return np.flatnonzero(self.draws < share)
 
-    def tags(self, ids: Ids) -> list[list[str]]:
-        """For each video the shares whose filters let it through, as its payload says it."""
-        return [
-            [str(share) for share in SHARES if draw < share] for draw in self.draws[ids].tolist()
-        ]
+    def points(self, at_a_time: int) -> Iterator[list[tuple[int, dict[str, Vector], list[str]]]]:
+        """All videos in batches: id, vectors by name, and the shares whose filters let it pass."""
+        for first in range(0, self.videos, at_a_time):
+            part = slice(first, first + at_a_time)
+            vectors = {name: self.rows(name)[part] for name in self.dims}
+            yield [
+                (
+                    first + at,
+                    {name: rows[at] for name, rows in vectors.items()},
+                    [str(share) for share in SHARES if draw < share],
+                )
+                for at, draw in enumerate(self.draws[part].tolist())
+            ]
 
     def graph_threshold_kb(self, *, least: int = 1) -> int:
         """Qdrant's own threshold for building a graph, lowered where the set is below it.

@@ -97,11 +97,14 @@ def test_drawn_vectors_have_neighbours_and_near_twins(drawn: VectorSet) -> None:
 def test_filters_let_through_the_shares_that_they_are_called_after(drawn: VectorSet) -> None:
     for share in SHARES[:3]:
         assert len(drawn.passing(share)) / drawn.videos == pytest.approx(share, rel=0.5)
-    tags = drawn.tags(np.arange(drawn.videos))
+    points = [point for batch in drawn.points(1_000) for point in batch]
+    assert [row for row, _, _ in points] == list(range(drawn.videos))
     for share in SHARES:
-        assert [row for row, one in enumerate(tags) if str(share) in one] == drawn.passing(
-            share
-        ).tolist()
+        passing = [row for row, _, tags in points if str(share) in tags]
+        assert passing == drawn.passing(share).tolist()
+    for row, named, _ in points[999:1_001]:
+        for name, vector in named.items():
+            np.testing.assert_array_equal(vector, drawn.rows(name)[row])
 
 
 def test_an_array_file_gives_unit_vectors_and_queries_that_are_not_among_them(
