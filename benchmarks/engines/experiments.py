@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import tomllib
 from collections.abc import Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
@@ -89,6 +90,12 @@ def choose_experiments(there: Sequence[Experiment], asked: Sequence[str]) -> lis
     # A whole name is meant as it is, though others begin so.
     beginnings = tuple(one for one in asked if one not in names) if asked else ("",)
     return [one for one in there if one.name in asked or one.name.startswith(beginnings)]
+
+
+def digest_of(experiments: Sequence[Experiment]) -> str:
+    """A digest of rows: how they are built and searched, and on which server."""
+    rows = "".join(one.model_dump_json() for one in experiments)
+    return blake2b(rows.encode(), digest_size=8).hexdigest()
 
 
 def name_setting(setting: Setting) -> str:

@@ -1,6 +1,6 @@
-"""One size measured: every engine in a process of its own, in turns, round by round.
+"""A run: sizes one after the other, every engine in a process of its own, in turns, by rounds.
 
-Each part writes what it found into the record of its size; a part that is there already is not
+Each part writes what it found into the one result file; a part that is there already is not
 measured again, so a run that was stopped goes on where it was.
 """
 
@@ -13,16 +13,31 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 
 from twinlens.benchmarks.engines.base import EngineFailed
 from twinlens.benchmarks.engines.experiments import Experiment
 from twinlens.benchmarks.engines.process import Host, Probe, Timed
-from twinlens.benchmarks.engines.record import Answers, Measured, Plan, Search, Setting, Size
+from twinlens.benchmarks.engines.record import (
+    FORMAT,
+    Answers,
+    Machine,
+    Measured,
+    Plan,
+    Result,
+    Search,
+    Setting,
+    Size,
+    read_result,
+)
+from twinlens.benchmarks.engines.sources import VectorSource, prepare_vectors
 from twinlens.benchmarks.engines.truth import Truth
 from twinlens.benchmarks.engines.vectors import SHARES, VectorSet
+from twinlens.catalog.errors import UsageError
+from twinlens.catalog.files import create_whole, hold_lock
+from twinlens.evaluate.machine import describe_machine
 
 # The parts that take one setting of an engine take the first that finds so much.
 CHOSEN_RECALL: Final = 0.99
@@ -30,8 +45,10 @@ _FEWEST: Final = 3
 _WARM_UP: Final = 3
 _BATCH: Final = 100
 
-# An engine, and which of several things is asked of it in turns: a setting, a share.
-_Task = tuple[str, str]
+# What is asked in turns, by the engine and by what a record calls it: the arguments of a method.
+_Tasks = dict[tuple[str, str], tuple[Any, ...]]
+# What must not change within one result.
+_SAME: Final = ("processor", "cores", "memory_bytes", "versions")
 
 
 class SizeRun:
@@ -116,12 +133,12 @@ class SizeRun:
                 built = other.built.model_copy(update={"shared_with": other.label})
             else:
                 shutil.rmtree(directory, ignore_errors=True)
-                making = directory.with_name(f"{name}.making")
-                shutil.rmtree(making, ignore_errors=True)
-                making.mkdir()
-                with self._host(name, making, threads=self._plan.build_threads) as host:
-                    built = host.ask("build", self._plan.build_threads)
-                making.rename(directory)
+                threads = self._plan.build_threads
+                with (
+                    create_whole(directory) as making,
+                    self._host(name, making, threads=threads) as host,
+                ):
+                    built = host.ask("build", threads)
             self._of[name].built = built
 
     def _clients(self) -> None:
@@ -176,16 +193,14 @@ class SizeRun:
                 self._of[name].memory = host.ask("memory")
 
     def _latency(self) -> None:
-        settings = {name: self._experiments[name].settings for name in self._hosts}
-        found = self._in_turns(
-            "latency",
-            [(name, label) for name in self._hosts for label in settings[name]],
-            lambda task, rows: self._ask(task[0], "searches", rows, settings[task[0]][task[1]]),
-            lambda _, rows, found: self._truth.recall(rows, found),
-        )
-        for (name, label), answers in found.items():
+        tasks: _Tasks = {
+            (name, label): (setting,)
+            for name in self._hosts
+            for label, setting in self._experiments[name].settings.items()
+        }
+        for (name, label), answers in self._in_turns("latency", "searches", tasks).items():
             with self._watch(name, "latency"):
-                search = Search(setting=settings[name][label], **dict(answers))
+                search = Search(setting=tasks[name, label][0], **dict(answers))
                 if search.exact and search.recall_at_10 < 1:
                     raise EngineFailed(
                         f"its exact search found {search.recall_at_10:.4f} of the exact best"
@@ -195,30 +210,19 @@ class SizeRun:
             self._of[name].chosen = choose_setting(self._of[name].searches)
 
     def _filters(self) -> None:
-        # Where nothing passes there is nothing to find.
-        shares = [str(share) for share in SHARES if self._vectors.passing(share).size]
-        found = self._in_turns(
-            "filters",
-            [(name, share) for name in self._hosts for share in shares],
-            lambda task, rows: self._ask(
-                task[0], "searches", rows, self._setting(task[0]), float(task[1])
-            ),
-            lambda task, rows, found: self._truth.filtered_recall(float(task[1]), rows, found),
-        )
-        for (name, share), answers in found.items():
+        tasks: _Tasks = {
+            (name, str(share)): (self._setting(name), share)
+            for name in self._hosts
+            for share in SHARES
+            if self._vectors.passing(share).size  # else there is nothing to find
+        }
+        for (name, share), answers in self._in_turns("filters", "searches", tasks).items():
             self._of[name].filtered[float(share)] = answers
 
     def _fusion(self) -> None:
         window, k = self._plan.window, self._plan.rrf_k
-        found = self._in_turns(
-            "fusion",
-            [(name, "") for name in self._hosts],
-            lambda task, rows: self._ask(
-                task[0], "fused", rows, self._setting(task[0]), window=window, k=k
-            ),
-            lambda _, rows, found: self._truth.fused_recall(rows, found, k=k),
-        )
-        for (name, _), answers in found.items():
+        tasks: _Tasks = {(name, ""): (self._setting(name), window, k) for name in self._hosts}
+        for (name, _), answers in self._in_turns("fusion", "fused", tasks).items():
             self._of[name].fused = answers
 
     def _batches(self) -> None:
@@ -236,59 +240,55 @@ class SizeRun:
         for name, per_second in rates.items():
             self._of[name].batch = per_second
 
-    def _in_turns(
-        self,
-        part: str,
-        tasks: Sequence[_Task],
-        ask: Callable[[_Task, list[int]], Timed],
-        recall: Callable[[_Task, list[int], list[Sequence[int]]], float],
-    ) -> dict[_Task, Answers]:
+    def _in_turns(self, part: str, method: str, tasks: _Tasks) -> dict[tuple[str, str], Answers]:
         """The answers to each task, asked once a round in an order drawn anew.
 
         What a task gets in a round is a time, not a count: slow ones are asked fewer queries.
         """
-        counts: dict[_Task, int] = {}
-        samples: dict[_Task, list[tuple[list[int], Timed]]] = {}
+        counts = dict.fromkeys(tasks, _WARM_UP)
+        samples: dict[tuple[str, str], list[tuple[list[int], Timed]]] = {one: [] for one in tasks}
         # The first round says how many queries fit into the next, the second warms up.
         for number in range(-1, self._plan.rounds + 1):
             for at in self._rng.permutation(len(tasks)):
-                task = tasks[at]
+                task = list(tasks)[at]
                 if task[0] not in self._hosts:
                     continue
-                rows = self._rows(counts.get(task, _WARM_UP), max(0, number))
+                rows = self._rows(counts[task], max(0, number))
                 with self._watch(task[0], part):
-                    timed = ask(task, rows)
+                    timed: Timed = self._hosts[task[0]].ask(method, rows, *tasks[task])
                     if number < 0:
                         fitting = self._plan.seconds * 1000 / max(float(np.median(timed.ms)), 1e-3)
                         most = self._vectors.description.queries
                         counts[task] = max(_FEWEST, min(int(fitting), most))
                     elif number > 0:
-                        samples.setdefault(task, []).append((rows, timed))
-        found: dict[_Task, Answers] = {}
+                        samples[task].append((rows, timed))
+        found: dict[tuple[str, str], Answers] = {}
         # In the order of the tasks, which is that of the work they make.
-        for task in tasks:
+        for task, rounds in samples.items():
             if task[0] not in self._hosts:
                 continue
-            rounds = samples[task]
             # Of each query the first answer.
             answers: dict[int, Sequence[int]] = {}
-            for rows, timed in rounds:
-                for row, ids in zip(rows, timed.found, strict=True):
-                    answers.setdefault(row, ids)
+            for rows, timed in reversed(rounds):
+                answers |= zip(rows, timed.found, strict=True)
             with self._watch(task[0], part):
-                waits = [timed.ms for _, timed in rounds]
+                recall = self._recall(method, tasks[task], list(answers), list(answers.values()))
                 own = [timed.server_ms for _, timed in rounds if timed.server_ms]
                 found[task] = Answers(
-                    recall_at_10=round(recall(task, list(answers), list(answers.values())), 5),
+                    recall_at_10=round(recall, 5),
                     queries=len(answers),
-                    p50_ms=_medians(waits),
+                    p50_ms=_medians([timed.ms for _, timed in rounds]),
                     server_ms=_medians(own) if own else None,
                 )
         return found
 
-    def _ask(self, name: str, method: str, *arguments: object, **options: object) -> Timed:
-        timed: Timed = self._hosts[name].ask(method, *arguments, **options)
-        return timed
+    def _recall(
+        self, method: str, asked: Sequence[Any], rows: list[int], found: list[Sequence[int]]
+    ) -> float:
+        if method == "fused":
+            return self._truth.fused_recall(rows, found, k=self._plan.rrf_k)
+        share = asked[1] if len(asked) > 1 else None
+        return self._truth.recall(rows, found, share)
 
     def _alive(self) -> list[str]:
         return [name for name in self._experiments if not self._of[name].failed]
@@ -329,6 +329,93 @@ class SizeRun:
             host = self._hosts.pop(name, None)
             if host is not None:
                 host.kill()
+
+
+def run(
+    source: VectorSource,
+    plan: Plan,
+    experiments: Sequence[Experiment],
+    *,
+    result: Path,
+    work: Path,
+    say: Callable[[str], None],
+    keep: bool = False,
+) -> Result:
+    """The finished result, which lies in the file ``result`` too, as far as it has come.
+
+    Vectors and indexes are made in ``work``, and removed as each size is done unless they are to be
+    kept. A run that goes on tries an engine that failed again as long as nothing was measured in
+    turns at its size.
+
+    Raises:
+        UsageError: the file holds the result of another run, or one runs in ``work`` already.
+    """
+
+    def explain(holder: str) -> UsageError:
+        return UsageError(
+            f"{work}: another comparison (process {holder}) works in it; wait for it to end, or"
+            " name another --work-dir"
+        )
+
+    with hold_lock(work / "bench.lock", explain):
+        record = _begin(plan, result)
+        record.write(result)
+        try:
+            for size in record.sizes:
+                if size.finished:
+                    continue
+                say(f"{size.videos:,} videos: vectors and exact answers")
+                vectors = prepare_vectors(
+                    source, work, videos=size.videos, queries=plan.queries, seed=plan.seed
+                )
+                size.source = vectors.description.source
+                size.synthetic = vectors.description.synthetic
+                size.dims = dict(vectors.dims)
+                measured = SizeRun(
+                    plan, vectors, experiments, size, save=lambda: record.write(result), say=say
+                )
+                measured.measure()
+                size.finished = True
+                record.write(result)
+                if not keep:
+                    measured.remove()
+        except KeyboardInterrupt:
+            say(f"stopped; the same command goes on from {result}")
+            raise
+        record.finished = True
+        record.write(result)
+        return record
+
+
+def _begin(plan: Plan, result: Path) -> Result:
+    """A new result, or the one that is to go on."""
+    here = Machine.model_validate(describe_machine("h5py", "grpcio"))
+    if not result.exists():
+        sizes = [Size(videos=videos) for videos in plan.sizes]
+        return Result(format=FORMAT, machine=here, plan=plan, sizes=sizes)
+    record = read_result(result)
+    other = [name for name, value in plan if getattr(record.plan, name) != value]
+    if other:
+        raise UsageError(
+            f"{result}: the result of another run (other {', '.join(other)});"
+            " name another file with --json, or remove it"
+        )
+    for size in record.sizes:
+        for name, one in list(size.experiments.items()):
+            if one.failed and "latency" not in size.loads:
+                del size.experiments[name]
+                size.loads.pop(f"build {name}", None)
+    if all(size.finished for size in record.sizes):
+        return record
+    moved = [name for name in _SAME if getattr(here, name) != getattr(record.machine, name)]
+    if moved:
+        raise UsageError(
+            f"{result}: was begun elsewhere (other {', '.join(moved)}), and the figures of two"
+            " machines don't go into one result; name another file with --json"
+        )
+    record.finished = False
+    record.continued.append(here)
+    return record
 
 
 def choose_setting(searches: dict[str, Search]) -> str:

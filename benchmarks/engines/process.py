@@ -11,9 +11,9 @@ import multiprocessing
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -58,8 +58,7 @@ class Host:
         try:
             self._process.start()
         finally:
-            for name in os.environ.keys() - before.keys():
-                del os.environ[name]
+            os.environ.clear()
             os.environ.update(before)
         theirs.close()
         self._asked = "start"
@@ -187,7 +186,7 @@ class Probe:
         """These queries of the first vector, one at a time."""
         return _time(rows, lambda row: self._engine.search(self._query(row, setting, share)))
 
-    def fused(self, rows: Sequence[int], setting: Setting, *, window: int, k: float) -> Timed:
+    def fused(self, rows: Sequence[int], setting: Setting, window: int, k: float) -> Timed:
         """Queries of every vector, whose rankings are fused as the product fuses them."""
 
         def ask(row: int) -> Answer:
@@ -218,29 +217,18 @@ class Probe:
 
         ``begin_at`` is of the clock that all processes of a machine share.
         """
-        rates: list[float] = []
-        failed: list[BaseException] = []
 
-        def ask(number: int) -> None:
+        def ask(number: int) -> float:
             row, done, last = number * self._count // threads, 0, begin_at
-            try:
-                time.sleep(max(0.0, begin_at - time.monotonic()))
-                while last < begin_at + seconds:
-                    self._engine.search(self._query((row + done) % self._count, setting))
-                    done += 1
-                    last = time.monotonic()
-                rates.append(done / (last - begin_at))
-            except BaseException as error:  # noqa: BLE001 - raised again below
-                failed.append(error)
+            time.sleep(max(0.0, begin_at - time.monotonic()))
+            while last < begin_at + seconds:
+                self._engine.search(self._query((row + done) % self._count, setting))
+                done += 1
+                last = time.monotonic()
+            return done / (last - begin_at)
 
-        asking = [threading.Thread(target=ask, args=(number,)) for number in range(threads)]
-        for thread in asking:
-            thread.start()
-        for thread in asking:
-            thread.join()
-        if failed:
-            raise failed[0]
-        return sum(rates)
+        with ThreadPoolExecutor(threads) as pool:
+            return sum(pool.map(ask, range(threads)))
 
     def _query(self, row: int, setting: Setting, share: float | None = None) -> Query:
         name = self._vectors.first

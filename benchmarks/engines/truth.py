@@ -44,24 +44,33 @@ class Truth:
             for share in SHARES
         }
 
-    def recall(self, rows: Sequence[int], found: Sequence[Sequence[int]]) -> float:
-        """The share of the exact best that these answers to the queries ``rows`` hold."""
-        return self._share(rows, found, self.best[self._vectors.first][1][:, : self._limit])
-
-    def filtered_recall(
-        self, share: float, rows: Sequence[int], found: Sequence[Sequence[int]]
+    def recall(
+        self, rows: Sequence[int], found: Sequence[Sequence[int]], share: float | None = None
     ) -> float:
-        """The same for searches under the filter of this share; there may be fewer to find.
+        """The share of the exact best that these answers to the queries ``rows`` hold.
+
+        ``share`` names the filter that they were asked with; there may be fewer to find under it.
 
         Raises:
-            EngineFailed: an answer holds a video that the filter does not let through.
+            EngineFailed: an answer holds what is no id, or what the filter does not let through.
         """
-        draws = self._vectors.draws
-        wrong = [one for ids in found for one in ids if not draws[one] < share]
-        if wrong:
-            raise EngineFailed(f"a filter of {share} let video {wrong[0]} through")
-        scores = self.filtered[share]
-        return self._share(rows, found, scores) if scores.shape[1] else 1.0
+        name, draws = self._vectors.first, self._vectors.draws
+        best = self.best[name][1][:, : self._limit] if share is None else self.filtered[share]
+        depth = best.shape[1]
+        if not depth and not any(map(len, found)):
+            return 1.0
+        stored, queries = self._vectors.rows(name), self._vectors.queries(name)
+        right = 0
+        for row, ids in zip(rows, found, strict=True):
+            unique = sorted(set(ids))
+            if unique and not 0 <= unique[0] <= unique[-1] < len(stored):
+                raise EngineFailed(f"an answer holds {unique[0]} to {unique[-1]}, which are no ids")
+            wrong = [one for one in unique if share is not None and not draws[one] < share]
+            if wrong:
+                raise EngineFailed(f"a filter of {share} let video {wrong[0]} through")
+            scores = stored[unique].astype(np.float64) @ queries[row].astype(np.float64)
+            right += min(depth, int((scores >= best[row, -1] - SCORE_TOLERANCE).sum()))
+        return float(right / (len(rows) * depth))
 
     def fused_recall(
         self, rows: Sequence[int], found: Sequence[Sequence[int]], *, k: float
@@ -79,18 +88,6 @@ class Truth:
             reached = sum(exact.get(one, 0.0) >= least[-1] - _FUSED_TOLERANCE for one in set(ids))
             right += min(reached, len(least))
         return float(right / of)
-
-    def _share(self, rows: Sequence[int], found: Sequence[Sequence[int]], exact: Scores) -> float:
-        name, depth = self._vectors.first, exact.shape[1]
-        stored, queries = self._vectors.rows(name), self._vectors.queries(name)
-        right = 0
-        for row, ids in zip(rows, found, strict=True):
-            unique = sorted(set(ids))
-            if unique and not 0 <= unique[0] <= unique[-1] < len(stored):
-                raise EngineFailed(f"an answer holds {unique[0]} to {unique[-1]}, which are no ids")
-            scores = stored[unique].astype(np.float64) @ queries[row].astype(np.float64)
-            right += min(depth, int((scores >= exact[row, -1] - SCORE_TOLERANCE).sum()))
-        return float(right / (len(rows) * depth))
 
 
 def best_of(

@@ -18,11 +18,14 @@ from click.testing import CliRunner
 
 from tests.benchmarks.failing_engines import DIES, FAILS_ONCE, FAILS_UNDER_FILTERS
 from tests.stores.qdrant_process import QdrantProcess
-from twinlens.benchmarks.engines.experiments import choose_experiments, read_experiments
-from twinlens.benchmarks.engines.measure import SizeRun, choose_setting
+from twinlens.benchmarks.engines.experiments import (
+    choose_experiments,
+    digest_of,
+    read_experiments,
+)
+from twinlens.benchmarks.engines.measure import SizeRun, choose_setting, run
 from twinlens.benchmarks.engines.process import Host
 from twinlens.benchmarks.engines.record import Plan, Result, Search, read_result
-from twinlens.benchmarks.engines.run import digest_of, run
 from twinlens.benchmarks.engines.sources import DrawnVectors, FileVectors
 from twinlens.benchmarks.engines.vectors import SHARES
 from twinlens.catalog.errors import UsageError

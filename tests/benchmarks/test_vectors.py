@@ -306,18 +306,18 @@ def test_the_truth_is_the_plain_computation(
         passing = drawn.passing(share)
         best, _ = brute_force(drawn.rows(first)[passing], drawn.queries(first), LIMIT)
         found = [passing[ids].tolist() for ids in best]
-        assert truth.filtered_recall(share, everyone, found) == 1.0
+        assert truth.recall(everyone, found, share) == 1.0
         depth = min(LIMIT, len(passing))
         expected = 1.0 if depth == 0 else (depth - 1) / depth
         fewer = [ids[:-1] for ids in found]
-        assert truth.filtered_recall(share, everyone, fewer) == pytest.approx(expected)
+        assert truth.recall(everyone, fewer, share) == pytest.approx(expected)
 
 
 def test_an_answer_with_what_may_not_be_in_it_is_an_error(drawn: VectorSet) -> None:
     truth = Truth(drawn, limit=LIMIT, window=WINDOW)
     outside = int(np.flatnonzero(drawn.draws >= 0.1)[0])
     with pytest.raises(EngineFailed, match=f"let video {outside} through"):
-        truth.filtered_recall(0.1, [0], [[outside]])
+        truth.recall([0], [[outside]], 0.1)
     with pytest.raises(EngineFailed, match="no ids"):
         truth.recall([0], [[drawn.videos]])
 

@@ -108,9 +108,10 @@ def bench(
     from twinlens.benchmarks.engines.experiments import (
         EXPERIMENTS,
         choose_experiments,
+        digest_of,
         read_experiments,
     )
-    from twinlens.benchmarks.engines.run import digest_of, run
+    from twinlens.benchmarks.engines.measure import run
 
     chosen = choose_experiments(
         read_experiments(experiments or EXPERIMENTS, url=qdrant_url), engines
