@@ -91,7 +91,7 @@ def _one_query(result: Result) -> Table | None:
 
 
 def _fused(result: Result) -> Table | None:
-    rows = _across(result, lambda one: _wait_and_recall(one.fused) if one.fused else None)
+    rows = _across(result, lambda one: _wait_and_recall(one.fused))
     return _table(
         "Both vectors, fused",
         "p50 in ms; recall@10 against the fusion of exact rankings, by a window of 200 each."
@@ -103,13 +103,12 @@ def _fused(result: Result) -> Table | None:
 
 def _building(result: Result) -> Table | None:
     sizes = result.measured()
-
-    def costs(one: Measured | None) -> list[str]:
-        found = [one.built.disk_bytes, one.built.peak_bytes] if one and one.built else [None, None]
-        memory = one and one.memory
-        found += [memory.rss_bytes, memory.anonymous_bytes] if memory else [None, None]
-        return [show_bytes(size) if size else NOT_MEASURED for size in found]
-
+    rows = _across(result, _seconds)
+    for row, name in zip(rows, _labels(sizes), strict=True):
+        one = sizes[-1].experiments.get(name)
+        built, memory = (one.built, one.memory) if one else (None, None)
+        row += [_bytes(built and built.disk_bytes), _bytes(built and built.peak_bytes)]
+        row += [_bytes(memory and memory.rss_bytes), _bytes(memory and memory.anonymous_bytes)]
     return _table(
         "Building, disk, memory",
         "Seconds to build. The rest at the largest size: memory is that of a process with the index"
@@ -119,10 +118,7 @@ def _building(result: Result) -> Table | None:
             *_counts(sizes),
             *("disk", "peak while building", "resident", "anonymous"),
         ],
-        [
-            [*row, *costs(sizes[-1].experiments.get(name))]
-            for name, row in zip(_labels(sizes), _across(result, _seconds), strict=True)
-        ],
+        rows,
     )
 
 
@@ -157,20 +153,17 @@ def _settings(size: Size) -> Table | None:
 def _filters(size: Size) -> Table | None:
     engines = size.experiments.values()
     shares = sorted({share for one in engines for share in one.filtered}, reverse=True)
-    percents = [f"{share * 100:g} %" for share in shares]
     return _table(
         "Filters",
         "p50 in ms; recall@10 among the videos that the filter lets through.",
-        [f"p50 in ms; recall@10, at {size.videos:,} videos", *percents],
+        [
+            f"p50 in ms; recall@10, at {size.videos:,} videos",
+            *(f"{share * 100:g} %" for share in shares),
+        ],
         [
             [
                 _name(one),
-                *(
-                    _wait_and_recall(one.filtered[share], lost=_LOST_RECALL)
-                    if share in one.filtered
-                    else NOT_MEASURED
-                    for share in shares
-                ),
+                *(_wait_and_recall(one.filtered.get(share), lost=_LOST_RECALL) for share in shares),
             ]
             for one in engines
         ],
@@ -183,18 +176,15 @@ def _clients(size: Size) -> Table | None:
     ways: list[tuple[Any, int]] = [("threads", 1)]
     ways += [(kind, count) for kind in ("threads", "processes") for count in counts]
     columns = ["1", *(f"{count} {kind}" for kind, count in ways[1:]), "batch"]
+    rates = [
+        [*(one.clients.get(kind, {}).get(count) for kind, count in ways), one.batch]
+        for one in engines
+    ]
     return _table(
         "Clients",
         "Queries a second by clients that ask without a pause, and in batches of a hundred.",
         [f"queries a second, at {size.videos:,} videos", *columns],
-        [
-            [
-                _name(one),
-                *(_median(one.clients.get(kind, {}).get(count)) for kind, count in ways),
-                _median(one.batch),
-            ]
-            for one in engines
-        ],
+        [[_name(one), *map(_median, of)] for one, of in zip(engines, rates, strict=True)],
     )
 
 
@@ -305,12 +295,12 @@ def _at_chief_recall(one: Measured) -> str:
     return ""
 
 
-def _wait_and_recall(found: Answers, *, lost: float = 0.0) -> str:
+def _wait_and_recall(found: Answers | None, *, lost: float = 0.0) -> str:
+    if found is None:
+        return NOT_MEASURED
     own = f" ({_median(found.server_ms)} in the server)" if found.server_ms else ""
-    recall = _recall(found)
-    return (
-        f"{_median(found.p50_ms)}{own}; {f'**{recall}**' if found.recall_at_10 < lost else recall}"
-    )
+    bold = "**" if found.recall_at_10 < lost else ""
+    return f"{_median(found.p50_ms)}{own}; {bold}{_recall(found)}{bold}"
 
 
 def _seconds(one: Measured) -> str:
@@ -329,6 +319,10 @@ def _recall(found: Answers) -> str:
 
 def _median(rounds: Sequence[float] | npt.NDArray[np.float64] | None) -> str:
     return NOT_MEASURED if rounds is None else show_number(float(np.median(rounds)))
+
+
+def _bytes(size_bytes: int | None) -> str:
+    return show_bytes(size_bytes) if size_bytes else NOT_MEASURED
 
 
 def show_interval(found: Interval) -> str:
