@@ -171,7 +171,7 @@ def test_an_index_on_a_server_is_measured_shared_and_removed(tmp_path: Path) -> 
             one.searches[:] = [{"exact": True}, {"ef": 16}]
         result = compare(tmp_path, rows)
         assert {"Create", "Delete"} <= set(process.asked())
-        assert process.client().collections() == []
+        assert process.client().list_collections() == []
     [size] = result.sizes
     rest, grpc = (size.experiments[f"qdrant-server-{name}"] for name in ("rest", "grpc"))
     for server in (rest, grpc):
