@@ -107,8 +107,9 @@ def _building(result: Result) -> Table | None:
     for row, name in zip(rows, _labels(sizes), strict=True):
         one = sizes[-1].experiments.get(name)
         built, memory = (one.built, one.memory) if one else (None, None)
-        row += [_bytes(built and built.disk_bytes), _bytes(built and built.peak_bytes)]
-        row += [_bytes(memory and memory.rss_bytes), _bytes(memory and memory.anonymous_bytes)]
+        sizes_bytes = [built.disk_bytes, built.peak_bytes] if built else [None, None]
+        sizes_bytes += [memory.rss_bytes, memory.anonymous_bytes] if memory else [None, None]
+        row += [show_bytes(one) if one else NOT_MEASURED for one in sizes_bytes]
     return _table(
         "Building, disk, memory",
         "Seconds to build. The rest at the largest size: memory is that of a process with the index"
@@ -319,10 +320,6 @@ def _recall(found: Answers) -> str:
 
 def _median(rounds: Sequence[float] | npt.NDArray[np.float64] | None) -> str:
     return NOT_MEASURED if rounds is None else show_number(float(np.median(rounds)))
-
-
-def _bytes(size_bytes: int | None) -> str:
-    return show_bytes(size_bytes) if size_bytes else NOT_MEASURED
 
 
 def show_interval(found: Interval) -> str:
