@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
-from flask import Response, g, request
+from flask import Request, Response, g, request
 
 from twinlens.backend import examples
 from twinlens.backend.observing import add_stages, time_stage
@@ -53,12 +54,13 @@ from twinlens.backend.schemas.requests import (
     SimilarBody,
     ThumbnailQuery,
 )
+from twinlens.catalog.errors import TwinLensError
 from twinlens.catalog.fields import Fields
 from twinlens.catalog.thumbnails import Thumbnails
 from twinlens.catalog.timing import StageTimes
 from twinlens.catalog.video import payload_thumbnail_file
 from twinlens.search.budget import TimeBudget
-from twinlens.search.published import PublishedIndex
+from twinlens.search.published import PublishedIndex, Snapshot
 from twinlens.search.request import (
     HitsRequest,
     MultiSearchRequest,
@@ -69,6 +71,8 @@ from twinlens.search.request import (
 )
 from twinlens.search.searcher import Searcher
 from twinlens.stores.base import Payload
+
+BodyT = TypeVar("BodyT")
 
 THUMBNAIL_MAX_AGE_S: Final = 3600
 
@@ -111,8 +115,8 @@ class ApiViews:
     )
     def search_by_query(self) -> Response:
         """Answer a search whose options stand in the query string."""
-        body = read_search_query(request, self._index.read_fields())
-        return self._answer_hits(body, body.to_search_request())
+        with self._read(read_search_query) as (body, snapshot):
+            return self._answer_hits(snapshot, body, body.to_search_request())
 
     @Route(
         "post",
@@ -131,8 +135,8 @@ class ApiViews:
     )
     def search(self) -> Response:
         """Answer a search whose options stand in the body."""
-        body = read_search_body(request, self._index.read_fields())
-        return self._answer_hits(body, body.to_search_request())
+        with self._read(read_search_body) as (body, snapshot):
+            return self._answer_hits(snapshot, body, body.to_search_request())
 
     @Route(
         "post",
@@ -151,13 +155,13 @@ class ApiViews:
     )
     def multi_search(self) -> Response:
         """Answer several searches, each with an answer of its own or fused."""
-        body = read_multi_search_body(request, self._index.read_fields())
-        self._count_searches(len(body.searches))
-        if body.fuse:
+        with self._read(read_multi_search_body) as (body, snapshot):
+            self._count_searches(len(body.searches))
+            if not body.fuse:
+                return self._answer_each(snapshot, body.searches)
             return self._answer_hits(
-                body, body.to_multi_search_request(), to_json=write_fused_answer
+                snapshot, body, body.to_multi_search_request(), to_json=write_fused_answer
             )
-        return self._answer_each(body.searches)
 
     @Route(
         "post",
@@ -174,8 +178,8 @@ class ApiViews:
     )
     def recommendations(self) -> Response:
         """Answer what someone's liked and disliked videos recommend."""
-        body = read_recommendations_body(request, self._index.read_fields())
-        return self._answer_hits(body, body.to_recommendation_request())
+        with self._read(read_recommendations_body) as (body, snapshot):
+            return self._answer_hits(snapshot, body, body.to_recommendation_request())
 
     @Route(
         "get",
@@ -194,8 +198,7 @@ class ApiViews:
     )
     def browse(self) -> Response:
         """Answer a page of all videos that pass a filter."""
-        body = read_browse_query(request, self._index.read_fields())
-        with self._index.borrow() as snapshot:
+        with self._read(read_browse_query) as (body, snapshot):
             result = snapshot.browser.browse(body.to_browse_request())
         add_stages(result.timings_ms)
         with time_stage("serialise"):
@@ -245,8 +248,8 @@ class ApiViews:
     )
     def similar(self, video_id: str) -> Response:
         """Answer the videos that are like one."""
-        options = read_similar_query(request, self._index.read_fields())
-        return self._answer_hits(options, options.to_search_request(video_id))
+        with self._read(read_similar_query) as (options, snapshot):
+            return self._answer_hits(snapshot, options, options.to_search_request(video_id))
 
     @Route(
         "get",
@@ -300,15 +303,30 @@ class ApiViews:
         with self._index.borrow() as snapshot:
             return _make_json_response(StatsAnswer.of(snapshot.manifest).model_dump_json())
 
+    @contextmanager
+    def _read(self, read: Callable[[Request, Fields], BodyT]) -> Iterator[tuple[BodyT, Snapshot]]:
+        """Lend the published generation, and what ``read`` makes of the request by its fields.
+
+        One generation answers the whole request: another one may have other fields.
+        """
+        with ExitStack() as lent:
+            try:
+                snapshot = lent.enter_context(self._index.borrow())
+            except TwinLensError:
+                # A caller's own mistake is named first; it is there with an index, too.
+                read(request, self._index.read_fields())
+                raise
+            yield read(request, snapshot.manifest.fields), snapshot
+
     def _answer_hits(
         self,
+        snapshot: Snapshot,
         asked: PageBody,
         wanted: HitsRequest,
         *,
         to_json: Callable[..., str] = write_search_answer,
     ) -> Response:
-        with self._index.borrow() as snapshot:
-            result = self._run(snapshot.searcher, wanted, StageTimes())
+        result = self._run(snapshot.searcher, wanted, StageTimes())
         with time_stage("serialise"):
             return _make_json_response(
                 to_json(
@@ -320,32 +338,31 @@ class ApiViews:
                 )
             )
 
-    def _answer_each(self, searches: Sequence[SearchBody]) -> Response:
+    def _answer_each(self, snapshot: Snapshot, searches: Sequence[SearchBody]) -> Response:
         outcomes: list[SearchAnswer | Problem] = []
         timings: Counter[str] = Counter()
         budget = TimeBudget(self._max_wait_s)
-        with self._index.borrow() as snapshot:
-            for search in searches:
-                stages = StageTimes()
-                started = time.perf_counter()
-                try:
-                    budget.check()
-                    result = self._run(snapshot.searcher, search.to_search_request(), stages)
-                except SEARCH_ERRORS as error:
-                    outcomes.append(to_problem(error))
-                    continue
-                finally:
-                    timings.update(stages.milliseconds())
-                with time_stage("serialise"):
-                    outcomes.append(
-                        make_search_answer(
-                            result,
-                            search,
-                            took_ms=_measure_ms(started),
-                            query_id=g.request_id,
-                            generation=snapshot.generation,
-                        )
+        for search in searches:
+            stages = StageTimes()
+            started = time.perf_counter()
+            try:
+                budget.check()
+                result = self._run(snapshot.searcher, search.to_search_request(), stages)
+            except SEARCH_ERRORS as error:
+                outcomes.append(to_problem(error))
+                continue
+            finally:
+                timings.update(stages.milliseconds())
+            with time_stage("serialise"):
+                outcomes.append(
+                    make_search_answer(
+                        result,
+                        search,
+                        took_ms=_measure_ms(started),
+                        query_id=g.request_id,
+                        generation=snapshot.generation,
                     )
+                )
         with time_stage("serialise"):
             return _make_json_response(
                 write_multi_search_answer(

@@ -15,6 +15,7 @@ from twinlens.catalog.errors import (
     EncodersChanged,
     RejectReason,
     SourceError,
+    StoreCorrupt,
     StoreError,
     StoreUnavailable,
     StrictStop,
@@ -300,6 +301,11 @@ class IndexJob:
         with self._times.stage("store"):
             stored = build.store.get([work.video_id for work, _, _ in keeping], with_vectors=True)
         for work, made, names in keeping:
+            if work.video_id not in stored:
+                raise StoreCorrupt(
+                    f"Qdrant has lost video {work.video_id!r}, which the ledger of the published "
+                    "index has; index again with --fresh"
+                )
             video = stored[work.video_id]
             kept: dict[str, AnyVector] = {**video.vectors, **video.sparse}
             # A lens may have seen something and made no vector of it: a title without a word.

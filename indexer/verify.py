@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from twinlens.catalog.errors import RowRejected
 from twinlens.catalog.video import payload_thumbnail_file, video_from_payload
 from twinlens.encoders.lens import Lens, Lenses, Picture
 from twinlens.stores.base import Dims, StoredVideo, VectorReader
@@ -103,7 +104,10 @@ def _find_other_sparse(
         if file is not None and thumbnails is not None:
             picture = Picture(Path(file).stem, thumbnails / file)
         if lens.looks_at(video, picture) is not None:
-            items[stored.video_id] = lens.item(video, picture)
+            try:
+                items[stored.video_id] = lens.item(video, picture)
+            except RowRejected:  # its picture is gone: whatever is stored can't be made again
+                continue
     made = dict(zip(items, lens.encode(list(items.values())), strict=True))
     for stored in videos:
         expected, found = made.get(stored.video_id), stored.sparse.get(lens.name)

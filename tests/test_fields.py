@@ -44,7 +44,9 @@ VIDEOS = "/api/v1/videos"
 SEARCH = "/api/v1/search"
 
 
-def run_job(folder: Path, fields: Fields, titles: WordEncoder | None = None) -> JobSummary:
+def run_job(
+    folder: Path, fields: Fields, titles: WordEncoder | None = None, *, fresh: bool = False
+) -> JobSummary:
     """Index ten videos with 0 to 90 likes, and one that says nothing of them."""
     source = folder / "videos.csv"
     lines = [f'v{n},"film number {n}",{10 * n},{n}' for n in range(10)]
@@ -54,7 +56,7 @@ def run_job(folder: Path, fields: Fields, titles: WordEncoder | None = None) -> 
         data,
         EmbeddedEngine(data),
         own_lenses(titles or WordEncoder(), ColourEncoder()),
-        JobOptions(source_name=str(source), fields=fields),
+        JobOptions(source_name=str(source), fields=fields, fresh=fresh),
     )
     return job.run(
         open_source(str(source), fields=fields), RejectsFile(data.path / "rejects.jsonl")
@@ -222,3 +224,20 @@ def test_a_manifest_from_before_it_said_has_the_first_fields(tmp_path: Path) -> 
 def test_documentation_and_types_are_those_of_the_table() -> None:
     assert fields_written.stale() == [], "run python -m tests.fields_written"
     assert len(fields_written.stale(MORE)) == 2
+
+
+def test_a_request_is_read_and_answered_by_the_fields_of_one_index(tmp_path: Path) -> None:
+    def publish_anew(fields: Fields) -> None:
+        run_job(tmp_path, fields, fresh=True)
+
+    run_job(tmp_path, MORE)
+    client, index = open_client(tmp_path)
+    counted = {"text": "film", "facets": ["like_count"]}
+    filtered = {"text": "film", "filter": {"like_count": {"gte": 70}}}
+    assert client.post(SEARCH, json=filtered).status_code == 200
+    publish_anew(FIELDS)
+    assert client.post(SEARCH, json=counted).status_code == 422
+    assert client.post(SEARCH, json=filtered).status_code == 422
+    publish_anew(MORE)
+    assert client.post(SEARCH, json=filtered).status_code == 200
+    index.close()
