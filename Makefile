@@ -29,7 +29,7 @@ test: $(INSTALLED) ## Run the tests (not the slow ones), two at a time
 	$(BIN)/python -m pytest -n 2 --dist loadscope
 
 test-slow: $(INSTALLED) ## Run the slow tests
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow --timeout=900
 
 screenshots: $(INSTALLED) ## Take pictures of the page, in build/screenshots
 	$(BIN)/python -m tests.screenshots build/screenshots
