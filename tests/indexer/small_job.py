@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tests.indexer.conftest import CountingThumbnails, CountingTitles
 from twinlens.catalog.sources import RejectsFile, open_source
+from twinlens.encoders.lenses import own_lenses
 from twinlens.indexer.job import IndexJob, JobOptions
 from twinlens.stores.engines import ServerEngine
 from twinlens.stores.generations import DataDir
@@ -16,7 +17,8 @@ def main(source: str, path: str, url: str, grpc_port: str, alias: str) -> None:
     client = ServerClient.connect(url, grpc_port=int(grpc_port))
     engine = ServerEngine(client, collection=alias)
     options = JobOptions(source_name=source, prune=True)
-    job = IndexJob(data, engine, CountingTitles(), CountingThumbnails(), options)
+    lenses = own_lenses(CountingTitles(), CountingThumbnails())
+    job = IndexJob(data, engine, lenses, options)
     job.run(open_source(source), RejectsFile(data.path / "rejects.jsonl"))
     client.close()
 

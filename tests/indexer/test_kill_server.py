@@ -58,10 +58,11 @@ def test_a_job_killed_at_any_request_is_continued(
 
     qdrant.order(fault="hang", on=request_name, after=answered, done=done)
     where = (source, str(data.path), qdrant.url, str(qdrant.grpc_port), alias)
-    job = subprocess.Popen([sys.executable, "-m", "tests.indexer.small_job", *where], cwd=ROOT)
-    qdrant.wait_for(request_name, answered + 1)
-    job.kill()
-    job.wait()
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.indexer.small_job", *where], cwd=ROOT
+    ) as job:
+        qdrant.wait_for(request_name, answered + 1, of=job)
+        job.kill()
     qdrant.order()
     assert data.current() == current
     assert published.vectors() == before

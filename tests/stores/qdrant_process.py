@@ -395,8 +395,10 @@ class QdrantProcess:
         """The same with their bodies, where they came over REST."""
         return [(name, body) for name, body in self._tell(None)]
 
-    def wait_for(self, name: str, times: int = 1) -> None:
+    def wait_for(self, name: str, times: int, *, of: subprocess.Popen[Any]) -> None:
+        """Until the process has asked this so often."""
         while self.asked().count(name) < times:
+            assert of.poll() is None, f"ended with {of.returncode} before it asked {name}"
             time.sleep(0.01)
 
     def wait(self) -> int:

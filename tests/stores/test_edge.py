@@ -95,6 +95,7 @@ def test_a_shard_being_written_is_not_read(shard: Path) -> None:
 READ = """
 import sys, numpy as np
 from pathlib import Path
+from twinlens.encoders.lenses import TITLE
 from twinlens.stores.base import VectorQuery
 from twinlens.stores.edge import EdgeReader
 reader = EdgeReader.open(Path(sys.argv[1]))

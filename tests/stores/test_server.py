@@ -189,7 +189,7 @@ def test_what_will_not_pass_is_not_tried_again(
     pauses: list[float] = []
     qdrant.order(fault=fault)
     with pytest.raises(StoreError, match=text) as caught:
-        connect(pauses=pauses, prefer_grpc=prefer_grpc, attempts=4).collections()
+        connect(pauses=pauses, prefer_grpc=prefer_grpc, attempts=4).list_collections()
     assert not isinstance(caught.value, StoreUnavailable)
     assert len(qdrant.asked()) == 1
     assert pauses == []
@@ -202,7 +202,7 @@ def test_no_server_at_all_is_said_with_its_address(prefer_grpc: bool) -> None:
         "http://127.0.0.1:1", prefer_grpc=prefer_grpc, grpc_port=1, attempts=1, timeout_s=5
     )
     for ask in (
-        client.collections,
+        client.list_collections,
         lambda: ServerStore.open(client, "videos"),
         lambda: ServerStore.create(client, "videos", DIMS),
         lambda: client.move_alias("videos", "videos-1"),
