@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from twinlens.backend.problem_kinds import Code
 from twinlens.backend.problems import FieldError
+from twinlens.catalog.fields import FIELDS
 
 Json = dict[str, Any]
 REQUEST_ID: Final = "9f2c1e8a4b7d4c0f8e6a5b3c2d1f0e9a"
@@ -19,7 +20,7 @@ _PICTURE: Final = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5E"
     "rkJggg=="
 )
-_VIDEO: Final[Json] = {
+_VIDEO: Final[Json] = dict.fromkeys(FIELDS.names) | {
     "video_id": VIDEO_ID,
     "title": "Cricket final: the last over",
     "channel": "Island Sports",
