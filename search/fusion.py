@@ -86,38 +86,31 @@ def fuse(
     """
     if k < 0:
         raise ValueError(f"k is {k}; it must be 0 or more")
+    weighed = [ranking for ranking in rankings if ranking.weight != 0]
     given: dict[str, float] = {}
     taken: dict[str, float] = {}
-    places: dict[str, list[tuple[Ranking[KeyT], int]]] = {}
-    for ranking in rankings:
-        if ranking.weight < 0:
-            raise ValueError(
-                f"the weight of {ranking.key} is {ranking.weight}; it must be 0 or more"
-            )
-        if ranking.weight == 0:
-            continue
+    for ranking in weighed:
+        weight = ranking.weight
+        if weight < 0:
+            raise ValueError(f"the weight of {ranking.key} is {weight}; it must be 0 or more")
         sums = taken if ranking.takes_away else given
         for rank, (video_id, _) in enumerate(ranking.videos, start=1):
-            sums[video_id] = sums.get(video_id, 0.0) + ranking.weight / (k + rank)
-            places.setdefault(video_id, []).append((ranking, rank))
-    left = {video_id: score - taken.get(video_id, 0.0) for video_id, score in given.items()}
-    best = sorted(
-        (-score, video_id) for video_id, score in left.items() if score > 0 or video_id not in taken
-    )
-    return [
-        FusedVideo(
-            video_id,
-            -negated,
-            [_make_contribution(ranking, rank, k) for ranking, rank in places[video_id]],
-        )
-        for negated, video_id in best[:limit]
-    ]
-
-
-def _make_contribution(ranking: Ranking[KeyT], rank: int, k: float) -> Contribution[KeyT]:
-    gain = ranking.weight / (k + rank)
-    score = ranking.videos[rank - 1].score
-    return Contribution(ranking.key, rank, score, -gain if ranking.takes_away else gain)
+            sums[video_id] = sums.get(video_id, 0.0) + weight / (k + rank)
+    if taken:
+        given = {
+            video_id: score - taken.get(video_id, 0.0)
+            for video_id, score in given.items()
+            if video_id not in taken or score > taken[video_id]
+        }
+    best = sorted((-score, video_id) for video_id, score in given.items())[:limit]
+    contributions: dict[str, list[Contribution[KeyT]]] = {video_id: [] for _, video_id in best}
+    for ranking in weighed:
+        sign = -1 if ranking.takes_away else 1
+        for rank, (video_id, score) in enumerate(ranking.videos, start=1):
+            if video_id in contributions:
+                gain = sign * ranking.weight / (k + rank)
+                contributions[video_id].append(Contribution(ranking.key, rank, score, gain))
+    return [FusedVideo(video_id, -negated, contributions[video_id]) for negated, video_id in best]
 
 
 def weigh_rankings(
