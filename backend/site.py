@@ -1,7 +1,7 @@
 """The page, its documentation, health and metrics: all that is served beside the API.
 
-The parts of the page and of its client's types that depend on fields are written when they are
-served, so that they match the open index.
+The parts of the page and of its client's types that depend on fields or lenses are written when
+they are served, so that they match the open index.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 import importlib.util
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final
@@ -27,6 +27,7 @@ from twinlens.backend.problem_kinds import ERRORS_PAGE, KINDS, Code
 from twinlens.backend.routes import Route
 from twinlens.backend.schemas.answers import HealthAnswer
 from twinlens.catalog.fields import Field, FieldKind, Fields
+from twinlens.encoders.lenses import registered_lenses
 from twinlens.search.published import PublishedIndex
 
 STATIC: Final = Path(__file__).parent / "static"
@@ -62,8 +63,9 @@ class SiteViews:
 
     @Route("get", "/static/client.d.ts")
     def client_types(self) -> Response:
-        """Answer the types of the page's client, for these fields."""
-        return _send_text(write_types(self._index.read_fields()), "client.d.ts")
+        """Answer the types of the page's client, for these fields and the lenses installed."""
+        types = write_types(self._index.read_fields(), tuple(registered_lenses()))
+        return _send_text(types, "client.d.ts")
 
     @Route(
         "get",
@@ -215,10 +217,10 @@ def write_page(fields: Fields) -> str:
 
 
 @lru_cache(maxsize=8)
-def write_types(fields: Fields) -> str:
+def write_types(fields: Fields, lenses: tuple[str, ...]) -> str:
     """Return the types of the client of a server whose videos have ``fields``."""
     text = (STATIC / "client.d.ts").read_text(encoding="utf-8")
-    written = "\n".join(_list_types(fields))
+    written = "\n".join([*_list_types(fields), "", f"export type Lens = {_write_one_of(lenses)};"])
     return _TYPES.sub(lambda _: written, text)
 
 
@@ -233,9 +235,9 @@ def _list_types(fields: Fields) -> list[str]:
         "  thumbnail_url: string | null;",
         "}",
         "",
-        f"export type CountedFacet = {_write_one_of(counted)};",
-        f"export type RangedFacet = {_write_one_of(ranged)};",
-        f"export type SortedField = {_write_one_of(fields.sortable)};",
+        f"export type CountedFacet = {_write_one_of(row.name for row in counted)};",
+        f"export type RangedFacet = {_write_one_of(row.name for row in ranged)};",
+        f"export type SortedField = {_write_one_of(row.name for row in fields.sortable)};",
         "",
         "/** Everything given holds together; of a list, one value is enough. */",
         "export interface Filter {",
@@ -284,8 +286,8 @@ def _write_comment(row: Field) -> str:
     return f"  /** {said} */"
 
 
-def _write_one_of(rows: Sequence[Field]) -> str:
-    return " | ".join(f'"{row.name}"' for row in rows) or "never"
+def _write_one_of(names: Iterable[str]) -> str:
+    return " | ".join(f'"{name}"' for name in names) or "never"
 
 
 def _send_text(text: str, name: str) -> Response:

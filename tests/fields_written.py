@@ -9,6 +9,7 @@ from pathlib import Path
 from twinlens.backend.site import STATIC, write_types
 from twinlens.catalog.fields import FIELDS, Field, FieldKind, Fields
 from twinlens.catalog.sources.columns import Columns
+from twinlens.encoders.lenses import registered_lenses
 
 API = Path(__file__).parents[1] / "docs" / "api.md"
 TYPES = STATIC / "client.d.ts"
@@ -82,13 +83,16 @@ def stale(fields: Fields = FIELDS) -> Sequence[Path]:
     """The files that say other than ``fields`` do."""
     text = API.read_text(encoding="utf-8")
     types = TYPES.read_text(encoding="utf-8")
-    found = {API: text == api_with(text, fields), TYPES: types == write_types(fields)}
+    found = {
+        API: text == api_with(text, fields),
+        TYPES: types == write_types(fields, tuple(registered_lenses())),
+    }
     return [path for path, fresh in found.items() if not fresh]
 
 
 def write() -> None:
     API.write_text(api_with(API.read_text(encoding="utf-8"), FIELDS), encoding="utf-8")
-    TYPES.write_text(write_types(FIELDS), encoding="utf-8")
+    TYPES.write_text(write_types(FIELDS, tuple(registered_lenses())), encoding="utf-8")
 
 
 if __name__ == "__main__":

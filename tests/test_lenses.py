@@ -209,6 +209,8 @@ def test_stats_and_openapi_name_them(served):
     assert (
         "the name of the channel" in schemas["SourcesBody"]["properties"]["channel"]["description"]
     )
+    with urllib.request.urlopen(served.url + "/static/client.d.ts", timeout=20) as types:
+        assert b'Lens = "title" | "words" | "thumbnail" | "channel" | "tags";' in types.read()
 
 
 def test_a_sparse_one_is_asked_by_text_and_weighed(served):

@@ -70,13 +70,14 @@ export interface Facets extends
   duration_s?: { min: number | null; max: number | null };
   view_count?: { min: number | null; max: number | null };
 }
+
+export type Lens = "title" | "words" | "thumbnail";
 // ---- end of fields
 
 /** Without `attributes`, all of them are there. */
 export type ShownVideo = Pick<Video, "video_id"> & Partial<Video>;
 
 export type Attribute = keyof Video;
-export type Lens = "title" | "words" | "thumbnail";
 export type Facet = CountedFacet | RangedFacet;
 
 export interface Bounds<T> {
