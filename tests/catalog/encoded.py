@@ -1,11 +1,18 @@
-"""Encoded pictures for tests."""
+"""Encoded pictures for tests, and their pieces."""
 
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from typing import Any
 
+import numpy as np
+import pytest
 from PIL import Image
+
+from twinlens.catalog.errors import PictureRejected, RejectReason
+from twinlens.catalog.images import decode_image
 
 
 def picture(
@@ -16,6 +23,34 @@ def picture(
     mode: str = "RGB",
     **options: Any,
 ) -> bytes:
+    return saved(Image.new(mode, size, colour), kind, **options)
+
+
+def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
     out = io.BytesIO()
-    Image.new(mode, size, colour).save(out, kind, **options)
+    image.save(out, kind, **options)
     return out.getvalue()
+
+
+def noise(size: tuple[int, int]) -> Image.Image:
+    """A picture that no encoder makes small."""
+    pixels = np.random.default_rng(1).integers(0, 256, (*size[::-1], 3), dtype=np.uint8)
+    return Image.fromarray(pixels)
+
+
+def chunk(kind: bytes, data: bytes = b"") -> bytes:
+    """A chunk of a PNG; those of its head are done after 33 bytes."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def segment(kind: int, content: bytes) -> bytes:
+    """A segment of a JPEG."""
+    return bytes([0xFF, kind]) + (len(content) + 2).to_bytes(2) + content
+
+
+def rejected(data: bytes, **options: Any) -> RejectReason:
+    """Why ``data`` is not decoded."""
+    with pytest.raises(PictureRejected) as caught:
+        decode_image(data, **options)
+    assert str(caught.value)
+    return caught.value.reason

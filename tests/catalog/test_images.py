@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,41 +12,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from tests.catalog.encoded import picture
+from tests.catalog.encoded import chunk, noise, picture, rejected, saved
 from twinlens.catalog.errors import PictureRejected, RejectReason
 from twinlens.catalog.images import MAX_PIXELS, decode_image, find_extension
 
-
-def png_header(width: int, height: int) -> bytes:
-    """A PNG that claims a size and holds next to nothing."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        )
-
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-        + chunk(b"IDAT", zlib.compress(b"\0" * 100))
-        + chunk(b"IEND", b"")
-    )
+TOO_LARGE, UNREADABLE = RejectReason.PICTURE_TOO_LARGE, RejectReason.PICTURE_UNREADABLE
+ASKED = (192, 144)
+each_kind = pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP"])
 
 
-def sideways(orientation: int, size: tuple[int, int] = (480, 360)) -> bytes:
+def turned(orientation: int) -> Image.Exif:
     exif = Image.Exif()
     exif[0x112] = orientation
-    return picture(size=size, exif=exif)
+    return exif
 
 
-def rejected(data: bytes, **options: Any) -> RejectReason:
-    with pytest.raises(PictureRejected) as caught:
-        decode_image(data, **options)
-    assert str(caught.value)
-    return caught.value.reason
-
-
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP"])
+@each_kind
 def test_every_format_gives_an_rgb_picture(kind: str) -> None:
     data = picture(kind)
     image = decode_image(data)
@@ -57,11 +37,10 @@ def test_every_format_gives_an_rgb_picture(kind: str) -> None:
 
 
 def test_a_jpeg_with_a_second_picture_behind_it_is_a_jpeg() -> None:
-    out = io.BytesIO()
     first, second = Image.new("RGB", (40, 30), "red"), Image.new("RGB", (40, 30), "blue")
-    first.save(out, "MPO", save_all=True, append_images=[second])
-    assert find_extension(out.getvalue()) == "jpg"
-    assert decode_image(out.getvalue()).getpixel((5, 5)) == (254, 0, 0)
+    data = saved(first, "MPO", save_all=True, append_images=[second])
+    assert find_extension(data) == "jpg"
+    assert decode_image(data).getpixel((5, 5)) == (254, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -88,23 +67,22 @@ def test_every_mode_is_laid_over_black(data: bytes, expected: tuple[int, int, in
 def test_a_picture_is_upright_and_as_large_as_asked(
     orientation: int, at_least: tuple[int, int] | None
 ) -> None:
-    image = decode_image(sideways(orientation), at_least=at_least)
-    width, height = image.size
+    data = picture(size=(480, 360), exif=turned(orientation))
+    width, height = decode_image(data, at_least=at_least).size
     assert (width > height) == (orientation < 5)
     if at_least is None:
-        assert sorted(image.size) == [360, 480]
+        assert sorted((width, height)) == [360, 480]
     else:
-        assert width >= at_least[0]
+        assert at_least[0] <= width < 480
         assert height >= at_least[1]
-        assert width < 480
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP"])
+@each_kind
 @pytest.mark.parametrize("size", [(2600, 2000), (2000, 2600), (1920, 1080), (400, 300)])
 def test_of_a_large_picture_no_more_is_kept_than_is_needed(
     kind: str, size: tuple[int, int]
 ) -> None:
-    width, height = decode_image(picture(kind, size=size), at_least=(192, 144)).size
+    width, height = decode_image(picture(kind, size=size), at_least=ASKED).size
     assert width >= 192
     assert height >= 144
     assert width < 2 * 192 or height < 2 * 144
@@ -113,7 +91,7 @@ def test_of_a_large_picture_no_more_is_kept_than_is_needed(
 
 @pytest.mark.parametrize("size", [(100_000, 200), (200, 100_000), (100_000, 20), (20, 100_000)])
 def test_a_strip_is_bounded_too(size: tuple[int, int]) -> None:
-    width, height = decode_image(picture("PNG", size=size), at_least=(192, 144)).size
+    width, height = decode_image(picture("PNG", size=size), at_least=ASKED).size
     assert width >= min(size[0], 192)
     assert height >= min(size[1], 144)
     assert width * height <= 32 * 192 * 144
@@ -125,79 +103,68 @@ def test_a_large_picture_lies_over_black_before_it_is_shrunk(orientation: int) -
     pixels = np.full((1000, 1400, 4), 255, dtype=np.uint8)
     pixels[:, ::2] = (200, 100, 50, 255)
     pixels[:, 1::2, 3] = 0
-    exif = Image.Exif()
-    exif[0x112] = orientation
-    out = io.BytesIO()
-    Image.fromarray(pixels).save(out, "PNG", exif=exif)
-    shrunk = decode_image(out.getvalue(), at_least=(192, 144))
+    data = saved(Image.fromarray(pixels), "PNG", exif=turned(orientation))
+    shrunk = decode_image(data, at_least=ASKED)
     assert shrunk.size == ((234, 167) if orientation == 1 else (200, 280))
     assert np.allclose(np.asarray(shrunk)[1:-1, 1:-1], (100, 50, 25), atol=21)
 
 
 @pytest.mark.parametrize("size", [(480, 360), (320, 180), (1280, 720), (1920, 1080), (383, 2000)])
 def test_what_drafting_a_jpeg_left_is_not_shrunk_again(size: tuple[int, int]) -> None:
-    noise = np.random.default_rng(1).integers(0, 256, (*size[::-1], 3), dtype=np.uint8)
-    out = io.BytesIO()
-    Image.fromarray(noise).save(out, "JPEG")
-    drafted = Image.open(io.BytesIO(out.getvalue()))
-    drafted.draft("RGB", (192, 144))
-    assert decode_image(out.getvalue(), at_least=(192, 144)).tobytes() == drafted.tobytes()
+    data = saved(noise(size), "JPEG")
+    drafted = Image.open(io.BytesIO(data))
+    drafted.draft("RGB", ASKED)
+    assert decode_image(data, at_least=ASKED).tobytes() == drafted.tobytes()
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF:UserWarning")
 @pytest.mark.parametrize("garbage", [b"\xff" * 10, b"II*\0\x08\0\0\0\xff\xff", b"\0" * 10])
 def test_a_broken_exif_does_not_spoil_the_picture(garbage: bytes) -> None:
-    data = sideways(6)
+    data = picture(size=(480, 360), exif=turned(6))
     start = data.index(b"Exif\0\0") + 6
     broken = data[:start] + garbage + data[start + len(garbage) :]
     assert decode_image(broken).size == (480, 360)
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP"])
+@each_kind
 @pytest.mark.parametrize("at_least", [None, (1, 1)])
 def test_a_picture_cut_short_is_refused(kind: str, at_least: tuple[int, int] | None) -> None:
-    out = io.BytesIO()
-    noise = np.random.default_rng(1).integers(0, 256, (180, 320, 3), dtype=np.uint8)
-    Image.fromarray(noise).save(out, kind)
-    whole = out.getvalue()
-    cut = whole[: len(whole) // 2]
-    assert rejected(cut, at_least=at_least) is RejectReason.PICTURE_UNREADABLE
+    whole = saved(noise((320, 180)), kind)
+    assert rejected(whole[: len(whole) // 2], at_least=at_least) is UNREADABLE
 
 
 @pytest.mark.parametrize("data", [b"", b"<svg/>", b"RIFF", b"%!PS-Adobe", b"\0" * 1000])
 def test_what_is_no_picture_is_refused(data: bytes) -> None:
-    assert rejected(data) is RejectReason.PICTURE_UNREADABLE
-    assert rejected(b"\xff\xd8\xff") is RejectReason.PICTURE_UNREADABLE
+    assert rejected(data) is rejected(b"\xff\xd8\xff") is UNREADABLE
     with pytest.raises(PictureRejected):
         find_extension(data)
 
 
 @pytest.mark.parametrize("side", [7_000, 10_000, 50_000])
 def test_a_bomb_is_refused_before_it_is_decoded(side: int) -> None:
-    assert rejected(png_header(side, side)) is RejectReason.PICTURE_TOO_LARGE
-
-
-def run_length_encoded_bmp(side: int) -> bytes:
-    """Rows that each end at once: two bytes a row."""
-    rows = b"\0\0" * side + b"\0\1"
-    start = 14 + 40 + 1024
-    head = struct.pack("<IHHI", start + len(rows), 0, 0, start)
-    info = struct.pack("<IiiHHIIiiII", 40, side, side, 1, 8, 1, len(rows), 0, 0, 256, 256)
-    return b"BM" + head + info + bytes(1024) + rows
+    """A PNG that claims a size and holds next to nothing."""
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
+    data = b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND")
+    assert rejected(data) is TOO_LARGE
 
 
 def test_what_pillow_decodes_in_python_is_refused() -> None:
-    data = run_length_encoded_bmp(64)
+    """A run-length encoded BMP, whose rows each end at once: two bytes a row."""
+    rows = b"\0\0" * 64 + b"\0\1"
+    start = 14 + 40 + 1024
+    head = struct.pack("<IHHI", start + len(rows), 0, 0, start)
+    info = struct.pack("<IiiHHIIiiII", 40, 64, 64, 1, 8, 1, len(rows), 0, 0, 256, 256)
+    data = b"BM" + head + info + bytes(1024) + rows
     with Image.open(io.BytesIO(data)) as opened:
         assert opened.tile[0].codec_name in Image.DECODERS
-    assert rejected(data) is RejectReason.PICTURE_UNREADABLE
+    assert rejected(data) is UNREADABLE
 
 
 def test_limits_are_met_exactly() -> None:
     data = picture("PNG", size=(100, 50))
     assert decode_image(data, max_pixels=5_000, max_bytes=len(data)).size == (100, 50)
-    assert rejected(data, max_pixels=4_999) is RejectReason.PICTURE_TOO_LARGE
-    assert rejected(data, max_bytes=len(data) - 1) is RejectReason.PICTURE_TOO_LARGE
+    assert rejected(data, max_pixels=4_999) is TOO_LARGE
+    assert rejected(data, max_bytes=len(data) - 1) is TOO_LARGE
     assert MAX_PIXELS >= 3840 * 2160
 
 

@@ -8,24 +8,18 @@ import struct
 import time
 import zlib
 
-import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from tests.catalog.encoded import picture
+from tests.catalog.encoded import chunk, noise, picture, saved, segment
 from twinlens.catalog.errors import PictureRejected
 from twinlens.catalog.images import decode_image
 from twinlens.catalog.orientation import read_orientation
 
 ORIENTATION = 0x112
-NOISE = Image.fromarray(np.random.default_rng(1).integers(0, 256, (30, 50, 3), dtype=np.uint8))
+NOISE = noise((50, 30))
+PNG = saved(NOISE, "PNG")
 NUMBERS = {3: "H", 4: "L"}
-
-
-def saved(image: Image.Image, kind: str, **options: object) -> bytes:
-    out = io.BytesIO()
-    image.save(out, kind, **options)
-    return out.getvalue()
 
 
 def tiff(orientation: int, *, order: str = "<", kind: int = 3, more: bytes = b"") -> bytes:
@@ -35,10 +29,6 @@ def tiff(orientation: int, *, order: str = "<", kind: int = 3, more: bytes = b""
     tags = struct.pack(order + "HHHL", 2, ORIENTATION, kind, 1) + number
     tags += struct.pack(order + "HHLL", 0x502, 5, len(more) // 8, 8 + 2 + 24 + 4)
     return head + tags + bytes(4) + more
-
-
-def chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def as_pillow_turns_it(data: bytes) -> bytes:
@@ -68,8 +58,7 @@ def test_every_orientation_in_xmp(orientation: int) -> None:
             data = saved(NOISE, kind, xmp=xmp)
             assert decode_image(data).tobytes() == as_pillow_turns_it(data)
         text = chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp)
-        png = saved(NOISE, "PNG")
-        data = png[:33] + text + png[33:]
+        data = PNG[:33] + text + PNG[33:]
         assert decode_image(data).tobytes() == as_pillow_turns_it(data)
     assert decode_image(saved(NOISE, "JPEG", xmp=xmp, exif=b"Exif\0\0" + tiff(1))).size == (50, 30)
 
@@ -77,12 +66,11 @@ def test_every_orientation_in_xmp(orientation: int) -> None:
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_every_orientation_of_a_png_by_imagemagick_or_behind_its_pixels(orientation: int) -> None:
     exif = tiff(orientation)
-    png = saved(NOISE, "PNG")
     digits = (b"Exif\0\0" + exif).hex()
     raw = zlib.compress(f"\nexif\n{len(digits) // 2:8}\n{digits}\n".encode())
     for data in (
-        png[:33] + chunk(b"zTXt", b"Raw profile type exif\0\0" + raw) + png[33:],
-        png[:-12] + chunk(b"eXIf", exif) + png[-12:],
+        PNG[:33] + chunk(b"zTXt", b"Raw profile type exif\0\0" + raw) + PNG[33:],
+        PNG[:-12] + chunk(b"eXIf", exif) + PNG[-12:],
     ):
         assert decode_image(data).tobytes() == as_pillow_turns_it(data)
 
@@ -98,8 +86,7 @@ def with_rationals(kind: str, megabytes: int) -> bytes:
     exif = tiff(3, more=struct.pack("<LL", 7, 3) * (megabytes * 125_000))
     if kind != "PNG":
         return saved(NOISE, kind, exif=b"Exif\0\0" + exif)
-    png = saved(NOISE, "PNG")
-    return png[:33] + chunk(b"eXIf", exif) + png[33:]
+    return PNG[:33] + chunk(b"eXIf", exif) + PNG[33:]
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
@@ -119,7 +106,7 @@ def test_numbers_for_the_resolution_of_a_jpeg_cost_nothing() -> None:
     entries += struct.pack("<HHLL", 0x128, 3, 1, 2)
     exif = b"II*\0\x08\0\0\0\2\0" + entries + bytes(4) + numbers
     pieces = [b"Exif\0\0" + exif[at : at + 65_000] for at in range(0, len(exif), 65_000)]
-    segments = b"".join(b"\xff\xe1" + (len(one) + 2).to_bytes(2) + one for one in pieces)
+    segments = b"".join(segment(0xE1, one) for one in pieces)
     whole = picture("JPEG")
     before = time.process_time()
     with pytest.raises(PictureRejected, match="EXIF"):

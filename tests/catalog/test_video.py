@@ -16,40 +16,27 @@ def test_a_bare_video_has_no_empty_fields() -> None:
 
 
 def test_every_field_that_is_set_is_a_json_value() -> None:
+    texts = {"channel": "c", "category": "24", "language": "si", "url": "https://example.org/a"}
+    numbers = {"duration_s": 74.0, "view_count": 0}
+    published = datetime(2025, 7, 23, 12, 0, 4, tzinfo=UTC)
     video = Video(
         video_id="a",
         title="සිංහල",
         thumbnail=Path("a.jpg"),
         thumbnail_url="https://example.org/a.jpg",
-        values={
-            "channel": "c",
-            "category": "24",
-            "language": "si",
-            "tags": ("x", "y"),
-            "published_at": datetime(2025, 7, 23, 12, 0, 4, tzinfo=UTC),
-            "duration_s": 74.0,
-            "view_count": 0,
-            "url": "https://example.org/a",
-        },
+        values={**texts, **numbers, "tags": ("x", "y"), "published_at": published},
     )
     payload = to_payload(video, thumbnail_file="ab.jpg")
-    assert (
-        json.loads(json.dumps(payload))
-        == payload
-        == {
-            "video_id": "a",
-            "title": "සිංහල",
-            "channel": "c",
-            "category": "24",
-            "language": "si",
-            "tags": ["x", "y"],
-            "published_at": "2025-07-23T12:00:04Z",
-            "duration_s": 74.0,
-            "view_count": 0,
-            "url": "https://example.org/a",
-            "thumbnail_file": "ab.jpg",
-        }
-    )
+    assert json.loads(json.dumps(payload)) == payload
+    assert payload == {
+        "video_id": "a",
+        "title": "සිංහල",
+        **texts,
+        **numbers,
+        "thumbnail_file": "ab.jpg",
+        "tags": ["x", "y"],
+        "published_at": "2025-07-23T12:00:04Z",
+    }
     assert payload_thumbnail_file(payload) == "ab.jpg"
 
 

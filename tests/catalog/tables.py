@@ -1,0 +1,80 @@
+"""Tables written as sources, and what is read of them."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.catalog.encoded import picture
+from twinlens.catalog.errors import RejectReason
+from twinlens.catalog.sources import Reject, Row, open_source
+from twinlens.catalog.video import Video
+
+RED, BLUE = picture(), picture(colour=(0, 0, 255))
+IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+VIDEOS = [
+    {"id": "a", "title": "තරගය", "views": 3, "tags": ["x", "y"]},
+    {"id": "b", "title": 'cooking, "quick"\nand good', "views": None, "tags": []},
+    {"id": "c", "title": "போட்டி", "views": 0, "tags": ["z"]},
+]
+each_format = pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+
+
+def write_table(path: Path, rows: Iterable[Mapping[str, Any]] = VIDEOS) -> Path:
+    """``rows`` in the format that the suffix of ``path`` names; CSV and Parquet as the first."""
+    rows = list(rows)
+    if path.suffix == ".parquet":
+        return write_parquet(path, {key: [row[key] for row in rows] for key in rows[0]})
+    if ".csv" in path.name:
+        out = io.StringIO()
+        writer = csv.DictWriter(out, rows[0])
+        writer.writeheader()
+        for row in rows:
+            lists = {key: json.dumps(cell) for key, cell in row.items() if isinstance(cell, list)}
+            writer.writerow({**row, **lists})
+        data = out.getvalue().encode()
+    else:
+        data = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    return path
+
+
+def write_parquet(path: Path, columns: Mapping[str, Any], **options: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(dict(columns)), path, **options)
+    return path
+
+
+def read(
+    path: Path | str, *, columns: Mapping[str, str] | None = None, **options: Any
+) -> list[Row | Reject]:
+    source = open_source(str(path), columns=columns, **options)
+    items = list(source)
+    assert items == list(source), "a source can be read twice"
+    assert source.total() in (None, len(items))
+    return items
+
+
+def videos(items: Iterable[Row | Reject]) -> list[Video]:
+    assert not [item for item in items if isinstance(item, Reject)]
+    return [item.video for item in items if isinstance(item, Row)]
+
+
+def rejects(items: Iterable[Row | Reject]) -> dict[int, RejectReason]:
+    found = [item for item in items if isinstance(item, Reject)]
+    assert all(item.detail for item in found)
+    return {item.origin.row: item.reason for item in found}
+
+
+def ids(items: Iterable[Row | Reject]) -> list[str]:
+    return [item.video.video_id for item in items if isinstance(item, Row)]
