@@ -147,9 +147,12 @@ def _quantize(model: SentenceEncoder, exact: Path, directory: Path) -> None:
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
+    graph = onnx.load(exact / GRAPH_FILE)
+    # The exporter's notes of shapes are wrong of weights that it turned: those of a Dense layer.
+    graph.graph.ClearField("value_info")
     with _quiet():
         quantize_dynamic(
-            onnx.load(exact / GRAPH_FILE),
+            graph,
             directory / GRAPH_FILE,
             weight_type=QuantType.QInt8,
             per_channel=True,

@@ -22,11 +22,12 @@ from twinlens.encoders.load import load_title_encoder
 from twinlens.encoders.onnx_export import LEAST_COSINE, open_graph
 from twinlens.encoders.onnx_graph import Precision, like_length
 from twinlens.encoders.onnx_sentence import OnnxSentenceEncoder
-from twinlens.encoders.sentence import SentenceEncoder, packaged_minilm
+from twinlens.encoders.sentence import SentenceEncoder
 
 ROOT = Path(__file__).parents[2]
-NAME = "packaged:minilm"
+MINILM = "packaged:minilm"
 LEAST_COSINE_TO_TORCH = 0.9999  # as docs/decisions/0006 states it
+PROMPTS = {"query": "query: ", "document": "dog "}
 
 HOSTILE = {
     "empty": "",
@@ -43,25 +44,16 @@ HOSTILE = {
     "wrong order": "\ude00\ud83d",
     "noncharacter": "\uffff\U0010ffff",
 }
-
-
-@pytest.fixture(scope="session")
-def graphs(tmp_path_factory):
-    """Where the graphs of all-MiniLM are, both of them exported."""
-    cache_dir = tmp_path_factory.mktemp("onnx")
-    load_title_encoder(NAME, runtime="onnx-int8", cache_dir=cache_dir).encode_queries(["warm"])
-    return cache_dir
+TITLES = [
+    "Cricket highlights: Sri Lanka v India",
+    "කොත්තු රොටි හදන හැටි",
+    "சமையல் குறிப்புகள்",
+    "😂🔥 #shorts",
+    "how to cook rice " * 100,
+]
 
 
 @pytest.fixture(scope="module")
-def encoders(graphs):
-    return {
-        runtime: load_title_encoder(NAME, threads=1, runtime=runtime, cache_dir=graphs)
-        for runtime in ("torch", "onnx", "onnx-int8")
-    }
-
-
-@pytest.fixture(scope="session")
 def made(tmp_path_factory):
     """A small model with random weights, made of the modules that ``parts`` makes for its width."""
     import torch
@@ -92,10 +84,47 @@ def made(tmp_path_factory):
     return make
 
 
-@given(
-    lengths=st.lists(st.integers(2, 256), max_size=80),
-    most_rows=st.integers(1, 32),
-)
+@pytest.fixture(scope="module")
+def dense(made):
+    """Such a model of all the modules that are exported, with prompts."""
+    from sentence_transformers.sentence_transformer.modules import Dense, Normalize
+
+    return made("dense", Dense(8, 4), Normalize(), prompts=PROMPTS)
+
+
+@pytest.fixture(scope="module")
+def graphs(dense, tmp_path_factory):
+    """Where graphs are, both of the small model's exported."""
+    cache_dir = tmp_path_factory.mktemp("onnx")
+    OnnxSentenceEncoder(dense, cache_dir=cache_dir, int8_queries=True).encode_queries(["warm"])
+    return cache_dir
+
+
+@pytest.fixture(scope="module", params=["small", pytest.param(MINILM, marks=pytest.mark.slow)])
+def encoders(request, dense, graphs):
+    """One model on each runtime."""
+    name = MINILM if request.param == MINILM else dense.name
+    return {
+        runtime: load_title_encoder(name, threads=1, runtime=runtime, cache_dir=graphs)
+        for runtime in ("torch", "onnx", "onnx-int8")
+    }
+
+
+@pytest.fixture
+def exports(dense, graphs, monkeypatch):
+    """The exports of the small model; torch need not make its graph again, which takes seconds."""
+    made = []
+
+    def copy(network, columns, path, **options):
+        made.append(path)
+        for file in (graphs / f"{dense.fingerprint}-float32-1").glob(f"{path.name}*"):
+            shutil.copy(file, path.parent)
+
+    monkeypatch.setattr("torch.onnx.export", copy)
+    return made
+
+
+@given(lengths=st.lists(st.integers(2, 256), max_size=80), most_rows=st.integers(1, 32))
 def test_batches_hold_every_row_once_and_stay_small(lengths, most_rows):
     batches = like_length(lengths, most_rows=most_rows)
     assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
@@ -108,15 +137,6 @@ def test_rows_of_one_length_share_a_batch_and_one_that_is_far_longer_does_not():
 
 def cosines(left, right):
     return (left * right).sum(axis=1)
-
-
-TITLES = [
-    "Cricket highlights: Sri Lanka v India",
-    "කොත්තු රොටි හදන හැටි",
-    "சமையல் குறிப்புகள்",
-    "😂🔥 #shorts",
-    "how to cook rice " * 100,
-]
 
 
 @pytest.mark.parametrize("method", ["encode", "encode_queries"])
@@ -170,11 +190,11 @@ def test_half_a_surrogate_pair_counts_as_an_unknown_character(encoders):
         np.testing.assert_allclose(odd, plain, atol=1e-6)
 
 
-def test_a_graph_that_is_there_is_opened_without_torch_or_transformers(graphs):
+def test_a_graph_that_is_there_is_opened_without_torch_or_transformers(dense, graphs):
     code = (
         "import sys; from pathlib import Path; from encoders.load import load_title_encoder\n"
-        f"e = load_title_encoder({NAME!r}, runtime='onnx', cache_dir=Path({str(graphs)!r}))\n"
-        "assert e.encode_queries(['a cat']).shape == (1, 384)\n"
+        f"e = load_title_encoder({dense.name!r}, runtime='onnx', cache_dir=Path({str(graphs)!r}))\n"
+        "assert e.encode_queries(['a cat']).shape == (1, 4)\n"
         "loaded = {'torch', 'transformers', 'sentence_transformers'} & sys.modules.keys()\n"
         "assert not loaded, loaded"
     )
@@ -183,20 +203,12 @@ def test_a_graph_that_is_there_is_opened_without_torch_or_transformers(graphs):
     )
 
 
-@pytest.mark.parametrize(
-    "prompts",
-    [
-        pytest.param(None, marks=pytest.mark.slow),
-        {"query": "query: ", "document": "dog "},
-    ],
-)
-def test_other_modules_and_prompts_are_exported_too(made, tmp_path, prompts):
-    from sentence_transformers.sentence_transformer.modules import Dense, Normalize
-
-    model = made("dense", Dense(8, 4), Normalize(), prompts=prompts)
-    onnx = OnnxSentenceEncoder(model, cache_dir=tmp_path, threads=1)
+@pytest.mark.parametrize("prompts", [pytest.param(None, marks=pytest.mark.slow), PROMPTS])
+def test_other_modules_and_prompts_are_exported_too(made, dense, graphs, prompts):
+    model = dense if prompts else made("plain")
+    onnx = OnnxSentenceEncoder(model, cache_dir=graphs, threads=1)
     texts = ["cat", "a dog and a cat", "", "zebra " * 50]
-    assert onnx.dim == 4
+    assert onnx.dim == (4 if prompts else 8)
     for method in ("encode", "encode_queries"):
         wanted, found = (getattr(one, method)(texts) for one in (model, onnx))
         assert cosines(wanted, found).min() >= LEAST_COSINE_TO_TORCH
@@ -214,59 +226,47 @@ def test_a_model_of_unknown_modules_is_refused_with_the_way_out(made, tmp_path):
     assert not [path for path in tmp_path.iterdir() if path.is_dir()]  # nothing half done
 
 
-def test_a_graph_with_other_vectors_is_refused_and_not_kept(made, tmp_path, monkeypatch):
+def test_a_graph_with_other_vectors_is_refused_and_not_kept(dense, exports, tmp_path, monkeypatch):
     class Bent(onnx_export.OnnxGraph):
         def encode(self, texts, prompt):
             return unit_rows(super().encode(texts, prompt) + 0.5)
 
     monkeypatch.setattr(onnx_export, "OnnxGraph", Bent)
-    onnx = OnnxSentenceEncoder(made("bent"), cache_dir=tmp_path)
     with pytest.raises(
         EncoderError, match=r"too far from its own \(cosine 0\.\d+, at least 0.9999\)"
     ):
-        onnx.encode(["cat"])
+        OnnxSentenceEncoder(dense, cache_dir=tmp_path).encode(["cat"])
     assert not [path for path in tmp_path.iterdir() if path.is_dir()]
 
 
-def test_many_at_once_export_once(made, tmp_path, monkeypatch):
-    exports = []
-    export = onnx_export._export
-    monkeypatch.setattr(
-        onnx_export, "_export", lambda *given: (exports.append(given), export(*given))
-    )
-    model = made("shared")
-    ours = [OnnxSentenceEncoder(model, cache_dir=tmp_path, threads=1) for _ in range(4)]
+def test_many_at_once_export_once_and_what_a_killed_one_left_is_swept_away(
+    dense, exports, tmp_path
+):
+    name = f"{dense.fingerprint}-float32-1"
+    left = tmp_path / f"{name}.new"
+    left.mkdir()
+    (left / "model.onnx").write_bytes(b"a part")
+    ours = [OnnxSentenceEncoder(dense, cache_dir=tmp_path, threads=1) for _ in range(4)]
     with ThreadPoolExecutor(4) as workers:
         rows = list(workers.map(lambda one: one.encode(["cat"]), ours))
     assert len(exports) == 1
     np.testing.assert_array_equal(np.vstack(rows), np.repeat(rows[0], 4, axis=0))
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == [name]
 
 
-def test_what_a_killed_export_left_is_swept_away(made, tmp_path):
-    model = made("killed")
-    name = f"{model.fingerprint}-float32-1"
-    left = tmp_path / f"{name}.new"
-    left.mkdir()
-    (left / "model.onnx").write_bytes(b"a part")
-    OnnxSentenceEncoder(model, cache_dir=tmp_path).encode(["cat"])
-    assert not left.exists()
-    assert (tmp_path / name).is_dir()
-
-
-def test_a_broken_graph_is_named(graphs, tmp_path):
-    model = SentenceEncoder(str(packaged_minilm()))
-    kept = graphs / f"{model.fingerprint}-float32-1"
+def test_a_broken_graph_is_named(dense, graphs, tmp_path):
+    kept = graphs / f"{dense.fingerprint}-float32-1"
     broken = tmp_path / kept.name
     shutil.copytree(kept, broken, copy_function=os.symlink)
-    (broken / "model.onnx").unlink()
+    (broken / "model.onnx").unlink()  # a link
     (broken / "model.onnx").write_bytes(b"no graph")
     with pytest.raises(EncoderUnavailable, match=re.escape(f"delete the folder {broken}")):
-        open_graph(model, Precision.FLOAT32, cache_dir=tmp_path, threads=1)
+        open_graph(dense, Precision.FLOAT32, cache_dir=tmp_path, threads=1)
 
 
 def test_a_place_that_can_not_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    onnx = load_title_encoder(NAME, runtime="onnx", cache_dir=tmp_path / "file")
+    onnx = load_title_encoder(MINILM, runtime="onnx", cache_dir=tmp_path / "file")
     with pytest.raises(EncoderUnavailable, match=r"can't be kept in .*file"):
         onnx.encode(["cat"])
 
@@ -274,7 +274,7 @@ def test_a_place_that_can_not_be_written_is_named(tmp_path):
 def test_missing_packages_say_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setattr(onnx_export, "find_spec", lambda name: None if "onnx" in name else name)
     with pytest.raises(EncoderUnavailable, match=r"onnxruntime.*twinlens\[onnx\]"):
-        load_title_encoder(NAME, runtime="onnx", cache_dir=tmp_path)
+        load_title_encoder(MINILM, runtime="onnx", cache_dir=tmp_path)
 
 
 def test_a_model_that_is_none_of_sentence_transformers_says_so(tmp_path):

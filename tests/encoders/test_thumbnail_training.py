@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +20,16 @@ from safetensors.numpy import load_file
 from tests.encoders.drawn_pictures import drawn_picture
 from twinlens.catalog.errors import EncoderError, UsageError
 from twinlens.commands.train import train_thumbnails
-from twinlens.encoders.thumbnails import DenoisingAutoencoder
+from twinlens.encoders.thumbnails import DenoisingAutoencoder, appearance, corruption
 from twinlens.encoders.thumbnails import training as training_loop
-from twinlens.encoders.thumbnails.corruption import Corruption
 from twinlens.encoders.thumbnails.network import Autoencoder, NetworkShape
 from twinlens.encoders.thumbnails.pictures import TRAINING_SIZE, fit_picture
-from twinlens.encoders.thumbnails.training import TrainingOptions, is_held_out, train
+from twinlens.encoders.thumbnails.training import (
+    TrainingOptions,
+    TrainingResult,
+    is_held_out,
+    train,
+)
 
 SHAPE = NetworkShape(
     width=64, height=40, dim=16, channels=(8, 16, 16), squeezed=8, decoder_channels=(8, 8, 8)
@@ -32,24 +38,80 @@ OPTIONS = TrainingOptions(
     steps=30, batch_size=16, validate_every=5, warmup_steps=3, learning_rate=3e-3
 )
 IDS = [f"video-{number}" for number in range(80)]
+SHORT = replace(OPTIONS, steps=6, validate_every=2)
+Pixels = npt.NDArray[np.uint8]
+Whole = tuple[TrainingResult, dict[str, Pixels]]
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Steps this small only lose by sharing them among threads."""
+@pytest.fixture(scope="module", autouse=True)
+def quick() -> Iterator[None]:
+    """Pictures are described once, captions drawn once, and steps this small share no threads."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
+    describe, described = appearance._described, {}
+
+    def remember(pictures: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        key = pictures.numpy().tobytes()
+        if key not in described:
+            described[key] = describe(pictures)
+        return described[key]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(corruption, "_draw_captions", cache(corruption._draw_captions))
+        patched.setattr(appearance, "_described", remember)
+        yield
     torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
-def pictures() -> npt.NDArray[np.uint8]:
+def pictures() -> Pixels:
     return np.stack([fit_picture(drawn_picture(seed), size=TRAINING_SIZE) for seed in range(80)])
 
 
-def test_training_learns(pictures: npt.NDArray[np.uint8], tmp_path: Path) -> None:
-    result = train(pictures, IDS, out=tmp_path, options=OPTIONS, shape=SHAPE)
+def run(pictures: Pixels, out: Path, options: TrainingOptions = SHORT) -> TrainingResult:
+    return train(pictures, IDS[: len(pictures)], out=out, options=options, shape=SHAPE)
+
+
+@pytest.fixture(scope="module")
+def whole(pictures: Pixels, tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """A run that nothing stopped, and its weights."""
+    out = tmp_path_factory.mktemp("whole")
+    return run(pictures, out), load_file(out / "model.safetensors")
+
+
+def kill(pictures: Pixels, out: Path, *, after: int) -> None:
+    """A run that is interrupted in a validation, once it has done so many."""
+    real, done = training_loop._validate, 0
+
+    def validate(*arguments: object) -> training_loop.Measurement:
+        nonlocal done
+        if done == after:
+            raise KeyboardInterrupt
+        done += 1
+        return real(*arguments)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(training_loop, "_validate", validate)
+        with pytest.raises(KeyboardInterrupt):
+            run(pictures, out)
+    assert not (out / "model.safetensors").exists()
+
+
+@pytest.fixture(scope="module")
+def killed_once(pictures: Pixels, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("killed")
+    kill(pictures, out, after=1)
+    return out
+
+
+@pytest.fixture
+def killed(killed_once: Path, tmp_path: Path) -> Path:
+    """What a run left that was killed after its first validation."""
+    return shutil.copytree(killed_once, tmp_path / "killed")
+
+
+def test_training_learns(pictures: Pixels, tmp_path: Path) -> None:
+    result = run(pictures, tmp_path, OPTIONS)
     first, last = result.history[0], result.history[-1]
     assert last.training_loss < 0.8 * first.training_loss
     assert result.best.loss < first.loss
@@ -67,118 +129,70 @@ def test_training_learns(pictures: npt.NDArray[np.uint8], tmp_path: Path) -> Non
     assert len(json.loads((tmp_path / "history.json").read_text())) == 6
 
 
-def test_the_seed_decides_the_weights(pictures: npt.NDArray[np.uint8], tmp_path: Path) -> None:
-    short = replace(OPTIONS, steps=6, validate_every=3)
-    for out, seed in (("once", 1), ("again", 1), ("other", 2)):
-        train(pictures, IDS, out=tmp_path / out, options=replace(short, seed=seed), shape=SHAPE)
-    once, again, other = (
-        (tmp_path / out / "model.safetensors").read_bytes() for out in ("once", "again", "other")
-    )
-    assert once == again
-    assert once != other
+def same(ours: dict[str, Pixels], theirs: dict[str, Pixels]) -> bool:
+    return all(np.array_equal(ours[name], theirs[name]) for name in theirs)
 
 
-@pytest.mark.parametrize("kill_at", [1, 2])
+def test_the_seed_decides_the_weights(pictures: Pixels, whole: Whole, tmp_path: Path) -> None:
+    for seed in (0, 1):
+        run(pictures, tmp_path, replace(SHORT, seed=seed))
+        assert same(load_file(tmp_path / "model.safetensors"), whole[1]) == (seed == 0)
+
+
+@pytest.mark.parametrize("after", [1, 2])
 def test_a_killed_run_continues_to_the_same_weights(
-    pictures: npt.NDArray[np.uint8],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    kill_at: int,
+    pictures: Pixels, whole: Whole, killed: Path, after: int
 ) -> None:
-    options = replace(OPTIONS, steps=12, validate_every=4)
-    whole = train(pictures, IDS, out=tmp_path / "whole", options=options, shape=SHAPE)
-
-    out = tmp_path / "killed"
-    with monkeypatch.context() as patched:
-        patched.setattr(training_loop, "_validate", dying_after(kill_at))
-        with pytest.raises(KeyboardInterrupt):
-            train(pictures, IDS, out=out, options=options, shape=SHAPE)
-    assert not (out / "model.safetensors").exists()
-    continued = train(pictures, IDS, out=out, options=options, shape=SHAPE)
-
-    assert continued.history == whole.history
-    ours, theirs = (load_file(p / "model.safetensors") for p in (out, tmp_path / "whole"))
-    assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
+    if after > 1:
+        kill(pictures, killed, after=after - 1)
+    assert run(pictures, killed).history == whole[0].history
+    assert same(load_file(killed / "model.safetensors"), whole[1])
 
 
 def test_a_killed_run_goes_on_with_the_descriptions_that_it_began_with(
-    pictures: npt.NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pictures: Pixels,
+    whole: Whole,
+    killed: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """On another number of threads the same pictures may be described along other axes."""
-    options = replace(OPTIONS, steps=12, validate_every=4)
-    whole = train(pictures, IDS, out=tmp_path / "whole", options=options, shape=SHAPE)
-    with monkeypatch.context() as patched:
-        patched.setattr(training_loop, "_validate", dying_after(1))
-        with pytest.raises(KeyboardInterrupt):
-            train(pictures, IDS, out=tmp_path / "killed", options=options, shape=SHAPE)
     described = training_loop.Appearance.__call__
     monkeypatch.setattr(training_loop.Appearance, "__call__", lambda *given: -described(*given))
-    assert (
-        train(pictures, IDS, out=tmp_path / "killed", options=options, shape=SHAPE).history
-        == whole.history
-    )
+    assert run(pictures, killed).history == whole[0].history
 
 
-def dying_after(validations: int) -> Callable[..., training_loop.Measurement]:
-    """Validation that is interrupted once it has been done so many times."""
-    real, done = training_loop._validate, 0
-
-    def validate(*arguments: object) -> training_loop.Measurement:
-        nonlocal done
-        if done == validations:
-            raise KeyboardInterrupt
-        done += 1
-        return real(*arguments)  # type: ignore[arg-type]
-
-    return validate
+def test_a_checkpoint_of_another_run_is_refused(pictures: Pixels, killed: Path) -> None:
+    for changed, options in ((pictures, replace(SHORT, seed=7)), (pictures[::-1], SHORT)):
+        with pytest.raises(UsageError, match="other pictures or options"):
+            run(changed, killed, options)
 
 
-def test_a_checkpoint_of_another_run_is_refused(
-    pictures: npt.NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    options = replace(OPTIONS, steps=4, validate_every=2)
-    with monkeypatch.context() as patched:
-        patched.setattr(training_loop, "_validate", dying_after(1))
-        with pytest.raises(KeyboardInterrupt):
-            train(pictures, IDS, out=tmp_path, options=options, shape=SHAPE)
-    with pytest.raises(UsageError, match="other pictures or options"):
-        train(pictures, IDS, out=tmp_path, options=replace(options, seed=7), shape=SHAPE)
-    with pytest.raises(UsageError, match="other pictures or options"):
-        train(pictures[::-1], IDS, out=tmp_path, options=options, shape=SHAPE)
-
-
-def test_a_broken_checkpoint_is_named(pictures: npt.NDArray[np.uint8], tmp_path: Path) -> None:
+def test_a_broken_checkpoint_is_named(pictures: Pixels, tmp_path: Path) -> None:
     (tmp_path / "checkpoint.safetensors").write_bytes(b"cut short")
     with pytest.raises(UsageError, match=r"checkpoint\.safetensors can't be read"):
-        train(pictures, IDS, out=tmp_path, options=OPTIONS, shape=SHAPE)
+        run(pictures, tmp_path)
 
 
-def test_training_stops_early_and_keeps_the_best(
-    pictures: npt.NDArray[np.uint8], tmp_path: Path
-) -> None:
+def test_training_stops_early_and_keeps_the_best(pictures: Pixels, tmp_path: Path) -> None:
     """Where nothing is learned, only the normalisation settles, and soon nothing improves."""
     standing = replace(
         OPTIONS, steps=1000, validate_every=1, patience=3, learning_rate=0.0, weight_decay=0.0
     )
-    result = train(pictures, IDS, out=tmp_path, options=standing, shape=SHAPE)
+    result = run(pictures, tmp_path, standing)
     assert result.steps < 100
     assert result.best.step == result.steps - 3
 
 
-def test_a_run_without_a_finite_loss_leaves_no_model(
-    pictures: npt.NDArray[np.uint8], tmp_path: Path
-) -> None:
+def test_a_run_without_a_finite_loss_leaves_no_model(pictures: Pixels, tmp_path: Path) -> None:
     wild = replace(OPTIONS, steps=2, validate_every=2, learning_rate=1e30, warmup_steps=1)
     with pytest.raises(EncoderError, match="diverged"):
-        train(pictures, IDS, out=tmp_path, options=wild, shape=SHAPE)
+        run(pictures, tmp_path, wild)
     assert not (tmp_path / "model.safetensors").exists()
 
 
-def test_fewer_than_64_pictures_are_refused(
-    pictures: npt.NDArray[np.uint8], tmp_path: Path
-) -> None:
+def test_fewer_than_64_pictures_are_refused(pictures: Pixels, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"63 readable pictures.*at least 64"):
-        train(pictures[:63], IDS[:63], out=tmp_path, options=OPTIONS, shape=SHAPE)
+        run(pictures[:63], tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -188,14 +202,14 @@ def test_the_split_follows_the_id_alone() -> None:
     assert [is_held_out(f"id{number}") for number in range(5000)] == shares
 
 
-def test_corruption_corrupts_and_repeats(pictures: npt.NDArray[np.uint8]) -> None:
+def test_corruption_corrupts_and_repeats(pictures: Pixels) -> None:
     source = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
     before = source.clone()
-    corruption = Corruption(size=(128, 72), device=torch.device("cpu"))
+    corrupt = corruption.Corruption(size=(128, 72), device=torch.device("cpu"))
     once, again, other = (
-        corruption(source, generator=torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
+        corrupt(source, generator=torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
     )
-    clean = corruption.clean(source)
+    clean = corrupt.clean(source)
     assert torch.equal(source, before)
     assert torch.equal(once, again)
     assert not torch.equal(once, other)
@@ -237,21 +251,24 @@ def test_the_command_trains_on_a_folder(tmp_path: Path) -> None:
         assert sheet.size == (128 * 8, 72 * 3)
 
 
-def test_the_command_refuses_too_few_pictures(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ([], "at least 64"),
+        pytest.param(
+            ["--device", "cuda"],
+            "--device cuda",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is such a device"),
+        ),
+    ],
+)
+def test_the_command_refuses_too_few_pictures_and_no_device(
+    tmp_path: Path, more: list[str], said: str
+) -> None:
     drawn_picture(0).save(tmp_path / "0.png")
     (tmp_path / "metadata.jsonl").write_text('{"file_name": "0.png", "video_id": "v0"}\n')
-    arguments = [str(tmp_path), "--out", str(tmp_path / "model")]
+    arguments = [str(tmp_path), "--out", str(tmp_path / "model"), *more]
     result = CliRunner().invoke(train_thumbnails, arguments)
     assert isinstance(result.exception, UsageError)
-    assert "at least 64" in str(result.exception)
+    assert said in str(result.exception)
     assert not (tmp_path / "model").exists()
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is such a device here")
-def test_a_device_that_is_not_there_is_named(tmp_path: Path) -> None:
-    drawn_picture(0).save(tmp_path / "0.png")
-    (tmp_path / "metadata.jsonl").write_text('{"file_name": "0.png", "video_id": "v0"}\n')
-    arguments = [str(tmp_path), "--out", str(tmp_path / "model"), "--device", "cuda"]
-    result = CliRunner().invoke(train_thumbnails, arguments)
-    assert isinstance(result.exception, UsageError)
-    assert "--device cuda" in str(result.exception)

@@ -72,7 +72,7 @@ def _read_columns(
 @click.option(
     "--threads",
     type=click.IntRange(1, 256),
-    help="Threads that decode, and that the two encoders share.",
+    help="Threads that decode, and that the lenses share.",
 )
 @click.option(
     "--json",
