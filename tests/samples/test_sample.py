@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
@@ -14,118 +13,105 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from tests.samples.drawn import files_of, rows_of
 from twinlens.catalog.errors import UsageError
 from twinlens.commands.sample import sample
 from twinlens.samples import catalogue, draw_sample
-from twinlens.samples.catalogue import draw_video
+from twinlens.samples.catalogue import draw_video, picture_name
 from twinlens.samples.subjects import SUBJECTS
 
 COLUMNS = {
-    "file_name", "video_id", "title", "channel", "language", "category", "tags", "published_at",
-    "duration_s", "view_count", "subject", "drawn",
-}  # fmt: skip
-
-
-def rows_of(directory: Path) -> list[dict[str, Any]]:
-    text = (directory / "metadata.jsonl").read_bytes().decode("utf-8", errors="strict")
-    return [json.loads(line) for line in text.splitlines()]
-
-
-def files_of(directory: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(directory).as_posix(): path.read_bytes()
-        for path in directory.rglob("*")
-        if path.is_file()
-    }
+    *("file_name", "video_id", "title", "channel", "language", "category", "tags", "drawn"),
+    *("published_at", "duration_s", "view_count", "subject"),
+}
+SEED, VIDEOS = 7, 120
 
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("sample") / "drawn"
-    draw_sample(directory, videos=200, seed=5, workers=1, progress=False)
+    draw_sample(directory, videos=VIDEOS, seed=SEED, workers=1, progress=False)
     return directory
 
 
+def assert_begins(drawn: Path, begun: Path, *, videos: int) -> None:
+    """Of a catalogue, ``begun`` has the first ones to the byte."""
+    assert rows_of(begun) == rows_of(drawn)[:videos]
+    pictures = {name: data for name, data in files_of(begun).items() if name.endswith(".jpg")}
+    assert len(pictures) == videos
+    assert pictures.items() <= files_of(drawn).items()
+
+
 def test_two_processes_draw_the_same_bytes_as_one(drawn: Path, tmp_path: Path) -> None:
-    draw_sample(tmp_path / "two", videos=200, seed=5, workers=2, progress=False)
-    assert files_of(tmp_path / "two") == files_of(drawn)
+    draw_sample(tmp_path, videos=60, seed=SEED, workers=2, progress=False)
+    assert_begins(drawn, tmp_path, videos=60)
 
 
 def test_a_catalogue_grows_into_what_it_would_have_been(drawn: Path, tmp_path: Path) -> None:
-    directory = tmp_path / "grown"
-    draw_sample(directory, videos=7, seed=5, progress=False)
-    small = files_of(directory)
-    assert rows_of(directory) == rows_of(drawn)[:7]
-    summary = draw_sample(directory, videos=200, seed=5, progress=False)
-    assert (summary.videos, summary.drawn) == (200, 193)
-    grown = files_of(directory)
-    assert grown == files_of(drawn)
-    pictures = [name for name in small if name.endswith(".jpg")]
-    assert len(pictures) == 7
-    assert all(grown[name] == small[name] for name in pictures)
+    for videos, new in ((7, 7), (20, 13)):
+        summary = draw_sample(tmp_path, videos=videos, seed=SEED, progress=False)
+        assert (summary.videos, summary.drawn) == (videos, new)
+        assert_begins(drawn, tmp_path, videos=videos)
 
 
 def test_another_seed_draws_other_videos(drawn: Path) -> None:
-    first, _ = draw_video(6, 0)
+    first, _ = draw_video(SEED + 1, 0)
     assert first != rows_of(drawn)[0]
     assert first["video_id"] not in {row["video_id"] for row in rows_of(drawn)}
 
 
-def test_a_stopped_run_is_continued(
-    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    directory = tmp_path / "stopped"
+def test_a_stopped_run_is_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
+    stop_at = 120
 
-    def stopping(seed: int, index: int) -> tuple[dict[str, Any], Image.Image]:
-        if index == 120:
+    def draw(seed: int, index: int) -> tuple[dict[str, Any], Image.Image]:
+        """As quick as nothing: where a run is continued, it matters not what it draws."""
+        if index == stop_at:
             raise KeyboardInterrupt
         calls.append(index)
-        return draw_video(seed, index)
+        row = {"file_name": picture_name(seed, index), "number": index}
+        return row, Image.new("RGB", (8, 8), (index, 0, 0))
 
-    monkeypatch.setattr(catalogue, "draw_video", stopping)
+    monkeypatch.setattr(catalogue, "draw_video", draw)
+    stopped, whole = tmp_path / "stopped", tmp_path / "whole"
     with pytest.raises(KeyboardInterrupt):
-        draw_sample(directory, videos=200, seed=5, workers=1, progress=False)
+        draw_sample(stopped, videos=200, workers=1, progress=False)
     assert calls == list(range(120))
-    assert not (directory / "metadata.jsonl").exists()
+    assert not (stopped / "metadata.jsonl").exists()
     # As a full disk would leave it: the last row of the log is cut short.
-    log = directory / ".rows.jsonl"
+    log = stopped / ".rows.jsonl"
     log.write_bytes(log.read_bytes()[:-9])
 
     # Stopped again further on: what is written after the cut row can be read.
     with pytest.raises(KeyboardInterrupt):
-        draw_sample(directory, videos=200, seed=5, workers=1, progress=False)
+        draw_sample(stopped, videos=200, workers=1, progress=False)
     # The log held whole chunks up to 100, less the row that was cut.
     assert calls[120:] == list(range(99, 120))
     calls.clear()
-    monkeypatch.setattr(
-        catalogue,
-        "draw_video",
-        lambda seed, index: (calls.append(index), draw_video(seed, index))[1],
-    )
-    draw_sample(directory, videos=200, seed=5, workers=1, progress=False)
+    stop_at = -1
+    draw_sample(stopped, videos=200, workers=1, progress=False)
     assert calls == list(range(99, 200))
-    assert files_of(directory) == files_of(drawn)
+    draw_sample(whole, videos=200, workers=1, progress=False)
+    assert files_of(stopped) == files_of(whole)
 
 
 def test_a_finished_catalogue_is_left_alone_and_a_lost_picture_is_redrawn(
     drawn: Path, tmp_path: Path
 ) -> None:
     directory = tmp_path / "again"
-    draw_sample(directory, videos=20, seed=5, progress=False)
+    draw_sample(directory, videos=20, seed=SEED, progress=False)
     before = files_of(directory)
     stamp = (directory / "metadata.jsonl").stat().st_mtime_ns
-    assert draw_sample(directory, videos=20, seed=5, progress=False).drawn == 0
+    assert draw_sample(directory, videos=20, seed=SEED, progress=False).drawn == 0
     assert (directory / "metadata.jsonl").stat().st_mtime_ns == stamp
     (directory / rows_of(directory)[3]["file_name"]).unlink()
-    assert draw_sample(directory, videos=20, seed=5, progress=False).drawn == 1
+    assert draw_sample(directory, videos=20, seed=SEED, progress=False).drawn == 1
     assert files_of(directory) == before
 
 
 def test_every_row_is_complete_and_says_that_it_is_drawn(drawn: Path) -> None:
     rows = rows_of(drawn)
-    assert len(rows) == 200
-    assert len({row["video_id"] for row in rows}) == 200
+    assert len(rows) == len({row["video_id"] for row in rows}) == VIDEOS
     categories = {subject.category for subject in SUBJECTS.values()}
     for row in rows:
         assert row.keys() == COLUMNS
@@ -229,7 +215,7 @@ def test_another_seed_or_fewer_videos_need_another_folder(
 
 
 def test_pictures_are_the_same_in_memory_as_on_disk(drawn: Path) -> None:
-    row, picture = draw_video(5, 42)
+    row, picture = draw_video(SEED, 42)
     assert row == rows_of(drawn)[42]
     encoded = io.BytesIO()
     picture.save(encoded, "JPEG", quality=85)

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import psutil
 
+from tests.samples.drawn import files_of
 from twinlens.samples import draw_sample
 
 SCRIPT = """
 import sys
 from pathlib import Path
-from twinlens.samples import draw_sample
+from twinlens.samples import catalogue, draw_sample
+catalogue._CHUNK = 10
 draw_sample(Path(sys.argv[1]), videos=100000, workers=2, progress=False)
 """
 
@@ -34,7 +36,7 @@ def test_a_killed_run_leaves_no_process_and_is_continued(tmp_path: Path) -> None
     )
     log = directory / ".rows.jsonl"
     # Whole shares of both processes: the second's may come before the first's.
-    wait_until(lambda: log.exists() and log.read_bytes().count(b"\n") > 100)
+    wait_until(lambda: log.exists() and log.read_bytes().count(b"\n") > 20)
     children = psutil.Process(run.pid).children(recursive=True)
     assert len(children) >= 2
     run.kill()
@@ -50,11 +52,3 @@ def test_a_killed_run_leaves_no_process_and_is_continued(tmp_path: Path) -> None
     assert summary.drawn < logged
     draw_sample(tmp_path / "whole", videos=logged, workers=1, progress=False)
     assert files_of(directory) == files_of(tmp_path / "whole")
-
-
-def files_of(directory: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(directory).as_posix(): path.read_bytes()
-        for path in directory.rglob("*")
-        if path.is_file()
-    }

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from random import Random
 
 import pytest
 
-from twinlens.samples.canvas import Canvas
 from twinlens.samples.scenery import Facts
 from twinlens.samples.subjects import SUBJECTS
 from twinlens.samples.titles import LANGUAGES, read_phrases, slots, write_title
@@ -21,10 +20,17 @@ SCRIPTS = {
 }
 
 
+class NoCanvas:
+    """Takes whatever is painted and keeps nothing: what was drawn is told all the same."""
+
+    def __getattr__(self, name: str) -> Callable[..., NoCanvas]:
+        return lambda *_, **__: self
+
+
 @pytest.fixture(scope="module")
 def facts() -> Mapping[str, list[Facts]]:
     return {
-        name: [subject.draw(Canvas(), Random(f"{name} {k}")) for k in range(30)]
+        name: [subject.draw(NoCanvas(), Random(f"{name} {k}")) for k in range(60)]
         for name, subject in SUBJECTS.items()
     }
 
@@ -73,7 +79,7 @@ def test_there_are_thousands_of_titles(subject: str, facts: Mapping[str, list[Fa
     rng = Random(1)
     titles = {
         write_title(rng, subject=subject, facts=drawn, year=2024).title
-        for _ in range(60)
+        for _ in range(30)
         for drawn in facts[subject]
     }
     assert len(titles) > 1000
