@@ -9,17 +9,19 @@ import sys
 import textwrap
 import time
 import tomllib
-import urllib.error
-import urllib.request
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
+import httpx
 import pytest
+from click.testing import CliRunner
 
+from tests.fakes import ColourEncoder, WordEncoder
 from tests.indexer.conftest import jpeg
 from twinlens.catalog.errors import EncoderUnavailable, StoreCorrupt
-from twinlens.encoders import lenses
+from twinlens.cli import main
+from twinlens.encoders import lenses, load
 from twinlens.encoders.lens import Lens
 from twinlens.indexer.build import LEDGER_FILE
 from twinlens.indexer.ledger import Ledger
@@ -27,7 +29,7 @@ from twinlens.stores.generations import DataDir
 
 ROOT = Path(__file__).parents[1]
 DOC = (ROOT / "docs" / "lenses.md").read_text(encoding="utf-8")
-VIDEOS = 1200
+VIDEOS = 800
 CHANNELS = ("Hill Country Kitchen", "Galle Cricket Club", "கோவில் பாடல்கள்")
 # The commands themselves, with the tests' small encoders in place of the models.
 PROGRAM = textwrap.dedent(
@@ -84,11 +86,10 @@ def source(tmp_path_factory) -> Path:
     return path
 
 
-def start(*arguments: object, package: Path | None) -> subprocess.Popen:
-    paths = [str(ROOT)] + ([] if package is None else [str(package)])
+def start(*arguments: object, package: Path) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM, *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(package)])},
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -97,9 +98,16 @@ def start(*arguments: object, package: Path | None) -> subprocess.Popen:
 
 
 def ended(*arguments: object, package: Path | None) -> tuple[int, str]:
-    process = start(*arguments, package=package)
-    out, errors = process.communicate(timeout=120)
-    return process.returncode, out + errors
+    """The same in this process, which has imported already what they need."""
+    with pytest.MonkeyPatch.context() as patched:
+        if package is not None:
+            patched.syspath_prepend(package)
+        patched.setattr(load, "load_title_encoder", lambda name, **_: WordEncoder())
+        patched.setattr(load, "load_thumbnail_encoder", lambda name, **_: ColourEncoder())
+        lenses.registered_lenses.cache_clear()
+        done = CliRunner().invoke(main, [*map(str, arguments)])
+    lenses.registered_lenses.cache_clear()
+    return done.exit_code, done.output
 
 
 def ledger_count(data: DataDir) -> int:
@@ -117,7 +125,7 @@ def index(tmp_path_factory, package, source) -> tuple[DataDir, dict]:
     """An index by five lenses, whose job was killed and continued, and the job's summary."""
     data = DataDir(tmp_path_factory.mktemp("index"))
     job = start("index", source, "--data-dir", data.path, package=package)
-    while job.poll() is None and ledger_count(data) < 200:
+    while job.poll() is None and ledger_count(data) < 100:
         time.sleep(0.002)
     job.send_signal(signal.SIGKILL)
     job.communicate()
@@ -141,15 +149,14 @@ class Served:
         self.url = found[0]
 
     def ask(self, path: str, body: object = None) -> tuple[int, dict]:
-        data = None if body is None else json.dumps(body).encode()
-        headers = {} if data is None else {"Content-Type": "application/json"}
-        request = urllib.request.Request(self.url + path, data, headers)
-        try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
-                return answer.status, json.load(answer)
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, json.load(error)
+        method = "GET" if body is None else "POST"
+        answer = httpx.request(method, self.url + path, json=body, timeout=20)
+        return answer.status_code, answer.json()
+
+    def find(self, path: str, **weights: float) -> dict:
+        status, found = self.ask(f"{path}&explain=true&weights={quote(json.dumps(weights))}")
+        assert status == 200, found
+        return found
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
@@ -185,18 +192,14 @@ def test_a_killed_job_is_continued_by_all_lenses(index):
     assert manifest.dims["tags"] is None
 
 
-def test_the_same_source_again_changes_nothing(index, source, package):
-    data, _ = index
-    code, said = ended("index", source, "--data-dir", data.path, package=package)
-    assert code == 0, said
-    assert f"0 new, 0 changed, {VIDEOS} unchanged" in said
-
-
-def test_verify_looks_at_them(index, package):
-    data, _ = index
-    code, said = ended("verify", "--data-dir", data.path, package=package)
-    assert code == 0, said
-    assert f"and {VIDEOS} channel vectors" in said
+def test_the_same_source_again_changes_nothing_and_verify_looks_at_them(index, source, package):
+    for command, expected in (
+        (["index", source], f"0 new, 0 changed, {VIDEOS} unchanged"),
+        (["verify"], f"and {VIDEOS} channel vectors"),
+    ):
+        code, said = ended(*command, "--data-dir", index[0].path, package=package)
+        assert code == 0, said
+        assert expected in said
 
 
 def test_stats_and_openapi_name_them(served):
@@ -209,14 +212,13 @@ def test_stats_and_openapi_name_them(served):
     assert (
         "the name of the channel" in schemas["SourcesBody"]["properties"]["channel"]["description"]
     )
-    with urllib.request.urlopen(served.url + "/static/client.d.ts", timeout=20) as types:
-        assert b'Lens = "title" | "words" | "thumbnail" | "channel" | "tags";' in types.read()
+    types = httpx.get(served.url + "/static/client.d.ts", timeout=20).text
+    assert 'Lens = "title" | "words" | "thumbnail" | "channel" | "tags";' in types
 
 
 def test_a_sparse_one_is_asked_by_text_and_weighed(served):
-    weights = quote(json.dumps({"title": 0, "words": 0, "thumbnail": 0, "channel": 0, "tags": 2}))
-    status, found = served.ask(f"/api/v1/search?q=TAG3&explain=true&limit=100&weights={weights}")
-    assert status == 200, found
+    weights = {"title": 0, "words": 0, "thumbnail": 0, "channel": 0, "tags": 2}
+    found = served.find("/api/v1/search?q=TAG3&limit=100", **weights)
     assert len(found["hits"]) == 100
     assert all("tag3" in hit["video"]["tags"] for hit in found["hits"])
     first = found["hits"][0]["sources"]
@@ -226,10 +228,7 @@ def test_a_sparse_one_is_asked_by_text_and_weighed(served):
 
 
 def test_what_a_text_can_t_ask_is_lent_by_the_best_hits(served):
-    weights = quote(json.dumps({"channel": 100}))
-    path = f"/api/v1/search?q=Episode+4&explain=true&expand=1&limit=5&weights={weights}"
-    status, found = served.ask(path)
-    assert status == 200, found
+    found = served.find("/api/v1/search?q=Episode+4&expand=1&limit=5", channel=100)
     [lender] = found["borrowed_from"]
     _, lent = served.ask(f"/api/v1/videos/{lender}")
     assert {hit["video"]["channel"] for hit in found["hits"]} == {lent["video"]["channel"]}
@@ -238,9 +237,7 @@ def test_what_a_text_can_t_ask_is_lent_by_the_best_hits(served):
 
 def test_similar_and_recommended_go_by_it(served):
     only = {"title": 0, "words": 0, "thumbnail": 0, "tags": 0, "channel": 1}
-    weights = quote(json.dumps(only))
-    status, found = served.ask(f"/api/v1/videos/v1/similar?explain=true&weights={weights}")
-    assert status == 200, found
+    found = served.find("/api/v1/videos/v1/similar?limit=20", **only)
     assert {hit["video"]["channel"] for hit in found["hits"]} == {CHANNELS[1]}
     assert found["hits"][0]["sources"]["channel"]["rank"] == 1
     body = {"liked": ["v2", "v0"], "weights": only, "explain": True}
@@ -258,13 +255,13 @@ def test_a_name_that_no_lens_has_is_the_same_error_as_ever(served):
 
 
 def test_without_its_package_the_index_is_refused_and_says_why(index):
-    data, _ = index
-    code, said = ended("serve", "--data-dir", data.path, "--port", 0, package=None)
-    assert code == 2
-    assert "channel: channel (pieces of 3 in 64, version 1) became none" in said
-    code, said = ended("verify", "--data-dir", data.path, package=None)
-    assert code == 2
-    assert "no lens named tags is installed here" in said
+    for command, expected in (
+        (["serve", "--port", 0], "channel: channel (pieces of 3 in 64, version 1) became none"),
+        (["verify"], "no lens named tags is installed here"),
+    ):
+        code, said = ended(*command, "--data-dir", index[0].path, package=None)
+        assert code == 2
+        assert expected in said
 
 
 class Nothing(Lens[str]):

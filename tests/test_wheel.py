@@ -33,13 +33,15 @@ def wheel_of_sdist(sdist, tmp_path_factory):
 
 
 def build(kind, source, directory):
-    subprocess.run(
-        [sys.executable, "-m", "build", kind, "--no-isolation", "--outdir", directory, source],
-        check=True,
-        capture_output=True,
-    )
+    run(sys.executable, "-m", "build", kind, "--no-isolation", "--outdir", directory, source)
     (built,) = directory.iterdir()
     return built
+
+
+def run(*command, cwd=ROOT):
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
 
 
 def test_it_adds_one_name_and_holds_the_weights_and_the_page_and_no_tests(wheel):
@@ -66,42 +68,17 @@ def test_the_wheel_of_the_sdist_is_the_same(wheel, wheel_of_sdist):
 def test_its_command_runs_in_an_environment_of_its_own(wheel, tmp_path):
     venv.create(tmp_path / "venv", with_pip=False)
     python = tmp_path / "venv" / "bin" / "python"
-    packages = Path(
-        subprocess.run(
-            [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout.strip()
-    )
-    subprocess.run(
-        [
-            *(sys.executable, "-m", "pip", "--python", python, "install", "--quiet"),
-            *("--no-deps", "--no-index", "--disable-pip-version-check", wheel),
-        ],
-        check=True,
-    )
+    packages = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"))
+    install = (sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps")
+    run(*install, "--no-index", "--disable-pip-version-check", wheel)
     # The dependencies come from the environment of the tests, TwinLens itself does not: a path
     # named in a .pth file is searched, the .pth files (editable installs) in it are not.
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     command = tmp_path / "venv" / "bin" / "twinlens"
     for arguments in (
-        *(["--help"], ["--version"], ["index", "--help"], ["serve", "--help"]),
-        ["sample", "--videos", "9", "drawn"],
+        *([command, "--version"], [command, "index", "--help"], [command, "serve", "--help"]),
+        [command, "sample", "--videos", "9", "drawn"],
+        ["-c", "import twinlens.backend; print(twinlens.backend.__file__)"],
     ):
-        done = subprocess.run(
-            [python, "-I", command, *arguments],
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-    where = subprocess.run(
-        [python, "-I", "-c", "import twinlens.backend; print(twinlens.backend.__file__)"],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        check=True,
-    )
-    assert str(packages) in where.stdout
+        done = run(python, "-I", *arguments, cwd=tmp_path)
+    assert str(packages) in done
