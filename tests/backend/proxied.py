@@ -13,6 +13,8 @@ import pytest
 
 from tests.backend.served import ROOT
 
+# What is bounded by 10 s in the file is bounded by so much here.
+PATIENCE_S = 3.0
 CONFIGURATION = ROOT / "deploy" / "nginx.conf"
 NEEDS_NGINX = pytest.mark.skipif(
     shutil.which("nginx") is None and "TWINLENS_TEST_REQUIRE_NGINX" not in os.environ,
@@ -21,18 +23,19 @@ NEEDS_NGINX = pytest.mark.skipif(
 
 
 class Proxied:
-    """nginx, by the file as it is but for two addresses and the folder that it may write to."""
+    """nginx, by the file but for addresses, the folder that it may write to, and patience."""
 
     def __init__(self, folder: Path, *, backend: int) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         text = CONFIGURATION.read_text(encoding="utf-8")
-        for written, here in (
-            ("listen 8080 ", f"listen 127.0.0.1:{self.port} "),
-            ("server backend:8000 ", f"server 127.0.0.1:{backend} "),
+        for written, here, times in (
+            ("listen 8080 ", f"listen 127.0.0.1:{self.port} ", 1),
+            ("server backend:8000 ", f"server 127.0.0.1:{backend} ", 1),
+            ("timeout 10s;", f"timeout {PATIENCE_S:.0f}s;", 4),
         ):
-            assert text.count(written) == 1
+            assert text.count(written) == times
             text = text.replace(written, here)
         path = folder / "nginx.conf"
         path.write_text(text.replace(" /tmp/", f" {folder}/"), encoding="utf-8")

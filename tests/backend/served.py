@@ -24,10 +24,16 @@ ROOT = Path(__file__).parents[2]
 # The command's own path from settings on, with the tests' small encoders in place of the models.
 PROGRAM = textwrap.dedent(
     """
+    import os
     import time
 
     from tests.fakes import ColourEncoder, WordEncoder
+    from twinlens.backend import server
     from twinlens.encoders import load
+
+    # What an operator can't set, and a test won't wait for.
+    patience = os.environ.get("TWINLENS_TEST_HEAD_TIMEOUT_S", server.HEAD_TIMEOUT_S)
+    server.HEAD_TIMEOUT_S = float(patience)
 
     class Titles(WordEncoder):
         def encode_queries(self, texts):
