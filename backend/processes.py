@@ -29,6 +29,8 @@ GRACEFUL_TIMEOUT_S: Final = 30
 _MARGIN_S: Final = 5
 # A worker whose threads are all inside the engine, which holds the GIL, still says that it lives.
 WORKER_TIMEOUT_S: Final = 120
+# A worker that starts loads models, and may have to fetch them or to write their graphs first.
+START_TIMEOUT_S: Final = 900
 # A worker that can't start is started again after 1, 2, 4, … seconds, up to so many.
 _LONGEST_PAUSE_S: Final = 30
 # How many times in a row a worker declines a connection in favour of less loaded ones.
@@ -36,6 +38,7 @@ _YIELDS: Final = 25
 _NAP_S: Final = 0.001
 _YIELDS_EXPIRE_S: Final = 1.0
 _READY: Final = b"\0"  # no signal has this number
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +52,11 @@ class Board:
     def __init__(self, workers: int) -> None:
         # For each worker: 1 + its connections, or 0 if it does not serve; and when it wrote that.
         self._told = memoryview(mmap.mmap(-1, 16 * workers)).cast("d")
+
+    def begin(self, worker: int) -> None:
+        """Say that ``worker`` starts."""
+        self.forget(worker)
+        self._told[2 * worker + 1] = time.monotonic()
 
     def tell(self, worker: int, connections: int) -> None:
         """Say that ``worker`` serves, and holds so many ``connections``."""
@@ -192,8 +200,7 @@ class Processes:
         heard, say = os.pipe()
         os.set_blocking(heard, False)
         os.set_blocking(say, False)
-        signals = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
-        handlers = {one: signal.signal(one, lambda *_: None) for one in signals}
+        handlers = {one: signal.signal(one, lambda *_: None) for one in _SIGNALS}
         before = signal.set_wakeup_fd(say, warn_on_full_buffer=False)
         try:
             yield heard, say
@@ -233,20 +240,28 @@ class Processes:
             del self._due[number]
             sys.stdout.flush()
             sys.stderr.flush()
-            process = os.fork()
-            if process == 0:
-                os.close(parent_lives)
-                os.close(heard)
-                self._become_worker(number, say)
-            self._numbers[process] = number
+            self._board.begin(number)
+            # One that came to the new process before it has handlers of its own would be written
+            # to the pipe as if it were for this one, and be lost.
+            signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+            try:
+                process = os.fork()
+                if process == 0:
+                    os.close(parent_lives)
+                    os.close(heard)
+                    self._become_worker(number, say)
+                self._numbers[process] = number
+            finally:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
     def _become_worker(self, number: int, say: int) -> None:
         """Work, then exit whatever happens: the worker must not go on as the parent."""
         code = 1
         try:
             signal.set_wakeup_fd(-1)
-            for one in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+            for one in _SIGNALS:
                 signal.signal(one, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             threading.Thread(target=self._end_with_parent, daemon=True).start()
             self._work(
                 Worker(
@@ -300,9 +315,12 @@ class Processes:
         if self._ends_by is not None and time.monotonic() > self._ends_by:
             self._signal(signal.SIGKILL)
         for process, number in self._numbers.items():
-            if self._board.serves(number) and self._board.count_silent_s(number) > WORKER_TIMEOUT_S:
-                _log.error("process %d has not moved for %d s", process, WORKER_TIMEOUT_S)
-                self._board.tell(number, 0)  # so that this is said once
+            serves = self._board.serves(number)
+            silent_s = self._board.count_silent_s(number)
+            if silent_s > (WORKER_TIMEOUT_S if serves else START_TIMEOUT_S):
+                done = "moved" if serves else "begun to serve"
+                _log.error("process %d has not %s for %d s", process, done, silent_s)
+                self._board.begin(number)  # so that this is said once
                 os.kill(process, signal.SIGKILL)
 
 

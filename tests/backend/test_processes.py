@@ -242,3 +242,44 @@ assert not board.has_fewer_elsewhere(1, 3)
 """
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, timeout=60)
     assert not Board(2).has_fewer_elsewhere(0, 10), "nobody has told anything"
+
+
+@pytest.mark.parametrize(("fault", "signal_number"), [("hangs", 9), ("is told to end", 15)])
+def test_a_process_whose_start_goes_wrong_is_replaced(fault: str, signal_number: int) -> None:
+    """The second of two hangs before it serves, or is sent a signal before it has handlers."""
+    script = """
+import logging, os, signal, socket, sys, time
+from twinlens.backend import processes
+
+fault, starts, real_fork = sys.argv[1], 0, os.fork
+processes.START_TIMEOUT_S = 1.0 if fault == "hangs" else 900
+logging.basicConfig()
+
+def fork():
+    global starts
+    starts += 1
+    process = real_fork()
+    if (starts, fault) == (2, "is told to end"):
+        os.kill(process, signal.SIGTERM) if process else time.sleep(0.5)
+    return process
+
+def work(worker):
+    if (starts, fault) == (2, "hangs"):
+        time.sleep(60)
+    worker.board.tell(worker.number, 0)
+    worker.say_ready()
+    if starts == 3:
+        os.kill(os.getppid(), signal.SIGTERM)
+    signal.pause()
+
+os.fork = fork
+processes.Processes(
+    2, work, listener=socket.create_server(("127.0.0.1", 0)), on_ready=int, on_end=id
+).run()
+assert starts == 3
+"""
+    command = [sys.executable, "-c", script, fault]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert f"ended by signal {signal_number};" in done.stderr
+    assert ("has not begun to serve for 1 s" in done.stderr) == (fault == "hangs")
