@@ -28,12 +28,14 @@ PROGRAM = textwrap.dedent(
     import time
 
     from tests.fakes import ColourEncoder, WordEncoder
-    from twinlens.backend import server
     from twinlens.encoders import load
 
-    # What an operator can't set, and a test won't wait for.
-    patience = os.environ.get("TWINLENS_TEST_HEAD_TIMEOUT_S", server.HEAD_TIMEOUT_S)
-    server.HEAD_TIMEOUT_S = float(patience)
+    # What an operator can't set, and a test won't wait for. (Imported before the metrics have their
+    # folder, the server has none of other processes.)
+    if patience := os.environ.get("TWINLENS_TEST_HEAD_TIMEOUT_S"):
+        from twinlens.backend import server
+
+        server.HEAD_TIMEOUT_S = float(patience)
 
     class Titles(WordEncoder):
         def encode_queries(self, texts):
