@@ -41,28 +41,19 @@ def test_fewer_pictures_than_directions_leave_the_rest_0(pictures: torch.Tensor)
     assert torch.isfinite(described).all()
 
 
-def test_a_mirrored_picture_has_the_same_description(
+def test_a_mirrored_picture_is_described_alike_and_a_darker_one_nearer_than_others(
     appearance: Appearance, pictures: torch.Tensor
 ) -> None:
-    alike = (appearance(pictures) * appearance(pictures.flip(2))).sum(dim=1)
-    assert alike.min() > 0.99
-
-
-def test_a_picture_is_nearer_to_its_darker_copy_than_to_others(
-    appearance: Appearance, pictures: torch.Tensor
-) -> None:
-    darker = (pictures.float() * 0.9).to(torch.uint8)
-    likeness = appearance(darker) @ appearance(pictures).T
+    described = appearance(pictures)
+    assert (described * appearance(pictures.flip(2))).sum(dim=1).min() > 0.99
+    likeness = appearance((pictures.float() * 0.9).to(torch.uint8)) @ described.T
     assert (likeness.argmax(dim=1) == torch.arange(40)).float().mean() > 0.9
 
 
-def test_the_same_pictures_give_the_same_descriptions(
+def test_the_same_pictures_give_the_same_descriptions_and_one_of_one_colour_has_one(
     appearance: Appearance, pictures: torch.Tensor
 ) -> None:
     again = Appearance(pictures, dim=DIM, generator=torch.Generator().manual_seed(0))
     assert torch.equal(again(pictures), appearance(pictures))
-
-
-def test_a_picture_of_one_colour_has_a_description(appearance: Appearance) -> None:
     flat = torch.full((2, TRAINING_SIZE[1], TRAINING_SIZE[0], 3), 17, dtype=torch.uint8)
     assert torch.isfinite(appearance(flat)).all()

@@ -37,21 +37,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokens = ["<|startoftext|>", "<|endoftext|>", *letters, *(f"{one}</w>" for one in letters)]
     vocabulary = {token: number for number, token in enumerate(tokens)}
     CLIPTokenizer(vocab=vocabulary, merges=[], model_max_length=TOKENS).save_pretrained(inner)
-    layers = {
-        "hidden_size": 32,
-        "intermediate_size": 64,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-    }
+    layers = {"hidden_size": 32, "intermediate_size": 64}
+    layers |= {"num_hidden_layers": 2, "num_attention_heads": 2}
     text = {"vocab_size": len(vocabulary), "max_position_embeddings": TOKENS, "eos_token_id": 1}
     vision = {"image_size": SIDE, "patch_size": 8}
     torch.manual_seed(0)
-    network = CLIPModel(
-        CLIPConfig(
-            text_config={**layers, **text}, vision_config={**layers, **vision}, projection_dim=DIM
-        )
-    )
-    network.save_pretrained(inner)
+    shape = {"text_config": layers | text, "vision_config": layers | vision}
+    CLIPModel(CLIPConfig(**shape, projection_dim=DIM)).save_pretrained(inner)
     processor = {
         "image_processor_type": "CLIPImageProcessor",
         "size": {"shortest_edge": SIDE},
@@ -81,26 +73,20 @@ def picture(colour: str, size: tuple[int, int] = (64, 36)) -> Image.Image:
 
 def test_pictures_and_words_become_unit_vectors_of_one_length(clip: ClipEncoder) -> None:
     pictures = clip.encode([picture("red"), picture("blue", (30, 90)), picture("green")])
-    texts = clip.encode_queries(["a red thing", "ශ්‍රී ලංකා", "?!", "x" * 5000])
+    hostile = ["", "x" * 100_000, "😂🔥", "a\x00b\u202ec", "\ud83d", "\ude00 a"]
+    texts = clip.encode_queries(["a red thing", "ශ්‍රී ලංකා", "?!", "x" * 5000, *hostile])
     assert clip.dim == DIM
-    for rows, count in ((pictures, 3), (texts, 4), (clip.encode([]), 0)):
+    for rows, count in ((pictures, 3), (texts, 10), (clip.encode([]), 0)):
         assert rows.shape == (count, DIM)
         assert rows.dtype == np.float32
         np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, rtol=1e-5)
 
 
-@pytest.mark.parametrize("text", ["", "x" * 100_000, "😂🔥", "a\x00b\u202ec", "\ud83d", "\ude00 a"])
-def test_hostile_words_have_a_vector(clip: ClipEncoder, text: str) -> None:
-    vectors = clip.encode_queries([text, "red"])
-    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
-
-
 def test_a_picture_has_one_vector_whatever_it_comes_with(clip: ClipEncoder) -> None:
-    alone = clip.encode([picture("red")])
-    np.testing.assert_allclose(
-        clip.encode([picture("blue"), picture("red")])[1], alone[0], atol=1e-5
-    )
-    assert not np.allclose(clip.encode([picture("blue")]), alone, atol=1e-3)
+    [alone] = clip.encode([picture("red")])
+    blue, red = clip.encode([picture("blue"), picture("red")])
+    np.testing.assert_allclose(red, alone, atol=1e-5)
+    assert not np.allclose(blue, alone, atol=1e-3)
 
 
 def test_black_bars_make_no_difference(clip: ClipEncoder) -> None:
@@ -152,10 +138,7 @@ def test_words_are_asked_of_the_thumbnails_directly(clip: ClipEncoder) -> None:
         StoredVideo(
             colour,
             {"video_id": colour, "title": colour},
-            {
-                TITLE: titles.encode([colour])[0],
-                THUMBNAIL: clip.encode([picture(colour)])[0],
-            },
+            {TITLE: titles.encode([colour])[0], THUMBNAIL: clip.encode([picture(colour)])[0]},
         )
         for colour in colours
     ]

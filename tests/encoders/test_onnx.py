@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.encoders.small_models import save_small_bert
 from twinlens.catalog.errors import EncoderError, EncoderUnavailable
 from twinlens.catalog.vectors import unit_rows
 from twinlens.encoders import onnx_export
@@ -56,22 +57,12 @@ TITLES = [
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A small model with random weights, made of the modules that ``parts`` makes for its width."""
-    import torch
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
-    from transformers import BertConfig, BertModel, BertTokenizerFast
 
     base = tmp_path_factory.mktemp("base")
     letters = list("abcdefghijklmnopqrstuvwxyz")
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "cat", "dog", "query", ":"]
-    (base / "vocab.txt").write_text("\n".join([*words, *letters, *(f"##{one}" for one in letters)]))
-    torch.manual_seed(0)
-    shape = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
-    size = len(words) + 2 * len(letters)
-    BertModel(
-        BertConfig(**shape, vocab_size=size, intermediate_size=16, max_position_embeddings=32)
-    ).save_pretrained(base)
-    BertTokenizerFast(str(base / "vocab.txt")).save_pretrained(base)
+    save_small_bert(base, ["cat", "dog", "query", ":", *letters, *(f"##{one}" for one in letters)])
 
     def make(name, *parts, prompts=None):
         network = Transformer(str(base))
@@ -172,16 +163,13 @@ def test_int8_is_for_queries_and_near(encoders):
 
 @pytest.mark.parametrize("runtime", ["torch", "onnx", "onnx-int8"])
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_hostile_text_has_a_vector(encoders, runtime, text):
-    for encode in (encoders[runtime].encode, encoders[runtime].encode_queries):
+def test_hostile_text_has_a_vector_and_no_text_has_none(encoders, runtime, text):
+    model = encoders[runtime]
+    for encode in (model.encode, model.encode_queries):
         vectors = encode([text, "a cat"])
-        assert vectors.shape == (2, encoders[runtime].dim)
+        assert vectors.shape == (2, model.dim)
         np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
-
-
-@pytest.mark.parametrize("runtime", ["torch", "onnx", "onnx-int8"])
-def test_no_texts_have_no_vectors(encoders, runtime):
-    assert encoders[runtime].encode([]).shape == (0, encoders[runtime].dim)
+    assert model.encode([]).shape == (0, model.dim)
 
 
 def test_half_a_surrogate_pair_counts_as_an_unknown_character(encoders):
