@@ -10,13 +10,12 @@ import numpy as np
 from PIL import Image
 
 from twinlens.catalog.errors import EncoderUnavailable
-from twinlens.catalog.vectors import FloatMatrix, unit_rows
+from twinlens.catalog.vectors import FloatMatrix
 from twinlens.encoders.base import well_formed
 from twinlens.encoders.fingerprints import fingerprint
 from twinlens.encoders.model_files import ModelFiles
 from twinlens.encoders.thumbnails.pictures import picture_box
 
-_BATCH_SIZE: Final = 32
 _INSTEAD: Final = (
     "Without a model hub in reach, choose --thumbnail-model packaged:denoiser, or give the path of "
     "a model's directory"
@@ -50,7 +49,7 @@ class ClipEncoder:
     @cached_property
     def dim(self) -> int:
         """Length of its vectors; loads the model."""
-        self._model()  # which refuses what is no CLIP model
+        self._require_both_sides()
         return self._files.dim()
 
     def encode(self, items: Sequence[Image.Image]) -> FloatMatrix:
@@ -65,16 +64,13 @@ class ClipEncoder:
     def _encode(self, items: list[Any]) -> FloatMatrix:
         if not items:
             return np.empty((0, self.dim), dtype=np.float32)
-        vectors = self._model().encode(
-            items, batch_size=_BATCH_SIZE, convert_to_numpy=True, show_progress_bar=False
-        )
-        return unit_rows(np.asarray(vectors))
+        self._require_both_sides()
+        return self._files.encode(items)
 
-    def _model(self) -> Any:
-        model = self._files.model()
-        if not {"text", "image"} <= set(model.modalities):
+    def _require_both_sides(self) -> None:
+        modalities = self._files.model().modalities
+        if not {"text", "image"} <= set(modalities):
             raise EncoderUnavailable(
-                f"{self.name} is no CLIP model: it takes {', '.join(model.modalities)}, and a "
+                f"{self.name} is no CLIP model: it takes {', '.join(modalities)}, and a "
                 "thumbnail encoder with a text side takes both text and image"
             )
-        return model

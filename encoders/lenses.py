@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import entry_points
 from types import MappingProxyType
-from typing import Any, Final, Self
+from typing import Any, Final, Generic, Self, TypeVar
 
 from PIL import Image
 
@@ -17,8 +18,8 @@ from twinlens.catalog.images import decode_image
 from twinlens.catalog.vectors import AnyVector, SparseVector, Vector, mean_direction
 from twinlens.catalog.video import Video, payload_title
 from twinlens.encoders import load
-from twinlens.encoders.base import TextThumbnailEncoder, ThumbnailEncoder, TitleEncoder
-from twinlens.encoders.lens import Lens, Lenses, LensOptions, Picture, Query
+from twinlens.encoders.base import Encoder, TextThumbnailEncoder, ThumbnailEncoder, TitleEncoder
+from twinlens.encoders.lens import ItemT, Lens, Lenses, LensOptions, Picture, Query
 from twinlens.encoders.words import WORDS_FINGERPRINT, query_words, title_words
 
 ENTRY_POINTS: Final = "twinlens.lenses"
@@ -26,20 +27,51 @@ TITLE: Final = "title"
 THUMBNAIL: Final = "thumbnail"
 WORDS: Final = "words"
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
+EncoderT = TypeVar("EncoderT", bound=Encoder[Any])
 # Beside the lenses' own counts, in a manifest.
 _RESERVED: Final = frozenset({"videos"})
 
 
-class TitleLens(Lens[str]):
+class _ByEncoder(Lens[ItemT], Generic[ItemT, EncoderT]):
+    """A lens whose vectors are those of an encoder."""
+
+    def __init__(self, encoder: EncoderT) -> None:
+        self.encoder = encoder
+
+    @property
+    def model(self) -> str:
+        """The encoder's name."""
+        return self.encoder.name
+
+    @property
+    def fingerprint(self) -> str:
+        """The encoder's."""
+        return self.encoder.fingerprint
+
+    @property
+    def dim(self) -> int:
+        """The encoder's."""
+        return self.encoder.dim
+
+    def encode(self, items: Sequence[ItemT]) -> Sequence[Vector]:
+        """See ``Lens.encode``."""
+        return list(self.encoder.encode(items))
+
+    def _middle(self, asked: list[Vector], query: Query) -> Vector | None:
+        """The middle of what was asked and of what is stored of the query's video."""
+        stored = query.stored(self.name)
+        if stored is not None and not isinstance(stored, SparseVector):
+            asked.append(stored)
+        return mean_direction(asked) if asked else None
+
+
+class TitleLens(_ByEncoder[str, TitleEncoder]):
     """Looks at the title's meaning."""
 
     name = TITLE
     about = "the meaning of the title"
     # docs/decisions/0012-fusion-settings.md says why these weights.
     weight = 1.0
-
-    def __init__(self, encoder: TitleEncoder) -> None:
-        self.encoder = encoder
 
     @classmethod
     def open(cls, options: LensOptions) -> Self:
@@ -53,66 +85,29 @@ class TitleLens(Lens[str]):
             )
         )
 
-    @property
-    def model(self) -> str:
-        """The encoder's name."""
-        return self.encoder.name
-
-    @property
-    def fingerprint(self) -> str:
-        """The encoder's."""
-        return self.encoder.fingerprint
-
-    @property
-    def dim(self) -> int:
-        """The encoder's."""
-        return self.encoder.dim
-
     def looks_at(self, video: Video, picture: Picture | None) -> str | None:
         """The title."""
         return video.title
-
-    def encode(self, items: Sequence[str]) -> Sequence[Vector]:
-        """See ``Lens.encode``."""
-        return list(self.encoder.encode(items))
 
     def ask(self, query: Query) -> AnyVector | None:
         """The middle of the text's direction and of the stored title's."""
         asked: list[Vector] = []
         if query.text is not None:
             asked.append(self.encoder.encode_queries([query.text])[0])
-        return _middle(self.name, asked, query)
+        return self._middle(asked, query)
 
 
-class ThumbnailLens(Lens[Image.Image]):
+class ThumbnailLens(_ByEncoder[Image.Image, ThumbnailEncoder]):
     """Looks at the thumbnail. Texts can't ask it unless its encoder has a text side."""
 
     name = THUMBNAIL
     about = "the thumbnail"
-
-    def __init__(self, encoder: ThumbnailEncoder) -> None:
-        self.encoder = encoder
 
     @classmethod
     def open(cls, options: LensOptions) -> Self:
         """See ``Lens.open``."""
         model = options.model or load.PACKAGED_DENOISER
         return cls(load.load_thumbnail_encoder(model, threads=options.threads))
-
-    @property
-    def model(self) -> str:
-        """The encoder's name."""
-        return self.encoder.name
-
-    @property
-    def fingerprint(self) -> str:
-        """The encoder's."""
-        return self.encoder.fingerprint
-
-    @property
-    def dim(self) -> int:
-        """The encoder's."""
-        return self.encoder.dim
 
     def looks_at(self, video: Video, picture: Picture | None) -> str | None:
         """The picture, by its digest."""
@@ -124,10 +119,6 @@ class ThumbnailLens(Lens[Image.Image]):
             raise ValueError("no picture to decode")
         return self._decode(picture.read())
 
-    def encode(self, items: Sequence[Image.Image]) -> Sequence[Vector]:
-        """See ``Lens.encode``."""
-        return list(self.encoder.encode(items))
-
     def ask(self, query: Query) -> AnyVector | None:
         """The middle of what the text, the picture and the stored thumbnail point to."""
         asked: list[Vector] = []
@@ -135,7 +126,7 @@ class ThumbnailLens(Lens[Image.Image]):
             asked.append(self.encoder.encode_queries([query.text])[0])
         if query.picture is not None:
             asked.append(self.encoder.encode([self._decode(query.picture)])[0])
-        return _middle(self.name, asked, query)
+        return self._middle(asked, query)
 
     def warm(self) -> None:
         """Encode a grey picture."""
@@ -220,14 +211,7 @@ def open_lenses(
             f"no lens named {', '.join(missing)} is installed here, and the index has vectors of it"
         )
     return {
-        name: lens.open(
-            LensOptions(
-                model=models.get(name),
-                threads=options.threads,
-                title_runtime=options.title_runtime,
-                cache_dir=options.cache_dir,
-            )
-        )
+        name: lens.open(replace(options, model=models.get(name)))
         for name, lens in registered_lenses().items()
         if names is None or name in names
     }
@@ -247,10 +231,3 @@ def _of_other_packages() -> Iterator[tuple[str, Any]]:
             raise EncoderUnavailable(
                 f"the lens {point.value}, registered as {point.name}, can't be loaded: {error!r}"
             ) from error
-
-
-def _middle(name: str, asked: list[Vector], query: Query) -> Vector | None:
-    stored = query.stored(name)
-    if stored is not None and not isinstance(stored, SparseVector):
-        asked.append(stored)
-    return mean_direction(asked) if asked else None

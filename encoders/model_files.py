@@ -5,9 +5,12 @@ from __future__ import annotations
 import threading
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
 
 from twinlens.catalog.errors import EncoderError, EncoderUnavailable
+from twinlens.catalog.vectors import FloatMatrix, unit_rows
 from twinlens.encoders.fingerprints import files_digest
 
 if TYPE_CHECKING:
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
 
 _WEIGHT_AND_CONFIG_SUFFIXES: Final = {".json", ".safetensors", ".bin", ".txt", ".model"}
 _HUB_TIMEOUT_S: Final = 10.0
+_BATCH_SIZE: Final = 32
 _LEAST_WORDS: Final = 2  # an empty T5 tokenizer has one
 
 
@@ -93,6 +97,17 @@ class ModelFiles:
             if self._loaded is None:
                 self._loaded = self.load()
             return self._loaded
+
+    def encode(self, items: list[Any], *, prompt: str | None = None) -> FloatMatrix:
+        """What the model makes of ``items``, not of none: float32, rows of unit length."""
+        vectors = self.model().encode(
+            items,
+            prompt=prompt,
+            batch_size=_BATCH_SIZE,
+            convert_to_numpy=True,
+            show_progress_bar=False,
+        )
+        return unit_rows(np.asarray(vectors))
 
     def dim(self) -> int:
         """Length of the model's vectors; loads it.

@@ -6,7 +6,7 @@ import fcntl
 import logging
 import shutil
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -87,23 +87,18 @@ def _exported(model: SentenceEncoder, precision: Precision, *, cache_dir: Path) 
     directory = cache_dir / name
     if directory.is_dir():
         return directory
-    write: Callable[[Path], None]
+    exact = None
     if precision is Precision.INT8:
         exact = _exported(model, Precision.FLOAT32, cache_dir=cache_dir)
-
-        def write(making: Path) -> None:
-            _quantize(model, exact, making)
-    else:
-
-        def write(making: Path) -> None:
-            _export(model, making)
-
     directory.parent.mkdir(parents=True, exist_ok=True)
     with directory.with_name(f".{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not directory.is_dir():  # or else another process has made it meanwhile
             with create_whole(directory) as making:
-                write(making)
+                if exact is None:
+                    _export(model, making)
+                else:
+                    _quantize(model, exact, making)
                 sync_files(making)
     return directory
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from twinlens.catalog.errors import EncoderUnavailable
-from twinlens.catalog.vectors import FloatMatrix, unit_rows
+from twinlens.catalog.vectors import FloatMatrix
 from twinlens.encoders.base import well_formed
 from twinlens.encoders.fingerprints import fingerprint
 from twinlens.encoders.model_files import ModelFiles
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 _PROMPTS_FILE: Final = "config_sentence_transformers.json"
-_BATCH_SIZE: Final = 32
 _INSTEAD: Final = (
     "Without a model hub in reach, choose --title-model packaged:use-m3-bridge (16 languages and "
     "ten South Asian scripts), packaged:use-m3 or packaged:minilm (English), or give the path of "
@@ -92,14 +91,7 @@ class SentenceEncoder:
     def _encode(self, texts: Sequence[str], prompt: str) -> FloatMatrix:
         if not texts:
             return np.empty((0, self.dim), dtype=np.float32)
-        vectors = self._files.model().encode(
-            [well_formed(text) for text in texts],
-            prompt=prompt or None,
-            batch_size=_BATCH_SIZE,
-            convert_to_numpy=True,
-            show_progress_bar=False,
-        )
-        return unit_rows(np.asarray(vectors))
+        return self._files.encode([well_formed(text) for text in texts], prompt=prompt or None)
 
     def load(self) -> SentenceTransformer:
         """The model itself, loaded anew: the caller's own, to let go of.

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from twinlens.catalog.errors import UsageError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 CHECKPOINT_NAME: Final = "checkpoint.safetensors"
 
@@ -66,6 +72,10 @@ class TrainingRun(ABC, Generic[MeasuredT]):
         """The validation that the best weights come from."""
         return self.history[-1 - self.stale]
 
+    def curve(self) -> list[dict[str, Any]]:
+        """The history, as JSON has it."""
+        return [asdict(measured) for measured in self.history]
+
     @abstractmethod
     def improves(self, measured: MeasuredT) -> bool:
         """Whether ``measured`` is better than everything in the history."""
@@ -95,6 +105,11 @@ class TrainingRun(ABC, Generic[MeasuredT]):
         else:
             self.stale += 1
 
+    def summary(self, options: DataclassInstance, **more: Any) -> dict[str, Any]:
+        """How the model came about, for its config: ``more`` is what the run alone can't tell."""
+        best = asdict(self.best_measured)
+        return {"options": asdict(options), **more, "steps": self.step, "best": best}
+
     def save(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         """Replace the checkpoint in one step: a kill leaves the old one or the new one."""
         tensors = {f"model.{name}": value for name, value in _copied(model.state_dict()).items()}
@@ -108,7 +123,7 @@ class TrainingRun(ABC, Generic[MeasuredT]):
             "step": self.step,
             "stale": self.stale,
             "loss_sum": self.loss_sum,
-            "history": [asdict(measured) for measured in self.history],
+            "history": self.curve(),
         }
         self.path.parent.mkdir(parents=True, exist_ok=True)
         fresh = self.path.with_suffix(".new")
@@ -150,6 +165,14 @@ class TrainingRun(ABC, Generic[MeasuredT]):
         self.loss_sum = about["loss_sum"]
         self.history = [self._measured_as(**measured) for measured in about["history"]]
         _log.info("continuing at step %d from %s", self.step, self.path)
+
+
+def digest_run(decides: Sequence[Any], *arrays: npt.NDArray[Any]) -> str:
+    """SHA-256 (hex) over all that decides a run: values that JSON can have, and arrays."""
+    digest = hashlib.sha256(json.dumps(decides).encode())
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def _copied(state: State) -> State:

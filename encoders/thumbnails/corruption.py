@@ -79,7 +79,7 @@ class Corruption:
             theta, [len(pictures), 3, self.height, self.width], align_corners=False
         )
         # Black half the time. What lies outside is sampled as 0, and so becomes the colour.
-        colour = draw.uniform_rows(3, 0.0, 1.0) * draw.chance(0.5).view(-1, 1)
+        colour = draw.uniform(0.0, 1.0, columns=(3,)) * draw.chance(0.5).view(-1, 1)
         colour = colour.view(-1, 3, 1, 1)
         return functional.grid_sample(pictures - colour, grid, align_corners=False) + colour
 
@@ -89,7 +89,7 @@ class Corruption:
         eye = torch.eye(3, device=self.device)
         saturation = draw.uniform(0.0, 1.7).view(-1, 1, 1)
         contrast = draw.uniform(0.6, 1.7).view(-1, 1, 1)
-        balance = torch.exp(draw.uniform_rows(3, -0.35, 0.35)).view(-1, 3, 1)
+        balance = torch.exp(draw.uniform(-0.35, 0.35, columns=(3,))).view(-1, 3, 1)
         hue = self._turned(draw.uniform(-0.9, 0.9) * draw.chance(0.3))
         muted = saturation * eye + (1 - saturation) * grey.expand(3, 3)
         matrix = contrast * balance * (muted @ hue)
@@ -136,8 +136,8 @@ class Corruption:
         ).unsqueeze(1)
         # Half of the bands run from side to side, half are opaque, as captions are.
         band = self._box(draw, height=(0.1, 0.35), width=(0.25, 1.75))
-        ink = draw.uniform_rows(3, 0.0, 1.0).view(-1, 3, 1, 1)
-        paper = draw.uniform_rows(3, 0.0, 1.0).view(-1, 3, 1, 1)
+        ink = draw.uniform(0.0, 1.0, columns=(3,)).view(-1, 3, 1, 1)
+        paper = draw.uniform(0.0, 1.0, columns=(3,)).view(-1, 3, 1, 1)
         opacity = draw.uniform(0.3, 1.7).clamp(max=1.0) * draw.chance(0.7)
         opacity = opacity.view(-1, 1, 1, 1) * band
         written = pictures + (paper - pictures) * opacity
@@ -153,7 +153,7 @@ class Corruption:
         for share in (1.0, 0.5, 0.3):
             patch = self._box(draw, height=(0.1, 0.45), width=(0.08, 0.4))
             patch = patch * (some * draw.chance(share)).view(-1, 1, 1, 1)
-            colour = draw.uniform_rows(3, 0.0, 1.0).view(-1, 3, 1, 1)
+            colour = draw.uniform(0.0, 1.0, columns=(3,)).view(-1, 3, 1, 1)
             pictures = pictures + (colour - pictures) * patch
         return pictures
 
@@ -197,12 +197,8 @@ class _Draw:
         self.generator = generator
         self.device = device
 
-    def uniform(self, low: float, high: float) -> Tensor:
-        drawn = torch.rand(self.count, generator=self.generator)
-        return (low + (high - low) * drawn).to(self.device)
-
-    def uniform_rows(self, columns: int, low: float, high: float) -> Tensor:
-        drawn = torch.rand(self.count, columns, generator=self.generator)
+    def uniform(self, low: float, high: float, *, columns: tuple[int, ...] = ()) -> Tensor:
+        drawn = torch.rand(self.count, *columns, generator=self.generator)
         return (low + (high - low) * drawn).to(self.device)
 
     def chance(self, probability: float) -> Tensor:

@@ -37,25 +37,12 @@ class DenoisingAutoencoder:
 
     def __init__(self, directory: Path, *, name: str, threads: int | None = None) -> None:
         self._packed = read_model(directory)
-        self._name = name
+        self.name = name
+        self.dim = self._packed.dim
+        self.fingerprint = self._packed.fingerprint
         self._threads = threads
         self._network: PictureEncoder | None = None
         self._loading = threading.Lock()
-
-    @property
-    def name(self) -> str:
-        """What a person typed to get it."""
-        return self._name
-
-    @property
-    def dim(self) -> int:
-        """Length of its vectors."""
-        return self._packed.dim
-
-    @property
-    def fingerprint(self) -> str:
-        """Sixteen hex digits over the weights, the shape and the preprocessing."""
-        return self._packed.fingerprint
 
     @property
     def input_size(self) -> tuple[int, int]:

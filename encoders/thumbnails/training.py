@@ -12,7 +12,6 @@ continues from its checkpoint to the very weights it would have reached, on the 
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -31,7 +30,13 @@ from twinlens.encoders.thumbnails.corruption import Corruption
 from twinlens.encoders.thumbnails.evaluate import effective_rank
 from twinlens.encoders.thumbnails.network import Autoencoder, NetworkShape
 from twinlens.encoders.thumbnails.packing import write_model
-from twinlens.encoders.training_run import CHECKPOINT_NAME, State, TrainingRun, Validation
+from twinlens.encoders.training_run import (
+    CHECKPOINT_NAME,
+    State,
+    TrainingRun,
+    Validation,
+    digest_run,
+)
 
 MIN_PICTURES: Final = 64
 HELD_OUT_SHARE: Final = 0.15
@@ -155,7 +160,7 @@ def train(
     )
     run = _Run(
         out / CHECKPOINT_NAME,
-        _digest(pictures, video_ids, options, shape),
+        digest_run([asdict(options), asdict(shape), list(video_ids)], pictures),
         inputs="pictures",
         measured_as=Measurement,
         # Made again on other threads, the axes of the descriptions may point elsewhere, and what
@@ -196,7 +201,7 @@ def train(
         steps=run.step,
         sheet=_sheet(model, validation, run.best),
     )
-    _write(out, run.best, result, shape=shape, options=options)
+    _write(out, run, result, shape=shape, options=options)
     run.path.unlink(missing_ok=True)
     return result
 
@@ -330,7 +335,7 @@ class _Run(TrainingRun[Measurement]):
 
 def _write(
     out: Path,
-    weights: State,
+    run: _Run,
     result: TrainingResult,
     *,
     shape: NetworkShape,
@@ -339,17 +344,15 @@ def _write(
     """Write the model with how it was trained."""
     write_model(
         out,
-        weights=weights,
+        weights=run.best,
         shape=shape,
-        training={
-            "options": asdict(options),
-            "trained_on": result.trained_on,
-            "validated_on": result.validated_on,
-            "held_out": result.held_out,
-            "steps": result.steps,
-            "best": asdict(result.best),
-        },
-        history=[asdict(measured) for measured in result.history],
+        training=run.summary(
+            options,
+            trained_on=result.trained_on,
+            validated_on=result.validated_on,
+            held_out=result.held_out,
+        ),
+        history=run.curve(),
     )
 
 
@@ -375,17 +378,6 @@ def _split(
 def _place(video_id: str) -> float:
     """Where an id falls between 0 and 1, as good as at random, and always alike."""
     return int.from_bytes(hashlib.sha256(video_id.encode()).digest()[:8], "big") / 2**64
-
-
-def _digest(
-    pictures: npt.NDArray[np.uint8],
-    video_ids: Sequence[str],
-    options: TrainingOptions,
-    shape: NetworkShape,
-) -> str:
-    digest = hashlib.sha256(json.dumps([asdict(options), asdict(shape), list(video_ids)]).encode())
-    digest.update(np.ascontiguousarray(pictures).data)
-    return digest.hexdigest()
 
 
 def _generator(seed: int, stream: int, number: int) -> torch.Generator:

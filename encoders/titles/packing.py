@@ -84,21 +84,19 @@ def read_weights(bridge: PackedBridge) -> Weights:
     """
     weights: Weights = model_directory.read_weights(bridge.directory, "numpy")
     shape = bridge.shape
-    expected = {
+    layers = {
+        "word_norm": (shape.width,),
+        "importance": (1, shape.width),
+        "title_norm": (shape.width,),
+        "hidden": (shape.hidden, shape.width),
+        "hidden_out": (shape.dim, shape.hidden),
+        "direct": (shape.dim, shape.width),
+    }
+    expected: dict[str, tuple[int, ...]] = {
         "ngrams.weight": (shape.buckets, shape.width),
         "ngrams.scale": (shape.buckets,),
-        "word_norm.weight": (shape.width,),
-        "word_norm.bias": (shape.width,),
-        "importance.weight": (1, shape.width),
-        "importance.bias": (1,),
-        "title_norm.weight": (shape.width,),
-        "title_norm.bias": (shape.width,),
-        "hidden.weight": (shape.hidden, shape.width),
-        "hidden.bias": (shape.hidden,),
-        "hidden_out.weight": (shape.dim, shape.hidden),
-        "hidden_out.bias": (shape.dim,),
-        "direct.weight": (shape.dim, shape.width),
-        "direct.bias": (shape.dim,),
+        **{f"{name}.weight": sides for name, sides in layers.items()},
+        **{f"{name}.bias": sides[:1] for name, sides in layers.items()},
     }
     found = {name: array.shape for name, array in weights.items()}
     if found != expected:

@@ -10,8 +10,6 @@ continues from its checkpoint to the very weights it would have reached, on the 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -30,7 +28,12 @@ from twinlens.encoders.base import TitleEncoder
 from twinlens.encoders.titles.corpus import Corpus, IntVector, Ragged
 from twinlens.encoders.titles.network import BridgeNetwork
 from twinlens.encoders.titles.packing import BridgeShape, write_bridge
-from twinlens.encoders.training_run import CHECKPOINT_NAME, State, TrainingRun, Validation
+from twinlens.encoders.training_run import (
+    CHECKPOINT_NAME,
+    TrainingRun,
+    Validation,
+    digest_run,
+)
 
 MIN_HELD_OUT: Final = 10
 _MOST_WORDS: Final = 120  # of a line that is trained on
@@ -114,9 +117,10 @@ def train(
     optimizer = torch.optim.AdamW(
         _parameter_groups(model, options), lr=options.learning_rate, fused=True
     )
+    decides = [asdict(options), asdict(shape), base.fingerprint, corpus.sources]
     run = _Run(
         out / CHECKPOINT_NAME,
-        _digest(corpus, base, options, shape),
+        digest_run(decides, corpus.english, corpus.targets),
         inputs="pairs",
         measured_as=Measurement,
     )
@@ -160,7 +164,7 @@ def train(
         held_out=int(corpus.held_out.sum()),
         steps=run.step,
     )
-    _write(out, run.best, result, base=base, shape=shape, options=options)
+    _write(out, run, result, base=base, shape=shape, options=options)
     run.path.unlink(missing_ok=True)
     return result
 
@@ -330,7 +334,7 @@ class _Run(TrainingRun[Measurement]):
 
 def _write(
     out: Path,
-    weights: State,
+    run: _Run,
     result: TrainingResult,
     *,
     base: TitleEncoder,
@@ -340,29 +344,16 @@ def _write(
     """Write the bridge with how it was trained."""
     write_bridge(
         out,
-        weights={name: value.numpy() for name, value in weights.items()},
+        weights={name: value.numpy() for name, value in run.best.items()},
         shape=asdict(shape),
         base=base.name,
         base_fingerprint=base.fingerprint,
         scripts=result.scripts,
-        training={
-            "options": asdict(options),
-            "trained_on": result.trained_on,
-            "held_out": result.held_out,
-            "steps": result.steps,
-            "best": asdict(result.best),
-            "base_mrr": result.base_mrr,
-        },
-        history=[asdict(measured) for measured in result.history],
+        training=run.summary(
+            options,
+            trained_on=result.trained_on,
+            held_out=result.held_out,
+            base_mrr=result.base_mrr,
+        ),
+        history=run.curve(),
     )
-
-
-def _digest(
-    corpus: Corpus, base: TitleEncoder, options: TrainingOptions, shape: BridgeShape
-) -> str:
-    digest = hashlib.sha256(
-        json.dumps([asdict(options), asdict(shape), base.fingerprint, corpus.sources]).encode()
-    )
-    for array in (corpus.english, corpus.targets):
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()

@@ -94,7 +94,7 @@ def train_thumbnails(
     started = time.monotonic()
     import torch
 
-    from twinlens.encoders.thumbnails.curves import draw_curves, draw_sheet
+    from twinlens.encoders.curves import draw_curves, draw_sheet
     from twinlens.encoders.thumbnails.training import (
         MIN_PICTURES,
         Measurement,
@@ -119,7 +119,12 @@ def train_thumbnails(
 
     with _show_steps(steps, describe) as on_step:
         result = train(pictures, video_ids, out=out, options=options, on_step=on_step)
-    if not draw_curves(result.history, out / "curves.png"):
+    if not draw_curves(
+        result.history,
+        out / "curves.png",
+        losses={"training": lambda at: at.training_loss, "held out": lambda at: at.loss},
+        shares={"recall@1": lambda at: at.recall_at_1},
+    ):
         click.echo("curves.png needs matplotlib: pip install 'twinlens[plots]'", err=True)
     draw_sheet(result.sheet, out / "sheet.png")
     if left_out:
@@ -269,7 +274,7 @@ def train_titles(
 
     import torch
 
-    from twinlens.encoders.titles.curves import draw_curves
+    from twinlens.encoders.curves import draw_curves
     from twinlens.encoders.titles.training import Measurement, TrainingOptions, train
 
     torch.set_num_threads(threads)
@@ -280,7 +285,16 @@ def train_titles(
 
     with _show_steps(steps, describe) as on_step:
         result = train(corpus, base=base, out=out, options=options, shape=shape, on_step=on_step)
-    draw_curves(result.history, out / "curves.png")
+    by_script: dict[str, Callable[[Measurement], float]] = {
+        name.title(): lambda at, name=name: at.by_script[name]  # type: ignore[misc]
+        for name in sorted(result.best.by_script)
+    }
+    draw_curves(
+        result.history,
+        out / "curves.png",
+        losses={"training": lambda at: at.training_loss},
+        shares=by_script | {"mean reciprocal rank": lambda at: at.mrr},
+    )
     best = result.best
     click.echo(
         f"{out}: {result.trained_on} pairs, {result.held_out} held out, "
