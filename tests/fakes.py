@@ -8,11 +8,24 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from PIL import Image
 
-from twinlens.catalog.fields import FIELDS, Fields
+from twinlens.catalog.fields import FIELDS, Field, FieldKind, Fields
 from twinlens.catalog.vectors import FloatMatrix, SparseVector, unit_rows
 from twinlens.stores.base import FacetCount, Order, ScoredVideo, SortKey, StoredVideo, VectorQuery
 from twinlens.stores.browsing import count_facet, select_page
 from twinlens.stores.filters import Filter, matches
+
+# A field that no catalogue has, to be one row more in the table.
+LIKES = Field(
+    name="like_count",
+    kind=FieldKind.COUNT,
+    label="Likes",
+    help="How many liked it.",
+    columns=("likes",),
+    filterable=True,
+    sortable=True,
+    facet=True,
+    units=("like", "likes"),
+)
 
 
 class MemoryReader:

@@ -17,7 +17,7 @@ from werkzeug.serving import make_server
 
 from tests import fields_written
 from tests.backend.browser import launched, needs_chromium, watched_page
-from tests.fakes import ColourEncoder, WordEncoder
+from tests.fakes import LIKES, ColourEncoder, WordEncoder
 from twinlens.backend.app import create_app
 from twinlens.catalog.errors import UsageError
 from twinlens.catalog.fields import FIELDS, FIRST_FIELDS, Field, FieldKind, Fields
@@ -28,17 +28,6 @@ from twinlens.search.published import PublishedIndex
 from twinlens.stores.engines import EmbeddedEngine, open_reader
 from twinlens.stores.generations import DataDir, Manifest
 
-LIKES = Field(
-    name="like_count",
-    kind=FieldKind.COUNT,
-    label="Likes",
-    help="How many liked it.",
-    columns=("likes",),
-    filterable=True,
-    sortable=True,
-    facet=True,
-    units=("like", "likes"),
-)
 MORE = FIELDS.with_rows(LIKES)
 VIDEOS = "/api/v1/videos"
 SEARCH = "/api/v1/search"
@@ -130,12 +119,11 @@ def test_the_openapi_document_has_it(client: FlaskClient) -> None:
     schemas = document["components"]["schemas"]
     for name in ("FilterBody", "FacetsBody", "VideoBody", "HitVideoBody"):
         assert schemas[name]["properties"]["like_count"]["description"], name
-    [sort] = [
-        one for one in document["paths"][VIDEOS]["get"]["parameters"] if one["name"] == "sort"
-    ]
+    parameters = document["paths"][VIDEOS]["get"]["parameters"]
+    [sort] = [one for one in parameters if one["name"] == "sort"]
     assert {"like_count:desc", "like_count:asc"} < set(sort["schema"]["enum"])
-    assert "like_count" in json.dumps(schemas["SearchBody"]["properties"]["attributes"])
-    assert "like_count" in json.dumps(schemas["SearchBody"]["properties"]["facets"])
+    for name in ("attributes", "facets"):
+        assert "like_count" in json.dumps(schemas["SearchBody"]["properties"][name])
 
 
 def test_the_page_and_the_types_have_it(client: FlaskClient) -> None:
@@ -204,21 +192,16 @@ def test_an_index_without_it_refuses_it_and_says_what_it_has(tmp_path: Path) -> 
     index.close()
 
 
-def test_a_field_of_another_kind_needs_a_fresh_index(tmp_path: Path) -> None:
+def test_a_manifest_has_its_fields_which_only_a_fresh_index_makes_others(tmp_path: Path) -> None:
     run_job(tmp_path, MORE)
+    manifest = DataDir(tmp_path / "data").published()
+    assert manifest.fields == MORE
+    values = manifest.to_json()
+    del values["fields"]  # as before manifests said
+    assert Manifest.from_json(values).fields == FIRST_FIELDS
     text = Field(name="like_count", kind=FieldKind.KEYWORD, label="L", help="L.", filterable=True)
     with pytest.raises(UsageError, match=r"like_count: count became keyword.*--fresh"):
         run_job(tmp_path, FIELDS.with_rows(text))
-
-
-def test_a_manifest_from_before_it_said_has_the_first_fields(tmp_path: Path) -> None:
-    run_job(tmp_path, MORE)
-    data = DataDir(tmp_path / "data")
-    manifest = data.published()
-    assert manifest.fields == MORE
-    values = manifest.to_json()
-    del values["fields"]
-    assert Manifest.from_json(values).fields == FIRST_FIELDS
 
 
 def test_documentation_and_types_are_those_of_the_table() -> None:
@@ -227,17 +210,14 @@ def test_documentation_and_types_are_those_of_the_table() -> None:
 
 
 def test_a_request_is_read_and_answered_by_the_fields_of_one_index(tmp_path: Path) -> None:
-    def publish_anew(fields: Fields) -> None:
-        run_job(tmp_path, fields, fresh=True)
-
     run_job(tmp_path, MORE)
     client, index = open_client(tmp_path)
     counted = {"text": "film", "facets": ["like_count"]}
     filtered = {"text": "film", "filter": {"like_count": {"gte": 70}}}
     assert client.post(SEARCH, json=filtered).status_code == 200
-    publish_anew(FIELDS)
+    run_job(tmp_path, FIELDS, fresh=True)
     assert client.post(SEARCH, json=counted).status_code == 422
     assert client.post(SEARCH, json=filtered).status_code == 422
-    publish_anew(MORE)
+    run_job(tmp_path, MORE, fresh=True)
     assert client.post(SEARCH, json=filtered).status_code == 200
     index.close()

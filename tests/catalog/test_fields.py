@@ -7,20 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes import LIKES
 from twinlens.catalog.fields import FIELDS, Field, FieldKind, Fields
 from twinlens.catalog.sources import Row, open_source
 from twinlens.catalog.video import to_payload
-
-LIKES = Field(
-    name="like_count",
-    kind=FieldKind.COUNT,
-    label="Likes",
-    help="How many liked it.",
-    columns=("likes",),
-    filterable=True,
-    sortable=True,
-    facet=True,
-)
 
 
 def test_fields_survive_json() -> None:
