@@ -365,6 +365,7 @@ ATTACKS: dict[str, bytes | Callable[[], bytes]] = {
     # heads
     "three-hundred-fields": get("/", *(b"X-%d: a" % n for n in range(300))),
     "a-field-of-a-hundred-kilobytes": get("/", b"X: " + b"a" * 100_000),
+    "a-field-of-nine-kilobytes": get("/", b"X: " + b"a" * 9000),
     "a-name-of-a-hundred-kilobytes": get("/", b"X" * 100_000 + b": a"),
     "a-line-of-ten-kilobytes": get("/?q=" + "a" * 10_000),
     "a-megabyte-without-an-end": b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 1_000_000,
@@ -415,6 +416,7 @@ ATTACKS: dict[str, bytes | Callable[[], bytes]] = {
     "a-space-before-the-colon": kept(b"0\r\n\r\n", b"Transfer-Encoding : chunked"),
     "a-folded-field": kept(b"{}", b"X: a\r\n Transfer-Encoding: chunked"),
     "bare-line-feeds": b"GET / HTTP/1.1\nHost: x\n\n" + CRLF + CRLF,
+    "a-chunk-size-of-letters": chunked(b"zz\r\n{}\r\n0\r\n\r\n"),
     "a-chunk-size-with-a-prefix": chunked(b"0x2\r\n{}\r\n0\r\n\r\n"),
     "a-chunk-size-with-a-sign": chunked(b"-2\r\n{}\r\n0\r\n\r\n"),
     "a-chunk-size-beyond-64-bits": chunked(b"f" * 17 + b"\r\n{}\r\n0\r\n\r\n"),

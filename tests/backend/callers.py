@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import threading
@@ -71,6 +72,18 @@ def statuses_of(answer: bytes) -> list[int]:
 
 def status_of(answer: bytes) -> int | None:
     return int(answer.split(b" ", 2)[1]) if answer else None
+
+
+def is_a_problem(answer: bytes) -> dict:
+    """The problem document that it is, whoever has refused the request."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"Content-Type: application/problem+json" in head
+    problem = json.loads(body)
+    assert problem["status"] == status_of(answer)
+    assert problem["type"] == f"/docs/errors#{problem['code']}"
+    assert f"X-Request-Id: {problem['request_id']}".encode() in head
+    assert problem["detail"]
+    return problem
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.backend.served import Served, publish_embedded
+from tests.backend.served import Served
 from tests.fakes import MemoryReader
 from twinlens.backend.access import Policy
 from twinlens.backend.app import create_app
@@ -171,13 +171,6 @@ def test_an_error_is_logged_with_its_code_and_a_probe_only_if_it_fails(applicati
 
 
 @pytest.fixture(scope="module")
-def embedded(catalogue, tmp_path_factory) -> DataDir:
-    data = DataDir(tmp_path_factory.mktemp("metrics"))
-    publish_embedded(catalogue, data, "g1")
-    return data
-
-
-@pytest.fixture(scope="module")
 def two_processes(embedded) -> Iterator[Served]:
     with Served(embedded, "--workers", "2") as served:
         yield served
@@ -219,10 +212,3 @@ def test_every_line_of_the_log_is_json(two_processes):
     assert line["level"] == "INFO"
     assert line["time"].endswith("+00:00")
     assert line["stages_ms"].keys() == {"wait"}
-
-
-def test_a_log_for_people(embedded):
-    with Served(embedded, log_format="text") as served:
-        served.get("/api/v1/stats")
-        _, _, log = served.stop()
-    assert "INFO twinlens.backend.requests: GET /api/v1/stats 200 in " in log

@@ -12,11 +12,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.backend.attacks import post
+from tests.backend.callers import connect, everything
 from tests.backend.catalogue import Catalogue
 from tests.backend.served import ROOT, Served, publish_embedded
 from twinlens.backend.access import MOST_WAITING
@@ -24,14 +25,14 @@ from twinlens.backend.processes import Board
 from twinlens.stores.generations import DataDir
 
 
-@pytest.fixture
-def data(catalogue: Catalogue, tmp_path: Path) -> DataDir:
-    data = DataDir(tmp_path)
+@pytest.fixture(scope="module")
+def data(catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> DataDir:
+    data = DataDir(tmp_path_factory.mktemp("processes"))
     publish_embedded(catalogue, data, "g1")
     return data
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def served(data: DataDir) -> Iterator[Served]:
     with Served(data, "--workers", "2") as served:
         yield served
@@ -81,7 +82,7 @@ def close(sockets: list[socket.socket]) -> None:
         one.close()
 
 
-def wait_for_both(served: Served, name: str = "wake-") -> set[int]:
+def wait_for_both(served: Served, name: str) -> set[int]:
     """The two processes, once both take connections: the second says nothing of itself."""
 
     def both_answer() -> bool:
@@ -95,14 +96,14 @@ def wait_for_both(served: Served, name: str = "wake-") -> set[int]:
 
 
 def test_connections_that_come_at_once_are_shared_out_evenly(served: Served) -> None:
-    wait_for_both(served)
+    wait_for_both(served, "even-")
     for number in range(5):
         time.sleep(0.3)  # those before are gone
         sockets = connected(served, 8)
         time.sleep(0.3)
         ask(sockets, f"round{number}")
         close(sockets)
-    assert served.stop()[0] == 0
+    wait_until(lambda: sum(answered_by(served, "round").values()) == 40)
     shares = [sorted(answered_by(served, f"round{number}-").values()) for number in range(5)]
     assert all(sum(one) == 8 for one in shares)
     assert all(len(one) == 2 and one[0] >= 2 for one in shares), shares
@@ -110,7 +111,7 @@ def test_connections_that_come_at_once_are_shared_out_evenly(served: Served) -> 
 
 
 def test_a_process_that_is_stuck_leaves_its_share_to_the_other(served: Served) -> None:
-    stuck, other = wait_for_both(served)
+    stuck, other = wait_for_both(served, "stuck-")
     os.kill(stuck, signal.SIGSTOP)
     try:
         started = time.monotonic()
@@ -120,26 +121,24 @@ def test_a_process_that_is_stuck_leaves_its_share_to_the_other(served: Served) -
         close(sockets)
     finally:
         os.kill(stuck, signal.SIGCONT)
-    assert served.stop()[0] == 0
+    wait_until(lambda: sum(answered_by(served, "alone").values()) == 6)
     assert answered_by(served, "alone-") == {other: 6}
     assert took < 10
 
 
 def test_a_process_that_dies_is_replaced_and_ends_nobody_else(served: Served) -> None:
-    killed, other = wait_for_both(served)
+    killed, other = wait_for_both(served, "killed-")
     os.kill(killed, signal.SIGKILL)
     for _ in range(20):
         assert served.get("/api/v1/stats")[0] == 200
     assert wait_for_both(served, "again-") > {other}
-    code, _, log = served.stop()
-    assert code == 0
-    assert f"process {killed} ended by signal 9" in log
+    assert f"process {killed} ended by signal 9" in served.log()
 
 
 def test_a_start_that_fails_ends_nobody_else_and_is_tried_again(
     data: DataDir, served: Served
 ) -> None:
-    killed, other = wait_for_both(served)
+    killed, other = wait_for_both(served, "before-")
     # The one that lives has the index open, another can't open it.
     hidden = data.path / "hidden"
     data.generation_path("g1").rename(hidden)
@@ -149,44 +148,61 @@ def test_a_start_that_fails_ends_nobody_else_and_is_tried_again(
         assert served.get("/api/v1/stats")[0] == 200
     assert other in {worker.pid for worker in workers_of(served)}
     hidden.rename(data.generation_path("g1"))
-    assert wait_for_both(served, "again-") > {other}
+    assert wait_for_both(served, "after-") > {other}
 
 
-def test_workers_end_with_a_parent_that_is_killed(served: Served) -> None:
-    wait_for_both(served)
-    workers = workers_of(served)
-    assert len(workers) == 2
-    kept = connected(served, 2)  # as a client that keeps its connections
-    ask(kept, "kept")
-    served.process.kill()
-    served.process.wait()
-    _, alive = psutil.wait_procs(workers, timeout=15)
-    close(kept)
-    assert alive == []
-    # The port is free for the next.
-    socket.create_server(("127.0.0.1", served.port)).close()
-
-
-def test_the_listener_closes_at_once_and_what_is_under_way_is_answered(data: DataDir) -> None:
-    answers: list[tuple[int, dict]] = []
+def test_workers_end_with_a_parent_that_is_killed(data: DataDir) -> None:
     with Served(data, "--workers", "2") as served:
-        searches = [
-            threading.Thread(
-                target=lambda: answers.append(served.get("/api/v1/search?q=slowly&limit=3"))
-            )
-            for _ in range(4)
-        ]
-        for search in searches:
-            search.start()
-        wait_until(lambda: b"twinlens_requests_in_flight 5.0" in served.ask("GET", "/metrics")[2])
+        wait_for_both(served, "parent-")
+        workers = workers_of(served)
+        assert len(workers) == 2
+        kept = connected(served, 2)  # as a client that keeps its connections
+        ask(kept, "kept")
+        served.process.kill()
+        served.process.wait()
+        _, alive = psutil.wait_procs(workers, timeout=15)
+        close(kept)
+        assert alive == []
+        # The port is free for the next.
+        socket.create_server(("127.0.0.1", served.port)).close()
+
+
+def test_what_is_under_way_is_answered_and_nobody_else_once_it_is_told_to_end(
+    data: DataDir,
+) -> None:
+    """Searches, others that wait for their turn, and one whose body is still coming."""
+    answers: list[tuple[int, int]] = []
+    body = b'{"text": "kitchen"}'
+
+    def search() -> None:
+        status, body = served.get("/api/v1/search?q=slowly&limit=3")
+        answers.append((status, len(body["hits"])))
+
+    options = ("--workers", "2", "--request-threads", "1")
+    with Served(data, *options, max_wait_s="20") as served, connect(served.port) as coming:
+        length = b"Content-Length: %d" % len(body)
+        coming.sendall(post(b"", b"Expect: 100-continue", length))
+        # The server has begun to read the body, so the request is under way.
+        assert coming.recv(65536).startswith(b"HTTP/1.1 100")
+        searches = [threading.Thread(target=search) for _ in range(4)]
+        for one in searches:
+            one.start()
+
+        def all_are_under_way() -> bool:
+            said = metrics(served)
+            return "in_flight 5.0" in said and "twinlens_requests_waiting 0.0" not in said
+
+        wait_until(all_are_under_way)
         served.process.send_signal(signal.SIGTERM)
         time.sleep(0.5)
         with pytest.raises(OSError, match="refused"):
             socket.create_connection(("127.0.0.1", served.port), timeout=5)
         assert served.process.poll() is None
-        for search in searches:
-            search.join(30)
-        assert [status for status, _ in answers] == [200] * 4
+        coming.sendall(body)
+        assert everything(coming).startswith(b"HTTP/1.1 200")
+        for one in searches:
+            one.join(30)
+        assert answers == [(200, 3)] * 4
         assert served.process.wait(20) == 0
 
 

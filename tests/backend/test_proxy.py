@@ -21,6 +21,7 @@ from tests.backend.callers import (
     crowd,
     everything,
     exchange,
+    is_a_problem,
     meet_crowds,
     search_s,
     status_of,
@@ -72,18 +73,6 @@ def test_at_once(proxied, name):
         if right >= 400:
             is_a_problem(answer)
     assert search_s(proxied) < IN_TIME_S
-
-
-def is_a_problem(answer: bytes) -> dict:
-    """It is, whoever of the two has refused the request."""
-    head, _, body = answer.partition(b"\r\n\r\n")
-    assert b"Content-Type: application/problem+json" in head
-    problem = json.loads(body)
-    assert problem["status"] == status_of(answer)
-    assert problem["type"] == f"/docs/errors#{problem['code']}"
-    assert f"X-Request-Id: {problem['request_id']}".encode() in head
-    assert problem["detail"]
-    return problem
 
 
 def test_a_request_behind_a_refused_one_is_not_answered(proxied):

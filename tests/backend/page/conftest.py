@@ -14,11 +14,16 @@ from tests.backend.served import Served, publish_embedded
 from twinlens.stores.generations import DataDir
 
 
-@pytest.fixture(scope="package")
-def served(tmp_path_factory) -> Iterator[Served]:
+@pytest.fixture(scope="session")
+def many(tmp_path_factory) -> DataDir:
     data = DataDir(tmp_path_factory.mktemp("page"))
     publish_embedded(Catalogue(per_subject=PER_SUBJECT), data, "g1")
-    with Served(data) as served:
+    return data
+
+
+@pytest.fixture(scope="package")
+def served(many) -> Iterator[Served]:
+    with Served(many) as served:
         yield served
 
 
@@ -53,8 +58,6 @@ def failing_page(browser, served) -> Iterator[Page]:
 
 
 @pytest.fixture(scope="package")
-def keyed(tmp_path_factory) -> Iterator[Served]:
-    data = DataDir(tmp_path_factory.mktemp("keyed"))
-    publish_embedded(Catalogue(per_subject=PER_SUBJECT), data, "g1")
-    with Served(data, api_keys=KEY) as served:
+def keyed(many) -> Iterator[Served]:
+    with Served(many, api_keys=KEY) as served:
         yield served

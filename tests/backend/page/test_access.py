@@ -60,8 +60,15 @@ def test_light_and_dark_can_be_switched_and_are_remembered(browser, served):
         assert page.evaluate(ground) == light
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        (PHONE, "light"),
+        (DESKTOP, "dark"),
+        pytest.param(PHONE, "dark", marks=pytest.mark.slow),
+        pytest.param(DESKTOP, "light", marks=pytest.mark.slow),
+    ],
+)
 def test_axe_finds_nothing_wrong(browser, served, width, scheme):
     with visit(browser, served, width=width, color_scheme=scheme, reduced_motion="reduce") as page:
         for view, address in VIEWS.items():

@@ -10,28 +10,19 @@ import pytest
 from PIL import Image, features
 from playwright.sync_api import Page, expect
 
-from tests.backend.browser import needs_chromium, watched_page
+from tests.backend.browser import needs_chromium
 from tests.backend.catalogue import COLOURS, picture_bytes
-from tests.backend.served import Served, publish_embedded
-from twinlens.stores.generations import DataDir
+from tests.backend.page.visiting import cards, visit
 
 pytestmark = needs_chromium
 needs_avif = pytest.mark.skipif(not features.check("avif"), reason="Pillow was built without AVIF")
 
 
-@pytest.fixture(scope="module")
-def served(catalogue, tmp_path_factory) -> Iterator[Served]:
-    data = DataDir(tmp_path_factory.mktemp("formats"))
-    publish_embedded(catalogue, data, "g1")
-    with Served(data) as served:
-        yield served
-
-
 @pytest.fixture
 def page(browser, served) -> Iterator[Page]:
-    with watched_page(browser, f"http://127.0.0.1:{served.port}") as page:
+    with visit(browser, served) as page:
         page.goto("/")
-        expect(page.locator("#results a.card").first).to_be_visible()
+        expect(cards(page).first).to_be_visible()
         yield page
 
 
@@ -57,9 +48,7 @@ def test_an_avif_picture_is_sent_as_jpeg(page, size, sent_size):
     assert picture.size == sent_size
     hits = sent.value.response().json()["hits"]
     assert hits[0]["video"]["video_id"].startswith("kitchen-")
-    expect(page.locator("#results a.card").first).to_have_attribute(
-        "data-video-id", hits[0]["video"]["video_id"]
-    )
+    expect(cards(page).first).to_have_attribute("data-video-id", hits[0]["video"]["video_id"])
 
 
 def test_what_the_browser_does_not_know_either_is_refused(page):

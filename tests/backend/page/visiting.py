@@ -87,9 +87,11 @@ def problem(route: Route, status: int, code: str, **headers: str) -> None:
     )
 
 
-def axe(page: Page) -> list[tuple[str, str, list[str]]]:
-    """What axe finds wrong: the rule, how bad, and the first place."""
-    found = Axe().run(page).response["violations"]
+def axe(page: Page, *places: str) -> list[tuple[str, str, list[str]]]:
+    """What axe finds wrong, in all of the page or in ``places``: rule, how bad, the first place."""
+    context = {"include": [[place] for place in places]} if places else None
+    answer = Axe().run(page, context=context, options={"resultTypes": ["violations"]})
+    found = answer.response["violations"]
     return [(one["id"], one["impact"], one["nodes"][0]["target"]) for one in found]
 
 

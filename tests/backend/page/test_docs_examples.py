@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.backend.browser import launched, needs_chromium, watched_page
+from tests.backend.browser import needs_chromium
 from tests.backend.catalogue import COLOURS, RenamedCatalogue, picture_bytes
+from tests.backend.page.visiting import visit
 from tests.backend.served import ROOT, Served, publish_embedded
 from twinlens.stores.generations import DataDir
 
@@ -90,12 +91,9 @@ def test_a_python_program_runs(served, folder, example):
 
 @needs_chromium
 @pytest.mark.parametrize("example", examples("js"))
-def test_javascript_runs_in_a_page_of_the_server(served, example):
+def test_javascript_runs_in_a_page_of_the_server(browser, served, example):
     said = []
-    with (
-        launched() as browser,
-        watched_page(browser, f"http://127.0.0.1:{served.port}") as page,
-    ):
+    with visit(browser, served) as page:
         page.goto("/docs/errors")
         page.on("console", lambda message: said.append(message.text))
         page.evaluate(f"async () => {{ {example} }}")
