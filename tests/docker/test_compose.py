@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ from twinlens.settings import DEFAULT_TITLE_MODEL, ENV_PREFIX, Settings, load_se
 
 SERVICES = compose()["services"]
 BUILT = sorted(name for name, service in SERVICES.items() if "build" in service)
-PUBLISHING = sorted(name for name, service in SERVICES.items() if "ports" in service)
+FINAL = stages()[-1]
+PROXY = CONFIGURATION.read_text(encoding="utf-8")
+MANUAL = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 
 
 def _validator() -> Draft202012Validator:
@@ -70,17 +73,13 @@ def test_the_schema_would_notice_a_mistake(place: tuple[str, ...], value: Any):
     assert not _validator().is_valid(broken)
 
 
-def test_images_from_elsewhere_are_pinned_to_one_version():
-    for service in SERVICES.values():
-        if "build" not in service:
-            assert re.fullmatch(r"[\w./-]+:v?\d+\.\d+\.\d+", service["image"])
-
-
-def test_images_built_here_are_never_pulled():
+def test_images_are_pinned_to_one_version_or_built_here_and_never_pulled():
     assert BUILT == ["backend", "indexer"]
-    for name in BUILT:
-        assert SERVICES[name]["pull_policy"] == "never"
-    assert len({SERVICES[name]["image"] for name in BUILT}) == 1
+    for name, service in SERVICES.items():
+        if name in BUILT:
+            assert (service["image"], service["pull_policy"]) == ("twinlens", "never")
+        else:
+            assert re.fullmatch(r"[\w./-]+:v?\d+\.\d+\.\d+", service["image"])
 
 
 def test_the_server_is_one_that_the_pinned_client_speaks_with():
@@ -92,131 +91,120 @@ def test_the_server_is_one_that_the_pinned_client_speaks_with():
     assert abs(int(client[2]) - int(server[2])) <= 1
 
 
-@pytest.mark.parametrize("service", PUBLISHING)
-def test_ports_are_open_to_this_machine_only(service: str):
-    for port in SERVICES[service]["ports"]:
+def test_ports_are_open_to_this_machine_only():
+    ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
+    assert ports
+    for port in ports:
         assert re.fullmatch(r"127\.0\.0\.1:\d+:\d+", port)
 
 
 def test_the_backend_is_reached_through_the_proxy_alone():
     assert "ports" not in SERVICES["backend"]
-    assert SERVICES["proxy"]["depends_on"]["backend"]["condition"] == "service_healthy"
-    [upstream] = re.findall(r"server (\S+):(\d+) max_fails", CONFIGURATION.read_text("utf-8"))
+    [upstream] = re.findall(r"server (\S+):(\d+) max_fails", PROXY)
     assert upstream[0] == "backend"
-    assert upstream[1] in stages()[-1].all("EXPOSE")
-    [listen] = re.findall(r"listen (\d+) ", CONFIGURATION.read_text("utf-8"))
+    assert upstream[1] in FINAL.all("EXPOSE")
+    [listen] = re.findall(r"listen (\d+) ", PROXY)
     assert SERVICES["proxy"]["ports"] == [f"127.0.0.1:8000:{listen}"]
 
 
-def test_the_proxy_is_set_up_by_the_file_that_the_tests_run():
+def test_the_proxy_reads_the_file_that_the_tests_run_and_writes_to_tmp_alone():
     [mounted] = SERVICES["proxy"]["volumes"]
     assert (ROOT / mounted["source"]).samefile(CONFIGURATION)
-    assert mounted["target"] == "/etc/nginx/nginx.conf"
-    assert mounted["read_only"] is True
+    assert (mounted["target"], mounted["read_only"]) == ("/etc/nginx/nginx.conf", True)
     assert mounted["bind"]["create_host_path"] is False
-
-
-def test_the_proxy_writes_to_tmp_alone_and_is_nobody():
-    assert SERVICES["proxy"]["read_only"] is True
     assert SERVICES["proxy"]["user"] == "101:101"
-    assert [place.split(":")[0] for place in SERVICES["proxy"]["tmpfs"]] == ["/tmp"]
-    written = re.findall(r"(?:_path|pid) (\S+);", CONFIGURATION.read_text("utf-8"))
+    written = re.findall(r"(?:_path|pid) (\S+);", PROXY)
     assert len(written) == 6
     assert all(path.startswith("/tmp/") for path in written)
 
 
-def test_no_service_leaves_its_own_network():
-    for service in SERVICES.values():
-        assert not {"network_mode", "privileged", "cap_add", "pid", "ipc"} & service.keys()
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_a_service_has_no_privileges_and_its_own_network(name: str):
+    service = SERVICES[name]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert not {"network_mode", "privileged", "cap_add", "pid", "ipc"} & service.keys()
 
 
-def test_without_an_api_key_it_is_refused_and_says_what_to_set():
-    with pytest.raises(KeyError, match="QDRANT_API_KEY: set QDRANT_API_KEY to"):
-        compose({})
-    with pytest.raises(KeyError, match="QDRANT_API_KEY"):
-        compose({"QDRANT_API_KEY": ""})
+@pytest.mark.parametrize("name", [*BUILT, "proxy"])
+def test_a_service_writes_to_its_volumes_and_tmp_alone(name: str):
+    assert SERVICES[name]["read_only"] is True
+    assert [place.split(":")[0] for place in SERVICES[name]["tmpfs"]] == ["/tmp"]
 
 
-def test_every_service_has_the_same_api_key():
+def test_every_service_has_the_same_api_key_without_which_it_is_refused():
     assert SERVICES["qdrant"]["environment"]["QDRANT__SERVICE__API_KEY"] == KEY
     for name in BUILT:
         assert SERVICES[name]["environment"]["TWINLENS_QDRANT_API_KEY"] == KEY
+    for environment in ({}, {"QDRANT_API_KEY": ""}):
+        with pytest.raises(KeyError, match="QDRANT_API_KEY: set QDRANT_API_KEY to"):
+            compose(environment)
 
 
-@pytest.mark.parametrize("service", BUILT)
-def test_its_settings_are_known_and_good(
-    service: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-):
-    monkeypatch.chdir(tmp_path)
-    image = {k: v for k, v in stages()[-1].environment().items() if k.startswith(ENV_PREFIX)}
-    asked = {k: v for k, v in SERVICES[service]["environment"].items() if k.startswith(ENV_PREFIX)}
-    for name, value in (image | asked).items():
-        monkeypatch.setenv(name, value)
-    settings = load_settings()
-    assert settings.qdrant_url == "http://qdrant:6333"
-    assert settings.qdrant_key == KEY
-    assert settings.title_model == DEFAULT_TITLE_MODEL
-    assert settings.data_dir == Path("/data")
-
-
-def test_the_title_model_can_be_chosen_for_the_indexer_and_the_backend_takes_the_index_s_own():
-    chosen = compose({"QDRANT_API_KEY": KEY, "TWINLENS_TITLE_MODEL": "packaged:use-m3"})["services"]
-    assert chosen["indexer"]["environment"]["TWINLENS_TITLE_MODEL"] == "packaged:use-m3"
-    assert "TWINLENS_TITLE_MODEL" not in chosen["backend"]["environment"]
-
-
-def test_keys_and_limits_are_handed_to_the_backend_and_are_none_by_default(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-):
+@pytest.fixture
+def read_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Settings]:
+    """Return the settings that a service has by its image and by Compose."""
     monkeypatch.chdir(tmp_path)
 
-    def settings(**environment: str) -> Settings:
-        asked = compose({"QDRANT_API_KEY": KEY} | environment)["services"]["backend"]
-        given = {k: v for k, v in asked["environment"].items() if k.startswith(ENV_PREFIX)}
+    def read(service: str, **environment: str) -> Settings:
+        asked = compose({"QDRANT_API_KEY": KEY} | environment)["services"][service]["environment"]
         with monkeypatch.context() as patch:
-            for name, value in given.items():
-                patch.setenv(name, value)
+            for name, value in (FINAL.environment() | asked).items():
+                if name.startswith(ENV_PREFIX):
+                    patch.setenv(name, value)
             return load_settings()
 
-    plain = settings()
-    assert (plain.api_keys, plain.admin_keys, plain.cors_origins) == ((), (), ())
-    assert (plain.rate_limit, plain.trusted_proxies) == (0, 1)  # the proxy of the same file
-    asked = settings(
-        TWINLENS_API_KEYS="a-key-0123456789,b-key-0123456789",
-        TWINLENS_RATE_LIMIT="600",
-        TWINLENS_TRUSTED_PROXIES="2",
-        TWINLENS_CORS_ORIGINS="https://a.example",
-    )
-    assert len(asked.api_keys) == 2
-    assert (asked.rate_limit, asked.trusted_proxies) == (600, 2)
-    assert asked.cors_origins == ("https://a.example",)
+    return read
+
+
+def test_settings_are_known_and_good(read_settings: Callable[..., Settings]):
+    for service in BUILT:
+        settings = read_settings(service)
+        assert (settings.qdrant_url, settings.qdrant_key) == ("http://qdrant:6333", KEY)
+        assert (settings.title_model, settings.data_dir) == (DEFAULT_TITLE_MODEL, Path("/data"))
+    assert (settings.api_keys, settings.admin_keys, settings.cors_origins) == ((), (), ())
+    assert read_settings("backend").rate_limit == 0
+    assert read_settings("backend").trusted_proxies == 1  # the proxy of the same file
+
+
+def test_keys_and_limits_reach_the_backend_and_a_title_model_the_indexer_alone(
+    read_settings: Callable[..., Settings],
+):
+    environment = {
+        "TWINLENS_API_KEYS": "a-key-0123456789,b-key-0123456789",
+        "TWINLENS_RATE_LIMIT": "600",
+        "TWINLENS_TRUSTED_PROXIES": "2",
+        "TWINLENS_CORS_ORIGINS": "https://a.example",
+        "TWINLENS_TITLE_MODEL": "packaged:use-m3",
+    }
+    settings = read_settings("backend", **environment)
+    assert len(settings.api_keys) == 2
+    assert (settings.rate_limit, settings.trusted_proxies) == (600, 2)
+    assert settings.cors_origins == ("https://a.example",)
+    # The backend takes the model of the index.
+    assert settings.title_model == DEFAULT_TITLE_MODEL
+    assert read_settings("indexer", **environment).title_model == "packaged:use-m3"
 
 
 def test_whoever_is_waited_for_has_a_health_check():
-    for service in SERVICES.values():
-        for awaited, how in service.get("depends_on", {}).items():
-            if how["condition"] == "service_healthy":
-                # What is built here has that of its image.
-                assert awaited in BUILT or SERVICES[awaited]["healthcheck"]["test"]
-
-
-def test_the_backend_keeps_the_health_check_of_its_image():
-    assert stages()[-1].all("HEALTHCHECK")
-    assert "healthcheck" not in SERVICES["backend"]
-
-
-def test_a_health_check_ends_before_the_next_begins():
+    waits = {
+        (name, awaited): how["condition"].removeprefix("service_")
+        for name, service in SERVICES.items()
+        for awaited, how in service.get("depends_on", {}).items()
+    }
+    assert waits == {
+        ("indexer", "qdrant"): "healthy",
+        ("backend", "qdrant"): "healthy",
+        ("backend", "indexer"): "completed_successfully",
+        ("proxy", "backend"): "healthy",
+    }
     check = SERVICES["qdrant"]["healthcheck"]
     assert _seconds(check["timeout"]) <= _seconds(check["interval"])
-
-
-def test_the_indexer_runs_once_and_the_backend_waits_for_it():
-    assert SERVICES["indexer"]["restart"] == "no"
+    # The backend has that of its image; the indexer runs once.
+    assert FINAL.all("HEALTHCHECK")
+    assert "healthcheck" not in SERVICES["backend"]
     assert SERVICES["indexer"]["healthcheck"] == {"disable": True}
-    waits = SERVICES["backend"]["depends_on"]
-    assert waits["indexer"]["condition"] == "service_completed_successfully"
-    assert waits["qdrant"]["condition"] == "service_healthy"
-    assert SERVICES["indexer"]["depends_on"]["qdrant"]["condition"] == "service_healthy"
+    assert SERVICES["indexer"]["restart"] == "no"
 
 
 @pytest.mark.parametrize("environment", [{}, {"INDEX_SOURCE": "hf:someone/videos"}])
@@ -230,73 +218,39 @@ def test_the_indexer_s_command_is_one(environment: dict[str, str]):
 
 def test_the_source_is_read_only_and_must_exist():
     [source] = [v for v in SERVICES["indexer"]["volumes"] if isinstance(v, dict)]
-    assert source["target"] == "/source"
-    assert source["read_only"] is True
+    assert (source["target"], source["read_only"]) == ("/source", True)
     assert source["bind"]["create_host_path"] is False
 
 
-def test_indexer_and_backend_share_data_and_models_and_the_backend_only_reads_them():
-    for place in json.loads(stages()[-1].last("VOLUME")):
+def test_volumes_keep_what_must_last_and_the_backend_only_reads_them():
+    used = {source for name in SERVICES for source, _ in _mounts(name).values()}
+    declared = compose()["volumes"].keys()
+    assert {source for source in used if not source.startswith((".", "/"))} == declared
+    assert _mounts("qdrant")["/qdrant/storage"][0] == "qdrant"
+    for place in json.loads(FINAL.last("VOLUME")):
         written, read = _mounts("indexer")[place], _mounts("backend")[place]
         assert written[0] == read[0]
+        assert written[0] in declared
         assert (written[1], read[1]) == (False, True)
 
 
-def test_what_must_last_lies_on_a_volume():
-    assert _mounts("qdrant")["/qdrant/storage"][0] == "qdrant"
-    environment = stages()[-1].environment()
-    for place in (environment["TWINLENS_DATA_DIR"], environment["HF_HOME"]):
-        assert _mounts("indexer")[place][0] in compose()["volumes"]
-
-
-def test_every_volume_is_declared_and_used():
-    used = {
-        source
-        for service in SERVICES
-        for source, _ in _mounts(service).values()
-        if not source.startswith((".", "/"))
-    }
-    assert used == compose()["volumes"].keys()
-
-
-@pytest.mark.parametrize("service", BUILT)
-def test_a_service_built_here_can_write_to_its_volumes_and_tmp_alone(service: str):
-    assert SERVICES[service]["read_only"] is True
-    assert [place.split(":")[0] for place in SERVICES[service]["tmpfs"]] == ["/tmp"]
-
-
-@pytest.mark.parametrize("service", sorted(SERVICES))
-def test_a_service_has_no_privileges(service: str):
-    assert SERVICES[service]["cap_drop"] == ["ALL"]
-    assert SERVICES[service]["security_opt"] == ["no-new-privileges:true"]
-
-
-@pytest.mark.parametrize("service", BUILT)
-def test_a_signal_reaches_the_command(service: str):
-    # The kernel ignores SIGTERM for process 1 unless it asked for it; the job does not.
-    assert SERVICES[service]["init"] is True
-
-
-def test_the_backend_is_given_the_time_it_takes_to_finish_its_requests():
+def test_a_signal_reaches_the_command_which_has_the_time_to_finish_its_requests():
+    for name in BUILT:
+        # The kernel ignores SIGTERM for process 1 unless it asked for it; the job does not.
+        assert SERVICES[name]["init"] is True
     assert _seconds(SERVICES["backend"]["stop_grace_period"]) > GRACEFUL_TIMEOUT_S
 
 
 @pytest.mark.parametrize("variable", sorted({v.name for v in compose_variables()}))
 def test_what_the_operator_may_set_is_documented(variable: str):
-    heading = compose_text().split("\nname:", 1)[0]
-    assert variable in heading
-    assert f"`{variable}`" in (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    assert variable in compose_text().split("\nname:", 1)[0]
+    assert f"`{variable}`" in MANUAL
 
 
-def test_the_manual_names_the_same_qdrant():
-    manual = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"qdrant/qdrant:\S+", manual)) == {SERVICES["qdrant"]["image"]}
-
-
-def test_the_manual_names_the_volumes_as_compose_does():
-    manual = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-    manual = manual[manual.index("## Docker Compose") :]  # metrics are called alike
+def test_the_manual_names_the_same_qdrant_and_volumes():
+    assert set(re.findall(r"qdrant/qdrant:\S+", MANUAL)) == {SERVICES["qdrant"]["image"]}
+    of_compose = MANUAL[MANUAL.index("## Docker Compose") :]  # metrics are called alike
     project = compose()["name"]
-    assert set(re.findall(rf"\b{project}_[a-z]+", manual)) == {
+    assert set(re.findall(rf"\b{project}_[a-z]+", of_compose)) == {
         f"{project}_{volume}" for volume in compose()["volumes"]
     }
