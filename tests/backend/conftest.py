@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -10,7 +11,8 @@ from flask.testing import FlaskClient
 
 from tests.backend.catalogue import COLOURS, Catalogue, picture_bytes
 from tests.backend.served import publish_embedded
-from tests.fakes import MemoryReader
+from tests.fakes import MemoryReader, WordEncoder
+from twinlens.backend.access import Policy
 from twinlens.backend.app import create_app
 from twinlens.encoders.lenses import own_lenses
 from twinlens.search.published import PublishedIndex
@@ -55,6 +57,26 @@ def app(catalogue: Catalogue, data: DataDir) -> Iterator[Flask]:
     )
     yield create_app(index, thumbnails=data.thumbnails)
     index.close()
+
+
+@pytest.fixture
+def client_of(catalogue: Catalogue, data: DataDir) -> Iterator[Callable[..., FlaskClient]]:
+    """Makes clients of applications of their own, by a policy's fields."""
+    made: list[PublishedIndex] = []
+
+    def make(title_encoder: WordEncoder = catalogue.titles, **policy: Any) -> FlaskClient:
+        index = PublishedIndex(
+            data,
+            open_reader=lambda manifest: MemoryReader(catalogue.stored()),
+            lenses=own_lenses(title_encoder, catalogue.thumbnails),
+        )
+        made.append(index)
+        app = create_app(index, thumbnails=data.thumbnails, policy=Policy(**policy))
+        return app.test_client()
+
+    yield make
+    for index in made:
+        index.close()
 
 
 @pytest.fixture

@@ -5,17 +5,15 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from flask import Request
 from flask.testing import FlaskClient
 
-from tests.fakes import MemoryReader, WordEncoder
+from tests.fakes import WordEncoder
 from twinlens.backend.access import Keys, Policy, Role
-from twinlens.backend.app import create_app
-from twinlens.encoders.lenses import own_lenses
-from twinlens.search.published import PublishedIndex
 
 READ = "read-key-0123456789"
 ADMIN = "admin-key-0123456789"
@@ -24,25 +22,6 @@ SEARCH = "/api/v1/search?q=kitchen"
 
 def bearer(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
-
-
-@pytest.fixture
-def client_of(catalogue, data) -> Iterator[Callable[..., FlaskClient]]:
-    made: list[PublishedIndex] = []
-
-    def make(title_encoder=catalogue.titles, **options) -> FlaskClient:
-        index = PublishedIndex(
-            data,
-            open_reader=lambda manifest: MemoryReader(catalogue.stored()),
-            lenses=own_lenses(title_encoder, catalogue.thumbnails),
-        )
-        made.append(index)
-        app = create_app(index, thumbnails=data.thumbnails, policy=Policy(**options))
-        return app.test_client()
-
-    yield make
-    for index in made:
-        index.close()
 
 
 # ---- keys
@@ -75,10 +54,8 @@ def test_without_a_good_key_there_is_no_answer(client_of, headers):
     "headers", [bearer(READ), {"X-API-Key": READ}, {"Authorization": f"bearer  {READ}"}]
 )
 def test_with_a_key_there_is(client_of, headers):
-    assert (
-        client_of(api_keys=("other-key-0123456789", READ)).get(SEARCH, headers=headers).status_code
-        == 200
-    )
+    client = client_of(api_keys=("other-key-0123456789", READ))
+    assert client.get(SEARCH, headers=headers).status_code == 200
 
 
 def test_a_key_is_asked_for_wherever_the_index_speaks_and_nowhere_else(client_of):
@@ -164,13 +141,12 @@ def test_a_page_of_another_may_not(client_of, origin):
     assert "Origin" in answer.headers["Vary"]
 
 
-def test_without_origins_nothing_is_said_of_them(client_of):
+def test_nothing_is_said_of_origins_without_any_and_any_may_read_where_the_operator_says_so(
+    client_of,
+):
     answer = client_of().get(SEARCH, headers={"Origin": "https://films.example"})
     assert not [name for name, _ in answer.headers if name.startswith("Access-Control")]
     assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
-
-
-def test_any_origin_where_the_operator_says_so(client_of):
     answer = client_of(cors_origins=("*",)).get(SEARCH, headers={"Origin": "https://x.example"})
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
     assert answer.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
@@ -233,24 +209,20 @@ def test_each_of_several_searches_counts_as_a_request(client_of):
     assert 25 <= int(refused.headers["Retry-After"]) <= 30
     assert ask(1).status_code == 200
     assert ask(1).status_code == 429
-
-
-def test_more_searches_than_are_allowed_take_the_whole_allowance(client_of):
+    # More than are allowed take the whole allowance.
     client = client_of(rate_limit=3)
-    body = {"searches": [{"text": "kitchen"}] * 5}
-    assert client.post("/api/v1/multi-search", json=body).status_code == 200
-    answer = client.post("/api/v1/multi-search", json=body)
-    assert answer.status_code == 429
-    assert 1 <= int(answer.headers["Retry-After"]) <= 60
+    assert ask(5).status_code == 200
+    refused = ask(5)
+    assert refused.status_code == 429
+    assert 1 <= int(refused.headers["Retry-After"]) <= 60
 
 
 def test_callers_are_told_apart_by_address_and_by_key(client_of):
     client = client_of(rate_limit=1, api_keys=(READ, "other-key-0123456789"))
 
     def ask(address: str, **headers: str) -> int:
-        return client.get(
-            SEARCH, headers=headers, environ_base={"REMOTE_ADDR": address}
-        ).status_code
+        asked = {"headers": headers, "environ_base": {"REMOTE_ADDR": address}}
+        return client.get(SEARCH, **asked).status_code
 
     assert ask("10.0.0.1", **bearer(READ)) == 200
     assert ask("10.0.0.2", **bearer(READ)) == 429  # the same key from elsewhere
@@ -259,14 +231,8 @@ def test_callers_are_told_apart_by_address_and_by_key(client_of):
     assert ask("10.0.0.3", **bearer("guess-0000000000000")) == 401
     assert ask("10.0.0.3", **bearer("guess-0000000000001")) == 429
     assert ask("10.0.0.4", **bearer("guess-0000000000001")) == 401
-
-
-def test_an_ipv6_subscriber_is_one_caller_and_a_mapped_address_is_its_ipv4(client_of):
+    # A subscriber of IPv6 is one caller, and a mapped address is its IPv4.
     client = client_of(rate_limit=1)
-
-    def ask(address: str) -> int:
-        return client.get(SEARCH, environ_base={"REMOTE_ADDR": address}).status_code
-
     assert ask("2001:db8:1:2::1") == 200
     assert ask("2001:db8:1:2:ffff::9") == 429
     assert ask("2001:db8:1:3::1") == 200
@@ -312,50 +278,47 @@ class Slow(WordEncoder):
         return super().encode_queries(queries)
 
 
-def test_who_waits_too_long_for_a_turn_is_turned_away_and_others_are_not(client_of):
-    encoder = Slow()
-    client = client_of(title_encoder=encoder, searches_at_a_time=1, max_wait_s=0.2)
+@contextmanager
+def searching(client: FlaskClient, encoder: Slow, number: int) -> Iterator[None]:
+    """So many searches, one of which is at work; they are answered well when it is over."""
     answers: list[int] = []
 
     def search() -> None:
         answers.append(client.application.test_client().get(SEARCH).status_code)
 
-    first = threading.Thread(target=search)
-    first.start()
+    threads = [threading.Thread(target=search) for _ in range(number)]
+    for thread in threads:
+        thread.start()
     assert encoder.entered.acquire(timeout=20)
-    answer = client.get(SEARCH)
-    assert (answer.status_code, answer.get_json()["code"]) == (503, "overloaded")
-    assert int(answer.headers["Retry-After"]) > 0
-    # What needs no turn is answered meanwhile, and says what waits.
-    assert client.get("/healthz").status_code == 200
-    assert "twinlens_requests_in_flight 2.0" in client.get("/metrics").text
+    yield
     encoder.go_on.set()
-    first.join(20)
-    assert answers == [200]
+    for thread in threads:
+        thread.join(20)
+    assert answers == [200] * number
+
+
+def test_who_waits_too_long_for_a_turn_is_turned_away_and_others_are_not(client_of):
+    encoder = Slow()
+    client = client_of(title_encoder=encoder, searches_at_a_time=1, max_wait_s=0.2)
+    with searching(client, encoder, 1):
+        answer = client.get(SEARCH)
+        assert (answer.status_code, answer.get_json()["code"]) == (503, "overloaded")
+        assert int(answer.headers["Retry-After"]) > 0
+        # What needs no turn is answered meanwhile, and says what waits.
+        assert client.get("/healthz").status_code == 200
+        assert "twinlens_requests_in_flight 2.0" in client.get("/metrics").text
     assert client.get(SEARCH).status_code == 200
 
 
 def test_whoever_waits_is_counted_and_gets_the_turn(client_of):
     encoder = Slow()
     client = client_of(title_encoder=encoder, searches_at_a_time=1, max_wait_s=20)
-    answers: list[int] = []
-
-    def search() -> None:
-        answers.append(client.application.test_client().get(SEARCH).status_code)
-
-    threads = [threading.Thread(target=search) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    assert encoder.entered.acquire(timeout=20)
-    for _ in range(1000):
-        if "twinlens_requests_waiting 2.0" in client.get("/metrics").text:
-            break
-    else:
-        pytest.fail("nobody waits")
-    encoder.go_on.set()
-    for thread in threads:
-        thread.join(20)
-    assert answers == [200, 200, 200]
+    with searching(client, encoder, 3):
+        for _ in range(1000):
+            if "twinlens_requests_waiting 2.0" in client.get("/metrics").text:
+                break
+        else:
+            pytest.fail("nobody waits")
     assert "twinlens_requests_waiting 0.0" in client.get("/metrics").text
 
 

@@ -13,8 +13,6 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.backend.served import Served
-from tests.fakes import MemoryReader
-from twinlens.backend.access import Policy
 from twinlens.backend.app import create_app
 from twinlens.encoders.lenses import own_lenses
 from twinlens.search.published import PublishedIndex
@@ -33,27 +31,8 @@ def value(text: str, name: str, **labels: str) -> float:
     return samples(text)[name, frozenset(labels.items())]
 
 
-@pytest.fixture
-def application(catalogue, data):
-    """An application of its own: its numbers begin at nothing."""
-
-    def make(policy: Policy = Policy()):  # noqa: B008 - frozen
-        index = PublishedIndex(
-            data,
-            open_reader=lambda manifest: MemoryReader(catalogue.stored()),
-            lenses=own_lenses(catalogue.titles, catalogue.thumbnails),
-        )
-        made.append(index)
-        return create_app(index, thumbnails=data.thumbnails, policy=policy).test_client()
-
-    made: list[PublishedIndex] = []
-    yield make
-    for index in made:
-        index.close()
-
-
-def test_requests_are_counted_by_route_method_and_status(application):
-    client = application()
+def test_requests_are_counted_by_route_method_and_status(client_of):
+    client = client_of()
     for path in ("beach-1", "beach-2", "none"):
         client.get(f"/api/v1/videos/{path}")
     client.get("/nowhere")
@@ -70,8 +49,8 @@ def test_requests_are_counted_by_route_method_and_status(application):
     assert value(text, "twinlens_requests_waiting") == 0
 
 
-def test_every_stage_of_a_search_has_a_histogram(application):
-    client = application()
+def test_every_stage_of_a_search_has_a_histogram(client_of):
+    client = client_of()
     answer = client.get("/api/v1/search?q=kitchen").get_json()
     assert client.get("/api/v1/search?q=beach").status_code == 200
     text = client.get("/metrics").text
@@ -82,10 +61,8 @@ def test_every_stage_of_a_search_has_a_histogram(application):
     assert spent >= answer["timings_ms"]["search"] > 0
 
 
-def test_several_searches_apart_have_all_their_stages_and_so_has_one_that_fails(
-    application, caplog
-):
-    client = application()
+def test_several_searches_apart_have_all_their_stages_and_so_has_one_that_fails(client_of, caplog):
+    client = client_of()
     caplog.set_level(logging.INFO, "twinlens.backend.requests")
     failing = {"image": base64.b64encode(b"no picture").decode()}
     client.post("/api/v1/multi-search", json={"searches": [{"text": "kitchen"}, failing]})
@@ -101,8 +78,8 @@ def test_several_searches_apart_have_all_their_stages_and_so_has_one_that_fails(
     assert value(client.get("/metrics").text, "twinlens_stage_seconds_count", stage="encode") == 3
 
 
-def test_it_names_the_generation(application):
-    text = application().get("/metrics").text
+def test_it_names_the_generation(client_of):
+    text = client_of().get("/metrics").text
     assert value(text, "twinlens_ready") == 1
     assert value(text, "twinlens_generation_info", generation="g1", engine="embedded") == 1
     assert value(text, "twinlens_generation_videos", having="videos") == 31
@@ -123,8 +100,8 @@ def test_without_an_index_the_metrics_are_there_all_the_same(catalogue, tmp_path
     assert value(answer.text, "twinlens_ready") == 0
 
 
-def test_open_metrics_are_spoken_with_those_who_ask_for_them(application):
-    client = application()
+def test_open_metrics_are_spoken_with_those_who_ask_for_them(client_of):
+    client = client_of()
     assert client.get("/metrics").content_type.startswith("text/plain")
     answer = client.get("/metrics", headers={"Accept": "application/openmetrics-text"})
     assert answer.content_type.startswith("application/openmetrics-text")
@@ -136,8 +113,8 @@ def line_of(caplog) -> dict:
     return record.__dict__
 
 
-def test_the_log_has_what_an_operator_asks_for_and_not_what_was_searched(application, caplog):
-    client = application()
+def test_the_log_has_what_an_operator_asks_for_and_not_what_was_searched(client_of, caplog):
+    client = client_of()
     caplog.set_level(logging.INFO, "twinlens.backend.requests")
     client.get("/api/v1/search?q=my+own+secret", headers={"X-Request-Id": "r1"})
     line = line_of(caplog)
@@ -149,8 +126,8 @@ def test_the_log_has_what_an_operator_asks_for_and_not_what_was_searched(applica
 
 
 @pytest.mark.parametrize("by_post", [False, True])
-def test_the_words_are_logged_where_the_operator_wants_them(application, caplog, by_post):
-    client = application(Policy(log_queries=True))
+def test_the_words_are_logged_where_the_operator_wants_them(client_of, caplog, by_post):
+    client = client_of(log_queries=True)
     caplog.set_level(logging.INFO, "twinlens.backend.requests")
     if by_post:
         client.post("/api/v1/search", json={"text": "my own words"})
@@ -159,8 +136,8 @@ def test_the_words_are_logged_where_the_operator_wants_them(application, caplog,
     assert line_of(caplog)["query"] == "my own words"
 
 
-def test_an_error_is_logged_with_its_code_and_a_probe_only_if_it_fails(application, caplog):
-    client = application()
+def test_an_error_is_logged_with_its_code_and_a_probe_only_if_it_fails(client_of, caplog):
+    client = client_of()
     caplog.set_level(logging.INFO, "twinlens.backend.requests")
     client.get("/healthz")
     client.get("/metrics")

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -70,26 +70,15 @@ def _backend_check(port: int, **environment: str) -> int:
     ).returncode
 
 
-@NEEDS_BASH
-@pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False), (401, False)])
-def test_qdrant_is_healthy_once_its_shards_are_ready(status: int, healthy: bool):
+@pytest.mark.parametrize("status", [200, 503, 401, 404])
+@pytest.mark.parametrize("check", [pytest.param(_qdrant_check, marks=NEEDS_BASH), _backend_check])
+def test_it_is_healthy_once_it_can_search_and_not_where_nothing_listens(
+    check: Callable[[int], int], status: int
+):
     with _serving(status) as (port, asked):
-        assert (_qdrant_check(port) == 0) is healthy
+        assert (check(port) == 0) is (status == 200)
     assert asked == ["/readyz"]
-
-
-@NEEDS_BASH
-def test_qdrant_is_not_healthy_where_nothing_listens():
-    with _serving(200) as (port, _):
-        pass
-    assert _qdrant_check(port) != 0
-
-
-@pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False), (404, False)])
-def test_the_backend_is_healthy_once_it_can_search(status: int, healthy: bool):
-    with _serving(status) as (port, asked):
-        assert (_backend_check(port) == 0) is healthy
-    assert asked == ["/readyz"]
+    assert check(port) != 0
 
 
 def test_what_is_asked_is_a_route_of_the_backend(tmp_path: Path):
@@ -102,12 +91,6 @@ def test_what_is_asked_is_a_route_of_the_backend(tmp_path: Path):
     )
     client = create_app(index, thumbnails=tmp_path).test_client()
     assert client.get("/readyz").status_code == HTTPStatus.SERVICE_UNAVAILABLE
-
-
-def test_the_backend_is_not_healthy_where_nothing_listens():
-    with _serving(200) as (port, _):
-        pass
-    assert _backend_check(port) != 0
 
 
 def test_the_backend_s_check_goes_past_a_proxy():
