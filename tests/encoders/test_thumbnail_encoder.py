@@ -43,19 +43,16 @@ def test_a_vector_does_not_depend_on_the_batch(encoder: DenoisingAutoencoder) ->
     assert np.abs(encoder.encode(pictures) - [alone, backwards]).max() < 1e-5
 
 
-def test_the_same_again(encoder: DenoisingAutoencoder) -> None:
-    pictures = [drawn_picture(seed) for seed in range(5)]
-    other = DenoisingAutoencoder(PACKAGED_MODEL, name="by another name")
-    assert np.array_equal(encoder.encode(pictures), encoder.encode(pictures))
-    assert np.array_equal(encoder.encode(pictures), other.encode(pictures))
-    assert other.fingerprint == encoder.fingerprint
-    assert other.name == "by another name"
-
-
-def test_pictures_and_their_list_are_left_as_they_were(encoder: DenoisingAutoencoder) -> None:
+def test_the_same_again_and_the_pictures_are_left_as_they_were(
+    encoder: DenoisingAutoencoder,
+) -> None:
     pictures = [drawn_picture(1), drawn_picture(2).convert("L"), drawn_picture(3).convert("P")]
     before = [(picture.mode, picture.tobytes()) for picture in pictures]
-    encoder.encode(pictures)
+    other = DenoisingAutoencoder(PACKAGED_MODEL, name="by another name")
+    first = encoder.encode(pictures)
+    for again in (encoder, other):
+        assert np.array_equal(again.encode(pictures), first)
+    assert (other.fingerprint, other.name) == (encoder.fingerprint, "by another name")
     assert [(picture.mode, picture.tobytes()) for picture in pictures] == before
 
 

@@ -22,6 +22,7 @@ from twinlens.catalog.errors import EncoderError, UsageError
 from twinlens.commands.train import train_thumbnails
 from twinlens.encoders.thumbnails import DenoisingAutoencoder, appearance, corruption
 from twinlens.encoders.thumbnails import training as training_loop
+from twinlens.encoders.thumbnails.evaluate import effective_rank
 from twinlens.encoders.thumbnails.network import Autoencoder, NetworkShape
 from twinlens.encoders.thumbnails.pictures import TRAINING_SIZE, fit_picture
 from twinlens.encoders.thumbnails.training import (
@@ -226,6 +227,17 @@ def test_both_halves_have_the_shapes_they_promise() -> None:
     assert codes.shape == (3, 128)
     assert torch.allclose(codes.norm(dim=1), torch.ones(3), atol=1e-5)
     assert model.decoder(codes).shape == (3, 3, 72, 128)
+
+
+def test_effective_rank_counts_directions() -> None:
+    rng = np.random.default_rng(0)
+    spread = rng.normal(size=(20_000, 8)).astype(np.float32)
+    assert effective_rank(spread) == pytest.approx(8, abs=0.05)
+    two = np.zeros_like(spread)
+    two[:, :2] = spread[:, :2]
+    assert effective_rank(two) == pytest.approx(2, abs=0.01)
+    assert effective_rank(np.ones((5, 3), dtype=np.float32)) == 0
+    assert np.isnan(effective_rank(np.full((5, 3), np.nan, dtype=np.float32)))
 
 
 def test_the_command_trains_on_a_folder(tmp_path: Path) -> None:

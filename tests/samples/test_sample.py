@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import io
+import json
+import subprocess
+import sys
+import time
 from collections import Counter
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from tests.samples.drawn import files_of, rows_of
 from twinlens.catalog.errors import UsageError
 from twinlens.commands.sample import sample
 from twinlens.samples import catalogue, draw_sample
@@ -25,6 +30,28 @@ COLUMNS = {
     *("published_at", "duration_s", "view_count", "subject"),
 }
 SEED, VIDEOS = 7, 120
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from twinlens.samples import catalogue, draw_sample
+catalogue._CHUNK = 10
+draw_sample(Path(sys.argv[1]), videos=100000, workers=2, progress=False)
+"""
+
+
+def rows_of(directory: Path) -> list[dict[str, Any]]:
+    text = (directory / "metadata.jsonl").read_bytes().decode("utf-8", errors="strict")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def files_of(directory: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(directory).as_posix(): path.read_bytes()
+        for path in directory.rglob("*")
+        if path.is_file()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -95,18 +122,50 @@ def test_a_stopped_run_is_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert files_of(stopped) == files_of(whole)
 
 
-def test_a_finished_catalogue_is_left_alone_and_a_lost_picture_is_redrawn(
-    drawn: Path, tmp_path: Path
-) -> None:
-    directory = tmp_path / "again"
-    draw_sample(directory, videos=20, seed=SEED, progress=False)
-    before = files_of(directory)
-    stamp = (directory / "metadata.jsonl").stat().st_mtime_ns
-    assert draw_sample(directory, videos=20, seed=SEED, progress=False).drawn == 0
-    assert (directory / "metadata.jsonl").stat().st_mtime_ns == stamp
-    (directory / rows_of(directory)[3]["file_name"]).unlink()
-    assert draw_sample(directory, videos=20, seed=SEED, progress=False).drawn == 1
-    assert files_of(directory) == before
+def wait_until(done: Callable[[], bool], *, within_s: float = 60) -> None:
+    until = time.monotonic() + within_s
+    while not done():
+        assert time.monotonic() < until, "waited too long"
+        time.sleep(0.05)
+
+
+def test_a_killed_run_leaves_no_process_and_is_continued(tmp_path: Path) -> None:
+    directory = tmp_path / "killed"
+    run = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(directory)], cwd=Path(__file__).parents[2]
+    )
+    log = directory / ".rows.jsonl"
+    # Whole shares of both processes: the second's may come before the first's.
+    wait_until(lambda: log.exists() and log.read_bytes().count(b"\n") > 20)
+    children = psutil.Process(run.pid).children(recursive=True)
+    assert len(children) >= 2
+    run.kill()
+    run.wait()
+    wait_until(lambda: not any(child.is_running() for child in children))
+
+    # Cut a row short.
+    log.write_bytes(log.read_bytes()[:-9])
+    logged = log.read_bytes().count(b"\n") - 1
+    assert not (directory / "metadata.jsonl").exists()
+    # A smaller catalogue than was begun: what lies beyond it goes.
+    summary = draw_sample(directory, videos=logged, workers=1, progress=False)
+    assert summary.drawn < logged
+    draw_sample(tmp_path / "whole", videos=logged, workers=1, progress=False)
+    assert files_of(directory) == files_of(tmp_path / "whole")
+
+
+def test_a_finished_catalogue_is_left_alone_and_a_lost_picture_is_redrawn(tmp_path: Path) -> None:
+    def draw_again() -> int:
+        return draw_sample(tmp_path, videos=9, seed=SEED, progress=False).drawn
+
+    assert draw_again() == 9
+    before = files_of(tmp_path)
+    stamp = (tmp_path / "metadata.jsonl").stat().st_mtime_ns
+    assert draw_again() == 0
+    assert (tmp_path / "metadata.jsonl").stat().st_mtime_ns == stamp
+    (tmp_path / rows_of(tmp_path)[3]["file_name"]).unlink()
+    assert draw_again() == 1
+    assert files_of(tmp_path) == before
 
 
 def test_every_row_is_complete_and_says_that_it_is_drawn(drawn: Path) -> None:
