@@ -7,6 +7,7 @@ import resource
 import struct
 import time
 import zlib
+from collections.abc import Iterator
 
 import pytest
 from PIL import Image, ImageOps
@@ -50,29 +51,30 @@ def test_every_orientation_gives_the_pixels_that_pillow_gives(
     assert image.size == ((30, 50) if orientation in range(5, 9) else (50, 30))
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_every_orientation_in_xmp(orientation: int) -> None:
+def in_other_places(orientation: int) -> Iterator[bytes]:
+    """In XMP, as ImageMagick writes it into a PNG, and in a PNG behind the pixels."""
     for form in ('<x tiff:Orientation="%d"/>', "<tiff:Orientation>%d</tiff:Orientation>"):
         xmp = (form % orientation).encode()
-        for kind in ("JPEG", "WEBP"):
-            data = saved(NOISE, kind, xmp=xmp)
-            assert decode_image(data).tobytes() == as_pillow_turns_it(data)
-        text = chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp)
-        data = PNG[:33] + text + PNG[33:]
-        assert decode_image(data).tobytes() == as_pillow_turns_it(data)
-    assert decode_image(saved(NOISE, "JPEG", xmp=xmp, exif=b"Exif\0\0" + tiff(1))).size == (50, 30)
-
-
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_every_orientation_of_a_png_by_imagemagick_or_behind_its_pixels(orientation: int) -> None:
+        yield saved(NOISE, "JPEG", xmp=xmp)
+        yield saved(NOISE, "WEBP", xmp=xmp)
+        yield PNG[:33] + chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp) + PNG[33:]
     exif = tiff(orientation)
     digits = (b"Exif\0\0" + exif).hex()
     raw = zlib.compress(f"\nexif\n{len(digits) // 2:8}\n{digits}\n".encode())
-    for data in (
-        PNG[:33] + chunk(b"zTXt", b"Raw profile type exif\0\0" + raw) + PNG[33:],
-        PNG[:-12] + chunk(b"eXIf", exif) + PNG[-12:],
-    ):
+    yield PNG[:33] + chunk(b"zTXt", b"Raw profile type exif\0\0" + raw) + PNG[33:]
+    yield PNG[:-12] + chunk(b"eXIf", exif) + PNG[-12:]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_in_every_other_place(orientation: int) -> None:
+    for data in in_other_places(orientation):
         assert decode_image(data).tobytes() == as_pillow_turns_it(data)
+
+
+def test_exif_comes_before_xmp() -> None:
+    xmp = b'<x tiff:Orientation="6"/>'
+    assert decode_image(saved(NOISE, "JPEG", xmp=xmp)).size == (30, 50)
+    assert decode_image(saved(NOISE, "JPEG", xmp=xmp, exif=b"Exif\0\0" + tiff(1))).size == (50, 30)
 
 
 @pytest.mark.parametrize("cut", range(34))
