@@ -10,14 +10,8 @@ import pytest
 from PIL import Image
 
 from tests.catalog.encoded import chunk, picture, saved, segment
-from twinlens.catalog.containers import (
-    MAX_EXIF_BYTES,
-    MAX_JUNK_BYTES,
-    MAX_PIECES,
-    MAX_SCANS,
-    MAX_SEGMENTS,
-    refuse_endless,
-)
+from twinlens.catalog import containers
+from twinlens.catalog.containers import MAX_PIECES, refuse_endless
 from twinlens.catalog.errors import PictureRejected, RejectReason
 from twinlens.catalog.images import decode_image
 
@@ -59,8 +53,10 @@ def with_more_scans(jpeg: bytes, scans: int) -> bytes:
 
 def test_a_jpeg_of_scans_without_end_is_refused() -> None:
     # A film behind the picture, as telephones put it there, may look like anything.
-    assert_read(with_more_scans(PROGRESSIVE, MAX_SCANS), PROGRESSIVE + b"\xff\xda" * 1000)
-    assert refused(with_more_scans(PROGRESSIVE, MAX_SCANS + 1)) is TOO_LARGE
+    assert_read(
+        with_more_scans(PROGRESSIVE, containers.MAX_SCANS), PROGRESSIVE + b"\xff\xda" * 1000
+    )
+    assert refused(with_more_scans(PROGRESSIVE, containers.MAX_SCANS + 1)) is TOO_LARGE
     padded = with_more_scans(PROGRESSIVE, 1000).replace(b"\xff\xda", b"\xff\xff\xda")
     assert refused(padded) is TOO_LARGE
 
@@ -109,7 +105,7 @@ def test_what_only_looks_like_an_arithmetic_frame_is_read() -> None:
 
 def test_a_jpeg_of_exif_without_end_is_refused() -> None:
     """Pillow joins the segments, and reads the resolution in them when it opens the picture."""
-    many = [segment(0xE1, b"Exif\0\0" + bytes(65_000))] * (MAX_EXIF_BYTES // 65_000)
+    many = [segment(0xE1, b"Exif\0\0" + bytes(65_000))] * (containers.MAX_EXIF_BYTES // 65_000)
     other = segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + bytes(65_000))
     assert_read(jpeg(*many), jpeg(other * 10))
     assert refused(jpeg(*many, many[0])) is TOO_LARGE
@@ -120,7 +116,7 @@ def test_a_jpeg_of_segments_without_end_is_refused() -> None:
     # The segments of an honest one are skipped, whatever is in them.
     whatever = segment(0xE5, b"\xff\xda\xff\x02\xff\xd9" * 10_000)
     assert_read(jpeg(note * 900), jpeg(whatever * 3))
-    assert refused(jpeg(note * MAX_SEGMENTS)) is TOO_LARGE
+    assert refused(jpeg(note * containers.MAX_SEGMENTS)) is TOO_LARGE
 
 
 @pytest.mark.parametrize("junk", [b"\xff", b"\0", b"\xff\0", b"\xff\xd0"])
@@ -131,7 +127,7 @@ def test_between_its_segments_a_jpeg_has_next_to_nothing(junk: bytes) -> None:
         return JPEG[:first] + junk * (size // len(junk)) + JPEG[first:]
 
     assert_read(padded(1000))
-    assert refused(padded(MAX_JUNK_BYTES + 100)) is TOO_LARGE
+    assert refused(padded(containers.MAX_JUNK_BYTES + 100)) is TOO_LARGE
     # What is between the marks of a scan is the picture.
     scan = JPEG.rindex(b"\xff\xda")
     refuse_endless(JPEG[:scan] + segment(0xDA, b"\1" * 6) + b"\1" * 200_000 + JPEG[-2:])

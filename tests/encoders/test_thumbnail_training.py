@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
@@ -98,17 +97,11 @@ def kill(pictures: Pixels, out: Path, *, after: int) -> None:
     assert not (out / "model.safetensors").exists()
 
 
-@pytest.fixture(scope="module")
-def killed_once(pictures: Pixels, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("killed")
-    kill(pictures, out, after=1)
-    return out
-
-
 @pytest.fixture
-def killed(killed_once: Path, tmp_path: Path) -> Path:
+def killed(pictures: Pixels, tmp_path: Path) -> Path:
     """What a run left that was killed after its first validation."""
-    return shutil.copytree(killed_once, tmp_path / "killed")
+    kill(pictures, tmp_path / "killed", after=1)
+    return tmp_path / "killed"
 
 
 def test_training_learns(pictures: Pixels, tmp_path: Path) -> None:
@@ -151,10 +144,7 @@ def test_a_killed_run_continues_to_the_same_weights(
 
 
 def test_a_killed_run_goes_on_with_the_descriptions_that_it_began_with(
-    pictures: Pixels,
-    whole: Whole,
-    killed: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    pictures: Pixels, whole: Whole, killed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On another number of threads the same pictures may be described along other axes."""
     described = training_loop.Appearance.__call__
