@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,14 +16,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
+
+from tests.backend.browser import launched
 
 ROOT: Final = Path(__file__).parents[1]
 WIDTHS: Final = {390: 844, 1440: 900}
 _IN_VIEW: Final = "it => { const { top, bottom } = it.getBoundingClientRect();" + (
     " return bottom > 0 && top < innerHeight; }"
 )
-ARGUMENTS: Final = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars"]
 
 
 def settled(page: Page) -> None:
@@ -155,10 +155,7 @@ def main() -> None:
     unknown = set(given.names) - set(VIEWS)
     if unknown:
         parser.error(f"no such view: {', '.join(sorted(unknown))}")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=ARGUMENTS
-        )
+    with launched("--hide-scrollbars") as browser:
         if given.url:
             paths = list(take(browser, given.url, given.out, given.names))
         else:

@@ -40,6 +40,9 @@ def test_an_allowance_may_be_used_at_once_and_comes_back_evenly(limiter, clock):
     refused = limiter.take("a")
     assert (refused.allowed, refused.remaining, refused.retry_s) == (False, 0, 10)
     assert refused.reset_s == 60
+    assert limiter.take("b").remaining == 5  # one caller is no other
+    for _ in range(100):  # nobody is refused for longer by asking on
+        assert limiter.take("a").retry_s == 10
     clock.now += 9.9
     assert not limiter.take("a").allowed
     clock.now += 0.2
@@ -47,15 +50,6 @@ def test_an_allowance_may_be_used_at_once_and_comes_back_evenly(limiter, clock):
     assert not limiter.take("a").allowed
     clock.now += 600
     assert [limiter.take("a").allowed for _ in range(7)] == [True] * 6 + [False]
-
-
-def test_who_is_refused_is_not_refused_for_longer_by_asking_on(limiter, clock):
-    for _ in range(6):
-        limiter.take("a")
-    for _ in range(100):
-        assert limiter.take("a").retry_s == 10
-    clock.now += 10
-    assert limiter.take("a").allowed
 
 
 def test_several_are_allowed_together_or_not_at_all(limiter, clock):
@@ -76,13 +70,6 @@ def test_a_budget_lasts_so_long(clock):
     clock.now += 0.1
     with pytest.raises(OutOfTime):
         budget.check()
-
-
-def test_one_caller_is_no_other(limiter):
-    for _ in range(6):
-        limiter.take("a")
-    assert not limiter.take("a").allowed
-    assert limiter.take("b").remaining == 5
 
 
 @settings(max_examples=200, deadline=None)

@@ -100,8 +100,7 @@ def test_without_an_index_the_metrics_are_there_all_the_same(catalogue, tmp_path
     assert value(answer.text, "twinlens_ready") == 0
 
 
-def test_open_metrics_are_spoken_with_those_who_ask_for_them(client_of):
-    client = client_of()
+def test_open_metrics_are_spoken_with_those_who_ask_for_them(client):
     assert client.get("/metrics").content_type.startswith("text/plain")
     answer = client.get("/metrics", headers={"Accept": "application/openmetrics-text"})
     assert answer.content_type.startswith("application/openmetrics-text")

@@ -102,14 +102,15 @@ def run(data: DataDir, *options: str) -> Exception | None:
 
 @pytest.fixture
 def small_encoders(monkeypatch):
-    asked: list[str] = []
+    """Those that are asked for, and how."""
+    asked: list[tuple[str, dict]] = []
 
-    def title(name, **_):
-        asked.append(name)
+    def title(name, **options):
+        asked.append((name, options))
         return WordEncoder(fingerprint="feed" * 4 if name == "other" else "00000000000000aa")
 
-    def thumbnail(name, threads=None):
-        asked.append(name)
+    def thumbnail(name, **options):
+        asked.append((name, options))
         return ColourEncoder()
 
     monkeypatch.setattr("twinlens.encoders.load.load_title_encoder", title)
@@ -127,25 +128,13 @@ def test_without_an_index_it_says_how_to_make_one(tmp_path):
 def test_other_encoders_than_the_index_has_are_refused_before_anything_starts(
     embedded, small_encoders
 ):
-    error = run(embedded, "--title-model", "other", "--port", "0")
+    asked = ("--title-model", "other", "--title-runtime", "onnx-int8")
+    error = run(embedded, *asked, "--port", "0")
     assert isinstance(error, EncodersChanged)
     assert error.exit_code == 2
     assert "feedfeedfeedfeed" in str(error)
-
-
-def test_the_title_runtime_reaches_the_encoder(embedded, monkeypatch):
-    asked = []
-
-    def title(name, **options):
-        asked.append(options)
-        return WordEncoder(fingerprint="feed" * 4)
-
-    monkeypatch.setattr("twinlens.encoders.load.load_title_encoder", title)
-    monkeypatch.setattr(
-        "twinlens.encoders.load.load_thumbnail_encoder", lambda *_, **__: ColourEncoder()
-    )
-    assert isinstance(run(embedded, "--title-runtime", "onnx-int8"), EncodersChanged)
-    assert [(one["runtime"], one["cache_dir"]) for one in asked] == [("onnx-int8", embedded.graphs)]
+    [title] = [options for name, options in small_encoders if name == "other"]
+    assert (title["runtime"], title["cache_dir"]) == ("onnx-int8", embedded.graphs)
     assert isinstance(run(embedded, "--title-runtime", "nonsense"), SystemExit)
 
 
@@ -156,7 +145,7 @@ def test_a_port_in_use_is_named_and_the_indexs_own_encoders_are_taken(embedded, 
     assert isinstance(error, UsageError)
     assert error.exit_code == 2
     assert f"127.0.0.1:{port}" in str(error)
-    assert small_encoders == ["test:words", "test:colours"]
+    assert [name for name, _ in small_encoders] == ["test:words", "test:colours"]
 
 
 def test_a_worker_that_can_not_start_ends_the_server_with_its_reason(catalogue, tmp_path):

@@ -12,37 +12,35 @@ pytestmark = needs_chromium
 
 
 def test_the_keyboard_is_enough(desktop):
-    page = desktop
-    page.goto("/?q=cricket")
-    expect(cards(page).nth(8)).to_be_visible()
-    page.keyboard.press("Tab")
-    expect(page.get_by_role("link", name="Skip to the videos")).to_be_focused()
-    page.keyboard.press("/")
-    expect(page.get_by_label("Search by words")).to_be_focused()
-    page.keyboard.press("ArrowDown")
-    expect(cards(page).first).to_be_focused()
-    page.keyboard.press("ArrowRight")
-    expect(cards(page).nth(1)).to_be_focused()
-    columns = page.locator("#results").evaluate(
+    desktop.goto("/?q=cricket")
+    expect(cards(desktop).nth(8)).to_be_visible()
+    desktop.keyboard.press("Tab")
+    expect(desktop.get_by_role("link", name="Skip to the videos")).to_be_focused()
+    desktop.keyboard.press("/")
+    expect(desktop.get_by_label("Search by words")).to_be_focused()
+    desktop.keyboard.press("ArrowDown")
+    expect(cards(desktop).first).to_be_focused()
+    desktop.keyboard.press("ArrowRight")
+    expect(cards(desktop).nth(1)).to_be_focused()
+    columns = desktop.locator("#results").evaluate(
         "it => getComputedStyle(it).gridTemplateColumns.split(' ').length"
     )
     assert columns > 3
-    page.keyboard.press("ArrowDown")
-    expect(cards(page).nth(1 + columns)).to_be_focused()
-    page.keyboard.press("Home")
-    expect(cards(page).first).to_be_focused()
-    page.keyboard.press("Enter")
-    expect(page.locator("#video-title")).to_be_focused()
-    page.keyboard.press("Escape")
-    expect(cards(page).first).to_be_focused()
+    desktop.keyboard.press("ArrowDown")
+    expect(cards(desktop).nth(1 + columns)).to_be_focused()
+    desktop.keyboard.press("Home")
+    expect(cards(desktop).first).to_be_focused()
+    desktop.keyboard.press("Enter")
+    expect(desktop.locator("#video-title")).to_be_focused()
+    desktop.keyboard.press("Escape")
+    expect(cards(desktop).first).to_be_focused()
 
 
 def test_a_screen_reader_is_told_what_came(desktop):
-    page = desktop
-    page.goto("/?q=beach")
-    expect(page.get_by_role("status")).to_have_text("“beach”: 24 videos shown")
-    page.get_by_label("Search by words").fill("cricket")
-    expect(page.get_by_role("status")).to_contain_text("“cricket”")
+    desktop.goto("/?q=beach")
+    expect(desktop.get_by_role("status")).to_have_text("“beach”: 24 videos shown")
+    desktop.get_by_label("Search by words").fill("cricket")
+    expect(desktop.get_by_role("status")).to_contain_text("“cricket”")
 
 
 def test_light_and_dark_can_be_switched_and_are_remembered(browser, served):

@@ -57,14 +57,13 @@ def test_discover_search_open_and_go_back(page):
 
 
 def test_thumbnails_are_really_drawn_and_nothing_jumps(phone):
-    page = phone
-    page.goto("/?q=beach")
-    image = cards(page).locator("img").first
-    before = cards(page).first.bounding_box()
+    phone.goto("/?q=beach")
+    image = cards(phone).locator("img").first
+    before = cards(phone).first.bounding_box()
     # Not wait_for_function, which evaluates text in the page: its content policy forbids that.
     expect(image).to_have_class("is-loaded")
     assert image.evaluate("it => it.naturalWidth") > 0
-    assert cards(page).first.bounding_box() == before
+    assert cards(phone).first.bounding_box() == before
     assert image.get_attribute("width")
     assert image.get_attribute("height")
 
@@ -77,37 +76,34 @@ def test_scrolling_brings_every_video_once(page):
 
 
 def test_without_an_observer_a_button_brings_more(desktop):
-    page = desktop
-    page.add_init_script("window.IntersectionObserver = class { observe() {} }")
-    page.add_init_script("window.requestAnimationFrame = () => 0")
-    page.goto("/?seed=7")
-    expect(cards(page).nth(23)).to_be_attached()
-    page.get_by_role("button", name="Show more").click()
-    expect(cards(page)).to_have_count(48)
-    expect(cards(page).nth(24)).to_be_focused()
+    desktop.add_init_script("window.IntersectionObserver = class { observe() {} }")
+    desktop.add_init_script("window.requestAnimationFrame = () => 0")
+    desktop.goto("/?seed=7")
+    expect(cards(desktop).nth(23)).to_be_attached()
+    desktop.get_by_role("button", name="Show more").click()
+    expect(cards(desktop)).to_have_count(48)
+    expect(cards(desktop).nth(24)).to_be_focused()
 
 
 def test_a_link_to_a_random_page_shows_the_same_videos(phone):
-    page = phone
-    page.goto("/")
-    first = first_ids(page)
-    page.reload()
-    assert first_ids(page) == first
-    with page.expect_response("**/api/v1/videos?*") as answer:
-        page.get_by_role("button", name="Shuffle").click()
+    phone.goto("/")
+    first = first_ids(phone)
+    phone.reload()
+    assert first_ids(phone) == first
+    with phone.expect_response("**/api/v1/videos?*") as answer:
+        phone.get_by_role("button", name="Shuffle").click()
     shuffled = [video["video_id"] for video in answer.value.json()["videos"]]
-    assert query(page)["seed"] == [str(answer.value.json()["seed"])]
-    expect(cards(page).first).to_have_attribute("data-video-id", shuffled[0])
-    assert first_ids(page) == shuffled != first
-    page.go_back()
-    expect(cards(page).first).to_have_attribute("data-video-id", first[0])
-    assert first_ids(page) == first
+    assert query(phone)["seed"] == [str(answer.value.json()["seed"])]
+    expect(cards(phone).first).to_have_attribute("data-video-id", shuffled[0])
+    assert first_ids(phone) == shuffled != first
+    phone.go_back()
+    expect(cards(phone).first).to_have_attribute("data-video-id", first[0])
+    assert first_ids(phone) == first
 
 
 def test_a_busy_page_that_hears_late_of_its_end_goes_on(desktop):
     """The end went out of view and came near again before the page was told of either."""
-    page = desktop
-    page.add_init_script("""
+    desktop.add_init_script("""
         const Observer = IntersectionObserver;
         window.IntersectionObserver = class extends Observer {
             constructor(told, options) {
@@ -116,36 +112,34 @@ def test_a_busy_page_that_hears_late_of_its_end_goes_on(desktop):
             }
         };
     """)
-    page.goto("/?q=film")
-    expect(cards(page).nth(23)).to_be_attached()
-    scroll_to_the_end(page)
+    desktop.goto("/?q=film")
+    expect(cards(desktop).nth(23)).to_be_attached()
+    scroll_to_the_end(desktop)
 
 
 def test_going_back_to_a_list_finds_it_as_it_was_left(desktop):
-    page = desktop
-    page.goto("/?q=film")
-    expect(cards(page).nth(23)).to_be_attached()
-    scroll_to_the_end(page)
-    page.mouse.wheel(0, -300)
-    expect(page.get_by_text("That is all.")).not_to_be_in_viewport()
-    left_at = scrolled(page)
-    page.locator("#home").click()
-    expect(page.locator("#heading")).to_have_text("Discover")
-    page.go_back()
-    expect(cards(page)).to_have_count(EVERY)
-    assert scrolled(page) == left_at > 0
+    desktop.goto("/?q=film")
+    expect(cards(desktop).nth(23)).to_be_attached()
+    scroll_to_the_end(desktop)
+    desktop.mouse.wheel(0, -300)
+    expect(desktop.get_by_text("That is all.")).not_to_be_in_viewport()
+    left_at = scrolled(desktop)
+    desktop.locator("#home").click()
+    expect(desktop.locator("#heading")).to_have_text("Discover")
+    desktop.go_back()
+    expect(cards(desktop)).to_have_count(EVERY)
+    assert scrolled(desktop) == left_at > 0
 
 
 def test_the_latest_letters_win_and_earlier_requests_are_stopped(desktop):
-    page = desktop
     # Searches only: a picture that goes before it has come is stopped, too.
     stopped: list[str] = []
-    page.on(
+    desktop.on(
         "requestfailed",
         lambda sent: stopped.append(sent.post_data) if sent.post_data else None,
     )
     held: list[Route] = []
-    page.route(
+    desktop.route(
         "**/api/v1/search",
         lambda route: (
             held.append(route)
@@ -153,52 +147,50 @@ def test_the_latest_letters_win_and_earlier_requests_are_stopped(desktop):
             else route.continue_()
         ),
     )
-    page.goto("/")
-    box = page.get_by_label("Search by words")
-    with page.expect_request(lambda sent: '"beach"' in (sent.post_data or "")):
+    desktop.goto("/")
+    box = desktop.get_by_label("Search by words")
+    with desktop.expect_request(lambda sent: '"beach"' in (sent.post_data or "")):
         box.fill("beach")
     box.fill("cricket")
     # Marked: the random videos from before may well be about cricket, too.
-    expect(cards(page).first.locator("mark")).to_have_text("cricket")
+    expect(cards(desktop).first.locator("mark")).to_have_text("cricket")
     assert len(stopped) == 1
     assert '"beach"' in stopped[0]
-    expect(page).to_have_url(re.compile(r"\?q=cricket$"))
+    expect(desktop).to_have_url(re.compile(r"\?q=cricket$"))
     # Letters typed into one search are one step of history.
-    page.go_back()
-    expect(page.locator("#heading")).to_have_text("Discover")
+    desktop.go_back()
+    expect(desktop.locator("#heading")).to_have_text("Discover")
 
 
 def test_going_back_finds_every_submitted_search(desktop):
-    page = desktop
-    page.goto("/")
-    box = page.get_by_label("Search by words")
+    desktop.goto("/")
+    box = desktop.get_by_label("Search by words")
     for words in ("cricket", "film"):
         box.fill(words)
         box.press("Enter")
-        expect(page.locator("#heading")).to_have_text(f"“{words}”")
-    page.go_back()
-    expect(page.locator("#heading")).to_have_text("“cricket”")
+        expect(desktop.locator("#heading")).to_have_text(f"“{words}”")
+    desktop.go_back()
+    expect(desktop.locator("#heading")).to_have_text("“cricket”")
     expect(box).to_have_value("cricket")
-    page.go_back()
-    expect(page.locator("#heading")).to_have_text("Discover")
+    desktop.go_back()
+    expect(desktop.locator("#heading")).to_have_text("Discover")
 
 
 def test_half_composed_letters_are_not_searched(desktop):
-    page = desktop
     asked: list[str] = []
-    page.goto("/?seed=3")
-    expect(cards(page).nth(23)).to_be_attached()
-    page.on("request", lambda sent: asked.append(sent.url))
-    page.get_by_label("Search by words").evaluate(
+    desktop.goto("/?seed=3")
+    expect(cards(desktop).nth(23)).to_be_attached()
+    desktop.on("request", lambda sent: asked.append(sent.url))
+    desktop.get_by_label("Search by words").evaluate(
         """box => {
             box.focus();
             box.value = "be";
             box.dispatchEvent(new InputEvent("input", { isComposing: true, bubbles: true }));
         }"""
     )
-    page.wait_for_timeout(600)
+    desktop.wait_for_timeout(600)
     assert not any(url.endswith("/search") for url in asked)
-    page.get_by_label("Search by words").evaluate(
+    desktop.get_by_label("Search by words").evaluate(
         'box => { box.value = "beach"; box.dispatchEvent(new CompositionEvent("compositionend")); }'
     )
-    expect(cards(page).first).to_contain_text("beach")
+    expect(cards(desktop).first).to_contain_text("beach")

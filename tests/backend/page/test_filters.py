@@ -68,56 +68,52 @@ def test_two_numbers_are_filled_in_one_after_the_other(page):
 
 
 def test_what_takes_itself_away_hands_the_focus_on(desktop):
-    page = desktop
-    page.goto("/?seed=3&language=si&language=en&views=10-")
-    expect(page.locator("#chips button").first).to_be_visible()
-    assert page.locator("#chips button").all_inner_texts()[:3] == [
+    desktop.goto("/?seed=3&language=si&language=en&views=10-")
+    expect(desktop.locator("#chips button").first).to_be_visible()
+    assert desktop.locator("#chips button").all_inner_texts()[:3] == [
         "Sinhala",
         "English",
         "10 views or more",
     ]
-    page.locator("#chips button").first.press("Enter")
-    assert focused(page) == "Remove filter English"
-    expect(page.locator("#summary")).to_have_text("27 videos")
-    assert focused(page) == "Remove filter English"
-    page.locator("#refine-button").click()
-    page.get_by_role("button", name="Clear filters").press("Enter")
-    assert focused(page) == "Close"
-    page.goto("/?like=beach-1&like=cricket-1")
-    seeds = page.locator("#seeds button")
+    desktop.locator("#chips button").first.press("Enter")
+    assert focused(desktop) == "Remove filter English"
+    expect(desktop.locator("#summary")).to_have_text("27 videos")
+    assert focused(desktop) == "Remove filter English"
+    desktop.locator("#refine-button").click()
+    desktop.get_by_role("button", name="Clear filters").press("Enter")
+    assert focused(desktop) == "Close"
+    desktop.goto("/?like=beach-1&like=cricket-1")
+    seeds = desktop.locator("#seeds button")
     expect(seeds.first).to_have_accessible_name("Remove beach film number 1")
     seeds.first.press("Enter")
     expect(seeds).to_have_count(1)
-    assert focused(page) == "Remove cricket film number 1"
+    assert focused(desktop) == "Remove cricket film number 1"
     seeds.first.press("Enter")
-    assert focused(page) == "heading"
+    assert focused(desktop) == "heading"
 
 
 def test_searches_can_be_narrowed_by_what_they_found(desktop):
-    page = desktop
-    page.goto("/?q=film+number&language=ta")
-    page.get_by_role("button", name="cricket", exact=True).click()
-    expect(page).to_have_url(re.compile("category=cricket"))
-    expect(cards(page).first).to_contain_text("cricket film")
-    expect(cards(page)).to_have_count(10)
-    page.locator("#refine-button").click()
-    choice = page.locator("label.choice", has_text="English")
+    desktop.goto("/?q=film+number&language=ta")
+    desktop.get_by_role("button", name="cricket", exact=True).click()
+    expect(desktop).to_have_url(re.compile("category=cricket"))
+    expect(cards(desktop).first).to_contain_text("cricket film")
+    expect(cards(desktop)).to_have_count(10)
+    desktop.locator("#refine-button").click()
+    choice = desktop.locator("label.choice", has_text="English")
     expect(choice.locator(".count")).to_have_text("10")
 
 
 def test_years_include_the_last_one(desktop):
-    page = desktop
-    page.goto("/?seed=3&years=2021-2021")
-    expect(page.locator("#summary")).to_have_text("18 videos")
+    desktop.goto("/?seed=3&years=2021-2021")
+    expect(desktop.locator("#summary")).to_have_text("18 videos")
 
 
 def test_the_order_can_be_chosen(phone):
-    page = phone
-    page.goto("/?seed=3")
-    page.get_by_label("Order").select_option("Most viewed")
-    expect(page.locator("#heading")).to_have_text("Most viewed")
-    expect(cards(page).first).to_contain_text("number 29")
-    assert query(page) == {"sort": ["view_count:desc"]}
+    phone.goto("/?seed=3")
+    phone.get_by_label("Order").select_option("Most viewed")
+    expect(phone.locator("#heading")).to_have_text("Most viewed")
+    expect(cards(phone).first).to_contain_text("number 29")
+    assert query(phone) == {"sort": ["view_count:desc"]}
 
 
 def test_weights_are_asked_and_stand_in_the_address(page):
@@ -143,18 +139,17 @@ def test_weights_are_asked_and_stand_in_the_address(page):
 
 
 def test_a_slider_that_moves_is_asked_where_it_rests(desktop):
-    page = desktop
-    page.goto("/?q=beach+film")
-    expect(cards(page).first.locator(".why")).to_be_visible()
-    page.locator("#refine-button").click()
+    desktop.goto("/?q=beach+film")
+    expect(cards(desktop).first.locator(".why")).to_be_visible()
+    desktop.locator("#refine-button").click()
     asked: list[dict[str, float]] = []
-    page.on(
+    desktop.on(
         "request",
         lambda sent: (
             sent.url.endswith("/search") and asked.append(json.loads(sent.post_data)["weights"])
         ),
     )
-    labels = page.evaluate(
+    labels = desktop.evaluate(
         """() => ["title", "words", "words"].map((lens, at) => {
             const slider = document.getElementById(`weight-${lens}`);
             slider.value = at + 2;
@@ -163,10 +158,10 @@ def test_a_slider_that_moves_is_asked_where_it_rests(desktop):
         })"""
     )
     assert labels == ["×2", "×3", "×4"]
-    expect(page).to_have_url(re.compile("weights=2-4-1"))
+    expect(desktop).to_have_url(re.compile("weights=2-4-1"))
     assert asked == [{"title": 2, "words": 4, "thumbnail": 1}]
     # What is done meanwhile takes the sliders along.
-    page.evaluate(
+    desktop.evaluate(
         """() => {
             const slider = document.getElementById("variety");
             slider.value = 0.3;
@@ -174,7 +169,7 @@ def test_a_slider_that_moves_is_asked_where_it_rests(desktop):
             document.getElementById("fold").click();
         }"""
     )
-    assert query(page) == {
+    assert query(desktop) == {
         "q": ["beach film"],
         "weights": ["2-4-1"],
         "variety": ["0.3"],
@@ -191,23 +186,22 @@ SLIDE = """() => {
 
 
 def test_what_is_done_right_after_sliding_takes_it_along(desktop):
-    page = desktop
-    page.goto("/?q=beach+film")
-    expect(cards(page).first.locator(".why")).to_be_visible()
-    page.locator("#refine-button").click()
-    page.evaluate(SLIDE % 'document.querySelector("#results a.card").click();')
-    assert query(page)["weights"] == ["7-5-1"]
-    expect(page.get_by_role("dialog").get_by_role("table")).to_be_visible()
-    page.keyboard.press("Escape")
-    expect(page.get_by_role("dialog", name="beach")).to_have_count(0)
-    assert query(page) == {"q": ["beach film"], "weights": ["7-5-1"]}
-    expect(page.get_by_role("slider", name="Title")).to_have_value("7")
+    desktop.goto("/?q=beach+film")
+    expect(cards(desktop).first.locator(".why")).to_be_visible()
+    desktop.locator("#refine-button").click()
+    desktop.evaluate(SLIDE % 'document.querySelector("#results a.card").click();')
+    assert query(desktop)["weights"] == ["7-5-1"]
+    expect(desktop.get_by_role("dialog").get_by_role("table")).to_be_visible()
+    desktop.keyboard.press("Escape")
+    expect(desktop.get_by_role("dialog", name="beach")).to_have_count(0)
+    assert query(desktop) == {"q": ["beach film"], "weights": ["7-5-1"]}
+    expect(desktop.get_by_role("slider", name="Title")).to_have_value("7")
 
-    page.goto("/?q=beach+film")
-    expect(cards(page).first.locator(".why")).to_be_visible()
-    page.get_by_label("Search by words").fill("cricket film")
-    page.evaluate(SLIDE % 'document.getElementById("search").requestSubmit();')
-    assert query(page) == {"q": ["cricket film"], "weights": ["7-5-1"]}
+    desktop.goto("/?q=beach+film")
+    expect(cards(desktop).first.locator(".why")).to_be_visible()
+    desktop.get_by_label("Search by words").fill("cricket film")
+    desktop.evaluate(SLIDE % 'document.getElementById("search").requestSubmit();')
+    assert query(desktop) == {"q": ["cricket film"], "weights": ["7-5-1"]}
 
 
 def test_more_and_less_of_a_video_recommend(page):
@@ -260,9 +254,8 @@ ADDRESSES = [
 
 
 def test_an_address_is_read_and_written_as_it_was(desktop):
-    page = desktop
-    page.goto("/?seed=1")
-    written = page.evaluate(
+    desktop.goto("/?seed=1")
+    written = desktop.evaluate(
         """async addresses => {
             const { readView, writeView } = await import("/static/address.js");
             return addresses.map((address) => writeView(readView(address)));
@@ -271,7 +264,7 @@ def test_an_address_is_read_and_written_as_it_was(desktop):
     )
     assert written == ADDRESSES
     # What can't be understood is left out, not an error.
-    assert page.evaluate(
+    assert desktop.evaluate(
         """async () => {
             const { readView, writeView } = await import("/static/address.js");
             return writeView(readView(
@@ -279,20 +272,19 @@ def test_an_address_is_read_and_written_as_it_was(desktop):
         }"""
     ) == ""  # fmt: skip
     # Recommendations are by videos alone: beside words or a picture there are none to be by.
-    assert page.evaluate(
+    assert desktop.evaluate(
         """async () => {
             const { readView, writeView } = await import("/static/address.js");
             return ["?q=a&like=b&less=c", "?picture=0123456789ab&like=b", "?less=c",
                 "?like=a&less=a"].map((address) => writeView(readView(address)));
         }"""
     ) == ["?q=a", "?picture=0123456789ab", "", "?like=a"]
-    weights = page.evaluate("import('/static/address.js').then(it => it.DEFAULT_WEIGHTS)")
+    weights = desktop.evaluate("import('/static/address.js').then(it => it.DEFAULT_WEIGHTS)")
     assert weights == {str(name): weight for name, weight in DEFAULT_WEIGHTS.items()}
 
 
 def test_the_address_says_no_more_than_what_is_shown(desktop):
-    page = desktop
-    with page.expect_request("**/api/v1/search") as asked:
-        page.goto("/?q=beach&like=kitchen-1&less=cricket-1&other=1#results")
+    with desktop.expect_request("**/api/v1/search") as asked:
+        desktop.goto("/?q=beach&like=kitchen-1&less=cricket-1&other=1#results")
     assert "video_id" not in json.loads(asked.value.post_data)
-    expect(page).to_have_url(re.compile(r"/\?q=beach#results$"))
+    expect(desktop).to_have_url(re.compile(r"/\?q=beach#results$"))

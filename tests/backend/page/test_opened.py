@@ -34,16 +34,15 @@ def test_a_shared_link_explains_the_opened_video(page, last):
 
 
 def test_a_shared_link_explains_a_video_far_down_the_list(phone):
-    page = phone
-    page.goto("/?q=film")
-    expect(cards(page).nth(23)).to_be_attached()
-    down = page.request.post("/api/v1/search", data={"text": "film", "limit": 100}).json()["hits"]
-    page.goto(f"/?q=film&v={quote(down[80]['video']['video_id'], safe='')}")
-    expect(page.get_by_role("table", name="Why it is number 81 in the list")).to_be_visible()
+    phone.goto("/?q=film")
+    expect(cards(phone).nth(23)).to_be_attached()
+    down = phone.request.post("/api/v1/search", data={"text": "film", "limit": 100}).json()["hits"]
+    phone.goto(f"/?q=film&v={quote(down[80]['video']['video_id'], safe='')}")
+    expect(phone.get_by_role("table", name="Why it is number 81 in the list")).to_be_visible()
     # The list behind it is as short as it was, and its next page leaves the explanation there.
-    page.evaluate("document.getElementById('more').click()")
-    expect(cards(page).nth(47)).to_be_attached()
-    expect(page.get_by_role("table", name="Why it is number 81 in the list")).to_be_visible()
+    phone.evaluate("document.getElementById('more').click()")
+    expect(cards(phone).nth(47)).to_be_attached()
+    expect(phone.get_by_role("table", name="Why it is number 81 in the list")).to_be_visible()
 
 
 def test_a_link_to_a_video_can_be_shared_and_its_title_is_text(page):
@@ -62,30 +61,28 @@ def test_a_link_to_a_video_can_be_shared_and_its_title_is_text(page):
 
 
 def test_closing_goes_back_over_all_that_was_opened(phone):
-    page = phone
-    page.goto("/?q=cricket")
-    cards(page).first.click()
-    page.locator("#related a.card").first.click()
-    page.locator("#related a.card").first.click()
-    expect(page.locator("#related a.card").first).to_be_visible()
-    page.keyboard.press("Escape")
-    expect(page.get_by_role("dialog")).to_be_hidden()
-    expect(page).to_have_url(re.compile(r"\?q=cricket$"))
-    page.keyboard.press("Escape")
-    page.go_forward()
-    expect(page.get_by_role("dialog")).to_be_visible()
+    phone.goto("/?q=cricket")
+    cards(phone).first.click()
+    phone.locator("#related a.card").first.click()
+    phone.locator("#related a.card").first.click()
+    expect(phone.locator("#related a.card").first).to_be_visible()
+    phone.keyboard.press("Escape")
+    expect(phone.get_by_role("dialog")).to_be_hidden()
+    expect(phone).to_have_url(re.compile(r"\?q=cricket$"))
+    phone.keyboard.press("Escape")
+    phone.go_forward()
+    expect(phone.get_by_role("dialog")).to_be_visible()
 
 
 def test_titles_stand_in_their_own_language(desktop):
-    page = desktop
-    page.goto(f"/?seed=3&v={quote(ODD_ID, safe='')}")
+    desktop.goto(f"/?seed=3&v={quote(ODD_ID, safe='')}")
     # Its language is not known: the script tells.
-    expect(page.locator("#video-title")).to_have_attribute("lang", "si")
-    height, size = page.locator("#video-title").evaluate(
+    expect(desktop.locator("#video-title")).to_have_attribute("lang", "si")
+    height, size = desktop.locator("#video-title").evaluate(
         "it => [getComputedStyle(it).lineHeight, getComputedStyle(it).fontSize].map(parseFloat)"
     )
     assert height / size >= 1.5
-    languages = page.evaluate(
+    languages = desktop.evaluate(
         """async () => {
             const { languageOf } = await import("/static/format.js");
             const titles = [["plain", "en"], ["ක්‍රිකට්", "en"], ["தமிழ்", null],

@@ -63,17 +63,16 @@ PASTE_WITH_TEXT = """({ content, text, name }) => {
 
 
 def test_pasted_cells_stay_text_and_a_copied_file_is_a_picture(desktop):
-    page = desktop
-    page.goto("/?q=beach")
-    expect(cards(page).first).to_contain_text("beach")
+    desktop.goto("/?q=beach")
+    expect(cards(desktop).first).to_contain_text("beach")
     given = {"content": list(PIXEL["red"]), "name": "image.png"}
-    assert page.evaluate(PASTE_WITH_TEXT, {**given, "text": "tea\t12\ncoffee\t9"}) is False
-    assert page.evaluate(PASTE_WITH_TEXT, {**given, "text": "/home/me/image.png"}) is True
-    expect(page.get_by_alt_text("Your picture")).to_be_visible()
+    assert desktop.evaluate(PASTE_WITH_TEXT, {**given, "text": "tea\t12\ncoffee\t9"}) is False
+    assert desktop.evaluate(PASTE_WITH_TEXT, {**given, "text": "/home/me/image.png"}) is True
+    expect(desktop.get_by_alt_text("Your picture")).to_be_visible()
     # The picture is the only step since then: the cells have made none.
-    page.go_back()
-    expect(page).to_have_url(re.compile(r"\?q=beach$"))
-    expect(page.get_by_alt_text("Your picture")).to_be_hidden()
+    desktop.go_back()
+    expect(desktop).to_have_url(re.compile(r"\?q=beach$"))
+    expect(desktop.get_by_alt_text("Your picture")).to_be_hidden()
 
 
 @pytest.mark.parametrize("how", ["paste", "drop"])
@@ -87,29 +86,26 @@ def test_a_picture_can_be_dropped_and_pasted(page, how):
 
 
 def test_what_is_no_picture_is_refused_with_a_word(desktop):
-    page = desktop
-    page.goto("/?seed=3")
-    expect(cards(page).nth(23)).to_be_attached()
-    page.evaluate(SEND, {"content": [65, 66], "how": "drop", "type": "text/plain"})
-    expect(page.get_by_role("alert")).to_contain_text("That is not a picture.")
-    page.get_by_role("button", name="Back to the videos").click()
-    expect(cards(page).nth(23)).to_be_attached()
+    desktop.goto("/?seed=3")
+    expect(cards(desktop).nth(23)).to_be_attached()
+    desktop.evaluate(SEND, {"content": [65, 66], "how": "drop", "type": "text/plain"})
+    expect(desktop.get_by_role("alert")).to_contain_text("That is not a picture.")
+    desktop.get_by_role("button", name="Back to the videos").click()
+    expect(cards(desktop).nth(23)).to_be_attached()
 
 
 def test_a_format_that_the_server_lacks_is_sent_as_one_it_has(desktop):
-    page = desktop
-    page.goto("/?seed=3")
+    desktop.goto("/?seed=3")
     drawing = b'<svg xmlns="http://www.w3.org/2000/svg" width="48" height="36"/>'
-    page.locator("#file").set_input_files(
+    desktop.locator("#file").set_input_files(
         {"name": "a.svg", "mimeType": "image/svg+xml", "buffer": drawing}
     )
     # Chromium draws SVG for an <img> only: whatever comes, someone is told or served.
-    expect(page.locator("#results .why, [role=alert]").first).to_be_visible()
+    expect(desktop.locator("#results .why, [role=alert]").first).to_be_visible()
 
 
 def test_a_link_with_a_picture_of_elsewhere_asks_for_it(phone):
-    page = phone
-    page.goto("/?picture=0123456789ab&q=beach")
-    expect(page.get_by_role("heading", name="This search is by a picture")).to_be_visible()
-    page.get_by_role("button", name="Search without it").click()
-    expect(cards(page).first).to_contain_text("beach")
+    phone.goto("/?picture=0123456789ab&q=beach")
+    expect(phone.get_by_role("heading", name="This search is by a picture")).to_be_visible()
+    phone.get_by_role("button", name="Search without it").click()
+    expect(cards(phone).first).to_contain_text("beach")
