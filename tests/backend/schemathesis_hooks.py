@@ -81,7 +81,8 @@ def filter_failure(context, failure, case, response):
     """Drop complaints of invalid data taken that are not sound.
 
     A form with a file in it is taken for invalid: Schemathesis can't check a file against a schema,
-    and a list of one looks like a single value. (What forms are refused for is in ``test_api``.)
+    and a list of one looks like a single value. (``test_bad_requests`` has what forms are refused
+    for.)
     And a request line or a head that is too long is refused before anything else is looked at.
     """
     is_form = case.media_type == "multipart/form-data"

@@ -3,8 +3,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import struct
-import zlib
 from dataclasses import replace
 from typing import get_args
 from urllib.parse import quote
@@ -12,13 +10,11 @@ from urllib.parse import quote
 import pytest
 from flask import Flask
 
+from tests.backend.asking import RECOMMEND, SEARCH, hit_ids, paged_ids, problem
 from tests.backend.catalogue import COLOURS, ODD_ID, ODD_TITLE, picture_bytes
 from tests.fakes import MemoryReader, WordEncoder
 from twinlens.backend.app import create_app
-from twinlens.backend.parsing import MAX_VALUES
-from twinlens.backend.problem_kinds import KINDS, Code
 from twinlens.backend.schemas.answers import VideoBody
-from twinlens.backend.schemas.filters import MAX_CONDITIONS, MAX_FILTER_VALUES
 from twinlens.backend.schemas.fitting import fit
 from twinlens.backend.schemas.requests import Attribute
 from twinlens.catalog.errors import StoreUnavailable, UnencodableItems
@@ -30,26 +26,6 @@ from twinlens.stores.base import StoredVideo
 from twinlens.stores.generations import DataDir
 
 VideoBody = fit(VideoBody, FIELDS)
-
-SEARCH = "/api/v1/search"
-
-
-def problem(response, code: str) -> dict:
-    """The problem document of an answer, held to RFC 9457 and to its code."""
-    body = response.get_json(force=True)
-    assert (body["code"], response.status_code) == (code, body["status"]), body
-    assert KINDS[Code(code)].status == response.status_code or code == "bad_request"
-    assert response.content_type == "application/problem+json"
-    assert body["request_id"] == response.headers["X-Request-Id"]
-    assert body["title"] == KINDS[Code(code)].title
-    assert body["type"] == f"/docs/errors#{code}"
-    assert body["detail"]
-    return body
-
-
-def hit_ids(response) -> list[str]:
-    assert response.status_code == 200, response.text
-    return [hit["video"]["video_id"] for hit in response.get_json()["hits"]]
 
 
 # ---- search
@@ -110,12 +86,6 @@ def test_a_picture_may_come_as_a_file_or_as_base64(client, red_picture):
     assert hit_ids(by_json)[0] == "kitchen-4"
 
 
-def test_a_data_url_is_told_from_base64(client, red_picture):
-    url = "data:image/png;base64," + base64.b64encode(red_picture).decode()
-    [error] = problem(client.post(SEARCH, json={"image": url}), "validation_failed")["errors"]
-    assert error["expected"] == "a picture in base64, without the data: prefix"
-
-
 def test_text_picture_and_video_go_together(client, red_picture):
     answer = client.post(
         SEARCH,
@@ -174,18 +144,6 @@ def test_control_characters_in_a_query_are_spaces(client):
     assert hit_ids(client.post(SEARCH, json={"text": "kitchen\x00film\n"})) == hit_ids(
         client.post(SEARCH, json={"text": "kitchen film"})
     )
-
-
-def pages(ask) -> tuple[list[str], dict]:
-    """The ids of all pages that ``ask`` gives for a cursor, and the last answer."""
-    found, more = [], {}
-    while True:
-        answer = ask(more)
-        found += hit_ids(answer)
-        body = answer.get_json()
-        if body["next_cursor"] is None:
-            return found, body
-        more = {"cursor": body["next_cursor"]}
 
 
 # ---- what of a hit is answered
@@ -278,38 +236,11 @@ def test_a_text_without_a_word_is_asked_by_meaning_alone(client):
     assert {str(hit["sources"]["words"]) for hit in answer["hits"]} == {"None"}
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b'{"text":"a","filter":{"and":[' + b"{}," * 10_000 + b"{}]}}",
-        b'{"text":"a","attributes":[' + b"0," * 20_000 + b"0]}",
-        b"[" * 20_001,
-    ],
-)
-def test_more_values_than_a_search_can_need_are_not_looked_at(client, body):
-    problem(client.post(SEARCH, data=body, content_type="application/json"), "body_too_large")
-
-
-@pytest.mark.parametrize("name", ["filter", "attributes", "facets"])
-def test_nor_are_they_in_a_form(client, name):
-    form = {"text": "a", name: '{"and":[' + "{}," * 10_000 + "{}]}"}
-    answer = client.post(SEARCH, data=form, content_type="multipart/form-data")
-    problem(answer, "body_too_large")
-
-
-def test_the_largest_filter_there_may_be_is_within_the_limit(client):
-    one = {"tags": [f"t{number}" for number in range(MAX_FILTER_VALUES)]}
-    body = {"text": "kitchen", "filter": {"not": {"or": [one] * MAX_CONDITIONS}}}
-    assert hit_ids(client.post(SEARCH, json=body))
-    picture = base64.b64encode(bytes(MAX_VALUES)).decode()
-    problem(client.post(SEARCH, json={"image": picture}), "picture_rejected")
-
-
 # ---- recommendations
 
 
 def recommend(client, **body):
-    return client.post("/api/v1/recommendations", json=body)
+    return client.post(RECOMMEND, json=body)
 
 
 def test_each_taste_is_met_and_no_seed_is_a_hit(client):
@@ -344,7 +275,7 @@ def test_recommendations_answer_as_a_search_does(client):
 
 def test_recommendations_are_paged_to_the_end(client):
     body = {"liked": ["beach-1", "cricket-2"], "disliked": ["kitchen-3"], "limit": 7}
-    paged, _ = pages(lambda more: recommend(client, **body, **more))
+    paged = paged_ids(lambda more: recommend(client, **body, **more))
     body["cursor"] = recommend(client, **body).get_json()["next_cursor"]
     whole = recommend(client, liked=body["liked"], disliked=body["disliked"], limit=100)
     assert paged == hit_ids(whole)
@@ -436,7 +367,7 @@ def test_diversity_brings_other_kinds_forward(client):
     [
         (SEARCH, {"text": "kitchen film number 7"}),
         (SEARCH, {"video_id": "kitchen-2", "text": "beach"}),
-        ("/api/v1/recommendations", {"liked": ["kitchen-2", "beach-7"], "disliked": ["cricket-1"]}),
+        (RECOMMEND, {"liked": ["kitchen-2", "beach-7"], "disliked": ["cricket-1"]}),
     ],
 )
 def test_pages_of_any_size_are_the_one_window(reuploads, path, asked, options):
@@ -444,7 +375,7 @@ def test_pages_of_any_size_are_the_one_window(reuploads, path, asked, options):
 
     def ask(limit):
         body = {**asked, **options, "limit": limit}
-        return pages(lambda more: client.post(path, json={**body, **more}))[0]
+        return paged_ids(lambda more: client.post(path, json={**body, **more}))
 
     whole = ask(100)
     assert len(whole) == len(set(whole))
@@ -453,37 +384,6 @@ def test_pages_of_any_size_are_the_one_window(reuploads, path, asked, options):
     cursor = client.post(path, json=body).get_json()["next_cursor"]
     other = {"diversity": 0.1, "collapse_duplicates": not options.get("collapse_duplicates")}
     problem(client.post(path, json={**body, **other, "cursor": cursor}), "cursor_invalid")
-
-
-@pytest.mark.parametrize(
-    ("body", "field"),
-    [
-        ({}, "liked"),
-        ({"liked": []}, "liked"),
-        ({"liked": "beach-1"}, "liked"),
-        ({"liked": [""]}, "liked.0"),
-        ({"liked": ["beach-1", 3]}, "liked.1"),
-        ({"liked": [str(one) for one in range(101)]}, "liked"),
-        ({"liked": ["beach-1"], "disliked": ["x"] * 101}, "disliked"),
-        ({"liked": ["beach-1", "beach-2"], "disliked": ["beach-2"]}, "disliked"),
-        ({"liked": ["beach-1"], "text": "beach"}, "text"),
-        ({"liked": ["beach-1"], "attributes": ["colour"]}, "attributes.0"),
-        ({"liked": ["beach-1"], "attributes": "title"}, "attributes"),
-        ({"liked": ["beach-1"], "limit": 0}, "limit"),
-        ({"liked": ["beach-1"], "highlight": True}, "highlight"),
-    ],
-)
-def test_a_bad_field_of_recommendations_is_named(client, body, field):
-    errors = problem(recommend(client, **body), "validation_failed")["errors"]
-    assert field in [error["field"] for error in errors]
-
-
-def test_recommendations_are_asked_for_in_json(client):
-    answer = client.post("/api/v1/recommendations", data={"liked": "beach-1"})
-    assert "send application/json" in problem(answer, "unsupported_media_type")["detail"]
-    problem(client.post("/api/v1/recommendations?limit=3", json={"liked": ["a"]}),
-            "validation_failed")  # fmt: skip
-    problem(client.get("/api/v1/recommendations"), "method_not_allowed")
 
 
 # ---- one video
@@ -663,229 +563,6 @@ def test_the_request_id_is_the_query_id(client):
 
 
 # ---- errors
-
-
-@pytest.mark.parametrize(
-    ("path", "code"),
-    [
-        ("/nowhere", "not_found"),
-        ("/static/none.js", "not_found"),
-        ("/static/../app.py", "not_found"),
-        ("/static/%2e%2e/app.py", "not_found"),
-        ("/api/v1/videos/", "not_found"),
-        ("//api/v1/stats", "not_found"),
-        ("/api/v1/videos/none", "video_not_found"),
-        ("/api/v1/videos/none/similar", "video_not_found"),
-        ("/api/v1/videos/none/thumbnail", "video_not_found"),
-        ("/api/v1/videos/%00", "video_not_found"),
-        ("/api/v1/videos/%FF%ED%A0%80", "video_not_found"),
-        ("/api/v1/videos/%zz%", "video_not_found"),
-        ("/api/v1/videos/" + "x" * 5000, "video_not_found"),
-        ("/api/v1/videos/..%2f..%2fCURRENT/thumbnail", "not_found"),
-        ("/api/v1/search?q=a&cursor=abc", "cursor_invalid"),
-        ("/api/v1/search?q=a&cursor=%F0%9F%98%80", "cursor_invalid"),
-    ],
-)
-def test_paths_that_lead_nowhere(client, path, code):
-    problem(client.get(path), code)
-
-
-@pytest.mark.parametrize(
-    ("query", "field"),
-    [
-        ("q=%20%20", "q"),
-        ("q=", "q"),
-        ("q=" + "a" * 2001, "q"),
-        ("q=a&limit=0", "limit"),
-        ("q=a&limit=101", "limit"),
-        ("q=a&limit=ten", "limit"),
-        ("q=a&limit=1.5", "limit"),
-        ("q=a&limit=" + "9" * 6000, "limit"),
-        ("q=a&limit=1&limit=2", "limit"),
-        ("q=a&window=0", "window"),
-        ("q=a&window=1001", "window"),
-        ("q=a&rrf_k=-1", "rrf_k"),
-        ("q=a&rrf_k=nan", "rrf_k"),
-        ("q=a&rrf_k=inf", "rrf_k"),
-        ("q=a&expand=21", "expand"),
-        ("q=a&explain=perhaps", "explain"),
-        ("q=a&nonsense=1", "nonsense"),
-        ("q=a&attributes=colour", "attributes.0"),
-        ("q=a&attributes=title,,tags", "attributes.1"),
-        ("q=a&highlight=2", "highlight"),
-        ("q=a&diversity=1.1", "diversity"),
-        ("q=a&diversity=-0.1", "diversity"),
-        ("q=a&diversity=nan", "diversity"),
-        ("q=a&collapse_duplicates=2", "collapse_duplicates"),
-        ("q=a&text=b", "text"),
-        ("q=a&image=b", "image"),
-        ("q=a&cursor=" + "a" * 1001, "cursor"),
-        ("video_id=" + "x" * 257, "video_id"),
-        ("video_id=", "video_id"),
-        ("q=a&filter=x", "filter"),
-        ("q=a&filter=[]", "filter"),
-        ('q=a&filter={"colour":"red"}', "filter.colour"),
-        ('q=a&filter={"channel":[]}', "filter.channel"),
-        ('q=a&filter={"channel":""}', "filter.channel.0"),
-        ('q=a&filter={"channel":["x",3]}', "filter.channel.1"),
-        ('q=a&filter={"channel":{"gte":3}}', "filter.channel"),
-        ('q=a&filter={"view_count":{}}', "filter.view_count"),
-        ('q=a&filter={"view_count":"3"}', "filter.view_count"),
-        ('q=a&filter={"view_count":true}', "filter.view_count"),
-        ('q=a&filter={"view_count":{"gte":NaN}}', "filter.view_count.gte"),
-        ('q=a&filter={"view_count":{"gte":Infinity}}', "filter.view_count.gte"),
-        ('q=a&filter={"view_count":{"gte":1e999}}', "filter.view_count.gte"),
-        ('q=a&filter={"view_count":{"above":1}}', "filter.view_count.above"),
-        ('q=a&filter={"published_at":{"gte":"yesterday"}}', "filter.published_at.gte"),
-        ('q=a&filter={"published_at":{"gte":"2024-01-01T00:00:00"}}', "filter.published_at.gte"),
-        ('q=a&filter={"published_at":{"gte":1700000000}}', "filter.published_at.gte"),
-        (
-            'q=a&filter={"published_at":{"gte":"0001-01-01T00:00:00%2B14:00"}}',
-            "filter.published_at.gte",
-        ),
-        ('q=a&weights={"title":-1}', "weights.title"),
-        ('q=a&weights={"title":0,"thumbnail":0,"words":0}', "weights"),
-        ('q=a&weights={"sound":1}', "weights.sound"),
-        ("q=a&weights=2", "weights"),
-    ],
-)
-def test_a_bad_parameter_is_named(client, query, field):
-    body = problem(client.get(f"{SEARCH}?{query}"), "validation_failed")
-    assert field in [error["field"] for error in body["errors"]]
-    assert all(error["message"] for error in body["errors"])
-    assert len(json.dumps(body)) < 3000
-
-
-def test_an_unknown_filter_field_is_answered_with_the_known_ones(client):
-    body = problem(client.post(SEARCH, json={"text": "a", "filter": {"colour": "red"}}),
-                   "validation_failed")  # fmt: skip
-    assert body["errors"][0]["field"] == "filter.colour"
-    assert "published_at" in body["errors"][0]["expected"]
-
-
-def test_no_query_at_all_says_what_to_give(client):
-    for answer, field, names in (
-        (client.get(SEARCH), "q", "q or video_id"),
-        (client.post(SEARCH, json={}), "text", "text, image or video_id"),
-    ):
-        [error] = problem(answer, "validation_failed")["errors"]
-        assert error["field"] == field
-        assert error["message"].endswith(f"give {names}")
-        assert error["expected"] == "text of at most 2,000 characters"
-
-
-@pytest.mark.parametrize("body", ["[]", "null", "3"])
-def test_a_body_that_is_no_object_is_told_what_to_be(client, body):
-    answer = client.post(SEARCH, data=body, content_type="application/json")
-    answer = problem(answer, "validation_failed")
-    [error] = answer["errors"]
-    assert error["field"] == ""
-    assert error["expected"].startswith("an object with any of: ")
-
-
-@pytest.mark.parametrize(
-    "body",
-    [b"", b"{", b'{"text": "a"', b"[" * 10_000, b'{"text": "\\ud800"}', b'{"text": "\xff"}',
-     b"\xef\xbb\xbf{}", b'{"a":' * 5000, b'{"limit": 1' + b"0" * 5000 + b"}", b"\x00"],
-)  # fmt: skip
-def test_a_body_that_is_not_json(client, body):
-    answer = client.post(SEARCH, data=body, content_type="application/json")
-    problem(answer, "json_invalid")
-
-
-@pytest.mark.parametrize(
-    "body",
-    [b"[]", b"null", b'"text"', b"3", b'{"text": 3}', b'{"text": ["a"]}',
-     b'{"text": "a", "limit": "5"}', b'{"text": "a", "limit": true}',
-     b'{"text": "a", "explain": "true"}', b'{"text": "a", "rrf_k": NaN}',
-     b'{"text": "a", "limit": 1e400}', b'{"text": "a", "\\u0000": 1}', b'{"image": "not base64!"}',
-     b'{"image": "\\u00e9"}', b'{"text": "a", "weights": null}', b'{"video_id": 3}',
-     b'{"text": "' + b"a" * 100_000 + b'"}'],
-)  # fmt: skip
-def test_json_of_the_wrong_shape(client, body):
-    answer = client.post(SEARCH, data=body, content_type="application/json")
-    problem(answer, "validation_failed")
-
-
-@pytest.mark.parametrize("kind", [None, "text/plain", "application/x-www-form-urlencoded", "a/b/c"])
-def test_a_body_of_another_type(client, kind):
-    body = problem(client.post(SEARCH, data=b'{"text": "a"}', content_type=kind),
-                   "unsupported_media_type")  # fmt: skip
-    assert "application/json" in body["detail"]
-
-
-def test_other_methods_are_told_which_there_are(client):
-    answer = client.delete(SEARCH)
-    problem(answer, "method_not_allowed")
-    assert {"GET", "POST"} <= set(answer.headers["Allow"].split(", "))
-
-
-def test_a_body_too_large_is_not_read(client):
-    answer = client.post(
-        SEARCH, data=b" " * (16 * 1024 * 1024 + 1), content_type="application/json"
-    )
-    problem(answer, "body_too_large")
-
-
-def test_a_post_takes_no_query_string(client):
-    body = problem(client.post(SEARCH + "?limit=3", json={"text": "a"}), "validation_failed")
-    assert body["errors"][0]["field"] == "limit"
-
-
-def bomb() -> bytes:
-    """A PNG of few bytes that says it has 900 million pixels."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        checked = kind + content
-        return struct.pack(">I", len(content)) + checked + struct.pack(">I", zlib.crc32(checked))
-
-    header = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(b"\x00" * 90_001))
-        + chunk(b"IEND", b"")
-    )
-
-
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"x", b"GIF89a", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%!PS-Adobe-3.0 EPSF-3.0",
-     picture_bytes((1, 2, 3))[:60], picture_bytes((1, 2, 3), kind="JPEG")[:300], bomb()],
-)  # fmt: skip
-def test_what_is_no_picture_is_refused_either_way(client, content):
-    sent = client.post(SEARCH, data={"image": (io.BytesIO(content), "x.png")})
-    problem(sent, "picture_rejected")
-    sent = client.post(SEARCH, json={"image": base64.b64encode(content).decode()})
-    assert problem(sent, "picture_rejected")["errors"][0]["field"] == "image"
-
-
-def test_form_fields_of_the_wrong_kind(client, red_picture):
-    def send(*parts):
-        return client.post(SEARCH, data=dict(parts), content_type="multipart/form-data")
-
-    def upload():
-        return io.BytesIO(red_picture), "x.png"
-
-    for answer, field in (
-        (send(("image", "text, no file")), "image"),
-        (send(("picture", upload())), "picture"),
-        (send(("image", [upload(), upload()])), "image"),
-        (send(("image", upload()), ("limit", ["1", "2"])), "limit"),
-        (send(("text", upload())), "text"),
-        (send(("image", upload()), ("q", "a")), "q"),
-    ):
-        body = problem(answer, "validation_failed")
-        assert [error["field"] for error in body["errors"]] == [field]
-
-
-# Werkzeug leaves the part it was reading to the garbage collector.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_form_that_is_cut_short(client):
-    body = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\nabc'
-    answer = client.post(SEARCH, data=body, content_type="multipart/form-data; boundary=x")
-    assert 400 <= answer.status_code < 500
-    assert answer.content_type == "application/problem+json"
 
 
 def test_what_has_no_vector_is_said_to_have_none(catalogue, data):

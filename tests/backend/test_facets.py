@@ -123,17 +123,6 @@ def test_each_of_several_searches_has_its_own(client: FlaskClient) -> None:
     assert [one["field"] for one in fused.get_json()["errors"]] == ["searches.0.facets"]
 
 
-@pytest.mark.parametrize(
-    ("facets", "field"), [(["title"], "facets.0"), (["tags", "x"], "facets.1"), ("tags", "facets")]
-)
-def test_a_wrong_facet_is_named(client: FlaskClient, facets: Any, field: str) -> None:
-    answer = client.post(SEARCH, json={"text": "film", "facets": facets})
-    assert answer.status_code == 422
-    [error] = answer.get_json()["errors"]
-    assert error["field"] == field
-    assert "channel" in error["message"] + error["expected"]
-
-
 def test_the_models_have_every_facet_that_stores_can_count() -> None:
     assert set(FACETS) == {*FACET_FIELDS, *SORTABLE_FIELDS}
     assert set(FacetsBody.model_fields) == set(FACETS)

@@ -3,34 +3,14 @@
 from __future__ import annotations
 
 import base64
-import io
 
 import pytest
 
-from tests.backend.catalogue import COLOURS, picture_bytes
-from twinlens.backend.problem_kinds import KINDS, Code
-
-SEARCH = "/api/v1/search"
-MULTI = "/api/v1/multi-search"
+from tests.backend.asking import MULTI, SEARCH, body_of, problem, shown_ids
 
 
 def ask(client, *searches, **options):
     return client.post(MULTI, json={"searches": list(searches), **options})
-
-
-def body_of(answer) -> dict:
-    assert answer.status_code == 200, answer.text
-    return answer.get_json()
-
-
-def ids(body) -> list[str]:
-    return [hit["video"]["video_id"] for hit in body["hits"]]
-
-
-def problem(answer, code: str) -> dict:
-    body = answer.get_json()
-    assert (answer.status_code, body["code"]) == (KINDS[Code(code)].status, code), body
-    return body
 
 
 # ---- apart
@@ -73,7 +53,7 @@ def test_one_that_fails_leaves_the_others_their_answers(client):
     assert set(results[1]["problem"]) == set(alone)
     assert results[1]["problem"]["detail"] == alone["detail"]
     assert results[2]["problem"]["errors"][0]["field"] == "image"
-    assert not set(ids(results[0])) & set(ids(results[4]))
+    assert not set(shown_ids(results[0])) & set(shown_ids(results[4]))
 
 
 # ---- fused
@@ -84,20 +64,22 @@ def test_fused_they_are_one_ranking(client):
     assert set(body) == {
         "hits", "next_cursor", "window", "took_ms", "timings_ms", "query_id", "generation",
     }  # fmt: skip
-    assert {one.split("-")[0] for one in ids(body)} == {"beach", "cricket"}
+    assert {one.split("-")[0] for one in shown_ids(body)} == {"beach", "cricket"}
     assert set(body["hits"][0]) == {"video", "score", "rank", "found_by"}
     for hit in body["hits"]:
         best = hit["found_by"][0]
         alone = body_of(
             client.post(SEARCH, json={"text": ["beach", "cricket"][best["search"]], "limit": 100})
         )
-        assert ids(alone)[best["rank"] - 1] == hit["video"]["video_id"]
+        assert shown_ids(alone)[best["rank"] - 1] == hit["video"]["video_id"]
 
 
 def test_a_weight_moves_the_balance(client):
     def kinds(weight):
         searches = {"text": "beach"}, {"text": "cricket", "weight": weight}
-        return [one.split("-")[0] for one in ids(body_of(ask(client, *searches, fuse=True)))[:8]]
+        return [
+            one.split("-")[0] for one in shown_ids(body_of(ask(client, *searches, fuse=True)))[:8]
+        ]
 
     assert kinds(0.01).count("beach") == 8
     assert kinds(100).count("cricket") == 8
@@ -126,11 +108,11 @@ def test_fused_pages_are_one_window(client, options):
     paged, cursor = [], None
     while True:
         page = body_of(ask(client, *searches, fuse=True, limit=4, cursor=cursor, **options))
-        paged += ids(page)
+        paged += shown_ids(page)
         cursor = page["next_cursor"]
         if cursor is None:
             break
-    assert paged == ids(whole)
+    assert paged == shown_ids(whole)
     assert len(set(paged)) == len(paged)
     other = ask(client, *searches[:1], fuse=True, limit=4, **options)
     problem(
@@ -146,43 +128,3 @@ def test_a_fused_search_that_fails_is_named(client):
     assert "'gone'" in body["detail"]
     body = problem(ask(client, {"image": bad}, {"text": "a"}, fuse=True), "picture_rejected")
     assert body["errors"][0]["field"] == "searches.0.image"
-
-
-# ---- what is not valid
-
-
-@pytest.mark.parametrize(
-    ("body", "field"),
-    [
-        ({}, "searches"),
-        ({"searches": []}, "searches"),
-        ({"searches": [{"text": "a"}] * 21}, "searches"),
-        ({"searches": [{"text": "a"}, {}]}, "searches.1.text"),
-        ({"searches": [{"text": "a"}, 3]}, "searches.1"),
-        ({"searches": [{"text": "a"}] * 3 + [{"text": "a", "limit": 0}]}, "searches.3.limit"),
-        ({"searches": [{"text": "a", "filter": {"tags": []}}]}, "searches.0.filter.tags"),
-        ({"searches": [{"text": "a", "q": "b"}]}, "searches.0.q"),
-        ({"searches": [{"liked": ["a"]}]}, "searches.0.liked"),
-        ({"searches": [{"text": "a"}], "limit": 3}, "limit"),
-        ({"searches": [{"text": "a"}], "explain": True}, "explain"),
-        ({"searches": [{"text": "a", "weight": 2}]}, "searches.0.weight"),
-        ({"searches": [{"text": "a", "weight": -1}], "fuse": True}, "searches.0.weight"),
-        ({"searches": [{"text": "a", "limit": 2}], "fuse": True}, "searches.0.limit"),
-        ({"searches": [{"text": "a", "explain": True}], "fuse": True}, "searches.0.explain"),
-        ({"searches": [{"text": "a", "highlight": True}], "fuse": True}, "searches.0.highlight"),
-        ({"searches": [{"text": "a", "diversity": 0.2}], "fuse": True}, "searches.0.diversity"),
-        ({"searches": [{"text": "a", "weight": 0}] * 2, "fuse": True}, "searches"),
-        ({"searches": [{"text": "a"}], "fuse": "yes"}, "fuse"),
-        ({"searches": [{"text": "a"}], "fuse": True, "limit": 101}, "limit"),
-    ],
-)
-def test_a_bad_field_is_named_by_its_path(client, body, field):
-    errors = problem(client.post(MULTI, json=body), "validation_failed")["errors"]
-    assert field in [error["field"] for error in errors]
-    assert all(error["message"] for error in errors)
-
-
-def test_several_searches_are_asked_for_in_json(client):
-    sent = {"image": (io.BytesIO(picture_bytes(COLOURS["beach"])), "x.png")}
-    problem(client.post(MULTI, data=sent), "unsupported_media_type")
-    problem(client.get(MULTI), "method_not_allowed")
