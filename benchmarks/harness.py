@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import sys
@@ -15,7 +14,7 @@ import click
 
 from twinlens.benchmarks.engines.tables import ratio_interval, show_interval
 from twinlens.catalog.errors import TwinLensError
-from twinlens.evaluate.machine import describe_machine, format_machine
+from twinlens.evaluate.machine import describe_machine, write_json
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 TITLE_MODEL: Final = "packaged:use-m3"
@@ -58,10 +57,15 @@ def tell(title: str, samples: Rounds, ratios: Mapping[str, tuple[str, str]] | No
 
 def write_report(path: Path | None, **parts: Any) -> None:
     """Say what it was measured on, and write all of it to ``path`` as JSON, if there is one."""
-    record = describe_machine()
-    click.echo(f"\n{format_machine(record)}")
-    if path is not None:
-        path.write_text(json.dumps({"machine": record, **parts}, indent=1) + "\n", "utf-8")
+    machine = describe_machine()
+    click.echo(
+        f"\n{machine['processor']}, {machine['cores']} cores, Python {machine['python']}, "
+        f"qdrant-edge-py {machine['versions'].get('qdrant-edge-py')}, "
+        f"commit {(machine['commit'] or 'none')[:10]}{' with changes' * bool(machine['dirty'])}, "
+        f"load {machine['load'][0]}"
+        f"{' (disturbed: trust ratios, not times)' if machine['disturbed'] else ''}"
+    )
+    write_json(path, machine=machine, **parts)
 
 
 def run_twinlens(*arguments: str | Path) -> str:

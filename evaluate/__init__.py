@@ -5,7 +5,7 @@ From Python::
     from twinlens.encoders.load import load_thumbnail_encoder
     from twinlens.evaluate.known_items import make_known_item_tasks
     from twinlens.evaluate.search import load_title_encoders, measure_search
-    from twinlens.evaluate.tables import format_search
+    from twinlens.evaluate.report import format_search
     from twinlens.evaluate.tasks import read_corpus
 
     tasks = make_known_item_tasks(read_corpus("videos.jsonl"), limit=200, seed=0)
@@ -15,5 +15,5 @@ From Python::
 
 Tasks come from ``tasks``, ``known_items`` and ``labelled``; they are measured by ``search`` and
 ``fusion``. ``recommendations`` and ``thumbnails`` have data of their own. Every report is a
-dataclass of ``intervals.Mean``, and ``json_values.to_json`` makes JSON of it.
+tree of ``measures.Mean``; ``report`` makes text and pictures of it, ``machine`` JSON.
 """

@@ -7,10 +7,11 @@ docs/decisions/0012-fusion-settings.md has the table that chose the defaults.
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import product
-from typing import Final
+from pathlib import Path
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,13 +20,11 @@ from tqdm import tqdm
 from twinlens.catalog.errors import UsageError
 from twinlens.encoders.base import TextThumbnailEncoder, ThumbnailEncoder, TitleEncoder
 from twinlens.encoders.lenses import DEFAULT_WEIGHTS, THUMBNAIL, TITLE, WORDS
-from twinlens.evaluate.index import VectorCache
-from twinlens.evaluate.intervals import Mean, bootstrap_mean
-from twinlens.evaluate.measures import DEPTH, measure_task
+from twinlens.evaluate.measures import DEPTH, Mean, bootstrap_mean, measure_rankings
 from twinlens.evaluate.search import Answer, ask_tasks
 from twinlens.evaluate.tasks import Task
 from twinlens.search.fusion import fuse, weigh_rankings
-from twinlens.search.request import DEFAULT_RRF_K, SearchRequest
+from twinlens.search.request import DEFAULT_RRF_K
 from twinlens.search.searcher import BORROWED_WEIGHT
 
 # How good an order is: the first ten count, the higher the more.
@@ -33,11 +32,9 @@ JUDGED_BY: Final = "nDCG@10"
 _CONSTANTS: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 60.0)
 _WORDS_WEIGHTS: Final = (0.0, 0.5, 1.0, 2.0, 3.0, 5.0)
 _THUMBNAIL_WEIGHTS: Final = (0.0, 1.0, 3.0)
-_KINDS: Final = {True: "search by text", False: "search by a video"}
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(NamedTuple):
     """A rank constant, and weights as a request gives them."""
 
     rrf_k: float
@@ -51,8 +48,7 @@ class Setting:
 DEFAULT: Final = Setting(DEFAULT_RRF_K, DEFAULT_WEIGHTS)
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
+class Trial(NamedTuple):
     """A setting and what it reached: the mean over families, and each family's mean over tasks."""
 
     setting: Setting
@@ -60,16 +56,14 @@ class Trial:
     families: Mapping[str, float]
 
 
-@dataclass(frozen=True, slots=True)
-class HeldOut:
+class HeldOut(NamedTuple):
     """The default on the queries that had no say in the choice, and the choice's difference."""
 
     default: Mean
     difference: Mean
 
 
-@dataclass(frozen=True, slots=True)
-class Sweep:
+class Sweep(NamedTuple):
     """All trials of one kind of search; ``held_out`` compares default and best, by family."""
 
     kind: str
@@ -79,8 +73,7 @@ class Sweep:
     held_out: Mapping[str, HeldOut]
 
 
-@dataclass(frozen=True, slots=True)
-class Collected:
+class Collected(NamedTuple):
     """What the default finds for a task's queries with one title model, to be fused anew.
 
     ``borrowed`` says that its rankings by thumbnail come from thumbnails that hits lent. Who lends
@@ -97,11 +90,10 @@ class Collected:
         for query_id, answer in self.answers.items():
             weights = dict(setting.weights)
             weights[WORDS] *= answer.words_coverage
-            if self.borrowed:
-                weights[THUMBNAIL] *= BORROWED_WEIGHT
+            weights[THUMBNAIL] *= BORROWED_WEIGHT if self.borrowed else 1.0
             fused = fuse(weigh_rankings(answer.single, weights), limit=DEPTH, k=setting.rrf_k)
             ranked[query_id] = [video.video_id for video in fused]
-        return measure_task(self.task, ranked, [JUDGED_BY])[JUDGED_BY]
+        return measure_rankings(self.task.qrels, ranked, [JUDGED_BY])[JUDGED_BY]
 
     @property
     def chooses(self) -> npt.NDArray[np.bool_]:
@@ -119,7 +111,7 @@ def sweep_fusion(
     title_encoders: Mapping[str, TitleEncoder],
     thumbnail_encoder: ThumbnailEncoder,
     *,
-    cache: VectorCache | None = None,
+    cache: Path | None = None,
     threads: int = 2,
 ) -> list[Sweep]:
     """Sweep the settings for each kind of search in ``tasks``, over all of them and all encoders.
@@ -127,19 +119,12 @@ def sweep_fusion(
     Raises:
         UsageError: a package is missing, or a kind has too few queries for two halves.
     """
-    collected: dict[str, list[Collected]] = {}
+    collected: defaultdict[str, list[Collected]] = defaultdict(list)
     lends = not isinstance(thumbnail_encoder, TextThumbnailEncoder)
-    asked = ask_tasks(
-        tasks,
-        title_encoders,
-        thumbnail_encoder,
-        request=SearchRequest(),
-        cache=cache or VectorCache(),
-        threads=threads,
-    )
+    asked = ask_tasks(tasks, title_encoders, thumbnail_encoder, cache=cache, threads=threads)
     for _, task, answers in asked:
-        one = Collected(task, answers, bool(task.texts) and lends)
-        collected.setdefault(_KINDS[bool(task.texts)], []).append(one)
+        kind = "search by text" if task.texts else "search by a video"
+        collected[kind].append(Collected(task, answers, bool(task.texts) and lends))
     return [sweep_kind(kind, of) for kind, of in collected.items()]
 
 
@@ -149,17 +134,15 @@ def sweep_kind(kind: str, collected: Sequence[Collected]) -> Sweep:
     Raises:
         UsageError: too few queries for two halves.
     """
-    settings = [
-        Setting(k, {TITLE: 1.0, WORDS: words, THUMBNAIL: thumbnail})
-        for k, words, thumbnail in product(_CONSTANTS, _WORDS_WEIGHTS, _THUMBNAIL_WEIGHTS)
-    ]
-    if not any(one.chooses.any() for one in collected) or all(
-        one.chooses.all() for one in collected
-    ):
+    choosing = np.concatenate([one.chooses for one in collected])
+    if choosing.all() or not choosing.any():
         raise UsageError(f"{kind}: too few queries to choose by one half and judge by the other")
     default = _try_setting(DEFAULT, collected)
-    shown = tqdm(settings, desc=kind, unit=" settings", leave=False)
-    trials = [_try_setting(setting, collected) for setting in shown]
+    grid = [*product(_CONSTANTS, _WORDS_WEIGHTS, _THUMBNAIL_WEIGHTS)]
+    trials = [
+        _try_setting(Setting(k, {TITLE: 1.0, WORDS: words, THUMBNAIL: thumbnail}), collected)
+        for k, words, thumbnail in tqdm(grid, desc=kind, unit=" settings", leave=False)
+    ]
     # Where nothing is better, nothing is changed.
     best = max([default, *trials], key=lambda trial: trial.value)
     return Sweep(kind, default, best, trials, _compare(best.setting, collected))
@@ -167,11 +150,10 @@ def sweep_kind(kind: str, collected: Sequence[Collected]) -> Sweep:
 
 def _try_setting(setting: Setting, collected: Sequence[Collected]) -> Trial:
     """Families count alike, and in each of them tasks and models do."""
-    by_family: dict[str, list[float]] = {}
+    by_family: defaultdict[str, list[float]] = defaultdict(list)
     for one in collected:
         if one.chooses.any():
-            value = float(one.judge(setting)[one.chooses].mean())
-            by_family.setdefault(one.task.family, []).append(value)
+            by_family[one.task.family].append(float(one.judge(setting)[one.chooses].mean()))
     families = {name: float(np.mean(values)) for name, values in by_family.items()}
     return Trial(setting, float(np.mean(list(families.values()))), families)
 
@@ -182,19 +164,14 @@ def _compare(chosen: Setting, collected: Sequence[Collected]) -> dict[str, HeldO
     Queries that one title was made into, or one sentence in several languages, are not independent:
     they are resampled together.
     """
-    found: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    found: defaultdict[str, dict[str, list[tuple[float, float]]]] = defaultdict(dict)
     for one in collected:
-        default, difference = one.judge(DEFAULT), one.judge(chosen) - one.judge(DEFAULT)
-        by_query = found.setdefault(one.task.family, {})
+        default, best = one.judge(DEFAULT), one.judge(chosen)
         for at, query_id in enumerate(one.task.queries):
             if not one.chooses[at]:
-                by_query.setdefault(query_id, []).append((default[at], difference[at]))
+                pair = default[at], best[at] - default[at]
+                found[one.task.family].setdefault(query_id, []).append(pair)
     means = {
-        family: np.array([np.mean(pairs, axis=0) for pairs in by_query.values()])
-        for family, by_query in found.items()
-        if by_query
+        name: np.array([np.mean(of, axis=0) for of in by.values()]) for name, by in found.items()
     }
-    return {
-        family: HeldOut(bootstrap_mean(pairs[:, 0]), bootstrap_mean(pairs[:, 1]))
-        for family, pairs in means.items()
-    }
+    return {name: HeldOut(*map(bootstrap_mean, pairs.T)) for name, pairs in means.items()}

@@ -64,11 +64,7 @@ class Remembered(NamedTuple):
     """What a person types, and the words of the title that they mean by it."""
 
     text: str
-    meant: tuple[str, ...]
-
-
-# Of a title and its script; None where the title has too few words for it, or by bad luck.
-Damage = Callable[[str, str, np.random.Generator], Remembered | None]
+    meant: Sequence[str]
 
 
 def find_script(title: str) -> str | None:
@@ -92,53 +88,83 @@ def split_typed_words(title: str) -> list[str]:
     return [word for word in _EMOJI.sub(" ", title).split() if _TYPED.search(word)]
 
 
-def drop_words(title: str, script: str, rng: np.random.Generator) -> Remembered | None:
-    """Leave out a third of the words, at least one; at least two, one of ``script``, stay."""
-    words = split_typed_words(title)
-    kept_count = len(words) - max(1, round(len(words) / 3))
-    if kept_count < 2:
-        return None
-    kept = [words[at] for at in sorted(_choose(rng, len(words), kept_count))]
-    return _remember(title, kept, kept, script)
+# The words that are typed, and those that are meant by them; none typed where the title has too
+# few words for it, or by bad luck.
+Typed = tuple[Sequence[str], Sequence[str]]
 
 
-def swap_words(title: str, script: str, rng: np.random.Generator) -> Remembered | None:
+def _drop_words(words: Sequence[str], _: str, rng: np.random.Generator) -> Typed:
+    """Leave out a third of the words, at least one; at least two stay."""
+    count = len(words) - max(1, round(len(words) / 3))
+    kept = [words[at] for at in sorted(_choose(rng, len(words), count))] if count > 1 else []
+    return kept, kept
+
+
+def _swap_words(words: Sequence[str], _: str, rng: np.random.Generator) -> Typed:
     """Swap two words, and another two for every six words of the title."""
-    words = split_typed_words(title)
-    if len(words) < 2:
-        return None
     swapped = list(words)
-    for _ in range(1 + len(words) // 6):
+    for _times in range(1 + len(words) // 6 if len(words) > 1 else 0):
         first, second = _choose(rng, len(words), 2)
         swapped[first], swapped[second] = swapped[second], swapped[first]
-    return None if swapped == words else _remember(title, swapped, words, script)
+    return ([] if swapped == words else swapped), words
 
 
-def misspell(title: str, script: str, rng: np.random.Generator) -> Remembered | None:
-    """Make one slip in every fourth word, at least one, in words of ``script`` first."""
-    words = split_typed_words(title)
-    return _remember(title, _misspell_words(words, script, rng), words, script)
+def _misspell(words: Sequence[str], script: str, rng: np.random.Generator) -> Typed:
+    """Make one slip in every fourth word, at least one, in words of ``script`` first.
+
+    None at all where no word of ``script`` can be misspelt.
+    """
+    misspelt = list(words)
+    slips = 0
+    # Words of the script first, for that is where the search is put to the test.
+    order = sorted(rng.permutation(len(words)), key=lambda at: find_script(words[at]) != script)
+    for at in order:
+        if slips == max(1, round(len(words) / 4)):
+            break
+        if slips == 0 and find_script(words[at]) != script:
+            break
+        slipped = slip(words[at], rng)
+        if slipped is not None:
+            misspelt[at] = slipped
+            slips += 1
+    return (misspelt if slips else []), words
 
 
-def take_part(title: str, script: str, rng: np.random.Generator) -> Remembered | None:
-    """Take two to four words in a row, one of them of ``script``: as much as most people type."""
-    part = _take_words(title, rng)
-    return _remember(title, part, part, script)
+def _take_part(words: Sequence[str], _: str, rng: np.random.Generator) -> Typed:
+    """Take two to four words in a row, as much as most people type, and not all."""
+    most = min(_MOST_TYPED, len(words) - 1)
+    if most < 2:
+        return [], []
+    length = int(rng.integers(2, most + 1))
+    first = int(rng.integers(len(words) - length + 1))
+    part = words[first : first + length]
+    return part, part
 
 
-def misspell_part(title: str, script: str, rng: np.random.Generator) -> Remembered | None:
+def _misspell_part(words: Sequence[str], script: str, rng: np.random.Generator) -> Typed:
     """Take two to four words in a row, and make a slip in one of them."""
-    part = _take_words(title, rng)
-    return _remember(title, _misspell_words(part, script, rng), part, script)
+    return _misspell(_take_part(words, script, rng)[0], script, rng)
 
 
-DAMAGES: Final[Mapping[str, Damage]] = {
-    "words dropped": drop_words,
-    "words swapped": swap_words,
-    "misspelt": misspell,
-    "in part": take_part,
-    "in part, misspelt": misspell_part,
+# Each of a title's words and its script.
+DAMAGES: Final[Mapping[str, Callable[[Sequence[str], str, np.random.Generator], Typed]]] = {
+    "words dropped": _drop_words,
+    "words swapped": _swap_words,
+    "misspelt": _misspell,
+    "in part": _take_part,
+    "in part, misspelt": _misspell_part,
 }
+
+
+def damage_title(kind: str, title: str, script: str, rng: np.random.Generator) -> Remembered | None:
+    """Return what one kind of ``DAMAGES`` makes of a title of ``script``, if it makes anything.
+
+    It differs from the title in more than case, form and space, and has a word of ``script``.
+    """
+    typed, meant = DAMAGES[kind](split_typed_words(title), script, rng)
+    text = " ".join(typed)
+    fits = any(find_script(word) == script for word in typed)
+    return Remembered(text, meant) if fits and normalize(text) != normalize(title) else None
 
 
 def slip(word: str, rng: np.random.Generator) -> str | None:
@@ -154,7 +180,7 @@ def slip(word: str, rng: np.random.Generator) -> str | None:
     for kind in rng.permutation(4):
         for at in rng.permutation(letters[1:]):
             found = _slip_at(clusters, int(at), int(kind), rng)
-            if found is not None and not _are_same(found, word):
+            if found is not None and normalize(found) != normalize(word):
                 return found
     return None
 
@@ -182,49 +208,6 @@ def _replace_character(cluster: str, rng: np.random.Generator) -> str | None:
     others = _TAKEN_FOR[cluster[at].lower()]
     other = others[int(rng.integers(len(others)))]
     return cluster[:at] + (other.upper() if cluster[at].isupper() else other) + cluster[at + 1 :]
-
-
-def _misspell_words(words: Sequence[str], script: str, rng: np.random.Generator) -> list[str]:
-    """Return the words with slips; none at all where no word of ``script`` can be misspelt."""
-    misspelt = list(words)
-    slips = 0
-    # Words of the script first, for that is where the search is put to the test.
-    order = sorted(rng.permutation(len(words)), key=lambda at: find_script(words[at]) != script)
-    for at in order:
-        if slips == max(1, round(len(words) / 4)):
-            break
-        if slips == 0 and find_script(words[at]) != script:
-            return []
-        slipped = slip(words[at], rng)
-        if slipped is not None:
-            misspelt[at] = slipped
-            slips += 1
-    return misspelt if slips else []
-
-
-def _take_words(title: str, rng: np.random.Generator) -> list[str]:
-    words = split_typed_words(title)
-    most = min(_MOST_TYPED, len(words) - 1)
-    if most < 2:
-        return []
-    length = int(rng.integers(2, most + 1))
-    first = int(rng.integers(len(words) - length + 1))
-    return words[first : first + length]
-
-
-def _remember(
-    title: str, typed: Sequence[str], meant: Sequence[str], script: str
-) -> Remembered | None:
-    """Return the words as a query, unless they are the title's, or have none of the script."""
-    text = " ".join(typed)
-    if _are_same(text, title) or not any(find_script(word) == script for word in typed):
-        return None
-    return Remembered(text, tuple(meant))
-
-
-def _are_same(one: str, other: str) -> bool:
-    """Whether nothing but case, form or space sets them apart."""
-    return normalize(one) == normalize(other)
 
 
 def normalize(text: str) -> str:
@@ -256,52 +239,42 @@ def make_known_item_tasks(corpus: Corpus, *, limit: int, seed: int) -> list[Task
         script = find_script(title)
         if script is not None and times[normalize(title)] == 1:
             by_script[script].append(video_id)
+
+    def find_holders(text: str) -> set[str]:
+        """The titles that hold every word of ``text``."""
+        found = [holders.get(word, set()) for word in _split_words(text)]
+        return set.intersection(*found) if found else set()
+
+    def make_query(kind: str, video_id: str, script: str, rng: np.random.Generator) -> str | None:
+        for _ in range(_TRIES):
+            made = damage_title(kind, titles[video_id], script, rng)
+            if (
+                made is not None
+                and find_holders(" ".join(made.meant)) == {video_id}
+                and find_holders(made.text) <= {video_id}
+            ):
+                return made.text
+        return None
+
     tasks = []
     for script, video_ids in sorted(by_script.items()):
-        for number, (kind, damage) in enumerate(DAMAGES.items()):
+        for number, kind in enumerate(DAMAGES):
             rng = np.random.default_rng([seed, number, *script.encode()])
             queries: dict[str, Query] = {}
             for at in rng.permutation(len(video_ids)):
                 if len(queries) == limit:
                     break
-                video_id = video_ids[at]
-                text = _make_query(video_id, titles[video_id], script, damage, holders, rng)
+                text = make_query(kind, video_ids[at], script, rng)
                 if text is not None:
-                    queries[video_id] = Query(text=text)
+                    queries[video_ids[at]] = Query(text=text)
             if len(queries) >= LEAST_TITLES:
                 name = f"{corpus.name}, {script.capitalize()}, {kind}"
                 qrels = {video_id: {video_id: 1} for video_id in queries}
                 tasks.append(Task(FAMILY, name, corpus, queries, qrels))
     if not tasks:
-        raise UsageError(
-            f"{corpus.name}: too few titles that are like no other for a known-item task"
-        )
+        why = "too few titles that are like no other for a known-item task"
+        raise UsageError(f"{corpus.name}: {why}")
     return tasks
-
-
-def _make_query(
-    video_id: str,
-    title: str,
-    script: str,
-    damage: Damage,
-    holders: Mapping[str, set[str]],
-    rng: np.random.Generator,
-) -> str | None:
-    for _ in range(_TRIES):
-        remembered = damage(title, script, rng)
-        if (
-            remembered is not None
-            and _find_holders(" ".join(remembered.meant), holders) == {video_id}
-            and _find_holders(remembered.text, holders) <= {video_id}
-        ):
-            return remembered.text
-    return None
-
-
-def _find_holders(text: str, holders: Mapping[str, set[str]]) -> set[str]:
-    """Return the titles that hold every word of ``text``, by those that hold each word."""
-    found = [holders.get(word, set()) for word in _split_words(text)]
-    return set.intersection(*found) if found else set()
 
 
 def _split_words(text: str) -> set[str]:

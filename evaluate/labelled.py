@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from twinlens.catalog.errors import SourceError
+from twinlens.catalog.sources.jsonl import JsonlTable
+from twinlens.catalog.sources.rows import BadRecord
 from twinlens.catalog.video import MAX_VIDEO_ID_LENGTH, Video
 from twinlens.evaluate.tasks import Corpus, Query, Task
 
@@ -24,30 +25,45 @@ def read_judged_tasks(folder: Path) -> Iterator[Task]:
 
     ``corpus.jsonl`` holds ``{"_id", "title", "text"}`` a line; title and text together are taken
     for the title of a video, as BEIR's own evaluation joins them. ``queries.jsonl`` holds
-    ``{"_id", "text"}``, or ``video_id`` in place of the text to ask for more like that one. Either
-    may be a ``.tsv`` of id and text instead, as MS MARCO has it. Judgements are ``qrels/*.tsv`` (of
-    several files ``test.tsv`` alone) or ``qrels.tsv`` or ``qrels.txt``: three columns (query,
-    document, relevance) under a header, or TREC's four (query, 0, document, relevance) under none.
-    Queries without a relevant document are left out, as usual.
+    ``{"_id", "text"}``, or ``video_id`` in place of the text to ask for more like that one.
+    Judgements are ``qrels/*.tsv`` (of several files ``test.tsv`` alone) or ``qrels.tsv`` or
+    ``qrels.txt``: three columns (query, document, relevance) under a header, or TREC's four (query,
+    0, document, relevance) under none. Queries without a relevant document are left out, as usual.
 
     Source: Thakur et al.: BEIR, NeurIPS 2021.
 
     Raises:
         SourceError: a file is missing or broken; the message names it and the line.
     """
-    corpus = Corpus(folder.name, _read_documents(_find_either(folder, "corpus")))
-    known = {video.video_id for video in corpus.videos}
-    queries = _read_queries(_find_either(folder, "queries"), known)
-    files = [
-        path
-        for pattern in ("qrels/*.tsv", "qrels/*.txt", "qrels.tsv", "qrels.txt")
-        for path in sorted(folder.glob(pattern))
-    ]
+    videos = {}
+    for where, video_id, cells in _read_records(folder / "corpus.jsonl"):
+        parts = (str(cells.get(name) or "").strip() for name in ("title", "text"))
+        title = " ".join(part for part in parts if part)
+        if not title:
+            raise SourceError(f"{where}: neither title nor text")
+        if len(video_id) > MAX_VIDEO_ID_LENGTH:
+            raise SourceError(f"{where}: an id of more than {MAX_VIDEO_ID_LENGTH} characters")
+        videos[video_id] = Video(video_id=video_id, title=title)
+    if not videos:
+        raise SourceError(f"{folder}: no document in its corpus.jsonl")
+    queries = {}
+    for where, query_id, cells in _read_records(folder / "queries.jsonl"):
+        text, liked = cells.get("text"), cells.get("video_id")
+        if isinstance(text, str) and text.strip():
+            queries[query_id] = Query(text=text)
+        elif isinstance(liked, str) and liked in videos:
+            queries[query_id] = Query(video_id=liked)
+        else:
+            raise SourceError(f"{where}: neither text nor the video_id of a document")
+    patterns = ("qrels/*.tsv", "qrels/*.txt", "qrels.tsv", "qrels.txt")
+    files = [path for pattern in patterns for path in sorted(folder.glob(pattern))]
     if not files:
         raise SourceError(f"{folder}: no judgements: neither qrels/*.tsv nor qrels.tsv or .txt")
+    corpus = Corpus(folder.name, list(videos.values()))
     for path in [path for path in files if path.stem == _SPLIT] or files:
-        qrels = read_qrels(path, queries=queries, documents=known)
-        asked = {query_id: query for query_id, query in queries.items() if query_id in qrels}
+        judged = read_qrels(path, queries=queries, documents=videos)
+        asked = {query_id: query for query_id, query in queries.items() if query_id in judged}
+        qrels = {query_id: judged[query_id] for query_id in asked}
         yield Task(JUDGED, f"{folder.name}, {path.stem}", corpus, asked, qrels)
 
 
@@ -60,22 +76,25 @@ def read_qrels(
         SourceError: a line is broken, or names a query or a document that there is not.
     """
     qrels: dict[str, dict[str, int]] = {}
-    for number, line in _read_lines(path):
-        where = f"{path}, line {number}"
+    for number, (where, line) in enumerate(_read_lines(path)):
         cells = line.split("\t") if "\t" in line else line.split()
-        if number == 1 and len(cells) == 3 and not _is_whole(cells[2]):
-            continue  # BEIR's header
         if len(cells) not in (3, 4):
             raise SourceError(f"{where}: {len(cells)} columns; 3 (BEIR) or 4 (TREC)")
-        query_id, document_id, grade = cells[0], cells[-2], cells[-1]
-        if not _is_whole(grade):
-            raise SourceError(f"{where}: {grade!r} is not a whole number")
-        if query_id not in queries:
-            raise SourceError(f"{where}: no query {query_id!r}")
-        if document_id not in documents:
-            raise SourceError(f"{where}: no document {document_id!r}")
-        if int(grade) > 0:
-            qrels.setdefault(query_id, {})[document_id] = int(grade)
+        query_id, document_id = cells[0], cells[-2]
+        try:
+            grade = int(cells[-1])
+        except ValueError as error:
+            if number == 0 and len(cells) == 3:
+                continue  # BEIR's header
+            raise SourceError(f"{where}: {cells[-1]!r} is not a whole number") from error
+        for kind, name, known in (
+            ("query", query_id, queries),
+            ("document", document_id, documents),
+        ):
+            if name not in known:
+                raise SourceError(f"{where}: no {kind} {name!r}")
+        if grade > 0:
+            qrels.setdefault(query_id, {})[document_id] = grade
     if not qrels:
         raise SourceError(f"{path}: no judgement above 0")
     return qrels
@@ -102,13 +121,10 @@ def read_cross_lingual_tasks(folder: Path, *, limit: int, seed: int) -> Iterator
             f"{folder}: needs {PIVOT}_*.tsv and the same in other languages; "
             f"there are: {', '.join(lines) or 'none'}"
         )
-    corpora = {
-        name: Corpus(
-            f"{folder.name} {codes[name]}",
-            [Video(video_id=key, title=text) for key, text in texts.items()],
-        )
-        for name, texts in lines.items()
-    }
+    corpora = {}
+    for name, texts in lines.items():
+        videos = [Video(video_id=key, title=text) for key, text in texts.items()]
+        corpora[name] = Corpus(f"{folder.name} {codes[name]}", videos)
     for other in others:
         for asked, sought in ((other, pivots[0]), (pivots[0], other)):
             shared = [key for key in lines[asked] if key in lines[sought]]
@@ -123,15 +139,14 @@ def read_cross_lingual_tasks(folder: Path, *, limit: int, seed: int) -> Iterator
 
 def _read_parallel(path: Path) -> dict[str, str]:
     texts: dict[str, str] = {}
-    columns: list[str] | None = None
-    for number, line in _read_lines(path):
-        where = f"{path}, line {number}"
-        if columns is None:
+    columns: list[str] = []
+    for where, line in _read_lines(path):
+        cells = dict(zip(columns, line.split("\t"), strict=False))
+        if not columns:
             columns = line.split("\t")
             if not {"index_id", "text"} <= set(columns):
                 raise SourceError(f"{where}: no columns index_id and text")
             continue
-        cells = dict(zip(columns, line.split("\t"), strict=False))
         key, text = cells.get("index_id", ""), cells.get("text", "")
         if not key or not text.strip():
             raise SourceError(f"{where}: no index_id, or no text")
@@ -141,85 +156,30 @@ def _read_parallel(path: Path) -> dict[str, str]:
     return texts
 
 
-def _find_either(folder: Path, name: str) -> Path:
-    for path in (folder / f"{name}.jsonl", folder / f"{name}.tsv"):
-        if path.is_file():
-            return path
-    raise SourceError(f"{folder}: neither {name}.jsonl nor {name}.tsv")
-
-
-def _read_documents(path: Path) -> list[Video]:
-    videos: dict[str, Video] = {}
-    for where, video_id, cells in _read_records(path):
-        parts = (str(cells.get(name) or "").strip() for name in ("title", "text"))
-        title = " ".join(part for part in parts if part)
-        if not title:
-            raise SourceError(f"{where}: neither title nor text")
-        if len(video_id) > MAX_VIDEO_ID_LENGTH:
-            raise SourceError(f"{where}: an id of more than {MAX_VIDEO_ID_LENGTH} characters")
-        if video_id in videos:
-            raise SourceError(f"{where}: id {video_id!r} a second time")
-        videos[video_id] = Video(video_id=video_id, title=title)
-    if not videos:
-        raise SourceError(f"{path}: no document in it")
-    return list(videos.values())
-
-
-def _read_queries(path: Path, known: Collection[str]) -> dict[str, Query]:
-    queries: dict[str, Query] = {}
-    for where, query_id, cells in _read_records(path):
-        if query_id in queries:
-            raise SourceError(f"{where}: id {query_id!r} a second time")
-        text, video_id = cells.get("text"), cells.get("video_id")
-        if isinstance(text, str) and text.strip():
-            queries[query_id] = Query(text=text)
-        elif isinstance(video_id, str) and video_id in known:
-            queries[query_id] = Query(video_id=video_id)
-        else:
-            raise SourceError(f"{where}: neither text nor the video_id of a document")
-    return queries
-
-
-def _read_records(path: Path) -> Iterator[tuple[str, str, dict[str, object]]]:
-    """Where each record of a JSONL file stands, or each id and text of a TSV; its id; itself."""
-    for number, line in _read_lines(path):
-        where = f"{path}, line {number}"
-        cells: object
-        if path.suffix == ".tsv":
-            key, tab, text = line.partition("\t")
-            if not tab:
-                raise SourceError(f"{where}: not an id, a tab and a text")
-            cells = {"_id": key, "text": text}
-        else:
-            try:
-                cells = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise SourceError(f"{where}: not JSON: {error}") from error
-        if not isinstance(cells, dict):
-            raise SourceError(f"{where}: not a JSON object")
-        found = cells.get("_id")
+def _read_records(path: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Where each record of a JSONL file stands, its id, which no other has, and itself."""
+    seen = set()
+    for record in JsonlTable(path).records(()):
+        where = f"{path}, line {record.row}"
+        if isinstance(record, BadRecord):
+            raise SourceError(f"{where}: {record.detail}")
+        found = record.cells.get("_id")
         if not isinstance(found, str | int) or not str(found).strip():
             raise SourceError(f"{where}: no id")
-        yield where, str(found), cells
+        if found in seen:
+            raise SourceError(f"{where}: id {found!r} a second time")
+        seen.add(found)
+        yield where, str(found), dict(record.cells)
 
 
-def _read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the lines that are not blank, without their ends, with their numbers from 1."""
-    number = 0
+def _read_lines(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the lines that are not blank, without their ends, and where each stands."""
     try:
-        with path.open(encoding="utf-8-sig") as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    yield number, line.rstrip("\n")
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        raise SourceError(f"{path}, after line {number}: not UTF-8: {error}") from error
-
-
-def _is_whole(text: str) -> bool:
-    try:
-        int(text)
-    except ValueError:
-        return False
-    return True
+        raise SourceError(f"{path}: not UTF-8: {error}") from error
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            yield f"{path}, line {number}", line

@@ -1,19 +1,22 @@
-"""Measures of rankings, one number a query, by ``ir-measures``.
+"""Measures of rankings, one number a query, and how sure their means are.
 
-``ir-measures`` asks trec_eval, the reference of the field, and brings one small package with it;
-``ranx`` computes the same and brings numba, llvmlite and twelve more.
+The measures are by ``ir-measures``, which asks trec_eval, the reference of the field, and brings
+one small package with it; ``ranx`` computes the same and brings numba, llvmlite and twelve more.
+
+Sources: Efron: Bootstrap Methods: Another Look at the Jackknife, 1979 (percentile intervals);
+Sakai: Evaluating Evaluation Metrics based on the Bootstrap, SIGIR 2006 (paired, over queries).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from twinlens.catalog.errors import UsageError
-from twinlens.evaluate.tasks import Qrels, Task
+from twinlens.evaluate.tasks import Qrels
 
 DEPTH: Final = 10
 # The names are those of ir-measures: R@k is recall, RR the reciprocal rank, P@10 the precision.
@@ -22,8 +25,42 @@ MEASURES: Final = ("R@1", "R@10", "RR@10", "nDCG@10", "P@10")
 CHIEF: Final = "R@10"
 # Packages that the figures depend on, besides those that every result does.
 LIBRARIES: Final = ("ir-measures", "pytrec-eval-terrier", "bm25s", "regex")
+_RESAMPLES: Final = 2000
+_CHUNK: Final = 100  # resamples in memory at a time
 
 PerQuery = dict[str, npt.NDArray[np.float64]]
+
+
+class Mean(NamedTuple):
+    """A mean, and the ends of its 95 % bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+def bootstrap_mean(values: npt.ArrayLike) -> Mean:
+    """Return the mean of one number per query, and its interval.
+
+    Given the differences between two rankings of the same queries, this is the paired bootstrap.
+    The resampling is seeded, and the same for all arrays of one length.
+
+    Raises:
+        ValueError: there is no value.
+    """
+    given = np.asarray(values, dtype=np.float64)
+    if given.size == 0:
+        raise ValueError("there is no mean of nothing")
+    rng = np.random.default_rng(0)
+    drawn = (
+        rng.integers(given.size, size=(_CHUNK, given.size)) for _ in range(0, _RESAMPLES, _CHUNK)
+    )
+    means = np.concatenate([given[rows].mean(axis=1) for rows in drawn])
+    low, high = np.percentile(means, [2.5, 97.5])
+    return Mean(float(given.mean()), float(low), float(high))
 
 
 def measure_rankings(
@@ -47,23 +84,13 @@ def measure_rankings(
         raise UsageError("this needs ir-measures: pip install 'twinlens[evaluate]'") from error
     # By rank alone: trec_eval would order equal scores by id.
     run = {
-        query_id: {
-            video_id: float(depth - at)
-            for at, video_id in enumerate(ranked.get(query_id, ())[:depth])
-        }
-        for query_id in qrels
+        key: {one: float(-at) for at, one in enumerate(ranked.get(key, ())[:depth])}
+        for key in qrels
     }
-    row = {query_id: at for at, query_id in enumerate(qrels)}
+    row = {key: at for at, key in enumerate(qrels)}
     found = {name: np.zeros(len(row)) for name in names}
     by_measure = {ir_measures.parse_measure(name): name for name in names}
-    given = {query_id: dict(relevant) for query_id, relevant in qrels.items()}
+    given = {key: dict(relevant) for key, relevant in qrels.items()}
     for one in ir_measures.iter_calc(list(by_measure), given, run):
         found[by_measure[one.measure]][row[one.query_id]] = one.value
     return found
-
-
-def measure_task(
-    task: Task, ranked: Mapping[str, Sequence[str]], names: Sequence[str] = MEASURES
-) -> PerQuery:
-    """Measure the queries of ``task``, in their order; see ``measure_rankings``."""
-    return measure_rankings({key: task.qrels[key] for key in task.queries}, ranked, names)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
 from twinlens.catalog.errors import UsageError
+from twinlens.catalog.sources.csv_table import CsvTable
+from twinlens.catalog.sources.rows import BadRecord
 from twinlens.encoders.lenses import THUMBNAIL, TITLE
-from twinlens.evaluate.intervals import Mean, bootstrap_mean
-from twinlens.evaluate.measures import measure_rankings
+from twinlens.evaluate.measures import Mean, bootstrap_mean, measure_rankings
 from twinlens.search.published import Snapshot
 from twinlens.search.request import RecommendationRequest
 from twinlens.stores.base import VectorReader
@@ -35,11 +33,8 @@ LEAST_LIKED: Final = 10
 MOST_KNOWN: Final = 100
 _COLUMNS: Final = ("user_id", "video_id", "rating")
 
-Recommend = Callable[["Person"], list[str]]
 
-
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(NamedTuple):
     """Video ids: half of what someone liked and disliked, known, and the other half, unknown."""
 
     name: str
@@ -49,8 +44,7 @@ class Person:
     to_spare: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+class Way(NamedTuple):
     """One way to recommend: its means over people.
 
     ``disliked`` is the mean share, among the first ``DEPTH``, of what the person disliked and the
@@ -70,23 +64,26 @@ def read_people(path: Path, video_ids: Collection[str], *, seed: int) -> list[Pe
     half is known is drawn by lot; of it at most ``MOST_KNOWN``.
 
     Raises:
+        SourceError: it can't be read, or is empty.
         UsageError: a column is missing, a rating is no number, or nobody likes enough.
     """
-    by_person: dict[str, dict[str, float]] = {}
-    # ``open``, of a path with text that csv reads, has no mode for both.
-    opened = gzip.open if path.suffix == ".gz" else open
-    with opened(path, "rt", encoding="utf-8", newline="") as file:
-        rows = csv.DictReader(file)
-        missing = [name for name in _COLUMNS if name not in (rows.fieldnames or ())]
-        if missing:
-            raise UsageError(f"{path}: no column {missing[0]!r}; it has {rows.fieldnames}")
-        for row in rows:
-            try:
-                rating = float(row["rating"])
-            except (TypeError, ValueError) as error:
-                raise UsageError(f"{path}, line {rows.line_num}: the rating: {error}") from error
-            if row["video_id"] in video_ids:
-                by_person.setdefault(row["user_id"], {})[row["video_id"]] = rating
+    table = CsvTable(path)
+    columns = table.column_names()
+    for name in _COLUMNS:
+        if name not in columns:
+            raise UsageError(f"{path}: no column {name!r}; it has {columns}")
+    by_person: defaultdict[str, dict[str, float]] = defaultdict(dict)
+    for record in table.records(_COLUMNS):
+        where = f"{path}, row {record.row}"
+        if isinstance(record, BadRecord):
+            raise UsageError(f"{where}: {record.detail}")
+        name, video_id, given = (str(record.cells[column]) for column in _COLUMNS)
+        try:
+            rating = float(given)
+        except ValueError as error:
+            raise UsageError(f"{where}: the rating: {error}") from error
+        if video_id in video_ids:
+            by_person[name][video_id] = rating
     rng = np.random.default_rng(seed)
     people = []
     for name, ratings in sorted(by_person.items()):
@@ -126,7 +123,7 @@ def measure_recommendations(
         )
         return [hit.video_id for hit in snapshot.searcher.recommend(request).hits]
 
-    ways: dict[str, Recommend] = {
+    ways: dict[str, Callable[[Person], list[str]]] = {
         POPULARITY: partial(recommend_popular, popular),
         LIKED: partial(ask, disliked=False),
         LIKED_AND_DISLIKED: ask,
@@ -155,15 +152,14 @@ def recommend_popular(popular: Mapping[str, int], person: Person) -> list[str]:
 
 def _compare_hits(lists: Sequence[Sequence[str]], reader: VectorReader) -> dict[str, float]:
     """Return the mean cosine of two videos of one list, by each lens."""
-    found: dict[str, list[float]] = {}
+    found: defaultdict[str, list[float]] = defaultdict(list)
     for ranked in lists:
         stored = reader.get(ranked, with_vectors=True).values()
         for name in (TITLE, THUMBNAIL):
             rows = [one.vectors[name] for one in stored if name in one.vectors]
             if len(rows) > 1:
                 cosines = np.stack(rows) @ np.stack(rows).T
-                mean = float(cosines[np.triu_indices(len(rows), 1)].mean())
-                found.setdefault(name, []).append(mean)
+                found[name].append(float(cosines[np.triu_indices(len(rows), 1)].mean()))
     return {name: float(np.mean(values)) for name, values in found.items()}
 
 

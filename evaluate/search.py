@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Final
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final, NamedTuple
 
 from tqdm import tqdm
 
@@ -17,11 +18,16 @@ from twinlens.catalog.errors import EncoderError, EncoderUnavailable, Unencodabl
 from twinlens.encoders.base import ThumbnailEncoder, TitleEncoder
 from twinlens.encoders.lenses import DEFAULT_WEIGHTS
 from twinlens.encoders.load import load_title_encoder
-from twinlens.evaluate.index import VectorCache, cache_titles, index_corpus
-from twinlens.evaluate.intervals import Mean, bootstrap_mean
-from twinlens.evaluate.json_values import LEFT_OUT
-from twinlens.evaluate.measures import CHIEF, DEPTH, PerQuery, measure_task
-from twinlens.evaluate.tasks import Corpus, Task, group_by_corpus
+from twinlens.evaluate.index import index_corpus
+from twinlens.evaluate.measures import (
+    CHIEF,
+    DEPTH,
+    Mean,
+    PerQuery,
+    bootstrap_mean,
+    measure_rankings,
+)
+from twinlens.evaluate.tasks import Corpus, Task
 from twinlens.search.request import SearchRequest, VideoNotFound
 from twinlens.search.searcher import Searcher
 from twinlens.stores.base import ScoredVideo
@@ -42,11 +48,10 @@ class Ranking:
     model: str | None
     ranking: str
     figures: Mapping[str, Mean]
-    per_query: PerQuery = field(repr=False, metadata=LEFT_OUT)
+    per_query: PerQuery = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lead:
+class Lead(NamedTuple):
     """By how much a model's fusion is above a rival in ``CHIEF``, query by query.
 
     ``apart`` says that the intervals of the two means don't overlap, which is harder than that the
@@ -68,7 +73,7 @@ class TaskReport:
     videos: int
     queries: int
     many_relevant: bool
-    rows: Sequence[Ranking]
+    rows: list[Ranking]
 
     def leads(self) -> list[Lead]:
         """Of each model's fusion over its best single ranking, and over BM25."""
@@ -77,18 +82,12 @@ class TaskReport:
             if fused.model is None or fused.ranking != FUSION:
                 continue
             singles = [row for row in self.rows if row.model == fused.model and row is not fused]
-            best = [max(singles, key=lambda row: row.figures[CHIEF].value)] if singles else []
-            for rival in [*best, *(row for row in self.rows if row.model is None)]:
+            singles.sort(key=lambda row: -row.figures[CHIEF].value)
+            for rival in [*singles[:1], *(row for row in self.rows if row.model is None)]:
                 own, other = fused.figures[CHIEF], rival.figures[CHIEF]
                 difference = bootstrap_mean(fused.per_query[CHIEF] - rival.per_query[CHIEF])
-                found.append(
-                    Lead(
-                        model=fused.model,
-                        rival=rival.ranking,
-                        difference=difference,
-                        apart=own.low > other.high or own.high < other.low,
-                    )
-                )
+                apart = own.low > other.high or own.high < other.low
+                found.append(Lead(fused.model, rival.ranking, difference, apart))
         return found
 
 
@@ -114,11 +113,10 @@ def load_title_encoders(
         try:
             encoder = load_title_encoder(name, threads=threads)
             encoder.encode_queries(["a first word, to see that it loads"])
+            loaded[name] = encoder
         except EncoderError as error:
             failed[name] = str(error)
             logger.warning("%s: left out: %s", name, error)
-        else:
-            loaded[name] = encoder
     if not loaded:
         raise EncoderUnavailable("; ".join(f"{name}: {why}" for name, why in failed.items()))
     return loaded, failed
@@ -130,59 +128,49 @@ def measure_search(
     thumbnail_encoder: ThumbnailEncoder,
     *,
     request: SearchRequest | None = None,
-    cache: VectorCache | None = None,
+    cache: Path | None = None,
     threads: int = 2,
 ) -> SearchReport:
     """Measure BM25, and the product with each title encoder, on every task.
 
     ``request`` has the weights and other settings to ask with; the default's without one.
+    Indexes are kept in ``cache``, if there is one.
 
     Raises:
         UsageError: a package is missing, or a catalogue holds nothing that can be indexed.
     """
-    rows: dict[str, list[Ranking]] = {task.name: [] for task in tasks}
-    for corpus, asking in group_by_corpus(tasks):
-        texts = [text for task in asking for text in task.texts.values()]
-        found = iter(rank_by_bm25(corpus, texts) if texts else ())
-        for task in asking:
-            if task.texts:
-                ranked = {key: next(found) for key in task.texts}
-                rows[task.name].append(_measure(task, None, BM25, ranked))
+    reports = {
+        one.name: TaskReport(
+            *(one.family, one.name, len(one.corpus.videos), len(one.queries), one.many_relevant), []
+        )
+        for one in tasks
+    }
+
+    def measure(
+        task: Task, model: str | None, ranking: str, ranked: Mapping[str, Sequence[str]]
+    ) -> None:
+        per_query = measure_rankings(task.qrels, ranked)
+        figures = {name: bootstrap_mean(values) for name, values in per_query.items()}
+        reports[task.name].rows.append(Ranking(model, ranking, figures, per_query))
+
+    for task in tasks:
+        if task.texts:
+            found = rank_by_bm25(task.corpus, [*task.texts.values()])
+            measure(task, None, BM25, dict(zip(task.texts, found, strict=True)))
     asked = ask_tasks(
-        tasks,
-        title_encoders,
-        thumbnail_encoder,
-        request=request or SearchRequest(),
-        cache=cache or VectorCache(),
-        threads=threads,
+        tasks, title_encoders, thumbnail_encoder, request=request, cache=cache, threads=threads
     )
     for model, task, answers in asked:
         for name in sorted({name for one in answers.values() for name in one.single}):
-            ranked = {
-                key: [video.video_id for video in answer.single.get(name, ())]
-                for key, answer in answers.items()
-            }
-            rows[task.name].append(_measure(task, model, name, ranked))
-        fused = {key: answer.fused for key, answer in answers.items()}
-        rows[task.name].append(_measure(task, model, FUSION, fused))
-    return SearchReport(
-        {model: encoder.fingerprint for model, encoder in title_encoders.items()},
-        [
-            TaskReport(
-                task.family,
-                task.name,
-                len(task.corpus.videos),
-                len(task.queries),
-                task.many_relevant,
-                rows[task.name],
-            )
-            for task in tasks
-        ],
-    )
+            singles = {key: answer.single.get(name, ()) for key, answer in answers.items()}
+            ranked = {key: [one.video_id for one in of] for key, of in singles.items()}
+            measure(task, model, name, ranked)
+        measure(task, model, FUSION, {key: answer.fused for key, answer in answers.items()})
+    models = {model: encoder.fingerprint for model, encoder in title_encoders.items()}
+    return SearchReport(models, [*reports.values()])
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """The fused ranking of one query as video ids, and the rankings that it was fused from.
 
     ``words_coverage`` is how much of the query's words the best title found by them has, 0 to 1.
@@ -198,27 +186,24 @@ def ask_tasks(
     title_encoders: Mapping[str, TitleEncoder],
     thumbnail_encoder: ThumbnailEncoder,
     *,
-    request: SearchRequest,
-    cache: VectorCache,
-    threads: int,
+    request: SearchRequest | None = None,
+    cache: Path | None = None,
+    threads: int = 2,
 ) -> Iterator[tuple[str, Task, dict[str, Answer]]]:
     """Yield the answers to every task with each title encoder, by the encoder's name.
 
     Raises:
         UsageError: a catalogue holds nothing that can be indexed.
     """
-    texts = [text for task in tasks for text in task.texts.values()]
     for model, encoder in title_encoders.items():
-        # In batches, which takes a fraction of the time that one by one would; one that has no
-        # vector is met again by whoever asks it.
-        with suppress(UnencodableItems):
-            cache_titles(encoder, cache).encode_queries(texts)
-        for corpus, asking in group_by_corpus(tasks):
+        for corpus in dict.fromkeys(task.corpus for task in tasks):
+            asking = [task for task in tasks if task.corpus is corpus]
+            texts = [text for task in asking for text in task.texts.values()]
             with index_corpus(
-                corpus, encoder, thumbnail_encoder, cache, threads=threads
-            ) as snapshot:
+                corpus, encoder, thumbnail_encoder, cache=cache, threads=threads, texts=texts
+            ) as index:
                 for task in asking:
-                    yield model, task, ask_task(snapshot.searcher, task, request)
+                    yield model, task, ask_task(index.searcher, task, request or SearchRequest())
 
 
 def ask_task(searcher: Searcher, task: Task, request: SearchRequest) -> dict[str, Answer]:
@@ -231,10 +216,9 @@ def ask_task(searcher: Searcher, task: Task, request: SearchRequest) -> dict[str
     answers: dict[str, Answer] = {}
     most = request.window * len(DEFAULT_WEIGHTS)
     for query_id, query in tqdm(task.queries.items(), desc=task.name, unit=" queries", leave=False):
+        asked = replace(request, text=query.text, video_id=query.video_id, limit=most)
         try:
-            result = searcher.search(
-                replace(request, text=query.text, video_id=query.video_id, limit=most)
-            )
+            result = searcher.search(asked)
         except (UnencodableItems, VideoNotFound):
             answers[query_id] = Answer([], {}, 0.0)
             continue
@@ -265,22 +249,22 @@ def rank_by_bm25(corpus: Corpus, texts: Sequence[str]) -> list[list[str]]:
         import bm25s
     except ImportError as error:
         raise UsageError("this needs bm25s: pip install 'twinlens[evaluate]'") from error
-    titled = {video.video_id: video.title for video in corpus.videos if video.title is not None}
-    video_ids = list(titled)
-    logging.getLogger("bm25s").setLevel(logging.WARNING)
-    retriever = bm25s.BM25()
-    retriever.index(bm25s.tokenize(list(titled.values()), show_progress=False), show_progress=False)
+    video_ids, retriever = _index_words(corpus)
     tokens = bm25s.tokenize(list(texts), show_progress=False)
-    found, scores = retriever.retrieve(tokens, k=min(DEPTH, len(titled)), show_progress=False)
+    most = min(DEPTH, len(video_ids))
+    found, scores = retriever.retrieve(tokens, k=most, show_progress=False)
     return [
         [video_ids[at] for at, score in zip(row, of, strict=True) if score > 0]
         for row, of in zip(found, scores, strict=True)
     ]
 
 
-def _measure(
-    task: Task, model: str | None, ranking: str, ranked: Mapping[str, Sequence[str]]
-) -> Ranking:
-    per_query = measure_task(task, ranked)
-    figures = {name: bootstrap_mean(values) for name, values in per_query.items()}
-    return Ranking(model, ranking, figures, per_query)
+@lru_cache(maxsize=1)  # for the next task over the same catalogue
+def _index_words(corpus: Corpus) -> tuple[list[str], Any]:
+    import bm25s
+
+    titled = {video.video_id: video.title for video in corpus.videos if video.title is not None}
+    logging.getLogger("bm25s").setLevel(logging.WARNING)
+    retriever = bm25s.BM25()
+    retriever.index(bm25s.tokenize(list(titled.values()), show_progress=False), show_progress=False)
+    return list(titled), retriever

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -45,6 +45,8 @@ Qrels = Mapping[str, Mapping[str, int]]
 class Task:
     """Labelled queries over a corpus; ``family`` is the kind of task, for means and for sweeps.
 
+    ``qrels`` are of these queries, in their order.
+
     Raises:
         UsageError: there is no query, or one that nothing is relevant to.
     """
@@ -70,7 +72,7 @@ class Task:
     @property
     def many_relevant(self) -> bool:
         """Whether some query has more than one relevant video."""
-        return any(len(self.qrels[query_id]) > 1 for query_id in self.queries)
+        return any(len(relevant) > 1 for relevant in self.qrels.values())
 
 
 def read_corpus(spec: str, *, columns: Mapping[str, str] | None = None) -> Corpus:
@@ -88,11 +90,9 @@ def read_corpus(spec: str, *, columns: Mapping[str, str] | None = None) -> Corpu
         elif row.video.title is not None or row.video.thumbnail is not None:
             videos.setdefault(row.video.video_id, row.video)
     if rejects:
-        origin, detail = rejects[0].origin, rejects[0].detail
-        logger.warning(
-            "%s: %d rows left out, the first at %s, row %d: %s",
-            *(spec, len(rejects), origin.file, origin.row, detail),
-        )
+        at, detail = rejects[0].origin, rejects[0].detail
+        told = "%s: %d rows left out, the first at %s, row %d: %s"
+        logger.warning(told, spec, len(rejects), at.file, at.row, detail)
     if not videos:
         raise UsageError(f"{spec}: no video in it")
     path = Path(spec)
@@ -112,27 +112,19 @@ def make_more_like_task(spec: str, column: str, *, limit: int, seed: int) -> Tas
         UsageError: no two videos share labels.
     """
     corpus = read_corpus(spec, columns={"tags": column})
-    tags = {video.video_id: frozenset(video.texts("tags")) for video in corpus.videos}
-    labels = {video_id: of for video_id, of in tags.items() if of}
-    video_ids = list(labels)
-    queries: dict[str, Query] = {}
-    qrels: dict[str, dict[str, int]] = {}
-    for at in np.random.default_rng(seed).permutation(len(video_ids)):
-        if len(queries) == limit:
+    labels = {one.video_id: frozenset(one.texts("tags")) for one in corpus.videos}
+    labels = {video_id: of for video_id, of in labels.items() if of}
+    video_ids, qrels = list(labels), dict[str, dict[str, int]]()
+    for at in np.random.default_rng(seed).permutation(len(labels)):
+        if len(qrels) == limit:
             break
-        asked = video_ids[at]
-        own = labels[asked]
+        own = labels[asked := video_ids[at]]
         relevant = {
             other: 2 if of == own else 1
             for other, of in labels.items()
             if other != asked and len(of & own) >= _LEAST_SHARED * len(of | own)
         }
         if relevant:
-            queries[asked], qrels[asked] = Query(video_id=asked), relevant
+            qrels[asked] = relevant
+    queries = {video_id: Query(video_id=video_id) for video_id in qrels}
     return Task(MORE_LIKE, f"{corpus.name}, same {column}", corpus, queries, qrels)
-
-
-def group_by_corpus(tasks: Sequence[Task]) -> Iterator[tuple[Corpus, list[Task]]]:
-    """Yield the tasks that ask the same catalogue, together."""
-    for corpus in dict.fromkeys(task.corpus for task in tasks):
-        yield corpus, [task for task in tasks if task.corpus is corpus]

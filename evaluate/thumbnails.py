@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import product
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -22,14 +20,13 @@ from twinlens.catalog.errors import UsageError
 from twinlens.catalog.images import decode_image
 from twinlens.catalog.sources.pictures import name_some, read_pictures
 from twinlens.catalog.vectors import FloatMatrix
-from twinlens.catalog.video import Video
 from twinlens.encoders.base import ThumbnailEncoder
 from twinlens.encoders.load import load_thumbnail_encoder
 from twinlens.encoders.thumbnails.evaluate import effective_rank
 from twinlens.encoders.thumbnails.pictures import fit_picture
 from twinlens.encoders.thumbnails.training import MIN_PICTURES, is_held_out
 from twinlens.evaluate.distortions import DISTORTIONS
-from twinlens.evaluate.intervals import Mean, bootstrap_mean
+from twinlens.evaluate.measures import Mean, bootstrap_mean
 
 # Recall at 1 and at 10; likeness of the nearest one and of the nearest ten.
 DEPTHS: Final = (1, 10)
@@ -59,7 +56,7 @@ class Pixels:
         rows = np.empty((len(items), self.dim), dtype=np.float32)
         for row, item in zip(rows, items, strict=True):
             row[:] = fit_picture(item, size=self.input_size).reshape(-1)
-            row -= row.mean()
+        rows -= rows.mean(axis=1, keepdims=True)
         return rows
 
 
@@ -72,47 +69,7 @@ def load_encoder(name: str) -> ThumbnailEncoder:
     return Pixels() if name == Pixels.name else load_thumbnail_encoder(name)
 
 
-@dataclass(frozen=True, slots=True)
-class PictureSet:
-    """What a source holds: videos and their encoded pictures, row by row.
-
-    ``left_out`` says of the other videos which and why.
-    """
-
-    source: str
-    videos: Sequence[Video]
-    pictures: Sequence[bytes]
-    left_out: Sequence[str]
-
-    @property
-    def held_out(self) -> npt.NDArray[np.bool_]:
-        """Which of them training never sees, by their ids, as in ``twinlens train-thumbnails``."""
-        return np.array([is_held_out(video.video_id) for video in self.videos])
-
-
-def read_picture_set(source: str) -> PictureSet:
-    """Return all readable pictures of ``source``, encoded as they lie there (some 30 KB each).
-
-    Raises:
-        UsageError: fewer than 64 of them can be read; the message names the others.
-    """
-    left_out: list[str] = []
-    found = read_pictures(source, left_out=left_out)
-    videos: list[Video] = []
-    pictures: list[bytes] = []
-    for video, data, _ in tqdm(found, desc=f"reading {source}", unit=" pictures"):
-        videos.append(video)
-        pictures.append(data)
-    if len(pictures) < MIN_PICTURES:
-        raise UsageError(
-            f"{source}: {len(pictures)} readable pictures; at least {MIN_PICTURES} are needed"
-            + (f" (left out: {name_some(left_out)})" if left_out else "")
-        )
-    return PictureSet(source, videos, pictures, left_out)
-
-
-@dataclass(frozen=True, slots=True)
-class Recall:
+class Recall(NamedTuple):
     """In how many cases the original is found: by distortion, and over those of each kind."""
 
     by_distortion: Mapping[str, Mean]
@@ -136,8 +93,7 @@ class Health(NamedTuple):
     effective_rank: float
 
 
-@dataclass(frozen=True, slots=True)
-class EncoderReport:
+class EncoderReport(NamedTuple):
     """What was measured of one encoder; recall is by depth.
 
     Likeness is the share of the nearest pictures that have the same category, by depth, for the
@@ -152,8 +108,7 @@ class EncoderReport:
     health: Health
 
 
-@dataclass(frozen=True, slots=True)
-class ThumbnailReport:
+class ThumbnailReport(NamedTuple):
     """What was measured over so many pictures, of which ``asked`` were damaged and looked for."""
 
     source: str
@@ -165,42 +120,52 @@ class ThumbnailReport:
 
 
 def measure_thumbnails(
-    found: PictureSet, encoders: Mapping[str, ThumbnailEncoder], *, ask_all: bool = False
+    source: str, encoders: Mapping[str, ThumbnailEncoder], *, ask_all: bool = False
 ) -> ThumbnailReport:
     """Measure how damaged copies are found, whether neighbours share a category, and health.
 
-    Asked are the pictures that training leaves out, or all.
+    All readable pictures of ``source`` are searched, encoded as they lie there (some 30 KB each).
+    Asked are those that training leaves out, as in ``twinlens train-thumbnails``, or all.
 
     Raises:
-        UsageError: no picture is held out.
+        UsageError: fewer than 64 can be read (the message names the others), or none is held out.
     """
-    asked = np.flatnonzero(found.held_out | ask_all)
+    left_out: list[str] = []
+    read = read_pictures(source, left_out=left_out)
+    found = [
+        (one.video, one.data) for one in tqdm(read, desc=f"reading {source}", unit=" pictures")
+    ]
+    if len(found) < MIN_PICTURES:
+        raise UsageError(
+            f"{source}: {len(found)} readable pictures; at least {MIN_PICTURES} are needed"
+            + (f" (left out: {name_some(left_out)})" if left_out else "")
+        )
+    asked = np.flatnonzero([ask_all or is_held_out(video.video_id) for video, _ in found])
     if not len(asked):
         raise UsageError(
-            f"{found.source}: none of {len(found.pictures)} pictures is held out; "
-            "--ask all asks for every one"
+            f"{source}: none of {len(found)} pictures is held out; --ask all asks for every one"
         )
-    codes = _encode(encoders, found.pictures, asked)
-    categories = np.array([video.text("category") or "" for video in found.videos])
+    codes = _encode(encoders, [data for _, data in found], asked)
+    categories = np.array([video.text("category") or "" for video, _ in found])
     (labelled,) = np.nonzero(categories)
     kinds = categories[labelled]
-    alike: dict[str, dict[int, Shares]] = {name: {} for name in encoders}
-    for name, depth in product(encoders, DEPTHS if len(labelled) > max(DEPTHS) else ()):
+    alike: dict[str, dict[int, Shares]] = {}
+    for name in encoders:
         rows = unit_or_zero(codes[name, _WHOLE][labelled])
-        alike[name][depth] = share_category(rows, kinds, np.arange(len(rows)), within=depth)
+        depths = DEPTHS if len(rows) > max(DEPTHS) else ()
+        alike[name] = {depth: share_category(rows, kinds, within=depth) for depth in depths}
+    everyone = np.ones(len(labelled), dtype=np.bool_)
     reports = [
         EncoderReport(
             name,
             {str(depth): _measure_recall(codes, name, asked, depth) for depth in DEPTHS},
             _average_likeness(alike, name, np.isin(labelled, asked)),
-            _average_likeness(alike, name, np.ones(len(labelled), dtype=np.bool_)),
+            _average_likeness(alike, name, everyone),
             check_health(codes[name, _WHOLE]),
         )
         for name in encoders
     ]
-    return ThumbnailReport(
-        found.source, len(found.pictures), len(set(kinds)), len(asked), found.left_out, reports
-    )
+    return ThumbnailReport(source, len(found), len(set(kinds)), len(asked), left_out, reports)
 
 
 def _encode(
@@ -228,12 +193,10 @@ def _measure_recall(
     codes: Mapping[tuple[str, str], FloatMatrix], encoder: str, asked: Places, depth: int
 ) -> Recall:
     gallery = unit_or_zero(codes[encoder, _WHOLE])
-    shares = {
-        one.name: find_originals(
-            unit_or_zero(codes[encoder, one.name]), gallery, asked, within=depth
-        )
-        for one in DISTORTIONS
-    }
+    shares = {}
+    for one in DISTORTIONS:
+        damaged = unit_or_zero(codes[encoder, one.name])
+        shares[one.name] = find_originals(damaged, gallery, asked, within=depth)
 
     def average(*seen: bool) -> Mean:
         group = [shares[one.name] for one in DISTORTIONS if one.seen in seen]
@@ -279,16 +242,16 @@ def find_originals(
 
 
 def share_category(
-    gallery: FloatMatrix, categories: npt.NDArray[np.str_], places: Places, *, within: int
+    gallery: FloatMatrix, categories: npt.NDArray[np.str_], *, within: int
 ) -> Shares:
-    """For each row at ``places``, the share of its nearest ``within`` rows of its category.
+    """For each row, the share of its nearest ``within`` rows that are of its category.
 
     Rows are of unit length, or zero. The row itself is left out. Where rows tie for the last of
     the places, each fills a part.
     """
-    shares = np.empty(len(places))
-    for start in range(0, len(places), _BLOCK):
-        asked = places[start : start + _BLOCK]
+    shares = np.empty(len(gallery))
+    for start in range(0, len(gallery), _BLOCK):
+        asked = np.arange(start, min(start + _BLOCK, len(gallery)))
         similarity = gallery[asked] @ gallery.T
         similarity[np.arange(len(asked)), asked] = -np.inf
         last = -np.partition(-similarity, within - 1, axis=1)[:, within - 1 : within]
@@ -297,7 +260,7 @@ def share_category(
         same = categories[asked, None] == categories
         part = (within - inside.sum(axis=1)) / tied.sum(axis=1)
         alike = (same & inside).sum(axis=1) + part * (same & tied).sum(axis=1)
-        shares[start : start + _BLOCK] = alike / within
+        shares[asked] = alike / within
     return shares
 
 

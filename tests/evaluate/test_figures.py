@@ -8,20 +8,18 @@ import numpy as np
 import pytest
 
 from twinlens.catalog.video import Video
-from twinlens.evaluate.intervals import bootstrap_mean
-from twinlens.evaluate.json_values import to_json
-from twinlens.evaluate.measures import measure_task
+from twinlens.evaluate.machine import to_json
+from twinlens.evaluate.measures import bootstrap_mean, measure_rankings
+from twinlens.evaluate.report import label_rows
 from twinlens.evaluate.search import Ranking, TaskReport, rank_by_bm25
-from twinlens.evaluate.tables import label_rows
-from twinlens.evaluate.tasks import Corpus, Query, Task
+from twinlens.evaluate.tasks import Corpus
 
 QRELS = {"q1": {"a": 1}, "q2": {"b": 2, "c": 1}, "q3": {"d": 1}}
-TASK = Task("f", "n", Corpus("c", []), {key: Query(text=key) for key in QRELS}, QRELS)
 
 
 def test_metrics_are_those_worked_out_by_hand() -> None:
     ranked = {"q1": ["x", "a", "y"], "q2": ["c", "x", "b"]}  # q3 has no answer
-    found = measure_task(TASK, ranked)
+    found = measure_rankings(QRELS, ranked)
     second = 2 * 1 / math.log2(4) + 1  # of the grades 1, 0, 2
     ideal = 2 + 1 / math.log2(3)
     expected = {
@@ -37,10 +35,10 @@ def test_metrics_are_those_worked_out_by_hand() -> None:
 
 
 def test_only_the_first_ten_count_and_equal_ids_are_ordered_by_rank() -> None:
-    late = measure_task(TASK, {"q1": [*"zyxwvutsrq", "a"], "q2": ["c", "b"]})
+    late = measure_rankings(QRELS, {"q1": [*"zyxwvutsrq", "a"], "q2": ["c", "b"]})
     assert [values[0] for values in late.values()] == [0] * 5
     assert late["R@1"][1] == 0.5
-    assert measure_task(TASK, {})["RR@10"].tolist() == [0, 0, 0]
+    assert measure_rankings(QRELS, {})["RR@10"].tolist() == [0, 0, 0]
 
 
 def test_an_interval_is_that_of_a_mean_and_seeded() -> None:

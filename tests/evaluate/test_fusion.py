@@ -11,11 +11,11 @@ from tests.fakes import ColourEncoder, WordEncoder
 from twinlens.catalog.errors import UsageError
 from twinlens.encoders.lenses import THUMBNAIL, TITLE, WORDS
 from twinlens.evaluate.fusion import DEFAULT, Collected, Setting, sweep_fusion, sweep_kind
-from twinlens.evaluate.index import VectorCache, index_corpus
-from twinlens.evaluate.json_values import to_json
-from twinlens.evaluate.measures import measure_task
+from twinlens.evaluate.index import index_corpus
+from twinlens.evaluate.machine import to_json
+from twinlens.evaluate.measures import measure_rankings
+from twinlens.evaluate.report import format_fusion
 from twinlens.evaluate.search import Answer, ask_task
-from twinlens.evaluate.tables import format_fusion
 from twinlens.evaluate.tasks import Corpus, Query, Task
 from twinlens.search.request import SearchRequest
 from twinlens.stores.base import ScoredVideo
@@ -101,13 +101,14 @@ def test_a_difference_is_resampled_by_query_id() -> None:
 def test_what_is_collected_fuses_to_what_is_served(corpus: Corpus) -> None:
     queries = {video.video_id: Query(text=f"{video.title} again") for video in corpus.videos}
     task = Task("f", "n", corpus, queries, {key: {key: 1} for key in queries})
-    with index_corpus(corpus, WordEncoder(), ColourEncoder(), VectorCache()) as index:
+    with index_corpus(corpus, WordEncoder(), ColourEncoder()) as index:
         collected = Collected(task, ask_task(index.searcher, task, SearchRequest()), True)
         assert "thumbnail" in collected.answers["v0"].single
         for setting in (DEFAULT, _setting(1, 2, 0, k=5), _setting(1, 1, 3)):
             request = SearchRequest(weights=setting.weights, rrf_k=setting.rrf_k)
             answers = ask_task(index.searcher, task, request)
-            fused = measure_task(task, {key: one.fused for key, one in answers.items()})
+            ranked = {key: one.fused for key, one in answers.items()}
+            fused = measure_rankings(task.qrels, ranked)
             np.testing.assert_array_equal(collected.judge(setting), fused["nDCG@10"])
 
 

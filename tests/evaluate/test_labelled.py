@@ -38,13 +38,9 @@ def test_a_set_in_beirs_layout_is_read(tmp_path: Path) -> None:
     assert not task.many_relevant
 
 
-def test_trecs_judgements_and_tables_of_id_and_text_are_read(tmp_path: Path) -> None:
+def test_trecs_judgements_are_read(tmp_path: Path) -> None:
     folder = _set(tmp_path / "small", **{"qrels.txt": "q1 0 d1 1\nq1 0 d2 3\n"})
     (folder / "qrels" / "test.tsv").unlink()
-    (folder / "corpus.jsonl").unlink()
-    (folder / "queries.jsonl").unlink()
-    (folder / "corpus.tsv").write_text("d1\tOne two\nd2\tthree\n", encoding="utf-8")
-    (folder / "queries.tsv").write_text("q1\tone\n", encoding="utf-8")
     (task,) = read_judged_tasks(folder)
     assert task.qrels == {"q1": {"d1": 1, "d2": 3}}
     assert task.many_relevant
@@ -61,7 +57,7 @@ def test_of_several_files_of_judgements_the_test_split_is_taken(tmp_path: Path) 
     ("name", "text", "message"),
     [
         ("corpus.jsonl", CORPUS + "{", r"corpus\.jsonl, line 4: not JSON"),
-        ("corpus.jsonl", CORPUS + "[]", "line 4: not a JSON object"),
+        ("corpus.jsonl", CORPUS + "[]", "line 4: a row is a JSON object"),
         ("corpus.jsonl", CORPUS + '{"text": "a"}', "line 4: no id"),
         ("corpus.jsonl", CORPUS + '{"_id": "d1", "text": "a"}', "line 4: id 'd1' a second time"),
         ("corpus.jsonl", '{"_id": "d1"}', "line 1: neither title nor text"),
@@ -83,12 +79,15 @@ def test_a_broken_file_is_named_with_its_line(
 
 
 def test_bytes_that_are_no_text_and_missing_files_are_named(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"neither corpus\.jsonl"):
+    with pytest.raises(SourceError, match=r"corpus\.jsonl: No such file"):
         list(read_judged_tasks(tmp_path))
     folder = _set(tmp_path / "small")
     (folder / "queries.jsonl").write_bytes(b'{"_id": "q1", "text": "\xff"}')
-    with pytest.raises(SourceError, match="not UTF-8"):
+    with pytest.raises(SourceError, match="line 1: 'utf-8' codec"):
         list(read_judged_tasks(folder))
+    (folder / "qrels.tsv").write_bytes(b"q1\td1\t\xff")
+    with pytest.raises(SourceError, match="not UTF-8"):
+        read_qrels(folder / "qrels.tsv", queries=set(), documents=set())
     with pytest.raises(SourceError, match="No such file"):
         read_qrels(tmp_path / "none.tsv", queries=set(), documents=set())
 

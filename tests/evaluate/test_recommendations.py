@@ -13,11 +13,11 @@ from click.testing import CliRunner
 
 from tests.fakes import ColourEncoder, WordEncoder
 from twinlens.backend.schemas.requests import MAX_SEEDS
-from twinlens.catalog.errors import UsageError
+from twinlens.catalog.errors import SourceError, UsageError
 from twinlens.catalog.video import Video
 from twinlens.cli import main
 from twinlens.evaluate import recommendations
-from twinlens.evaluate.index import VectorCache, index_corpus
+from twinlens.evaluate.index import index_corpus
 from twinlens.evaluate.recommendations import (
     DEPTH,
     LIKED,
@@ -94,15 +94,16 @@ def test_no_more_is_known_than_a_request_may_name(tmp_path):
     ("text", "said"),
     [
         ("user_id,video_id\n1,2\n", "no column 'rating'"),
-        ("", "no column"),
-        ("user_id,video_id,rating\na,v,good\n", "line 2: the rating"),
+        ("", "is empty"),
+        ("user_id,video_id,rating\na,v,good\n", "row 1: the rating"),
+        ("user_id,video_id,rating\na,v\n", "row 1: 2 fields"),
         ("user_id,video_id,rating\na,v,5\n", "nobody likes 10"),
     ],
 )
 def test_what_is_wrong_with_ratings_is_said(tmp_path, text, said):
     path = tmp_path / "ratings.csv"
     path.write_text(text)
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises((SourceError, UsageError), match=said):
         read_people(path, {"v"}, seed=0)
 
 
@@ -111,7 +112,7 @@ def test_each_way_is_measured_over_a_real_index(tmp_path):
     people = read_people(
         _ratings(tmp_path / "r.csv", _tastes()), {one.video_id for one in corpus.videos}, seed=0
     )
-    with index_corpus(corpus, WordEncoder(), ColourEncoder(), VectorCache()) as index:
+    with index_corpus(corpus, WordEncoder(), ColourEncoder()) as index:
         ways = measure_recommendations(index, people, people)
     rows = {way.recommended: way for way in ways}
     assert list(rows)[:3] == [POPULARITY, LIKED, LIKED_AND_DISLIKED]

@@ -12,14 +12,14 @@ from click.testing import CliRunner
 from PIL import Image
 
 from tests.fakes import ColourEncoder, WordEncoder
-from twinlens.catalog.errors import EncoderUnavailable, UnencodableItems, UsageError
+from twinlens.catalog.errors import EncoderUnavailable, UsageError
 from twinlens.cli import main
 from twinlens.encoders.lenses import THUMBNAIL
 from twinlens.evaluate import search
-from twinlens.evaluate.index import VectorCache, cache_titles, index_corpus
+from twinlens.evaluate.index import index_corpus
 from twinlens.evaluate.measures import MEASURES
+from twinlens.evaluate.report import format_search
 from twinlens.evaluate.search import ask_task, load_title_encoders, measure_search
-from twinlens.evaluate.tables import format_search
 from twinlens.evaluate.tasks import Corpus, Query, Task
 from twinlens.search.request import SearchRequest
 
@@ -54,7 +54,7 @@ def task(corpus: Corpus) -> Task:
 
 
 def test_answers_are_the_servers_and_tell_every_ranking(task: Task) -> None:
-    with index_corpus(task.corpus, WordEncoder(), ColourEncoder(), VectorCache()) as index:
+    with index_corpus(task.corpus, WordEncoder(), ColourEncoder()) as index:
         answers = ask_task(index.searcher, task, SearchRequest(window=3))
         served = index.searcher.search(SearchRequest(text="red bus", window=3, limit=100)).hits
         without = SearchRequest(weights={THUMBNAIL: 0}, expand=0)
@@ -74,14 +74,14 @@ def test_answers_are_the_servers_and_tell_every_ranking(task: Task) -> None:
 def test_what_the_job_rejects_is_not_found(task: Task, caplog: pytest.LogCaptureFixture) -> None:
     broken = replace(task.corpus.videos[3], thumbnail=b"no picture")
     videos = [*task.corpus.videos[:3], broken, *task.corpus.videos[4:]]
-    with index_corpus(Corpus("c", videos), WordEncoder(), ColourEncoder(), VectorCache()) as index:
+    with index_corpus(Corpus("c", videos), WordEncoder(), ColourEncoder()) as index:
         assert index.reader.count() == 5
         assert ask_task(index.searcher, task, SearchRequest())["like"].fused == []
     assert "c: videos left out of the index: 1 " in caplog.text
     nothing = Corpus("c", [broken])
     with (
         pytest.raises(UsageError, match="no title and no thumbnail"),
-        index_corpus(nothing, WordEncoder(), ColourEncoder(), VectorCache()),
+        index_corpus(nothing, WordEncoder(), ColourEncoder()),
     ):
         pass
 
@@ -122,42 +122,27 @@ def test_a_model_that_cant_be_loaded_is_left_out(monkeypatch: pytest.MonkeyPatch
         load_title_encoders(["broken"])
 
 
-def test_vectors_are_made_once_and_kept(tmp_path: Path) -> None:
-    with VectorCache(tmp_path / "cache") as cache:
-        first = cache_titles(_Counting(), cache).encode(["a", "b", "a"])
-        np.testing.assert_array_equal(first, WordEncoder().encode(["a", "b", "a"]))
-    again = _Counting()
-    with VectorCache(tmp_path / "cache") as cache:
-        cached = cache_titles(again, cache)
-        second = cached.encode(["b", "a", "c"])
-        np.testing.assert_array_equal(second, WordEncoder().encode(["b", "a", "c"]))
-        assert again.calls == [["c"]]
-        for _ in range(2):
-            with pytest.raises(UnencodableItems) as error:
-                cached.encode_queries(["a", " "])
-            assert error.value.rows == (1,)
-        assert cached.encode([]).shape == (0, 32)
-    (tmp_path / "cache" / "vectors.sqlite").write_bytes(b"something else" * 100)
-    with pytest.raises(UsageError, match="not a cache"):
-        VectorCache(tmp_path / "cache")
-
-
-def test_a_catalogue_indexed_again_encodes_nothing(task: Task) -> None:
-    titles, colours, cache = _Counting(), _CountingColours(), VectorCache()
-    for _ in range(2):
-        with index_corpus(task.corpus, titles, colours, cache) as index:
+def test_a_catalogue_indexed_again_encodes_nothing(task: Task, tmp_path: Path) -> None:
+    titles, colours = _Counting(), _CountingColours()
+    for texts in ([], ["red bus", " "], ["red bus"]):
+        with index_corpus(task.corpus, titles, colours, cache=tmp_path, texts=texts) as index:
             assert index.reader.count(THUMBNAIL) == 6
-    assert len(titles.calls) == colours.calls == 1
+            assert index.searcher.search(SearchRequest(text="red bus")).hits[0].video_id == "v0"
+    assert [len(items) for items in titles.calls].count(6) == colours.calls == 1
+    other = WordEncoder(fingerprint="other")
+    with index_corpus(task.corpus, other, colours, cache=tmp_path) as index:
+        assert index.searcher.search(SearchRequest(text="red bus")).hits[0].video_id == "v0"
+    assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_a_cached_encoder_understands_texts_if_its_encoder_does(task: Task) -> None:
+def test_a_thumbnail_encoder_that_understands_texts_is_asked_by_them(task: Task) -> None:
     class TextColours(ColourEncoder):
         def encode_queries(self, texts):
             return np.eye(self.dim, dtype=np.float32)[: len(texts)]
 
     found = {}
     for encoder in (ColourEncoder(), TextColours()):
-        with index_corpus(task.corpus, WordEncoder(), encoder, VectorCache()) as index:
+        with index_corpus(task.corpus, WordEncoder(), encoder) as index:
             found[type(encoder)] = index.searcher.search(SearchRequest(text="red bus"))
     assert found[ColourEncoder].borrowed_from
     assert not found[TextColours].borrowed_from
@@ -168,7 +153,7 @@ def test_the_command_says_what_it_lacks(tmp_path: Path) -> None:
     for arguments, message in (
         (["search"], "nothing to measure"),
         (["search", "--known-item", str(tmp_path / "none.jsonl")], "none.jsonl"),
-        (["search", "--judged", str(tmp_path)], "neither corpus.jsonl"),
+        (["search", "--judged", str(tmp_path)], "corpus.jsonl: No such file"),
         (["fusion"], "nothing to measure"),
         (["fusion", "--json", nowhere], "is no folder"),
     ):

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import functools
-import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -64,6 +61,9 @@ _TASKS: Final = (
         help="At most this many queries of a task, drawn at random; a judged set is asked whole.",
     ),
 )
+_JSON: Final = click.option(
+    "--json", "json_path", type=FileToWrite(), help="Figures, settings, versions."
+)
 # What every measurement over an index takes.
 _INDEX: Final = (
     click.option("--thumbnail-model", default="packaged:denoiser", show_default=True),
@@ -72,80 +72,51 @@ _INDEX: Final = (
         "--cache",
         "cache_path",
         type=click.Path(file_okay=False, path_type=Path),
-        help="Keep vectors here, so that the next run reuses them and a stopped one continues.",
+        help="Keep indexes here, so that the next run reuses them and a stopped one continues.",
     ),
     click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True),
-    click.option("--json", "json_path", type=FileToWrite(), help="Figures, settings, versions."),
+    _JSON,
 )
 _PLOT: Final = click.option("--plot", type=FileToWrite(), help="The figures as a PNG.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
-    """The measurement that was asked for; the fields are those of ``_TASKS`` and ``_INDEX``."""
+def _make_tasks(asked: Mapping[str, Any]) -> list[Task]:
+    """Return the tasks, in the order of the options.
 
-    known_item: tuple[str, ...]
-    cross_lingual: tuple[Path, ...]
-    more_like: tuple[tuple[str, str], ...]
-    judged: tuple[Path, ...]
-    title_models: tuple[str, ...]
-    thumbnail_model: str
-    limit: int
-    seed: int
-    cache_path: Path | None
-    threads: int
-    json_path: Path | None
+    Raises:
+        UsageError: no task was asked for, or one can't be made, or one is asked for twice.
+    """
+    from twinlens.catalog.errors import UsageError
+    from twinlens.evaluate.known_items import make_known_item_tasks
+    from twinlens.evaluate.labelled import read_cross_lingual_tasks, read_judged_tasks
+    from twinlens.evaluate.tasks import make_more_like_task, read_corpus
 
-    def make_tasks(self) -> list[Task]:
-        """Return the tasks, in the order of the options.
-
-        Raises:
-            UsageError: no task was asked for, or one can't be made, or one is asked for twice.
-        """
-        from twinlens.catalog.errors import UsageError
-        from twinlens.evaluate.known_items import make_known_item_tasks
-        from twinlens.evaluate.labelled import read_cross_lingual_tasks, read_judged_tasks
-        from twinlens.evaluate.tasks import make_more_like_task, read_corpus
-
-        limit, seed = self.limit, self.seed
-        tasks: list[Task] = []
-        for spec in self.known_item:
-            tasks += make_known_item_tasks(read_corpus(spec), limit=limit, seed=seed)
-        for folder in self.cross_lingual:
-            tasks += read_cross_lingual_tasks(folder, limit=limit, seed=seed)
-        for column, spec in self.more_like:
-            tasks.append(make_more_like_task(spec, column, limit=limit, seed=seed))
-        for folder in self.judged:
-            tasks += read_judged_tasks(folder)
-        if not tasks:
-            raise UsageError(
-                "nothing to measure: give --known-item, --cross-lingual, --more-like or --judged"
-            )
-        if len({task.name for task in tasks}) < len(tasks):
-            raise UsageError("the same task is asked for twice")
-        return tasks
+    limit, seed = asked["limit"], asked["seed"]
+    tasks: list[Task] = []
+    for spec in asked["known_item"]:
+        tasks += make_known_item_tasks(read_corpus(spec), limit=limit, seed=seed)
+    for folder in asked["cross_lingual"]:
+        tasks += read_cross_lingual_tasks(folder, limit=limit, seed=seed)
+    for column, spec in asked["more_like"]:
+        tasks.append(make_more_like_task(spec, column, limit=limit, seed=seed))
+    for folder in asked["judged"]:
+        tasks += read_judged_tasks(folder)
+    if not tasks:
+        raise UsageError(
+            "nothing to measure: give --known-item, --cross-lingual, --more-like or --judged"
+        )
+    if len({task.name for task in tasks}) < len(tasks):
+        raise UsageError("the same task is asked for twice")
+    return tasks
 
 
-def _ask_tasks(command: Callable[..., None]) -> Callable[..., None]:
-    """Give ``command`` the options of ``_TASKS`` and ``_INDEX``, passed as one ``asked``."""
+def _add_options(*options: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    def add(command: Callable[..., None]) -> Callable[..., None]:
+        for option in reversed(options):
+            command = option(command)
+        return command
 
-    @functools.wraps(command)
-    def run(**given: Any) -> None:
-        asked = _Asked(**{field.name: given.pop(field.name) for field in fields(_Asked)})
-        command(asked=asked, **given)
-
-    return _add_options(run, *_TASKS, *_INDEX)
-
-
-def _ask_index(command: Callable[..., None]) -> Callable[..., None]:
-    """Give ``command`` the options of ``_INDEX``."""
-    return _add_options(command, *_INDEX)
-
-
-def _add_options(command: Callable[..., None], *options: Any) -> Callable[..., None]:
-    for option in reversed(options):
-        command = option(command)
-    return command
+    return add
 
 
 @click.group()
@@ -159,9 +130,8 @@ def evaluate() -> None:
 
 
 @evaluate.command(short_help="Measure search on labelled queries.")
-@_ask_tasks
-@_PLOT
-def search(asked: _Asked, plot: Path | None) -> None:
+@_add_options(*_TASKS, *_INDEX, _PLOT)
+def search(plot: Path | None, **asked: Any) -> None:
     """Measure search on labelled queries: every ranking, their fusion, and BM25.
 
     A catalogue is indexed with the real encoders in the embedded engine and asked through the
@@ -173,63 +143,34 @@ def search(asked: _Asked, plot: Path | None) -> None:
           --title-model packaged:minilm --cache ./vectors --json search.json --plot search.png
     """
     from twinlens.encoders.lenses import DEFAULT_WEIGHTS
-    from twinlens.encoders.load import load_thumbnail_encoder
-    from twinlens.evaluate import plots, tables
-    from twinlens.evaluate.index import VectorCache
-    from twinlens.evaluate.machine import describe_machine
-    from twinlens.evaluate.measures import LIBRARIES, MEASURES
+    from twinlens.evaluate import report
+    from twinlens.evaluate.measures import MEASURES
     from twinlens.evaluate.search import load_title_encoders, measure_search
     from twinlens.search.request import SearchRequest
 
     if plot is not None:
-        plots.check_plots()
-    started, record, request = time.monotonic(), describe_machine(*LIBRARIES), SearchRequest()
-    tasks = asked.make_tasks()
-    encoders, failed = load_title_encoders(asked.title_models, threads=asked.threads)
-    thumbnail_encoder = load_thumbnail_encoder(asked.thumbnail_model, threads=asked.threads)
-    with VectorCache(asked.cache_path) as cache:
-        report = measure_search(
-            tasks,
-            encoders,
-            thumbnail_encoder,
-            request=request,
-            cache=cache,
-            threads=asked.threads,
-        )
-    settings = {
-        "rrf_k": request.rrf_k,
-        "window": request.window,
-        "expand": request.expand,
-        "weights": {**DEFAULT_WEIGHTS, **request.weights},
-    }
-    _write_report(
-        asked.json_path,
-        {
-            "measurement": "search",
-            "machine": record,
-            "seed": asked.seed,
-            "measures": MEASURES,
-            "settings": settings,
-            "left_out": failed,
-            "thumbnail_model": asked.thumbnail_model,
-        },
-        report,
-    )
+        report.check_plots()
+    about, request = _begin("search", asked), SearchRequest()
+    tasks = _make_tasks(asked)
+    encoders, failed = load_title_encoders(asked["title_models"], threads=asked["threads"])
+    measured = measure_search(tasks, encoders, **_how(asked), request=request)
+    settings = {name: getattr(request, name) for name in ("rrf_k", "window", "expand")}
+    settings["weights"] = {**DEFAULT_WEIGHTS, **request.weights}
+    about |= {"measures": MEASURES, "settings": settings, "left_out": failed}
+    _write(asked["json_path"], about, measured)
     if plot is not None:
-        plots.draw_panels(plots.make_search_panels(report), plot)
-    click.echo(tables.format_search(report))
+        report.draw_panels(report.make_search_panels(measured), plot)
+    click.echo(report.format_search(measured))
     for model, why in failed.items():
         click.echo(f"left out: {model}: {why}")
     queries = sum(len(task.queries) for task in tasks)
-    click.echo(
-        f"\n{len(tasks)} tasks, {queries} queries, {len(encoders)} title models: "
-        f"{time.monotonic() - started:.0f} s"
-    )
+    told = f"{len(tasks)} tasks, {queries} queries, {len(encoders)} title models"
+    click.echo(f"\n{told}: {time.monotonic() - asked['started']:.0f} s")
 
 
 @evaluate.command(short_help="Sweep the fusion's settings over labelled queries.")
-@_ask_tasks
-def fusion(asked: _Asked) -> None:
+@_add_options(*_TASKS, *_INDEX)
+def fusion(**asked: Any) -> None:
     """Sweep the fusion's rank constant and weights over labelled queries.
 
     One half of the queries chooses the setting, the other half says by how much it is better than
@@ -240,36 +181,19 @@ def fusion(asked: _Asked) -> None:
       twinlens evaluate fusion --known-item videos.jsonl --cross-lingual ./parallel \\
           --more-like category videos.jsonl --title-model packaged:use-m3 --cache ./vectors
     """
-    from twinlens.encoders.load import load_thumbnail_encoder, load_title_encoder
+    from twinlens.encoders.load import load_title_encoder
     from twinlens.evaluate.fusion import sweep_fusion
-    from twinlens.evaluate.index import VectorCache
-    from twinlens.evaluate.machine import describe_machine
-    from twinlens.evaluate.measures import LIBRARIES
-    from twinlens.evaluate.tables import format_fusion
+    from twinlens.evaluate.report import format_fusion
 
-    started, record = time.monotonic(), describe_machine(*LIBRARIES)
-    tasks = asked.make_tasks()
+    about = _begin("fusion", asked) | {"title_models": asked["title_models"]}
+    tasks = _make_tasks(asked)
     encoders = {
-        name: load_title_encoder(name, threads=asked.threads) for name in asked.title_models
+        name: load_title_encoder(name, threads=asked["threads"]) for name in asked["title_models"]
     }
-    thumbnail_encoder = load_thumbnail_encoder(asked.thumbnail_model, threads=asked.threads)
-    with VectorCache(asked.cache_path) as cache:
-        sweeps = sweep_fusion(
-            tasks, encoders, thumbnail_encoder, cache=cache, threads=asked.threads
-        )
-    _write_report(
-        asked.json_path,
-        {
-            "measurement": "fusion",
-            "machine": record,
-            "seed": asked.seed,
-            "title_models": asked.title_models,
-            "thumbnail_model": asked.thumbnail_model,
-        },
-        {"kinds": sweeps},
-    )
+    sweeps = sweep_fusion(tasks, encoders, **_how(asked))
+    _write(asked["json_path"], about, {"kinds": sweeps})
     click.echo(format_fusion(sweeps))
-    click.echo(f"\n{len(tasks)} tasks: {time.monotonic() - started:.0f} s")
+    click.echo(f"\n{len(tasks)} tasks: {time.monotonic() - asked['started']:.0f} s")
 
 
 @evaluate.command(short_help="Measure recommendations on people's ratings.")
@@ -289,18 +213,8 @@ def fusion(asked: _Asked) -> None:
     show_default=True,
     help="At most this many people to recommend to, drawn at random.",
 )
-@_ask_index
-def recommendations(
-    source: str,
-    ratings: Path,
-    title_model: str,
-    thumbnail_model: str,
-    limit: int,
-    seed: int,
-    cache_path: Path | None,
-    threads: int,
-    json_path: Path | None,
-) -> None:
+@_add_options(*_INDEX)
+def recommendations(source: str, ratings: Path, title_model: str, **asked: Any) -> None:
     """Measure recommendations on people's ratings of the videos in SOURCE.
 
     Half of what each person liked (4 and more) and disliked (2.5 and less) is told, the other half
@@ -311,43 +225,24 @@ def recommendations(
     Example:
       twinlens evaluate recommendations movies/ --ratings movies/ratings.csv.gz --cache ./vectors
     """
-    from twinlens.encoders.load import load_thumbnail_encoder, load_title_encoder
-    from twinlens.evaluate.index import VectorCache, index_corpus
-    from twinlens.evaluate.machine import describe_machine
-    from twinlens.evaluate.measures import LIBRARIES
+    from twinlens.encoders.load import load_title_encoder
+    from twinlens.evaluate.index import index_corpus
     from twinlens.evaluate.recommendations import draw_people, measure_recommendations, read_people
-    from twinlens.evaluate.tables import format_recommendations
+    from twinlens.evaluate.report import format_recommendations
     from twinlens.evaluate.tasks import read_corpus
 
-    started, record = time.monotonic(), describe_machine(*LIBRARIES)
+    about = _begin("recommendations", asked) | {"title_model": title_model}
     corpus = read_corpus(source)
-    everyone = read_people(ratings, {video.video_id for video in corpus.videos}, seed=seed)
-    people = draw_people(everyone, limit=limit, seed=seed)
-    title_encoder = load_title_encoder(title_model, threads=threads)
-    thumbnail_encoder = load_thumbnail_encoder(thumbnail_model, threads=threads)
-    with (
-        VectorCache(cache_path) as cache,
-        index_corpus(corpus, title_encoder, thumbnail_encoder, cache, threads=threads) as index,
-    ):
+    everyone = read_people(ratings, {one.video_id for one in corpus.videos}, seed=asked["seed"])
+    people = draw_people(everyone, limit=asked["limit"], seed=asked["seed"])
+    encoder = load_title_encoder(title_model, threads=asked["threads"])
+    with index_corpus(corpus, encoder, **_how(asked)) as index:
         ways = measure_recommendations(index, people, everyone)
-    _write_report(
-        json_path,
-        {
-            "measurement": "recommendations",
-            "machine": record,
-            "seed": seed,
-            "title_model": title_model,
-            "thumbnail_model": thumbnail_model,
-            "videos": len(corpus.videos),
-            "people": len(people),
-        },
-        {"rows": ways},
-    )
+    about |= {"videos": len(corpus.videos), "people": len(people)}
+    _write(asked["json_path"], about, {"rows": ways})
     click.echo(format_recommendations(ways))
-    click.echo(
-        f"\n{len(people)} people of {len(everyone)}, {len(corpus.videos)} videos: "
-        f"{time.monotonic() - started:.0f} s"
-    )
+    told = f"{len(people)} people of {len(everyone)}, {len(corpus.videos)} videos"
+    click.echo(f"\n{told}: {time.monotonic() - asked['started']:.0f} s")
 
 
 @evaluate.command(short_help="Measure thumbnail encoders on damaged and labelled pictures.")
@@ -369,8 +264,7 @@ def recommendations(
     help="Which pictures are damaged and looked for: those that training leaves out, or all, "
     "where none were trained on. All are searched.",
 )
-@click.option("--json", "json_path", type=FileToWrite(), help="Figures, settings, versions.")
-@_PLOT
+@_add_options(_JSON, _PLOT)
 def thumbnails(
     source: str, names: tuple[str, ...], ask: str, json_path: Path | None, plot: Path | None
 ) -> None:
@@ -384,28 +278,45 @@ def thumbnails(
       twinlens evaluate thumbnails ./thumbnails --json thumbnails.json --plot thumbnails.png
       twinlens evaluate thumbnails ./thumbnails --encoder ./model --encoder pixels
     """
-    from twinlens.evaluate import plots, tables
+    from twinlens.evaluate import report
     from twinlens.evaluate.machine import describe_machine
-    from twinlens.evaluate.thumbnails import load_encoder, measure_thumbnails, read_picture_set
+    from twinlens.evaluate.thumbnails import load_encoder, measure_thumbnails
 
     if plot is not None:
-        plots.check_plots()
-    record = describe_machine()
-    pictures = read_picture_set(source)
+        report.check_plots()
+    about = {"measurement": "thumbnails", "machine": describe_machine(), "ask": ask}
     encoders = {name: load_encoder(name) for name in dict.fromkeys(names)}
-    report = measure_thumbnails(pictures, encoders, ask_all=ask == "all")
-    about = {"measurement": "thumbnails", "machine": record, "ask": ask}
-    _write_report(json_path, about, report)
+    measured = measure_thumbnails(source, encoders, ask_all=ask == "all")
+    _write(json_path, about, measured)
     if plot is not None:
-        plots.draw_panels(plots.make_thumbnail_panels(report), plot)
-    click.echo(tables.format_thumbnails(report))
+        report.draw_panels(report.make_thumbnail_panels(measured), plot)
+    click.echo(report.format_thumbnails(measured))
 
 
-def _write_report(path: Path | None, about: Mapping[str, object], report: object) -> None:
-    """Write what ``about`` and ``report`` say as one JSON object, if there is a ``path``."""
-    from twinlens.catalog.files import write_atomically
-    from twinlens.evaluate.json_values import to_json
+def _begin(measurement: str, asked: dict[str, Any]) -> dict[str, Any]:
+    """What a report over an index says first; the clock starts."""
+    from twinlens.evaluate.machine import describe_machine
+    from twinlens.evaluate.measures import LIBRARIES
 
-    if path is not None:
-        whole = to_json(about) | to_json(report)
-        write_atomically(path, json.dumps(whole, indent=1, ensure_ascii=False) + "\n")
+    asked["started"] = time.monotonic()
+    told = {name: asked[name] for name in ("seed", "thumbnail_model")}
+    return {"measurement": measurement, "machine": describe_machine(*LIBRARIES), **told}
+
+
+def _how(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """How a catalogue is to be indexed."""
+    from twinlens.encoders.load import load_thumbnail_encoder
+
+    encoder = load_thumbnail_encoder(asked["thumbnail_model"], threads=asked["threads"])
+    return {
+        "thumbnail_encoder": encoder,
+        "cache": asked["cache_path"],
+        "threads": asked["threads"],
+    }
+
+
+def _write(path: Path | None, about: Mapping[str, object], measured: object) -> None:
+    """Write what both say as one JSON object, if there is a ``path``."""
+    from twinlens.evaluate.machine import to_json, write_json
+
+    write_json(path, **to_json(about), **to_json(measured))

@@ -1,20 +1,26 @@
-"""Reports for a person, as text."""
+"""Reports for a person, as text and as a picture: dots with their 95 % intervals, by matplotlib."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import PurePath
-from typing import Final
+from importlib.util import find_spec
+from pathlib import Path, PurePath
+from typing import Any, Final
 
+from twinlens.catalog.errors import UsageError
+from twinlens.catalog.files import write_atomically
 from twinlens.catalog.sources.pictures import name_some
 from twinlens.evaluate import recommendations
 from twinlens.evaluate.distortions import DISTORTIONS
 from twinlens.evaluate.fusion import JUDGED_BY, Sweep
-from twinlens.evaluate.intervals import Mean
-from twinlens.evaluate.measures import CHIEF
+from twinlens.evaluate.measures import CHIEF, Mean
 from twinlens.evaluate.recommendations import MEASURES, Way
 from twinlens.evaluate.search import FUSION, Lead, Ranking, SearchReport, TaskReport
 from twinlens.evaluate.thumbnails import ThumbnailReport
+
+# Means by name, row by row, by the title of their panel.
+Panels = Mapping[str, Mapping[str, Mapping[str, Mean]]]
 
 _SINGLE_ANSWER: Final = ("R@1", "R@10", "RR@10", "nDCG@10")
 _MANY_ANSWERS: Final = ("P@10", "RR@10", "nDCG@10", "R@10")
@@ -158,3 +164,81 @@ def shorten(model: str) -> str:
 
 def _line(first: str, cells: Sequence[str]) -> str:
     return f"{first:<{_NAME_WIDTH}}{''.join(f'{cell:>{_WIDTH}}' for cell in cells)}".rstrip()
+
+
+def check_plots() -> None:
+    """Return where plots can be drawn.
+
+    Raises:
+        UsageError: matplotlib is not installed.
+    """
+    if find_spec("matplotlib") is None:
+        raise UsageError("--plot needs matplotlib: pip install 'twinlens[evaluate]'")
+
+
+def make_search_panels(report: SearchReport) -> Panels:
+    """A panel per family: recall@10 of every ranking, or precision@10 where much is relevant."""
+    panels = {}
+    for family in dict.fromkeys(task.family for task in report.tasks):
+        tasks = [task for task in report.tasks if task.family == family]
+        measure = "P@10" if any(task.many_relevant for task in tasks) else CHIEF
+        panels[f"{family}: {measure}"] = {
+            f"{task.name} ({task.queries})": {
+                label: row.figures[measure] for label, row in label_rows(task.rows)
+            }
+            for task in tasks
+        }
+    return panels
+
+
+def make_thumbnail_panels(report: ThumbnailReport) -> Panels:
+    """Recall of the original by distortion, and likeness where pictures have categories."""
+    recall = {shorten(one.name): one.recall["1"] for one in report.encoders}
+    names = list(next(iter(recall.values())).by_distortion)
+    rows = {at: {name: one.by_distortion[at] for name, one in recall.items()} for at in names}
+    for group in ("seen", "unseen", "all"):
+        rows[f"mean, {group}"] = {name: getattr(one, group) for name, one in recall.items()}
+    panels = {"recall@1 of the original": rows}
+    likeness = {shorten(one.name): one.likeness_asked for one in report.encoders}
+    if any(likeness.values()):
+        panels["same category"] = {
+            f"nearest {depth}": {name: of[depth] for name, of in likeness.items()}
+            for depth in ("1", "10")
+        }
+    return panels
+
+
+def draw_panels(panels: Panels, path: Path) -> None:
+    """Write a PNG to ``path``, replaced whole: one panel below another, a colour a name."""
+    from matplotlib.figure import Figure
+
+    every_row = [row for rows in panels.values() for row in rows.values()]
+    names = list(dict.fromkeys(name for row in every_row for name in row))
+    heights = [*map(len, panels.values())]
+    size = (10, 1.6 + 0.45 * sum(heights) + 0.5 * len(heights))
+    figure = Figure(figsize=size, layout="constrained")
+    drawn = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)[:, 0]
+    handles: dict[str, Any] = {}
+    for axes, (title, rows) in zip(drawn, panels.items(), strict=True):
+        for line, row in enumerate(rows.values()):
+            for name, (value, low, high) in row.items():
+                at = names.index(name)
+                y = line + 0.7 * ((at + 0.5) / len(names) - 0.5)
+                look = f"C{at % 10}{'osD^vPX*<>'[at % 10]}"
+                spread = [[value - low], [high - value]]
+                handles[name] = axes.errorbar(
+                    value, y, xerr=spread, fmt=look, markersize=5, linewidth=1.2
+                )
+            if line:
+                axes.axhline(line - 0.5, color="0.85", linewidth=0.8)
+        axes.set_title(f"{title}, mean and 95 % interval", loc="left", fontsize=10)
+        axes.set_yticks(range(len(rows)), list(rows), fontsize=8)
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.grid(axis="x", color="0.9")
+        axes.set_axisbelow(True)
+    figure.legend(
+        handles.values(), handles.keys(), loc="outside upper center", ncols=3, frameon=False
+    )
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120)
+    write_atomically(path, buffer.getvalue())
