@@ -65,7 +65,7 @@ def write_report(path: Path | None, **parts: Any) -> None:
         f"load {machine['load'][0]}"
         f"{' (disturbed: trust ratios, not times)' if machine['disturbed'] else ''}"
     )
-    write_json(path, machine=machine, **parts)
+    write_json(path, {"machine": machine, **parts})
 
 
 def run_twinlens(*arguments: str | Path) -> str:

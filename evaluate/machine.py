@@ -90,8 +90,8 @@ def to_json(value: object) -> Any:
     return round(value, 5) if isinstance(value, float) else value
 
 
-def write_json(path: Path | None, **parts: Any) -> None:
-    """Write these as one JSON object, whole or not at all, if there is a ``path``."""
+def write_json(path: Path | None, report: object) -> None:
+    """Write ``report`` as JSON, whole or not at all, if there is a ``path``."""
     if path is not None:
-        text = json.dumps(to_json(parts), indent=1, ensure_ascii=False)
+        text = json.dumps(to_json(report), indent=1, ensure_ascii=False)
         write_atomically(path, text + "\n")

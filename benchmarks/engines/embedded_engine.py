@@ -11,7 +11,8 @@ from typing import Any, Final
 
 import qdrant_edge as qe
 
-from twinlens.benchmarks.engines.base import Answer, Engine, EngineFailed, Query, Uploaded
+from twinlens.benchmarks.engines.base import Answer, Engine, Query
+from twinlens.benchmarks.engines.record import Built, EngineFailed
 from twinlens.benchmarks.engines.vectors import SHARES, VectorSet
 from twinlens.stores.edge import link_view
 
@@ -35,7 +36,7 @@ class Embedded(Engine):
             for share in SHARES
         }
 
-    def upload(self, *, threads: int) -> Uploaded:
+    def upload(self, *, threads: int) -> Built:
         """See `Engine.upload`."""
         shutil.rmtree(self.directory, ignore_errors=True)
         path = str(self._path)
@@ -59,7 +60,11 @@ class Embedded(Engine):
             raise EngineFailed(f"Qdrant built graphs over {indexed} of {wanted} vectors")
         # The first load after a flush folds journals into their files; readers must find none.
         qe.EdgeShard.load(path).close()
-        return Uploaded(written - started, built - written, indexed)
+        return Built(
+            upload_s=round(written - started, 3),
+            index_s=round(built - written, 3),
+            indexed_vectors=indexed,
+        )
 
     def open(self) -> None:
         """See `Engine.open`; over links to the files, as the product's readers do."""

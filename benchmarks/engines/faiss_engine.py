@@ -11,8 +11,8 @@ from typing import Any, Final
 import faiss as typed_faiss
 import numpy as np
 
-from twinlens.benchmarks.engines.base import Answer, Engine, EngineFailed, Query, Uploaded
-from twinlens.benchmarks.engines.record import Setting
+from twinlens.benchmarks.engines.base import Answer, Engine, Query
+from twinlens.benchmarks.engines.record import Built, EngineFailed, Setting
 from twinlens.benchmarks.engines.vectors import SHARES, Ids, Matrix, VectorSet
 
 # Its stubs know the C++ signatures alone, not those that its Python module gives them.
@@ -40,7 +40,7 @@ class Faiss(Engine):
         self._selectors: dict[float, Any] = {}
         self._bitmaps: list[Any] = []
 
-    def upload(self, *, threads: int) -> Uploaded:
+    def upload(self, *, threads: int) -> Built:
         """See `Engine.upload`; FAISS builds while it takes the vectors in."""
         self.directory.mkdir(parents=True, exist_ok=True)
         faiss.omp_set_num_threads(threads)
@@ -64,7 +64,8 @@ class Faiss(Engine):
                 raise EngineFailed(f"FAISS holds {index.ntotal} of {len(rows)} vectors")
             linked += index.ntotal if hasattr(index, "hnsw") else 0
             faiss.write_index(index, str(self._file(name)))
-        return Uploaded(0.0, time.perf_counter() - started, linked or None)
+        took_s = round(time.perf_counter() - started, 3)
+        return Built(upload_s=0.0, index_s=took_s, indexed_vectors=linked or None)
 
     def open(self) -> None:
         """See `Engine.open`."""

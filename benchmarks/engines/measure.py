@@ -10,19 +10,19 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
 
-from twinlens.benchmarks.engines.base import EngineFailed
-from twinlens.benchmarks.engines.experiments import Experiment
+from twinlens.benchmarks.engines.base import Experiment
 from twinlens.benchmarks.engines.process import Host, Probe, Timed
 from twinlens.benchmarks.engines.record import (
     FORMAT,
     Answers,
+    EngineFailed,
     Machine,
     Measured,
     Plan,
@@ -33,9 +33,8 @@ from twinlens.benchmarks.engines.record import (
     read_result,
 )
 from twinlens.benchmarks.engines.sources import VectorSource, prepare_vectors
-from twinlens.benchmarks.engines.truth import Truth
-from twinlens.benchmarks.engines.vectors import SHARES, VectorSet
-from twinlens.catalog.errors import UsageError
+from twinlens.benchmarks.engines.vectors import SHARES, Truth, VectorSet
+from twinlens.catalog.errors import StoreError, UsageError
 from twinlens.catalog.files import create_whole, hold_lock
 from twinlens.evaluate.machine import describe_machine
 
@@ -109,8 +108,9 @@ class SizeRun:
         """Remove what was made to be measured."""
         for name, one in self._experiments.items():
             if one.on_server:
-                with self._watch(name, "remove"), self._host(name) as host:
-                    host.ask("remove")
+                made = one.make(self._vectors, self._directory(name))
+                with self._watch(name, "remove"), closing(made):
+                    made.remove()
         shutil.rmtree(self._vectors.path, ignore_errors=True)
 
     def _part(self, name: str, measure: Callable[[], None]) -> None:
@@ -323,7 +323,7 @@ class SizeRun:
         """An engine that fails within is reported so, and left out from then on."""
         try:
             yield
-        except EngineFailed as error:
+        except (EngineFailed, StoreError) as error:
             self._of[name].failed = f"{part}: {error}"
             self._say(f"{self._vectors.videos:,} videos: {name} FAILED, {part}: {error}")
             host = self._hosts.pop(name, None)

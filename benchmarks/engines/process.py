@@ -21,9 +21,8 @@ from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 
-from twinlens.benchmarks.engines.base import Answer, EngineFailed, Query
-from twinlens.benchmarks.engines.experiments import Experiment
-from twinlens.benchmarks.engines.record import Built, Memory, Setting
+from twinlens.benchmarks.engines.base import Answer, Experiment, Query
+from twinlens.benchmarks.engines.record import Built, EngineFailed, Memory, Setting
 from twinlens.benchmarks.engines.vectors import VectorSet, fuse_answers
 
 # A graph over a million vectors takes its time; what takes longer hangs.
@@ -157,20 +156,15 @@ class Probe:
         self._queries = {name: np.array(self._vectors.queries(name)) for name in self._vectors.dims}
         # What these methods need no more than call.
         self.open = self._engine.open
-        self.remove = self._engine.remove
         self.close = self._engine.close
 
     def build(self, threads: int) -> Built:
         """Make the index: seconds, bytes on disk, the most memory that this process held."""
-        uploaded = self._engine.upload(threads=threads)
-        return Built(
-            upload_s=round(uploaded.upload_s, 3),
-            index_s=round(uploaded.index_s, 3),
-            disk_bytes=self._engine.disk_bytes(),
-            # Not ru_maxrss, which starts from what the parent had when it made this process.
-            peak_bytes=None if self._on_server else _own_bytes("status", "VmHWM"),
-            indexed_vectors=uploaded.indexed_vectors,
-        )
+        built: Built = self._engine.upload(threads=threads)
+        # Not ru_maxrss, which starts from what the parent had when it made this process.
+        peak_bytes = None if self._on_server else _own_bytes("status", "VmHWM")
+        disk_bytes = self._engine.disk_bytes()
+        return built.model_copy(update={"disk_bytes": disk_bytes, "peak_bytes": peak_bytes})
 
     def memory(self) -> Memory | None:
         """The memory of this process now, as far as it has touched what it maps.

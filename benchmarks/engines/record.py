@@ -22,6 +22,10 @@ _AtLeast0 = Annotated[float, Field(ge=0)]
 _Several = Annotated[int, Field(gt=0)]
 
 
+class EngineFailed(TwinLensError):
+    """An engine could not do what a measurement asked of it; the others go on."""
+
+
 class Form(BaseModel):
     """A part of a record. No text is taken for a number; what is not known is refused."""
 
@@ -49,7 +53,10 @@ class Search(Answers):
 
 
 class Built(Form):
-    """What making an index took. None where nobody can say, as of a server's memory or disk."""
+    """What making an index took, and how many vectors its graphs hold; None without graphs.
+
+    None also where nobody can say, as of a server's memory or disk.
+    """
 
     upload_s: _AtLeast0
     index_s: _AtLeast0

@@ -12,7 +12,8 @@ from typing import Any, Final
 from qdrant_client import QdrantClient, grpc, models
 from qdrant_client.conversions.conversion import RestToGrpc
 
-from twinlens.benchmarks.engines.base import Answer, Engine, EngineFailed, Query, Uploaded
+from twinlens.benchmarks.engines.base import Answer, Engine, Query
+from twinlens.benchmarks.engines.record import Built, EngineFailed
 from twinlens.benchmarks.engines.vectors import VectorSet
 from twinlens.stores.server_client import ServerClient
 
@@ -42,7 +43,7 @@ class Server(Engine):
         self.collection = f"{vectors.path.name}-{graph.hexdigest()}"
         self._client: ServerClient | None = None
 
-    def upload(self, *, threads: int) -> Uploaded:
+    def upload(self, *, threads: int) -> Built:
         """See `Engine.upload`; what a killed upload left goes first."""
         threshold_kb = self.vectors.graph_threshold_kb(least=_LEAST_KB)
         dims, name = self.vectors.dims, self.collection
@@ -87,7 +88,11 @@ class Server(Engine):
         indexed = self._wait_until_indexed()
         built = time.perf_counter()
         self.close()
-        return Uploaded(written - started, built - written, indexed)
+        return Built(
+            upload_s=round(written - started, 3),
+            index_s=round(built - written, 3),
+            indexed_vectors=indexed,
+        )
 
     def open(self) -> None:
         """See `Engine.open`."""

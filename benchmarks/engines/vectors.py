@@ -1,7 +1,9 @@
-"""The vectors of a comparison: on disk, mapped into memory, the same for every engine.
+"""The vectors of a comparison, and the exact answers over them that recall is held against.
 
 A set is written once, block by block, so that a million vectors need no more memory than a block,
-and every process that measures maps the same files.
+and every process that measures maps the same files. A hit is right where its true score reaches
+that of the last one of the exact best, so it makes no difference which of two equal videos an
+engine returns.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from twinlens.benchmarks.engines.record import EngineFailed
 from twinlens.catalog.vectors import Vector
 from twinlens.search.fusion import Ranking, fuse
 from twinlens.stores.base import ScoredVideo
@@ -22,9 +25,16 @@ from twinlens.stores.qdrant_schema import FULL_SCAN_THRESHOLD_KB
 
 Matrix = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
+Scores = npt.NDArray[np.float64]
 
 # The share of the videos that each filtered search lets through.
 SHARES: Final = (0.5, 0.1, 0.01, 0.001)
+# Sums of products in another order differ by about 1e-7 in float32.
+SCORE_TOLERANCE: Final = 1e-6
+_FUSED_TOLERANCE: Final = 1e-12
+_BLOCK: Final = 20_000
+# What float32 would cut off wrongly lies within these few more.
+_SPARE: Final = 20
 # The file that makes a directory a set; it is written last.
 DESCRIPTION: Final = "set.json"
 
@@ -114,3 +124,98 @@ def fuse_answers(
         for name, ranking in rankings.items()
     ]
     return {int(one.video_id): one.score for one in fuse(given, limit=limit, k=k)}
+
+
+class Truth:
+    """For every query the best videos, over all videos and over those that a filter lets through.
+
+    ``best[name]`` are ids and scores of shape (queries, depth), best first; ``filtered[share]`` are
+    scores of that shape, which may be less deep.
+    """
+
+    def __init__(self, vectors: VectorSet, *, limit: int, window: int) -> None:
+        self._vectors, self._limit, self._window = vectors, limit, window
+        self.best = {
+            name: best_of(vectors.rows(name), vectors.queries(name), limit=max(limit, window))
+            for name in vectors.dims
+        }
+        rows, queries = vectors.rows(vectors.first), vectors.queries(vectors.first)
+        self.filtered = {
+            share: best_of(rows, queries, limit=limit, passing=vectors.passing(share))[1]
+            for share in SHARES
+        }
+
+    def recall(
+        self, rows: Sequence[int], found: Sequence[Sequence[int]], share: float | None = None
+    ) -> float:
+        """The share of the exact best that these answers to the queries ``rows`` hold.
+
+        ``share`` names the filter that they were asked with; there may be fewer to find under it.
+
+        Raises:
+            EngineFailed: an answer holds what is no id, or what the filter does not let through.
+        """
+        name, draws = self._vectors.first, self._vectors.draws
+        best = self.best[name][1][:, : self._limit] if share is None else self.filtered[share]
+        depth = best.shape[1]
+        if not depth and not any(map(len, found)):
+            return 1.0
+        stored, queries = self._vectors.rows(name), self._vectors.queries(name)
+        right = 0
+        for row, ids in zip(rows, found, strict=True):
+            unique = sorted(set(ids))
+            if unique and not 0 <= unique[0] <= unique[-1] < len(stored):
+                raise EngineFailed(f"an answer holds {unique[0]} to {unique[-1]}, which are no ids")
+            wrong = [one for one in unique if share is not None and not draws[one] < share]
+            if wrong:
+                raise EngineFailed(f"a filter of {share} let video {wrong[0]} through")
+            scores = stored[unique].astype(np.float64) @ queries[row].astype(np.float64)
+            right += min(depth, int((scores >= best[row, -1] - SCORE_TOLERANCE).sum()))
+        return float(right / (len(rows) * depth))
+
+    def fused_recall(
+        self, rows: Sequence[int], found: Sequence[Sequence[int]], *, k: float
+    ) -> float:
+        """The share of the best of the exact rankings' fusion; ties count as equal."""
+        right = of = 0
+        for row, ids in zip(rows, found, strict=True):
+            rankings = {
+                name: list(zip(best[row, : self._window], scores[row], strict=False))
+                for name, (best, scores) in self.best.items()
+            }
+            exact = fuse_answers(rankings, limit=2 * self._window, k=k)
+            least = list(exact.values())[: self._limit]
+            of += len(least)
+            reached = sum(exact.get(one, 0.0) >= least[-1] - _FUSED_TOLERANCE for one in set(ids))
+            right += min(reached, len(least))
+        return float(right / of)
+
+
+def best_of(
+    stored: Matrix, queries: Matrix, *, limit: int, passing: Ids | None = None
+) -> tuple[Ids, Scores]:
+    """Ids and scores, (queries, at most ``limit``), of the best rows, best first, ties by id.
+
+    A block of rows is scored at a time, so the memory taken does not grow with their number. Scores
+    are float64 products, of float32 candidates with some to spare.
+    """
+    chosen = np.arange(len(stored)) if passing is None else passing
+    depth, spare = min(limit, chosen.size), min(limit + _SPARE, chosen.size)
+    ids = np.empty((len(queries), 0), dtype=np.int64)
+    scores = np.empty((len(queries), 0), dtype=np.float32)
+    for first in range(0, chosen.size, _BLOCK):
+        part = chosen[first : first + _BLOCK]
+        ids = np.hstack([ids, np.broadcast_to(part, (len(queries), part.size))])
+        scores = np.hstack([scores, queries @ stored[part].T])
+        if ids.shape[1] > spare:
+            kept = np.argpartition(-scores, spare - 1, axis=1)[:, :spare]
+            ids = np.take_along_axis(ids, kept, axis=1)
+            scores = np.take_along_axis(scores, kept, axis=1)
+    best_ids = np.empty((len(queries), depth), dtype=np.int64)
+    best_scores = np.empty((len(queries), depth), dtype=np.float64)
+    for row, query in enumerate(queries.astype(np.float64)):
+        candidates = np.sort(ids[row])
+        exact = stored[candidates].astype(np.float64) @ query
+        order = np.lexsort((candidates, -exact))[:depth]
+        best_ids[row], best_scores[row] = candidates[order], exact[order]
+    return best_ids, best_scores

@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from click.testing import CliRunner
 
 from tests.benchmarks.failing_engines import DIES, FAILS_ONCE, FAILS_UNDER_FILTERS
 from tests.stores.qdrant_process import QdrantProcess
-from twinlens.benchmarks.engines.experiments import (
+from twinlens.benchmarks.engines.base import (
     choose_experiments,
     digest_of,
     read_experiments,
@@ -26,7 +25,7 @@ from twinlens.benchmarks.engines.experiments import (
 from twinlens.benchmarks.engines.measure import SizeRun, choose_setting, run
 from twinlens.benchmarks.engines.process import Host
 from twinlens.benchmarks.engines.record import Plan, Result, Search, read_result
-from twinlens.benchmarks.engines.sources import DrawnVectors, FileVectors
+from twinlens.benchmarks.engines.sources import DrawnVectors
 from twinlens.benchmarks.engines.vectors import SHARES
 from twinlens.catalog.errors import UsageError
 from twinlens.catalog.files import hold_lock
@@ -51,7 +50,9 @@ COMPARED = (
     # What no m can be: the engine refuses to be configured with it.
     EMBEDDED.model_copy(update={"name": "broken", "build": {"m": -1, "ef_construct": 100}}),
     other("unfiltered", FAILS_UNDER_FILTERS),
+    other("dies", DIES),
 )
+PLAN = {"sizes": [VIDEOS], "rounds": 2, "clients": [1, 2]}
 
 
 class Stopped(Exception):
@@ -63,23 +64,12 @@ def compare(
 ) -> Result:
     """The result of a comparison that is made, and written, in ``folder``."""
     keep = plan.pop("keep", False)
-    asked = {
-        "sizes": [200],
-        "queries": 20,
-        "rounds": 1,
-        "seconds": 0.01,
-        "clients": [1],
-        "client_rounds": 1,
-        "client_seconds": 0.05,
-    } | plan
+    asked = {"sizes": [200], "queries": 20, "rounds": 1, "seconds": 0.01, "clients": [1]}
+    asked |= {"client_rounds": 1, "client_seconds": 0.05} | plan
+    names, settings = [one.name for one in experiments], digest_of(experiments)
     return run(
         SOURCE,
-        Plan(
-            source=SOURCE.description,
-            experiments=[one.name for one in experiments],
-            settings=digest_of(experiments),
-            **asked,
-        ),
+        Plan(source=SOURCE.description, experiments=names, settings=settings, **asked),
         experiments,
         result=folder / result,
         work=folder / "work",
@@ -88,12 +78,21 @@ def compare(
     )
 
 
+def stop_at(text: str) -> Any:
+    """Told what is done, stops the run when that holds ``text``."""
+
+    def say(line: str) -> None:
+        if text in line:
+            raise Stopped
+
+    return say
+
+
 @pytest.fixture(scope="module")
 def stopped_and_continued(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A result, what was said until it was stopped, and what after that."""
     folder = tmp_path_factory.mktemp("bench")
     said: list[str] = []
-    plan = {"sizes": [VIDEOS], "rounds": 2, "clients": [1, 2]}
 
     def say(line: str) -> None:
         said.append(line)
@@ -104,10 +103,10 @@ def stopped_and_continued(tmp_path_factory: pytest.TempPathFactory) -> Any:
             raise Stopped
 
     with pytest.raises(Stopped):
-        compare(folder, COMPARED, say=say, **plan)
+        compare(folder, COMPARED, say=say, **PLAN)
     before = list(said)
     said.clear()
-    result = compare(folder, COMPARED, say=said.append, keep=True, **plan)
+    result = compare(folder, COMPARED, say=said.append, keep=True, **PLAN)
     assert result == read_result(folder / "result.json")
     return result, before, said, folder
 
@@ -151,27 +150,23 @@ def test_an_engine_that_fails_is_reported_and_the_others_go_on(stopped_and_conti
     assert unfiltered.searches["exact"].recall_at_10 == 1.0
     assert unfiltered.fused is None
     assert size.experiments["qdrant-embedded"].failed is None
-    assert result.failures() == [f"broken at {VIDEOS}", f"unfiltered at {VIDEOS}"]
-
-
-def test_a_process_that_dies_is_an_engine_that_failed(tmp_path: Path) -> None:
-    result = compare(tmp_path, [FLAT, other("dies", DIES)])
-    [size] = result.sizes
     assert size.experiments["dies"].failed == (
         "build: build: the engine's process was killed by signal 9"
     )
-    assert size.experiments["faiss-flat"].clients
+    assert result.failures() == [f"{name} at {VIDEOS}" for name in ("broken", "unfiltered", "dies")]
 
 
-def test_an_index_on_a_server_is_measured_shared_and_removed(tmp_path: Path) -> None:
-    with QdrantProcess() as process:
-        rows = [one for one in read_experiments(url=process.url) if one.on_server]
-        for one in rows:
-            one.build["grpc_port"] = process.grpc_port
-            one.searches[:] = [{"exact": True}, {"ef": 16}]
-        result = compare(tmp_path, rows)
-        assert {"Create", "Delete"} <= set(process.asked())
-        assert process.client().list_collections() == []
+def test_an_index_on_a_server_is_measured_shared_and_removed(
+    qdrant: QdrantProcess, tmp_path: Path
+) -> None:
+    before = qdrant.client().list_collections()
+    rows = [one for one in read_experiments(url=qdrant.url) if one.on_server]
+    for one in rows:
+        one.build["grpc_port"] = qdrant.grpc_port
+        one.searches[:] = [{"exact": True}, {"ef": 16}]
+    result = compare(tmp_path, rows)
+    assert {"Create", "Delete"} <= set(qdrant.asked())
+    assert qdrant.client().list_collections() == before
     [size] = result.sizes
     rest, grpc = (size.experiments[f"qdrant-server-{name}"] for name in ("rest", "grpc"))
     for server in (rest, grpc):
@@ -186,7 +181,7 @@ def test_an_index_on_a_server_is_measured_shared_and_removed(tmp_path: Path) -> 
         assert server.memory is server.built.peak_bytes is server.built.disk_bytes is None
     assert grpc.searches["exact"].server_ms == grpc.fused.server_ms == [0.25]
     assert grpc.built.shared_with == rest.label
-    assert process.host not in (tmp_path / "result.json").read_text(encoding="utf-8")
+    assert qdrant.host not in (tmp_path / "result.json").read_text(encoding="utf-8")
 
 
 def test_one_vector_alone_is_not_fused(tmp_path: Path) -> None:
@@ -213,12 +208,11 @@ def test_one_vector_alone_is_not_fused(tmp_path: Path) -> None:
 def test_a_result_of_another_run_is_left_alone(stopped_and_continued: Any) -> None:
     *_, folder = stopped_and_continued
     before = (folder / "result.json").read_bytes()
-    plan = {"sizes": [VIDEOS], "rounds": 2, "clients": [1, 2]}
     with pytest.raises(UsageError, match=r"another run \(other seed\)"):
-        compare(folder, COMPARED, seed=1, **plan)
+        compare(folder, COMPARED, seed=1, **PLAN)
     others = (COMPARED[0], COMPARED[1].model_copy(update={"build": {"m": 4}}), *COMPARED[2:])
     with pytest.raises(UsageError, match=r"another run \(other settings\)"):
-        compare(folder, others, **plan)
+        compare(folder, others, **PLAN)
     assert (folder / "result.json").read_bytes() == before
 
 
@@ -226,15 +220,6 @@ def test_what_is_no_result_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "notes.json").write_text("[1, 2]", encoding="utf-8")
     with pytest.raises(UsageError, match=r"notes\.json: not a result"):
         compare(tmp_path, COMPARED, result="notes.json")
-
-
-def test_an_index_of_other_vectors_is_made_anew(tmp_path: Path) -> None:
-    """The same size and work directory, but another seed."""
-    for seed in (0, 1):
-        result = compare(tmp_path, COMPARED[:1], seed=seed, result=f"{seed}.json", keep=True)
-        flat = result.sizes[0].experiments["faiss-flat"]
-        assert flat.failed is None
-        assert flat.searches["exact"].recall_at_10 == 1.0
 
 
 def test_two_comparisons_do_not_work_in_one_directory(tmp_path: Path) -> None:
@@ -246,32 +231,23 @@ def test_two_comparisons_do_not_work_in_one_directory(tmp_path: Path) -> None:
     assert not (tmp_path / "result.json").exists()
 
 
-def test_a_run_that_goes_on_tries_an_engine_again_that_could_not_be_built(tmp_path: Path) -> None:
-    def say(line: str) -> None:
-        if "build once" in line:
-            raise Stopped
-
-    failing_once = [FLAT, other("once", FAILS_ONCE)]
+def test_a_run_goes_on_where_it_was_begun_and_tries_again_what_could_not_be_built(
+    tmp_path: Path,
+) -> None:
+    failing_once, file = [FLAT, other("once", FAILS_ONCE)], tmp_path / "result.json"
     with pytest.raises(Stopped):
-        compare(tmp_path, failing_once, say=say)
-    stopped = read_result(tmp_path / "result.json").sizes[0].experiments["once"]
-    assert "the disk is full" in stopped.failed
+        compare(tmp_path, failing_once, say=stop_at("build once"))
+    begun = file.read_text(encoding="utf-8")
+    assert "the disk is full" in read_result(file).sizes[0].experiments["once"].failed
+    elsewhere = json.loads(begun)
+    elsewhere["machine"]["processor"] = "another"
+    file.write_text(json.dumps(elsewhere), encoding="utf-8")
+    with pytest.raises(UsageError, match=r"begun elsewhere \(other processor\)"):
+        compare(tmp_path, failing_once)
+    file.write_text(begun, encoding="utf-8")
     once = compare(tmp_path, failing_once).sizes[0].experiments["once"]
     assert once.failed is None
     assert once.searches["exact"].recall_at_10 == 1.0
-
-
-def test_a_result_goes_on_where_it_was_begun_alone(tmp_path: Path) -> None:
-    def say(line: str) -> None:
-        raise Stopped
-
-    with pytest.raises(Stopped):
-        compare(tmp_path, COMPARED[:1], say=say)
-    begun = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
-    begun["machine"]["processor"] = "another"
-    (tmp_path / "result.json").write_text(json.dumps(begun), encoding="utf-8")
-    with pytest.raises(UsageError, match=r"begun elsewhere \(other processor\)"):
-        compare(tmp_path, COMPARED[:1])
 
 
 _PARENT = """
@@ -360,6 +336,8 @@ def test_an_interrupted_part_is_measured_anew(
         (["--data-dir", "a", "--vectors", "b"], "name one of them"),
         (["--vectors", "nowhere.npy"], "nowhere.npy: no such file"),
         (["--experiments", "rows.toml"], "rows.toml"),
+        (["--vectors", "some.npy", "--sizes", "280"], "leaves 270 beside"),
+        (["--vectors", "few.npy"], "too few"),
     ],
 )
 def test_wrong_use_is_told(
@@ -367,22 +345,11 @@ def test_wrong_use_is_told(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "rows.toml").write_text("[[experiment]]\nname = 5\n", encoding="utf-8")
+    for name, count in (("some.npy", 300), ("few.npy", 90)):
+        np.save(name, np.random.default_rng(0).normal(size=(count, 8)))
     outcome = CliRunner().invoke(main, ["bench", *arguments])
     assert outcome.exit_code == 2
     assert text in outcome.output
-
-
-def test_sizes_are_held_against_what_a_file_has(tmp_path: Path) -> None:
-    np.save(tmp_path / "some.npy", np.random.default_rng(0).normal(size=(300, 8)))
-    np.save(tmp_path / "few.npy", np.random.default_rng(0).normal(size=(90, 8)))
-    for arguments, text in (
-        (["--vectors", str(tmp_path / "some.npy"), "--sizes", "280"], "leaves 270 beside"),
-        (["--vectors", str(tmp_path / "few.npy")], "too few"),
-    ):
-        outcome = CliRunner().invoke(main, ["bench", *arguments])
-        assert outcome.exit_code == 2
-        assert text in outcome.output
-    assert FileVectors(tmp_path / "some.npy").videos == 300
 
 
 def test_engines_are_chosen_by_name_or_beginning() -> None:
@@ -411,29 +378,18 @@ def test_engines_are_chosen_by_name_or_beginning() -> None:
 def test_the_setting_for_what_takes_one_is_not_left_to_noise(
     recalls: dict[str, float], chosen: str
 ) -> None:
-    searches = {
-        name: Search(
-            setting={"exact": True} if name == "exact" else {"ef": 1},
-            recall_at_10=recall,
-            queries=10,
-            p50_ms=[1.0],
-        )
-        for name, recall in recalls.items()
-    }
+    searches = {}
+    for name, recall in recalls.items():
+        setting = {"exact": True} if name == "exact" else {"ef": 1}
+        searches[name] = Search(setting=setting, recall_at_10=recall, queries=10, p50_ms=[1.0])
     assert choose_setting(searches) == chosen
 
 
 def test_help_needs_none_of_the_heavy_packages() -> None:
-    started = time.monotonic()
     code = (
         "import sys; from twinlens.commands import bench;"
         "print(sorted({'faiss', 'qdrant_edge', 'scipy', 'matplotlib', 'torch'} & set(sys.modules)))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=Path(__file__).parents[2],
-    )
-    assert done.stdout.strip() == "[]", time.monotonic() - started
+    command, root = [sys.executable, "-c", code], Path(__file__).parents[2]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root)
+    assert done.stdout.strip() == "[]"

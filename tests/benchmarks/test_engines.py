@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,12 +18,17 @@ import pytest
 from tests.stores.conftest import NEEDS_SERVER, SERVER_URL
 from tests.stores.qdrant_process import QdrantProcess
 from twinlens.benchmarks.engines import server_engine
-from twinlens.benchmarks.engines.base import Engine, EngineFailed, Query, Uploaded
-from twinlens.benchmarks.engines.experiments import Experiment, name_setting, read_experiments
+from twinlens.benchmarks.engines.base import (
+    Engine,
+    Experiment,
+    Query,
+    name_setting,
+    read_experiments,
+)
+from twinlens.benchmarks.engines.record import Built, EngineFailed
 from twinlens.benchmarks.engines.server_engine import API_KEY_VARIABLE, Server
 from twinlens.benchmarks.engines.sources import DrawnVectors, prepare_vectors
-from twinlens.benchmarks.engines.truth import Truth
-from twinlens.benchmarks.engines.vectors import SHARES, VectorSet, fuse_answers
+from twinlens.benchmarks.engines.vectors import SHARES, Truth, VectorSet, fuse_answers
 from twinlens.catalog.errors import StoreError
 
 LIMIT, WINDOW, K = 10, 200, 60.0
@@ -41,7 +47,7 @@ class Kept(NamedTuple):
     experiment: Experiment
     vectors: VectorSet
     directory: Path
-    uploaded: Uploaded
+    built: Built
 
     def make(self) -> Engine:
         return self.experiment.make(self.vectors, self.directory)
@@ -75,30 +81,8 @@ def fewer(folder: Path) -> VectorSet:
 
 
 @pytest.fixture(scope="module")
-def truths() -> dict[Path, Truth]:
-    return {}
-
-
-@pytest.fixture
-def truth(kept: Kept, truths: dict[Path, Truth]) -> Truth:
-    path = kept.vectors.path
-    if path not in truths:
-        truths[path] = Truth(kept.vectors, limit=LIMIT, window=WINDOW)
-    return truths[path]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[QdrantProcess]:
-    with QdrantProcess() as made:
-        yield made
-
-
-@pytest.fixture
-def well(server: QdrantProcess) -> Iterator[QdrantProcess]:
-    """The same, which may be told to fail in this test."""
-    server.order()
-    yield server
-    server.order()
+def truth(kept: Kept) -> Truth:
+    return Truth(kept.vectors, limit=LIMIT, window=WINDOW)
 
 
 def on_server(url: str, **build: Any) -> dict[str, Experiment]:
@@ -120,31 +104,24 @@ def on_server(url: str, **build: Any) -> dict[str, Experiment]:
     ],
 )
 def kept(request: pytest.FixtureRequest, folder: Path) -> Iterator[Kept]:
-    name = request.param
-    directory = folder / name
+    name, transport = request.param, request.param.rpartition("-")[2]
+    directory, of = folder / name, "vectors"
     directory.mkdir(parents=True, exist_ok=True)
     if name.startswith("process"):
-        server = request.getfixturevalue("server")
-        experiment = on_server(server.url, grpc_port=server.grpc_port)[name.rpartition("-")[2]]
-        fewer = request.getfixturevalue("fewer")
-        uploaded = experiment.make(fewer, directory).upload(threads=2)
-        yield Kept(experiment, fewer, directory, uploaded)
-        return
-    vectors = request.getfixturevalue("vectors")
-    if name.startswith("server"):
+        server, of = request.getfixturevalue("qdrant_process"), "fewer"
+        experiment = on_server(server.url, grpc_port=server.grpc_port)[transport]
+    elif name.startswith("server"):
         assert SERVER_URL is not None
-        experiment = on_server(SERVER_URL)[name.rpartition("-")[2]]
-        with pytest.MonkeyPatch.context() as patch:
-            if "TWINLENS_TEST_QDRANT_API_KEY" in os.environ:
-                patch.setenv(API_KEY_VARIABLE, os.environ["TWINLENS_TEST_QDRANT_API_KEY"])
-            engine = experiment.make(vectors, directory)
+        experiment = on_server(SERVER_URL)[transport]
+    else:
+        experiment = next(one for one in read_experiments() if one.name == name)
+    vectors = request.getfixturevalue(of)
+    with pytest.MonkeyPatch.context() as patch:
+        if name.startswith("server") and "TWINLENS_TEST_QDRANT_API_KEY" in os.environ:
+            patch.setenv(API_KEY_VARIABLE, os.environ["TWINLENS_TEST_QDRANT_API_KEY"])
+        with closing(experiment.make(vectors, directory)) as engine:
             yield Kept(experiment, vectors, directory, engine.upload(threads=2))
             engine.remove()
-            engine.close()
-        return
-    experiment = next(one for one in read_experiments() if one.name == name)
-    uploaded = experiment.make(vectors, directory).upload(threads=2)
-    yield Kept(experiment, vectors, directory, uploaded)
 
 
 @pytest.fixture
@@ -259,19 +236,17 @@ def test_a_limit_above_the_number_of_videos_finds_them_once(kept: Kept, engine: 
 
 SECOND_PROCESS = """
 import json, sys
+from contextlib import closing
 from pathlib import Path
-from twinlens.benchmarks.engines.base import Query
-from twinlens.benchmarks.engines.experiments import Experiment
+from twinlens.benchmarks.engines.base import Experiment, Query
 from twinlens.benchmarks.engines.vectors import VectorSet
 of, setting, vectors, directory = json.loads(sys.argv[1])
 vectors = VectorSet(Path(vectors))
-engine = Experiment(**of).make(vectors, Path(directory))
-engine.open()
 name = vectors.first
-queries = vectors.queries(name)
-found = [list(engine.search(Query(name, query, 10, setting)).ids) for query in queries]
-engine.close()
-print(json.dumps(found))
+with closing(Experiment(**of).make(vectors, Path(directory))) as engine:
+    engine.open()
+    asked = [Query(name, query, 10, setting) for query in vectors.queries(name)]
+    print(json.dumps([list(engine.search(one).ids) for one in asked]))
 """
 
 
@@ -280,26 +255,19 @@ def test_a_second_process_finds_the_same_while_the_first_searches(
 ) -> None:
     of, setting = kept.experiment.model_dump(), usual(kept)
     given = json.dumps([of, setting, str(kept.vectors.path), str(kept.directory)])
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", SECOND_PROCESS, given],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=Path(__file__).parents[2],
-    )
+    command = [sys.executable, "-W", "error", "-c", SECOND_PROCESS, given]
+    root = Path(__file__).parents[2]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=root)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == found_by(engine, setting)
 
 
-def test_graphs_hold_every_vector(kept: Kept) -> None:
+def test_graphs_hold_every_vector_and_the_disk_is_counted_where_it_can_be_seen(kept: Kept) -> None:
     has_graphs = any("ef" in setting for setting in kept.experiment.searches)
     every = kept.vectors.videos * len(DIMS)
-    assert kept.uploaded.indexed_vectors == (every if has_graphs else None)
-    assert kept.uploaded.upload_s >= 0
-    assert kept.uploaded.index_s >= 0
-
-
-def test_the_disk_is_counted_where_it_can_be_seen(kept: Kept) -> None:
+    assert kept.built.indexed_vectors == (every if has_graphs else None)
+    assert kept.built.upload_s >= 0
+    assert kept.built.index_s >= 0
     disk = kept.make().disk_bytes()
     if kept.experiment.on_server:
         assert disk is None
@@ -342,17 +310,16 @@ def test_rescoring_gives_back_what_one_byte_a_value_loses(
 
 
 def test_a_server_builds_its_graph_after_the_upload(
-    well: QdrantProcess, fewer: VectorSet, folder: Path
+    qdrant: QdrantProcess, fewer: VectorSet, folder: Path
 ) -> None:
     # Of a graph of its own, so that no other test's collection is written to.
-    engine = on_server(well.url, m=8)["rest"].make(fewer, folder / "unused")
-    well.order(fault="INVALID_ARGUMENT", on="Upsert")
+    engine = on_server(qdrant.url, m=8)["rest"].make(fewer, folder / "unused")
+    qdrant.order(fault="INVALID_ARGUMENT", on="Upsert")
     with pytest.raises(StoreError, match="400"):
         engine.upload(threads=3)
-    well.order()
+    qdrant.order()
     engine.upload(threads=3)
-    asked = well.requests()
-    names = [name for name, _ in asked]
+    asked, names = qdrant.requests(), qdrant.asked()
     assert names[:3] == ["Delete", "Create", "CreateFieldIndex"]
     assert names.index("Update") > max(at for at, name in enumerate(names) if name == "Upsert")
     created, building = asked[1][1], asked[names.index("Update")][1]
@@ -366,26 +333,19 @@ def test_a_server_builds_its_graph_after_the_upload(
     engine.close()
 
 
-def test_a_server_that_builds_no_graph_has_failed(
-    well: QdrantProcess, fewer: VectorSet, folder: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_server_that_builds_no_graph_or_is_not_there_has_failed(
+    qdrant: QdrantProcess, fewer: VectorSet, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server_engine, "_CALM_S", 0.0)
-    well.order(indexed=0)
-    engine = on_server(well.url, m=8)["rest"].make(fewer, folder / "unused")
-    with pytest.raises(EngineFailed, match="graphs over 0 of 800"):
-        engine.upload(threads=1)
-    engine.close()
-
-
-def test_a_server_that_is_not_there_has_failed(
-    well: QdrantProcess, fewer: VectorSet, folder: Path
-) -> None:
-    well.order(fault="refuse")
-    for experiment in on_server(well.url, grpc_port=well.grpc_port).values():
-        engine = experiment.make(fewer, folder / "unused")
-        with pytest.raises(StoreError, match="doesn't answer"):
-            engine.open()
-        engine.close()
+    qdrant.order(indexed=0)
+    server = on_server(qdrant.url, m=8)["rest"].make(fewer, folder / "unused")
+    with closing(server), pytest.raises(EngineFailed, match="graphs over 0 of 800"):
+        server.upload(threads=1)
+    qdrant.order(fault="refuse")
+    for experiment in on_server(qdrant.url, grpc_port=qdrant.grpc_port).values():
+        server = experiment.make(fewer, folder / "unused")
+        with closing(server), pytest.raises(StoreError, match="doesn't answer"):
+            server.open()
 
 
 def test_a_collection_is_named_after_what_it_holds(fewer: VectorSet, folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,15 @@ import pytest
 from tests.stores.catalogue import DIMS as STORED_DIMS
 from tests.stores.catalogue import catalogue
 from twinlens.benchmarks.engines import sources
-from twinlens.benchmarks.engines import truth as truth_module
-from twinlens.benchmarks.engines.base import EngineFailed
+from twinlens.benchmarks.engines import vectors as truth_module
+from twinlens.benchmarks.engines.record import EngineFailed
 from twinlens.benchmarks.engines.sources import (
     DrawnVectors,
     FileVectors,
     IndexVectors,
     prepare_vectors,
 )
-from twinlens.benchmarks.engines.truth import Truth, best_of
-from twinlens.benchmarks.engines.vectors import SHARES, Matrix, VectorSet
+from twinlens.benchmarks.engines.vectors import SHARES, Matrix, Truth, VectorSet, best_of
 from twinlens.catalog.errors import SourceError
 from twinlens.stores.flat import FlatStore
 
@@ -123,13 +123,11 @@ def test_an_array_file_gives_unit_vectors_and_queries_that_are_not_among_them(
 
 
 def test_numbers_of_any_type_and_size_are_read(tmp_path: Path) -> None:
-    for at, kind in enumerate((np.float16, np.float64, np.int8, np.uint8)):
-        given = np.abs(rows(40) * 20).astype(kind) + kind(1)
-        source = FileVectors(npy(tmp_path / f"{at}.npy", given))
-        made = prepare_vectors(source, tmp_path, videos=30, queries=10, seed=2)
-        np.testing.assert_allclose(np.linalg.norm(made.rows(ONLY), axis=1), 1.0, atol=1e-6)
-    for size in (1e-200, 1e200):
-        source = FileVectors(npy(tmp_path / "far.npy", rows(40).astype(np.float64) * size))
+    kinds = (np.float16, np.float64, np.int8, np.uint8)
+    given = [np.abs(rows(40) * 20).astype(kind) + kind(1) for kind in kinds]
+    given += [rows(40).astype(np.float64) * size for size in (1e-200, 1e200)]
+    for at, array in enumerate(given):
+        source = FileVectors(npy(tmp_path / f"{at}.npy", array))
         made = prepare_vectors(source, tmp_path, videos=30, queries=10, seed=2)
         np.testing.assert_allclose(np.linalg.norm(made.rows(ONLY), axis=1), 1.0, atol=1e-6)
 
@@ -159,23 +157,21 @@ def test_fewer_vectors_of_a_file_are_a_sample_of_them(tmp_path: Path) -> None:
     np.testing.assert_allclose(made.queries(ONLY), unit(test[:5]), atol=1e-7)
 
 
-def write_index(path: Path, *, names: set[str] | None = None) -> list[Any]:
+def write_index(path: Path, *names: str) -> list[Any]:
+    """The videos of an index of vectors of these names, which is written to ``path``."""
     videos = [
-        video
-        if names is None
-        else replace(video, vectors={n: v for n, v in video.vectors.items() if str(n) in names})
+        replace(video, vectors={n: v for n, v in video.vectors.items() if str(n) in names})
         for video in catalogue(200)
     ]
-    store = FlatStore.create(path, STORED_DIMS)
     videos = [video for video in videos if video.vectors]
-    store.upsert(videos)
-    store.flush()
-    store.close()
+    with closing(FlatStore.create(path, STORED_DIMS)) as store:
+        store.upsert(videos)
+        store.flush()
     return videos
 
 
 def test_a_published_index_gives_the_videos_that_have_every_vector(tmp_path: Path) -> None:
-    videos = write_index(tmp_path / "faiss")
+    videos = write_index(tmp_path / "faiss", "title", "thumbnail")
     whole = [video for video in videos if len(video.vectors) == 2]
     source = IndexVectors(tmp_path / "faiss", generation="20260101")
     assert source.videos == len(whole) < len(videos)
@@ -183,12 +179,9 @@ def test_a_published_index_gives_the_videos_that_have_every_vector(tmp_path: Pat
     made = prepare_vectors(source, tmp_path, videos=len(whole) - 20, queries=20, seed=4)
     title, thumbnail = made.dims
     given = {
-        (made_of.rows(title)[row].tobytes(), made_of.rows(thumbnail)[row].tobytes())
-        for made_of in [made]
-        for row in range(len(whole) - 20)
-    } | {
-        (made.queries(title)[row].tobytes(), made.queries(thumbnail)[row].tobytes())
-        for row in range(20)
+        (first.tobytes(), second.tobytes())
+        for read in (made.rows, made.queries)
+        for first, second in zip(read(title), read(thumbnail), strict=True)
     }
     # Title and thumbnail of one video stay together, and no video is there twice.
     stored = [{str(name): vector for name, vector in one.vectors.items()} for one in whole]
@@ -196,10 +189,10 @@ def test_a_published_index_gives_the_videos_that_have_every_vector(tmp_path: Pat
 
 
 def test_an_index_of_titles_alone_is_compared_by_its_titles(tmp_path: Path) -> None:
-    videos = write_index(tmp_path / "faiss", names={"title"})
+    videos = write_index(tmp_path / "faiss", "title")
     source = IndexVectors(tmp_path / "faiss", generation="20260101")
     assert list(source.dims) == ["title"]
-    assert source.videos == sum(bool(video.vectors) for video in videos)
+    assert source.videos == len(videos)
 
 
 BAD: Mapping[str, tuple[Any, str]] = {

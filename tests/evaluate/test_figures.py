@@ -102,12 +102,7 @@ def test_a_lead_is_paired_and_over_the_best_single_ranking() -> None:
 
 
 def test_a_report_is_told_in_json_without_what_is_per_query() -> None:
+    figures = {"R@10": {"value": 0.66667, "low": 0.0, "high": 1.0}}
     assert to_json({"rows": (_row("m", "title", 0.0, 1.0, 1.0),)}) == {
-        "rows": [
-            {
-                "model": "m",
-                "ranking": "title",
-                "figures": {"R@10": {"value": 0.66667, "low": 0.0, "high": 1.0}},
-            }
-        ]
+        "rows": [{"model": "m", "ranking": "title", "figures": figures}]
     }

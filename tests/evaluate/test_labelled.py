@@ -29,10 +29,10 @@ def _set(folder: Path, **files: str) -> Path:
 def test_a_set_in_beirs_layout_is_read(tmp_path: Path) -> None:
     (task,) = read_judged_tasks(_set(tmp_path / "small"))
     assert task.name == "small, test"
-    assert [(one.video_id, one.title) for one in task.corpus.videos] == [
-        ("d1", "One two"),
-        ("d2", "three"),
-    ]
+    assert {one.video_id: one.title for one in task.corpus.videos} == {
+        "d1": "One two",
+        "d2": "three",
+    }
     assert task.queries == {"q1": Query(text="one"), "q2": Query(video_id="d2")}
     assert task.qrels == {"q1": {"d1": 2}, "q2": {"d1": 1}}
     assert not task.many_relevant
@@ -139,11 +139,8 @@ def test_more_like_this_grades_by_shared_labels(tmp_path: Path) -> None:
     genres = {"a": ["x", "y"], "b": ["y", "x"], "c": ["x"], "d": ["z"], "e": []}
     rows = [{"video_id": key, "title": key, "genres": of} for key, of in genres.items()]
     task = make_more_like_task(_videos(tmp_path / "videos.jsonl", rows), "genres", limit=9, seed=0)
-    assert dict(task.qrels) == {
-        "a": {"b": 2, "c": 1},
-        "b": {"a": 2, "c": 1},
-        "c": {"a": 1, "b": 1},
-    }
+    a, b, c = {"b": 2, "c": 1}, {"a": 2, "c": 1}, {"a": 1, "b": 1}
+    assert dict(task.qrels) == {"a": a, "b": b, "c": c}
     assert task.queries["a"] == Query(video_id="a")
     assert task.many_relevant
 

@@ -18,17 +18,7 @@ from twinlens.catalog.video import Video
 from twinlens.cli import main
 from twinlens.evaluate import recommendations
 from twinlens.evaluate.index import index_corpus
-from twinlens.evaluate.recommendations import (
-    DEPTH,
-    LIKED,
-    LIKED_AND_DISLIKED,
-    MOST_KNOWN,
-    POPULARITY,
-    Person,
-    measure_recommendations,
-    read_people,
-    recommend_popular,
-)
+from twinlens.evaluate.recommendations import LIKED, LIKED_AND_DISLIKED, POPULARITY, Person
 from twinlens.evaluate.tasks import Corpus
 
 SUBJECTS = ("beach sand waves", "kitchen soup knife", "cricket bat wicket", "train rail station")
@@ -66,11 +56,9 @@ def _tastes() -> list[tuple[str, str, object]]:
 
 @pytest.mark.parametrize("name", ["ratings.csv", "ratings.csv.gz"])
 def test_half_of_what_was_liked_is_known(tmp_path, name):
-    path = _ratings(
-        tmp_path / name,
-        [*_tastes(), ("c", "beach-1", 5.0), ("a", "elsewhere", 5.0), ("a", "kitchen-1", 3.5)],
-    )
-    people = read_people(path, {video.video_id for video in _videos()}, seed=0)
+    rows = [*_tastes(), ("c", "beach-1", 5.0), ("a", "elsewhere", 5.0), ("a", "kitchen-1", 3.5)]
+    path, ids = _ratings(tmp_path / name, rows), {video.video_id for video in _videos()}
+    people = recommendations.read_people(path, ids, seed=0)
     assert [person.name for person in people] == ["a", "b"]  # c likes too few
     one = people[0]
     assert len(one.liked) == len(one.to_find) == 20
@@ -78,15 +66,16 @@ def test_half_of_what_was_liked_is_known(tmp_path, name):
     every = [*one.liked, *one.disliked, *one.to_find, *one.to_spare]
     assert len(set(every)) == 60
     assert {video_id.split("-")[0] for video_id in [*one.disliked, *one.to_spare]} == {"train"}
-    again = read_people(path, {video.video_id for video in _videos()}, seed=0)
-    assert again == people
-    assert read_people(path, {video.video_id for video in _videos()}, seed=1) != people
+    assert recommendations.read_people(path, ids, seed=0) == people
+    assert recommendations.read_people(path, ids, seed=1) != people
 
 
 def test_no_more_is_known_than_a_request_may_name(tmp_path):
     rows = [("a", f"v{number}", 5.0) for number in range(3 * MAX_SEEDS)]
-    [person] = read_people(_ratings(tmp_path / "r.csv", rows), {row[1] for row in rows}, seed=0)
-    assert len(person.liked) == MOST_KNOWN == MAX_SEEDS
+    [person] = recommendations.read_people(
+        _ratings(tmp_path / "r.csv", rows), {row[1] for row in rows}, seed=0
+    )
+    assert len(person.liked) == recommendations.MOST_KNOWN == MAX_SEEDS
     assert len(person.to_find) == 1.5 * MAX_SEEDS
 
 
@@ -104,16 +93,16 @@ def test_what_is_wrong_with_ratings_is_said(tmp_path, text, said):
     path = tmp_path / "ratings.csv"
     path.write_text(text)
     with pytest.raises((SourceError, UsageError), match=said):
-        read_people(path, {"v"}, seed=0)
+        recommendations.read_people(path, {"v"}, seed=0)
 
 
 def test_each_way_is_measured_over_a_real_index(tmp_path):
     corpus = Corpus("small", _videos())
-    people = read_people(
+    people = recommendations.read_people(
         _ratings(tmp_path / "r.csv", _tastes()), {one.video_id for one in corpus.videos}, seed=0
     )
     with index_corpus(corpus, WordEncoder(), ColourEncoder()) as index:
-        ways = measure_recommendations(index, people, people)
+        ways = recommendations.measure_recommendations(index, people, people)
     rows = {way.recommended: way for way in ways}
     assert list(rows)[:3] == [POPULARITY, LIKED, LIKED_AND_DISLIKED]
     assert len(rows) == 3 + len(recommendations.DIVERSITIES)
@@ -130,8 +119,11 @@ def test_each_way_is_measured_over_a_real_index(tmp_path):
 def test_popularity_leaves_out_what_is_known():
     person = Person("a", ["x"], ["y"], ["z"], [])
     popular = Counter({"x": 9, "y": 8, "z": 1, "w": 1})
-    assert recommend_popular(popular, person) == ["w", "z"]
-    assert len(recommend_popular(Counter({str(n): n for n in range(99)}), person)) == DEPTH
+    assert recommendations.recommend_popular(popular, person) == ["w", "z"]
+    assert (
+        len(recommendations.recommend_popular(Counter({str(n): n for n in range(99)}), person))
+        == recommendations.DEPTH
+    )
 
 
 def test_the_command_writes_what_it_says(tmp_path):

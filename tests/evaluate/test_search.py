@@ -44,11 +44,7 @@ class _CountingColours(ColourEncoder):
 
 @pytest.fixture
 def task(corpus: Corpus) -> Task:
-    queries = {
-        "text": Query(text="red bus"),
-        "like": Query(video_id="v3"),
-        "none": Query(text=" "),
-    }
+    queries = {"text": Query(text="red bus"), "like": Query(video_id="v3"), "none": Query(text=" ")}
     qrels = {"text": {"v0": 1}, "like": {"v2": 1}, "none": {"v4": 1}}
     return Task("f", "small task", corpus, queries, qrels)
 
@@ -132,7 +128,7 @@ def test_a_catalogue_indexed_again_encodes_nothing(task: Task, tmp_path: Path) -
     other = WordEncoder(fingerprint="other")
     with index_corpus(task.corpus, other, colours, cache=tmp_path) as index:
         assert index.searcher.search(SearchRequest(text="red bus")).hits[0].video_id == "v0"
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.glob("small-*"))) == 2
 
 
 def test_a_thumbnail_encoder_that_understands_texts_is_asked_by_them(task: Task) -> None:
@@ -168,13 +164,10 @@ def test_a_small_run_with_a_real_encoder_writes_figures_and_plot(tmp_path: Path)
     folder = tmp_path / "small"
     (folder / "qrels").mkdir(parents=True)
     texts = ["How to cook rice", "A walk along the lake", "Cricket highlights", "Fixing a radio"]
-    (folder / "corpus.jsonl").write_text(
-        "".join(json.dumps({"_id": str(at), "title": text}) + "\n" for at, text in enumerate(texts))
-    )
     asked = ["rice cooking", "a stroll beside the water", "best of cricket", "repair an old radio"]
-    (folder / "queries.jsonl").write_text(
-        "".join(json.dumps({"_id": str(at), "text": text}) + "\n" for at, text in enumerate(asked))
-    )
+    for name, column, of in (("corpus", "title", texts), ("queries", "text", asked)):
+        lines = [json.dumps({"_id": str(at), column: text}) for at, text in enumerate(of)]
+        (folder / f"{name}.jsonl").write_text("\n".join(lines))
     (folder / "qrels" / "test.tsv").write_text("".join(f"{at}\t{at}\t1\n" for at in range(4)))
     paths = [tmp_path / "figures.json", tmp_path / "figures.png"]
     options = ["--cache", str(tmp_path / "cache"), "--json", str(paths[0]), "--plot", str(paths[1])]

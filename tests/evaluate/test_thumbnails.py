@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -60,15 +59,11 @@ def folder(tmp_path: Path) -> Callable[..., Path]:
         for number in range(count + broken):
             name = f"{number}.jpg"
             if number < count:
-                buffer = io.BytesIO()
-                barred(number).save(buffer, "JPEG", quality=92)
-                (made / name).write_bytes(buffer.getvalue())
+                barred(number).save(made / name, quality=92)
             else:
                 (made / name).write_bytes(b"no picture")
             row = {"file_name": name, "video_id": f"video-{number}"}
-            if categories:
-                row["category"] = "ab"[number % 2]
-            rows.append(json.dumps(row))
+            rows.append(json.dumps(row | ({"category": "ab"[number % 2]} if categories else {})))
         (made / "metadata.jsonl").write_text("\n".join(rows))
         return made
 
@@ -77,15 +72,11 @@ def folder(tmp_path: Path) -> Callable[..., Path]:
 
 def test_found_counts_places_and_shares_ties() -> None:
     gallery = unit_or_zero(np.array([[1, 0], [0, 1], [1, 1], [1, 1]], dtype=np.float32))
-    queries = gallery[[0, 0, 2]]
-    places = np.array([0, 1, 2])
+    queries, places = gallery[[0, 0, 2]], np.array([0, 1, 2])
     # The second asks for row 1 with row 0's vector: all others come before it. Rows 2 and 3 tie.
-    assert find_originals(queries, gallery, places, within=1).tolist() == [1.0, 0.0, 0.5]
-    assert find_originals(queries, gallery, places, within=3).tolist() == [1.0, 0.0, 1.0]
-    assert find_originals(queries, gallery, places, within=4).tolist() == [1.0, 1.0, 1.0]
-
-
-def test_a_code_of_zeros_finds_by_chance() -> None:
+    for within, shares in ((1, [1.0, 0.0, 0.5]), (3, [1.0, 0.0, 1.0]), (4, [1.0, 1.0, 1.0])):
+        assert find_originals(queries, gallery, places, within=within).tolist() == shares
+    # A code of zeros finds by chance.
     nothing = np.zeros((10, 4), dtype=np.float32)
     assert np.allclose(find_originals(nothing, nothing, np.arange(10), within=1), 0.1)
     kinds = np.array(["a"] * 4 + ["b"] * 6)
@@ -139,9 +130,7 @@ def test_health_counts_what_is_silent() -> None:
 
 
 def test_half_of_the_distortions_are_not_trained_for() -> None:
-    unseen = [one.name for one in DISTORTIONS if not one.seen]
-    assert len(DISTORTIONS) >= 10
-    assert len(unseen) >= len(DISTORTIONS) / 2
+    assert 10 <= len(DISTORTIONS) <= 2 * sum(not one.seen for one in DISTORTIONS)
     assert len({one.name for one in DISTORTIONS}) == len(DISTORTIONS)
 
 
@@ -218,12 +207,12 @@ def test_pictures_without_categories_have_no_likeness(
     folder: Callable[..., Path], tmp_path: Path
 ) -> None:
     told, drawn_to = tmp_path / "report.json", tmp_path / "report.png"
-    source = folder(64, categories=False)
     options = ("--encoder", "pixels", "--ask", "all", "--json", told, "--plot", drawn_to)
-    code, stdout, stderr = invoke(source, *options)
+    code, stdout, stderr = invoke(folder(64, categories=False), *options)
     assert code == 0, stderr
     report = json.loads(told.read_text())
-    assert report["encoders"][0]["likeness_asked"] == report["encoders"][0]["likeness_all"] == {}
+    (pixels,) = report["encoders"]
+    assert pixels["likeness_asked"] == pixels["likeness_all"] == {}
     assert report["asked"] == 64
     assert "1-NN" not in stdout
     assert drawn_to.read_bytes().startswith(b"\x89PNG")
@@ -232,21 +221,20 @@ def test_pictures_without_categories_have_no_likeness(
 def test_too_few_pictures_are_refused_by_name(folder: Callable[..., Path]) -> None:
     code, _, stderr = invoke(folder(63, broken=2), "--encoder", "pixels")
     assert code == 2
-    assert "63 readable pictures; at least 64 are needed" in stderr
-    assert "video-63" in stderr
-    assert "video-64" in stderr
+    for said in ("63 readable pictures; at least 64 are needed", "video-63", "video-64"):
+        assert said in stderr
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("name", "message"),
     [
-        (["--encoder", "packaged:nonsense"], "packaged:denoiser"),
-        (["--encoder", "nowhere"], "choose --thumbnail-model packaged:denoiser"),
+        ("packaged:nonsense", "packaged:denoiser"),
+        ("nowhere", "choose --thumbnail-model packaged:denoiser"),
     ],
 )
 def test_encoders_that_are_not_there_are_refused(
-    tmp_path: Path, arguments: Sequence[str], message: str
+    folder: Callable[..., Path], name: str, message: str
 ) -> None:
-    code, _, stderr = invoke(tmp_path, *arguments)
+    code, _, stderr = invoke(folder(64), "--encoder", name)
     assert code == 2
     assert message in stderr

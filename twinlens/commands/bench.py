@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import functools
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -13,6 +14,7 @@ from twinlens.catalog.errors import UsageError
 from twinlens.commands.file_to_write import FileToWrite
 
 if TYPE_CHECKING:
+    from twinlens.benchmarks.engines.base import Experiment
     from twinlens.benchmarks.engines.record import Plan
     from twinlens.benchmarks.engines.sources import VectorSource
 
@@ -74,23 +76,7 @@ _FOLDER: Final = click.Path(file_okay=False, path_type=Path)
 )
 @click.option("--keep", is_flag=True, help="Keep vectors and indexes when a size is done.")
 @click.pass_context
-def bench(
-    context: click.Context,
-    data_dir: Path | None,
-    vectors: Path | None,
-    sizes: str | None,
-    most_videos: int | None,
-    engines: tuple[str, ...],
-    experiments: Path | None,
-    qdrant_url: str | None,
-    queries: int,
-    rounds: int | None,
-    seed: int,
-    quick: bool,
-    result: Path | None,
-    work_dir: Path,
-    keep: bool,
-) -> None:
+def bench(context: click.Context, /, **asked: Any) -> None:
     """Compare Qdrant with FAISS: latency, recall, throughput, memory, build time.
 
     Vectors are those of a published index, of a file, or drawn (then labelled synthetic). The
@@ -105,40 +91,20 @@ def bench(
     """
     if context.invoked_subcommand is not None:
         return
-    from twinlens.benchmarks.engines.experiments import (
-        EXPERIMENTS,
-        choose_experiments,
-        digest_of,
-        read_experiments,
-    )
+    from twinlens.benchmarks.engines.base import EXPERIMENTS, choose_experiments, read_experiments
     from twinlens.benchmarks.engines.measure import run
 
-    chosen = choose_experiments(
-        read_experiments(experiments or EXPERIMENTS, url=qdrant_url), engines
-    )
-    source = _open_source(data_dir, vectors)
-    usual = [*(QUICK_SIZES if quick else FULL_SIZES)]
-    asked = usual if sizes is None else _read_sizes(sizes)
-    plan = _plan(source, asked, given=sizes is not None, most=most_videos, queries=queries)
-    plan = plan.model_copy(
-        update={
-            **(_QUICKLY if quick else {}),
-            **({} if rounds is None else {"rounds": rounds}),
-            "seed": seed,
-            "experiments": [one.name for one in chosen],
-            "settings": digest_of(chosen),
-            "build_threads": len(os.sched_getaffinity(0)),
-        }
-    )
-
-    def say(line: str) -> None:
-        click.echo(line, err=True)
-
-    if result is None:
-        # Of another run, another file.
-        result = work_dir / f"result-{plan.digest()}.json"
+    there = read_experiments(asked["experiments"] or EXPERIMENTS, url=asked["qdrant_url"])
+    chosen = choose_experiments(there, asked["engines"])
+    source = _open_source(asked["data_dir"], asked["vectors"])
+    plan = _plan(source, chosen, **asked)
+    say = functools.partial(click.echo, err=True)
+    # Of another run, another file.
+    result = asked["result"] or asked["work_dir"] / f"result-{plan.digest()}.json"
+    if asked["result"] is None:
         say(f"the result goes to {result}")
-    measured = run(source, plan, chosen, result=result, work=work_dir, say=say, keep=keep)
+    work, keep = asked["work_dir"], asked["keep"]
+    measured = run(source, plan, chosen, result=result, work=work, say=say, keep=keep)
     failed = measured.failures()
     click.echo(
         f"{len(plan.sizes)} sizes measured into {result}"
@@ -164,9 +130,10 @@ def report(
       twinlens bench report mine.json --plots plots
       twinlens bench report before.json after.json
     """
-    from twinlens.benchmarks.engines.plots import write_plots
     from twinlens.benchmarks.engines.record import read_result
     from twinlens.benchmarks.engines.report import report_on, report_two, tables_of
+    from twinlens.benchmarks.engines.tables import write_plots
+    from twinlens.evaluate.machine import write_json
 
     run = read_result(result)
     if other is None:
@@ -178,9 +145,7 @@ def report(
         tables = {"compare": table}
     if plots is not None:
         write_plots(run, plots, form=plot_format)
-    if json_path is not None:
-        told = {name: table._asdict() for name, table in tables.items()}
-        json_path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    write_json(json_path, tables)
     click.echo(text, nl=False)
 
 
@@ -230,17 +195,16 @@ def _open_source(data_dir: Path | None, vectors: Path | None) -> VectorSource:
     return DrawnVectors(_DIMS)
 
 
-def _plan(
-    source: VectorSource, asked: list[int], *, given: bool, most: int | None, queries: int
-) -> Plan:
-    """Return the sizes and queries that a source has enough for.
+def _plan(source: VectorSource, chosen: Sequence[Experiment], **asked: Any) -> Plan:
+    """Return what is asked, in the sizes and queries that the source has enough for.
 
     Raises:
         UsageError: it has too few, or no size is left.
     """
+    from twinlens.benchmarks.engines.base import digest_of
     from twinlens.benchmarks.engines.record import Plan
 
-    there = source.videos
+    there, queries, most = source.videos, asked["queries"], asked["most_videos"]
     if source.queries is not None:
         queries = min(queries, source.queries)
     elif there is not None:
@@ -249,17 +213,31 @@ def _plan(
         there -= queries
     if there is not None and there < FEWEST:
         raise UsageError(f"{source.description}: too few; a comparison takes {FEWEST} at least")
-    if there is not None and not given:
-        asked = [there if most is None else min(there, most)]
-    sizes = [size for size in asked if most is None or size <= most]
-    if not sizes:
-        raise UsageError(f"--most-videos {most}: leaves no size of {', '.join(map(str, asked))}")
-    if there is not None and max(sizes) > there:
+    if asked["sizes"] is not None:
+        sizes = _read_sizes(asked["sizes"])
+    elif there is not None:
+        sizes = [there if most is None else min(there, most)]
+    else:
+        sizes = [*(QUICK_SIZES if asked["quick"] else FULL_SIZES)]
+    left = [size for size in sizes if most is None or size <= most]
+    if not left:
+        raise UsageError(f"--most-videos {most}: leaves no size of {', '.join(map(str, sizes))}")
+    if there is not None and max(left) > there:
         raise UsageError(
-            f"--sizes: {max(sizes):,} videos are asked for; {source.description} leaves {there:,}"
+            f"--sizes: {max(left):,} videos are asked for; {source.description} leaves {there:,}"
             " beside the queries"
         )
-    return Plan(sizes=sizes, source=source.description, queries=queries, experiments=[])
+    plan = Plan(
+        sizes=left,
+        source=source.description,
+        experiments=[one.name for one in chosen],
+        settings=digest_of(chosen),
+        queries=queries,
+        seed=asked["seed"],
+        build_threads=len(os.sched_getaffinity(0)),
+    )
+    rounds = {} if asked["rounds"] is None else {"rounds": asked["rounds"]}
+    return plan.model_copy(update={**(_QUICKLY if asked["quick"] else {}), **rounds})
 
 
 def _read_sizes(text: str) -> list[int]:

@@ -319,4 +319,4 @@ def _write(path: Path | None, about: Mapping[str, object], measured: object) -> 
     """Write what both say as one JSON object, if there is a ``path``."""
     from twinlens.evaluate.machine import to_json, write_json
 
-    write_json(path, **to_json(about), **to_json(measured))
+    write_json(path, to_json(about) | to_json(measured))
