@@ -182,9 +182,11 @@ class SizeRun:
     # What all go through in turns.
 
     def _open_all(self) -> None:
+        # All processes start before the first of them is waited for.
         for name in self._alive():
+            self._hosts[name] = self._host(name)
+        for name, host in list(self._hosts.items()):
             with self._watch(name, "open"):
-                host = self._hosts[name] = self._host(name)
                 host.ask("open")
                 settings = self._experiments[name].searches
                 # An exact search touches every vector, which others never do.
