@@ -197,7 +197,7 @@ STATS_ANSWERS: Final[Mapping[str, Json]] = {
         "counts": {"videos": 20000, "title": 20000, "thumbnail": 19874, "words": 20000},
         "encoders": {
             "title": {"name": "packaged:use-m3", "fingerprint": "0c5d…", "dim": 512},
-            "thumbnail": {"name": "packaged:conv-v2", "fingerprint": "71ab…", "dim": 256},
+            "thumbnail": {"name": "packaged:denoiser", "fingerprint": "71ab…", "dim": 128},
         },
         "versions": {"python": "3.11.2", "twinlens": "0.1.0"},
     }

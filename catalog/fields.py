@@ -138,7 +138,7 @@ class Fields:
         ValueError: two have one name, or one address.
     """
 
-    __slots__ = ("_by_name",)
+    __slots__ = ("_by_name", "_hash")
 
     def __init__(self, rows: Iterable[Field]) -> None:
         self._by_name: dict[str, Field] = {}
@@ -148,6 +148,8 @@ class Fields:
                 raise ValueError(f"there are two fields {row.name!r}")
             self._by_name[row.name] = row
             addresses.add(row.address or row.name)
+        # Models are looked up by fields with every answer.
+        self._hash = hash(tuple(self))
 
     def __iter__(self) -> Iterator[Field]:
         return iter(self._by_name.values())
@@ -165,7 +167,7 @@ class Fields:
         return isinstance(other, Fields) and tuple(self) == tuple(other)
 
     def __hash__(self) -> int:
-        return hash(tuple(self))
+        return self._hash
 
     def __repr__(self) -> str:
         return f"Fields({', '.join(self._by_name)})"

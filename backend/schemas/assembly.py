@@ -163,17 +163,23 @@ def _make_hits(hits: Sequence[Hit], asked: PageBody) -> list[HitBody]:
     highlighters = [
         None if text is None else Highlighter(text) for text in asked.list_texts_to_mark()
     ]
-    return [_make_hit(hit, highlighters, asked.of_fields) for hit in hits]
+    hit_body, video_body = fit(HitBody, asked.of_fields), fit(HitVideoBody, asked.of_fields)
+    return [_make_hit(hit, highlighters, hit_body, video_body) for hit in hits]
 
 
-def _make_hit(hit: Hit, highlighters: Sequence[Highlighter | None], fields: Fields) -> HitBody:
+def _make_hit(
+    hit: Hit,
+    highlighters: Sequence[Highlighter | None],
+    hit_body: type[HitBody],
+    video_body: type[HitVideoBody],
+) -> HitBody:
     highlighter = None
     if highlighters:
         # With several searches, the one that ranks the hit best marks its title.
         best = hit.found_by[0][0] if hit.found_by else 0
         highlighter = highlighters[best]
-    return fit(HitBody, fields)(
-        video=fit(HitVideoBody, fields).of(hit.payload),
+    return hit_body(
+        video=video_body.of(hit.payload),
         score=hit.score,
         rank=hit.rank,
         highlight=HighlightBody.of(hit.payload, highlighter),

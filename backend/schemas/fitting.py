@@ -9,6 +9,7 @@ a member for every registered lens.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache, reduce
 from operator import or_
@@ -98,14 +99,11 @@ def _fit(model: type[BaseModel], fields: Fields) -> type[BaseModel]:
     return made
 
 
-def _copy_field(info: FieldInfo) -> Any:
-    """Return a field as ``info`` has it, but for its type."""
-    return Field(
-        default=info.default,
-        alias=info.alias,
-        description=info.description,
-        json_schema_extra=info.json_schema_extra,
-    )
+def _copy_field(info: FieldInfo) -> FieldInfo:
+    """Return a field as ``info`` has it, but for its type, which brings the metadata."""
+    copied = copy(info)
+    copied.metadata = []
+    return copied
 
 
 def _fit_type(given: Any, fields: Fields) -> Any:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
-from typing import get_args
+from typing import Annotated, get_args
 
 import pytest
+from pydantic import BaseModel, Field, ValidationError
 
 from twinlens.backend.schemas.answers import HitBody, SearchAnswer
-from twinlens.backend.schemas.fitting import _fit, fit
+from twinlens.backend.schemas.fitting import OneOf, _fit, fit
 from twinlens.catalog.fields import FIELDS
 
 THREADS = 8
@@ -41,3 +42,19 @@ def test_threads_that_answer_first_at_once_get_the_same_models(often_switched):
         hits = {hit for hit, _, _ in made} | {inner for _, inner, _ in made}
         assert len(hits) == 1
         assert len({answer for _, _, answer in made}) == 1
+
+
+class Named(BaseModel):
+    names: list[Annotated[str, OneOf(lambda fields: fields.names)]] = Field(
+        default_factory=lambda: ["url"], alias="of", title="Names", examples=[["url"]], max_length=2
+    )
+
+
+def test_a_fitted_field_keeps_all_but_its_type():
+    before, after = Named.model_fields["names"], fit(Named, FIELDS).model_fields["names"]
+    for part in ("default_factory", "alias", "title", "examples", "metadata"):
+        assert getattr(after, part) == getattr(before, part), part
+    assert fit(Named, FIELDS)().names == ["url"]
+    for wrong in (["size"], ["url", "title", "tags"]):
+        with pytest.raises(ValidationError):
+            fit(Named, FIELDS)(of=wrong)
