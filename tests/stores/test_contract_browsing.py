@@ -31,7 +31,7 @@ def rng() -> np.random.Generator:
 
 def lived_in(store: VectorStore) -> list[StoredVideo]:
     """What is stored after videos came, changed and went; many share a value, some have none."""
-    videos = catalogue(120)
+    videos = catalogue(60)
     for number, one in enumerate(videos):
         payload = {**one.payload, "view_count": number % 5, "duration_s": number % 4 / 2 + 0.25}
         if number % 6 == 0:
@@ -40,10 +40,10 @@ def lived_in(store: VectorStore) -> list[StoredVideo]:
             del payload["published_at"]
             payload["tags"] = ["same", "same", ""]
         videos[number] = StoredVideo(one.video_id, payload, one.vectors, one.sparse)
-    store.upsert(catalogue(130))
-    store.upsert(videos[:70])
-    store.upsert(videos[70:])
-    store.delete([f"video-{number:05d}" for number in [3, 44, *range(120, 130)]])
+    store.upsert(catalogue(65))
+    store.upsert(videos[:35])
+    store.upsert(videos[35:])
+    store.delete([f"video-{number:05d}" for number in [3, 44, *range(60, 65)]])
     return [one for number, one in enumerate(videos) if number not in (3, 44)]
 
 
