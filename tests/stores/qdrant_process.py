@@ -49,7 +49,6 @@ HTTP_STATUS = {
     "NOT_FOUND": 404,
     "ALREADY_EXISTS": 409,
     "RESOURCE_EXHAUSTED": 429,
-    "INTERNAL": 500,
     "UNAVAILABLE": 503,
 }
 
@@ -59,10 +58,10 @@ class Orders:
     """How requests fail, from now on; nothing given is a server that is well.
 
     ``fault`` is a status of gRPC, whose counterpart REST answers, or "lost" (the connection closes
-    without an answer), "hang" (none comes before other orders do), "slow" (it comes after
-    ``seconds``), "die" (SIGKILL) or "refuse" (nothing listens). It strikes the requests named
-    ``on``, by gRPC's names (None: all), after letting ``after`` of them pass, ``times`` times
-    (None: always). Where ``done``, the request is carried out first.
+    without an answer), "hang" (none comes before other orders do), "die" (SIGKILL) or "refuse"
+    (nothing listens). It strikes the requests named ``on``, by gRPC's names (None: all), after
+    letting ``after`` of them pass, ``times`` times (None: always). Where ``done``, the request is
+    carried out first.
 
     ``states`` are the collections' next states, one a look, the last for ever; "grey" lasts until a
     collection is updated. ``indexed`` is how many vectors graphs are said to hold (None: all).
@@ -73,7 +72,6 @@ class Orders:
     after: int = 0
     times: int | None = None
     done: bool = False
-    seconds: float = 0.0
     states: list[str] = field(default_factory=lambda: ["green"])
     indexed: int | None = None
 
@@ -87,9 +85,9 @@ class Server:
         if folder is not None:
             where = {"path": str(folder), "force_disable_check_same_thread": True}
         self.local = QdrantClient(**where)
-        self.kinds_file = None if folder is None else folder / "payload-indexes.json"
+        self.kinds_file = folder and folder / "payload-indexes.json"
         self.kinds: dict[str, dict[str, str]] = {}
-        if self.kinds_file is not None and self.kinds_file.exists():
+        if self.kinds_file and self.kinds_file.exists():
             self.kinds = json.loads(self.kinds_file.read_text())
         self.lock = threading.Lock()
         self.orders = Orders()
@@ -108,14 +106,10 @@ class Server:
             self.asked.append((name, body))
             orders, released = self.orders, self.released
             strikes = self._strikes(name)
-        if strikes and orders.fault == "die" and not orders.done:
-            os.kill(os.getpid(), signal.SIGKILL)
-        result = self._work(work) if orders.done or not strikes else None
         if not strikes:
-            return result
-        if orders.fault == "slow":
-            time.sleep(orders.seconds)
             return self._work(work)
+        if orders.done:
+            self._work(work)
         if orders.fault == "die":
             os.kill(os.getpid(), signal.SIGKILL)
         if orders.fault == "hang":
@@ -139,13 +133,9 @@ class Server:
             with self.lock:
                 return work()
         except (ValueError, ValidationError, KeyError) as error:
-            text = str(error)
-            code = "INVALID_ARGUMENT"
-            if "not found" in text:
-                code = "NOT_FOUND"
-            elif "already exists" in text:
-                code = "ALREADY_EXISTS"
-            raise protocol.Refused(code, text) from error
+            codes = {"not found": "NOT_FOUND", "already exists": "ALREADY_EXISTS"}
+            code = next((codes[text] for text in codes if text in str(error)), "INVALID_ARGUMENT")
+            raise protocol.Refused(code, str(error)) from error
 
     def name(self, collection: str) -> str:
         """The collection behind what may be an alias."""
@@ -154,9 +144,11 @@ class Server:
                 return alias.collection_name
         return collection
 
-    def create(self, collection: str, **config: Any) -> bool:
+    def create(self, collection: str, asked: models.CreateCollection) -> bool:
         self.kinds.pop(collection, None)
-        return self.local.create_collection(collection, **config)
+        return self.local.create_collection(
+            collection, vectors_config=asked.vectors, sparse_vectors_config=asked.sparse_vectors
+        )
 
     def drop(self, collection: str) -> bool:
         self.kinds.pop(collection, None)
@@ -172,20 +164,14 @@ class Server:
             for name in [*(params.vectors or {}), *(params.sparse_vectors or {})]
             if isinstance(params.vectors, dict)
         )
-        schema = {
-            name: models.PayloadIndexInfo(
-                data_type=models.PayloadSchemaType(kind), points=info.points_count or 0
-            )
+        info.payload_schema = {
+            name: models.PayloadIndexInfo(data_type=kind, points=info.points_count or 0)
             for name, kind in self.kinds.get(self.name(collection), {}).items()
         }
+        info.status = models.CollectionStatus(state)
         given = self.orders.indexed
-        return info.model_copy(
-            update={
-                "status": models.CollectionStatus(state),
-                "indexed_vectors_count": indexed if given is None else given,
-                "payload_schema": schema,
-            }
-        )
+        info.indexed_vectors_count = indexed if given is None else given
+        return info
 
     def update(self, collection: str) -> bool:
         self.local.get_collection(collection)
@@ -193,9 +179,10 @@ class Server:
             self.orders.states.pop(0)
         return True
 
-    def index(self, collection: str, name: str, kind: str) -> None:
+    def index(self, collection: str, asked: models.CreateFieldIndex) -> None:
         self.local.get_collection(collection)
-        self.kinds.setdefault(self.name(collection), {})[name] = kind
+        kinds = self.kinds.setdefault(self.name(collection), {})
+        kinds[asked.field_name] = str(asked.field_schema.value)
         if self.kinds_file is not None:
             self.kinds_file.write_text(json.dumps(self.kinds))
 
@@ -204,20 +191,25 @@ class Server:
         if self.kinds.get(self.name(collection), {}).get(name) not in kinds:
             raise ValueError(f"Bad request: No {what} index for key `{name}`: create one")
 
-    def scroll(self, collection: str, asked: models.ScrollRequest) -> tuple[list[Any], Any]:
+    def selected(self, asked: Any) -> dict[str, Any]:
+        """What of the points that are asked for comes with them."""
+        payload = True if asked.with_payload is None else asked.with_payload
+        return {"with_payload": payload, "with_vectors": asked.with_vector or False}
+
+    def scroll(self, collection: str, asked: models.ScrollRequest) -> dict[str, Any]:
         order = asked.order_by
         if order is not None:
             key = order if isinstance(order, str) else order.key
             self._needs_index(collection, key, ("integer", "float", "datetime"), "range")
-        return self.local.scroll(
+        points, offset = self.local.scroll(
             collection,
             scroll_filter=asked.filter,
             limit=asked.limit or 10,
             offset=asked.offset,
             order_by=order,
-            with_payload=True if asked.with_payload is None else asked.with_payload,
-            with_vectors=asked.with_vector or False,
+            **self.selected(asked),
         )
+        return {"points": points, "next_page_offset": offset}
 
     def query(self, collection: str, asked: Sequence[models.QueryRequest]) -> list[Any]:
         for request in asked:
@@ -229,10 +221,11 @@ class Server:
     def count(self, collection: str, filter: models.Filter | None) -> int:
         return self.local.count(collection, count_filter=filter, exact=True).count
 
-    def facet(self, collection: str, asked: models.FacetRequest) -> list[models.FacetValueHit]:
+    def facet(self, collection: str, asked: models.FacetRequest) -> dict[str, Any]:
         self._needs_index(collection, asked.key, ("keyword", "integer", "bool"), "map")
         limit = asked.limit or 10
-        return self.local.facet(collection, asked.key, facet_filter=asked.filter, limit=limit).hits
+        found = self.local.facet(collection, asked.key, facet_filter=asked.filter, limit=limit)
+        return {"hits": found.hits}
 
 
 class RestHandler(BaseHTTPRequestHandler):
@@ -325,11 +318,8 @@ def main() -> None:
     arguments.add_argument("--listen", nargs=3)
     given = arguments.parse_args()
     server = Server(given.folder)
-    if given.listen is None:
-        listeners = listen(server)
-    else:
-        host, rest_port, grpc_port = given.listen
-        listeners = Listeners(server, host, int(rest_port), int(grpc_port)).start()
+    host, *ports = given.listen or [None]
+    listeners = Listeners(server, host, *map(int, ports)).start() if host else listen(server)
     say([listeners.host, listeners.rest_port, listeners.grpc_port])
     for line in sys.stdin:
         with server.lock:

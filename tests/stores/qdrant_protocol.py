@@ -8,9 +8,11 @@ from functools import partial
 from typing import Any
 
 import grpc
+from google.protobuf.message_factory import GetMessageClass
 from qdrant_client import grpc as messages
 from qdrant_client import models
 from qdrant_client.conversions.conversion import GrpcToRest, RestToGrpc
+from qdrant_client.grpc import collections_service_pb2, points_service_pb2
 
 Work = Callable[[], Any]
 
@@ -23,288 +25,184 @@ class Refused(Exception):
         self.code, self.text = code, text
 
 
-COMPLETED = models.UpdateResult(operation_id=1, status=models.UpdateStatus.COMPLETED)
+NAMED = "/collections/([^/]+)"
+POINTS = NAMED + "/points"
+# Requests by gRPC's names: where they lie in REST, and the model of what is sent there.
+REST: dict[str, tuple[str, str, Any]] = {
+    "List": ("GET", "/collections", None),
+    "ListAliases": ("GET", "/aliases", None),
+    "Telemetry": ("GET", "/telemetry", None),
+    "UpdateAliases": ("POST", "/collections/aliases", models.ChangeAliasesOperation),
+    "CollectionExists": ("GET", NAMED + "/exists", None),
+    "Get": ("GET", NAMED, None),
+    "Create": ("PUT", NAMED, models.CreateCollection),
+    "Update": ("PATCH", NAMED, None),
+    "Delete": ("DELETE", NAMED, None),
+    "CreateFieldIndex": ("PUT", NAMED + "/index", models.CreateFieldIndex),
+    "Upsert": ("PUT", POINTS, models.PointsList),
+    "GetPoints": ("POST", POINTS, models.PointRequest),
+    "DeletePoints": ("POST", POINTS + "/delete", models.PointIdsList),
+    "Scroll": ("POST", POINTS + "/scroll", models.ScrollRequest),
+    "Count": ("POST", POINTS + "/count", models.CountRequest),
+    "Query": ("POST", POINTS + "/query", models.QueryRequest),
+    "QueryBatch": ("POST", POINTS + "/query/batch", models.QueryRequestBatch),
+    "Facet": ("POST", NAMED + "/facet", models.FacetRequest),
+}
+# What carries them out, given the server, the collection and what was sent, for REST's answer.
+WORK: dict[str, Callable[[Any, str, Any], Any]] = {
+    "List": lambda server, *_: server.local.get_collections(),
+    "ListAliases": lambda server, *_: server.local.get_aliases(),
+    "Telemetry": lambda *_: {},
+    "UpdateAliases": lambda server, _, asked: server.local.update_collection_aliases(asked.actions),
+    "CollectionExists": lambda server, name, _: {"exists": server.local.collection_exists(name)},
+    "Get": lambda server, name, _: server.info(name),
+    "Create": lambda server, name, asked: server.create(name, asked),
+    "Update": lambda server, name, _: server.update(name),
+    "Delete": lambda server, name, _: server.drop(name),
+    "CreateFieldIndex": lambda server, name, asked: complete(server.index(name, asked)),
+    "Upsert": lambda server, name, asked: complete(server.local.upsert(name, asked.points)),
+    "GetPoints": lambda server, name, asked: server.local.retrieve(
+        name, asked.ids, **server.selected(asked)
+    ),
+    "DeletePoints": lambda server, name, asked: complete(server.local.delete(name, asked.points)),
+    "Scroll": lambda server, name, asked: server.scroll(name, asked),
+    "Count": lambda server, name, asked: {"count": server.count(name, asked.filter)},
+    "Query": lambda server, name, asked: server.query(name, [asked])[0],
+    "QueryBatch": lambda server, name, asked: server.query(name, asked.searches),
+    "Facet": lambda server, name, asked: server.facet(name, asked),
+}
+
+
+def complete(_: object) -> models.UpdateResult:
+    return models.UpdateResult(operation_id=1, status=models.UpdateStatus.COMPLETED)
 
 
 def rest_request(server: Any, method: str, path: str, body: Any) -> tuple[str, Work]:
     """The request's name in gRPC, and what carries it out."""
-    for (given, pattern), (name, work) in REST.items():
+    for name, (given, pattern, model) in REST.items():
         found = re.fullmatch(pattern, path)
         if given == method and found is not None:
-            return name, partial(work, server, body, *found.groups())
+            return name, partial(carry_out, server, name, "".join(found.groups()), model, body)
     raise Refused("NOT_FOUND", f"Not found: {method} {path}")
 
 
-def _rest_create(server: Any, body: Any, name: str) -> bool:
-    asked = models.CreateCollection(**body)
-    sparse = asked.sparse_vectors
-    return bool(server.create(name, vectors_config=asked.vectors, sparse_vectors_config=sparse))
-
-
-def _rest_index(server: Any, body: Any, name: str) -> models.UpdateResult:
-    server.index(name, body["field_name"], body["field_schema"])
-    return COMPLETED
-
-
-def _rest_upsert(server: Any, body: Any, name: str) -> models.UpdateResult:
-    server.local.upsert(name, models.PointsList(**body).points)
-    return COMPLETED
-
-
-def _rest_delete(server: Any, body: Any, name: str) -> models.UpdateResult:
-    server.local.delete(name, models.PointIdsList(**body))
-    return COMPLETED
-
-
-def _rest_get(server: Any, body: Any, name: str) -> Any:
-    asked = models.PointRequest(**body)
-    return server.local.retrieve(
-        name,
-        asked.ids,
-        with_payload=True if asked.with_payload is None else asked.with_payload,
-        with_vectors=asked.with_vector or False,
-    )
-
-
-def _rest_scroll(server: Any, body: Any, name: str) -> dict[str, Any]:
-    points, offset = server.scroll(name, models.ScrollRequest(**body))
-    return {"points": points, "next_page_offset": offset}
-
-
-def _rest_count(server: Any, body: Any, name: str) -> dict[str, int]:
-    return {"count": server.count(name, models.CountRequest(**body).filter)}
-
-
-_POINTS = "/collections/([^/]+)/points"
-REST: dict[tuple[str, str], tuple[str, Callable[..., Any]]] = {
-    ("GET", "/collections"): ("List", lambda s, _: s.local.get_collections()),
-    ("GET", "/aliases"): ("ListAliases", lambda s, _: s.local.get_aliases()),
-    ("GET", "/telemetry"): ("Telemetry", lambda _, __: {}),
-    ("POST", "/collections/aliases"): (
-        "UpdateAliases",
-        lambda s, body: s.local.update_collection_aliases(
-            models.ChangeAliasesOperation(**body).actions
-        ),
-    ),
-    ("GET", "/collections/([^/]+)/exists"): (
-        "CollectionExists",
-        lambda s, _, name: {"exists": s.local.collection_exists(name)},
-    ),
-    ("GET", "/collections/([^/]+)"): ("Get", lambda s, _, name: s.info(name)),
-    ("PUT", "/collections/([^/]+)"): ("Create", _rest_create),
-    ("PATCH", "/collections/([^/]+)"): ("Update", lambda s, _, name: s.update(name)),
-    ("DELETE", "/collections/([^/]+)"): ("Delete", lambda s, _, name: s.drop(name)),
-    ("PUT", "/collections/([^/]+)/index"): ("CreateFieldIndex", _rest_index),
-    ("PUT", _POINTS): ("Upsert", _rest_upsert),
-    ("POST", _POINTS): ("GetPoints", _rest_get),
-    ("POST", _POINTS + "/delete"): ("DeletePoints", _rest_delete),
-    ("POST", _POINTS + "/scroll"): ("Scroll", _rest_scroll),
-    ("POST", _POINTS + "/count"): ("Count", _rest_count),
-    ("POST", _POINTS + "/query"): (
-        "Query",
-        lambda s, body, name: s.query(name, [models.QueryRequest(**body)])[0],
-    ),
-    ("POST", _POINTS + "/query/batch"): (
-        "QueryBatch",
-        lambda s, body, name: s.query(name, models.QueryRequestBatch(**body).searches),
-    ),
-    ("POST", "/collections/([^/]+)/facet"): (
-        "Facet",
-        lambda s, body, name: {"hits": s.facet(name, models.FacetRequest(**body))},
-    ),
-}
+def carry_out(server: Any, name: str, collection: str, model: Any, body: Any) -> Any:
+    return WORK[name](server, collection, model and model(**body))
 
 
 def grpc_handlers(server: Any) -> list[grpc.GenericRpcHandler]:
     """The services `Collections` and `Points`, for a gRPC server."""
 
-    def handler(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
-        def answer(asked: Any, context: grpc.ServicerContext) -> Any:
+    def handler(name: str, response: Any) -> Callable[..., Any]:
+        def answer(message: Any, context: grpc.ServicerContext) -> Any:
+            def work() -> Any:
+                collection = getattr(message, "collection_name", "")
+                answered = WORK[name](server, collection, to_model(message, REST[name][-1]))
+                named = FIELDS.get(name, lambda result: {"result": result})(answered)
+                return response(**to_message(named))
+
             try:
-                return server.answer(name, lambda: work(server, asked))
+                return server.answer(name, work)
             except Refused as error:
                 return context.abort(grpc.StatusCode[error.code], error.text)
 
         return answer
 
+    services = (
+        collections_service_pb2.DESCRIPTOR.services_by_name["Collections"],
+        points_service_pb2.DESCRIPTOR.services_by_name["Points"],
+    )
     return [
         grpc.method_handlers_generic_handler(
-            service,
+            service.full_name,
             {
-                method: grpc.unary_unary_rpc_method_handler(
-                    # Two methods of points have a namesake among those of collections.
-                    handler(RENAMED.get((service, method), method), work),
-                    request_deserializer=request.FromString,
+                method.name: grpc.unary_unary_rpc_method_handler(
+                    handler(name, GetMessageClass(method.output_type)),
+                    request_deserializer=GetMessageClass(method.input_type).FromString,
                     response_serializer=lambda message: message.SerializeToString(),
                 )
-                for method, (request, work) in methods.items()
+                for method in service.methods
+                for name in [RENAMED.get((service.name, method.name), method.name)]
+                if name in REST
             },
         )
-        for service, methods in GRPC.items()
+        for service in services
     ]
 
 
-def _part(asked: Any, name: str, convert: Callable[[Any], Any]) -> Any:
-    return convert(getattr(asked, name)) if asked.HasField(name) else None
-
-
-def _filter(asked: Any) -> Any:
-    return _part(asked, "filter", GrpcToRest.convert_filter)
-
-
-def _payload(asked: Any) -> Any:
-    return _part(asked, "with_payload", GrpcToRest.convert_with_payload_selector)
-
-
-def _vectors(asked: Any) -> Any:
-    return _part(asked, "with_vectors", GrpcToRest.convert_with_vectors_selector) or False
-
-
-def _points(records: Any) -> list[Any]:
-    return [RestToGrpc.convert_record(record) for record in records]
-
-
-def _operation(*_: Any) -> Any:
-    return messages.PointsOperationResponse(result=RestToGrpc.convert_update_result(COMPLETED))
-
-
-def _done(result: bool) -> Any:
-    return messages.CollectionOperationResponse(result=result)
-
-
-def _list(server: Any, _: Any) -> Any:
-    names = [one.name for one in server.local.get_collections().collections]
-    return messages.ListCollectionsResponse(
-        collections=[messages.CollectionDescription(name=name) for name in names]
-    )
-
-
-def _list_aliases(server: Any, _: Any) -> Any:
-    aliases = server.local.get_aliases().aliases
-    return messages.ListAliasesResponse(
-        aliases=[RestToGrpc.convert_alias_description(alias) for alias in aliases]
-    )
-
-
-def _exists(server: Any, asked: Any) -> Any:
-    exists = server.local.collection_exists(asked.collection_name)
-    return messages.CollectionExistsResponse(result=messages.CollectionExists(exists=exists))
-
-
-def _create(server: Any, asked: Any) -> Any:
-    vectors = GrpcToRest.convert_vectors_config(asked.vectors_config)
-    sparse = _part(asked, "sparse_vectors_config", GrpcToRest.convert_sparse_vector_config)
-    return _done(
-        server.create(asked.collection_name, vectors_config=vectors, sparse_vectors_config=sparse)
-    )
-
-
-def _update_aliases(server: Any, asked: Any) -> Any:
-    actions = [GrpcToRest.convert_alias_operations(action) for action in asked.actions]
-    return _done(server.local.update_collection_aliases(actions))
-
-
-def _get_info(server: Any, asked: Any) -> Any:
-    info = RestToGrpc.convert_collection_info(server.info(asked.collection_name))
-    return messages.GetCollectionInfoResponse(result=info)
-
-
-def _create_index(server: Any, asked: Any) -> Any:
-    kind = messages.FieldType.Name(asked.field_type).removeprefix("FieldType").lower()
-    return _operation(server.index(asked.collection_name, asked.field_name, kind))
-
-
-def _upsert(server: Any, asked: Any) -> Any:
-    points = [GrpcToRest.convert_point_struct(point) for point in asked.points]
-    return _operation(server.local.upsert(asked.collection_name, points))
-
-
-def _delete_points(server: Any, asked: Any) -> Any:
-    selector = GrpcToRest.convert_points_selector(asked.points)
-    return _operation(server.local.delete(asked.collection_name, selector))
-
-
-def _get_points(server: Any, asked: Any) -> Any:
-    records = server.local.retrieve(
-        asked.collection_name,
-        [GrpcToRest.convert_point_id(one) for one in asked.ids],
-        with_payload=_payload(asked),
-        with_vectors=_vectors(asked),
-    )
-    return messages.GetResponse(result=_points(records))
-
-
-def _scroll(server: Any, asked: Any) -> Any:
-    request = models.ScrollRequest(
-        filter=_filter(asked),
-        limit=asked.limit if asked.HasField("limit") else None,
-        offset=_part(asked, "offset", GrpcToRest.convert_point_id),
-        order_by=_part(asked, "order_by", GrpcToRest.convert_order_by),
-        with_payload=_payload(asked),
-        with_vector=_vectors(asked),
-    )
-    records, offset = server.scroll(asked.collection_name, request)
-    following = None if offset is None else RestToGrpc.convert_extended_point_id(offset)
-    return messages.ScrollResponse(result=_points(records), next_page_offset=following)
-
-
-def _query(server: Any, asked: Any) -> Any:
-    return messages.QueryResponse(result=_hits(server, [asked])[0], time=0.00025)
-
-
-def _query_batch(server: Any, asked: Any) -> Any:
-    answers = _hits(server, asked.query_points, asked.collection_name)
-    return messages.QueryBatchResponse(
-        result=[messages.BatchResult(result=hits) for hits in answers], time=0.00025
-    )
-
-
-def _hits(server: Any, asked: Any, name: str | None = None) -> list[list[Any]]:
-    requests = [GrpcToRest.convert_query_points(one) for one in asked]
-    answers = server.query(name or asked[0].collection_name, requests)
-    return [
-        [RestToGrpc.convert_scored_point(point) for point in answer.points] for answer in answers
-    ]
-
-
-def _count(server: Any, asked: Any) -> Any:
-    count = server.count(asked.collection_name, _filter(asked))
-    return messages.CountResponse(result=messages.CountResult(count=count))
-
-
-def _facet(server: Any, asked: Any) -> Any:
-    request = models.FacetRequest(key=asked.key, limit=asked.limit or None, filter=_filter(asked))
-    hits = server.facet(asked.collection_name, request)
-    return messages.FacetResponse(hits=[RestToGrpc.convert_facet_value_hit(hit) for hit in hits])
-
-
-RENAMED = {("qdrant.Points", "Get"): "GetPoints", ("qdrant.Points", "Delete"): "DeletePoints"}
-GRPC: dict[str, dict[str, tuple[Any, Callable[..., Any]]]] = {
-    "qdrant.Collections": {
-        "List": (messages.ListCollectionsRequest, _list),
-        "ListAliases": (messages.ListAliasesRequest, _list_aliases),
-        "UpdateAliases": (messages.ChangeAliases, _update_aliases),
-        "CollectionExists": (messages.CollectionExistsRequest, _exists),
-        "Get": (messages.GetCollectionInfoRequest, _get_info),
-        "Create": (messages.CreateCollection, _create),
-        "Update": (
-            messages.UpdateCollection,
-            lambda server, asked: _done(server.update(asked.collection_name)),
-        ),
-        "Delete": (
-            messages.DeleteCollection,
-            lambda server, asked: _done(server.drop(asked.collection_name)),
-        ),
+# Two methods of points have a namesake among those of collections.
+RENAMED = {("Points", "Get"): "GetPoints", ("Points", "Delete"): "DeletePoints"}
+# Where an answer lies in a message, if not in "result" alone.
+FIELDS: dict[str, Callable[[Any], dict[str, Any]]] = {
+    "List": lambda found: {"collections": found.collections},
+    "ListAliases": lambda found: {"aliases": found.aliases},
+    "Scroll": lambda found: {
+        "result": found["points"],
+        "next_page_offset": (following := found["next_page_offset"])
+        and RestToGrpc.convert_extended_point_id(following),
     },
-    "qdrant.Points": {
-        "CreateFieldIndex": (messages.CreateFieldIndexCollection, _create_index),
-        "Upsert": (messages.UpsertPoints, _upsert),
-        "Delete": (messages.DeletePoints, _delete_points),
-        "Get": (messages.GetPoints, _get_points),
-        "Scroll": (messages.ScrollPoints, _scroll),
-        "Query": (messages.QueryPoints, _query),
-        "QueryBatch": (messages.QueryBatchPoints, _query_batch),
-        "Count": (messages.CountPoints, _count),
-        "Facet": (messages.FacetCounts, _facet),
+    "Query": lambda found: {"result": found.points, "time": 0.00025},
+    "QueryBatch": lambda found: {
+        "result": [{"result": one.points} for one in found],
+        "time": 0.00025,
     },
+    "Facet": lambda found: found,
 }
+TO_MESSAGE: dict[type, Callable[[Any], Any]] = {
+    dict: lambda found: {name: to_message(one) for name, one in found.items()},
+    list: lambda found: [to_message(one) for one in found],
+    models.AliasDescription: RestToGrpc.convert_alias_description,
+    models.CollectionDescription: lambda found: {"name": found.name},
+    models.CollectionInfo: RestToGrpc.convert_collection_info,
+    models.FacetValueHit: RestToGrpc.convert_facet_value_hit,
+    models.Record: RestToGrpc.convert_record,
+    models.ScoredPoint: RestToGrpc.convert_scored_point,
+    models.UpdateResult: RestToGrpc.convert_update_result,
+}
+TO_MODEL: dict[type, Callable[[Any], Any]] = {
+    messages.AliasOperations: GrpcToRest.convert_alias_operations,
+    messages.Filter: GrpcToRest.convert_filter,
+    messages.OrderBy: GrpcToRest.convert_order_by,
+    messages.PointId: GrpcToRest.convert_point_id,
+    messages.PointStruct: GrpcToRest.convert_point_struct,
+    messages.PointsSelector: lambda asked: GrpcToRest.convert_points_selector(asked).points,
+    messages.QueryPoints: GrpcToRest.convert_query_points,
+    messages.SparseVectorConfig: GrpcToRest.convert_sparse_vector_config,
+    messages.VectorsConfig: GrpcToRest.convert_vectors_config,
+    messages.WithPayloadSelector: GrpcToRest.convert_with_payload_selector,
+    messages.WithVectorsSelector: GrpcToRest.convert_with_vectors_selector,
+}
+# Fields of messages that REST calls otherwise.
+RENAMED_FIELDS = {
+    "field_type": "field_schema",
+    "query_points": "searches",
+    "sparse_vectors_config": "sparse_vectors",
+    "vectors_config": "vectors",
+    "with_vectors": "with_vector",
+}
+
+
+def to_message(found: Any) -> Any:
+    return TO_MESSAGE.get(type(found), lambda as_it_is: as_it_is)(found)
+
+
+def to_model(message: Any, model: Any) -> Any:
+    """What is sent, as REST's model, where it has one: whatever that and `TO_MODEL` know."""
+    if model is None:
+        return None
+    if convert := TO_MODEL.get(type(message)):
+        return convert(message)
+    fields = {}
+    for field, value in message.ListFields():
+        name = RENAMED_FIELDS.get(field.name, field.name)
+        if name not in model.model_fields:
+            continue
+        if field.enum_type is not None:
+            value = field.enum_type.values_by_number[value].name
+            fields[name] = value.removeprefix(field.enum_type.name).lower()
+        elif field.message_type is None:
+            fields[name] = value
+        elif convert := TO_MODEL.get(GetMessageClass(field.message_type)):
+            is_many = not isinstance(value, GetMessageClass(field.message_type))
+            fields[name] = [convert(one) for one in value] if is_many else convert(value)
+    return model(**fields)
