@@ -7,8 +7,9 @@ import os
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 
@@ -27,32 +28,40 @@ NEEDS_SERVER = pytest.mark.skipif(
 )
 
 
-class Home(Protocol):
-    """A place that holds one store at a time."""
+class Home:
+    """A place that holds one store at a time; what is opened here is closed after the test."""
 
-    def create(self, dims: Mapping[str, int] = ...) -> VectorStore: ...
+    def __init__(self, kept: ExitStack, store: Any, reader: Any, *place: Any) -> None:
+        self._kept, self._store, self._reader, self._place = kept, store, reader, place
 
-    def open(self) -> VectorStore: ...
+    def create(self, dims: Mapping[str, int | None] = DIMS) -> VectorStore:
+        return self._keep(self._store.create(*self._place, dims))
 
-    def reader(self) -> VectorReader: ...
+    def open(self) -> VectorStore:
+        return self._keep(self._store.open(*self._place))
+
+    def reader(self) -> VectorReader:
+        return self._keep(self._reader.open(*self._place))
+
+    def _keep(self, opened: Any) -> Any:
+        self._kept.callback(opened.close)
+        return opened
 
     def state(self) -> object:
         """All that is kept, to the byte where it lies in files."""
-        ...
+        batches = self.reader().scan(with_vectors=True)
+        return sorted(
+            # A server gives a payload's keys in any order.
+            (v.video_id, json.dumps(v.payload, sort_keys=True), repr((v.vectors, v.sparse)))
+            for batch in batches
+            for v in batch
+        )
 
 
-class FileHome:
-    def __init__(self, path: Path, store: Any, reader: Any) -> None:
-        self.path, self._store, self._reader = path, store, reader
-
-    def create(self, dims: Mapping[str, int] = DIMS) -> VectorStore:
-        return self._store.create(self.path, dims)
-
-    def open(self) -> VectorStore:
-        return self._store.open(self.path)
-
-    def reader(self) -> VectorReader:
-        return self._reader.open(self.path)
+class FileHome(Home):
+    @property
+    def path(self) -> Path:
+        return self._place[0]
 
     def state(self) -> dict[str, bytes]:
         return {
@@ -60,30 +69,6 @@ class FileHome:
             for file in sorted(self.path.rglob("*"))
             if file.is_file()
         }
-
-
-class ServerHome:
-    def __init__(self, server: ServerClient) -> None:
-        self.server = server
-        self.collection = f"twinlens-test-{uuid.uuid4()}"
-
-    def create(self, dims: Mapping[str, int] = DIMS) -> VectorStore:
-        return ServerStore.create(self.server, self.collection, dims)
-
-    def open(self) -> VectorStore:
-        return ServerStore.open(self.server, self.collection)
-
-    def reader(self) -> VectorReader:
-        return ServerStore.open(self.server, self.collection)
-
-    def state(self) -> list[tuple[str, ...]]:
-        batches = ServerStore.open(self.server, self.collection).scan(with_vectors=True)
-        return sorted(
-            # A server gives a payload's keys in any order.
-            (v.video_id, json.dumps(v.payload, sort_keys=True), repr((v.vectors, v.sparse)))
-            for batch in batches
-            for v in batch
-        )
 
 
 MakeHome = Callable[[str], Home]
@@ -123,36 +108,25 @@ def shard_path(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def make_home(shard_path: Path, request: pytest.FixtureRequest) -> Iterator[MakeHome]:
     """Homes by the engine's name; collections on a server are removed afterwards."""
-    collections: list[ServerHome] = []
+    with ExitStack() as kept:
 
-    def make(engine: str) -> Home:
-        if engine == "edge":
-            return FileHome(shard_path / "qdrant", EdgeStore, EdgeReader)
-        if engine == "flat":
-            return FileHome(shard_path / "faiss", FlatStore, FlatReader)
-        home = ServerHome(request.getfixturevalue(engine))
-        collections.append(home)
-        return home
+        def make(engine: str) -> Home:
+            if engine == "edge":
+                return FileHome(kept, EdgeStore, EdgeReader, shard_path / "qdrant")
+            if engine == "flat":
+                return FileHome(kept, FlatStore, FlatReader, shard_path / "faiss")
+            server, collection = request.getfixturevalue(engine), f"twinlens-test-{uuid.uuid4()}"
+            kept.callback(server.delete_collection, collection)
+            return Home(kept, ServerStore, ServerStore, server, collection)
 
-    yield make
-    for home in collections:
-        home.server.delete_collection(home.collection)
+        yield make
 
 
-@pytest.fixture(
-    params=[
-        "edge",
-        "flat",
-        "process",
-        pytest.param("server", marks=NEEDS_SERVER),
-    ]
-)
+@pytest.fixture(params=["edge", "flat", "process", pytest.param("server", marks=NEEDS_SERVER)])
 def home(request: pytest.FixtureRequest, make_home: MakeHome) -> Home:
     return make_home(request.param)
 
 
 @pytest.fixture
-def store(home: Home) -> Iterator[VectorStore]:
-    opened = home.create()
-    yield opened
-    opened.close()
+def store(home: Home) -> VectorStore:
+    return home.create()

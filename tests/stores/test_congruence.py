@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
 import numpy as np
 import pytest
 
 from tests.stores.catalogue import DIMS, catalogue, unit, video
 from tests.stores.conftest import NEEDS_SERVER, MakeHome
 from twinlens.encoders.lenses import THUMBNAIL, TITLE
-from twinlens.stores.base import StoredVideo, VectorQuery, VectorReader, VectorStore
+from twinlens.stores.base import VectorQuery, VectorStore
 from twinlens.stores.filters import And, AnyOf, Filter, Not, Or, Range
 
 # Far below the size at which an HNSW graph would be built, so every engine is exact.
@@ -32,25 +30,6 @@ FILTERS: dict[str, Filter | None] = {
 }
 
 
-@pytest.fixture
-def pair(request: pytest.FixtureRequest, make_home: MakeHome) -> Iterator[tuple[VectorStore, ...]]:
-    stores = make_home("flat").create(), make_home(request.param).create()
-    yield stores
-    for store in stores:
-        store.close()
-
-
-against_flat = pytest.mark.parametrize(
-    "pair",
-    [
-        "edge",
-        "process",
-        pytest.param("server", marks=NEEDS_SERVER),
-    ],
-    indirect=True,
-)
-
-
 def write_history(store: VectorStore) -> None:
     """Bulk, then replaced, deleted, and given or taken a vector: what an index lives through."""
     videos = catalogue(COUNT)
@@ -63,44 +42,42 @@ def write_history(store: VectorStore) -> None:
     store.optimize()
 
 
-@against_flat
-@pytest.mark.parametrize("filter", FILTERS.values(), ids=FILTERS.keys())
-def test_same_rankings(pair: tuple[VectorStore, VectorStore], filter: Filter | None) -> None:
-    for store in pair:
+@pytest.fixture(params=["edge", "process", pytest.param("server", marks=NEEDS_SERVER)])
+def pair(request: pytest.FixtureRequest, make_home: MakeHome) -> tuple[VectorStore, VectorStore]:
+    stores = make_home("flat").create(), make_home(request.param).create()
+    for store in stores:
         write_history(store)
+    return stores
+
+
+def test_same_rankings(pair: tuple[VectorStore, VectorStore]) -> None:
     rng = np.random.default_rng(9)
     queries = [
         VectorQuery(name, unit(rng, DIMS[name]), limit)
         for name in (TITLE, THUMBNAIL)
         for limit in (1, 10, 1000)
     ]
-    expected, found = (store.search(queries, filter=filter) for store in pair)
-    assert any(expected) is (filter is not FILTERS["nobody"])
-    for ours, theirs in zip(expected, found, strict=True):
-        assert [hit.video_id for hit in ours] == [hit.video_id for hit in theirs]
-        assert [h.score for h in ours] == pytest.approx([h.score for h in theirs], abs=1e-5)
+    for named, filter in FILTERS.items():
+        expected, found = (store.search(queries, filter=filter) for store in pair)
+        assert any(expected) is (named != "nobody")
+        for ours, theirs in zip(expected, found, strict=True):
+            assert [hit.video_id for hit in ours] == [hit.video_id for hit in theirs], named
+            assert [h.score for h in ours] == pytest.approx([h.score for h in theirs], abs=1e-5)
 
 
-def everything(store: VectorReader) -> list[StoredVideo]:
-    found = [v for batch in store.scan(with_vectors=True) for v in batch]
-    return sorted(found, key=lambda v: v.video_id)
+def contents(store: VectorStore) -> object:
+    videos = sorted(
+        (v for batch in store.scan(with_vectors=True) for v in batch), key=lambda v: v.video_id
+    )
+    return (
+        store.count(),
+        store.count(TITLE),
+        store.count(THUMBNAIL),
+        [(v.video_id, v.payload) for v in videos],
+        [{k: a.tolist() for k, a in v.vectors.items()} for v in videos],
+        sorted(store.get(["video-00000", "video-00001", "video-00201", "nobody"])),
+    )
 
 
-@against_flat
-@pytest.mark.parametrize(
-    "ask",
-    [
-        lambda s: s.count(),
-        lambda s: s.count(TITLE),
-        lambda s: s.count(THUMBNAIL),
-        lambda s: [(v.video_id, v.payload) for v in everything(s)],
-        lambda s: [{k: a.tolist() for k, a in v.vectors.items()} for v in everything(s)],
-        lambda s: sorted(s.get(["video-00000", "video-00001", "video-00201", "nobody"])),
-    ],
-)
-def test_same_contents(
-    pair: tuple[VectorStore, VectorStore], ask: Callable[[VectorReader], object]
-) -> None:
-    for store in pair:
-        write_history(store)
-    assert ask(pair[0]) == ask(pair[1])
+def test_same_contents(pair: tuple[VectorStore, VectorStore]) -> None:
+    assert contents(pair[0]) == contents(pair[1])

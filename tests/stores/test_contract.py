@@ -15,13 +15,7 @@ from tests.stores.conftest import Home
 from twinlens.catalog.errors import StoreError
 from twinlens.catalog.vectors import SparseVector
 from twinlens.encoders.lenses import THUMBNAIL, TITLE, WORDS
-from twinlens.stores.base import (
-    Order,
-    StoredVideo,
-    VectorQuery,
-    VectorReader,
-    VectorStore,
-)
+from twinlens.stores.base import Order, StoredVideo, VectorQuery, VectorReader, VectorStore
 from twinlens.stores.filters import AnyOf, Not, Range
 
 
@@ -68,28 +62,31 @@ def test_an_empty_store_answers_everything_with_nothing(store: VectorStore) -> N
     store.flush()
 
 
-def test_calls_over_nothing_do_nothing(store: VectorStore) -> None:
+def test_what_was_written_comes_back_as_it_was_and_is_counted_per_vector(
+    store: VectorStore,
+) -> None:
+    videos = catalogue(50)
+    store.upsert(videos)
+    found = store.get([v.video_id for v in videos], with_vectors=True)
+    assert len(found) == store.count() == 50
+    for written in videos:
+        assert same(found[written.video_id], written)
+        for vector in found[written.video_id].vectors.values():
+            assert vector.dtype == np.float32
+    for name in (TITLE, THUMBNAIL):
+        assert store.count(name) == sum(name in v.vectors for v in videos) < 50
+        # A limit beyond the count returns all that have the vector.
+        [hits] = store.search([query(name, 1000)])
+        assert len(hits) == store.count(name)
+
+
+def test_calls_pass_over_nothing_and_unknown_and_repeated_ids(store: VectorStore) -> None:
     store.upsert(catalogue(3))
     store.upsert([])
     store.delete([])
     assert store.search([]) == []
     assert store.get([]) == {}
     assert store.count() == 3
-
-
-def test_what_was_written_comes_back_as_it_was(store: VectorStore) -> None:
-    videos = catalogue(50)
-    store.upsert(videos)
-    found = store.get([v.video_id for v in videos], with_vectors=True)
-    assert len(found) == 50
-    for written in videos:
-        assert same(found[written.video_id], written)
-        for vector in found[written.video_id].vectors.values():
-            assert vector.dtype == np.float32
-
-
-def test_get_passes_over_unknown_and_repeated_ids(store: VectorStore) -> None:
-    store.upsert(catalogue(3))
     found = store.get(["video-00001", "no such video", "video-00001"])
     assert list(found) == ["video-00001"]
     assert found["video-00001"].vectors == {}
@@ -112,7 +109,6 @@ def test_any_text_of_up_to_256_characters_is_an_id(home: Home, video_id: str) ->
         [VectorQuery(TITLE, written.vectors[TITLE], 5)], filter=AnyOf("video_id", (video_id,))
     )
     assert [hit.video_id for hit in hits[0]] == [video_id]
-    reader.close()
 
 
 def test_a_search_ranks_by_inner_product(store: VectorStore) -> None:
@@ -129,13 +125,6 @@ def test_a_search_ranks_by_inner_product(store: VectorStore) -> None:
         assert [hit.video_id for hit in hits] == best
         assert [hit.score for hit in hits] == pytest.approx([scores[b] for b in best], abs=1e-5)
         assert all(type(hit.score) is float for hit in hits)
-
-
-def test_a_limit_beyond_the_count_returns_all_that_have_the_vector(store: VectorStore) -> None:
-    store.upsert(catalogue(30))
-    for name in (TITLE, THUMBNAIL):
-        [hits] = store.search([query(name, 1000)])
-        assert len(hits) == store.count(name) < 30
 
 
 def test_videos_with_equal_vectors_come_in_the_order_of_their_ids(store: VectorStore) -> None:
@@ -202,23 +191,16 @@ def test_deleted_videos_are_gone(store: VectorStore) -> None:
     assert store.count() == 19
 
 
-def test_counts_are_per_vector(store: VectorStore) -> None:
-    videos = catalogue(42)
-    store.upsert(videos)
-    assert store.count() == 42
-    for name in (TITLE, THUMBNAIL):
-        assert store.count(name) == sum(name in v.vectors for v in videos)
-
-
-@pytest.mark.parametrize("batch_size", [1, 7, 40, 1000])
-def test_a_scan_meets_every_video_once(store: VectorStore, batch_size: int) -> None:
+def test_a_scan_meets_every_video_once(store: VectorStore) -> None:
     videos = catalogue(40)
     store.upsert(videos)
-    assert all(len(batch) <= batch_size for batch in store.scan(batch_size=batch_size))
-    assert all(not v.vectors for batch in store.scan(batch_size=batch_size) for v in batch)
-    found = scanned(store, batch_size)
-    assert len(found) == 40
-    assert all(same(found[v.video_id], v) for v in videos)
+    for batch_size in (1, 7, 40, 1000):
+        batches = list(store.scan(batch_size=batch_size))
+        assert all(len(batch) <= batch_size for batch in batches)
+        assert all(not v.vectors for batch in batches for v in batch)
+        found = scanned(store, batch_size)
+        assert len(found) == 40
+        assert all(same(found[v.video_id], v) for v in videos)
 
 
 def test_what_was_written_is_there_when_reopened(home: Home) -> None:
@@ -238,7 +220,6 @@ def test_what_was_written_is_there_when_reopened(home: Home) -> None:
     found = scanned(reader)
     assert found.keys() == expected.keys()
     assert all(same(found[i], expected[i]) for i in expected)
-    reader.close()
 
 
 def test_a_store_is_copied_and_changed_many_times_over(home: Home) -> None:
@@ -251,7 +232,6 @@ def test_a_store_is_copied_and_changed_many_times_over(home: Home) -> None:
         written = video(np.random.default_rng(turn), "video-00007", title=f"turn {turn}")
         store.upsert([written])
         assert same(store.get(["video-00007"], with_vectors=True)["video-00007"], written)
-    store.close()
 
 
 def test_reading_writes_nothing(home: Home) -> None:
@@ -283,8 +263,6 @@ def test_readers_read_side_by_side(home: Home) -> None:
     assert answers[0] == answers[1] == answers[2]
     readers[0].close()
     assert readers[1].search([query(TITLE, 30)]) == answers[0]
-    for reader in readers:
-        reader.close()
 
 
 def test_arguments_are_left_as_they_were(store: VectorStore) -> None:
@@ -415,7 +393,6 @@ def test_a_store_of_one_vector_knows_no_other(home: Home) -> None:
     with pytest.raises(ValueError, match="thumbnail"):
         store.upsert([video(rng(), "both")])
     assert store.count() == 1
-    store.close()
 
 
 def test_closing_twice_is_fine_and_a_closed_store_says_so(home: Home) -> None:
@@ -456,9 +433,7 @@ def test_creating_over_a_store_is_refused(home: Home) -> None:
     store.close()
     with pytest.raises(StoreError, match="already"):
         home.create()
-    reader = home.reader()
-    assert reader.count() == 3
-    reader.close()
+    assert home.reader().count() == 3
 
 
 def test_opening_where_there_is_nothing_is_refused(home: Home) -> None:

@@ -11,13 +11,7 @@ from tests.stores.catalogue import catalogue, video
 from tests.stores.conftest import Home
 from twinlens.catalog.fields import FIELDS
 from twinlens.encoders.lenses import THUMBNAIL, TITLE
-from twinlens.stores.base import (
-    Order,
-    SortKey,
-    StoredVideo,
-    VectorStore,
-    point_id,
-)
+from twinlens.stores.base import Order, SortKey, StoredVideo, VectorStore, point_id
 from twinlens.stores.browsing import count_facet, select_page, to_sort_key
 from twinlens.stores.filters import AnyOf, Filter, Not, Or, Range, matches
 
@@ -186,7 +180,6 @@ def test_values_and_videos_are_counted_alike_when_reopened(home: Home) -> None:
         for field in FACET_FIELDS:
             expected = count_facet(passed, field, limit=1000, filter=None, fields=FIELDS)
             assert reader.facet(field, limit=1000, filter=filter) == expected
-    reader.close()
 
 
 def test_browsing_for_nothing_is_refused(store: VectorStore) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -13,7 +13,6 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.stores.catalogue import DIMS, unit
-from tests.stores.conftest import NEEDS_SERVER, MakeHome
 from twinlens.catalog.video import to_rfc3339
 from twinlens.encoders.lenses import TITLE
 from twinlens.stores.base import StoredVideo, VectorQuery, VectorStore
@@ -132,20 +131,6 @@ conditions: st.SearchStrategy[Filter] = st.recursive(
 )
 
 
-@pytest.fixture(
-    params=[
-        "edge",
-        "flat",
-        "process",
-        pytest.param("server", marks=NEEDS_SERVER),
-    ]
-)
-def engine(request: pytest.FixtureRequest, make_home: MakeHome) -> Iterator[VectorStore]:
-    store = make_home(request.param).create()
-    yield store
-    store.close()
-
-
 @settings(
     max_examples=60,
     deadline=None,
@@ -170,16 +155,16 @@ def engine(request: pytest.FixtureRequest, make_home: MakeHome) -> Iterator[Vect
     asked=st.lists(conditions, min_size=1, max_size=4),
 )
 def test_every_engine_finds_what_matches(
-    engine: VectorStore, drawn: list[dict[str, Any]], asked: list[Filter]
+    store: VectorStore, drawn: list[dict[str, Any]], asked: list[Filter]
 ) -> None:
-    engine.delete(list(string.ascii_lowercase))
+    store.delete(list(string.ascii_lowercase))
     vector = unit(np.random.default_rng(1), DIMS[TITLE])
     videos = [
         StoredVideo(name, {**payload, "video_id": name}, {TITLE: vector})
         for name, payload in zip(string.ascii_lowercase, drawn, strict=False)
     ]
-    engine.upsert(videos)
+    store.upsert(videos)
     for filter in asked:
-        [hits] = engine.search([VectorQuery(TITLE, vector, 100)], filter=filter)
+        [hits] = store.search([VectorQuery(TITLE, vector, 100)], filter=filter)
         expected = [v.video_id for v in videos if matches(filter, v.payload)]
         assert [hit.video_id for hit in hits] == expected, filter
