@@ -9,8 +9,8 @@ uses plain attributes, none with an underscore:
   ``channel_class`` and ``task_dispatcher`` with its ``add_task``;
 - of a channel ``requests``, ``request``, ``total_outbufs_len``, ``last_activity``, ``will_close``,
   ``write_soon``, ``service``, ``handle_close``, ``error_task_class`` and ``parser_class``;
-- of a parser ``parse_header``, ``chunked``, ``headers``, ``headers_finished``, ``version`` and
-  ``error``.
+- of a parser ``parse_header``, ``chunked``, ``content_length``, ``expect_continue``, ``headers``,
+  ``headers_finished``, ``version`` and ``error``.
 """
 
 from __future__ import annotations
@@ -221,6 +221,9 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc] # untyped
             raise
         if self.chunked and "CONTENT_LENGTH" in self.headers:
             raise ParsingError("both Content-Length and Transfer-Encoding")
+        if not self.chunked and not self.content_length:
+            # Nothing is to come: told to continue, waitress takes the next request for the body.
+            self.expect_continue = False
         if b"\r\n " in header_plus or b"\r\n\t" in header_plus:
             raise ParsingError("a field over several lines")
         if self.version not in ("1.0", "1.1"):

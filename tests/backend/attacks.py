@@ -428,4 +428,5 @@ ATTACKS: dict[str, bytes | Callable[[], bytes]] = {
     "http-9-9": b"GET / HTTP/9.9\r\nHost: x\r\n\r\n",
     "a-method-of-small-letters": http(b"get / HTTP/1.1"),
     "an-expectation-made-up": post(b"{}", b"Expect: miracles"),
+    "an-expectation-of-no-body": get("/healthz", b"Expect: 100-continue"),
 }
