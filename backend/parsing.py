@@ -198,7 +198,7 @@ def _parse_text(
     body: type[ModelT], values: dict[str, Any], *, renamed: Mapping[str, str | None] | None = None
 ) -> ModelT:
     for name, of_any in _OBJECTS.items():
-        if name in values:
+        if name in values and name in body.model_fields:
             model = fit(of_any, body.of_fields) if issubclass(body, OfFields) else of_any
             try:
                 values[name] = model.model_validate_json(values[name])

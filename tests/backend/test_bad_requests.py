@@ -195,6 +195,13 @@ def test_a_body_of_another_type(client, kind):
     assert "application/json" in body["detail"]
 
 
+@pytest.mark.parametrize("name", ["filter", "weights"])
+@pytest.mark.parametrize("path", ["/api/v1/videos/v1", "/api/v1/videos/v1/thumbnail"])
+def test_objects_are_no_parameters_of_what_neither_filters_nor_ranks(client, path, name):
+    answer = client.get(path, query_string={name: "{}"})
+    assert problem(answer, "validation_failed")["errors"][0]["field"] == name
+
+
 @pytest.mark.parametrize("path", [RECOMMEND, MULTI])
 def test_some_are_asked_for_in_json_alone(client, path, red_picture):
     for form in ({"liked": "beach-1"}, {"image": (io.BytesIO(red_picture), "x.png")}):
