@@ -341,6 +341,10 @@ class IndexJob:
                 f"{self._options.source_name}: no video that can be indexed "
                 f"({sum(done.rejected.values())} rows rejected); nothing was published"
             )
+        base = pending.plan.base
+        if base is not None and self._data.manifest(base).fields != pending.plan.fields:
+            # What may be asked of the videos changed, though perhaps none of them did.
+            pending.begin()
         build = pending.build
         if build is not None and build.ledger.count():
             replaced = self._data.valid_current()

@@ -15,16 +15,16 @@ from twinlens.stores.browsing import count_facet, select_page
 from twinlens.stores.filters import Filter, matches
 
 # A field that no catalogue has, to be one row more in the table.
-LIKES = Field(
-    name="like_count",
+SAVES = Field(
+    name="save_count",
     kind=FieldKind.COUNT,
-    label="Likes",
-    help="How many liked it.",
-    columns=("likes",),
+    label="Saves",
+    help="How many saved it.",
+    columns=("saves",),
     filterable=True,
     sortable=True,
     facet=True,
-    units=("like", "likes"),
+    units=("save", "saves"),
 )
 
 

@@ -7,6 +7,7 @@ import json
 import re
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from werkzeug.serving import make_server
 
 from tests import fields_written
 from tests.backend.browser import launched, needs_chromium, watched_page
-from tests.fakes import LIKES, ColourEncoder, WordEncoder
+from tests.fakes import SAVES, ColourEncoder, WordEncoder
 from twinlens.backend.app import create_app
 from twinlens.catalog.errors import UsageError
 from twinlens.catalog.fields import FIELDS, FIRST_FIELDS, Field, FieldKind, Fields
@@ -28,7 +29,7 @@ from twinlens.search.published import PublishedIndex
 from twinlens.stores.engines import EmbeddedEngine, open_reader
 from twinlens.stores.generations import DataDir, Manifest
 
-MORE = FIELDS.with_rows(LIKES)
+MORE = FIELDS.with_rows(SAVES)
 VIDEOS = "/api/v1/videos"
 SEARCH = "/api/v1/search"
 
@@ -36,10 +37,10 @@ SEARCH = "/api/v1/search"
 def run_job(
     folder: Path, fields: Fields, titles: WordEncoder | None = None, *, fresh: bool = False
 ) -> JobSummary:
-    """Index ten videos with 0 to 90 likes, and one that says nothing of them."""
+    """Index ten videos with 0 to 90 saves, and one that says nothing of them."""
     source = folder / "videos.csv"
     lines = [f'v{n},"film number {n}",{10 * n},{n}' for n in range(10)]
-    source.write_text("\n".join(["id,title,likes,views", *lines, 'none,"film",,']) + "\n")
+    source.write_text("\n".join(["id,title,saves,views", *lines, 'none,"film",,']) + "\n")
     data = DataDir(folder / "data")
     job = IndexJob(
         data,
@@ -78,65 +79,65 @@ def ids(answer: Any) -> list[str]:
 
 def test_it_is_an_attribute(client: FlaskClient) -> None:
     video = client.get(f"{VIDEOS}/v3").get_json()["video"]
-    assert video["like_count"] == 30
-    assert list(video)[-3:] == ["url", "like_count", "thumbnail_url"]
-    assert client.get(f"{VIDEOS}/none").get_json()["video"]["like_count"] is None
-    body = {"text": "film", "attributes": ["like_count"], "limit": 1}
+    assert video["save_count"] == 30
+    assert list(video)[-3:] == ["url", "save_count", "thumbnail_url"]
+    assert client.get(f"{VIDEOS}/none").get_json()["video"]["save_count"] is None
+    body = {"text": "film", "attributes": ["save_count"], "limit": 1}
     [hit] = client.post(SEARCH, json=body).get_json()["hits"]
-    assert set(hit["video"]) == {"video_id", "like_count"}
+    assert set(hit["video"]) == {"video_id", "save_count"}
 
 
 def test_it_filters(client: FlaskClient) -> None:
     for asked, passing in (({"gte": 70}, {"v7", "v8", "v9"}), (50, {"v5"})):
-        body = {"text": "film number", "filter": {"like_count": asked}}
+        body = {"text": "film number", "filter": {"save_count": asked}}
         hits = client.post(SEARCH, json=body).get_json()["hits"]
         assert {hit["video"]["video_id"] for hit in hits} == passing
-    assert "none" in ids(client.get(VIDEOS + '?filter={"not":{"like_count":{"gte":0}}}'))
-    wrong = client.post(SEARCH, json={"text": "film", "filter": {"like_count": {"gte": "x"}}})
+    assert "none" in ids(client.get(VIDEOS + '?filter={"not":{"save_count":{"gte":0}}}'))
+    wrong = client.post(SEARCH, json={"text": "film", "filter": {"save_count": {"gte": "x"}}})
     assert wrong.status_code == 422
-    assert wrong.get_json()["errors"][0]["field"] == "filter.like_count.gte"
+    assert wrong.get_json()["errors"][0]["field"] == "filter.save_count.gte"
 
 
 def test_it_sorts_page_by_page(client: FlaskClient) -> None:
     met, cursor = [], ""
     while cursor is not None:
-        page = client.get(f"{VIDEOS}?sort=like_count:desc&limit=4{cursor and '&cursor='}{cursor}")
+        page = client.get(f"{VIDEOS}?sort=save_count:desc&limit=4{cursor and '&cursor='}{cursor}")
         met += ids(page)
         cursor = page.get_json()["next_cursor"]
     assert met == [*(f"v{n}" for n in range(9, -1, -1)), "none"]
 
 
 def test_it_is_a_facet(client: FlaskClient) -> None:
-    facets = client.get(f"{VIDEOS}?facets=like_count,channel").get_json()["facets"]
-    assert facets == {"like_count": {"min": 0, "max": 90}, "channel": {"values": []}}
-    body = {"text": "film number", "facets": ["like_count"], "filter": {"like_count": {"lt": 50}}}
+    facets = client.get(f"{VIDEOS}?facets=save_count,channel").get_json()["facets"]
+    assert facets == {"save_count": {"min": 0, "max": 90}, "channel": {"values": []}}
+    body = {"text": "film number", "facets": ["save_count"], "filter": {"save_count": {"lt": 50}}}
     found = client.post(SEARCH, json=body).get_json()
-    assert found["facets"] == {"like_count": {"min": 0, "max": 40}}
+    assert found["facets"] == {"save_count": {"min": 0, "max": 40}}
 
 
 def test_the_openapi_document_has_it(client: FlaskClient) -> None:
     document = client.get("/openapi.json").get_json()
     schemas = document["components"]["schemas"]
     for name in ("FilterBody", "FacetsBody", "VideoBody", "HitVideoBody"):
-        assert schemas[name]["properties"]["like_count"]["description"], name
+        assert schemas[name]["properties"]["save_count"]["description"], name
     parameters = document["paths"][VIDEOS]["get"]["parameters"]
     [sort] = [one for one in parameters if one["name"] == "sort"]
-    assert {"like_count:desc", "like_count:asc"} < set(sort["schema"]["enum"])
+    assert {"save_count:desc", "save_count:asc"} < set(sort["schema"]["enum"])
     for name in ("attributes", "facets"):
-        assert "like_count" in json.dumps(schemas["SearchBody"]["properties"][name])
+        assert "save_count" in json.dumps(schemas["SearchBody"]["properties"][name])
 
 
 def test_the_page_and_the_types_have_it(client: FlaskClient) -> None:
     page = client.get("/")
     [written] = re.findall(r'<script type="application/json" id="fields">(.*?)</script>', page.text)
     rows = {row["name"]: row for row in json.loads(html.unescape(written))}
-    assert list(rows) == [*FIELDS.names, "like_count"]
-    assert rows["like_count"]["sorts"] == ["Most likes", "Fewest likes"]
+    assert list(rows) == [*FIELDS.names, "save_count"]
+    assert rows["save_count"]["sorts"] == ["Most saves", "Fewest saves"]
     tag = page.headers["ETag"]
     assert client.get("/", headers={"If-None-Match": tag}).status_code == 304
     types = client.get("/static/client.d.ts").text
-    assert types.count("like_count") == 5
-    assert "like_count?: number | Bounds<number>;" in types
+    assert types.count("save_count") == 5
+    assert "save_count?: number | Bounds<number>;" in types
 
 
 @needs_chromium
@@ -151,20 +152,20 @@ def test_the_page_offers_it(client: FlaskClient) -> None:
             launched() as browser,
             watched_page(browser, f"http://127.0.0.1:{server.port}") as page,
         ):
-            page.goto("/?like_count=50-&sort=like_count:desc&v=v9")
+            page.goto("/?save_count=50-&sort=save_count:desc&v=v9")
             about = page.locator("#video-about")
-            expect(about).to_contain_text("90 likes")
+            expect(about).to_contain_text("90 saves")
             page.get_by_label("Close the video").click()
-            expect(page.locator("#heading")).to_have_text("Most likes")
+            expect(page.locator("#heading")).to_have_text("Most saves")
             cards = page.locator("#results a.card")
             expect(cards).to_have_count(5)
-            expect(page.locator("#chips")).to_contain_text("50 likes or more")
+            expect(page.locator("#chips")).to_contain_text("50 saves or more")
             page.get_by_role("button", name="Refine").click()
-            bounds = page.get_by_role("group", name="Likes")
+            bounds = page.get_by_role("group", name="Saves")
             bounds.get_by_label("At least").fill("80")
             bounds.get_by_label("At least").blur()
             expect(cards).to_have_count(2)
-            page.get_by_label("Order").select_option("Fewest likes")
+            page.get_by_label("Order").select_option("Fewest saves")
             expect(cards.first).to_have_attribute("data-video-id", "v8")
     finally:
         server.shutdown()
@@ -175,20 +176,36 @@ def test_the_page_offers_it(client: FlaskClient) -> None:
 def test_an_index_without_it_refuses_it_and_says_what_it_has(tmp_path: Path) -> None:
     run_job(tmp_path, FIELDS)
     client, index = open_client(tmp_path)
-    for asked in ({"filter": {"like_count": 3}}, {"attributes": ["like_count"]}):
+    for asked in ({"filter": {"save_count": 3}}, {"attributes": ["save_count"]}):
         answer = client.post(SEARCH, json={"text": "film", **asked})
         assert answer.status_code == 422
         assert "view_count" in answer.get_json()["errors"][0]["expected"]
-    assert client.get(f"{VIDEOS}?sort=like_count:asc").status_code == 422
-    assert "like_count" not in client.get("/").text
-    assert "like_count" not in client.get("/openapi.json").text
+    assert client.get(f"{VIDEOS}?sort=save_count:asc").status_code == 422
+    assert "save_count" not in client.get("/").text
+    assert "save_count" not in client.get("/openapi.json").text
     # A job that knows of it brings it in; the titles are not encoded again.
     titles = WordEncoder()
     summary = run_job(tmp_path, MORE, titles)
     assert (summary.changed, summary.unchanged, summary.titles_encoded) == (10, 1, 0)
     assert ids(client.get(f"{VIDEOS}?sort=published_at:asc"))  # notices the new generation
-    assert ids(client.get(f"{VIDEOS}?sort=like_count:desc&limit=1")) == ["v9"]
+    assert ids(client.get(f"{VIDEOS}?sort=save_count:desc&limit=1")) == ["v9"]
     assert run_job(tmp_path, MORE).unchanged == 11
+    index.close()
+
+
+def test_a_row_that_says_other_than_before_arrives_though_no_video_changed(tmp_path: Path) -> None:
+    """And what it lets callers do, they can do: the engine has what that takes."""
+    before = replace(SAVES, sortable=False, facet=False, filterable=False)
+    run_job(tmp_path, FIELDS.with_rows(before))
+    client, index = open_client(tmp_path)
+    by_saves = f"{VIDEOS}?sort=save_count:desc&limit=1"
+    assert client.get(by_saves).status_code == 422
+    titles = WordEncoder()
+    summary = run_job(tmp_path, MORE, titles)
+    assert (summary.unchanged, summary.published, summary.titles_encoded) == (11, True, 0)
+    assert ids(client.get(VIDEOS))  # notices the new generation
+    assert ids(client.get(by_saves)) == ["v9"]
+    assert not run_job(tmp_path, MORE).published
     index.close()
 
 
@@ -199,8 +216,8 @@ def test_a_manifest_has_its_fields_which_only_a_fresh_index_makes_others(tmp_pat
     values = manifest.to_json()
     del values["fields"]  # as before manifests said
     assert Manifest.from_json(values).fields == FIRST_FIELDS
-    text = Field(name="like_count", kind=FieldKind.KEYWORD, label="L", help="L.", filterable=True)
-    with pytest.raises(UsageError, match=r"like_count: count became keyword.*--fresh"):
+    text = Field(name="save_count", kind=FieldKind.KEYWORD, label="L", help="L.", filterable=True)
+    with pytest.raises(UsageError, match=r"save_count: count became keyword.*--fresh"):
         run_job(tmp_path, FIELDS.with_rows(text))
 
 
@@ -212,8 +229,8 @@ def test_documentation_and_types_are_those_of_the_table() -> None:
 def test_a_request_is_read_and_answered_by_the_fields_of_one_index(tmp_path: Path) -> None:
     run_job(tmp_path, MORE)
     client, index = open_client(tmp_path)
-    counted = {"text": "film", "facets": ["like_count"]}
-    filtered = {"text": "film", "filter": {"like_count": {"gte": 70}}}
+    counted = {"text": "film", "facets": ["save_count"]}
+    filtered = {"text": "film", "filter": {"save_count": {"gte": 70}}}
     assert client.post(SEARCH, json=filtered).status_code == 200
     run_job(tmp_path, FIELDS, fresh=True)
     assert client.post(SEARCH, json=counted).status_code == 422
