@@ -8,6 +8,7 @@ import numpy.typing as npt
 from twinlens.catalog.vectors import SparseVector, to_sparse_vector
 from twinlens.encoders.lenses import THUMBNAIL, TITLE, WORDS
 from twinlens.stores.base import StoredVideo
+from twinlens.stores.generations import LensRecord, Manifest
 
 DIMS = {TITLE: 16, THUMBNAIL: 8, WORDS: None}
 DENSE = (TITLE, THUMBNAIL)
@@ -50,14 +51,8 @@ def catalogue(count: int, seed: int = 7) -> list[StoredVideo]:
     rng = np.random.default_rng(seed)
     videos = []
     for i in range(count):
-        names = tuple(
-            name
-            for name, missing in (
-                (TITLE, i % 7 == 6),
-                (THUMBNAIL, i % 3 == 2),
-            )
-            if not missing
-        )
+        missing = {TITLE: i % 7 == 6, THUMBNAIL: i % 3 == 2}
+        names = tuple(name for name in DENSE if not missing[name])
         videos.append(
             video(
                 rng,
@@ -74,3 +69,18 @@ def catalogue(count: int, seed: int = 7) -> list[StoredVideo]:
             )
         )
     return videos
+
+
+def manifest(engine: str, collection: str | None) -> Manifest:
+    """What a generation of nothing yet says of itself."""
+    return Manifest(
+        generation="g",
+        created_at="2026-11-21T00:00:00+00:00",
+        engine=engine,
+        collection=collection,
+        lenses={name: LensRecord("test", "0", dim) for name, dim in DIMS.items()},
+        counts={},
+        source="videos",
+        versions={},
+        timings_s={},
+    )

@@ -139,10 +139,8 @@ class Server:
 
     def name(self, collection: str) -> str:
         """The collection behind what may be an alias."""
-        for alias in self.local.get_aliases().aliases:
-            if alias.alias_name == collection:
-                return alias.collection_name
-        return collection
+        aliases = {one.alias_name: one.collection_name for one in self.local.get_aliases().aliases}
+        return aliases.get(collection, collection)
 
     def create(self, collection: str, asked: models.CreateCollection) -> bool:
         self.kinds.pop(collection, None)
@@ -169,8 +167,8 @@ class Server:
             for name, kind in self.kinds.get(self.name(collection), {}).items()
         }
         info.status = models.CollectionStatus(state)
-        given = self.orders.indexed
-        info.indexed_vectors_count = indexed if given is None else given
+        told = self.orders.indexed
+        info.indexed_vectors_count = indexed if told is None else told
         return info
 
     def update(self, collection: str) -> bool:

@@ -11,7 +11,7 @@ from tests.stores.catalogue import catalogue, video
 from tests.stores.conftest import Home
 from twinlens.catalog.fields import FIELDS
 from twinlens.encoders.lenses import THUMBNAIL, TITLE
-from twinlens.stores.base import Order, SortKey, StoredVideo, VectorStore, point_id
+from twinlens.stores.base import Order, SortKey, StoredVideo, VectorReader, VectorStore, point_id
 from twinlens.stores.browsing import count_facet, select_page, to_sort_key
 from twinlens.stores.filters import AnyOf, Filter, Not, Or, Range, matches
 
@@ -51,6 +51,20 @@ FILTERS = {
 }
 
 
+def met(
+    store: VectorStore, pages: int, limit: int, order: Order | None, filter: Filter | None = None
+) -> list[StoredVideo]:
+    """The videos of so many pages; the last is not full."""
+    found: list[StoredVideo] = []
+    for number in range(pages):
+        after = to_sort_key(found[-1], order, FIELDS) if found else None
+        page = store.browse(limit=limit, order=order, after=after, filter=filter)
+        assert len(page) == limit or number == pages - 1
+        found += page
+    assert len(page) < limit
+    return found
+
+
 @pytest.mark.parametrize("limit", [1, 7, 1000])
 @pytest.mark.parametrize("filter", FILTERS.values(), ids=FILTERS)
 def test_pages_meet_every_video_once_in_order(
@@ -61,21 +75,17 @@ def test_pages_meet_every_video_once_in_order(
         expected = select_page(
             videos, limit=1000, order=order, after=None, filter=filter, fields=FIELDS
         )
-        met: list[StoredVideo] = []
-        after = None
-        # One page more than there are, which is empty.
-        for _ in range(len(expected) // limit + 1):
-            page = store.browse(limit=limit, order=order, after=after, filter=filter)
-            met += page
-            after = to_sort_key(page[-1], order, FIELDS) if page else after
-        assert page == [] or len(page) < limit
-        assert [one.video_id for one in met] == [one.video_id for one in expected]
-        assert [one.payload for one in met] == [one.payload for one in expected]
-        assert all(not one.vectors for one in met)
+        # Where the last page is full, one more, which is empty.
+        found = met(store, len(expected) // limit + 1, limit, order, filter)
+        assert [one.video_id for one in found] == [one.video_id for one in expected]
+        assert [one.payload for one in found] == [one.payload for one in expected]
+        assert all(not one.vectors for one in found)
 
 
 def test_a_page_may_begin_behind_any_place(store: VectorStore) -> None:
     videos = lived_in(store)
+    points = [point_id(one.video_id) for one in store.browse(limit=1000)]
+    assert points == sorted(points), "without an order"
     lowest, highest = (str(uuid.UUID(int=number)) for number in (0, 2**128 - 1))
     for order in ORDERS:
         found = {
@@ -99,12 +109,6 @@ def test_a_page_may_begin_behind_any_place(store: VectorStore) -> None:
             assert [one.video_id for one in page] == [one.video_id for one in expected]
 
 
-def test_without_an_order_videos_come_by_point_id_in_every_store(store: VectorStore) -> None:
-    lived_in(store)
-    points = [point_id(one.video_id) for one in store.browse(limit=1000)]
-    assert points == sorted(points)
-
-
 @pytest.mark.parametrize("value", [0, 2 - 2**53, 2**53 - 2, 5e-324, 1e300, 0.1, -0.5])
 def test_any_number_is_a_place(store: VectorStore, value: float) -> None:
     field = "view_count" if type(value) is int else "duration_s"
@@ -113,12 +117,8 @@ def test_any_number_is_a_place(store: VectorStore, value: float) -> None:
         payload = {} if given is None else {field: given}
         store.upsert([video(rng(), f"v{number}", **payload)])
     for descending in (False, True):
-        order = Order(field, descending)
-        met: list[StoredVideo] = []
-        for _ in range(5):
-            after = to_sort_key(met[-1], order, FIELDS) if met else None
-            met += store.browse(limit=1, order=order, after=after)
-        assert [v.payload.get(field) for v in met] == [
+        found = met(store, 6, 1, Order(field, descending))
+        assert [v.payload.get(field) for v in found] == [
             *sorted([value, value, *others], reverse=descending),
             None,
         ]
@@ -130,56 +130,41 @@ def test_whole_numbers_too_large_for_bounds_are_met_once_and_last(store: VectorS
         payload = {} if count is None else {"view_count": count}
         store.upsert([video(rng(), f"v{number}", **payload)])
     for descending in (False, True):
-        order = Order("view_count", descending)
         for limit in (1, 2, 5):
-            met: list[StoredVideo] = []
-            for _ in range(9):
-                after = to_sort_key(met[-1], order, FIELDS) if met else None
-                met += store.browse(limit=limit, order=order, after=after)
-            assert len({one.video_id for one in met}) == len(met) == len(counts)
-            of_limit = [v.payload.get("view_count", -1) >= 2**53 for v in met]
+            found = met(store, len(counts) // limit + 1, limit, Order("view_count", descending))
+            assert len({one.video_id for one in found}) == len(found) == len(counts)
+            of_limit = [v.payload.get("view_count", -1) >= 2**53 for v in found]
             assert of_limit == (
                 [True] * 5 + [False] * 3 if descending else [False] * 2 + [True] * 5 + [False]
             )
 
 
 @pytest.mark.parametrize("filter", FILTERS.values(), ids=FILTERS)
-def test_values_are_counted_over_the_videos_that_pass(
-    store: VectorStore, filter: Filter | None
+def test_values_and_videos_that_pass_are_counted_also_when_reopened(
+    home: Home, filter: Filter | None
 ) -> None:
+    store = home.create()
     videos = lived_in(store)
+    check_counts(store, videos, filter)
+    store.optimize()
+    store.close()
+    check_counts(home.reader(), videos, filter)
+
+
+def check_counts(store: VectorReader, videos: list[StoredVideo], filter: Filter | None) -> None:
+    passed = [v for v in videos if filter is None or matches(filter, v.payload)]
+    assert store.count(filter=filter) == len(passed)
+    for name in (TITLE, THUMBNAIL):
+        assert store.count(name, filter=filter) == sum(name in one.vectors for one in passed)
     for field in FACET_FIELDS:
         expected = count_facet(videos, field, limit=1000, filter=filter, fields=FIELDS)
+        assert expected == count_facet(passed, field, limit=1000, filter=None, fields=FIELDS)
         assert store.facet(field, limit=1000, filter=filter) == expected
         for limit in (1, 3):
             most = store.facet(field, limit=limit, filter=filter)
             # Which of those with equal counts come last is the engine's choice.
             assert [one.videos for one in most] == [one.videos for one in expected[:limit]]
             assert set(most) <= set(expected)
-
-
-@pytest.mark.parametrize("filter", FILTERS.values(), ids=FILTERS)
-def test_videos_that_pass_are_counted(store: VectorStore, filter: Filter | None) -> None:
-    videos = lived_in(store)
-    passed = [v for v in videos if filter is None or matches(filter, v.payload)]
-    assert store.count(filter=filter) == len(passed)
-    for name in (TITLE, THUMBNAIL):
-        expected = sum(name in one.vectors for one in passed)
-        assert store.count(name, filter=filter) == expected
-
-
-def test_values_and_videos_are_counted_alike_when_reopened(home: Home) -> None:
-    store = home.create()
-    videos = lived_in(store)
-    store.optimize()
-    store.close()
-    reader = home.reader()
-    for filter in FILTERS.values():
-        passed = [v for v in videos if filter is None or matches(filter, v.payload)]
-        assert reader.count(filter=filter) == len(passed)
-        for field in FACET_FIELDS:
-            expected = count_facet(passed, field, limit=1000, filter=None, fields=FIELDS)
-            assert reader.facet(field, limit=1000, filter=filter) == expected
 
 
 def test_browsing_for_nothing_is_refused(store: VectorStore) -> None:

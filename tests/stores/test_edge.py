@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ import qdrant_edge
 
 from tests.stores import writer
 from tests.stores.catalogue import DIMS, catalogue, unit, video
+from tests.stores.conftest import FileHome, Home, MakeHome
 from twinlens.catalog.errors import IndexLocked, StoreCorrupt, StoreError
 from twinlens.encoders.lenses import TITLE
 from twinlens.stores.base import StoredVideo, VectorQuery, point_id
@@ -24,12 +26,16 @@ from twinlens.stores.edge import EdgeReader, EdgeStore
 
 
 @pytest.fixture
-def shard(shard_path: Path) -> Path:
-    path = shard_path / "qdrant"
-    store = EdgeStore.create(path, DIMS)
+def home(make_home: MakeHome) -> Home:
+    return make_home("edge")
+
+
+@pytest.fixture
+def shard(home: FileHome) -> Path:
+    store = home.create()
     store.upsert(catalogue(40))
     store.close()
-    return path
+    return home.path
 
 
 def start_writer(engine: str, path: Path) -> subprocess.Popen[str]:
@@ -55,13 +61,12 @@ def kill_after(process: subprocess.Popen[str], acknowledged: int) -> int:
 
 
 @pytest.mark.parametrize("acknowledged", [1, 4, 23])
-def test_a_kill_loses_nothing_acknowledged(shard_path: Path, acknowledged: int) -> None:
-    path = shard_path / "qdrant"
-    EdgeStore.create(path, DIMS).close()
-    done = kill_after(start_writer("edge", path), acknowledged)
+def test_a_kill_loses_nothing_acknowledged(home: FileHome, acknowledged: int) -> None:
+    home.create().close()
+    done = kill_after(start_writer("edge", home.path), acknowledged)
     with pytest.raises(StoreError, match="not closed by its writer"):
-        EdgeReader.open(path)
-    store = EdgeStore.open(path)
+        home.reader()
+    store = home.open()
     for i in range(done):
         written = {v.video_id: v for v in writer.batch(i)}
         found = store.get(list(written), with_vectors=True)
@@ -71,25 +76,17 @@ def test_a_kill_loses_nothing_acknowledged(shard_path: Path, acknowledged: int) 
     # A batch may have been applied and not yet acknowledged, and never in part.
     assert store.count() in (done * writer.BATCH, (done + 1) * writer.BATCH)
     store.close()
-    reader = EdgeReader.open(path)
-    assert reader.count() >= done * writer.BATCH
-    reader.close()
+    assert home.reader().count() >= done * writer.BATCH
 
 
-def test_a_second_writer_is_refused_and_breaks_nothing(shard: Path) -> None:
-    first = EdgeStore.open(shard)
+def test_a_shard_being_written_has_no_second_writer_and_no_reader(home: Home, shard: Path) -> None:
+    first = home.open()
     with pytest.raises(IndexLocked, match=str(shard)):
-        EdgeStore.open(shard)
+        home.open()
+    with pytest.raises(StoreError, match="not closed by its writer"):
+        home.reader()
     first.upsert([video(np.random.default_rng(0), "after")])
     assert first.count() == 41
-    first.close()
-
-
-def test_a_shard_being_written_is_not_read(shard: Path) -> None:
-    store = EdgeStore.open(shard)
-    with pytest.raises(StoreError, match="not closed by its writer"):
-        EdgeReader.open(shard)
-    store.close()
 
 
 READ = """
@@ -109,8 +106,8 @@ reader.close()
 """
 
 
-def test_processes_read_at_once_and_leave_every_byte(shard: Path) -> None:
-    files = {p: p.read_bytes() for p in shard.rglob("*") if p.is_file()}
+def test_processes_read_at_once_and_leave_every_byte(home: Home, shard: Path) -> None:
+    files = home.state()
     readers = [
         subprocess.Popen(
             [sys.executable, "-W", "error", "-c", READ, str(shard)],
@@ -121,34 +118,29 @@ def test_processes_read_at_once_and_leave_every_byte(shard: Path) -> None:
         )
         for _ in range(3)
     ]
-    answers = []
+    assert [process.stdout.readline() for process in readers] == ["open\n"] * 3
     for process in readers:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "open\n"
-    for process in readers:
-        assert process.stdin is not None
         process.stdin.write("go\n")
         process.stdin.flush()
-    for process in readers:
-        assert process.stdout is not None
-        answers.append(process.stdout.readline())
+    first, *others = (process.stdout.readline() for process in readers)
     for process in readers:
         process.communicate("end\n")
         assert process.returncode == 0
-    assert answers[0].count("video-") > 30
-    assert len(set(answers)) == 1
-    assert {p: p.read_bytes() for p in shard.rglob("*") if p.is_file()} == files
+    assert first.count("video-") > 30
+    assert others == [first] * 2
+    assert home.state() == files
 
 
-def test_a_reader_outlives_the_removal_of_its_shard(shard: Path) -> None:
-    reader = EdgeReader.open(shard)
-    before = reader.search([VectorQuery(TITLE, unit(np.random.default_rng(1), 16), 40)])
+def test_a_reader_outlives_the_removal_of_its_shard(home: Home, shard: Path) -> None:
+    reader = home.reader()
+    # Far from the threshold, vectors are in no graph.
+    assert (reader.dims, reader.indexed_vector_count) == (DIMS, 0)
+    ask = [VectorQuery(TITLE, unit(np.random.default_rng(1), 16), 40)]
+    before = reader.search(ask)
     for file in sorted(shard.rglob("*"), reverse=True):
         file.rmdir() if file.is_dir() else file.unlink()
-    after = reader.search([VectorQuery(TITLE, unit(np.random.default_rng(1), 16), 40)])
-    assert after == before
+    assert reader.search(ask) == before
     assert len(reader.get(["video-00001", "video-00002"], with_vectors=True)) == 2
-    reader.close()
 
 
 def test_a_readers_view_is_removed(shard: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,13 +166,6 @@ def test_a_spoiled_configuration_is_named(shard: Path, text: str) -> None:
             opening(shard)
 
 
-def test_vectors_below_the_threshold_are_not_in_a_graph(shard: Path) -> None:
-    reader = EdgeReader.open(shard)
-    assert reader.indexed_vector_count == 0
-    assert reader.dims == DIMS
-    reader.close()
-
-
 @pytest.mark.slow
 def test_a_graph_is_built_and_can_be_asked_exactly(shard_path: Path) -> None:
     dims = {TITLE: 256}
@@ -189,15 +174,11 @@ def test_a_graph_is_built_and_can_be_asked_exactly(shard_path: Path) -> None:
     centres = unit(rng, 100, 256)
     drawn = centres[np.arange(11_000) % 100] + 0.05 * rng.standard_normal((11_000, 256))
     vectors = (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype(np.float32)
+    videos = [StoredVideo(str(i), {"video_id": str(i)}, {TITLE: v}) for i, v in enumerate(vectors)]
     path = shard_path / "large"
     store = EdgeStore.create(path, dims)
     for start in range(0, len(vectors), 1000):
-        store.upsert(
-            [
-                StoredVideo(str(i), {"video_id": str(i)}, {TITLE: vectors[i]})
-                for i in range(start, start + 1000)
-            ]
-        )
+        store.upsert(videos[start : start + 1000])
     store.optimize()
     assert store.indexed_vector_count == 11_000
     store.close()
@@ -216,10 +197,9 @@ def test_a_graph_is_built_and_can_be_asked_exactly(shard_path: Path) -> None:
     graph.close()
 
 
-def test_payload_indexes_are_there_before_the_first_video(shard_path: Path) -> None:
-    path = shard_path / "qdrant"
-    EdgeStore.create(path, DIMS).close()
-    shard = qdrant_edge.EdgeShard.load(str(path))
+def test_payload_indexes_are_there_before_the_first_video(home: FileHome) -> None:
+    home.create().close()
+    shard = qdrant_edge.EdgeShard.load(str(home.path))
     kinds = {name: str(info.data_type) for name, info in shard.info().payload_schema.items()}
     shard.close()
     assert {k: v.rsplit(".")[-1] for k, v in kinds.items()} == {
@@ -264,28 +244,21 @@ def test_a_damaged_shard_is_refused_and_never_read_short(
         EdgeReader.open(shard)
 
 
-def test_a_panic_of_the_engine_is_an_error_of_the_store(shard: Path) -> None:
-    spoil(
-        shard,
-        "payload_storage/tracker.dat",
-        lambda file: file.write_bytes(b"\xff" * file.stat().st_size),
-    )
-    reader = EdgeReader.open(shard)
+def test_a_panic_of_the_engine_is_an_error_of_the_store(home: Home, shard: Path) -> None:
+    tracker = "payload_storage/tracker.dat"
+    spoil(shard, tracker, lambda file: file.write_bytes(b"\xff" * file.stat().st_size))
     with pytest.raises(StoreError, match=str(shard)) as caught:
-        list(reader.scan())
+        list(home.reader().scan())
     assert not isinstance(caught.value.__cause__, Exception)
-    reader.close()
 
 
-def test_a_copied_shard_goes_its_own_way(shard: Path) -> None:
-    copied = shard.with_name("copied")
-    shutil.copytree(shard, copied)
+def test_a_copied_shard_goes_its_own_way(home: Home, shard: Path) -> None:
+    copied = shutil.copytree(shard, shard.with_name("copied"))
     store = EdgeStore.open(copied)
     store.upsert([video(np.random.default_rng(3), "video-00001", title="in the copy")])
     store.close()
-    original, copy = EdgeReader.open(shard), EdgeReader.open(copied)
-    assert copy.get(["video-00001"])["video-00001"].payload["title"] == "in the copy"
-    assert original.get(["video-00001"])["video-00001"].payload["title"] != "in the copy"
-    assert original.count() == copy.count() == 40
-    original.close()
-    copy.close()
+    with closing(EdgeReader.open(copied)) as copy:
+        for reader, is_copy in ((copy, True), (home.reader(), False)):
+            title = reader.get(["video-00001"])["video-00001"].payload["title"]
+            assert (title == "in the copy") is is_copy
+            assert reader.count() == 40

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import faiss
@@ -17,6 +18,7 @@ import pytest
 
 from tests.stores import writer
 from tests.stores.catalogue import DIMS, catalogue, unit, video
+from tests.stores.conftest import FileHome, Home, MakeHome
 from tests.stores.test_edge import kill_after, start_writer
 from twinlens.catalog.errors import IndexLocked, StoreCorrupt, StoreError
 from twinlens.encoders.lenses import THUMBNAIL, TITLE
@@ -25,12 +27,16 @@ from twinlens.stores.flat import FlatReader, FlatStore
 
 
 @pytest.fixture
-def mirror(shard_path: Path) -> Path:
-    path = shard_path / "faiss"
-    store = FlatStore.create(path, DIMS)
+def home(make_home: MakeHome) -> Home:
+    return make_home("flat")
+
+
+@pytest.fixture
+def mirror(home: FileHome) -> Path:
+    store = home.create()
     store.upsert(catalogue(40))
     store.close()
-    return path
+    return home.path
 
 
 def contents(store: VectorReader) -> dict[str, tuple[object, dict[str, bytes]]]:
@@ -42,25 +48,23 @@ def contents(store: VectorReader) -> dict[str, tuple[object, dict[str, bytes]]]:
 
 
 def test_the_directory_holds_one_file_per_vector_and_the_ids(mirror: Path) -> None:
-    assert sorted(file.name for file in mirror.iterdir()) == [
-        "ids.sqlite",
-        "thumbnail.faiss",
-        "title.faiss",
-    ]
+    names = sorted(file.name for file in mirror.iterdir())
+    assert names == ["ids.sqlite", "thumbnail.faiss", "title.faiss"]
     index = faiss.read_index(str(mirror / "title.faiss"))
     assert (index.d, index.ntotal) == (16, sum(1 for i in range(40) if i % 7 != 6 or i % 3 == 2))
+    with closing(sqlite3.connect(mirror / "ids.sqlite")) as database:
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
-def test_unflushed_changes_are_dropped_by_a_kill(mirror: Path) -> None:
-    reader = FlatReader.open(mirror)
-    before = contents(reader)
-    reader.close()
+def test_unflushed_changes_are_dropped_by_a_kill(home: Home, mirror: Path) -> None:
+    before = contents(home.reader())
     process = subprocess.run(
         [
             sys.executable,
             "-c",
             "import os, sys; from pathlib import Path; import numpy as np\n"
-            "from stores.flat import FlatStore; from tests.stores.catalogue import catalogue\n"
+            "from twinlens.stores.flat import FlatStore\n"
+            "from tests.stores.catalogue import catalogue\n"
             "store = FlatStore.open(Path(sys.argv[1]))\n"
             "store.upsert(catalogue(8_000, seed=1)); store.delete(['video-00001'])\n"
             "os.kill(os.getpid(), 9)",
@@ -70,17 +74,14 @@ def test_unflushed_changes_are_dropped_by_a_kill(mirror: Path) -> None:
         cwd=Path(__file__).parents[2],
     )
     assert process.returncode == -9
-    store = FlatStore.open(mirror)
-    assert contents(store) == before
-    store.close()
+    assert contents(home.open()) == before
 
 
 @pytest.mark.parametrize("flushed", [1, 6])
-def test_a_kill_loses_nothing_flushed(shard_path: Path, flushed: int) -> None:
-    path = shard_path / "faiss"
-    FlatStore.create(path, DIMS).close()
-    done = kill_after(start_writer("flat", path), flushed)
-    store = FlatStore.open(path)
+def test_a_kill_loses_nothing_flushed(home: FileHome, flushed: int) -> None:
+    home.create().close()
+    done = kill_after(start_writer("flat", home.path), flushed)
+    store = home.open()
     found = contents(store)
     for i in range(done):
         for written in writer.batch(i):
@@ -88,7 +89,6 @@ def test_a_kill_loses_nothing_flushed(shard_path: Path, flushed: int) -> None:
             assert found[written.video_id] == (written.payload, vectors)
     assert len(found) in (done * writer.BATCH, (done + 1) * writer.BATCH)
     assert store.count(TITLE) == store.count(THUMBNAIL) == len(found)
-    store.close()
 
 
 class Killed(BaseException):
@@ -101,11 +101,10 @@ STEPS = ["write 1", "write 2", "commit", "rename 1", "rename 2"]
 
 @pytest.mark.parametrize("after", range(len(STEPS) + 1), ids=["nothing", *STEPS])
 def test_a_flush_killed_anywhere_leaves_old_or_new(
-    mirror: Path, monkeypatch: pytest.MonkeyPatch, after: int
+    mirror: Path, monkeypatch: pytest.MonkeyPatch, home: Home, after: int
 ) -> None:
-    old_reader = FlatReader.open(mirror)
-    old = contents(old_reader)
-    old_reader.close()
+    old = contents(home.reader())
+    # Not the home's: a store that was killed is not closed.
     store = FlatStore.open(mirror)
     store.upsert([video(np.random.default_rng(8), f"new {i}") for i in range(5)])
     store.delete(["video-00003"])
@@ -131,29 +130,20 @@ def test_a_flush_killed_anywhere_leaves_old_or_new(
             return database.execute(statement, *values)
 
     store._database = Stepped()  # type: ignore[assignment]
-    if after < len(STEPS):
-        with pytest.raises(Killed):
-            store.flush()
-    else:
+    with pytest.raises(Killed) if after < len(STEPS) else nullcontext():
         store.flush()
     monkeypatch.undo()
     database.close()
 
     expected = old if after < 3 else new
-    reader = FlatReader.open(mirror)
-    assert contents(reader) == expected
-    reader.close()
-    again = FlatStore.open(mirror)
+    assert contents(home.reader()) == expected
+    again = home.open()
     assert contents(again) == expected
     again.upsert([video(np.random.default_rng(9), "later")])
     again.close()
-    assert sorted(file.name for file in mirror.glob("*.faiss*")) == [
-        "thumbnail.faiss",
-        "title.faiss",
-    ]
-    last = FlatReader.open(mirror)
-    assert contents(last).keys() == expected.keys() | {"later"}
-    last.close()
+    names = sorted(file.name for file in mirror.glob("*.faiss*"))
+    assert names == ["thumbnail.faiss", "title.faiss"]
+    assert contents(home.reader()).keys() == expected.keys() | {"later"}
 
 
 def spoil_by_older_vectors(mirror: Path) -> None:
@@ -189,31 +179,29 @@ def test_files_that_do_not_fit_together_are_refused(
             opening(mirror)
 
 
-def test_a_second_writer_is_refused(mirror: Path) -> None:
-    first = FlatStore.open(mirror)
-    with pytest.raises(IndexLocked, match=str(mirror)):
-        FlatStore.open(mirror)
-    first.flush()
-    with pytest.raises(IndexLocked, match=str(mirror)):
-        FlatStore.open(mirror)
-    first.close()
+def test_a_second_writer_is_refused(home: Home, mirror: Path) -> None:
+    first = home.open()
+    for then in (first.flush, first.close):
+        with pytest.raises(IndexLocked, match=str(mirror)):
+            FlatStore.open(mirror)
+        then()
     FlatStore.open(mirror).close()
 
 
-def test_a_reader_keeps_its_state_while_a_new_one_is_flushed(mirror: Path) -> None:
-    reader = FlatReader.open(mirror)
+def test_a_reader_keeps_its_state_while_a_new_one_is_flushed(home: Home, mirror: Path) -> None:
+    reader = home.reader()
     ask = [VectorQuery(TITLE, unit(np.random.default_rng(1), 16), 10)]
     before = reader.search(ask)
-    store = FlatStore.open(mirror)
+    store = home.open()
     store.upsert(catalogue(500, seed=2))
     store.close()
     assert len(before[0]) == 10
-    assert FlatReader.open(mirror).count() == 500
-    reader.close()
+    assert home.reader().count() == 500
 
 
-def test_threads_read_one_reader(mirror: Path) -> None:
-    reader = FlatReader.open(mirror)
+@pytest.mark.usefixtures("mirror")
+def test_threads_read_one_reader(home: Home) -> None:
+    reader = home.reader()
     rng = np.random.default_rng(4)
     asks = [
         [VectorQuery(name, unit(rng, DIMS[name]), 7) for name in (TITLE, THUMBNAIL)]
@@ -226,7 +214,6 @@ def test_threads_read_one_reader(mirror: Path) -> None:
             pool.map(lambda i: reader.get([f"video-{i:05d}"], with_vectors=True), range(40))
         )
     assert all(len(one) == 1 for one in found)
-    reader.close()
 
 
 def test_searching_leaves_the_number_of_threads_alone(mirror: Path) -> None:
@@ -241,8 +228,8 @@ def test_searching_leaves_the_number_of_threads_alone(mirror: Path) -> None:
     reader.close()
 
 
-def test_more_ids_than_a_statement_binds(shard_path: Path) -> None:
-    store = FlatStore.create(shard_path / "faiss", {TITLE: 2})
+def test_more_ids_than_a_statement_binds(home: Home) -> None:
+    store = home.create({TITLE: 2})
     vector = np.array([1.0, 0.0], dtype=np.float32)
     ids = [f"v{i}" for i in range(12_000)]
     store.upsert([StoredVideo(i, {"video_id": i}, {TITLE: vector}) for i in ids])
@@ -251,13 +238,13 @@ def test_more_ids_than_a_statement_binds(shard_path: Path) -> None:
     assert [hit.video_id for hit in hits] == sorted(ids)
     store.delete(ids[1:])
     assert store.count() == store.count(TITLE) == 1
-    store.close()
 
 
+@pytest.mark.usefixtures("mirror")
 def test_a_full_disk_is_told_and_keeps_the_old_state(
-    mirror: Path, monkeypatch: pytest.MonkeyPatch
+    home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = FlatStore.open(mirror)
+    store = home.open()
     store.upsert(catalogue(45))
 
     def no_space(*_: object) -> None:
@@ -267,17 +254,7 @@ def test_a_full_disk_is_told_and_keeps_the_old_state(
         patched.setattr(faiss, "write_index", no_space)
         with pytest.raises(StoreError, match="No space left"):
             store.flush()
-    reader = FlatReader.open(mirror)
-    assert reader.count() == 40
-    reader.close()
+    assert home.reader().count() == 40
     store.flush()
     store.close()
-    reader = FlatReader.open(mirror)
-    assert reader.count() == 45
-    reader.close()
-
-
-def test_the_database_is_whole(mirror: Path) -> None:
-    database = sqlite3.connect(mirror / "ids.sqlite")
-    assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    database.close()
+    assert home.reader().count() == 45

@@ -1,6 +1,7 @@
 import os
 
-from twinlens.stores.generations import DataDir, Manifest
+from tests.stores.catalogue import manifest
+from twinlens.stores.generations import DataDir
 
 
 def test_all_that_leads_to_a_generation_is_on_the_disk_before_current_names_it(
@@ -8,22 +9,12 @@ def test_all_that_leads_to_a_generation_is_on_the_disk_before_current_names_it(
 ):
     data = DataDir(tmp_path)
     data.generation_path("g").mkdir(parents=True)
-    manifest = Manifest(
-        generation="g",
-        created_at="2026-11-21T00:00:00+00:00",
-        engine="embedded",
-        collection=None,
-        lenses={},
-        counts={},
-        source="videos",
-        versions={},
-        timings_s={},
-    )
+    published = manifest("embedded", None)
     synced = []
     monkeypatch.setattr(
         os, "fsync", lambda descriptor: synced.append((os.fstat(descriptor).st_ino, data.current()))
     )
-    data.publish(manifest)
+    data.publish(published)
 
     before = {inode for inode, current in synced if current is None}
     made = [
@@ -33,4 +24,4 @@ def test_all_that_leads_to_a_generation_is_on_the_disk_before_current_names_it(
     ]
     assert before >= {path.stat().st_ino for path in made}
     assert synced[-1] == (tmp_path.stat().st_ino, "g")
-    assert data.published() == manifest
+    assert data.published() == published
