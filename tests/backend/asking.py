@@ -7,6 +7,8 @@ from twinlens.backend.problem_kinds import KINDS, Code
 SEARCH = "/api/v1/search"
 MULTI = "/api/v1/multi-search"
 RECOMMEND = "/api/v1/recommendations"
+# What an answer has beside its hits.
+PAGE_FIELDS = {"next_cursor", "window", "took_ms", "timings_ms", "query_id", "generation"}
 
 
 def problem(response, code: str) -> dict:

@@ -61,13 +61,17 @@ def app(catalogue: Catalogue, data: DataDir) -> Iterator[Flask]:
 
 @pytest.fixture
 def client_of(catalogue: Catalogue, data: DataDir) -> Iterator[Callable[..., FlaskClient]]:
-    """Makes clients of applications of their own, by a policy's fields."""
+    """Makes clients of applications of their own, by a reader and a policy's fields."""
     made: list[PublishedIndex] = []
 
-    def make(title_encoder: WordEncoder = catalogue.titles, **policy: Any) -> FlaskClient:
+    def make(
+        title_encoder: WordEncoder = catalogue.titles,
+        reader: MemoryReader | None = None,
+        **policy: Any,
+    ) -> FlaskClient:
         index = PublishedIndex(
             data,
-            open_reader=lambda manifest: MemoryReader(catalogue.stored()),
+            open_reader=lambda manifest: reader or MemoryReader(catalogue.stored()),
             lenses=own_lenses(title_encoder, catalogue.thumbnails),
         )
         made.append(index)

@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from tests.backend.asking import MULTI, SEARCH, body_of, problem, shown_ids
+from tests.backend.asking import MULTI, PAGE_FIELDS, SEARCH, body_of, paged_ids, problem, shown_ids
 
 
 def ask(client, *searches, **options):
@@ -46,9 +46,8 @@ def test_one_that_fails_leaves_the_others_their_answers(client):
             {"text": "beach", "limit": 2, "cursor": cursor},
         )
     )["results"]
-    assert [one.get("problem", {}).get("code") for one in results] == [
-        None, "video_not_found", "picture_rejected", "cursor_invalid", None,
-    ]  # fmt: skip
+    codes = [None, "video_not_found", "picture_rejected", "cursor_invalid", None]
+    assert [one.get("problem", {}).get("code") for one in results] == codes
     alone = client.get("/api/v1/videos/gone/similar").get_json()
     assert set(results[1]["problem"]) == set(alone)
     assert results[1]["problem"]["detail"] == alone["detail"]
@@ -61,9 +60,7 @@ def test_one_that_fails_leaves_the_others_their_answers(client):
 
 def test_fused_they_are_one_ranking(client):
     body = body_of(ask(client, {"text": "beach"}, {"text": "cricket"}, fuse=True, limit=4))
-    assert set(body) == {
-        "hits", "next_cursor", "window", "took_ms", "timings_ms", "query_id", "generation",
-    }  # fmt: skip
+    assert set(body) == {*PAGE_FIELDS, "hits"}
     assert {one.split("-")[0] for one in shown_ids(body)} == {"beach", "cricket"}
     assert set(body["hits"][0]) == {"video", "score", "rank", "found_by"}
     for hit in body["hits"]:
@@ -105,13 +102,7 @@ def test_fused_pages_are_one_window(client, options):
     searches = {"text": "beach", "window": 8}, {"video_id": "cricket-3", "window": 12}
     whole = body_of(ask(client, *searches, fuse=True, limit=100, **options))
     assert whole["window"] == 12
-    paged, cursor = [], None
-    while True:
-        page = body_of(ask(client, *searches, fuse=True, limit=4, cursor=cursor, **options))
-        paged += shown_ids(page)
-        cursor = page["next_cursor"]
-        if cursor is None:
-            break
+    paged = paged_ids(lambda more: ask(client, *searches, fuse=True, limit=4, **more, **options))
     assert paged == shown_ids(whole)
     assert len(set(paged)) == len(paged)
     other = ask(client, *searches[:1], fuse=True, limit=4, **options)
