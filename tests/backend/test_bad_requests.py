@@ -5,12 +5,11 @@ from __future__ import annotations
 import base64
 import io
 import json
-import struct
-import zlib
 
 import pytest
 
 from tests.backend.asking import MULTI, RECOMMEND, SEARCH, hit_ids, problem
+from tests.backend.attacks import png
 from tests.backend.catalogue import picture_bytes
 from twinlens.backend.parsing import MAX_VALUES
 from twinlens.backend.schemas.filters import MAX_CONDITIONS, MAX_FILTER_VALUES
@@ -32,15 +31,11 @@ def send(client, content: bytes | str, kind: str | None = JSON, path: str = SEAR
 
 @rows(
     ("not_found", ["/nowhere", "/static/none.js", "/static/../app.py", "/static/%2e%2e/app.py"]),
-    (
-        "not_found",
-        ["/api/v1/videos/", "//api/v1/stats", "/api/v1/videos/..%2f..%2fCURRENT/thumbnail"],
-    ),
+    ("not_found", ["/api/v1/videos/", "//api/v1/stats"]),
+    ("not_found", ["/api/v1/videos/..%2f..%2fCURRENT/thumbnail"]),
     ("video_not_found", [f"/api/v1/videos/none{rest}" for rest in ("", "/similar", "/thumbnail")]),
-    (
-        "video_not_found",
-        [f"/api/v1/videos/{one}" for one in ("%00", "%FF%ED%A0%80", "%zz%", "x" * 5000)],
-    ),
+    ("video_not_found", [f"/api/v1/videos/{one}" for one in ("%00", "%FF%ED%A0%80", "%zz%")]),
+    ("video_not_found", ["/api/v1/videos/" + "x" * 5000]),
     ("cursor_invalid", [f"{SEARCH}?q=a&cursor={one}" for one in ("abc", "%F0%9F%98%80")]),
 )
 def test_paths_that_lead_nowhere(client, said, sent):
@@ -59,8 +54,7 @@ NO_MOMENTS = ['"yesterday"', '"2024-01-01T00:00:00"', "1700000000", '"0001-01-01
     ("explain", ["q=a&explain=perhaps"]),
     ("nonsense", ["q=a&nonsense=1"]),
     ("attributes.0", ["q=a&attributes=colour"]),
-    ("attributes.1", ["q=a&attributes=title,,tags"]),
-    ("attributes.1", ["q=a&attributes=title,&attributes=url"]),
+    ("attributes.1", [f"q=a&attributes=title,{one}" for one in (",tags", "&attributes=url")]),
     ("highlight", ["q=a&highlight=2"]),
     ("diversity", ["q=a&diversity=1.1", "q=a&diversity=-0.1", "q=a&diversity=nan"]),
     ("collapse_duplicates", ["q=a&collapse_duplicates=2"]),
@@ -245,28 +239,12 @@ def test_the_largest_filter_there_may_be_is_within_the_limit(client):
     problem(client.post(SEARCH, json={"image": picture}), "picture_rejected")
 
 
-def bomb() -> bytes:
-    """A PNG of few bytes that says it has 900 million pixels."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        checked = kind + content
-        return struct.pack(">I", len(content)) + checked + struct.pack(">I", zlib.crc32(checked))
-
-    header = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(b"\x00" * 90_001))
-        + chunk(b"IEND", b"")
-    )
-
-
 @rows(
     ("nothing", [b"", b"x"]),
     ("another kind", [b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%!PS-Adobe-3.0 EPSF-3.0"]),
     ("cut short", [b"GIF89a", picture_bytes((1, 2, 3))[:60]]),
     ("cut short", [picture_bytes((1, 2, 3), kind="JPEG")[:300]]),
-    ("too large", [bomb()]),
+    ("too large", [png(30_000, 30_000, bytes(90_001))]),
 )
 def test_what_is_no_picture_is_refused_either_way(client, said, sent):
     answer = client.post(SEARCH, data={"image": (io.BytesIO(sent), "x.png")})

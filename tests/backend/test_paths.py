@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from flask import Flask
-
-from tests.backend.catalogue import Catalogue
-from tests.fakes import MemoryReader
-from twinlens.backend.access import Policy
-from twinlens.backend.app import create_app
-from twinlens.encoders.lenses import own_lenses
-from twinlens.search.published import PublishedIndex
-from twinlens.stores.generations import DataDir
+from flask.testing import FlaskClient
+from werkzeug.test import EnvironBuilder
 
 
 @pytest.fixture(params=[0, 1], ids=["no proxy", "behind a proxy"])
-def behind(request: pytest.FixtureRequest, catalogue: Catalogue, data: DataDir) -> Iterator[Flask]:
-    index = PublishedIndex(
-        data,
-        open_reader=lambda manifest: MemoryReader(catalogue.stored()),
-        lenses=own_lenses(catalogue.titles, catalogue.thumbnails),
-    )
-    yield create_app(
-        index, thumbnails=data.thumbnails, policy=Policy(trusted_proxies=request.param)
-    )
-    index.close()
+def behind(request: pytest.FixtureRequest, client_of: Callable[..., FlaskClient]) -> Flask:
+    return client_of(trusted_proxies=request.param).application
 
 
 def ask(app: Flask, path: str, **environ: str) -> tuple[int, dict[str, str]]:
@@ -38,23 +23,9 @@ def ask(app: Flask, path: str, **environ: str) -> tuple[int, dict[str, str]]:
     def start_response(status: str, headers: list[tuple[str, str]], *_: object) -> None:
         answered.append((int(status.split()[0]), dict(headers)))
 
-    called = {
-        "REQUEST_METHOD": "GET",
-        "SCRIPT_NAME": "",
-        "PATH_INFO": path,
-        "QUERY_STRING": "",
-        "SERVER_NAME": "localhost",
-        "SERVER_PORT": "80",
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": "http",
-        "wsgi.input": io.BytesIO(),
-        "wsgi.errors": io.StringIO(),
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": False,
-        "wsgi.run_once": False,
-        **environ,
-    }
+    called = EnvironBuilder().get_environ() | {"PATH_INFO": path, **environ}
+    # Not all servers tell these two.
+    del called["REQUEST_URI"], called["RAW_URI"]
     body = app.wsgi_app(called, start_response)
     for _ in body:
         pass
