@@ -35,61 +35,52 @@ def video(video_id: str, title: str | None, thumbnail=None, file: str | None = N
 
 
 @pytest.mark.parametrize(
-    "title",
+    ("one", "other"),
     [
-        TITLE,
-        TITLE.upper(),
-        TITLE.replace(",", " -"),
-        f"🔥 {TITLE} 🔥",
-        f"{TITLE} HD",
-        TITLE.replace("final highlights", "highlights final"),
-        TITLE.replace("highlights", "highlihgts"),
+        # A title slightly changed, with the same picture.
+        *(
+            ((TITLE, RED), (title, near(RED, 0.93)))
+            for title in (
+                TITLE,
+                TITLE.upper(),
+                TITLE.replace(",", " -"),
+                f"🔥 {TITLE} 🔥",
+                f"{TITLE} HD",
+                TITLE.replace("final highlights", "highlights final"),
+                TITLE.replace("highlights", "highlihgts"),
+            )
+        ),
+        # The same file is the same picture, whatever its vector.
+        ((TITLE, RED, "x.jpg"), (TITLE, GREEN, "x.jpg")),
+        ((TITLE, None, "x.jpg"), (TITLE, None, "x.jpg")),
     ],
 )
-def test_a_title_slightly_changed_with_the_same_picture_is_a_reupload(title):
-    assert group_duplicates([video("a", TITLE, RED), video("b", title, near(RED, 0.93))]) == [
-        [0, 1]
-    ]
+def test_a_reupload_is_folded(one, other):
+    assert group_duplicates([video("a", *one), video("b", *other)]) == [[0, 1]]
 
 
 @pytest.mark.parametrize(
-    ("title", "thumbnail"),
+    ("one", "other"),
     [
-        (TITLE.replace("2024", "2023"), RED),  # another year
-        (TITLE + " part 2", RED),
-        (TITLE.replace("cricket final", "rugby opening"), RED),
-        ("something else", RED),
-        (TITLE, GREEN),
-        (TITLE, near(RED, 0.85)),
-        (TITLE, None),
-        (None, RED),
+        ((TITLE, RED), (TITLE.replace("2024", "2023"), RED)),  # another year
+        ((TITLE, RED), (TITLE + " part 2", RED)),
+        ((TITLE, RED), (TITLE.replace("cricket final", "rugby opening"), RED)),
+        ((TITLE, RED), ("something else", RED)),
+        ((TITLE, RED), (TITLE, GREEN)),
+        ((TITLE, RED), (TITLE, near(RED, 0.85))),
+        ((TITLE, RED), (TITLE, None)),
+        ((TITLE, RED), (None, RED)),
+        # Numbers are numbers in any script.
+        (("අංක 12 කතාව", RED), ("අංක 13 කතාව", RED)),
+        (("part १२", RED), ("part १३", RED)),
+        # Without thumbnails or titles nothing is said.
+        ((TITLE, None), (TITLE, None)),
+        ((None, RED), (None, RED)),
+        (("?!", RED), ("?!", RED)),
     ],
 )
-def test_what_differs_in_a_number_the_title_or_the_picture_is_no_reupload(title, thumbnail):
-    assert group_duplicates([video("a", TITLE, RED), video("b", title, thumbnail)]) == [[0], [1]]
-
-
-def test_numbers_are_numbers_in_any_script():
-    assert group_duplicates([video("a", "අංක 12 කතාව", RED), video("b", "අංක 13 කතාව", RED)]) == [
-        [0],
-        [1],
-    ]
-    assert group_duplicates([video("a", "part १२", RED), video("b", "part १३", RED)]) == [[0], [1]]
-
-
-def test_the_same_file_is_the_same_picture_whatever_its_vector():
-    one, other = video("a", TITLE, RED, "x.jpg"), video("b", TITLE, GREEN, "x.jpg")
-    assert group_duplicates([one, other]) == [[0, 1]]
-    assert group_duplicates(
-        [video("a", TITLE, None, "x.jpg"), video("b", TITLE, None, "x.jpg")]
-    ) == [[0, 1]]
-
-
-def test_without_thumbnails_or_titles_nothing_is_said():
-    assert group_duplicates([video("a", TITLE), video("b", TITLE)]) == [[0], [1]]
-    assert group_duplicates([video("a", None, RED), video("b", None, RED)]) == [[0], [1]]
-    assert group_duplicates([video("a", "?!", RED), video("b", "?!", RED)]) == [[0], [1]]
-    assert group_duplicates([]) == []
+def test_what_differs_in_a_number_the_title_or_the_picture_is_no_reupload(one, other):
+    assert group_duplicates([video("a", *one), video("b", *other)]) == [[0], [1]]
 
 
 def test_nothing_is_folded_by_way_of_a_third():
