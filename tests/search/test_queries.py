@@ -30,6 +30,13 @@ from twinlens.search.queries import (
 )
 
 
+class Panic(BaseException):
+    """As those of Rust's libraries."""
+
+
+BAD = {"poison": RuntimeError, "panic": Panic}
+
+
 class HeldEncoder(WordEncoder):
     """Words, with every batch written down; ``held`` stops it while it is set."""
 
@@ -44,8 +51,8 @@ class HeldEncoder(WordEncoder):
         self.batches.append(list(texts))
         self.started.release()
         assert self.go.wait(20)
-        if "poison" in texts:
-            raise RuntimeError("poison")
+        for text in BAD.keys() & set(texts):
+            raise BAD[text](text)
         return super().encode_queries(texts)
 
 
@@ -146,33 +153,13 @@ def test_rows_that_cant_be_encoded_are_numbered_as_the_caller_gave_them(queries)
     assert caught.value.rows == (1, 3)
 
 
-def test_a_panic_of_the_engine_leaves_nobody_waiting(queries, inner, callers, monkeypatch):
-    class Panic(BaseException):
-        """As those of Rust's libraries."""
-
-    def panic(texts):
-        raise Panic
-
-    monkeypatch.setattr(inner, "encode_queries", panic)
-    with pytest.raises(Panic):
-        queries.encode_queries(["cat"])
-    monkeypatch.undo()
-    assert queries.encode_queries(["cat"]).shape == (1, inner.dim)
-
-
-def test_a_failure_is_not_remembered(queries, inner):
+@pytest.mark.parametrize("text", BAD)
+def test_a_failure_or_a_panic_is_not_remembered_and_leaves_nobody_waiting(queries, inner, text):
     for _ in range(2):
-        with pytest.raises(RuntimeError, match="poison"):
-            queries.encode_queries(["poison"])
-    assert inner.batches.count(["poison"]) == 4  # together, and on its own, twice
-
-
-def test_a_text_asked_again_is_answered_from_memory(queries, inner):
-    first = queries.encode_queries(["cat", "cat"])
-    first[:] = 0  # the caller's own
-    again = queries.encode_queries(["cat"])
-    np.testing.assert_array_equal(again, WordEncoder().encode(["cat"]))
-    assert inner.batches == [["cat"]]
+        with pytest.raises(BAD[text], match=text):
+            queries.encode_queries([text])
+    assert inner.batches.count([text]) == 4  # together, and on its own, twice
+    assert queries.encode_queries(["cat"]).shape == (1, inner.dim)
 
 
 def test_a_text_asked_by_several_at_once_is_encoded_once(queries, inner, callers):
@@ -180,31 +167,37 @@ def test_a_text_asked_by_several_at_once_is_encoded_once(queries, inner, callers
     assert inner.batches == [["first"], ["cat"]]
 
 
-def test_memory_holds_the_texts_asked_last_and_no_long_ones(inner):
-    queries = QueryEncoder(inner, cache_size=2)
-    long = "x" * (MAX_CACHED_CHARACTERS + 1)
-    for text in ["a", "b", "a", "c", "a", "b", long, long]:
-        queries.encode_queries([text])
-    assert inner.batches == [["a"], ["b"], ["c"], ["b"], [long], [long]]
-    queries.close()
+LONG = "x" * (MAX_CACHED_CHARACTERS + 1)
 
 
-def test_without_a_cache_every_text_is_encoded(inner):
-    queries = QueryEncoder(inner, cache_size=0)
-    for _ in range(2):
-        queries.encode_queries(["cat"])
-    assert inner.batches == [["cat"], ["cat"]]
+@pytest.mark.parametrize(
+    ("cache_size", "asked", "batches"),
+    [
+        (100, [["cat", "cat"], ["cat"]], ["cat"]),
+        # The texts asked last are remembered, and no long ones.
+        (
+            2,
+            [[one] for one in ["a", "b", "a", "c", "a", "b", LONG, LONG]],
+            ["a", "b", "c", "b", LONG, LONG],
+        ),
+        (0, [["cat"], ["cat"]], ["cat", "cat"]),
+    ],
+)
+def test_a_text_asked_again_is_answered_from_memory(inner, cache_size, asked, batches):
+    queries = QueryEncoder(inner, cache_size=cache_size)
+    for texts in asked:
+        rows = queries.encode_queries(texts)
+        np.testing.assert_array_equal(rows, WordEncoder().encode(texts))
+        rows[:] = 0  # the caller's own
+    assert inner.batches == [[text] for text in batches]
     queries.close()
 
 
 def test_titles_go_straight_to_the_encoder_within(queries, inner):
     np.testing.assert_array_equal(queries.encode(["cat"]), inner.encode(["cat"]))
     assert inner.batches == []
-    assert (queries.name, queries.dim, queries.fingerprint) == (
-        inner.name,
-        inner.dim,
-        inner.fingerprint,
-    )
+    for part in ("name", "dim", "fingerprint"):
+        assert getattr(queries, part) == getattr(inner, part)
 
 
 def test_closing_answers_what_was_asked_and_then_refuses(queries, inner, callers):

@@ -229,7 +229,7 @@ def test_a_cursor_belongs_to_its_generation(searcher, reader, over):
     [
         ({}, ValueError, "nothing to search by"),
         ({"video_id": "nope"}, VideoNotFound, "nope"),
-        ({"picture": b"GIF89a not really"}, PictureRejected, ""),
+        ({"picture": b"GIF89a not really"}, PictureRejected, None),
     ],
 )
 def test_what_cant_be_searched_by_is_refused(searcher, given, error, said):
