@@ -8,44 +8,21 @@ from pathlib import Path
 import pytest
 
 from twinlens.backend.problem_kinds import KINDS, Code
-from twinlens.backend.schemas.answers import (
-    BrowseAnswer,
-    FacetsBody,
-    FoundByBody,
-    SearchAnswer,
-    StatsAnswer,
-    VideoBody,
-)
+from twinlens.backend.schemas import answers, requests
 from twinlens.backend.schemas.filters import FilterBody
 from twinlens.backend.schemas.fitting import fit
-from twinlens.backend.schemas.requests import (
-    BrowseBody,
-    MultiSearchBody,
-    RecommendationsBody,
-    SearchBody,
-    SimilarBody,
-)
 from twinlens.catalog.fields import FIELDS
 
-FilterBody = fit(FilterBody, FIELDS)
-FacetsBody = fit(FacetsBody, FIELDS)
-VideoBody = fit(VideoBody, FIELDS)
-BrowseBody = fit(BrowseBody, FIELDS)
-SearchBody = fit(SearchBody, FIELDS)
-SimilarBody = fit(SimilarBody, FIELDS)
-RecommendationsBody = fit(RecommendationsBody, FIELDS)
-MultiSearchBody = fit(MultiSearchBody, FIELDS)
-SearchAnswer = fit(SearchAnswer, FIELDS)
-BrowseAnswer = fit(BrowseAnswer, FIELDS)
-
 DOCS = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
-# The head of the page, where the routes stand; search's own section; the errors' table.
-ROUTES = DOCS[: DOCS.index("## Search")]
-SIMILAR = DOCS[DOCS.index("## You may also like") : DOCS.index("## Recommendations")]
-BROWSE = DOCS[DOCS.index("## Browse") : DOCS.index("## Several searches")]
-RECOMMENDATIONS = DOCS[DOCS.index("## Recommendations") : DOCS.index("## Thumbnail")]
-SEVERAL = DOCS[DOCS.index("## Several searches") : DOCS.index("## One video")]
-STATS = DOCS[DOCS.index("## Stats") : DOCS.index("## Health")]
+SECTIONS = {part.split("\n", 1)[0]: part for part in re.split(r"^## ", DOCS, flags=re.MULTILINE)}
+ROW = r"^\| `{}` \|"
+SHARED_ROW = r"^\| (`\w+`, )*`{}`"
+NAMED = "`{}`"
+SHOWN = '"{}":'
+
+
+def fields(model) -> list[str]:
+    return list(fit(model, FIELDS).model_fields)
 
 
 def test_every_route_is_documented(app):
@@ -54,7 +31,7 @@ def test_every_route_is_documented(app):
         path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
         if not path.startswith(("/static/", "/docs/assets/")):
             served |= {f"{method} {path}" for method in rule.methods - {"HEAD", "OPTIONS"}}
-    documented = set(re.findall(r"`((?:GET|POST) /[^`]*)`", ROUTES))
+    documented = set(re.findall(r"`((?:GET|POST) /[^`]*)`", DOCS[: DOCS.index("## Search")]))
     assert documented == served
 
 
@@ -75,62 +52,29 @@ def test_the_page_of_errors_has_a_place_for_every_problem(client):
     assert f'id="{place}"' in client.get(where).text
 
 
-@pytest.mark.parametrize("name", list(SearchBody.model_fields))
-def test_every_field_of_a_search_has_its_row(name):
-    assert re.search(rf"^\| `{name}` \|", DOCS, re.MULTILINE)
-
-
-@pytest.mark.parametrize("name", list(SimilarBody.model_fields))
-def test_every_option_of_similar_is_named(name):
-    assert f"`{name}`" in SIMILAR
-
-
-@pytest.mark.parametrize("name", list(RecommendationsBody.model_fields))
-def test_every_option_of_recommendations_is_named(name):
-    assert f"`{name}`" in RECOMMENDATIONS
-
-
-@pytest.mark.parametrize("name", list(BrowseBody.model_fields))
-def test_every_parameter_of_browse_has_its_row(name):
-    assert re.search(rf"^\| `{name}` \|", BROWSE, re.MULTILINE)
-
-
-@pytest.mark.parametrize("name", list(FacetsBody.model_fields))
-def test_every_facet_has_its_row(name):
-    assert re.search(rf"^\| (`\w+`, )*`{name}`", BROWSE, re.MULTILINE)
-
-
-@pytest.mark.parametrize("name", list(BrowseAnswer.model_fields))
-def test_every_field_of_a_page_stands_in_its_example(name):
-    assert f'"{name}":' in BROWSE
-
-
 @pytest.mark.parametrize(
-    "name", sorted({*MultiSearchBody.model_fields, *FoundByBody.model_fields, "weight", "results"})
+    ("section", "pattern", "names"),
+    [
+        (None, ROW, fields(requests.SearchBody)),
+        (None, SHARED_ROW, fit(FilterBody, FIELDS).names()),
+        (None, SHOWN, fields(answers.SearchAnswer)),
+        (None, SHOWN, fields(answers.VideoBody)),
+        ("You may also like", NAMED, fields(requests.SimilarBody)),
+        ("Recommendations", NAMED, fields(requests.RecommendationsBody)),
+        ("Browse", ROW, fields(requests.BrowseBody)),
+        ("Browse", SHARED_ROW, fields(answers.FacetsBody)),
+        ("Browse", SHOWN, fields(answers.BrowseAnswer)),
+        ("Several searches", '[`"]{}[`"]', fields(requests.MultiSearchBody)),
+        ("Several searches", '[`"]{}[`"]', [*fields(answers.FoundByBody), "weight", "results"]),
+        ("Stats", NAMED, fields(answers.StatsAnswer)),
+    ],
 )
-def test_every_option_of_several_searches_is_named(name):
-    assert f"`{name}`" in SEVERAL or f'"{name}"' in SEVERAL
+def test_every_name_stands_where_its_reader_looks(section, pattern, names):
+    text = DOCS if section is None else SECTIONS[section]
+    assert [one for one in names if not re.search(pattern.format(one), text, re.MULTILINE)] == []
 
 
-@pytest.mark.parametrize("name", FilterBody.names())
-def test_every_filter_field_has_a_row(name):
-    assert re.search(rf"^\| (`\w+`, )*`{name}`", DOCS, re.MULTILINE)
-
-
-@pytest.mark.parametrize("name", [*SearchAnswer.model_fields, *VideoBody.model_fields])
-def test_every_field_of_an_answer_stands_in_the_example(name):
-    assert f'"{name}":' in DOCS
-
-
-@pytest.mark.parametrize("name", list(StatsAnswer.model_fields))
-def test_every_field_of_stats_is_named(name):
-    assert f"`{name}`" in STATS
-
-
-@pytest.mark.parametrize("model", [SearchBody])
-def test_the_defaults_are_those_of_the_code(model):
-    for name in ("limit", "rrf_k", "window", "expand"):
-        default = model.model_fields[name].default
-        row = re.search(rf"^\| `{name}` \|[^|]*\| ([^|]*) \|", DOCS, re.MULTILINE)
-        assert row
-        assert float(row[1]) == default
+@pytest.mark.parametrize("name", ["limit", "rrf_k", "window", "expand"])
+def test_the_defaults_are_those_of_the_code(name):
+    row = re.search(rf"^\| `{name}` \|[^|]*\| ([^|]*) \|", DOCS, re.MULTILINE)
+    assert float(row[1]) == fit(requests.SearchBody, FIELDS).model_fields[name].default
