@@ -33,25 +33,22 @@ MODELS = {model for route in ROUTES for model in (route.query, route.body) if mo
          "text of 1 to 1,000 characters, or "
          "a list of 1 to 100, each text of 1 to 1,000 characters"),
         (("filter", "tags", 3), "text of 1 to 1,000 characters"),
+        (("nothing", "here"), None),
+        (("limit", "gte"), None),
     ],
 )  # fmt: skip
 def test_what_a_search_takes_is_said(place, words):
     assert describe_expected(SearchBody, place) == words
 
 
-def test_what_is_not_there_is_not_said():
-    assert describe_expected(SearchBody, ("nothing", "here")) is None
-    assert describe_expected(SearchBody, ("limit", "gte")) is None
-
-
 def test_of_an_unknown_field_the_known_ones_are_said():
     said = describe_expected(SearchBody, ("weights", "sound"), unknown=True)
     assert said == "one of: title, words, thumbnail"
-    said = describe_expected(
-        SearchBody, ("sound",), unknown=True, renamed={"text": "q", "image": None}
-    )
-    assert {"q", "video_id", "limit"} < set(said.removeprefix("one of: ").split(", "))
-    assert not {"text", "image"} & set(said.removeprefix("one of: ").split(", "))
+    renamed = {"text": "q", "image": None}
+    said = describe_expected(SearchBody, ("sound",), unknown=True, renamed=renamed)
+    known = set(said.removeprefix("one of: ").split(", "))
+    assert {"q", "video_id", "limit"} < known
+    assert not {"text", "image"} & known
 
 
 @pytest.mark.parametrize("model", sorted(MODELS, key=lambda model: model.__name__))
@@ -61,33 +58,41 @@ def test_there_are_words_for_every_field_of_every_request(model):
 
 
 @pytest.mark.parametrize(
-    ("query", "field", "words"),
+    ("asked", "field", "words"),
     [
-        ("q=a&limit=0", "limit", "a whole number from 1 to 100"),
-        ("q=a&limit=many", "limit", "a whole number from 1 to 100"),
-        ("q=a&colour=red", "colour", "one of: …"),
-        ("q=%20", "q", "text of at most 2,000 characters"),
-        ('q=a&filter={"view_count":{"gte":"many"}}', "filter.view_count.gte", "a number"),
-        ('q=a&weights={"sound":1}', "weights.sound", "one of: title, words, thumbnail"),
+        ("search?q=a&limit=0", "limit", "a whole number from 1 to 100"),
+        ("search?q=a&limit=many", "limit", "a whole number from 1 to 100"),
+        ("search?q=a&colour=red", "colour", "one of: …"),
+        ("search?q=%20", "q", "text of at most 2,000 characters"),
+        ('search?q=a&filter={"view_count":{"gte":"many"}}', "filter.view_count.gte", "a number"),
+        ('search?q=a&weights={"sound":1}', "weights.sound", "one of: title, words, thumbnail"),
         (
-            'q=a&filter={"view_count":{"gte":1e16}}',
+            'search?q=a&filter={"view_count":{"gte":1e16}}',
             "filter.view_count.gte",
             "a number from -1,000,000,000,000,000 to 1,000,000,000,000,000",
         ),
-        ('q=a&filter={"or":[{"lang":"si"}]}', "filter.or.0.lang", "one of: channel, category, …"),
         (
-            "q=a&cursor=x",
+            'search?q=a&filter={"or":[{"lang":"si"}]}',
+            "filter.or.0.lang",
+            "one of: channel, category, …",
+        ),
+        (
+            "search?q=a&cursor=x",
             "cursor",
             "next_cursor of the page before, with the rest of the request as it was",
         ),
-        ("video_id=gone", "video_id", "the video_id of a video in this index"),
-        ("text=a", "text", "one of: …"),
-        ("q=a&q=b", "q", "it once"),
-        ("q=a&attributes=size", "attributes.0", "one of: video_id, title, …"),
+        ("search?video_id=gone", "video_id", "the video_id of a video in this index"),
+        ("search?text=a", "text", "one of: …"),
+        ("search?q=a&q=b", "q", "it once"),
+        ("search?q=a&attributes=size", "attributes.0", "one of: video_id, title, …"),
+        ("videos?sort=view_count:asc&order=random", "order", "no order beside a sort, or no sort"),
+        ("videos?order=random&seed=-1", "seed", "a whole number from 0 to 9,007,199,254,740,991"),
+        ("videos?order=any", "order", "random"),
+        ("videos?seed=3", "seed", "no seed, or order=random beside it"),
     ],
 )
-def test_a_problem_says_what_would_be_right(client, query, field, words):
-    [error] = client.get(f"/api/v1/search?{query}").get_json()["errors"]
+def test_a_problem_says_what_would_be_right(client, asked, field, words):
+    [error] = client.get(f"/api/v1/{asked}").get_json()["errors"]
     assert error["field"] == field
     assert error["expected"] == words or (
         words.endswith("…") and error["expected"].startswith(words.rstrip("…"))
@@ -104,20 +109,6 @@ def test_a_problem_of_a_body_says_what_would_be_right(client):
     answer = client.post("/api/v1/search", json={"image": "aGVsbG8="})
     [error] = answer.get_json()["errors"]
     assert error["expected"] == "a whole JPEG, PNG, WebP, GIF or BMP picture"
-
-
-@pytest.mark.parametrize(
-    ("query", "field", "words"),
-    [
-        ("sort=view_count:asc&order=random", "order", "no order beside a sort, or no sort"),
-        ("order=random&seed=-1", "seed", "a whole number from 0 to 9,007,199,254,740,991"),
-        ("order=any", "order", "random"),
-        ("seed=3", "seed", "no seed, or order=random beside it"),
-    ],
-)
-def test_a_problem_of_browsing_says_what_would_be_right(client, query, field, words):
-    [error] = client.get(f"/api/v1/videos?{query}").get_json()["errors"]
-    assert (error["field"], error["expected"]) == (field, words)
 
 
 def test_all_seeds_that_are_gone_are_named(client):
