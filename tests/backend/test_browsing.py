@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import cycle
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.backend.asking import SEARCH, body_of, every_page, problem
 from tests.backend.catalogue import ODD_ID, Catalogue
 from tests.backend.served import publish_embedded
 from tests.fakes import MemoryReader
@@ -19,7 +23,6 @@ from twinlens.backend.app import create_app
 from twinlens.backend.schemas.filters import FilterBody
 from twinlens.backend.schemas.fitting import fit
 from twinlens.catalog.fields import FIELDS
-from twinlens.encoders.lenses import own_lenses
 from twinlens.search.browser import Browser, BrowseRequest
 from twinlens.search.cursor import CursorInvalid, encode_place
 from twinlens.search.published import PublishedIndex
@@ -35,27 +38,23 @@ FilterBody = fit(FilterBody, FIELDS)
 SORTABLE_FIELDS = [row.name for row in FIELDS.sortable]
 
 VIDEOS = "/api/v1/videos"
-FILTERS: dict[str, Filter | None] = {
-    "all": None,
-    "one language": AnyOf("language", ("si",)),
-    "the viewed": Range(field="view_count", gte=300),
-    "the odd": Not(AnyOf("category", ("beach", "kitchen", "cricket"))),
-    "none": AnyOf("category", ("none",)),
-}
-relaxed = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+FILTERS: list[Filter | None] = [
+    None,
+    AnyOf("language", ("si",)),
+    Range(field="view_count", gte=300),
+    Not(AnyOf("category", ("beach", "kitchen", "cricket"))),
+    AnyOf("category", ("none",)),
+]
+START = "00000000-0000-0000-0000-000000000000"
 requests = st.builds(
     BrowseRequest,
-    filter=st.sampled_from(list(FILTERS.values())),
+    filter=st.sampled_from(FILTERS),
     order=st.none() | st.builds(Order, st.sampled_from(SORTABLE_FIELDS), st.booleans()),
-    limit=st.integers(1, 40),
 ) | st.builds(
     BrowseRequest,
-    filter=st.sampled_from(list(FILTERS.values())),
+    filter=st.sampled_from(FILTERS),
     shuffled=st.just(True),
     seed=st.integers(0, 2**53 - 1),
-    limit=st.integers(1, 40),
 )
 
 
@@ -76,96 +75,70 @@ def browser(embedded: DataDir) -> Iterator[Browser]:
     reader.close()
 
 
-def answered(client: FlaskClient, **parameters: Any) -> dict[str, Any]:
-    answer = client.get(VIDEOS, query_string=texts(parameters))
-    assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.get_json()
-    return found
-
-
-def texts(parameters: dict[str, Any]) -> dict[str, Any]:
-    return {
+def ask(client: FlaskClient, **parameters: Any) -> Any:
+    texts = {
         name: json.dumps(value) if isinstance(value, dict) else value
         for name, value in parameters.items()
     }
+    return client.get(VIDEOS, query_string=texts)
 
 
-def every_page(client: FlaskClient, **parameters: Any) -> list[dict[str, Any]]:
-    pages = [answered(client, **parameters)]
-    while pages[-1]["next_cursor"]:
-        pages.append(answered(client, **parameters, cursor=pages[-1]["next_cursor"]))
+def answered(client: FlaskClient, **parameters: Any) -> dict[str, Any]:
+    found: dict[str, Any] = body_of(ask(client, **parameters))
+    return found
+
+
+def pages_of(client: FlaskClient, **parameters: Any) -> list[dict[str, Any]]:
+    answers = every_page(lambda cursor: ask(client, **parameters, **cursor))
+    return [body_of(answer) for answer in answers]
+
+
+def shown_ids(pages: list[dict[str, Any]]) -> list[str]:
+    return [video["video_id"] for page in pages for video in page["videos"]]
+
+
+def followed(browser: Browser, request: BrowseRequest, *limits: int) -> list[list[str]]:
+    """The ids on the pages that the cursors lead to, of these lengths in turn."""
+    pages, cursor = [], None
+    for limit in cycle(limits):
+        found = browser.browse(replace(request, limit=limit, cursor=cursor))
+        pages.append([one.video_id for one in found.videos])
+        cursor = found.next_cursor
+        if cursor is None:
+            break
+        assert len(found.videos) == limit
     return pages
 
 
-def followed(browser: Browser, request: BrowseRequest) -> list[list[StoredVideo]]:
-    pages = []
-    cursor: str | None = None
-    while True:
-        found = browser.browse(
-            BrowseRequest(
-                filter=request.filter,
-                order=request.order,
-                shuffled=request.shuffled,
-                seed=request.seed,
-                limit=request.limit,
-                cursor=cursor,
-            )
-        )
-        pages.append(list(found.videos))
-        cursor = found.next_cursor
-        if cursor is None:
-            return pages
+def behind(place: Any, **request: Any) -> BrowseRequest:
+    """A request for the page behind a place, which may be a forged one."""
+    digest = BrowseRequest(**request).digest()
+    cursor = encode_place(place, generation="g1", request=digest)
+    return BrowseRequest(**request, cursor=cursor, limit=100)
 
 
-@relaxed
-@given(request=requests)
-def test_the_pages_hold_every_video_that_passes_once(
-    browser: Browser, stored: list[StoredVideo], request: BrowseRequest
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(request=requests, limits=st.lists(st.integers(1, 40), min_size=1, max_size=4))
+def test_pages_of_any_lengths_hold_every_video_that_passes_once_in_one_order(
+    browser: Browser, stored: list[StoredVideo], request: BrowseRequest, limits: list[int]
 ) -> None:
-    pages = followed(browser, request)
-    met = [video for page in pages for video in page]
-    passing = [
-        one for one in stored if request.filter is None or matches(request.filter, one.payload)
-    ]
-    assert all(len(page) == request.limit for page in pages[:-1])
-    assert Counter(one.video_id for one in met) == Counter(one.video_id for one in passing)
-    assert browser.browse(request).total == len(passing)
-    if not request.shuffled:
-        expected = select_page(
-            stored, limit=100, order=request.order, after=None, filter=request.filter, fields=FIELDS
-        )
-        assert [one.video_id for one in met] == [one.video_id for one in expected]
-
-
-@relaxed
-@given(request=requests, limits=st.lists(st.integers(1, 15), min_size=1, max_size=4))
-def test_pages_of_any_lengths_are_cut_from_one_order(
-    browser: Browser, request: BrowseRequest, limits: list[int]
-) -> None:
-    whole = [video for page in followed(browser, request) for video in page]
-    met: list[StoredVideo] = []
-    cursor, turn = None, 0
-    while turn == 0 or cursor is not None:
-        found = browser.browse(
-            BrowseRequest(
-                filter=request.filter,
-                order=request.order,
-                shuffled=request.shuffled,
-                seed=request.seed,
-                limit=limits[turn % len(limits)],
-                cursor=cursor,
-            )
-        )
-        met += found.videos
-        cursor, turn = found.next_cursor, turn + 1
-    assert [one.video_id for one in met] == [one.video_id for one in whole]
+    met = [video_id for page in followed(browser, request, *limits) for video_id in page]
+    passing = select_page(
+        stored, limit=100, order=request.order, after=None, filter=request.filter, fields=FIELDS
+    )
+    expected = [one.video_id for one in passing]
+    assert browser.browse(request).total == len(expected)
+    if request.shuffled:
+        assert sorted(met) == sorted(expected)
+        [expected] = followed(browser, request, 40)
+    assert met == expected
 
 
 def test_a_seed_is_one_order_and_another_seed_another(client: FlaskClient) -> None:
     def order(seed: int) -> list[str]:
-        pages = every_page(client, order="random", seed=seed, limit=9)
+        pages = pages_of(client, order="random", seed=seed, limit=9)
         assert {page["seed"] for page in pages} == {seed}
-        return [video["video_id"] for page in pages for video in page["videos"]]
+        return shown_ids(pages)
 
     first = order(1)
     assert first == order(1)
@@ -191,22 +164,18 @@ def test_the_server_draws_a_seed_and_keeps_to_it(client: FlaskClient) -> None:
     drawn = {answered(client, order="random")["seed"] for _ in range(8)}
     assert len(drawn) > 1
     assert all(0 <= seed < 2**31 for seed in drawn)
-    pages = every_page(client, order="random", limit=4)
-    assert len({page["seed"] for page in pages}) == 1
-    met = [video["video_id"] for page in pages for video in page["videos"]]
-    again = every_page(client, order="random", limit=31, seed=pages[0]["seed"])
-    assert met == [video["video_id"] for page in again for video in page["videos"]]
+    pages = pages_of(client, order="random", limit=4)
+    [seed] = {page["seed"] for page in pages}
+    assert shown_ids(pages) == shown_ids(pages_of(client, order="random", limit=31, seed=seed))
     asked = {"order": "random", "limit": 4, "cursor": pages[0]["next_cursor"]}
-    sent_back = answered(client, **asked, seed=pages[0]["seed"])
-    assert sent_back["videos"] == pages[1]["videos"]
-    other = client.get("/api/v1/videos", query_string={**asked, "seed": pages[0]["seed"] + 1})
-    assert other.get_json()["code"] == "cursor_invalid"
+    assert answered(client, **asked, seed=seed)["videos"] == pages[1]["videos"]
+    problem(ask(client, **asked, seed=seed + 1), "cursor_invalid")
 
 
 @pytest.mark.parametrize("field", SORTABLE_FIELDS)
 @pytest.mark.parametrize("way", ["asc", "desc"])
 def test_sorted_pages(client: FlaskClient, field: str, way: str) -> None:
-    pages = every_page(client, sort=f"{field}:{way}", limit=4)
+    pages = pages_of(client, sort=f"{field}:{way}", limit=4)
     values = [video[field] for page in pages for video in page["videos"]]
     known = [value for value in values if value is not None]
     assert values == [*sorted(known, reverse=way == "desc"), None]
@@ -254,8 +223,7 @@ def test_facets_are_answered_only_when_asked_for(client: FlaskClient) -> None:
 
 
 def test_only_limit_facets_and_attributes_may_change_with_a_cursor(client: FlaskClient) -> None:
-    first = answered(client, sort="view_count:desc", limit=5)
-    cursor = first["next_cursor"]
+    cursor = answered(client, sort="view_count:desc", limit=5)["next_cursor"]
     second = answered(
         client, sort="view_count:desc", limit=9, facets="tags", attributes="title", cursor=cursor
     )
@@ -267,23 +235,18 @@ def test_only_limit_facets_and_attributes_may_change_with_a_cursor(client: Flask
         {"sort": "view_count:desc", "filter": {"language": "si"}},
         {"order": "random"},
     ):
-        answer = client.get(VIDEOS, query_string=texts({**other, "cursor": cursor}))
-        assert (answer.status_code, answer.get_json()["code"]) == (400, "cursor_invalid")
-
-
-def test_a_cursor_of_a_search_is_none_of_browsing(client: FlaskClient) -> None:
-    found = client.get("/api/v1/search?q=film&limit=2").get_json()["next_cursor"]
-    answer = client.get(VIDEOS, query_string={"cursor": found})
-    assert (answer.status_code, answer.get_json()["code"]) == (400, "cursor_invalid")
+        problem(ask(client, **other, cursor=cursor), "cursor_invalid")
+    of_a_search = body_of(client.get(f"{SEARCH}?q=film&limit=2"))["next_cursor"]
+    problem(ask(client, cursor=of_a_search), "cursor_invalid")
 
 
 @pytest.mark.parametrize(
     "request_",
     [
-        BrowseRequest(),
-        BrowseRequest(order=Order("published_at")),
-        BrowseRequest(order=Order("view_count")),
-        BrowseRequest(shuffled=True),
+        {},
+        {"order": Order("published_at")},
+        {"order": Order("view_count")},
+        {"shuffled": True},
     ],
     ids=["own", "moments", "numbers", "shuffled"],
 )
@@ -291,27 +254,19 @@ def test_a_cursor_of_a_search_is_none_of_browsing(client: FlaskClient) -> None:
     "place",
     [
         None, 5, "x", [], [None], [None, "x"], [None, None], [True, "0" * 32], ["5", None], {},
-        [float("nan"), "00000000-0000-0000-0000-000000000000"],
-        [1e400, "00000000-0000-0000-0000-000000000000"],
-        [10**400, "00000000-0000-0000-0000-000000000000"],
-        [1, "00000000-0000-0000-0000-00000000000g"],
+        [float("nan"), START], [1e400, START], [10**400, START], [1, START[:-1] + "g"],
         [1, 2], [1, 2, -1], [1, 2, 3, 4], [2**60, 0, 0], ["1", "2", "3"], [1.5, 0, 0],
     ],
 )  # fmt: skip
-def test_a_forged_place_is_refused(browser: Browser, request_: BrowseRequest, place: Any) -> None:
-    forged = encode_place(place, generation="g1", request=request_.digest())
-    asked = BrowseRequest(order=request_.order, shuffled=request_.shuffled, cursor=forged)
+def test_a_forged_place_is_refused(browser: Browser, request_: dict[str, Any], place: Any) -> None:
     with pytest.raises(CursorInvalid):
-        browser.browse(asked)
+        browser.browse(behind(place, **request_))
 
 
 @pytest.mark.parametrize("value", [10**30, -(10**30), 2.5e17, 0.5])
 def test_a_forged_moment_is_refused(browser: Browser, value: float) -> None:
-    order = Order("published_at", descending=True)
-    place = [value, "00000000-0000-0000-0000-000000000000"]
-    forged = encode_place(place, generation="g1", request=BrowseRequest(order=order).digest())
     with pytest.raises(CursorInvalid):
-        browser.browse(BrowseRequest(order=order, cursor=forged))
+        browser.browse(behind([value, START], order=Order("published_at", descending=True)))
 
 
 @pytest.mark.parametrize("value", [-62_135_596_800_000_000, 253_402_300_799_999_999])
@@ -320,18 +275,14 @@ def test_a_forged_moment_is_refused(browser: Browser, value: float) -> None:
 def test_a_place_at_either_end_of_time_is_one(
     browser: Browser, value: int, field: str, descending: bool
 ) -> None:
-    order = Order(field, descending)
-    place = [value, "00000000-0000-0000-0000-000000000000"]
-    forged = encode_place(place, generation="g1", request=BrowseRequest(order=order).digest())
-    found = browser.browse(BrowseRequest(order=order, cursor=forged, limit=100))
+    found = browser.browse(behind([value, START], order=Order(field, descending)))
     # All, or, behind them, the one that lacks the field.
     assert len(found.videos) == (31 if (value < 0) is not descending else 1)
 
 
 @pytest.mark.parametrize("place", [[1, 2**53 - 1, 0], [1, 0, 2**53 - 1], [2**53 - 1, 3, 0]])
 def test_a_place_behind_the_last_is_an_empty_page(browser: Browser, place: Any) -> None:
-    forged = encode_place(place, generation="g1", request=BrowseRequest(shuffled=True).digest())
-    found = browser.browse(BrowseRequest(shuffled=True, cursor=forged))
+    found = browser.browse(behind(place, shuffled=True))
     assert found.seed == place[0]
     assert len(found.videos) < 31
 
@@ -363,9 +314,8 @@ def test_a_place_behind_the_last_is_an_empty_page(browser: Browser, place: Any) 
     ],
 )
 def test_what_is_wrong_is_named(client: FlaskClient, query: str, field: str) -> None:
-    answer = client.get(f"{VIDEOS}?{query}")
-    assert answer.status_code == 422, answer.text
-    assert [one["field"] for one in answer.get_json()["errors"]] == [field]
+    errors = problem(client.get(f"{VIDEOS}?{query}"), "validation_failed")["errors"]
+    assert [one["field"] for one in errors] == [field]
 
 
 def test_a_cursor_of_an_older_index_has_expired(
@@ -376,39 +326,31 @@ def test_a_cursor_of_an_older_index_has_expired(
     index = PublishedIndex(
         data,
         open_reader=lambda manifest: open_reader(data, manifest),
-        lenses=own_lenses(catalogue.titles, catalogue.thumbnails),
+        lenses=catalogue.lenses,
     )
     client = create_app(index, thumbnails=data.thumbnails).test_client()
-    cursors = {
-        query: client.get(f"{VIDEOS}?{query}&limit=2").get_json()["next_cursor"]
-        for query in ("sort=view_count:asc", "order=random&seed=3", "attributes=title")
-    }
+    queries = ("sort=view_count:asc", "order=random&seed=3", "attributes=title")
+    paths = [f"{VIDEOS}?{query}&limit=2" for query in queries]
+    cursors = [body_of(client.get(path))["next_cursor"] for path in paths]
     publish_embedded(catalogue, data, "g2")
-    for query, cursor in cursors.items():
-        answer = client.get(f"{VIDEOS}?{query}&limit=2&cursor={cursor}")
-        assert (answer.status_code, answer.get_json()["code"]) == (409, "cursor_expired")
+    for path, cursor in zip(paths, cursors, strict=True):
+        problem(client.get(f"{path}&cursor={cursor}"), "cursor_expired")
     index.close()
 
 
-def test_what_was_counted_once_is_not_counted_again(stored: list[StoredVideo]) -> None:
-    class Counting(MemoryReader):
-        counted = 0
-
-        def count(self, *args: Any, **named: Any) -> int:
-            self.counted += 1
-            return super().count(*args, **named)
-
-        def facet(self, *args: Any, **named: Any) -> Any:
-            self.counted += 1
-            return super().facet(*args, **named)
-
-    reader = Counting(stored)
+def test_what_was_counted_once_is_not_counted_again(
+    stored: list[StoredVideo], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = MemoryReader(stored)
+    counts = {name: Mock(side_effect=getattr(reader, name)) for name in ("count", "facet")}
+    for name, count in counts.items():
+        monkeypatch.setattr(reader, name, count)
     browser = Browser(reader, generation="g1")
     for _ in range(3):
         browser.browse(BrowseRequest(facets=["tags", "channel"]))
-    assert reader.counted == 3
+    assert [count.call_count for count in counts.values()] == [1, 2]
     browser.browse(BrowseRequest(facets=["tags"], filter=AnyOf("language", ("si",))))
-    assert reader.counted == 5
+    assert [count.call_count for count in counts.values()] == [2, 3]
 
 
 @pytest.mark.parametrize(
