@@ -17,16 +17,10 @@ from tests.backend.browser import launched, needs_chromium, watched_page
 from tests.backend.catalogue import COLOURS, ODD_ID, Catalogue, picture_bytes
 from tests.backend.served import Served, publish_embedded
 from twinlens.backend.schemas import answers, requests
-from twinlens.backend.schemas.answers import BrowseAnswer
 from twinlens.backend.schemas.filters import FilterBody
 from twinlens.backend.schemas.fitting import fit
-from twinlens.backend.schemas.requests import BrowseBody
 from twinlens.catalog.fields import FIELDS
 from twinlens.stores.generations import DataDir
-
-FilterBody = fit(FilterBody, FIELDS)
-BrowseBody = fit(BrowseBody, FIELDS)
-BrowseAnswer = fit(BrowseAnswer, FIELDS)
 
 ROOT = Path(__file__).parents[2]
 STATIC = ROOT / "backend" / "static"
@@ -61,11 +55,17 @@ def run(page: Page, body: str, argument: object = None) -> object:
 
 
 FAILS = """
-const failure = await ask().then(() => null, (error) => error);
-return [
-    failure instanceof TwinLensError, failure.name, failure.code, failure.status,
-    failure.requestId, failure.errors, failure.retryAfter, failure.message,
-];
+const away = new TwinLens({ fetch: () => Promise.reject(new TypeError("no")) });
+const headers = { "Retry-After": "7", "X-Request-Id": "r" };
+const odd = (status) => new TwinLens({
+    fetch: async () => new Response("<html>", { status, headers }),
+});
+const cut = (status) => new TwinLens({ fetch: async () => new Response(new ReadableStream({
+    pull: (body) => body.error(new TypeError("lost")),
+}), { status }) });
+const failure = await (%s).then(() => null, (error) => error);
+const { name, code, status, requestId, errors, retryAfter } = failure;
+return failure instanceof TwinLensError && { name, code, status, requestId, errors, retryAfter };
 """
 
 
@@ -149,28 +149,24 @@ class TestInTheBrowser:
         assert answer["facets"]["language"]["values"][0] == {"value": "en", "count": 4}
         assert answer["facets"]["view_count"] == {"min": 0, "max": 900}
 
-    def test_pages_come_until_the_last_without_repeats(self, page):
-        found = run(
+    def test_pages_come_until_the_last_without_repeats_and_no_more_once_left(self, page):
+        found, asked = run(
             page,
             """const found = [];
-            const ask = (cursor) => twinlens.browse({ order: "random", seed: 3, limit: 7, cursor });
-            for await (const { videos } of pages(ask)) found.push(videos.map((it) => it.video_id));
-            return found;""",
-        )
-        assert [len(one) for one in found] == [7, 7, 7, 7, 3]
-        assert len({video_id for one in found for video_id in one}) == 31
-
-    def test_leaving_the_pages_asks_no_more(self, page):
-        asked = run(
-            page,
-            """let asked = 0;
-            const ask = (cursor) => {
+            const browse = (cursor) => twinlens.browse(
+                { order: "random", seed: 3, limit: 7, cursor });
+            for await (const { videos } of pages(browse))
+                found.push(videos.map((it) => it.video_id));
+            let asked = 0;
+            const search = (cursor) => {
                 asked += 1;
                 return twinlens.search({ text: "film", limit: 5, cursor });
             };
-            for await (const one of pages(ask)) if (asked === 2) break;
-            return asked;""",
+            for await (const one of pages(search)) if (asked === 2) break;
+            return [found, asked];""",
         )
+        assert [len(one) for one in found] == [7, 7, 7, 7, 3]
+        assert len({video_id for one in found for video_id in one}) == 31
         assert asked == 2
 
     def test_thumbnails_have_an_address_and_come_as_blobs(self, page):
@@ -186,77 +182,45 @@ class TestInTheBrowser:
             ];""",
         )
         path = "/api/v1/videos/beach-1/thumbnail"
-        picture = picture_bytes(COLOURS["beach"], shade=1)
         assert found == [
             path,
             f"https://videos.example{path}",
             "https://videos.example/api/v1/videos/a%2Fb/thumbnail",
             None,
             "image/png",
-            len(picture),
+            len(picture_bytes(COLOURS["beach"], shade=1)),
         ]
 
-    def test_a_refusal_names_its_fields(self, page):
-        is_one, name, code, status, request_id, errors, after, _ = run(
-            page, f"const ask = () => twinlens.search({{ text: 'a', limit: 0 }}); {FAILS}"
-        )
-        assert (is_one, name, code, status) == (True, "TwinLensError", "validation_failed", 422)
-        assert errors[0]["field"] == "limit"
-        assert request_id
-        assert after is None
-
-    def test_what_is_not_there_has_its_code(self, page):
-        found = run(page, f"const ask = () => twinlens.video('none'); {FAILS}")
-        assert found[2:4] == ["video_not_found", 404]
-
-    def test_a_server_that_is_away_is_told_from_one_that_errs(self, page):
-        found = run(
-            page,
-            f"""const away = new TwinLens({{ fetch: () => Promise.reject(new TypeError("no")) }});
-            const ask = () => away.stats(); {FAILS}""",
-        )
-        assert found[:5] == [True, "TwinLensError", "network_error", 0, None]
-
-    @pytest.mark.parametrize("status", [200, 502])
-    def test_an_answer_that_is_not_the_apis_is_said_so(self, page, status):
-        found = run(
-            page,
-            f"""const headers = {{ "Retry-After": "7", "X-Request-Id": "r" }};
-            const odd = new TwinLens({{
-                fetch: async () => new Response("<html>", {{ status: given, headers }}),
-            }});
-            const ask = () => odd.stats(); {FAILS}""",
-            status,
-        )
-        assert found[:7] == [True, "TwinLensError", "unexpected_answer", status, "r", [], 7]
-
-    @pytest.mark.parametrize("call", ["stats()", "thumbnail('a')"])
-    @pytest.mark.parametrize("status", [200, 503])
-    def test_a_connection_lost_during_the_answer_is_said_so(self, page, call, status):
-        found = run(
-            page,
-            f"""const cut = new TwinLens({{ fetch: async () => new Response(new ReadableStream({{
-                    pull: (body) => body.error(new TypeError("lost")),
-                }}), {{ status: given }}) }});
-            const ask = () => cut.{call}; {FAILS}""",
-            status,
-        )
-        assert found[:4] == [True, "TwinLensError", "network_error", status]
-
-    def test_an_answer_of_failure_can_be_stopped_too(self, page):
-        caught = run(
-            page,
-            """const stop = new AbortController();
-            const slow = new TwinLens({ fetch: async () => new Response(new ReadableStream({
-                pull: (body) => { stop.abort("mine"); body.error(stop.signal.reason); },
-            }), { status: 503 }) });
-            return slow.stats({ signal: stop.signal }).catch((error) => error);""",
-        )
-        assert caught == "mine"
-
-    def test_an_empty_picture_is_not_dropped(self, page):
-        found = run(page, f"const ask = () => twinlens.search({{ text: 'a', image: '' }}); {FAILS}")
-        assert found[3] in (400, 422)
+    @pytest.mark.parametrize(
+        ("ask", "code", "status", "rest"),
+        [
+            ("twinlens.search({ text: 'a', limit: 0 })", "validation_failed", 422, {}),
+            ("twinlens.search({ text: 'a', image: '' })", "picture_rejected", 422, {}),
+            ("twinlens.video('none')", "video_not_found", 404, {}),
+            ("away.stats()", "network_error", 0, {"requestId": None}),
+            *(
+                (
+                    f"odd({status}).stats()",
+                    "unexpected_answer",
+                    status,
+                    {"requestId": "r", "errors": [], "retryAfter": 7},
+                )
+                for status in (200, 502)
+            ),
+            *(
+                (f"cut({status}).{call}", "network_error", status, {})
+                for status in (200, 503)
+                for call in ("stats()", "thumbnail('a')")
+            ),
+        ],
+    )
+    def test_a_failure_is_told_by_its_code(self, page, ask, code, status, rest):
+        found = run(page, FAILS % ask)
+        assert found == found | {"name": "TwinLensError", "code": code, "status": status, **rest}
+        if code == "validation_failed":
+            assert found["errors"][0]["field"] == "limit"
+            assert found["requestId"]
+            assert found["retryAfter"] is None
 
     def test_a_stopped_request_throws_the_reason_of_its_signal(self, page):
         names = run(
@@ -275,9 +239,14 @@ class TestInTheBrowser:
             });
             await slow.stats({ signal: AbortSignal.timeout(20) })
                 .catch((error) => caught.push(error.name));
+            const late = new AbortController();
+            const failing = new TwinLens({ fetch: async () => new Response(new ReadableStream({
+                pull: (body) => { late.abort("late"); body.error(late.signal.reason); },
+            }), { status: 503 }) });
+            await failing.stats({ signal: late.signal }).catch((error) => caught.push(error));
             return caught;""",
         )
-        assert names == ["AbortError", "mine", "TimeoutError"]
+        assert names == ["AbortError", "mine", "TimeoutError", "late"]
 
     def test_a_key_is_sent_with_every_request(self, page):
         sent = run(
@@ -298,55 +267,55 @@ class TestInTheBrowser:
         assert sent == ["Bearer sesame"] * 3
 
     def test_the_types_declare_what_is_there_and_nothing_else(self, page):
-        exported, members, error_members = run(
+        exported, members, error_members, widths = run(
             page,
             """const it = await import('/static/client.js');
             const error = new TwinLensError("m", { code: "c" });
             return [
                 Object.keys(it), Object.getOwnPropertyNames(TwinLens.prototype), Object.keys(error),
+                it.THUMBNAIL_WIDTHS,
             ];""",
         )
         declared = set(re.findall(r"^export (?:class|const|function) (\w+)", TYPES, re.MULTILINE))
         assert declared == set(exported)
         assert members_of("class TwinLens") == set(members)
         assert members_of("class TwinLensError") == {*error_members, "constructor"} - {"name"}
-
-    def test_thumbnails_come_in_the_widths_of_the_api(self, page):
-        widths = run(page, "return (await import('/static/client.js')).THUMBNAIL_WIDTHS;")
         assert widths == list(requests.ThumbnailWidth)
 
 
-def members_of(head: str) -> set[str]:
-    """The names that a class or an interface of client.d.ts declares, without those it extends."""
-    body = re.search(rf"\b{head}\b[^{{]*\{{(.*?)^\}}", TYPES, re.MULTILINE | re.DOTALL)[1]
-    return set(re.findall(r"^  (\w+)[?]?[(:]", body, re.MULTILINE))
+def members_of(*heads: str) -> set[str]:
+    """The names that classes or interfaces of client.d.ts declare, without those they extend."""
+    return {
+        name
+        for head in heads
+        for body in re.findall(rf"\b{head}\b[^{{]*\{{(.*?)^\}}", TYPES, re.MULTILINE | re.DOTALL)
+        for name in re.findall(r"^  (\w+)[?]?[(:]", body, re.MULTILINE)
+    }
 
 
-PAGE_FIELDS = members_of("interface PageFields")
-RANKING_FIELDS = PAGE_FIELDS | members_of("interface RankingFields")
+RANKING = ("PageFields", "RankingFields")
 
 
 @pytest.mark.parametrize(
     ("declared", "model"),
     [
-        (members_of("interface Video"), fit(answers.VideoBody, FIELDS)),
-        (members_of("interface Hit"), answers.HitBody),
-        (
-            members_of("interface SearchAnswer") | members_of("interface Answer"),
-            answers.SearchAnswer,
-        ),
-        (members_of("interface VideoAnswer"), answers.VideoAnswer),
-        (members_of("interface StatsAnswer"), answers.StatsAnswer),
-        (members_of("interface Filter"), FilterBody),
-        (RANKING_FIELDS | members_of("interface SearchFields"), requests.SearchBody),
-        (PAGE_FIELDS | members_of("interface BrowseFields"), BrowseBody),
-        (members_of("interface BrowseAnswer") | members_of("interface Answer"), BrowseAnswer),
-        (RANKING_FIELDS, requests.SimilarBody),
-        (RANKING_FIELDS | members_of("interface RecommendFields"), requests.RecommendationsBody),
+        (["Video"], answers.VideoBody),
+        (["Hit"], answers.HitBody),
+        (["SearchAnswer", "Answer"], answers.SearchAnswer),
+        (["VideoAnswer"], answers.VideoAnswer),
+        (["StatsAnswer"], answers.StatsAnswer),
+        (["Filter"], FilterBody),
+        ([*RANKING, "SearchFields"], requests.SearchBody),
+        (["PageFields", "BrowseFields"], requests.BrowseBody),
+        (["BrowseAnswer", "Answer"], answers.BrowseAnswer),
+        (RANKING, requests.SimilarBody),
+        ([*RANKING, "RecommendFields"], requests.RecommendationsBody),
     ],
 )
 def test_types_name_the_fields_of_the_api(declared, model):
-    assert declared == {field.alias or name for name, field in model.model_fields.items()}
+    fields = fit(model, FIELDS).model_fields
+    names = members_of(*(f"interface {one}" for one in declared))
+    assert names == {field.alias or name for name, field in fields.items()}
 
 
 AGREE = """
@@ -398,19 +367,10 @@ def test_typescript_finds_the_client_to_be_what_its_types_say(tmp_path):
     # Beside its types TypeScript would not look into it.
     shutil.copy(STATIC / "client.js", tmp_path / "actual.js")
     (tmp_path / "agree.ts").write_text(AGREE, encoding="utf-8")
+    options = "--noEmit --strict --allowJs --checkJs --noUncheckedIndexedAccess --target es2022"
+    options += " --module es2022 --moduleResolution node --lib es2022,dom,dom.iterable"
     done = subprocess.run(
-        [
-            *(
-                "tsc",
-                "--noEmit",
-                "--strict",
-                "--allowJs",
-                "--checkJs",
-                "--noUncheckedIndexedAccess",
-            ),
-            *("--target", "es2022", "--module", "es2022", "--moduleResolution", "node"),
-            *("--lib", "es2022,dom,dom.iterable", "agree.ts", "actual.js"),
-        ],
+        ["tsc", *options.split(), "agree.ts", "actual.js"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
