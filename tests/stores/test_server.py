@@ -232,11 +232,11 @@ def test_optimize_waits_until_the_collection_stays_green(
 
 
 def test_a_restarted_server_that_waits_for_a_write_is_sent_an_empty_one(
-    qdrant: QdrantProcess, store: ServerStore
+    qdrant: QdrantProcess, connect: Connect, store: ServerStore, name: str
 ) -> None:
     # It takes a moment to begin once it was sent something, and never begins before.
     qdrant.order(states=["grey", "yellow", "green"])
-    store.optimize()
+    connect().wait_until_indexed(name, limit_s=60)
     assert qdrant.asked() == ["Get", "Update", *["Get"] * 3]
 
 
