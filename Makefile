@@ -28,8 +28,8 @@ demo: $(INSTALLED) ## Draw a sample, index it, and serve it at http://127.0.0.1:
 test: $(INSTALLED) ## Run the tests (not the slow ones), two at a time
 	$(BIN)/python -m pytest -n 2 --dist loadscope
 
-test-slow: $(INSTALLED) ## Run the slow tests
-	$(BIN)/python -m pytest -m slow --timeout=900
+test-slow: $(INSTALLED) ## Run the slow tests, two at a time
+	$(BIN)/python -m pytest -m slow --timeout=900 -n 2 --dist loadscope
 
 screenshots: $(INSTALLED) ## Take pictures of the page, in build/screenshots
 	$(BIN)/python -m tests.screenshots build/screenshots

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from flask import Response, json, render_template, request, send_file
 from markupsafe import Markup
@@ -27,6 +27,7 @@ from twinlens.backend.problem_kinds import ERRORS_PAGE, KINDS, Code
 from twinlens.backend.routes import Route
 from twinlens.backend.schemas.answers import HealthAnswer
 from twinlens.catalog.fields import Field, FieldKind, Fields
+from twinlens.encoders.lens import Lens
 from twinlens.encoders.lenses import registered_lenses
 from twinlens.search.published import PublishedIndex
 
@@ -45,7 +46,7 @@ _POLICY: Final = (
     "form-action 'self'; frame-ancestors 'none'"
 )
 
-_PAGE_FIELDS: Final = '<script type="application/json" id="fields">{}</script>'
+_PAGE_DATA: Final = '<script type="application/json" id="{}">{}</script>'
 _TYPES: Final = re.compile(r"(?<=// ---- fields\n).*?(?=\n// ---- end of fields)", re.DOTALL)
 
 
@@ -58,8 +59,9 @@ class SiteViews:
 
     @Route("get", "/")
     def page(self) -> Response:
-        """Answer the page, with the fields of the videos in it."""
-        return _send_text(write_page(self._index.read_fields()), "index.html")
+        """Answer the page, with the fields of the videos and the lenses installed in it."""
+        page = write_page(self._index.read_fields(), tuple(registered_lenses().values()))
+        return _send_text(page, "index.html")
 
     @Route("get", "/static/client.d.ts")
     def client_types(self) -> Response:
@@ -207,13 +209,22 @@ def _mark_code(markdown: str) -> Markup:
 
 
 @lru_cache(maxsize=8)
-def write_page(fields: Fields) -> str:
-    """Return the page of videos that have ``fields``."""
-    rows = [row.to_json() | {"sorts": row.sort_labels} for row in fields]
-    # In HTML, a script ends at the first "</script", wherever that stands.
-    written = json.dumps(rows, ensure_ascii=False).replace("<", r"\u003c")
+def write_page(fields: Fields, lenses: tuple[type[Lens[Any]], ...]) -> str:
+    """Return the page of videos that have ``fields`` and are ranked by ``lenses``."""
     text = (STATIC / "index.html").read_text(encoding="utf-8")
-    return text.replace(_PAGE_FIELDS.format("[]"), _PAGE_FIELDS.format(written))
+    for name, rows in {
+        "fields": [row.to_json() | {"sorts": row.sort_labels} for row in fields],
+        "lenses": [_describe_lens(lens) for lens in lenses],
+    }.items():
+        # In HTML, a script ends at the first "</script", wherever that stands.
+        written = json.dumps(rows, ensure_ascii=False).replace("<", r"\u003c")
+        text = text.replace(_PAGE_DATA.format(name, "[]"), _PAGE_DATA.format(name, written))
+    return text
+
+
+def _describe_lens(lens: type[Lens[Any]]) -> dict[str, str | float]:
+    label = lens.name.replace("_", " ").capitalize()
+    return {"name": lens.name, "label": label, "about": lens.about, "weight": lens.weight}
 
 
 @lru_cache(maxsize=8)

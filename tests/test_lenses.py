@@ -16,7 +16,9 @@ from urllib.parse import quote
 import httpx
 import pytest
 from click.testing import CliRunner
+from playwright.sync_api import expect
 
+from tests.backend.browser import launched, needs_chromium, watched_page
 from tests.fakes import ColourEncoder, WordEncoder
 from tests.indexer.conftest import jpeg
 from twinlens.catalog.errors import EncoderUnavailable, StoreCorrupt
@@ -128,8 +130,8 @@ def index(tmp_path_factory, package, source) -> tuple[DataDir, dict]:
     while job.poll() is None and ledger_count(data) < 100:
         time.sleep(0.002)
     job.send_signal(signal.SIGKILL)
-    job.communicate()
-    assert job.returncode == -signal.SIGKILL, "the job ended before it was killed"
+    _, said = job.communicate()
+    assert job.returncode == -signal.SIGKILL, f"the job ended before it was killed: {said}"
     reached = ledger_count(data)
     assert 0 < reached < VIDEOS
     summary = data.path / "summary.json"
@@ -244,6 +246,21 @@ def test_similar_and_recommended_go_by_it(served):
     status, found = served.ask("/api/v1/recommendations", body)
     assert status == 200, found
     assert {hit["video"]["channel"] for hit in found["hits"]} == {CHANNELS[0], CHANNELS[2]}
+
+
+@needs_chromium
+def test_the_page_weighs_and_explains_by_them(served):
+    with launched() as browser, watched_page(browser, served.url) as page:
+        page.goto("/?q=tag3&weights=0-0-0-1-2")
+        first = page.locator("#results .why").first
+        expect(first).to_contain_text("Tags #")
+        expect(first.get_by_title("by the name of the channel")).to_have_text(re.compile("Channel #"))
+        page.get_by_role("button", name="Refine").click()
+        sliders = page.locator("#weights input")
+        shown = ["0", "0", "0", "1", "2"]
+        assert sliders.evaluate_all("all => all.map(one => one.value)") == shown
+        expect(page.get_by_label("Channel", exact=True)).to_have_value("1")
+        expect(page.locator("body")).not_to_contain_text("undefined")
 
 
 def test_a_name_that_no_lens_has_is_the_same_error_as_ever(served):

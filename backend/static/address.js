@@ -1,9 +1,7 @@
 // What is shown follows from the address, so that every view can be shared and gone back to.
 
 import { addressOf, COUNTED, kindOf, RANGES, SORTS } from "./fields.js";
-
-export const DEFAULT_WEIGHTS = { title: 1, words: 5, thumbnail: 1 };
-export const LENSES = Object.keys(DEFAULT_WEIGHTS);
+import { DEFAULT_WEIGHTS, LENSES } from "./lenses.js";
 
 const MAX_TEXT = 2000;
 const MAX_SEEDS = 100;
@@ -53,13 +51,13 @@ function weights(text) {
   const found = (text ?? "").split("-").map(Number);
   const fit = found.length === LENSES.length && found.every((one) => one >= 0 && one <= 1000);
   return fit && found.some(Boolean)
-    ? Object.fromEntries(LENSES.map((lens, at) => [lens, found[at]]))
+    ? Object.fromEntries(LENSES.map(({ name }, at) => [name, found[at]]))
     : { ...DEFAULT_WEIGHTS };
 }
 
 export const isRange = ({ min, max }) => min !== null || max !== null;
 export const hasDefaultWeights = (view) =>
-  LENSES.every((lens) => view.weights[lens] === DEFAULT_WEIGHTS[lens]);
+  LENSES.every(({ name, weight }) => view.weights[name] === weight);
 
 /** The query string of a view; what is as by default is left out. */
 export function writeView(view) {
@@ -76,7 +74,7 @@ export function writeView(view) {
     const { min, max } = view.ranges[field];
     if (isRange({ min, max })) set(addressOf(field), `${min ?? ""}-${max ?? ""}`);
   }
-  if (!hasDefaultWeights(view)) set("weights", LENSES.map((lens) => view.weights[lens]).join("-"));
+  if (!hasDefaultWeights(view)) set("weights", LENSES.map(({ name }) => view.weights[name]).join("-"));
   set("variety", view.variety && String(view.variety));
   set("reuploads", view.fold && "fold");
   set("sort", view.sort);

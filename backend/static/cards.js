@@ -3,13 +3,7 @@
 import { element, icon } from "./dom.js";
 import { known, labelOf, unitOf } from "./fields.js";
 import * as format from "./format.js";
-
-export const LENS_NAMES = { title: "Title", words: "Words", thumbnail: "Thumbnail" };
-const MEANINGS = {
-  title: "by what the title means",
-  words: "by the words of the title",
-  thumbnail: "by what the thumbnail looks like",
-};
+import * as lenses from "./lenses.js";
 
 const CARD_SIZES = "(max-width: 560px) 100vw, 300px";
 
@@ -89,16 +83,16 @@ export const owner = (name) => element("span", {
   className: "channel", dir: "auto", textContent: name, lang: format.languageOf(name, ""),
 });
 
-/** The rank in each of the three rankings that found the video; of several `seeds`, the one it is most like. */
+/** The rank in each of the rankings that found the video; of several `seeds`, the one it is most like. */
 export function why(hit, { borrowed, seeds, videoOf }) {
   const list = element("span", { className: "why" });
   for (const [lens, source] of Object.entries(hit.sources)) {
     if (!source) continue;
     list.append(element("span", {
       className: `lens by-${lens}`,
-      title: `${ordinal(source.rank)} ${MEANINGS[lens]}, ${scored(lens, source.score)}`
+      title: `${ordinal(source.rank)} ${lenses.meaningOf(lens)}, ${scored(source)}`
         + (borrowed && lens === "thumbnail" ? `. ${BORROWED}` : ""),
-      textContent: `${LENS_NAMES[lens]} #${source.rank}`,
+      textContent: `${lenses.labelOf(lens)} #${source.rank}`,
     }));
   }
   if (hit.duplicates?.length) {
@@ -125,8 +119,7 @@ function titleOf(videoId, videoOf) {
 
 const BORROWED = "Words can't be compared with thumbnails, so those of the best hits stand in for them.";
 
-const scored = (lens, score) =>
-  `${lens === "words" ? "BM25" : "similarity"} ${score.toFixed(lens === "words" ? 1 : 2)}`;
+const scored = ({ score }) => `score ${Number(score.toPrecision(3))}`;
 
 const endings = { one: "st", two: "nd", few: "rd", other: "th" };
 const plural = new Intl.PluralRules("en", { type: "ordinal" });
@@ -136,11 +129,11 @@ const ordinal = (number) => `${format.count(number)}${endings[plural.select(numb
 export function whyTable({ hit, borrowed, window }, videoOf) {
   const rows = Object.entries(hit.sources).map(([lens, source]) => element("tr", {},
     element("th", { scope: "row" },
-      element("span", { className: `lens by-${lens}`, textContent: LENS_NAMES[lens] }),
-      element("span", { className: "meaning", textContent: MEANINGS[lens] })),
+      element("span", { className: `lens by-${lens}`, textContent: lenses.labelOf(lens) }),
+      element("span", { className: "meaning", textContent: lenses.meaningOf(lens) })),
     element("td", { textContent: source ? `#${source.rank}` : "–" }),
     element("td", {
-      textContent: source ? scored(lens, source.score) : `not in the first ${window}`,
+      textContent: source ? scored(source) : `not in the first ${window}`,
     })));
   const table = element("table", { className: "why-table" },
     element("caption", { textContent: `Why it is number ${hit.rank} in the list` }),

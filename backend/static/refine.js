@@ -1,11 +1,10 @@
 // The panel beside the list: filters with their counts, and how much each ranking weighs.
 
-import { DEFAULT_WEIGHTS, filterCount, hasDefaultWeights, isRange, isRanked, LENSES,
-  unfiltered } from "./address.js";
-import { LENS_NAMES } from "./cards.js";
+import { filterCount, hasDefaultWeights, isRange, isRanked, unfiltered } from "./address.js";
 import { byId, element, icon, place } from "./dom.js";
 import { addressOf, ASKED_RANGES, COUNTED, FEW_VALUES, kindOf, labelOf, MANY_VALUES, unitOf } from "./fields.js";
 import * as format from "./format.js";
+import { DEFAULT_WEIGHTS, LENSES } from "./lenses.js";
 
 const SHOWN_VALUES = 6;
 // The field whose values are offered above the list, too.
@@ -48,7 +47,7 @@ export class Refine {
     });
     byId("weights-reset").addEventListener("click", () => {
       this.#change({ weights: { ...DEFAULT_WEIGHTS }, variety: 0, fold: false });
-      byId(`weight-${LENSES[0]}`).focus({ preventScroll: true });
+      byId(`weight-${LENSES[0].name}`).focus({ preventScroll: true });
     });
     WIDE.addEventListener("change", () => {
       if (!this.#panel.open) return;
@@ -90,9 +89,9 @@ export class Refine {
     byId("refine-count").hidden = !active;
     byId("refine-clear").hidden = !filterCount(view);
     byId("ranking").hidden = !isRanked(view);
-    for (const lens of LENSES) {
-      const slider = byId(`weight-${lens}`);
-      slider.value = view.weights[lens];
+    for (const { name } of LENSES) {
+      const slider = byId(`weight-${name}`);
+      slider.value = view.weights[name];
       this.#shown(slider);
     }
     byId("variety").value = view.variety;
@@ -111,14 +110,14 @@ export class Refine {
   // ---- ranking
 
   #weights() {
-    const sliders = [...LENSES.map((lens) => byId(`weight-${lens}`)), byId("variety")];
+    byId("weights").append(...LENSES.map(weightSlider));
+    const sliders = [...LENSES.map(({ name }) => byId(`weight-${name}`)), byId("variety")];
     for (const slider of sliders) {
-      if (slider.id !== "variety") Object.assign(slider, WEIGHT_STEPS);
       slider.addEventListener("input", () => {
         this.#shown(slider);
         if (slider.id === "variety") return this.#slide({ variety: Number(slider.value) });
         const weights = Object.fromEntries(
-          LENSES.map((lens) => [lens, Number(byId(`weight-${lens}`).value)]),
+          LENSES.map(({ name }) => [name, Number(byId(`weight-${name}`).value)]),
         );
         // Something has to rank: the last one can't be switched off.
         if (!Object.values(weights).some(Boolean)) {
@@ -329,6 +328,15 @@ export class Refine {
     place(byId("chips"), chips);
     byId("chips").hidden = chips.length === 0;
   }
+}
+
+/** The slider of what one lens's ranking counts. */
+function weightSlider({ name, label }) {
+  const id = `weight-${name}`;
+  return element("div", { className: `slider by-${name}` },
+    element("label", { htmlFor: id, textContent: label }),
+    element("output", { id: `${id}-value`, htmlFor: id }),
+    element("input", { id, type: "range", ...WEIGHT_STEPS }));
 }
 
 const chipButtons = () => [...byId("chips").querySelectorAll("button")];

@@ -33,7 +33,8 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
-@pytest.fixture(params=[PHONE, DESKTOP])
+# Both widths in CI, the narrower one whenever tests are run.
+@pytest.fixture(params=[PHONE, pytest.param(DESKTOP, marks=pytest.mark.slow)])
 def page(browser, served, request) -> Iterator[Page]:
     with visit(browser, served, width=request.param) as page:
         yield page

@@ -62,13 +62,13 @@ def test_light_and_dark_can_be_switched_and_are_remembered(browser, served):
     ("width", "scheme"),
     [
         (PHONE, "light"),
-        (DESKTOP, "dark"),
+        pytest.param(DESKTOP, "dark", marks=pytest.mark.slow),
         pytest.param(PHONE, "dark", marks=pytest.mark.slow),
         pytest.param(DESKTOP, "light", marks=pytest.mark.slow),
     ],
 )
 def test_axe_finds_nothing_wrong(browser, served, width, scheme):
-    with visit(browser, served, width=width, color_scheme=scheme, reduced_motion="reduce") as page:
+    with visit(browser, served, width=width, color_scheme=scheme) as page:
         for view, address in VIEWS.items():
             page.goto(address)
             page.wait_for_load_state("networkidle")
@@ -80,7 +80,7 @@ def test_axe_finds_nothing_wrong(browser, served, width, scheme):
 
 
 def test_motion_is_left_out_where_it_is_not_wanted(browser, served):
-    with visit(browser, served, reduced_motion="reduce") as page:
+    with visit(browser, served) as page:
         page.goto("/?q=beach&v=beach-1")
         expect(page.locator("#related a.card").first).to_be_visible()
         assert page.evaluate("document.getAnimations().length") == 0

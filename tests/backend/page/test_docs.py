@@ -20,7 +20,12 @@ pytestmark = needs_chromium
 NOT_OURS = {"nested-interactive"}
 
 
-@pytest.fixture(params=[(PHONE, "dark"), (DESKTOP, "light")], ids=["phone", "desktop"])
+@pytest.fixture(
+    params=[
+        pytest.param((PHONE, "dark"), id="phone"),
+        pytest.param((DESKTOP, "light"), id="desktop", marks=pytest.mark.slow),
+    ]
+)
 def page(browser, served, request) -> Iterator[Page]:
     width, scheme = request.param
     with visit(browser, served, width=width, color_scheme=scheme) as page:
@@ -83,7 +88,6 @@ def seriously_wrong(page: Page, *places: str) -> list[tuple[str, str, list[str]]
 
 @pytest.mark.parametrize("path", ["/docs", "/docs/errors"])
 def test_axe_finds_nothing_serious(page, path):
-    page.emulate_media(reduced_motion="reduce")
     page.goto(path)
     if path == "/docs":
         expect(page.locator(".opblock")).to_have_count(len(ROUTES))
@@ -91,7 +95,6 @@ def test_axe_finds_nothing_serious(page, path):
 
 
 def test_axe_finds_nothing_serious_in_what_is_opened(page):
-    page.emulate_media(reduced_motion="reduce")
     page.goto("/docs")
     search, by_query, thumbnail = (
         f"#operations-{name}"

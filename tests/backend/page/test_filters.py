@@ -279,7 +279,7 @@ def test_an_address_is_read_and_written_as_it_was(desktop):
                 "?like=a&less=a"].map((address) => writeView(readView(address)));
         }"""
     ) == ["?q=a", "?picture=0123456789ab", "", "?like=a"]
-    weights = desktop.evaluate("import('/static/address.js').then(it => it.DEFAULT_WEIGHTS)")
+    weights = desktop.evaluate("import('/static/lenses.js').then(it => it.DEFAULT_WEIGHTS)")
     assert weights == {str(name): weight for name, weight in DEFAULT_WEIGHTS.items()}
 
 

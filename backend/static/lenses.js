@@ -1,0 +1,12 @@
+// The lenses that rank the videos, as the server has written them into the page.
+
+export const LENSES = JSON.parse(document.getElementById("lenses").textContent);
+
+const BY_NAME = new Map(LENSES.map((lens) => [lens.name, lens]));
+
+/** How much each ranking counts where nobody says anything else. */
+export const DEFAULT_WEIGHTS = Object.fromEntries(LENSES.map(({ name, weight }) => [name, weight]));
+
+/** "by the meaning of the title" */
+export const meaningOf = (name) => `by ${BY_NAME.get(name).about}`;
+export const labelOf = (name) => BY_NAME.get(name).label;
