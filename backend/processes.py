@@ -38,7 +38,9 @@ _YIELDS: Final = 25
 _NAP_S: Final = 0.001
 _YIELDS_EXPIRE_S: Final = 1.0
 _READY: Final = b"\0"  # no signal has this number
-_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+# A terminal that closes says so by SIGHUP.
+_ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_SIGNALS: Final = (*_ENDING, signal.SIGCHLD)
 
 _log = logging.getLogger(__name__)
 
@@ -170,9 +172,10 @@ class Processes:
         self._ends_by: float | None = None  # once it has been told to end
 
     def run(self) -> None:
-        """Keep the workers running until SIGTERM or SIGINT; then return when they have ended.
+        """Keep the workers running until SIGTERM, SIGINT or SIGHUP; return when they have ended.
 
-        A second signal kills those that are still at work.
+        A second signal kills those that are still at work. Where SIGHUP is ignored, as by nohup,
+        it stays so.
 
         Raises:
             TwinLensError: no worker could start at all.
@@ -200,7 +203,11 @@ class Processes:
         heard, say = os.pipe()
         os.set_blocking(heard, False)
         os.set_blocking(say, False)
-        handlers = {one: signal.signal(one, lambda *_: None) for one in _SIGNALS}
+        handlers = {
+            one: signal.signal(one, lambda *_: None)
+            for one in _SIGNALS
+            if one != signal.SIGHUP or signal.getsignal(one) != signal.SIG_IGN
+        }
         before = signal.set_wakeup_fd(say, warn_on_full_buffer=False)
         try:
             yield heard, say
@@ -215,7 +222,7 @@ class Processes:
         if _READY in told and not self._was_ready:
             self._was_ready = True
             self._on_ready()
-        for _ in range(told.count(signal.SIGTERM) + told.count(signal.SIGINT)):
+        for _ in range(sum(map(told.count, _ENDING))):
             if self._ends_by is not None:
                 self._signal(signal.SIGKILL)
                 continue
@@ -261,6 +268,8 @@ class Processes:
             signal.set_wakeup_fd(-1)
             for one in _SIGNALS:
                 signal.signal(one, signal.SIG_DFL)
+            # It comes to all processes of a terminal; the parent says what to do about it.
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             threading.Thread(target=self._end_with_parent, daemon=True).start()
             self._work(

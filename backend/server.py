@@ -9,8 +9,8 @@ uses plain attributes, none with an underscore:
   ``channel_class`` and ``task_dispatcher`` with its ``add_task``;
 - of a channel ``requests``, ``request``, ``total_outbufs_len``, ``last_activity``, ``will_close``,
   ``write_soon``, ``service``, ``handle_close``, ``error_task_class`` and ``parser_class``;
-- of a parser ``parse_header``, ``chunked``, ``content_length``, ``expect_continue``, ``headers``,
-  ``headers_finished``, ``version`` and ``error``.
+- of a parser ``received``, ``parse_header``, ``chunked``, ``content_length``, ``expect_continue``,
+  ``header_plus``, ``headers``, ``headers_finished``, ``version`` and ``error``.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from waitress import create_server, wasyncore
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError, TransferEncodingNotImplemented
 from waitress.task import ErrorTask
+from waitress.utilities import Error, RequestHeaderFieldsTooLarge
 
 from twinlens.backend.access import MOST_WAITING
 from twinlens.backend.problems import write_refusal
@@ -207,8 +208,19 @@ class _ProblemTask(ErrorTask):  # type: ignore[misc] # untyped
         self.channel.write_soon(_write_refusal(self.request.error.code))
 
 
+class _LineTooLong(Error):  # type: ignore[misc] # untyped
+    code = HTTPStatus.REQUEST_URI_TOO_LONG
+    reason = HTTPStatus.REQUEST_URI_TOO_LONG.phrase
+
+
 class _Parser(HTTPRequestParser):  # type: ignore[misc] # untyped
     """Refuses requests that waitress accepts but another server in front may read differently."""
+
+    def received(self, data: bytes) -> int:
+        taken: int = super().received(data)
+        if isinstance(self.error, RequestHeaderFieldsTooLarge) and b"\n" not in self.header_plus:
+            self.error = _LineTooLong("no end of the request line")
+        return taken
 
     def parse_header(self, header_plus: bytes) -> None:
         try:
@@ -226,6 +238,8 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc] # untyped
             self.expect_continue = False
         if b"\r\n " in header_plus or b"\r\n\t" in header_plus:
             raise ParsingError("a field over several lines")
+        if "," in self.headers.get("HOST", ""):  # waitress joins fields of one name
+            raise ParsingError("several Host fields")
         if self.version not in ("1.0", "1.1"):
             raise ParsingError("neither HTTP/1.1 nor HTTP/1.0")
 

@@ -368,6 +368,7 @@ ATTACKS: dict[str, bytes | Callable[[], bytes]] = {
     "a-field-of-nine-kilobytes": get("/", b"X: " + b"a" * 9000),
     "a-name-of-a-hundred-kilobytes": get("/", b"X" * 100_000 + b": a"),
     "a-line-of-ten-kilobytes": get("/?q=" + "a" * 10_000),
+    "a-line-of-a-hundred-kilobytes": get("/?q=" + "a" * 100_000),
     "a-megabyte-without-an-end": b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 1_000_000,
     "a-cookie-of-eight-kilobytes": get("/", b"Cookie: " + b"a=b; " * 1600),
     "four-thousand-tags": get("/api/v1/stats", b"If-None-Match: " + b'"a",' * 1900),
@@ -428,5 +429,6 @@ ATTACKS: dict[str, bytes | Callable[[], bytes]] = {
     "http-9-9": b"GET / HTTP/9.9\r\nHost: x\r\n\r\n",
     "a-method-of-small-letters": http(b"get / HTTP/1.1"),
     "an-expectation-made-up": post(b"{}", b"Expect: miracles"),
+    "two-hosts": get("/healthz", b"Host: y"),
     "an-expectation-of-no-body": get("/healthz", b"Expect: 100-continue"),
 }

@@ -193,7 +193,9 @@ def test_what_is_under_way_is_answered_and_nobody_else_once_it_is_told_to_end(
             return "in_flight 5.0" in said and "twinlens_requests_waiting 0.0" not in said
 
         wait_until(all_are_under_way)
-        served.process.send_signal(signal.SIGTERM)
+        # As a terminal that closes: it tells the workers, too.
+        for process in (served.process, *workers_of(served)):
+            process.send_signal(signal.SIGHUP)
         time.sleep(0.5)
         with pytest.raises(OSError, match="refused"):
             socket.create_connection(("127.0.0.1", served.port), timeout=5)
