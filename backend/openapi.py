@@ -51,9 +51,9 @@ def describe_api(
         "info": {
             "title": "TwinLens",
             "version": importlib.metadata.version("twinlens"),
-            "description": "Search and recommendation for videos by two lenses: the title and the "
-            "thumbnail.\n\nThe server holds no state of a caller, and never fetches a URL that a "
-            f"caller names. Every error is a problem document: [all codes]({ERRORS_PAGE}).",
+            "description": "Search and recommendation for videos: by words, a picture or "
+            "other videos.\n\nThe server holds no state of a caller, and never fetches a URL "
+            f"that a caller names. Every error is a problem document: [all codes]({ERRORS_PAGE}).",
             "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"},
         },
         "tags": [{"name": name, "description": said} for name, said in _TAGS.items()],

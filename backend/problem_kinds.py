@@ -144,7 +144,7 @@ KINDS: Final[Mapping[Code, Kind]] = {
         "send fewer or shorter ones",
     ),
     Code.INTERNAL_ERROR: Kind(
-        500, "Mistake of the server", "a mistake of the server", "its log has the `request_id`"
+        500, "Internal server error", "a mistake of the server", "its log has the `request_id`"
     ),
     Code.NOT_READY: Kind(
         503,

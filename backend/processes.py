@@ -327,8 +327,8 @@ class Processes:
             serves = self._board.serves(number)
             silent_s = self._board.count_silent_s(number)
             if silent_s > (WORKER_TIMEOUT_S if serves else START_TIMEOUT_S):
-                done = "moved" if serves else "begun to serve"
-                _log.error("process %d has not %s for %d s", process, done, silent_s)
+                state = "stuck" if serves else "starting"
+                _log.error("process %d has been %s for %d s", process, state, silent_s)
                 self._board.begin(number)  # so that this is said once
                 os.kill(process, signal.SIGKILL)
 

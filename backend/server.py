@@ -216,6 +216,8 @@ class _LineTooLong(Error):  # type: ignore[misc] # untyped
 class _Parser(HTTPRequestParser):  # type: ignore[misc] # untyped
     """Refuses requests that waitress accepts but another server in front may read differently."""
 
+    error: Error | None
+
     def received(self, data: bytes) -> int:
         taken: int = super().received(data)
         if isinstance(self.error, RequestHeaderFieldsTooLarge) and b"\n" not in self.header_plus:

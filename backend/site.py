@@ -213,7 +213,9 @@ def write_page(fields: Fields, lenses: tuple[type[Lens[Any]], ...]) -> str:
     """Return the page of videos that have ``fields`` and are ranked by ``lenses``."""
     text = (STATIC / "index.html").read_text(encoding="utf-8")
     for name, rows in {
-        "fields": [row.to_json() | {"sorts": row.sort_labels} for row in fields],
+        "fields": [
+            row.to_json() | ({"sorts": row.sort_labels} if row.sortable else {}) for row in fields
+        ],
         "lenses": [_describe_lens(lens) for lens in lenses],
     }.items():
         # In HTML, a script ends at the first "</script", wherever that stands.

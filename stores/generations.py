@@ -87,11 +87,6 @@ class Manifest:
         """Vector length by the name of the lens; None where its vectors are sparse."""
         return {name: record.dim for name, record in self.lenses.items()}
 
-    @property
-    def dense_dims(self) -> dict[str, int]:
-        """Vector length by the name of each dense lens."""
-        return {name: dim for name, dim in self.dims.items() if dim is not None}
-
     def differences(self, lenses: Mapping[str, Fingerprinted]) -> list[str]:
         """Return a phrase for each lens whose vectors ``lenses`` would make differently."""
         changed = []

@@ -197,7 +197,7 @@ def test_a_killed_job_is_continued_by_all_lenses(index):
 def test_the_same_source_again_changes_nothing_and_verify_looks_at_them(index, source, package):
     for command, expected in (
         (["index", source], f"0 new, 0 changed, {VIDEOS} unchanged"),
-        (["verify"], f"and {VIDEOS} channel vectors"),
+        (["verify"], f"{VIDEOS} channel vectors, {VIDEOS} tags vectors"),
     ):
         code, said = ended(*command, "--data-dir", index[0].path, package=package)
         assert code == 0, said
@@ -252,9 +252,10 @@ def test_similar_and_recommended_go_by_it(served):
 def test_the_page_weighs_and_explains_by_them(served):
     with launched() as browser, watched_page(browser, served.url) as page:
         page.goto("/?q=tag3&weights=0-0-0-1-2")
-        first = page.locator("#results .why").first
-        expect(first).to_contain_text("Tags #")
-        expect(first.get_by_title("by the name of the channel")).to_have_text(re.compile("Channel #"))
+        found = page.locator("#results .why")
+        expect(found.first).to_contain_text("Tags #")
+        channel = found.get_by_title("by the name of the channel").first
+        expect(channel).to_have_text(re.compile("Channel #"))
         page.get_by_role("button", name="Refine").click()
         sliders = page.locator("#weights input")
         shown = ["0", "0", "0", "1", "2"]

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, ClassVar, Final
 
 from twinlens.catalog.errors import RejectReason, SourceError
 from twinlens.catalog.sources.lines import READ_ERRORS, open_binary, read_lines
@@ -59,6 +59,8 @@ class CsvTable:
     so that a quote left open does not swallow the file.
     """
 
+    untyped: ClassVar = True
+    ragged: ClassVar = False
     path: Path
 
     def column_names(self) -> list[str]:

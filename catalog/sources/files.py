@@ -131,12 +131,12 @@ class TableSource:
             folder=table.path.parent,
             root=self.root,
             has_ids="video_id" in columns,
-            untyped=isinstance(table, CsvTable),
+            untyped=table.untyped,
         )
-        # Rows of JSONL need not have the same keys: each set of them is resolved once.
+        # Each set of keys that rows have is resolved once.
         by_names: dict[tuple[str, ...], dict[str, str]] = {}
         for record in table.records(set(columns.values())):
-            if isinstance(record, Record) and isinstance(table, JsonlTable):
+            if isinstance(record, Record) and table.ragged:
                 names = tuple(record.cells)
                 if names not in by_names:
                     if len(by_names) >= 1000:
@@ -147,8 +147,8 @@ class TableSource:
 
     def _columns(self, table: Table) -> dict[str, str]:
         names = table.column_names()
-        # A JSONL file in which no row is readable has no columns: its rows say what is wrong.
-        if names or not isinstance(table, JsonlTable):
+        # A ragged table in which no row is readable has no columns: its rows say what is wrong.
+        if names or not table.ragged:
             self.columns.require(names, where=str(table.path))
         return self.columns.resolve(names)
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 from twinlens.catalog.errors import RejectReason, SourceError
 from twinlens.catalog.sources.lines import READ_ERRORS, open_binary, read_lines
@@ -23,6 +23,8 @@ _ROWS_PEEKED: Final = 1_000
 class JsonlTable:
     """A ``.jsonl`` or ``.ndjson`` file. A row is a line; blank lines are passed over."""
 
+    untyped: ClassVar = False
+    ragged: ClassVar = True
     path: Path
 
     def column_names(self) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,6 +24,8 @@ _ERRORS: Final = (pa.ArrowException, OSError, ValueError)
 class ParquetTable:
     """A ``.parquet`` file. A row group that is damaged is one reject; the others are read."""
 
+    untyped: ClassVar = False
+    ragged: ClassVar = False
     path: Path
 
     def column_names(self) -> list[str]:

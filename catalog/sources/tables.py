@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from twinlens.catalog.sources.rows import BadRecord, Record
 
 
 class Table(Protocol):
     """One file of rows."""
+
+    #: Whether cells are text whatever they mean, as in CSV.
+    untyped: ClassVar[bool]
+    #: Whether rows may have different columns, as in JSONL.
+    ragged: ClassVar[bool]
 
     @property
     def path(self) -> Path:

@@ -300,4 +300,4 @@ assert starts == 3
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert f"ended by signal {signal_number};" in done.stderr
-    assert ("has not begun to serve for 1 s" in done.stderr) == (fault == "hangs")
+    assert ("has been starting for 1 s" in done.stderr) == (fault == "hangs")

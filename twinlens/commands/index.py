@@ -199,8 +199,7 @@ def verify(**overrides: Any) -> None:
         for difference in differences:
             click.echo(difference)
         raise click.exceptions.Exit(1)
-    dense = [name for name, dim in manifest.dims.items() if dim is not None]
-    vectors = " and ".join(f"{manifest.counts[name]} {name} vectors" for name in dense)
+    vectors = ", ".join(f"{manifest.counts[name]} {name} vectors" for name in manifest.lenses)
     click.echo(
         f"Qdrant and the FAISS mirror of generation {manifest.generation} agree: "
         f"{videos} videos, {vectors}"

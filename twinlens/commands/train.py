@@ -229,8 +229,8 @@ def train_titles(
 
     DATA are parallel files: lines in any languages, and the same in English. A file called
     *.jsonl has one object a line, {"source": "...", "english": "...", "language": "ta"}; any other
-    has tab-separated lines: source, English and, if known, the language. The language is for
-    people; what the bridge takes on is decided by script.
+    has tab-separated lines: source, English and, if known, the language. The language is noted
+    for people; the bridge goes by the script of a line.
 
     Writes model.safetensors, config.json, history.json and (with matplotlib) curves.png into the
     directory --out. One text in twenty is kept for validation, in all languages; training stops
