@@ -56,7 +56,7 @@ def serve(serving: Serving) -> None:
 
     Raises:
         NoGeneration: nothing has been published.
-        EncodersChanged: the encoders are not those of the published generation.
+        LensesChanged: the lenses are not those of the published generation.
         UsageError: the address can't be listened on.
         TwinLensError: no process could start; each has said why on standard error.
     """

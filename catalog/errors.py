@@ -6,7 +6,7 @@
     ├── UsageError                 wrong use or bad input; nothing was changed
     │   ├── SettingsError          a setting is unknown or out of range
     │   ├── SourceError            a source can't be opened or lacks what is needed
-    │   └── EncodersChanged        the index was made by other encoders
+    │   └── LensesChanged          the index was made by other lenses
     ├── RowRejected                one row of a source can't be indexed (skipped, counted)
     │   └── PictureRejected        its picture can't be read, or is too large
     ├── StrictStop                 the first rejected row under ``--strict``
@@ -48,8 +48,8 @@ class SourceError(UsageError):
     """A source can't be opened, or lacks what is needed."""
 
 
-class EncodersChanged(UsageError):
-    """The index was made by encoders other than those asked for."""
+class LensesChanged(UsageError):
+    """The index was made by lenses other than those asked for."""
 
 
 class RejectReason(StrEnum):

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from twinlens.catalog.errors import (
-    EncodersChanged,
+    LensesChanged,
     RejectReason,
     SourceError,
     StoreCorrupt,
@@ -132,7 +132,7 @@ class IndexJob:
     """Brings the index in ``data`` up to date with a source.
 
     Nothing is published before everything is stored, optimized, flushed and compared; a job that
-    is killed is continued by the next one with the same encoders.
+    is killed is continued by the next one with the same lenses.
     """
 
     def __init__(self, data: DataDir, engine: Engine, lenses: Lenses, options: JobOptions) -> None:
@@ -158,7 +158,7 @@ class IndexJob:
         Raises:
             IndexLocked: another job is at work on this data directory.
             NoGeneration: ``CURRENT`` names none of the finished generations, and not ``fresh``.
-            EncodersChanged: the published generation needs ``fresh`` with these encoders.
+            LensesChanged: the published generation needs ``fresh`` with these lenses.
             StrictStop: a row was rejected and the options say to stop there.
             SourceError: there is nothing to index.
         """
@@ -394,8 +394,8 @@ def _require_compatible(manifest: Manifest, lenses: Lenses, engine: Engine) -> N
     """Vectors of other lenses, or in another engine, can't stand in one index."""
     differing = manifest.differences(lenses)
     if differing:
-        raise EncodersChanged(
-            f"the published generation was made by other encoders ({'; '.join(differing)}); "
+        raise LensesChanged(
+            f"the published generation was made by other lenses ({'; '.join(differing)}); "
             "add --fresh to rebuild it from this source alone"
         )
     if (manifest.engine, manifest.collection) != (

@@ -68,7 +68,7 @@ def open_index(
 
     Raises:
         NoGeneration: nothing has been published there.
-        EncodersChanged: a model is not what it was when it made the index.
+        LensesChanged: a model is not what it was when it made the index.
         EncoderUnavailable: a lens or its model is not installed here.
         UsageError: the vectors are kept by a server, and no URL is given.
         StoreError: the index can't be opened.

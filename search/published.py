@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, TypeGuard
 
-from twinlens.catalog.errors import EncodersChanged, TwinLensError
+from twinlens.catalog.errors import LensesChanged, TwinLensError
 from twinlens.catalog.fields import FIELDS, Fields
 from twinlens.encoders.lens import Lenses
 from twinlens.search.browser import Browser
@@ -78,7 +78,7 @@ class PublishedIndex:
 
         Raises:
             NoGeneration: nothing has been published yet.
-            EncodersChanged: the only generation there is was made by other encoders.
+            LensesChanged: the only generation there is was made by other lenses.
             StoreError: the only generation there is can't be opened.
         """
         self._refresh()
@@ -199,12 +199,12 @@ def check_lenses(manifest: Manifest, lenses: Mapping[str, Fingerprinted]) -> Non
     """Return if ``lenses`` are those that made the generation.
 
     Raises:
-        EncodersChanged: they are not; the message names each that differs.
+        LensesChanged: they are not; the message names each that differs.
     """
     differing = manifest.differences(lenses)
     if differing:
-        raise EncodersChanged(
-            f"generation {manifest.generation} was made by other encoders "
-            f"({'; '.join(differing)}). Serve it with the encoders that made it, or index "
+        raise LensesChanged(
+            f"generation {manifest.generation} was made by other lenses "
+            f"({'; '.join(differing)}). Serve it with the lenses that made it, or index "
             "again with these"
         )

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from tests.backend.catalogue import ODD_ID
 from tests.backend.served import PROGRAM, ROOT, Served, publish_embedded
 from tests.fakes import ColourEncoder, WordEncoder
-from twinlens.catalog.errors import EncodersChanged, NoGeneration, UsageError
+from twinlens.catalog.errors import LensesChanged, NoGeneration, UsageError
 from twinlens.commands.serve import serve
 from twinlens.stores.generations import DataDir
 
@@ -130,7 +130,7 @@ def test_other_encoders_than_the_index_has_are_refused_before_anything_starts(
 ):
     asked = ("--title-model", "other", "--title-runtime", "onnx-int8")
     error = run(embedded, *asked, "--port", "0")
-    assert isinstance(error, EncodersChanged)
+    assert isinstance(error, LensesChanged)
     assert error.exit_code == 2
     assert "feedfeedfeedfeed" in str(error)
     [title] = [options for name, options in small_encoders if name == "other"]

@@ -5,8 +5,8 @@ from PIL import Image
 
 from tests.indexer.conftest import CountingThumbnails, CountingTitles, jpeg
 from twinlens.catalog.errors import (
-    EncodersChanged,
     IndexLocked,
+    LensesChanged,
     SourceError,
     StoreCorrupt,
     StrictStop,
@@ -215,7 +215,7 @@ def test_a_source_of_which_nothing_can_be_indexed_is_an_error_over_an_index_too(
 
 def test_other_encoders_need_a_fresh_index(run_job, data):
     run_job()
-    with pytest.raises(EncodersChanged, match="title"):
+    with pytest.raises(LensesChanged, match="title"):
         run_job(CountingTitles(fingerprint="f" * 16))
     summary = run_job(CountingTitles(fingerprint="f" * 16), fresh=True)
     assert summary.published

@@ -12,7 +12,7 @@ import pytest
 from tests.backend.catalogue import Catalogue
 from tests.backend.served import publish_embedded
 from tests.fakes import MemoryReader, WordEncoder
-from twinlens.catalog.errors import EncodersChanged, NoGeneration, StoreCorrupt
+from twinlens.catalog.errors import LensesChanged, NoGeneration, StoreCorrupt
 from twinlens.catalog.video import Video
 from twinlens.encoders.lenses import THUMBNAIL, TITLE
 from twinlens.search.published import PublishedIndex
@@ -182,7 +182,7 @@ def test_one_by_other_encoders_is_not_taken(index, opener, data, caplog):
 
 def test_other_encoders_from_the_start_are_refused_and_named(unpublished, data, publish):
     Catalogue(titles=WordEncoder(fingerprint="0123456789abcdef")).publish(data, "g1")
-    with pytest.raises(EncodersChanged) as raised:
+    with pytest.raises(LensesChanged) as raised:
         serving(unpublished)
     assert "title: test:words (0123456789abcdef) became" in str(raised.value)
     assert "thumbnail:" not in str(raised.value)
@@ -190,7 +190,7 @@ def test_other_encoders_from_the_start_are_refused_and_named(unpublished, data, 
     manifest = publish("g1")
     lenses = {name: manifest.lenses[name] for name in (TITLE, THUMBNAIL)}
     data.publish(replace(manifest, lenses=lenses))
-    with pytest.raises(EncodersChanged, match="words: none became"):
+    with pytest.raises(LensesChanged, match="words: none became"):
         serving(unpublished)
 
 
