@@ -98,7 +98,7 @@ class Settings(BaseSettings):
         "sentence-transformers CLIP model by name or path. A published index keeps its own "
         "unless this is set.",
     )
-    host: str = Field("127.0.0.1", description="Address that `serve` listens on.")
+    host: str = Field("127.0.0.1", min_length=1, description="Address that `serve` listens on.")
     port: int = Field(8000, ge=0, le=65535, description="Port that `serve` listens on; 0: any.")
     threads: int = Field(
         default_factory=lambda: min(4, os.cpu_count() or 1),
