@@ -173,10 +173,10 @@ class Gauge(Protocol):
     """A number that goes up and down."""
 
     def inc(self) -> None:
-        """One more."""
+        """Count one more."""
 
     def dec(self) -> None:
-        """One less."""
+        """Count one less."""
 
 
 class Turns:

@@ -70,7 +70,7 @@ class Board:
         self._told[2 * worker] = 0
 
     def serves(self, worker: int) -> bool:
-        """Whether ``worker`` takes connections."""
+        """Return whether ``worker`` takes connections."""
         return self._told[2 * worker] > 0
 
     def count_silent_s(self, worker: int) -> float:
@@ -78,7 +78,7 @@ class Board:
         return time.monotonic() - self._told[2 * worker + 1]
 
     def has_fewer_elsewhere(self, worker: int, connections: int) -> bool:
-        """Whether a worker other than ``worker`` serves and holds fewer than ``connections``."""
+        """Return whether another than ``worker`` serves and holds fewer than ``connections``."""
         told = self._told.tolist()[::2]
         return any(0 < one <= connections for other, one in enumerate(told) if other != worker)
 

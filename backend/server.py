@@ -127,7 +127,7 @@ def answer_requests(
 
 
 def _is_idle(channel: HTTPChannel) -> bool:
-    """Whether nothing is under way: no request, not even part of one, and no answer."""
+    """Return whether nothing is under way: no request, not even part of one, and no answer."""
     return not channel.requests and channel.request is None and not channel.total_outbufs_len
 
 

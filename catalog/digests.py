@@ -9,7 +9,7 @@ from typing import Literal
 def join_with_lengths(
     parts: Iterable[bytes], *, byteorder: Literal["little", "big"] = "little"
 ) -> bytes:
-    """All ``parts``, each after its length in eight bytes.
+    """Return all ``parts``, each after its length in eight bytes.
 
     So no two lists of parts have the same digest by concatenation.
     """

@@ -23,7 +23,7 @@ _PACKAGES: Final = (
 
 
 def list_installed_versions(*others: str) -> dict[str, str]:
-    """The versions of Python and of the packages that results depend on; the missing are absent.
+    """Return the versions of Python and of the packages that results depend on, if installed.
 
     ``others`` are packages that this result depends on too.
     """

@@ -35,7 +35,7 @@ class Encoder(Protocol[ItemT]):
         ...
 
     def encode(self, items: Sequence[ItemT]) -> FloatMatrix:
-        """A float32 array of shape (len(items), dim) with rows of unit length; no items is fine.
+        """Return float32 of shape (len(items), dim), rows of unit length; no items is fine.
 
         Raises:
             UnencodableItems: some items have no finite, non-zero vector.
@@ -65,7 +65,7 @@ class TextThumbnailEncoder(ThumbnailEncoder, Protocol):
     """A thumbnail encoder with a text side, which can be asked for pictures by words."""
 
     def encode_queries(self, texts: Sequence[str]) -> FloatMatrix:
-        """What a person typed, comparable with pictures: shape (len(texts), dim), unit rows."""
+        """Encode what a person typed as pictures are: shape (len(texts), dim), unit rows."""
         ...
 
 

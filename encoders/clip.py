@@ -53,12 +53,12 @@ class ClipEncoder:
         return self._files.dim()
 
     def encode(self, items: Sequence[Image.Image]) -> FloatMatrix:
-        """Pictures as a float32 array of shape (len(items), dim), rows of unit length."""
+        """Encode pictures as a float32 array of shape (len(items), dim), rows of unit length."""
         pictures = [item.convert("RGB") for item in items]
         return self._encode([picture.crop(picture_box(picture)) for picture in pictures])
 
     def encode_queries(self, texts: Sequence[str]) -> FloatMatrix:
-        """What a person typed, comparable with pictures: shape (len(texts), dim), unit rows."""
+        """Encode what a person typed as pictures are: shape (len(texts), dim), unit rows."""
         return self._encode([well_formed(text) for text in texts])
 
     def _encode(self, items: list[Any]) -> FloatMatrix:

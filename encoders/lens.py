@@ -27,7 +27,7 @@ class Picture:
     data: bytes | Path
 
     def read(self) -> bytes:
-        """Its bytes.
+        """Return its bytes.
 
         Raises:
             PictureRejected: its file can't be read.
@@ -54,7 +54,7 @@ class Query:
     video: StoredVideo | None = None
 
     def stored(self, lens: str) -> AnyVector | None:
-        """The vector that ``video`` has by the lens of this name; None without one."""
+        """Return the vector that ``video`` has by the lens of this name; None without one."""
         if self.video is None:
             return None
         dense = self.video.vectors.get(lens)
@@ -92,7 +92,7 @@ class Lens(ABC, Generic[ItemT]):
 
     @classmethod
     def open(cls, options: LensOptions) -> Self:  # noqa: ARG003 - for those that need them
-        """The lens, ready to be used.
+        """Return the lens, ready to be used.
 
         Raises:
             EncoderUnavailable: its model can't be had.
@@ -116,13 +116,13 @@ class Lens(ABC, Generic[ItemT]):
 
     @abstractmethod
     def looks_at(self, video: Video, picture: Picture | None) -> str | None:
-        """What it looks at, as text that changes whenever that does; None: there is nothing.
+        """Return what it looks at, as text that changes whenever that does; None: there is nothing.
 
         It is asked of every video in every job, so it is cheap: of a picture, its digest.
         """
 
     def item(self, video: Video, picture: Picture | None) -> ItemT:
-        """What ``encode`` takes for this video: the text of ``looks_at``, or what a lens makes it.
+        """Return what ``encode`` takes of this video: the text of ``looks_at``, or another item.
 
         Called for new or changed videos alone, in several threads at once: the place to decode.
 
@@ -133,7 +133,7 @@ class Lens(ABC, Generic[ItemT]):
 
     @abstractmethod
     def encode(self, items: Sequence[ItemT]) -> Sequence[AnyVector | None]:
-        """A vector for each item, in their order; None: a sparse one would be empty.
+        """Return a vector for each item, in their order; None: a sparse one would be empty.
 
         Dense vectors are float32 of shape (dim,) and of unit length.
 
@@ -142,7 +142,7 @@ class Lens(ABC, Generic[ItemT]):
         """
 
     def ask(self, query: Query) -> AnyVector | None:
-        """The vector to search by; None: this lens can't be asked this query.
+        """Return the vector to search by; None: this lens can't be asked this query.
 
         A lens that understands neither texts nor pictures leaves this as it is: it asks with what
         it has stored of the video that is searched by.
@@ -155,7 +155,7 @@ class Lens(ABC, Generic[ItemT]):
 
     @classmethod
     def plural(cls) -> str:
-        """What it looks at, of several videos, in short: titles, words."""
+        """Return what it looks at, of several videos, in short: titles, words."""
         return cls.name if cls.name.endswith("s") else f"{cls.name}s"
 
     def warm(self) -> None:

@@ -58,7 +58,7 @@ class _ByEncoder(Lens[ItemT], Generic[ItemT, EncoderT]):
         return list(self.encoder.encode(items))
 
     def _middle(self, asked: list[Vector], query: Query) -> Vector | None:
-        """The middle of what was asked and of what is stored of the query's video."""
+        """Return the middle of what was asked and of what is stored of the query's video."""
         stored = query.stored(self.name)
         if stored is not None and not isinstance(stored, SparseVector):
             asked.append(stored)
@@ -86,11 +86,11 @@ class TitleLens(_ByEncoder[str, TitleEncoder]):
         )
 
     def looks_at(self, video: Video, picture: Picture | None) -> str | None:
-        """The title."""
+        """Return the title."""
         return video.title
 
     def ask(self, query: Query) -> AnyVector | None:
-        """The middle of the text's direction and of the stored title's."""
+        """Return the middle of the text's direction and of the stored title's."""
         asked: list[Vector] = []
         if query.text is not None:
             asked.append(self.encoder.encode_queries([query.text])[0])
@@ -110,17 +110,17 @@ class ThumbnailLens(_ByEncoder[Image.Image, ThumbnailEncoder]):
         return cls(load.load_thumbnail_encoder(model, threads=options.threads))
 
     def looks_at(self, video: Video, picture: Picture | None) -> str | None:
-        """The picture, by its digest."""
+        """Return the picture, by its digest."""
         return None if picture is None else picture.digest
 
     def item(self, video: Video, picture: Picture | None) -> Image.Image:
-        """The decoded picture, no larger than the encoder makes use of."""
+        """Return the decoded picture, no larger than the encoder makes use of."""
         if picture is None:
             raise ValueError("no picture to decode")
         return self._decode(picture.read())
 
     def ask(self, query: Query) -> AnyVector | None:
-        """The middle of what the text, the picture and the stored thumbnail point to."""
+        """Return the middle of what the text, the picture and the stored thumbnail point to."""
         asked: list[Vector] = []
         if query.text is not None and isinstance(self.encoder, TextThumbnailEncoder):
             asked.append(self.encoder.encode_queries([query.text])[0])
@@ -146,7 +146,7 @@ class WordsLens(Lens[str]):
     fingerprint = WORDS_FINGERPRINT
 
     def looks_at(self, video: Video, picture: Picture | None) -> str | None:
-        """The title."""
+        """Return the title."""
         return video.title
 
     def encode(self, items: Sequence[str]) -> Sequence[SparseVector | None]:
@@ -154,7 +154,7 @@ class WordsLens(Lens[str]):
         return [title_words(title) for title in items]
 
     def ask(self, query: Query) -> SparseVector | None:
-        """The words of the text and of the stored title together."""
+        """Return the words of the text and of the stored title together."""
         texts = [] if query.text is None else [query.text]
         if query.video is not None:
             texts.append(payload_title(query.video.payload))
@@ -170,7 +170,7 @@ DEFAULT_WEIGHTS: Final[Mapping[str, float]] = MappingProxyType(
 
 @cache
 def registered_lenses() -> Mapping[str, type[Lens[Any]]]:
-    """The class of every lens by its name: ours, then those of other packages by name.
+    """Return the class of every lens by its name: ours, then those of other packages by name.
 
     Other packages register theirs as entry points of the group ``twinlens.lenses``.
 
@@ -198,7 +198,7 @@ def registered_lenses() -> Mapping[str, type[Lens[Any]]]:
 def open_lenses(
     models: Mapping[str, str], options: LensOptions, *, names: Collection[str] | None = None
 ) -> Lenses:
-    """Every registered lens, ready to be used, with its model of ``models`` where that names one.
+    """Open every registered lens, with its model of ``models`` where that names one.
 
     With ``names``, those alone.
 
@@ -218,7 +218,7 @@ def open_lenses(
 
 
 def own_lenses(title_encoder: TitleEncoder, thumbnail_encoder: ThumbnailEncoder) -> Lenses:
-    """The lenses that come with the product, over these encoders."""
+    """Return the lenses that come with the product, over these encoders."""
     lenses = (TitleLens(title_encoder), WordsLens(), ThumbnailLens(thumbnail_encoder))
     return {lens.name: lens for lens in lenses}
 

@@ -24,7 +24,7 @@ def load_title_encoder(
     runtime: TitleRuntime = "torch",
     cache_dir: Path | None = None,
 ) -> TitleEncoder:
-    """The title encoder called ``name``.
+    """Return the title encoder called ``name``.
 
     It is a packaged one, a directory that ``twinlens train-titles`` wrote, or a
     sentence-transformers name or path. ``runtime`` is what runs the last kind; those of ONNX keep
@@ -69,7 +69,7 @@ def load_title_encoder(
 
 
 def _numpy_title_encoder(name: str) -> TitleEncoder | None:
-    """The title encoder of this name that runs on NumPy, if it is one of those."""
+    """Return the title encoder of this name that runs on NumPy, if it is one of those."""
     if name == "packaged:use-m3":
         from twinlens.encoders.use import UniversalSentenceEncoder
 
@@ -92,7 +92,7 @@ def _bridged(directory: Path, *, name: str) -> TitleEncoder:
 
 
 def load_thumbnail_encoder(name: str, *, threads: int | None = None) -> ThumbnailEncoder:
-    """The thumbnail encoder called ``name``.
+    """Return the thumbnail encoder called ``name``.
 
     ``packaged:denoiser``, a directory written by ``twinlens train-thumbnails``, or a CLIP model of
     sentence-transformers by its directory or its name on the hub.

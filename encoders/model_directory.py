@@ -34,7 +34,7 @@ class ModelFormat:
     command: str
 
     def matches(self, directory: Path) -> bool:
-        """Whether the config in ``directory`` says that it is one of this format's models."""
+        """Return whether the config in ``directory`` is that of a model of this format."""
         try:
             config = json.loads((directory / CONFIG_NAME).read_bytes())
             return bool(config["format"] == self.name)
@@ -42,7 +42,7 @@ class ModelFormat:
             return False
 
     def read_config(self, directory: Path, parse: Callable[[Any], ParsedT]) -> ParsedT:
-        """What ``parse`` makes of the config in ``directory``.
+        """Return what ``parse`` makes of the config in ``directory``.
 
         Raises:
             EncoderUnavailable: a file is missing, ``parse`` raised a ``ValueError``, ``KeyError``
@@ -105,7 +105,7 @@ class ModelFormat:
 def read_weights(
     directory: Path, framework: Literal["numpy", "pt"], *, prefix: str = ""
 ) -> dict[str, Any]:
-    """The arrays or tensors whose names begin with ``prefix``, by the rest of their names.
+    """Return the arrays or tensors whose names begin with ``prefix``, by the rest of their names.
 
     Raises:
         EncoderUnavailable: the file can't be read.

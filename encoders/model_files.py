@@ -66,7 +66,7 @@ class ModelFiles:
         return directory.name  # the hub's commit, which covers every file
 
     def directory(self) -> Path | None:
-        """Where the model's files are, or None while they are only on the hub."""
+        """Return where the model's files are, or None while they are only on the hub."""
         if self.local:
             return Path(self.source)
         file = self.cached("modules.json")
@@ -75,7 +75,7 @@ class ModelFiles:
         return file.parent if file else None
 
     def cached(self, name: str) -> Path | Literal[False] | None:
-        """The file in the hub's cache; False: the hub has none; None: the cache can't tell."""
+        """Find the file in the hub's cache; False: the hub has none; None: it can't tell."""
         from huggingface_hub import _CACHED_NO_EXIST, try_to_load_from_cache
         from huggingface_hub.errors import HFValidationError
 
@@ -88,7 +88,7 @@ class ModelFiles:
         return Path(cached) if isinstance(cached, str) else None
 
     def model(self) -> SentenceTransformer:
-        """The model, loaded by the first call.
+        """Return the model, loaded by the first call.
 
         Raises:
             EncoderUnavailable: it can't be had; the message says why.
@@ -99,7 +99,7 @@ class ModelFiles:
             return self._loaded
 
     def encode(self, items: list[Any], *, prompt: str | None = None) -> FloatMatrix:
-        """What the model makes of ``items``, not of none: float32, rows of unit length."""
+        """Return what the model makes of ``items``, not of none: float32, rows of unit length."""
         vectors = self.model().encode(
             items,
             prompt=prompt,
@@ -121,7 +121,7 @@ class ModelFiles:
         return int(found)
 
     def load(self) -> SentenceTransformer:
-        """The model, loaded by every call: the caller's own, to let go of.
+        """Return the model, loaded by every call: the caller's own, to let go of.
 
         Raises:
             EncoderUnavailable: as ``model``.
@@ -184,5 +184,5 @@ def _with_words(model: SentenceTransformer) -> SentenceTransformer:
 
 
 def first_line(error: Exception) -> str:
-    """What ``error`` says, as far as it fits a message of ours."""
+    """Return what ``error`` says, as far as it fits a message of ours."""
     return (str(error) or repr(error)).strip().splitlines()[0]

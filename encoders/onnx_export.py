@@ -57,7 +57,7 @@ def require_onnx() -> None:
 def open_graph(
     model: SentenceEncoder, precision: Precision, *, cache_dir: Path, threads: int | None
 ) -> OnnxGraph:
-    """The graph of ``model``; where ``cache_dir`` has none yet, it is exported to it.
+    """Return the graph of ``model``; where ``cache_dir`` has none yet, it is exported to it.
 
     That takes seconds. Of several processes one exports, and the others wait for it.
 
@@ -82,7 +82,7 @@ def open_graph(
 
 
 def _exported(model: SentenceEncoder, precision: Precision, *, cache_dir: Path) -> Path:
-    """The folder of the graph, which is there whole or not at all."""
+    """Return the folder of the graph, which is there whole or not at all."""
     name = f"{model.fingerprint}-{precision}-{_FORMAT}"
     directory = cache_dir / name
     if directory.is_dir():

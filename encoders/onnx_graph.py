@@ -54,7 +54,7 @@ class OnnxGraph:
         self._most_rows = 1 if precision is Precision.INT8 else _MOST_ROWS
 
     def encode(self, texts: Sequence[str], prompt: str) -> FloatMatrix:
-        """A float32 array of shape (len(texts), dim), rows of unit length; not for no texts.
+        """Return a float32 array of shape (len(texts), dim), rows of unit length; not for no texts.
 
         Raises:
             UnencodableItems: some of ``texts`` have no finite, non-zero vector.
@@ -81,7 +81,7 @@ class OnnxGraph:
 
 
 def like_length(lengths: Sequence[int], *, most_rows: int) -> list[list[int]]:
-    """The rows of texts of these lengths in tokens, in batches that need little padding."""
+    """Return the rows of texts of these lengths in tokens, in batches that need little padding."""
     batches: list[list[int]] = []
     for row in sorted(range(len(lengths)), key=lengths.__getitem__):
         batch = batches[-1] if batches else []

@@ -57,13 +57,13 @@ class OnnxSentenceEncoder:
         return self._model.fingerprint
 
     def encode(self, items: Sequence[str]) -> FloatMatrix:
-        """Titles as a float32 array of shape (len(items), dim), rows of unit length."""
+        """Encode titles as a float32 array of shape (len(items), dim), rows of unit length."""
         # Whoever indexes leaves the graph that a server asks by, which may not write there.
         self._graph(self._for_queries)
         return self._encode(items, Precision.FLOAT32, self._model.prompts.document)
 
     def encode_queries(self, texts: Sequence[str]) -> FloatMatrix:
-        """Queries likewise, with the query prompt, and by the int8 graph if it was asked for."""
+        """Encode queries likewise, with the query prompt, and by the int8 graph if it was asked for."""
         return self._encode(texts, self._for_queries, self._model.prompts.query)
 
     def _encode(self, texts: Sequence[str], precision: Precision, prompt: str) -> FloatMatrix:

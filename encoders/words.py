@@ -51,7 +51,7 @@ WORDS_FINGERPRINT: Final = fingerprint(
 
 
 def title_words(title: str) -> SparseVector | None:
-    """The words and pieces of a stored title with BM25's weights; None where it has none."""
+    """Return the words and pieces of a stored title with BM25's weights; None where it has none."""
     counts = _terms(title)
     norm = _SATURATION * (1 - _LENGTH_SHARE + _LENGTH_SHARE * counts.total() / _AVERAGE_TERMS)
     return _sparse(
@@ -60,20 +60,20 @@ def title_words(title: str) -> SparseVector | None:
 
 
 def sparse_words(title: str) -> dict[str, SparseVector]:
-    """What ``StoredVideo.sparse`` has of a title: its ``words``, if there are any."""
+    """Return what ``StoredVideo.sparse`` has of a title: its ``words``, if there are any."""
     words = title_words(title)
     return {} if words is None else {"words": words}
 
 
 def query_words(text: str) -> SparseVector | None:
-    """The words and pieces of what a person typed, a piece counting less; None without any."""
+    """Weigh the words and pieces of what a person typed, pieces less; None without any."""
     return _sparse(
         {term: 1.0 if term[0] == 0 else _PIECE_WEIGHT for term in _terms(text)},
     )
 
 
 def words_coverage(words: SparseVector, title: str) -> float:
-    """The share of a query's weight, 0 to 1, that its words and pieces found in ``title`` have."""
+    """Return the share, 0 to 1, of a query's weight that its terms in ``title`` have."""
     return find_share(words, title_words(title))
 
 
@@ -88,7 +88,7 @@ class FoldedWord(NamedTuple):
 
 
 def folded_words(text: str) -> list[FoldedWord]:
-    """The words of ``text``, folded as ``title_words`` folds them, each with its places.
+    """Return the words of ``text``, folded as ``title_words`` folds them, each with its places.
 
     Each grapheme is folded by itself. Where invisible characters part what would otherwise be put
     together (jamo of Hangul, halves of a vowel sign), such a word differs from that of
@@ -113,7 +113,7 @@ def folded_words(text: str) -> list[FoldedWord]:
 
 
 def word_pieces(folded: str) -> list[str]:
-    """The pieces of a folded word, two and three characters long, its ends marked."""
+    """Return the pieces of a folded word, two and three characters long, its ends marked."""
     return [piece for _, piece in _pieces(folded)]
 
 
@@ -123,7 +123,7 @@ def _folded_grapheme(grapheme: str) -> str:
 
 
 def _terms(text: str) -> Counter[tuple[int, str]]:
-    """How often each word (length 0) and each piece (its length in characters) occurs."""
+    """Return how often each word (length 0) and each piece (its length in characters) occurs."""
     terms: Counter[tuple[int, str]] = Counter()
     for word in _WORD.findall(_normalised(text[:_MAX_CHARACTERS])):
         terms[0, word] += 1

@@ -37,7 +37,7 @@ class Shuffle:
         return (max(self.total - 1, 0) // _MOST_PER_BLOCK).bit_length()
 
     def find_spans(self, number: int) -> Iterator[tuple[int, int]]:
-        """The ids of the block that comes at ``number``: one span, or two around the end.
+        """Yield the ids of the block that comes at ``number``: one span, or two around the end.
 
         A span includes its first id and excludes its second.
         """

@@ -314,7 +314,7 @@ class EdgeStore(EdgeReader):
         hnsw_ef: int | None = None,
         fields: Fields = FIELDS,
     ) -> Self:
-        """The shard in ``path``, to be written to; what a killed writer had written is there.
+        """Open the shard in ``path`` to be written to, with all that a killed writer had written.
 
         Raises:
             StoreError: there is no shard.

@@ -101,7 +101,7 @@ Filter = AnyOf | Range | And | Or | Not
 
 
 def matches(filter: Filter, payload: Mapping[str, Any]) -> bool:
-    """Whether a video with this payload passes; the meaning that every engine is held to."""
+    """Return whether a video with this payload passes; the meaning that every engine is held to."""
     match filter:
         case AnyOf(field, values):
             return any(

@@ -241,7 +241,7 @@ class DataDir:
         return sorted(entry.name for entry in self.generations.iterdir() if entry.is_dir())
 
     def is_unfinished(self, generation: str) -> bool:
-        """Whether a generation is being built, or being removed, or holds nothing."""
+        """Return whether a generation is being built, or being removed, or holds nothing."""
         path = self.generation_path(generation)
         return (path / BUILD_FILE).exists() or not any(path.iterdir())
 
@@ -290,6 +290,6 @@ class DataDir:
 
 
 def make_generation_name(now: datetime) -> str:
-    """A name that sorts by time and is never given twice: ``20261121T083000.123Z-5f2c9a``."""
+    """Make a name that sorts by time and is never given twice: ``20261121T083000.123Z-5f2c9a``."""
     stamp = now.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3]
     return f"{stamp}Z-{secrets.token_hex(3)}"

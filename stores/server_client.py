@@ -82,7 +82,7 @@ class ServerClient:
         grpc_port: int = 6334,
         attempts: int = 6,
     ) -> Self:
-        """A connection to the server at ``url``, which is first asked something by a request."""
+        """Connect to the server at ``url``, which is first asked something by a request."""
         with warnings.catch_warnings():
             # Within a compose network plain http with a key is what an operator means.
             warnings.filterwarnings("ignore", message="Api key is used with an insecure")
@@ -115,7 +115,7 @@ class ServerClient:
             raise self.explain(error) from error
 
     def has_collection(self, collection: str) -> bool:
-        """Whether there is such a collection."""
+        """Return whether there is such a collection."""
         return self.request(lambda client: client.collection_exists(collection))
 
     def list_collections(self, prefix: str = "") -> list[str]:

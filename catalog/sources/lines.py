@@ -31,7 +31,7 @@ def open_binary(path: Path) -> BinaryIO:
 
 
 def read_lines(file: BinaryIO, *, max_bytes: int) -> Iterator[bytes | None]:
-    """Every line without its end and without a byte order mark; None for one that is too long.
+    """Yield every line, without its end and a byte order mark; None for one that is too long.
 
     Raises:
         OSError, EOFError, zlib.error: the file is damaged from here on.

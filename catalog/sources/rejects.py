@@ -108,7 +108,7 @@ class RejectsFile:
 
 
 def _is_rejects_file(path: Path) -> bool:
-    """Whether ``path`` is empty or begins with a line of a rejects file."""
+    """Return whether ``path`` is empty or begins with a line of a rejects file."""
     with path.open("rb") as file:
         line = file.readline(_MAX_LINE_BYTES)
     if not line:

@@ -35,7 +35,7 @@ class Table(Protocol):
         ...
 
     def records(self, columns: Collection[str]) -> Iterator[Record | BadRecord]:
-        """Its rows, with at least these columns; bad ones in their places.
+        """Return its rows, with at least these columns; bad ones in their places.
 
         Where the file is damaged and can't be read on, the last one says so.
         """

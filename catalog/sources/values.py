@@ -119,7 +119,7 @@ def parse_url(value: object, *, field: str) -> str | None:
 
 
 def is_web_url(text: str) -> bool:
-    """Whether ``text`` is an http or https address."""
+    """Return whether ``text`` is an http or https address."""
     return _WEB_URL.match(text) is not None
 
 
@@ -146,7 +146,7 @@ def parse_texts(value: object, *, field: str) -> tuple[str, ...]:
 
 
 def parse_date(value: object, *, field: str) -> datetime | None:
-    """A moment in UTC, from ISO 8601 (UTC where it names no zone), ``YYYYMMDD`` or Unix time.
+    """Return the moment in UTC: of ISO 8601 (UTC if it names no zone), ``YYYYMMDD`` or Unix time.
 
     Raises:
         RowRejected: not a date, or one that no calendar in UTC has.
@@ -369,7 +369,7 @@ def _unicode(value: str | bytes, field: str) -> str:
 
 
 def is_utf8(text: str) -> bool:
-    """Whether ``text`` can be written as UTF-8: no half of a surrogate pair in it."""
+    """Return whether ``text`` can be written as UTF-8: no half of a surrogate pair in it."""
     try:
         text.encode()
     except UnicodeEncodeError:

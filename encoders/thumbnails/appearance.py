@@ -66,7 +66,7 @@ class Appearance:
 def _principal(
     centred: Tensor, components: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """The first principal axes (F, components) and the deviations along them.
+    """Return the first principal axes (F, components) and the deviations along them.
 
     Source: Halko, Martinsson and Tropp 2011, algorithm 4.4 (randomised subspace iteration).
     """
@@ -95,7 +95,7 @@ def _described(pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _oriented_gradients(pictures: Tensor) -> Tensor:
-    """Of uint8 (B, H, W, 3): the share of each orientation in each cell, (B, cells x 9)."""
+    """Return, of uint8 (B, H, W, 3), the share of each orientation in each cell, (B, cells x 9)."""
     planes = pictures.permute(0, 3, 1, 2).float() / 255
     across = functional.pad(planes[..., 2:] - planes[..., :-2], (1, 1))
     down = functional.pad(planes[..., 2:, :] - planes[..., :-2, :], (0, 0, 1, 1))
@@ -112,7 +112,7 @@ def _oriented_gradients(pictures: Tensor) -> Tensor:
 
 
 def _colours(pictures: Tensor, *, bins: int, tiles: tuple[int, int]) -> Tensor:
-    """Of uint8 (B, H, W, 3): the share of each colour in each tile, (B, tiles x bins^3)."""
+    """Return, of uint8 (B, H, W, 3), the share of each colour in each tile, (B, tiles x bins^3)."""
     levels = (pictures[:, ::2, ::2].long() * bins) >> 8
     colour = (levels[..., 0] * bins + levels[..., 1]) * bins + levels[..., 2]  # (B, h, w)
     shares = []

@@ -44,7 +44,7 @@ class Corruption:
         self._quantisation = torch.tensor(_JPEG_TABLE, dtype=torch.float32, device=device) / 255
 
     def clean(self, pictures: Tensor) -> Tensor:
-        """The pictures at ``size``, otherwise as they are."""
+        """Scale the pictures to ``size``, otherwise leave them as they are."""
         return functional.interpolate(
             pictures, size=(self.height, self.width), mode="bilinear", antialias=True
         )
@@ -63,7 +63,7 @@ class Corruption:
         return (corrupted + noise * sigma.view(-1, 1, 1, 1)).clamp_(0.0, 1.0)
 
     def _crop_and_shift(self, pictures: Tensor, draw: _Draw) -> Tensor:
-        """A window of 55 to 130 % of each side, half of them mirrored; one colour around them."""
+        """Cut windows of 55 to 130 % of each side, half of them mirrored; one colour around."""
         side = torch.where(draw.chance(0.6) > 0, draw.uniform(0.55, 1.0), draw.uniform(0.95, 1.05))
         side = torch.where(draw.chance(0.12) > 0, draw.uniform(1.05, 1.3), side)
         stretch = torch.exp(draw.uniform(-0.08, 0.08))
@@ -111,7 +111,7 @@ class Corruption:
         return cosine * eye + sine * across + (1 - cosine) / 3
 
     def _blur(self, pictures: Tensor, draw: _Draw) -> Tensor:
-        """A Gaussian of up to 2 pixels on a third of the pictures."""
+        """Blur a third of the pictures by a Gaussian of up to 2 pixels."""
         sigma = draw.uniform(0.4, 2.0)
         chosen = torch.nonzero(draw.chance(0.35))[:, 0]
         if not len(chosen):
@@ -160,7 +160,7 @@ class Corruption:
     def _box(
         self, draw: _Draw, *, height: tuple[float, float], width: tuple[float, float]
     ) -> Tensor:
-        """One rectangle for each picture, sides as shares of its own: (B, 1, H, W), 0 or 1."""
+        """Draw a rectangle for each picture, sides as shares of its own: (B, 1, H, W), 0 or 1."""
         tall, broad = draw.uniform(*height), draw.uniform(*width).clamp(max=1.0)
         top, left = draw.uniform(0.0, 1.0) * (1 - tall), draw.uniform(0.0, 1.0) * (1 - broad)
         y = (torch.arange(self.height, device=self.device) + 0.5) / self.height
@@ -235,7 +235,7 @@ def _draw_captions(size: tuple[int, int]) -> Tensor:
 
 
 def _dct_matrix() -> Tensor:
-    """The orthonormal 8-point cosine transform: rows are frequencies."""
+    """Return the orthonormal 8-point cosine transform: rows are frequencies."""
     position = torch.arange(8, dtype=torch.float32)
     matrix = torch.cos((position + 0.5)[None, :] * position[:, None] * math.pi / 8) / 2
     matrix[0] /= math.sqrt(2)

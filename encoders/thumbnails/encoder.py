@@ -51,7 +51,7 @@ class DenoisingAutoencoder:
         return width, max(self._packed.height * 3 // 2, width * 3 // 4)
 
     def encode(self, items: Sequence[Image.Image]) -> FloatMatrix:
-        """Pictures as a float32 array of shape (len(items), dim), rows of unit length.
+        """Encode pictures as a float32 array of shape (len(items), dim), rows of unit length.
 
         A picture gets the same vector (within 1e-5) whatever else is in ``items``.
 

@@ -8,7 +8,7 @@ from twinlens.catalog.vectors import FloatMatrix
 
 
 def effective_rank(vectors: FloatMatrix) -> float:
-    """How many directions the vectors really use, between 1 and their length.
+    """Return how many directions the vectors really use, between 1 and their length.
 
     0 where they are all the same, NaN where some are not finite.
 

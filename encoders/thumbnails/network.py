@@ -27,7 +27,7 @@ class NetworkShape:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> NetworkShape:
-        """The shape as ``dataclasses.asdict`` and JSON left it.
+        """Return the shape as ``dataclasses.asdict`` and JSON left it.
 
         Raises:
             TypeError: a name is unknown, or a value is no number or list of numbers.
@@ -82,7 +82,7 @@ class PictureDecoder(nn.Module):
         self.paint = nn.Sequential(nn.Conv2d(inward, 12, 3, padding=1), nn.PixelShuffle(2))
 
     def forward(self, codes: Tensor) -> Tensor:
-        """Pictures (B, 3, H, W)."""
+        """Decode into pictures (B, 3, H, W)."""
         features = self.unfold(codes).unflatten(1, (-1, *self.sizes[0]))
         for refine, finer in zip(self.refine, self.sizes[1:], strict=True):
             features = functional.interpolate(refine(features), size=finer, mode="nearest")

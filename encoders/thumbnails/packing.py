@@ -47,7 +47,7 @@ class PackedModel:
 
 
 def read_model(directory: Path) -> PackedModel:
-    """What lies in ``directory``; its files are read but torch is not imported.
+    """Return what lies in ``directory``; its files are read but torch is not imported.
 
     Raises:
         EncoderUnavailable: a file is missing, or it is not such a model.
@@ -77,7 +77,7 @@ def read_model(directory: Path) -> PackedModel:
 
 
 def read_encoder_weights(model: PackedModel) -> dict[str, Tensor]:
-    """The tensors of the encoding half, by the names that ``PictureEncoder`` gives them.
+    """Return the tensors of the encoding half, by the names that ``PictureEncoder`` gives them.
 
     Raises:
         EncoderUnavailable: the file can't be read.
@@ -103,7 +103,7 @@ def write_model(
 
 
 def _weight_shape(path: Path, name: str) -> tuple[int, ...]:
-    """The shape of one tensor, from the file's header alone."""
+    """Return the shape of one tensor, from the file's header alone."""
     try:
         with safe_open(path, framework="numpy") as opened:
             return tuple(opened.get_slice(name).get_shape())

@@ -34,7 +34,7 @@ _SEARCH_SIDE: Final = 360
 
 
 def fit_picture(image: Image.Image, *, size: tuple[int, int]) -> Pixels:
-    """The picture without its black bars at ``size`` (width, height): uint8 (height, width, 3).
+    """Return the picture at ``size`` (width, height), its black bars cut: uint8 (height, width, 3).
 
     What is left is stretched to ``size``; ``image`` is not changed.
     """
@@ -45,7 +45,7 @@ def fit_picture(image: Image.Image, *, size: tuple[int, int]) -> Pixels:
 
 
 def picture_box(image: Image.Image) -> Box:
-    """The part of ``image`` between its black bars as (left, top, right, bottom) in pixels.
+    """Return the part of ``image`` between its black bars as (left, top, right, bottom) in pixels.
 
     Bars come in pairs of equal size, above and below or left and right; a dark rim on one side
     only is part of the picture. A picture that is black all over is left whole.
@@ -74,7 +74,7 @@ def _bar(profile: npt.NDArray[np.float32], *, most: float) -> int:
 
 
 def _run(profile: npt.NDArray[np.float32]) -> int:
-    """How many lines at the start of ``profile`` are one flat near-black bar."""
+    """Return how many lines at the start of ``profile`` are one flat near-black bar."""
     level = profile.mean(axis=1)
     barred = (
         (profile.max(axis=1) <= _BLACK)

@@ -105,7 +105,7 @@ class TrainingResult:
 
 
 def has_bfloat16(device: str) -> bool:
-    """Whether ``device`` multiplies bfloat16 natively; elsewhere it is slower than float32.
+    """Return whether ``device`` multiplies bfloat16 natively; elsewhere it is slower than float32.
 
     Raises:
         RuntimeError: there is no such device.
@@ -117,7 +117,7 @@ def has_bfloat16(device: str) -> bool:
 
 
 def is_held_out(video_id: str) -> bool:
-    """Whether training never sees a video's picture: by its id, so the split never moves.
+    """Return whether training never sees a video's picture: by its id, so the split never moves.
 
     Fifteen in a hundred; ``twinlens evaluate thumbnails`` asks for these.
     """
@@ -244,7 +244,7 @@ def _losses(
     rows: Tensor,
     options: TrainingOptions,
 ) -> _Losses:
-    """How far the codes of ``corrupted`` are from what is wanted.
+    """Return how far the codes of ``corrupted`` are from what is wanted.
 
     ``wanted`` are the descriptions of all pictures (n, D); those of this batch are its ``rows``.
     Finding one's own among all is a classification whose classes are the pictures.
@@ -272,7 +272,7 @@ def _losses(
 
 
 def _schedule(step: int, options: TrainingOptions) -> float:
-    """A linear rise, then half a cosine down to 2 %."""
+    """Return a linear rise, then half a cosine down to 2 %."""
     if step < options.warmup_steps:
         return (step + 1) / options.warmup_steps
     done = (step - options.warmup_steps) / max(1, options.steps - options.warmup_steps)
@@ -359,7 +359,7 @@ def _write(
 def _split(
     pictures: npt.NDArray[np.uint8], video_ids: Sequence[str], options: TrainingOptions
 ) -> tuple[Tensor, Tensor]:
-    """The pictures to learn from and those to validate on; what is held out is in neither."""
+    """Split the pictures: to learn from, and to validate on; what is held out is in neither."""
     places = np.array([_place(video_id) for video_id in video_ids])
     (free,) = np.nonzero(places >= HELD_OUT_SHARE)
     share = round(options.validation_share * len(free))
@@ -376,7 +376,7 @@ def _split(
 
 
 def _place(video_id: str) -> float:
-    """Where an id falls between 0 and 1, as good as at random, and always alike."""
+    """Return where an id falls between 0 and 1, as good as at random, and always alike."""
     return int.from_bytes(hashlib.sha256(video_id.encode()).digest()[:8], "big") / 2**64
 
 

@@ -32,7 +32,7 @@ class CharacterBridge:
         self._word = lru_cache(maxsize=_CACHED_WORDS)(self._word_vector)
 
     def encode(self, titles: Sequence[Sequence[str]]) -> FloatMatrix:
-        """Titles, each as its words (at least one), as (len(titles), dim); lengths vary."""
+        """Encode titles, each as its words (at least one), as (len(titles), dim); lengths vary."""
         vectors = np.empty((len(titles), self._shape.dim), dtype=np.float32)
         for start in range(0, len(titles), _CHUNK):
             chunk = titles[start : start + _CHUNK]
@@ -46,7 +46,7 @@ class CharacterBridge:
         return vectors
 
     def _word_vector(self, word: str) -> Vector:
-        """A word's vector of ``width`` numbers, scaled by how much it counts in a title."""
+        """Return a word's vector of ``width`` numbers, scaled by how much it counts in a title."""
         rows = ngrams(word, self._shape.buckets)
         table, scale = self._weights["ngrams.weight"], self._weights["ngrams.scale"]
         vector = scale[rows] @ table[rows].astype(np.float32) / np.sqrt(np.float32(len(rows)))

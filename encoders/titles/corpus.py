@@ -39,7 +39,7 @@ class Ragged:
         return cls(flat, ends)
 
     def take(self, rows: IntVector) -> Ragged:
-        """The rows of these numbers, in this order."""
+        """Return the rows of these numbers, in this order."""
         lengths = self.ends[rows + 1] - self.ends[rows]
         ends = np.zeros(len(rows) + 1, dtype=np.int64)
         np.cumsum(lengths, out=ends[1:])
@@ -76,13 +76,13 @@ class Corpus:
 
 
 def is_held_out(english: str) -> bool:
-    """Whether what means this is kept out of training, in every language: by a hash."""
+    """Return whether what means this is kept out of training, in every language: by a hash."""
     digest = hashlib.sha256(english.casefold().encode()).digest()
     return int.from_bytes(digest[:8], "big") < HELD_OUT_SHARE * 2**64
 
 
 def main_script(text: str, known: frozenset[str]) -> str:
-    """The script of most letters of ``text`` that is not ``known``; empty where there is none."""
+    """Return the script of most letters of ``text`` that is not ``known``, or ""."""
     found = Counter[str]()
     for character in text:
         found.update(scripts(character) - known)
@@ -97,7 +97,7 @@ def make_corpus(
     encode: Callable[[Sequence[str]], FloatMatrix],
     on_encoded: Callable[[int, int], None] | None = None,
 ) -> Corpus:
-    """The distinct ``pairs`` in scripts that the base doesn't know, with ``encode`` of the English.
+    """Gather the distinct ``pairs`` in scripts new to the base, with ``encode`` of the English.
 
     ``on_encoded`` hears how many English texts of how many are done.
     """

@@ -99,11 +99,11 @@ class BridgedTitleEncoder:
         return fingerprint(self._base.fingerprint, self._packed.fingerprint, _MIXING)
 
     def encode(self, items: Sequence[str]) -> FloatMatrix:
-        """Titles as a float32 array of shape (len(items), dim), rows of unit length."""
+        """Encode titles as a float32 array of shape (len(items), dim), rows of unit length."""
         return self._encode(items, self._base.encode)
 
     def encode_queries(self, texts: Sequence[str]) -> FloatMatrix:
-        """Queries likewise; the base encodes its part as it encodes queries."""
+        """Encode queries likewise; the base encodes its part as it encodes queries."""
         return self._encode(texts, self._base.encode_queries)
 
     def _encode(

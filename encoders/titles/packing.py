@@ -51,12 +51,12 @@ class PackedBridge:
 
 
 def is_bridge(directory: Path) -> bool:
-    """Whether the config in ``directory`` says that it is a bridge's."""
+    """Return whether the config in ``directory`` says that it is a bridge's."""
     return _FORMAT.matches(directory)
 
 
 def read_bridge(directory: Path) -> PackedBridge:
-    """What lies in ``directory``; its weights are read only for their digest.
+    """Return what lies in ``directory``; its weights are read only for their digest.
 
     Raises:
         EncoderUnavailable: a file is missing, or it is not a bridge of this version.
@@ -77,7 +77,7 @@ def read_bridge(directory: Path) -> PackedBridge:
 
 
 def read_weights(bridge: PackedBridge) -> Weights:
-    """The arrays by their names; the table of n-grams is int8 with a float32 scale per row.
+    """Return the arrays by their names; the table of n-grams is int8 with a float32 scale per row.
 
     Raises:
         EncoderUnavailable: the file can't be read, or doesn't fit the config.

@@ -19,7 +19,7 @@ class Pair(NamedTuple):
 
 
 def read_pairs(path: Path) -> Iterator[Pair]:
-    """The pairs in ``path``: JSON Lines where it is called ``.jsonl``, else tab-separated values.
+    """Yield the pairs in ``path``: JSON Lines if it is called ``.jsonl``, else tab-separated.
 
     A line of JSON is an object with ``source``, ``english`` and maybe ``language``. A line of TSV
     has the same two or three columns in this order, with no header and no quoting. Empty lines

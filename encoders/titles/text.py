@@ -21,7 +21,7 @@ _ROMANISED_LENGTHS: Final = range(3, 6)
 
 @lru_cache(maxsize=1 << 16)
 def script(character: str) -> str:
-    """The script of a letter or mark: the first word of its Unicode name; else an empty string."""
+    """Return the script of a letter or mark, the first word of its Unicode name; else ""."""
     category = unicodedata.category(character)
     # Modifier letters, as the sound marks of kana and ideographs, may be of several scripts.
     if category[0] not in "LM" or category == "Lm":
@@ -31,12 +31,12 @@ def script(character: str) -> str:
 
 
 def scripts(text: str) -> frozenset[str]:
-    """The scripts that letters of ``text`` are in."""
+    """Return the scripts that letters of ``text`` are in."""
     return frozenset(script(character) for character in set(text)) - {""}
 
 
 def cut(text: str) -> str:
-    """The first thousand characters of ``text``, in NFKC.
+    """Return the first thousand characters of ``text``, in NFKC.
 
     Compatibility forms, because titles are set in mathematical and full-width letters to stand
     out. The bound also keeps the sorting of combining marks, which is quadratic, short.
@@ -45,7 +45,7 @@ def cut(text: str) -> str:
 
 
 def words(text: str) -> list[str]:
-    """The runs of letters, marks and digits in ``text``, which ``cut`` returned; case-folded.
+    """Return the runs of letters, marks and digits in ``text`` of ``cut``, case-folded.
 
     Joiners and other format characters are dropped without parting a word: people leave them out
     as often as not (Sinhala conjuncts need one). Digits of every script become ASCII's.
@@ -71,7 +71,7 @@ def words(text: str) -> list[str]:
 
 
 def ngrams(word: str, buckets: int) -> npt.NDArray[np.int64]:
-    """The rows, below ``buckets``, of the word, its n-grams, and those of its romanised form.
+    """Return the rows, below ``buckets``, of the word, its n-grams, and its romanised form's.
 
     Sorted, each once; never empty. n-grams see the word's ends. The romanised ones (ISC-licensed
     ``anyascii``) are what names and loanwords share across scripts.

@@ -220,7 +220,7 @@ def _inputs(
     random: np.random.Generator | None = None,
     options: TrainingOptions | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """What the network takes; with ``random``, without some of the n-grams and words."""
+    """Return what the network takes; with ``random``, without some of the n-grams and words."""
     lines = Ragged.of(titles)
     if random is not None and options is not None:
         alone = np.repeat(np.diff(lines.ends) == 1, np.diff(lines.ends))
@@ -259,7 +259,7 @@ def _parameter_groups(model: BridgeNetwork, options: TrainingOptions) -> list[di
 
 
 def _schedule(step: int, options: TrainingOptions) -> float:
-    """A linear rise, then a linear fall to 2 %."""
+    """Return a linear rise, then a linear fall to 2 %."""
     if step < options.warmup_steps:
         return (step + 1) / options.warmup_steps
     done = (step - options.warmup_steps) / max(1, options.steps - options.warmup_steps)
@@ -317,7 +317,7 @@ def _validate(
 def _base_mrr(
     base: TitleEncoder, corpus: Corpus, questions: dict[str, IntVector], targets: Tensor
 ) -> dict[str, float]:
-    """The base's own mean reciprocal rank on the same questions, script by script."""
+    """Return the base's own mean reciprocal rank on the same questions, script by script."""
     found = {}
     for name, rows in questions.items():
         vectors = torch.from_numpy(base.encode([corpus.sources[row] for row in rows]))

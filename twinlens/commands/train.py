@@ -140,7 +140,7 @@ def train_thumbnails(
 
 
 def _takes_bfloat16(precision: str, device: str) -> bool:
-    """Whether ``--precision`` means bfloat16 on ``device``.
+    """Return whether ``--precision`` means bfloat16 on ``device``.
 
     Raises:
         UsageError: there is no such device.
