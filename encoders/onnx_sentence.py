@@ -63,7 +63,7 @@ class OnnxSentenceEncoder:
         return self._encode(items, Precision.FLOAT32, self._model.prompts.document)
 
     def encode_queries(self, texts: Sequence[str]) -> FloatMatrix:
-        """Encode queries likewise, with the query prompt, and by the int8 graph if it was asked for."""
+        """Encode queries likewise, with their prompt, and by the int8 graph if it was asked for."""
         return self._encode(texts, self._for_queries, self._model.prompts.query)
 
     def _encode(self, texts: Sequence[str], precision: Precision, prompt: str) -> FloatMatrix:
