@@ -10,17 +10,17 @@ Example:
 from __future__ import annotations
 
 import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import click
 import numpy as np
 
-from twinlens.benchmarks.harness import measure_in_turns, tell, write_report
+from twinlens.benchmarks.harness import measure_in_turns, report, time_each
 from twinlens.catalog.errors import UsageError
 from twinlens.catalog.sources import Row, open_source
 from twinlens.encoders.base import TitleEncoder
@@ -32,24 +32,21 @@ CLIENTS: Final = 32
 _MODEL: Final = "packaged:minilm"
 _OTHER_MODEL: Final = "packaged:use-m3"
 _WORDS_OF_A_QUERY: Final = 3
+_COMPARED: Final = 2000
 _OVERLAP_AT: Final = 10
 _SAME_SCORE: Final = 1e-5
 
 
 @click.command()
 @click.option("--titles", "source", required=True, help="Videos as `twinlens index` takes them.")
-@click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True)
 @click.option("--queries", type=click.IntRange(CLIENTS), default=128, show_default=True)
-@click.option("--compared", type=click.IntRange(_OVERLAP_AT), default=2000, show_default=True)
 @click.option("--rounds", type=click.IntRange(2), default=10, show_default=True)
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write samples, too.")
-def main(
-    source: str, threads: int, queries: int, compared: int, rounds: int, json_path: Path | None
-) -> None:
+def main(source: str, queries: int, rounds: int, json_path: Path | None) -> None:
     """Measure what a query's vector costs: by runtime, among other callers, and asked again.
 
-    Queries are the first three words of so many titles; of ``compared`` titles the vectors are
-    compared, and searched.
+    Queries are the first three words of so many titles; of 2,000 titles the vectors are compared,
+    and searched. One thread encodes.
     """
     titles = read_titles(source)
     texts = list(dict.fromkeys(" ".join(one.split()[:_WORDS_OF_A_QUERY]) for one in titles))
@@ -58,23 +55,21 @@ def main(
     texts = texts[:queries]
     with tempfile.TemporaryDirectory(prefix="twinlens-bench-") as graphs:
         encoders = {
-            runtime: load_title_encoder(
-                _MODEL, threads=threads, runtime=runtime, cache_dir=Path(graphs)
-            )
+            runtime: load_title_encoder(_MODEL, threads=1, runtime=runtime, cache_dir=Path(graphs))
             for runtime in TITLE_RUNTIMES
         }
-        encoders["use-m3"] = load_title_encoder(_OTHER_MODEL, threads=threads)
+        encoders["use-m3"] = load_title_encoder(_OTHER_MODEL, threads=1)
         samples = measure(encoders, texts, rounds=rounds)
-        vectors = compare(encoders, titles[:compared], texts)
+        vectors = compare(encoders, titles[:_COMPARED], texts)
     ratios = {}
     for name in encoders:
         ratios[f"torch / {name}, one query"] = ("torch: one query, ms", f"{name}: one query, ms")
         together, alone = f"{name}: {CLIENTS} clients, a second", f"{name}: one by one, a second"
         ratios[f"{name}, {CLIENTS} clients / one by one"] = (together, alone)
-    tell(f"{_MODEL} by runtime and {_OTHER_MODEL}", samples, ratios)
     for name, found in vectors.items():
         click.echo(f"  {name} against torch: {found}")
-    write_report(json_path, titles=len(titles), samples=samples, vectors=vectors)
+    title, about = f"{_MODEL} by runtime and {_OTHER_MODEL}", {"titles": len(titles)}
+    report(json_path, title, samples, ratios, **about, samples=samples, vectors=vectors)
 
 
 def read_titles(source: str) -> list[str]:
@@ -94,36 +89,37 @@ def measure(
     The clients ask through a `QueryEncoder` that remembers nothing; the last through one that has
     met every query before.
     """
+    alone = [[text] for text in texts]
     with ExitStack() as stack:
         clients = stack.enter_context(ThreadPoolExecutor(CLIENTS))
+        crowded = {
+            name: stack.enter_context(closing(QueryEncoder(encoder, cache_size=0)))
+            for name, encoder in encoders.items()
+        }
         first = next(iter(encoders.values()))
         remembering = stack.enter_context(closing(QueryEncoder(first, cache_size=len(texts))))
         remembering.encode_queries(list(texts))
 
         def encode_alone(name: str) -> dict[str, float]:
-            waits = [time_s(encoders[name].encode_queries, text) for text in texts]
+            waited = time_each(encoders[name].encode_queries, alone)
             return {
-                f"{name}: one query, ms": float(np.median(waits)) * 1000,
-                f"{name}: one by one, a second": len(texts) / sum(waits),
+                f"{name}: one query, ms": float(np.median(waited)),
+                f"{name}: one by one, a second": len(texts) * 1000 / sum(waited),
             }
 
-        def encode_together(name: str, crowded: QueryEncoder) -> dict[str, float]:
-            started = time.perf_counter()
-            list(clients.map(lambda text: crowded.encode_queries([text]), texts))
-            rate = len(texts) / (time.perf_counter() - started)
-            return {f"{name}: {CLIENTS} clients, a second": rate}
+        def encode_together(name: str) -> dict[str, float]:
+            [took_ms] = time_each(
+                lambda queries: list(clients.map(crowded[name].encode_queries, queries)), [alone]
+            )
+            return {f"{name}: {CLIENTS} clients, a second": len(texts) * 1000 / took_ms}
 
         def encode_again() -> dict[str, float]:
-            waits = [time_s(remembering.encode_queries, text) for text in texts]
-            return {"a query that is remembered, ms": float(np.median(waits)) * 1000}
+            waited = time_each(remembering.encode_queries, alone)
+            return {"a query that is remembered, ms": float(np.median(waited))}
 
-        ways: dict[str, Callable[[], Mapping[str, float]]] = {"again": encode_again}
-        for name, encoder in encoders.items():
-            crowded = stack.enter_context(closing(QueryEncoder(encoder, cache_size=0)))
-            ways[name] = lambda name=name: encode_alone(name)  # type: ignore[misc]
-            ways[f"{name} together"] = lambda name=name, crowded=crowded: encode_together(  # type: ignore[misc]
-                name, crowded
-            )
+        ways = {"again": encode_again}
+        ways |= {name: partial(encode_alone, name) for name in encoders}
+        ways |= {f"{name} together": partial(encode_together, name) for name in encoders}
         return measure_in_turns(ways, rounds=rounds)
 
 
@@ -151,13 +147,6 @@ def compare(
             "overlap_at_10": round(float(np.mean(by_torch >= tenth - _SAME_SCORE)), 4),
         }
     return found
-
-
-def time_s(encode: Callable[[list[str]], object], text: str) -> float:
-    """Seconds of encoding one text."""
-    started = time.perf_counter()
-    encode([text])
-    return time.perf_counter() - started
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -18,9 +19,6 @@ from twinlens.evaluate.machine import describe_machine, write_json
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 TITLE_MODEL: Final = "packaged:use-m3"
-
-# One figure a round, by what was measured.
-Rounds = Mapping[str, Sequence[float]]
 
 
 def measure_in_turns(
@@ -41,35 +39,47 @@ def measure_in_turns(
     return samples
 
 
-def tell(title: str, samples: Rounds, ratios: Mapping[str, tuple[str, str]] | None = None) -> None:
-    """Print medians with their 95 % bootstrap interval, then ratios formed within a round.
+def time_each(ask: Callable[[Any], object], requests: Iterable[Any]) -> list[float]:
+    """The milliseconds of each of these requests, asked one after the other."""
+    waited = []
+    for request in requests:
+        started = time.perf_counter()
+        ask(request)
+        waited.append((time.perf_counter() - started) * 1000)
+    return waited
 
-    ``ratios`` names two figures of ``samples`` by what their ratio is called.
+
+def report(
+    path: Path | None,
+    title: str,
+    samples: Mapping[str, Sequence[float]],
+    ratios: Mapping[str, tuple[str, str]],
+    /,
+    **parts: Any,
+) -> None:
+    """Print medians with their 95 % bootstrap interval, ratios within a round, and the machine.
+
+    ``ratios`` names two figures of ``samples`` by what their ratio is called. ``parts`` are what is
+    written to ``path`` as JSON, if there is one.
     """
     click.echo(f"\n{title}: median [95 %]")
-    for name, values in samples.items():
-        ones = [1.0] * len(values)
-        click.echo(f"  {name:<48}{show_interval(ratio_interval(values, ones, paired=True)):>28}")
-    for name, (above, below) in (ratios or {}).items():
-        found = ratio_interval(samples[above], samples[below], paired=True)
-        click.echo(f"  {name:<48}{show_interval(found):>28}")
-
-
-def write_report(path: Path | None, **parts: Any) -> None:
-    """Say what it was measured on, and write all of it to ``path`` as JSON, if there is one."""
+    pairs: dict[str, tuple[Sequence[float], Sequence[float]]]
+    pairs = {name: (values, [1.0] * len(values)) for name, values in samples.items()}
+    pairs |= {name: (samples[above], samples[below]) for name, (above, below) in ratios.items()}
+    for name, (over, under) in pairs.items():
+        shown = show_interval(ratio_interval(over, under, paired=True))
+        click.echo(f"  {name:<48}{shown:>28}")
     machine = describe_machine()
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     click.echo(
-        f"\n{machine['processor']}, {machine['cores']} cores, Python {machine['python']}, "
-        f"qdrant-edge-py {machine['versions'].get('qdrant-edge-py')}, "
-        f"commit {(machine['commit'] or 'none')[:10]}{' with changes' * bool(machine['dirty'])}, "
-        f"load {machine['load'][0]}"
-        f"{' (disturbed: trust ratios, not times)' if machine['disturbed'] else ''}"
+        f"\n{machine['processor']}, {machine['cores']} cores, load {machine['load'][0]},"
+        f" commit {machine['commit']}{' with changes' * bool(machine['dirty'])}; {versions}"
     )
     write_json(path, {"machine": machine, **parts})
 
 
-def run_twinlens(*arguments: str | Path) -> str:
-    """What the command prints.
+def run_twinlens(*arguments: str | Path) -> None:
+    """Run the command.
 
     Raises:
         TwinLensError: it failed.
@@ -78,18 +88,6 @@ def run_twinlens(*arguments: str | Path) -> str:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise TwinLensError(f"twinlens {' '.join(map(str, arguments))} failed: {done.stderr}")
-    return done.stdout
-
-
-def index_sample(directory: Path, *, videos: int) -> Path:
-    """The data directory of an index of so many drawn videos, made in ``directory`` once."""
-    data = directory / f"data{videos}"
-    if not (data / "CURRENT").exists():
-        source = directory / f"sample{videos}"
-        if not source.exists():
-            run_twinlens("sample", "--videos", str(videos), source)
-        run_twinlens("index", source, "--data-dir", data, "--title-model", TITLE_MODEL)
-    return data
 
 
 @contextmanager

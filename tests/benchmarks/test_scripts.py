@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from twinlens.benchmarks import encoding, indexing, searching
-from twinlens.benchmarks.harness import index_sample, measure_in_turns, served, tell
+from twinlens.benchmarks.harness import TITLE_MODEL, measure_in_turns, report, run_twinlens, served
 from twinlens.catalog.errors import TwinLensError, UsageError
 
 ROOT = Path(__file__).parents[2]
@@ -41,9 +41,9 @@ def test_ways_take_turns_at_being_first_and_the_first_round_warms_up() -> None:
 
 def test_ratios_are_formed_within_a_round(capsys: pytest.CaptureFixture[str]) -> None:
     samples = {"slow": [2.0, 20.0, 2.0], "quick": [1.0, 10.0, 1.0]}
-    tell("ms", samples, {"slow / quick": ("slow", "quick")})
-    *_, last = capsys.readouterr().out.splitlines()
-    assert last.split() == ["slow", "/", "quick", "2.00"]
+    report(None, "ms", samples, {"slow / quick": ("slow", "quick")})
+    told = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["slow", "/", "quick", "2.00"] in told
 
 
 class Scripted:
@@ -86,7 +86,10 @@ def test_a_server_that_does_not_start_is_told(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An index of a small sample."""
-    return index_sample(tmp_path_factory.mktemp("scripts"), videos=VIDEOS)
+    source = tmp_path_factory.mktemp("scripts") / "sample"
+    run_twinlens("sample", "--videos", str(VIDEOS), source)
+    run_twinlens("index", source, "--data-dir", source / "data", "--title-model", TITLE_MODEL)
+    return source / "data"
 
 
 @pytest.mark.slow
@@ -128,7 +131,7 @@ def test_encoding_measures_every_runtime(tmp_path: Path) -> None:
     outcome = CliRunner().invoke(
         encoding.main,
         [
-            *("--titles", str(titles), "--queries", "32", "--compared", "40", "--rounds", "2"),
+            *("--titles", str(titles), "--queries", "32", "--rounds", "2"),
             *("--json", str(tmp_path / "encoding.json")),
         ],
     )
