@@ -6,7 +6,6 @@ What is compared is read from data: engines, what they are built with, how they 
 from __future__ import annotations
 
 import importlib
-import shutil
 import tomllib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -92,10 +91,6 @@ class Engine(ABC):
         """What the kept index takes on disk, or None where nobody can say."""
         files = (file for file in self.directory.rglob("*") if file.is_file())
         return sum(file.stat().st_blocks * 512 for file in files)
-
-    def remove(self) -> None:
-        """Remove the kept index for good, whole or not."""
-        shutil.rmtree(self.directory, ignore_errors=True)
 
     @abstractmethod
     def close(self) -> None:

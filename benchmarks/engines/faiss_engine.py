@@ -38,7 +38,6 @@ class Faiss(Engine):
         super().__init__(vectors, directory, build=build)
         self._indexes: dict[str, Any] = {}
         self._selectors: dict[float, Any] = {}
-        self._bitmaps: list[Any] = []
 
     def upload(self, *, threads: int) -> Built:
         """See `Engine.upload`; FAISS builds while it takes the vectors in."""
@@ -49,7 +48,7 @@ class Faiss(Engine):
         rng = np.random.default_rng(0)
         lists = round(self.build.get("lists_by_square_root", 0) * math.sqrt(self.vectors.videos))
         for name in self.vectors.dims:
-            rows = self.vectors.rows(name)
+            rows = self.vectors.rows[name]
             index = self._empty(rows.shape[1], self.build["factory"].format(lists=lists))
             if not index.is_trained:
                 count = lists * _TRAINED_ON_PER_LIST if lists else _SCALES_TRAINED_ON
@@ -74,9 +73,8 @@ class Faiss(Engine):
         for name in self.vectors.dims:
             self._indexes[name] = faiss.read_index(str(self._file(name)), flags)
         for share in SHARES:
-            bitmap = np.packbits(self.vectors.draws < share, bitorder="little")
-            self._bitmaps.append(bitmap)  # FAISS keeps a pointer to it
-            self._selectors[share] = faiss.IDSelectorBitmap(bitmap)
+            passing = np.packbits(self.vectors.draws < share, bitorder="little")
+            self._selectors[share] = faiss.IDSelectorBitmap(passing)
 
     def search(self, query: Query) -> Answer:
         """See `Engine.search`."""

@@ -10,10 +10,11 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 
@@ -44,10 +45,19 @@ _FEWEST: Final = 3
 _WARM_UP: Final = 3
 _BATCH: Final = 100
 
-# What is asked in turns, by the engine and by what a record calls it: the arguments of a method.
-_Tasks = dict[tuple[str, str], tuple[Any, ...]]
+_Recall = Callable[[Sequence[int], Sequence[Sequence[int]]], float]
 # What must not change within one result.
 _SAME: Final = ("processor", "cores", "memory_bytes", "versions")
+
+
+class _Task(NamedTuple):
+    """What an engine is asked in turns with the others: a method of its `Probe`, with arguments."""
+
+    name: str
+    label: str
+    method: str
+    arguments: Sequence[Any]
+    recall: _Recall
 
 
 class SizeRun:
@@ -83,7 +93,7 @@ class SizeRun:
 
     def measure(self) -> None:
         """Every part that the record does not hold yet."""
-        in_turns = {"latency": self._latency, "batches": self._batches, "filters": self._filters}
+        in_turns = {"latency": self._latency, "filters": self._filters}
         # One ranking has nothing to be fused with.
         if len(self._vectors.dims) > 1:
             in_turns["fusion"] = self._fusion
@@ -108,7 +118,7 @@ class SizeRun:
         """Remove what was made to be measured."""
         for name, one in self._experiments.items():
             if one.on_server:
-                made = one.make(self._vectors, self._directory(name))
+                made: Any = one.make(self._vectors, self._directory(name))
                 with self._watch(name, "remove"), closing(made):
                     made.remove()
         shutil.rmtree(self._vectors.path, ignore_errors=True)
@@ -142,42 +152,43 @@ class SizeRun:
             self._of[name].built = built
 
     def _clients(self) -> None:
-        """Queries a second by threads of one process, and by processes, as far as there are cores.
+        """Queries a second in batches, by threads of one process, and by processes on its cores.
 
         What an engine holds in memory it holds once for each process.
         """
         cores = max(2, len(os.sched_getaffinity(0)))
-        ways: list[tuple[Literal["threads", "processes"], int]] = []
+        processes = max(count for count in self._plan.clients if count <= cores)
+        batch = self._rows(min(_BATCH, self._vectors.description.queries), 0)
+        ways: list[tuple[Literal["batch", "threads", "processes"], int]] = [("batch", 1)]
         ways += [("threads", count) for count in self._plan.clients]
         ways += [("processes", count) for count in self._plan.clients if count <= cores]
-        processes = max(count for kind, count in ways if kind == "processes")
         seconds = self._plan.client_seconds
         for name in self._alive():
             # Of a run that was stopped in the midst of it there may be some.
             self._of[name].clients = {"threads": {}, "processes": {}}
+            self._of[name].batch = None
         for _ in range(self._plan.client_rounds):
             for name in self._shuffle(self._alive()):
                 with self._watch(name, "clients"), ExitStack() as stack:
-                    setting, of = self._setting(name), self._of[name].clients
+                    setting, of = self._setting(name), self._of[name]
                     hosts = [stack.enter_context(self._host(name)) for _ in range(processes)]
                     _ask_all(hosts, "open")
                     # Each process has to find the pages that it maps for itself, and a graph's lie
                     # where its queries lead.
-                    _ask_all(
-                        hosts, "clients", 1, setting, begin_at=time.monotonic(), seconds=2 * seconds
-                    )
+                    now = time.monotonic()
+                    _ask_all(hosts, "clients", 1, setting, begin_at=now, seconds=2 * seconds)
                     for at in self._rng.permutation(len(ways)):
                         kind, count = ways[at]
+                        if kind == "batch":
+                            rate = hosts[0].ask("batch", batch, setting, seconds=seconds)
+                            of.batch = [*(of.batch or []), round(rate, 2)]
+                            continue
                         asking = hosts[:1] if kind == "threads" else hosts[:count]
+                        each, soon = count // len(asking), time.monotonic() + 0.05
                         rates = _ask_all(
-                            asking,
-                            "clients",
-                            count // len(asking),
-                            setting,
-                            begin_at=time.monotonic() + 0.05,
-                            seconds=seconds,
+                            asking, "clients", each, setting, begin_at=soon, seconds=seconds
                         )
-                        of[kind].setdefault(count, []).append(round(sum(rates), 2))
+                        of.clients[kind].setdefault(count, []).append(round(sum(rates), 2))
 
     # What all go through in turns.
 
@@ -195,102 +206,85 @@ class SizeRun:
                 self._of[name].memory = host.ask("memory")
 
     def _latency(self) -> None:
-        tasks: _Tasks = {
-            (name, label): (setting,)
+        tasks = [
+            _Task(name, label, "searches", [setting], self._truth.recall)
             for name in self._hosts
             for label, setting in self._experiments[name].settings.items()
-        }
-        for (name, label), answers in self._in_turns("latency", "searches", tasks).items():
-            with self._watch(name, "latency"):
-                search = Search(setting=tasks[name, label][0], **dict(answers))
+        ]
+        for task, answers in self._in_turns("latency", tasks):
+            with self._watch(task.name, "latency"):
+                search = Search(setting=task.arguments[0], **dict(answers))
                 if search.exact and search.recall_at_10 < 1:
                     raise EngineFailed(
                         f"its exact search found {search.recall_at_10:.4f} of the exact best"
                     )
-                self._of[name].searches[label] = search
+                self._of[task.name].searches[task.label] = search
         for name in self._hosts:
             self._of[name].chosen = choose_setting(self._of[name].searches)
 
     def _filters(self) -> None:
-        tasks: _Tasks = {
-            (name, str(share)): (self._setting(name), share)
+        tasks = [
+            _Task(
+                *(name, str(share), "searches", [self._setting(name), share]),
+                recall=partial(self._truth.recall, share=share),
+            )
             for name in self._hosts
             for share in SHARES
             if self._vectors.passing(share).size  # else there is nothing to find
-        }
-        for (name, share), answers in self._in_turns("filters", "searches", tasks).items():
-            self._of[name].filtered[float(share)] = answers
+        ]
+        for task, answers in self._in_turns("filters", tasks):
+            self._of[task.name].filtered[float(task.label)] = answers
 
     def _fusion(self) -> None:
         window, k = self._plan.window, self._plan.rrf_k
-        tasks: _Tasks = {(name, ""): (self._setting(name), window, k) for name in self._hosts}
-        for (name, _), answers in self._in_turns("fusion", "fused", tasks).items():
-            self._of[name].fused = answers
+        recall = partial(self._truth.fused_recall, k=k)
+        tasks = [
+            _Task(name, "", "fused", [self._setting(name), window, k], recall)
+            for name in self._hosts
+        ]
+        for task, answers in self._in_turns("fusion", tasks):
+            self._of[task.name].fused = answers
 
-    def _batches(self) -> None:
-        count = min(_BATCH, self._vectors.description.queries)
-        rates: dict[str, list[float]] = {}
-        for number in range(self._plan.rounds + 1):
-            for name in self._shuffle(self._hosts):
-                with self._watch(name, "batches"):
-                    rows, seconds = self._rows(count, number), self._plan.seconds / 2
-                    rate = self._hosts[name].ask(
-                        "batch", rows, self._setting(name), seconds=seconds
-                    )
-                    if number > 0:  # the first round warms up
-                        rates.setdefault(name, []).append(round(rate, 2))
-        for name, per_second in rates.items():
-            self._of[name].batch = per_second
-
-    def _in_turns(self, part: str, method: str, tasks: _Tasks) -> dict[tuple[str, str], Answers]:
+    def _in_turns(self, part: str, tasks: Sequence[_Task]) -> Iterator[tuple[_Task, Answers]]:
         """The answers to each task, asked once a round in an order drawn anew.
 
         What a task gets in a round is a time, not a count: slow ones are asked fewer queries.
         """
-        counts = dict.fromkeys(tasks, _WARM_UP)
-        samples: dict[tuple[str, str], list[tuple[list[int], Timed]]] = {one: [] for one in tasks}
+        queries = self._vectors.description.queries
+        counts = [_WARM_UP] * len(tasks)
+        samples: list[list[tuple[list[int], Timed]]] = [[] for _ in tasks]
         # The first round says how many queries fit into the next, the second warms up.
         for number in range(-1, self._plan.rounds + 1):
             for at in self._rng.permutation(len(tasks)):
-                task = list(tasks)[at]
-                if task[0] not in self._hosts:
+                task = tasks[at]
+                if task.name not in self._hosts:
                     continue
-                rows = self._rows(counts[task], max(0, number))
-                with self._watch(task[0], part):
-                    timed: Timed = self._hosts[task[0]].ask(method, rows, *tasks[task])
+                rows = self._rows(counts[at], max(0, number))
+                with self._watch(task.name, part):
+                    timed: Timed = self._hosts[task.name].ask(task.method, rows, *task.arguments)
                     if number < 0:
                         fitting = self._plan.seconds * 1000 / max(float(np.median(timed.ms)), 1e-3)
-                        most = self._vectors.description.queries
-                        counts[task] = max(_FEWEST, min(int(fitting), most))
+                        counts[at] = max(_FEWEST, min(int(fitting), queries))
                     elif number > 0:
-                        samples[task].append((rows, timed))
-        found: dict[tuple[str, str], Answers] = {}
+                        samples[at].append((rows, timed))
         # In the order of the tasks, which is that of the work they make.
-        for task, rounds in samples.items():
-            if task[0] not in self._hosts:
+        for task, rounds in zip(tasks, samples, strict=True):
+            if task.name not in self._hosts:
                 continue
             # Of each query the first answer.
-            answers: dict[int, Sequence[int]] = {}
+            found: dict[int, Sequence[int]] = {}
             for rows, timed in reversed(rounds):
-                answers |= zip(rows, timed.found, strict=True)
-            with self._watch(task[0], part):
-                recall = self._recall(method, tasks[task], list(answers), list(answers.values()))
-                own = [timed.server_ms for _, timed in rounds if timed.server_ms]
-                found[task] = Answers(
+                found |= zip(rows, timed.found, strict=True)
+            own = [timed.server_ms for _, timed in rounds if timed.server_ms]
+            with self._watch(task.name, part):
+                recall = task.recall(list(found), list(found.values()))
+                answers = Answers(
                     recall_at_10=round(recall, 5),
-                    queries=len(answers),
+                    queries=len(found),
                     p50_ms=_medians([timed.ms for _, timed in rounds]),
                     server_ms=_medians(own) if own else None,
                 )
-        return found
-
-    def _recall(
-        self, method: str, asked: Sequence[Any], rows: list[int], found: list[Sequence[int]]
-    ) -> float:
-        if method == "fused":
-            return self._truth.fused_recall(rows, found, k=self._plan.rrf_k)
-        share = asked[1] if len(asked) > 1 else None
-        return self._truth.recall(rows, found, share)
+                yield task, answers
 
     def _alive(self) -> list[str]:
         return [name for name in self._experiments if not self._of[name].failed]
@@ -438,6 +432,5 @@ def _medians(rounds: Sequence[Sequence[float]]) -> list[float]:
 
 def _ask_all(hosts: Sequence[Host], method: str, *values: object, **options: object) -> list[float]:
     """What the method returns in each of these processes, called in all of them at once."""
-    for host in hosts:
-        host.begin(method, *values, **options)
-    return [host.finish() for host in hosts]
+    with ThreadPoolExecutor(len(hosts)) as pool:
+        return list(pool.map(lambda host: host.ask(method, *values, **options), hosts))

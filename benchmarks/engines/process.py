@@ -43,7 +43,7 @@ class Host:
     """The object that ``make`` returns in a process of its own; its methods are called by name.
 
     ``threads`` is what the libraries in it may use of their own accord; ``environment`` is added to
-    this process's.
+    this process's. One method at a time.
     """
 
     def __init__(
@@ -60,34 +60,24 @@ class Host:
             os.environ.clear()
             os.environ.update(before)
         theirs.close()
-        self._asked = "start"
 
     def ask(self, method: str, *arguments: Any, **options: Any) -> Any:
-        """What the method returns; raises as ``finish`` does."""
-        self.begin(method, *arguments, **options)
-        return self.finish()
-
-    def begin(self, method: str, *arguments: Any, **options: Any) -> None:
-        """Have the method called, and don't wait for it."""
-        self._asked = method
-        with suppress(OSError):  # it has ended, as ``finish`` will say
-            self._ours.send((method, arguments, options))
-
-    def finish(self) -> Any:
-        """What the method begun returns.
+        """What the method returns.
 
         Raises:
             EngineFailed: it raised, its process ended, or there was no answer.
         """
+        with suppress(OSError):  # it has ended, as the answer will say
+            self._ours.send((method, arguments, options))
         try:
             if not self._ours.poll(_LONGEST_S):
-                raise EngineFailed(f"{self._asked}: no answer after {_LONGEST_S:g} s")
+                raise EngineFailed(f"{method}: no answer after {_LONGEST_S:g} s")
             done, value = self._ours.recv()
         except (EOFError, OSError) as error:
             self._process.join(_CLOSING_S)
             code = self._process.exitcode or 0
             how = f"killed by signal {-code}" if code < 0 else f"ended with {code}"
-            raise EngineFailed(f"{self._asked}: the engine's process was {how}") from error
+            raise EngineFailed(f"{method}: the engine's process was {how}") from error
         if not done:
             raise EngineFailed(value)
         return value
@@ -153,7 +143,7 @@ class Probe:
         self._limit = limit
         self._count = self._vectors.description.queries
         # In memory and contiguous, as a caller has them.
-        self._queries = {name: np.array(self._vectors.queries(name)) for name in self._vectors.dims}
+        self._queries = {name: np.array(self._vectors.queries[name]) for name in self._vectors.dims}
         # What these methods need no more than call.
         self.open = self._engine.open
         self.close = self._engine.close

@@ -130,8 +130,7 @@ class Server(Engine):
         return None
 
     def remove(self) -> None:
-        """See `Engine.remove`; on the server too."""
-        super().remove()
+        """Remove the collection for good, whole or not."""
         self._ask(lambda client: client.delete_collection(self.collection))
 
     def close(self) -> None:

@@ -108,15 +108,27 @@ class FileVectors(VectorSource):
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._train, self._test = _open_arrays(path)
-        self.videos = int(self._train.shape[0])
-        self.queries = None if self._test is None else int(self._test.shape[0])
-        self.dims = {_ONLY: int(self._train.shape[1])}
+        self._arrays = _open_arrays(path)
+        for array in self._arrays.values():
+            if len(array.shape) != 2 or array.dtype.kind not in "fiu" or 0 in array.shape:
+                raise SourceError(
+                    f"{path}: an array of shape {array.shape} and type {array.dtype},"
+                    " where (vectors, dim) numbers are expected"
+                )
+        counts = {part: int(array.shape[0]) for part, array in self._arrays.items()}
+        dims = {part: int(array.shape[1]) for part, array in self._arrays.items()}
+        if dims.get("test", dims["train"]) != dims["train"]:
+            raise SourceError(
+                f"{path}: train has {dims['train']} dimensions and test {dims['test']}"
+            )
+        self.videos, self.queries = counts["train"], counts.get("test")
+        self.dims = {_ONLY: dims["train"]}
         self.description = f"{path.name}, {self.videos} vectors, brought to unit length"
 
     def fetch(self, rows: Ids, *, own: bool = False) -> Mapping[str, Matrix]:
         """See `VectorSource.fetch`; no more of the file is in memory than a stretch at a time."""
-        array: Any = self._test if own else self._train
+        part = "test" if own else "train"
+        array = self._arrays[part]
         taken = np.empty((rows.size, array.shape[1]), dtype=np.float32)
         for stretch in np.unique(rows // _ROWS_AT_A_TIME):
             here = rows // _ROWS_AT_A_TIME == stretch
@@ -129,8 +141,8 @@ class FileVectors(VectorSource):
             bad = np.flatnonzero(~(np.isfinite(largest[:, 0]) & (largest[:, 0] > 0)))
             if bad.size:
                 raise SourceError(
-                    f"{self._path}: row {rows[here][bad[0]]} of {'test' if own else 'train'} is"
-                    " zero or not finite, so it has no direction"
+                    f"{self._path}: row {rows[here][bad[0]]} of {part} is zero or not finite, so it"
+                    " has no direction"
                 )
             given /= largest
             taken[here] = given / np.linalg.norm(given, axis=1, keepdims=True)
@@ -241,51 +253,34 @@ def prepare_vectors(
     return VectorSet(path)
 
 
-def _open_arrays(path: Path) -> tuple[Any, Any | None]:
-    """The vectors of a file, and its queries where it has some."""
+def _open_arrays(path: Path) -> dict[str, Any]:
+    """The vectors of a file as ``train``, and its queries as ``test`` where it has some."""
     if not path.is_file():
         raise SourceError(f"{path}: no such file")
-    train: Any
-    test: Any | None = None
     if path.suffix == ".npy":
         try:
             # Not np.load, which opens archives and pickles as well.
-            train = np.lib.format.open_memmap(path, mode="r")
+            return {"train": np.lib.format.open_memmap(path, mode="r")}
         except ValueError as error:
             raise SourceError(f"{path}: not a NumPy array: {error}") from error
-    elif path.suffix in {".hdf5", ".h5"}:
-        train, test = _open_hdf5(path)
-    else:
+    if path.suffix not in {".hdf5", ".h5"}:
         raise SourceError(f"{path}: neither .npy nor .hdf5")
-    for array in (train, test) if test is not None else (train,):
-        if len(array.shape) != 2 or array.dtype.kind not in "fiu" or 0 in array.shape:
-            raise SourceError(
-                f"{path}: an array of shape {array.shape} and type {array.dtype},"
-                " where (vectors, dim) numbers are expected"
-            )
-    if test is not None and test.shape[1] != train.shape[1]:
-        raise SourceError(f"{path}: train has {train.shape[1]} dimensions and test {test.shape[1]}")
-    return train, test
-
-
-def _open_hdf5(path: Path) -> tuple[Any, Any | None]:
     try:
         import h5py
+
+        file = h5py.File(path, "r")
     except ImportError as error:
         raise SourceError(f"{path}: HDF5 needs `pip install 'twinlens[bench]'`") from error
-    try:
-        file = h5py.File(path, "r")
     except OSError as error:
         raise SourceError(f"{path}: not HDF5: {error}") from error
-    train, test = file.get("train"), file.get("test")
-    if not isinstance(train, h5py.Dataset) or not isinstance(test, h5py.Dataset | None):
+    arrays = {name: file[name] for name in ("train", "test") if name in file}
+    if not isinstance(arrays.get("train"), h5py.Dataset):
         raise SourceError(f"{path}: no dataset 'train' in it; ann-benchmarks' layout has one")
     # The attribute may be text, bytes, or an array of one of them.
-    distance = np.asarray(file.attrs.get("distance", "angular")).ravel()
-    told = distance[0].decode("utf-8", "replace") if isinstance(distance[0], bytes) else distance[0]
-    if distance.size != 1 or str(told) != "angular":
+    told = np.asarray(file.attrs.get("distance", "angular")).astype(str).ravel().tolist()
+    if told != ["angular"]:
         raise SourceError(
-            f"{path}: its distance is {told!s}; only angular can be compared here, as every engine"
-            " is asked for the inner product of unit vectors"
+            f"{path}: its distance is {', '.join(told)}; only angular can be compared here, as"
+            " every engine is asked for the inner product of unit vectors"
         )
-    return train, test
+    return arrays

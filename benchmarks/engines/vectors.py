@@ -53,14 +53,18 @@ class Description:
 class VectorSet:
     """Unit vectors of ``videos`` videos, whose ids are their rows, and the queries asked of them.
 
-    Arrays are float32, memory-mapped and read-only: ``rows(name)`` (videos, dim), ``queries(name)``
-    (queries, dim). ``draws`` (videos,) is uniform in [0, 1): a filter of share 0.1 lets through
-    the videos whose draw is below 0.1, which has nothing to do with their vectors.
+    Arrays are float32, memory-mapped and read-only: by name ``rows`` (videos, dim), in the order of
+    the ids, and ``queries`` (queries, dim), none of which is a vector of the set. ``draws``
+    (videos,) is uniform in [0, 1): a filter of share 0.1 lets through the videos whose draw is
+    below 0.1, which has nothing to do with their vectors.
     """
 
     def __init__(self, path: Path) -> None:
+        def read(file: str) -> Matrix:
+            array: Matrix = np.load(path / file, mmap_mode="r")
+            return array
+
         self.path = path
-        self._arrays: dict[str, Matrix] = {}
         self.description = Description(
             **json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
         )
@@ -68,19 +72,9 @@ class VectorSet:
         self.dims = self.description.dims
         # The name of the vector that single searches ask.
         self.first = next(iter(self.dims))
-
-    def rows(self, name: str) -> Matrix:
-        """The vectors of this name, in the order of their ids."""
-        return self._map(f"{name}.npy")
-
-    def queries(self, name: str) -> Matrix:
-        """The queries for this name; none is a vector of the set."""
-        return self._map(f"{name}.queries.npy")
-
-    @property
-    def draws(self) -> Matrix:
-        """One number a video, which decides what filters let through."""
-        return self._map("draws.npy")
+        self.rows = {name: read(f"{name}.npy") for name in self.dims}
+        self.queries = {name: read(f"{name}.queries.npy") for name in self.dims}
+        self.draws = read("draws.npy")
 
     def passing(self, share: float) -> Ids:
         """The ids of the videos that the filter of this share lets through, ascending."""
@@ -90,7 +84,7 @@ class VectorSet:
         """All videos in batches: id, vectors by name, and the shares whose filters let it pass."""
         for first in range(0, self.videos, at_a_time):
             part = slice(first, first + at_a_time)
-            vectors = {name: self.rows(name)[part] for name in self.dims}
+            vectors = {name: self.rows[name][part] for name in self.dims}
             yield [
                 (
                     first + at,
@@ -108,11 +102,6 @@ class VectorSet:
         """
         smallest_kb = self.videos * min(self.dims.values()) * 4 // 1024
         return min(FULL_SCAN_THRESHOLD_KB, max(least, smallest_kb // 4))
-
-    def _map(self, file: str) -> Matrix:
-        if file not in self._arrays:
-            self._arrays[file] = np.load(self.path / file, mmap_mode="r")
-        return self._arrays[file]
 
 
 def fuse_answers(
@@ -136,10 +125,10 @@ class Truth:
     def __init__(self, vectors: VectorSet, *, limit: int, window: int) -> None:
         self._vectors, self._limit, self._window = vectors, limit, window
         self.best = {
-            name: best_of(vectors.rows(name), vectors.queries(name), limit=max(limit, window))
+            name: best_of(vectors.rows[name], vectors.queries[name], limit=max(limit, window))
             for name in vectors.dims
         }
-        rows, queries = vectors.rows(vectors.first), vectors.queries(vectors.first)
+        rows, queries = vectors.rows[vectors.first], vectors.queries[vectors.first]
         self.filtered = {
             share: best_of(rows, queries, limit=limit, passing=vectors.passing(share))[1]
             for share in SHARES
@@ -160,7 +149,7 @@ class Truth:
         depth = best.shape[1]
         if not depth and not any(map(len, found)):
             return 1.0
-        stored, queries = self._vectors.rows(name), self._vectors.queries(name)
+        stored, queries = self._vectors.rows[name], self._vectors.queries[name]
         right = 0
         for row, ids in zip(rows, found, strict=True):
             unique = sorted(set(ids))

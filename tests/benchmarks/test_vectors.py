@@ -79,15 +79,15 @@ def test_drawn_vectors_are_unit_vectors_that_a_seed_repeats(
         for seed in (5, 6)
     )
     for name, dim in DIMS.items():
-        assert drawn.rows(name).shape == (2_345, dim)
-        np.testing.assert_allclose(np.linalg.norm(drawn.rows(name), axis=1), 1, atol=1e-6)
-        np.testing.assert_array_equal(drawn.rows(name), again.rows(name))
-        np.testing.assert_array_equal(drawn.queries(name), again.queries(name))
-        assert not np.array_equal(drawn.rows(name), other.rows(name))
+        assert drawn.rows[name].shape == (2_345, dim)
+        np.testing.assert_allclose(np.linalg.norm(drawn.rows[name], axis=1), 1, atol=1e-6)
+        np.testing.assert_array_equal(drawn.rows[name], again.rows[name])
+        np.testing.assert_array_equal(drawn.queries[name], again.queries[name])
+        assert not np.array_equal(drawn.rows[name], other.rows[name])
 
 
 def test_drawn_vectors_have_neighbours_and_near_twins(drawn: VectorSet) -> None:
-    stored = drawn.rows("title").astype(np.float64)
+    stored = drawn.rows["title"].astype(np.float64)
     cosines = stored[:1000] @ stored[:1000].T - 2 * np.eye(1000)
     nearest = cosines.max(axis=1)
     assert np.mean(nearest > 0.98) > 0.1
@@ -104,7 +104,7 @@ def test_filters_let_through_the_shares_that_they_are_called_after(drawn: Vector
         assert passing == drawn.passing(share).tolist()
     for row, named, _ in points[999:1_001]:
         for name, vector in named.items():
-            np.testing.assert_array_equal(vector, drawn.rows(name)[row])
+            np.testing.assert_array_equal(vector, drawn.rows[name][row])
 
 
 def test_an_array_file_gives_unit_vectors_and_queries_that_are_not_among_them(
@@ -116,7 +116,7 @@ def test_an_array_file_gives_unit_vectors_and_queries_that_are_not_among_them(
     assert str(tmp_path) not in source.description
     made = prepare_vectors(source, tmp_path, videos=250, queries=40, seed=2)
     assert not made.description.synthetic
-    together = np.vstack([made.rows(ONLY), made.queries(ONLY)])
+    together = np.vstack([made.rows[ONLY], made.queries[ONLY]])
     assert len(np.unique(together, axis=0)) == 290
     nearest = (unit(given) @ together.T.astype(np.float64)).max(axis=0)
     np.testing.assert_allclose(nearest, 1.0, atol=1e-6)
@@ -129,7 +129,7 @@ def test_numbers_of_any_type_and_size_are_read(tmp_path: Path) -> None:
     for at, array in enumerate(given):
         source = FileVectors(npy(tmp_path / f"{at}.npy", array))
         made = prepare_vectors(source, tmp_path, videos=30, queries=10, seed=2)
-        np.testing.assert_allclose(np.linalg.norm(made.rows(ONLY), axis=1), 1.0, atol=1e-6)
+        np.testing.assert_allclose(np.linalg.norm(made.rows[ONLY], axis=1), 1.0, atol=1e-6)
 
 
 def test_queries_of_an_ann_benchmarks_file_are_its_own(tmp_path: Path) -> None:
@@ -139,8 +139,8 @@ def test_queries_of_an_ann_benchmarks_file_are_its_own(tmp_path: Path) -> None:
     source = FileVectors(file)
     assert source.queries == 20
     made = prepare_vectors(source, tmp_path, videos=500, queries=20, seed=2)
-    np.testing.assert_allclose(made.rows(ONLY), unit(train), atol=1e-7)
-    np.testing.assert_allclose(made.queries(ONLY), unit(test), atol=1e-7)
+    np.testing.assert_allclose(made.rows[ONLY], unit(train), atol=1e-7)
+    np.testing.assert_allclose(made.queries[ONLY], unit(test), atol=1e-7)
     # What the file's author found over his vectors is what we find over ours.
     truth = Truth(made, limit=LIMIT, window=WINDOW)
     np.testing.assert_array_equal(truth.best[ONLY][0], neighbors[:, :WINDOW])
@@ -151,10 +151,10 @@ def test_fewer_vectors_of_a_file_are_a_sample_of_them(tmp_path: Path) -> None:
     train, test = rows(500), rows(20, seed=2)
     source = FileVectors(hdf5(tmp_path / "set.h5", distance=None, train=train, test=test))
     made = prepare_vectors(source, tmp_path, videos=100, queries=5, seed=2)
-    of = (unit(train) @ made.rows(ONLY).T.astype(np.float64)).argmax(axis=0)
+    of = (unit(train) @ made.rows[ONLY].T.astype(np.float64)).argmax(axis=0)
     assert len(set(of.tolist())) == 100
     assert of.max() > 250
-    np.testing.assert_allclose(made.queries(ONLY), unit(test[:5]), atol=1e-7)
+    np.testing.assert_allclose(made.queries[ONLY], unit(test[:5]), atol=1e-7)
 
 
 def write_index(path: Path, *names: str) -> list[Any]:
@@ -181,7 +181,7 @@ def test_a_published_index_gives_the_videos_that_have_every_vector(tmp_path: Pat
     given = {
         (first.tobytes(), second.tobytes())
         for read in (made.rows, made.queries)
-        for first, second in zip(read(title), read(thumbnail), strict=True)
+        for first, second in zip(read[title], read[thumbnail], strict=True)
     }
     # Title and thumbnail of one video stay together, and no video is there twice.
     stored = [{str(name): vector for name, vector in one.vectors.items()} for one in whole]
@@ -284,11 +284,11 @@ def test_the_truth_is_the_plain_computation(
     truth = Truth(drawn, limit=LIMIT, window=WINDOW)
     everyone = range(30)
     for name in DIMS:
-        best, scores = brute_force(drawn.rows(name), drawn.queries(name), WINDOW)
+        best, scores = brute_force(drawn.rows[name], drawn.queries[name], WINDOW)
         np.testing.assert_array_equal(truth.best[name][0], best)
         np.testing.assert_allclose(truth.best[name][1], scores, rtol=0, atol=1e-14)
     first = drawn.first
-    best, _ = brute_force(drawn.rows(first), drawn.queries(first), WINDOW)
+    best, _ = brute_force(drawn.rows[first], drawn.queries[first], WINDOW)
     # Some right, some wrong, some twice: the same share as by counting.
     rng = np.random.default_rng(0)
     found = [rng.choice(ids[:30], 12).tolist() for ids in best]
@@ -297,7 +297,7 @@ def test_the_truth_is_the_plain_computation(
     assert truth.recall(everyone, found) == counted / (30 * LIMIT)
     for share in SHARES:
         passing = drawn.passing(share)
-        best, _ = brute_force(drawn.rows(first)[passing], drawn.queries(first), LIMIT)
+        best, _ = brute_force(drawn.rows[first][passing], drawn.queries[first], LIMIT)
         found = [passing[ids].tolist() for ids in best]
         assert truth.recall(everyone, found, share) == 1.0
         depth = min(LIMIT, len(passing))
@@ -330,7 +330,7 @@ def test_either_of_two_equal_videos_is_right(tmp_path: Path) -> None:
 
 def test_fused_recall_is_the_plain_computation(drawn: VectorSet) -> None:
     truth = Truth(drawn, limit=LIMIT, window=WINDOW)
-    best = {name: brute_force(drawn.rows(name), drawn.queries(name), WINDOW)[0] for name in DIMS}
+    best = {name: brute_force(drawn.rows[name], drawn.queries[name], WINDOW)[0] for name in DIMS}
     found, counted = [], 0
     for row in range(30):
         fused: dict[int, float] = {}
@@ -374,11 +374,11 @@ def test_a_file_is_never_read_into_memory_whole(
 ) -> None:
     monkeypatch.setattr(sources, "_ROWS_AT_A_TIME", 100)
     source = FileVectors(npy(tmp_path / "some.npy", rows(2_000)))
-    counted = Counted(source._train)
-    source._train = counted
+    counted = Counted(source._arrays["train"])
+    source._arrays["train"] = counted
 
     made = prepare_vectors(source, tmp_path, videos=300, queries=50, seed=0)
 
     assert 0 < counted.most <= 100
-    both = np.vstack([made.rows(ONLY), made.queries(ONLY)])
+    both = np.vstack([made.rows[ONLY], made.queries[ONLY]])
     assert len(np.unique(both, axis=0)) == 350

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,7 +24,7 @@ QUICK_SIZES: Final = (1_400, 5_000)
 FEWEST: Final = 100
 # The lengths of the packaged encoders' vectors.
 _DIMS: Final = {"title": 512, "thumbnail": 128}
-_QUICKLY: Final = {
+_QUICKLY: Final[Mapping[str, Any]] = {
     "rounds": 3,
     "seconds": 0.15,
     "clients": [1, 2],
@@ -35,6 +35,15 @@ _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 _FOLDER: Final = click.Path(file_okay=False, path_type=Path)
 
 
+def _read_sizes(
+    context: click.Context, parameter: click.Parameter, text: str | None
+) -> list[int] | None:
+    if text is None:
+        return None
+    sizes = (click.IntRange(FEWEST)(part, parameter, context) for part in text.split(","))
+    return [*dict.fromkeys(sizes)]
+
+
 @click.group(invoke_without_command=True)
 @click.option("--data-dir", type=_FOLDER, help="Compare on the index published here.")
 @click.option(
@@ -43,7 +52,9 @@ _FOLDER: Final = click.Path(file_okay=False, path_type=Path)
     help="Compare on a .npy of shape (n, dim), or HDF5 as ann-benchmarks has it, brought to unit"
     " length.",
 )
-@click.option("--sizes", help="How many videos, in this order, as 1400,20000.")
+@click.option(
+    "--sizes", callback=_read_sizes, help="How many videos, in this order, as 1400,20000."
+)
 @click.option(
     "--most-videos",
     type=click.IntRange(FEWEST),
@@ -101,8 +112,7 @@ def bench(context: click.Context, /, **asked: Any) -> None:
     say = functools.partial(click.echo, err=True)
     # Of another run, another file.
     result = asked["result"] or asked["work_dir"] / f"result-{plan.digest()}.json"
-    if asked["result"] is None:
-        say(f"the result goes to {result}")
+    say(f"the result goes to {result}")
     work, keep = asked["work_dir"], asked["keep"]
     measured = run(source, plan, chosen, result=result, work=work, say=say, keep=keep)
     failed = measured.failures()
@@ -138,9 +148,9 @@ def report(
     run = read_result(result)
     if other is None:
         text, tables = report_on(run), tables_of(run)
+    elif plots is not None:
+        raise UsageError("--plots: of one result")
     else:
-        if plots is not None:
-            raise UsageError("--plots: of one result")
         text, table = report_two(run, read_result(other))
         tables = {"compare": table}
     if plots is not None:
@@ -171,11 +181,11 @@ def page(context: click.Context, pages: tuple[Path, ...], results: Path, check: 
     from twinlens.catalog.files import write_atomically
 
     anew = {path: draw_page(path.read_text("utf-8"), results, path=path) for path in pages}
-    stale = [path for path, text in anew.items() if text != path.read_text("utf-8")]
-    for path in stale:
+    stale = {path: text for path, text in anew.items() if text != path.read_text("utf-8")}
+    for path, text in stale.items():
         click.echo(f"{path}: {'stale' if check else 'drawn anew'}")
         if not check:
-            write_atomically(path, anew[path])
+            write_atomically(path, text)
     if check and stale:
         context.exit(1)
 
@@ -213,12 +223,8 @@ def _plan(source: VectorSource, chosen: Sequence[Experiment], **asked: Any) -> P
         there -= queries
     if there is not None and there < FEWEST:
         raise UsageError(f"{source.description}: too few; a comparison takes {FEWEST} at least")
-    if asked["sizes"] is not None:
-        sizes = _read_sizes(asked["sizes"])
-    elif there is not None:
-        sizes = [there if most is None else min(there, most)]
-    else:
-        sizes = [*(QUICK_SIZES if asked["quick"] else FULL_SIZES)]
+    all_of_it = None if there is None else [min(there, most or there)]
+    sizes = asked["sizes"] or all_of_it or (QUICK_SIZES if asked["quick"] else FULL_SIZES)
     left = [size for size in sizes if most is None or size <= most]
     if not left:
         raise UsageError(f"--most-videos {most}: leaves no size of {', '.join(map(str, sizes))}")
@@ -227,7 +233,8 @@ def _plan(source: VectorSource, chosen: Sequence[Experiment], **asked: Any) -> P
             f"--sizes: {max(left):,} videos are asked for; {source.description} leaves {there:,}"
             " beside the queries"
         )
-    plan = Plan(
+    rounds = {} if asked["rounds"] is None else {"rounds": asked["rounds"]}
+    return Plan(
         sizes=left,
         source=source.description,
         experiments=[one.name for one in chosen],
@@ -235,16 +242,5 @@ def _plan(source: VectorSource, chosen: Sequence[Experiment], **asked: Any) -> P
         queries=queries,
         seed=asked["seed"],
         build_threads=len(os.sched_getaffinity(0)),
+        **({**_QUICKLY} if asked["quick"] else {}) | rounds,
     )
-    rounds = {} if asked["rounds"] is None else {"rounds": asked["rounds"]}
-    return plan.model_copy(update={**(_QUICKLY if asked["quick"] else {}), **rounds})
-
-
-def _read_sizes(text: str) -> list[int]:
-    try:
-        sizes = [*dict.fromkeys(int(part) for part in text.split(","))]
-    except ValueError as error:
-        raise UsageError(f"--sizes {text}: whole numbers by commas, as 1400,20000") from error
-    if min(sizes) < FEWEST:
-        raise UsageError(f"--sizes {text}: at least {FEWEST} videos")
-    return sizes
