@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,7 +30,7 @@ class Embedded(Engine):
     def __init__(self, vectors: VectorSet, directory: Path, *, build: Mapping[str, Any]) -> None:
         super().__init__(vectors, directory, build=build)
         self._shard: Any = None
-        self._view: tempfile.TemporaryDirectory[str] | None = None
+        self._opened = ExitStack()
         self._filters = {
             share: qe.Filter(must=[qe.FieldCondition(_TAGS, match=qe.MatchAny([str(share)]))])
             for share in SHARES
@@ -38,15 +38,15 @@ class Embedded(Engine):
 
     def upload(self, *, threads: int) -> Built:
         """See `Engine.upload`."""
-        shutil.rmtree(self.directory, ignore_errors=True)
         path = str(self._path)
-        self._path.mkdir(parents=True)
+        self._path.mkdir()
         shard = qe.EdgeShard.create(path, self._config(threads))
         # Before the vectors come, as the product does: then the graph keeps filtered parts linked.
         shard.update(qe.UpdateOperation.create_field_index(_TAGS, qe.PayloadSchemaType.Keyword))
         started = time.perf_counter()
         for rows in self.vectors.points(_ROWS_AT_A_TIME):
-            points = [qe.Point(row, _as_given(named), {_TAGS: tags}) for row, named, tags in rows]
+            # The engine takes arrays; only its type stubs know lists alone.
+            points = [qe.Point(row, given, {_TAGS: tags}) for row, given, tags in rows]  # type: ignore[arg-type]
             shard.update(qe.UpdateOperation.upsert_points(points))
         shard.flush()
         written = time.perf_counter()
@@ -69,9 +69,10 @@ class Embedded(Engine):
     def open(self) -> None:
         """See `Engine.open`; over links to the files, as the product's readers do."""
         # Beside the index, so that what a killed process leaves goes with it.
-        self._view = tempfile.TemporaryDirectory(prefix="view-", dir=self.directory)
-        link_view(self._path, Path(self._view.name))
-        self._shard = qe.EdgeShard.load(self._view.name)
+        view = tempfile.TemporaryDirectory(prefix="view-", dir=self.directory)
+        path = Path(self._opened.enter_context(view))
+        link_view(self._path, path)
+        self._shard = self._opened.enter_context(closing(qe.EdgeShard.load(str(path))))
 
     def search(self, query: Query) -> Answer:
         """See `Engine.search`."""
@@ -84,12 +85,7 @@ class Embedded(Engine):
 
     def close(self) -> None:
         """See `Engine.close`."""
-        if self._shard is not None:
-            self._shard.close()
-            self._shard = None
-        if self._view is not None:
-            self._view.cleanup()
-            self._view = None
+        self._opened.close()
 
     @property
     def _path(self) -> Path:
@@ -128,7 +124,7 @@ class Embedded(Engine):
             )
         return qe.QueryRequest(
             limit=query.limit,
-            query=qe.Query.Nearest(_as_given(query.vector), using=query.name),
+            query=qe.Query.Nearest(query.vector, using=query.name),  # type: ignore[arg-type]
             filter=None if query.share is None else self._filters[query.share],
             params=qe.SearchParams(
                 hnsw_ef=setting.get("ef"),
@@ -142,8 +138,3 @@ class Embedded(Engine):
 
 def _to_answer(hits: Sequence[Any]) -> Answer:
     return Answer([hit.id for hit in hits], [hit.score for hit in hits])
-
-
-def _as_given(vectors: Any) -> Any:
-    # The engine takes arrays; only its type stubs know lists alone.
-    return vectors

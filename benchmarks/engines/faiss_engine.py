@@ -41,7 +41,6 @@ class Faiss(Engine):
 
     def upload(self, *, threads: int) -> Built:
         """See `Engine.upload`; FAISS builds while it takes the vectors in."""
-        self.directory.mkdir(parents=True, exist_ok=True)
         faiss.omp_set_num_threads(threads)
         started = time.perf_counter()
         linked = 0

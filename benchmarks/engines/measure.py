@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -157,20 +157,16 @@ class SizeRun:
         What an engine holds in memory it holds once for each process.
         """
         cores = max(2, len(os.sched_getaffinity(0)))
-        processes = max(count for count in self._plan.clients if count <= cores)
-        batch = self._rows(min(_BATCH, self._vectors.description.queries), 0)
-        ways: list[tuple[Literal["batch", "threads", "processes"], int]] = [("batch", 1)]
-        ways += [("threads", count) for count in self._plan.clients]
-        ways += [("processes", count) for count in self._plan.clients if count <= cores]
+        at_once = min(_BATCH, self._vectors.description.queries)
+        ways = [("batch", 1, at_once), *(("threads", count, 1) for count in self._plan.clients)]
+        ways += [("processes", count, 1) for count in self._plan.clients if count <= cores]
+        processes = max(count for kind, count, _ in ways if kind != "threads")
         seconds = self._plan.client_seconds
-        for name in self._alive():
-            # Of a run that was stopped in the midst of it there may be some.
-            self._of[name].clients = {"threads": {}, "processes": {}}
-            self._of[name].batch = None
+        found: dict[str, dict[Any, dict[int, list[float]]]] = {}
         for _ in range(self._plan.client_rounds):
             for name in self._shuffle(self._alive()):
                 with self._watch(name, "clients"), ExitStack() as stack:
-                    setting, of = self._setting(name), self._of[name]
+                    setting, rates = self._setting(name), found.setdefault(name, {})
                     hosts = [stack.enter_context(self._host(name)) for _ in range(processes)]
                     _ask_all(hosts, "open")
                     # Each process has to find the pages that it maps for itself, and a graph's lie
@@ -178,17 +174,16 @@ class SizeRun:
                     now = time.monotonic()
                     _ask_all(hosts, "clients", 1, setting, begin_at=now, seconds=2 * seconds)
                     for at in self._rng.permutation(len(ways)):
-                        kind, count = ways[at]
-                        if kind == "batch":
-                            rate = hosts[0].ask("batch", batch, setting, seconds=seconds)
-                            of.batch = [*(of.batch or []), round(rate, 2)]
-                            continue
-                        asking = hosts[:1] if kind == "threads" else hosts[:count]
-                        each, soon = count // len(asking), time.monotonic() + 0.05
-                        rates = _ask_all(
-                            asking, "clients", each, setting, begin_at=soon, seconds=seconds
-                        )
-                        of.clients[kind].setdefault(count, []).append(round(sum(rates), 2))
+                        kind, count, many = ways[at]
+                        asking = hosts[:count] if kind == "processes" else hosts[:1]
+                        when = {"begin_at": time.monotonic() + 0.05, "seconds": seconds}
+                        each = count // len(asking)
+                        told = _ask_all(asking, "clients", each, setting, **when, at_once=many)
+                        of = rates.setdefault(kind, {}).setdefault(count, [])
+                        of.append(round(sum(told), 2))
+        for name in self._alive():
+            self._of[name].batch = found[name].pop("batch")[1]
+            self._of[name].clients = found[name]
 
     # What all go through in turns.
 

@@ -186,28 +186,28 @@ class Probe:
 
         return _time(rows, ask)
 
-    def batch(self, rows: Sequence[int], setting: Setting, *, seconds: float) -> float:
-        """Queries per second where these are handed over in one call, again and again."""
-        queries = [self._query(row, setting) for row in rows]
-        answered = 0
-        started = time.perf_counter()
-        while answered == 0 or time.perf_counter() - started < seconds:
-            self._engine.search_many(queries)
-            answered += len(rows)
-        return answered / (time.perf_counter() - started)
-
-    def clients(self, threads: int, setting: Setting, *, begin_at: float, seconds: float) -> float:
+    def clients(
+        self, threads: int, setting: Setting, *, begin_at: float, seconds: float, at_once: int = 1
+    ) -> float:
         """Queries per second that this process answered to its threads, from ``begin_at`` on.
 
-        ``begin_at`` is of the clock that all processes of a machine share.
+        ``begin_at`` is of the clock that all processes of a machine share. Each thread hands over
+        so many queries ``at_once``.
         """
+        # Twice, as a batch may begin with the last of them.
+        queries = [self._query(row, setting) for row in range(self._count)] * 2
+        alone = at_once == 1
 
         def ask(number: int) -> float:
             row, done, last = number * self._count // threads, 0, begin_at
             time.sleep(max(0.0, begin_at - time.monotonic()))
             while last < begin_at + seconds:
-                self._engine.search(self._query((row + done) % self._count, setting))
-                done += 1
+                first = (row + done) % self._count
+                if alone:
+                    self._engine.search(queries[first])
+                else:
+                    self._engine.search_many(queries[first : first + at_once])
+                done += at_once
                 last = time.monotonic()
             return done / (last - begin_at)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os.path
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -75,16 +76,16 @@ def draw_page(page: str, results: Path, *, path: Path) -> str:
         UsageError: a marker is misspelt or not closed, its table is unknown, its result is missing
             or has nothing for it.
     """
-    read: dict[str, Result] = {}
+    read = cache(read_result)
 
     def draw(block: re.Match[str]) -> str:
         name, file = block["table"], results / block["result"]
         where = f"{path}: {name} {block['result']}"
         if not file.is_file():
             raise UsageError(f"{where}: no result {file}")
-        result = read.setdefault(block["result"], read_result(file))
         if name not in {**BY_RUN, **BY_SIZE}:
             raise UsageError(f"{where}: there are {', '.join([*BY_RUN, *BY_SIZE])}")
+        result = read(file)
         table = BY_RUN[name](result) if name in BY_RUN else BY_SIZE[name](detail(result))
         if table is None:
             raise UsageError(f"{where}: nothing was measured for it")

@@ -34,7 +34,6 @@ _COLORS: Final = ("#000000", "#666666", "#E69F00", "#56B4E9", "#CC79A7", "#0072B
 _MORE_COLORS: Final = ("#D55E00", "#9467BD", "#8C6D4F", "#7F7F7F", "#B5A642")
 _MARKERS: Final = "oos^vDPX*<hp"
 _RECALLS: Final = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 1.0)
-PLOTS: Final = ("recall-against-latency", "latency-against-size")
 
 
 class Table(NamedTuple):
@@ -216,12 +215,12 @@ def compare(a: Result, b: Result) -> Table | None:
     """
     figures_of_a, figures_of_b = dict(_figures(a)), dict(_figures(b))
     rows = []
-    for key in figures_of_a.keys() & figures_of_b.keys():
+    for key in sorted(figures_of_a.keys() & figures_of_b.keys()):
         of_a, of_b = figures_of_a[key], figures_of_b[key]
         times = ratio_interval(of_b, of_a, paired=False)
         changed = "" if times.low <= 1 <= times.high or times.low == times.high else "changed"
-        rows.append([*key, _median(of_a), _median(of_b), show_interval(times), changed])
-    rows.sort(key=lambda row: (int(row[0].replace(",", "")), *row[1:3]))
+        told = [_median(of_a), _median(of_b), show_interval(times), changed]
+        rows.append([f"{key[0]:,}", *key[1:], *told])
     note = (
         "The interval knows the noise between rounds, not what a machine does from one day to the"
         " next; a figure of a single round has none."
@@ -230,13 +229,11 @@ def compare(a: Result, b: Result) -> Table | None:
     return Table("b against a", note, columns, rows) if rows else None
 
 
-def _figures(result: Result) -> Iterator[tuple[tuple[str, str, str], Sequence[float]]]:
+def _figures(result: Result) -> Iterator[tuple[tuple[int, str, str], Sequence[float]]]:
     for size in result.measured():
         for name, one in size.experiments.items():
-            answers: dict[str, Answers] = {
-                f"filter {share:g}": a for share, a in one.filtered.items()
-            }
-            answers |= {**one.searches} | ({"fused": one.fused} if one.fused else {})
+            answers = {f"filter {share:g}": found for share, found in one.filtered.items()}
+            answers |= one.searches | ({"fused": one.fused} if one.fused else {})
             found = {f"{label}: p50, ms": answer.p50_ms for label, answer in answers.items()}
             found |= {f"{n}: recall@10": [answer.recall_at_10] for n, answer in answers.items()}
             for kind, by_count in one.clients.items():
@@ -246,7 +243,7 @@ def _figures(result: Result) -> Iterator[tuple[tuple[str, str, str], Sequence[fl
                 found["building, s"] = [one.built.upload_s + one.built.index_s]
             for label, values in found.items():
                 if values and min(values) > 0:
-                    yield (f"{size.videos:,}", name, label), values
+                    yield (size.videos, name, label), values
 
 
 # What rows and cells are made of.
@@ -322,8 +319,7 @@ def _seconds(one: Measured) -> str:
 
 def _recall(found: Answers) -> str:
     """``1`` where all were found, else three places: ``.987``, and ``1.000`` of nearly all."""
-    recall = found.recall_at_10
-    return "1" if recall == 1 else f"{recall:.3f}".removeprefix("0")
+    return f"{found.recall_at_10:.3f}".removeprefix("0") if found.recall_at_10 < 1 else "1"
 
 
 def _median(rounds: Sequence[float] | npt.NDArray[np.float64] | None) -> str:
@@ -366,7 +362,8 @@ def write_plots(result: Result, directory: Path, *, form: str) -> None:
         raise UsageError("plots need matplotlib: pip install 'twinlens[bench]'") from error
     directory.mkdir(parents=True, exist_ok=True)
     synthetic = " (SYNTHETIC vectors)" if result.measured()[0].synthetic else ""
-    for name, draw in zip(PLOTS, (_recall_against_latency, _latency_against_size), strict=True):
+    for draw in (_recall_against_latency, _latency_against_size):
+        name = draw.__name__.strip("_").replace("_", "-")
         # Text stays text; the ids are the same whenever the same is drawn.
         with rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
             figure = Figure(layout="constrained")
@@ -419,7 +416,7 @@ def _latency_against_size(result: Result, figure: Any) -> None:
 
 
 def _styles(result: Result) -> dict[str, dict[str, Any]]:
-    labels = {n: one.label for s in result.measured() for n, one in s.experiments.items()}
+    labels = _labels(result.measured())
     looks = zip((_COLORS + _MORE_COLORS) * len(labels), _MARKERS * len(labels), strict=True)
     return {
         name: {"label": label, "color": color, "marker": marker}

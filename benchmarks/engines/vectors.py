@@ -33,8 +33,6 @@ SHARES: Final = (0.5, 0.1, 0.01, 0.001)
 SCORE_TOLERANCE: Final = 1e-6
 _FUSED_TOLERANCE: Final = 1e-12
 _BLOCK: Final = 20_000
-# What float32 would cut off wrongly lies within these few more.
-_SPARE: Final = 20
 # The file that makes a directory a set; it is written last.
 DESCRIPTION: Final = "set.json"
 
@@ -183,28 +181,22 @@ class Truth:
 def best_of(
     stored: Matrix, queries: Matrix, *, limit: int, passing: Ids | None = None
 ) -> tuple[Ids, Scores]:
-    """Ids and scores, (queries, at most ``limit``), of the best rows, best first, ties by id.
+    """Ids and scores, (queries, at most ``limit``), of the best rows, best first.
 
     A block of rows is scored at a time, so the memory taken does not grow with their number. Scores
-    are float64 products, of float32 candidates with some to spare.
+    are float64 products; of equal ones, the lower id comes first.
     """
     chosen = np.arange(len(stored)) if passing is None else passing
-    depth, spare = min(limit, chosen.size), min(limit + _SPARE, chosen.size)
+    depth, exact = min(limit, chosen.size), queries.astype(np.float64)
     ids = np.empty((len(queries), 0), dtype=np.int64)
-    scores = np.empty((len(queries), 0), dtype=np.float32)
+    scores = np.empty((len(queries), 0), dtype=np.float64)
     for first in range(0, chosen.size, _BLOCK):
         part = chosen[first : first + _BLOCK]
         ids = np.hstack([ids, np.broadcast_to(part, (len(queries), part.size))])
-        scores = np.hstack([scores, queries @ stored[part].T])
-        if ids.shape[1] > spare:
-            kept = np.argpartition(-scores, spare - 1, axis=1)[:, :spare]
+        scores = np.hstack([scores, exact @ stored[part].astype(np.float64).T])
+        if ids.shape[1] > depth:
+            kept = np.argpartition(-scores, depth - 1, axis=1)[:, :depth]
             ids = np.take_along_axis(ids, kept, axis=1)
             scores = np.take_along_axis(scores, kept, axis=1)
-    best_ids = np.empty((len(queries), depth), dtype=np.int64)
-    best_scores = np.empty((len(queries), depth), dtype=np.float64)
-    for row, query in enumerate(queries.astype(np.float64)):
-        candidates = np.sort(ids[row])
-        exact = stored[candidates].astype(np.float64) @ query
-        order = np.lexsort((candidates, -exact))[:depth]
-        best_ids[row], best_scores[row] = candidates[order], exact[order]
-    return best_ids, best_scores
+    order = np.lexsort((ids, -scores), axis=1)
+    return np.take_along_axis(ids, order, axis=1), np.take_along_axis(scores, order, axis=1)

@@ -34,7 +34,8 @@ from twinlens.catalog.errors import StoreError
 LIMIT, WINDOW, K = 10, 200, 60.0
 # What stands in for a server takes some milliseconds to write a video.
 VIDEOS, FEWER_VIDEOS = 3_000, 400
-ROWS = list(range(20))
+# Queries, and what stands in for a server is slow to answer.
+QUERIES, FEWER_QUERIES = 20, 8
 DIMS = {"title": 32, "thumbnail": 16}
 # What the shares let through: many, some, fewer than are asked for, nothing.
 FEW = 0.01
@@ -61,8 +62,8 @@ def folder() -> Iterator[Path]:
         yield Path(path)
 
 
-def drawn(path: Path, videos: int) -> VectorSet:
-    made = prepare_vectors(DrawnVectors(DIMS), path, videos=videos, queries=len(ROWS), seed=3)
+def drawn(path: Path, videos: int, queries: int) -> VectorSet:
+    made = prepare_vectors(DrawnVectors(DIMS), path, videos=videos, queries=queries, seed=3)
     draws = np.array(made.draws)
     draws[draws < FEW] = 0.9
     draws[[5, 50, 100, 300]] = FEW / 2
@@ -72,12 +73,12 @@ def drawn(path: Path, videos: int) -> VectorSet:
 
 @pytest.fixture(scope="module")
 def vectors(folder: Path) -> VectorSet:
-    return drawn(folder, VIDEOS)
+    return drawn(folder, VIDEOS, QUERIES)
 
 
 @pytest.fixture(scope="module")
 def fewer(folder: Path) -> VectorSet:
-    return drawn(folder, FEWER_VIDEOS)
+    return drawn(folder, FEWER_VIDEOS, FEWER_QUERIES)
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +143,10 @@ def found_by(engine: Engine, setting: Any, **more: Any) -> list[list[int]]:
     return [list(engine.search(one).ids) for one in queries(engine, setting, **more)]
 
 
+def recall_of(truth: Truth, found: list[list[int]], share: float | None = None) -> float:
+    return truth.recall(range(len(found)), found, share)
+
+
 def scores(vectors: VectorSet, row: int, ids: Any) -> Any:
     stored, asked = vectors.rows[vectors.first], vectors.queries[vectors.first]
     return stored[list(ids)].astype(np.float64) @ asked[row].astype(np.float64)
@@ -158,7 +163,7 @@ def usual(kept: Kept) -> Any:
 
 
 def test_exact_is_exact(kept: Kept, engine: Engine, truth: Truth) -> None:
-    assert truth.recall(ROWS, found_by(engine, exact_of(kept))) == 1.0
+    assert recall_of(truth, found_by(engine, exact_of(kept))) == 1.0
 
 
 def test_every_setting_answers_in_order_and_the_widest_finds_nearly_all(
@@ -171,7 +176,7 @@ def test_every_setting_answers_in_order_and_the_widest_finds_nearly_all(
             if setting.get("rescore", True) and setting != {}:
                 assert np.all(np.diff(scores(engine.vectors, row, ids)) <= 1e-6)
     widest = kept.experiment.searches[-1]
-    recall = truth.recall(ROWS, found_by(engine, widest))
+    recall = recall_of(truth, found_by(engine, widest))
     assert recall >= (1.0 if widest == EXACT else 0.8)
 
 
@@ -181,7 +186,7 @@ def test_only_what_a_filter_lets_through_is_found(kept: Kept, engine: Engine, tr
     for setting in (kept.experiment.searches[0], usual(kept), kept.experiment.searches[-1]):
         for share, passed in zip(SHARES, passing, strict=True):
             # Raises where it found what may not be found.
-            recall = truth.recall(ROWS, found_by(engine, setting, share=share), share)
+            recall = recall_of(truth, found_by(engine, setting, share=share), share)
             if setting == EXACT:
                 assert recall == 1.0, share
             elif passed > LIMIT and setting == kept.experiment.searches[-1]:
@@ -192,7 +197,7 @@ def test_only_what_a_filter_lets_through_is_found(kept: Kept, engine: Engine, tr
 def test_many_queries_at_once_find_what_each_finds_alone(kept: Kept, engine: Engine) -> None:
     for setting in kept.experiment.searches:
         many = engine.search_many(queries(engine, setting))
-        assert len(many) == len(ROWS)
+        assert len(many) == kept.vectors.description.queries
         for row, (together, alone) in enumerate(zip(many, found_by(engine, setting), strict=True)):
             assert all(type(one) is int for one in together.ids)
             np.testing.assert_allclose(
@@ -207,7 +212,7 @@ def test_rankings_of_every_vector_fuse_to_the_exact_fusion(
 ) -> None:
     setting = exact_of(kept)
     found = []
-    for row in ROWS:
+    for row in range(kept.vectors.description.queries):
         asked = [
             Query(name, engine.vectors.queries[name][row], WINDOW, setting)
             for name in engine.vectors.dims
@@ -221,7 +226,7 @@ def test_rankings_of_every_vector_fuse_to_the_exact_fusion(
             told = [score for _, score in rankings[name]]
             np.testing.assert_allclose(told, best[row, :WINDOW], atol=1e-6)
         found.append(list(fuse_answers(rankings, limit=LIMIT, k=K)))
-    assert truth.fused_recall(ROWS, found, k=K) == 1.0
+    assert truth.fused_recall(range(len(found)), found, k=K) == 1.0
 
 
 def test_a_limit_above_the_number_of_videos_finds_them_once(kept: Kept, engine: Engine) -> None:
@@ -306,7 +311,7 @@ def test_rescoring_gives_back_what_one_byte_a_value_loses(
     if raw not in kept.experiment.searches:
         pytest.skip("is not quantized")
     first, second = (
-        truth.recall(ROWS, found_by(engine, setting))
+        recall_of(truth, found_by(engine, setting))
         for setting in (raw, {"ef": 64, "oversampling": 2.0})
     )
     assert 0.8 <= first < second

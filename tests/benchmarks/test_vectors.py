@@ -42,17 +42,19 @@ def unit(given: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     return exact / np.linalg.norm(exact, axis=1, keepdims=True)
 
 
-def hdf5(path: Path, *, distance: Any = "angular", **arrays: npt.NDArray[Any]) -> Path:
-    with h5py.File(path, "w") as file:
-        if distance is not None:
-            file.attrs["distance"] = distance
-        for name, array in arrays.items():
-            file[name] = array
-    return path
-
-
-def npy(path: Path, array: npt.NDArray[Any]) -> Path:
-    np.save(path, array)
+def put(path: Path, content: Any) -> Path:
+    """Write bytes as they are, an array as .npy, and arrays by name as HDF5 with its distance."""
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif isinstance(content, np.ndarray):
+        np.save(path, content)
+    elif content is not None:
+        with h5py.File(path, "w") as file:
+            for name, value in content.items():
+                if name == "distance":
+                    file.attrs[name] = value
+                else:
+                    file[name] = value
     return path
 
 
@@ -111,7 +113,7 @@ def test_an_array_file_gives_unit_vectors_and_queries_that_are_not_among_them(
     tmp_path: Path,
 ) -> None:
     given = rows(300)
-    source = FileVectors(npy(tmp_path / "mine.npy", given))
+    source = FileVectors(put(tmp_path / "mine.npy", given))
     assert (source.videos, source.dims, source.queries) == (300, {ONLY: 12}, None)
     assert str(tmp_path) not in source.description
     made = prepare_vectors(source, tmp_path, videos=250, queries=40, seed=2)
@@ -127,7 +129,7 @@ def test_numbers_of_any_type_and_size_are_read(tmp_path: Path) -> None:
     given = [np.abs(rows(40) * 20).astype(kind) + kind(1) for kind in kinds]
     given += [rows(40).astype(np.float64) * size for size in (1e-200, 1e200)]
     for at, array in enumerate(given):
-        source = FileVectors(npy(tmp_path / f"{at}.npy", array))
+        source = FileVectors(put(tmp_path / f"{at}.npy", array))
         made = prepare_vectors(source, tmp_path, videos=30, queries=10, seed=2)
         np.testing.assert_allclose(np.linalg.norm(made.rows[ONLY], axis=1), 1.0, atol=1e-6)
 
@@ -135,7 +137,7 @@ def test_numbers_of_any_type_and_size_are_read(tmp_path: Path) -> None:
 def test_queries_of_an_ann_benchmarks_file_are_its_own(tmp_path: Path) -> None:
     train, test = rows(500), rows(20, seed=2)
     neighbors, _ = brute_force(unit(train), unit(test), 100)
-    file = hdf5(tmp_path / "set.hdf5", train=train, test=test, neighbors=neighbors)
+    file = put(tmp_path / "set.hdf5", {"train": train, "test": test, "distance": "angular"})
     source = FileVectors(file)
     assert source.queries == 20
     made = prepare_vectors(source, tmp_path, videos=500, queries=20, seed=2)
@@ -149,7 +151,7 @@ def test_queries_of_an_ann_benchmarks_file_are_its_own(tmp_path: Path) -> None:
 
 def test_fewer_vectors_of_a_file_are_a_sample_of_them(tmp_path: Path) -> None:
     train, test = rows(500), rows(20, seed=2)
-    source = FileVectors(hdf5(tmp_path / "set.h5", distance=None, train=train, test=test))
+    source = FileVectors(put(tmp_path / "set.h5", {"train": train, "test": test}))
     made = prepare_vectors(source, tmp_path, videos=100, queries=5, seed=2)
     of = (unit(train) @ made.rows[ONLY].T.astype(np.float64)).argmax(axis=0)
     assert len(set(of.tolist())) == 100
@@ -195,49 +197,36 @@ def test_an_index_of_titles_alone_is_compared_by_its_titles(tmp_path: Path) -> N
     assert source.videos == len(videos)
 
 
-BAD: Mapping[str, tuple[Any, str]] = {
-    "one dimension": (lambda path: npy(path / "a.npy", np.ones(5)), r"shape \(5,\)"),
-    "words": (lambda path: npy(path / "a.npy", np.array([["a", "b"]])), "type <U1"),
-    "objects": (
-        lambda path: npy(path / "a.npy", np.array([[{}]], dtype=object)),
-        "not a NumPy array",
-    ),
-    "no array": (lambda path: write(path / "a.npy", b"video,1,2"), "not a NumPy array"),
-    "no rows": (lambda path: npy(path / "a.npy", np.ones((0, 4))), r"shape \(0, 4\)"),
-    "another suffix": (lambda path: write(path / "a.csv", b"1,2"), "neither .npy nor .hdf5"),
-    "no file": (lambda path: path / "none.npy", "no such file"),
-    "no HDF5": (lambda path: write(path / "a.hdf5", b"1,2"), "not HDF5"),
-    "no train": (lambda path: hdf5(path / "a.hdf5", test=rows(3)), "no dataset 'train'"),
-    "another distance": (
-        lambda path: hdf5(path / "a.hdf5", distance="euclidean", train=rows(3)),
-        "distance is euclidean",
-    ),
-    "another distance in bytes": (
-        lambda path: hdf5(path / "a.hdf5", distance=np.bytes_(b"euclidean"), train=rows(3)),
-        "distance is euclidean",
-    ),
-    "two distances": (
-        lambda path: hdf5(path / "a.hdf5", distance=["angular", "angular"], train=rows(3)),
-        "its distance is",
-    ),
+BAD: Mapping[str, tuple[str, Any, str]] = {
+    "one dimension": ("a.npy", np.ones(5), r"shape \(5,\)"),
+    "words": ("a.npy", np.array([["a", "b"]]), "type <U1"),
+    "objects": ("a.npy", np.array([[{}]], dtype=object), "not a NumPy array"),
+    "no array": ("a.npy", b"video,1,2", "not a NumPy array"),
+    "no rows": ("a.npy", np.ones((0, 4)), r"shape \(0, 4\)"),
+    "another suffix": ("a.csv", b"1,2", "neither .npy nor .hdf5"),
+    "no file": ("none.npy", None, "no such file"),
+    "no HDF5": ("a.hdf5", b"1,2", "not HDF5"),
+    "no train": ("a.hdf5", {"test": rows(3)}, "no dataset 'train'"),
     "dimensions that differ": (
-        lambda path: hdf5(path / "a.hdf5", train=rows(3), test=rows(3, dim=5)),
+        *("a.hdf5", {"train": rows(3), "test": rows(3, dim=5)}),
         "train has 12 dimensions and test 5",
     ),
+} | {
+    f"distance {distance!r}": ("a.hdf5", {"train": rows(3), "distance": distance}, "distance is")
+    for distance in ("euclidean", np.bytes_(b"euclidean"), ["angular", "angular"])
 }
 
 
-def write(path: Path, content: bytes) -> Path:
-    path.write_bytes(content)
-    return path
+@pytest.mark.parametrize(("file", "content", "said"), BAD.values(), ids=BAD)
+def test_a_bad_file_is_refused_by_name(file: str, content: Any, said: str, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=f"{file}.*{said}"):
+        FileVectors(put(tmp_path / file, content))
 
 
-@pytest.mark.parametrize(("make", "said"), BAD.values(), ids=BAD)
-def test_a_bad_file_is_refused_by_name(tmp_path: Path, make: Any, said: str) -> None:
-    path = make(tmp_path)
-    with pytest.raises(SourceError, match=said) as refused:
-        FileVectors(path)
-    assert path.name in str(refused.value)
+@pytest.mark.parametrize("distance", [np.bytes_(b"angular"), ["angular"]])
+def test_an_angular_file_is_read_however_that_is_written(distance: Any, tmp_path: Path) -> None:
+    given = {"train": rows(3), "distance": distance}
+    assert FileVectors(put(tmp_path / "a.hdf5", given)).videos == 3
 
 
 @pytest.mark.parametrize("bad", [0.0, np.nan, np.inf])
@@ -245,9 +234,9 @@ def test_a_vector_without_direction_is_refused_by_its_row(tmp_path: Path, bad: f
     given = rows(50)
     given[37] = bad
     for file, what, videos, queries in (
-        (npy(tmp_path / "a.npy", given), "train", 40, 10),
-        (hdf5(tmp_path / "b.hdf5", train=given, test=rows(3)), "train", 50, 3),
-        (hdf5(tmp_path / "c.hdf5", train=rows(3), test=given), "test", 3, 50),
+        (put(tmp_path / "a.npy", given), "train", 40, 10),
+        (put(tmp_path / "b.hdf5", {"train": given, "test": rows(3)}), "train", 50, 3),
+        (put(tmp_path / "c.hdf5", {"train": rows(3), "test": given}), "test", 3, 50),
     ):
         with pytest.raises(SourceError, match=f"row 37 of {what}"):
             prepare_vectors(FileVectors(file), tmp_path, videos=videos, queries=queries, seed=1)
@@ -317,7 +306,7 @@ def test_an_answer_with_what_may_not_be_in_it_is_an_error(drawn: VectorSet) -> N
 
 def test_either_of_two_equal_videos_is_right(tmp_path: Path) -> None:
     given = np.vstack([rows(40), rows(40)])
-    file = hdf5(tmp_path / "twins.hdf5", train=given, test=rows(6, seed=9))
+    file = put(tmp_path / "twins.hdf5", {"train": given, "test": rows(6, seed=9)})
     made = prepare_vectors(FileVectors(file), tmp_path, videos=80, queries=6, seed=1)
     truth = Truth(made, limit=5, window=5)
     found = [ids[:5].tolist() for ids in truth.best[ONLY][0]]
@@ -373,7 +362,7 @@ def test_a_file_is_never_read_into_memory_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sources, "_ROWS_AT_A_TIME", 100)
-    source = FileVectors(npy(tmp_path / "some.npy", rows(2_000)))
+    source = FileVectors(put(tmp_path / "some.npy", rows(2_000)))
     counted = Counted(source._arrays["train"])
     source._arrays["train"] = counted
 
