@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +23,7 @@ from twinlens.benchmarks.engines.base import (
     name_setting,
     read_experiments,
 )
+from twinlens.benchmarks.engines.process import Host, Probe
 from twinlens.benchmarks.engines.record import Built, EngineFailed
 from twinlens.benchmarks.engines.server_engine import API_KEY_VARIABLE, Server
 from twinlens.benchmarks.engines.sources import DrawnVectors, prepare_vectors
@@ -240,34 +239,16 @@ def test_a_limit_above_the_number_of_videos_finds_them_once(kept: Kept, engine: 
                 assert len(ids) == videos
 
 
-SECOND_PROCESS = """
-import json, sys
-from contextlib import closing
-from pathlib import Path
-from twinlens.benchmarks.engines.base import Experiment, Query
-from twinlens.benchmarks.engines.vectors import VectorSet
-of, setting, vectors, directory = json.loads(sys.argv[1])
-vectors = VectorSet(Path(vectors))
-name = vectors.first
-with closing(Experiment(**of).make(vectors, Path(directory))) as engine:
-    engine.open()
-    asked = [Query(name, query, 10, setting) for query in vectors.queries[name]]
-    print(json.dumps([list(engine.search(one).ids) for one in asked]))
-"""
-
-
 def test_a_second_process_finds_the_same_while_the_first_searches(
     kept: Kept, engine: Engine
 ) -> None:
     if kept.experiment.on_server:
         pytest.skip("every process is a client of a server")
-    of, setting = kept.experiment.model_dump(), usual(kept)
-    given = json.dumps([of, setting, str(kept.vectors.path), str(kept.directory)])
-    command = [sys.executable, "-W", "error", "-c", SECOND_PROCESS, given]
-    root = Path(__file__).parents[2]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=root)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == found_by(engine, setting)
+    probe = partial(Probe, kept.experiment, kept.vectors.path, kept.directory, LIMIT)
+    with Host(probe, environment={}) as second:
+        second.ask("open")
+        timed = second.ask("searches", range(QUERIES), usual(kept))
+    assert [list(ids) for ids in timed.found] == found_by(engine, usual(kept))
 
 
 def test_graphs_hold_every_vector_and_the_disk_is_counted_where_it_can_be_seen(kept: Kept) -> None:
