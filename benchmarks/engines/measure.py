@@ -157,7 +157,7 @@ class SizeRun:
         What an engine holds in memory it holds once for each process.
         """
         cores = max(2, len(os.sched_getaffinity(0)))
-        at_once = min(_BATCH, self._vectors.description.queries)
+        at_once = min(_BATCH, self._vectors.query_count)
         ways = [("batch", 1, at_once), *(("threads", count, 1) for count in self._plan.clients)]
         ways += [("processes", count, 1) for count in self._plan.clients if count <= cores]
         processes = max(count for kind, count, _ in ways if kind != "threads")
@@ -245,7 +245,7 @@ class SizeRun:
 
         What a task gets in a round is a time, not a count: slow ones are asked fewer queries.
         """
-        queries = self._vectors.description.queries
+        queries = self._vectors.query_count
         counts = [_WARM_UP] * len(tasks)
         samples: list[list[tuple[list[int], Timed]]] = [[] for _ in tasks]
         # The first round says how many queries fit into the next, the second warms up.
@@ -306,7 +306,7 @@ class SizeRun:
 
     def _rows(self, count: int, number: int) -> list[int]:
         """Queries of round ``number``: other ones each time, where not all fit into a round."""
-        of = self._vectors.description.queries
+        of = self._vectors.query_count
         return [(number * count + row) % of for row in range(count)]
 
     @contextmanager
@@ -359,8 +359,8 @@ def run(
                 vectors = prepare_vectors(
                     source, work, videos=size.videos, queries=plan.queries, seed=plan.seed
                 )
-                size.source = vectors.description.source
-                size.synthetic = vectors.description.synthetic
+                size.source = vectors.source
+                size.synthetic = vectors.synthetic
                 size.dims = dict(vectors.dims)
                 measured = SizeRun(
                     plan, vectors, experiments, size, save=lambda: record.write(result), say=say

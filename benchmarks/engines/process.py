@@ -141,7 +141,7 @@ class Probe:
         self._engine = experiment.make(self._vectors, directory)
         self._on_server = experiment.on_server
         self._limit = limit
-        self._count = self._vectors.description.queries
+        self._count = self._vectors.query_count
         # In memory and contiguous, as a caller has them.
         self._queries = {name: np.array(self._vectors.queries[name]) for name in self._vectors.dims}
         # What these methods need no more than call.

@@ -6,13 +6,12 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from twinlens.benchmarks.engines.vectors import DESCRIPTION, Description, Ids, Matrix, VectorSet
+from twinlens.benchmarks.engines.vectors import DESCRIPTION, Ids, Matrix, VectorSet
 from twinlens.catalog.errors import SourceError
 from twinlens.catalog.files import write_atomically
 from twinlens.catalog.vectors import unit_rows
@@ -217,13 +216,13 @@ def prepare_vectors(
         SourceError: a vector has no direction.
     """
     asked, blocks = source.read(videos, queries, seed)
-    description = Description(
-        source=f"{source.description}, seed {seed}",
-        synthetic=source.synthetic,
-        videos=videos,
-        queries=queries,
-        dims=source.dims,
-    )
+    description = {
+        "source": f"{source.description}, seed {seed}",
+        "synthetic": source.synthetic,
+        "videos": videos,
+        "queries": queries,
+        "dims": dict(source.dims),
+    }
     digest = hashlib.blake2b(repr(description).encode(), digest_size=6)
     # A file of the same name and size may hold something else by now.
     for rows in asked.values():
@@ -249,7 +248,7 @@ def prepare_vectors(
         written += len(rows)
     for file in files.values():
         file.flush()
-    write_atomically(path / DESCRIPTION, json.dumps(asdict(description)))
+    write_atomically(path / DESCRIPTION, json.dumps(description))
     return VectorSet(path)
 
 

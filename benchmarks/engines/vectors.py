@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -37,24 +36,14 @@ _BLOCK: Final = 20_000
 DESCRIPTION: Final = "set.json"
 
 
-@dataclass(frozen=True, slots=True)
-class Description:
-    """What a set holds and where it is from; ``synthetic`` vectors say nothing about quality."""
-
-    source: str
-    synthetic: bool
-    videos: int
-    queries: int
-    dims: Mapping[str, int]
-
-
 class VectorSet:
     """Unit vectors of ``videos`` videos, whose ids are their rows, and the queries asked of them.
 
     Arrays are float32, memory-mapped and read-only: by name ``rows`` (videos, dim), in the order of
     the ids, and ``queries`` (queries, dim), none of which is a vector of the set. ``draws``
     (videos,) is uniform in [0, 1): a filter of share 0.1 lets through the videos whose draw is
-    below 0.1, which has nothing to do with their vectors.
+    below 0.1, which has nothing to do with their vectors. ``source`` says where they are from;
+    ``synthetic`` ones say nothing about quality.
     """
 
     def __init__(self, path: Path) -> None:
@@ -63,15 +52,16 @@ class VectorSet:
             return array
 
         self.path = path
-        self.description = Description(
-            **json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
-        )
-        self.videos = self.description.videos
-        self.dims = self.description.dims
+        told = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
+        self.source: str = told["source"]
+        self.synthetic: bool = told["synthetic"]
+        self.videos: int = told["videos"]
+        self.dims: dict[str, int] = told["dims"]
         # The name of the vector that single searches ask.
         self.first = next(iter(self.dims))
         self.rows = {name: read(f"{name}.npy") for name in self.dims}
         self.queries = {name: read(f"{name}.queries.npy") for name in self.dims}
+        self.query_count = len(self.queries[self.first])
         self.draws = read("draws.npy")
 
     def passing(self, share: float) -> Ids:

@@ -196,7 +196,7 @@ def test_only_what_a_filter_lets_through_is_found(kept: Kept, engine: Engine, tr
 def test_many_queries_at_once_find_what_each_finds_alone(kept: Kept, engine: Engine) -> None:
     for setting in kept.experiment.searches:
         many = engine.search_many(queries(engine, setting))
-        assert len(many) == kept.vectors.description.queries
+        assert len(many) == kept.vectors.query_count
         for row, (together, alone) in enumerate(zip(many, found_by(engine, setting), strict=True)):
             assert all(type(one) is int for one in together.ids)
             np.testing.assert_allclose(
@@ -211,7 +211,7 @@ def test_rankings_of_every_vector_fuse_to_the_exact_fusion(
 ) -> None:
     setting = exact_of(kept)
     found = []
-    for row in range(kept.vectors.description.queries):
+    for row in range(kept.vectors.query_count):
         asked = [
             Query(name, engine.vectors.queries[name][row], WINDOW, setting)
             for name in engine.vectors.dims

@@ -1,4 +1,4 @@
-"""Engines that fail, in a module of their own: each of their processes imports it."""
+"""What other processes make, in a module of their own, which each of them imports."""
 
 from __future__ import annotations
 
@@ -34,6 +34,16 @@ class Dies(Faiss):
     def upload(self, *, threads):
         os.kill(os.getpid(), signal.SIGKILL)
         return super().upload(threads=threads)
+
+
+class Environment:
+    """Tells that of its process."""
+
+    def copy(self):
+        return dict(os.environ)
+
+    def close(self):
+        pass
 
 
 FAILS_UNDER_FILTERS = f"{__name__}:{FailsUnderFilters.__name__}"
