@@ -5,7 +5,7 @@ What is compared is read from data: engines, what they are built with, how they 
 
 from __future__ import annotations
 
-import importlib
+import pkgutil
 import tomllib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -123,10 +123,8 @@ class Experiment(Form):
 
     def make(self, vectors: VectorSet, directory: Path) -> Engine:
         """The engine over these vectors, with its index in ``directory``."""
-        module, _, name = _CLASSES.get(self.engine, self.engine).partition(":")
-        made: Engine = getattr(importlib.import_module(module), name)(
-            vectors, directory, build=self.build
-        )
+        engine = pkgutil.resolve_name(_CLASSES.get(self.engine, self.engine))
+        made: Engine = engine(vectors, directory, build=self.build)
         return made
 
 

@@ -43,7 +43,7 @@ class Host:
     """The object that ``make`` returns in a process of its own; its methods are called by name.
 
     ``threads`` is what the libraries in it may use of their own accord; ``environment`` is added to
-    this process's. One method at a time.
+    this process's. One method at a time. As a context it lets the object be closed at the end.
     """
 
     def __init__(
@@ -82,17 +82,9 @@ class Host:
             raise EngineFailed(value)
         return value
 
-    def close(self) -> None:
-        """Let the object be closed and the process end."""
-        with suppress(OSError):  # it may have ended already
-            self._ours.send(None)
-        self._process.join(_CLOSING_S)
-        self.kill()
-
     def kill(self) -> None:
         """End the process at once."""
-        if self._process.is_alive():
-            self._process.kill()
+        self._process.kill()
         self._process.join()
         self._ours.close()
 
@@ -102,9 +94,10 @@ class Host:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         # Whoever interrupts doesn't want to wait for a graph.
         if kind is None or issubclass(kind, Exception):
-            self.close()
-        else:
-            self.kill()
+            with suppress(OSError):  # it may have ended already
+                self._ours.send(None)
+            self._process.join(_CLOSING_S)
+        self.kill()
 
 
 def _serve(theirs: Connection, make: Callable[[], Any]) -> None:

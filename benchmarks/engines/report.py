@@ -48,14 +48,8 @@ def tables_of(result: Result) -> dict[str, Table]:
 
 
 def report_two(a: Result, b: Result) -> tuple[str, Table]:
-    """What both runs have, side by side, as Markdown, and the table itself.
-
-    Raises:
-        UsageError: they have nothing in common.
-    """
+    """What both runs have, side by side, as Markdown, and the table itself; see `compare`."""
     table = compare(a, b)
-    if table is None:
-        raise UsageError("the two runs have no figure in common")
     told = {"a": _facts(a), "b": _facts(b)}
     lines = [
         f"- {name} of {run}: {_escape(fact)}"

@@ -208,10 +208,11 @@ BY_SIZE: Final[Mapping[str, Callable[[Size], Table | None]]] = {
 }
 
 
-def compare(a: Result, b: Result) -> Table | None:
+def compare(a: Result, b: Result) -> Table:
     """Every figure that both runs have; the ratio of their medians, with its interval.
 
-    None where they have none in common.
+    Raises:
+        UsageError: they have none in common.
     """
     figures_of_a, figures_of_b = dict(_figures(a)), dict(_figures(b))
     rows = []
@@ -221,12 +222,14 @@ def compare(a: Result, b: Result) -> Table | None:
         changed = "" if times.low <= 1 <= times.high or times.low == times.high else "changed"
         told = [_median(of_a), _median(of_b), show_interval(times), changed]
         rows.append([f"{key[0]:,}", *key[1:], *told])
+    if not rows:
+        raise UsageError("the two runs have no figure in common")
     note = (
         "The interval knows the noise between rounds, not what a machine does from one day to the"
         " next; a figure of a single round has none."
     )
     columns = ["videos", "engine", "figure", "a", "b", "b / a", "beyond noise"]
-    return Table("b against a", note, columns, rows) if rows else None
+    return Table("b against a", note, columns, rows)
 
 
 def _figures(result: Result) -> Iterator[tuple[tuple[int, str, str], Sequence[float]]]:

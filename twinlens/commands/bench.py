@@ -115,12 +115,9 @@ def bench(context: click.Context, /, **asked: Any) -> None:
     say(f"the result goes to {result}")
     work, keep = asked["work_dir"], asked["keep"]
     measured = run(source, plan, chosen, result=result, work=work, say=say, keep=keep)
-    failed = measured.failures()
-    click.echo(
-        f"{len(plan.sizes)} sizes measured into {result}"
-        + (f"; failed: {', '.join(failed)}" if failed else "")
-    )
-    if failed:
+    click.echo(f"{len(plan.sizes)} sizes measured into {result}")
+    if failed := measured.failures():
+        click.echo(f"failed: {', '.join(failed)}")
         context.exit(1)
 
 
