@@ -1,4 +1,4 @@
-"""The scripts that measure search, encoding, indexing and load."""
+"""The scripts that measure search and load."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from twinlens.benchmarks import encoding, indexing, searching
-from twinlens.benchmarks.harness import TITLE_MODEL, measure_in_turns, report, run_twinlens, served
-from twinlens.catalog.errors import TwinLensError, UsageError
+from twinlens.benchmarks.searching import main, measure_in_turns, report, served
+from twinlens.catalog.errors import TwinLensError
+from twinlens.cli import main as twinlens
 
 ROOT = Path(__file__).parents[2]
 VIDEOS = 40
@@ -46,38 +45,6 @@ def test_ratios_are_formed_within_a_round(capsys: pytest.CaptureFixture[str]) ->
     assert ["slow", "/", "quick", "2.00"] in told
 
 
-class Scripted:
-    """An encoder whose vectors are given: queries may differ from what is stored."""
-
-    def __init__(self, stored: Any, asked: Any) -> None:
-        self.stored, self.asked = np.asarray(stored), np.asarray(asked)
-
-    def encode(self, titles: Any) -> Any:
-        return self.stored[: len(titles)]
-
-    def encode_queries(self, texts: Any) -> Any:
-        return self.asked[: len(texts)]
-
-
-def test_titles_that_torch_can_not_tell_apart_count_as_equal(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(encoding, "_OVERLAP_AT", 1)
-    stored = [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]
-    torch = Scripted(stored, stored)
-    # Finds the second of two equal titles for the first, and the wrong one for the last.
-    other = Scripted(stored, [[1.0, 0.0], [1.0, 0.0], [0.8, 0.6]])
-    monkeypatch.setattr(encoding, "TITLE_RUNTIMES", ("torch", "onnx"))
-    found = encoding.compare({"torch": torch, "onnx": other}, ["a", "b", "c"], ["a", "b", "c"])  # type: ignore[dict-item]
-    assert found == {"onnx": {"least_cosine": 0.6, "overlap_at_10": pytest.approx(2 / 3, abs=1e-4)}}
-
-
-def test_too_few_titles_are_an_error_that_says_so(tmp_path: Path) -> None:
-    (tmp_path / "few.jsonl").write_text('{"video_id": "1", "title": "one"}\n', encoding="utf-8")
-    with pytest.raises(UsageError, match="1 titles in it"):
-        encoding.read_titles(str(tmp_path / "few.jsonl"))
-
-
 def test_a_server_that_does_not_start_is_told(tmp_path: Path) -> None:
     with pytest.raises(TwinLensError, match="did not start"), served(tmp_path):
         pass
@@ -87,8 +54,12 @@ def test_a_server_that_does_not_start_is_told(tmp_path: Path) -> None:
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An index of a small sample."""
     source = tmp_path_factory.mktemp("scripts") / "sample"
-    run_twinlens("sample", "--videos", str(VIDEOS), source)
-    run_twinlens("index", source, "--data-dir", source / "data", "--title-model", TITLE_MODEL)
+    for command in (
+        ["sample", "--videos", VIDEOS, source],
+        ["index", source, "--data-dir", source / "data", "--title-model", "packaged:use-m3"],
+    ):
+        outcome = CliRunner().invoke(twinlens, [*map(str, command)])
+        assert outcome.exit_code == 0, outcome.output
     return source / "data"
 
 
@@ -96,7 +67,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_searching_tells_what_stands_on_top_of_the_engine(data: Path, tmp_path: Path) -> None:
     json_path = tmp_path / "searching.json"
     outcome = CliRunner().invoke(
-        searching.main,
+        main,
         [
             *("--data-dir", str(data), "--queries", "5", "--rounds", "2"),
             *("--json", str(json_path)),
@@ -109,36 +80,6 @@ def test_searching_tells_what_stands_on_top_of_the_engine(data: Path, tmp_path: 
     for kind in ("similar", "text"):
         assert min(samples[f"{kind}: waited"]) > min(samples[f"{kind}: search"]) > 0
     assert min(samples["engine alone, one batch"]) > 0
-
-
-@pytest.mark.slow
-def test_indexing_compares_the_job_with_decoding_and_encoding_alone(tmp_path: Path) -> None:
-    json_path = tmp_path / "indexing.json"
-    outcome = CliRunner().invoke(
-        indexing.main, ["--videos", "20", "--rounds", "1", "--json", str(json_path)]
-    )
-    assert outcome.exit_code == 0, outcome.output
-    samples = json.loads(json_path.read_text("utf-8"))["samples_s"]
-    assert samples["second run, unchanged source"][0] > 0
-    assert "job / alone" in outcome.output
-
-
-@pytest.mark.slow
-def test_encoding_measures_every_runtime(tmp_path: Path) -> None:
-    titles = tmp_path / "titles.jsonl"
-    rows = ({"video_id": str(n), "title": f"title {n} of many words"} for n in range(40))
-    titles.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    outcome = CliRunner().invoke(
-        encoding.main,
-        [
-            *("--titles", str(titles), "--queries", "32", "--rounds", "2"),
-            *("--json", str(tmp_path / "encoding.json")),
-        ],
-    )
-    assert outcome.exit_code == 0, outcome.output
-    report = json.loads((tmp_path / "encoding.json").read_text("utf-8"))
-    assert report["vectors"]["onnx"]["least_cosine"] > 0.999
-    assert "torch: one query, ms" in report["samples"]
 
 
 @pytest.fixture(scope="module")
