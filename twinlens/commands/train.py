@@ -16,15 +16,24 @@ if TYPE_CHECKING:
 
 MeasuredT = TypeVar("MeasuredT")
 
-
-@click.command("train-thumbnails")
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
-@click.option(
+_out_option = click.option(
     "--out",
     required=True,
     type=click.Path(file_okay=False, path_type=Path),
     help="Directory for the model; a run that was killed continues from the checkpoint in it.",
 )
+_steps_option = click.option(
+    "--steps",
+    default=3000,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Steps at most; training stops earlier where it gets no better.",
+)
+
+
+@click.command("train-thumbnails")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@_out_option
 @click.option(
     "--seed",
     default=0,
@@ -32,7 +41,7 @@ MeasuredT = TypeVar("MeasuredT")
     type=click.IntRange(0, 2**32 - 1),
     help="Same seed, machine and threads: same weights.",
 )
-@click.option("--steps", default=3000, show_default=True, type=click.IntRange(min=1))
+@_steps_option
 @click.option(
     "--batch-size",
     default=128,
@@ -208,14 +217,9 @@ def _read_pictures(
 
 @click.command("train-titles")
 @click.argument("data", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="DATA...")
-@click.option(
-    "--out",
-    required=True,
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Directory for the model; a run that was killed continues from the checkpoint in it.",
-)
+@_out_option
 @click.option("--seed", default=0, show_default=True, help="Same seed, same machine: same weights.")
-@click.option("--steps", default=3000, show_default=True, type=click.IntRange(min=1))
+@_steps_option
 @click.option(
     "--batch-size", default=512, show_default=True, type=click.IntRange(min=8), help="Lines a step."
 )
