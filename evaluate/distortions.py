@@ -12,10 +12,15 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont, ImageOps
+from PIL.Image import Quantize, Resampling, Transform
 
 from twinlens.encoders.thumbnails.pictures import picture_box
 
+_BICUBIC: Final = Resampling.BICUBIC
+_BILINEAR: Final = Resampling.BILINEAR
+_NEAREST: Final = Resampling.NEAREST
 Change = Callable[[Image.Image], Image.Image]
 
 
@@ -36,11 +41,8 @@ def _between_bars(change: Change) -> Change:
     def framed(image: Image.Image) -> Image.Image:
         box = picture_box(image)
         inside = image.crop(box)
-        changed = change(inside)
-        if changed.size != inside.size:
-            changed = changed.resize(inside.size, Image.Resampling.BICUBIC)
         whole = image.copy()
-        whole.paste(changed, box)
+        whole.paste(change(inside).resize(inside.size, _BICUBIC), box)
         return whole
 
     return framed
@@ -48,18 +50,20 @@ def _between_bars(change: Change) -> Change:
 
 def _crop(share: float) -> Change:
     def crop(image: Image.Image) -> Image.Image:
-        width, height = image.size
-        x, y = round(width * (1 - share) / 2), round(height * (1 - share) / 2)
-        return image.crop((x, y, width - x, height - y))
+        x, y = (round(side * (1 - share) / 2) for side in image.size)
+        return ImageOps.crop(image, (x, y, x, y))
 
     return _between_bars(crop)
 
 
+def _add(image: Image.Image, light: npt.NDArray[np.float64]) -> Image.Image:
+    pixels = np.asarray(image, dtype=np.float32) + light
+    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+
+
 def _noise(image: Image.Image) -> Image.Image:
-    pixels = np.asarray(image, dtype=np.float32)
     rng = np.random.default_rng(zlib.crc32(image.tobytes()))
-    noise = rng.normal(0.0, 25.0, pixels.shape)
-    return Image.fromarray((pixels + noise).clip(0, 255).astype(np.uint8))
+    return _add(image, rng.normal(0.0, 25.0, (image.height, image.width, 3)))
 
 
 def _jpeg(image: Image.Image) -> Image.Image:
@@ -84,24 +88,23 @@ def _caption(image: Image.Image) -> Image.Image:
     return captioned
 
 
-def _downscale(image: Image.Image) -> Image.Image:
-    width, height = image.size
-    small = image.resize((max(1, width // 4), max(1, height // 4)), Image.Resampling.BILINEAR)
-    return small.resize(image.size, Image.Resampling.BILINEAR)
+def _shrink(image: Image.Image, by: int, down: Resampling, up: Resampling) -> Image.Image:
+    """Made smaller ``by`` so much, and then as large as before."""
+    width, height = (max(1, side // max(1, by)) for side in image.size)
+    return image.resize((width, height), down).resize(image.size, up)
 
 
 def _perspective(image: Image.Image) -> Image.Image:
     """As a screen looks from the side: the right edge at four fifths of its height."""
     width, height = image.size
     seen_at = (0, 0, 0, height, width, height * 1.125, width, -height * 0.125)
-    return image.transform(
-        image.size, Image.Transform.QUAD, seen_at, Image.Resampling.BICUBIC, fillcolor=(40, 40, 40)
-    )
+    ground = (40, 40, 40)
+    return image.transform(image.size, Transform.QUAD, seen_at, _BICUBIC, fillcolor=ground)
 
 
 def _frame(image: Image.Image) -> Image.Image:
     width, height = image.size
-    inside = image.resize((round(width * 0.85), round(height * 0.85)), Image.Resampling.BICUBIC)
+    inside = image.resize((round(width * 0.85), round(height * 0.85)), _BICUBIC)
     framed = Image.new("RGB", image.size, (60, 90, 160))
     framed.paste(inside, ((width - inside.width) // 2, (height - inside.height) // 2))
     return framed
@@ -112,15 +115,7 @@ def _glare(image: Image.Image) -> Image.Image:
     width, height = image.size
     y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
     light = 255 * np.exp(-(((x - 0.7) / 0.25) ** 2) - ((y - 0.35) / 0.35) ** 2)
-    pixels = np.asarray(image, dtype=np.float32) + light[..., None]
-    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
-
-
-def _pixelate(image: Image.Image) -> Image.Image:
-    """Blocks a twentieth of the height."""
-    size = max(1, image.height // 20)
-    small = image.resize((max(1, image.width // size), max(1, image.height // size)))
-    return small.resize(image.size, Image.Resampling.NEAREST)
+    return _add(image, light[..., None])
 
 
 def _motion_blur(image: Image.Image) -> Image.Image:
@@ -132,11 +127,6 @@ def _motion_blur(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.mean(shifted, axis=0).astype(np.uint8))
 
 
-def _rotate(degrees: int) -> Change:
-    return _between_bars(lambda image: image.rotate(degrees, Image.Resampling.BICUBIC))
-
-
-_MEDIAN_CUT: Final = Image.Quantize.MEDIANCUT
 _GAMMA: Final = [round(255 * (level / 255) ** 1.8) for level in range(256)]
 # As hosts sharpen what they have scaled, and a good deal more.
 _UNSHARP: Final = ImageFilter.UnsharpMask(radius=4, percent=250, threshold=0)
@@ -154,14 +144,15 @@ DISTORTIONS: Final = (
     Distortion("hue 35 degrees", True, _hue),
     Distortion("frame", True, _between_bars(_frame)),
     Distortion("letterbox", False, lambda it: ImageOps.expand(it, border=(0, it.height // 8))),
-    Distortion("downscale x4", False, _downscale),
-    Distortion("rotation 5 degrees", False, _rotate(5)),
-    Distortion("rotation 15 degrees", False, _rotate(15)),
+    Distortion("downscale x4", False, lambda it: _shrink(it, 4, _BILINEAR, _BILINEAR)),
+    Distortion("rotation 5 degrees", False, _between_bars(lambda it: it.rotate(5, _BICUBIC))),
+    Distortion("rotation 15 degrees", False, _between_bars(lambda it: it.rotate(15, _BICUBIC))),
     Distortion("perspective", False, _between_bars(_perspective)),
-    Distortion("16 colours", False, lambda it: it.quantize(16, _MEDIAN_CUT).convert("RGB")),
+    Distortion("16 colours", False, lambda it: it.quantize(16, Quantize.MEDIANCUT).convert("RGB")),
     Distortion("gamma 1.8", False, lambda it: it.point(_GAMMA * 3)),
     Distortion("glare", False, _between_bars(_glare)),
-    Distortion("pixelated", False, _pixelate),
+    # Blocks a twentieth of the height.
+    Distortion("pixelated", False, lambda it: _shrink(it, it.height // 20, _BICUBIC, _NEAREST)),
     Distortion("motion blur", False, _motion_blur),
     Distortion("sharpened", False, lambda it: it.filter(_UNSHARP)),
 )

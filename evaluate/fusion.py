@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
-from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -18,10 +17,9 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from twinlens.catalog.errors import UsageError
-from twinlens.encoders.base import TextThumbnailEncoder, ThumbnailEncoder, TitleEncoder
 from twinlens.encoders.lenses import DEFAULT_WEIGHTS, THUMBNAIL, TITLE, WORDS
 from twinlens.evaluate.measures import DEPTH, Mean, bootstrap_mean, measure_rankings
-from twinlens.evaluate.search import Answer, ask_tasks
+from twinlens.evaluate.search import Asked
 from twinlens.evaluate.tasks import Task
 from twinlens.search.fusion import fuse, weigh_rankings
 from twinlens.search.request import DEFAULT_RRF_K
@@ -73,103 +71,87 @@ class Sweep(NamedTuple):
     held_out: Mapping[str, HeldOut]
 
 
-class Collected(NamedTuple):
-    """What the default finds for a task's queries with one title model, to be fused anew.
+def judge(asked: Asked, setting: Setting) -> npt.NDArray[np.float64]:
+    """``JUDGED_BY`` of each query, fused by ``setting`` as the server would.
 
-    ``borrowed`` says that its rankings by thumbnail come from thumbnails that hits lent. Who lends
-    is the default's say here, while a server that is asked with a setting lets that decide.
+    Who lends thumbnails is the default's say here, while a server lets the setting decide.
     """
-
-    task: Task
-    answers: Mapping[str, Answer]
-    borrowed: bool
-
-    def judge(self, setting: Setting) -> npt.NDArray[np.float64]:
-        """``JUDGED_BY`` of each query, fused by ``setting`` as the server would."""
-        ranked: dict[str, list[str]] = {}
-        for query_id, answer in self.answers.items():
-            weights = dict(setting.weights)
-            weights[WORDS] *= answer.words_coverage
-            weights[THUMBNAIL] *= BORROWED_WEIGHT if self.borrowed else 1.0
-            fused = fuse(weigh_rankings(answer.single, weights), limit=DEPTH, k=setting.rrf_k)
-            ranked[query_id] = [video.video_id for video in fused]
-        return measure_rankings(self.task.qrels, ranked, [JUDGED_BY])[JUDGED_BY]
-
-    @property
-    def chooses(self) -> npt.NDArray[np.bool_]:
-        """Which queries are in the half that chooses.
-
-        That depends on a query's id alone: a title that is asked for in several tasks, or a
-        sentence in several languages, is in one half in all of them.
-        """
-        digests = (hashlib.sha256(query_id.encode()).digest() for query_id in self.task.queries)
-        return np.array([digest[0] % 2 == 0 for digest in digests])
+    ranked: dict[str, list[str]] = {}
+    for query_id, answer in asked.answers.items():
+        weights = dict(setting.weights)
+        weights[WORDS] *= answer.words_coverage
+        weights[THUMBNAIL] *= BORROWED_WEIGHT if asked.borrowed else 1.0
+        # Lenses of other packages have no say.
+        own = {name: of for name, of in answer.single.items() if name in weights}
+        fused = fuse(weigh_rankings(own, weights), limit=DEPTH, k=setting.rrf_k)
+        ranked[query_id] = [video.video_id for video in fused]
+    return measure_rankings(asked.task.qrels, ranked, [JUDGED_BY])[JUDGED_BY]
 
 
-def sweep_fusion(
-    tasks: Sequence[Task],
-    title_encoders: Mapping[str, TitleEncoder],
-    thumbnail_encoder: ThumbnailEncoder,
-    *,
-    cache: Path | None = None,
-    threads: int = 2,
-) -> list[Sweep]:
-    """Sweep the settings for each kind of search in ``tasks``, over all of them and all encoders.
+def choose(task: Task) -> npt.NDArray[np.bool_]:
+    """Which queries are in the half that chooses.
+
+    That depends on a query's id alone: a title that is asked for in several tasks, or a sentence in
+    several languages, is in one half in all of them.
+    """
+    digests = (hashlib.sha256(query_id.encode()).digest() for query_id in task.queries)
+    return np.array([digest[0] % 2 == 0 for digest in digests])
+
+
+def sweep_fusion(asked: Iterable[Asked]) -> list[Sweep]:
+    """Sweep the settings for each kind of search, over all tasks and all encoders.
 
     Raises:
         UsageError: a package is missing, or a kind has too few queries for two halves.
     """
-    collected: defaultdict[str, list[Collected]] = defaultdict(list)
-    lends = not isinstance(thumbnail_encoder, TextThumbnailEncoder)
-    asked = ask_tasks(tasks, title_encoders, thumbnail_encoder, cache=cache, threads=threads)
-    for _, task, answers in asked:
-        kind = "search by text" if task.texts else "search by a video"
-        collected[kind].append(Collected(task, answers, bool(task.texts) and lends))
-    return [sweep_kind(kind, of) for kind, of in collected.items()]
+    kinds: defaultdict[str, list[Asked]] = defaultdict(list)
+    for one in asked:
+        kinds["search by text" if one.task.texts else "search by a video"].append(one)
+    return [sweep_kind(kind, of) for kind, of in kinds.items()]
 
 
-def sweep_kind(kind: str, collected: Sequence[Collected]) -> Sweep:
+def sweep_kind(kind: str, asked: Sequence[Asked]) -> Sweep:
     """Try every setting of the grid on the half that chooses, and the best on the other.
 
     Raises:
         UsageError: too few queries for two halves.
     """
-    choosing = np.concatenate([one.chooses for one in collected])
+    choosing = np.concatenate([choose(one.task) for one in asked])
     if choosing.all() or not choosing.any():
         raise UsageError(f"{kind}: too few queries to choose by one half and judge by the other")
-    default = _try_setting(DEFAULT, collected)
+    default = _try_setting(DEFAULT, asked)
     grid = [*product(_CONSTANTS, _WORDS_WEIGHTS, _THUMBNAIL_WEIGHTS)]
     trials = [
-        _try_setting(Setting(k, {TITLE: 1.0, WORDS: words, THUMBNAIL: thumbnail}), collected)
+        _try_setting(Setting(k, {TITLE: 1.0, WORDS: words, THUMBNAIL: thumbnail}), asked)
         for k, words, thumbnail in tqdm(grid, desc=kind, unit=" settings", leave=False)
     ]
     # Where nothing is better, nothing is changed.
     best = max([default, *trials], key=lambda trial: trial.value)
-    return Sweep(kind, default, best, trials, _compare(best.setting, collected))
+    return Sweep(kind, default, best, trials, _compare(best.setting, asked))
 
 
-def _try_setting(setting: Setting, collected: Sequence[Collected]) -> Trial:
+def _try_setting(setting: Setting, asked: Sequence[Asked]) -> Trial:
     """Families count alike, and in each of them tasks and models do."""
     by_family: defaultdict[str, list[float]] = defaultdict(list)
-    for one in collected:
-        if one.chooses.any():
-            by_family[one.task.family].append(float(one.judge(setting)[one.chooses].mean()))
+    for one in asked:
+        if (chooses := choose(one.task)).any():
+            by_family[one.task.family].append(float(judge(one, setting)[chooses].mean()))
     families = {name: float(np.mean(values)) for name, values in by_family.items()}
     return Trial(setting, float(np.mean(list(families.values()))), families)
 
 
-def _compare(chosen: Setting, collected: Sequence[Collected]) -> dict[str, HeldOut]:
+def _compare(chosen: Setting, asked: Sequence[Asked]) -> dict[str, HeldOut]:
     """Default and choice by family, on the half that judges.
 
     Queries that one title was made into, or one sentence in several languages, are not independent:
     they are resampled together.
     """
-    found: defaultdict[str, dict[str, list[tuple[float, float]]]] = defaultdict(dict)
-    for one in collected:
-        default, best = one.judge(DEFAULT), one.judge(chosen)
-        for at, query_id in enumerate(one.task.queries):
-            if not one.chooses[at]:
-                pair = default[at], best[at] - default[at]
+    found: defaultdict[str, dict[str, list[npt.NDArray[np.float64]]]] = defaultdict(dict)
+    for one in asked:
+        default, best = judge(one, DEFAULT), judge(one, chosen)
+        pairs = np.stack([default, best - default], axis=1)
+        for query_id, pair, chooses in zip(one.task.queries, pairs, choose(one.task), strict=True):
+            if not chooses:
                 found[one.task.family].setdefault(query_id, []).append(pair)
     means = {
         name: np.array([np.mean(of, axis=0) for of in by.values()]) for name, by in found.items()

@@ -15,7 +15,8 @@ from tqdm import tqdm
 from twinlens.catalog.errors import SourceError, UnencodableItems, UsageError
 from twinlens.catalog.sources import Origin, RejectsFile, Row
 from twinlens.encoders.base import ThumbnailEncoder, TitleEncoder
-from twinlens.encoders.lenses import own_lenses
+from twinlens.encoders.lens import Lenses, LensOptions
+from twinlens.encoders.lenses import WORDS, open_lenses, own_lenses, registered_lenses
 from twinlens.evaluate.tasks import Corpus
 from twinlens.indexer.job import IndexJob, JobOptions
 from twinlens.search.published import PublishedIndex, Snapshot
@@ -48,8 +49,10 @@ def index_corpus(
     with ExitStack() as stack:
         folder = cache or Path(stack.enter_context(TemporaryDirectory(prefix="twinlens-evaluate-")))
         titles = stack.enter_context(closing(QueryEncoder(title_encoder, cache_size=len(texts))))
-        lenses = own_lenses(titles, thumbnail_encoder)
-        data = DataDir(folder / _name_index(corpus, titles.fingerprint, thumbnail_encoder))
+        lenses = dict(own_lenses(titles, thumbnail_encoder))
+        others = registered_lenses().keys() - lenses.keys()
+        lenses |= open_lenses({}, LensOptions(threads=threads), names=others)
+        data = DataDir(folder / _name_index(corpus, lenses))
         rejects = RejectsFile(data.path / "rejects.jsonl")
         options = JobOptions(source_name=corpus.name, threads=threads)
         rows = (Row(Origin(corpus.name, at), video) for at, video in enumerate(corpus.videos, 1))
@@ -70,8 +73,9 @@ def index_corpus(
         yield stack.enter_context(index.borrow())
 
 
-def _name_index(corpus: Corpus, titles: str, thumbnails: ThumbnailEncoder) -> str:
+def _name_index(corpus: Corpus, lenses: Lenses) -> str:
     """A name for the data directory: of other videos, titles or encoders it is another."""
-    known = [titles, thumbnails.fingerprint, *((one.video_id, one.title) for one in corpus.videos)]
+    models = [lens.fingerprint for name, lens in lenses.items() if name != WORDS]
+    known = [*models, *((one.video_id, one.title) for one in corpus.videos)]
     digest = hashlib.sha256(repr(known).encode("utf-8", "surrogatepass")).hexdigest()
     return f"{corpus.name}-{digest[:16]}"

@@ -13,6 +13,7 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain, islice, pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -36,15 +37,14 @@ _SOUND_ALIKE: Final = (
     *("ि ी", "ु ू", "न ण", "श ष स"),
 )
 _KEYBOARD: Final = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
+_ALIKE: Final = [
+    *map(str.split, _SOUND_ALIKE),
+    *(pair for row in _KEYBOARD for pair in pairwise(row)),
+]
 # What may be typed for a character: what sounds or looks like it, or lies beside it.
 _TAKEN_FOR: Final[Mapping[str, Sequence[str]]] = {
-    one: [other for other in group.split() if other != one]
-    for group in _SOUND_ALIKE
-    for one in group.split()
-} | {
-    key: [*row[max(0, at - 1) : at], *row[at + 1 : at + 2]]
-    for row in _KEYBOARD
-    for at, key in enumerate(row)
+    one: [other for group in _ALIKE if one in group for other in group if other != one]
+    for one in chain.from_iterable(_ALIKE)
 }
 # Shorter words are misspelt seldom, and are past recognition when they are.
 _LEAST_CLUSTERS: Final = 3
@@ -74,9 +74,8 @@ def find_script(title: str) -> str | None:
     that is hard to find. The name is that of Unicode's character names (``SINHALA``); None
     where there is no letter.
     """
-    counts = Counter(
-        unicodedata.name(letter, "").partition(" ")[0] for letter in _LETTER.findall(title)
-    )
+    letters = _LETTER.findall(title)
+    counts = Counter(unicodedata.name(letter, "").partition(" ")[0] for letter in letters)
     latin = counts.pop("LATIN", 0)
     if counts:
         return max(counts, key=lambda name: (counts[name], name))
@@ -96,7 +95,8 @@ Typed = tuple[Sequence[str], Sequence[str]]
 def _drop_words(words: Sequence[str], _: str, rng: np.random.Generator) -> Typed:
     """Leave out a third of the words, at least one; at least two stay."""
     count = len(words) - max(1, round(len(words) / 3))
-    kept = [words[at] for at in sorted(_choose(rng, len(words), count))] if count > 1 else []
+    places = rng.choice(len(words), count, replace=False) if count > 1 else ()
+    kept = [words[at] for at in sorted(places)]
     return kept, kept
 
 
@@ -104,7 +104,7 @@ def _swap_words(words: Sequence[str], _: str, rng: np.random.Generator) -> Typed
     """Swap two words, and another two for every six words of the title."""
     swapped = list(words)
     for _times in range(1 + len(words) // 6 if len(words) > 1 else 0):
-        first, second = _choose(rng, len(words), 2)
+        first, second = rng.choice(len(words), 2, replace=False)
         swapped[first], swapped[second] = swapped[second], swapped[first]
     return ([] if swapped == words else swapped), words
 
@@ -114,20 +114,17 @@ def _misspell(words: Sequence[str], script: str, rng: np.random.Generator) -> Ty
 
     None at all where no word of ``script`` can be misspelt.
     """
-    misspelt = list(words)
-    slips = 0
+    misspelt: dict[int, str] = {}
     # Words of the script first, for that is where the search is put to the test.
     order = sorted(rng.permutation(len(words)), key=lambda at: find_script(words[at]) != script)
     for at in order:
-        if slips == max(1, round(len(words) / 4)):
-            break
-        if slips == 0 and find_script(words[at]) != script:
+        enough = len(misspelt) == max(1, round(len(words) / 4))
+        if enough or (not misspelt and find_script(words[at]) != script):
             break
         slipped = slip(words[at], rng)
         if slipped is not None:
             misspelt[at] = slipped
-            slips += 1
-    return (misspelt if slips else []), words
+    return [misspelt.get(at, word) for at, word in enumerate(words) if misspelt], words
 
 
 def _take_part(words: Sequence[str], _: str, rng: np.random.Generator) -> Typed:
@@ -180,43 +177,30 @@ def slip(word: str, rng: np.random.Generator) -> str | None:
     for kind in rng.permutation(4):
         for at in rng.permutation(letters[1:]):
             found = _slip_at(clusters, int(at), int(kind), rng)
-            if found is not None and normalize(found) != normalize(word):
+            if normalize(found) != normalize(word):
                 return found
     return None
 
 
-def _slip_at(clusters: Sequence[str], at: int, kind: int, rng: np.random.Generator) -> str | None:
-    before, cluster, after = clusters[:at], clusters[at], clusters[at + 1 :]
-    if kind == 0:
-        return "".join([*before, *after])
-    if kind == 1:
-        return "".join([*before, cluster, cluster, *after])
-    if kind == 2:
-        if not after or not _LETTER.match(after[0]):
-            return None
-        return "".join([*before, after[0], cluster, *after[1:]])
-    replaced = _replace_character(cluster, rng)
-    return None if replaced is None else "".join([*before, replaced, *after])
-
-
-def _replace_character(cluster: str, rng: np.random.Generator) -> str | None:
-    """Return ``cluster``, one character replaced by another of ``_TAKEN_FOR``; None without one."""
-    places = [at for at, character in enumerate(cluster) if character.lower() in _TAKEN_FOR]
-    if not places:
-        return None
-    at = places[int(rng.integers(len(places)))]
-    others = _TAKEN_FOR[cluster[at].lower()]
-    other = others[int(rng.integers(len(others)))]
-    return cluster[:at] + (other.upper() if cluster[at].isupper() else other) + cluster[at + 1 :]
+def _slip_at(clusters: Sequence[str], at: int, kind: int, rng: np.random.Generator) -> str:
+    """The word with a slip of one kind at one place; unchanged where there can be none."""
+    cluster, after = clusters[at], clusters[at + 1 :]
+    if kind < 2:
+        cluster *= 2 * kind
+    elif kind == 2:
+        if after and _LETTER.match(after[0]):
+            cluster, after = after[0] + cluster, after[1:]
+    elif places := [place for place, one in enumerate(cluster) if one.lower() in _TAKEN_FOR]:
+        place = int(rng.choice(places))
+        other = str(rng.choice(_TAKEN_FOR[cluster[place].lower()]))
+        other = other.upper() if cluster[place].isupper() else other
+        cluster = cluster[:place] + other + cluster[place + 1 :]
+    return "".join([*clusters[:at], cluster, *after])
 
 
 def normalize(text: str) -> str:
     """``text`` in NFKC without case, its words parted by single spaces."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-
-
-def _choose(rng: np.random.Generator, among: int, count: int) -> list[int]:
-    return [int(one) for one in rng.choice(among, count, replace=False)]
 
 
 def make_known_item_tasks(corpus: Corpus, *, limit: int, seed: int) -> list[Task]:
@@ -234,7 +218,7 @@ def make_known_item_tasks(corpus: Corpus, *, limit: int, seed: int) -> list[Task
     holders: dict[str, set[str]] = defaultdict(set)
     by_script: dict[str, list[str]] = defaultdict(list)
     for video_id, title in titles.items():
-        for word in _split_words(title):
+        for word in _WORD.findall(normalize(title)):
             holders[word].add(video_id)
         script = find_script(title)
         if script is not None and times[normalize(title)] == 1:
@@ -242,7 +226,7 @@ def make_known_item_tasks(corpus: Corpus, *, limit: int, seed: int) -> list[Task
 
     def find_holders(text: str) -> set[str]:
         """The titles that hold every word of ``text``."""
-        found = [holders.get(word, set()) for word in _split_words(text)]
+        found = [holders.get(word, set()) for word in _WORD.findall(normalize(text))]
         return set.intersection(*found) if found else set()
 
     def make_query(kind: str, video_id: str, script: str, rng: np.random.Generator) -> str | None:
@@ -260,13 +244,10 @@ def make_known_item_tasks(corpus: Corpus, *, limit: int, seed: int) -> list[Task
     for script, video_ids in sorted(by_script.items()):
         for number, kind in enumerate(DAMAGES):
             rng = np.random.default_rng([seed, number, *script.encode()])
-            queries: dict[str, Query] = {}
-            for at in rng.permutation(len(video_ids)):
-                if len(queries) == limit:
-                    break
-                text = make_query(kind, video_ids[at], script, rng)
-                if text is not None:
-                    queries[video_ids[at]] = Query(text=text)
+            drawn = (video_ids[at] for at in rng.permutation(len(video_ids)))
+            asked = ((one, make_query(kind, one, script, rng)) for one in drawn)
+            told = islice(((one, text) for one, text in asked if text is not None), limit)
+            queries = {video_id: Query(text=text) for video_id, text in told}
             if len(queries) >= LEAST_TITLES:
                 name = f"{corpus.name}, {script.capitalize()}, {kind}"
                 qrels = {video_id: {video_id: 1} for video_id in queries}
@@ -275,7 +256,3 @@ def make_known_item_tasks(corpus: Corpus, *, limit: int, seed: int) -> list[Task
         why = "too few titles that are like no other for a known-item task"
         raise UsageError(f"{corpus.name}: {why}")
     return tasks
-
-
-def _split_words(text: str) -> set[str]:
-    return set(_WORD.findall(normalize(text)))

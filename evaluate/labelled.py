@@ -62,8 +62,8 @@ def read_judged_tasks(folder: Path) -> Iterator[Task]:
     corpus = Corpus(folder.name, list(videos.values()))
     for path in [path for path in files if path.stem == _SPLIT] or files:
         judged = read_qrels(path, queries=queries, documents=videos)
-        asked = {query_id: query for query_id, query in queries.items() if query_id in judged}
-        qrels = {query_id: judged[query_id] for query_id in asked}
+        qrels = {query_id: judged[query_id] for query_id in queries if query_id in judged}
+        asked = {query_id: queries[query_id] for query_id in qrels}
         yield Task(JUDGED, f"{folder.name}, {path.stem}", corpus, asked, qrels)
 
 
@@ -87,12 +87,10 @@ def read_qrels(
             if number == 0 and len(cells) == 3:
                 continue  # BEIR's header
             raise SourceError(f"{where}: {cells[-1]!r} is not a whole number") from error
-        for kind, name, known in (
-            ("query", query_id, queries),
-            ("document", document_id, documents),
-        ):
-            if name not in known:
-                raise SourceError(f"{where}: no {kind} {name!r}")
+        if query_id not in queries:
+            raise SourceError(f"{where}: no query {query_id!r}")
+        if document_id not in documents:
+            raise SourceError(f"{where}: no document {document_id!r}")
         if grade > 0:
             qrels.setdefault(query_id, {})[document_id] = grade
     if not qrels:
@@ -117,10 +115,9 @@ def read_cross_lingual_tasks(folder: Path, *, limit: int, seed: int) -> Iterator
     pivots = [name for name in lines if codes[name] == PIVOT]
     others = [name for name in lines if codes[name] != PIVOT]
     if not pivots or not others:
-        raise SourceError(
-            f"{folder}: needs {PIVOT}_*.tsv and the same in other languages; "
-            f"there are: {', '.join(lines) or 'none'}"
-        )
+        there = ", ".join(lines) or "none"
+        needed = f"needs {PIVOT}_*.tsv and the same in other languages"
+        raise SourceError(f"{folder}: {needed}; there are: {there}")
     corpora = {}
     for name, texts in lines.items():
         videos = [Video(video_id=key, title=text) for key, text in texts.items()]
@@ -139,14 +136,13 @@ def read_cross_lingual_tasks(folder: Path, *, limit: int, seed: int) -> Iterator
 
 def _read_parallel(path: Path) -> dict[str, str]:
     texts: dict[str, str] = {}
-    columns: list[str] = []
-    for where, line in _read_lines(path):
+    lines = _read_lines(path)
+    where, header = next(lines, (str(path), ""))
+    columns = header.split("\t")
+    if not {"index_id", "text"} <= set(columns):
+        raise SourceError(f"{where}: no columns index_id and text")
+    for where, line in lines:
         cells = dict(zip(columns, line.split("\t"), strict=False))
-        if not columns:
-            columns = line.split("\t")
-            if not {"index_id", "text"} <= set(columns):
-                raise SourceError(f"{where}: no columns index_id and text")
-            continue
         key, text = cells.get("index_id", ""), cells.get("text", "")
         if not key or not text.strip():
             raise SourceError(f"{where}: no index_id, or no text")

@@ -55,9 +55,8 @@ def bootstrap_mean(values: npt.ArrayLike) -> Mean:
     if given.size == 0:
         raise ValueError("there is no mean of nothing")
     rng = np.random.default_rng(0)
-    drawn = (
-        rng.integers(given.size, size=(_CHUNK, given.size)) for _ in range(0, _RESAMPLES, _CHUNK)
-    )
+    size = _CHUNK, given.size
+    drawn = (rng.integers(given.size, size=size) for _ in range(0, _RESAMPLES, _CHUNK))
     means = np.concatenate([given[rows].mean(axis=1) for rows in drawn])
     low, high = np.percentile(means, [2.5, 97.5])
     return Mean(float(given.mean()), float(low), float(high))
@@ -87,10 +86,11 @@ def measure_rankings(
         key: {one: float(-at) for at, one in enumerate(ranked.get(key, ())[:depth])}
         for key in qrels
     }
-    row = {key: at for at, key in enumerate(qrels)}
-    found = {name: np.zeros(len(row)) for name in names}
-    by_measure = {ir_measures.parse_measure(name): name for name in names}
     given = {key: dict(relevant) for key, relevant in qrels.items()}
-    for one in ir_measures.iter_calc(list(by_measure), given, run):
-        found[by_measure[one.measure]][row[one.query_id]] = one.value
-    return found
+    parsed = {name: ir_measures.parse_measure(name) for name in names}
+    calculated = ir_measures.iter_calc([*parsed.values()], given, run)
+    found = {(one.measure, one.query_id): float(one.value) for one in calculated}
+    return {
+        name: np.array([found.get((one, key), 0.0) for key in qrels])
+        for name, one in parsed.items()
+    }

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import partial
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -14,7 +14,7 @@ from tqdm import tqdm
 from twinlens.catalog.errors import UsageError
 from twinlens.catalog.sources.csv_table import CsvTable
 from twinlens.catalog.sources.rows import BadRecord
-from twinlens.encoders.lenses import THUMBNAIL, TITLE
+from twinlens.encoders.lenses import registered_lenses
 from twinlens.evaluate.measures import Mean, bootstrap_mean, measure_rankings
 from twinlens.search.published import Snapshot
 from twinlens.search.request import RecommendationRequest
@@ -116,25 +116,22 @@ def measure_recommendations(
     """
     popular = Counter(video_id for person in everyone for video_id in person.liked)
 
-    def ask(person: Person, *, disliked: bool = True, diversity: float = 0.0) -> list[str]:
-        avoided = person.disliked if disliked else ()
-        request = RecommendationRequest(
-            liked=person.liked, disliked=avoided, limit=DEPTH, diversity=diversity
-        )
+    plain = RecommendationRequest(liked=(), limit=DEPTH)
+    diverse = {one: replace(plain, diversity=one) for one in DIVERSITIES}
+    ways = {LIKED: plain, LIKED_AND_DISLIKED: plain}
+    ways |= {f"{LIKED_AND_DISLIKED}, diversity {one:g}": of for one, of in diverse.items()}
+
+    def recommend(way: str, person: Person) -> list[str]:
+        if way == POPULARITY:
+            return recommend_popular(popular, person)
+        avoided = () if way == LIKED else person.disliked
+        request = replace(ways[way], liked=person.liked, disliked=avoided)
         return [hit.video_id for hit in snapshot.searcher.recommend(request).hits]
 
-    ways: dict[str, Callable[[Person], list[str]]] = {
-        POPULARITY: partial(recommend_popular, popular),
-        LIKED: partial(ask, disliked=False),
-        LIKED_AND_DISLIKED: ask,
-    }
-    for diversity in DIVERSITIES:
-        name = f"{LIKED_AND_DISLIKED}, diversity {diversity:g}"
-        ways[name] = partial(ask, diversity=diversity)
     qrels = {one.name: dict.fromkeys(one.to_find, 1) for one in people}
     found = []
-    for name, recommend in ways.items():
-        ranked = {one.name: recommend(one) for one in tqdm(people, desc=name, leave=False)}
+    for name in (POPULARITY, *ways):
+        ranked = {one.name: recommend(name, one) for one in tqdm(people, desc=name, leave=False)}
         per_person = measure_rankings(qrels, ranked, MEASURES, depth=DEPTH)
         avoided = [len({*ranked[one.name]} & {*one.to_spare}) / DEPTH for one in people]
         means = {measure: bootstrap_mean(values) for measure, values in per_person.items()}
@@ -155,7 +152,7 @@ def _compare_hits(lists: Sequence[Sequence[str]], reader: VectorReader) -> dict[
     found: defaultdict[str, list[float]] = defaultdict(list)
     for ranked in lists:
         stored = reader.get(ranked, with_vectors=True).values()
-        for name in (TITLE, THUMBNAIL):
+        for name in registered_lenses():
             rows = [one.vectors[name] for one in stored if name in one.vectors]
             if len(rows) > 1:
                 cosines = np.stack(rows) @ np.stack(rows).T

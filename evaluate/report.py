@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path, PurePath
@@ -27,18 +28,19 @@ _MANY_ANSWERS: Final = ("P@10", "RR@10", "nDCG@10", "R@10")
 _NAME_WIDTH: Final = 36
 _WIDTH: Final = 23
 _SHOWN: Final = 8
+_LIKENESS: Final = {"1": "1-NN category", "1_above_pixels": "above pixels", "10": "precision@10"}
 
 
 def format_search(report: SearchReport) -> str:
     """One block a task, with 95 % bootstrap intervals and the fusion's lead; and what they show."""
     lines: list[str] = []
-    leads: dict[tuple[str, str], list[Lead]] = {}
+    leads: defaultdict[tuple[str, str], list[Lead]] = defaultdict(list)
     for task in report.tasks:
         lines += [*_format_task(task), ""]
         singles = {row.ranking for row in task.rows if row.model is not None}
         for lead in task.leads():
             rival = "best single" if lead.rival in singles else lead.rival
-            leads.setdefault((lead.model, rival), []).append(lead)
+            leads[lead.model, rival].append(lead)
     for (model, rival), of in leads.items():
         above = [lead for lead in of if lead.difference.value > 0]
         level = sum(lead.difference.value == 0 for lead in of)
@@ -66,17 +68,12 @@ def _format_task(task: TaskReport) -> Iterator[str]:
 
 def label_rows(rows: Sequence[Ranking]) -> list[tuple[str, Ranking]]:
     """Each row by a name of its own; a ranking that no title model changes is named once."""
-    models = {row.model for row in rows if row.model is not None}
+    several = len({row.model for row in rows} - {None}) > 1
     told: dict[str, Ranking] = {}
     for row in rows:
-        twins = [other for other in rows if other.ranking == row.ranking]
-        same = all(
-            (other.per_query[name] == values).all()
-            for other in twins
-            for name, values in row.per_query.items()
-        )
-        of_a_model = row.ranking in ("title", FUSION) or not same
-        if row.model is not None and len(models) > 1 and of_a_model:
+        twins = [other.per_query for other in rows if other.ranking == row.ranking]
+        differs = any((of[name] != row.per_query[name]).any() for of in twins for name in of)
+        if row.model and several and (differs or row.ranking in ("title", FUSION)):
             told[f"{row.ranking}, {shorten(row.model)}"] = row
         else:
             told.setdefault(row.ranking, row)
@@ -132,25 +129,18 @@ def format_thumbnails(report: ThumbnailReport) -> str:
         for group in ("all", "seen", "unseen"):
             values = [_format_half(getattr(one, group)) for one in recalls]
             lines.append(_line(f"  mean, {group}", values))
-    for which, likeness in (
-        ("asked", [one.likeness_asked for one in encoders]),
-        ("all", [one.likeness_all for one in encoders]),
-    ):
+    for which in ("asked", "all"):
+        likeness = [getattr(one, f"likeness_{which}") for one in encoders]
         if any(likeness):
             lines += ["", _line(f"likeness, pictures {which}", labels)]
-            lines += [_line(f"  {name}", _cells(likeness, key)) for key, name in _LIKENESS.items()]
+            for key, name in _LIKENESS.items():
+                values = [_format_half(of[key]) if key in of else "" for of in likeness]
+                lines.append(_line(f"  {name}", values))
     lines += ["", _line("health", labels)]
     for name in encoders[0].health._fields:
         values = [f"{getattr(one.health, name):.4g}" for one in encoders]
         lines.append(_line(f"  {name.replace('_', ' ')}", values))
     return "\n".join(lines)
-
-
-_LIKENESS: Final = {"1": "1-NN category", "1_above_pixels": "above pixels", "10": "precision@10"}
-
-
-def _cells(likeness: Sequence[Mapping[str, Mean]], key: str) -> list[str]:
-    return [_format_half(of[key]) if key in of else "" for of in likeness]
 
 
 def _format_half(mean: Mean) -> str:
@@ -166,13 +156,13 @@ def _line(first: str, cells: Sequence[str]) -> str:
     return f"{first:<{_NAME_WIDTH}}{''.join(f'{cell:>{_WIDTH}}' for cell in cells)}".rstrip()
 
 
-def check_plots() -> None:
-    """Return where plots can be drawn.
+def check_plots(path: Path | None) -> None:
+    """Return where plots can be drawn, or none is asked for.
 
     Raises:
         UsageError: matplotlib is not installed.
     """
-    if find_spec("matplotlib") is None:
+    if path is not None and find_spec("matplotlib") is None:
         raise UsageError("--plot needs matplotlib: pip install 'twinlens[evaluate]'")
 
 
@@ -208,13 +198,16 @@ def make_thumbnail_panels(report: ThumbnailReport) -> Panels:
     return panels
 
 
-def draw_panels(panels: Panels, path: Path) -> None:
-    """Write a PNG to ``path``, replaced whole: one panel below another, a colour a name."""
+def draw_panels(panels: Panels, path: Path | None) -> None:
+    """Write a PNG to ``path``, if there is one: one panel below another, a colour a name."""
+    if path is None:
+        return
     from matplotlib.figure import Figure
 
-    every_row = [row for rows in panels.values() for row in rows.values()]
-    names = list(dict.fromkeys(name for row in every_row for name in row))
     heights = [*map(len, panels.values())]
+    names = list(
+        dict.fromkeys(name for of in panels.values() for row in of.values() for name in row)
+    )
     size = (10, 1.6 + 0.45 * sum(heights) + 0.5 * len(heights))
     figure = Figure(figsize=size, layout="constrained")
     drawn = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)[:, 0]
@@ -224,11 +217,9 @@ def draw_panels(panels: Panels, path: Path) -> None:
             for name, (value, low, high) in row.items():
                 at = names.index(name)
                 y = line + 0.7 * ((at + 0.5) / len(names) - 0.5)
-                look = f"C{at % 10}{'osD^vPX*<>'[at % 10]}"
+                style = {"fmt": f"C{at % 10}{'osD^vPX*<>'[at % 10]}", "ms": 5, "lw": 1.2}
                 spread = [[value - low], [high - value]]
-                handles[name] = axes.errorbar(
-                    value, y, xerr=spread, fmt=look, markersize=5, linewidth=1.2
-                )
+                handles[name] = axes.errorbar(value, y, xerr=spread, **style)
             if line:
                 axes.axhline(line - 0.5, color="0.85", linewidth=0.8)
         axes.set_title(f"{title}, mean and 95 % interval", loc="left", fontsize=10)
@@ -236,9 +227,7 @@ def draw_panels(panels: Panels, path: Path) -> None:
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.grid(axis="x", color="0.9")
         axes.set_axisbelow(True)
-    figure.legend(
-        handles.values(), handles.keys(), loc="outside upper center", ncols=3, frameon=False
-    )
+    figure.legend(handles.values(), [*handles], loc="outside upper center", ncols=3, frameon=False)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120)
     write_atomically(path, buffer.getvalue())

@@ -6,17 +6,19 @@ A catalogue is indexed by the job with the real encoders, and asked through the 
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from tqdm import tqdm
 
 from twinlens.catalog.errors import EncoderError, EncoderUnavailable, UnencodableItems, UsageError
-from twinlens.encoders.base import ThumbnailEncoder, TitleEncoder
-from twinlens.encoders.lenses import DEFAULT_WEIGHTS
+from twinlens.encoders.base import TextThumbnailEncoder, ThumbnailEncoder, TitleEncoder
+from twinlens.encoders.lenses import registered_lenses
 from twinlens.encoders.load import load_title_encoder
 from twinlens.evaluate.index import index_corpus
 from twinlens.evaluate.measures import (
@@ -160,7 +162,7 @@ def measure_search(
     asked = ask_tasks(
         tasks, title_encoders, thumbnail_encoder, request=request, cache=cache, threads=threads
     )
-    for model, task, answers in asked:
+    for model, task, answers, _ in asked:
         for name in sorted({name for one in answers.values() for name in one.single}):
             singles = {key: answer.single.get(name, ()) for key, answer in answers.items()}
             ranked = {key: [one.video_id for one in of] for key, of in singles.items()}
@@ -181,6 +183,18 @@ class Answer(NamedTuple):
     words_coverage: float
 
 
+class Asked(NamedTuple):
+    """The answers to every query of a task, by the index of one title model.
+
+    ``borrowed`` says that its texts can't ask for thumbnails, which the best hits lend.
+    """
+
+    model: str
+    task: Task
+    answers: Mapping[str, Answer]
+    borrowed: bool
+
+
 def ask_tasks(
     tasks: Sequence[Task],
     title_encoders: Mapping[str, TitleEncoder],
@@ -189,21 +203,22 @@ def ask_tasks(
     request: SearchRequest | None = None,
     cache: Path | None = None,
     threads: int = 2,
-) -> Iterator[tuple[str, Task, dict[str, Answer]]]:
-    """Yield the answers to every task with each title encoder, by the encoder's name.
+) -> Iterator[Asked]:
+    """Yield the answers to every task with each title encoder.
 
     Raises:
         UsageError: a catalogue holds nothing that can be indexed.
     """
-    for model, encoder in title_encoders.items():
-        for corpus in dict.fromkeys(task.corpus for task in tasks):
-            asking = [task for task in tasks if task.corpus is corpus]
-            texts = [text for task in asking for text in task.texts.values()]
-            with index_corpus(
-                corpus, encoder, thumbnail_encoder, cache=cache, threads=threads, texts=texts
-            ) as index:
-                for task in asking:
-                    yield model, task, ask_task(index.searcher, task, request or SearchRequest())
+    lends = not isinstance(thumbnail_encoder, TextThumbnailEncoder)
+    how: dict[str, Any] = {"cache": cache, "threads": threads}
+    corpora = dict.fromkeys(task.corpus for task in tasks)
+    for (model, encoder), corpus in product(title_encoders.items(), corpora):
+        asking = [task for task in tasks if task.corpus is corpus]
+        texts = [text for task in asking for text in task.texts.values()]
+        with index_corpus(corpus, encoder, thumbnail_encoder, **how, texts=texts) as index:
+            for task in asking:
+                answers = ask_task(index.searcher, task, request or SearchRequest())
+                yield Asked(model, task, answers, bool(task.texts) and lends)
 
 
 def ask_task(searcher: Searcher, task: Task, request: SearchRequest) -> dict[str, Answer]:
@@ -214,7 +229,7 @@ def ask_task(searcher: Searcher, task: Task, request: SearchRequest) -> dict[str
     nor has one by a video that could not be indexed.
     """
     answers: dict[str, Answer] = {}
-    most = request.window * len(DEFAULT_WEIGHTS)
+    most = request.window * len(registered_lenses())
     for query_id, query in tqdm(task.queries.items(), desc=task.name, unit=" queries", leave=False):
         asked = replace(request, text=query.text, video_id=query.video_id, limit=most)
         try:
@@ -222,11 +237,10 @@ def ask_task(searcher: Searcher, task: Task, request: SearchRequest) -> dict[str
         except (UnencodableItems, VideoNotFound):
             answers[query_id] = Answer([], {}, 0.0)
             continue
-        places: dict[str, list[tuple[int, ScoredVideo]]] = {}
+        places: defaultdict[str, list[tuple[int, ScoredVideo]]] = defaultdict(list)
         for hit in result.hits:
             for name, source in hit.sources.items():
-                video = ScoredVideo(hit.video_id, source.score)
-                places.setdefault(name, []).append((source.rank, video))
+                places[name].append((source.rank, ScoredVideo(hit.video_id, source.score)))
         single = {name: [video for _, video in sorted(of)] for name, of in sorted(places.items())}
         fused = [hit.video_id for hit in result.hits]
         answers[query_id] = Answer(fused, single, result.words_coverage or 0.0)
@@ -251,12 +265,9 @@ def rank_by_bm25(corpus: Corpus, texts: Sequence[str]) -> list[list[str]]:
         raise UsageError("this needs bm25s: pip install 'twinlens[evaluate]'") from error
     video_ids, retriever = _index_words(corpus)
     tokens = bm25s.tokenize(list(texts), show_progress=False)
-    most = min(DEPTH, len(video_ids))
-    found, scores = retriever.retrieve(tokens, k=most, show_progress=False)
-    return [
-        [video_ids[at] for at, score in zip(row, of, strict=True) if score > 0]
-        for row, of in zip(found, scores, strict=True)
-    ]
+    found = retriever.retrieve(tokens, k=min(DEPTH, len(video_ids)), show_progress=False)
+    rows = zip(found.documents, found.scores, strict=True)
+    return [[video_ids[at] for at, score in zip(*row, strict=True) if score > 0] for row in rows]
 
 
 @lru_cache(maxsize=1)  # for the next task over the same catalogue

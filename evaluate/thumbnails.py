@@ -24,7 +24,6 @@ from twinlens.encoders.base import ThumbnailEncoder
 from twinlens.encoders.load import load_thumbnail_encoder
 from twinlens.encoders.thumbnails.evaluate import effective_rank
 from twinlens.encoders.thumbnails.pictures import fit_picture
-from twinlens.encoders.thumbnails.training import MIN_PICTURES, is_held_out
 from twinlens.evaluate.distortions import DISTORTIONS
 from twinlens.evaluate.measures import Mean, bootstrap_mean
 
@@ -53,9 +52,8 @@ class Pixels:
 
     def encode(self, items: Sequence[Image.Image]) -> FloatMatrix:
         """Float32 (len(items), 2304)."""
-        rows = np.empty((len(items), self.dim), dtype=np.float32)
-        for row, item in zip(rows, items, strict=True):
-            row[:] = fit_picture(item, size=self.input_size).reshape(-1)
+        fitted = [fit_picture(item, size=self.input_size) for item in items]
+        rows: FloatMatrix = np.array(fitted, dtype=np.float32).reshape(len(items), self.dim)
         rows -= rows.mean(axis=1, keepdims=True)
         return rows
 
@@ -130,16 +128,17 @@ def measure_thumbnails(
     Raises:
         UsageError: fewer than 64 can be read (the message names the others), or none is held out.
     """
+    # Torch takes seconds, and an encoder that is not there has been refused by now.
+    from twinlens.encoders.thumbnails.training import MIN_PICTURES, is_held_out
+
     left_out: list[str] = []
-    read = read_pictures(source, left_out=left_out)
-    found = [
-        (one.video, one.data) for one in tqdm(read, desc=f"reading {source}", unit=" pictures")
-    ]
+    readable = read_pictures(source, left_out=left_out)
+    read = tqdm(readable, desc=f"reading {source}", unit=" pictures")
+    found = [(one.video, one.data) for one in read]
     if len(found) < MIN_PICTURES:
-        raise UsageError(
-            f"{source}: {len(found)} readable pictures; at least {MIN_PICTURES} are needed"
-            + (f" (left out: {name_some(left_out)})" if left_out else "")
-        )
+        why = f"{len(found)} readable pictures; at least {MIN_PICTURES} are needed"
+        others = f" (left out: {name_some(left_out)})" if left_out else ""
+        raise UsageError(f"{source}: {why}{others}")
     asked = np.flatnonzero([ask_all or is_held_out(video.video_id) for video, _ in found])
     if not len(asked):
         raise UsageError(
@@ -149,18 +148,21 @@ def measure_thumbnails(
     categories = np.array([video.text("category") or "" for video, _ in found])
     (labelled,) = np.nonzero(categories)
     kinds = categories[labelled]
-    alike: dict[str, dict[int, Shares]] = {}
+    alike: dict[str, dict[str, Shares]] = {}
     for name in encoders:
         rows = unit_or_zero(codes[name, _WHOLE][labelled])
         depths = DEPTHS if len(rows) > max(DEPTHS) else ()
-        alike[name] = {depth: share_category(rows, kinds, within=depth) for depth in depths}
-    everyone = np.ones(len(labelled), dtype=np.bool_)
+        alike[name] = {str(depth): share_category(rows, kinds, within=depth) for depth in depths}
+    for name, shares in alike.items():
+        if shares and name != Pixels.name and Pixels.name in alike:
+            shares["1_above_pixels"] = shares["1"] - alike[Pixels.name]["1"]
+    among = np.isin(labelled, asked)
     reports = [
         EncoderReport(
             name,
             {str(depth): _measure_recall(codes, name, asked, depth) for depth in DEPTHS},
-            _average_likeness(alike, name, np.isin(labelled, asked)),
-            _average_likeness(alike, name, everyone),
+            {key: bootstrap_mean(of[among]) for key, of in alike[name].items() if among.any()},
+            {key: bootstrap_mean(of) for key, of in alike[name].items()},
             check_health(codes[name, _WHOLE]),
         )
         for name in encoders
@@ -192,11 +194,9 @@ def _encode(
 def _measure_recall(
     codes: Mapping[tuple[str, str], FloatMatrix], encoder: str, asked: Places, depth: int
 ) -> Recall:
-    gallery = unit_or_zero(codes[encoder, _WHOLE])
-    shares = {}
-    for one in DISTORTIONS:
-        damaged = unit_or_zero(codes[encoder, one.name])
-        shares[one.name] = find_originals(damaged, gallery, asked, within=depth)
+    unit = {of: unit_or_zero(rows) for (name, of), rows in codes.items() if name == encoder}
+    gallery = unit.pop(_WHOLE)
+    shares = {of: find_originals(rows, gallery, asked, within=depth) for of, rows in unit.items()}
 
     def average(*seen: bool) -> Mean:
         group = [shares[one.name] for one in DISTORTIONS if one.seen in seen]
@@ -204,16 +204,6 @@ def _measure_recall(
 
     by_distortion = {name: bootstrap_mean(values) for name, values in shares.items()}
     return Recall(by_distortion, average(True, False), average(True), average(False))
-
-
-def _average_likeness(
-    alike: Mapping[str, Mapping[int, Shares]], name: str, which: npt.NDArray[np.bool_]
-) -> dict[str, Mean]:
-    shares = {depth: of[which] for depth, of in alike[name].items() if which.any()}
-    told = {str(depth): bootstrap_mean(of) for depth, of in shares.items()}
-    if shares and name != Pixels.name and Pixels.name in alike:
-        told["1_above_pixels"] = bootstrap_mean(shares[1] - alike[Pixels.name][1][which])
-    return told
 
 
 def unit_or_zero(codes: FloatMatrix) -> FloatMatrix:

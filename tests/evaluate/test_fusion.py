@@ -10,12 +10,12 @@ import pytest
 from tests.fakes import ColourEncoder, WordEncoder
 from twinlens.catalog.errors import UsageError
 from twinlens.encoders.lenses import THUMBNAIL, TITLE, WORDS
-from twinlens.evaluate.fusion import DEFAULT, Collected, Setting, sweep_fusion, sweep_kind
+from twinlens.evaluate.fusion import DEFAULT, Setting, choose, judge, sweep_fusion, sweep_kind
 from twinlens.evaluate.index import index_corpus
 from twinlens.evaluate.machine import to_json
 from twinlens.evaluate.measures import measure_rankings
 from twinlens.evaluate.report import format_fusion
-from twinlens.evaluate.search import Answer, ask_task
+from twinlens.evaluate.search import Answer, Asked, ask_task, ask_tasks
 from twinlens.evaluate.tasks import Corpus, Query, Task
 from twinlens.search.request import SearchRequest
 from twinlens.stores.base import ScoredVideo
@@ -38,29 +38,29 @@ def _setting(title: float, words: float, thumbnail: float, k: float = 60) -> Set
 
 def test_a_query_is_in_one_half_in_every_task() -> None:
     relevant = {f"q{at}": "a" for at in range(200)}
-    halves = Collected(_task(relevant), {}, False).chooses
+    halves = choose(_task(relevant))
     assert 70 < halves.sum() < 130
     shuffled = dict(sorted(relevant.items(), reverse=True))
-    assert Collected(_task(shuffled, "other"), {}, True).chooses[::-1].tolist() == [
+    assert choose(_task(shuffled, "other"))[::-1].tolist() == [
         halves[at] for at in np.argsort(list(relevant))
     ]
 
 
 def test_a_setting_fuses_as_it_says() -> None:
     answers = {"q": _answer(title="tb", words="wb", thumbnail="pw")}
-    one = Collected(_task({"q": "w"}), answers, borrowed=False)
+    one = Asked("m", _task({"q": "w"}), answers, borrowed=False)
     second = 1 / np.log2(3)
-    assert one.judge(_setting(1, 0, 0)) == 0.0
-    assert one.judge(_setting(0, 1, 0)) == 1.0
-    assert one.judge(_setting(0, 0, 1)) == pytest.approx(second)
+    assert judge(one, _setting(1, 0, 0)) == 0.0
+    assert judge(one, _setting(0, 1, 0)) == 1.0
+    assert judge(one, _setting(0, 0, 1)) == pytest.approx(second)
     # With both, ``b`` gets twice 1/62, and ``w`` 1/61 and half of 1/62.
-    assert one.judge(_setting(1, 1, 0)) < 1
-    assert one.judge(_setting(1, 1, 1)) == 1.0
+    assert judge(one, _setting(1, 1, 0)) < 1
+    assert judge(one, _setting(1, 1, 1)) == 1.0
     # What the words' best title lacks, and that a thumbnail is borrowed, takes weight away.
-    uncovered = Collected(one.task, {"q": _answer(0.0, title="tb", words="wb")}, borrowed=False)
-    assert uncovered.judge(_setting(1, 5, 0)) == 0.0
-    lent = Collected(one.task, {"q": _answer(title="tb", thumbnail="wp")}, borrowed=True)
-    assert lent.judge(_setting(1, 0, 2)) == pytest.approx(1 / np.log2(4))
+    uncovered = Asked("m", one.task, {"q": _answer(0.0, title="tb", words="wb")}, borrowed=False)
+    assert judge(uncovered, _setting(1, 5, 0)) == 0.0
+    lent = Asked("m", one.task, {"q": _answer(title="tb", thumbnail="wp")}, borrowed=True)
+    assert judge(lent, _setting(1, 0, 2)) == pytest.approx(1 / np.log2(4))
 
 
 def test_families_count_alike_and_the_best_is_chosen() -> None:
@@ -68,9 +68,9 @@ def test_families_count_alike_and_the_best_is_chosen() -> None:
     by_words = {key: _answer(title="xy", words="ax") for key in relevant}
     by_title = {key: _answer(title="ax", words="xa") for key in relevant}
     collected = [
-        Collected(_task(relevant, "known"), by_words, False),
-        Collected(_task(relevant, "known twice"), by_words, False),
-        Collected(_task(relevant, "cross"), by_title, False),
+        Asked("m", _task(relevant, "known"), by_words, False),
+        Asked("m", _task(relevant, "known twice"), by_words, False),
+        Asked("m", _task(relevant, "cross"), by_title, False),
     ]
     sweep = sweep_kind("by text", collected)
     values = [trial.value for trial in sweep.trials]
@@ -84,14 +84,14 @@ def test_families_count_alike_and_the_best_is_chosen() -> None:
     assert sweep.held_out["known"].default.value == pytest.approx(1 / np.log2(3))
     assert sweep.held_out["known"].difference.value == pytest.approx(1 - 1 / np.log2(3))
     with pytest.raises(UsageError, match="too few queries"):
-        sweep_kind("by text", [Collected(_task({"q0": "a"}), {"q0": by_title["q0"]}, False)])
+        sweep_kind("by text", [Asked("m", _task({"q0": "a"}), {"q0": by_title["q0"]}, False)])
 
 
 def test_a_difference_is_resampled_by_query_id() -> None:
     relevant = {f"q{at}": "a" for at in range(40)}
     good = {key: _answer(title="a") for key in relevant}
     bad = {key: _answer(title="x") for key in relevant}
-    pair = [Collected(_task(relevant), good, False), Collected(_task(relevant), bad, False)]
+    pair = [Asked("m", _task(relevant), good, False), Asked("m", _task(relevant), bad, False)]
     found = sweep_kind("by text", pair).held_out["f"]
     # 1 and 0 for every query: 0.5 each, so nothing is uncertain.
     assert found.default == (0.5, 0.5, 0.5)
@@ -102,14 +102,14 @@ def test_what_is_collected_fuses_to_what_is_served(corpus: Corpus) -> None:
     queries = {video.video_id: Query(text=f"{video.title} again") for video in corpus.videos}
     task = Task("f", "n", corpus, queries, {key: {key: 1} for key in queries})
     with index_corpus(corpus, WordEncoder(), ColourEncoder()) as index:
-        collected = Collected(task, ask_task(index.searcher, task, SearchRequest()), True)
+        collected = Asked("m", task, ask_task(index.searcher, task, SearchRequest()), True)
         assert "thumbnail" in collected.answers["v0"].single
         for setting in (DEFAULT, _setting(1, 2, 0, k=5), _setting(1, 1, 3)):
             request = SearchRequest(weights=setting.weights, rrf_k=setting.rrf_k)
             answers = ask_task(index.searcher, task, request)
             ranked = {key: one.fused for key, one in answers.items()}
             fused = measure_rankings(task.qrels, ranked)
-            np.testing.assert_array_equal(collected.judge(setting), fused["nDCG@10"])
+            np.testing.assert_array_equal(judge(collected, setting), fused["nDCG@10"])
 
 
 def test_both_kinds_of_search_are_swept_end_to_end(corpus: Corpus) -> None:
@@ -120,7 +120,7 @@ def test_both_kinds_of_search_are_swept_end_to_end(corpus: Corpus) -> None:
         Task("known", "own title", corpus, texts, {key: {key: 1} for key in texts}),
         Task("like", "same thing", corpus, likes, others),
     ]
-    sweeps = sweep_fusion(tasks, {"one": WordEncoder()}, ColourEncoder())
+    sweeps = sweep_fusion(ask_tasks(tasks, {"one": WordEncoder()}, ColourEncoder()))
     assert [one.kind for one in sweeps] == ["search by text", "search by a video"]
     told = json.loads(json.dumps(to_json(sweeps)))
     assert all(one["best"]["value"] >= one["default"]["value"] for one in told)

@@ -4,61 +4,63 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from twinlens.catalog.errors import UsageError
 from twinlens.commands.file_to_write import FileToWrite
+from twinlens.evaluate.machine import describe_machine, to_json, write_json
 
 if TYPE_CHECKING:
     from twinlens.evaluate.tasks import Task
 
+Decorator = Callable[[Callable[..., None]], Callable[..., None]]
+
+
+_COUNT: Final = click.IntRange(min=1)
 _FOLDER: Final = click.Path(exists=True, file_okay=False, path_type=Path)
+_repeated = partial(click.option, multiple=True, show_default=True)
+
+
+def _limit(name: str, default: int, about: str) -> Decorator:
+    return click.option(name, "limit", type=_COUNT, default=default, show_default=True, help=about)
+
+
 _TASKS: Final = (
-    click.option(
+    _repeated(
         "--known-item",
-        "known_item",
-        multiple=True,
         metavar="SOURCE",
         help="Titles asked for with words dropped, swapped, misspelt, or in part. May be repeated.",
     ),
-    click.option(
+    _repeated(
         "--cross-lingual",
-        "cross_lingual",
-        multiple=True,
         type=_FOLDER,
         help="A folder laid out as SIB-200: the same lines in several languages. May be repeated.",
     ),
-    click.option(
+    _repeated(
         "--more-like",
-        "more_like",
         nargs=2,
-        multiple=True,
         metavar="COLUMN SOURCE",
         help='"More like this": videos that share the labels in COLUMN. May be repeated.',
     ),
-    click.option(
+    _repeated(
         "--judged",
-        multiple=True,
         type=_FOLDER,
         help="A set in BEIR's layout: corpus.jsonl, queries.jsonl, qrels/. May be repeated.",
     ),
-    click.option(
+    _repeated(
         "--title-model",
         "title_models",
-        multiple=True,
         default=["packaged:use-m3"],
-        show_default=True,
         help="packaged:use-m3, packaged:minilm, a hub name or a directory. May be repeated.",
     ),
-    click.option(
+    _limit(
         "--queries",
-        "limit",
-        type=click.IntRange(min=1),
-        default=500,
-        show_default=True,
-        help="At most this many queries of a task, drawn at random; a judged set is asked whole.",
+        500,
+        "At most this many queries of a task, drawn at random; a judged set is asked whole.",
     ),
 )
 _JSON: Final = click.option(
@@ -74,7 +76,7 @@ _INDEX: Final = (
         type=click.Path(file_okay=False, path_type=Path),
         help="Keep indexes here, so that the next run reuses them and a stopped one continues.",
     ),
-    click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True),
+    click.option("--threads", type=_COUNT, default=1, show_default=True),
     _JSON,
 )
 _PLOT: Final = click.option("--plot", type=FileToWrite(), help="The figures as a PNG.")
@@ -86,7 +88,6 @@ def _make_tasks(asked: Mapping[str, Any]) -> list[Task]:
     Raises:
         UsageError: no task was asked for, or one can't be made, or one is asked for twice.
     """
-    from twinlens.catalog.errors import UsageError
     from twinlens.evaluate.known_items import make_known_item_tasks
     from twinlens.evaluate.labelled import read_cross_lingual_tasks, read_judged_tasks
     from twinlens.evaluate.tasks import make_more_like_task, read_corpus
@@ -102,21 +103,15 @@ def _make_tasks(asked: Mapping[str, Any]) -> list[Task]:
     for folder in asked["judged"]:
         tasks += read_judged_tasks(folder)
     if not tasks:
-        raise UsageError(
-            "nothing to measure: give --known-item, --cross-lingual, --more-like or --judged"
-        )
+        options = "--known-item, --cross-lingual, --more-like or --judged"
+        raise UsageError(f"nothing to measure: give {options}")
     if len({task.name for task in tasks}) < len(tasks):
         raise UsageError("the same task is asked for twice")
     return tasks
 
 
-def _add_options(*options: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    def add(command: Callable[..., None]) -> Callable[..., None]:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return add
+def _add_options(*options: Decorator) -> Decorator:
+    return lambda command: reduce(lambda so_far, option: option(so_far), options[::-1], command)
 
 
 @click.group()
@@ -142,30 +137,27 @@ def search(plot: Path | None, **asked: Any) -> None:
       twinlens evaluate search --known-item videos.jsonl --title-model packaged:use-m3 \\
           --title-model packaged:minilm --cache ./vectors --json search.json --plot search.png
     """
-    from twinlens.encoders.lenses import DEFAULT_WEIGHTS
+    from twinlens.encoders.lenses import registered_lenses
     from twinlens.evaluate import report
     from twinlens.evaluate.measures import MEASURES
     from twinlens.evaluate.search import load_title_encoders, measure_search
     from twinlens.search.request import SearchRequest
 
-    if plot is not None:
-        report.check_plots()
+    report.check_plots(plot)
     about, request = _begin("search", asked), SearchRequest()
     tasks = _make_tasks(asked)
     encoders, failed = load_title_encoders(asked["title_models"], threads=asked["threads"])
     measured = measure_search(tasks, encoders, **_how(asked), request=request)
     settings = {name: getattr(request, name) for name in ("rrf_k", "window", "expand")}
-    settings["weights"] = {**DEFAULT_WEIGHTS, **request.weights}
+    settings["weights"] = {name: lens.weight for name, lens in registered_lenses().items()}
     about |= {"measures": MEASURES, "settings": settings, "left_out": failed}
-    _write(asked["json_path"], about, measured)
-    if plot is not None:
-        report.draw_panels(report.make_search_panels(measured), plot)
+    write_json(asked["json_path"], about | to_json(measured))
+    report.draw_panels(report.make_search_panels(measured), plot)
     click.echo(report.format_search(measured))
     for model, why in failed.items():
         click.echo(f"left out: {model}: {why}")
     queries = sum(len(task.queries) for task in tasks)
-    told = f"{len(tasks)} tasks, {queries} queries, {len(encoders)} title models"
-    click.echo(f"\n{told}: {time.monotonic() - asked['started']:.0f} s")
+    _end(asked, f"{len(tasks)} tasks, {queries} queries, {len(encoders)} title models")
 
 
 @evaluate.command(short_help="Sweep the fusion's settings over labelled queries.")
@@ -184,16 +176,16 @@ def fusion(**asked: Any) -> None:
     from twinlens.encoders.load import load_title_encoder
     from twinlens.evaluate.fusion import sweep_fusion
     from twinlens.evaluate.report import format_fusion
+    from twinlens.evaluate.search import ask_tasks
 
     about = _begin("fusion", asked) | {"title_models": asked["title_models"]}
     tasks = _make_tasks(asked)
-    encoders = {
-        name: load_title_encoder(name, threads=asked["threads"]) for name in asked["title_models"]
-    }
-    sweeps = sweep_fusion(tasks, encoders, **_how(asked))
-    _write(asked["json_path"], about, {"kinds": sweeps})
+    models, threads = asked["title_models"], asked["threads"]
+    encoders = {name: load_title_encoder(name, threads=threads) for name in models}
+    sweeps = sweep_fusion(ask_tasks(tasks, encoders, **_how(asked)))
+    write_json(asked["json_path"], about | {"kinds": sweeps})
     click.echo(format_fusion(sweeps))
-    click.echo(f"\n{len(tasks)} tasks: {time.monotonic() - asked['started']:.0f} s")
+    _end(asked, f"{len(tasks)} tasks")
 
 
 @evaluate.command(short_help="Measure recommendations on people's ratings.")
@@ -205,14 +197,7 @@ def fusion(**asked: Any) -> None:
     help="CSV or CSV.gz with the columns user_id, video_id and rating (0.5 to 5).",
 )
 @click.option("--title-model", default="packaged:use-m3-bridge", show_default=True)
-@click.option(
-    "--people",
-    "limit",
-    type=click.IntRange(min=1),
-    default=300,
-    show_default=True,
-    help="At most this many people to recommend to, drawn at random.",
-)
+@_limit("--people", 300, "At most this many people to recommend to, drawn at random.")
 @_add_options(*_INDEX)
 def recommendations(source: str, ratings: Path, title_model: str, **asked: Any) -> None:
     """Measure recommendations on people's ratings of the videos in SOURCE.
@@ -238,22 +223,18 @@ def recommendations(source: str, ratings: Path, title_model: str, **asked: Any) 
     encoder = load_title_encoder(title_model, threads=asked["threads"])
     with index_corpus(corpus, encoder, **_how(asked)) as index:
         ways = measure_recommendations(index, people, everyone)
-    about |= {"videos": len(corpus.videos), "people": len(people)}
-    _write(asked["json_path"], about, {"rows": ways})
+    about |= {"videos": len(corpus.videos), "people": len(people), "rows": ways}
+    write_json(asked["json_path"], about)
     click.echo(format_recommendations(ways))
-    told = f"{len(people)} people of {len(everyone)}, {len(corpus.videos)} videos"
-    click.echo(f"\n{told}: {time.monotonic() - asked['started']:.0f} s")
+    _end(asked, f"{len(people)} people of {len(everyone)}, {len(corpus.videos)} videos")
 
 
 @evaluate.command(short_help="Measure thumbnail encoders on damaged and labelled pictures.")
 @click.argument("source")
-@click.option(
+@_repeated(
     "--encoder",
-    "names",
-    multiple=True,
     metavar="NAME",
     default=["packaged:denoiser", "pixels"],
-    show_default=True,
     help="What --thumbnail-model takes, or pixels; may be given again.",
 )
 @click.option(
@@ -265,9 +246,7 @@ def recommendations(source: str, ratings: Path, title_model: str, **asked: Any) 
     "where none were trained on. All are searched.",
 )
 @_add_options(_JSON, _PLOT)
-def thumbnails(
-    source: str, names: tuple[str, ...], ask: str, json_path: Path | None, plot: Path | None
-) -> None:
+def thumbnails(source: str, json_path: Path | None, plot: Path | None, **asked: Any) -> None:
     """Measure thumbnail encoders on the pictures of SOURCE, one beside the other.
 
     Damaged pictures are looked for among all; neighbours are compared by category, where the
@@ -279,23 +258,19 @@ def thumbnails(
       twinlens evaluate thumbnails ./thumbnails --encoder ./model --encoder pixels
     """
     from twinlens.evaluate import report
-    from twinlens.evaluate.machine import describe_machine
     from twinlens.evaluate.thumbnails import load_encoder, measure_thumbnails
 
-    if plot is not None:
-        report.check_plots()
-    about = {"measurement": "thumbnails", "machine": describe_machine(), "ask": ask}
-    encoders = {name: load_encoder(name) for name in dict.fromkeys(names)}
-    measured = measure_thumbnails(source, encoders, ask_all=ask == "all")
-    _write(json_path, about, measured)
-    if plot is not None:
-        report.draw_panels(report.make_thumbnail_panels(measured), plot)
+    report.check_plots(plot)
+    about = {"measurement": "thumbnails", "machine": describe_machine(), "ask": asked["ask"]}
+    encoders = {name: load_encoder(name) for name in dict.fromkeys(asked["encoder"])}
+    measured = measure_thumbnails(source, encoders, ask_all=asked["ask"] == "all")
+    write_json(json_path, about | to_json(measured))
+    report.draw_panels(report.make_thumbnail_panels(measured), plot)
     click.echo(report.format_thumbnails(measured))
 
 
 def _begin(measurement: str, asked: dict[str, Any]) -> dict[str, Any]:
     """What a report over an index says first; the clock starts."""
-    from twinlens.evaluate.machine import describe_machine
     from twinlens.evaluate.measures import LIBRARIES
 
     asked["started"] = time.monotonic()
@@ -303,20 +278,13 @@ def _begin(measurement: str, asked: dict[str, Any]) -> dict[str, Any]:
     return {"measurement": measurement, "machine": describe_machine(*LIBRARIES), **told}
 
 
+def _end(asked: Mapping[str, Any], told: str) -> None:
+    click.echo(f"\n{told}: {time.monotonic() - asked['started']:.0f} s")
+
+
 def _how(asked: Mapping[str, Any]) -> dict[str, Any]:
     """How a catalogue is to be indexed."""
     from twinlens.encoders.load import load_thumbnail_encoder
 
     encoder = load_thumbnail_encoder(asked["thumbnail_model"], threads=asked["threads"])
-    return {
-        "thumbnail_encoder": encoder,
-        "cache": asked["cache_path"],
-        "threads": asked["threads"],
-    }
-
-
-def _write(path: Path | None, about: Mapping[str, object], measured: object) -> None:
-    """Write what both say as one JSON object, if there is a ``path``."""
-    from twinlens.evaluate.machine import to_json, write_json
-
-    write_json(path, to_json(about) | to_json(measured))
+    return {"thumbnail_encoder": encoder, "cache": asked["cache_path"], "threads": asked["threads"]}
