@@ -59,12 +59,14 @@ class Pixels:
 
 
 def load_encoder(name: str) -> ThumbnailEncoder:
-    """``pixels``, or what ``--thumbnail-model`` takes.
+    """``pixels``, or what ``--thumbnail-model`` takes; loaded, before any picture is read.
 
     Raises:
         EncoderUnavailable: there is no such model, or its files are incomplete.
     """
-    return Pixels() if name == Pixels.name else load_thumbnail_encoder(name)
+    encoder = Pixels() if name == Pixels.name else load_thumbnail_encoder(name)
+    encoder.encode([])
+    return encoder
 
 
 class Recall(NamedTuple):

@@ -13,11 +13,18 @@ from twinlens.evaluate.tasks import Corpus
 TITLES = ["red bus", "blue bus", "green tram", "red tram at night", "a boat", "old red kite"]
 
 
-@pytest.fixture
-def corpus(tmp_path: Path) -> Corpus:
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the index of the catalogue is made once for all."""
+    return tmp_path_factory.mktemp("indexes")
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    folder = tmp_path_factory.mktemp("corpus")
     videos = []
     for at, title in enumerate(TITLES):
-        picture = tmp_path / f"{at}.png"
+        picture = folder / f"{at}.png"
         Image.new("RGB", (32, 32), (250 - 40 * at, 40 * at, 90)).save(picture)
         videos.append(Video(video_id=f"v{at}", title=title, thumbnail=picture))
     return Corpus("small", videos)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -98,10 +99,10 @@ def test_a_difference_is_resampled_by_query_id() -> None:
     assert found.difference == (0, 0, 0)
 
 
-def test_what_is_collected_fuses_to_what_is_served(corpus: Corpus) -> None:
+def test_what_is_collected_fuses_to_what_is_served(corpus: Corpus, cache: Path) -> None:
     queries = {video.video_id: Query(text=f"{video.title} again") for video in corpus.videos}
     task = Task("f", "n", corpus, queries, {key: {key: 1} for key in queries})
-    with index_corpus(corpus, WordEncoder(), ColourEncoder()) as index:
+    with index_corpus(corpus, WordEncoder(), ColourEncoder(), cache=cache) as index:
         collected = Asked("m", task, ask_task(index.searcher, task, SearchRequest()), True)
         assert "thumbnail" in collected.answers["v0"].single
         for setting in (DEFAULT, _setting(1, 2, 0, k=5), _setting(1, 1, 3)):
@@ -112,7 +113,7 @@ def test_what_is_collected_fuses_to_what_is_served(corpus: Corpus) -> None:
             np.testing.assert_array_equal(judge(collected, setting), fused["nDCG@10"])
 
 
-def test_both_kinds_of_search_are_swept_end_to_end(corpus: Corpus) -> None:
+def test_both_kinds_of_search_are_swept_end_to_end(corpus: Corpus, cache: Path) -> None:
     texts = {video.video_id: Query(text=video.title) for video in corpus.videos}
     likes = {video.video_id: Query(video_id=video.video_id) for video in corpus.videos}
     others = {key: {f"v{(int(key[1:]) + 3) % 6}": 1} for key in likes}
@@ -120,7 +121,7 @@ def test_both_kinds_of_search_are_swept_end_to_end(corpus: Corpus) -> None:
         Task("known", "own title", corpus, texts, {key: {key: 1} for key in texts}),
         Task("like", "same thing", corpus, likes, others),
     ]
-    sweeps = sweep_fusion(ask_tasks(tasks, {"one": WordEncoder()}, ColourEncoder()))
+    sweeps = sweep_fusion(ask_tasks(tasks, {"one": WordEncoder()}, ColourEncoder(), cache=cache))
     assert [one.kind for one in sweeps] == ["search by text", "search by a video"]
     told = json.loads(json.dumps(to_json(sweeps)))
     assert all(one["best"]["value"] >= one["default"]["value"] for one in told)

@@ -13,13 +13,17 @@ from PIL import Image
 
 from tests.fakes import ColourEncoder, WordEncoder
 from twinlens.catalog.errors import EncoderUnavailable, UsageError
+from twinlens.catalog.vectors import unit_rows
 from twinlens.cli import main
+from twinlens.encoders import lenses
+from twinlens.encoders.lens import Lens
 from twinlens.encoders.lenses import THUMBNAIL
 from twinlens.evaluate import search
+from twinlens.evaluate.fusion import DEFAULT, judge
 from twinlens.evaluate.index import index_corpus
 from twinlens.evaluate.measures import MEASURES
 from twinlens.evaluate.report import format_search
-from twinlens.evaluate.search import ask_task, load_title_encoders, measure_search
+from twinlens.evaluate.search import ask_task, ask_tasks, load_title_encoders, measure_search
 from twinlens.evaluate.tasks import Corpus, Query, Task
 from twinlens.search.request import SearchRequest
 
@@ -49,8 +53,8 @@ def task(corpus: Corpus) -> Task:
     return Task("f", "small task", corpus, queries, qrels)
 
 
-def test_answers_are_the_servers_and_tell_every_ranking(task: Task) -> None:
-    with index_corpus(task.corpus, WordEncoder(), ColourEncoder()) as index:
+def test_answers_are_the_servers_and_tell_every_ranking(task: Task, cache: Path) -> None:
+    with index_corpus(task.corpus, WordEncoder(), ColourEncoder(), cache=cache) as index:
         answers = ask_task(index.searcher, task, SearchRequest(window=3))
         served = index.searcher.search(SearchRequest(text="red bus", window=3, limit=100)).hits
         without = SearchRequest(weights={THUMBNAIL: 0}, expand=0)
@@ -131,17 +135,49 @@ def test_a_catalogue_indexed_again_encodes_nothing(task: Task, tmp_path: Path) -
     assert len(list(tmp_path.glob("small-*"))) == 2
 
 
-def test_a_thumbnail_encoder_that_understands_texts_is_asked_by_them(task: Task) -> None:
+def test_a_thumbnail_encoder_that_understands_texts_is_asked_by_them(
+    task: Task, cache: Path
+) -> None:
     class TextColours(ColourEncoder):
         def encode_queries(self, texts):
             return np.eye(self.dim, dtype=np.float32)[: len(texts)]
 
     found = {}
     for encoder in (ColourEncoder(), TextColours()):
-        with index_corpus(task.corpus, WordEncoder(), encoder) as index:
+        with index_corpus(task.corpus, WordEncoder(), encoder, cache=cache) as index:
             found[type(encoder)] = index.searcher.search(SearchRequest(text="red bus"))
     assert found[ColourEncoder].borrowed_from
     assert not found[TextColours].borrowed_from
+
+
+class _Length(Lens[str]):
+    """Another package's."""
+
+    name = "length"
+    about = "the length of the title"
+    weight = 0.5
+    dim = 2
+    fingerprint = "1"
+
+    def looks_at(self, video, picture):
+        return video.title
+
+    def encode(self, items):
+        return [unit_rows(np.array([[len(one), 10]], dtype=np.float32))[0] for one in items]
+
+
+def test_a_lens_of_another_package_is_measured_too(task, monkeypatch):
+    monkeypatch.setattr(lenses, "_of_other_packages", lambda: [("x", _Length)])
+    lenses.registered_lenses.cache_clear()
+    try:
+        likes = Task("f", "n", task.corpus, {"like": Query(video_id="v3")}, {"like": {"v2": 1}})
+        asked = [*ask_tasks([likes], {"m": WordEncoder()}, ColourEncoder())]
+        assert asked[0].answers["like"].single.keys() == {"title", "words", "thumbnail", "length"}
+        # The sweep weighs the product's own alone.
+        assert judge(asked[0], DEFAULT).shape == (1,)
+    finally:
+        monkeypatch.undo()
+        lenses.registered_lenses.cache_clear()
 
 
 def test_the_command_says_what_it_lacks(tmp_path: Path) -> None:

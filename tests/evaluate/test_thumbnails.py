@@ -59,7 +59,7 @@ def folder(tmp_path: Path) -> Callable[..., Path]:
         for number in range(count + broken):
             name = f"{number}.jpg"
             if number < count:
-                barred(number).save(made / name, quality=92)
+                barred(number).resize((80, 60)).save(made / name, quality=92)
             else:
                 (made / name).write_bytes(b"no picture")
             row = {"file_name": name, "video_id": f"video-{number}"}
@@ -232,9 +232,7 @@ def test_too_few_pictures_are_refused_by_name(folder: Callable[..., Path]) -> No
         ("nowhere", "choose --thumbnail-model packaged:denoiser"),
     ],
 )
-def test_encoders_that_are_not_there_are_refused(
-    folder: Callable[..., Path], name: str, message: str
-) -> None:
-    code, _, stderr = invoke(folder(64), "--encoder", name)
+def test_encoders_that_are_not_there_are_refused(tmp_path: Path, name: str, message: str) -> None:
+    code, _, stderr = invoke(tmp_path, "--encoder", name)
     assert code == 2
     assert message in stderr
