@@ -137,7 +137,7 @@ def _try_setting(setting: Setting, asked: Sequence[Asked]) -> Trial:
         if (chooses := choose(one.task)).any():
             by_family[one.task.family].append(float(judge(one, setting)[chooses].mean()))
     families = {name: float(np.mean(values)) for name, values in by_family.items()}
-    return Trial(setting, float(np.mean(list(families.values()))), families)
+    return Trial(setting, float(np.mean([*families.values()])), families)
 
 
 def _compare(chosen: Setting, asked: Sequence[Asked]) -> dict[str, HeldOut]:
@@ -153,7 +153,5 @@ def _compare(chosen: Setting, asked: Sequence[Asked]) -> dict[str, HeldOut]:
         for query_id, pair, chooses in zip(one.task.queries, pairs, choose(one.task), strict=True):
             if not chooses:
                 found[one.task.family].setdefault(query_id, []).append(pair)
-    means = {
-        name: np.array([np.mean(of, axis=0) for of in by.values()]) for name, by in found.items()
-    }
-    return {name: HeldOut(*map(bootstrap_mean, pairs.T)) for name, pairs in means.items()}
+    means = {name: [np.mean(of, axis=0) for of in by.values()] for name, by in found.items()}
+    return {name: HeldOut(*map(bootstrap_mean, np.transpose(of))) for name, of in means.items()}

@@ -84,10 +84,9 @@ def format_fusion(sweeps: Sequence[Sweep]) -> str:
     """Format the best settings of every sweep, and how the best does on held-out queries."""
     lines = []
     for sweep in sweeps:
-        lines.append(
-            f"{sweep.kind}: mean {JUDGED_BY} over families, on the queries to choose by; the best "
-            f"{_SHOWN} of {len(sweep.trials)} settings, and the default"
-        )
+        told = f"the best {_SHOWN} of {len(sweep.trials)} settings, and the default"
+        by = f"mean {JUDGED_BY} over families, on the queries to choose by"
+        lines.append(f"{sweep.kind}: {by}; {told}")
         best = sorted(sweep.trials, key=lambda trial: -trial.value)[:_SHOWN]
         for trial in [*best, sweep.default]:
             families = ", ".join(f"{name} {value:.4f}" for name, value in trial.families.items())
@@ -123,9 +122,9 @@ def format_thumbnails(report: ThumbnailReport) -> str:
     for depth in ("1", "10"):
         recalls = [one.recall[depth] for one in encoders]
         lines += ["", _line(f"recall@{depth} of the original", labels)]
-        for distortion in DISTORTIONS:
-            values = [f"{one.by_distortion[distortion.name].value:.3f}" for one in recalls]
-            lines.append(_line(f"  {distortion.name}{', unseen' * (not distortion.seen)}", values))
+        for name, seen, _ in DISTORTIONS:
+            values = [f"{one.by_distortion[name].value:.3f}" for one in recalls]
+            lines.append(_line(f"  {name}{', unseen' * (not seen)}", values))
         for group in ("all", "seen", "unseen"):
             values = [_format_half(getattr(one, group)) for one in recalls]
             lines.append(_line(f"  mean, {group}", values))

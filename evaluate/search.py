@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from itertools import product
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -141,28 +140,23 @@ def measure_search(
     Raises:
         UsageError: a package is missing, or a catalogue holds nothing that can be indexed.
     """
-    reports = {
-        one.name: TaskReport(
-            *(one.family, one.name, len(one.corpus.videos), len(one.queries), one.many_relevant), []
-        )
-        for one in tasks
-    }
+    reports = {}
+    for one in tasks:
+        counts = len(one.corpus.videos), len(one.queries)
+        reports[one] = TaskReport(one.family, one.name, *counts, one.many_relevant, [])
 
-    def measure(
-        task: Task, model: str | None, ranking: str, ranked: Mapping[str, Sequence[str]]
-    ) -> None:
+    def measure(task: Task, model: str | None, name: str, ranked: Mapping[str, list[str]]) -> None:
         per_query = measure_rankings(task.qrels, ranked)
-        figures = {name: bootstrap_mean(values) for name, values in per_query.items()}
-        reports[task.name].rows.append(Ranking(model, ranking, figures, per_query))
+        figures = {measured: bootstrap_mean(values) for measured, values in per_query.items()}
+        reports[task].rows.append(Ranking(model, name, figures, per_query))
 
-    for task in tasks:
-        if task.texts:
-            found = rank_by_bm25(task.corpus, [*task.texts.values()])
-            measure(task, None, BM25, dict(zip(task.texts, found, strict=True)))
-    asked = ask_tasks(
-        tasks, title_encoders, thumbnail_encoder, request=request, cache=cache, threads=threads
-    )
-    for model, task, answers, _ in asked:
+    for corpus, asking in _group(task for task in tasks if task.texts).items():
+        texts = [text for task in asking for text in task.texts.values()]
+        found = iter(rank_by_bm25(corpus, texts))
+        for task in asking:  # each takes as many as it has texts
+            measure(task, None, BM25, dict(zip(task.texts, found, strict=False)))
+    how: dict[str, Any] = {"request": request, "cache": cache, "threads": threads}
+    for model, task, answers, _ in ask_tasks(tasks, title_encoders, thumbnail_encoder, **how):
         for name in sorted({name for one in answers.values() for name in one.single}):
             singles = {key: answer.single.get(name, ()) for key, answer in answers.items()}
             ranked = {key: [one.video_id for one in of] for key, of in singles.items()}
@@ -211,14 +205,21 @@ def ask_tasks(
     """
     lends = not isinstance(thumbnail_encoder, TextThumbnailEncoder)
     how: dict[str, Any] = {"cache": cache, "threads": threads}
-    corpora = dict.fromkeys(task.corpus for task in tasks)
-    for (model, encoder), corpus in product(title_encoders.items(), corpora):
-        asking = [task for task in tasks if task.corpus is corpus]
+    for (model, encoder), (corpus, asking) in product(
+        title_encoders.items(), _group(tasks).items()
+    ):
         texts = [text for task in asking for text in task.texts.values()]
         with index_corpus(corpus, encoder, thumbnail_encoder, **how, texts=texts) as index:
             for task in asking:
                 answers = ask_task(index.searcher, task, request or SearchRequest())
                 yield Asked(model, task, answers, bool(task.texts) and lends)
+
+
+def _group(tasks: Iterable[Task]) -> dict[Corpus, list[Task]]:
+    found: defaultdict[Corpus, list[Task]] = defaultdict(list)
+    for task in tasks:
+        found[task.corpus].append(task)
+    return found
 
 
 def ask_task(searcher: Searcher, task: Task, request: SearchRequest) -> dict[str, Answer]:
@@ -263,19 +264,12 @@ def rank_by_bm25(corpus: Corpus, texts: Sequence[str]) -> list[list[str]]:
         import bm25s
     except ImportError as error:
         raise UsageError("this needs bm25s: pip install 'twinlens[evaluate]'") from error
-    video_ids, retriever = _index_words(corpus)
-    tokens = bm25s.tokenize(list(texts), show_progress=False)
-    found = retriever.retrieve(tokens, k=min(DEPTH, len(video_ids)), show_progress=False)
+    logging.getLogger("bm25s").setLevel(logging.WARNING)
+    titled = {video.video_id: video.title for video in corpus.videos if video.title is not None}
+    video_ids, quietly = list(titled), {"show_progress": False}
+    retriever = bm25s.BM25()
+    retriever.index(bm25s.tokenize(list(titled.values()), **quietly), **quietly)
+    tokens = bm25s.tokenize(list(texts), **quietly)
+    found = retriever.retrieve(tokens, k=min(DEPTH, len(video_ids)), **quietly)
     rows = zip(found.documents, found.scores, strict=True)
     return [[video_ids[at] for at, score in zip(*row, strict=True) if score > 0] for row in rows]
-
-
-@lru_cache(maxsize=1)  # for the next task over the same catalogue
-def _index_words(corpus: Corpus) -> tuple[list[str], Any]:
-    import bm25s
-
-    titled = {video.video_id: video.title for video in corpus.videos if video.title is not None}
-    logging.getLogger("bm25s").setLevel(logging.WARNING)
-    retriever = bm25s.BM25()
-    retriever.index(bm25s.tokenize(list(titled.values()), show_progress=False), show_progress=False)
-    return list(titled), retriever

@@ -112,8 +112,7 @@ def make_more_like_task(spec: str, column: str, *, limit: int, seed: int) -> Tas
         UsageError: no two videos share labels.
     """
     corpus = read_corpus(spec, columns={"tags": column})
-    labels = {one.video_id: frozenset(one.texts("tags")) for one in corpus.videos}
-    labels = {video_id: of for video_id, of in labels.items() if of}
+    labels = {one.video_id: frozenset(of) for one in corpus.videos if (of := one.texts("tags"))}
     video_ids, qrels = list(labels), dict[str, dict[str, int]]()
     for at in np.random.default_rng(seed).permutation(len(labels)):
         if len(qrels) == limit:
