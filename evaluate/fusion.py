@@ -18,15 +18,13 @@ from tqdm import tqdm
 
 from twinlens.catalog.errors import UsageError
 from twinlens.encoders.lenses import DEFAULT_WEIGHTS, THUMBNAIL, TITLE, WORDS
-from twinlens.evaluate.measures import DEPTH, Mean, bootstrap_mean, measure_rankings
+from twinlens.evaluate.measures import DEPTH, JUDGED_BY, Mean, bootstrap_mean, measure_rankings
 from twinlens.evaluate.search import Asked
 from twinlens.evaluate.tasks import Task
 from twinlens.search.fusion import fuse, weigh_rankings
 from twinlens.search.request import DEFAULT_RRF_K
 from twinlens.search.searcher import BORROWED_WEIGHT
 
-# How good an order is: the first ten count, the higher the more.
-JUDGED_BY: Final = "nDCG@10"
 _CONSTANTS: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 60.0)
 _WORDS_WEIGHTS: Final = (0.0, 0.5, 1.0, 2.0, 3.0, 5.0)
 _THUMBNAIL_WEIGHTS: Final = (0.0, 1.0, 3.0)

@@ -23,6 +23,10 @@ DEPTH: Final = 10
 MEASURES: Final = ("R@1", "R@10", "RR@10", "nDCG@10", "P@10")
 # What one ranking is compared with another by, where one number must do.
 CHIEF: Final = "R@10"
+# How good an order is: the first ten count, the higher the more.
+JUDGED_BY: Final = "nDCG@10"
+# The name of the ranking that is made of all others.
+FUSION: Final = "fusion"
 # Packages that the figures depend on, besides those that every result does.
 LIBRARIES: Final = ("ir-measures", "pytrec-eval-terrier", "bm25s", "regex")
 _RESAMPLES: Final = 2000

@@ -7,18 +7,20 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path, PurePath
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from twinlens.catalog.errors import UsageError
 from twinlens.catalog.files import write_atomically
 from twinlens.catalog.sources.pictures import name_some
 from twinlens.evaluate import recommendations
 from twinlens.evaluate.distortions import DISTORTIONS
-from twinlens.evaluate.fusion import JUDGED_BY, Sweep
-from twinlens.evaluate.measures import CHIEF, Mean
+from twinlens.evaluate.measures import CHIEF, FUSION, JUDGED_BY, Mean
 from twinlens.evaluate.recommendations import MEASURES, Way
-from twinlens.evaluate.search import FUSION, Lead, Ranking, SearchReport, TaskReport
-from twinlens.evaluate.thumbnails import ThumbnailReport
+
+if TYPE_CHECKING:  # engines take seconds to import, and pictures are measured without one
+    from twinlens.evaluate.fusion import Sweep
+    from twinlens.evaluate.search import Lead, Ranking, SearchReport, TaskReport
+    from twinlens.evaluate.thumbnails import ThumbnailReport
 
 # Means by name, row by row, by the title of their panel.
 Panels = Mapping[str, Mapping[str, Mapping[str, Mean]]]

@@ -23,6 +23,7 @@ from twinlens.evaluate.index import index_corpus
 from twinlens.evaluate.measures import (
     CHIEF,
     DEPTH,
+    FUSION,
     Mean,
     PerQuery,
     bootstrap_mean,
@@ -33,7 +34,6 @@ from twinlens.search.request import SearchRequest, VideoNotFound
 from twinlens.search.searcher import Searcher
 from twinlens.stores.base import ScoredVideo
 
-FUSION: Final = "fusion"
 BM25: Final = "BM25 (bm25s)"
 
 logger = logging.getLogger(__name__)

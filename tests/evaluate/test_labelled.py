@@ -18,12 +18,16 @@ QUERIES = (
 BEIR = "query-id\tcorpus-id\tscore\nq1\td1\t2\nq1\td2\t0\nq2\td1\t1\n"
 
 
-def _set(folder: Path, **files: str) -> Path:
-    written = {"corpus.jsonl": CORPUS, "queries.jsonl": QUERIES, "qrels/test.tsv": BEIR} | files
+def _write(folder: Path, files: dict[str, str]) -> Path:
     (folder / "qrels").mkdir(parents=True)
-    for name, text in written.items():
+    for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
     return folder
+
+
+def _set(folder: Path, **files: str) -> Path:
+    written = {"corpus.jsonl": CORPUS, "queries.jsonl": QUERIES, "qrels/test.tsv": BEIR}
+    return _write(folder, written | files)
 
 
 def test_a_set_in_beirs_layout_is_read(tmp_path: Path) -> None:
@@ -93,10 +97,8 @@ def test_bytes_that_are_no_text_and_missing_files_are_named(tmp_path: Path) -> N
 
 
 def _parallel(folder: Path, **files: str) -> Path:
-    folder.mkdir()
-    for name, text in files.items():
-        (folder / f"{name}.tsv").write_text("index_id\tcategory\ttext\n" + text, encoding="utf-8")
-    return folder
+    header = "index_id\tcategory\ttext\n"
+    return _write(folder, {f"{name}.tsv": header + text for name, text in files.items()})
 
 
 def test_every_language_asks_english_and_is_asked_by_it(tmp_path: Path) -> None:

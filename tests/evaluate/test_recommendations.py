@@ -35,9 +35,8 @@ def _videos() -> list[Video]:
 def _ratings(path: Path, rows: list[tuple[str, str, object]]) -> Path:
     opened = gzip.open if path.suffix == ".gz" else open
     with opened(path, "wt", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["user_id", "video_id", "rating", "timestamp"])
-        writer.writerows([*row, 0] for row in rows)
+        header = ("user_id", "video_id", "rating", "timestamp")
+        csv.writer(file).writerows([header, *((*row, 0) for row in rows)])
     return path
 
 
@@ -120,32 +119,20 @@ def test_popularity_leaves_out_what_is_known():
     person = Person("a", ["x"], ["y"], ["z"], [])
     popular = Counter({"x": 9, "y": 8, "z": 1, "w": 1})
     assert recommendations.recommend_popular(popular, person) == ["w", "z"]
-    assert (
-        len(recommendations.recommend_popular(Counter({str(n): n for n in range(99)}), person))
-        == recommendations.DEPTH
-    )
+    many = recommendations.recommend_popular({str(n): n for n in range(99)}, person)
+    assert len(many) == recommendations.DEPTH
 
 
 def test_the_command_writes_what_it_says(tmp_path):
-    videos = tmp_path / "videos.jsonl"
-    videos.write_text(
-        "".join(
-            json.dumps({"video_id": one.video_id, "title": one.title}) + "\n" for one in _videos()
-        )
-    )
+    videos, written = tmp_path / "videos.jsonl", tmp_path / "report.json"
+    rows = [json.dumps({"video_id": one.video_id, "title": one.title}) for one in _videos()]
+    videos.write_text("\n".join(rows))
     ratings = _ratings(tmp_path / "ratings.csv.gz", _tastes())
-    written = tmp_path / "report.json"
-    done = CliRunner().invoke(
-        main,
-        [
-            *("evaluate", "recommendations", str(videos), "--ratings", str(ratings)),
-            *("--title-model", "packaged:use-m3", "--people", "1", "--json", str(written)),
-        ],
-        catch_exceptions=False,
-    )
+    options = ["--title-model", "packaged:use-m3", "--people", "1", "--json", str(written)]
+    asked = ["evaluate", "recommendations", str(videos), "--ratings", str(ratings), *options]
+    done = CliRunner().invoke(main, asked, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     report = json.loads(written.read_text())
-    assert report["people"] == 1
-    assert report["videos"] == 160
+    assert (report["people"], report["videos"]) == (1, 160)
     assert report["rows"][0]["recommended"] == POPULARITY
     assert "1 people of 2" in done.stdout

@@ -46,7 +46,7 @@ class _CountingColours(ColourEncoder):
         return super().encode(items)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def task(corpus: Corpus) -> Task:
     queries = {"text": Query(text="red bus"), "like": Query(video_id="v3"), "none": Query(text=" ")}
     qrels = {"text": {"v0": 1}, "like": {"v2": 1}, "none": {"v4": 1}}
