@@ -129,11 +129,10 @@ def _misspell(words: Sequence[str], script: str, rng: np.random.Generator) -> Ty
 
 def _take_part(words: Sequence[str], _: str, rng: np.random.Generator) -> Typed:
     """Take two to four words in a row, as much as most people type, and not all."""
-    most = min(_MOST_TYPED, len(words) - 1)
-    if most < 2:
+    if len(words) < 3:
         return [], []
-    length = int(rng.integers(2, most + 1))
-    first = int(rng.integers(len(words) - length + 1))
+    length = rng.integers(2, min(_MOST_TYPED, len(words) - 1), endpoint=True)
+    first = rng.integers(len(words) - length, endpoint=True)
     part = words[first : first + length]
     return part, part
 
