@@ -131,8 +131,8 @@ def _take_part(words: Sequence[str], _: str, rng: np.random.Generator) -> Typed:
     """Take two to four words in a row, as much as most people type, and not all."""
     if len(words) < 3:
         return [], []
-    length = rng.integers(2, min(_MOST_TYPED, len(words) - 1), endpoint=True)
-    first = rng.integers(len(words) - length, endpoint=True)
+    length = int(rng.integers(2, min(_MOST_TYPED, len(words) - 1), endpoint=True))
+    first = int(rng.integers(len(words) - length, endpoint=True))
     part = words[first : first + length]
     return part, part
 
