@@ -285,17 +285,7 @@ class FlatReader:
 class FlatStore(FlatReader):
     """Writes a mirror; a change is kept once ``flush`` or ``close`` has returned, not before."""
 
-    def __init__(
-        self,
-        path: Path,
-        database: sqlite3.Connection,
-        indexes: Mapping[str, Any],
-        *,
-        threads: int = 1,
-        fields: Fields = FIELDS,
-    ) -> None:
-        super().__init__(path, database, indexes, threads=threads, fields=fields)
-        self._changed: set[str] = set()
+    _changed: set[str]
 
     @classmethod
     def create(cls, path: Path, dims: Dims, *, fields: Fields = FIELDS) -> Self:
@@ -329,7 +319,9 @@ class FlatStore(FlatReader):
             StoreCorrupt: its files don't fit together.
             IndexLocked: another writer has it open.
         """
-        return cls._open(path, threads=threads, writable=True, fields=fields)
+        store = cls._open(path, threads=threads, writable=True, fields=fields)
+        store._changed = set()
+        return store
 
     def upsert(self, videos: Sequence[StoredVideo]) -> None:
         """See ``VectorStore``, but for sparse vectors, which are not kept."""

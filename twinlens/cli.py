@@ -6,15 +6,24 @@ none of the heavy packages.
 
 from __future__ import annotations
 
+import importlib
 import logging
 import sys
-from typing import Final
+from typing import Final, NamedTuple
 
 import click
 
 from twinlens import __version__
 from twinlens.catalog.errors import TwinLensError
-from twinlens.lazy_commands import LazyCommand, LazyGroup
+
+
+class LazyCommand(NamedTuple):
+    """The place of a command, and its line in the help."""
+
+    module: str
+    function: str
+    summary: str
+
 
 COMMANDS: Final = {
     "sample": LazyCommand("twinlens.commands.sample", "sample", "Draw a sample catalogue."),
@@ -40,10 +49,25 @@ COMMANDS: Final = {
 }
 
 
-class _Rooms(LazyGroup):
-    """All commands; an error that we raise ends as a message and an exit code."""
+class _Commands(click.Group):
+    """All commands, imported when called; an error that we raise ends as a message and a code."""
 
-    lazy = COMMANDS
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names, in the order given."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command, imported now, or None where there is none of this name."""
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        command: click.Command = getattr(importlib.import_module(entry.module), entry.function)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands as click does, but with the given summaries, importing nothing."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -62,7 +86,7 @@ class _Rooms(LazyGroup):
             ctx.exit(130)
 
 
-@click.group(cls=_Rooms, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 @click.option("-v", "--verbose", is_flag=True, help="Log what happens, on standard error.")
 def main(verbose: bool) -> None:

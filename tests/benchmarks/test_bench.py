@@ -310,7 +310,6 @@ def test_the_environment_is_that_of_the_process_alone() -> None:
     [
         (["--sizes", "many"], "'many' is not a valid integer"),
         (["--sizes", "1400,5"], "5 is not in the range x>=100"),
-        (["--sizes", "1400", "--most-videos", "1000"], "leaves no size of 1400"),
         (["--engine", "pinecone"], "--engine pinecone: there are faiss-flat"),
         (["--engine", ""], "there are faiss-flat"),
         (["--data-dir", "a", "--vectors", "b"], "name one of them"),

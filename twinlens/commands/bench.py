@@ -56,11 +56,6 @@ def _read_sizes(
     "--sizes", callback=_read_sizes, help="How many videos, in this order, as 1400,20000."
 )
 @click.option(
-    "--most-videos",
-    type=click.IntRange(FEWEST),
-    help="Leave out larger sizes; from an index or a file, take at most this many.",
-)
-@click.option(
     "--engine",
     "engines",
     multiple=True,
@@ -68,9 +63,17 @@ def _read_sizes(
 )
 @click.option("--experiments", type=_FILE, help="Rows of your own, as engines/experiments.toml.")
 @click.option("--qdrant-url", help="A Qdrant server to compare too; it is written to.")
-@click.option("--queries", default=500, show_default=True, type=click.IntRange(10, 10_000))
+@click.option(
+    "--queries",
+    default=500,
+    show_default=True,
+    type=click.IntRange(10, 10_000),
+    help="How many to ask, fewer where there are fewer.",
+)
 @click.option("--rounds", type=click.IntRange(1, 100), help="5, with --quick 3.")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
+@click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(0), help="Draws the queries."
+)
 @click.option("--quick", is_flag=True, help="Two small sizes, in less than three minutes.")
 @click.option(
     "--json",
@@ -125,7 +128,13 @@ def bench(context: click.Context, /, **asked: Any) -> None:
 @click.argument("result", type=_FILE)
 @click.argument("other", metavar="[OTHER]", type=_FILE, required=False)
 @click.option("--plots", type=_FOLDER, help="A folder for the plots; created if missing.")
-@click.option("--plot-format", type=click.Choice(["svg", "png"]), default="svg", show_default=True)
+@click.option(
+    "--plot-format",
+    type=click.Choice(["svg", "png"]),
+    default="svg",
+    show_default=True,
+    help="Of the plots.",
+)
 @click.option("--json", "json_path", type=FileToWrite(), help="The tables as JSON, too.")
 def report(
     result: Path, other: Path | None, plots: Path | None, plot_format: str, json_path: Path | None
@@ -211,7 +220,7 @@ def _plan(source: VectorSource, chosen: Sequence[Experiment], **asked: Any) -> P
     from twinlens.benchmarks.engines.base import digest_of
     from twinlens.benchmarks.engines.record import Plan
 
-    there, queries, most = source.videos, asked["queries"], asked["most_videos"]
+    there, queries = source.videos, asked["queries"]
     if source.queries is not None:
         queries = min(queries, source.queries)
     elif there is not None:
@@ -220,19 +229,16 @@ def _plan(source: VectorSource, chosen: Sequence[Experiment], **asked: Any) -> P
         there -= queries
     if there is not None and there < FEWEST:
         raise UsageError(f"{source.description}: too few; a comparison takes {FEWEST} at least")
-    all_of_it = None if there is None else [min(there, most or there)]
-    sizes = asked["sizes"] or all_of_it or (QUICK_SIZES if asked["quick"] else FULL_SIZES)
-    left = [size for size in sizes if most is None or size <= most]
-    if not left:
-        raise UsageError(f"--most-videos {most}: leaves no size of {', '.join(map(str, sizes))}")
-    if there is not None and max(left) > there:
+    drawn = QUICK_SIZES if asked["quick"] else FULL_SIZES
+    sizes = asked["sizes"] or ([*drawn] if there is None else [there])
+    if there is not None and max(sizes) > there:
         raise UsageError(
-            f"--sizes: {max(left):,} videos are asked for; {source.description} leaves {there:,}"
+            f"--sizes: {max(sizes):,} videos are asked for; {source.description} leaves {there:,}"
             " beside the queries"
         )
     rounds = {} if asked["rounds"] is None else {"rounds": asked["rounds"]}
     return Plan(
-        sizes=left,
+        sizes=sizes,
         source=source.description,
         experiments=[one.name for one in chosen],
         settings=digest_of(chosen),
