@@ -95,11 +95,7 @@ class _EdgeDialect:
 
 
 class EdgeReader(QdrantReader):
-    """Reads a shard that its writer has closed; several processes may, at once.
-
-    ``exact`` scans instead of walking the HNSW graph; ``hnsw_ef`` is how many candidates the walk
-    keeps (None: the engine's choice). Both serve measurements.
-    """
+    """Reads a shard that its writer has closed; several processes may, at once."""
 
     dialect = _EdgeDialect()
 
@@ -109,29 +105,19 @@ class EdgeReader(QdrantReader):
         path: Path,
         dims: Dims,
         *,
-        exact: bool = False,
-        hnsw_ef: int | None = None,
         fields: Fields = FIELDS,
         view: tempfile.TemporaryDirectory[str] | None = None,
     ) -> None:
         super().__init__(dims, fields)
         self._shard = shard
         self._path = path
-        self._params = qe.SearchParams(exact=exact, hnsw_ef=hnsw_ef)
         self._view = view
         # What a point id stands for never changes, so what was looked up once stays true. Asking
         # for the payload with every hit costs as much again as half the search.
         self._video_ids: dict[int, str] = {}
 
     @classmethod
-    def open(
-        cls,
-        path: Path,
-        *,
-        exact: bool = False,
-        hnsw_ef: int | None = None,
-        fields: Fields = FIELDS,
-    ) -> Self:
+    def open(cls, path: Path, *, fields: Fields = FIELDS) -> Self:
         """Return a reader of the shard in ``path``.
 
         Raises:
@@ -143,15 +129,8 @@ class EdgeReader(QdrantReader):
         view = tempfile.TemporaryDirectory(prefix="twinlens-shard-")
         try:
             link_view(path, Path(view.name))
-            reader = cls(
-                _load(Path(view.name), named=path),
-                path,
-                dims,
-                exact=exact,
-                hnsw_ef=hnsw_ef,
-                fields=fields,
-                view=view,
-            )
+            shard = _load(Path(view.name), named=path)
+            reader = cls(shard, path, dims, fields=fields, view=view)
             if (found := reader.count()) != videos:
                 reader.close()
                 raise StoreCorrupt(f"{path}: {found} videos, where its writer left {videos}")
@@ -171,7 +150,6 @@ class EdgeReader(QdrantReader):
                 limit=query.limit,
                 query=qe.Query.Nearest(_to_engine(query.vector), using=query.vector_name),
                 filter=condition,
-                params=self._params,
                 with_payload=False,
                 with_vector=False,
             )
@@ -306,14 +284,7 @@ class EdgeStore(EdgeReader):
         return cls.open(path, fields=fields)
 
     @classmethod
-    def open(
-        cls,
-        path: Path,
-        *,
-        exact: bool = False,
-        hnsw_ef: int | None = None,
-        fields: Fields = FIELDS,
-    ) -> Self:
+    def open(cls, path: Path, *, fields: Fields = FIELDS) -> Self:
         """Open the shard in ``path`` to be written to, with all that a killed writer had written.
 
         Raises:
@@ -324,7 +295,7 @@ class EdgeStore(EdgeReader):
         dims = _read_shard_dims(path)
         shard = _load(path, named=path)
         (path / _CLOSED).unlink(missing_ok=True)
-        return cls(shard, path, dims, exact=exact, hnsw_ef=hnsw_ef, fields=fields)
+        return cls(shard, path, dims, fields=fields)
 
     def index_payload(self) -> None:
         """Make the payload indexes that are not there yet; filters need them."""

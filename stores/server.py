@@ -74,9 +74,7 @@ class _ServerDialect:
 class ServerStore(QdrantReader):
     """One collection of a Qdrant server.
 
-    Closing it leaves the connection to its owner, unless ``owns_server``. ``exact`` scans instead
-    of walking the HNSW graph; ``hnsw_ef`` is how many candidates the walk keeps (None: the
-    server's choice).
+    Closing it leaves the connection to its owner, unless ``owns_server``.
     """
 
     dialect = _ServerDialect()
@@ -87,8 +85,6 @@ class ServerStore(QdrantReader):
         collection: str,
         dims: Dims,
         *,
-        exact: bool = False,
-        hnsw_ef: int | None = None,
         owns_server: bool = False,
         fields: Fields = FIELDS,
     ) -> None:
@@ -96,7 +92,6 @@ class ServerStore(QdrantReader):
         self._server = server
         self._owns_server = owns_server
         self._collection = collection
-        self._params = models.SearchParams(exact=exact, hnsw_ef=hnsw_ef)
         self._closed = False
 
     @classmethod
@@ -155,8 +150,6 @@ class ServerStore(QdrantReader):
         collection: str,
         *,
         expected: Dims | None = None,
-        exact: bool = False,
-        hnsw_ef: int | None = None,
         owns_server: bool = False,
         fields: Fields = FIELDS,
     ) -> Self:
@@ -177,15 +170,7 @@ class ServerStore(QdrantReader):
                 f"collection {collection!r} is not ours: it has the vectors {sorted(dims)}, "
                 f"of lengths {list(map(dims.get, sorted(dims)))}"
             )
-        return cls(
-            server,
-            collection,
-            dims,
-            exact=exact,
-            hnsw_ef=hnsw_ef,
-            owns_server=owns_server,
-            fields=fields,
-        )
+        return cls(server, collection, dims, owns_server=owns_server, fields=fields)
 
     def index_payload(self) -> None:
         """Make the payload indexes that are not there yet; filters need them."""
@@ -205,7 +190,6 @@ class ServerStore(QdrantReader):
                 query=_to_model(query.vector),
                 using=query.vector_name,
                 filter=condition,
-                params=self._params,
                 limit=query.limit,
                 with_payload=["video_id"],
                 with_vector=False,
