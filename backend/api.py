@@ -57,9 +57,8 @@ from twinlens.backend.schemas.requests import (
 from twinlens.catalog.errors import TwinLensError
 from twinlens.catalog.fields import Fields
 from twinlens.catalog.thumbnails import Thumbnails
-from twinlens.catalog.timing import StageTimes
+from twinlens.catalog.timing import StageTimes, TimeBudget
 from twinlens.catalog.video import payload_thumbnail_file
-from twinlens.search.budget import TimeBudget
 from twinlens.search.published import PublishedIndex, Snapshot
 from twinlens.search.request import (
     HitsRequest,

@@ -21,7 +21,7 @@ from twinlens.backend.access import Overloaded
 from twinlens.backend.problem_kinds import ERRORS_PAGE, KINDS, Code
 from twinlens.backend.schemas.base import AT_FAULT, describe_expected
 from twinlens.catalog.errors import PictureRejected, TwinLensError, UnencodableItems
-from twinlens.search.budget import OutOfTime
+from twinlens.catalog.timing import OutOfTime
 from twinlens.search.cursor import CursorExpired, CursorInvalid
 from twinlens.search.request import MultiSearchFailed, VideoNotFound
 

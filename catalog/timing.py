@@ -1,10 +1,10 @@
-"""Times of the stages of a job or a request."""
+"""Times of the stages of a job or a request, and limits on them."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
@@ -38,3 +38,24 @@ class StageTimes:
         """Milliseconds by stage, as measured, in order of first use."""
         with self._lock:
             return {name: seconds * 1000 for name, seconds in self._seconds.items()}
+
+
+class OutOfTime(Exception):
+    """The searches before this one have used up the time."""
+
+
+class TimeBudget:
+    """``seconds`` from now on, in which several searches may begin."""
+
+    def __init__(self, seconds: float, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._until = clock() + seconds
+
+    def check(self) -> None:
+        """Return if there is time left.
+
+        Raises:
+            OutOfTime: there is none left.
+        """
+        if self._clock() > self._until:
+            raise OutOfTime

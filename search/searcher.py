@@ -7,10 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from twinlens.catalog.errors import PictureRejected, UnencodableItems
-from twinlens.catalog.timing import StageTimes
+from twinlens.catalog.timing import OutOfTime, StageTimes, TimeBudget
 from twinlens.catalog.vectors import AnyVector, SparseVector, Vector, find_share, mean_direction
 from twinlens.encoders.lens import Lenses, Query
-from twinlens.search.budget import OutOfTime, TimeBudget
 from twinlens.search.cursor import Cursor, decode_cursor
 from twinlens.search.diversity import MOST_DIVERSIFIED, measure_likeness, rerank_by_mmr
 from twinlens.search.duplicates import group_duplicates

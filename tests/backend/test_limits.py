@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twinlens.backend.access import RATE_WINDOW_S, Overloaded, RateLimiter, Turns
-from twinlens.search.budget import OutOfTime, TimeBudget
+from twinlens.catalog.timing import OutOfTime, TimeBudget
 
 
 class Clock:

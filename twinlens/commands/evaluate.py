@@ -22,11 +22,12 @@ Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
 _COUNT: Final = click.IntRange(min=1)
 _FOLDER: Final = click.Path(exists=True, file_okay=False, path_type=Path)
-_repeated = partial(click.option, multiple=True, show_default=True)
+_option = partial(click.option, show_default=True)
+_repeated = partial(_option, multiple=True)
 
 
 def _limit(name: str, default: int, about: str) -> Decorator:
-    return click.option(name, "limit", type=_COUNT, default=default, show_default=True, help=about)
+    return _option(name, "limit", type=_COUNT, default=default, help=about)
 
 
 _TASKS: Final = (
@@ -68,15 +69,15 @@ _JSON: Final = click.option(
 )
 # What every measurement over an index takes.
 _INDEX: Final = (
-    click.option("--thumbnail-model", default="packaged:denoiser", show_default=True),
-    click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True),
+    _option("--thumbnail-model", default="packaged:denoiser", help="As `twinlens index` has it."),
+    _option("--seed", type=click.IntRange(min=0), default=0, help="Draws what is asked."),
     click.option(
         "--cache",
         "cache_path",
         type=click.Path(file_okay=False, path_type=Path),
         help="Keep indexes here, so that the next run reuses them and a stopped one continues.",
     ),
-    click.option("--threads", type=_COUNT, default=1, show_default=True),
+    _option("--threads", type=_COUNT, default=1, help="CPU threads of each encoder."),
     _JSON,
 )
 _PLOT: Final = click.option("--plot", type=FileToWrite(), help="The figures as a PNG.")
@@ -196,7 +197,7 @@ def fusion(**asked: Any) -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="CSV or CSV.gz with the columns user_id, video_id and rating (0.5 to 5).",
 )
-@click.option("--title-model", default="packaged:use-m3-bridge", show_default=True)
+@_option("--title-model", default="packaged:use-m3-bridge", help="As `twinlens index` has it.")
 @_limit("--people", 300, "At most this many people to recommend to, drawn at random.")
 @_add_options(*_INDEX)
 def recommendations(source: str, ratings: Path, title_model: str, **asked: Any) -> None:

@@ -12,14 +12,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from twinlens.catalog.errors import UsageError
-from twinlens.commands.lenses import open_lenses
-from twinlens.encoders.runtimes import TITLE_RUNTIMES
+from twinlens.commands.lenses import SETTINGS_HELP, open_lenses, title_runtime_option
 
 if TYPE_CHECKING:
     from twinlens.catalog.sources import Reject, Row
     from twinlens.indexer.fetch import ThumbnailFetcher
-
-_SETTINGS_HELP = "Settings may also come from TWINLENS_... variables or twinlens.toml."
 
 
 def _read_columns(
@@ -34,15 +31,11 @@ def _read_columns(
     return columns
 
 
-@click.command(epilog=_SETTINGS_HELP)
+@click.command(epilog=SETTINGS_HELP)
 @click.argument("source")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where the index is kept.")
 @click.option("--title-model", metavar="NAME", help="Model name or path, or packaged:use-m3.")
-@click.option(
-    "--title-runtime",
-    type=click.Choice(TITLE_RUNTIMES),
-    help="What runs a sentence-transformers model  [default: torch]",
-)
+@title_runtime_option
 @click.option(
     "--thumbnail-model",
     help="packaged:denoiser, a trained model's directory, or a sentence-transformers CLIP model.",
@@ -158,7 +151,7 @@ def index(
         raise click.exceptions.Exit(1)
 
 
-@click.command(epilog=_SETTINGS_HELP)
+@click.command(epilog=SETTINGS_HELP)
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where the index is kept.")
 @click.option("--qdrant-url", metavar="URL", help="The Qdrant server it was indexed into.")
 def verify(**overrides: Any) -> None:

@@ -1,14 +1,25 @@
-"""The lenses that a command works with."""
+"""The lenses that a command works with, and what commands say of their settings."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from twinlens.encoders.runtimes import TITLE_RUNTIMES
 
 if TYPE_CHECKING:
     from twinlens.encoders.lens import Lenses
     from twinlens.settings import Settings
     from twinlens.stores.generations import DataDir, Manifest
+
+SETTINGS_HELP: Final = "Settings may also come from TWINLENS_... variables or twinlens.toml."
+title_runtime_option = click.option(
+    "--title-runtime",
+    type=click.Choice(TITLE_RUNTIMES),
+    help="What runs a sentence-transformers model  [default: torch]",
+)
 
 
 def open_lenses(

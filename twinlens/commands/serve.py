@@ -6,30 +6,25 @@ import os
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 from pydantic import SecretStr
 
-from twinlens.commands.lenses import open_lenses
-from twinlens.encoders.runtimes import TITLE_RUNTIMES
+from twinlens.commands.lenses import SETTINGS_HELP, open_lenses, title_runtime_option
 
 # The engine holds the GIL, so one process searches one at a time; each costs the models' memory.
 _MOST_WORKERS: Final = 2
 
 
-@click.command()
+@click.command(epilog=SETTINGS_HELP)
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where the index lies.")
 @click.option("--host", help="Address to listen on.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one."
 )
 @click.option("--title-model", help="Title encoder; by default the index's own.")
-@click.option(
-    "--title-runtime",
-    type=click.Choice(TITLE_RUNTIMES),
-    help="What runs a sentence-transformers model  [default: torch]",
-)
+@title_runtime_option
 @click.option("--thumbnail-model", help="Thumbnail encoder; by default the index's own.")
 @click.option("--qdrant-url", help="A Qdrant server; by default Qdrant runs embedded.")
 @click.option(
@@ -49,18 +44,7 @@ _MOST_WORKERS: Final = 2
     show_default=True,
     help="Requests that one process answers at a time.",
 )
-def serve(
-    data_dir: Path | None,
-    host: str | None,
-    port: int | None,
-    title_model: str | None,
-    title_runtime: str | None,
-    thumbnail_model: str | None,
-    qdrant_url: str | None,
-    threads: int | None,
-    workers: int | None,
-    request_threads: int,
-) -> None:
+def serve(workers: int | None, request_threads: int, **overrides: Any) -> None:
     """Serve the API and the page over the published index.
 
     Once it is ready, the last line on standard output says where it listens. A newly published
@@ -78,18 +62,7 @@ def serve(
     from twinlens.stores.generations import DataDir
 
     workers = workers or min(_MOST_WORKERS, os.cpu_count() or 1)
-    settings = load_settings(
-        {
-            "data_dir": data_dir,
-            "host": host,
-            "port": port,
-            "title_model": title_model,
-            "title_runtime": title_runtime,
-            "thumbnail_model": thumbnail_model,
-            "qdrant_url": qdrant_url,
-            "threads": threads,
-        }
-    )
+    settings = load_settings(overrides)
     data = DataDir(settings.data_dir)
     threads_each = max(1, settings.threads // workers)
     published = data.published()
