@@ -87,7 +87,7 @@ def draw_videos(client: httpx.Client, count: int) -> list[dict[str, Any]]:
 
 
 def batch_of(video: Any) -> Any:
-    """The queries by all vectors of a stored video, as the engine takes them."""
+    """Return the queries by all vectors of a stored video, as the engine takes them."""
     named: dict[str, Any] = dict(video.vectors)
     named |= {name: qe.SparseVector(*map(list, sparse)) for name, sparse in video.sparse.items()}
     return qe.QueryBatchRequest(
@@ -121,7 +121,7 @@ def ask_all(client: httpx.Client, paths: Sequence[str], kind: str) -> Mapping[st
 def measure_in_turns(
     ways: Mapping[str, Callable[[], Mapping[str, float]]], *, rounds: int
 ) -> dict[str, list[float]]:
-    """What each way returns in each round, by name.
+    """Return what each way returns in each round, by name.
 
     The order turns from round to round, and a first round warms up, so that what disturbs hurts all
     alike and ratios can be formed within a round.
@@ -137,7 +137,7 @@ def measure_in_turns(
 
 
 def time_each(ask: Callable[[Any], object], requests: Iterable[Any]) -> list[float]:
-    """The milliseconds of each of these requests, asked one after the other."""
+    """Return the milliseconds of each of these requests, asked one after the other."""
     waited = []
     for request in requests:
         started = time.perf_counter()
@@ -177,7 +177,7 @@ def report(
 
 @contextmanager
 def served(data_dir: Path) -> Iterator[str]:
-    """The address of ``twinlens serve``, one process, once it answers; stopped at the end.
+    """Yield the address of ``twinlens serve``, one process, once it answers; stopped at the end.
 
     Raises:
         TwinLensError: it did not start; it has said why on standard error.

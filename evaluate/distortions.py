@@ -111,7 +111,7 @@ def _frame(image: Image.Image) -> Image.Image:
 
 
 def _glare(image: Image.Image) -> Image.Image:
-    """A lamp mirrored in the screen: white in the upper right, less with the distance from it."""
+    """Mirror a lamp in the screen: white in the upper right, less with the distance from it."""
     width, height = image.size
     y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
     light = 255 * np.exp(-(((x - 0.7) / 0.25) ** 2) - ((y - 0.35) / 0.35) ** 2)

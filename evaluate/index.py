@@ -74,7 +74,7 @@ def index_corpus(
 
 
 def _name_index(corpus: Corpus, lenses: Lenses) -> str:
-    """A name for the data directory: of other videos, titles or encoders it is another."""
+    """Return a name for the data directory: of other videos, titles or encoders it is another."""
     models = [lens.fingerprint for name, lens in lenses.items() if name != WORDS]
     known = [*models, *((one.video_id, one.title) for one in corpus.videos)]
     digest = hashlib.sha256(repr(known).encode("utf-8", "surrogatepass")).hexdigest()

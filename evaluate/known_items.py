@@ -182,7 +182,7 @@ def slip(word: str, rng: np.random.Generator) -> str | None:
 
 
 def _slip_at(clusters: Sequence[str], at: int, kind: int, rng: np.random.Generator) -> str:
-    """The word with a slip of one kind at one place; unchanged where there can be none."""
+    """Return the word with a slip of one kind at one place; unchanged where there can be none."""
     cluster, after = clusters[at], clusters[at + 1 :]
     if kind < 2:
         cluster *= 2 * kind
@@ -203,7 +203,7 @@ def normalize(text: str) -> str:
 
 
 def make_known_item_tasks(corpus: Corpus, *, limit: int, seed: int) -> list[Task]:
-    """One task per script and kind of damage, each with at most ``limit`` titles, drawn by lot.
+    """Make a task per script and kind of damage, each with at most ``limit`` titles, by lot.
 
     A title that another video has too is not asked for, nor is one whose query would fit another
     title as well: then nobody could say which is meant. A query is never equal to its title. The
@@ -224,7 +224,7 @@ def make_known_item_tasks(corpus: Corpus, *, limit: int, seed: int) -> list[Task
             by_script[script].append(video_id)
 
     def find_holders(text: str) -> set[str]:
-        """The titles that hold every word of ``text``."""
+        """Return the titles that hold every word of ``text``."""
         found = [holders.get(word, set()) for word in _WORD.findall(normalize(text))]
         return set.intersection(*found) if found else set()
 

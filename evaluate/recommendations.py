@@ -58,7 +58,7 @@ class Way(NamedTuple):
 
 
 def read_people(path: Path, video_ids: Collection[str], *, seed: int) -> list[Person]:
-    """The people in ``path``, CSV or CSV.gz, who like at least ``LEAST_LIKED`` of ``video_ids``.
+    """Read those in ``path``, CSV or CSV.gz, who like at least ``LEAST_LIKED`` of ``video_ids``.
 
     A rating of at least ``LIKED_FROM`` is a like, one of at most ``DISLIKED_TO`` a dislike. Which
     half is known is drawn by lot; of it at most ``MOST_KNOWN``.
@@ -141,7 +141,7 @@ def measure_recommendations(
 
 
 def recommend_popular(popular: Mapping[str, int], person: Person) -> list[str]:
-    """The ``DEPTH`` videos that most people like, but for those that are known of ``person``."""
+    """Return the ``DEPTH`` videos that most people like, but for those known of ``person``."""
     known = {*person.liked, *person.disliked}
     ordered = sorted((-count, video_id) for video_id, count in popular.items())
     return [video_id for _, video_id in ordered if video_id not in known][:DEPTH]

@@ -34,7 +34,7 @@ _LIKENESS: Final = {"1": "1-NN category", "1_above_pixels": "above pixels", "10"
 
 
 def format_search(report: SearchReport) -> str:
-    """One block a task, with 95 % bootstrap intervals and the fusion's lead; and what they show."""
+    """Format a block a task, with 95 % intervals and the fusion's lead; and what they show."""
     lines: list[str] = []
     leads: defaultdict[tuple[str, str], list[Lead]] = defaultdict(list)
     for task in report.tasks:
@@ -168,7 +168,7 @@ def check_plots(path: Path | None) -> None:
 
 
 def make_search_panels(report: SearchReport) -> Panels:
-    """A panel per family: recall@10 of every ranking, or precision@10 where much is relevant."""
+    """Make a panel per family: recall@10 of every ranking, or precision@10 where much is relevant."""
     panels = {}
     for family in dict.fromkeys(task.family for task in report.tasks):
         tasks = [task for task in report.tasks if task.family == family]

@@ -223,7 +223,7 @@ def _group(tasks: Iterable[Task]) -> dict[Corpus, list[Task]]:
 
 
 def ask_task(searcher: Searcher, task: Task, request: SearchRequest) -> dict[str, Answer]:
-    """An answer per query of ``task``, asked with the weights and other settings of ``request``.
+    """Answer each query of ``task``, asked with the weights and other settings of ``request``.
 
     One search gives all: its page is so long that nothing of the window is cut off, and each hit
     says where every ranking has it. A query with no direction, which the API refuses, has no hits,

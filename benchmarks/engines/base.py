@@ -78,17 +78,17 @@ class Engine(ABC):
 
     @abstractmethod
     def search(self, query: Query) -> Answer:
-        """The answer to one query."""
+        """Return the answer to one query."""
 
     @abstractmethod
     def search_many(self, queries: Sequence[Query]) -> list[Answer]:
-        """The answers to queries without filters that are handed over in one call.
+        """Return the answers to queries without filters that are handed over in one call.
 
         Their own time, where the engine tells it, is that of the whole call.
         """
 
     def disk_bytes(self) -> int | None:
-        """What the kept index takes on disk, or None where nobody can say."""
+        """Return what the kept index takes on disk, or None where nobody can say."""
         files = (file for file in self.directory.rglob("*") if file.is_file())
         return sum(file.stat().st_blocks * 512 for file in files)
 
@@ -122,14 +122,14 @@ class Experiment(Form):
         return {name_setting(one): one for one in self.searches}
 
     def make(self, vectors: VectorSet, directory: Path) -> Engine:
-        """The engine over these vectors, with its index in ``directory``."""
+        """Return the engine over these vectors, with its index in ``directory``."""
         engine = pkgutil.resolve_name(_CLASSES.get(self.engine, self.engine))
         made: Engine = engine(vectors, directory, build=self.build)
         return made
 
 
 def read_experiments(path: Path = EXPERIMENTS, *, url: str | None = None) -> list[Experiment]:
-    """The rows of a file; those of a server only where its ``url`` is given.
+    """Return the rows of a file; those of a server only where its ``url`` is given.
 
     Raises:
         UsageError: the file is no TOML, or a row is not of this form.
@@ -161,13 +161,13 @@ def choose_experiments(there: Sequence[Experiment], asked: Sequence[str]) -> lis
 
 
 def digest_of(experiments: Sequence[Experiment]) -> str:
-    """A digest of rows: how they are built and searched, and on which server."""
+    """Return a digest of rows: how they are built and searched, and on which server."""
     rows = "".join(one.model_dump_json() for one in experiments)
     return blake2b(rows.encode(), digest_size=8).hexdigest()
 
 
 def name_setting(setting: Setting) -> str:
-    """What a result calls a setting: ``exact``, ``ef 64``, ``ef 64, 2x rescored``, ``scan``."""
+    """Name a setting as results do: ``exact``, ``ef 64``, ``ef 64, 2x rescored``, ``scan``."""
     if setting.get("exact"):
         return "exact"
     named = ", ".join(f"{key} {setting[key]}" for key in ("ef", "nprobe") if key in setting)

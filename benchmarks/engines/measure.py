@@ -92,7 +92,7 @@ class SizeRun:
             self._of.setdefault(name, fresh)
 
     def measure(self) -> None:
-        """Every part that the record does not hold yet."""
+        """Return every part that the record does not hold yet."""
         in_turns = {"latency": self._latency, "filters": self._filters}
         # One ranking has nothing to be fused with.
         if len(self._vectors.dims) > 1:
@@ -241,7 +241,7 @@ class SizeRun:
             self._of[task.name].fused = answers
 
     def _in_turns(self, part: str, tasks: Sequence[_Task]) -> Iterator[tuple[_Task, Answers]]:
-        """The answers to each task, asked once a round in an order drawn anew.
+        """Yield the answers to each task, asked once a round in an order drawn anew.
 
         What a task gets in a round is a time, not a count: slow ones are asked fewer queries.
         """
@@ -311,7 +311,7 @@ class SizeRun:
 
     @contextmanager
     def _watch(self, name: str, part: str) -> Iterator[None]:
-        """An engine that fails within is reported so, and left out from then on."""
+        """Report an engine that fails within, and leave it out from then on."""
         try:
             yield
         except (EngineFailed, StoreError) as error:
@@ -332,7 +332,7 @@ def run(
     say: Callable[[str], None],
     keep: bool = False,
 ) -> Result:
-    """The finished result, which lies in the file ``result`` too, as far as it has come.
+    """Return the finished result, which lies in the file ``result`` too, as far as it has come.
 
     Vectors and indexes are made in ``work``, and removed as each size is done unless they are to be
     kept. A run that goes on tries an engine that failed again as long as nothing was measured in
@@ -379,7 +379,7 @@ def run(
 
 
 def _begin(plan: Plan, result: Path) -> Result:
-    """A new result, or the one that is to go on."""
+    """Return a new result, or the one that is to go on."""
     here = Machine.model_validate(describe_machine("h5py", "grpcio"))
     if not result.exists():
         sizes = [Size(videos=videos) for videos in plan.sizes]
@@ -410,7 +410,7 @@ def _begin(plan: Plan, result: Path) -> Result:
 
 
 def choose_setting(searches: dict[str, Search]) -> str:
-    """The first that finds enough, else the one that finds most; an exact one if there is no other.
+    """Choose the first that finds enough, else what finds most; an exact one if alone.
 
     Settings stand in the order of the work they make, so that no noise decides between two.
     """
@@ -426,6 +426,6 @@ def _medians(rounds: Sequence[Sequence[float]]) -> list[float]:
 
 
 def _ask_all(hosts: Sequence[Host], method: str, *values: object, **options: object) -> list[float]:
-    """What the method returns in each of these processes, called in all of them at once."""
+    """Return what the method returns in each of these processes, called in all of them at once."""
     with ThreadPoolExecutor(len(hosts)) as pool:
         return list(pool.map(lambda host: host.ask(method, *values, **options), hosts))

@@ -62,7 +62,7 @@ class Host:
         theirs.close()
 
     def ask(self, method: str, *arguments: Any, **options: Any) -> Any:
-        """What the method returns.
+        """Return what the method returns.
 
         Raises:
             EngineFailed: it raised, its process ended, or there was no answer.
@@ -150,7 +150,7 @@ class Probe:
         return built.model_copy(update={"disk_bytes": disk_bytes, "peak_bytes": peak_bytes})
 
     def memory(self) -> Memory | None:
-        """The memory of this process now, as far as it has touched what it maps.
+        """Return the memory of this process now, as far as it has touched what it maps.
 
         None where the index is on a server, of which this process is only a client.
         """
@@ -230,6 +230,6 @@ def _time(rows: Sequence[int], ask: Callable[[int], Answer]) -> Timed:
 
 
 def _own_bytes(file: str, name: str) -> int:
-    """A figure in kB that the system tells of this process, in bytes."""
+    """Return a figure in kB that the system tells of this process, in bytes."""
     lines = Path(f"/proc/self/{file}").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))

@@ -169,11 +169,11 @@ class Result(Form):
     sizes: list[Size]
 
     def measured(self) -> list[Size]:
-        """The sizes that were begun, smallest first."""
+        """Return the sizes that were begun, smallest first."""
         return sorted((one for one in self.sizes if one.experiments), key=lambda one: one.videos)
 
     def failures(self) -> list[str]:
-        """What failed, for a person: ``faiss-hnsw at 1,400``."""
+        """Return what failed, for a person: ``faiss-hnsw at 1,400``."""
         return [
             f"{name} at {size.videos:,}"
             for size in self.sizes
@@ -187,7 +187,7 @@ class Result(Form):
 
 
 def read_result(path: Path) -> Result:
-    """What a run wrote to ``path``.
+    """Return what a run wrote to ``path``.
 
     Raises:
         UsageError: it is no result, or of another format.

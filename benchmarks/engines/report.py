@@ -21,7 +21,7 @@ _MEANT: Final = re.compile(r"<!--\s*/?\s*bench\b")
 
 
 def report_on(result: Result) -> str:
-    """All tables of a run as Markdown, with what it was measured on.
+    """Return all tables of a run as Markdown, with what it was measured on.
 
     Raises:
         UsageError: nothing was measured in it.
@@ -37,7 +37,7 @@ def report_on(result: Result) -> str:
 
 
 def tables_of(result: Result) -> dict[str, Table]:
-    """Every table that the run has figures for, by its name; those of one size size by size."""
+    """Make all tables that the run has figures for, by name; those of one size size by size."""
     found = {name: make(result) for name, make in BY_RUN.items()}
     for size in result.measured():
         for name, make in BY_SIZE.items():
@@ -48,7 +48,7 @@ def tables_of(result: Result) -> dict[str, Table]:
 
 
 def report_two(a: Result, b: Result) -> tuple[str, Table]:
-    """What both runs have, side by side, as Markdown, and the table itself; see `compare`."""
+    """Set both runs side by side, as Markdown, and as the table itself; see `compare`."""
     table = compare(a, b)
     told = {"a": _facts(a), "b": _facts(b)}
     lines = [
@@ -61,7 +61,7 @@ def report_two(a: Result, b: Result) -> tuple[str, Table]:
 
 
 def draw_page(page: str, results: Path, *, path: Path) -> str:
-    """The text of ``page`` with the tables between its markers drawn from the files in ``results``.
+    """Draw the tables between the markers of ``page`` from the files in ``results``.
 
     A table stands between the lines ``<!-- bench: TABLE RESULT.json -->`` and ``<!-- /bench -->``.
     ``path`` is where the page lies: what its links start from, and what an error names.
@@ -100,7 +100,7 @@ def draw_page(page: str, results: Path, *, path: Path) -> str:
 
 
 def as_markdown(table: Table) -> Iterator[str]:
-    """The lines of a table."""
+    """Yield the lines of a table."""
     yield f"| {' | '.join(map(_escape, table.columns))} |"
     yield f"|{'---|' * len(table.columns)}"
     for row in table.rows:
@@ -130,7 +130,7 @@ def _command(result: Result) -> str:
 
 
 def _loads(result: Result, sizes: list[Size]) -> str:
-    """The machine's load average over a minute, at the beginning and after each part."""
+    """Return the machine's load average over a minute, at the beginning and after each part."""
     loads = [result.machine.load[0], *(load for size in sizes for load in size.loads.values())]
     low, high = min(loads), max(loads)
     told = f"{low:.1f}" if low == high else f"{low:.1f} to {high:.1f}"

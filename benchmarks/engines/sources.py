@@ -49,7 +49,7 @@ class VectorSource:
     queries: int | None = None
 
     def read(self, videos: int, queries: int, seed: int) -> tuple[Mapping[str, Matrix], Blocks]:
-        """The queries by name, and blocks of unit vectors by name, ``videos`` in all.
+        """Return the queries by name, and blocks of unit vectors by name, ``videos`` in all.
 
         Raises:
             SourceError: a vector has no direction.
@@ -210,7 +210,7 @@ def _draw_noise(rng: np.random.Generator, count: int, dim: int) -> Matrix:
 def prepare_vectors(
     source: VectorSource, work: Path, *, videos: int, queries: int, seed: int
 ) -> VectorSet:
-    """The set of this source in a folder of its own in ``work``, written unless it is there whole.
+    """Write the set of this source into a folder in ``work``, unless it is there whole.
 
     Raises:
         SourceError: a vector has no direction.
@@ -253,7 +253,7 @@ def prepare_vectors(
 
 
 def _open_arrays(path: Path) -> dict[str, Any]:
-    """The vectors of a file as ``train``, and its queries as ``test`` where it has some."""
+    """Return the vectors of a file as ``train``, and its queries as ``test`` where it has some."""
     if not path.is_file():
         raise SourceError(f"{path}: no such file")
     if path.suffix == ".npy":

@@ -54,7 +54,7 @@ class Interval(NamedTuple):
 
 
 def ratio_interval(above: Sequence[float], below: Sequence[float], *, paired: bool) -> Interval:
-    """The median of ``above`` by ``below``: round by round, or of the rounds of two runs."""
+    """Return the median of ``above`` by ``below``: round by round, or of the rounds of two runs."""
     from scipy.stats import bootstrap
 
     def ratio(x: Any, y: Any, *, axis: int = -1) -> Any:
@@ -72,13 +72,13 @@ def ratio_interval(above: Sequence[float], below: Sequence[float], *, paired: bo
 
 
 def detail(result: Result) -> Size:
-    """The size that is told of in detail."""
+    """Return the size that is told of in detail."""
     sizes = result.measured()
     return next((one for one in sizes if one.videos == _DETAILED), sizes[-1])
 
 
 def at_recall(one: Measured) -> tuple[str, Search] | None:
-    """The quickest setting that finds ``CHIEF_RECALL``; exact ones only if there are no others."""
+    """Choose the quickest setting that finds ``CHIEF_RECALL``; exact ones if there are no others."""
     enough = [(n, s) for n, s in one.searches.items() if s.recall_at_10 >= CHIEF_RECALL]
     found = [(name, search) for name, search in enough if not search.exact] or enough
     return min(found, key=lambda named: float(np.median(named[1].p50_ms)), default=None)
@@ -209,7 +209,7 @@ BY_SIZE: Final[Mapping[str, Callable[[Size], Table | None]]] = {
 
 
 def compare(a: Result, b: Result) -> Table:
-    """Every figure that both runs have; the ratio of their medians, with its interval.
+    """Return every figure that both runs have; the ratio of their medians, with its interval.
 
     Raises:
         UsageError: they have none in common.
@@ -263,7 +263,7 @@ def _table(title: str, note: str, columns: list[str], rows: list[list[str]]) -> 
 def _across(
     result: Result, show: Callable[[Measured], str | None], *, suffix: str = ""
 ) -> list[list[str]]:
-    """A row for each engine: at each size what it shows; ``suffix`` where it approximates, too."""
+    """Make a row for each engine: what each size shows; ``suffix`` where it approximates, too."""
     sizes = result.measured()
     rows = []
     for name, label in _labels(sizes).items():
@@ -286,7 +286,7 @@ def _counts(sizes: Sequence[Size]) -> list[str]:
 
 
 def _name(one: Measured) -> str:
-    """The engine, and the chosen setting where it has several."""
+    """Return the engine, and the chosen setting where it has several."""
     return f"{one.label}, {one.chosen}" if len(one.searches) > 1 else one.label
 
 
@@ -380,7 +380,7 @@ def write_plots(result: Result, directory: Path, *, form: str) -> None:
 
 
 def _recall_against_latency(result: Result, figure: Any) -> None:
-    """A panel a size: what each setting finds, and what its median query takes."""
+    """Return a panel a size: what each setting finds, and what its median query takes."""
     sizes, styles = result.measured(), _styles(result)
     rows = (len(sizes) + 1) // 2
     figure.set_size_inches(10, 1.8 + 3.4 * rows)
@@ -403,7 +403,7 @@ def _recall_against_latency(result: Result, figure: Any) -> None:
 
 
 def _latency_against_size(result: Result, figure: Any) -> None:
-    """The median query at the chief recall by the number of videos."""
+    """Return the median query at the chief recall by the number of videos."""
     figure.set_size_inches(10, 7)
     axes = figure.subplots()
     sizes = result.measured()

@@ -65,11 +65,11 @@ class VectorSet:
         self.draws = read("draws.npy")
 
     def passing(self, share: float) -> Ids:
-        """The ids of the videos that the filter of this share lets through, ascending."""
+        """Return the ids of the videos that the filter of this share lets through, ascending."""
         return np.flatnonzero(self.draws < share)
 
     def points(self, at_a_time: int) -> Iterator[list[tuple[int, dict[str, Vector], list[str]]]]:
-        """All videos in batches: id, vectors by name, and the shares whose filters let it pass."""
+        """Yield all videos in batches: id, vectors by name, shares whose filters let it pass."""
         for first in range(0, self.videos, at_a_time):
             part = slice(first, first + at_a_time)
             vectors = {name: self.rows[name][part] for name in self.dims}
@@ -125,7 +125,7 @@ class Truth:
     def recall(
         self, rows: Sequence[int], found: Sequence[Sequence[int]], share: float | None = None
     ) -> float:
-        """The share of the exact best that these answers to the queries ``rows`` hold.
+        """Return the share of the exact best that these answers to the queries ``rows`` hold.
 
         ``share`` names the filter that they were asked with; there may be fewer to find under it.
 
@@ -153,7 +153,7 @@ class Truth:
     def fused_recall(
         self, rows: Sequence[int], found: Sequence[Sequence[int]], *, k: float
     ) -> float:
-        """The share of the best of the exact rankings' fusion; ties count as equal."""
+        """Return the share of the best of the exact rankings' fusion; ties count as equal."""
         right = of = 0
         for row, ids in zip(rows, found, strict=True):
             rankings = {

@@ -46,7 +46,7 @@ class Material:
         self.weights = [1 / rank for rank in range(1, POPULAR + 1)]
 
     def text(self) -> str:
-        """One to four words that stand side by side in a title."""
+        """Return one to four words that stand side by side in a title."""
         words = random.choice(self.videos)["title"].split()
         count = random.randint(1, MOST_WORDS)
         first = random.randrange(max(1, len(words) - count + 1))

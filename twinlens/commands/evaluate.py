@@ -271,7 +271,7 @@ def thumbnails(source: str, json_path: Path | None, plot: Path | None, **asked: 
 
 
 def _begin(measurement: str, asked: dict[str, Any]) -> dict[str, Any]:
-    """What a report over an index says first; the clock starts."""
+    """Return what a report over an index says first; the clock starts."""
     from twinlens.evaluate.measures import LIBRARIES
 
     asked["started"] = time.monotonic()
@@ -284,7 +284,7 @@ def _end(asked: Mapping[str, Any], told: str) -> None:
 
 
 def _how(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """How a catalogue is to be indexed."""
+    """Return how a catalogue is to be indexed."""
     from twinlens.encoders.load import load_thumbnail_encoder
 
     encoder = load_thumbnail_encoder(asked["thumbnail_model"], threads=asked["threads"])
