@@ -168,7 +168,7 @@ def check_plots(path: Path | None) -> None:
 
 
 def make_search_panels(report: SearchReport) -> Panels:
-    """Make a panel per family: recall@10 of every ranking, or precision@10 where much is relevant."""
+    """Make a panel per family: recall@10 of every ranking, or precision@10 if much is relevant."""
     panels = {}
     for family in dict.fromkeys(task.family for task in report.tasks):
         tasks = [task for task in report.tasks if task.family == family]

@@ -78,7 +78,7 @@ def detail(result: Result) -> Size:
 
 
 def at_recall(one: Measured) -> tuple[str, Search] | None:
-    """Choose the quickest setting that finds ``CHIEF_RECALL``; exact ones if there are no others."""
+    """Choose the quickest setting that finds ``CHIEF_RECALL``; exact ones if alone."""
     enough = [(n, s) for n, s in one.searches.items() if s.recall_at_10 >= CHIEF_RECALL]
     found = [(name, search) for name, search in enough if not search.exact] or enough
     return min(found, key=lambda named: float(np.median(named[1].p50_ms)), default=None)
