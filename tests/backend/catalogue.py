@@ -7,15 +7,18 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from PIL import Image
 
 from tests.fakes import ColourEncoder, WordEncoder
+from twinlens.catalog.fields import FIELDS
 from twinlens.catalog.video import Video, to_payload
 from twinlens.encoders.lens import Lenses
 from twinlens.encoders.lenses import THUMBNAIL, TITLE, own_lenses
 from twinlens.encoders.words import sparse_words
 from twinlens.stores.base import StoredVideo
+from twinlens.stores.browsing import count_facet
 from twinlens.stores.generations import DataDir, LensRecord, Manifest
 
 COLOURS = {"beach": (235, 200, 60), "kitchen": (200, 60, 60), "cricket": (40, 180, 60)}
@@ -109,6 +112,22 @@ class Catalogue:
         manifest = self.manifest(generation)
         data.publish(manifest)
         return manifest
+
+
+FACETS = [row.name for row in FIELDS.facets]
+
+
+def count_facets(videos: Sequence[StoredVideo]) -> dict[str, dict[str, Any]]:
+    """The facets of all fields over ``videos``, as an answer has them."""
+    facets: dict[str, dict[str, Any]] = {}
+    for name in FACETS:
+        if FIELDS[name] in FIELDS.counted:
+            counts = count_facet(videos, name, limit=100, filter=None, fields=FIELDS)
+            facets[name] = {"values": [{"value": v, "count": n} for v, n in counts]}
+        else:
+            values = [one.payload[name] for one in videos if name in one.payload]
+            facets[name] = {"min": min(values, default=None), "max": max(values, default=None)}
+    return facets
 
 
 class RenamedCatalogue(Catalogue):

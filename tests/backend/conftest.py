@@ -16,9 +16,11 @@ from twinlens.backend.access import Policy
 from twinlens.backend.app import create_app
 from twinlens.encoders.lenses import own_lenses
 from twinlens.search.published import PublishedIndex
-from twinlens.search.searcher import Searcher
+from twinlens.stores.base import StoredVideo, VectorReader
 from twinlens.stores.engines import open_reader
-from twinlens.stores.generations import DataDir
+from twinlens.stores.generations import DataDir, Manifest
+
+ClientOf = Callable[..., FlaskClient]
 
 
 @pytest.fixture(scope="session")
@@ -27,18 +29,8 @@ def catalogue() -> Catalogue:
 
 
 @pytest.fixture(scope="session")
-def reader(catalogue: Catalogue) -> MemoryReader:
-    return MemoryReader(catalogue.stored())
-
-
-@pytest.fixture
-def searcher(catalogue: Catalogue, reader: MemoryReader) -> Searcher:
-    reader.searches.clear()
-    return Searcher(
-        reader,
-        generation="g1",
-        lenses=own_lenses(catalogue.titles, catalogue.thumbnails),
-    )
+def stored(catalogue: Catalogue) -> list[StoredVideo]:
+    return catalogue.stored()
 
 
 @pytest.fixture(scope="session")
@@ -48,39 +40,45 @@ def data(catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> Data
     return data
 
 
-@pytest.fixture(scope="session")
-def app(catalogue: Catalogue, data: DataDir) -> Iterator[Flask]:
-    index = PublishedIndex(
-        data,
-        open_reader=lambda manifest: MemoryReader(catalogue.stored()),
-        lenses=own_lenses(catalogue.titles, catalogue.thumbnails),
-    )
-    yield create_app(index, thumbnails=data.thumbnails)
-    index.close()
-
-
-@pytest.fixture
-def client_of(catalogue: Catalogue, data: DataDir) -> Iterator[Callable[..., FlaskClient]]:
-    """Makes clients of applications of their own, by a reader and a policy's fields."""
+def make_client_of(catalogue: Catalogue, default: DataDir) -> Iterator[ClientOf]:
     made: list[PublishedIndex] = []
 
     def make(
         title_encoder: WordEncoder = catalogue.titles,
         reader: MemoryReader | None = None,
+        data: DataDir = default,
         **policy: Any,
     ) -> FlaskClient:
-        index = PublishedIndex(
-            data,
-            open_reader=lambda manifest: reader or MemoryReader(catalogue.stored()),
-            lenses=own_lenses(title_encoder, catalogue.thumbnails),
-        )
-        made.append(index)
-        app = create_app(index, thumbnails=data.thumbnails, policy=Policy(**policy))
+        def opened(manifest: Manifest) -> VectorReader:
+            if (data.generation_path(manifest.generation) / "qdrant").exists():
+                return open_reader(data, manifest)
+            return reader or MemoryReader(catalogue.stored())
+
+        lenses = own_lenses(title_encoder, catalogue.thumbnails)
+        made.append(PublishedIndex(data, open_reader=opened, lenses=lenses))
+        app = create_app(made[-1], thumbnails=data.thumbnails, policy=Policy(**policy))
         return app.test_client()
 
     yield make
     for index in made:
         index.close()
+
+
+@pytest.fixture
+def client_of(catalogue: Catalogue, data: DataDir) -> Iterator[ClientOf]:
+    """Makes clients of applications of their own, by a reader, a place and a policy's fields."""
+    yield from make_client_of(catalogue, data)
+
+
+@pytest.fixture(scope="session")
+def kept_client_of(catalogue: Catalogue, data: DataDir) -> Iterator[ClientOf]:
+    """The same, for the whole run."""
+    yield from make_client_of(catalogue, data)
+
+
+@pytest.fixture(scope="session")
+def app(kept_client_of: ClientOf) -> Flask:
+    return kept_client_of().application
 
 
 @pytest.fixture
@@ -97,15 +95,9 @@ def embedded(catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="session")
-def embedded_client(catalogue: Catalogue, embedded: DataDir) -> Iterator[FlaskClient]:
+def embedded_client(kept_client_of: ClientOf, embedded: DataDir) -> FlaskClient:
     """A client of an app over the real embedded engine."""
-    index = PublishedIndex(
-        embedded,
-        open_reader=lambda manifest: open_reader(embedded, manifest),
-        lenses=own_lenses(catalogue.titles, catalogue.thumbnails),
-    )
-    yield create_app(index, thumbnails=embedded.thumbnails).test_client()
-    index.close()
+    return kept_client_of(data=embedded)
 
 
 @pytest.fixture

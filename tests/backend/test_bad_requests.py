@@ -88,6 +88,24 @@ def test_a_bad_parameter_is_named(client, said, sent):
     assert len(json.dumps(body)) < 3000
 
 
+@rows(
+    ("limit", ["limit=0", "limit=101", "limit=x", "limit=3&limit=4"]),
+    ("sort", ["sort=title:asc", "sort=view_count", "sort=view_count:DESC"]),
+    ("order", ["order=asc", "order=random&sort=view_count:asc"]),
+    ("seed", ["seed=4", *(f"order=random&seed={one}" for one in (-1, 2**53, 1.5))]),
+    ("facets.0", ["facets=title"]),
+    ("facets.1", ["facets=tags,"]),
+    ("attributes.0", ["attributes=x"]),
+    ("filter", ["filter=x", "filter={}x"]),
+    ("filter.title", ['filter={"title":"x"}']),
+    ("q", ["q=film"]),
+    ("window", ["window=100"]),
+)
+def test_a_bad_parameter_of_browsing_is_named(client, said, sent):
+    errors = problem(client.get(f"/api/v1/videos?{sent}"), "validation_failed")["errors"]
+    assert [one["field"] for one in errors] == [said]
+
+
 A = {"text": "a"}
 LIKED = {"liked": ["beach-1"]}
 FOR_ALL_IN_ONE = {"limit": 2, "explain": True, "highlight": True, "diversity": 0.2}

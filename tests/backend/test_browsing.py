@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import cycle
+from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
@@ -16,20 +17,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.backend.asking import SEARCH, body_of, every_page, problem
-from tests.backend.catalogue import ODD_ID, Catalogue
+from tests.backend.catalogue import FACETS, ODD_ID, Catalogue, count_facets
+from tests.backend.conftest import ClientOf
 from tests.backend.served import publish_embedded
 from tests.fakes import MemoryReader
-from twinlens.backend.app import create_app
 from twinlens.backend.schemas.filters import FilterBody
 from twinlens.backend.schemas.fitting import fit
 from twinlens.catalog.fields import FIELDS
 from twinlens.search.browser import Browser, BrowseRequest
 from twinlens.search.cursor import CursorInvalid, encode_place
-from twinlens.search.published import PublishedIndex
 from twinlens.stores.base import Order, StoredVideo
-from twinlens.stores.browsing import count_facet, select_page
+from twinlens.stores.browsing import select_page
 from twinlens.stores.edge import EdgeReader
-from twinlens.stores.engines import open_reader
 from twinlens.stores.filters import AnyOf, Filter, Not, Range, matches
 from twinlens.stores.generations import DataDir
 
@@ -61,11 +60,6 @@ requests = st.builds(
 @pytest.fixture
 def client(embedded_client: FlaskClient) -> FlaskClient:
     return embedded_client
-
-
-@pytest.fixture(scope="module")
-def stored(catalogue: Catalogue) -> list[StoredVideo]:
-    return catalogue.stored()
 
 
 @pytest.fixture(scope="module")
@@ -197,23 +191,11 @@ def test_only_the_attributes_asked_for_come(client: FlaskClient) -> None:
 def test_facets_count_all_that_pass(
     client: FlaskClient, stored: list[StoredVideo], filter: dict[str, Any] | None
 ) -> None:
-    names = ["channel", "category", "language", "tags", *SORTABLE_FIELDS]
     given = {} if filter is None else {"filter": filter}
     chosen = FilterBody(**filter).to_filter() if filter else None
-    facets = answered(client, facets=",".join(names), limit=1, **given)["facets"]
-    assert set(facets) == set(names)
-    for name in names[:4]:
-        expected = count_facet(stored, name, limit=100, filter=chosen, fields=FIELDS)
-        assert facets[name] == {
-            "values": [{"value": one.value, "count": one.videos} for one in expected]
-        }
-    for name in SORTABLE_FIELDS:
-        values = [
-            one.payload[name]
-            for one in stored
-            if name in one.payload and (chosen is None or matches(chosen, one.payload))
-        ]
-        assert facets[name] == {"min": min(values, default=None), "max": max(values, default=None)}
+    facets = answered(client, facets=",".join(FACETS), limit=1, **given)["facets"]
+    passing = [one for one in stored if chosen is None or matches(chosen, one.payload)]
+    assert facets == count_facets(passing)
 
 
 def test_facets_are_answered_only_when_asked_for(client: FlaskClient) -> None:
@@ -240,33 +222,22 @@ def test_only_limit_facets_and_attributes_may_change_with_a_cursor(client: Flask
     problem(ask(client, cursor=of_a_search), "cursor_invalid")
 
 
+MOMENTS = {"order": Order("published_at")}
+
+
 @pytest.mark.parametrize(
-    "request_",
-    [
-        {},
-        {"order": Order("published_at")},
-        {"order": Order("view_count")},
-        {"shuffled": True},
-    ],
-    ids=["own", "moments", "numbers", "shuffled"],
+    "request_", [{}, MOMENTS, {"order": Order("view_count")}, {"shuffled": True}]
 )
-@pytest.mark.parametrize(
-    "place",
-    [
+def test_a_forged_place_is_refused(browser: Browser, request_: dict[str, Any]) -> None:
+    no_moments = [[value, START] for value in (10**30, -(10**30), 2.5e17, 0.5)]
+    for place in [
         None, 5, "x", [], [None], [None, "x"], [None, None], [True, "0" * 32], ["5", None], {},
         [float("nan"), START], [1e400, START], [10**400, START], [1, START[:-1] + "g"],
         [1, 2], [1, 2, -1], [1, 2, 3, 4], [2**60, 0, 0], ["1", "2", "3"], [1.5, 0, 0],
-    ],
-)  # fmt: skip
-def test_a_forged_place_is_refused(browser: Browser, request_: dict[str, Any], place: Any) -> None:
-    with pytest.raises(CursorInvalid):
-        browser.browse(behind(place, **request_))
-
-
-@pytest.mark.parametrize("value", [10**30, -(10**30), 2.5e17, 0.5])
-def test_a_forged_moment_is_refused(browser: Browser, value: float) -> None:
-    with pytest.raises(CursorInvalid):
-        browser.browse(behind([value, START], order=Order("published_at", descending=True)))
+        *(no_moments if request_ is MOMENTS else []),
+    ]:  # fmt: skip
+        with pytest.raises(CursorInvalid):
+            browser.browse(behind(place, **request_))
 
 
 @pytest.mark.parametrize("value", [-62_135_596_800_000_000, 253_402_300_799_999_999])
@@ -287,55 +258,18 @@ def test_a_place_behind_the_last_is_an_empty_page(browser: Browser, place: Any) 
     assert len(found.videos) < 31
 
 
-@pytest.mark.parametrize(
-    ("query", "field"),
-    [
-        ("limit=0", "limit"),
-        ("limit=101", "limit"),
-        ("limit=x", "limit"),
-        ("sort=title:asc", "sort"),
-        ("sort=view_count", "sort"),
-        ("sort=view_count:DESC", "sort"),
-        ("order=asc", "order"),
-        ("order=random&sort=view_count:asc", "order"),
-        ("seed=4", "seed"),
-        ("order=random&seed=-1", "seed"),
-        ("order=random&seed=9007199254740992", "seed"),
-        ("order=random&seed=1.5", "seed"),
-        ("facets=title", "facets.0"),
-        ("facets=tags,", "facets.1"),
-        ("attributes=x", "attributes.0"),
-        ("filter=x", "filter"),
-        ("filter={}x", "filter"),
-        ('filter={"title":"x"}', "filter.title"),
-        ("q=film", "q"),
-        ("limit=3&limit=4", "limit"),
-        ("window=100", "window"),
-    ],
-)
-def test_what_is_wrong_is_named(client: FlaskClient, query: str, field: str) -> None:
-    errors = problem(client.get(f"{VIDEOS}?{query}"), "validation_failed")["errors"]
-    assert [one["field"] for one in errors] == [field]
-
-
 def test_a_cursor_of_an_older_index_has_expired(
-    catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory
+    catalogue: Catalogue, client_of: ClientOf, tmp_path: Path
 ) -> None:
-    data = DataDir(tmp_path_factory.mktemp("republished"))
+    data = DataDir(tmp_path)
     publish_embedded(catalogue, data, "g1")
-    index = PublishedIndex(
-        data,
-        open_reader=lambda manifest: open_reader(data, manifest),
-        lenses=catalogue.lenses,
-    )
-    client = create_app(index, thumbnails=data.thumbnails).test_client()
+    client = client_of(data=data)
     queries = ("sort=view_count:asc", "order=random&seed=3", "attributes=title")
     paths = [f"{VIDEOS}?{query}&limit=2" for query in queries]
     cursors = [body_of(client.get(path))["next_cursor"] for path in paths]
     publish_embedded(catalogue, data, "g2")
     for path, cursor in zip(paths, cursors, strict=True):
         problem(client.get(f"{path}&cursor={cursor}"), "cursor_expired")
-    index.close()
 
 
 def test_what_was_counted_once_is_not_counted_again(

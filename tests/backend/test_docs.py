@@ -1,19 +1,19 @@
-"""docs/api.md names every route, field and error code, and nothing that isn't there."""
+"""The documents name what is there, and nothing that isn't: routes, fields, codes, metrics."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
+from tests.backend.served import ROOT
 from twinlens.backend.problem_kinds import KINDS, Code
 from twinlens.backend.schemas import answers, requests
 from twinlens.backend.schemas.filters import FilterBody
 from twinlens.backend.schemas.fitting import fit
 from twinlens.catalog.fields import FIELDS
 
-DOCS = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+DOCS, MANUAL = ((ROOT / "docs" / name).read_text("utf-8") for name in ("api.md", "operations.md"))
 SECTIONS = {part.split("\n", 1)[0]: part for part in re.split(r"^## ", DOCS, flags=re.MULTILINE)}
 ROW = r"^\| `{}` \|"
 SHARED_ROW = r"^\| (`\w+`, )*`{}`"
@@ -78,3 +78,12 @@ def test_every_name_stands_where_its_reader_looks(section, pattern, names):
 def test_the_defaults_are_those_of_the_code(name):
     row = re.search(rf"^\| `{name}` \|[^|]*\| ([^|]*) \|", DOCS, re.MULTILINE)
     assert float(row[1]) == fit(requests.SearchBody, FIELDS).model_fields[name].default
+
+
+def test_every_metric_is_documented_and_nothing_else(client):
+    client.get("/api/v1/search?q=kitchen")
+    served = re.findall(r"^# TYPE (twinlens_\w+) ", client.get("/metrics").text, re.MULTILINE)
+    # When each began is there with one process only.
+    served = {name for name in served if not name.endswith("_created")}
+    section = MANUAL[MANUAL.index("### Metrics") : MANUAL.index("## Docker Compose")]
+    assert set(re.findall(r"^\| `(twinlens_\w+)` \|", section, re.MULTILINE)) == served

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tests.backend.asking import SEARCH, body_of, hit_ids, problem
-from tests.backend.catalogue import Catalogue
 from twinlens.backend.problems import describe_invalid_fields
 from twinlens.backend.schemas.filters import MAX_CONDITIONS, MAX_FILTER_DEPTH, FilterBody
 from twinlens.backend.schemas.fitting import fit
@@ -91,11 +90,6 @@ def _holds(name: str, asked: Any, payload: Json) -> bool:
         asked = {way: datetime.fromisoformat(bound) for way, bound in asked.items()}
     held = {"gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le}
     return all(held[way](value, bound) for way, bound in asked.items())
-
-
-@pytest.fixture(scope="module")
-def stored(catalogue: Catalogue) -> list[StoredVideo]:
-    return catalogue.stored()
 
 
 @pytest.fixture

@@ -13,9 +13,6 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.backend.served import Served
-from twinlens.backend.app import create_app
-from twinlens.encoders.lenses import own_lenses
-from twinlens.search.published import PublishedIndex
 from twinlens.stores.generations import DataDir
 
 
@@ -87,13 +84,8 @@ def test_it_names_the_generation(client_of):
     assert value(text, "twinlens_generation_created_timestamp_seconds") == 1795219200
 
 
-def test_without_an_index_the_metrics_are_there_all_the_same(catalogue, tmp_path):
-    index = PublishedIndex(
-        DataDir(tmp_path),
-        open_reader=lambda manifest: pytest.fail("nothing to open"),
-        lenses=own_lenses(catalogue.titles, catalogue.thumbnails),
-    )
-    client = create_app(index, thumbnails=tmp_path).test_client()
+def test_without_an_index_the_metrics_are_there_all_the_same(client_of, tmp_path):
+    client = client_of(data=DataDir(tmp_path))
     assert client.get("/api/v1/stats").status_code == 503
     answer = client.get("/metrics")
     assert answer.status_code == 200
@@ -124,14 +116,13 @@ def test_the_log_has_what_an_operator_asks_for_and_not_what_was_searched(client_
     assert "secret" not in str(line)
 
 
-@pytest.mark.parametrize("by_post", [False, True])
-def test_the_words_are_logged_where_the_operator_wants_them(client_of, caplog, by_post):
+def test_the_words_are_logged_where_the_operator_wants_them(client_of, caplog):
     client = client_of(log_queries=True)
     caplog.set_level(logging.INFO, "twinlens.backend.requests")
-    if by_post:
-        client.post("/api/v1/search", json={"text": "my own words"})
-    else:
-        client.get("/api/v1/search?q=my+own+words")
+    client.post("/api/v1/search", json={"text": "my own words"})
+    assert line_of(caplog)["query"] == "my own words"
+    caplog.clear()
+    client.get("/api/v1/search?q=my+own+words")
     assert line_of(caplog)["query"] == "my own words"
 
 

@@ -222,34 +222,19 @@ def test_every_field_is_said_in_words():
             assert described.get("description"), (name, field)
 
 
+# The odd ones: test_schemathesis has the rest.
 VALID = [
-    {"text": "film"},
     {"text": "film", "image": None, "cursor": None, "filter": None},
     {"video_id": "x", "weights": {"title": 0, "words": 0}},
-    {"text": "film", "filter": {"channel": "a", "tags": ["b", "c"], "view_count": 3}},
     {"text": "film", "filter": {"published_at": {"gte": "2024-01-01T00:00:00Z", "lt": None}}},
     {"text": " \u00a0film\n", "limit": 100, "rrf_k": 0, "explain": True},
     {"text": "film", "limit": 5.0, "window": 1e2},
     {"image": "aGk="},
 ]
 NOT_VALID = [
-    {},
-    {"text": None},
-    {"text": " \t\x00 \x85"},
-    {"text": "x" * 2001},
-    {"text": 3},
-    {"text": "film", "q": "film"},
-    {"text": "film", "limit": 0},
-    {"text": "film", "limit": "5"},
-    {"text": "film", "limit": 5.5},
-    {"text": "film", "explain": 1},
-    {"image": "aGk"},
-    {"image": "not base64"},
+    *({}, {"text": None}, {"text": " \t\x00 \x85"}, {"image": "aGk"}, {"image": "not base64"}),
+    *({"text": "film", **more} for more in ({"limit": "5"}, {"limit": 5.5}, {"explain": 1})),
     {"text": "film", "weights": {"title": 0, "words": 0, "thumbnail": 0}},
-    {"text": "film", "filter": {"channel": []}},
-    {"text": "film", "filter": {"tags": ""}},
-    {"text": "film", "filter": {"size": 3}},
-    {"text": "film", "filter": {"view_count": {}}},
     {"text": "film", "filter": {"view_count": {"gte": None}}},
     {"text": "film", "filter": {"published_at": {"gte": "2024-01-01"}}},
     {"text": "film", "filter": {"published_at": {"gte": "0999-01-01T00:00:00Z"}}},

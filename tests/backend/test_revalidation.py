@@ -5,23 +5,20 @@ from __future__ import annotations
 import gzip
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import brotli
 import pytest
 from backports.zstd import decompress as zstd_decompress
-from flask.testing import FlaskClient
 from PIL import Image
+from werkzeug.test import TestResponse
 
+from tests.backend.asking import body_of, problem
 from tests.backend.catalogue import Catalogue, picture_bytes
 from tests.fakes import MemoryReader
-from twinlens.backend.access import Policy
-from twinlens.backend.app import create_app
 from twinlens.backend.schemas.requests import ThumbnailWidth
 from twinlens.catalog import thumbnails
 from twinlens.catalog.video import Video
-from twinlens.encoders.lenses import own_lenses
-from twinlens.search.published import PublishedIndex
 from twinlens.stores.generations import DataDir
 
 READS = [
@@ -34,63 +31,28 @@ READS = [
 ]
 
 
-class Reading:
-    """An application over a catalogue, whose every search is seen."""
-
-    def __init__(self, catalogue: Catalogue, data: DataDir, policy: Policy) -> None:
-        self.reader: MemoryReader | None = None
-        self.data = data
-        self.catalogue = catalogue
-        self.index = PublishedIndex(
-            data,
-            open_reader=lambda manifest: self.opened(),
-            lenses=own_lenses(catalogue.titles, catalogue.thumbnails),
-        )
-        app = create_app(self.index, thumbnails=data.thumbnails, policy=policy)
-        self.client: FlaskClient = app.test_client()
-
-    def opened(self) -> MemoryReader:
-        self.reader = MemoryReader(self.catalogue.stored())
-        return self.reader
-
-
-@pytest.fixture
-def reading(catalogue, tmp_path) -> Iterator[Callable[..., Reading]]:
-    made: list[Reading] = []
-
-    def make(catalogue: Catalogue = catalogue, **policy) -> Reading:
-        data = DataDir(tmp_path / "data")
-        catalogue.publish(data, "g1")
-        made.append(Reading(catalogue, data, Policy(**policy)))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.index.close()
-
-
 @pytest.mark.parametrize("path", READS)
-def test_a_read_is_tagged_and_not_worked_out_again(reading, path):
-    one = reading()
-    first = one.client.get(path)
+def test_a_read_is_tagged_and_not_worked_out_again(catalogue, client_of, path):
+    reader = MemoryReader(catalogue.stored())
+    client = client_of(reader=reader)
+    first = client.get(path)
     assert first.status_code == 200
     tag = first.headers["ETag"]
     assert tag.startswith('W/"')  # took_ms and query_id are not the same each time
     assert first.headers["Cache-Control"] == "no-cache"
-    searches = len(one.reader.searches)
-    again = one.client.get(path, headers={"If-None-Match": f'"other", {tag}'})
+    searches = len(reader.searches)
+    again = client.get(path, headers={"If-None-Match": f'"other", {tag}'})
     assert (again.status_code, again.data) == (304, b"")
     assert again.headers["ETag"] == tag
     assert again.headers["X-Request-Id"]
-    assert len(one.reader.searches) == searches
-    assert one.client.get(path, headers={"If-None-Match": '"other"'}).status_code == 200
+    assert len(reader.searches) == searches
+    assert client.get(path, headers={"If-None-Match": '"other"'}).status_code == 200
 
 
 @pytest.mark.parametrize(
     "path", [*READS, "/api/v1/videos?order=random", "/api/v1/videos/beach-1/thumbnail"]
 )
-def test_whatever_there_is_is_a_star(reading, path):
-    client = reading().client
+def test_whatever_there_is_is_a_star(client, path):
     for method in ("GET", "HEAD"):
         answer = client.open(path, method=method, headers={"If-None-Match": "*"})
         assert (answer.status_code, answer.data) == (304, b"")
@@ -99,21 +61,22 @@ def test_whatever_there_is_is_a_star(reading, path):
     assert answer.headers.get("ETag") == first.headers.get("ETag")
 
 
-def test_every_read_has_a_tag_of_its_own_and_other_ones_by_another_index(reading):
-    one = reading()
+def test_every_read_has_a_tag_of_its_own_and_other_ones_by_another_index(
+    catalogue, client_of, tmp_path
+):
+    data = DataDir(tmp_path)
+    catalogue.publish(data, "g1")
+    client = client_of(data=data)
     paths = [*READS, "/api/v1/search?q=kitchen&limit=6", "/api/v1/videos/beach-2"]
-    tags = [one.client.get(path).headers["ETag"] for path in paths]
+    tags = [client.get(path).headers["ETag"] for path in paths]
     assert len(set(tags)) == len(paths)
-    path, tag = paths[0], tags[0]
-    one.catalogue.publish(one.data, "g2")
-    answer = one.client.get(path, headers={"If-None-Match": tag})
-    assert answer.status_code == 200
-    assert answer.get_json()["generation"] == "g2"
-    assert answer.headers["ETag"] != tag
+    catalogue.publish(data, "g2")
+    answer = client.get(paths[0], headers={"If-None-Match": tags[0]})
+    assert body_of(answer)["generation"] == "g2"
+    assert answer.headers["ETag"] != tags[0]
 
 
-def test_what_differs_each_time_has_no_tag_and_an_error_has_none(reading):
-    client = reading().client
+def test_what_differs_each_time_has_no_tag_and_an_error_has_none(client):
     for answer in (
         client.get("/api/v1/videos?order=random"),
         client.post("/api/v1/search", json={"text": "kitchen"}),
@@ -127,8 +90,8 @@ def test_what_differs_each_time_has_no_tag_and_an_error_has_none(reading):
         assert "ETag" not in answer.headers
 
 
-def test_answers_that_took_a_key_are_kept_by_no_shared_cache(reading):
-    client = reading(api_keys=("a-key-0123456789",)).client
+def test_answers_that_took_a_key_are_kept_by_no_shared_cache(client_of):
+    client = client_of(api_keys=("a-key-0123456789",))
     for path in (READS[0], "/api/v1/videos/beach-1/thumbnail"):
         cache = client.get(path, headers={"X-API-Key": "a-key-0123456789"}).cache_control
         assert cache.private
@@ -150,8 +113,7 @@ def test_answers_that_took_a_key_are_kept_by_no_shared_cache(reading):
         ("x-made-up;q=nonsense", None, bytes),
     ],
 )
-def test_answers_are_compressed_as_the_caller_likes(reading, accepted, chosen, undo):
-    client = reading().client
+def test_answers_are_compressed_as_the_caller_likes(client, accepted, chosen, undo):
     answer = client.get("/api/v1/videos?limit=30", headers={"Accept-Encoding": accepted})
     assert answer.headers.get("Content-Encoding") == chosen
     assert "Accept-Encoding" in answer.headers["Vary"]
@@ -176,8 +138,8 @@ def test_pictures_and_short_answers_are_left_as_they_are(client):
 
 
 @pytest.fixture
-def wide(reading) -> Reading:
-    """One video with a thumbnail of 1000 by 500, one with a damaged one, one with a small one."""
+def thumbnail_of(client_of, tmp_path) -> Callable[..., TestResponse]:
+    """Asks for the thumbnail of a video: a wide one of 1000 by 500, or a small one."""
 
     class Wide(Catalogue):
         def videos(self) -> list[Video]:
@@ -188,12 +150,17 @@ def wide(reading) -> Reading:
                 Video(video_id="small", title="small", thumbnail=picture_bytes((1, 2, 3))),
             ]
 
-    return reading(Wide())
+    data = DataDir(tmp_path)
+    Wide().publish(data, "g1")
+    client = client_of(data=data, reader=MemoryReader(Wide().stored()))
+    return lambda video_id, query="", **more: client.get(
+        f"/api/v1/videos/{video_id}/thumbnail{query}", **more
+    )
 
 
 @pytest.mark.parametrize("width", list(ThumbnailWidth))
-def test_a_smaller_thumbnail(wide, width):
-    answer = wide.client.get(f"/api/v1/videos/wide/thumbnail?w={width}")
+def test_a_smaller_thumbnail(thumbnail_of, width):
+    answer = thumbnail_of("wide", f"?w={width}")
     assert (answer.status_code, answer.content_type) == (200, "image/webp")
     with Image.open(io.BytesIO(answer.data)) as picture:
         assert picture.size == (width, width // 2)
@@ -204,43 +171,36 @@ def test_a_smaller_thumbnail(wide, width):
     assert column[1] > 235
 
 
-def test_each_width_has_a_tag_and_is_made_once(wide, monkeypatch):
+def test_each_width_has_a_tag_and_is_made_once(thumbnail_of, monkeypatch):
     made = []
-
     real = thumbnails.decode_image
-    monkeypatch.setattr(
-        "twinlens.catalog.thumbnails.decode_image", lambda *a, **k: made.append(1) or real(*a, **k)
-    )
-    path = "/api/v1/videos/wide/thumbnail"
-    tags = {wide.client.get(path + query).headers["ETag"] for query in ("", "?w=160", "?w=320")}
+    monkeypatch.setattr(thumbnails, "decode_image", lambda *a, **k: made.append(1) or real(*a, **k))
+    tags = {thumbnail_of("wide", query).headers["ETag"] for query in ("", "?w=160", "?w=320")}
     assert len(tags) == 3
     assert not any(tag.startswith("W/") for tag in tags)
-    wide.client.get(path + "?w=320")
+    thumbnail_of("wide", "?w=320")
     assert len(made) == 2
-    answer = wide.client.get(path + "?w=480", headers={"If-None-Match": min(tags)})
+    answer = thumbnail_of("wide", "?w=480", headers={"If-None-Match": min(tags)})
     assert answer.status_code == 200
-    again = wide.client.get(path + "?w=480", headers={"If-None-Match": answer.headers["ETag"]})
+    again = thumbnail_of("wide", "?w=480", headers={"If-None-Match": answer.headers["ETag"]})
     assert (again.status_code, again.data) == (304, b"")
     assert len(made) == 3
 
 
-def test_a_picture_is_never_made_larger(wide):
-    original = wide.client.get("/api/v1/videos/small/thumbnail")
-    answer = wide.client.get("/api/v1/videos/small/thumbnail?w=160")
+def test_a_picture_is_never_made_larger_and_a_damaged_one_is_passed_on(thumbnail_of, tmp_path):
+    original = thumbnail_of("small")
+    answer = thumbnail_of("small", "?w=160")
     assert (answer.data, answer.content_type) == (original.data, "image/png")
-
-
-def test_a_damaged_picture_is_passed_on_as_it_is(wide):
-    [file] = [one for one in wide.data.thumbnails.iterdir() if one.read_bytes()[1:4] == b"PNG"]
+    every = DataDir(tmp_path).thumbnails.iterdir()
+    [file] = [one for one in every if one.read_bytes() == original.data]
     file.write_bytes(b"\x89PNG\r\n\x1a\n and no more")
-    answer = wide.client.get("/api/v1/videos/small/thumbnail?w=160")
+    answer = thumbnail_of("small", "?w=320")  # the other is remembered
     assert (answer.status_code, answer.data) == (200, file.read_bytes())
 
 
 @pytest.mark.parametrize(
     "query", ["w=161", "w=0", "w=-160", "w=1e9", "w=", "w=160&w=320", "h=160", "w=160.0x"]
 )
-def test_other_widths_are_refused_by_name(wide, query):
-    answer = wide.client.get(f"/api/v1/videos/wide/thumbnail?{query}")
-    assert (answer.status_code, answer.get_json()["code"]) == (422, "validation_failed")
-    assert answer.get_json()["errors"][0]["field"] == query[0]
+def test_other_widths_are_refused_by_name(thumbnail_of, query):
+    errors = problem(thumbnail_of("wide", f"?{query}"), "validation_failed")["errors"]
+    assert errors[0]["field"] == query[0]
