@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from twinlens.catalog.errors import UsageError
 from twinlens.catalog.fields import FIELDS, Fields
@@ -12,8 +12,9 @@ from twinlens.stores.base import Dims, VectorReader, VectorStore
 from twinlens.stores.copying import copy_tree
 from twinlens.stores.edge import EdgeReader, EdgeStore
 from twinlens.stores.generations import DataDir, Manifest
-from twinlens.stores.server import ServerStore, copy_collection
-from twinlens.stores.server_client import ServerClient
+
+if TYPE_CHECKING:
+    from twinlens.stores.server_client import ServerClient
 
 EMBEDDED: Final = "embedded"
 SERVER: Final = "server"
@@ -120,6 +121,8 @@ class ServerEngine:
 
     def writer(self, generation: str, dims: Dims, fields: Fields = FIELDS) -> VectorStore:
         """See ``Engine``."""
+        from twinlens.stores.server import ServerStore
+
         collection = self.collection(generation)
         if self._server.has_collection(collection):
             store = ServerStore.open(self._server, collection, expected=dims, fields=fields)
@@ -129,10 +132,14 @@ class ServerEngine:
 
     def reader(self, generation: str, fields: Fields = FIELDS) -> VectorReader:
         """See ``Engine``."""
+        from twinlens.stores.server import ServerStore
+
         return ServerStore.open(self._server, self.collection(generation), fields=fields)
 
     def copy(self, source: str, target: str) -> None:
         """See ``Engine``."""
+        from twinlens.stores.server import copy_collection
+
         copy_collection(self._server, self.collection(source), self.collection(target))
 
     def publish(self, generation: str) -> None:
@@ -150,6 +157,8 @@ def open_engine(
     """Return the Qdrant server at ``qdrant_url``, or the embedded engine where there is no URL."""
     if qdrant_url is None:
         return EmbeddedEngine(data)
+    from twinlens.stores.server_client import ServerClient
+
     return ServerEngine(
         ServerClient.connect(qdrant_url, api_key=qdrant_api_key), collection=collection
     )
@@ -175,6 +184,9 @@ def open_reader(
             f"generation {manifest.generation} lives in a Qdrant server, collection "
             f"{manifest.collection}: set qdrant_url (TWINLENS_QDRANT_URL or --qdrant-url)"
         )
+    from twinlens.stores.server import ServerStore
+    from twinlens.stores.server_client import ServerClient
+
     server = ServerClient.connect(
         qdrant_url,
         api_key=qdrant_api_key,
