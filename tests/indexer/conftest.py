@@ -3,7 +3,7 @@
 import io
 import json
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,7 @@ class Catalogue:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows: dict[str, dict[str, object]] = {}
+        self.more: list[str] = []  # lines behind the rows, of any kind
         path.mkdir()
 
     def add(self, video_id: str, *, picture: bytes | None = None, **fields: object) -> None:
@@ -94,8 +95,12 @@ class Catalogue:
             (self.path / f"{video_id}.jpg").write_bytes(picture)
             self.rows[video_id]["file_name"] = f"{video_id}.jpg"
 
+    def add_titles(self, numbers: Iterable[int], title: str = "Title {}", **fields: object) -> None:
+        for number in numbers:
+            self.add(f"video{number}", title=title.format(number), **fields)
+
     def write(self) -> str:
-        lines = [json.dumps(row) for row in self.rows.values()]
+        lines = [json.dumps(row) for row in self.rows.values()] + self.more
         (self.path / "metadata.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
         return str(self.path)
 
@@ -130,6 +135,22 @@ def engine(request: pytest.FixtureRequest, data: DataDir) -> Iterator[Engine]:
     yield ServerEngine(client, collection=alias)
     for collection in client.list_collections(alias):
         client.delete_collection(collection)
+
+
+@pytest.fixture
+def break_off(
+    catalogue: Catalogue, run_job: Callable[..., JobSummary]
+) -> Callable[[], CountingTitles]:
+    """Runs a job over 200 videos that breaks down after a hundred; gives what it has encoded."""
+
+    def run() -> CountingTitles:
+        catalogue.add_titles(range(10, 200))
+        titles = CountingTitles(fail_after=100)
+        with pytest.raises(RuntimeError, match="broke down"):
+            run_job(titles)
+        return titles
+
+    return run
 
 
 @pytest.fixture

@@ -20,12 +20,9 @@ def engine(data):
 
 
 @pytest.fixture
-def broken(run_job, catalogue, data):
+def broken(break_off, data):
     """A build with 128 of 200 videos in it; its path."""
-    for number in range(10, 200):
-        catalogue.add(f"video{number}", title=f"Title {number}")
-    with pytest.raises(RuntimeError):
-        run_job(CountingTitles(fail_after=100))
+    break_off()
     (path,) = list(data.generations.iterdir())
     return path
 
@@ -54,21 +51,39 @@ def test_a_video_that_qdrant_lost_is_encoded_again(broken, run_job, published):
     finish(run_job, published)
 
 
-def test_a_mirror_that_is_missing_or_damaged_is_made_again(broken, run_job, published):
-    if (broken / "faiss").exists():
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_mirror_that_is_missing_or_damaged_is_made_again(broken, run_job, published, damaged):
+    for file in (broken / "faiss").iterdir():
+        file.write_bytes(b"rubbish")
+    if not damaged:
         shutil.rmtree(broken / "faiss")
     finish(run_job, published)
 
 
-def test_a_damaged_mirror_is_made_again(broken, run_job, published):
-    for file in (broken / "faiss").iterdir():
-        file.write_bytes(b"rubbish")
-    finish(run_job, published)
+def empty_shard(build):
+    shutil.rmtree(build / "qdrant")
+    (build / "qdrant").mkdir()
 
 
-def test_a_shard_that_can_t_be_opened_starts_the_build_again(broken, run_job, published):
-    shutil.rmtree(broken / "qdrant")
-    (broken / "qdrant").mkdir()
+def tear_ledger(build):
+    for file in build.glob("ledger.sqlite*"):
+        file.unlink()
+    (build / "ledger.sqlite").write_bytes(b"torn " * 1000)
+
+
+def replan(what):
+    def change(build):
+        plan = json.loads((build / "build.json").read_text())
+        (build / "build.json").write_text(json.dumps(plan | {what: "another"}))
+
+    return change
+
+
+@pytest.mark.parametrize("change", [empty_shard, tear_ledger, replan("source"), replan("engine")])
+def test_a_build_that_is_damaged_or_of_another_source_or_qdrant_is_begun_again(
+    broken, run_job, published, change
+):
+    change(broken)
     summary = run_job()
     assert (summary.continued, summary.videos) == (False, 200)
     assert published.differences() == []
@@ -107,33 +122,13 @@ def test_killed_after_the_manifest_and_before_current(broken, run_job, data, pub
     assert published.differences() == []
 
 
-@pytest.mark.parametrize("what", ["source", "engine"])
-def test_an_unfinished_build_of_another_source_or_qdrant_is_thrown_away(
-    broken, run_job, data, what
-):
-    plan = json.loads((broken / "build.json").read_text())
-    (broken / "build.json").write_text(json.dumps(plan | {what: "another"}))
-    summary = run_job()
-    assert (summary.continued, summary.videos) == (False, 200)
-
-
-def test_a_ledger_that_is_damaged_starts_the_build_again(broken, run_job, data, published):
-    for file in broken.glob("ledger.sqlite*"):
-        file.unlink()
-    (broken / "ledger.sqlite").write_bytes(b"torn " * 1000)
-    summary = run_job()
-    assert (summary.continued, summary.videos) == (False, 200)
-    assert published.differences() == []
-
-
 STEPS = ["ledger.invalidate", "store.upsert", "mirror.upsert", "ledger.record"]
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("done", range(len(STEPS) + 1), ids=["nothing", *STEPS])
 @pytest.mark.parametrize("then", ["same", "put back", "picture only", "gone"])
 def test_cut_short_at_any_step_of_replacing_a_video(
-    run_job, catalogue, data, published, monkeypatch, step, when, then
+    run_job, catalogue, published, monkeypatch, done, then
 ):
     """What is published afterwards is what the source says, in Qdrant and in the mirror."""
     catalogue.add("v", title="old title", picture=jpeg((200, 0, 0)))
@@ -141,12 +136,12 @@ def test_cut_short_at_any_step_of_replacing_a_video(
     original = Build.write
 
     def breaking(build, *args, **kwargs):
-        part, _, method = step.partition(".")
+        part, _, method = STEPS[max(done - 1, 0)].partition(".")
         target = getattr(build, part)
         whole = getattr(target, method)
 
         def broken_step(*args):
-            if when == "after":
+            if done:
                 whole(*args)
             raise RuntimeError("killed")
 
