@@ -27,8 +27,11 @@ SearchBody = fit(SearchBody, FIELDS)
 
 Json = dict[str, Any]
 
+# What the videos have, and whatever else the engine must bear.
 words = st.sampled_from(["beach", "kitchen", "beach channel", "si", "en", "n3", "n4", "none", "ක"])
+words |= st.text(st.characters(codec="utf-8"), min_size=1, max_size=8)
 numbers = st.sampled_from([0, 1, 60, 100, 120.0, 300, 599.5, 900, -1, 10**15])
+numbers |= st.floats(-1e15, 1e15) | st.integers(-(10**15), 10**15)
 moments = st.builds(
     lambda year, hours: datetime(year, 1, 1, tzinfo=UTC) + timedelta(hours=hours),
     st.integers(2019, 2025),

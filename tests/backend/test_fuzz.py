@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from datetime import datetime
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -47,36 +46,6 @@ value = st.recursive(
     max_leaves=6,
 )
 any_filter = st.dictionaries(st.sampled_from([*FilterBody.names(), "x"]), value, max_size=3)
-plausible_filter = st.fixed_dictionaries(
-    {},
-    optional={
-        "channel": st.text(min_size=1, max_size=8),
-        "tags": st.lists(st.text(min_size=1, max_size=4), min_size=1, max_size=3),
-        "view_count": st.fixed_dictionaries(
-            {"gte": st.floats(-1e15, 1e15)}, optional={"lt": st.integers(-(10**15), 10**15)}
-        ),
-        "duration_s": st.integers(0, 10**15),
-        "published_at": st.fixed_dictionaries(
-            {
-                "lte": st.datetimes(datetime(1001, 1, 2), datetime(9998, 12, 30)).map(  # noqa: DTZ001 - naive
-                    lambda moment: moment.isoformat() + "+05:30"
-                )
-            }
-        ),
-    },
-)
-plausible_filter = st.recursive(
-    plausible_filter,
-    lambda inner: st.fixed_dictionaries(
-        {},
-        optional={
-            "and": st.lists(inner, min_size=1, max_size=3),
-            "or": st.lists(inner, min_size=1, max_size=3),
-            "not": inner,
-        },
-    ),
-    max_leaves=5,
-)
 BODIES = {SEARCH: SearchBody, RECOMMEND: RecommendationsBody, MULTI: MultiSearchBody}
 
 
@@ -136,13 +105,6 @@ def test_pages_from_the_engine_are_one_window(client, asked, options, limit):
     whole = found(100)
     assert found(limit) == whole
     assert len(set(whole)) == len(whole)
-
-
-@relaxed
-@given(plausible_filter)
-def test_the_engine_bears_every_filter_that_is_valid(client, filter):
-    answer = client.post(SEARCH, json={"text": "film", "filter": filter})
-    assert answer.status_code == 200, answer.text
 
 
 @relaxed

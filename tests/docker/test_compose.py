@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 import pytest
@@ -24,12 +22,6 @@ BUILT = sorted(name for name, service in SERVICES.items() if "build" in service)
 FINAL = stages()[-1]
 PROXY = CONFIGURATION.read_text(encoding="utf-8")
 MANUAL = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-
-
-def _validator() -> Draft202012Validator:
-    schema = json.loads((Path(__file__).parent / "compose-spec.json").read_text(encoding="utf-8"))
-    Draft202012Validator.check_schema(schema)
-    return Draft202012Validator(schema)
 
 
 def _mounts(service: str) -> dict[str, tuple[str, bool]]:
@@ -50,27 +42,9 @@ def _seconds(duration: str) -> int:
 
 
 def test_it_follows_the_compose_specification():
-    problems = [f"{e.json_path}: {e.message}" for e in _validator().iter_errors(compose())]
-    assert problems == []
-
-
-@pytest.mark.parametrize(
-    ("place", "value"),
-    [
-        (("services", "backend", "depend_on"), ["qdrant"]),
-        (("services", "backend", "depends_on", "indexer", "condition"), "service_finished"),
-        (("services", "qdrant", "healthcheck", "every"), "5s"),
-        (("services", "backend", "cap_drop"), "ALL"),
-        (("volume",), {"data": None}),
-    ],
-)
-def test_the_schema_would_notice_a_mistake(place: tuple[str, ...], value: Any):
-    broken = copy.deepcopy(compose())
-    inner = broken
-    for name in place[:-1]:
-        inner = inner[name]
-    inner[place[-1]] = value
-    assert not _validator().is_valid(broken)
+    schema = json.loads((Path(__file__).parent / "compose-spec.json").read_text(encoding="utf-8"))
+    problems = Draft202012Validator(schema).iter_errors(compose())
+    assert [f"{one.json_path}: {one.message}" for one in problems] == []
 
 
 def test_images_are_pinned_to_one_version_or_built_here_and_never_pulled():
@@ -91,14 +65,10 @@ def test_the_server_is_one_that_the_pinned_client_speaks_with():
     assert abs(int(client[2]) - int(server[2])) <= 1
 
 
-def test_ports_are_open_to_this_machine_only():
-    ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
-    assert ports
-    for port in ports:
-        assert re.fullmatch(r"127\.0\.0\.1:\d+:\d+", port)
-
-
-def test_the_backend_is_reached_through_the_proxy_alone():
+def test_the_backend_is_reached_through_the_proxy_alone_and_from_this_machine():
+    for service in SERVICES.values():
+        for port in service.get("ports", []):
+            assert re.fullmatch(r"127\.0\.0\.1:\d+:\d+", port)
     assert "ports" not in SERVICES["backend"]
     [upstream] = re.findall(r"server (\S+):(\d+) max_fails", PROXY)
     assert upstream[0] == "backend"
@@ -119,17 +89,14 @@ def test_the_proxy_reads_the_file_that_the_tests_run_and_writes_to_tmp_alone():
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES))
-def test_a_service_has_no_privileges_and_its_own_network(name: str):
+def test_a_service_has_no_privileges_its_own_network_and_writes_to_its_volumes_alone(name: str):
     service = SERVICES[name]
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert not {"network_mode", "privileged", "cap_add", "pid", "ipc"} & service.keys()
-
-
-@pytest.mark.parametrize("name", [*BUILT, "proxy"])
-def test_a_service_writes_to_its_volumes_and_tmp_alone(name: str):
-    assert SERVICES[name]["read_only"] is True
-    assert [place.split(":")[0] for place in SERVICES[name]["tmpfs"]] == ["/tmp"]
+    if name != "qdrant":
+        assert service["read_only"] is True
+        assert [place.split(":")[0] for place in service["tmpfs"]] == ["/tmp"]
 
 
 def test_every_service_has_the_same_api_key_without_which_it_is_refused():

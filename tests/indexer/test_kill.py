@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-import uuid
 from contextlib import closing
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from tests.indexer.conftest import jpeg
 from twinlens.catalog.errors import StoreCorrupt
 from twinlens.indexer.build import LEDGER_FILE
 from twinlens.indexer.ledger import Ledger
-from twinlens.stores.engines import EmbeddedEngine, ServerEngine
+from twinlens.stores.engines import EmbeddedEngine
 
 ROOT = Path(__file__).parents[2]
 VIDEOS = 2500
@@ -34,25 +33,10 @@ def start(*arguments: str) -> subprocess.Popen:
     )
 
 
-@pytest.fixture(params=["embedded", "process"])
-def reached_by(request):
-    """The options that name the engine, those of them that ``index`` alone has, and the engine."""
-    if request.param == "embedded":
-        yield lambda data: ((), (), EmbeddedEngine(data))
-        return
-    qdrant = request.getfixturevalue("qdrant")
-    if not qdrant.has_usual_port:
-        pytest.skip("no setting names gRPC's port")
-    alias = f"twinlens-test-{uuid.uuid4().hex}"
-    client = qdrant.client()
-    engine = ServerEngine(client, collection=alias)
-    yield lambda _: (("--qdrant-url", qdrant.url), ("--collection", alias), engine)
-    client.close()
-
-
 @pytest.fixture
-def engine(data, reached_by):
-    return reached_by(data)[-1]
+def engine(data):
+    """The embedded one: test_kill_server has the other."""
+    return EmbeddedEngine(data)
 
 
 def ledger_count(data) -> int:
@@ -69,7 +53,7 @@ def ledger_count(data) -> int:
 
 @pytest.mark.slow
 def test_killed_at_ten_random_moments_nothing_is_lost_and_nothing_is_there_twice(
-    catalogue, data, published, reached_by, tmp_path
+    catalogue, data, published, tmp_path
 ):
     rng = random.Random(11)
     for number in range(VIDEOS):
@@ -82,9 +66,8 @@ def test_killed_at_ten_random_moments_nothing_is_lost_and_nothing_is_there_twice
         for name, row in all_rows.items()
         if int(name[5:]) < FIRST
     }
-    where, collection, _ = reached_by(data)
-    options = ("--data-dir", str(data.path), *where)
-    models = ("--title-model", "packaged:use-m3", *collection)
+    options = ("--data-dir", str(data.path))
+    models = ("--title-model", "packaged:use-m3")
     job = start("index", catalogue.write(), *options, *models)
     _, errors = job.communicate()
     assert job.returncode == 0, errors

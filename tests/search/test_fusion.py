@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import qdrant_edge as qe
 from hypothesis import given
 from hypothesis import strategies as st
 from qdrant_client.http.models import ScoredPoint
@@ -80,33 +79,6 @@ def test_qdrant_clients_fusion_is_ours_with_k_one_more(lists, k):
     theirs = reciprocal_rank_fusion(responses, limit=100, ranking_constant_k=k + 1)
     expected = {int(one.video_id[1:]): one.score for one in fuse_lenses(lists, k=k)}
     assert {point.id: point.score for point in theirs} == pytest.approx(expected, rel=1e-9)
-
-
-def test_embedded_qdrants_fusion_is_ours_with_k_61(tmp_path):
-    size = 40
-    lens = qe.EdgeVectorParams(size=2, distance=qe.Distance.Dot)
-    config = qe.EdgeConfig(vectors={TITLE: lens, THUMBNAIL: lens})
-    shard = qe.EdgeShard.create(str(tmp_path), config)
-    # One list counts up, the other strides: every video has its own pair of ranks.
-    ranks = {TITLE: list(range(size)), THUMBNAIL: [(n * 17) % size for n in range(size)]}
-    points = [
-        qe.Point(n, {name: [1 - places[n] / size, 0.1] for name, places in ranks.items()}, {})
-        for n in range(size)
-    ]
-    shard.update(qe.UpdateOperation.upsert_points(points))
-    lenses = [
-        qe.Prefetch(limit=size, query=qe.Query.Nearest([1.0, 0.0], using=name)) for name in ranks
-    ]
-    theirs = shard.query(qe.QueryRequest(limit=size, query=qe.Fusion.Rrf(k=61), prefetches=lenses))
-    shard.close()
-    ours = fuse_lenses(
-        {
-            name: in_order(sorted(map(str, range(size)), key=lambda n: places[int(n)]))
-            for name, places in ranks.items()
-        }
-    )
-    expected = {one.video_id: one.score for one in ours}
-    assert {str(point.id): point.score for point in theirs} == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("bad", [{"k": -1}, {"weights": {TITLE: -0.5}}])

@@ -253,18 +253,17 @@ def test_no_search_fails_while_generations_are_published_and_pruned(data, catalo
     with ThreadPoolExecutor(4) as pool:
         searching = [pool.submit(keep_searching) for _ in range(4)]
         try:
-            for number in range(1, 4):
+            for number in (1, 2):
                 publish_embedded(Marked(marker=number), data, f"g{number}")
                 for _ in range(500):
                     if f"g{number}" in searches or any(one.done() for one in searching):
                         break
                     time.sleep(0.01)
-                if number >= 2:
-                    data.remove(f"g{number - 2}")
+            data.remove("g0")
         finally:
             stop.set()
     for one in searching:
         one.result()
     index.close()
-    assert set(searches) == {f"g{number}" for number in range(4)}
+    assert set(searches) == {"g0", "g1", "g2"}
     assert searches.total() > 20
