@@ -82,9 +82,10 @@ class Served:
         self.line = self.process.stdout.readline()
         found = re.search(r":(\d+)$", self.line)
         if found is None:
-            self.process.kill()
-            self.process.communicate()
-            pytest.fail(f"not ready: {self.line!r}, {self.log()}")
+            self.process.communicate(timeout=30)  # its output has ended
+            said = self.log()
+            self._log.close()
+            pytest.fail(f"not ready: {self.line!r}, ended with {self.process.returncode}: {said}")
         self.port = int(found[1])
 
     def get(self, path: str) -> tuple[int, dict]:

@@ -161,36 +161,6 @@ def test_a_bad_field_of_a_body_is_named(client, said, sent):
     assert all(error["message"] for error in errors)
 
 
-@pytest.mark.parametrize(
-    ("body", "field", "expected"),
-    [
-        ([], "", "an object with any of: "),
-        (None, "", "an object with any of: "),
-        (3, "", "an object with any of: "),
-        (A | {"filter": {"colour": "red"}}, "filter.colour", "published_at"),
-        ({"image": "data:image/png;base64,aGk="}, "image", "in base64, without the data: prefix"),
-        (A | {"facets": ["title"]}, "facets.0", "channel"),
-        (A | {"facets": ["tags", "x"]}, "facets.1", "channel"),
-        (A | {"facets": "tags"}, "facets", "channel"),
-    ],
-)
-def test_what_would_be_right_is_said(client, body, field, expected):
-    [error] = problem(send(client, json.dumps(body)), "validation_failed")["errors"]
-    assert error["field"] == field
-    assert expected in error["expected"]
-
-
-def test_no_query_at_all_says_what_to_give(client):
-    for answer, field, names in (
-        (client.get(SEARCH), "q", "q or video_id"),
-        (client.post(SEARCH, json={}), "text", "text, image or video_id"),
-    ):
-        [error] = problem(answer, "validation_failed")["errors"]
-        assert error["field"] == field
-        assert error["message"].endswith(f"give {names}")
-        assert error["expected"] == "text of at most 2,000 characters"
-
-
 @rows(
     ("cut short", [b"", b"{", b'{"text": "a"', b"\x00"]),
     ("no text", [b'{"text": "\\ud800"}', b'{"text": "\xff"}', b"\xef\xbb\xbf{}"]),

@@ -7,22 +7,19 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright._impl._driver import compute_driver_executable
 from playwright.sync_api import Page
 
 from tests.backend.browser import launched, needs_chromium, watched_page
-from tests.backend.catalogue import COLOURS, ODD_ID, Catalogue, picture_bytes
-from tests.backend.served import Served, publish_embedded
+from tests.backend.catalogue import COLOURS, ODD_ID, picture_bytes
+from tests.backend.served import ROOT, Served
 from twinlens.backend.schemas import answers, requests
 from twinlens.backend.schemas.filters import FilterBody
 from twinlens.backend.schemas.fitting import fit
 from twinlens.catalog.fields import FIELDS
-from twinlens.stores.generations import DataDir
 
-ROOT = Path(__file__).parents[2]
 STATIC = ROOT / "backend" / "static"
 TYPES = (STATIC / "client.d.ts").read_text(encoding="utf-8")
 DOCS = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
@@ -30,10 +27,8 @@ EXAMPLES = DOCS[DOCS.index("## JavaScript client") : DOCS.index("## Errors")]
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory) -> Iterator[Served]:
-    data = DataDir(tmp_path_factory.mktemp("client"))
-    publish_embedded(Catalogue(), data, "g1")
-    with Served(data) as served:
+def served(embedded) -> Iterator[Served]:
+    with Served(embedded, "--workers", "1") as served:
         yield served
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from twinlens.backend.app import ROUTES
@@ -11,6 +13,7 @@ from twinlens.catalog.fields import FIELDS
 SearchBody = fit(SearchBody, FIELDS)
 RecommendationsBody = fit(RecommendationsBody, FIELDS)
 
+PICTURE = "a picture in base64, without the data: prefix"
 MODELS = {model for route in ROUTES for model in (route.query, route.body) if model is not None}
 
 
@@ -22,7 +25,7 @@ MODELS = {model for route in ROUTES for model in (route.query, route.body) if mo
         (("explain",), "true or false"),
         (("text",), "text of at most 2,000 characters"),
         (("video_id",), "text of 1 to 256 characters"),
-        (("image",), "a picture in base64, without the data: prefix"),
+        (("image",), PICTURE),
         (("weights",), "an object with any of: title, words, thumbnail"),
         (("weights", "title"), "a number from 0 to 1,000"),
         (("filter", "view_count", "gte"), "a number"),
@@ -89,11 +92,28 @@ def test_there_are_words_for_every_field_of_every_request(model):
         ("videos?order=random&seed=-1", "seed", "a whole number from 0 to 9,007,199,254,740,991"),
         ("videos?order=any", "order", "random"),
         ("videos?seed=3", "seed", "no seed, or order=random beside it"),
+        ("search", "q", "text of at most 2,000 characters"),
+        ({}, "text", "text of at most 2,000 characters"),
+        *((body, "", "an object with any of: …") for body in ([], None, 3)),
+        ({"text": "a", "filter": {"colour": "red"}}, "filter.colour", "one of: channel, …"),
+        ({"image": "data:image/png;base64,aGk="}, "image", PICTURE),
+        ({"image": "aGVsbG8="}, "image", "a whole JPEG, PNG, WebP, GIF or BMP picture"),
+        ({"text": "a", "facets": ["title"]}, "facets.0", "one of: channel, …"),
+        ({"text": "a", "facets": ["tags", "x"]}, "facets.1", "one of: channel, …"),
+        ({"text": "a", "facets": "tags"}, "facets", "a list, each one of: channel, …"),
     ],
 )
 def test_a_problem_says_what_would_be_right(client, asked, field, words):
-    [error] = client.get(f"/api/v1/{asked}").get_json()["errors"]
+    if isinstance(asked, str):
+        answer = client.get(f"/api/v1/{asked}")
+    else:
+        body = json.dumps(asked)  # None, too
+        answer = client.post("/api/v1/search", data=body, content_type="application/json")
+    [error] = answer.get_json()["errors"]
     assert error["field"] == field
+    if asked in ("search", {}):
+        names = "q or video_id" if asked else "text, image or video_id"
+        assert error["message"].endswith(f"give {names}")
     assert error["expected"] == words or (
         words.endswith("…") and error["expected"].startswith(words.rstrip("…"))
     )
@@ -106,9 +126,6 @@ def test_a_problem_of_a_body_says_what_would_be_right(client):
         "liked": describe_expected(RecommendationsBody, ("liked",)),
         "limit": "a whole number from 1 to 100",
     }
-    answer = client.post("/api/v1/search", json={"image": "aGVsbG8="})
-    [error] = answer.get_json()["errors"]
-    assert error["expected"] == "a whole JPEG, PNG, WebP, GIF or BMP picture"
 
 
 def test_all_seeds_that_are_gone_are_named(client):

@@ -19,7 +19,7 @@ from twinlens.catalog.fields import FIELDS
 FilterBody = fit(FilterBody, FIELDS)
 
 relaxed = settings(
-    max_examples=150,
+    max_examples=80,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -63,7 +63,7 @@ def fits(answer) -> None:
         assert answer.content_type == "application/problem+json"
 
 
-@settings(relaxed, max_examples=300)
+@settings(relaxed, max_examples=200)
 @given(st.data(), st.sampled_from([*BODIES]))
 def test_any_json(client, data, path):
     """What is no good in a way that no schema speaks of; Schemathesis has the rest."""
@@ -77,7 +77,7 @@ def test_any_json(client, data, path):
         fits(client.get(path, query_string={name: json.dumps(one) for name, one in body.items()}))
 
 
-@settings(relaxed, max_examples=40)  # each asks for up to thirty pages
+@settings(relaxed, max_examples=20)  # each asks for up to thirty pages
 @given(
     st.sampled_from(
         [{"text": "film number 7"}, {"video_id": "beach-1"}, {"liked": ["beach-1", "cricket-4"]}]

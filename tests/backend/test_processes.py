@@ -82,13 +82,18 @@ def close(sockets: list[socket.socket]) -> None:
         one.close()
 
 
+def ask_at_once(served: Served, count: int, name: str, *, after_s: float = 0) -> None:
+    sockets = connected(served, count)
+    time.sleep(after_s)
+    ask(sockets, name)
+    close(sockets)
+
+
 def wait_for_both(served: Served, name: str) -> set[int]:
     """The two processes, once both take connections: the second says nothing of itself."""
 
     def both_answer() -> bool:
-        sockets = connected(served, 4)
-        ask(sockets, name)
-        close(sockets)
+        ask_at_once(served, 4, name)
         return len(answered_by(served, name)) == 2
 
     wait_until(both_answer)
@@ -99,10 +104,7 @@ def test_connections_that_come_at_once_are_shared_out_evenly(served: Served) -> 
     wait_for_both(served, "even-")
     for number in range(5):
         time.sleep(0.3)  # those before are gone
-        sockets = connected(served, 8)
-        time.sleep(0.3)
-        ask(sockets, f"round{number}")
-        close(sockets)
+        ask_at_once(served, 8, f"round{number}", after_s=0.3)
     wait_until(lambda: sum(answered_by(served, "round").values()) == 40)
     shares = [sorted(answered_by(served, f"round{number}-").values()) for number in range(5)]
     assert all(sum(one) == 8 for one in shares)
@@ -115,10 +117,8 @@ def test_a_process_that_is_stuck_leaves_its_share_to_the_other(served: Served) -
     os.kill(stuck, signal.SIGSTOP)
     try:
         started = time.monotonic()
-        sockets = connected(served, 6)
-        ask(sockets, "alone")
+        ask_at_once(served, 6, "alone")
         took = time.monotonic() - started
-        close(sockets)
     finally:
         os.kill(stuck, signal.SIGCONT)
     wait_until(lambda: sum(answered_by(served, "alone").values()) == 6)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
-import subprocess
-import sys
 import threading
 import time
 from urllib.parse import quote
@@ -15,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.backend.catalogue import ODD_ID
-from tests.backend.served import PROGRAM, ROOT, Served, publish_embedded
+from tests.backend.served import Served, publish_embedded
 from tests.fakes import ColourEncoder, WordEncoder
 from twinlens.catalog.errors import LensesChanged, NoGeneration, UsageError
 from twinlens.commands.serve import serve
@@ -152,18 +149,10 @@ def test_a_worker_that_can_not_start_ends_the_server_with_its_reason(catalogue, 
     data = DataDir(tmp_path)
     data.generation_path("g1").mkdir(parents=True)
     data.publish(catalogue.manifest("g1"))  # and no shard
-    answer = subprocess.run(
-        [sys.executable, "-c", PROGRAM, "--data-dir", str(data.path), "--port", "0"],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert answer.returncode == 1
-    assert answer.stdout == ""
-    assert "no Qdrant shard here" in answer.stderr
+    with pytest.raises(pytest.fail.Exception) as said:
+        Served(data)
+    assert str(said.value).startswith("not ready: '', ended with 1: ")
+    assert "no Qdrant shard here" in str(said.value)
 
 
 def test_help_has_an_example():
