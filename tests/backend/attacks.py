@@ -18,6 +18,7 @@ from PIL import Image
 
 from tests.backend.catalogue import picture_bytes
 from tests.backend.served import ROOT
+from tests.catalog.encoded import chunk, png, run_lengths_in_a_bmp, segment
 from twinlens.backend.access import MAX_BODY_BYTES
 
 TABLE = (ROOT / "docs" / "attacks.md").read_text("utf-8")
@@ -100,30 +101,12 @@ def field(name: bytes, content: bytes) -> tuple[bytes, bytes]:
     return b'Content-Disposition: form-data; name="' + name + b'"', content
 
 
-def chunk(kind: bytes, data: bytes) -> bytes:
-    check = struct.pack(">I", zlib.crc32(kind + data))
-    return struct.pack(">I", len(data)) + kind + data + check
-
-
 def bomb(byte: bytes, megabytes: int) -> bytes:
     """So many of one byte by zlib: of one megabyte's blocks again and again."""
     packing = zlib.compressobj(9, wbits=-15)
     blocks = packing.compress(byte * (1 << 20)) + packing.flush(zlib.Z_FULL_FLUSH)
     check = zlib.adler32(byte * (megabytes << 20))
     return b"\x78\xda" + blocks * megabytes + b"\x03\x00" + struct.pack(">I", check)
-
-
-def png(width: int, height: int, pixels: bytes, *more: bytes, packed: bytes | None = None) -> bytes:
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return b"".join(
-        [
-            b"\x89PNG\r\n\x1a\n",
-            chunk(b"IHDR", header),
-            *more,
-            chunk(b"IDAT", packed or zlib.compress(pixels)),
-            chunk(b"IEND", b""),
-        ]
-    )
 
 
 def animated_gif(frames: int) -> bytes:
@@ -162,10 +145,6 @@ def into_a_jpeg(*pieces: bytes) -> bytes:
     return whole[:2] + b"".join(pieces) + whole[2:]
 
 
-def segment(kind: int, content: bytes) -> bytes:
-    return bytes([0xFF, kind]) + (len(content) + 2).to_bytes(2) + content
-
-
 def exif_of_lies(tags: int) -> bytes:
     """Each of whose tags says that it is longer than all of them."""
     entries = b"".join(struct.pack("<HHLL", tag, 7, 60_000, 0) for tag in range(tags))
@@ -193,15 +172,6 @@ def comment_in_a_gif(blocks: int) -> bytes:
     whole = picture_bytes((1, 2, 3), kind="GIF")
     first = 13 + (6 << (whole[10] & 7))
     return whole[:first] + b"!\xfe" + b"\1a" * blocks + b"\0" + whole[first:]
-
-
-def run_lengths_in_a_bmp(side: int) -> bytes:
-    """Of rows that each end at once, which Pillow decodes in Python, pixel by pixel."""
-    rows = b"\0\0" * side + b"\0\1"
-    start = 14 + 40 + 1024
-    head = struct.pack("<IHHI", start + len(rows), 0, 0, start)
-    info = struct.pack("<IiiHHIIiiII", 40, side, side, 1, 8, 1, len(rows), 0, 0, 256, 256)
-    return b"BM" + head + info + bytes(1024) + rows
 
 
 def filters(most: int, *more: int) -> bytes:

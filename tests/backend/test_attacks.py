@@ -25,7 +25,6 @@ from tests.backend.attacks import (
     exif_of_lies,
     into_a_jpeg,
     picture,
-    segment,
 )
 from tests.backend.callers import (
     CROWDS,
@@ -38,6 +37,7 @@ from tests.backend.callers import (
     statuses_of,
 )
 from tests.backend.served import Served
+from tests.catalog.encoded import segment
 from twinlens.backend.server import HEAD_TIMEOUT_S
 
 PATIENCE_S = 3.0

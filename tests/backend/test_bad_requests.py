@@ -9,8 +9,8 @@ import json
 import pytest
 
 from tests.backend.asking import MULTI, RECOMMEND, SEARCH, hit_ids, problem
-from tests.backend.attacks import png
 from tests.backend.catalogue import picture_bytes
+from tests.catalog.encoded import png
 from twinlens.backend.parsing import MAX_VALUES
 from twinlens.backend.schemas.filters import MAX_CONDITIONS, MAX_FILTER_VALUES
 

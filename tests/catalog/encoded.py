@@ -43,6 +43,22 @@ def chunk(kind: bytes, data: bytes = b"") -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
+def png(width: int, height: int, pixels: bytes, *more: bytes, packed: bytes | None = None) -> bytes:
+    """A PNG that claims a size, whatever is in it."""
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+    data = chunk(b"IDAT", packed or zlib.compress(pixels))
+    return b"".join([b"\x89PNG\r\n\x1a\n", head, *more, data, chunk(b"IEND")])
+
+
+def run_lengths_in_a_bmp(side: int) -> bytes:
+    """Of rows that each end at once, which Pillow decodes in Python, pixel by pixel."""
+    rows = b"\0\0" * side + b"\0\1"
+    start = 14 + 40 + 1024
+    head = struct.pack("<IHHI", start + len(rows), 0, 0, start)
+    info = struct.pack("<IiiHHIIiiII", 40, side, side, 1, 8, 1, len(rows), 0, 0, 256, 256)
+    return b"BM" + head + info + bytes(1024) + rows
+
+
 def segment(kind: int, content: bytes) -> bytes:
     """A segment of a JPEG."""
     return bytes([0xFF, kind]) + (len(content) + 2).to_bytes(2) + content

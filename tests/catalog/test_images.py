@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import struct
-import zlib
 
 import numpy as np
 import pytest
@@ -12,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from tests.catalog.encoded import chunk, noise, picture, rejected, saved
+from tests.catalog.encoded import noise, picture, png, rejected, run_lengths_in_a_bmp, saved
 from twinlens.catalog.errors import PictureRejected, RejectReason
 from twinlens.catalog.images import MAX_PIXELS, decode_image, find_extension
 
@@ -140,19 +138,11 @@ def test_what_is_no_picture_is_refused(data: bytes) -> None:
 
 @pytest.mark.parametrize("side", [7_000, 10_000, 50_000])
 def test_a_bomb_is_refused_before_it_is_decoded(side: int) -> None:
-    """A PNG that claims a size and holds next to nothing."""
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
-    data = b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND")
-    assert rejected(data) is TOO_LARGE
+    assert rejected(png(side, side, bytes(100))) is TOO_LARGE
 
 
 def test_what_pillow_decodes_in_python_is_refused() -> None:
-    """A run-length encoded BMP, whose rows each end at once: two bytes a row."""
-    rows = b"\0\0" * 64 + b"\0\1"
-    start = 14 + 40 + 1024
-    head = struct.pack("<IHHI", start + len(rows), 0, 0, start)
-    info = struct.pack("<IiiHHIIiiII", 40, 64, 64, 1, 8, 1, len(rows), 0, 0, 256, 256)
-    data = b"BM" + head + info + bytes(1024) + rows
+    data = run_lengths_in_a_bmp(64)
     with Image.open(io.BytesIO(data)) as opened:
         assert opened.tile[0].codec_name in Image.DECODERS
     assert rejected(data) is UNREADABLE

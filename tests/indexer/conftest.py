@@ -8,14 +8,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image
 
+from tests.fakes import ColourEncoder, WordEncoder
 from tests.stores.conftest import NEEDS_SERVER, process, server, shard_path
 from twinlens.catalog.errors import UnencodableItems
 from twinlens.catalog.sources import RejectsFile, open_source
-from twinlens.catalog.vectors import unit_rows
+from twinlens.catalog.vectors import FloatMatrix
 from twinlens.encoders.lenses import WORDS, WordsLens, own_lenses
 from twinlens.indexer.job import IndexJob, JobOptions, JobSummary
 from twinlens.indexer.verify import compare_stores
@@ -28,50 +28,31 @@ from twinlens.stores.server_client import ServerClient
 __all__ = ["process", "server", "shard_path"]  # fixtures
 
 
-class CountingTitles:
-    """A bag of character codes; remembers what it was asked to encode."""
-
-    name = "counting-titles"
-    dim = 16
+class CountingTitles(WordEncoder):
+    """Remembers what it was asked to encode."""
 
     def __init__(self, *, fingerprint: str = "1" * 16, fail_after: int | None = None) -> None:
-        self.fingerprint = fingerprint
+        super().__init__(dim=16, fingerprint=fingerprint)
         self.fail_after = fail_after
         self.encoded: list[str] = []
 
-    def encode(self, items: Sequence[str]) -> np.ndarray:
+    def encode(self, items: Sequence[str]) -> FloatMatrix:
         if self.fail_after is not None and len(self.encoded) >= self.fail_after:
             raise RuntimeError("the encoder broke down")
         if bad := [row for row, title in enumerate(items) if "UNENCODABLE" in title]:
             raise UnencodableItems(bad)
         self.encoded += items
-        rows = np.ones((len(items), self.dim), dtype=np.float32)
-        for row, title in zip(rows, items, strict=True):
-            for place, character in enumerate(title):
-                row[(ord(character) + place) % self.dim] += 1
-        return unit_rows(rows) if len(items) else rows
-
-    encode_queries = encode
+        return super().encode(items)
 
 
-class CountingThumbnails:
-    """Mean colours of a picture's quarters; counts what it was asked to encode."""
+class CountingThumbnails(ColourEncoder):
+    """Counts what it was asked to encode."""
 
-    name = "counting-thumbnails"
-    dim = 12
-    input_size = (8, 8)
+    encoded = 0
 
-    def __init__(self, *, fingerprint: str = "2" * 16) -> None:
-        self.fingerprint = fingerprint
-        self.encoded = 0
-
-    def encode(self, items: Sequence[Image.Image]) -> np.ndarray:
+    def encode(self, items: Sequence[Image.Image]) -> FloatMatrix:
         self.encoded += len(items)
-        rows = np.array(
-            [np.asarray(item.resize((2, 2)), dtype=np.float32).ravel() + 1 for item in items],
-            dtype=np.float32,
-        ).reshape(-1, self.dim)
-        return unit_rows(rows) if len(items) else rows
+        return super().encode(items)
 
 
 def jpeg(colour: tuple[int, int, int], *, size: tuple[int, int] = (32, 18)) -> bytes:

@@ -31,7 +31,7 @@ def test_a_first_run_publishes_every_video_with_both_vectors(run_job, data, publ
     assert published.differences() == []
     manifest = data.published()
     assert manifest.counts == {"videos": 10, "title": 10, "thumbnail": 10, "words": 10}
-    assert manifest.dims == {TITLE: 16, THUMBNAIL: 12, WORDS: None}
+    assert manifest.dims == {TITLE: 16, THUMBNAIL: 48, WORDS: None}
     assert "optimize" in manifest.timings_s
     payload = published.payload("video3")
     assert payload["title"] == "Title of video3"

@@ -29,14 +29,14 @@ COLUMNS = {
     *("file_name", "video_id", "title", "channel", "language", "category", "tags", "drawn"),
     *("published_at", "duration_s", "view_count", "subject"),
 }
-SEED, VIDEOS = 7, 120
+SEED, VIDEOS = 7, 90
 
 
 SCRIPT = """
 import sys
 from pathlib import Path
 from twinlens.samples import catalogue, draw_sample
-catalogue._CHUNK = 10
+catalogue._CHUNK = 2
 draw_sample(Path(sys.argv[1]), videos=100000, workers=2, progress=False)
 """
 
@@ -70,8 +70,8 @@ def assert_begins(drawn: Path, begun: Path, *, videos: int) -> None:
 
 
 def test_two_processes_draw_the_same_bytes_as_one(drawn: Path, tmp_path: Path) -> None:
-    draw_sample(tmp_path, videos=60, seed=SEED, workers=2, progress=False)
-    assert_begins(drawn, tmp_path, videos=60)
+    draw_sample(tmp_path, videos=53, seed=SEED, workers=2, progress=False)
+    assert_begins(drawn, tmp_path, videos=53)
 
 
 def test_a_catalogue_grows_into_what_it_would_have_been(drawn: Path, tmp_path: Path) -> None:
@@ -122,35 +122,30 @@ def test_a_stopped_run_is_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert files_of(stopped) == files_of(whole)
 
 
-def wait_until(done: Callable[[], bool], *, within_s: float = 60) -> None:
-    until = time.monotonic() + within_s
+def wait_until(done: Callable[[], bool]) -> None:
+    until = time.monotonic() + 60
     while not done():
         assert time.monotonic() < until, "waited too long"
         time.sleep(0.05)
 
 
-def test_a_killed_run_leaves_no_process_and_is_continued(tmp_path: Path) -> None:
+def test_a_killed_run_leaves_no_process_and_what_it_has_drawn(tmp_path: Path) -> None:
     directory = tmp_path / "killed"
     run = subprocess.Popen(
         [sys.executable, "-c", SCRIPT, str(directory)], cwd=Path(__file__).parents[2]
     )
     log = directory / ".rows.jsonl"
     # Whole shares of both processes: the second's may come before the first's.
-    wait_until(lambda: log.exists() and log.read_bytes().count(b"\n") > 20)
+    wait_until(lambda: log.exists() and log.read_bytes().count(b"\n") > 4)
     children = psutil.Process(run.pid).children(recursive=True)
     assert len(children) >= 2
     run.kill()
     run.wait()
     wait_until(lambda: not any(child.is_running() for child in children))
-
-    # Cut a row short.
-    log.write_bytes(log.read_bytes()[:-9])
-    logged = log.read_bytes().count(b"\n") - 1
     assert not (directory / "metadata.jsonl").exists()
     # A smaller catalogue than was begun: what lies beyond it goes.
-    summary = draw_sample(directory, videos=logged, workers=1, progress=False)
-    assert summary.drawn < logged
-    draw_sample(tmp_path / "whole", videos=logged, workers=1, progress=False)
+    assert draw_sample(directory, videos=4, workers=1, progress=False).drawn < 4
+    draw_sample(tmp_path / "whole", videos=4, workers=1, progress=False)
     assert files_of(directory) == files_of(tmp_path / "whole")
 
 
@@ -186,14 +181,11 @@ def test_every_row_is_complete_and_says_that_it_is_drawn(drawn: Path) -> None:
         assert 0 < row["duration_s"] <= 14_400
         assert row["view_count"] >= 0
         assert (drawn / row["file_name"]).is_file()
+    views = [row["view_count"] for row in rows]
+    assert np.mean(views) > 4 * np.median(views)  # as real ones are
     notes = (drawn / "README.txt").read_text(encoding="utf-8")
     assert "CC0" in notes
     assert "drawn" in notes
-
-
-def test_views_are_heavy_tailed(drawn: Path) -> None:
-    views = np.array([row["view_count"] for row in rows_of(drawn)], dtype=np.float64)
-    assert views.mean() > 4 * np.median(views)
 
 
 def test_pictures_look_like_hqdefault(drawn: Path) -> None:
