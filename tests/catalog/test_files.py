@@ -69,7 +69,11 @@ def test_data_is_on_the_disk_before_its_name_and_the_name_before_the_return(
     assert synced == []
 
 
-def test_a_directory_appears_when_it_is_filled(tmp_path: Path) -> None:
+def test_a_directory_appears_when_it_is_filled_or_not_at_all(tmp_path: Path) -> None:
+    full = pytest.raises(OSError, match="No space left")
+    with full, create_whole(tmp_path / "failed") as making:
+        (making / "file").write_text("x")
+        raise OSError(28, "No space left on device")
     path = tmp_path / "made"
     (tmp_path / "made.new").mkdir()
     (tmp_path / "made.new" / "part").write_text("left by one that was killed")
@@ -80,11 +84,3 @@ def test_a_directory_appears_when_it_is_filled(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(StoreError, match="something here already"), create_whole(path):
         pass
-
-
-def test_a_creation_that_fails_leaves_nothing(tmp_path: Path) -> None:
-    full = pytest.raises(OSError, match="No space left")
-    with full, create_whole(tmp_path / "made") as making:
-        (making / "file").write_text("x")
-        raise OSError(28, "No space left on device")
-    assert list(tmp_path.iterdir()) == []

@@ -82,26 +82,37 @@ def test_mapped_columns_win_and_must_exist(tmp_path: Path, suffix: str) -> None:
         open_source(str(path), columns={"name": "title"})
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        *((name, None, name) for name in ("missing.jsonl", "note.txt", "empty", "note.txt/x.csv")),
+        *(("v.csv", head, r"v\.csv") for head in (b"", b"\xff\xfe\x00", b'"open', b"a,\0")),
+        ("v.csv", b"x,title,x,title\na,b,c,d\n", "more than one column 'title'"),
+    ],
+)
+def test_what_is_no_source_is_refused(
+    tmp_path: Path, name: str, content: bytes | None, said: str
+) -> None:
+    (tmp_path / "note.txt").write_text("hello")
+    (tmp_path / "empty").mkdir()
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(SourceError, match=said):
+        open_source(str(tmp_path / name))
+
+
 @each_format
-def test_a_table_without_title_or_picture_is_refused(tmp_path: Path, suffix: str) -> None:
+def test_a_table_of_other_columns_or_options_is_refused(tmp_path: Path, suffix: str) -> None:
     path = write_table(tmp_path / f"v{suffix}", [{"user": 1}])
     with pytest.raises(SourceError, match="title or a thumbnail; its columns: user"):
         open_source(str(path))
-
-
-@pytest.mark.parametrize("spec", ["missing.jsonl", "note.txt", "empty", "note.txt/x.csv"])
-def test_what_is_no_source_is_refused(tmp_path: Path, spec: str) -> None:
-    (tmp_path / "note.txt").write_text("hello")
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(SourceError, match=spec):
-        open_source(str(tmp_path / spec))
-
-
-@pytest.mark.parametrize("option", [{"split": "train"}, {"revision": "main"}])
-def test_revision_and_split_belong_to_the_hub(tmp_path: Path, option: dict[str, str]) -> None:
-    path = write_table(tmp_path / "v.jsonl")
-    with pytest.raises(SourceError, match="hf:"):
-        open_source(str(path), **option)
+    for option in ({"split": "train"}, {"revision": "main"}):
+        with pytest.raises(SourceError, match="hf:"):
+            open_source(str(write_table(path)), **option)
+    table = pa.table([["a"], ["b"], ["c"], ["d"]], names=["x", "title", "x", "title"])
+    pq.write_table(table, tmp_path / "twice.parquet")
+    with pytest.raises(SourceError, match="more than one column 'title'"):
+        open_source(str(tmp_path / "twice.parquet"))
 
 
 BAD_JSONL = {
@@ -195,14 +206,6 @@ def test_a_bad_record_of_csv_costs_only_itself(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("head", [b"", b"\xff\xfe\x00", b'"open', b"a,\0"])
-def test_a_csv_without_a_header_is_refused(tmp_path: Path, head: bytes) -> None:
-    path = tmp_path / "v.csv"
-    path.write_bytes(head)
-    with pytest.raises(SourceError, match=r"v\.csv"):
-        open_source(str(path))
-
-
 @pytest.mark.parametrize("suffix", [".csv.gz", ".jsonl.gz"])
 @pytest.mark.parametrize("damage", ["cut", "flipped"])
 def test_a_damaged_archive_gives_what_lies_before_the_damage(
@@ -248,18 +251,6 @@ def test_a_bad_row_tells_its_id_wherever_the_bad_cell_stands(tmp_path: Path, suf
     (item,) = read(path)
     assert isinstance(item, Reject)
     assert item.video_id == "a"
-
-
-@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_a_column_that_is_there_twice_is_refused(tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / f"v{suffix}"
-    table = pa.table([["a"], ["b"], ["c"], ["d"]], names=["x", "title", "x", "title"])
-    if suffix == ".csv":
-        path.write_text("x,title,x,title\na,b,c,d\n")
-    else:
-        pq.write_table(table, path)
-    with pytest.raises(SourceError, match="more than one column 'title'"):
-        open_source(str(path))
 
 
 def test_parquet_keeps_its_types(tmp_path: Path) -> None:

@@ -146,14 +146,11 @@ def test_vectors_are_those_of_torch_whatever_the_text(encoders, texts):
     assert cosines(torch, onnx).min() >= LEAST_COSINE_TO_TORCH
 
 
-def test_the_index_of_one_runtime_serves_the_other(encoders):
+def test_the_index_of_one_runtime_serves_the_other_and_int8_is_for_queries(encoders):
     assert len({one.fingerprint for one in encoders.values()}) == 1
     assert len({(one.name, one.dim) for one in encoders.values()}) == 1
     stored = encoders["onnx-int8"].encode(TITLES)
     np.testing.assert_array_equal(stored, encoders["onnx"].encode(TITLES))  # titles are exact
-
-
-def test_int8_is_for_queries_and_near(encoders):
     exact, int8 = (encoders[name].encode_queries(TITLES) for name in ("onnx", "onnx-int8"))
     assert not np.array_equal(exact, int8)
     assert cosines(exact, int8).min() >= LEAST_COSINE[Precision.INT8]
@@ -252,19 +249,13 @@ def test_a_broken_graph_is_named(dense, graphs, tmp_path):
         open_graph(dense, Precision.FLOAT32, cache_dir=tmp_path, threads=1)
 
 
-def test_a_place_that_can_not_be_written_is_named(tmp_path):
+def test_what_can_not_be_had_is_named(monkeypatch, tmp_path):
+    def refused(said, name, cache_dir=tmp_path):
+        with pytest.raises(EncoderUnavailable, match=said):
+            load_title_encoder(name, runtime="onnx", cache_dir=cache_dir).encode(["cat"])
+
     (tmp_path / "file").write_text("")
-    onnx = load_title_encoder(MINILM, runtime="onnx", cache_dir=tmp_path / "file")
-    with pytest.raises(EncoderUnavailable, match=r"can't be kept in .*file"):
-        onnx.encode(["cat"])
-
-
-def test_missing_packages_say_what_to_install(monkeypatch, tmp_path):
+    refused(r"can't be kept in .*file", MINILM, tmp_path / "file")
+    refused("leave title_runtime onnx out", "packaged:use-m3")
     monkeypatch.setattr(onnx_export, "find_spec", lambda name: None if "onnx" in name else name)
-    with pytest.raises(EncoderUnavailable, match=r"onnxruntime.*twinlens\[onnx\]"):
-        load_title_encoder(MINILM, runtime="onnx", cache_dir=tmp_path)
-
-
-def test_a_model_that_is_none_of_sentence_transformers_says_so(tmp_path):
-    with pytest.raises(EncoderUnavailable, match="leave title_runtime onnx out"):
-        load_title_encoder("packaged:use-m3", runtime="onnx", cache_dir=tmp_path)
+    refused(r"onnxruntime.*twinlens\[onnx\]", MINILM)

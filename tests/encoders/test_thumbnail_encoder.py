@@ -64,12 +64,6 @@ def test_threads_share_one_encoder() -> None:
     assert np.abs(np.stack(parts) - shared.encode(pictures)).max() < 1e-5
 
 
-@pytest.mark.parametrize("size", [(1, 1), (10_000, 2), (2, 10_000), (33, 7), (3_000, 2_000)])
-def test_odd_sizes_have_vectors(encoder: DenoisingAutoencoder, size: tuple[int, int]) -> None:
-    vectors = encoder.encode([Image.new("RGB", size, (90, 160, 30))])
-    assert np.isfinite(vectors).all()
-
-
 def test_black_and_white_have_different_vectors(encoder: DenoisingAutoencoder) -> None:
     size = (480, 360)
     black, white = encoder.encode([Image.new("RGB", size, colour) for colour in ("black", "white")])
@@ -104,11 +98,6 @@ def test_damaged_pictures_are_found_again(encoder: DenoisingAutoencoder) -> None
     ):
         found = (encoder.encode([damage(picture) for picture in pictures]) @ gallery.T).argmax(1)
         assert (found == np.arange(60)).mean() >= 0.8
-
-
-def test_no_output_is_dead(encoder: DenoisingAutoencoder) -> None:
-    vectors = encoder.encode([drawn_picture(seed, size=(64, 36)) for seed in range(60)])
-    assert vectors.std(axis=0).min() > 1e-3
 
 
 def test_the_packaged_model_is_small_and_says_where_it_comes_from() -> None:

@@ -37,7 +37,7 @@ import sys
 from pathlib import Path
 from twinlens.samples import catalogue, draw_sample
 catalogue._CHUNK = 2
-draw_sample(Path(sys.argv[1]), videos=100000, workers=2, progress=False)
+draw_sample(Path(sys.argv[1]), videos=1000, workers=2, progress=False)
 """
 
 

@@ -25,7 +25,6 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -41,7 +40,6 @@ from tests.stores import qdrant_protocol as protocol
 from twinlens.stores.server_client import ServerClient
 
 ROOT = Path(__file__).parents[2]
-GRPC_PORT = 6334
 HTTP_STATUS = {
     "INVALID_ARGUMENT": 400,
     "UNAUTHENTICATED": 401,
@@ -279,11 +277,7 @@ class Listeners:
             # More threads than requests that hang at once.
             rpc = grpc.server(ThreadPoolExecutor(64), options=[("grpc.so_reuseport", 0)])
             rpc.add_generic_rpc_handlers(protocol.grpc_handlers(self._server))
-            try:
-                self.grpc_port = rpc.add_insecure_port(f"{self.host}:{self.grpc_port}")
-            except RuntimeError as error:
-                rest.server_close()
-                raise OSError(str(error)) from error
+            self.grpc_port = rpc.add_insecure_port(f"{self.host}:{self.grpc_port}")
             self.rest_port = rest.server_port
             threading.Thread(target=rest.serve_forever, args=(0.01,), daemon=True).start()
             rpc.start()
@@ -299,15 +293,12 @@ class Listeners:
             self._open = None
 
 
-def listen(server: Server) -> Listeners:
-    """An address of its own with the ports that clients expect, where the system has such."""
-    if sys.platform == "linux":
-        for _ in range(5):
-            one = random.SystemRandom().randrange(2**16, 2**24 - 2)
-            address = f"127.{one >> 16}.{one >> 8 & 255}.{one & 255}"
-            with suppress(OSError):  # somebody else's, or a server listens at all addresses
-                return Listeners(server, address, 6333, GRPC_PORT).start()
-    return Listeners(server, "127.0.0.1", 0, 0).start()
+def own_address() -> str:
+    """Where nobody else takes a port while nothing listens, where the system has such addresses."""
+    if sys.platform != "linux":
+        return "127.0.0.1"
+    one = random.SystemRandom().randrange(2**16, 2**24 - 2)
+    return f"127.{one >> 16}.{one >> 8 & 255}.{one & 255}"
 
 
 def main() -> None:
@@ -316,8 +307,8 @@ def main() -> None:
     arguments.add_argument("--listen", nargs=3)
     given = arguments.parse_args()
     server = Server(given.folder)
-    host, *ports = given.listen or [None]
-    listeners = Listeners(server, host, *map(int, ports)).start() if host else listen(server)
+    host, *ports = given.listen or [own_address(), 0, 0]
+    listeners = Listeners(server, host, *map(int, ports)).start()
     say([listeners.host, listeners.rest_port, listeners.grpc_port])
     for line in sys.stdin:
         with server.lock:
@@ -354,11 +345,6 @@ class QdrantProcess:
     @property
     def url(self) -> str:
         return f"http://{self.host}:{self.rest_port}"
-
-    @property
-    def has_usual_port(self) -> bool:
-        """Whether gRPC is where the product looks for it."""
-        return self.grpc_port == GRPC_PORT
 
     def client(self, *, timeout_s: int = 30, prefer_grpc: bool = True, **how: Any) -> ServerClient:
         """A connection as the product makes it, and ``ServerClient``'s arguments."""
