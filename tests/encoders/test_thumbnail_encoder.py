@@ -37,7 +37,7 @@ def test_vectors_are_unit_float32_rows(encoder: DenoisingAutoencoder, count: int
 
 
 def test_a_vector_does_not_depend_on_the_batch(encoder: DenoisingAutoencoder) -> None:
-    pictures = [drawn_picture(seed) for seed in range(70)]
+    pictures = [drawn_picture(seed, size=(64, 36)) for seed in range(70)]
     alone = np.concatenate([encoder.encode([picture]) for picture in pictures])
     backwards = encoder.encode(pictures[::-1])[::-1]
     assert np.abs(encoder.encode(pictures) - [alone, backwards]).max() < 1e-5
@@ -89,7 +89,7 @@ def test_bars_and_scale_hardly_change_a_vector_and_turning_does(
 
 
 def test_damaged_pictures_are_found_again(encoder: DenoisingAutoencoder) -> None:
-    pictures = [drawn_picture(seed) for seed in range(60)]
+    pictures = [drawn_picture(seed) for seed in range(30)]
     gallery = encoder.encode(pictures)
     for damage in (
         lambda picture: picture.filter(ImageFilter.GaussianBlur(3)),
@@ -97,7 +97,7 @@ def test_damaged_pictures_are_found_again(encoder: DenoisingAutoencoder) -> None
         lambda picture: picture.point([min(255, level + 40) for level in range(256)] * 3),
     ):
         found = (encoder.encode([damage(picture) for picture in pictures]) @ gallery.T).argmax(1)
-        assert (found == np.arange(60)).mean() >= 0.8
+        assert (found == np.arange(30)).mean() >= 0.8
 
 
 def test_the_packaged_model_is_small_and_says_where_it_comes_from() -> None:
