@@ -12,6 +12,7 @@ from typing import Any
 from PIL import Image
 
 from tests.fakes import ColourEncoder, WordEncoder
+from tests.stores.catalogue import manifest
 from twinlens.catalog.fields import FIELDS
 from twinlens.catalog.video import Video, to_payload
 from twinlens.encoders.lens import Lenses
@@ -87,19 +88,14 @@ class Catalogue:
     def manifest(self, generation: str) -> Manifest:
         pictured = len(COLOURS) * self.per_subject
         every = pictured + 1
-        return Manifest(
+        return replace(
+            manifest("embedded", None),
             generation=generation,
-            created_at="2026-11-21T00:00:00Z",
-            engine="embedded",
-            collection=None,
             lenses={
                 name: LensRecord(lens.model, lens.fingerprint, lens.dim)
                 for name, lens in self.lenses.items()
             },
             counts={"videos": every, "title": every, "thumbnail": pictured, "words": every},
-            source="tests",
-            versions={"twinlens": "0.1.0"},
-            timings_s={},
         )
 
     def publish(self, data: DataDir, generation: str) -> Manifest:

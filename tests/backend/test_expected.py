@@ -20,15 +20,11 @@ MODELS = {model for route in ROUTES for model in (route.query, route.body) if mo
 @pytest.mark.parametrize(
     ("place", "words"),
     [
-        (("limit",), "a whole number from 1 to 100"),
         (("rrf_k",), "a number from 0 to 10,000"),
         (("explain",), "true or false"),
-        (("text",), "text of at most 2,000 characters"),
         (("video_id",), "text of 1 to 256 characters"),
-        (("image",), PICTURE),
         (("weights",), "an object with any of: title, words, thumbnail"),
         (("weights", "title"), "a number from 0 to 1,000"),
-        (("filter", "view_count", "gte"), "a number"),
         (("filter", "view_count"), "a number, or an object with any of: gt, gte, lt, lte"),
         (("filter", "published_at", "lt"),
          "a moment in RFC 3339 with an offset, such as 2024-01-31T00:00:00Z"),

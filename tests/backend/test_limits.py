@@ -1,16 +1,14 @@
-"""So many requests a minute, so many at a time, and so long."""
+"""So many requests a minute, and for so long."""
 
 from __future__ import annotations
 
 import tempfile
-import threading
-import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twinlens.backend.access import RATE_WINDOW_S, Overloaded, RateLimiter, Turns
+from twinlens.backend.access import RATE_WINDOW_S, RateLimiter
 from twinlens.catalog.timing import OutOfTime, TimeBudget
 
 
@@ -87,46 +85,3 @@ def test_no_minute_has_more_than_twice_the_limit_and_no_hour_more_than_its_share
     for number, start in enumerate(allowed):
         for last, end in enumerate(allowed[number:], start=1):
             assert last <= limit + (end - start) * limit / RATE_WINDOW_S + 1e-3
-
-
-class Waiting:
-    """How many wait, and the most that did."""
-
-    now = most = 0
-
-    def inc(self) -> None:
-        self.now += 1
-        self.most = max(self.most, self.now)
-
-    def dec(self) -> None:
-        self.now -= 1
-
-
-def test_who_would_be_one_too_many_to_wait_is_refused_at_once():
-    waiting = Waiting()
-    turns = Turns(1, wait_s=60, most_waiting=2, waiting=waiting)
-    turns.take()
-    waiters = [threading.Thread(target=turns.take) for _ in range(2)]
-    for waiter in waiters:
-        waiter.start()
-    while waiting.now < 2:
-        time.sleep(0.001)
-    started = time.monotonic()
-    with pytest.raises(Overloaded):
-        turns.take()
-    assert time.monotonic() - started < 5
-    for _ in waiters:
-        turns.give_back()
-    for waiter in waiters:
-        waiter.join()
-    assert (waiting.now, waiting.most) == (0, 2)
-    turns.give_back()
-    turns.take()  # places are given back, too
-
-
-def test_who_waits_in_vain_is_refused():
-    turns = Turns(1, wait_s=0.01, most_waiting=2, waiting=Waiting())
-    turns.take()
-    for _ in range(3):
-        with pytest.raises(Overloaded):
-            turns.take()

@@ -21,7 +21,6 @@ from tests.backend.callers import connect, everything
 from tests.backend.catalogue import Catalogue
 from tests.backend.served import ROOT, Served, publish_embedded
 from twinlens.backend.access import MOST_WAITING
-from twinlens.backend.processes import Board
 from twinlens.stores.generations import DataDir
 
 
@@ -234,32 +233,6 @@ def test_health_is_answered_while_every_turn_and_every_place_is_taken(data: Data
 
 def metrics(served: Served) -> str:
     return served.ask("GET", "/metrics", headers={"X-API-Key": "k" * 16})[2].decode()
-
-
-def test_a_board_is_seen_by_every_process() -> None:
-    script = """
-import os
-from twinlens.backend.processes import Board
-
-board = Board(3)
-board.tell(1, 3)
-assert not board.has_fewer_elsewhere(1, 9), "its own is not another's"
-child = os.fork()
-if child == 0:
-    board.tell(2, 1)
-    os._exit(0)
-os.waitpid(child, 0)
-assert board.serves(2) and not board.serves(0)
-assert board.has_fewer_elsewhere(1, 3)
-assert board.has_fewer_elsewhere(1, 2)
-assert not board.has_fewer_elsewhere(1, 1)
-assert not board.has_fewer_elsewhere(2, 3)
-assert board.count_silent_s(2) < 60
-board.forget(2)
-assert not board.has_fewer_elsewhere(1, 3)
-"""
-    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, timeout=60)
-    assert not Board(2).has_fewer_elsewhere(0, 10), "nobody has told anything"
 
 
 @pytest.mark.parametrize(("fault", "signal_number"), [("hangs", 9), ("is told to end", 15)])

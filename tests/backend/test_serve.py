@@ -6,15 +6,19 @@ import json
 import socket
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 import pytest
 from click.testing import CliRunner
 
-from tests.backend.catalogue import ODD_ID
+from tests.backend.catalogue import ODD_ID, Catalogue
 from tests.backend.served import Served, publish_embedded
 from tests.fakes import ColourEncoder, WordEncoder
 from twinlens.catalog.errors import LensesChanged, NoGeneration, UsageError
+from twinlens.catalog.video import Video
 from twinlens.commands.serve import serve
 from twinlens.stores.generations import DataDir
 
@@ -58,36 +62,51 @@ def test_the_rate_limit_holds_over_all_processes_and_other_settings_reach_them(e
         assert not any(key in served.log() for key in keys)
 
 
-def test_two_processes_read_one_index_and_take_up_a_new_one(catalogue, tmp_path):
+@dataclass
+class Marked(Catalogue):
+    """Videos whose payloads say which generation they are of."""
+
+    marker: int = 0
+
+    def videos(self) -> list[Video]:
+        return [replace(one, values={"view_count": self.marker}) for one in super().videos()]
+
+
+def test_no_search_fails_while_generations_are_published_and_pruned(tmp_path):
     data = DataDir(tmp_path)
-    publish_embedded(catalogue, data, "g1")
+    publish_embedded(Marked(), data, "g0")
     with Served(data, "--workers", "2", "--request-threads", "4") as served:
-        seen: set[str] = set()
-        failures: list[object] = []
+        seen: list[str] = []
         stop = threading.Event()
 
         def keep_asking() -> None:
             while not stop.is_set():
-                try:
-                    status, body = served.get("/api/v1/videos/beach-1/similar")
-                    seen.add(body["generation"])
-                    if status != 200 or len(body["hits"]) != 20:
-                        failures.append(body)
-                except Exception as error:  # noqa: BLE001 - every failure is one to report
-                    failures.append(error)
+                status, body = served.get("/api/v1/videos/beach-1/similar")
+                assert (status, len(body["hits"])) == (200, 20)
+                # Every hit is of the generation that is named, never of another.
+                marker = int(body["generation"].removeprefix("g"))
+                assert {hit["video"]["view_count"] for hit in body["hits"]} == {marker}
+                seen.append(body["generation"])
 
-        threads = [threading.Thread(target=keep_asking) for _ in range(3)]
-        for thread in threads:
-            thread.start()
-        publish_embedded(catalogue, data, "g2")
-        deadline = time.monotonic() + 20
-        while "g2" not in seen and time.monotonic() < deadline and not failures:
-            time.sleep(0.02)
-        stop.set()
-        for thread in threads:
-            thread.join(20)
-        assert failures == []
-        assert "g2" in seen
+        def wait_until(holds: Callable[[], bool]) -> None:
+            deadline = time.monotonic() + 20
+            while not holds():
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+
+        with ThreadPoolExecutor(3) as pool:
+            asking = [pool.submit(keep_asking) for _ in range(3)]
+            publish_embedded(Marked(marker=1), data, "g1")
+            try:
+                wait_until(lambda: seen[-50:].count("g1") == 50)
+                data.remove("g0")
+                before = len(seen)
+                wait_until(lambda: len(seen) > before + 50)
+            finally:
+                stop.set()
+        for one in asking:
+            one.result()
+        assert set(seen) == {"g0", "g1"}
         code, _, err = served.stop()
         assert code == 0, err
 

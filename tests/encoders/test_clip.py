@@ -15,6 +15,7 @@ from twinlens.encoders.base import TextThumbnailEncoder
 from twinlens.encoders.clip import ClipEncoder
 from twinlens.encoders.lenses import THUMBNAIL, TITLE, own_lenses
 from twinlens.encoders.load import load_thumbnail_encoder
+from twinlens.encoders.sentence import packaged_minilm
 from twinlens.encoders.thumbnails import DenoisingAutoencoder
 from twinlens.search.request import SearchRequest
 from twinlens.search.searcher import Searcher
@@ -117,17 +118,16 @@ def test_the_fingerprint_follows_the_weights(model: Path, clip: ClipEncoder) -> 
         config.write_text(text)
 
 
-def test_a_model_without_a_picture_side_is_refused() -> None:
-    from twinlens.encoders.sentence import packaged_minilm
-
-    with pytest.raises(EncoderUnavailable, match="no CLIP model"):
-        load_thumbnail_encoder(str(packaged_minilm())).encode([picture("red")])
-
-
-def test_a_model_that_is_out_of_reach_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_without_a_picture_side_or_out_of_reach_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(EncoderUnavailable, match="--thumbnail-model packaged:denoiser"):
-        load_thumbnail_encoder("nobody/no-such-clip").encode([picture("red")])
+    for name, said in (
+        (str(packaged_minilm()), "no CLIP model"),
+        ("nobody/no-such-clip", "--thumbnail-model packaged:denoiser"),
+    ):
+        with pytest.raises(EncoderUnavailable, match=said):
+            load_thumbnail_encoder(name).encode([picture("red")])
 
 
 def test_words_are_asked_of_the_thumbnails_directly(clip: ClipEncoder) -> None:

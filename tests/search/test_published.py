@@ -2,22 +2,16 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 
 from tests.backend.catalogue import Catalogue
-from tests.backend.served import publish_embedded
 from tests.fakes import MemoryReader, WordEncoder
 from twinlens.catalog.errors import LensesChanged, NoGeneration, StoreCorrupt
-from twinlens.catalog.video import Video
 from twinlens.encoders.lenses import THUMBNAIL, TITLE
 from twinlens.search.published import PublishedIndex
-from twinlens.search.request import SearchRequest
-from twinlens.stores.engines import open_reader
 from twinlens.stores.generations import DataDir, Manifest
 
 
@@ -216,54 +210,3 @@ def test_closing_closes_and_a_borrow_reopens(index, opener):
     assert opener.opened["g1"].closed
     assert serving(index) == "g1"
     assert opener.attempts == ["g1", "g1"]
-
-
-@dataclass
-class Marked(Catalogue):
-    """Videos whose payloads say which generation they are of."""
-
-    marker: int = 0
-
-    def videos(self) -> list[Video]:
-        return [replace(one, values={"view_count": self.marker}) for one in super().videos()]
-
-
-def test_no_search_fails_while_generations_are_published_and_pruned(data, catalogue):
-    publish_embedded(Marked(), data, "g0")
-    index = PublishedIndex(
-        data,
-        open_reader=lambda manifest: open_reader(data, manifest),
-        lenses=catalogue.lenses,
-    )
-    stop = threading.Event()
-    searches: Counter[str] = Counter()
-
-    def keep_searching() -> None:
-        while not stop.is_set():
-            with index.borrow() as snapshot:
-                result = snapshot.searcher.search(SearchRequest(video_id="beach-3"))
-                # Every hit is of the generation that was borrowed, never of another.
-                marker = int(snapshot.generation.removeprefix("g"))
-                assert {hit.payload["view_count"] for hit in result.hits} == {marker}
-                assert len(result.hits) == 20
-                assert snapshot.reader.count(TITLE) == 31
-                searches[snapshot.generation] += 1
-            stop.wait(0.001)
-
-    with ThreadPoolExecutor(4) as pool:
-        searching = [pool.submit(keep_searching) for _ in range(4)]
-        try:
-            for number in (1, 2):
-                publish_embedded(Marked(marker=number), data, f"g{number}")
-                for _ in range(500):
-                    if f"g{number}" in searches or any(one.done() for one in searching):
-                        break
-                    time.sleep(0.01)
-            data.remove("g0")
-        finally:
-            stop.set()
-    for one in searching:
-        one.result()
-    index.close()
-    assert set(searches) == {"g0", "g1", "g2"}
-    assert searches.total() > 20
