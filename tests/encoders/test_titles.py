@@ -7,14 +7,13 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.encoders.small_models import save_small_bert
+from tests.http_server import serving
 from twinlens.catalog.errors import EncoderUnavailable, UnencodableItems
 from twinlens.catalog.vectors import unit_rows
 from twinlens.encoders.load import OFFLINE_TITLE_MODELS, load_thumbnail_encoder, load_title_encoder
@@ -121,43 +120,34 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 MODELS = ["plain/bert", "sentence/bert"]
 
 
-class Hub(ThreadingHTTPServer):
+class Hub:
     """A model hub on this machine: folders by their names, all at one commit."""
 
-    daemon_threads = True
-    models: Path
     away = False
 
+    def __init__(self, models):
+        self.models = models
 
-class HubHandler(BaseHTTPRequestHandler):
-    server: Hub
-
-    def do_GET(self) -> None:
-        path = self.path.partition("?")[0]
+    def answer(self, handler):
+        path = handler.path.partition("?")[0]
         asked = re.fullmatch(r"/([^/]+/[^/]+)/resolve/[^/]+/(.+)", path)
         info = re.fullmatch(r"/api/models/([^/]+/[^/]+)", path)
         status, content = 404, b""
-        if self.server.away:
+        if self.away:
             status = 503
         elif info:
             status, content = 200, json.dumps({"id": info[1], "sha": COMMIT}).encode()
-        elif asked and (file := self.server.models / asked[1] / asked[2]).is_file():
+        elif asked and (file := self.models / asked[1] / asked[2]).is_file():
             status, content = 200, file.read_bytes()
-        self.send_response(status)
-        self.send_header("X-Repo-Commit", COMMIT)
-        self.send_header("Content-Length", str(len(content)))
-        self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
+        handler.send_response(status)
+        handler.send_header("X-Repo-Commit", COMMIT)
+        handler.send_header("Content-Length", str(len(content)))
+        handler.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
         if status == 404:
-            self.send_header("X-Error-Code", "EntryNotFound")
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(content)
-
-    def do_HEAD(self) -> None:
-        self.do_GET()
-
-    def log_message(self, *_: object) -> None:
-        """Keep quiet."""
+            handler.send_header("X-Error-Code", "EntryNotFound")
+        handler.end_headers()
+        if handler.command == "GET":
+            handler.wfile.write(content)
 
 
 @pytest.fixture(scope="module")
@@ -175,23 +165,20 @@ def small_models(tmp_path_factory):
 
 @pytest.fixture
 def hub(small_models, tmp_path, monkeypatch):
-    hub = Hub(("127.0.0.1", 0), HubHandler)
-    hub.models = small_models
-    threading.Thread(target=hub.serve_forever, args=(0.01,), daemon=True).start()
-    url = f"http://127.0.0.1:{hub.server_address[1]}"
-    for name, value in {
-        "ENDPOINT": url,
-        "HUGGINGFACE_CO_URL_TEMPLATE": url + "/{repo_id}/resolve/{revision}/{filename}",
-        "HF_HUB_CACHE": str(tmp_path / "hub"),
-        "HF_HUB_OFFLINE": False,
-    }.items():
-        monkeypatch.setattr(f"huggingface_hub.constants.{name}", value)
-    # Both were made with the address of the day.
-    monkeypatch.setattr("huggingface_hub.hf_api.api.endpoint", url)
-    monkeypatch.setattr("transformers.utils.hub._hf_api", None, raising=False)
-    yield hub
-    hub.shutdown()
-    hub.server_close()
+    hub = Hub(small_models)
+    with serving(hub.answer) as port:
+        url = f"http://127.0.0.1:{port}"
+        for name, value in {
+            "ENDPOINT": url,
+            "HUGGINGFACE_CO_URL_TEMPLATE": url + "/{repo_id}/resolve/{revision}/{filename}",
+            "HF_HUB_CACHE": str(tmp_path / "hub"),
+            "HF_HUB_OFFLINE": False,
+        }.items():
+            monkeypatch.setattr(f"huggingface_hub.constants.{name}", value)
+        # Both were made with the address of the day.
+        monkeypatch.setattr("huggingface_hub.hf_api.api.endpoint", url)
+        monkeypatch.setattr("transformers.utils.hub._hf_api", None, raising=False)
+        yield hub
 
 
 def known_of(name: str) -> tuple[object, ...]:

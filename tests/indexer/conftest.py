@@ -139,6 +139,7 @@ def run_job(catalogue: Catalogue, data: DataDir, engine: Engine) -> Callable[...
     def run(
         titles: CountingTitles | None = None,
         thumbnails: CountingThumbnails | None = None,
+        progress: Callable[[int], object] = id,
         **options: bool,
     ) -> JobSummary:
         source = catalogue.write()
@@ -148,7 +149,8 @@ def run_job(catalogue: Catalogue, data: DataDir, engine: Engine) -> Callable[...
             own_lenses(titles or CountingTitles(), thumbnails or CountingThumbnails()),
             JobOptions(source_name=source, **options),
         )
-        return job.run(open_source(source), RejectsFile(data.path / "rejects.jsonl"))
+        rejects = RejectsFile(data.path / "rejects.jsonl")
+        return job.run(open_source(source), rejects, progress=progress)
 
     return run
 

@@ -7,15 +7,16 @@ import stat
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.catalog.encoded import picture
+from tests.http_server import Answer, serving
 from twinlens.catalog.errors import RejectReason, SourceError
 from twinlens.catalog.sources import Origin, Reject, Row
 from twinlens.catalog.video import Video
@@ -23,9 +24,6 @@ from twinlens.indexer.fetch import FetchLimits, ThumbnailFetcher
 
 JPEG = picture()
 QUICK = FetchLimits(transfer_timeout_s=2.0, connect_timeout_s=2.0, backoff_s=0.01, attempts=3)
-
-
-Answer = Callable[[BaseHTTPRequestHandler], object]
 
 
 @dataclass
@@ -46,35 +44,21 @@ class Site:
 def site() -> Iterator[Site]:
     site = Site()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
+    def send(handler: BaseHTTPRequestHandler) -> None:
+        with site.lock:
+            site.asked[handler.path] += 1
+            site.at_once += 1
+            site.most_at_once = max(site.most_at_once, site.at_once)
+        try:
+            site.answers.get(handler.path, answer(404))(handler)
+        finally:
             with site.lock:
-                site.asked[self.path] += 1
-                site.at_once += 1
-                site.most_at_once = max(site.most_at_once, site.at_once)
-            try:
-                site.answers.get(self.path, answer(404))(self)
-            except (ConnectionError, TimeoutError):
-                self.close_connection = True
-            finally:
-                with site.lock:
-                    site.at_once -= 1
+                site.at_once -= 1
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    site.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield site
-    site.over.set()
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(send) as port:
+        site.url = f"http://127.0.0.1:{port}"
+        yield site
+        site.over.set()
 
 
 @pytest.fixture(autouse=True)

@@ -11,9 +11,7 @@ from twinlens.catalog.errors import (
     StoreCorrupt,
     StrictStop,
 )
-from twinlens.catalog.sources import RejectsFile, open_source
-from twinlens.encoders.lenses import THUMBNAIL, TITLE, WORDS, own_lenses
-from twinlens.indexer.job import IndexJob, JobOptions
+from twinlens.encoders.lenses import THUMBNAIL, TITLE, WORDS
 from twinlens.stores.generations import DataDir
 
 BOTH = {TITLE, THUMBNAIL}
@@ -25,8 +23,10 @@ def rejects_of(data):
 
 
 def test_a_first_run_publishes_every_video_with_both_vectors(run_job, data, published):
-    summary = run_job()
+    steps = []
+    summary = run_job(progress=steps.append)
     assert (summary.new, summary.videos, summary.published) == (10, 10, True)
+    assert sum(steps) == 10
     assert published.vectors() == {f"video{n}": BOTH for n in range(10)}
     assert published.differences() == []
     manifest = data.published()
@@ -268,20 +268,6 @@ def test_a_row_that_can_t_be_encoded_makes_no_new_generation(run_job, catalogue)
     again = run_job()
     assert (again.generation, again.published) == (first.generation, False)
     assert again.rejected == {"not_encodable": 1}
-
-
-def test_rows_reach_the_progress_callback(catalogue, data, engine):
-    source = catalogue.write()
-    steps: list[int] = []
-    job = IndexJob(
-        data,
-        engine,
-        own_lenses(CountingTitles(), CountingThumbnails()),
-        JobOptions(source_name=source),
-    )
-    rejects = RejectsFile(data.path / "rejects.jsonl")
-    job.run(open_source(source), rejects, progress=steps.append)
-    assert sum(steps) == 10
 
 
 def test_current_must_name_a_generation(tmp_path):

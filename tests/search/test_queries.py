@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import textwrap
 import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -211,26 +206,6 @@ def test_closing_answers_what_was_asked_and_then_refuses(queries, inner, callers
     for _ in range(2):  # and nobody waits for an answer that never comes
         with pytest.raises(RuntimeError, match="shutdown"):
             queries.encode_queries(["d"])
-
-
-def test_it_may_be_made_before_a_fork_and_starts_no_thread_by_then():
-    code = textwrap.dedent(
-        """
-        import os, threading
-        from twinlens.search.queries import QueryEncoder
-        from tests.fakes import WordEncoder
-
-        queries = QueryEncoder(WordEncoder(), cache_size=8)
-        assert queries.fingerprint and threading.active_count() == 1
-        if os.fork() == 0:
-            os._exit(queries.encode_queries(["cat"]).shape != (1, 32))
-        assert os.waitstatus_to_exitcode(os.wait()[1]) == 0
-        """
-    )
-    root = Path(__file__).parents[2]
-    subprocess.run(
-        [sys.executable, "-c", code], check=True, cwd=root, env={**os.environ, "PYTHONPATH": "."}
-    )
 
 
 @settings(max_examples=25, deadline=None)

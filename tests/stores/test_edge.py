@@ -89,48 +89,6 @@ def test_a_shard_being_written_has_no_second_writer_and_no_reader(home: Home, sh
     assert first.count() == 41
 
 
-READ = """
-import sys, numpy as np
-from pathlib import Path
-from twinlens.encoders.lenses import TITLE
-from twinlens.stores.base import VectorQuery
-from twinlens.stores.edge import EdgeReader
-reader = EdgeReader.open(Path(sys.argv[1]))
-print("open", flush=True)
-sys.stdin.readline()
-for _ in range(50):
-    hits = reader.search([VectorQuery(TITLE, np.eye(16, dtype=np.float32)[0], 40)])[0]
-print([h.video_id for h in hits], flush=True)
-sys.stdin.readline()
-reader.close()
-"""
-
-
-def test_processes_read_at_once_and_leave_every_byte(home: Home, shard: Path) -> None:
-    files = home.state()
-    readers = [
-        subprocess.Popen(
-            [sys.executable, "-W", "error", "-c", READ, str(shard)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=Path(__file__).parents[2],
-        )
-        for _ in range(3)
-    ]
-    assert [process.stdout.readline() for process in readers] == ["open\n"] * 3
-    for process in readers:
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    first, *others = (process.stdout.readline() for process in readers)
-    for process in readers:
-        process.communicate("end\n")
-        assert process.returncode == 0
-    assert first.count("video-") > 30
-    assert others == [first] * 2
-    assert home.state() == files
-
-
 def test_a_reader_outlives_the_removal_of_its_shard(home: Home, shard: Path) -> None:
     reader = home.reader()
     # Far from the threshold, vectors are in no graph.
