@@ -134,12 +134,7 @@ def test_json_a_filter_and_the_engine_mean_the_same(
         ({"or": [{}]}, 31),
         ({"not": {"or": [{"category": "beach"}, {"category": "cricket"}]}}, 11),
         ({"and": None, "not": None, "category": "beach"}, 10),
-        ({"channel": "beach channel"}, 10),
-        ({"language": ["si", "ta"]}, 18),
-        ({"tags": "n3"}, 3),
-        ({"view_count": {"gte": 500, "lt": 700}}, 6),
-        ({"view_count": 500}, 3),
-        ({"duration_s": {"gt": 300}}, 15),
+        ({"language": ["si", "ta"], "view_count": {"gte": 500, "lt": 700}}, 3),
         ({"published_at": {"gte": "2023-01-01T02:00:00+02:00"}}, 12),
         ({"category": "cricket", "language": "en"}, 4),
     ],
@@ -178,18 +173,6 @@ def test_filters_nest_so_deep_and_no_deeper() -> None:
     assert refused({"and": [{}, nested(MAX_FILTER_DEPTH + 1)]}) == [
         ("filter.and.1", "nested 9 deep; at most 8")
     ]
-
-
-@pytest.mark.parametrize("depth", [50, 180, 300, 5000])
-def test_no_depth_does_worse_than_being_refused(client: FlaskClient, depth: int) -> None:
-    text = '{"not":' * depth + "{}" + "}" * depth
-    body = f'{{"text": "film", "filter": {text}}}'
-    for answer in (
-        client.post(SEARCH, data=body, content_type="application/json"),
-        client.get(SEARCH, query_string={"q": "film", "filter": text}),
-    ):
-        assert answer.status_code in (400, 422)
-        assert answer.get_json()["code"] in ("json_invalid", "validation_failed")
 
 
 def test_a_filter_has_so_many_conditions_and_no_more() -> None:

@@ -22,7 +22,7 @@ from twinlens.commands.train import train_thumbnails
 from twinlens.encoders.thumbnails import DenoisingAutoencoder, appearance, corruption
 from twinlens.encoders.thumbnails import training as training_loop
 from twinlens.encoders.thumbnails.evaluate import effective_rank
-from twinlens.encoders.thumbnails.network import Autoencoder, NetworkShape
+from twinlens.encoders.thumbnails.network import NetworkShape
 from twinlens.encoders.thumbnails.pictures import TRAINING_SIZE, fit_picture
 from twinlens.encoders.thumbnails.training import (
     TrainingOptions,
@@ -202,14 +202,6 @@ def test_corruption_corrupts_and_repeats(pictures: Pixels) -> None:
     assert once.max() <= 1
     changed = (once - clean).abs().mean(dim=(1, 2, 3))
     assert (changed > 0.02).float().mean() > 0.9
-
-
-def test_both_halves_have_the_shapes_they_promise() -> None:
-    model = Autoencoder(NetworkShape())
-    codes = model.encoder(torch.rand(3, 3, 72, 128))
-    assert codes.shape == (3, 128)
-    assert torch.allclose(codes.norm(dim=1), torch.ones(3), atol=1e-5)
-    assert model.decoder(codes).shape == (3, 3, 72, 128)
 
 
 def test_effective_rank_counts_directions() -> None:

@@ -170,9 +170,6 @@ def test_a_bad_line_is_named(tmp_path, name, line, message):
     path.write_bytes(good + b"\n" + line + b"\n")
     with pytest.raises(SourceError, match=f"{name}, line 2: {message}"):
         list(read_pairs(path))
-
-
-def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(SourceError, match=r"none\.tsv can't be read"):
         list(read_pairs(tmp_path / "none.tsv"))
 

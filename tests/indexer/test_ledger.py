@@ -57,11 +57,6 @@ def test_a_closed_ledger_is_one_file_that_can_be_read_but_not_written(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["ledger.sqlite"]
 
 
-def test_keys_depend_on_where_parts_end():
-    assert make_content_key("ab", "c") != make_content_key("a", "bc")
-    assert make_content_key("ab", "c") == make_content_key("ab", "c")
-
-
 def test_seen_ids_say_where_an_id_was_first_met():
     seen = SeenIds()
     assert seen.take("a", Origin("x", 1)) is None
