@@ -402,3 +402,8 @@ ATTACKS: dict[str, bytes | Callable[[], bytes]] = {
     "two-hosts": get("/healthz", b"Host: y"),
     "an-expectation-of-no-body": get("/healthz", b"Expect: 100-continue"),
 }
+
+
+def attack(name: str) -> bytes:
+    tried = ATTACKS[name]
+    return tried() if callable(tried) else tried

@@ -22,6 +22,7 @@ from tests.backend.attacks import (
     ROWS,
     SMUGGLED,
     TABLE,
+    attack,
     exif_of_lies,
     into_a_jpeg,
     picture,
@@ -70,8 +71,7 @@ def served(process) -> Iterator[Served]:
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_at_once(served, name):
-    row, tried = ROWS[f"test_at_once[{name}]"], ATTACKS[name]
-    sent = tried() if callable(tried) else tried
+    row, sent = ROWS[f"test_at_once[{name}]"], attack(name)
     memory = worker_of(served).memory_info().rss
     started = time.monotonic()
     answer = exchange(served.port, sent)

@@ -101,7 +101,7 @@ def client(embedded_client: FlaskClient) -> FlaskClient:
 
 
 @settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(asked=filters)
 def test_json_a_filter_and_the_engine_mean_the_same(

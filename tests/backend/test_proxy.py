@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.backend.attacks import ATTACKS, IN_TIME_S, ROWS, SMUGGLED, js, picture, post
+from tests.backend.attacks import ATTACKS, IN_TIME_S, ROWS, SMUGGLED, attack, js, picture, post
 from tests.backend.callers import (
     CROWDS,
     connect,
@@ -55,8 +55,7 @@ def proxied(behind, tmp_path_factory) -> Iterator[Served]:
 
 @pytest.mark.parametrize("name", PASSED_ON)
 def test_at_once(proxied, name):
-    row, tried = ROWS[f"test_at_once[{name}]"], ATTACKS[name]
-    sent = tried() if callable(tried) else tried
+    row, sent = ROWS[f"test_at_once[{name}]"], attack(name)
     started = time.monotonic()
     # It takes a caller that has closed its half for one that has gone.
     answer = exchange(proxied.port, sent, half_close=row.behind == "closed")

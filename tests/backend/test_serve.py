@@ -172,7 +172,3 @@ def test_a_worker_that_can_not_start_ends_the_server_with_its_reason(catalogue, 
         Served(data)
     assert str(said.value).startswith("not ready: '', ended with 1: ")
     assert "no Qdrant shard here" in str(said.value)
-
-
-def test_help_has_an_example():
-    assert "twinlens serve --data-dir" in CliRunner().invoke(serve, ["--help"]).output

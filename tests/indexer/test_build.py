@@ -10,13 +10,9 @@ from twinlens.encoders.lenses import THUMBNAIL
 from twinlens.indexer.build import LEDGER_FILE, Build
 from twinlens.indexer.ledger import Ledger
 from twinlens.stores.edge import EdgeStore
-from twinlens.stores.engines import EmbeddedEngine
 
-
-@pytest.fixture
-def engine(data):
-    """The embedded one: what is damaged here lies in its files."""
-    return EmbeddedEngine(data)
+# What is damaged here are its files.
+pytestmark = pytest.mark.parametrize("engine", ["embedded"], indirect=True)
 
 
 @pytest.fixture

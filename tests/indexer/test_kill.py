@@ -16,7 +16,6 @@ from tests.indexer.conftest import jpeg
 from twinlens.catalog.errors import StoreCorrupt
 from twinlens.indexer.build import LEDGER_FILE
 from twinlens.indexer.ledger import Ledger
-from twinlens.stores.engines import EmbeddedEngine
 
 ROOT = Path(__file__).parents[2]
 VIDEOS = 2500
@@ -33,12 +32,6 @@ def start(*arguments: str) -> subprocess.Popen:
     )
 
 
-@pytest.fixture
-def engine(data):
-    """The embedded one: test_kill_server has the other."""
-    return EmbeddedEngine(data)
-
-
 def ledger_count(data) -> int:
     """Videos in the ledger of the unfinished generation; 0 while there is none."""
     for path in data.generations.iterdir():
@@ -52,6 +45,7 @@ def ledger_count(data) -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("engine", ["embedded"], indirect=True)  # test_kill_server has the other
 def test_killed_at_ten_random_moments_nothing_is_lost_and_nothing_is_there_twice(
     catalogue, data, published, tmp_path
 ):

@@ -8,14 +8,10 @@ from click.testing import CliRunner
 from tests.indexer.conftest import CountingTitles
 from twinlens.catalog.errors import NoGeneration
 from twinlens.cli import main
-from twinlens.stores.engines import EmbeddedEngine
 from twinlens.stores.generations import DataDir
 
-
-@pytest.fixture
-def engine(data):
-    """The embedded one: what is lost here are files."""
-    return EmbeddedEngine(data)
+# What is damaged here are its files.
+pytestmark = pytest.mark.parametrize("engine", ["embedded"], indirect=True)
 
 
 def files(data: DataDir) -> dict[str, bytes]:
