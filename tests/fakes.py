@@ -28,6 +28,15 @@ SAVES = Field(
 )
 
 
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
 class MemoryReader:
     """An exact ``VectorReader`` over a few videos in memory; counts its ``search`` calls."""
 

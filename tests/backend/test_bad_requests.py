@@ -185,14 +185,11 @@ def test_objects_are_no_parameters_of_what_neither_filters_nor_ranks(client, pat
 
 
 @pytest.mark.parametrize("path", [RECOMMEND, MULTI])
-def test_some_are_asked_for_in_json_alone(client, path, red_picture):
+def test_some_are_asked_for_in_json_alone_and_methods_are_told(client, path, red_picture):
     for form in ({"liked": "beach-1"}, {"image": (io.BytesIO(red_picture), "x.png")}):
         answer = client.post(path, data=form)
         assert "send application/json" in problem(answer, "unsupported_media_type")["detail"]
     problem(client.get(path), "method_not_allowed")
-
-
-def test_other_methods_are_told_which_there_are(client):
     answer = client.delete(SEARCH)
     problem(answer, "method_not_allowed")
     assert {"GET", "POST"} <= set(answer.headers["Allow"].split(", "))

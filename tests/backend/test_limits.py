@@ -8,15 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.fakes import Clock
 from twinlens.backend.access import RATE_WINDOW_S, RateLimiter
 from twinlens.catalog.timing import OutOfTime, TimeBudget
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
@@ -39,12 +33,12 @@ def test_an_allowance_may_be_used_at_once_and_comes_back_evenly(limiter, clock):
     assert limiter.take("b").remaining == 5  # one caller is no other
     for _ in range(100):  # nobody is refused for longer by asking on
         assert limiter.take("a").retry_s == 10
-    clock.now += 9.9
+    clock.now_s += 9.9
     assert not limiter.take("a").allowed
-    clock.now += 0.2
+    clock.now_s += 0.2
     assert limiter.take("a").allowed
     assert not limiter.take("a").allowed
-    clock.now += 600
+    clock.now_s += 600
     assert [limiter.take("a").allowed for _ in range(7)] == [True] * 6 + [False]
 
 
@@ -54,16 +48,16 @@ def test_several_are_allowed_together_or_not_at_all(limiter, clock):
     assert (refused.allowed, refused.remaining, refused.retry_s) == (False, 2, 10)
     # With those that were counted before, and will be again.
     assert limiter.take("a", 3, begun=1).retry_s == 20
-    clock.now += 10
+    clock.now_s += 10
     assert limiter.take("a", 3).remaining == 0
     assert limiter.take("b", 6).remaining == 0
 
 
 def test_a_budget_lasts_so_long(clock):
     budget = TimeBudget(5, clock=clock)
-    clock.now += 5
+    clock.now_s += 5
     budget.check()
-    clock.now += 0.1
+    clock.now_s += 0.1
     with pytest.raises(OutOfTime):
         budget.check()
 
@@ -75,12 +69,12 @@ def test_no_minute_has_more_than_twice_the_limit_and_no_hour_more_than_its_share
     limiter = RateLimiter(limit, tempfile.TemporaryFile(), clock=clock)  # noqa: SIM115
     allowed = []
     for pause in pauses:
-        clock.now += pause
+        clock.now_s += pause
         answer = limiter.take("a")
         assert 0 <= answer.remaining <= limit
         assert 0 <= answer.reset_s <= RATE_WINDOW_S
         if answer.allowed:
-            allowed.append(clock.now)
+            allowed.append(clock.now_s)
     limiter.close()
     for number, start in enumerate(allowed):
         for last, end in enumerate(allowed[number:], start=1):

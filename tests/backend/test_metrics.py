@@ -28,7 +28,7 @@ def value(text: str, name: str, **labels: str) -> float:
     return samples(text)[name, frozenset(labels.items())]
 
 
-def test_requests_are_counted_by_route_method_and_status(client_of):
+def test_requests_are_counted_by_route_method_and_status_and_the_generation_is_named(client_of):
     client = client_of()
     for path in ("beach-1", "beach-2", "none"):
         client.get(f"/api/v1/videos/{path}")
@@ -44,6 +44,11 @@ def test_requests_are_counted_by_route_method_and_status(client_of):
     assert value(text, "twinlens_request_seconds_count", route=route) == 3
     assert value(text, "twinlens_requests_in_flight") == 1  # the scrape itself
     assert value(text, "twinlens_requests_waiting") == 0
+    assert value(text, "twinlens_ready") == 1
+    assert value(text, "twinlens_generation_info", generation="g1", engine="embedded") == 1
+    assert value(text, "twinlens_generation_videos", having="videos") == 31
+    assert value(text, "twinlens_generation_videos", having="thumbnail") == 30
+    assert value(text, "twinlens_generation_created_timestamp_seconds") == 1795219200
 
 
 def test_every_stage_of_a_search_has_a_histogram(client_of):
@@ -73,15 +78,6 @@ def test_several_searches_apart_have_all_their_stages_and_so_has_one_that_fails(
     assert client.post("/api/v1/search", json=failing).status_code == 422
     assert "encode" in line_of(caplog)["stages_ms"]
     assert value(client.get("/metrics").text, "twinlens_stage_seconds_count", stage="encode") == 3
-
-
-def test_it_names_the_generation(client_of):
-    text = client_of().get("/metrics").text
-    assert value(text, "twinlens_ready") == 1
-    assert value(text, "twinlens_generation_info", generation="g1", engine="embedded") == 1
-    assert value(text, "twinlens_generation_videos", having="videos") == 31
-    assert value(text, "twinlens_generation_videos", having="thumbnail") == 30
-    assert value(text, "twinlens_generation_created_timestamp_seconds") == 1795219200
 
 
 def test_without_an_index_the_metrics_are_there_all_the_same(client_of, tmp_path):

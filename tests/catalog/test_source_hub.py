@@ -74,14 +74,13 @@ def test_a_data_set_of_the_hub_as_jsonl(tmp_path: Path, offline: None) -> None:
     assert rejects(items) == {4: RejectReason.EMPTY}
 
 
-def test_the_hub_out_of_reach(tmp_path: Path, offline: None) -> None:
+def test_the_hub_out_of_reach_or_without_its_package(
+    tmp_path: Path, offline: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(SourceError, match="hub can't be reached"):
         open_source("hf:Ransaka/youtube_recommendation_data", revision="main")
     with pytest.raises(SourceError, match="can't be loaded"):
         open_source(f"hf:{tmp_path}/none")
-
-
-def test_the_hub_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(SourceError, match=r"pip install twinlens\[hub\]"):
         open_source("hf:Ransaka/youtube_recommendation_data")

@@ -24,16 +24,13 @@ def appearance(pictures: torch.Tensor) -> Appearance:
     return Appearance(pictures, dim=DIM, generator=torch.Generator().manual_seed(0))
 
 
-def test_descriptions_are_unit_rows_of_the_length_asked_for(
+def test_descriptions_are_unit_rows_of_the_length_asked_for_filled_up_with_0(
     appearance: Appearance, pictures: torch.Tensor
 ) -> None:
     described = appearance(pictures)
     assert described.shape == (40, DIM)
     assert described.dtype == torch.float32
     assert torch.allclose(described.norm(dim=1), torch.ones(40), atol=1e-5)
-
-
-def test_fewer_pictures_than_directions_leave_the_rest_0(pictures: torch.Tensor) -> None:
     few = Appearance(pictures[:9], dim=DIM, generator=torch.Generator().manual_seed(0))
     described = few(pictures)
     assert described.shape == (40, DIM)

@@ -250,15 +250,8 @@ def test_a_count_that_makes_no_sense_is_a_usage_error(tmp_path: Path, videos: st
     assert not (tmp_path / "none").exists()
 
 
-def test_a_folder_of_something_else_is_not_touched(tmp_path: Path) -> None:
-    (tmp_path / "holiday.jpg").write_bytes(b"mine")
-    with pytest.raises(UsageError, match="not empty"):
-        draw_sample(tmp_path, videos=2, progress=False)
-    assert files_of(tmp_path) == {"holiday.jpg": b"mine"}
-
-
 @pytest.mark.parametrize(("videos", "seed", "says"), [(2, 8, "another sample"), (2, 7, "grows")])
-def test_another_seed_or_fewer_videos_need_another_folder(
+def test_another_seed_fewer_videos_or_something_else_need_another_folder(
     tmp_path: Path, videos: int, seed: int, says: str
 ) -> None:
     draw_sample(tmp_path, videos=3, seed=7, progress=False)
@@ -266,6 +259,11 @@ def test_another_seed_or_fewer_videos_need_another_folder(
     with pytest.raises(UsageError, match=says):
         draw_sample(tmp_path, videos=videos, seed=seed, progress=False)
     assert files_of(tmp_path) == before
+    (tmp_path / "album").mkdir()
+    (tmp_path / "album" / "holiday.jpg").write_bytes(b"mine")
+    with pytest.raises(UsageError, match="not empty"):
+        draw_sample(tmp_path / "album", videos=2, progress=False)
+    assert files_of(tmp_path / "album") == {"holiday.jpg": b"mine"}
 
 
 def test_pictures_are_the_same_in_memory_as_on_disk(drawn: Path) -> None:

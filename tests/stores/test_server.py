@@ -55,6 +55,12 @@ def connect(qdrant: QdrantProcess, pauses: list[float]) -> Iterator[Connect]:
         )
 
 
+@pytest.fixture(params=[True, False], ids=["gRPC", "REST"])
+def connect_either(connect: Connect, request: pytest.FixtureRequest) -> Connect:
+    """The same by each protocol."""
+    return partial(connect, prefer_grpc=request.param)
+
+
 @pytest.fixture
 def name() -> str:
     """A collection that nobody made."""
@@ -144,15 +150,11 @@ def test_indexes_come_before_videos_and_a_search_is_one_request(
     assert qdrant.asked() == ["QueryBatch"]
 
 
-BOTH_PROTOCOLS = pytest.mark.parametrize("prefer_grpc", [True, False], ids=["gRPC", "REST"])
-
-
-@BOTH_PROTOCOLS
 @pytest.mark.parametrize("fault", ["UNAVAILABLE", "RESOURCE_EXHAUSTED", "lost"])
 def test_a_passing_failure_is_tried_again_after_a_pause(
-    qdrant: QdrantProcess, connect: Connect, pauses: list[float], fault: str, prefer_grpc: bool
+    qdrant: QdrantProcess, connect_either: Connect, pauses: list[float], fault: str
 ) -> None:
-    client = connect(prefer_grpc=prefer_grpc)
+    client = connect_either()
     expected = client.list_collections()
     qdrant.order(fault=fault, times=2)
     assert client.list_collections() == expected
@@ -160,30 +162,28 @@ def test_a_passing_failure_is_tried_again_after_a_pause(
     assert len(pauses) == 2
 
 
-LASTING = {
-    "UNAVAILABLE": ("{url}", "{url}"),
-    "UNAUTHENTICATED": ("API key", "API key"),
-    "PERMISSION_DENIED": ("API key", "API key"),
-    "NOT_FOUND": ("NOT_FOUND", "404"),
-}
-
-
-@BOTH_PROTOCOLS
-@pytest.mark.parametrize("fault", LASTING)
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("UNAVAILABLE", "{url}"),
+        ("UNAUTHENTICATED", "API key"),
+        ("PERMISSION_DENIED", "API key"),
+        ("NOT_FOUND", "NOT_FOUND|404"),
+    ],
+)
 def test_a_lasting_failure_is_told_and_tried_again_only_where_it_may_pass(
-    qdrant: QdrantProcess, connect: Connect, pauses: list[float], fault: str, prefer_grpc: bool
+    qdrant: QdrantProcess, connect_either: Connect, pauses: list[float], fault: str, said: str
 ) -> None:
     qdrant.order(fault=fault)
-    said = LASTING[fault][not prefer_grpc].format(url=qdrant.url)
-    with pytest.raises(StoreError, match=said) as caught:
-        connect(prefer_grpc=prefer_grpc).list_collections()
+    with pytest.raises(StoreError, match=said.format(url=qdrant.url)) as caught:
+        connect_either().list_collections()
     may_pass = fault == "UNAVAILABLE"
     assert isinstance(caught.value, StoreUnavailable) == may_pass
     assert caught.value.__cause__ is not None
     assert len(qdrant.asked()) == len(pauses) + 1 == (4 if may_pass else 1)
 
 
-@BOTH_PROTOCOLS
+@pytest.mark.parametrize("prefer_grpc", [True, False])
 def test_no_server_at_all_is_said_with_its_address(prefer_grpc: bool) -> None:
     # Port 1 is reserved, and nothing listens there; a key over plain HTTP does not warn.
     client = ServerClient.connect(
@@ -258,13 +258,12 @@ def test_a_collection_of_others_is_not_opened_and_none_is_made_twice(
         ServerStore.open(client, f"{prefix}two")
 
 
-@BOTH_PROTOCOLS
 @pytest.mark.parametrize("fault", ["lost", "UNAVAILABLE"])
 @pytest.mark.parametrize("lost", ["Create", "CreateFieldIndex", "Upsert", "DeletePoints"])
 def test_what_was_done_but_not_answered_is_not_an_error(
-    qdrant: QdrantProcess, connect: Connect, name: str, lost: str, fault: str, prefer_grpc: bool
+    qdrant: QdrantProcess, connect_either: Connect, name: str, lost: str, fault: str
 ) -> None:
-    client = connect(prefer_grpc=prefer_grpc)
+    client = connect_either()
     qdrant.order(fault=fault, on=lost, times=1, done=True)
     store = ServerStore.create(client, name, DIMS)
     store.upsert(catalogue(3))
