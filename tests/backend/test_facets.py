@@ -56,7 +56,9 @@ def test_facets_count_all_hits_on_every_page(
     assert bare["hits"] == pages[0]["hits"]
 
 
-def test_facets_in_a_query_string_and_in_a_form(client: FlaskClient, red_picture: bytes) -> None:
+def test_facets_in_a_query_string_in_a_form_and_in_one_of_several(
+    client: FlaskClient, red_picture: bytes
+) -> None:
     by_query = client.get(f"{SEARCH}?q=film&facets=language,+view_count").get_json()["facets"]
     assert set(by_query) == {"language", "view_count"}
     by_json = client.post(SEARCH, json={"text": "film", "facets": ["language", "view_count"]})
@@ -65,9 +67,6 @@ def test_facets_in_a_query_string_and_in_a_form(client: FlaskClient, red_picture
     assert set(client.post(SEARCH, data=form).get_json()["facets"]) == {"tags"}
     similar = client.get("/api/v1/videos/beach-3/similar?facets=tags&limit=1").get_json()
     assert sum(one["count"] for one in similar["facets"]["tags"]["values"]) > 1
-
-
-def test_each_of_several_searches_has_its_own(client: FlaskClient) -> None:
     searches = [{"text": "beach", "facets": ["language"]}, {"text": "beach"}]
     first, second = client.post(MULTI, json={"searches": searches}).get_json()["results"]
     assert set(first["facets"]) == {"language"}

@@ -51,13 +51,12 @@ def test_in_a_folder_a_bad_file_does_not_stop_the_others(tmp_path: Path) -> None
     for name in ("2.parquet", "3.csv", "5.csv.gz", "8.jsonl.gz"):
         with pytest.raises(SourceError, match=name):
             open_source(str(tmp_path / name))
-
-
-def test_a_folder_in_which_nothing_can_be_read_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "1.parquet").write_bytes(b"PAR1 no")
-    (tmp_path / "2.csv").write_bytes(b"")
+    nothing = tmp_path / "nothing"
+    nothing.mkdir()
+    (nothing / "1.parquet").write_bytes(b"PAR1 no")
+    (nothing / "2.csv").write_bytes(b"")
     with pytest.raises(SourceError, match=r"1\.parquet"):
-        open_source(str(tmp_path))
+        open_source(str(nothing))
 
 
 def test_an_imagefolder_is_read_by_its_metadata(tmp_path: Path) -> None:

@@ -49,13 +49,6 @@ def test_the_order_is_that_of_the_paper(window, diversity):
         assert order == sorted(order)
 
 
-def test_what_repeats_gives_way_to_what_is_new():
-    relevance = [1.0, 0.9, 0.8, 0.5]
-    likeness = np.eye(4)
-    likeness[0, 1] = likeness[1, 0] = 0.95
-    assert rerank_by_mmr(relevance, likeness, diversity=0.5) == [0, 2, 3, 1]
-
-
 @pytest.mark.parametrize(
     ("relevance", "diversity", "said"),
     [*(([1.0], wrong, "from 0 to 1") for wrong in (-0.1, 1.1, np.nan)), ([1.0, 0.5], 0.5, "shape")],

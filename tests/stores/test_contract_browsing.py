@@ -86,6 +86,7 @@ def test_a_page_may_begin_behind_any_place(store: VectorStore) -> None:
     videos = lived_in(store)
     points = [point_id(one.video_id) for one in store.browse(limit=1000)]
     assert points == sorted(points), "without an order"
+    assert point_id("dQw4w9WgXcQ") == "fb5f5961-1904-5a9d-bddf-438011cc48e5", "as in all indexes"
     lowest, highest = (str(uuid.UUID(int=number)) for number in (0, 2**128 - 1))
     for order in ORDERS:
         found = {

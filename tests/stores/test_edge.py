@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -20,7 +19,7 @@ from tests.stores.conftest import FileHome, Home, MakeHome
 from twinlens.catalog.errors import IndexLocked, StoreCorrupt, StoreError
 from twinlens.catalog.fields import FIELDS
 from twinlens.encoders.lenses import TITLE
-from twinlens.stores.base import StoredVideo, VectorQuery, point_id
+from twinlens.stores.base import StoredVideo, VectorQuery
 from twinlens.stores.edge import EdgeReader, EdgeStore
 from twinlens.stores.qdrant_schema import payload_indexes
 
@@ -152,11 +151,6 @@ def test_payload_indexes_are_there_before_the_first_video(home: FileHome) -> Non
         name: f"PayloadSchemaType.{kind.title()}" for name, kind in payload_indexes(FIELDS).items()
     }
     assert kinds == asked
-
-
-def test_the_point_id_depends_on_the_video_id_alone() -> None:
-    assert point_id("dQw4w9WgXcQ") == "fb5f5961-1904-5a9d-bddf-438011cc48e5"
-    assert json.loads(json.dumps(point_id("ක"))) == point_id("ක")
 
 
 def spoil(shard: Path, name: str, change: Callable[[Path], object]) -> None:
