@@ -59,12 +59,6 @@ def title_words(title: str) -> SparseVector | None:
     )
 
 
-def sparse_words(title: str) -> dict[str, SparseVector]:
-    """Return what ``StoredVideo.sparse`` has of a title: its ``words``, if there are any."""
-    words = title_words(title)
-    return {} if words is None else {"words": words}
-
-
 def query_words(text: str) -> SparseVector | None:
     """Weigh the words and pieces of what a person typed, pieces less; None without any."""
     return _sparse(

@@ -10,6 +10,7 @@ from PIL import Image
 
 from twinlens.catalog.fields import FIELDS, Field, FieldKind, Fields
 from twinlens.catalog.vectors import FloatMatrix, SparseVector, unit_rows
+from twinlens.encoders.words import title_words
 from twinlens.stores.base import FacetCount, Order, ScoredVideo, SortKey, StoredVideo, VectorQuery
 from twinlens.stores.browsing import count_facet, select_page
 from twinlens.stores.filters import Filter, matches
@@ -159,3 +160,9 @@ class ColourEncoder:
             small = np.asarray(picture.resize((4, 4)), dtype=np.float32)
             row[:] = small.reshape(-1) - 127.5
         return unit_rows(rows) if len(rows) else rows
+
+
+def sparse_words(title: str) -> dict[str, SparseVector]:
+    """Return what ``StoredVideo.sparse`` has of a title: its ``words``, if there are any."""
+    words = title_words(title)
+    return {} if words is None else {"words": words}

@@ -11,13 +11,12 @@ from typing import Any
 
 from PIL import Image
 
-from tests.fakes import ColourEncoder, WordEncoder
+from tests.fakes import ColourEncoder, WordEncoder, sparse_words
 from tests.stores.catalogue import manifest
 from twinlens.catalog.fields import FIELDS
 from twinlens.catalog.video import Video, to_payload
 from twinlens.encoders.lens import Lenses
 from twinlens.encoders.lenses import THUMBNAIL, TITLE, own_lenses
-from twinlens.encoders.words import sparse_words
 from twinlens.stores.base import StoredVideo
 from twinlens.stores.browsing import count_facet
 from twinlens.stores.generations import DataDir, LensRecord, Manifest

@@ -2,9 +2,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from tests.fakes import MemoryReader
+from tests.fakes import MemoryReader, sparse_words
 from twinlens.encoders.lenses import THUMBNAIL, TITLE, WORDS, WordsLens
-from twinlens.encoders.words import sparse_words
 from twinlens.indexer.verify import compare_stores
 from twinlens.stores.base import StoredVideo
 from twinlens.stores.flat import FlatStore

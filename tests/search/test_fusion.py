@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from qdrant_client.http.models import ScoredPoint
+from qdrant_client.hybrid.fusion import reciprocal_rank_fusion
 
 from twinlens.encoders.lenses import THUMBNAIL, TITLE, WORDS
 from twinlens.search.fusion import (
@@ -66,6 +68,17 @@ def test_scores_and_sources_are_those_of_the_formula(lists, k, weights):
 def test_weight_0_is_as_if_the_list_were_absent(lists, k, weight):
     zero = fuse_lenses(lists, k=k, weights={TITLE: weight, THUMBNAIL: 0})
     assert zero == fuse_lenses({TITLE: lists[TITLE]}, k=k, weights={TITLE: weight})
+
+
+@given(lists_of_lenses, k)
+def test_qdrant_clients_fusion_is_ours_with_k_one_more(lists, k):
+    responses = [
+        [ScoredPoint(id=int(one.video_id[1:]), version=0, score=one.score) for one in found]
+        for found in lists.values()
+    ]
+    theirs = reciprocal_rank_fusion(responses, limit=100, ranking_constant_k=k + 1)
+    expected = {int(one.video_id[1:]): one.score for one in fuse_lenses(lists, k=k)}
+    assert {point.id: point.score for point in theirs} == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize("bad", [{"k": -1}, {"weights": {TITLE: -0.5}}])

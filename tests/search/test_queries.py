@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tests.fakes import WordEncoder
 from twinlens.catalog.errors import UnencodableItems
 from twinlens.catalog.vectors import FloatMatrix
+from twinlens.encoders.load import load_title_encoder
 from twinlens.search.queries import (
     MAX_BATCH,
     MAX_CACHED_CHARACTERS,
@@ -217,3 +218,14 @@ def test_many_callers_get_what_each_asked_for(calls):
     queries.close()
     for texts, rows in zip(calls, found, strict=True):
         np.testing.assert_array_equal(rows, WordEncoder().encode(texts))
+
+
+@pytest.mark.parametrize("name", ["packaged:use-m3", "packaged:minilm"])
+def test_real_models_give_the_same_vectors_in_a_crowd(name):
+    encoder = load_title_encoder(name, threads=1)
+    queries = QueryEncoder(encoder, cache_size=0)
+    texts = [f"cricket highlights {number}" + " of the day" * (number % 7) for number in range(24)]
+    with ThreadPoolExecutor(24) as callers:
+        found = list(callers.map(lambda text: queries.encode_queries([text])[0], texts))
+    queries.close()
+    np.testing.assert_allclose(np.stack(found), encoder.encode_queries(texts), atol=1e-5)

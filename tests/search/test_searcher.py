@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from tests.backend.catalogue import COLOURS, ODD_ID, picture_bytes
-from tests.fakes import MemoryReader
+from tests.fakes import MemoryReader, sparse_words
 from twinlens.catalog.errors import PictureRejected, UnencodableItems
 from twinlens.encoders.lenses import THUMBNAIL, TITLE, WORDS
-from twinlens.encoders.words import query_words, sparse_words
+from twinlens.encoders.words import query_words
 from twinlens.search.cursor import CursorExpired, CursorInvalid
 from twinlens.search.request import MultiSearchRequest, SearchRequest, VideoNotFound
 from twinlens.search.searcher import BORROWED_WEIGHT, Searcher

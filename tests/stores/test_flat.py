@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, nullcontext
@@ -52,6 +54,27 @@ def test_the_directory_holds_one_file_per_vector_and_the_ids(mirror: Path) -> No
     assert (index.d, index.ntotal) == (16, sum(1 for i in range(40) if i % 7 != 6 or i % 3 == 2))
     with closing(sqlite3.connect(mirror / "ids.sqlite")) as database:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_unflushed_changes_are_dropped_by_a_kill(home: Home, mirror: Path) -> None:
+    before = contents(home.reader())
+    process = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import os, sys; from pathlib import Path; import numpy as np\n"
+            "from twinlens.stores.flat import FlatStore\n"
+            "from tests.stores.catalogue import catalogue\n"
+            "store = FlatStore.open(Path(sys.argv[1]))\n"
+            "store.upsert(catalogue(8_000, seed=1)); store.delete(['video-00001'])\n"
+            "os.kill(os.getpid(), 9)",
+            str(mirror),
+        ],
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
+    assert process.returncode == -9
+    assert contents(home.open()) == before
 
 
 @pytest.mark.parametrize("flushed", [1, 6])

@@ -7,11 +7,12 @@ import math
 import numpy as np
 import pytest
 
+from tests.fakes import sparse_words
 from tests.stores.catalogue import DIMS, catalogue, unit, words
 from tests.stores.conftest import Home, MakeHome
 from twinlens.catalog.vectors import SparseVector
 from twinlens.encoders.lenses import TITLE, WORDS
-from twinlens.encoders.words import query_words, sparse_words
+from twinlens.encoders.words import query_words
 from twinlens.stores.base import StoredVideo, VectorQuery, VectorStore
 from twinlens.stores.filters import AnyOf
 from twinlens.stores.flat import FlatStore
