@@ -8,6 +8,7 @@ from typing import Any, Final
 from twinlens.backend.problem_kinds import Code
 from twinlens.backend.problems import FieldError
 from twinlens.catalog.fields import FIELDS
+from twinlens.encoders.lenses import registered_lenses
 
 Json = dict[str, Any]
 REQUEST_ID: Final = "9f2c1e8a4b7d4c0f8e6a5b3c2d1f0e9a"
@@ -58,11 +59,8 @@ _EXPLAINED: Final[Json] = _ANSWER | {
             "video": _VIDEO,
             "score": 0.875,
             "rank": 1,
-            "sources": {
-                "title": {"rank": 1, "score": 0.83},
-                "words": {"rank": 1, "score": 10.7},
-                "thumbnail": None,
-            },
+            "sources": dict.fromkeys(registered_lenses())
+            | {"title": {"rank": 1, "score": 0.83}, "words": {"rank": 1, "score": 10.7}},
         }
     ],
     "borrowed_from": [VIDEO_ID],

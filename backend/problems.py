@@ -23,7 +23,7 @@ from twinlens.backend.schemas.base import AT_FAULT, describe_expected
 from twinlens.catalog.errors import PictureRejected, TwinLensError, UnencodableItems
 from twinlens.catalog.timing import OutOfTime
 from twinlens.search.cursor import CursorExpired, CursorInvalid
-from twinlens.search.request import MultiSearchFailed, VideoNotFound
+from twinlens.search.request import LensNotFound, MultiSearchFailed, VideoNotFound
 
 RETRY_AFTER_S: Final = 5
 MOST_ERRORS: Final = 1000
@@ -233,6 +233,10 @@ def to_problem(error: BaseException) -> Problem:
                     for field in islice(error.missing, MOST_LISTED)
                 ],
             )
+        case LensNotFound():
+            here = f"one of: {', '.join(error.lenses)}"
+            fault = FieldError(f"weights.{error.lens}", "this index has no such lens", here)
+            return Problem(Code.VALIDATION_FAILED, f"not valid: {fault.field}", errors=[fault])
         case PictureRejected():
             return Problem(
                 Code.PICTURE_REJECTED,

@@ -8,9 +8,10 @@ uses plain attributes, none with an underscore:
 - of the server ``active_channels``, ``accepting``, ``handle_accept``, ``pull_trigger``,
   ``channel_class`` and ``task_dispatcher`` with its ``add_task``;
 - of a channel ``requests``, ``request``, ``total_outbufs_len``, ``last_activity``, ``will_close``,
-  ``write_soon``, ``service``, ``handle_close``, ``error_task_class`` and ``parser_class``;
+  ``write_soon``, ``service``, ``handle_close``, ``socket``, ``error_task_class``, ``parser_class``;
 - of a parser ``received``, ``parse_header``, ``chunked``, ``content_length``, ``expect_continue``,
-  ``header_plus``, ``headers``, ``headers_finished``, ``version`` and ``error``.
+  ``header_plus``, ``headers``, ``headers_finished``, ``completed``, ``version`` and ``error``;
+- of the task that refuses ``wrote_header``, ``close_on_finish``, ``request`` and ``channel``.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from waitress import create_server, wasyncore
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError, TransferEncodingNotImplemented
 from waitress.task import ErrorTask
-from waitress.utilities import Error, RequestHeaderFieldsTooLarge
+from waitress.utilities import BadRequest, Error, RequestHeaderFieldsTooLarge
 
 from twinlens.backend.access import MOST_WAITING
 from twinlens.backend.problems import write_refusal
@@ -55,6 +56,9 @@ _GIVE_WAY: Final = 32
 _CODED_WITHOUT_CHUNKS: Final = re.compile(
     rb"^transfer-encoding:[ \t]*(gzip|compress|deflate|identity)[ \t]*\r?$", re.I | re.M
 )
+
+# A name or an address, and perhaps a port.
+_HOST: Final = re.compile(r"[^\s,/?#@]*(:\d{0,5})?")
 
 _log = logging.getLogger(__name__)
 
@@ -217,11 +221,15 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc] # untyped
     """Refuses requests that waitress accepts but another server in front may read differently."""
 
     error: Error | None
+    completed: bool
 
     def received(self, data: bytes) -> int:
         taken: int = super().received(data)
         if isinstance(self.error, RequestHeaderFieldsTooLarge) and b"\n" not in self.header_plus:
             self.error = _LineTooLong("no end of the request line")
+        if not self.completed and not self.headers_finished and b"\n\n" in self.header_plus:
+            self.error = BadRequest("lines end in a line feed alone")
+            self.completed = True
         return taken
 
     def parse_header(self, header_plus: bytes) -> None:
@@ -240,8 +248,12 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc] # untyped
             self.expect_continue = False
         if b"\r\n " in header_plus or b"\r\n\t" in header_plus:
             raise ParsingError("a field over several lines")
-        if "," in self.headers.get("HOST", ""):  # waitress joins fields of one name
-            raise ParsingError("several Host fields")
+        # waitress joins fields of one name by commas.
+        if not _HOST.fullmatch(self.headers.get("HOST", "")):
+            raise ParsingError("not one Host field")
+        if self.version == "1.0" and "TRANSFER_ENCODING" in self.headers:
+            # waitress would pass it over, and take the chunks for the next request.
+            raise ParsingError("HTTP/1.0 has no Transfer-Encoding")
         if self.version not in ("1.0", "1.1"):
             raise ParsingError("neither HTTP/1.1 nor HTTP/1.0")
 

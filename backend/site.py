@@ -59,8 +59,8 @@ class SiteViews:
 
     @Route("get", "/")
     def page(self) -> Response:
-        """Answer the page, with the fields of the videos and the lenses installed in it."""
-        page = write_page(self._index.read_fields(), tuple(registered_lenses().values()))
+        """Answer the page, with the fields of the videos and the lenses of the index in it."""
+        page = write_page(self._index.read_fields(), tuple(map(type, self._index.lenses.values())))
         return _send_text(page, "index.html")
 
     @Route("get", "/static/client.d.ts")

@@ -17,7 +17,8 @@
     │   ├── StoreUnavailable       the engine doesn't answer
     │   ├── StoreCorrupt           what lies on disk doesn't fit together
     │   └── NoGeneration           nothing has been published yet
-    └── IndexLocked                another job is writing to this data directory
+    ├── IndexLocked                another job is writing to this data directory
+    └── of ``search``: VideoNotFound, LensNotFound, MultiSearchFailed, CursorInvalid, CursorExpired
 
 A command ends with ``exit_code``: 2 where the use was wrong and nothing changed, else 1.
 """

@@ -219,8 +219,9 @@ def open_lenses(
 
 def own_lenses(title_encoder: TitleEncoder, thumbnail_encoder: ThumbnailEncoder) -> Lenses:
     """Return the lenses that come with the product, over these encoders."""
-    lenses = (TitleLens(title_encoder), WordsLens(), ThumbnailLens(thumbnail_encoder))
-    return {lens.name: lens for lens in lenses}
+    given: Lenses
+    given = {TITLE: TitleLens(title_encoder), THUMBNAIL: ThumbnailLens(thumbnail_encoder)}
+    return {lens.name: given.get(lens.name) or lens.open(LensOptions()) for lens in _OWN}
 
 
 def _of_other_packages() -> Iterator[tuple[str, Any]]:

@@ -10,16 +10,17 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from twinlens.catalog.digests import join_with_lengths
+from twinlens.catalog.errors import TwinLensError
 
 MAX_CURSOR_LENGTH: Final = 1000
 _DIGEST_BYTES: Final = 12
 
 
-class CursorInvalid(ValueError):
+class CursorInvalid(TwinLensError, ValueError):
     """The text is not a cursor of this server, or belongs to another request."""
 
 
-class CursorExpired(ValueError):
+class CursorExpired(TwinLensError, ValueError):
     """The cursor was handed out for a generation that is no longer the published one."""
 
 

@@ -92,6 +92,11 @@ class PublishedIndex:
         finally:
             self._let_go(held)
 
+    @property
+    def lenses(self) -> Lenses:
+        """Those that its generations are made with, and searched by."""
+        return self._lenses
+
     def read_fields(self) -> Fields:
         """Return the fields of the open or else the published generation, or the default ones.
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Final, Self
 
+from twinlens.catalog.errors import TwinLensError
 from twinlens.encoders.lens import Lenses
 from twinlens.encoders.lenses import WORDS
 from twinlens.search.cursor import digest_request
@@ -21,7 +22,16 @@ DEFAULT_EXPAND: Final = 3
 DEFAULT_RRF_K: Final = 5.0
 
 
-class MultiSearchFailed(ValueError):
+class LensNotFound(TwinLensError, LookupError):
+    """A request weighs a lens that the published generation was not made with."""
+
+    def __init__(self, lens: str, lenses: Iterable[str]) -> None:
+        super().__init__(f"no lens named {lens!r}; there are {', '.join(lenses)}")
+        self.lens = lens
+        self.lenses = tuple(lenses)
+
+
+class MultiSearchFailed(TwinLensError, ValueError):
     """One search of a multi-search can't be made: its number, from 0; the cause is chained."""
 
     def __init__(self, search: int) -> None:
@@ -29,7 +39,7 @@ class MultiSearchFailed(ValueError):
         self.search = search
 
 
-class VideoNotFound(LookupError):
+class VideoNotFound(TwinLensError, LookupError):
     """A video that a request names is not in the published generation.
 
     ``missing`` maps each place in the request, such as ``liked.3``, to the missing id.
@@ -83,11 +93,11 @@ class FusionOptions:
         """Return this request with a weight for every lens.
 
         Raises:
-            ValueError: there is a weight of no lens.
+            LensNotFound: there is a weight of no lens.
         """
         unknown = self.weights.keys() - lenses.keys()
         if unknown:
-            raise ValueError(f"no lens named {min(unknown)!r}; there are {', '.join(lenses)}")
+            raise LensNotFound(min(unknown), lenses)
         weights = {name: self.weights.get(name, lens.weight) for name, lens in lenses.items()}
         return replace(self, weights=weights)
 

@@ -147,13 +147,13 @@ class _Weights(RequestModel):
 
     @model_validator(mode="after")
     def _require_one(self) -> Self:
-        if not any(self.by_name().values()):
+        if not any(getattr(self, name) for name in registered_lenses()):
             raise ValueError("at least one weight must be above 0")
         return self
 
     def by_name(self) -> dict[str, float]:
-        """Return the weights by the names of the lenses."""
-        return {name: getattr(self, name) for name in registered_lenses()}
+        """Return the weights that were given, by the names of the lenses."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
 
 
 class SourceBody(AnswerModel):

@@ -386,7 +386,7 @@ ATTACKS: dict[str, bytes | Callable[[], bytes]] = {
     "chunked-behind-a-tab": kept(b"0\r\n\r\n", b"Transfer-Encoding:\x0bchunked"),
     "a-space-before-the-colon": kept(b"0\r\n\r\n", b"Transfer-Encoding : chunked"),
     "a-folded-field": kept(b"{}", b"X: a\r\n Transfer-Encoding: chunked"),
-    "bare-line-feeds": b"GET / HTTP/1.1\nHost: x\n\n" + CRLF + CRLF,
+    "bare-line-feeds": b"GET / HTTP/1.1\nHost: x\nConnection: close\n\n",
     "a-chunk-size-of-letters": chunked(b"zz\r\n{}\r\n0\r\n\r\n"),
     "a-chunk-size-with-a-prefix": chunked(b"0x2\r\n{}\r\n0\r\n\r\n"),
     "a-chunk-size-with-a-sign": chunked(b"-2\r\n{}\r\n0\r\n\r\n"),
@@ -399,7 +399,10 @@ ATTACKS: dict[str, bytes | Callable[[], bytes]] = {
     "http-9-9": b"GET / HTTP/9.9\r\nHost: x\r\n\r\n",
     "a-method-of-small-letters": http(b"get / HTTP/1.1"),
     "an-expectation-made-up": post(b"{}", b"Expect: miracles"),
+    "chunks-of-http-1-0": b"POST /api/v1/search HTTP/1.0\r\nConnection: keep-alive\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n" + SMUGGLED,
     "two-hosts": get("/healthz", b"Host: y"),
+    "a-host-of-two-words": b"GET / HTTP/1.1\r\nHost: a b\r\nConnection: close\r\n\r\n",
     "an-expectation-of-no-body": get("/healthz", b"Expect: 100-continue"),
 }
 

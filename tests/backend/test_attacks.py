@@ -154,7 +154,12 @@ def test_what_lies_in_a_picture_is_not_in_the_log(served):
 
 def test_a_request_behind_a_refused_one_is_not_answered(served):
     """What follows a body that can't be told from the next request is never read as one."""
-    for name in ("length-and-chunks", "two-lengths", "a-chunk-longer-than-it-says"):
+    for name in (
+        "length-and-chunks",
+        "two-lengths",
+        "a-chunk-longer-than-it-says",
+        "chunks-of-http-1-0",
+    ):
         answer = exchange(served.port, ATTACKS[name] + SMUGGLED)
         assert statuses_of(answer) == [400]
         assert b'"generation"' not in answer

@@ -72,7 +72,15 @@ def serve(workers: int | None, request_threads: int, **overrides: Any) -> None:
             open_reader=lambda manifest: open_reader(
                 data, manifest, qdrant_url=settings.qdrant_url, qdrant_api_key=settings.qdrant_key
             ),
-            open_lenses=partial(open_lenses, settings, data, published, threads=threads_each),
+            # Those of the index: one that is installed later waits until videos are indexed by it.
+            open_lenses=partial(
+                open_lenses,
+                settings,
+                data,
+                published,
+                threads=threads_each,
+                names=published.lenses,
+            ),
             host=settings.host,
             port=settings.port,
             workers=workers,
