@@ -27,6 +27,7 @@ from twinlens.encoders import lenses, load
 from twinlens.encoders.lens import Lens
 from twinlens.indexer.build import LEDGER_FILE
 from twinlens.indexer.ledger import Ledger
+from twinlens.search.request import SearchRequest
 from twinlens.stores.generations import DataDir
 
 ROOT = Path(__file__).parents[1]
@@ -248,6 +249,42 @@ def test_similar_and_recommended_go_by_it(served):
     assert {hit["video"]["channel"] for hit in found["hits"]} == {CHANNELS[0], CHANNELS[2]}
 
 
+def test_an_index_is_served_by_its_own_lenses_when_another_is_installed(tmp_path, package):
+    (tmp_path / "videos.csv").write_text("video_id,title\nv1,Tea\nv2,Rice\n", encoding="utf-8")
+    data = DataDir(tmp_path / "data")
+    code, said = ended("index", tmp_path / "videos.csv", "--data-dir", data.path, package=None)
+    assert code == 0, said
+    server = Served(data, package)
+    try:
+        assert server.find("/api/v1/search?q=tea")["hits"][0]["video"]["video_id"] == "v1"
+        status, problem = server.ask("/api/v1/search", {"text": "tea", "weights": {"channel": 1}})
+        assert (status, problem["errors"][0]["field"]) == (422, "weights.channel")
+        assert problem["errors"][0]["expected"] == "one of: title, thumbnail, words"
+        assert '"name": "channel"' not in httpx.get(server.url, timeout=20).text
+    finally:
+        server.stop()
+
+
+def test_the_own_lenses_are_those_that_are_listed(monkeypatch):
+    class Length(Lens[str]):
+        name = "length"
+        about = "how long the title is"
+        dim = 2
+        fingerprint = "1"
+
+        def looks_at(self, video, picture):
+            return video.title
+
+        def encode(self, items):
+            return [[1.0, float(len(item))] for item in items]
+
+    monkeypatch.setattr(lenses, "_OWN", (*lenses._OWN, Length))
+    made = lenses.own_lenses(WordEncoder(), ColourEncoder())
+    assert [*made] == ["title", "words", "thumbnail", "length"]
+    request = SearchRequest(text="tea", weights={"words": 2.0}).weigh(made)
+    assert request.weights == {"title": 1.0, "words": 2.0, "thumbnail": 1.0, "length": 1.0}
+
+
 @needs_chromium
 def test_the_page_weighs_and_explains_by_them(served):
     with launched() as browser, watched_page(browser, served.url) as page:
@@ -274,7 +311,7 @@ def test_a_name_that_no_lens_has_is_the_same_error_as_ever(served):
 
 def test_without_its_package_the_index_is_refused_and_says_why(index):
     for command, expected in (
-        (["serve", "--port", 0], "channel: channel (pieces of 3 in 64, version 1) became none"),
+        (["serve", "--port", 0], "no lens named channel, tags is installed here"),
         (["verify"], "no lens named tags is installed here"),
     ):
         code, said = ended(*command, "--data-dir", index[0].path, package=None)

@@ -7,6 +7,7 @@ import tarfile
 from pathlib import Path
 
 import twinlens
+from twinlens.catalog.sources.files import TABLE_SUFFIXES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -20,6 +21,7 @@ def test_the_public_names_are_these():
         "Index",
         "Lens",
         "LensOptions",
+        "MultiSearchRequest",
         "Picture",
         "Query",
         "Ranking",
@@ -28,7 +30,9 @@ def test_the_public_names_are_these():
         "SearchRequest",
         "SearchResult",
         "TwinLensError",
+        "UnencodableItems",
         "Video",
+        "VideoNotFound",
         "__version__",
         "fuse",
         "load_thumbnail_encoder",
@@ -37,6 +41,8 @@ def test_the_public_names_are_these():
         "measure_search",
         "open_index",
         "read_corpus",
+        "to_sparse_vector",
+        "unit_rows",
     ]
 
 
@@ -44,6 +50,10 @@ def test_each_has_a_docstring_and_is_listed():
     assert set(twinlens.__all__) <= set(dir(twinlens))
     for name in twinlens.__all__:
         assert getattr(twinlens, name).__doc__, name
+
+
+def test_the_readme_names_every_format_of_tables():
+    assert [suffix for suffix in TABLE_SUFFIXES if f"`{suffix}`" not in README] == []
 
 
 def test_importing_it_loads_nothing_heavy():

@@ -16,7 +16,8 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from twinlens.catalog.errors import TwinLensError
+    from twinlens.catalog.errors import TwinLensError, UnencodableItems
+    from twinlens.catalog.vectors import to_sparse_vector, unit_rows
     from twinlens.catalog.video import Video
     from twinlens.encoders.lens import Lens, LensOptions, Picture, Query
     from twinlens.encoders.load import load_thumbnail_encoder, load_title_encoder
@@ -25,7 +26,14 @@ if TYPE_CHECKING:
     from twinlens.evaluate.tasks import read_corpus
     from twinlens.search.fusion import FusedVideo, Ranking, fuse
     from twinlens.search.index import Index, open_index
-    from twinlens.search.request import Hit, RecommendationRequest, SearchRequest, SearchResult
+    from twinlens.search.request import (
+        Hit,
+        MultiSearchRequest,
+        RecommendationRequest,
+        SearchRequest,
+        SearchResult,
+        VideoNotFound,
+    )
     from twinlens.stores.base import ScoredVideo
 
 __version__ = "0.1.0"
@@ -36,6 +44,7 @@ __all__ = [
     "Index",
     "Lens",
     "LensOptions",
+    "MultiSearchRequest",
     "Picture",
     "Query",
     "Ranking",
@@ -44,7 +53,9 @@ __all__ = [
     "SearchRequest",
     "SearchResult",
     "TwinLensError",
+    "UnencodableItems",
     "Video",
+    "VideoNotFound",
     "__version__",
     "fuse",
     "load_thumbnail_encoder",
@@ -53,10 +64,13 @@ __all__ = [
     "measure_search",
     "open_index",
     "read_corpus",
+    "to_sparse_vector",
+    "unit_rows",
 ]
 
 _MODULES: Final = {
-    "catalog.errors": ["TwinLensError"],
+    "catalog.errors": ["TwinLensError", "UnencodableItems"],
+    "catalog.vectors": ["to_sparse_vector", "unit_rows"],
     "catalog.video": ["Video"],
     "encoders.lens": ["Lens", "LensOptions", "Picture", "Query"],
     "encoders.load": ["load_thumbnail_encoder", "load_title_encoder"],
@@ -65,7 +79,14 @@ _MODULES: Final = {
     "evaluate.tasks": ["read_corpus"],
     "search.fusion": ["FusedVideo", "Ranking", "fuse"],
     "search.index": ["Index", "open_index"],
-    "search.request": ["Hit", "RecommendationRequest", "SearchRequest", "SearchResult"],
+    "search.request": [
+        "Hit",
+        "MultiSearchRequest",
+        "RecommendationRequest",
+        "SearchRequest",
+        "SearchResult",
+        "VideoNotFound",
+    ],
     "stores.base": ["ScoredVideo"],
 }
 _MODULE_OF: Final = {name: module for module, names in _MODULES.items() for name in names}

@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.fakes import ColourEncoder, WordEncoder, sparse_words
 from tests.stores.catalogue import manifest
-from twinlens.catalog.fields import FIELDS
+from twinlens.catalog.fields import FIELDS, FieldKind, FieldValue
 from twinlens.catalog.video import Video, to_payload
 from twinlens.encoders.lens import Lenses
 from twinlens.encoders.lenses import THUMBNAIL, TITLE, own_lenses
@@ -35,6 +35,18 @@ def picture_bytes(colour: tuple[int, int, int], *, shade: int = 0, kind: str = "
     return buffer.getvalue()
 
 
+def values_by_kind(number: int) -> dict[str, FieldValue]:
+    """Some value for every field there may be, that of ``number``; none for texts."""
+    of_kind: dict[FieldKind, FieldValue] = {
+        FieldKind.KEYWORD: f"n{number % 3}",
+        FieldKind.KEYWORDS: (f"n{number}",),
+        FieldKind.MOMENT: datetime(2020 + number % 5, 1, 1, tzinfo=UTC),
+        FieldKind.COUNT: 100 * number,
+        FieldKind.DURATION: 60.0 * (number + 1),
+    }
+    return {row.name: of_kind[row.kind] for row in FIELDS if row.kind in of_kind}
+
+
 @dataclass
 class Catalogue:
     """Videos as they are indexed, with the encoders that index them."""
@@ -53,7 +65,8 @@ class Catalogue:
                 video_id=f"{subject}-{number}",
                 title=f"{subject} film number {number}",
                 thumbnail=picture_bytes(colour, shade=number),
-                values={
+                values=values_by_kind(number)
+                | {
                     "channel": f"{subject} channel",
                     "category": subject,
                     "language": ("en", "si", "ta")[number % 3],

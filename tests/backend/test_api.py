@@ -45,8 +45,7 @@ def test_an_answer_has_the_shape_of_the_design(client):
     assert body["window"] == 200
     assert [hit["rank"] for hit in body["hits"]] == [1, 2]
     assert set(body["hits"][0]) == {"video", "score", "rank"}
-    video = "video_id title channel category language tags published_at duration_s view_count"
-    assert set(body["hits"][0]["video"]) == {*video.split(), "url", "thumbnail_url"}
+    assert set(body["hits"][0]["video"]) == {"video_id", *FIELDS.names, "thumbnail_url"}
 
 
 def test_explain_says_where_each_ranking_placed_a_hit(client):

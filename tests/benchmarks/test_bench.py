@@ -189,6 +189,7 @@ def test_an_engine_that_fails_is_reported_and_the_others_go_on(stages: Stages) -
     assert stages.result.failures() == [f"{name} at {VIDEOS}" for name in ("unfiltered", "dies")]
 
 
+@pytest.mark.slow
 def test_an_index_on_a_server_is_measured_shared_and_removed(
     qdrant: QdrantProcess, tmp_path: Path
 ) -> None:

@@ -43,6 +43,7 @@ def write_table(path: Path, rows: Iterable[Mapping[str, Any]] = VIDEOS) -> Path:
             writer.writerow({**row, **lists})
         data = out.getvalue().encode()
     else:
+        assert path.name.partition(".")[2].removesuffix(".gz") in ("jsonl", "ndjson"), path
         data = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)

@@ -229,7 +229,9 @@ def test_too_few_pictures_are_refused_by_name(folder: Callable[..., Path]) -> No
     ("name", "message"),
     [
         ("packaged:nonsense", "packaged:denoiser"),
-        ("nowhere", "choose --thumbnail-model packaged:denoiser"),
+        pytest.param(
+            *("nowhere", "choose --thumbnail-model packaged:denoiser"), marks=pytest.mark.slow
+        ),
     ],
 )
 def test_encoders_that_are_not_there_are_refused(tmp_path: Path, name: str, message: str) -> None:

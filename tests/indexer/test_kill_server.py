@@ -32,10 +32,10 @@ def engine(client, alias):
 @pytest.mark.parametrize(
     ("request_name", "answered", "done"),
     [
-        ("Create", 0, True),
         ("Upsert", 1, True),
-        ("DeletePoints", 0, True),
         ("UpdateAliases", 0, True),
+        pytest.param("Create", 0, True, marks=pytest.mark.slow),
+        pytest.param("DeletePoints", 0, True, marks=pytest.mark.slow),
         pytest.param("CreateFieldIndex", 3, False, marks=pytest.mark.slow),
         pytest.param("Upsert", 0, False, marks=pytest.mark.slow),
         pytest.param("DeletePoints", 0, False, marks=pytest.mark.slow),

@@ -65,7 +65,7 @@ def met(
     return found
 
 
-@pytest.mark.parametrize("limit", [1, 7, 1000])
+@pytest.mark.parametrize("limit", [pytest.param(1, marks=pytest.mark.slow), 7, 1000])
 @pytest.mark.parametrize("filter", FILTERS.values(), ids=FILTERS)
 def test_pages_meet_every_video_once_in_order(
     store: VectorStore, filter: Filter | None, limit: int

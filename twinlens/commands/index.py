@@ -88,6 +88,8 @@ def index(
 ) -> None:
     """Index SOURCE and publish it: a folder, a file, or hf:OWNER/NAME.
 
+    A file is a table: Parquet, JSON Lines or CSV, the latter two also compressed (.gz).
+
     Videos that did not change are neither encoded nor written again. A job that was stopped or
     killed is continued by the next one.
 

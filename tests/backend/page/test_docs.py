@@ -94,6 +94,7 @@ def test_axe_finds_nothing_serious(page, path):
     assert seriously_wrong(page) == []
 
 
+@pytest.mark.slow
 def test_axe_finds_nothing_serious_in_what_is_opened(page):
     page.goto("/docs")
     search, by_query, thumbnail = (
