@@ -99,7 +99,7 @@ def run(
 @pytest.mark.parametrize(
     ("examples", "phases"),
     [
-        (1, "examples"),
+        (1, "examples,fuzzing"),
         # Coverage alone sends 14,000 requests.
         pytest.param(60, "examples,coverage,fuzzing,stateful", marks=pytest.mark.slow),
     ],
