@@ -146,7 +146,8 @@ class _Watch:
     def __init__(self, server: Any, receive_timeout_s: float) -> None:
         self._server = server
         self._receive_timeout_s = receive_timeout_s
-        # The requests that are coming, with whether their head is whole, and since when.
+        # The requests that are coming, None where none is, with whether their head is whole, and
+        # since when.
         self._coming: dict[tuple[HTTPChannel, Any, bool], float] = {}
         self._looked_at = 0.0
 
@@ -171,8 +172,11 @@ class _Watch:
                     channel.will_close = True
                     with suppress(OSError):
                         channel.socket.send(_write_refusal(HTTPStatus.REQUEST_TIMEOUT))
-            elif _is_idle(channel) and silent_s > HEAD_TIMEOUT_S:
-                channel.will_close = True
+            elif _is_idle(channel):
+                idle = channel, None, True
+                self._coming[idle] = now
+                # Seen so before: of one that is new, what has come may be unread for want of time.
+                channel.will_close |= silent_s > HEAD_TIMEOUT_S and idle in before
 
     def make_room(self) -> None:
         """Close the longest silent connections among those that await no answer."""

@@ -159,7 +159,7 @@ def meet_crowds(
             if one.drop:
                 stack.enter_context(trickling(crowds[name], one.drop, every_s=one.every_s))
         while time.monotonic() - started < patience_s:
-            assert search_s(served) < 3
+            assert search_s(served) < 8
             assert (
                 served.ask("POST", "/api/v1/search", body=js(text="a"), headers=IN_JSON)[0] == 200
             )
@@ -168,5 +168,5 @@ def meet_crowds(
             for name, connections in crowds.items()
             if name not in held
         }
-        assert time.monotonic() - started < patience_s + 5
+        assert time.monotonic() - started < patience_s + 20
     return ends

@@ -189,7 +189,6 @@ def test_an_engine_that_fails_is_reported_and_the_others_go_on(stages: Stages) -
     assert stages.result.failures() == [f"{name} at {VIDEOS}" for name in ("unfiltered", "dies")]
 
 
-@pytest.mark.slow
 def test_an_index_on_a_server_is_measured_shared_and_removed(
     qdrant: QdrantProcess, tmp_path: Path
 ) -> None:
@@ -268,6 +267,8 @@ _PARENT = """
 import os, time
 from functools import partial
 from twinlens.benchmarks.engines.process import Host
+
+pytestmark = pytest.mark.slow
 
 class Sleeper:
     def pid(self):

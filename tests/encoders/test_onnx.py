@@ -25,6 +25,8 @@ from twinlens.encoders.onnx_graph import Precision, like_length
 from twinlens.encoders.onnx_sentence import OnnxSentenceEncoder
 from twinlens.encoders.sentence import SentenceEncoder
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 MINILM = "packaged:minilm"
 LEAST_COSINE_TO_TORCH = 0.9999  # as docs/decisions/0006 states it

@@ -104,6 +104,7 @@ def killed(pictures: Pixels, tmp_path: Path) -> Path:
     return tmp_path / "killed"
 
 
+@pytest.mark.slow
 def test_training_learns(pictures: Pixels, tmp_path: Path) -> None:
     result = run(pictures, tmp_path, OPTIONS)
     first, last = result.history[0], result.history[-1]
@@ -152,6 +153,7 @@ def test_a_killed_run_goes_on_with_the_descriptions_that_it_began_with(
     assert run(pictures, killed).history == whole[0].history
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_run_or_a_broken_one_is_refused(
     pictures: Pixels, killed: Path
 ) -> None:
@@ -215,6 +217,7 @@ def test_effective_rank_counts_directions() -> None:
     assert np.isnan(effective_rank(np.full((5, 3), np.nan, dtype=np.float32)))
 
 
+@pytest.mark.slow
 def test_the_command_trains_on_a_folder(tmp_path: Path) -> None:
     folder = tmp_path / "pictures"
     folder.mkdir()

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from tests.backend.browser import needs_chromium
 from tests.backend.page.visiting import DESKTOP, PHONE, VIEWS, axe, cards, visit
 
-pytestmark = needs_chromium
+pytestmark = [needs_chromium, pytest.mark.slow]
 
 
 def test_the_keyboard_is_enough(desktop):
@@ -62,9 +62,9 @@ def test_light_and_dark_can_be_switched_and_are_remembered(browser, served):
     ("width", "scheme"),
     [
         (PHONE, "light"),
-        pytest.param(DESKTOP, "dark", marks=pytest.mark.slow),
-        pytest.param(PHONE, "dark", marks=pytest.mark.slow),
-        pytest.param(DESKTOP, "light", marks=pytest.mark.slow),
+        pytest.param(DESKTOP, "dark"),
+        pytest.param(PHONE, "dark"),
+        pytest.param(DESKTOP, "light"),
     ],
 )
 def test_axe_finds_nothing_wrong(browser, served, width, scheme):

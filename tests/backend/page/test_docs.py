@@ -13,7 +13,7 @@ from tests.backend.page.visiting import DESKTOP, PHONE, axe, fits_the_width, vis
 from twinlens.backend.app import ROUTES
 from twinlens.backend.problem_kinds import Code
 
-pytestmark = needs_chromium
+pytestmark = [needs_chromium, pytest.mark.slow]
 
 # Swagger UI's own: the button that opens an operation has the link to it inside. Without deep links
 # there would be none of either.
@@ -23,7 +23,7 @@ NOT_OURS = {"nested-interactive"}
 @pytest.fixture(
     params=[
         pytest.param((PHONE, "dark"), id="phone"),
-        pytest.param((DESKTOP, "light"), id="desktop", marks=pytest.mark.slow),
+        pytest.param((DESKTOP, "light"), id="desktop"),
     ]
 )
 def page(browser, served, request) -> Iterator[Page]:
@@ -94,7 +94,6 @@ def test_axe_finds_nothing_serious(page, path):
     assert seriously_wrong(page) == []
 
 
-@pytest.mark.slow
 def test_axe_finds_nothing_serious_in_what_is_opened(page):
     page.goto("/docs")
     search, by_query, thumbnail = (

@@ -23,7 +23,7 @@ from tests.backend.page.visiting import (
     visit,
 )
 
-pytestmark = needs_chromium
+pytestmark = [needs_chromium, pytest.mark.slow]
 
 
 def test_an_error_names_its_code_and_request_and_can_be_tried_again(failing_page):

@@ -14,7 +14,7 @@ from tests.backend.browser import needs_chromium
 from tests.backend.catalogue import COLOURS, picture_bytes
 from tests.backend.page.visiting import cards, visit
 
-pytestmark = needs_chromium
+pytestmark = [needs_chromium, pytest.mark.slow]
 needs_avif = pytest.mark.skipif(not features.check("avif"), reason="Pillow was built without AVIF")
 
 

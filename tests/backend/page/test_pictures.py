@@ -11,7 +11,7 @@ from tests.backend.browser import needs_chromium
 from tests.backend.catalogue import COLOURS, picture_bytes
 from tests.backend.page.visiting import EVERY, FILE, PIXEL, cards, fits_the_width
 
-pytestmark = needs_chromium
+pytestmark = [needs_chromium, pytest.mark.slow]
 
 
 def test_search_by_a_picture_and_take_it_back(page):
