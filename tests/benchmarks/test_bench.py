@@ -32,6 +32,8 @@ from twinlens.catalog.errors import UsageError
 from twinlens.catalog.files import hold_lock
 from twinlens.cli import main
 
+pytestmark = pytest.mark.slow
+
 VIDEOS = 800
 SOURCE = DrawnVectors({"title": 32, "thumbnail": 16})
 BY_NAME = {one.name: one for one in read_experiments()}
@@ -267,8 +269,6 @@ _PARENT = """
 import os, time
 from functools import partial
 from twinlens.benchmarks.engines.process import Host
-
-pytestmark = pytest.mark.slow
 
 class Sleeper:
     def pid(self):
