@@ -25,11 +25,12 @@ demo: $(INSTALLED) ## Draw a sample, index it, and serve it at http://127.0.0.1:
 	@$(BIN)/twinlens index sample --data-dir $(DATA) --title-model packaged:use-m3-bridge
 	@$(BIN)/twinlens serve --data-dir $(DATA) --port $(PORT)
 
+# The tests start hundreds of processes: modules are compiled once, not by each of them.
 test: $(INSTALLED) ## Run the tests (not the slow ones), two at a time
-	$(BIN)/python -m pytest -n 2 --dist loadscope
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadscope
 
 test-slow: $(INSTALLED) ## Run the slow tests, two at a time
-	$(BIN)/python -m pytest -m slow --timeout=900 -n 2 --dist loadscope
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -m slow --timeout=900 -n 2 --dist loadscope
 
 screenshots: $(INSTALLED) ## Take pictures of the page, in build/screenshots
 	$(BIN)/python -m tests.screenshots build/screenshots

@@ -274,7 +274,7 @@ def test_a_slow_drip_and_a_silent_server_end_in_time(site: Site, tmp_path: Path)
     started = time.monotonic()
     assert "timed out" in one_failure(site.url + "/a", tmp_path, limits)
     assert "timed out" in one_failure(site.url + "/silent", tmp_path, limits)
-    assert time.monotonic() - started < 3.0
+    assert time.monotonic() - started < 15  # not the 30 s of the silent one
     assert site.asked["/a"] == 2
 
 

@@ -220,7 +220,7 @@ def test_many_callers_get_what_each_asked_for(calls):
         np.testing.assert_array_equal(rows, WordEncoder().encode(texts))
 
 
-@pytest.mark.parametrize("name", ["packaged:use-m3", "packaged:minilm"])
+@pytest.mark.parametrize("name", ["packaged:use-m3"])
 def test_real_models_give_the_same_vectors_in_a_crowd(name):
     encoder = load_title_encoder(name, threads=1)
     queries = QueryEncoder(encoder, cache_size=0)
