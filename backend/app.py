@@ -106,10 +106,7 @@ def create_app(
         max_body_bytes=policy.max_body_bytes,
     )
     api = ApiViews(
-        index,
-        thumbnails=thumbnails,
-        count_searches=count_searches,
-        max_wait_s=policy.max_wait_s,
+        index, thumbnails=thumbnails, count_searches=count_searches, max_wait_s=policy.max_wait_s
     )
     app.register_blueprint(make_blueprint("api", api))
     app.register_blueprint(make_blueprint("site", SiteViews(index, metrics)))

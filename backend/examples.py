@@ -89,7 +89,7 @@ _HIGHLIGHTED: Final[Json] = _ANSWER | {
                 ]
             },
         }
-    ],
+    ]
 }
 _BROWSED: Final[Json] = {
     "videos": [_VIDEO],
@@ -172,10 +172,7 @@ SEARCH_ANSWERS: Final[Mapping[str, Json]] = {
     "counted": _ANSWER | {"facets": _FACETS},
     "without re-uploads": _FOLDED,
 }
-RECOMMENDATION_ANSWERS: Final[Mapping[str, Json]] = {
-    "a page": _ANSWER,
-    "explained": _RECOMMENDED,
-}
+RECOMMENDATION_ANSWERS: Final[Mapping[str, Json]] = {"a page": _ANSWER, "explained": _RECOMMENDED}
 BROWSE_PARAMETERS: Final[Mapping[str, Json]] = {
     "the newest": {"sort": "published_at:desc", "limit": 10, "facets": ["language", "view_count"]},
     "filtered": {"filter": _FILTER, "sort": "view_count:desc", "attributes": ["title"]},

@@ -111,11 +111,7 @@ def make_problem_example(code: Code, kind: Kind) -> Json:
 
 
 def _describe_operation(route: Route, schemas: Json, names: Mapping[type[BaseModel], str]) -> Json:
-    operation: Json = {
-        "operationId": route.name,
-        "tags": [route.tag],
-        "summary": route.summary,
-    }
+    operation: Json = {"operationId": route.name, "tags": [route.tag], "summary": route.summary}
     if route.description:
         operation["description"] = route.description
     parameters = [_PATH_PARAMETERS[name] for name in re.findall(r"\{(\w+)\}", route.template)]

@@ -307,11 +307,7 @@ def describe_invalid_fields(
         if kind == "json_invalid" and not path:
             return Problem(Code.JSON_INVALID, f"the body is not JSON: {part['msg']}")
         expected = expected or describe_expected(
-            model,
-            place,
-            unknown=kind == "extra_forbidden",
-            bounds=kind in _BEYOND,
-            renamed=renamed,
+            model, place, unknown=kind == "extra_forbidden", bounds=kind in _BEYOND, renamed=renamed
         )
         found.append(FieldError(shorten(path), message, expected))
     fields = ", ".join(dict.fromkeys(one.field for one in found if one.field))

@@ -25,31 +25,15 @@ _ROUTE: Final = "declared_route"
 
 # The errors that routes have in common. Any route can answer these, whatever it does:
 OF_ANY_ROUTE: Final = frozenset(
-    {
-        Code.BAD_REQUEST,
-        Code.REQUEST_LINE_TOO_LONG,
-        Code.HEADERS_TOO_LARGE,
-        Code.INTERNAL_ERROR,
-    }
+    {Code.BAD_REQUEST, Code.REQUEST_LINE_TOO_LONG, Code.HEADERS_TOO_LARGE, Code.INTERNAL_ERROR}
 )
 # Any route of the API, the first three where the operator has set keys or limits:
 OF_THE_API: Final = frozenset(
-    {
-        Code.UNAUTHORIZED,
-        Code.RATE_LIMITED,
-        Code.OVERLOADED,
-        Code.VALIDATION_FAILED,
-        Code.NOT_READY,
-    }
+    {Code.UNAUTHORIZED, Code.RATE_LIMITED, Code.OVERLOADED, Code.VALIDATION_FAILED, Code.NOT_READY}
 )
 # A route that takes a body:
 OF_A_BODY: Final = frozenset(
-    {
-        Code.JSON_INVALID,
-        Code.REQUEST_TIMEOUT,
-        Code.BODY_TOO_LARGE,
-        Code.UNSUPPORTED_MEDIA_TYPE,
-    }
+    {Code.JSON_INVALID, Code.REQUEST_TIMEOUT, Code.BODY_TOO_LARGE, Code.UNSUPPORTED_MEDIA_TYPE}
 )
 # A route whose answer is one page of several:
 OF_PAGES: Final = frozenset({Code.CURSOR_INVALID, Code.CURSOR_EXPIRED})

@@ -155,10 +155,7 @@ class DocsViews:
         """Answer the page of all error codes."""
         shown = make_problem_example(Code.VALIDATION_FAILED, KINDS[Code.VALIDATION_FAILED])
         text = render_template(
-            "errors.html",
-            kinds=KINDS,
-            example=json.dumps(shown, indent=2),
-            code_spans=_mark_code,
+            "errors.html", kinds=KINDS, example=json.dumps(shown, indent=2), code_spans=_mark_code
         )
         return _make_cacheable(Response(text, content_type="text/html"))
 

@@ -61,9 +61,7 @@ def title_words(title: str) -> SparseVector | None:
 
 def query_words(text: str) -> SparseVector | None:
     """Weigh the words and pieces of what a person typed, pieces less; None without any."""
-    return _sparse(
-        {term: 1.0 if term[0] == 0 else _PIECE_WEIGHT for term in _terms(text)},
-    )
+    return _sparse({term: 1.0 if term[0] == 0 else _PIECE_WEIGHT for term in _terms(text)})
 
 
 def words_coverage(words: SparseVector, title: str) -> float:

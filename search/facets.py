@@ -7,12 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from twinlens.catalog.fields import Fields
-from twinlens.stores.base import (
-    FacetCount,
-    Order,
-    StoredVideo,
-    VideoBrowser,
-)
+from twinlens.stores.base import FacetCount, Order, StoredVideo, VideoBrowser
 from twinlens.stores.browsing import count_facet, select_page, to_sort_key
 from twinlens.stores.filters import Filter
 
@@ -36,9 +31,7 @@ def count_stored_facet(browser: VideoBrowser, field: str, filter: Filter | None)
     if browser.fields[field].kind.is_counted:
         return browser.facet(field, limit=MAX_FACET_VALUES, filter=filter)
     return _find_extent(
-        field,
-        lambda order: browser.browse(limit=1, order=order, filter=filter),
-        browser.fields,
+        field, lambda order: browser.browse(limit=1, order=order, filter=filter), browser.fields
     )
 
 

@@ -186,8 +186,7 @@ class Searcher:
         # Ask for more, so that enough remain without the seeds; many seeds seldom find each other.
         asked = ranks + min(ranks, len(seeds))
         answers = self._reader.search(
-            [VectorQuery(name, vector, asked) for _, name, vector in asking],
-            filter=request.filter,
+            [VectorQuery(name, vector, asked) for _, name, vector in asking], filter=request.filter
         )
         left_out = {seed.video_id for seed in seeds}
         others = [
@@ -273,10 +272,7 @@ class Searcher:
         )
 
     def _rearrange(
-        self,
-        request: HitsRequest,
-        candidates: Sequence[_Candidate],
-        seeds: Sequence[StoredVideo],
+        self, request: HitsRequest, candidates: Sequence[_Candidate], seeds: Sequence[StoredVideo]
     ) -> list[_Candidate]:
         """Return the whole window, with duplicates folded and diversified as asked."""
         stored = self._reader.get([one.video_id for one in candidates], with_vectors=True)

@@ -121,12 +121,7 @@ def select_page(
 
 
 def count_facet(
-    videos: Iterable[StoredVideo],
-    field: str,
-    *,
-    limit: int,
-    filter: Filter | None,
-    fields: Fields,
+    videos: Iterable[StoredVideo], field: str, *, limit: int, filter: Filter | None, fields: Fields
 ) -> list[FacetCount]:
     """Do what ``VideoBrowser.facet`` says, by reading all ``videos``."""
     check_facet(field, limit, fields)

@@ -188,10 +188,7 @@ def open_reader(
     from twinlens.stores.server_client import ServerClient
 
     server = ServerClient.connect(
-        qdrant_url,
-        api_key=qdrant_api_key,
-        timeout_s=READER_TIMEOUT_S,
-        attempts=READER_ATTEMPTS,
+        qdrant_url, api_key=qdrant_api_key, timeout_s=READER_TIMEOUT_S, attempts=READER_ATTEMPTS
     )
     try:
         return ServerStore.open(

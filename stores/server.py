@@ -96,12 +96,7 @@ class ServerStore(QdrantReader):
 
     @classmethod
     def create(
-        cls,
-        server: ServerClient,
-        collection: str,
-        dims: Dims,
-        *,
-        fields: Fields = FIELDS,
+        cls, server: ServerClient, collection: str, dims: Dims, *, fields: Fields = FIELDS
     ) -> Self:
         """Return a new, empty collection.
 
@@ -123,9 +118,7 @@ class ServerStore(QdrantReader):
             if dim is None
         }
         graph = models.HnswConfigDiff(
-            m=HNSW_M,
-            ef_construct=HNSW_EF_CONSTRUCT,
-            full_scan_threshold=FULL_SCAN_THRESHOLD_KB,
+            m=HNSW_M, ef_construct=HNSW_EF_CONSTRUCT, full_scan_threshold=FULL_SCAN_THRESHOLD_KB
         )
         server.request(
             # Looked for again, as an attempt whose answer was lost may have made it.

@@ -131,10 +131,7 @@ class ServerClient:
     def find_alias_target(self, alias: str) -> str | None:
         """Return the collection that ``alias`` stands for, or None."""
         answer = self.request(lambda client: client.get_aliases())
-        return next(
-            (a.collection_name for a in answer.aliases if a.alias_name == alias),
-            None,
-        )
+        return next((a.collection_name for a in answer.aliases if a.alias_name == alias), None)
 
     def move_alias(self, alias: str, collection: str) -> None:
         """Let ``alias`` stand for ``collection``: in one step, so that searches see old or new."""

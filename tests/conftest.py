@@ -20,10 +20,7 @@ if TYPE_CHECKING:
 
 # The same examples in every run, however busy the machine: a red run is to be the change's doing.
 settings.register_profile(
-    "repeatable",
-    derandomize=True,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
+    "repeatable", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("repeatable")
 

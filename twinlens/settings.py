@@ -124,10 +124,7 @@ class Settings(BaseSettings):
         0, ge=0, le=1_000_000, description="Requests a minute for each caller; 0: any number."
     )
     trusted_proxies: int = Field(
-        0,
-        ge=0,
-        le=10,
-        description="Proxies before `serve`, each of which sets `X-Forwarded-For`.",
+        0, ge=0, le=10, description="Proxies before `serve`, each of which sets `X-Forwarded-For`."
     )
     max_body_bytes: int = Field(
         16 * 1024 * 1024, ge=1024, le=1024**3, description="The largest body of a request."

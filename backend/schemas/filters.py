@@ -54,10 +54,7 @@ def _to_utc(moment: datetime) -> datetime:
 Number = Annotated[float, Field(ge=-1e15, le=1e15, allow_inf_nan=False)]
 Moment = Annotated[
     AwareDatetime,
-    Field(
-        strict=False,
-        json_schema_extra={"pattern": r"^(?!1000|9999)[1-9]\d{3}-\d\d-\d\d[Tt ]"},
-    ),
+    Field(strict=False, json_schema_extra={"pattern": r"^(?!1000|9999)[1-9]\d{3}-\d\d-\d\d[Tt ]"}),
     BeforeValidator(_check_rfc3339),
     AfterValidator(_to_utc),
 ]
@@ -138,11 +135,7 @@ class FilterBody(RequestModel, FieldsModel):
             ),
             "some": (
                 _Filters | None,
-                Field(
-                    default=None,
-                    alias="or",
-                    description="Filters of which at least one holds.",
-                ),
+                Field(default=None, alias="or", description="Filters of which at least one holds."),
             ),
             "none": (
                 Optional["FilterBody"],

@@ -10,12 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from safetensors import SafetensorError, safe_open
 
 from twinlens.catalog.errors import EncoderUnavailable
-from twinlens.encoders.model_directory import (
-    CONFIG_NAME,
-    WEIGHTS_NAME,
-    ModelFormat,
-    read_weights,
-)
+from twinlens.encoders.model_directory import CONFIG_NAME, WEIGHTS_NAME, ModelFormat, read_weights
 from twinlens.encoders.thumbnails.pictures import PREPROCESSING_VERSION
 
 if TYPE_CHECKING:

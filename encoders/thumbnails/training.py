@@ -334,12 +334,7 @@ class _Run(TrainingRun[Measurement]):
 
 
 def _write(
-    out: Path,
-    run: _Run,
-    result: TrainingResult,
-    *,
-    shape: NetworkShape,
-    options: TrainingOptions,
+    out: Path, run: _Run, result: TrainingResult, *, shape: NetworkShape, options: TrainingOptions
 ) -> None:
     """Write the model with how it was trained."""
     write_model(

@@ -28,12 +28,7 @@ from twinlens.encoders.base import TitleEncoder
 from twinlens.encoders.titles.corpus import Corpus, IntVector, Ragged
 from twinlens.encoders.titles.network import BridgeNetwork
 from twinlens.encoders.titles.packing import BridgeShape, write_bridge
-from twinlens.encoders.training_run import (
-    CHECKPOINT_NAME,
-    TrainingRun,
-    Validation,
-    digest_run,
-)
+from twinlens.encoders.training_run import CHECKPOINT_NAME, TrainingRun, Validation, digest_run
 
 MIN_HELD_OUT: Final = 10
 _MOST_WORDS: Final = 120  # of a line that is trained on

@@ -45,8 +45,7 @@ def bounds(of: st.SearchStrategy[Any]) -> st.SearchStrategy[Json]:
 
 fields = {
     **dict.fromkeys(
-        ["channel", "category", "language", "tags"],
-        words | st.lists(words, min_size=1, max_size=3),
+        ["channel", "category", "language", "tags"], words | st.lists(words, min_size=1, max_size=3)
     ),
     **dict.fromkeys(["view_count", "duration_s"], numbers | bounds(numbers)),
     "published_at": bounds(moments),

@@ -18,11 +18,7 @@ from click.testing import CliRunner
 
 from tests.benchmarks.other_processes import DIES, FAILS_ONCE, FAILS_UNDER_FILTERS, Environment
 from tests.stores.qdrant_process import QdrantProcess
-from twinlens.benchmarks.engines.base import (
-    choose_experiments,
-    digest_of,
-    read_experiments,
-)
+from twinlens.benchmarks.engines.base import choose_experiments, digest_of, read_experiments
 from twinlens.benchmarks.engines.measure import SizeRun, choose_setting, run
 from twinlens.benchmarks.engines.process import Host
 from twinlens.benchmarks.engines.record import Plan, Result, Search, read_result

@@ -116,10 +116,7 @@ def test_a_table_of_other_columns_or_options_is_refused(tmp_path: Path, suffix: 
 
 
 BAD_JSONL = {
-    RejectReason.EMPTY: [
-        b'{"id": "1", "title": " "}',
-        b'{"id": "1", "title": null, "image": ""}',
-    ],
+    RejectReason.EMPTY: [b'{"id": "1", "title": " "}', b'{"id": "1", "title": null, "image": ""}'],
     NOT_UTF8: [b'{"id": "1", "title": "caf\xe9"}', b'{"id": "1", "title": "\\ud83d"}'],
     NOT_A_NUMBER: [b'{"id": "1", "title": NaN}', b'{"id": "1", "title": "t", "views": Infinity}'],
     BAD_VALUE: [

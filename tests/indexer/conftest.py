@@ -99,13 +99,7 @@ def data(shard_path: Path) -> DataDir:
     return DataDir(shard_path / "data")
 
 
-@pytest.fixture(
-    params=[
-        "embedded",
-        "process",
-        pytest.param("server", marks=NEEDS_SERVER),
-    ]
-)
+@pytest.fixture(params=["embedded", "process", pytest.param("server", marks=NEEDS_SERVER)])
 def engine(request: pytest.FixtureRequest, data: DataDir) -> Iterator[Engine]:
     """Each engine; a server's collections are removed afterwards."""
     if request.param == "embedded":

@@ -69,6 +69,7 @@ def assert_begins(drawn: Path, begun: Path, *, videos: int) -> None:
     assert pictures.items() <= files_of(drawn).items()
 
 
+@pytest.mark.slow
 def test_two_processes_draw_the_same_bytes_as_one(
     drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -55,9 +55,7 @@ def test_every_template_can_be_filled_for_some_picture_and_some_for_each(
         assert filled.keys() == set(phrases.templates), language
 
 
-def test_a_title_is_mostly_in_the_script_of_its_language(
-    facts: Mapping[str, list[Facts]],
-) -> None:
+def test_a_title_is_mostly_in_the_script_of_its_language(facts: Mapping[str, list[Facts]]) -> None:
     languages = Counter[str]()
     for subject in SUBJECTS:
         for number, drawn in enumerate(facts[subject]):

@@ -4,12 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twinlens.search.cursor import (
-    Cursor,
-    CursorExpired,
-    CursorInvalid,
-    decode_cursor,
-)
+from twinlens.search.cursor import Cursor, CursorExpired, CursorInvalid, decode_cursor
 
 GIVEN = Cursor("20261121T083000.123Z-5f2c9a", "ab" * 12, 40)
 TEXT = GIVEN.encode()

@@ -26,11 +26,7 @@ def unit(rng: np.random.Generator, *shape: int) -> npt.NDArray[np.float32]:
 
 
 def video(
-    rng: np.random.Generator,
-    video_id: str,
-    *,
-    names: tuple[str, ...] = DENSE,
-    **payload: object,
+    rng: np.random.Generator, video_id: str, *, names: tuple[str, ...] = DENSE, **payload: object
 ) -> StoredVideo:
     return StoredVideo(
         video_id,

@@ -83,10 +83,7 @@ def test_a_filter_that_means_nothing_is_refused(make: Any) -> None:
 
 # Few values, so that drawn filters hold for some of the drawn videos and not for others.
 texts = st.sampled_from(["", "a", "b", "ක", "🎸 live", "A"])
-numbers = st.one_of(
-    st.integers(-3, 3),
-    st.sampled_from([0.5, -0.5, 1.0, 2.0, 1e-9, float(2**40)]),
-)
+numbers = st.one_of(st.integers(-3, 3), st.sampled_from([0.5, -0.5, 1.0, 2.0, 1e-9, float(2**40)]))
 moments = st.integers(0, 5).map(lambda hours: MOMENT + timedelta(hours=hours))
 payloads = st.fixed_dictionaries(
     {},

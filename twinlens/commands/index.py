@@ -63,9 +63,7 @@ def _read_columns(
     help="Where rejected rows are listed  [default: DATA_DIR/rejects.jsonl]",
 )
 @click.option(
-    "--threads",
-    type=click.IntRange(1, 256),
-    help="Threads that decode, and that the lenses share.",
+    "--threads", type=click.IntRange(1, 256), help="Threads that decode, and that the lenses share."
 )
 @click.option(
     "--json",

@@ -74,12 +74,7 @@ def serve(workers: int | None, request_threads: int, **overrides: Any) -> None:
             ),
             # Those of the index: one that is installed later waits until videos are indexed by it.
             open_lenses=partial(
-                open_lenses,
-                settings,
-                data,
-                published,
-                threads=threads_each,
-                names=published.lenses,
+                open_lenses, settings, data, published, threads=threads_each, names=published.lenses
             ),
             host=settings.host,
             port=settings.port,

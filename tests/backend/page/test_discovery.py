@@ -135,8 +135,7 @@ def test_the_latest_letters_win_and_earlier_requests_are_stopped(desktop):
     # Searches only: a picture that goes before it has come is stopped, too.
     stopped: list[str] = []
     desktop.on(
-        "requestfailed",
-        lambda sent: stopped.append(sent.post_data) if sent.post_data else None,
+        "requestfailed", lambda sent: stopped.append(sent.post_data) if sent.post_data else None
     )
     held: list[Route] = []
     desktop.route(
