@@ -19,7 +19,7 @@ from zlib import crc32
 
 import regex
 
-from twinlens.catalog.vectors import SparseVector, find_share, to_sparse_vector
+from twinlens.catalog.vectors import SparseVector, to_sparse_vector
 from twinlens.encoders.fingerprints import fingerprint
 
 _PIECE_LENGTHS: Final = (2, 3)
@@ -62,11 +62,6 @@ def title_words(title: str) -> SparseVector | None:
 def query_words(text: str) -> SparseVector | None:
     """Weigh the words and pieces of what a person typed, pieces less; None without any."""
     return _sparse({term: 1.0 if term[0] == 0 else _PIECE_WEIGHT for term in _terms(text)})
-
-
-def words_coverage(words: SparseVector, title: str) -> float:
-    """Return the share, 0 to 1, of a query's weight that its terms in ``title`` have."""
-    return find_share(words, title_words(title))
 
 
 class FoldedWord(NamedTuple):

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twinlens.catalog.vectors import SparseVector
-from twinlens.encoders.words import WORDS_FINGERPRINT, query_words, title_words, words_coverage
+from twinlens.catalog.vectors import SparseVector, find_share
+from twinlens.encoders.words import WORDS_FINGERPRINT, query_words, title_words
 
 
 def shared(text: str, title: str) -> float:
@@ -109,10 +109,10 @@ def test_a_title_answers_itself(text):
 def test_coverage_is_the_share_of_the_query_that_a_title_has():
     asked = query_words("toy")
     assert asked is not None
-    assert words_coverage(asked, "The TOY story") == 1
+    assert find_share(asked, title_words("The TOY story")) == 1
     # Of the word (1) and seven pieces (0.3 each), a title with <t, to and <to has three pieces.
-    assert words_coverage(asked, "tom") == pytest.approx(0.9 / (1 + 7 * 0.3))
-    assert words_coverage(asked, "quiz") == words_coverage(asked, "...") == 0
+    assert find_share(asked, title_words("tom")) == pytest.approx(0.9 / (1 + 7 * 0.3))
+    assert find_share(asked, title_words("quiz")) == find_share(asked, title_words("...")) == 0
 
 
 def test_the_fingerprint_is_what_it_was():
