@@ -208,6 +208,8 @@ class Processes:
             for one in _SIGNALS
             if one != signal.SIGHUP or signal.getsignal(one) != signal.SIG_IGN
         }
+        for one in (signal.SIGUSR1, signal.SIGUSR2):
+            signal.signal(one, signal.SIG_IGN)  # of log rotation: there is no file to open again
         before = signal.set_wakeup_fd(say, warn_on_full_buffer=False)
         try:
             yield heard, say

@@ -127,6 +127,8 @@ def test_a_process_that_is_stuck_leaves_its_share_to_the_other(served: Served) -
 
 def test_a_process_that_dies_is_replaced_and_ends_nobody_else(served: Served) -> None:
     killed, other = wait_for_both(served, "killed-")
+    for process in (served.process.pid, other):
+        os.kill(process, signal.SIGUSR1)  # as those who rotate logs do
     os.kill(killed, signal.SIGKILL)
     for _ in range(20):
         assert served.get("/api/v1/stats")[0] == 200
