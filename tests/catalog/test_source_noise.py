@@ -36,6 +36,7 @@ def growth(source: Source) -> int:
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz", ".csv", ".parquet"])
 def test_memory_does_not_grow_with_the_source(tmp_path: Path, suffix: str) -> None:
     path, count = tmp_path / f"v{suffix}", 3_000

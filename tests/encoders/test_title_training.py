@@ -174,6 +174,7 @@ def test_a_bad_line_is_named(tmp_path, name, line, message):
         list(read_pairs(tmp_path / "none.tsv"))
 
 
+@pytest.mark.slow
 def test_the_command_trains_what_the_index_loads(pairs, tmp_path, monkeypatch):
     small = partial(BridgeShape, buckets=2000, width=16, hidden=16)
     monkeypatch.setattr("twinlens.encoders.titles.packing.BridgeShape", small)

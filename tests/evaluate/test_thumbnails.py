@@ -170,6 +170,7 @@ def invoke(*arguments: str | Path) -> tuple[int, str, str]:
     return result.exit_code, result.stdout, result.stderr
 
 
+@pytest.mark.slow
 def test_the_command_tells_of_every_encoder(folder: Callable[..., Path], tmp_path: Path) -> None:
     source = folder(66, broken=1)
     told, drawn_to = tmp_path / "report.json", tmp_path / "report.png"
@@ -203,6 +204,7 @@ def test_the_command_tells_of_every_encoder(folder: Callable[..., Path], tmp_pat
     assert drawn_to.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_pictures_without_categories_have_no_likeness(
     folder: Callable[..., Path], tmp_path: Path
 ) -> None:

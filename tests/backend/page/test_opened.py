@@ -12,7 +12,7 @@ from tests.backend.browser import needs_chromium
 from tests.backend.catalogue import ODD_ID, ODD_TITLE
 from tests.backend.page.visiting import cards, query
 
-pytestmark = needs_chromium
+pytestmark = [needs_chromium, pytest.mark.slow]
 
 
 @pytest.mark.parametrize("last", ["video", "list"])
