@@ -62,6 +62,8 @@ from twinlens.catalog.video import payload_thumbnail_file
 from twinlens.search.published import PublishedIndex, Snapshot
 from twinlens.search.request import (
     HitsRequest,
+    LensNotFound,
+    MultiSearchFailed,
     MultiSearchRequest,
     RecommendationRequest,
     SearchRequest,
@@ -341,12 +343,14 @@ class ApiViews:
         outcomes: list[SearchAnswer | Problem] = []
         timings: Counter[str] = Counter()
         budget = TimeBudget(self._max_wait_s)
-        for search in searches:
+        for number, search in enumerate(searches):
             stages = StageTimes()
             started = time.perf_counter()
             try:
                 budget.check()
                 result = self._run(snapshot.searcher, search.to_search_request(), stages)
+            except LensNotFound as error:
+                raise MultiSearchFailed(number) from error
             except SEARCH_ERRORS as error:
                 outcomes.append(to_problem(error))
                 continue

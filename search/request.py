@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Final, Self
 
@@ -25,7 +25,7 @@ DEFAULT_RRF_K: Final = 5.0
 class LensNotFound(TwinLensError, LookupError):
     """A request weighs a lens that the published generation was not made with."""
 
-    def __init__(self, lens: str, lenses: Iterable[str]) -> None:
+    def __init__(self, lens: str, lenses: Collection[str]) -> None:
         super().__init__(f"no lens named {lens!r}; there are {', '.join(lenses)}")
         self.lens = lens
         self.lenses = tuple(lenses)
@@ -167,10 +167,19 @@ class MultiSearchRequest(FusionOptions):
         return digest_request("searches", searches, shares, *self.list_deciding())
 
     def weigh(self, lenses: Lenses) -> Self:
-        """See ``FusionOptions.weigh``; the searches, too."""
+        """Return this request and its searches with a weight for every lens.
+
+        Raises:
+            MultiSearchFailed: a search has a weight of no lens.
+        """
+        searches = []
+        for number, search in enumerate(self.searches):
+            try:
+                searches.append(search.weigh(lenses))
+            except LensNotFound as error:
+                raise MultiSearchFailed(number) from error
         # Not super(): a dataclass with slots is a new class, so super() would not find it.
-        weighed = FusionOptions.weigh(self, lenses)
-        return replace(weighed, searches=[one.weigh(lenses) for one in self.searches])
+        return replace(FusionOptions.weigh(self, lenses), searches=searches)
 
 
 HitsRequest = SearchRequest | RecommendationRequest | MultiSearchRequest

@@ -260,6 +260,12 @@ def test_an_index_is_served_by_its_own_lenses_when_another_is_installed(tmp_path
         status, problem = server.ask("/api/v1/search", {"text": "tea", "weights": {"channel": 1}})
         assert (status, problem["errors"][0]["field"]) == (422, "weights.channel")
         assert problem["errors"][0]["expected"] == "one of: title, thumbnail, words"
+        searches = [{"text": "tea"}, {"text": "tea", "weights": {"channel": 1}}]
+        for fuse in (True, False):
+            body = {"searches": searches, "fuse": fuse}
+            status, problem = server.ask("/api/v1/multi-search", body)
+            [error] = problem["errors"]
+            assert (status, error["field"]) == (422, "searches.1.weights.channel")
         assert '"about": "the name of the channel"' not in httpx.get(server.url, timeout=20).text
     finally:
         server.stop()
