@@ -41,6 +41,7 @@ _READY: Final = b"\0"  # no signal has this number
 # A terminal that closes says so by SIGHUP.
 _ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _SIGNALS: Final = (*_ENDING, signal.SIGCHLD)
+_IGNORED: Final = (signal.SIGUSR1, signal.SIGUSR2)
 
 _log = logging.getLogger(__name__)
 
@@ -208,8 +209,8 @@ class Processes:
             for one in _SIGNALS
             if one != signal.SIGHUP or signal.getsignal(one) != signal.SIG_IGN
         }
-        for one in (signal.SIGUSR1, signal.SIGUSR2):
-            signal.signal(one, signal.SIG_IGN)  # of log rotation: there is no file to open again
+        # Those who rotate logs send these: there is no file to open again.
+        handlers |= {one: signal.signal(one, signal.SIG_IGN) for one in _IGNORED}
         before = signal.set_wakeup_fd(say, warn_on_full_buffer=False)
         try:
             yield heard, say

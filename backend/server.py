@@ -146,9 +146,9 @@ class _Watch:
     def __init__(self, server: Any, receive_timeout_s: float) -> None:
         self._server = server
         self._receive_timeout_s = receive_timeout_s
-        # The requests that are coming, None where none is, with whether their head is whole, and
-        # since when.
+        # The requests that are coming, with whether their head is whole, and since when.
         self._coming: dict[tuple[HTTPChannel, Any, bool], float] = {}
+        self._idle: set[HTTPChannel] = set()
         self._looked_at = 0.0
 
     def look(self) -> None:
@@ -160,6 +160,7 @@ class _Watch:
             return
         self._looked_at = now
         before, self._coming = self._coming, {}
+        idle_before, self._idle = self._idle, set()
         for channel in self._server.active_channels.values():
             silent_s = now - channel.last_activity
             if channel.total_outbufs_len:
@@ -173,10 +174,9 @@ class _Watch:
                     with suppress(OSError):
                         channel.socket.send(_write_refusal(HTTPStatus.REQUEST_TIMEOUT))
             elif _is_idle(channel):
-                idle = channel, None, True
-                self._coming[idle] = now
-                # Seen so before: of one that is new, what has come may be unread for want of time.
-                channel.will_close |= silent_s > HEAD_TIMEOUT_S and idle in before
+                self._idle.add(channel)
+                # Of one that was not idle a look ago, what has come may be unread for want of time.
+                channel.will_close |= silent_s > HEAD_TIMEOUT_S and channel in idle_before
 
     def make_room(self) -> None:
         """Close the longest silent connections among those that await no answer."""

@@ -12,6 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from unittest.mock import Mock
 
 import psutil
 import pytest
@@ -21,6 +22,7 @@ from tests.backend.callers import connect, everything
 from tests.backend.catalogue import Catalogue
 from tests.backend.served import ROOT, Served, publish_embedded
 from twinlens.backend.access import MOST_WAITING
+from twinlens.backend.server import HEAD_TIMEOUT_S, _Watch
 from twinlens.stores.generations import DataDir
 
 
@@ -276,3 +278,19 @@ assert starts == 3
     assert done.returncode == 0, done.stderr
     assert f"ended by signal {signal_number};" in done.stderr
     assert ("has been starting for 1 s" in done.stderr) == (fault == "hangs")
+
+
+def test_a_silent_connection_is_closed_once_there_was_time_to_read_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A server without a turn of the processor may take long to read what has come."""
+    now = 1000.0
+    monkeypatch.setattr(time, "time", lambda: now)
+    channel = Mock(total_outbufs_len=0, requests=[], request=None, will_close=False)
+    channel.last_activity = now - HEAD_TIMEOUT_S - 1
+    watch = _Watch(Mock(active_channels={1: channel}), receive_timeout_s=60)
+    watch.look()
+    assert not channel.will_close
+    now += 1
+    watch.look()
+    assert channel.will_close
