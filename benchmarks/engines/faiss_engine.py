@@ -118,7 +118,7 @@ class Faiss(Engine):
 
 
 def _parameters(setting: Setting, selector: Any) -> Any:
-    """Tell a search, in FAISS's class for the kind of index, if it is told anything."""
+    """Return what a search is told, in FAISS's class for its kind of index, or None."""
     selected = {} if selector is None else {"sel": selector}
     if "ef" in setting:
         return faiss.SearchParametersHNSW(efSearch=setting["ef"], **selected)

@@ -182,8 +182,16 @@ class Result(Form):
         ]
 
     def write(self, path: Path) -> None:
-        """Write it to ``path``, whole or not at all."""
-        write_atomically(path, self.model_dump_json(indent=1, exclude_defaults=True) + "\n")
+        """Write it to ``path``, whole or not at all.
+
+        Raises:
+            TwinLensError: it can't be written there.
+        """
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, self.model_dump_json(indent=1, exclude_defaults=True) + "\n")
+        except OSError as error:
+            raise TwinLensError(f"{path}: can't be written: {error}") from error
 
 
 def read_result(path: Path) -> Result:
