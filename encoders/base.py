@@ -65,7 +65,7 @@ class TextThumbnailEncoder(ThumbnailEncoder, Protocol):
     """A thumbnail encoder with a text side, which can be asked for pictures by words."""
 
     def encode_queries(self, texts: Sequence[str]) -> FloatMatrix:
-        """Encode what a person typed as pictures are: shape (len(texts), dim), unit rows."""
+        """Encode what a person typed, beside pictures: shape (len(texts), dim), unit rows."""
         ...
 
 

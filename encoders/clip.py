@@ -58,7 +58,7 @@ class ClipEncoder:
         return self._encode([picture.crop(picture_box(picture)) for picture in pictures])
 
     def encode_queries(self, texts: Sequence[str]) -> FloatMatrix:
-        """Encode what a person typed as pictures are: shape (len(texts), dim), unit rows."""
+        """Encode what a person typed, beside pictures: shape (len(texts), dim), unit rows."""
         return self._encode([well_formed(text) for text in texts])
 
     def _encode(self, items: list[Any]) -> FloatMatrix:

@@ -76,7 +76,7 @@ class Task:
 
 
 def read_corpus(spec: str, *, columns: Mapping[str, str] | None = None) -> Corpus:
-    """Read the videos of a source, named after its file or folder; other rows are left out.
+    """Read the videos of a source, named after its file or folder; rejected rows are not there.
 
     Raises:
         SourceError: there is no such source, or it lacks what is needed.
