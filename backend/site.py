@@ -60,7 +60,7 @@ class SiteViews:
     @Route("get", "/")
     def page(self) -> Response:
         """Answer the page, with the fields of the videos and the lenses of the index in it."""
-        page = write_page(self._index.read_fields(), tuple(map(type, self._index.lenses.values())))
+        page = write_page(self._index.read_fields(), tuple(self._index.lenses.values()))
         return _send_text(page, "index.html")
 
     @Route("get", "/static/client.d.ts")
@@ -206,7 +206,7 @@ def _mark_code(markdown: str) -> Markup:
 
 
 @lru_cache(maxsize=8)
-def write_page(fields: Fields, lenses: tuple[type[Lens[Any]], ...]) -> str:
+def write_page(fields: Fields, lenses: tuple[Lens[Any], ...]) -> str:
     """Return the page of videos that have ``fields`` and are ranked by ``lenses``."""
     text = (STATIC / "index.html").read_text(encoding="utf-8")
     for name, rows in {
@@ -221,9 +221,14 @@ def write_page(fields: Fields, lenses: tuple[type[Lens[Any]], ...]) -> str:
     return text
 
 
-def _describe_lens(lens: type[Lens[Any]]) -> dict[str, str | float]:
-    label = lens.name.replace("_", " ").capitalize()
-    return {"name": lens.name, "label": label, "about": lens.about, "weight": lens.weight}
+def _describe_lens(lens: Lens[Any]) -> dict[str, str | float | bool]:
+    return {
+        "name": lens.name,
+        "label": lens.name.replace("_", " ").capitalize(),
+        "about": lens.about,
+        "weight": lens.weight,
+        "sparse": lens.dim is None,
+    }
 
 
 @lru_cache(maxsize=8)

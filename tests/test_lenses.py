@@ -297,7 +297,8 @@ def test_the_page_weighs_and_explains_by_them(served):
         page.goto("/?q=tag3&weights=0-0-0-1-2")
         found = page.locator("#results .why")
         expect(found.first).to_contain_text("Tags #")
-        channel = found.get_by_title("by the name of the channel").first
+        expect(found.first.get_by_title("by the tags, score ")).to_be_visible()
+        channel = found.get_by_title("by the name of the channel, similarity ").first
         expect(channel).to_have_text(re.compile("Channel #"))
         page.get_by_role("button", name="Refine").click()
         sliders = page.locator("#weights input")

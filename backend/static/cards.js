@@ -90,7 +90,7 @@ export function why(hit, { borrowed, seeds, videoOf }) {
     if (!source) continue;
     list.append(element("span", {
       className: `lens by-${lens}`,
-      title: `${ordinal(source.rank)} ${lenses.meaningOf(lens)}, ${scored(source)}`
+      title: `${ordinal(source.rank)} ${lenses.meaningOf(lens)}, ${lenses.scored(lens, source.score)}`
         + (borrowed && lens === "thumbnail" ? `. ${BORROWED}` : ""),
       textContent: `${lenses.labelOf(lens)} #${source.rank}`,
     }));
@@ -119,8 +119,6 @@ function titleOf(videoId, videoOf) {
 
 const BORROWED = "Words can't be compared with thumbnails, so those of the best hits stand in for them.";
 
-const scored = ({ score }) => `score ${Number(score.toPrecision(3))}`;
-
 const endings = { one: "st", two: "nd", few: "rd", other: "th" };
 const plural = new Intl.PluralRules("en", { type: "ordinal" });
 const ordinal = (number) => `${format.count(number)}${endings[plural.select(number)]}`;
@@ -133,7 +131,7 @@ export function whyTable({ hit, borrowed, window }, videoOf) {
       element("span", { className: "meaning", textContent: lenses.meaningOf(lens) })),
     element("td", { textContent: source ? `#${source.rank}` : "–" }),
     element("td", {
-      textContent: source ? scored(source) : `not in the first ${window}`,
+      textContent: source ? lenses.scored(lens, source.score) : `not in the first ${window}`,
     })));
   const table = element("table", { className: "why-table" },
     element("caption", { textContent: `Why it is number ${hit.rank} in the list` }),

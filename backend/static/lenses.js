@@ -10,3 +10,6 @@ export const DEFAULT_WEIGHTS = Object.fromEntries(LENSES.map(({ name, weight }) 
 /** "by the meaning of the title" */
 export const meaningOf = (name) => `by ${BY_NAME.get(name).about}`;
 export const labelOf = (name) => BY_NAME.get(name).label;
+/** "similarity 0.87"; the scores of a sparse lens have no bound, so their fractions say less. */
+export const scored = (name, score) =>
+  (BY_NAME.get(name).sparse ? `score ${score.toFixed(1)}` : `similarity ${score.toFixed(2)}`);

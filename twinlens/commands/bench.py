@@ -72,7 +72,7 @@ def _read_sizes(
 )
 @click.option("--rounds", type=click.IntRange(1, 100), help="5, with --quick 3.")
 @click.option(
-    "--seed", default=0, show_default=True, type=click.IntRange(0), help="Draws the queries."
+    "--seed", default=0, show_default=True, type=click.IntRange(0), help="Of all that is drawn."
 )
 @click.option("--quick", is_flag=True, help="Two small sizes, in less than three minutes.")
 @click.option(
