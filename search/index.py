@@ -12,6 +12,7 @@ from twinlens.encoders.lenses import open_lenses
 from twinlens.search.published import check_lenses
 from twinlens.search.request import RecommendationRequest, SearchRequest, SearchResult
 from twinlens.search.searcher import Searcher
+from twinlens.stores.address import ServerAddress
 from twinlens.stores.base import StoredVideo, VectorReader
 from twinlens.stores.engines import open_reader
 from twinlens.stores.generations import DataDir, Manifest
@@ -59,6 +60,7 @@ def open_index(
     *,
     qdrant_url: str | None = None,
     qdrant_api_key: str | None = None,
+    qdrant_grpc_port: int = 6334,
     threads: int | None = None,
 ) -> Index:
     """Open the published index of ``data_dir`` with the lenses that made it.
@@ -81,8 +83,11 @@ def open_index(
         names=manifest.lenses,
     )
     check_lenses(manifest, lenses)
+    server = None
+    if qdrant_url is not None:
+        server = ServerAddress(qdrant_url, qdrant_api_key, qdrant_grpc_port)
     with ExitStack() as opened:
-        reader = open_reader(data, manifest, qdrant_url=qdrant_url, qdrant_api_key=qdrant_api_key)
+        reader = open_reader(data, manifest, server)
         opened.callback(reader.close)
         searcher = Searcher(reader, generation=manifest.generation, lenses=lenses)
         opened.pop_all()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from twinlens.catalog.errors import UsageError
 from twinlens.catalog.fields import FIELDS, Fields
+from twinlens.stores.address import ServerAddress
 from twinlens.stores.base import Dims, VectorReader, VectorStore
 from twinlens.stores.copying import copy_tree
 from twinlens.stores.edge import EdgeReader, EdgeStore
@@ -152,34 +153,31 @@ class ServerEngine:
 
 
 def open_engine(
-    data: DataDir, *, qdrant_url: str | None, qdrant_api_key: str | None, collection: str
+    data: DataDir, server: ServerAddress | None, *, collection: str, patience_s: float = 0.0
 ) -> Engine:
-    """Return the Qdrant server at ``qdrant_url``, or the embedded engine where there is no URL."""
-    if qdrant_url is None:
+    """Return ``server``, or the embedded engine where it is None.
+
+    A server that doesn't answer is waited for for ``patience_s``, at each request.
+    """
+    if server is None:
         return EmbeddedEngine(data)
     from twinlens.stores.server_client import ServerClient
 
-    return ServerEngine(
-        ServerClient.connect(qdrant_url, api_key=qdrant_api_key), collection=collection
-    )
+    return ServerEngine(ServerClient.connect(server, patience_s=patience_s), collection=collection)
 
 
 def open_reader(
-    data: DataDir,
-    manifest: Manifest,
-    *,
-    qdrant_url: str | None = None,
-    qdrant_api_key: str | None = None,
+    data: DataDir, manifest: Manifest, server: ServerAddress | None = None
 ) -> VectorReader:
     """Return the Qdrant side of a finished generation, for searching.
 
     Raises:
-        UsageError: it lives in a server, and no URL is set.
+        UsageError: it lives in a server, and none is named.
         StoreUnavailable: the server doesn't answer.
     """
     if manifest.engine == EMBEDDED:
         return EmbeddedEngine(data).reader(manifest.generation, manifest.fields)
-    if qdrant_url is None or manifest.collection is None:
+    if server is None or manifest.collection is None:
         raise UsageError(
             f"generation {manifest.generation} lives in a Qdrant server, collection "
             f"{manifest.collection}: set qdrant_url (TWINLENS_QDRANT_URL or --qdrant-url)"
@@ -187,17 +185,15 @@ def open_reader(
     from twinlens.stores.server import ServerStore
     from twinlens.stores.server_client import ServerClient
 
-    server = ServerClient.connect(
-        qdrant_url, api_key=qdrant_api_key, timeout_s=READER_TIMEOUT_S, attempts=READER_ATTEMPTS
-    )
+    client = ServerClient.connect(server, timeout_s=READER_TIMEOUT_S, attempts=READER_ATTEMPTS)
     try:
         return ServerStore.open(
-            server,
+            client,
             manifest.collection,
             expected=manifest.dims,
             owns_server=True,
             fields=manifest.fields,
         )
     except BaseException:
-        server.close()
+        client.close()
         raise

@@ -7,23 +7,46 @@ every request made here may arrive twice without harm.
 
 from __future__ import annotations
 
+import logging
 import time
 import warnings
 from collections.abc import Callable
-from typing import Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import grpc  # type: ignore[import-untyped]
 from qdrant_client import QdrantClient, models
 from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    stop_after_delay,
+    stop_all,
+    wait_random_exponential,
+)
 
 from twinlens.catalog.errors import StoreError, StoreUnavailable
+from twinlens.stores.address import ServerAddress
+
+logger = logging.getLogger(__name__)
 
 ResultT = TypeVar("ResultT")
 
 _POLL_S: Final = 0.5
 INDEXING_LIMIT_S: Final = 6 * 3600.0
+# A wait is said once it is longer than a server that is busy for a moment would take.
+_SAID_AFTER_S: Final = 3.0
+# A channel that can't connect fails every request until it tries again. By default these pauses
+# grow to two minutes, a connection that hangs is waited for for 20 seconds, and a name is looked up
+# every 30: for so long would a server that is back look as if it were away.
+_CHANNEL: Final = {
+    "grpc.initial_reconnect_backoff_ms": 100,
+    "grpc.max_reconnect_backoff_ms": 1000,
+    "grpc.min_reconnect_backoff_ms": 2000,
+    "grpc.dns_min_time_between_resolutions_ms": 1000,
+}
 _TRANSIENT_GRPC: Final = frozenset(
     {
         grpc.StatusCode.UNAVAILABLE,
@@ -48,59 +71,65 @@ REQUEST_FAILURES: Final = (
 class ServerClient:
     """A connection to a Qdrant server, and what can be done with whole collections.
 
-    ``url`` only stands in messages. ``attempts`` is how often a request is sent before it counts as
-    failed; ``sleep`` takes seconds.
+    ``address`` only stands in messages. A request counts as failed once it was sent ``attempts``
+    times and ``patience_s`` have passed, whichever is later; ``sleep`` takes seconds.
     """
 
     def __init__(
         self,
         client: QdrantClient,
         *,
-        url: str,
+        address: ServerAddress,
         attempts: int = 6,
+        patience_s: float = 0.0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._client = client
-        self._url = url
+        self._address = address
+        self._patience_s = patience_s
+        self._said_at: float | None = None
         self._sleep = sleep
         self._retrying = Retrying(
             retry=retry_if_exception(_is_transient),
-            stop=stop_after_attempt(attempts),
-            wait=wait_random_exponential(multiplier=0.2, max=10.0),
+            stop=stop_all(stop_after_attempt(attempts), stop_after_delay(patience_s)),
+            wait=wait_random_exponential(multiplier=0.2, max=3.0),
             sleep=sleep,
+            before_sleep=self._say_that_it_waits,
             reraise=True,
         )
 
     @classmethod
     def connect(
         cls,
-        url: str,
+        address: ServerAddress,
         *,
-        api_key: str | None = None,
         timeout_s: int = 30,
         prefer_grpc: bool = True,
-        grpc_port: int = 6334,
-        attempts: int = 6,
+        **options: Any,
     ) -> Self:
-        """Connect to the server at ``url``, which is first asked something by a request."""
+        """Connect to the server at ``address``, which is first asked something by a request.
+
+        ``options`` are the further arguments of the class.
+        """
         with warnings.catch_warnings():
             # Within a compose network plain http with a key is what an operator means.
             warnings.filterwarnings("ignore", message="Api key is used with an insecure")
             client = QdrantClient(
-                url=url,
-                api_key=api_key,
+                url=address.url,
+                api_key=address.api_key,
                 timeout=timeout_s,
                 prefer_grpc=prefer_grpc,
-                grpc_port=grpc_port,
+                grpc_port=address.grpc_port,
+                grpc_options=dict(_CHANNEL),  # which it changes
                 # The check would ask the server at once, and only warn where it doesn't answer.
                 check_compatibility=False,
             )
-        return cls(client, url=url, attempts=attempts)
+        return cls(client, address=address, **options)
 
     @property
     def url(self) -> str:
         """Where the server is."""
-        return self._url
+        return self._address.url
 
     def request(self, ask: Callable[[QdrantClient], ResultT]) -> ResultT:
         """Return what ``ask`` returns; ask again while the server fails for a passing reason.
@@ -110,9 +139,27 @@ class ServerClient:
             StoreError: it answered that it would not.
         """
         try:
-            return self._retrying(ask, self._client)
+            answer = self._retrying(ask, self._client)
         except REQUEST_FAILURES as error:
             raise self.explain(error) from error
+        if self._said_at is not None:
+            logger.warning(
+                "%s answers again, after %.0f s", self.url, time.monotonic() - self._said_at
+            )
+            self._said_at = None
+        return answer
+
+    def _say_that_it_waits(self, state: RetryCallState) -> None:
+        waited = time.monotonic() - state.start_time
+        if self._said_at is None and _SAID_AFTER_S < waited < self._patience_s:
+            self._said_at = state.start_time
+            error = state.outcome and state.outcome.exception()
+            logger.warning(
+                "%s doesn't answer (%s); waiting for it for up to %g s",
+                self.url,
+                _first_line(error) if isinstance(error, Exception) else error,
+                self._patience_s,
+            )
 
     def has_collection(self, collection: str) -> bool:
         """Return whether there is such a collection."""
@@ -162,7 +209,7 @@ class ServerClient:
             info = self.request(lambda client: client.get_collection(collection))
             if info.status == models.CollectionStatus.RED:
                 raise StoreError(
-                    f"{self._url}: collection {collection}: the optimizer failed:"
+                    f"{self.url}: collection {collection}: the optimizer failed:"
                     f" {info.optimizer_status}"
                 )
             calm = calm + 1 if info.status == models.CollectionStatus.GREEN else 0
@@ -170,7 +217,7 @@ class ServerClient:
                 return
             if time.monotonic() >= deadline:
                 raise StoreError(
-                    f"{self._url}: collection {collection}: the optimizer was not done after"
+                    f"{self.url}: collection {collection}: the optimizer was not done after"
                     f" {limit_s:g} s: status {info.status}, {info.indexed_vectors_count} vectors"
                     f" of {info.points_count} videos are indexed; see the server's log"
                 )
@@ -191,14 +238,16 @@ class ServerClient:
     def explain(self, error: Exception) -> StoreError:
         """Return the error that says what one of ``REQUEST_FAILURES`` means, and what to do."""
         text = _first_line(error)
+        if isinstance(error, grpc.RpcError):
+            text = f"gRPC port {self._address.grpc_port}: {text}"
         if _is_transient(error):
             return StoreUnavailable(
-                f"{self._url}: the Qdrant server doesn't answer ({text}); is it running, and is"
+                f"{self.url}: the Qdrant server doesn't answer ({text}); is it running, and is"
                 " this its address? `docker compose up -d qdrant` starts one"
             )
         if _is_refused(error):
-            return StoreError(f"{self._url}: the Qdrant server refused the API key ({text})")
-        return StoreError(f"{self._url}: {text}")
+            return StoreError(f"{self.url}: the Qdrant server refused the API key ({text})")
+        return StoreError(f"{self.url}: {text}")
 
 
 def _is_transient(error: BaseException) -> bool:

@@ -22,6 +22,7 @@ from pydantic_settings import (
 
 from twinlens.catalog.errors import SettingsError
 from twinlens.encoders.runtimes import TitleRuntime
+from twinlens.stores.address import ServerAddress
 
 ENV_PREFIX: Final = "TWINLENS_"
 TEST_PREFIX: Final = "TWINLENS_TEST_"  # read by the test suite, never by the product
@@ -76,6 +77,16 @@ class Settings(BaseSettings):
         None, description="A Qdrant server; without it Qdrant runs embedded, in `data_dir`."
     )
     qdrant_api_key: SecretStr | None = Field(None, description="Sent to the Qdrant server.")
+    qdrant_grpc_port: int = Field(
+        6334, ge=1, le=65535, description="The port of the Qdrant server's gRPC."
+    )
+    qdrant_patience_s: float = Field(
+        300.0,
+        ge=0,
+        le=86400,
+        allow_inf_nan=False,
+        description="Seconds that `index` waits for a Qdrant server that doesn't answer.",
+    )
     collection: str = Field(
         "videos",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$",
@@ -164,9 +175,12 @@ class Settings(BaseSettings):
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
     @property
-    def qdrant_key(self) -> str | None:
-        """The API key as plain text, or None."""
-        return self.qdrant_api_key.get_secret_value() if self.qdrant_api_key else None
+    def qdrant_server(self) -> ServerAddress | None:
+        """The Qdrant server, or None where Qdrant runs embedded."""
+        if self.qdrant_url is None:
+            return None
+        key = self.qdrant_api_key.get_secret_value() if self.qdrant_api_key else None
+        return ServerAddress(self.qdrant_url, key, self.qdrant_grpc_port)
 
 
 def load_settings(

@@ -15,6 +15,7 @@ from qdrant_client.conversions.conversion import RestToGrpc
 from twinlens.benchmarks.engines.base import Answer, Engine, Query
 from twinlens.benchmarks.engines.record import Built, EngineFailed
 from twinlens.benchmarks.engines.vectors import VectorSet
+from twinlens.stores.address import ServerAddress
 from twinlens.stores.server_client import ServerClient
 
 API_KEY_VARIABLE: Final = "TWINLENS_QDRANT_API_KEY"
@@ -160,11 +161,13 @@ class Server(Engine):
     def _ask(self, ask: Callable[[QdrantClient], Any]) -> Any:
         if self._client is None:
             self._client = ServerClient.connect(
-                self.build["url"],
-                api_key=os.environ.get(API_KEY_VARIABLE),
+                ServerAddress(
+                    self.build["url"],
+                    os.environ.get(API_KEY_VARIABLE),
+                    self.build.get("grpc_port", 6334),
+                ),
                 timeout_s=_TIMEOUT_S,
                 prefer_grpc=False,
-                grpc_port=self.build.get("grpc_port", 6334),
                 # What a second attempt finds would be measured as the first.
                 attempts=1,
             )

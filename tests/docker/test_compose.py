@@ -16,6 +16,7 @@ from tests.docker.files import KEY, ROOT, compose, compose_text, compose_variabl
 from twinlens.backend.processes import GRACEFUL_TIMEOUT_S
 from twinlens.cli import main
 from twinlens.settings import DEFAULT_TITLE_MODEL, ENV_PREFIX, Settings, load_settings
+from twinlens.stores.address import ServerAddress
 
 SERVICES = compose()["services"]
 BUILT = sorted(name for name, service in SERVICES.items() if "build" in service)
@@ -127,7 +128,7 @@ def read_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[.
 def test_settings_are_known_and_good(read_settings: Callable[..., Settings]):
     for service in BUILT:
         settings = read_settings(service)
-        assert (settings.qdrant_url, settings.qdrant_key) == ("http://qdrant:6333", KEY)
+        assert settings.qdrant_server == ServerAddress("http://qdrant:6333", KEY)
         assert (settings.title_model, settings.data_dir) == (DEFAULT_TITLE_MODEL, Path("/data"))
     assert (settings.api_keys, settings.admin_keys, settings.cors_origins) == ((), (), ())
     assert read_settings("backend").rate_limit == 0

@@ -7,6 +7,7 @@ from tests.indexer.conftest import CountingThumbnails, CountingTitles
 from twinlens.catalog.sources import RejectsFile, open_source
 from twinlens.encoders.lenses import own_lenses
 from twinlens.indexer.job import IndexJob, JobOptions
+from twinlens.stores.address import ServerAddress
 from twinlens.stores.engines import ServerEngine
 from twinlens.stores.generations import DataDir
 from twinlens.stores.server_client import ServerClient
@@ -14,7 +15,7 @@ from twinlens.stores.server_client import ServerClient
 
 def main(source: str, path: str, url: str, grpc_port: str, alias: str) -> None:
     data = DataDir(Path(path))
-    client = ServerClient.connect(url, grpc_port=int(grpc_port))
+    client = ServerClient.connect(ServerAddress(url, grpc_port=int(grpc_port)))
     engine = ServerEngine(client, collection=alias)
     options = JobOptions(source_name=source, prune=True)
     lenses = own_lenses(CountingTitles(), CountingThumbnails())

@@ -15,6 +15,7 @@ import pytest
 
 from tests.stores.catalogue import DIMS
 from tests.stores.qdrant_process import QdrantProcess
+from twinlens.stores.address import ServerAddress
 from twinlens.stores.base import VectorReader, VectorStore
 from twinlens.stores.edge import EdgeReader, EdgeStore
 from twinlens.stores.flat import FlatReader, FlatStore
@@ -87,9 +88,8 @@ def process(qdrant_process: QdrantProcess) -> Iterator[ServerClient]:
 def server() -> Iterator[ServerClient]:
     """A real server where there is one to test against."""
     assert SERVER_URL is not None
-    client = ServerClient.connect(
-        SERVER_URL, api_key=os.environ.get("TWINLENS_TEST_QDRANT_API_KEY")
-    )
+    key = os.environ.get("TWINLENS_TEST_QDRANT_API_KEY")
+    client = ServerClient.connect(ServerAddress(SERVER_URL, key))
     yield client
     client.close()
 

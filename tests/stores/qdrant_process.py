@@ -37,6 +37,7 @@ from pydantic_core import to_jsonable_python
 from qdrant_client import QdrantClient, models
 
 from tests.stores import qdrant_protocol as protocol
+from twinlens.stores.address import ServerAddress
 from twinlens.stores.server_client import ServerClient
 
 ROOT = Path(__file__).parents[2]
@@ -346,16 +347,13 @@ class QdrantProcess:
     def url(self) -> str:
         return f"http://{self.host}:{self.rest_port}"
 
-    def client(self, *, timeout_s: int = 30, prefer_grpc: bool = True, **how: Any) -> ServerClient:
-        """A connection as the product makes it, and ``ServerClient``'s arguments."""
-        client = QdrantClient(
-            self.url,
-            grpc_port=self.grpc_port,
-            prefer_grpc=prefer_grpc,
-            timeout=timeout_s,
-            check_compatibility=False,
-        )
-        return ServerClient(client, url=self.url, **how)
+    @property
+    def address(self) -> ServerAddress:
+        return ServerAddress(self.url, grpc_port=self.grpc_port)
+
+    def client(self, **how: Any) -> ServerClient:
+        """A connection as the product makes it."""
+        return ServerClient.connect(self.address, **how)
 
     def order(self, **orders: Any) -> None:
         """Fail so from now on, and forget what was asked; without arguments, be well."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import signal
+import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from functools import partial
+from itertools import pairwise
 from operator import methodcaller
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from tests.stores.qdrant_process import QdrantProcess
 from twinlens.catalog.errors import StoreError, StoreUnavailable
 from twinlens.catalog.fields import FIELDS
 from twinlens.encoders.lenses import THUMBNAIL, TITLE
+from twinlens.stores.address import ServerAddress
 from twinlens.stores.base import Order, VectorQuery
 from twinlens.stores.engines import ServerEngine, open_reader
 from twinlens.stores.filters import AnyOf
@@ -187,10 +190,8 @@ def test_a_lasting_failure_is_told_and_tried_again_only_where_it_may_pass(
 def test_no_server_at_all_is_said_with_its_address(prefer_grpc: bool) -> None:
     # Port 1 is reserved, and nothing listens there; a key over plain HTTP does not warn.
     client = ServerClient.connect(
-        "http://127.0.0.1:1",
-        api_key="secret",
+        ServerAddress("http://127.0.0.1:1", "secret", grpc_port=1),
         prefer_grpc=prefer_grpc,
-        grpc_port=1,
         attempts=1,
         timeout_s=5,
     )
@@ -306,13 +307,9 @@ def test_a_server_that_hangs_is_given_up_soon_by_readers(
     name: str,
 ) -> None:
     """It accepts what is asked, and never answers."""
-    there = partial(ServerClient.connect, grpc_port=qdrant.grpc_port)
-    monkeypatch.setattr(ServerClient, "connect", there)
     monkeypatch.setattr("twinlens.stores.engines.READER_TIMEOUT_S", 1)
     store.upsert(catalogue(3))
-    opened = partial(
-        open_reader, DataDir(tmp_path), manifest("server", name), qdrant_url=qdrant.url
-    )
+    opened = partial(open_reader, DataDir(tmp_path), manifest("server", name), qdrant.address)
 
     def give_up(ask: Callable[[], object]) -> float:
         started = time.monotonic()
@@ -330,6 +327,49 @@ def test_a_server_that_hangs_is_given_up_soon_by_readers(
         assert all(2 <= seconds < 10 for seconds in pool.map(give_up, (opened, searched)))
         qdrant.order()
         assert searched() == answers
+
+
+def test_a_server_that_is_away_is_looked_for_every_second() -> None:
+    """By itself a channel's pauses grow to two minutes; the eighth attempt came after 6 seconds."""
+    attempts: list[float] = []
+    with socket.create_server(("127.0.0.1", 0)) as nobody, ThreadPoolExecutor(1) as pool:
+
+        def hang_up() -> None:
+            while len(attempts) < 8:
+                nobody.accept()[0].close()
+                attempts.append(time.monotonic())
+
+        hanging_up = pool.submit(hang_up)
+        address = ServerAddress("http://127.0.0.1:1", grpc_port=nobody.getsockname()[1])
+        reader = ServerClient.connect(address, attempts=1)
+        while not hanging_up.done():
+            with pytest.raises(StoreUnavailable, match=f"gRPC port {address.grpc_port}"):
+                reader.list_collections()
+            time.sleep(0.05)
+        reader.close()
+    assert max(after - before for before, after in pairwise(attempts)) < 5
+
+
+def test_a_patient_client_waits_for_a_server_and_says_so_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with QdrantProcess(tmp_path / "kept") as qdrant:
+        patient = ServerClient.connect(qdrant.address, patience_s=60)
+        store = ServerStore.create(patient, "videos", DIMS)
+        qdrant.kill()
+        with ThreadPoolExecutor(1) as pool:
+            upload = pool.submit(store.upsert, catalogue(3))
+            while not caplog.records:
+                assert not upload.done()
+                time.sleep(0.05)
+            qdrant.restart()
+            upload.result()
+        assert store.count() == 3
+        patient.close()
+    said = [record.getMessage() for record in caplog.records]
+    assert re.match(rf"{qdrant.url} doesn't answer \(.*\); waiting for it for up to 60 s", said[0])
+    assert re.match(rf"{qdrant.url} answers again, after \d+ s", said[1])
+    assert len(said) == 2
 
 
 def test_a_server_that_died_is_said_and_used_again_when_it_is_back(tmp_path: Path) -> None:

@@ -118,9 +118,9 @@ def index(
     lenses = open_lenses(settings, data, published, threads=max(1, settings.threads // 2))
     engine = open_engine(
         data,
-        qdrant_url=settings.qdrant_url,
-        qdrant_api_key=settings.qdrant_key,
+        settings.qdrant_server,
         collection=settings.collection,
+        patience_s=settings.qdrant_patience_s,
     )
     job = IndexJob(
         data,
@@ -178,9 +178,7 @@ def verify(**overrides: Any) -> None:
     sparse = [name for name, dim in manifest.dims.items() if dim is None]
     lenses = open_lenses(settings, data, manifest, threads=1, names=sparse)
     with ExitStack() as opened:
-        qdrant = open_reader(
-            data, manifest, qdrant_url=settings.qdrant_url, qdrant_api_key=settings.qdrant_key
-        )
+        qdrant = open_reader(data, manifest, settings.qdrant_server)
         opened.callback(qdrant.close)
         mirror = FlatReader.open(data.mirror_path(manifest.generation))
         opened.callback(mirror.close)

@@ -69,9 +69,7 @@ def serve(workers: int | None, request_threads: int, **overrides: Any) -> None:
     run(
         Serving(
             data=data,
-            open_reader=lambda manifest: open_reader(
-                data, manifest, qdrant_url=settings.qdrant_url, qdrant_api_key=settings.qdrant_key
-            ),
+            open_reader=lambda manifest: open_reader(data, manifest, settings.qdrant_server),
             # Those of the index: one that is installed later waits until videos are indexed by it.
             open_lenses=partial(
                 open_lenses, settings, data, published, threads=threads_each, names=published.lenses
