@@ -10,6 +10,7 @@
     ├── RowRejected                one row of a source can't be indexed (skipped, counted)
     │   └── PictureRejected        its picture can't be read, or is too large
     ├── StrictStop                 the first rejected row under ``--strict``
+    ├── TooMuchLost                a job would remove more videos than it may
     ├── EncoderError
     │   ├── EncoderUnavailable     the model can't be loaded
     │   └── UnencodableItems       some items have no finite, non-zero vector
@@ -88,6 +89,10 @@ class PictureRejected(RowRejected):
 
 class StrictStop(TwinLensError):
     """A row was rejected and ``--strict`` asked to stop at the first."""
+
+
+class TooMuchLost(TwinLensError):
+    """The new generation would lack more than a fifth of the videos, and nobody allowed that."""
 
 
 class EncoderError(TwinLensError):

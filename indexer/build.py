@@ -7,7 +7,7 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -275,17 +275,29 @@ def find_unfinished(data: DataDir, plan: BuildPlan) -> str | None:
     for generation in reversed(data.names()):
         if generation == current:
             continue
-        try:
-            text = (data.generation_path(generation) / BUILD_FILE).read_text(encoding="utf-8")
-        except FileNotFoundError:
-            continue
-        if json.loads(text) == plan.to_json():
-            return generation
+        with suppress(StoreCorrupt):
+            if _read_plan(data, generation) == plan.to_json():
+                return generation
     return None
 
 
+def _read_plan(data: DataDir, generation: str) -> Any:
+    """Return what a build is to become, as JSON values; None where there is no build.
+
+    Raises:
+        StoreCorrupt: its file is damaged.
+    """
+    path = data.generation_path(generation) / BUILD_FILE
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise StoreCorrupt(f"{path} can't be read: {error}") from error
+
+
 def clear_unfinished(data: DataDir, engine: Engine, *, keep: str | None) -> None:
-    """Remove unfinished generations other than ``keep``.
+    """Remove unfinished generations other than ``keep``, and not what can't be read.
 
     If ``CURRENT`` names none, any with a manifest may be the one that it named.
     """
@@ -298,6 +310,11 @@ def clear_unfinished(data: DataDir, engine: Engine, *, keep: str | None) -> None
         elif generation == keep or (current is None and (path / "manifest.json").exists()):
             continue
         elif data.is_unfinished(generation):
+            try:
+                _read_plan(data, generation)
+            except StoreCorrupt as error:
+                logger.warning("an unfinished generation is left alone: %s", error)
+                continue
             logger.warning("removing the unfinished generation %s, which can't be continued", path)
             engine.drop(generation)
             data.remove(generation)
@@ -306,11 +323,11 @@ def clear_unfinished(data: DataDir, engine: Engine, *, keep: str | None) -> None
 
 
 def prune_generations(data: DataDir, engine: Engine, *, keep: set[str]) -> list[str]:
-    """Remove every finished generation but those of ``keep``, and thumbnails that none needs."""
+    """Remove the superseded generations but those of ``keep``, and thumbnails that none needs."""
     removed = [
         name
         for name in data.names()
-        if (data.generation_path(name) / "manifest.json").exists() and name not in keep
+        if data.is_superseded(name) and name not in keep and data.find_damage(name) is None
     ]
     for generation in removed:
         old = data.manifest(generation)

@@ -19,6 +19,7 @@ from twinlens.catalog.errors import (
     StoreError,
     StoreUnavailable,
     StrictStop,
+    TooMuchLost,
     UsageError,
 )
 from twinlens.catalog.fields import FIELDS, Fields
@@ -41,11 +42,15 @@ from twinlens.indexer.ledger import SeenIds
 from twinlens.indexer.prepare import Preparer, Work
 from twinlens.stores.base import StoredVideo
 from twinlens.stores.engines import Engine
+from twinlens.stores.flat import FlatReader
 from twinlens.stores.generations import DataDir, LensRecord, Manifest
+from twinlens.stores.inventory import open_whole
 
 logger = logging.getLogger(__name__)
 
 _BATCHES_AHEAD: Final = 3
+# A source that was cut short looks like one whose videos left; few catalogues lose more at once.
+_MOST_LOST: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,13 +58,15 @@ class JobOptions:
     """How to treat what the source has, and what it no longer has.
 
     ``source_identity`` is the source with all that decides what it yields; where it is another, an
-    unfinished build is not continued. ``fields`` are those that the source was read by.
+    unfinished build is not continued. ``allow_loss`` lets more than a fifth of the videos go.
+    ``fields`` are those that the source was read by.
     """
 
     source_name: str
     source_identity: str = ""
     prune: bool = False
     fresh: bool = False
+    allow_loss: bool = False
     strict: bool = False
     threads: int = 2
     fields: Fields = FIELDS
@@ -159,7 +166,9 @@ class IndexJob:
             IndexLocked: another job is at work on this data directory.
             NoGeneration: ``CURRENT`` names none of the finished generations, and not ``fresh``.
             LensesChanged: the published generation needs ``fresh`` with these lenses.
+            StoreCorrupt: the published generation is damaged, and not ``fresh``.
             StrictStop: a row was rejected and the options say to stop there.
+            TooMuchLost: more than a fifth of the videos would go, and not ``allow_loss``.
             SourceError: there is nothing to index.
         """
         started = time.perf_counter()
@@ -168,6 +177,8 @@ class IndexJob:
             self._data.thumbnails.mkdir(parents=True, exist_ok=True)
             plan = self._plan()
             self._reassert_published()
+            if plan.base is not None:
+                self._require_whole(self._data.manifest(plan.base))
             unfinished = find_unfinished(self._data, plan)
             if not self._options.fresh:
                 self._data.refuse_unpublished(set(self._data.list_finished()) - {unfinished})
@@ -216,6 +227,20 @@ class IndexJob:
             collection = self._data.manifest(current).collection
             if collection is not None and collection == self._engine.collection(current):
                 self._engine.publish(current)
+
+    def _require_whole(self, base: Manifest) -> None:
+        """What is called unchanged, or copied, has been opened and counted."""
+        try:
+            with self._times.stage("open"):
+                open_whole(base, lambda of: self._engine.reader(of.generation, of.fields))
+                FlatReader.open(self._data.mirror_path(base.generation)).close()
+        except StoreUnavailable:
+            raise
+        except StoreError as error:
+            raise StoreCorrupt(
+                f"the published index is damaged: {error}. `twinlens generations` says what can be "
+                "published instead; --fresh indexes this source anew, and keeps what is there"
+            ) from error
 
     def _continue(self, plan: BuildPlan, generation: str) -> Build | None:
         """Bring the unfinished build in step and return it; None if it can't be continued."""
@@ -330,9 +355,19 @@ class IndexJob:
                 f"{self._options.source_name}: pruning would leave the index empty, "
                 "none of its videos is in this source; nothing was published"
             )
+        if not self._options.fresh:
+            self._require_few_lost(len(gone), of=total)
         with self._times.stage("prune"):
             pending.begin().delete(gone)
         self._summary.removed = len(gone)
+
+    def _require_few_lost(self, lost: int, *, of: int) -> None:
+        if lost > of * _MOST_LOST and not self._options.allow_loss:
+            raise TooMuchLost(
+                f"{self._options.source_name}: the index would lose {lost} of {of} videos; nothing "
+                "was published. If that is meant, run it again with --allow-loss, which goes on"
+                " from here"
+            )
 
     def _publish(self, pending: PendingBuild) -> None:
         done = self._summary
@@ -348,6 +383,9 @@ class IndexJob:
         build = pending.build
         if build is not None and build.ledger.count():
             replaced = self._data.valid_current()
+            if self._options.fresh and replaced is not None:
+                before = self._data.manifest(replaced).counts["videos"]
+                self._require_few_lost(before - build.ledger.count(), of=before)
             manifest = build.publish(
                 source=self._options.source_name,
                 versions=list_installed_versions(),

@@ -9,6 +9,7 @@
         build.json               there only while the generation is being built, or removed
         ledger.sqlite            what was indexed from what, for the next incremental run
         manifest.json            written when everything else is complete
+        superseded               names the generation that was published in its place
         qdrant/                  the embedded shard (absent with a server)
         faiss/                   the mirror
       thumbnails/<sha256>.<ext>  content-addressed, shared by generations
@@ -32,7 +33,7 @@ from twinlens.catalog.fields import FIELDS, FIRST_FIELDS, Fields
 from twinlens.catalog.files import hold_lock, sync_directory, write_atomically
 
 BUILD_FILE: Final = "build.json"
-
+_SUPERSEDED_FILE: Final = "superseded"
 
 # Raised whenever an older program could no longer read a manifest right.
 MANIFEST_FORMAT: Final = 2
@@ -168,7 +169,15 @@ class DataDir:
             name = self.current()
         except StoreCorrupt:
             return None
-        return name if name is not None and self._has_manifest(name) else None
+        return name if name is not None and self.find_damage(name) is None else None
+
+    def find_damage(self, generation: str) -> str | None:
+        """Return why the manifest of a generation can't be read, or None where it can."""
+        try:
+            self.manifest(generation)
+        except StoreError as error:
+            return str(error)
+        return None
 
     def generation_path(self, generation: str) -> Path:
         """Return where a generation lies."""
@@ -189,9 +198,7 @@ class DataDir:
         try:
             return Manifest.from_json(json.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError as error:
-            raise StoreCorrupt(
-                f"{self.current_file} names generation {generation}, but {path} is missing"
-            ) from error
+            raise StoreCorrupt(f"generation {generation} has no manifest: {path}") from error
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise StoreCorrupt(f"{path} can't be read: {error!r}") from error
 
@@ -210,13 +217,29 @@ class DataDir:
         return self.manifest(generation)
 
     def publish(self, manifest: Manifest) -> None:
-        """Make a finished generation the published one: its manifest, then ``CURRENT``."""
+        """Make a generation that is complete the published one: its manifest, then ``CURRENT``."""
         write_atomically(
             self.generation_path(manifest.generation) / "manifest.json",
             json.dumps(manifest.to_json(), indent=2, ensure_ascii=False) + "\n",
         )
         sync_directory(self.generations)
-        write_atomically(self.current_file, manifest.generation + "\n")
+        self.switch_to(manifest.generation)
+
+    def switch_to(self, generation: str) -> None:
+        """Let ``CURRENT`` name a finished generation; the one that it named is superseded.
+
+        After a kill on the way the old one is published, and stays: a job removes none that is.
+        """
+        replaced = self.valid_current()
+        if replaced not in (None, generation):
+            marked = self.generation_path(str(replaced)) / _SUPERSEDED_FILE
+            write_atomically(marked, generation + "\n")
+        write_atomically(self.current_file, generation + "\n")
+        (self.generation_path(generation) / _SUPERSEDED_FILE).unlink(missing_ok=True)
+
+    def is_superseded(self, generation: str) -> bool:
+        """Return whether another generation was published in place of this one."""
+        return (self.generation_path(generation) / _SUPERSEDED_FILE).exists()
 
     @contextmanager
     def hold_lock(self) -> Iterator[None]:
@@ -262,13 +285,12 @@ class DataDir:
         if self.valid_current() is not None or not (generations or self.current_file.exists()):
             return
         there = ", ".join(
-            name if self._has_manifest(name) else f"{name} (damaged: no manifest)"
-            for name in sorted(generations)
+            f"{name} (damaged)" if self.find_damage(name) else name for name in sorted(generations)
         )
         raise NoGeneration(
             f"{self.current_file} doesn't name a finished generation; there are: "
-            f"{there or 'none'}. To publish one, write its name into this file; or add --fresh, "
-            "which indexes this source alone and keeps what is there"
+            f"{there or 'none'}. `twinlens publish GENERATION` publishes one, and `twinlens "
+            "generations` says what they are; --fresh indexes this source alone, and keeps them"
         )
 
     def remove(self, generation: str) -> None:

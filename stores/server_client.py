@@ -127,6 +127,11 @@ class ServerClient:
         return cls(client, address=address, **options)
 
     @property
+    def address(self) -> ServerAddress:
+        """Where the server is, and what it is asked with."""
+        return self._address
+
+    @property
     def url(self) -> str:
         """Where the server is."""
         return self._address.url

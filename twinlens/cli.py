@@ -31,6 +31,15 @@ COMMANDS: Final = {
     "verify": LazyCommand(
         "twinlens.commands.index", "verify", "Compare Qdrant with its FAISS mirror."
     ),
+    "generations": LazyCommand(
+        "twinlens.commands.generations", "generations", "List what an index can go back to."
+    ),
+    "publish": LazyCommand(
+        "twinlens.commands.generations", "publish", "Publish a generation that is kept."
+    ),
+    "discard": LazyCommand(
+        "twinlens.commands.generations", "discard", "Remove a generation for good."
+    ),
     "serve": LazyCommand(
         "twinlens.commands.serve", "serve", "Serve the JSON API and the web page."
     ),

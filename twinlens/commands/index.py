@@ -55,6 +55,7 @@ def _read_columns(
 @click.option("--fetch-thumbnails", is_flag=True, help="Fetch pictures given as URLs.")
 @click.option("--prune", is_flag=True, help="Remove videos that left the source.")
 @click.option("--fresh", is_flag=True, help="Rebuild from this source alone.")
+@click.option("--allow-loss", is_flag=True, help="Publish though a fifth of the videos goes.")
 @click.option("--strict", is_flag=True, help="Stop at the first row that can't be indexed.")
 @click.option(
     "--rejects",
@@ -79,6 +80,7 @@ def index(
     fetch_thumbnails: bool,
     prune: bool,
     fresh: bool,
+    allow_loss: bool,
     strict: bool,
     rejects_path: Path | None,
     json_path: Path | None,
@@ -110,10 +112,10 @@ def index(
     if json_path is not None and not json_path.parent.is_dir():
         raise UsageError(f"--json {json_path}: there is no folder {json_path.parent}")
     if not fresh:
-        # Before models are loaded: which they are, the published generation says. One that was
-        # complete when the job was killed is left to the job, which may continue it.
+        # Before models are loaded. One that was complete at a kill is left to the job.
         data.refuse_unpublished([n for n in data.list_finished() if not data.is_unfinished(n)])
-    published = data.published() if data.current() is not None else None
+    # With --fresh a damaged one is left aside, and with it the models that it names.
+    published = data.manifest(current) if (current := data.valid_current()) else None
     # The encoders run side by side; if each took all threads, they would slow each other down.
     lenses = open_lenses(settings, data, published, threads=max(1, settings.threads // 2))
     engine = open_engine(
@@ -131,6 +133,7 @@ def index(
             source_identity=_identify(source, columns=columns, revision=revision, split=split),
             prune=prune,
             fresh=fresh,
+            allow_loss=allow_loss,
             strict=strict,
             threads=settings.threads,
         ),

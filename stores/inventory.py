@@ -1,0 +1,83 @@
+"""What generations a data directory holds, and which of them can be opened."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from twinlens.catalog.errors import StoreCorrupt, TwinLensError
+from twinlens.stores.base import VectorReader
+from twinlens.stores.generations import DataDir, Manifest
+
+OpenReader = Callable[[Manifest], VectorReader]
+State = Literal["published", "kept", "unfinished", "damaged"]
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationReport:
+    """One generation. ``manifest`` is None where it has none that can be read.
+
+    ``size_bytes`` is what its files take on disk, without a server's. ``problem`` says why it
+    can't be opened, and is empty where it can.
+    """
+
+    generation: str
+    state: State
+    manifest: Manifest | None
+    size_bytes: int
+    problem: str
+
+
+def describe_generations(data: DataDir, open_reader: OpenReader) -> Iterator[GenerationReport]:
+    """Yield a report of every generation on disk, oldest first; finished ones are opened."""
+    published = data.valid_current()
+    for name in data.names():
+        state, manifest, problem = _look_at(data, name, open_reader)
+        if name == published:
+            state = "published"
+        yield GenerationReport(
+            name, state, manifest, _count_bytes(data.generation_path(name)), problem
+        )
+
+
+def open_whole(manifest: Manifest, open_reader: OpenReader) -> None:
+    """Return if a generation opens, and has as many videos and vectors as its manifest says.
+
+    Raises:
+        StoreError: it does not.
+        UsageError: a server keeps it, and none is named.
+    """
+    with closing(open_reader(manifest)) as reader:
+        for name, count in manifest.counts.items():
+            found = reader.count(None if name == "videos" else name)
+            if found != count:
+                raise StoreCorrupt(
+                    f"generation {manifest.generation}: {found} of {name}, where there were {count}"
+                )
+
+
+def _look_at(
+    data: DataDir, name: str, open_reader: OpenReader
+) -> tuple[State, Manifest | None, str]:
+    damage = data.find_damage(name)
+    if damage is not None:
+        return ("unfinished", None, "") if data.is_unfinished(name) else ("damaged", None, damage)
+    manifest = data.manifest(name)
+    try:
+        open_whole(manifest, open_reader)
+    except TwinLensError as error:
+        return "kept", manifest, str(error)
+    return "kept", manifest, ""
+
+
+def _count_bytes(path: Path) -> int:
+    # Qdrant's files are large and sparse: what they take is what is written in them.
+    return sum(
+        (Path(folder) / file).stat().st_blocks * 512
+        for folder, _, files in os.walk(path)
+        for file in files
+    )

@@ -1,0 +1,108 @@
+"""Whatever is damaged: a job says so, --fresh gets over it, and nothing that was there is lost."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.indexer.conftest import jpeg
+from twinlens.catalog.errors import NoGeneration, StoreCorrupt, StoreError, TooMuchLost
+from twinlens.stores.generations import MANIFEST_FORMAT, DataDir
+
+# What is damaged here are the files of a generation, and its collection is none of them.
+pytestmark = pytest.mark.parametrize("engine", ["embedded"], indirect=True)
+Damage = Callable[[Path], None]
+
+
+def cut(pattern: str, *, to: float = 0.5) -> Damage:
+    def damage(folder: Path) -> None:
+        [*_, file] = sorted(folder.glob(pattern), key=lambda found: found.stat().st_size)
+        content = file.read_bytes()
+        file.write_bytes(content[: int(len(content) * to)])
+
+    return damage
+
+
+def remove(pattern: str) -> Damage:
+    def damage(folder: Path) -> None:
+        for found in list(folder.glob(pattern)):
+            shutil.rmtree(found) if found.is_dir() else found.unlink()
+
+    return damage
+
+
+def be_newer(folder: Path) -> None:
+    file = folder / "manifest.json"
+    values = json.loads(file.read_text()) | {"format": MANIFEST_FORMAT + 1}
+    file.write_text(json.dumps(values))
+
+
+def name(text: str) -> Damage:
+    return lambda folder: (folder.parents[1] / "CURRENT").write_text(text) and None
+
+
+DAMAGES = {
+    "CURRENT lost": remove("../../CURRENT"),
+    "CURRENT empty": name(""),
+    "CURRENT names another": name("20200101T000000.000Z-abcdef"),
+    "manifest cut": cut("manifest.json"),
+    "manifest newer": be_newer,
+    "manifest lost": remove("manifest.json"),
+    "ledger cut": cut("ledger.sqlite"),
+    "mirror cut": cut("faiss/*.faiss"),
+    "mirror lost": remove("faiss"),
+    "videos of the mirror cut": cut("faiss/*.sqlite"),
+    "shard lost": remove("qdrant"),
+    "segments lost": remove("qdrant/segments/*"),
+    "shard not closed": remove("qdrant/closed"),
+}
+
+
+def files(data: DataDir) -> Iterator[tuple[str, bytes]]:
+    for file in data.generations.rglob("*"):
+        if file.is_file():
+            yield str(file), file.read_bytes()
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
+def test_a_job_says_so_and_fresh_gets_over_it(run_job, data, published, damage):
+    first = run_job()
+    damage(data.generation_path(first.generation))
+    kept = dict(files(data))
+    with pytest.raises(StoreError, match="fresh") as said:
+        run_job()
+    assert isinstance(said.value, NoGeneration | StoreCorrupt)
+    assert dict(files(data)) == kept
+    fresh = run_job(fresh=True)
+    assert fresh.videos == 10
+    assert kept.items() <= dict(files(data)).items()
+    assert published.differences() == []
+    assert run_job().published is False
+
+
+def test_an_unfinished_build_whose_plan_can_t_be_read_is_left_alone(run_job, break_off, data):
+    break_off()
+    [build] = data.names()
+    (data.generation_path(build) / "build.json").write_bytes(b"")
+    kept = dict(files(data))
+    done = run_job()
+    assert (done.continued, done.videos) == (False, 200)
+    assert kept.items() <= dict(files(data)).items()
+
+
+@pytest.mark.parametrize("how", ["prune", "fresh"])
+def test_more_than_a_fifth_goes_only_if_that_is_allowed(run_job, catalogue, data, published, how):
+    first = run_job()
+    for number in range(3):
+        del catalogue.rows[f"video{number}"]
+    catalogue.add("another", picture=jpeg((1, 2, 3)))
+    if how == "fresh":
+        del catalogue.rows["another"]
+    with pytest.raises(TooMuchLost, match=r"lose 3 of 1[01] videos.*--allow-loss"):
+        run_job(**{how: True})
+    assert data.current() == first.generation
+    allowed = run_job(**{how: True}, allow_loss=True)
+    assert (allowed.continued, allowed.videos) == (True, 7 + (how == "prune"))
+    assert published.differences() == []

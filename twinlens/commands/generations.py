@@ -1,0 +1,157 @@
+"""``twinlens generations``, ``publish`` and ``discard``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from twinlens.catalog.errors import UsageError
+from twinlens.commands.file_to_write import FileToWrite
+from twinlens.commands.lenses import SETTINGS_HELP
+
+if TYPE_CHECKING:
+    from twinlens.settings import Settings
+    from twinlens.stores.engines import Engine
+    from twinlens.stores.generations import DataDir, Manifest
+    from twinlens.stores.inventory import GenerationReport
+
+_data_dir = click.option(
+    "--data-dir", type=click.Path(path_type=Path), help="Where the index is kept."
+)
+_qdrant_url = click.option("--qdrant-url", metavar="URL", help="The Qdrant server of the index.")
+
+
+@click.command(epilog=SETTINGS_HELP)
+@_data_dir
+@_qdrant_url
+@click.option("--json", "json_path", type=FileToWrite(), help="Write it to this file, too.")
+def generations(json_path: Path | None, **overrides: Any) -> None:
+    """List the generations of an index: which is published, what is in each, whether it opens.
+
+    \b
+    Example:
+      twinlens generations --data-dir data
+    """
+    from twinlens.stores.engines import open_reader
+    from twinlens.stores.inventory import describe_generations
+
+    settings, data = _load(overrides)
+    opened = partial(open_reader, data, server=settings.qdrant_server)
+    reports = list(describe_generations(data, opened))
+    for report in reports:
+        click.echo(_describe(report))
+    if not reports:
+        click.echo(f"There are no generations in {data.path.resolve()}")
+    if json_path is not None:
+        values = [_to_json(report) for report in reports]
+        json_path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
+
+@click.command(epilog=SETTINGS_HELP)
+@click.argument("generation")
+@_data_dir
+@_qdrant_url
+@click.option("--collection", metavar="NAME", help="The server's alias of the index.")
+def publish(generation: str, **overrides: Any) -> None:
+    """Publish GENERATION, which is kept: the way back, or out of a lost CURRENT.
+
+    It is opened and counted first. Running servers follow at their next request.
+
+    \b
+    Example:
+      twinlens publish 20261121T083000.123Z-5f2c9a
+    """
+    from twinlens.stores.engines import open_reader
+    from twinlens.stores.inventory import open_whole
+
+    settings, data = _load(overrides)
+    with data.hold_lock():
+        manifest = data.manifest(_require_there(data, generation))
+        open_whole(manifest, partial(open_reader, data, server=settings.qdrant_server))
+        _open_engine(settings, data, manifest).publish(generation)
+        data.switch_to(generation)
+    click.echo(f"Generation {generation} is published: {manifest.counts['videos']} videos")
+
+
+@click.command(epilog=SETTINGS_HELP)
+@click.argument("generation")
+@_data_dir
+@_qdrant_url
+@click.option("--collection", metavar="NAME", help="The server's alias of the index.")
+def discard(generation: str, **overrides: Any) -> None:
+    """Remove GENERATION for good, whatever its state; the published one is not removed.
+
+    \b
+    Example:
+      twinlens discard 20261121T083000.123Z-5f2c9a
+    """
+    from twinlens.stores.engines import open_engine
+
+    settings, data = _load(overrides)
+    with data.hold_lock():
+        _require_there(data, generation)
+        if generation == data.valid_current():
+            raise UsageError(f"generation {generation} is published; publish another one first")
+        if data.find_damage(generation) is None:
+            engine = _open_engine(settings, data, data.manifest(generation))
+        else:  # where its vectors are it doesn't say: where those of a job now would be
+            engine = open_engine(data, settings.qdrant_server, collection=settings.collection)
+        engine.drop(generation)
+        data.remove(generation)
+    click.echo(f"Generation {generation} is removed")
+
+
+def _load(overrides: dict[str, Any]) -> tuple[Settings, DataDir]:
+    from twinlens.settings import load_settings
+    from twinlens.stores.generations import DataDir
+
+    settings = load_settings(overrides)
+    return settings, DataDir(settings.data_dir)
+
+
+def _require_there(data: DataDir, generation: str) -> str:
+    if generation not in data.names():
+        raise UsageError(
+            f"{data.path.resolve()} has no generation {generation!r}; "
+            f"there are: {', '.join(data.names()) or 'none'}"
+        )
+    return generation
+
+
+def _open_engine(settings: Settings, data: DataDir, manifest: Manifest) -> Engine:
+    """Return the Qdrant that keeps a generation, which may be another than the settings'."""
+    from twinlens.stores.engines import EMBEDDED, open_engine
+
+    server = None if manifest.engine == EMBEDDED else settings.qdrant_server
+    engine = open_engine(data, server, collection=settings.collection)
+    if engine.collection(manifest.generation) != manifest.collection:
+        raise UsageError(
+            f"generation {manifest.generation} is collection {manifest.collection} of a Qdrant "
+            "server: set qdrant_url and collection as they were when it was indexed"
+        )
+    return engine
+
+
+def _describe(report: GenerationReport) -> str:
+    size = f"{report.size_bytes / 1e6:.1f} MB here"
+    said = f"{report.generation}  {report.state}, {size}"
+    if report.manifest is not None:
+        made, models = report.manifest, report.manifest.lenses.items()
+        lenses = ", ".join(f"{name} by {record.model}" for name, record in models)
+        where = made.collection and f", collection {made.collection}"
+        said += (
+            f", {made.counts['videos']} videos of {made.source}, made {made.created_at}"
+            f"\n    {lenses}; {made.engine}{where or ''}"
+        )
+    return f"{said}\n    can't be opened: {report.problem}" if report.problem else said
+
+
+def _to_json(report: GenerationReport) -> dict[str, Any]:
+    values = asdict(report)
+    values["manifest"] = report.manifest and report.manifest.to_json()
+    return values
