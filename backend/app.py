@@ -97,6 +97,7 @@ def create_app(
     _revalidate(app, index, private=bool(policy.api_keys))
     _take_turns(
         app,
+        index,
         Turns(
             policy.searches_at_a_time,
             wait_s=policy.max_wait_s,
@@ -287,8 +288,11 @@ def _digest_code() -> bytes:
     return digest.digest()
 
 
-def _take_turns(app: Flask, turns: Turns, *, max_body_bytes: int) -> None:
-    """Read the body of each request, then let ``turns`` decide how many work at a time."""
+def _take_turns(app: Flask, index: PublishedIndex, turns: Turns, *, max_body_bytes: int) -> None:
+    """Read the body of each request, then let ``turns`` decide how many work at a time.
+
+    While the engine is away none waits for a turn: those that have one may wait for the engine.
+    """
 
     @app.before_request
     def take() -> None:
@@ -307,6 +311,7 @@ def _take_turns(app: Flask, turns: Turns, *, max_body_bytes: int) -> None:
             # Werkzeug cuts a body of unstated length at the limit without an error.
             if request.content_length is None and len(body) >= max_body_bytes:
                 raise RequestEntityTooLarge
+        index.refuse_while_away()
         with time_stage("wait"):
             turns.take()
         g.has_turn = True

@@ -164,8 +164,11 @@ class _Generation(Collector):
         self._index = index
 
     def collect(self) -> Iterator[Metric]:
-        ready = GaugeMetricFamily("twinlens_ready", "1 where an index is open, else 0.")
+        ready = GaugeMetricFamily(
+            "twinlens_ready", "1 where an index is open and its engine answers, else 0."
+        )
         try:
+            self._index.check()
             with self._index.borrow() as snapshot:
                 manifest = snapshot.manifest
         except TwinLensError:

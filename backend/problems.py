@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -31,10 +34,34 @@ MOST_LISTED: Final = 20
 # What a picture has to be; in a request it is called `image`.
 PICTURE_EXPECTED: Final = "a whole JPEG, PNG, WebP, GIF or BMP picture"
 
+_SAID_EVERY_S: Final = 10.0
+
 # Pydantic's error types for a number that is too small or too large.
 _BEYOND: Final = frozenset({"greater_than_equal", "less_than_equal"})
 
 _log = logging.getLogger(__name__)
+
+
+class _Complaints:
+    """Logs why no index can be searched; errors of one kind at most once in ten seconds.
+
+    Their text is for the operator: it names paths and hosts.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._said_at: dict[type[Exception], float] = {}
+
+    def say(self, error: Exception) -> None:
+        now = time.monotonic()
+        with self._lock:
+            if now - self._said_at.get(type(error), -math.inf) < _SAID_EVERY_S:
+                return
+            self._said_at[type(error)] = now
+        _log.error("not ready: %s", error)
+
+
+_complaints = _Complaints()
 
 
 _BY_STATUS: Final = {
@@ -255,8 +282,7 @@ def to_problem(error: BaseException) -> Problem:
                 "those before it took too long, and it was not begun; ask for it again",
             )
         case TwinLensError():
-            # The message is for the operator: it names paths and hosts.
-            _log.error("not ready: %s", error)
+            _complaints.say(error)
             return Problem(Code.NOT_READY, "no index can be searched at the moment")
         case _:
             _log.error("request %s failed", g.get("request_id"), exc_info=error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import shutil
 import socket
@@ -19,7 +20,7 @@ import click
 
 from twinlens.backend.access import LogFormat, Policy
 from twinlens.backend.processes import Processes, Worker
-from twinlens.catalog.errors import TwinLensError, UsageError
+from twinlens.catalog.errors import StoreUnavailable, TwinLensError, UsageError
 from twinlens.encoders.lens import Lenses
 from twinlens.search.published import PublishedIndex, check_lenses
 from twinlens.search.queries import gather_queries
@@ -29,6 +30,8 @@ from twinlens.stores.generations import DataDir, Manifest
 
 if TYPE_CHECKING:
     from flask import Flask
+
+_log = logging.getLogger(__name__)
 
 # Pillow takes blocks of 16 MiB.
 MAPPED_BYTES: Final = 8 * 1024 * 1024
@@ -120,8 +123,12 @@ def _warm_app(serving: Serving, shared: Path) -> tuple[PublishedIndex, Flask]:
     for lens in lenses.values():
         lens.warm()
     index = PublishedIndex(serving.data, open_reader=serving.open_reader, lenses=lenses)
-    with index.borrow() as snapshot:
-        snapshot.searcher.search(SearchRequest(text="warm"))
+    try:
+        with index.borrow() as snapshot:
+            snapshot.searcher.search(SearchRequest(text="warm"))
+    except StoreUnavailable as error:
+        # /readyz says so too, and whoever asks finds the server when it is there.
+        _log.error("not ready yet: %s", error)
     app = create_app(
         index, thumbnails=serving.data.thumbnails, policy=serving.policy, shared=shared
     )

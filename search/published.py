@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, TypeGuard
 
-from twinlens.catalog.errors import LensesChanged, TwinLensError
+from twinlens.catalog.errors import LensesChanged, NoGeneration, StoreUnavailable, TwinLensError
 from twinlens.catalog.fields import FIELDS, Fields
 from twinlens.encoders.lens import Lenses
 from twinlens.search.browser import Browser
@@ -19,6 +19,8 @@ from twinlens.stores.base import VectorReader
 from twinlens.stores.generations import DataDir, Fingerprinted, Manifest
 
 REOPEN_AFTER_S: Final = 5.0
+_LOOK_AGAIN_AFTER_S: Final = 1.0
+_OPENED_WITHIN_S: Final = 0.5
 
 _log = logging.getLogger(__name__)
 # Size, inode and time of change of CURRENT: differs whenever another generation was published.
@@ -71,6 +73,8 @@ class PublishedIndex:
         self._seen: _Signature | None = None
         # The generation that could not be opened, and when to try again.
         self._failed: tuple[_Signature, float] | None = None
+        # Why none could be opened, and until when that is not tried again.
+        self._away: tuple[StoreUnavailable, float] | None = None
 
     @contextmanager
     def borrow(self) -> Iterator[Snapshot]:
@@ -91,6 +95,35 @@ class PublishedIndex:
             yield held.snapshot
         finally:
             self._let_go(held)
+
+    def check(self) -> str:
+        """Return the name of the open generation, within a second and whatever requests wait for.
+
+        If none is open, one is tried to be opened meanwhile.
+
+        Raises:
+            NoGeneration: none is open.
+            StoreUnavailable: its engine doesn't answer.
+        """
+        if self._held is None and not self._opening.locked():
+            opener = threading.Thread(target=self._try_to_open, daemon=True)
+            opener.start()
+            opener.join(_OPENED_WITHIN_S)
+        held = self._held
+        if held is None:
+            raise NoGeneration("no index is open; the log says why")
+        held.snapshot.reader.check()
+        return held.snapshot.generation
+
+    def refuse_while_away(self) -> None:
+        """Return at once, unless it is known that the engine of the open generation doesn't answer.
+
+        Raises:
+            StoreUnavailable: it is.
+        """
+        held = self._held
+        if held is not None:
+            held.snapshot.reader.check()
 
     @property
     def lenses(self) -> Lenses:
@@ -124,7 +157,7 @@ class PublishedIndex:
             with self._opening:
                 if self._held is None:
                     # Threads that waited here find it open; a failure is raised in each.
-                    self._exchange(signature)
+                    self._open_first(signature)
             return
         if not self._is_news(signature) or not self._opening.acquire(blocking=False):
             return
@@ -133,6 +166,22 @@ class PublishedIndex:
                 self._try_exchange(signature)
         finally:
             self._opening.release()
+
+    def _open_first(self, signature: _Signature | None) -> None:
+        if self._away is not None and self._clock() < self._away[1]:
+            raise self._away[0]
+        try:
+            self._exchange(signature)
+        except StoreUnavailable as error:
+            # Or each of those that wait here would wait for the server in its turn.
+            self._away = error, self._clock() + _LOOK_AGAIN_AFTER_S
+            raise
+
+    def _try_to_open(self) -> None:
+        try:
+            self._refresh()
+        except TwinLensError as error:
+            _log.warning("no index is open: %s", error)
 
     def _is_news(self, signature: _Signature | None) -> TypeGuard[_Signature]:
         # A missing CURRENT means that the directory is being moved, not that the index is gone.

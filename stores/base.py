@@ -147,6 +147,14 @@ class VectorReader(VideoBrowser, Protocol):
         """Yield every stored video once, in batches, in the store's own order."""
         ...
 
+    def check(self) -> None:
+        """Return at once, whatever else is asked; whether the engine answers is looked at apart.
+
+        Raises:
+            StoreUnavailable: it did not, when it was last looked at, about a second ago.
+        """
+        ...
+
     def close(self) -> None:
         """Let go of files and connections; a second call does nothing."""
         ...

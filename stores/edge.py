@@ -180,6 +180,9 @@ class EdgeReader(QdrantReader):
             found = [to_stored_video(record) for record in records]
         return {video.video_id: video for video in found}
 
+    def check(self) -> None:
+        """See ``VectorReader``; an engine in this process is not away."""
+
     def close(self) -> None:
         """See ``VectorReader``."""
         shard, self._shard = self._shard, None

@@ -187,7 +187,7 @@ def open_reader(
 
     client = ServerClient.connect(server, timeout_s=READER_TIMEOUT_S, attempts=READER_ATTEMPTS)
     try:
-        return ServerStore.open(
+        store = ServerStore.open(
             client,
             manifest.collection,
             expected=manifest.dims,
@@ -197,3 +197,5 @@ def open_reader(
     except BaseException:
         client.close()
         raise
+    store.watch()
+    return store

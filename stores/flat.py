@@ -198,6 +198,9 @@ class FlatReader:
             last = rows[-1][0]
             yield self._load(rows, with_vectors=with_vectors)
 
+    def check(self) -> None:
+        """See ``VectorReader``; its files are mapped."""
+
     def close(self) -> None:
         """See ``VectorReader``."""
         database, self._database = self._database, None

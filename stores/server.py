@@ -38,6 +38,7 @@ ResultT = TypeVar("ResultT")
 
 # 500 videos of 512 and 768 values are 2.5 MB, below every message limit on the way.
 _BATCH: Final = 500
+_PROBE_TIMEOUT_S: Final = 1
 _INDEX_TYPES: Final[dict[IndexKind, models.PayloadSchemaType]] = {
     "keyword": models.PayloadSchemaType.KEYWORD,
     "datetime": models.PayloadSchemaType.DATETIME,
@@ -239,6 +240,17 @@ class ServerStore(QdrantReader):
             )
         )
         return [to_stored_video(record) for record in records], following
+
+    def check(self) -> None:
+        """See ``VectorReader``; nothing is known of a server that nobody watches."""
+        self._server.check()
+
+    def watch(self) -> None:
+        """Look every second whether the server answers; while it doesn't, requests fail at once."""
+        nothing = [point_id("")]
+        self._server.watch(
+            lambda client: client.retrieve(self._collection, nothing, timeout=_PROBE_TIMEOUT_S)
+        )
 
     def close(self) -> None:
         """See ``VectorReader``."""

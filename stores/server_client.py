@@ -29,6 +29,7 @@ from tenacity import (
 
 from twinlens.catalog.errors import StoreError, StoreUnavailable
 from twinlens.stores.address import ServerAddress
+from twinlens.stores.breaker import Breaker
 
 logger = logging.getLogger(__name__)
 
@@ -89,8 +90,9 @@ class ServerClient:
         self._patience_s = patience_s
         self._said_at: float | None = None
         self._sleep = sleep
+        self._breaker: Breaker | None = None
         self._retrying = Retrying(
-            retry=retry_if_exception(_is_transient),
+            retry=retry_if_exception(self._may_pass),
             stop=stop_all(stop_after_attempt(attempts), stop_after_delay(patience_s)),
             wait=wait_random_exponential(multiplier=0.2, max=3.0),
             sleep=sleep,
@@ -143,6 +145,7 @@ class ServerClient:
             StoreUnavailable: the server didn't answer, for as often as it was asked.
             StoreError: it answered that it would not.
         """
+        self.check()
         try:
             answer = self._retrying(ask, self._client)
         except REQUEST_FAILURES as error:
@@ -153,6 +156,24 @@ class ServerClient:
             )
             self._said_at = None
         return answer
+
+    def watch(self, probe: Callable[[QdrantClient], object]) -> None:
+        """Ask ``probe`` every second from now on; while it fails, requests fail at once."""
+        self._breaker = Breaker(
+            lambda: probe(self._client), failures=REQUEST_FAILURES, name=self.url
+        )
+
+    def check(self) -> None:
+        """Return at once, unless it is known that the server doesn't answer.
+
+        Raises:
+            StoreUnavailable: it is.
+        """
+        if self._breaker is not None:
+            self._breaker.check()
+
+    def _may_pass(self, error: BaseException) -> bool:
+        return _is_transient(error) and not (self._breaker and self._breaker.is_open)
 
     def _say_that_it_waits(self, state: RetryCallState) -> None:
         waited = time.monotonic() - state.start_time
@@ -238,6 +259,8 @@ class ServerClient:
 
     def close(self) -> None:
         """Let go of the connection; a second call does nothing."""
+        if self._breaker is not None:
+            self._breaker.close()
         self._client.close()
 
     def explain(self, error: Exception) -> StoreError:

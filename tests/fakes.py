@@ -106,6 +106,9 @@ class MemoryReader:
             part = keys[start : start + batch_size]
             yield list(self.get(part, with_vectors=with_vectors).values())
 
+    def check(self) -> None:
+        assert not self.closed
+
     def close(self) -> None:
         self.closed = True
 

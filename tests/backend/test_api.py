@@ -407,19 +407,21 @@ def test_with_a_store_that_went_away_alive_but_not_ready(catalogue, client_of):
     class Leaving(MemoryReader):
         away = False
 
-        def get(self, video_ids, *, with_vectors=False):
+        def check(self):
             if self.away:
                 raise StoreUnavailable("http://qdrant:6333: the Qdrant server doesn't answer")
-            return super().get(video_ids, with_vectors=with_vectors)
 
     reader = Leaving(catalogue.stored())
     client = client_of(reader=reader)
     assert client.get("/readyz").status_code == 200
     reader.away = True
-    answer = client.get("/readyz")
-    body = problem(answer, "not_ready")
-    assert answer.headers["Retry-After"] == "5"
-    assert "qdrant:6333" not in body["detail"]
+    for path in ("/readyz", SEARCH + "?q=a"):
+        answer = client.get(path)
+        body = problem(answer, "not_ready")
+        assert answer.headers["Retry-After"] == "5"
+        assert "qdrant:6333" not in body["detail"]
+    assert reader.searches == []
+    assert b"twinlens_ready 0.0" in client.get("/metrics").data
     assert client.get("/healthz").status_code == 200
     reader.away = False
     assert client.get("/readyz").status_code == 200
