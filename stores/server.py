@@ -94,6 +94,8 @@ class ServerStore(QdrantReader):
         self._owns_server = owns_server
         self._collection = collection
         self._closed = False
+        # What a point id stands for never changes, so what was looked up once stays true.
+        self._video_ids: dict[str, str] = {}
 
     @classmethod
     def create(
@@ -185,20 +187,31 @@ class ServerStore(QdrantReader):
                 using=query.vector_name,
                 filter=condition,
                 limit=query.limit,
-                with_payload=["video_id"],
+                with_payload=False,
                 with_vector=False,
             )
             for query in checked
         ]
-        answers = self._request(
-            lambda client: client.query_batch_points(self._collection, requests=requests)
-        )
+        answers = self._client().rank(self._collection, requests)
+        self._learn_video_ids({point for answer in answers for point, _ in answer})
+        names = self._video_ids
         return [
-            sort_hits(
-                [ScoredVideo((hit.payload or {})["video_id"], hit.score) for hit in answer.points]
-            )
+            sort_hits([ScoredVideo(names[point], score) for point, score in answer])
             for answer in answers
         ]
+
+    def _learn_video_ids(self, points: set[str]) -> None:
+        unknown = [point for point in points if point not in self._video_ids]
+        for part in _split_batches(unknown):
+            for record in self._request(
+                lambda client: client.retrieve(
+                    self._collection,
+                    ids=part,  # noqa: B023 - called at once
+                    with_payload=["video_id"],
+                    with_vectors=False,
+                )
+            ):
+                self._video_ids[str(record.id)] = (record.payload or {})["video_id"]
 
     def get(
         self, video_ids: Sequence[str], *, with_vectors: bool = False

@@ -149,8 +149,10 @@ def test_indexes_come_before_videos_and_a_search_is_one_request(
     qdrant.order()
     rng = np.random.default_rng(2)
     queries = [VectorQuery(name, unit(rng, DIMS[name]), 5) for name in (TITLE, THUMBNAIL)]
-    store.search(queries, filter=AnyOf("language", ("en",)))
-    assert qdrant.asked() == ["QueryBatch"]
+    for _ in range(2):
+        store.search(queries, filter=AnyOf("language", ("en",)))
+    # The names of the videos that were found are asked for once.
+    assert qdrant.asked() == ["QueryBatch", "GetPoints", "QueryBatch"]
 
 
 @pytest.mark.parametrize("fault", ["UNAVAILABLE", "RESOURCE_EXHAUSTED", "lost"])
