@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
-from twinlens.catalog.errors import StoreError
+from twinlens.catalog.errors import OutOfRoom, StoreError
+
+_BLOCK_BYTES: Final = 512  # of st_blocks, whatever the disk's are
 
 
 def write_atomically(path: Path, data: bytes | str, *, durable: bool = True) -> None:
@@ -50,6 +54,30 @@ def sync_files(directory: Path) -> None:
     for file in directory.iterdir():
         sync_directory(file)
     sync_directory(directory)
+
+
+def count_disk_bytes(directory: Path) -> int:
+    """Return what the files in ``directory`` take on disk; holes in them take nothing."""
+    return sum(
+        (Path(folder) / file).lstat().st_blocks * _BLOCK_BYTES
+        for folder, _, files in os.walk(directory)
+        for file in files
+    )
+
+
+def require_room(directory: Path, needed_bytes: int, *, to: str) -> None:
+    """Return if the disk that holds ``directory`` has so many free bytes; ``to`` says for what.
+
+    Raises:
+        OutOfRoom: it has fewer.
+    """
+    free = shutil.disk_usage(directory).free
+    if free < needed_bytes:
+        raise OutOfRoom(
+            f"{directory}: to {to} takes about {math.ceil(needed_bytes / 1e6)} MB, and "
+            f"{free // 10**6} MB are free. Nothing was published; make room and run it again, "
+            "which goes on from here"
+        )
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from twinlens.catalog.errors import StoreCorrupt, StoreError
 from twinlens.catalog.fields import FIELDS, Fields
-from twinlens.catalog.files import write_atomically
+from twinlens.catalog.files import count_disk_bytes, require_room, write_atomically
 from twinlens.catalog.timing import StageTimes
 from twinlens.indexer.ledger import Entry, Ledger
 from twinlens.indexer.verify import compare_stores
@@ -33,6 +33,9 @@ from twinlens.stores.generations import (
 logger = logging.getLogger(__name__)
 
 LEDGER_FILE: Final = "ledger.sqlite"
+# Embedded Qdrant maps its files, and dies by SIGBUS where the disk is full when it writes to them.
+# It makes them in pieces of up to 32 MB.
+FREE_BYTES: Final = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,7 @@ class Build:
         ``replaced`` names those that are stored already. Their old entries go first: a kill on the
         way must not leave one beside a new video.
         """
+        self._require_room(0, to="store videos")
         with self._times.stage("ledger"):
             self.ledger.invalidate(replaced)
         with self._times.stage("store"):
@@ -148,6 +152,9 @@ class Build:
         Raises:
             StoreCorrupt: Qdrant and the mirror don't hold the same; nothing is published.
         """
+        # Optimizing writes what it builds anew beside the old, and so does the mirror.
+        path = self._data.generation_path(self.generation)
+        self._require_room(count_disk_bytes(path), to="optimize and publish")
         with self._times.stage("flush"):
             self.store.flush()
         with self._times.stage("optimize"):
@@ -186,6 +193,9 @@ class Build:
         (self._data.generation_path(self.generation) / BUILD_FILE).unlink()
         return manifest
 
+    def _require_room(self, needed_bytes: int, *, to: str) -> None:
+        require_room(self._data.generations, needed_bytes + FREE_BYTES, to=to)
+
     def close(self) -> None:
         """Let go of all files; the build can be continued later."""
         self._opened.close()
@@ -208,6 +218,9 @@ def begin_build(
     data: DataDir, engine: Engine, plan: BuildPlan, times: StageTimes, *, now: datetime
 ) -> Build:
     """Begin a new build: a copy of its base, or empty."""
+    needed = 0 if plan.base is None else count_disk_bytes(data.generation_path(plan.base))
+    data.generations.mkdir(parents=True, exist_ok=True)
+    require_room(data.generations, needed + FREE_BYTES, to="begin a generation")
     generation = make_generation_name(now)
     path = data.generation_path(generation)
     path.mkdir(parents=True)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from twinlens.catalog.errors import StoreCorrupt, TwinLensError
+from twinlens.catalog.files import count_disk_bytes
 from twinlens.stores.base import VectorReader
 from twinlens.stores.generations import DataDir, Manifest
 
@@ -39,9 +38,8 @@ def describe_generations(data: DataDir, open_reader: OpenReader) -> Iterator[Gen
         state, manifest, problem = _look_at(data, name, open_reader)
         if name == published:
             state = "published"
-        yield GenerationReport(
-            name, state, manifest, _count_bytes(data.generation_path(name)), problem
-        )
+        size_bytes = count_disk_bytes(data.generation_path(name))
+        yield GenerationReport(name, state, manifest, size_bytes, problem)
 
 
 def open_whole(manifest: Manifest, open_reader: OpenReader) -> None:
@@ -72,12 +70,3 @@ def _look_at(
     except TwinLensError as error:
         return "kept", manifest, str(error)
     return "kept", manifest, ""
-
-
-def _count_bytes(path: Path) -> int:
-    # Qdrant's files are large and sparse: what they take is what is written in them.
-    return sum(
-        (Path(folder) / file).stat().st_blocks * 512
-        for folder, _, files in os.walk(path)
-        for file in files
-    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import shutil
 import sys
 from typing import Final, NamedTuple
 
@@ -87,12 +88,26 @@ class _Commands(click.Group):
         except (FileNotFoundError, FileExistsError, NotADirectoryError, PermissionError) as error:
             # A wrong path on the command line or in a setting; --verbose shows where it was used.
             logging.getLogger(__name__).info("what could not be used", exc_info=True)
-            where = f"{error.filename}: " if error.filename else ""
-            click.echo(f"twinlens: {where}{error.strerror or error}", err=True)
+            click.echo(f"twinlens: {_describe_failure(error)}", err=True)
             ctx.exit(2)
+        except (OSError, MemoryError) as error:
+            # The machine's: a full or a read-only disk, too little memory, too many files.
+            logging.getLogger(__name__).info("what failed", exc_info=True)
+            click.echo(f"twinlens: {_describe_failure(error)}", err=True)
+            ctx.exit(1)
         except KeyboardInterrupt:
             click.echo("twinlens: stopped", err=True)
             ctx.exit(130)
+
+
+def _describe_failure(error: OSError | MemoryError) -> str:
+    if isinstance(error, MemoryError):
+        return f"there is too little memory ({error or 'nothing more is known'})"
+    if isinstance(error, shutil.Error):  # of many files, each with source, target and reason
+        [*_, reason] = error.args[0][0]
+        return f"{len(error.args[0])} files could not be copied; the first: {reason}"
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}"
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
