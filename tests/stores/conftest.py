@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 import uuid
@@ -13,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.stores.catalogue import DIMS
+from tests.folders import files_in
+from tests.stores.catalogue import DIMS, catalogue
 from tests.stores.qdrant_process import QdrantProcess
 from twinlens.stores.base import VectorReader, VectorStore
 from twinlens.stores.edge import EdgeReader, EdgeStore
@@ -26,6 +26,15 @@ SERVER_URL = os.environ.get("TWINLENS_TEST_QDRANT_URL")
 NEEDS_SERVER = pytest.mark.skipif(
     SERVER_URL is None, reason="needs a Qdrant server: set TWINLENS_TEST_QDRANT_URL"
 )
+
+
+def contents(store: VectorReader) -> dict[str, object]:
+    """The payload and all vectors of each video, to be compared."""
+    return {
+        v.video_id: (v.payload, {n: repr(a) for n, a in {**v.vectors, **v.sparse}.items()})
+        for batch in store.scan(with_vectors=True)
+        for v in batch
+    }
 
 
 class Home:
@@ -49,13 +58,7 @@ class Home:
 
     def state(self) -> object:
         """All that is kept, to the byte where it lies in files."""
-        batches = self.reader().scan(with_vectors=True)
-        return sorted(
-            # A server gives a payload's keys in any order.
-            (v.video_id, json.dumps(v.payload, sort_keys=True), repr((v.vectors, v.sparse)))
-            for batch in batches
-            for v in batch
-        )
+        return contents(self.reader())
 
 
 class FileHome(Home):
@@ -63,12 +66,8 @@ class FileHome(Home):
     def path(self) -> Path:
         return self._place[0]
 
-    def state(self) -> dict[str, bytes]:
-        return {
-            str(file.relative_to(self.path)): file.read_bytes()
-            for file in sorted(self.path.rglob("*"))
-            if file.is_file()
-        }
+    def state(self) -> dict[Path, bytes]:
+        return files_in(self.path)
 
 
 MakeHome = Callable[[str], Home]
@@ -130,3 +129,12 @@ def home(request: pytest.FixtureRequest, make_home: MakeHome) -> Home:
 @pytest.fixture
 def store(home: Home) -> VectorStore:
     return home.create()
+
+
+@pytest.fixture
+def folder(home: FileHome) -> Path:
+    """Where the home's store of 40 videos lies, closed."""
+    store = home.create()
+    store.upsert(catalogue(40))
+    store.close()
+    return home.path
