@@ -20,6 +20,10 @@ _TITLES = (
 )
 
 
+def rng() -> np.random.Generator:
+    return np.random.default_rng(11)
+
+
 def unit(rng: np.random.Generator, *shape: int) -> npt.NDArray[np.float32]:
     drawn = rng.standard_normal(shape).astype(np.float32)
     return drawn / np.linalg.norm(drawn, axis=-1, keepdims=True)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.stores import writer
-from tests.stores.catalogue import DIMS, catalogue, query, unit, video
+from tests.stores.catalogue import DIMS, catalogue, query, rng, unit, video
 from tests.stores.conftest import FileHome, Home
 from twinlens.catalog.errors import StoreError
 from twinlens.catalog.vectors import SparseVector
@@ -20,10 +20,6 @@ from twinlens.encoders.lenses import THUMBNAIL, TITLE, WORDS
 from twinlens.stores.base import Order, StoredVideo, VectorQuery, VectorReader, VectorStore
 from twinlens.stores.edge import EdgeStore
 from twinlens.stores.filters import And, AnyOf, Filter, Not, Or, Range, matches
-
-
-def rng() -> np.random.Generator:
-    return np.random.default_rng(11)
 
 
 def same(found: StoredVideo, written: StoredVideo) -> bool:

@@ -13,17 +13,16 @@ from functools import partial
 from operator import methodcaller
 from pathlib import Path
 
-import numpy as np
 import pytest
 from qdrant_client import models
 
-from tests.stores.catalogue import DIMS, catalogue, manifest, unit, video
-from tests.stores.conftest import NEEDS_SERVER
+from tests.stores.catalogue import DIMS, catalogue, manifest, query, rng, video
+from tests.stores.conftest import NEEDS_SERVER, contents
 from tests.stores.qdrant_process import QdrantProcess
 from twinlens.catalog.errors import StoreError, StoreUnavailable
 from twinlens.catalog.fields import FIELDS
 from twinlens.encoders.lenses import THUMBNAIL, TITLE
-from twinlens.stores.base import Order, VectorQuery
+from twinlens.stores.base import Order
 from twinlens.stores.engines import ServerEngine, open_reader
 from twinlens.stores.filters import AnyOf
 from twinlens.stores.generations import DataDir
@@ -120,12 +119,9 @@ def test_a_copy_holds_the_same_and_goes_its_own_way(client: ServerClient, prefix
     store.upsert(catalogue(1_203))
     copy_collection(client, source, target)
     copied = ServerStore.open(client, target)
-    assert copied.dims == DIMS
-    assert copied.count() == 1_203
-    for name in (TITLE, THUMBNAIL):
-        assert copied.count(name) == store.count(name)
-    ask = [VectorQuery(TITLE, unit(np.random.default_rng(1), 16), 50)]
-    assert copied.search(ask) == store.search(ask)
+    assert (copied.dims, copied.count()) == (DIMS, 1_203)
+    assert contents(copied) == contents(store)
+    assert copied.search([query(TITLE, 50)]) == store.search([query(TITLE, 50)])
     copied.delete(["video-00000"])
     assert store.count() == 1_203
     with pytest.raises(StoreError, match="already"):
@@ -138,15 +134,10 @@ def test_indexes_come_before_videos_and_a_search_is_one_request(
     qdrant: QdrantProcess, store: ServerStore
 ) -> None:
     store.upsert(catalogue(10))
-    asked = qdrant.asked()
-    assert asked.count("CreateFieldIndex") == len(payload_indexes(FIELDS))
-    assert asked.index("Create") < asked.index("CreateFieldIndex")
-    last_index = len(asked) - 1 - asked[::-1].index("CreateFieldIndex")
-    assert last_index < asked.index("Upsert")
+    made = [one for one in qdrant.asked() if one in ("Create", "CreateFieldIndex", "Upsert")]
+    assert made == ["Create", *["CreateFieldIndex"] * len(payload_indexes(FIELDS)), "Upsert"]
     qdrant.order()
-    rng = np.random.default_rng(2)
-    queries = [VectorQuery(name, unit(rng, DIMS[name]), 5) for name in (TITLE, THUMBNAIL)]
-    store.search(queries, filter=AnyOf("language", ("en",)))
+    store.search([query(TITLE), query(THUMBNAIL)], filter=AnyOf("language", ("en",)))
     assert qdrant.asked() == ["QueryBatch"]
 
 
@@ -208,7 +199,7 @@ def test_no_server_at_all_is_said_with_its_address(prefer_grpc: bool) -> None:
 def test_optimize_waits_until_the_collection_stays_green(
     qdrant: QdrantProcess, store: ServerStore, pauses: list[float]
 ) -> None:
-    store.upsert([video(np.random.default_rng(0), "one")])
+    store.upsert([video(rng(), "one")])
     # Red, which it fails at, is not looked at before the next time.
     qdrant.order(states=["yellow", "green", "yellow", "green", "green", "red"])
     store.optimize()
@@ -321,9 +312,7 @@ def test_a_server_that_hangs_is_given_up_soon_by_readers(
         return time.monotonic() - started
 
     with closing(opened()) as reader, ThreadPoolExecutor(2) as pool:
-        searched = partial(
-            reader.search, [VectorQuery(TITLE, unit(np.random.default_rng(1), 16), 5)]
-        )
+        searched = partial(reader.search, [query()])
         answers = searched()
         qdrant.order(fault="hang")
         # Two attempts of a second, and room for a busy machine.
