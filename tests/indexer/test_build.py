@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import closing
 
 import pytest
 
@@ -23,27 +24,22 @@ def broken(break_off, data):
     return path
 
 
-def finish(run_job, published):
+def finish(run_job, published, *, continued=True, videos=200):
     summary = run_job()
-    assert summary.continued
-    assert summary.videos == 200
+    assert (summary.continued, summary.videos) == (continued, videos)
     assert published.differences() == []
 
 
 def test_a_video_the_ledger_does_not_know_is_removed(broken, run_job, catalogue, published):
-    ledger = Ledger(broken / LEDGER_FILE)
-    ledger.forget(["video3"])
-    ledger.close()
+    with closing(Ledger(broken / LEDGER_FILE)) as ledger:
+        ledger.forget(["video3"])
     del catalogue.rows["video3"]
-    summary = run_job()
-    assert summary.videos == 199
-    assert published.differences() == []
+    finish(run_job, published, videos=199)
 
 
 def test_a_video_that_qdrant_lost_is_encoded_again(broken, run_job, published):
-    store = EdgeStore.open(broken / "qdrant")
-    store.delete(["video3"])
-    store.close()
+    with closing(EdgeStore.open(broken / "qdrant")) as store:
+        store.delete(["video3"])
     finish(run_job, published)
 
 
@@ -80,9 +76,7 @@ def test_a_build_that_is_damaged_or_of_another_source_or_qdrant_is_begun_again(
     broken, run_job, published, change
 ):
     change(broken)
-    summary = run_job()
-    assert (summary.continued, summary.videos) == (False, 200)
-    assert published.differences() == []
+    finish(run_job, published, continued=False)
 
 
 def test_a_copy_cut_short_is_thrown_away(run_job, catalogue, data, monkeypatch):

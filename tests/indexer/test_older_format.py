@@ -10,20 +10,17 @@ import tarfile
 from contextlib import closing
 from pathlib import Path
 
-import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from tests.indexer.conftest import index
 from twinlens.backend.app import create_app
 from twinlens.catalog.errors import StoreError
 from twinlens.catalog.fields import FIELDS, FIRST_FIELDS
-from twinlens.catalog.sources import RejectsFile, open_source
-from twinlens.catalog.vectors import unit_rows
 from twinlens.commands.index import verify
 from twinlens.encoders.lens import LensOptions
-from twinlens.encoders.lenses import ThumbnailLens, TitleLens, WordsLens, open_lenses
+from twinlens.encoders.lenses import WordsLens, open_lenses
 from twinlens.indexer.build import LEDGER_FILE
-from twinlens.indexer.job import IndexJob, JobOptions
 from twinlens.indexer.ledger import LEDGER_FORMAT, Ledger
 from twinlens.search.published import PublishedIndex
 from twinlens.stores.engines import EmbeddedEngine, open_reader
@@ -59,14 +56,16 @@ def same(found, answered):
     return found == answered
 
 
-def test_it_is_served_and_answers_as_before(old, data):
+def lenses_of(data):
     models = {name: record.model for name, record in data.published().lenses.items()}
-    index = PublishedIndex(
-        data,
-        open_reader=lambda manifest: open_reader(data, manifest),
-        lenses=open_lenses(models, LensOptions(threads=1)),
+    return open_lenses(models, LensOptions(threads=1))
+
+
+def test_it_is_served_and_answers_as_before(old, data):
+    published = PublishedIndex(
+        data, open_reader=lambda manifest: open_reader(data, manifest), lenses=lenses_of(data)
     )
-    client = create_app(index, thumbnails=data.thumbnails).test_client()
+    client = create_app(published, thumbnails=data.thumbnails).test_client()
     asked = json.loads((old / "answers.json").read_text(encoding="utf-8"))
     assert len(asked) >= 10
     for one in asked:
@@ -77,7 +76,7 @@ def test_it_is_served_and_answers_as_before(old, data):
             assert (found["next_cursor"] is None) == (one["answer"]["next_cursor"] is None)
             found["next_cursor"] = one["answer"]["next_cursor"]
         assert same(found, one["answer"]), one["path"]
-    index.close()
+    published.close()
 
 
 def test_verify_agrees(data):
@@ -85,20 +84,6 @@ def test_verify_agrees(data):
     assert outcome.exit_code == 0, outcome.output
     vectors = "15 title vectors, 15 thumbnail vectors, 15 words vectors"
     assert f"agree: 16 videos, {vectors}" in outcome.output
-
-
-class Encoder:
-    """The encoder that made the index, by what it says of itself; it draws vectors."""
-
-    input_size = (8, 8)
-
-    def __init__(self, record):
-        self.name, self.fingerprint, self.dim = record.model, record.fingerprint, record.dim
-
-    def encode(self, items):
-        return unit_rows(np.random.default_rng(1).standard_normal((len(items), self.dim)))
-
-    encode_queries = encode
 
 
 class CountedWords(WordsLens):
@@ -112,14 +97,9 @@ class CountedWords(WordsLens):
 
 def index_again(data, source):
     """The summary of a job, and the titles whose words it encoded."""
-    records, words = data.published().lenses, CountedWords()
-    lenses = {
-        "title": TitleLens(Encoder(records["title"])),
-        "thumbnail": ThumbnailLens(Encoder(records["thumbnail"])),
-        "words": words,
-    }
-    job = IndexJob(data, EmbeddedEngine(data), lenses, JobOptions(source_name=str(source)))
-    summary = job.run(open_source(str(source)), RejectsFile(data.path / "rejects.jsonl"))
+    words = CountedWords()
+    lenses = {**lenses_of(data), "words": words}
+    summary = index(str(source), data, EmbeddedEngine(data), lenses)
     return summary, [summary.titles_encoded, summary.thumbnails_encoded, words.encoded]
 
 

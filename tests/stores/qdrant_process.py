@@ -27,6 +27,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -369,10 +370,10 @@ class QdrantProcess:
         """The same with their bodies, where they came over REST."""
         return [(name, body) for name, body in self._tell(None)]
 
-    def wait_for(self, name: str, times: int, *, of: subprocess.Popen[Any]) -> None:
+    def wait_for(self, name: str, times: int, *, of: BaseProcess) -> None:
         """Until the process has asked this so often."""
         while self.asked().count(name) < times:
-            assert of.poll() is None, f"ended with {of.returncode} before it asked {name}"
+            assert of.is_alive(), f"ended with {of.exitcode} before it asked {name}"
             time.sleep(0.01)
 
     def wait(self) -> int:
