@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 
-def files_in(*folders: Path) -> dict[Path, bytes]:
-    """The content of all files, by their paths."""
-    found = (path for folder in folders for path in folder.rglob("*"))
-    return {path: path.read_bytes() for path in found if path.is_file()}
+def files_in(folder: Path) -> dict[str, bytes]:
+    """The content of all files, by their paths below ``folder``."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }

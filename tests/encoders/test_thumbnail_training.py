@@ -45,9 +45,7 @@ Whole = tuple[TrainingResult, dict[str, Pixels]]
 
 @pytest.fixture(scope="module", autouse=True)
 def quick() -> Iterator[None]:
-    """Pictures are described once, captions drawn once, and steps this small share no threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    """Pictures are described once, and captions drawn once."""
     describe, described = appearance._described, {}
 
     def remember(pictures: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -60,7 +58,6 @@ def quick() -> Iterator[None]:
         patched.setattr(corruption, "_draw_captions", cache(corruption._draw_captions))
         patched.setattr(appearance, "_described", remember)
         yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

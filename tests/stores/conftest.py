@@ -66,7 +66,7 @@ class FileHome(Home):
     def path(self) -> Path:
         return self._place[0]
 
-    def state(self) -> dict[Path, bytes]:
+    def state(self) -> dict[str, bytes]:
         return files_in(self.path)
 
 
