@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import signal
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -321,21 +321,25 @@ def test_a_server_that_hangs_is_given_up_soon_by_readers(
         assert searched() == answers
 
 
-def test_a_server_that_died_is_said_and_used_again_when_it_is_back(tmp_path: Path) -> None:
-    with QdrantProcess(tmp_path / "kept") as qdrant:
-        patient = qdrant.client(attempts=60)
-        store = ServerStore.create(patient, "videos", DIMS)
-        qdrant.order(fault="die", on="Upsert", after=1, done=True)
-        store.upsert(catalogue(3))
-        with ThreadPoolExecutor(1) as pool:
-            more = pool.submit(store.upsert, catalogue(9))
-            assert qdrant.wait() == -signal.SIGKILL
-            hasty = qdrant.client(attempts=1)
-            with pytest.raises(StoreUnavailable, match=qdrant.host):
-                ServerStore.open(hasty, "videos")
-            qdrant.restart()
-            more.result()
-        assert store.count() == 9
-        assert ServerStore.open(patient, "videos").browse(limit=1, order=Order("view_count"))
-        hasty.close()
-        patient.close()
+def test_a_server_that_is_gone_is_said_and_used_again_when_it_is_back(
+    qdrant: QdrantProcess, store: ServerStore, name: str
+) -> None:
+    store.upsert(catalogue(3))
+    refused = threading.Event()
+
+    def pause(seconds: float) -> None:
+        refused.set()
+        time.sleep(seconds)
+
+    patient, hasty = qdrant.client(attempts=60, sleep=pause), qdrant.client(attempts=1)
+    with closing(patient), closing(hasty), ThreadPoolExecutor(1) as pool:
+        there = ServerStore.open(patient, name)
+        qdrant.order(fault="refuse")
+        more = pool.submit(there.upsert, catalogue(9))
+        assert refused.wait(60)
+        with pytest.raises(StoreUnavailable, match=qdrant.host):
+            ServerStore.open(hasty, name)
+        qdrant.order()
+        more.result()
+        assert there.count() == 9
+        assert there.browse(limit=1, order=Order("view_count"))
