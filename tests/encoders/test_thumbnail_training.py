@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from PIL import Image
 from safetensors.numpy import load_file
 
+from tests.catalog.tables import write_table
 from tests.encoders.drawn_pictures import drawn_picture
 from twinlens.catalog.errors import EncoderError, UsageError
 from twinlens.commands.train import train_thumbnails
@@ -217,14 +218,11 @@ def test_effective_rank_counts_directions() -> None:
 @pytest.mark.slow
 def test_the_command_trains_on_a_folder(tmp_path: Path) -> None:
     folder = tmp_path / "pictures"
-    folder.mkdir()
-    rows = []
-    for number in range(70):
-        drawn_picture(number, size=(160, 90)).save(folder / f"{number}.png")
-        rows.append(json.dumps({"file_name": f"{number}.png", "video_id": f"v{number}"}))
-    (folder / "broken.png").write_bytes(b"no picture")
-    rows.append(json.dumps({"file_name": "broken.png", "video_id": "broken"}))
-    (folder / "metadata.jsonl").write_text("\n".join(rows))
+    rows = [{"file_name": f"{number}.png", "video_id": f"v{number}"} for number in range(71)]
+    write_table(folder / "metadata.jsonl", rows)
+    for number, row in enumerate(rows):
+        drawn_picture(number, size=(160, 90)).save(folder / row["file_name"])
+    (folder / "70.png").write_bytes(b"no picture")
 
     out = tmp_path / "model"
     arguments = [str(folder), "--out", str(out), "--steps", "2", "--batch-size", "8"]

@@ -156,12 +156,10 @@ def test_a_newer_manifest_or_ledger_is_refused_with_a_sentence(data):
 
 def test_a_ledger_opened_to_be_written_has_what_it_had(data):
     path = data.generation_path(data.current()) / LEDGER_FILE
-    old_ledger = Ledger(path, read_only=True)
-    ids = [video_id for ids in old_ledger.video_ids() for video_id in ids]
-    entries = old_ledger.lookup(ids)
-    old_ledger.close()
+    with closing(Ledger(path, read_only=True)) as ledger:
+        ids = [video_id for ids in ledger.video_ids() for video_id in ids]
+        entries = ledger.lookup(ids)
     assert len(entries) == 16
     for _ in range(2):
-        ledger = Ledger(path)
-        assert ledger.lookup(ids) == entries
-        ledger.close()
+        with closing(Ledger(path)) as ledger:
+            assert ledger.lookup(ids) == entries

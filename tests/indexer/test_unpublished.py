@@ -20,10 +20,6 @@ def files(data: DataDir) -> dict[str, bytes]:
     return files_in(data.generations) | files_in(data.thumbnails)
 
 
-def lose(data: DataDir) -> None:
-    data.current_file.unlink()
-
-
 def test_a_job_that_does_not_know_what_is_published_removes_nothing(
     run_job, catalogue, data, published
 ):
@@ -41,7 +37,7 @@ def test_a_job_that_does_not_know_what_is_published_removes_nothing(
         assert (files(data), titles.encoded) == (kept, [])
         return str(said.value)
 
-    lose(data)
+    data.current_file.unlink()
     assert "damaged" not in refused()
     for content in (b"", b"\xff\xfe\x00", b"20200101T000000.000Z-abcdef\n"):
         data.current_file.write_bytes(content)
@@ -63,7 +59,7 @@ def test_a_job_that_does_not_know_what_is_published_removes_nothing(
 def test_beside_a_finished_generation_an_unfinished_build_waits(run_job, break_off, data):
     first = run_job()
     break_off()
-    lose(data)
+    data.current_file.unlink()
     before = files(data)
     with pytest.raises(NoGeneration):
         run_job()
@@ -79,7 +75,7 @@ def test_what_was_complete_when_the_job_was_killed_is_not_taken_for_a_build(
     """Its plan is another's, so that it can't be continued, and CURRENT is gone."""
     first = run_job()
     (data.generation_path(first.generation) / "build.json").write_text("{}")
-    lose(data)
+    data.current_file.unlink()
     refused = pytest.raises(NoGeneration, match=first.generation)
     with nullcontext() if fresh else refused:
         run_job(fresh=fresh)
@@ -122,7 +118,7 @@ def test_a_removal_cut_short_is_finished(run_job, catalogue, data, monkeypatch):
 
 def test_index_says_so_before_it_loads_a_model(run_job, catalogue, data):
     first = run_job()
-    lose(data)
+    data.current_file.unlink()
     before = files(data)
     asked = ["--data-dir", str(data.path), "--title-model", "/no/such/model"]
     told = CliRunner().invoke(main, ["index", catalogue.write(), *asked])

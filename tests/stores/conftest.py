@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -70,9 +70,6 @@ class FileHome(Home):
         return files_in(self.path)
 
 
-MakeHome = Callable[[str], Home]
-
-
 # Both outlive every fixture of a test: what removes its collections runs after the test.
 @pytest.fixture(scope="session")
 def process(qdrant_process: QdrantProcess) -> Iterator[ServerClient]:
@@ -104,26 +101,19 @@ def shard_path(tmp_path: Path) -> Iterator[Path]:
         yield Path(path)
 
 
-@pytest.fixture
-def make_home(shard_path: Path, request: pytest.FixtureRequest) -> Iterator[MakeHome]:
-    """Homes by the engine's name; collections on a server are removed afterwards."""
-    with ExitStack() as kept:
-
-        def make(engine: str) -> Home:
-            if engine == "edge":
-                return FileHome(kept, EdgeStore, EdgeReader, shard_path / "qdrant")
-            if engine == "flat":
-                return FileHome(kept, FlatStore, FlatReader, shard_path / "faiss")
-            server, collection = request.getfixturevalue(engine), f"twinlens-test-{uuid.uuid4()}"
-            kept.callback(server.delete_collection, collection)
-            return Home(kept, ServerStore, ServerStore, server, collection)
-
-        yield make
-
-
 @pytest.fixture(params=["edge", "flat", "process", pytest.param("server", marks=NEEDS_SERVER)])
-def home(request: pytest.FixtureRequest, make_home: MakeHome) -> Home:
-    return make_home(request.param)
+def home(request: pytest.FixtureRequest, shard_path: Path) -> Iterator[Home]:
+    """A place of each engine; a collection on a server is removed afterwards."""
+    with ExitStack() as kept:
+        if request.param == "edge":
+            yield FileHome(kept, EdgeStore, EdgeReader, shard_path / "qdrant")
+        elif request.param == "flat":
+            yield FileHome(kept, FlatStore, FlatReader, shard_path / "faiss")
+        else:
+            server: ServerClient = request.getfixturevalue(request.param)
+            collection = f"twinlens-test-{uuid.uuid4()}"
+            kept.callback(server.delete_collection, collection)
+            yield Home(kept, ServerStore, ServerStore, server, collection)
 
 
 @pytest.fixture

@@ -97,17 +97,8 @@ def test_calls_pass_over_nothing_and_unknown_and_repeated_ids(store: VectorStore
 
 
 def test_any_text_of_up_to_256_characters_is_an_id(home: Home) -> None:
-    ids = [
-        "a",
-        "ක්‍රිකට්-තරගය",
-        "🎸" * 64,
-        "x" * 256,
-        "quote'\"; -- \\ /",
-        "  ",
-        "\u0000",
-        "-1",
-        "%s{}",
-    ]
+    odd = ["quote'\"; -- \\ /", "  ", "\u0000", "-1", "%s{}"]
+    ids = ["a", "ක්‍රිකට්-තරගය", "🎸" * 64, "x" * 256, *odd]
     drawn = rng()
     videos = [video(drawn, one, title="සිංහල 🎸 தமிழ்", tags=["ක", "🎸"]) for one in ids]
     store = home.create()
