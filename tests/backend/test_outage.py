@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import threading
 import time
-from collections.abc import Iterator
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -23,18 +23,12 @@ SEARCH = "/api/v1/search?q=beach+film"
 
 
 @pytest.fixture
-def qdrant(tmp_path: Path) -> Iterator[QdrantProcess]:
-    with QdrantProcess(tmp_path / "kept") as process:
-        yield process
-
-
-@pytest.fixture
 def data(catalogue: Catalogue, qdrant: QdrantProcess, tmp_path: Path) -> DataDir:
     """The catalogue, published in the server."""
-    data = DataDir(tmp_path / "data")
+    data, collection = DataDir(tmp_path / "data"), f"videos-{uuid.uuid4()}"
     client = qdrant.client()
-    manifest = replace(catalogue.manifest("g1"), engine="server", collection="videos-g1")
-    ServerStore.create(client, "videos-g1", manifest.dims).upsert(catalogue.stored())
+    manifest = replace(catalogue.manifest("g1"), engine="server", collection=collection)
+    ServerStore.create(client, collection, manifest.dims).upsert(catalogue.stored())
     client.close()
     data.generation_path("g1").mkdir(parents=True)
     data.publish(manifest)
@@ -95,16 +89,16 @@ def test_while_the_server_hangs_nobody_waits_and_afterwards_all_is_well(data, qd
 
 
 def test_it_starts_while_the_server_is_away_and_comes_up_by_itself(data, qdrant) -> None:
-    qdrant.kill()
+    qdrant.order(fault="refuse")
     with serve(data, qdrant) as served:
         assert served.get("/healthz")[0] == 200
         status, seconds = time_to_answer(served, "/readyz")
         assert (status, seconds < 5 * 1) == (503, True)
         assert served.get(SEARCH)[1]["code"] == "not_ready"
-        qdrant.restart()
+        qdrant.order()
         wait_until_well(served)
-        qdrant.kill()
+        qdrant.order(fault="refuse")
         while served.get(SEARCH)[0] == 200:
             pass
-        qdrant.restart()
+        qdrant.order()
         wait_until_well(served)

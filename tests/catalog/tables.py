@@ -50,6 +50,13 @@ def write_table(path: Path, rows: Iterable[Mapping[str, Any]] = VIDEOS) -> Path:
     return path
 
 
+def write_files(folder: Path, files: Mapping[str, bytes]) -> Path:
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
 def write_parquet(path: Path, columns: Mapping[str, Any], **options: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(dict(columns)), path, **options)

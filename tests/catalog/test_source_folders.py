@@ -17,6 +17,7 @@ from tests.catalog.tables import (
     read,
     rejects,
     videos,
+    write_files,
     write_parquet,
     write_table,
 )
@@ -35,11 +36,9 @@ def test_in_a_folder_a_bad_file_does_not_stop_the_others(tmp_path: Path) -> None
         "4.csv": b"user,rating\n1,2\n",
         "5.csv.gz": b"no archive",
     }
-    for name, content in bad.items():
-        (tmp_path / name).write_bytes(content)
+    write_files(tmp_path, {**bad, "readme.md": b"hello"})
     write_table(tmp_path / "deep" / "er" / "6.csv")
     write_table(tmp_path / ".hidden" / "7.csv")
-    (tmp_path / "readme.md").write_text("hello")
     items = list(open_source(str(tmp_path)))
     assert ids(items)[-3:] == [*"abc"]
     good = {item.origin.file for item in items if isinstance(item, Row)}
@@ -51,10 +50,7 @@ def test_in_a_folder_a_bad_file_does_not_stop_the_others(tmp_path: Path) -> None
     for name in ("2.parquet", "3.csv", "5.csv.gz", "8.jsonl.gz"):
         with pytest.raises(SourceError, match=name):
             open_source(str(tmp_path / name))
-    nothing = tmp_path / "nothing"
-    nothing.mkdir()
-    (nothing / "1.parquet").write_bytes(b"PAR1 no")
-    (nothing / "2.csv").write_bytes(b"")
+    nothing = write_files(tmp_path / "nothing", {"1.parquet": b"PAR1 no", "2.csv": b""})
     with pytest.raises(SourceError, match=r"1\.parquet"):
         open_source(str(nothing))
 
@@ -68,13 +64,8 @@ def test_an_imagefolder_is_read_by_its_metadata(tmp_path: Path) -> None:
     write_table(tmp_path / "train" / "metadata.jsonl", rows)
     write_table(tmp_path / "test" / "metadata.csv", [{"file_name": "2.png", "id": 4}])
     write_table(tmp_path / "titles.csv", [{"id": 9, "title": "not metadata"}])
-    (tmp_path / "train" / "pics").mkdir()
-    for name, data in {
-        "train/pics/1.jpg": RED,
-        "train/unnamed.jpg": BLUE,
-        "test/2.png": BLUE,
-    }.items():
-        (tmp_path / name).write_bytes(data)
+    pictures = {"train/pics/1.jpg": RED, "train/unnamed.jpg": BLUE, "test/2.png": BLUE}
+    write_files(tmp_path, pictures)
     items = read(tmp_path)
     assert ids(items) == ["4", "1", "3"]
     assert items[0].origin.file == "test/metadata.csv"
@@ -106,9 +97,8 @@ def test_a_folder_that_cannot_be_listed_is_told(
 
 
 def test_a_folder_of_pictures_is_thumbnails_without_titles(tmp_path: Path) -> None:
-    (tmp_path / "cats").mkdir()
-    for name in ("b.jpg", "a.PNG", "cats/a.jpeg", ".hidden.jpg", "notes.txt", "c\nd.jpg"):
-        (tmp_path / name).write_bytes(RED)
+    names = ("b.jpg", "a.PNG", "cats/a.jpeg", ".hidden.jpg", "notes.txt", "c\nd.jpg")
+    write_files(tmp_path, dict.fromkeys(names, RED))
     items = read(tmp_path)
     assert ids(items) == ["a", "b", "cats:a"]
     assert [item.origin.file for item in items] == ["a.PNG", "b.jpg", "c\nd.jpg", "cats/a.jpeg"]
@@ -141,8 +131,7 @@ def test_a_picture_that_cannot_be_read_is_told_with_its_path(
 ) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "folder.jpg").mkdir()
-    (tmp_path / "big.jpg").write_bytes(b"x" * 1001)
-    (tmp_path / "fits.jpg").write_bytes(b"x" * 1000)
+    write_files(tmp_path, {"big.jpg": b"x" * 1001, "fits.jpg": b"x" * 1000})
     monkeypatch.setattr("twinlens.catalog.sources.thumbnails.MAX_BYTES", 1000)
     for name, reason in {
         **dict.fromkeys(("pipe.jpg", "folder.jpg", "none.jpg"), MISSING),

@@ -132,11 +132,7 @@ def config(**changes: object) -> str:
         ("model.safetensors", None, r"model\.safetensors"),
         ("model.safetensors", "not weights", r"model\.safetensors"),
         *(("config.json", text, r"config\.json") for text in (None, "", "{", "[]", "{}")),
-        (
-            "config.json",
-            '{"format": "other", "preprocessing_version": 1, "shape": {}}',
-            r"config\.json",
-        ),
+        ("config.json", config(format="other"), r"config\.json"),
         ("config.json", config(preprocessing_version=99), "99"),
         ("config.json", config(shape={"dim": 64}), "64"),
     ],

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from PIL import Image
 from safetensors.numpy import load_file
 
+from tests.catalog.tables import write_table
 from tests.encoders.drawn_pictures import drawn_picture
 from twinlens.catalog.errors import EncoderError, UsageError
 from twinlens.commands.train import train_thumbnails
@@ -45,9 +46,7 @@ Whole = tuple[TrainingResult, dict[str, Pixels]]
 
 @pytest.fixture(scope="module", autouse=True)
 def quick() -> Iterator[None]:
-    """Pictures are described once, captions drawn once, and steps this small share no threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    """Pictures are described once, and captions drawn once."""
     describe, described = appearance._described, {}
 
     def remember(pictures: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -60,7 +59,6 @@ def quick() -> Iterator[None]:
         patched.setattr(corruption, "_draw_captions", cache(corruption._draw_captions))
         patched.setattr(appearance, "_described", remember)
         yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -220,14 +218,11 @@ def test_effective_rank_counts_directions() -> None:
 @pytest.mark.slow
 def test_the_command_trains_on_a_folder(tmp_path: Path) -> None:
     folder = tmp_path / "pictures"
-    folder.mkdir()
-    rows = []
-    for number in range(70):
-        drawn_picture(number, size=(160, 90)).save(folder / f"{number}.png")
-        rows.append(json.dumps({"file_name": f"{number}.png", "video_id": f"v{number}"}))
-    (folder / "broken.png").write_bytes(b"no picture")
-    rows.append(json.dumps({"file_name": "broken.png", "video_id": "broken"}))
-    (folder / "metadata.jsonl").write_text("\n".join(rows))
+    rows = [{"file_name": f"{number}.png", "video_id": f"v{number}"} for number in range(71)]
+    write_table(folder / "metadata.jsonl", rows)
+    for number, row in enumerate(rows):
+        drawn_picture(number, size=(160, 90)).save(folder / row["file_name"])
+    (folder / "70.png").write_bytes(b"no picture")
 
     out = tmp_path / "model"
     arguments = [str(folder), "--out", str(out), "--steps", "2", "--batch-size", "8"]

@@ -152,16 +152,6 @@ def test_a_mixed_title_lies_between_its_halves(encoder):
     np.testing.assert_allclose(mixed, unit_rows(sinhala + english)[0], atol=1e-6)
 
 
-def test_rows_come_back_in_order_whatever_goes_where(encoder):
-    titles = ["new song", "ගීතය", "new ගීතය", "பாடல்", "abc"]
-    together = encoder.encode(titles)
-    assert together.shape == (5, 32)
-    assert together.dtype == np.float32
-    for title, row in zip(titles, together, strict=True):
-        np.testing.assert_allclose(encoder.encode([title])[0], row, atol=1e-6)
-    assert encoder.encode([]).shape == (0, 32)
-
-
 def test_what_has_no_direction_is_named_by_its_row(encoder):
     with pytest.raises(UnencodableItems) as caught:
         encoder.encode(["ගීතය", "123", "song", "!!!"])

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from click.testing import CliRunner
 
 from tests.fakes import WordEncoder
@@ -37,12 +36,8 @@ BASE = WordEncoder(dim=SHAPE.dim)
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    """Fewer lines of a script than a real one needs, and one thread for steps this small."""
+    """Fewer lines of a script than a real one needs."""
     monkeypatch.setattr(corpus, "MIN_LINES", 50)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,7 @@ TITLES = [
     "Cricket highlights: Sri Lanka v India",
     "කොත්තු රොටි හදන හැටි",
     "சமையல் குறிப்புகள்",
+    "new ගීතය song",
     "😂🔥 #shorts",
     "x" * 5000,
     "a\x00b‮c",
@@ -32,7 +33,7 @@ TITLES = [
 
 @pytest.fixture(scope="module", params=OFFLINE_TITLE_MODELS)
 def encoder(request):
-    return load_title_encoder(request.param, threads=2)
+    return load_title_encoder(request.param, threads=1)
 
 
 @pytest.mark.parametrize("count", [0, 1, len(TITLES)])

@@ -1,6 +1,5 @@
 """A small catalogue on disk, and jobs over it with encoders that count what they encode."""
 
-import io
 import json
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -11,11 +10,13 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from tests.catalog.encoded import picture
 from tests.fakes import ColourEncoder, WordEncoder
 from tests.stores.conftest import NEEDS_SERVER, process, server, shard_path
 from twinlens.catalog.errors import UnencodableItems
 from twinlens.catalog.sources import RejectsFile, open_source
 from twinlens.catalog.vectors import FloatMatrix
+from twinlens.encoders.lens import Lenses
 from twinlens.encoders.lenses import WORDS, WordsLens, own_lenses
 from twinlens.indexer.job import IndexJob, JobOptions, JobSummary
 from twinlens.indexer.verify import compare_stores
@@ -55,10 +56,8 @@ class CountingThumbnails(ColourEncoder):
         return super().encode(items)
 
 
-def jpeg(colour: tuple[int, int, int], *, size: tuple[int, int] = (32, 18)) -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", size, colour).save(buffer, "JPEG")
-    return buffer.getvalue()
+def jpeg(colour: tuple[int, int, int]) -> bytes:
+    return picture(size=(32, 18), colour=colour)
 
 
 class Catalogue:
@@ -99,14 +98,19 @@ def data(shard_path: Path) -> DataDir:
     return DataDir(shard_path / "data")
 
 
+@pytest.fixture
+def alias() -> str:
+    """What stands for the published collection on a server."""
+    return f"twinlens-test-{uuid.uuid4().hex}"
+
+
 @pytest.fixture(params=["embedded", "process", pytest.param("server", marks=NEEDS_SERVER)])
-def engine(request: pytest.FixtureRequest, data: DataDir) -> Iterator[Engine]:
+def engine(request: pytest.FixtureRequest, data: DataDir, alias: str) -> Iterator[Engine]:
     """Each engine; a server's collections are removed afterwards."""
     if request.param == "embedded":
         yield EmbeddedEngine(data)
         return
     client: ServerClient = request.getfixturevalue(request.param)
-    alias = f"twinlens-test-{uuid.uuid4().hex}"
     yield ServerEngine(client, collection=alias)
     for collection in client.list_collections(alias):
         client.delete_collection(collection)
@@ -128,23 +132,23 @@ def break_off(
     return run
 
 
+def index(
+    source: str, data: DataDir, engine: Engine, lenses: Lenses, progress: Any = id, **options: bool
+) -> JobSummary:
+    job = IndexJob(data, engine, lenses, JobOptions(source_name=source, **options))
+    rejects = RejectsFile(data.path / "rejects.jsonl")
+    return job.run(open_source(source), rejects, progress=progress)
+
+
 @pytest.fixture
 def run_job(catalogue: Catalogue, data: DataDir, engine: Engine) -> Callable[..., JobSummary]:
     def run(
         titles: CountingTitles | None = None,
         thumbnails: CountingThumbnails | None = None,
-        progress: Callable[[int], object] = id,
-        **options: bool,
+        **options: Any,
     ) -> JobSummary:
-        source = catalogue.write()
-        job = IndexJob(
-            data,
-            engine,
-            own_lenses(titles or CountingTitles(), thumbnails or CountingThumbnails()),
-            JobOptions(source_name=source, **options),
-        )
-        rejects = RejectsFile(data.path / "rejects.jsonl")
-        return job.run(open_source(source), rejects, progress=progress)
+        lenses = own_lenses(titles or CountingTitles(), thumbnails or CountingThumbnails())
+        return index(catalogue.write(), data, engine, lenses, **options)
 
     return run
 

@@ -1,5 +1,5 @@
 import threading
-import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -14,20 +14,18 @@ def test_items_come_in_order():
 
 
 def test_it_runs_no_further_ahead_than_its_depth():
-    made: list[int] = []
+    made = threading.Semaphore(0)
 
     def items():
         for number in range(100):
-            made.append(number)
+            made.release()
             yield number
 
     ahead = Ahead(items(), depth=2)
     assert next(iter(ahead)) == 0
-    deadline = time.monotonic() + 5
-    while len(made) < 4 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    time.sleep(0.05)
-    assert len(made) <= 4  # one taken, two waiting, one in hand
+    # One taken, two waiting, one in hand.
+    assert all(made.acquire(timeout=5) for _ in range(4))
+    assert not made.acquire(timeout=0.05)
     ahead.close()
     assert not any(thread.name == "read-ahead" for thread in threading.enumerate())
 
@@ -47,11 +45,8 @@ def test_an_exception_is_raised_where_the_items_are_read():
 
 def test_stage_times_add_up_over_threads():
     times = StageTimes()
-    threads = [threading.Thread(target=times.add, args=("work", 0.5)) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(8) as pool:
+        pool.map(times.add, ["work"] * 8, [0.5] * 8)
     with times.stage("other"):
         pass
     assert times.seconds()["work"] == 4.0

@@ -68,13 +68,17 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name.lower(), raising=False)
 
 
-def answer(status: int, body: bytes = b"", **headers: str) -> Answer:
+def begin(handler: BaseHTTPRequestHandler, status: int = 200, **headers: object) -> None:
+    handler.send_response(status)
+    for name, value in headers.items():
+        handler.send_header(name.replace("_", "-"), str(value))
+    handler.end_headers()
+
+
+def answer(status: int, body: bytes = b"", *, after_s: float = 0.0, **headers: str) -> Answer:
     def send(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(status)
-        for name, value in headers.items():
-            handler.send_header(name.replace("_", "-"), value)
-        handler.send_header("Content-Length", str(len(body)))
-        handler.end_headers()
+        time.sleep(after_s)
+        begin(handler, status, Content_Length=len(body), **headers)
         handler.wfile.write(body)
 
     return send
@@ -116,12 +120,8 @@ def one_failure(url: str, cache: Path, limits: FetchLimits = QUICK) -> str:
 
 
 def test_pictures_are_filled_in_and_rows_keep_their_order(site: Site, tmp_path: Path) -> None:
-    def late(handler: BaseHTTPRequestHandler) -> None:
-        time.sleep(0.1)
-        answer(200, JPEG)(handler)
-
     other = picture("PNG")
-    site.answers = {"/late": late, "/soon": answer(200, other)}
+    site.answers = {"/late": answer(200, JPEG, after_s=0.1), "/soon": answer(200, other)}
     fetched = rows(site.url + "/late", site.url + "/soon")
     bad = Reject(Origin("videos.jsonl", 9), RejectReason.EMPTY, "nothing")
     titled = Row(Origin("videos.jsonl", 10), Video(video_id="t", title="only a title"))
@@ -194,13 +194,8 @@ def cut(*, stated: bool) -> Answer:
     whole = picture(size=(320, 180))
 
     def send(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(200)
-        handler.send_header("Connection", "close")
-        if stated:
-            handler.send_header("Content-Length", str(len(whole)))
-        handler.end_headers()
+        begin(handler, Connection="close", **({"Content_Length": len(whole)} if stated else {}))
         handler.wfile.write(whole[: len(whole) // 2])
-        handler.close_connection = True
 
     return send
 
@@ -246,10 +241,7 @@ def test_too_much_is_not_read(site: Site, tmp_path: Path) -> None:
 
     def endless(handler: BaseHTTPRequestHandler) -> None:
         nonlocal sent
-        handler.send_response(200)
-        handler.send_header("Connection", "close")
-        handler.end_headers()
-        handler.close_connection = True
+        begin(handler, Connection="close")
         while not site.over.is_set():
             sent += handler.wfile.write(b"x" * 65536)
 
@@ -262,9 +254,7 @@ def test_too_much_is_not_read(site: Site, tmp_path: Path) -> None:
 
 def test_a_slow_drip_and_a_silent_server_end_in_time(site: Site, tmp_path: Path) -> None:
     def drip(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(200)
-        handler.send_header("Content-Length", "1000000")
-        handler.end_headers()
+        begin(handler, Content_Length=1_000_000)
         while not site.over.wait(0.05):
             handler.wfile.write(b"x")
             handler.wfile.flush()
@@ -285,10 +275,6 @@ def test_limits_under_which_nothing_would_come_are_refused(limits: dict[str, int
 
 
 def test_no_more_at_once_than_allowed_and_no_further_ahead(site: Site, tmp_path: Path) -> None:
-    def slow(handler: BaseHTTPRequestHandler) -> None:
-        time.sleep(0.03)
-        answer(200, JPEG)(handler)
-
     taken = 0
 
     def source() -> Iterator[Row | Reject]:
@@ -297,7 +283,7 @@ def test_no_more_at_once_than_allowed_and_no_further_ahead(site: Site, tmp_path:
             taken += 1
             yield row
 
-    site.answers = {f"/{n}": slow for n in range(40)}
+    site.answers = {f"/{n}": answer(200, JPEG, after_s=0.03) for n in range(40)}
     fetcher = ThumbnailFetcher(tmp_path, limits=FetchLimits(concurrency=4))
     for done, item in enumerate(fetcher.fill(source()), start=1):
         assert isinstance(item, Row)
@@ -308,11 +294,7 @@ def test_no_more_at_once_than_allowed_and_no_further_ahead(site: Site, tmp_path:
 
 
 def test_waiting_for_others_does_not_count_as_the_servers_time(site: Site, tmp_path: Path) -> None:
-    def slow(handler: BaseHTTPRequestHandler) -> None:
-        time.sleep(0.5)
-        answer(200, JPEG)(handler)
-
-    site.answers = {f"/{n}": slow for n in range(4)}
+    site.answers = {f"/{n}": answer(200, JPEG, after_s=0.5) for n in range(4)}
     limits = FetchLimits(concurrency=2, transfer_timeout_s=0.9, attempts=1)
     assert filled(tmp_path, *(f"{site.url}/{n}" for n in range(4)), limits=limits) == [JPEG] * 4
 

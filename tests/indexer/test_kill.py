@@ -1,7 +1,6 @@
 """SIGKILL at any moment: the published generation stays, and the next job goes on from there."""
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -25,7 +24,7 @@ FIRST = 300
 def start(*arguments: str) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, "-m", "twinlens", *arguments],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

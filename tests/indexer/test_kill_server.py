@@ -1,32 +1,23 @@
 """SIGKILL of a job that writes to a server, which lives on with what it was sent."""
 
-import subprocess
-import sys
-import uuid
-from pathlib import Path
+import multiprocessing
 
 import pytest
 
+from tests.indexer.conftest import CountingThumbnails, CountingTitles, index
+from twinlens.encoders.lenses import own_lenses
+from twinlens.stores.address import ServerAddress
 from twinlens.stores.engines import ServerEngine
+from twinlens.stores.server_client import ServerClient
 
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def alias():
-    return f"twinlens-test-{uuid.uuid4().hex}"
+pytestmark = pytest.mark.parametrize("engine", ["process"], indirect=True)
 
 
-@pytest.fixture
-def client(qdrant):
-    made = qdrant.client()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def engine(client, alias):
-    return ServerEngine(client, collection=alias)
+def index_by_server(source, data, url, grpc_port, alias):
+    engine = ServerEngine(
+        ServerClient.connect(ServerAddress(url, grpc_port=grpc_port)), collection=alias
+    )
+    index(source, data, engine, own_lenses(CountingTitles(), CountingThumbnails()), prune=True)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +34,7 @@ def engine(client, alias):
     ],
 )
 def test_a_job_killed_at_any_request_is_continued(
-    catalogue, data, qdrant, client, alias, run_job, published, request_name, answered, done
+    catalogue, data, qdrant, process, alias, run_job, published, request_name, answered, done
 ):
     """Killed while a request is unanswered, after ``answered`` such; ``done`` says whether the
     server has carried it out."""
@@ -57,12 +48,12 @@ def test_a_job_killed_at_any_request_is_continued(
     source = catalogue.write()
 
     qdrant.order(fault="hang", on=request_name, after=answered, done=done)
-    where = (source, str(data.path), qdrant.url, str(qdrant.grpc_port), alias)
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.indexer.small_job", *where], cwd=ROOT
-    ) as job:
-        qdrant.wait_for(request_name, answered + 1, of=job)
-        job.kill()
+    where = (source, data, qdrant.url, qdrant.grpc_port, alias)
+    job = multiprocessing.get_context("spawn").Process(target=index_by_server, args=where)
+    job.start()
+    qdrant.wait_for(request_name, answered + 1, of=job)
+    job.kill()
+    job.join()
     qdrant.order()
     assert data.current() == current
     assert published.vectors() == before
@@ -72,5 +63,5 @@ def test_a_job_killed_at_any_request_is_continued(
     assert published.payload("video149")["title"] == "Episode 149"
     assert published.differences() == []
     # Nothing is left of what was begun, and the alias stands for what is published.
-    assert client.list_collections(alias) == sorted(f"{alias}-{one}" for one in data.names())
-    assert client.find_alias_target(alias) == f"{alias}-{data.current()}"
+    assert process.list_collections(alias) == sorted(f"{alias}-{one}" for one in data.names())
+    assert process.find_alias_target(alias) == f"{alias}-{data.current()}"

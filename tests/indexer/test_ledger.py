@@ -13,10 +13,14 @@ def entry(text="a", **kwargs):
 
 
 @pytest.fixture
-def ledger(tmp_path):
-    made = Ledger(tmp_path / "ledger.sqlite")
-    yield made
-    made.close()
+def path(tmp_path):
+    return tmp_path / "ledger.sqlite"
+
+
+@pytest.fixture
+def ledger(path):
+    with closing(Ledger(path)) as made:
+        yield made
 
 
 def test_what_is_recorded_is_found_and_the_unknown_is_not(ledger):
@@ -43,18 +47,15 @@ def test_what_is_recorded_again_has_to_be_mirrored_again(ledger):
     assert list(ledger.video_ids(unmirrored=True)) == [["b"]]
 
 
-def test_a_closed_ledger_is_one_file_that_can_be_read_but_not_written(tmp_path):
-    path = tmp_path / "ledger.sqlite"
-    ledger = Ledger(path)
+def test_a_closed_ledger_is_one_file_that_can_be_read_but_not_written(ledger, path):
     ledger.record({"a": entry()})
     ledger.close()
     ledger.close()
-    reader = Ledger(path, read_only=True)
-    assert reader.lookup(["a"]) == {"a": entry()}
-    with pytest.raises(StoreCorrupt, match="readonly"):
-        reader.record({"b": entry()})
-    reader.close()
-    assert [p.name for p in tmp_path.iterdir()] == ["ledger.sqlite"]
+    with closing(Ledger(path, read_only=True)) as reader:
+        assert reader.lookup(["a"]) == {"a": entry()}
+        with pytest.raises(StoreCorrupt, match="readonly"):
+            reader.record({"b": entry()})
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_seen_ids_say_where_an_id_was_first_met():
@@ -65,14 +66,11 @@ def test_seen_ids_say_where_an_id_was_first_met():
     seen.close()
 
 
-def test_a_ledger_that_another_process_looks_into_can_be_closed_and_copied(tmp_path):
-    path = tmp_path / "ledger.sqlite"
-    ledger = Ledger(path)
+def test_a_ledger_that_another_process_looks_into_can_be_closed_and_copied(ledger, path):
     ledger.record({"a": entry()})
-    watcher = Ledger(path, read_only=True)
-    ledger.close()
-    with closing(Ledger(path, read_only=True)) as reader:
-        reader.copy_to(tmp_path / "copy.sqlite")
-    with closing(Ledger(tmp_path / "copy.sqlite")) as copy:
+    with closing(Ledger(path, read_only=True)):
+        ledger.close()
+        with closing(Ledger(path, read_only=True)) as reader:
+            reader.copy_to(path.with_name("copy.sqlite"))
+    with closing(Ledger(path.with_name("copy.sqlite"))) as copy:
         assert copy.lookup(["a"]) == {"a": entry()}
-    watcher.close()

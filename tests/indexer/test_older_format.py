@@ -10,20 +10,18 @@ import tarfile
 from contextlib import closing
 from pathlib import Path
 
-import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from tests.fakes import WordEncoder
+from tests.indexer.conftest import index
 from twinlens.backend.app import create_app
 from twinlens.catalog.errors import StoreError
 from twinlens.catalog.fields import FIELDS, FIRST_FIELDS
-from twinlens.catalog.sources import RejectsFile, open_source
-from twinlens.catalog.vectors import unit_rows
 from twinlens.commands.index import verify
 from twinlens.encoders.lens import LensOptions
-from twinlens.encoders.lenses import ThumbnailLens, TitleLens, WordsLens, open_lenses
+from twinlens.encoders.lenses import TitleLens, WordsLens, open_lenses
 from twinlens.indexer.build import LEDGER_FILE
-from twinlens.indexer.job import IndexJob, JobOptions
 from twinlens.indexer.ledger import LEDGER_FORMAT, Ledger
 from twinlens.search.published import PublishedIndex
 from twinlens.stores.engines import EmbeddedEngine, open_reader
@@ -34,10 +32,10 @@ PASSING = {"took_ms", "timings_ms", "query_id"}
 
 
 @pytest.fixture
-def old(tmp_path):
+def old(shard_path):
     with tarfile.open(ARCHIVE) as archive:
-        archive.extractall(tmp_path, filter="data")
-    return tmp_path
+        archive.extractall(shard_path, filter="data")
+    return shard_path
 
 
 @pytest.fixture
@@ -59,14 +57,16 @@ def same(found, answered):
     return found == answered
 
 
-def test_it_is_served_and_answers_as_before(old, data):
+def lenses_of(data):
     models = {name: record.model for name, record in data.published().lenses.items()}
-    index = PublishedIndex(
-        data,
-        open_reader=lambda manifest: open_reader(data, manifest),
-        lenses=open_lenses(models, LensOptions(threads=1)),
+    return open_lenses(models, LensOptions(threads=1))
+
+
+def test_it_is_served_and_answers_as_before(old, data):
+    published = PublishedIndex(
+        data, open_reader=lambda manifest: open_reader(data, manifest), lenses=lenses_of(data)
     )
-    client = create_app(index, thumbnails=data.thumbnails).test_client()
+    client = create_app(published, thumbnails=data.thumbnails).test_client()
     asked = json.loads((old / "answers.json").read_text(encoding="utf-8"))
     assert len(asked) >= 10
     for one in asked:
@@ -77,7 +77,7 @@ def test_it_is_served_and_answers_as_before(old, data):
             assert (found["next_cursor"] is None) == (one["answer"]["next_cursor"] is None)
             found["next_cursor"] = one["answer"]["next_cursor"]
         assert same(found, one["answer"]), one["path"]
-    index.close()
+    published.close()
 
 
 def test_verify_agrees(data):
@@ -85,20 +85,6 @@ def test_verify_agrees(data):
     assert outcome.exit_code == 0, outcome.output
     vectors = "15 title vectors, 15 thumbnail vectors, 15 words vectors"
     assert f"agree: 16 videos, {vectors}" in outcome.output
-
-
-class Encoder:
-    """The encoder that made the index, by what it says of itself; it draws vectors."""
-
-    input_size = (8, 8)
-
-    def __init__(self, record):
-        self.name, self.fingerprint, self.dim = record.model, record.fingerprint, record.dim
-
-    def encode(self, items):
-        return unit_rows(np.random.default_rng(1).standard_normal((len(items), self.dim)))
-
-    encode_queries = encode
 
 
 class CountedWords(WordsLens):
@@ -112,14 +98,12 @@ class CountedWords(WordsLens):
 
 def index_again(data, source):
     """The summary of a job, and the titles whose words it encoded."""
-    records, words = data.published().lenses, CountedWords()
-    lenses = {
-        "title": TitleLens(Encoder(records["title"])),
-        "thumbnail": ThumbnailLens(Encoder(records["thumbnail"])),
-        "words": words,
-    }
-    job = IndexJob(data, EmbeddedEngine(data), lenses, JobOptions(source_name=str(source)))
-    summary = job.run(open_source(str(source)), RejectsFile(data.path / "rejects.jsonl"))
+    record, words = data.published().lenses["title"], CountedWords()
+    # What made the index takes seconds to load.
+    titles = WordEncoder(dim=record.dim, fingerprint=record.fingerprint)
+    titles.name = record.model
+    lenses = {**lenses_of(data), "title": TitleLens(titles), "words": words}
+    summary = index(str(source), data, EmbeddedEngine(data), lenses)
     return summary, [summary.titles_encoded, summary.thumbnails_encoded, words.encoded]
 
 
@@ -176,12 +160,10 @@ def test_a_newer_manifest_or_ledger_is_refused_with_a_sentence(data):
 
 def test_a_ledger_opened_to_be_written_has_what_it_had(data):
     path = data.generation_path(data.current()) / LEDGER_FILE
-    old_ledger = Ledger(path, read_only=True)
-    ids = [video_id for ids in old_ledger.video_ids() for video_id in ids]
-    entries = old_ledger.lookup(ids)
-    old_ledger.close()
+    with closing(Ledger(path, read_only=True)) as ledger:
+        ids = [video_id for ids in ledger.video_ids() for video_id in ids]
+        entries = ledger.lookup(ids)
     assert len(entries) == 16
     for _ in range(2):
-        ledger = Ledger(path)
-        assert ledger.lookup(ids) == entries
-        ledger.close()
+        with closing(Ledger(path)) as ledger:
+            assert ledger.lookup(ids) == entries

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from twinlens.catalog.vectors import SparseVector, to_sparse_vector
 from twinlens.encoders.lenses import THUMBNAIL, TITLE, WORDS
-from twinlens.stores.base import StoredVideo
+from twinlens.stores.base import StoredVideo, VectorQuery
 from twinlens.stores.generations import LensRecord, Manifest
 
 DIMS = {TITLE: 16, THUMBNAIL: 8, WORDS: None}
@@ -18,6 +18,10 @@ _TITLES = (
     "தமிழ் பாடல்கள் தொகுப்பு",
     "Concert 🎸 live from Galle",
 )
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(11)
 
 
 def unit(rng: np.random.Generator, *shape: int) -> npt.NDArray[np.float32]:
@@ -34,6 +38,10 @@ def video(
         {name: unit(rng, DIMS[name]) for name in names},
         {WORDS: words(rng)} if TITLE in names else {},
     )
+
+
+def query(name: str = TITLE, limit: int = 10, seed: int = 3) -> VectorQuery:
+    return VectorQuery(name, unit(np.random.default_rng(seed), DIMS[name]), limit)
 
 
 def words(rng: np.random.Generator, count: int = 6, of: int = 60) -> SparseVector:

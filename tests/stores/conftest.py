@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.stores.catalogue import DIMS
+from tests.folders import files_in
+from tests.stores.catalogue import DIMS, catalogue
 from tests.stores.qdrant_process import QdrantProcess
 from twinlens.stores.address import ServerAddress
 from twinlens.stores.base import VectorReader, VectorStore
@@ -27,6 +27,15 @@ SERVER_URL = os.environ.get("TWINLENS_TEST_QDRANT_URL")
 NEEDS_SERVER = pytest.mark.skipif(
     SERVER_URL is None, reason="needs a Qdrant server: set TWINLENS_TEST_QDRANT_URL"
 )
+
+
+def contents(store: VectorReader) -> dict[str, object]:
+    """The payload and all vectors of each video, to be compared."""
+    return {
+        v.video_id: (v.payload, {n: repr(a) for n, a in {**v.vectors, **v.sparse}.items()})
+        for batch in store.scan(with_vectors=True)
+        for v in batch
+    }
 
 
 class Home:
@@ -50,13 +59,7 @@ class Home:
 
     def state(self) -> object:
         """All that is kept, to the byte where it lies in files."""
-        batches = self.reader().scan(with_vectors=True)
-        return sorted(
-            # A server gives a payload's keys in any order.
-            (v.video_id, json.dumps(v.payload, sort_keys=True), repr((v.vectors, v.sparse)))
-            for batch in batches
-            for v in batch
-        )
+        return contents(self.reader())
 
 
 class FileHome(Home):
@@ -65,14 +68,7 @@ class FileHome(Home):
         return self._place[0]
 
     def state(self) -> dict[str, bytes]:
-        return {
-            str(file.relative_to(self.path)): file.read_bytes()
-            for file in sorted(self.path.rglob("*"))
-            if file.is_file()
-        }
-
-
-MakeHome = Callable[[str], Home]
+        return files_in(self.path)
 
 
 # Both outlive every fixture of a test: what removes its collections runs after the test.
@@ -105,28 +101,30 @@ def shard_path(tmp_path: Path) -> Iterator[Path]:
         yield Path(path)
 
 
-@pytest.fixture
-def make_home(shard_path: Path, request: pytest.FixtureRequest) -> Iterator[MakeHome]:
-    """Homes by the engine's name; collections on a server are removed afterwards."""
-    with ExitStack() as kept:
-
-        def make(engine: str) -> Home:
-            if engine == "edge":
-                return FileHome(kept, EdgeStore, EdgeReader, shard_path / "qdrant")
-            if engine == "flat":
-                return FileHome(kept, FlatStore, FlatReader, shard_path / "faiss")
-            server, collection = request.getfixturevalue(engine), f"twinlens-test-{uuid.uuid4()}"
-            kept.callback(server.delete_collection, collection)
-            return Home(kept, ServerStore, ServerStore, server, collection)
-
-        yield make
-
-
 @pytest.fixture(params=["edge", "flat", "process", pytest.param("server", marks=NEEDS_SERVER)])
-def home(request: pytest.FixtureRequest, make_home: MakeHome) -> Home:
-    return make_home(request.param)
+def home(request: pytest.FixtureRequest, shard_path: Path) -> Iterator[Home]:
+    """A place of each engine; a collection on a server is removed afterwards."""
+    with ExitStack() as kept:
+        if request.param == "edge":
+            yield FileHome(kept, EdgeStore, EdgeReader, shard_path / "qdrant")
+        elif request.param == "flat":
+            yield FileHome(kept, FlatStore, FlatReader, shard_path / "faiss")
+        else:
+            server: ServerClient = request.getfixturevalue(request.param)
+            collection = f"twinlens-test-{uuid.uuid4()}"
+            kept.callback(server.delete_collection, collection)
+            yield Home(kept, ServerStore, ServerStore, server, collection)
 
 
 @pytest.fixture
 def store(home: Home) -> VectorStore:
     return home.create()
+
+
+@pytest.fixture
+def folder(home: FileHome) -> Path:
+    """Where the home's store of 40 videos lies, closed."""
+    store = home.create()
+    store.upsert(catalogue(40))
+    store.close()
+    return home.path

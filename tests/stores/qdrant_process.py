@@ -1,6 +1,6 @@
 """A process that answers as a Qdrant server does, over REST and gRPC, and fails as it is told.
 
-    python -m tests.stores.qdrant_process [--folder FOLDER] [--listen HOST REST_PORT GRPC_PORT]
+    python -m tests.stores.qdrant_process
 
 It writes one line of JSON: where it listens. Then it reads orders, a line of JSON each, and answers
 each with what it was asked since the last; `Orders` has what can be ordered, and `null` changes
@@ -8,16 +8,14 @@ nothing. It ends when its input does. `QdrantProcess` starts one.
 
 The meaning of filters, scrolling, facets and queries comes from the client library's local mode,
 which scans: this shows that requests are understood and answers read, and nothing of a server's
-index. What is stored is lost with the process, unless it lies in a folder.
+index. What is stored is lost with the process.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import threading
@@ -27,6 +25,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -40,7 +39,6 @@ from tests.stores import qdrant_protocol as protocol
 from twinlens.stores.address import ServerAddress
 from twinlens.stores.server_client import ServerClient
 
-ROOT = Path(__file__).parents[2]
 HTTP_STATUS = {
     "INVALID_ARGUMENT": 400,
     "UNAUTHENTICATED": 401,
@@ -57,10 +55,10 @@ class Orders:
     """How requests fail, from now on; nothing given is a server that is well.
 
     ``fault`` is a status of gRPC, whose counterpart REST answers, or "lost" (the connection closes
-    without an answer), "hang" (none comes before other orders do), "die" (SIGKILL) or "refuse"
-    (nothing listens). It strikes the requests named ``on``, by gRPC's names (None: all), after
-    letting ``after`` of them pass, ``times`` times (None: always). Where ``done``, the request is
-    carried out first.
+    without an answer), "hang" (none comes before other orders do) or "refuse" (nothing listens, as
+    if the server had died, before other orders come). It strikes the requests named ``on``, by
+    gRPC's names (None: all), after letting ``after`` of them pass, ``times`` times (None: always).
+    Where ``done``, the request is carried out first.
 
     ``states`` are the collections' next states, one a look, the last for ever; "grey" lasts until a
     collection is updated. ``indexed`` is how many vectors graphs are said to hold (None: all).
@@ -78,16 +76,10 @@ class Orders:
 class Server:
     """What is stored, and what was ordered. Local mode stands no two requests at once."""
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self) -> None:
         warnings.simplefilter("ignore")
-        where: dict[str, Any] = {"location": ":memory:"}
-        if folder is not None:
-            where = {"path": str(folder), "force_disable_check_same_thread": True}
-        self.local = QdrantClient(**where)
-        self.kinds_file = folder and folder / "payload-indexes.json"
+        self.local = QdrantClient(location=":memory:")
         self.kinds: dict[str, dict[str, str]] = {}
-        if self.kinds_file and self.kinds_file.exists():
-            self.kinds = json.loads(self.kinds_file.read_text())
         self.lock = threading.Lock()
         self.orders = Orders()
         self.released = threading.Event()
@@ -109,8 +101,6 @@ class Server:
             return self._work(work)
         if orders.done:
             self._work(work)
-        if orders.fault == "die":
-            os.kill(os.getpid(), signal.SIGKILL)
         if orders.fault == "hang":
             released.wait()
         code = orders.fault if orders.fault in HTTP_STATUS else "UNAVAILABLE"
@@ -180,8 +170,6 @@ class Server:
         self.local.get_collection(collection)
         kinds = self.kinds.setdefault(self.name(collection), {})
         kinds[asked.field_name] = str(asked.field_schema.value)
-        if self.kinds_file is not None:
-            self.kinds_file.write_text(json.dumps(self.kinds))
 
     def _needs_index(self, collection: str, name: str, kinds: Sequence[str], what: str) -> None:
         self.local.get_collection(collection)
@@ -266,9 +254,9 @@ class RestServer(ThreadingHTTPServer):
 class Listeners:
     """Both, which close together and come back at the same ports."""
 
-    def __init__(self, server: Server, host: str, rest_port: int, grpc_port: int) -> None:
+    def __init__(self, server: Server) -> None:
         self._server = server
-        self.host, self.rest_port, self.grpc_port = host, rest_port, grpc_port
+        self.host, self.rest_port, self.grpc_port = own_address(), 0, 0
         self._open: tuple[RestServer, Any] | None = None
 
     def start(self) -> Self:
@@ -303,13 +291,8 @@ def own_address() -> str:
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser()
-    arguments.add_argument("--folder", type=Path)
-    arguments.add_argument("--listen", nargs=3)
-    given = arguments.parse_args()
-    server = Server(given.folder)
-    host, *ports = given.listen or [own_address(), 0, 0]
-    listeners = Listeners(server, host, *map(int, ports)).start()
+    server = Server()
+    listeners = Listeners(server).start()
     say([listeners.host, listeners.rest_port, listeners.grpc_port])
     for line in sys.stdin:
         with server.lock:
@@ -327,16 +310,12 @@ def say(told: object) -> None:
 
 
 class QdrantProcess:
-    """The process, started; it ends with the block. ``folder`` keeps what is stored over kills."""
+    """The process, started; it ends with the block."""
 
-    def __init__(self, folder: Path | None = None) -> None:
-        self._arguments = [] if folder is None else ["--folder", str(folder)]
-        self.start()
-
-    def start(self, *arguments: str) -> None:
+    def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.stores.qdrant_process", *self._arguments, *arguments],
-            cwd=ROOT,
+            [sys.executable, "-m", "tests.stores.qdrant_process"],
+            cwd=Path(__file__).parents[2],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -367,24 +346,11 @@ class QdrantProcess:
         """The same with their bodies, where they came over REST."""
         return [(name, body) for name, body in self._tell(None)]
 
-    def wait_for(self, name: str, times: int, *, of: subprocess.Popen[Any]) -> None:
+    def wait_for(self, name: str, times: int, *, of: BaseProcess) -> None:
         """Until the process has asked this so often."""
         while self.asked().count(name) < times:
-            assert of.poll() is None, f"ended with {of.returncode} before it asked {name}"
+            assert of.is_alive(), f"ended with {of.exitcode} before it asked {name}"
             time.sleep(0.01)
-
-    def wait(self) -> int:
-        """Its exit status, once it has ended."""
-        return self._process.wait()
-
-    def restart(self) -> None:
-        """Come back after a death, at the same address."""
-        self.kill()
-        self.start("--listen", self.host, str(self.rest_port), str(self.grpc_port))
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.communicate()
 
     def _tell(self, orders: Mapping[str, Any] | None) -> Any:
         assert self._process.stdin is not None
@@ -400,7 +366,8 @@ class QdrantProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.kill()
+        self._process.kill()
+        self._process.communicate()
 
 
 if __name__ == "__main__":

@@ -130,8 +130,6 @@ conditions: st.SearchStrategy[Filter] = st.recursive(
 
 @settings(
     max_examples=60,
-    deadline=None,
-    derandomize=True,
     # The store is emptied by hand before each example: making one takes longer than asking it.
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
+import signal
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, nullcontext
@@ -16,79 +16,41 @@ import faiss
 import numpy as np
 import pytest
 
-from tests.stores import writer
-from tests.stores.catalogue import DIMS, catalogue, unit, video
-from tests.stores.conftest import FileHome, Home, MakeHome
-from tests.stores.test_edge import kill_after, start_writer
+from tests.stores.catalogue import catalogue, query, video
+from tests.stores.conftest import Home, contents
 from twinlens.catalog.errors import IndexLocked, StoreCorrupt, StoreError
 from twinlens.encoders.lenses import THUMBNAIL, TITLE
-from twinlens.stores.base import StoredVideo, VectorQuery, VectorReader
+from twinlens.stores.base import StoredVideo, VectorQuery
 from twinlens.stores.flat import FlatReader, FlatStore
 
-
-@pytest.fixture
-def home(make_home: MakeHome) -> Home:
-    return make_home("flat")
+pytestmark = pytest.mark.parametrize("home", ["flat"], indirect=True)
 
 
-@pytest.fixture
-def mirror(home: FileHome) -> Path:
-    store = home.create()
-    store.upsert(catalogue(40))
-    store.close()
-    return home.path
-
-
-def contents(store: VectorReader) -> dict[str, tuple[object, dict[str, bytes]]]:
-    return {
-        v.video_id: (v.payload, {str(n): a.tobytes() for n, a in v.vectors.items()})
-        for batch in store.scan(with_vectors=True)
-        for v in batch
-    }
-
-
-def test_the_directory_holds_one_file_per_vector_and_the_ids(mirror: Path) -> None:
-    names = sorted(file.name for file in mirror.iterdir())
+def test_the_directory_holds_one_file_per_vector_and_the_ids(folder: Path) -> None:
+    names = sorted(file.name for file in folder.iterdir())
     assert names == ["ids.sqlite", "thumbnail.faiss", "title.faiss"]
-    index = faiss.read_index(str(mirror / "title.faiss"))
+    index = faiss.read_index(str(folder / "title.faiss"))
     assert (index.d, index.ntotal) == (16, sum(1 for i in range(40) if i % 7 != 6 or i % 3 == 2))
-    with closing(sqlite3.connect(mirror / "ids.sqlite")) as database:
+    with closing(sqlite3.connect(folder / "ids.sqlite")) as database:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
-def test_unflushed_changes_are_dropped_by_a_kill(home: Home, mirror: Path) -> None:
+def write_until_killed(folder: Path) -> None:
+    store = FlatStore.open(folder)
+    store.upsert(catalogue(8_000, seed=1))
+    store.delete(["video-00001"])
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_unflushed_changes_are_dropped_by_a_kill(home: Home, folder: Path) -> None:
     before = contents(home.reader())
-    process = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import os, sys; from pathlib import Path; import numpy as np\n"
-            "from twinlens.stores.flat import FlatStore\n"
-            "from tests.stores.catalogue import catalogue\n"
-            "store = FlatStore.open(Path(sys.argv[1]))\n"
-            "store.upsert(catalogue(8_000, seed=1)); store.delete(['video-00001'])\n"
-            "os.kill(os.getpid(), 9)",
-            str(mirror),
-        ],
-        check=False,
-        cwd=Path(__file__).parents[2],
+    process = multiprocessing.get_context("spawn").Process(
+        target=write_until_killed, args=(folder,)
     )
-    assert process.returncode == -9
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     assert contents(home.open()) == before
-
-
-@pytest.mark.parametrize("flushed", [1, 6])
-def test_a_kill_loses_nothing_flushed(home: FileHome, flushed: int) -> None:
-    home.create().close()
-    done = kill_after(start_writer("flat", home.path), flushed)
-    store = home.open()
-    found = contents(store)
-    for i in range(done):
-        for written in writer.batch(i):
-            vectors = {str(n): a.tobytes() for n, a in written.vectors.items()}
-            assert found[written.video_id] == (written.payload, vectors)
-    assert len(found) in (done * writer.BATCH, (done + 1) * writer.BATCH)
-    assert store.count(TITLE) == store.count(THUMBNAIL) == len(found)
 
 
 class Killed(BaseException):
@@ -101,11 +63,11 @@ STEPS = ["write 1", "write 2", "commit", "rename 1", "rename 2"]
 
 @pytest.mark.parametrize("after", range(len(STEPS) + 1), ids=["nothing", *STEPS])
 def test_a_flush_killed_anywhere_leaves_old_or_new(
-    mirror: Path, monkeypatch: pytest.MonkeyPatch, home: Home, after: int
+    folder: Path, monkeypatch: pytest.MonkeyPatch, home: Home, after: int
 ) -> None:
     old = contents(home.reader())
     # Not the home's: a store that was killed is not closed.
-    store = FlatStore.open(mirror)
+    store = FlatStore.open(folder)
     store.upsert([video(np.random.default_rng(8), f"new {i}") for i in range(5)])
     store.delete(["video-00003"])
     new = contents(store)
@@ -141,18 +103,18 @@ def test_a_flush_killed_anywhere_leaves_old_or_new(
     assert contents(again) == expected
     again.upsert([video(np.random.default_rng(9), "later")])
     again.close()
-    names = sorted(file.name for file in mirror.glob("*.faiss*"))
+    names = sorted(file.name for file in folder.glob("*.faiss*"))
     assert names == ["thumbnail.faiss", "title.faiss"]
     assert contents(home.reader()).keys() == expected.keys() | {"later"}
 
 
-def spoil_by_older_vectors(mirror: Path) -> None:
-    older = mirror.parent / "older"
-    shutil.copytree(mirror, older)
-    store = FlatStore.open(mirror)
+def spoil_by_older_vectors(folder: Path) -> None:
+    older = folder.parent / "older"
+    shutil.copytree(folder, older)
+    store = FlatStore.open(folder)
     store.upsert([video(np.random.default_rng(3), "video-00001")])
     store.close()
-    shutil.copy(older / "title.faiss", mirror / "title.faiss")
+    shutil.copy(older / "title.faiss", folder / "title.faiss")
 
 
 SPOIL: dict[str, Callable[[Path], object]] = {
@@ -171,26 +133,26 @@ SPOIL: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("spoil", SPOIL.values(), ids=SPOIL.keys())
 def test_files_that_do_not_fit_together_are_refused(
-    mirror: Path, spoil: Callable[[Path], object]
+    folder: Path, spoil: Callable[[Path], object]
 ) -> None:
-    spoil(mirror)
+    spoil(folder)
     for opening in (FlatReader.open, FlatStore.open):
-        with pytest.raises(StoreCorrupt, match=str(mirror)):
-            opening(mirror)
+        with pytest.raises(StoreCorrupt, match=str(folder)):
+            opening(folder)
 
 
-def test_a_second_writer_is_refused(home: Home, mirror: Path) -> None:
+def test_a_second_writer_is_refused(home: Home, folder: Path) -> None:
     first = home.open()
     for then in (first.flush, first.close):
-        with pytest.raises(IndexLocked, match=str(mirror)):
-            FlatStore.open(mirror)
+        with pytest.raises(IndexLocked, match=str(folder)):
+            FlatStore.open(folder)
         then()
-    FlatStore.open(mirror).close()
+    FlatStore.open(folder).close()
 
 
-def test_a_reader_keeps_its_state_while_a_new_one_is_flushed(home: Home, mirror: Path) -> None:
+def test_a_reader_keeps_its_state_while_a_new_one_is_flushed(home: Home, folder: Path) -> None:
     reader = home.reader()
-    ask = [VectorQuery(TITLE, unit(np.random.default_rng(1), 16), 10)]
+    ask = [query()]
     before = reader.search(ask)
     store = home.open()
     store.upsert(catalogue(500, seed=2))
@@ -199,14 +161,10 @@ def test_a_reader_keeps_its_state_while_a_new_one_is_flushed(home: Home, mirror:
     assert home.reader().count() == 500
 
 
-@pytest.mark.usefixtures("mirror")
+@pytest.mark.usefixtures("folder")
 def test_threads_read_one_reader(home: Home) -> None:
     reader = home.reader()
-    rng = np.random.default_rng(4)
-    asks = [
-        [VectorQuery(name, unit(rng, DIMS[name]), 7) for name in (TITLE, THUMBNAIL)]
-        for _ in range(64)
-    ]
+    asks = [[query(TITLE, 7, seed), query(THUMBNAIL, 7, seed)] for seed in range(64)]
     alone = [reader.search(ask) for ask in asks]
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(reader.search, asks)) == alone
@@ -216,12 +174,12 @@ def test_threads_read_one_reader(home: Home) -> None:
     assert all(len(one) == 1 for one in found)
 
 
-def test_searching_leaves_the_number_of_threads_alone(mirror: Path) -> None:
-    reader = FlatReader.open(mirror, threads=1)
+def test_searching_leaves_the_number_of_threads_alone(folder: Path) -> None:
+    reader = FlatReader.open(folder, threads=1)
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(3)
     try:
-        reader.search([VectorQuery(TITLE, unit(np.random.default_rng(1), 16), 3)])
+        reader.search([query()])
         assert faiss.omp_get_max_threads() == 3
     finally:
         faiss.omp_set_num_threads(before)
@@ -240,7 +198,7 @@ def test_more_ids_than_a_statement_binds(home: Home) -> None:
     assert store.count() == store.count(TITLE) == 1
 
 
-@pytest.mark.usefixtures("mirror")
+@pytest.mark.usefixtures("folder")
 def test_a_full_disk_is_told_and_keeps_the_old_state(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import signal
 import socket
 import time
 import uuid
@@ -15,18 +14,17 @@ from itertools import pairwise
 from operator import methodcaller
 from pathlib import Path
 
-import numpy as np
 import pytest
 from qdrant_client import models
 
-from tests.stores.catalogue import DIMS, catalogue, manifest, unit, video
-from tests.stores.conftest import NEEDS_SERVER
+from tests.stores.catalogue import DIMS, catalogue, manifest, query, rng, video
+from tests.stores.conftest import NEEDS_SERVER, contents
 from tests.stores.qdrant_process import QdrantProcess
 from twinlens.catalog.errors import StoreError, StoreUnavailable
 from twinlens.catalog.fields import FIELDS
 from twinlens.encoders.lenses import THUMBNAIL, TITLE
 from twinlens.stores.address import ServerAddress
-from twinlens.stores.base import Order, VectorQuery
+from twinlens.stores.base import Order
 from twinlens.stores.engines import ServerEngine, open_reader
 from twinlens.stores.filters import AnyOf
 from twinlens.stores.generations import DataDir
@@ -123,12 +121,9 @@ def test_a_copy_holds_the_same_and_goes_its_own_way(client: ServerClient, prefix
     store.upsert(catalogue(1_203))
     copy_collection(client, source, target)
     copied = ServerStore.open(client, target)
-    assert copied.dims == DIMS
-    assert copied.count() == 1_203
-    for name in (TITLE, THUMBNAIL):
-        assert copied.count(name) == store.count(name)
-    ask = [VectorQuery(TITLE, unit(np.random.default_rng(1), 16), 50)]
-    assert copied.search(ask) == store.search(ask)
+    assert (copied.dims, copied.count()) == (DIMS, 1_203)
+    assert contents(copied) == contents(store)
+    assert copied.search([query(TITLE, 50)]) == store.search([query(TITLE, 50)])
     copied.delete(["video-00000"])
     assert store.count() == 1_203
     with pytest.raises(StoreError, match="already"):
@@ -141,16 +136,11 @@ def test_indexes_come_before_videos_and_a_search_is_one_request(
     qdrant: QdrantProcess, store: ServerStore
 ) -> None:
     store.upsert(catalogue(10))
-    asked = qdrant.asked()
-    assert asked.count("CreateFieldIndex") == len(payload_indexes(FIELDS))
-    assert asked.index("Create") < asked.index("CreateFieldIndex")
-    last_index = len(asked) - 1 - asked[::-1].index("CreateFieldIndex")
-    assert last_index < asked.index("Upsert")
+    made = [one for one in qdrant.asked() if one in ("Create", "CreateFieldIndex", "Upsert")]
+    assert made == ["Create", *["CreateFieldIndex"] * len(payload_indexes(FIELDS)), "Upsert"]
     qdrant.order()
-    rng = np.random.default_rng(2)
-    queries = [VectorQuery(name, unit(rng, DIMS[name]), 5) for name in (TITLE, THUMBNAIL)]
     for _ in range(2):
-        store.search(queries, filter=AnyOf("language", ("en",)))
+        store.search([query(TITLE), query(THUMBNAIL)], filter=AnyOf("language", ("en",)))
     # The names of the videos that were found are asked for once.
     assert qdrant.asked() == ["QueryBatch", "GetPoints", "QueryBatch"]
 
@@ -211,7 +201,7 @@ def test_no_server_at_all_is_said_with_its_address(prefer_grpc: bool) -> None:
 def test_optimize_waits_until_the_collection_stays_green(
     qdrant: QdrantProcess, store: ServerStore, pauses: list[float]
 ) -> None:
-    store.upsert([video(np.random.default_rng(0), "one")])
+    store.upsert([video(rng(), "one")])
     # Red, which it fails at, is not looked at before the next time.
     qdrant.order(states=["yellow", "green", "yellow", "green", "green", "red"])
     store.optimize()
@@ -320,9 +310,7 @@ def test_a_server_that_hangs_is_given_up_soon_by_readers(
         return time.monotonic() - started
 
     with closing(opened()) as reader, ThreadPoolExecutor(2) as pool:
-        searched = partial(
-            reader.search, [VectorQuery(TITLE, unit(np.random.default_rng(1), 16), 5)]
-        )
+        searched = partial(reader.search, [query()])
         answers = searched()
         qdrant.order(fault="hang")
         # Two attempts of a second, and room for a busy machine.
@@ -352,43 +340,25 @@ def test_a_server_that_is_away_is_looked_for_every_second() -> None:
     assert max(after - before for before, after in pairwise(attempts)) < 5
 
 
-def test_a_patient_client_waits_for_a_server_and_says_so_once(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_a_server_that_is_gone_is_said_waited_for_and_used_again_when_it_is_back(
+    qdrant: QdrantProcess, store: ServerStore, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with QdrantProcess(tmp_path / "kept") as qdrant:
-        patient = ServerClient.connect(qdrant.address, patience_s=60)
-        store = ServerStore.create(patient, "videos", DIMS)
-        qdrant.kill()
-        with ThreadPoolExecutor(1) as pool:
-            upload = pool.submit(store.upsert, catalogue(3))
-            while not caplog.records:
-                assert not upload.done()
-                time.sleep(0.05)
-            qdrant.restart()
-            upload.result()
-        assert store.count() == 3
-        patient.close()
+    store.upsert(catalogue(3))
+    patient, hasty = qdrant.client(patience_s=60), qdrant.client(attempts=1)
+    with closing(patient), closing(hasty), ThreadPoolExecutor(1) as pool:
+        there = ServerStore.open(patient, name)
+        qdrant.order(fault="refuse")
+        more = pool.submit(there.upsert, catalogue(9))
+        while not caplog.records:
+            assert not more.done()
+            time.sleep(0.05)
+        with pytest.raises(StoreUnavailable, match=qdrant.host):
+            ServerStore.open(hasty, name)
+        qdrant.order()
+        more.result()
+        assert there.count() == 9
+        assert there.browse(limit=1, order=Order("view_count"))
     said = [record.getMessage() for record in caplog.records]
     assert re.match(rf"{qdrant.url} doesn't answer \(.*\); waiting for it for up to 60 s", said[0])
     assert re.match(rf"{qdrant.url} answers again, after \d+ s", said[1])
     assert len(said) == 2
-
-
-def test_a_server_that_died_is_said_and_used_again_when_it_is_back(tmp_path: Path) -> None:
-    with QdrantProcess(tmp_path / "kept") as qdrant:
-        patient = qdrant.client(attempts=60)
-        store = ServerStore.create(patient, "videos", DIMS)
-        qdrant.order(fault="die", on="Upsert", after=1, done=True)
-        store.upsert(catalogue(3))
-        with ThreadPoolExecutor(1) as pool:
-            more = pool.submit(store.upsert, catalogue(9))
-            assert qdrant.wait() == -signal.SIGKILL
-            hasty = qdrant.client(attempts=1)
-            with pytest.raises(StoreUnavailable, match=qdrant.host):
-                ServerStore.open(hasty, "videos")
-            qdrant.restart()
-            more.result()
-        assert store.count() == 9
-        assert ServerStore.open(patient, "videos").browse(limit=1, order=Order("view_count"))
-        hasty.close()
-        patient.close()

@@ -9,7 +9,7 @@ import pytest
 
 from tests.fakes import sparse_words
 from tests.stores.catalogue import DIMS, catalogue, unit, words
-from tests.stores.conftest import Home, MakeHome
+from tests.stores.conftest import Home
 from twinlens.catalog.vectors import SparseVector
 from twinlens.encoders.lenses import TITLE, WORDS
 from twinlens.encoders.words import query_words
@@ -109,8 +109,9 @@ def test_words_and_dense_vectors_are_asked_in_one_call_under_one_filter(
     assert {hit.video_id for hit in dense} == {hit.video_id for hit in sparse} == {"toy", "toy-2"}
 
 
-def test_the_mirror_keeps_no_words_and_says_so(make_home: MakeHome) -> None:
-    mirror = make_home("flat").create()
+@pytest.mark.parametrize("home", ["flat"], indirect=True)
+def test_the_mirror_keeps_no_words_and_says_so(home: Home) -> None:
+    mirror = home.create()
     mirror.upsert([titled("toy", "Toy Story")])
     assert mirror.get(["toy"], with_vectors=True)["toy"].sparse == {}
     with pytest.raises(ValueError, match="dense vectors only"):
