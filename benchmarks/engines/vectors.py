@@ -32,7 +32,7 @@ SHARES: Final = (0.5, 0.1, 0.01, 0.001)
 SCORE_TOLERANCE: Final = 1e-6
 _FUSED_TOLERANCE: Final = 1e-12
 _BLOCK: Final = 20_000
-# The file that makes a directory a set; it is written last.
+# The file that tells of the others of a set.
 DESCRIPTION: Final = "set.json"
 
 

@@ -26,7 +26,7 @@ from twinlens.benchmarks.engines.base import (
 from twinlens.benchmarks.engines.process import Host, Probe
 from twinlens.benchmarks.engines.record import Built, EngineFailed
 from twinlens.benchmarks.engines.server_engine import API_KEY_VARIABLE, Server
-from twinlens.benchmarks.engines.sources import DrawnVectors, prepare_vectors
+from twinlens.benchmarks.engines.sources import DrawnVectors, write_vectors
 from twinlens.benchmarks.engines.vectors import SHARES, Truth, VectorSet, fuse_answers
 from twinlens.catalog.errors import StoreError
 
@@ -61,8 +61,9 @@ def folder() -> Iterator[Path]:
         yield Path(path)
 
 
-def drawn(path: Path, videos: int, queries: int) -> VectorSet:
-    made = prepare_vectors(DrawnVectors(DIMS), path, videos=videos, queries=queries, seed=3)
+def drawn(folder: Path, videos: int, queries: int) -> VectorSet:
+    path = Path(tempfile.mkdtemp(prefix="twinlens-bench-", dir=folder))
+    made = write_vectors(DrawnVectors(DIMS), path, videos=videos, queries=queries, seed=3)
     draws = np.array(made.draws)
     draws[draws < FEW] = 0.9
     draws[[5, 50, 100, 300]] = FEW / 2
@@ -337,18 +338,17 @@ def test_a_server_that_builds_no_graph_or_is_not_there_has_failed(
             server.open()
 
 
-def test_a_collection_is_named_after_what_it_holds(fewer: VectorSet, folder: Path) -> None:
-    def name(vectors: VectorSet, url: str, transport: str, **build: Any) -> str:
-        made = on_server(url, **build)[transport].make(vectors, folder)
+def test_a_collection_is_named_after_what_it_holds(fewer: VectorSet, vectors: VectorSet) -> None:
+    def name(of: VectorSet, url: str, transport: str, **build: Any) -> str:
+        made = on_server(url, **build)[transport].make(of, of.path)
         assert isinstance(made, Server)
         return made.collection
 
     first = name(fewer, "http://one:6333", "rest")
-    assert first.startswith(f"twinlens-bench-{FEWER_VIDEOS}-")
+    assert first.startswith("twinlens-bench-")
     assert first == name(fewer, "http://two:6333", "grpc")
     assert first != name(fewer, "http://one:6333", "rest", m=32)
-    other = prepare_vectors(DrawnVectors(DIMS), folder, videos=FEWER_VIDEOS, queries=1, seed=4)
-    assert first != name(other, "http://one:6333", "rest")
+    assert first != name(vectors, "http://one:6333", "rest")
 
 
 def test_qdrant_is_told_to_build_a_graph_for_small_sets_too(fewer: VectorSet) -> None:
