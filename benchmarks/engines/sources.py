@@ -125,16 +125,13 @@ class FileVectors(VectorSource):
         """See `VectorSource.fetch`."""
         part = "test" if own else "train"
         given = self._arrays[part][rows].astype(np.float64)
-        # By the largest value first, whose square may be more or less than a number can hold.
-        largest = np.abs(given).max(axis=1, keepdims=True)
-        bad = rows[~(np.isfinite(largest) & (largest > 0))[:, 0]]
+        norms = np.linalg.norm(given, axis=1, keepdims=True)
+        bad = rows[~(np.isfinite(norms) & (norms > 0))[:, 0]]
         if bad.size:
             raise SourceError(
                 f"{self._path}: row {bad[0]} of {part} is zero or not finite: it has no direction"
             )
-        given /= largest
-        given /= np.linalg.norm(given, axis=1, keepdims=True)
-        return {_ONLY: given.astype(np.float32)}
+        return {_ONLY: (given / norms).astype(np.float32)}
 
 
 class IndexVectors(VectorSource):

@@ -92,29 +92,35 @@ def test_an_empty_run_has_nothing_to_report(server: Result) -> None:
         report_on(empty)
 
 
-def test_the_real_servers_rows_are_told(server: Result) -> None:
-    query = TABLES["one-query"](server)
-    assert row_of(query, "FAISS flat")["20,000"] == "1.37"
-    assert row_of(query, "Qdrant server, gRPC")["1,400"] == "1.09 (ef 16)"
-    assert row_of(query, "Qdrant server, gRPC, exact")["100,000"] == "15.9"
-    assert row_of(query, "FAISS SQ8")["100,000"].endswith("(.956)")
-    settings = TABLES["settings"](server)
-    assert row_of(settings, "Qdrant server, gRPC, ef 64")["of it in the server"] != "–"
+EMBEDDED = "Qdrant embedded, ef 64"
 
 
-def test_a_servers_disk_is_unknown_and_never_no_bytes(server: Result) -> None:
-    building = TABLES["building"](server)
-    for transport in ("REST", "gRPC"):
-        row = row_of(building, f"Qdrant server, {transport}")
-        assert row["disk"] == row["resident"] == "–"
-    assert row_of(building, "Qdrant embedded")["disk"] == "332 MiB"
-    assert row_of(building, "Qdrant server, gRPC")["100,000"] == "as REST"
-    assert " 0 " not in "".join(row[-4] for row in building.rows)  # type: ignore[union-attr]
+@pytest.mark.parametrize(
+    ("file", "table", "row", "cells"),
+    [
+        ("server", "one-query", "FAISS flat", {"20,000": "1.37"}),
+        ("server", "one-query", "Qdrant server, gRPC", {"1,400": "1.09 (ef 16)"}),
+        ("server", "one-query", "Qdrant server, gRPC, exact", {"100,000": "15.9"}),
+        ("server", "one-query", "FAISS SQ8", {"100,000": "5.51 (.956)"}),
+        ("server", "settings", "Qdrant server, gRPC, ef 64", {"of it in the server": "0.646"}),
+        # A server's disk is unknown, and never no bytes.
+        ("server", "building", "Qdrant server, REST", {"disk": "–", "resident": "–"}),
+        ("server", "building", "Qdrant server, gRPC", {"disk": "–", "100,000": "as REST"}),
+        ("server", "building", "Qdrant embedded", {"disk": "332 MiB"}),
+        ("server", "fused", "Qdrant server, REST", {"100,000": "47.2; 1"}),
+        # Lost results are bold.
+        ("", "filters", "FAISS HNSW, ef 64", {"1 %": "0.227; **.337**"}),
+        ("", "filters", EMBEDDED, {"1 %": "0.369; 1"}),
+        ("", "clients", EMBEDDED, {"1": "2,560", "2 threads": "2,841", "2 processes": "6,688"}),
+        ("", "clients", EMBEDDED, {"batch": "3,794"}),
+    ],
+)
+def test_a_row_is_told(file: str, table: str, row: str, cells: dict[str, str]) -> None:
+    result = read_result(RESULTS / f"engines{file and '-'}{file}.json")
+    assert row_of(TABLES[table](result), row).items() >= cells.items()
 
 
 def test_the_servers_own_time_is_told_beside_the_wait(server: Result) -> None:
-    row = row_of(TABLES["fused"](server), "Qdrant server, REST")
-    assert row["100,000"].startswith("47.2")
     measured = server.model_copy(deep=True)
     fused = measured.sizes[-1].experiments["qdrant-server-rest"].fused
     assert fused is not None
@@ -134,16 +140,6 @@ def test_the_quickest_setting_that_finds_enough_stands_for_an_engine(server: Res
             quicker = np.median(search.p50_ms) < np.median(at[1].p50_ms)
             assert not quicker or search.recall_at_10 < 0.98
     assert at_recall(size.experiments["faiss-sq8"]) is None
-
-
-def test_lost_results_are_bold_and_clients_are_counted_by_threads_and_processes() -> None:
-    result = read_result(RESULTS / "engines.json")
-    filters, clients = TABLES["filters"](result), TABLES["clients"](result)
-    assert row_of(filters, "FAISS HNSW, ef 64")["1 %"] == "0.227; **.337**"
-    assert row_of(filters, "Qdrant embedded, ef 64")["1 %"] == "0.369; 1"
-    row = row_of(clients, "Qdrant embedded, ef 64")
-    assert (row["1"], row["2 threads"], row["2 processes"]) == ("2,560", "2,841", "6,688")
-    assert row["batch"] == "3,794"
 
 
 def test_what_was_not_measured_is_no_column_and_no_row(server: Result) -> None:
