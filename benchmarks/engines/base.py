@@ -120,10 +120,10 @@ class Experiment(Form):
         """The settings by what a result calls them, in order."""
         return {name_setting(one): one for one in self.searches}
 
-    def make(self, vectors: VectorSet, directory: Path) -> Engine:
-        """Return the engine over these vectors, with its index in ``directory``."""
+    def make(self, vectors: VectorSet) -> Engine:
+        """Return the engine over these vectors, with its index in a folder beside them."""
         engine = pkgutil.resolve_name(_CLASSES.get(self.engine, self.engine))
-        made: Engine = engine(vectors, directory, build=self.build)
+        made: Engine = engine(vectors, vectors.path / self.name, build=self.build)
         return made
 
 

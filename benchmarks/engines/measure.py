@@ -106,7 +106,7 @@ class SizeRun:
             self._end_all()
             for name, one in self._experiments.items():
                 if one.on_server:
-                    made: Any = one.make(self._vectors, self._directory(name))
+                    made: Any = one.make(self._vectors)
                     with self._watch(name, "remove"), closing(made):
                         made.remove()
 
@@ -126,7 +126,7 @@ class SizeRun:
             self._of[name].built = other.built.model_copy(update={"shared_with": other.label})
             return
         threads = self._plan.build_threads
-        self._directory(name).mkdir()
+        (self._vectors.path / name).mkdir()
         with self._watch(name, "build"), self._host(name, threads=threads) as host:
             self._of[name].built = host.ask("build", threads)
 
@@ -268,12 +268,9 @@ class SizeRun:
     def _alive(self) -> list[str]:
         return [name for name in self._experiments if not self._of[name].failed]
 
-    def _directory(self, name: str) -> Path:
-        return self._vectors.path / name
-
     def _host(self, name: str, *, threads: int = 1) -> Host:
-        one, at = self._experiments[name], self._directory(name)
-        probe = partial(Probe, one, self._vectors.path, at, self._plan.limit)
+        one, of = self._experiments[name], self._vectors
+        probe = partial(Probe, one, of.path, of.dims, self._plan.limit)
         return Host(probe, threads=threads, environment=one.environment)
 
     def _setting(self, name: str) -> Setting:
@@ -322,8 +319,8 @@ def run(
         with tempfile.TemporaryDirectory(prefix="twinlens-bench-", dir=work) as made:
             asked = {"videos": videos, "queries": plan.queries, "seed": plan.seed}
             vectors = write_vectors(source, Path(made), **asked)
-            of, synthetic, dims = vectors.source, vectors.synthetic, vectors.dims
-            size = Size(videos=videos, source=of, synthetic=synthetic, dims=dims)
+            of, drawn = f"{source.description}, seed {plan.seed}", source.synthetic
+            size = Size(videos=videos, source=of, synthetic=drawn, dims=vectors.dims)
             record.sizes[at] = size
             SizeRun(plan, vectors, experiments, size, lambda: record.write(result), say).measure()
         size.finished = True

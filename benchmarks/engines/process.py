@@ -111,9 +111,11 @@ def _call(method: str, arguments: Sequence[Any], options: Mapping[str, Any]) -> 
 class Probe:
     """One engine over one set of vectors; every method measures, and returns plain values."""
 
-    def __init__(self, experiment: Experiment, vectors: Path, directory: Path, limit: int) -> None:
-        self._vectors = VectorSet(vectors)
-        self._engine = experiment.make(self._vectors, directory)
+    def __init__(
+        self, experiment: Experiment, vectors: Path, dims: Mapping[str, int], limit: int
+    ) -> None:
+        self._vectors = VectorSet(vectors, dims)
+        self._engine = experiment.make(self._vectors)
         self._on_server = experiment.on_server
         self._limit = limit
         self._count = self._vectors.query_count

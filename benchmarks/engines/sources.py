@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from twinlens.benchmarks.engines.vectors import DESCRIPTION, Ids, Matrix, VectorSet
+from twinlens.benchmarks.engines.vectors import Ids, Matrix, VectorSet
 from twinlens.catalog.errors import SourceError
 from twinlens.catalog.vectors import unit_rows
 from twinlens.stores.flat import FlatReader
@@ -219,14 +218,7 @@ def write_vectors(
         written += len(rows)
     for file in files.values():
         file.flush()
-    description = {
-        "source": f"{source.description}, seed {seed}",
-        "synthetic": source.synthetic,
-        "videos": videos,
-        "dims": dict(source.dims),
-    }
-    (path / DESCRIPTION).write_text(json.dumps(description), encoding="utf-8")
-    return VectorSet(path)
+    return VectorSet(path, source.dims)
 
 
 def _open_arrays(path: Path) -> dict[str, Any]:

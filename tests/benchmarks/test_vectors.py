@@ -81,7 +81,6 @@ def drawn(tmp_path: Path) -> VectorSet:
 def test_drawn_vectors_are_unit_vectors_that_a_seed_repeats(
     drawn: VectorSet, tmp_path: Path
 ) -> None:
-    assert drawn.synthetic
     again, other = (
         made_of(DrawnVectors(DIMS), tmp_path, videos=2_345, queries=30, seed=seed)
         for seed in (5, 6)
@@ -123,7 +122,6 @@ def test_an_array_file_gives_unit_vectors_and_queries_that_are_not_among_them(
     assert (source.videos, source.dims, source.queries) == (300, {ONLY: 12}, None)
     assert str(tmp_path) not in source.description
     made = made_of(source, tmp_path, videos=250, queries=40, seed=2)
-    assert not made.synthetic
     together = np.vstack([made.rows[ONLY], made.queries[ONLY]])
     assert len(np.unique(together, axis=0)) == 290
     nearest = (unit(given) @ together.T.astype(np.float64)).max(axis=0)
