@@ -243,5 +243,6 @@ def make_known_item_tasks(corpus: Corpus, *, limit: int, seed: int) -> list[Task
                 qrels = {video_id: {video_id: 1} for video_id in queries}
                 tasks.append(Task(FAMILY, name, corpus, queries, qrels))
     if not tasks:
-        raise UsageError(f"{corpus.name}: too few titles that are like no other to ask for")
+        why = "too few titles that are like no other for a known-item task"
+        raise UsageError(f"{corpus.name}: {why}")
     return tasks

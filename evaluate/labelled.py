@@ -18,6 +18,7 @@ from twinlens.evaluate.tasks import Corpus, Query, Task
 JUDGED: Final = "judged"
 CROSS_LINGUAL: Final = "cross-lingual"
 PIVOT: Final = "eng"
+_SPLIT: Final = "test"
 
 
 def read_judged_tasks(folder: Path) -> Iterator[Task]:
@@ -60,7 +61,7 @@ def read_judged_tasks(folder: Path) -> Iterator[Task]:
     if not files:
         raise SourceError(f"{folder}: no judgements: neither qrels/*.tsv nor qrels.tsv or .txt")
     corpus = Corpus(folder.name, list(videos.values()))
-    for path in [path for path in files if path.stem == "test"] or files:
+    for path in [path for path in files if path.stem == _SPLIT] or files:
         judged = read_qrels(path, queries=queries, documents=videos)
         qrels = {query_id: judged[query_id] for query_id in queries if query_id in judged}
         asked = {query_id: queries[query_id] for query_id in qrels}

@@ -27,6 +27,8 @@ from twinlens.encoders.thumbnails.pictures import fit_picture
 from twinlens.evaluate.distortions import DISTORTIONS
 from twinlens.evaluate.measures import Mean, Values, bootstrap_mean
 
+# Recall at so many.
+DEPTHS: Final = (1, 10)
 # The likeness of so many that are nearest, by what it is called.
 NEAREST: Final = {"1-NN": 1, "precision@10": 10}
 # Rounding of a float32 product of unit vectors; identical rows may differ by as much.
@@ -152,7 +154,7 @@ def measure_thumbnails(
     reports = [
         EncoderReport(
             name,
-            {f"@{depth}": _measure_recall(codes, name, asked, depth) for depth in (1, 10)},
+            {f"@{depth}": _measure_recall(codes, name, asked, depth) for depth in DEPTHS},
             {
                 which: {key: bootstrap_mean(of[rows]) for key, of in alike[name].items()}
                 for which, rows in among.items()
