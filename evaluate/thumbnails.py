@@ -27,10 +27,8 @@ from twinlens.encoders.thumbnails.pictures import fit_picture
 from twinlens.evaluate.distortions import DISTORTIONS
 from twinlens.evaluate.measures import Mean, Values, bootstrap_mean
 
-# Recall at so many.
+# Recall at 1 and at 10; likeness of the nearest one and of the nearest ten.
 DEPTHS: Final = (1, 10)
-# The likeness of so many that are nearest, by what it is called.
-NEAREST: Final = {"1-NN": 1, "precision@10": 10}
 # Rounding of a float32 product of unit vectors; identical rows may differ by as much.
 _TIE: Final = 1e-6
 # Rows compared with all others at a time: all at once would take gigabytes from 20,000 on.
@@ -89,9 +87,9 @@ class EncoderReport(NamedTuple):
     """What was measured of one encoder.
 
     ``recall`` says by depth in how many cases the original is found: by distortion, and over those
-    of each kind. ``likeness`` is the share of the nearest pictures that have the same category, for
-    the pictures asked and for all; "1-NN above pixels" is the paired difference to pixels. It is
-    empty where too few pictures have a category.
+    of each kind. ``likeness`` is the share of the nearest pictures that have the same category, by
+    depth, for the pictures asked and for all; "1 above pixels" is the paired difference to pixels.
+    It is empty where too few pictures have a category.
     """
 
     name: str
@@ -142,14 +140,14 @@ def measure_thumbnails(
     categories = np.array([video.text("category") or "" for video, _ in found])
     (labelled,) = np.nonzero(categories)
     kinds = categories[labelled]
-    nearest = NEAREST if len(labelled) > max(NEAREST.values()) else {}
+    depths = DEPTHS if len(labelled) > max(DEPTHS) else ()
     alike: dict[str, dict[str, Values]] = {}
     for name in encoders:
         rows = unit_or_zero(codes[name, _WHOLE][labelled])
-        alike[name] = {of: share_category(rows, kinds, within=n) for of, n in nearest.items()}
+        alike[name] = {str(depth): share_category(rows, kinds, within=depth) for depth in depths}
     for name, shares in alike.items():
         if shares and name != Pixels.name and Pixels.name in alike:
-            shares["1-NN above pixels"] = shares["1-NN"] - alike[Pixels.name]["1-NN"]
+            shares["1 above pixels"] = shares["1"] - alike[Pixels.name]["1"]
     among = {"asked": np.isin(labelled, asked), "all": np.ones(len(labelled), dtype=bool)}
     reports = [
         EncoderReport(

@@ -194,11 +194,11 @@ def test_the_command_tells_of_every_encoder(folder: Callable[..., Path], tmp_pat
     assert pixels["recall"]["@10"]["mean, all"]["value"] >= groups["all"]
     assert pixels["likeness"].keys() == {"asked", "all"}
     alike, own = denoiser["likeness"]["all"], pixels["likeness"]["all"]
-    assert 0.2 < own["1-NN"]["value"] < 0.8
-    above = alike["1-NN"]["value"] - own["1-NN"]["value"]
-    assert alike["1-NN above pixels"]["value"] == pytest.approx(above, abs=1e-4)
+    assert 0.2 < own["1"]["value"] < 0.8
+    above = alike["1"]["value"] - own["1"]["value"]
+    assert alike["1 above pixels"]["value"] == pytest.approx(above, abs=1e-4)
     assert denoiser["health"]["dead_outputs"] == 0
-    for name in ("denoiser", "pixels", "likeness, asked", "1-NN above pixels", "effective_rank"):
+    for name in ("denoiser", "pixels", "likeness, asked", "1 above pixels", "effective_rank"):
         assert name in stdout
     assert "left out, 1: video-66" in stdout
 
