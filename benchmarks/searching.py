@@ -170,7 +170,7 @@ def report(
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     click.echo(
         f"\n{machine['processor']}, {machine['cores']} cores, load {machine['load'][0]},"
-        f" commit {machine['commit']}; {versions}"
+        f" commit {machine['commit']}{' with changes' * bool(machine['dirty'])}; {versions}"
     )
     write_json(path, {"machine": machine, **parts})
 

@@ -15,5 +15,5 @@ From Python::
 
 Tasks come from ``tasks``, ``known_items`` and ``labelled``; they are measured by ``search`` and
 ``fusion``. ``recommendations`` and ``thumbnails`` have data of their own. Every report is a
-tree of ``measures.Mean``; ``report`` makes text of it, ``machine`` JSON.
+tree of ``measures.Mean``; ``report`` makes text and pictures of it, ``machine`` JSON.
 """

@@ -14,7 +14,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain, islice, pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import regex
@@ -49,6 +49,7 @@ _TAKEN_FOR: Final[Mapping[str, Sequence[str]]] = {
 # Shorter words are misspelt seldom, and are past recognition when they are.
 _LEAST_CLUSTERS: Final = 3
 _LEAST_CHARACTERS: Final = 4
+
 _MOST_TYPED: Final = 4  # words of a query that is part of a title
 
 _CLUSTER: Final = regex.compile(r"\X")
@@ -57,6 +58,13 @@ _TYPED: Final = regex.compile(r"[\p{L}\p{N}]")
 _DIGIT: Final = regex.compile(r"\p{N}")
 _WORD: Final = regex.compile(r"[\p{L}\p{M}\p{N}]+")
 _EMOJI: Final = regex.compile(r"[\p{Extended_Pictographic}\p{Emoji_Modifier}]+")
+
+
+class Remembered(NamedTuple):
+    """What a person types, and the words of the title that they mean by it."""
+
+    text: str
+    meant: Sequence[str]
 
 
 def find_script(title: str) -> str | None:
@@ -144,18 +152,15 @@ DAMAGES: Final[Mapping[str, Callable[[Sequence[str], str, np.random.Generator], 
 }
 
 
-def damage_title(
-    kind: str, title: str, script: str, rng: np.random.Generator
-) -> tuple[str, Sequence[str]] | None:
+def damage_title(kind: str, title: str, script: str, rng: np.random.Generator) -> Remembered | None:
     """Return what one kind of ``DAMAGES`` makes of a title of ``script``, if it makes anything.
 
-    That is what a person types, and the words of the title that they mean by it. It differs from
-    the title in more than case, form and space, and has a word of ``script``.
+    It differs from the title in more than case, form and space, and has a word of ``script``.
     """
     typed, meant = DAMAGES[kind](split_typed_words(title), script, rng)
     text = " ".join(typed)
     fits = any(find_script(word) == script for word in typed)
-    return (text, meant) if fits and normalize(text) != normalize(title) else None
+    return Remembered(text, meant) if fits and normalize(text) != normalize(title) else None
 
 
 def slip(word: str, rng: np.random.Generator) -> str | None:
@@ -225,9 +230,13 @@ def make_known_item_tasks(corpus: Corpus, *, limit: int, seed: int) -> list[Task
 
     def make_query(kind: str, video_id: str, script: str, rng: np.random.Generator) -> str | None:
         for _ in range(_TRIES):
-            text, meant = damage_title(kind, titles[video_id], script, rng) or ("", ())
-            if find_holders(" ".join(meant)) == {video_id} and find_holders(text) <= {video_id}:
-                return text
+            made = damage_title(kind, titles[video_id], script, rng)
+            if (
+                made is not None
+                and find_holders(" ".join(made.meant)) == {video_id}
+                and find_holders(made.text) <= {video_id}
+            ):
+                return made.text
         return None
 
     tasks = []

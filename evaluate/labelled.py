@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -113,25 +112,26 @@ def read_cross_lingual_tasks(folder: Path, *, limit: int, seed: int) -> Iterator
     """
     lines = {path.stem: _read_parallel(path) for path in sorted(folder.glob("*.tsv"))}
     codes = {name: name.partition("_")[0] for name in lines}
-    pivot = next((name for name, code in codes.items() if code == PIVOT), None)
-    if pivot is None or len(lines) == 1:
+    pivots = [name for name in lines if codes[name] == PIVOT]
+    others = [name for name in lines if codes[name] != PIVOT]
+    if not pivots or not others:
         there = ", ".join(lines) or "none"
         needed = f"needs {PIVOT}_*.tsv and the same in other languages"
         raise SourceError(f"{folder}: {needed}; there are: {there}")
-    corpora = {
-        name: Corpus(f"{folder.name} {codes[name]}", [Video(video_id=i, title=of[i]) for i in of])
-        for name, of in lines.items()
-    }
-    for asked, sought in chain(*(((one, pivot), (pivot, one)) for one in lines if one != pivot)):
-        shared = [key for key in lines[asked] if key in lines[sought]]
-        if not shared:
-            raise SourceError(f"{folder}: {asked} and {sought} have no index_id in common")
-        drawn = np.random.default_rng(seed).permutation(len(shared))[:limit]
-        queries = {shared[at]: Query(text=lines[asked][shared[at]]) for at in drawn}
-        name = f"{folder.name}, {codes[asked]} finds {codes[sought]}"
-        yield Task(
-            CROSS_LINGUAL, name, corpora[sought], queries, {key: {key: 1} for key in queries}
-        )
+    corpora = {}
+    for name, texts in lines.items():
+        videos = [Video(video_id=key, title=text) for key, text in texts.items()]
+        corpora[name] = Corpus(f"{folder.name} {codes[name]}", videos)
+    for other in others:
+        for asked, sought in ((other, pivots[0]), (pivots[0], other)):
+            shared = [key for key in lines[asked] if key in lines[sought]]
+            if not shared:
+                raise SourceError(f"{folder}: {asked} and {sought} have no index_id in common")
+            drawn = np.random.default_rng(seed).permutation(len(shared))[:limit]
+            queries = {shared[at]: Query(text=lines[asked][shared[at]]) for at in drawn}
+            name = f"{folder.name}, {codes[asked]} finds {codes[sought]}"
+            qrels = {key: {key: 1} for key in queries}
+            yield Task(CROSS_LINGUAL, name, corpora[sought], queries, qrels)
 
 
 def _read_parallel(path: Path) -> dict[str, str]:

@@ -25,12 +25,14 @@ MEASURES: Final = ("R@1", "R@10", "RR@10", "nDCG@10", "P@10")
 CHIEF: Final = "R@10"
 # How good an order is: the first ten count, the higher the more.
 JUDGED_BY: Final = "nDCG@10"
+# The name of the ranking that is made of all others.
+FUSION: Final = "fusion"
 # Packages that the figures depend on, besides those that every result does.
 LIBRARIES: Final = ("ir-measures", "pytrec-eval-terrier", "bm25s", "regex")
 _RESAMPLES: Final = 2000
 _CHUNK: Final = 100  # resamples in memory at a time
 
-Values = npt.NDArray[np.float64]
+PerQuery = dict[str, npt.NDArray[np.float64]]
 
 
 class Mean(NamedTuple):
@@ -70,7 +72,7 @@ def measure_rankings(
     names: Sequence[str] = MEASURES,
     *,
     depth: int = DEPTH,
-) -> dict[str, Values]:
+) -> PerQuery:
     """Each measure of every query: float64 arrays in the order of ``qrels``.
 
     ``ranked`` holds video ids, the best first, by query id. The first ``depth`` count; a query

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -20,36 +20,53 @@ from twinlens.encoders.base import TextThumbnailEncoder, ThumbnailEncoder, Title
 from twinlens.encoders.lenses import registered_lenses
 from twinlens.encoders.load import load_title_encoder
 from twinlens.evaluate.index import index_corpus
-from twinlens.evaluate.measures import CHIEF, DEPTH, Mean, Values, bootstrap_mean, measure_rankings
+from twinlens.evaluate.measures import (
+    CHIEF,
+    DEPTH,
+    FUSION,
+    Mean,
+    PerQuery,
+    bootstrap_mean,
+    measure_rankings,
+)
 from twinlens.evaluate.tasks import Corpus, Task
 from twinlens.search.request import SearchRequest, VideoNotFound
 from twinlens.search.searcher import Searcher
 from twinlens.stores.base import ScoredVideo
 
 BM25: Final = "BM25 (bm25s)"
-# The ranking that is made of all others of a model.
-FUSION: Final = "fusion"
 
 logger = logging.getLogger(__name__)
 
 
-class Ranking(NamedTuple):
-    """The figures of one ranking on one task; ``model`` is None where no title model has a say."""
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The figures of one ranking on one task; ``model`` is None where no title model has a say.
+
+    ``per_query`` holds what the figures are means of.
+    """
 
     model: str | None
     ranking: str
     figures: Mapping[str, Mean]
+    per_query: PerQuery = field(repr=False)
 
 
 class Lead(NamedTuple):
-    """By how much a model's fusion is above a rival in ``CHIEF``, query by query."""
+    """By how much a model's fusion is above a rival in ``CHIEF``, query by query.
+
+    ``apart`` says that the intervals of the two means don't overlap, which is harder than that the
+    interval of the difference holds no 0.
+    """
 
     model: str
     rival: str
     difference: Mean
+    apart: bool
 
 
-class TaskReport(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class TaskReport:
     """What every ranking reaches on a task of so many queries over so many videos."""
 
     family: str
@@ -57,11 +74,26 @@ class TaskReport(NamedTuple):
     videos: int
     queries: int
     many_relevant: bool
-    rows: Sequence[Ranking]
-    leads: Sequence[Lead]
+    rows: list[Ranking]
+
+    def leads(self) -> list[Lead]:
+        """Of each model's fusion over its best single ranking, and over BM25."""
+        found: list[Lead] = []
+        for fused in self.rows:
+            if fused.model is None or fused.ranking != FUSION:
+                continue
+            singles = [row for row in self.rows if row.model == fused.model and row is not fused]
+            singles.sort(key=lambda row: -row.figures[CHIEF].value)
+            for rival in [*singles[:1], *(row for row in self.rows if row.model is None)]:
+                own, other = fused.figures[CHIEF], rival.figures[CHIEF]
+                difference = bootstrap_mean(fused.per_query[CHIEF] - rival.per_query[CHIEF])
+                apart = own.low > other.high or own.high < other.low
+                found.append(Lead(fused.model, rival.ranking, difference, apart))
+        return found
 
 
-class SearchReport(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class SearchReport:
     """What was measured: the fingerprint of every title model, and a report per task."""
 
     title_models: Mapping[str, str]
@@ -96,54 +128,42 @@ def measure_search(
     title_encoders: Mapping[str, TitleEncoder],
     thumbnail_encoder: ThumbnailEncoder,
     *,
+    request: SearchRequest | None = None,
     cache: Path | None = None,
     threads: int = 2,
 ) -> SearchReport:
     """Measure BM25, and the product with each title encoder, on every task.
 
+    ``request`` has the weights and other settings to ask with; the default's without one.
     Indexes are kept in ``cache``, if there is one.
 
     Raises:
         UsageError: a package is missing, or a catalogue holds nothing that can be indexed.
     """
-    found: dict[Task, list[tuple[Ranking, Values]]] = {task: [] for task in tasks}
+    reports = {}
+    for one in tasks:
+        counts = len(one.corpus.videos), len(one.queries)
+        reports[one] = TaskReport(one.family, one.name, *counts, one.many_relevant, [])
 
     def measure(task: Task, model: str | None, name: str, ranked: Mapping[str, list[str]]) -> None:
         per_query = measure_rankings(task.qrels, ranked)
-        means = {measured: bootstrap_mean(values) for measured, values in per_query.items()}
-        found[task].append((Ranking(model, name, means), per_query[CHIEF]))
+        figures = {measured: bootstrap_mean(values) for measured, values in per_query.items()}
+        reports[task].rows.append(Ranking(model, name, figures, per_query))
 
     for corpus, asking in _group(task for task in tasks if task.texts).items():
         texts = [text for task in asking for text in task.texts.values()]
-        rankings = iter(rank_by_bm25(corpus, texts))
+        found = iter(rank_by_bm25(corpus, texts))
         for task in asking:  # each takes as many as it has texts
-            measure(task, None, BM25, dict(zip(task.texts, rankings, strict=False)))
-    asked = ask_tasks(tasks, title_encoders, thumbnail_encoder, cache=cache, threads=threads)
-    for model, task, answers, _ in asked:
+            measure(task, None, BM25, dict(zip(task.texts, found, strict=False)))
+    how: dict[str, Any] = {"request": request, "cache": cache, "threads": threads}
+    for model, task, answers, _ in ask_tasks(tasks, title_encoders, thumbnail_encoder, **how):
         for name in sorted({name for one in answers.values() for name in one.single}):
             singles = {key: answer.single.get(name, ()) for key, answer in answers.items()}
             ranked = {key: [one.video_id for one in of] for key, of in singles.items()}
             measure(task, model, name, ranked)
         measure(task, model, FUSION, {key: answer.fused for key, answer in answers.items()})
     models = {model: encoder.fingerprint for model, encoder in title_encoders.items()}
-    reports = []
-    for task, of in found.items():
-        counts = len(task.corpus.videos), len(task.queries), task.many_relevant
-        rows = [row for row, _ in of]
-        reports.append(TaskReport(task.family, task.name, *counts, rows, find_leads(of)))
-    return SearchReport(models, reports)
-
-
-def find_leads(measured: Sequence[tuple[Ranking, Values]]) -> list[Lead]:
-    """Return those over the best single ranking and over BM25, given ``CHIEF`` of each query."""
-    found = []
-    for fused, own in measured:
-        if fused.ranking == FUSION and fused.model is not None:
-            singles = [one for one in measured if one[0].model == fused.model and one[0] != fused]
-            best = sorted(singles, key=lambda one: -one[0].figures[CHIEF].value)[:1]
-            for rival, other in [*best, *(one for one in measured if one[0].model is None)]:
-                found.append(Lead(fused.model, rival.ranking, bootstrap_mean(own - other)))
-    return found
+    return SearchReport(models, [*reports.values()])
 
 
 class Answer(NamedTuple):
@@ -174,6 +194,7 @@ def ask_tasks(
     title_encoders: Mapping[str, TitleEncoder],
     thumbnail_encoder: ThumbnailEncoder,
     *,
+    request: SearchRequest | None = None,
     cache: Path | None = None,
     threads: int = 2,
 ) -> Iterator[Asked]:
@@ -190,7 +211,7 @@ def ask_tasks(
         texts = [text for task in asking for text in task.texts.values()]
         with index_corpus(corpus, encoder, thumbnail_encoder, **how, texts=texts) as index:
             for task in asking:
-                answers = ask_task(index.searcher, task, SearchRequest())
+                answers = ask_task(index.searcher, task, request or SearchRequest())
                 yield Asked(model, task, answers, bool(task.texts) and lends)
 
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
@@ -29,7 +29,8 @@ class Corpus:
     videos: Sequence[Video]
 
 
-class Query(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
     """What is asked: a text, or "more like this video"; exactly one of them is given."""
 
     text: str | None = None

@@ -8,7 +8,7 @@ docs/decisions/0009-measuring-thumbnail-encoders.md says why it is measured so.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -25,7 +25,7 @@ from twinlens.encoders.load import load_thumbnail_encoder
 from twinlens.encoders.thumbnails.evaluate import effective_rank
 from twinlens.encoders.thumbnails.pictures import fit_picture
 from twinlens.evaluate.distortions import DISTORTIONS
-from twinlens.evaluate.measures import Mean, Values, bootstrap_mean
+from twinlens.evaluate.measures import Mean, bootstrap_mean
 
 # Recall at 1 and at 10; likeness of the nearest one and of the nearest ten.
 DEPTHS: Final = (1, 10)
@@ -36,6 +36,7 @@ _BLOCK: Final = 1024
 _WHOLE: Final = ""  # in place of a distortion's name
 _CHUNK: Final = 16  # pictures in memory at a time, each with its distorted copies
 
+Shares = npt.NDArray[np.float64]
 Places = npt.NDArray[np.intp]
 
 
@@ -68,6 +69,15 @@ def load_encoder(name: str) -> ThumbnailEncoder:
     return encoder
 
 
+class Recall(NamedTuple):
+    """In how many cases the original is found: by distortion, and over those of each kind."""
+
+    by_distortion: Mapping[str, Mean]
+    all: Mean
+    seen: Mean
+    unseen: Mean
+
+
 class Health(NamedTuple):
     """What a code makes of its outputs over all pictures.
 
@@ -84,17 +94,17 @@ class Health(NamedTuple):
 
 
 class EncoderReport(NamedTuple):
-    """What was measured of one encoder.
+    """What was measured of one encoder; recall is by depth.
 
-    ``recall`` says by depth in how many cases the original is found: by distortion, and over those
-    of each kind. ``likeness`` is the share of the nearest pictures that have the same category, by
-    depth, for the pictures asked and for all; "1 above pixels" is the paired difference to pixels.
-    It is empty where too few pictures have a category.
+    Likeness is the share of the nearest pictures that have the same category, by depth, for the
+    pictures asked and for all; ``1_above_pixels`` is the paired difference to pixels. It is empty
+    where too few pictures have a category.
     """
 
     name: str
-    recall: Mapping[str, Mapping[str, Mean]]
-    likeness: Mapping[str, Mapping[str, Mean]]
+    recall: Mapping[str, Recall]
+    likeness_asked: Mapping[str, Mean]
+    likeness_all: Mapping[str, Mean]
     health: Health
 
 
@@ -140,24 +150,21 @@ def measure_thumbnails(
     categories = np.array([video.text("category") or "" for video, _ in found])
     (labelled,) = np.nonzero(categories)
     kinds = categories[labelled]
-    depths = DEPTHS if len(labelled) > max(DEPTHS) else ()
-    alike: dict[str, dict[str, Values]] = {}
+    alike: dict[str, dict[str, Shares]] = {}
     for name in encoders:
         rows = unit_or_zero(codes[name, _WHOLE][labelled])
+        depths = DEPTHS if len(rows) > max(DEPTHS) else ()
         alike[name] = {str(depth): share_category(rows, kinds, within=depth) for depth in depths}
     for name, shares in alike.items():
         if shares and name != Pixels.name and Pixels.name in alike:
-            shares["1 above pixels"] = shares["1"] - alike[Pixels.name]["1"]
-    among = {"asked": np.isin(labelled, asked), "all": np.ones(len(labelled), dtype=bool)}
+            shares["1_above_pixels"] = shares["1"] - alike[Pixels.name]["1"]
+    among = np.isin(labelled, asked)
     reports = [
         EncoderReport(
             name,
-            {f"@{depth}": _measure_recall(codes, name, asked, depth) for depth in DEPTHS},
-            {
-                which: {key: bootstrap_mean(of[rows]) for key, of in alike[name].items()}
-                for which, rows in among.items()
-                if alike[name] and rows.any()
-            },
+            {str(depth): _measure_recall(codes, name, asked, depth) for depth in DEPTHS},
+            {key: bootstrap_mean(of[among]) for key, of in alike[name].items() if among.any()},
+            {key: bootstrap_mean(of) for key, of in alike[name].items()},
             check_health(codes[name, _WHOLE]),
         )
         for name in encoders
@@ -188,17 +195,17 @@ def _encode(
 
 def _measure_recall(
     codes: Mapping[tuple[str, str], FloatMatrix], encoder: str, asked: Places, depth: int
-) -> dict[str, Mean]:
+) -> Recall:
     unit = {of: unit_or_zero(rows) for (name, of), rows in codes.items() if name == encoder}
     gallery = unit.pop(_WHOLE)
-    shares = {
-        one: find_originals(unit[one.name], gallery, asked, within=depth) for one in DISTORTIONS
-    }
-    found = {f"{one.name}{', unseen' * (not one.seen)}": of for one, of in shares.items()}
-    for name, kinds in (("all", (True, False)), ("seen", (True,)), ("unseen", (False,))):
-        group = [of for one, of in shares.items() if one.seen in kinds]
-        found[f"mean, {name}"] = np.mean(group, axis=0)
-    return {name: bootstrap_mean(values) for name, values in found.items()}
+    shares = {of: find_originals(rows, gallery, asked, within=depth) for of, rows in unit.items()}
+
+    def average(*seen: bool) -> Mean:
+        group = [shares[one.name] for one in DISTORTIONS if one.seen in seen]
+        return bootstrap_mean(np.mean(group, axis=0))
+
+    by_distortion = {name: bootstrap_mean(values) for name, values in shares.items()}
+    return Recall(by_distortion, average(True, False), average(True), average(False))
 
 
 def unit_or_zero(codes: FloatMatrix) -> FloatMatrix:
@@ -210,13 +217,15 @@ def unit_or_zero(codes: FloatMatrix) -> FloatMatrix:
 
 def find_originals(
     queries: FloatMatrix, gallery: FloatMatrix, places: Places, *, within: int
-) -> Values:
+) -> Shares:
     """For each query, 1 where the row of ``gallery`` at its place is among the first ``within``.
 
     Rows are of unit length, or zero. Where others tie with that row, its chance to be among them.
     """
     shares = np.empty(len(places))
-    for block, similarity in _compare(queries, gallery):
+    for start in range(0, len(places), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        similarity = queries[block] @ gallery.T
         own = np.take_along_axis(similarity, places[block, None], axis=1)
         before = (similarity > own + _TIE).sum(axis=1)
         tied = (np.abs(similarity - own) <= _TIE).sum(axis=1)
@@ -226,14 +235,16 @@ def find_originals(
 
 def share_category(
     gallery: FloatMatrix, categories: npt.NDArray[np.str_], *, within: int
-) -> Values:
+) -> Shares:
     """For each row, the share of its nearest ``within`` rows that are of its category.
 
     Rows are of unit length, or zero. The row itself is left out. Where rows tie for the last of
     the places, each fills a part.
     """
     shares = np.empty(len(gallery))
-    for asked, similarity in _compare(gallery, gallery):
+    for start in range(0, len(gallery), _BLOCK):
+        asked = np.arange(start, min(start + _BLOCK, len(gallery)))
+        similarity = gallery[asked] @ gallery.T
         similarity[np.arange(len(asked)), asked] = -np.inf
         last = -np.partition(-similarity, within - 1, axis=1)[:, within - 1 : within]
         inside = similarity > last + _TIE
@@ -243,13 +254,6 @@ def share_category(
         alike = (same & inside).sum(axis=1) + part * (same & tied).sum(axis=1)
         shares[asked] = alike / within
     return shares
-
-
-def _compare(queries: FloatMatrix, gallery: FloatMatrix) -> Iterator[tuple[Places, FloatMatrix]]:
-    """Yield rows of queries, block by block, and their similarities to all of ``gallery``."""
-    for start in range(0, len(queries), _BLOCK):
-        rows = np.arange(start, min(start + _BLOCK, len(queries)))
-        yield rows, queries[rows] @ gallery.T
 
 
 def check_health(codes: FloatMatrix) -> Health:

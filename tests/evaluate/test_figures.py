@@ -9,9 +9,9 @@ import pytest
 
 from twinlens.catalog.video import Video
 from twinlens.evaluate.machine import to_json
-from twinlens.evaluate.measures import Values, bootstrap_mean, measure_rankings
+from twinlens.evaluate.measures import bootstrap_mean, measure_rankings
 from twinlens.evaluate.report import label_rows
-from twinlens.evaluate.search import Ranking, find_leads, rank_by_bm25
+from twinlens.evaluate.search import Ranking, TaskReport, rank_by_bm25
 from twinlens.evaluate.tasks import Corpus
 
 QRELS = {"q1": {"a": 1}, "q2": {"b": 2, "c": 1}, "q3": {"d": 1}}
@@ -74,34 +74,35 @@ def test_bm25_finds_by_words_and_nothing_else() -> None:
     assert sinhala[0] == "c"
 
 
-def _row(model: str | None, ranking: str, *recalls: float) -> tuple[Ranking, Values]:
-    values = np.array(recalls)
-    return Ranking(model, ranking, {"R@10": bootstrap_mean(values)}), values
+def _row(model: str | None, ranking: str, *recalls: float) -> Ranking:
+    per_query = {"R@10": np.array(recalls)}
+    return Ranking(model, ranking, {"R@10": bootstrap_mean(per_query["R@10"])}, per_query)
 
 
-def test_a_lead_is_paired_and_over_the_best_single_ranking_and_bm25() -> None:
+def test_a_lead_is_paired_and_over_the_best_single_ranking() -> None:
+    worse, better = [0.0, 1.0] * 20, [0.5, 1.0] * 20
     rows = [
         _row(None, "BM25", *[0.0] * 40),
-        _row("m", "title", *[0.0, 1.0] * 20),
+        _row("m", "title", *worse),
         _row("m", "words", *[0.35, 0.95] * 20),
-        _row("m", "fusion", *[0.5, 1.0] * 20),
+        _row("m", "fusion", *better),
     ]
-    words, bm25 = find_leads(rows)
+    words, bm25 = TaskReport("f", "n", 5, 40, False, rows).leads()
     assert (words.rival, bm25.rival) == ("words", "BM25")
     assert words.difference.value == pytest.approx(0.1)
     # Paired: the differences are 0.15 and 0.05, so their interval is far from 0; not so the means'.
     assert 0.05 < words.difference.low < words.difference.high < 0.15
-    assert [label for label, _ in label_rows([row for row, _ in rows])] == [
-        *("BM25", "title", "words", "fusion")
-    ]
-    other, _ = _row("x/n", "title", 1.0)
-    assert [label for label, _ in label_rows([rows[0][0], rows[1][0], other])] == [
-        *("BM25", "title, m", "title, n")
+    assert not words.apart
+    assert bm25.apart
+    # A ranking that no model changes is named once, that of the titles by its model.
+    others = [_row("x/n", "title", *worse), _row("x/n", "words", *[0.35, 0.95] * 20)]
+    assert [label for label, _ in label_rows([*rows, *others])] == [
+        *("BM25", "title, m", "words", "fusion, m", "title, n")
     ]
 
 
-def test_a_report_is_told_in_json() -> None:
-    row, _ = _row("m", "title", 0.0, 1.0, 1.0)
+def test_a_report_is_told_in_json_without_what_is_per_query() -> None:
     figures = {"R@10": {"value": 0.66667, "low": 0.0, "high": 1.0}}
-    told = {"model": "m", "ranking": "title", "figures": figures}
-    assert to_json({"rows": (row,)}) == {"rows": [told]}
+    assert to_json({"rows": (_row("m", "title", 0.0, 1.0, 1.0),)}) == {
+        "rows": [{"model": "m", "ranking": "title", "figures": figures}]
+    }

@@ -172,8 +172,9 @@ def invoke(*arguments: str | Path) -> tuple[int, str, str]:
 
 @pytest.mark.slow
 def test_the_command_tells_of_every_encoder(folder: Callable[..., Path], tmp_path: Path) -> None:
-    told = tmp_path / "report.json"
-    code, stdout, stderr = invoke(folder(66, broken=1), "--json", told)
+    source = folder(66, broken=1)
+    told, drawn_to = tmp_path / "report.json", tmp_path / "report.png"
+    code, stdout, stderr = invoke(source, "--json", told, "--plot", drawn_to)
     assert code == 0, stderr
     report = json.loads(told.read_text())
     denoiser, pixels = report["encoders"]
@@ -182,40 +183,41 @@ def test_the_command_tells_of_every_encoder(folder: Callable[..., Path], tmp_pat
     assert report["asked"] == sum(is_held_out(f"video-{at}") for at in range(66)) < 20
     (left_out,) = report["left_out"]
     assert "video-66" in left_out
-    found = {name: mean["value"] for name, mean in pixels["recall"]["@1"].items()}
-    assert found["blur"] == 1.0
-    assert found["flip"] < 0.5
-    groups = {name: found.pop(f"mean, {name}") for name in ("all", "seen", "unseen")}
-    assert found.keys() > {"glare, unseen", "crop 80 %"}
+    groups = pixels["recall"]["1"]
+    assert groups["by_distortion"]["blur"]["value"] == 1.0
+    assert groups["by_distortion"]["flip"]["value"] < 0.5
     seen = sum(one.seen for one in DISTORTIONS)
-    assert groups["all"] * len(DISTORTIONS) == pytest.approx(
-        groups["seen"] * seen + groups["unseen"] * (len(DISTORTIONS) - seen), abs=1e-3
+    assert groups["all"]["value"] * len(DISTORTIONS) == pytest.approx(
+        groups["seen"]["value"] * seen + groups["unseen"]["value"] * (len(DISTORTIONS) - seen),
+        abs=1e-3,
     )
-    assert pixels["recall"]["@10"]["mean, all"]["value"] >= groups["all"]
-    assert pixels["likeness"].keys() == {"asked", "all"}
-    alike, own = denoiser["likeness"]["all"], pixels["likeness"]["all"]
-    assert 0.2 < own["1"]["value"] < 0.8
-    above = alike["1"]["value"] - own["1"]["value"]
-    assert alike["1 above pixels"]["value"] == pytest.approx(above, abs=1e-4)
+    assert pixels["recall"]["10"]["all"]["value"] >= groups["all"]["value"]
+    assert 0.2 < pixels["likeness_all"]["1"]["value"] < 0.8
+    above = denoiser["likeness_all"]["1_above_pixels"]["value"]
+    assert above == pytest.approx(
+        denoiser["likeness_all"]["1"]["value"] - pixels["likeness_all"]["1"]["value"], abs=1e-4
+    )
     assert denoiser["health"]["dead_outputs"] == 0
-    for name in ("denoiser", "pixels", "likeness, asked", "1 above pixels", "effective_rank"):
+    for name in ("denoiser", "pixels", "1-NN category", "effective rank"):
         assert name in stdout
     assert "left out, 1: video-66" in stdout
+    assert drawn_to.read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.slow
 def test_pictures_without_categories_have_no_likeness(
     folder: Callable[..., Path], tmp_path: Path
 ) -> None:
-    told = tmp_path / "report.json"
-    options = ("--encoder", "pixels", "--ask", "all", "--json", told)
+    told, drawn_to = tmp_path / "report.json", tmp_path / "report.png"
+    options = ("--encoder", "pixels", "--ask", "all", "--json", told, "--plot", drawn_to)
     code, stdout, stderr = invoke(folder(64, categories=False), *options)
     assert code == 0, stderr
     report = json.loads(told.read_text())
     (pixels,) = report["encoders"]
-    assert pixels["likeness"] == {}
+    assert pixels["likeness_asked"] == pixels["likeness_all"] == {}
     assert report["asked"] == 64
-    assert "likeness" not in stdout
+    assert "1-NN" not in stdout
+    assert drawn_to.read_bytes().startswith(b"\x89PNG")
 
 
 def test_too_few_pictures_are_refused_by_name(folder: Callable[..., Path]) -> None:

@@ -80,6 +80,7 @@ _INDEX: Final = (
     _option("--threads", type=_COUNT, default=1, help="CPU threads of each encoder."),
     _JSON,
 )
+_PLOT: Final = click.option("--plot", type=FileToWrite(), help="The figures as a PNG.")
 
 
 def _make_tasks(asked: Mapping[str, Any]) -> list[Task]:
@@ -125,8 +126,8 @@ def evaluate() -> None:
 
 
 @evaluate.command(short_help="Measure search on labelled queries.")
-@_add_options(*_TASKS, *_INDEX)
-def search(**asked: Any) -> None:
+@_add_options(*_TASKS, *_INDEX, _PLOT)
+def search(plot: Path | None, **asked: Any) -> None:
     """Measure search on labelled queries: every ranking, their fusion, and BM25.
 
     A catalogue is indexed with the real encoders in the embedded engine and asked through the
@@ -135,23 +136,25 @@ def search(**asked: Any) -> None:
     \b
     Example:
       twinlens evaluate search --known-item videos.jsonl --title-model packaged:use-m3 \\
-          --title-model packaged:minilm --cache ./vectors --json search.json
+          --title-model packaged:minilm --cache ./vectors --json search.json --plot search.png
     """
     from twinlens.encoders.lenses import registered_lenses
+    from twinlens.evaluate import report
     from twinlens.evaluate.measures import MEASURES
-    from twinlens.evaluate.report import format_search
     from twinlens.evaluate.search import load_title_encoders, measure_search
     from twinlens.search.request import SearchRequest
 
+    report.check_plots(plot)
     about, request = _begin("search", asked), SearchRequest()
     tasks = _make_tasks(asked)
     encoders, failed = load_title_encoders(asked["title_models"], threads=asked["threads"])
-    measured = measure_search(tasks, encoders, **_how(asked))
+    measured = measure_search(tasks, encoders, **_how(asked), request=request)
     settings = {name: getattr(request, name) for name in ("rrf_k", "window", "expand")}
     settings["weights"] = {name: lens.weight for name, lens in registered_lenses().items()}
     about |= {"measures": MEASURES, "settings": settings, "left_out": failed}
     write_json(asked["json_path"], about | to_json(measured))
-    click.echo(format_search(measured))
+    report.draw_panels(report.make_search_panels(measured), plot)
+    click.echo(report.format_search(measured))
     for model, why in failed.items():
         click.echo(f"left out: {model}: {why}")
     queries = sum(len(task.queries) for task in tasks)
@@ -243,8 +246,8 @@ def recommendations(source: str, ratings: Path, title_model: str, **asked: Any) 
     help="Which pictures are damaged and looked for: those that training leaves out, or all, "
     "where none were trained on. All are searched.",
 )
-@_JSON
-def thumbnails(source: str, json_path: Path | None, **asked: Any) -> None:
+@_add_options(_JSON, _PLOT)
+def thumbnails(source: str, json_path: Path | None, plot: Path | None, **asked: Any) -> None:
     """Measure thumbnail encoders on the pictures of SOURCE, one beside the other.
 
     Damaged pictures are looked for among all; neighbours are compared by category, where the
@@ -252,17 +255,19 @@ def thumbnails(source: str, json_path: Path | None, **asked: Any) -> None:
 
     \b
     Example:
-      twinlens evaluate thumbnails ./thumbnails --json thumbnails.json
+      twinlens evaluate thumbnails ./thumbnails --json thumbnails.json --plot thumbnails.png
       twinlens evaluate thumbnails ./thumbnails --encoder ./model --encoder pixels
     """
-    from twinlens.evaluate.report import format_thumbnails
+    from twinlens.evaluate import report
     from twinlens.evaluate.thumbnails import load_encoder, measure_thumbnails
 
+    report.check_plots(plot)
     about = {"measurement": "thumbnails", "machine": describe_machine(), "ask": asked["ask"]}
     encoders = {name: load_encoder(name) for name in dict.fromkeys(asked["encoder"])}
     measured = measure_thumbnails(source, encoders, ask_all=asked["ask"] == "all")
     write_json(json_path, about | to_json(measured))
-    click.echo(format_thumbnails(measured))
+    report.draw_panels(report.make_thumbnail_panels(measured), plot)
+    click.echo(report.format_thumbnails(measured))
 
 
 def _begin(measurement: str, asked: dict[str, Any]) -> dict[str, Any]:
