@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.backend.catalogue import COLOURS, Catalogue, picture_bytes
@@ -77,25 +76,13 @@ def kept_client_of(catalogue: Catalogue, data: DataDir) -> Iterator[ClientOf]:
 
 
 @pytest.fixture(scope="session")
-def app(kept_client_of: ClientOf) -> Flask:
-    return kept_client_of().application
-
-
-@pytest.fixture
-def client(app: Flask) -> FlaskClient:
-    return app.test_client()
-
-
-@pytest.fixture(scope="session")
 def embedded(catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> DataDir:
     """The catalogue as a real embedded generation, which tests read and never change."""
-    data = DataDir(tmp_path_factory.mktemp("embedded"))
-    publish_embedded(catalogue, data, "g1")
-    return data
+    return publish_embedded(catalogue, tmp_path_factory.mktemp("embedded"))
 
 
 @pytest.fixture(scope="session")
-def embedded_client(kept_client_of: ClientOf, embedded: DataDir) -> FlaskClient:
+def client(kept_client_of: ClientOf, embedded: DataDir) -> FlaskClient:
     """A client of an app over the real embedded engine."""
     return kept_client_of(data=embedded)
 

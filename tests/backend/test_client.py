@@ -34,8 +34,7 @@ def served(embedded) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def page(served) -> Iterator[Page]:
-    origin = f"http://127.0.0.1:{served.port}"
-    with launched() as browser, watched_page(browser, origin, failing=True) as page:
+    with launched() as browser, watched_page(browser, served.url, failing=True) as page:
         page.goto("/healthz")
         yield page
 
@@ -383,7 +382,7 @@ def test_it_runs_in_node(served, tmp_path):
         f"""
         import {{ readFile }} from "node:fs/promises";
         import {{ TwinLens }} from "./client.mjs";
-        const twinlens = new TwinLens({{ baseUrl: "http://127.0.0.1:{served.port}/" }});
+        const twinlens = new TwinLens({{ baseUrl: "{served.url}/" }});
         const image = new Blob([await readFile("picture.png")]);
         const {{ hits }} = await twinlens.search({{ image, limit: 1 }});
         const error = await twinlens.video("none").catch((error) => error);

@@ -20,11 +20,6 @@ FacetsBody = fit(FacetsBody, FIELDS)
 Json = dict[str, Any]
 
 
-@pytest.fixture
-def client(embedded_client: FlaskClient) -> FlaskClient:
-    return embedded_client
-
-
 @pytest.mark.parametrize(
     ("path", "body"),
     [

@@ -28,9 +28,7 @@ from twinlens.stores.generations import DataDir
 
 @pytest.fixture(scope="module")
 def data(catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> DataDir:
-    data = DataDir(tmp_path_factory.mktemp("processes"))
-    publish_embedded(catalogue, data, "g1")
-    return data
+    return publish_embedded(catalogue, tmp_path_factory.mktemp("processes"))
 
 
 @pytest.fixture(scope="module")

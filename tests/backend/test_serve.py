@@ -25,7 +25,7 @@ from twinlens.stores.generations import DataDir
 
 def test_it_says_where_once_it_answers_and_ends_when_told(embedded):
     with Served(embedded, log_format="text") as served:
-        assert served.line == f"TwinLens serves 31 videos at http://127.0.0.1:{served.port}\n"
+        assert served.line == f"TwinLens serves 31 videos at {served.url}\n"
         status, body = served.get("/api/v1/search?q=kitchen&limit=3&explain=true")
         assert status == 200
         assert len(body["hits"]) == 3
@@ -73,8 +73,7 @@ class Marked(Catalogue):
 
 
 def test_no_search_fails_while_generations_are_published_and_pruned(tmp_path):
-    data = DataDir(tmp_path)
-    publish_embedded(Marked(), data, "g0")
+    data = publish_embedded(Marked(), tmp_path, "g0")
     with Served(data, "--workers", "2", "--request-threads", "4") as served:
         seen: list[str] = []
         stop = threading.Event()
@@ -96,7 +95,7 @@ def test_no_search_fails_while_generations_are_published_and_pruned(tmp_path):
 
         with ThreadPoolExecutor(3) as pool:
             asking = [pool.submit(keep_asking) for _ in range(3)]
-            publish_embedded(Marked(marker=1), data, "g1")
+            publish_embedded(Marked(marker=1), tmp_path, "g1")
             try:
                 wait_until(lambda: seen[-50:].count("g1") == 50)
                 data.remove("g0")

@@ -16,9 +16,7 @@ from twinlens.stores.generations import DataDir
 
 @pytest.fixture(scope="session")
 def many(tmp_path_factory) -> DataDir:
-    data = DataDir(tmp_path_factory.mktemp("page"))
-    publish_embedded(Catalogue(per_subject=PER_SUBJECT), data, "g1")
-    return data
+    return publish_embedded(Catalogue(per_subject=PER_SUBJECT), tmp_path_factory.mktemp("page"))
 
 
 @pytest.fixture(scope="package")

@@ -28,9 +28,8 @@ KEY = "sesame-of-the-page"
 def visit(
     browser: Browser, served: Served, *, width: int = DESKTOP, **options: Any
 ) -> AbstractContextManager[Page]:
-    origin = f"http://127.0.0.1:{served.port}"
     options = {"reduced_motion": "reduce", **options}
-    return watched_page(browser, origin, viewport={"width": width, "height": 900}, **options)
+    return watched_page(browser, served.url, viewport={"width": width, "height": 900}, **options)
 
 
 def cards(page: Page) -> Locator:
