@@ -120,7 +120,7 @@ def find(served: Served, path: str, **weights: float) -> dict:
 
 @pytest.fixture(scope="module")
 def served(index, package):
-    with Served(index[0], "--workers", "1", packages=[package]) as served:
+    with Served(index[0], packages=[package]) as served:
         yield served
 
 
@@ -205,7 +205,7 @@ def test_an_index_is_served_by_its_own_lenses_when_another_is_installed(tmp_path
     data = DataDir(tmp_path / "data")
     code, said = ended("index", tmp_path / "videos.csv", "--data-dir", data.path, package=None)
     assert code == 0, said
-    with Served(data, "--workers", "1", packages=[package]) as served:
+    with Served(data, packages=[package]) as served:
         assert find(served, "/api/v1/search?q=tea")["hits"][0]["video"]["video_id"] == "v1"
         unknown = {"text": "tea", "weights": {"channel": 1}}
         status, problem = served.post("/api/v1/search", **unknown)

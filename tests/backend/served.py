@@ -90,13 +90,13 @@ def publish_embedded(catalogue: Catalogue, path: Path, generation: str = "g1") -
 
 
 class Served:
-    """A running ``serve``: its port, and its last line on standard output."""
+    """A running ``serve``, of one process by default: its port, and its last line of output."""
 
     def __init__(self, data: DataDir, *options: str, **more: Any) -> None:
         # A file rather than a pipe, which would be full at some point, and hold the server.
         self._log = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - closed in __exit__
-        place = ("--data-dir", data.path, "--port", 0)
-        self.process = start("serve", *place, *options, stderr=self._log, **more)
+        given = ("--data-dir", data.path, "--port", 0, "--workers", 1, *options)
+        self.process = start("serve", *given, stderr=self._log, **more)
         self.line = self.process.stdout.readline()
         found = re.search(r":(\d+)$", self.line)
         if found is None:

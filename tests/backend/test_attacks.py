@@ -48,7 +48,7 @@ PATIENCE_S = 3.0
 def process(embedded) -> Iterator[Served]:
     # One process, so that what holds it up is seen.
     patience = {"receive_timeout_s": str(PATIENCE_S), "test_head_timeout_s": str(PATIENCE_S)}
-    with Served(embedded, "--workers", "1", **patience) as served:
+    with Served(embedded, **patience) as served:
         yield served
 
 

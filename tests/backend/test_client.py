@@ -28,7 +28,7 @@ EXAMPLES = DOCS[DOCS.index("## JavaScript client") : DOCS.index("## Errors")]
 
 @pytest.fixture(scope="module")
 def served(embedded) -> Iterator[Served]:
-    with Served(embedded, "--workers", "1") as served:
+    with Served(embedded) as served:
         yield served
 
 

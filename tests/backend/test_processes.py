@@ -211,9 +211,7 @@ def test_what_is_under_way_is_answered_and_nobody_else_once_it_is_told_to_end(
 
 def test_health_is_answered_while_every_turn_and_every_place_is_taken(data: DataDir) -> None:
     """Who would be one too many is refused at once, not after those before it."""
-    with Served(
-        data, "--workers", "1", "--request-threads", "1", max_wait_s="5", api_keys="k" * 16
-    ) as served:
+    with Served(data, "--request-threads", "1", max_wait_s="5", api_keys="k" * 16) as served:
         key = b"Authorization: Bearer " + b"k" * 16
         sockets = connected(served, MOST_WAITING + 40)
         for number, one in enumerate(sockets):

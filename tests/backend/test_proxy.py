@@ -40,7 +40,7 @@ PASSED_ON = [name for name in ATTACKS if ROWS[f"test_at_once[{name}]"].behind !=
 
 @pytest.fixture(scope="module")
 def behind(embedded) -> Iterator[Served]:
-    with Served(embedded, "--workers", "1", trusted_proxies="1", rate_limit="100000") as served:
+    with Served(embedded, trusted_proxies="1", rate_limit="100000") as served:
         yield served
 
 

@@ -51,7 +51,7 @@ def desktop(browser, served) -> Iterator[Page]:
 
 
 @pytest.fixture
-def failing_page(browser, served) -> Iterator[Page]:
+def failing(browser, served) -> Iterator[Page]:
     with visit(browser, served, failing=True) as page:
         yield page
 
