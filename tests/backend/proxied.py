@@ -6,12 +6,11 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
-from tests.backend.served import ROOT
+from tests.backend.served import ROOT, wait_until
 
 # What is bounded by 10 s in the file is bounded by so much here.
 PATIENCE_S = 3.0
@@ -45,15 +44,14 @@ class Proxied:
         self.process = subprocess.Popen(
             ["nginx", "-c", str(path), "-g", more], stdout=self._log, stderr=self._log
         )
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
-                return
-            except OSError:
-                assert self.process.poll() is None, (folder / "nginx.log").read_text()
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
+        wait_until(self._listens, seconds=20)
+        assert self.process.poll() is None, (folder / "nginx.log").read_text()
+
+    def _listens(self) -> bool:
+        with socket.socket() as asking:
+            return (
+                asking.connect_ex(("127.0.0.1", self.port)) == 0 or self.process.poll() is not None
+            )
 
     def __enter__(self) -> Proxied:
         return self

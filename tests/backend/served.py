@@ -11,7 +11,8 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from email.message import Message
 from pathlib import Path
 from typing import IO, Any
@@ -76,6 +77,13 @@ def start(
         stderr=stderr,
         text=True,
     )
+
+
+def wait_until(holds: Callable[[], object], *, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def publish_embedded(catalogue: Catalogue, path: Path, generation: str = "g1") -> DataDir:

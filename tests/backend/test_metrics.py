@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import logging
-import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -147,15 +147,9 @@ def test_two_processes_count_as_one(two_processes):
     asked = 0
     deadline = time.monotonic() + 30
     while len(process_ids(two_processes)) < 2 and time.monotonic() < deadline:
-        threads = [
-            threading.Thread(target=two_processes.get, args=("/api/v1/search?q=kitchen",))
-            for _ in range(8)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        asked += len(threads)
+        with ThreadPoolExecutor(8) as callers:
+            list(callers.map(two_processes.get, ["/api/v1/search?q=kitchen"] * 8))
+        asked += 8
     assert len(process_ids(two_processes)) == 2
     for _ in range(6):  # whichever of them is asked
         _, _, body = two_processes.ask("GET", "/metrics")

@@ -8,10 +8,10 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from unittest.mock import Mock
 
 import psutil
@@ -20,7 +20,7 @@ import pytest
 from tests.backend.attacks import post
 from tests.backend.callers import connect, everything
 from tests.backend.catalogue import Catalogue
-from tests.backend.served import ROOT, Served, publish_embedded
+from tests.backend.served import ROOT, Served, publish_embedded, wait_until
 from twinlens.backend.access import MOST_WAITING
 from twinlens.backend.server import HEAD_TIMEOUT_S, _Watch
 from twinlens.stores.generations import DataDir
@@ -35,13 +35,6 @@ def data(catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> Data
 def served(data: DataDir) -> Iterator[Served]:
     with Served(data, "--workers", "2") as served:
         yield served
-
-
-def wait_until(holds: Callable[[], bool], *, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def workers_of(served: Served) -> list[psutil.Process]:
@@ -172,22 +165,18 @@ def test_what_is_under_way_is_answered_and_nobody_else_once_it_is_told_to_end(
     data: DataDir,
 ) -> None:
     """Searches, others that wait for their turn, and one whose body is still coming."""
-    answers: list[tuple[int, int]] = []
     body = b'{"text": "kitchen"}'
-
-    def search() -> None:
-        status, body = served.get("/api/v1/search?q=slowly&limit=3")
-        answers.append((status, len(body["hits"])))
-
     options = ("--workers", "2", "--request-threads", "1")
-    with Served(data, *options, max_wait_s="20") as served, connect(served.port) as coming:
+    with (
+        Served(data, *options, max_wait_s="20") as served,
+        connect(served.port) as coming,
+        ThreadPoolExecutor(4) as callers,
+    ):
         length = b"Content-Length: %d" % len(body)
         coming.sendall(post(b"", b"Expect: 100-continue", length))
         # The server has begun to read the body, so the request is under way.
         assert coming.recv(65536).startswith(b"HTTP/1.1 100")
-        searches = [threading.Thread(target=search) for _ in range(4)]
-        for one in searches:
-            one.start()
+        searches = [callers.submit(served.get, "/api/v1/search?q=slowly&limit=3") for _ in range(4)]
 
         def all_are_under_way() -> bool:
             said = metrics(served)
@@ -204,8 +193,8 @@ def test_what_is_under_way_is_answered_and_nobody_else_once_it_is_told_to_end(
         coming.sendall(body)
         assert everything(coming).startswith(b"HTTP/1.1 200")
         for one in searches:
-            one.join(30)
-        assert answers == [(200, 3)] * 4
+            status, answer = one.result(30)
+            assert (status, len(answer["hits"])) == (200, 3)
         assert served.process.wait(20) == 0
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import threading
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from urllib.parse import quote
@@ -15,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.backend.catalogue import ODD_ID, Catalogue
-from tests.backend.served import Served, publish_embedded
+from tests.backend.served import Served, publish_embedded, wait_until
 from tests.fakes import ColourEncoder, WordEncoder
 from twinlens.catalog.errors import LensesChanged, NoGeneration, UsageError
 from twinlens.catalog.video import Video
@@ -86,12 +84,6 @@ def test_no_search_fails_while_generations_are_published_and_pruned(tmp_path):
                 marker = int(body["generation"].removeprefix("g"))
                 assert {hit["video"]["view_count"] for hit in body["hits"]} == {marker}
                 seen.append(body["generation"])
-
-        def wait_until(holds: Callable[[], bool]) -> None:
-            deadline = time.monotonic() + 20
-            while not holds():
-                assert time.monotonic() < deadline
-                time.sleep(0.02)
 
         with ThreadPoolExecutor(3) as pool:
             asking = [pool.submit(keep_asking) for _ in range(3)]
