@@ -39,13 +39,15 @@ def data(catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> Data
     return data
 
 
-def make_client_of(catalogue: Catalogue, default: DataDir) -> Iterator[ClientOf]:
+@pytest.fixture(scope="session")
+def client_of(catalogue: Catalogue, data: DataDir) -> Iterator[ClientOf]:
+    """Makes clients of applications of their own, by a reader, a place and a policy's fields."""
     made: list[PublishedIndex] = []
 
     def make(
         title_encoder: WordEncoder = catalogue.titles,
         reader: MemoryReader | None = None,
-        data: DataDir = default,
+        data: DataDir = data,
         **policy: Any,
     ) -> FlaskClient:
         def opened(manifest: Manifest) -> VectorReader:
@@ -63,18 +65,6 @@ def make_client_of(catalogue: Catalogue, default: DataDir) -> Iterator[ClientOf]
         index.close()
 
 
-@pytest.fixture
-def client_of(catalogue: Catalogue, data: DataDir) -> Iterator[ClientOf]:
-    """Makes clients of applications of their own, by a reader, a place and a policy's fields."""
-    yield from make_client_of(catalogue, data)
-
-
-@pytest.fixture(scope="session")
-def kept_client_of(catalogue: Catalogue, data: DataDir) -> Iterator[ClientOf]:
-    """The same, for the whole run."""
-    yield from make_client_of(catalogue, data)
-
-
 @pytest.fixture(scope="session")
 def embedded(catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> DataDir:
     """The catalogue as a real embedded generation, which tests read and never change."""
@@ -82,9 +72,9 @@ def embedded(catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="session")
-def client(kept_client_of: ClientOf, embedded: DataDir) -> FlaskClient:
+def client(client_of: ClientOf, embedded: DataDir) -> FlaskClient:
     """A client of an app over the real embedded engine."""
-    return kept_client_of(data=embedded)
+    return client_of(data=embedded)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from email.message import Message
 from pathlib import Path
 from typing import IO, Any
 
+import psutil
 import pytest
 
 from tests.backend.catalogue import Catalogue
@@ -144,6 +145,9 @@ class Served:
         finally:
             connection.close()
 
+    def workers(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children()
+
     def log(self) -> str:
         """What it has written to standard error so far."""
         with Path(f"/proc/self/fd/{self._log.fileno()}").open(encoding="utf-8") as log:
@@ -159,6 +163,8 @@ class Served:
 
     def __exit__(self, *_: object) -> None:
         if self.process.poll() is None:
-            self.process.kill()
+            # With its workers, which would first finish what is under way.
+            for one in (self.process, *self.workers()):
+                one.kill()
         self.process.communicate()
         self._log.close()

@@ -242,8 +242,8 @@ class Reuploads(Catalogue):
 
 
 @pytest.fixture(scope="module")
-def reuploads(kept_client_of, tmp_path_factory) -> FlaskClient:
-    return kept_client_of(data=publish_embedded(Reuploads(), tmp_path_factory.mktemp("reuploads")))
+def reuploads(client_of, tmp_path_factory) -> FlaskClient:
+    return client_of(data=publish_embedded(Reuploads(), tmp_path_factory.mktemp("reuploads")))
 
 
 def test_reuploads_fold_into_the_best_of_them(reuploads):

@@ -53,7 +53,7 @@ def process(embedded) -> Iterator[Served]:
 
 
 def worker_of(served: Served) -> psutil.Process:
-    [worker] = psutil.Process(served.process.pid).children()
+    [worker] = served.workers()
     return worker
 
 
@@ -86,7 +86,7 @@ def test_at_once(served, name):
 
 @pytest.fixture(scope="module")
 def ends(process) -> dict[str, set[tuple[int, ...]]]:
-    return meet_crowds(process, CROWDS, patience_s=PATIENCE_S + 2, held=["take-nothing"])
+    return meet_crowds(process, CROWDS, patience_s=PATIENCE_S + 1, held=["take-nothing"])
 
 
 @pytest.mark.parametrize("name", CROWDS)

@@ -59,8 +59,8 @@ def more(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def client(kept_client_of: ClientOf, more: Path) -> FlaskClient:
-    return kept_client_of(data=DataDir(more / "data"))
+def client(client_of: ClientOf, more: Path) -> FlaskClient:
+    return client_of(data=DataDir(more / "data"))
 
 
 def ids(answer: Any) -> list[str]:

@@ -14,11 +14,6 @@ from twinlens.catalog.timing import OutOfTime, TimeBudget
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 def limiter(clock):
     limiter = RateLimiter(6, tempfile.TemporaryFile(), clock=clock)  # noqa: SIM115 - it closes it
     yield limiter

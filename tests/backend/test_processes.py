@@ -37,10 +37,6 @@ def served(data: DataDir) -> Iterator[Served]:
         yield served
 
 
-def workers_of(served: Served) -> list[psutil.Process]:
-    return psutil.Process(served.process.pid).children()
-
-
 def connected(served: Served, count: int) -> list[socket.socket]:
     """So many connections, all asked for at once."""
     sockets = [socket.socket() for _ in range(count)]
@@ -140,7 +136,7 @@ def test_a_start_that_fails_ends_nobody_else_and_is_tried_again(
     wait_until(lambda: "ended by exit code" in served.log())
     for _ in range(20):
         assert served.get("/api/v1/stats")[0] == 200
-    assert other in {worker.pid for worker in workers_of(served)}
+    assert other in {worker.pid for worker in served.workers()}
     hidden.rename(data.generation_path("g1"))
     assert wait_for_both(served, "after-") > {other}
 
@@ -148,7 +144,7 @@ def test_a_start_that_fails_ends_nobody_else_and_is_tried_again(
 def test_workers_end_with_a_parent_that_is_killed(data: DataDir) -> None:
     with Served(data, "--workers", "2") as served:
         wait_for_both(served, "parent-")
-        workers = workers_of(served)
+        workers = served.workers()
         assert len(workers) == 2
         kept = connected(served, 2)  # as a client that keeps its connections
         ask(kept, "kept")
@@ -184,7 +180,7 @@ def test_what_is_under_way_is_answered_and_nobody_else_once_it_is_told_to_end(
 
         wait_until(all_are_under_way)
         # As a terminal that closes: it tells the workers, too.
-        for process in (served.process, *workers_of(served)):
+        for process in (served.process, *served.workers()):
             process.send_signal(signal.SIGHUP)
         time.sleep(0.5)
         with pytest.raises(OSError, match="refused"):

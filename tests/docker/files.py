@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 
@@ -19,24 +19,13 @@ _VARIABLE = re.compile(
 )
 
 
-class Variable(NamedTuple):
-    """A variable that the Compose file takes from the environment; ``:?`` makes it required."""
-
-    name: str
-    operator: str | None
-    text: str | None
-
-
 def compose_text() -> str:
     return (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
 
 
-def compose_variables() -> list[Variable]:
-    return [
-        Variable(found["name"], found["operator"], found["text"])
-        for found in _VARIABLE.finditer(compose_text())
-        if found["name"]
-    ]
+def compose_variables() -> set[str]:
+    """The names of those that the Compose file takes from the environment."""
+    return {found["name"] for found in _VARIABLE.finditer(compose_text()) if found["name"]}
 
 
 def compose(environment: Mapping[str, str] | None = None) -> dict[str, Any]:
