@@ -35,6 +35,10 @@ def picture_bytes(colour: tuple[int, int, int], *, shade: int = 0, kind: str = "
     return buffer.getvalue()
 
 
+# What kitchen-4 looks like.
+RED = picture_bytes(COLOURS["kitchen"], shade=4)
+
+
 def file_name_of(picture: bytes) -> str:
     return hashlib.sha256(picture).hexdigest() + ".png"
 

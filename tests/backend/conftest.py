@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from tests.backend.catalogue import COLOURS, Catalogue, picture_bytes
+from tests.backend.catalogue import Catalogue
 from tests.backend.served import publish_embedded
 from tests.fakes import MemoryReader, WordEncoder
 from twinlens.backend.access import Policy
@@ -75,8 +75,3 @@ def embedded(catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> 
 def client(client_of: ClientOf, embedded: DataDir) -> FlaskClient:
     """A client of an app over the real embedded engine."""
     return client_of(data=embedded)
-
-
-@pytest.fixture
-def red_picture() -> bytes:
-    return picture_bytes(COLOURS["kitchen"], shade=4)

@@ -9,7 +9,7 @@ import json
 import pytest
 
 from tests.backend.asking import MULTI, RECOMMEND, SEARCH, hit_ids, problem
-from tests.backend.catalogue import picture_bytes
+from tests.backend.catalogue import RED, picture_bytes
 from tests.catalog.encoded import png
 from twinlens.backend.parsing import MAX_VALUES
 from twinlens.backend.schemas.filters import MAX_CONDITIONS, MAX_FILTER_VALUES
@@ -185,8 +185,8 @@ def test_objects_are_no_parameters_of_what_neither_filters_nor_ranks(client, pat
 
 
 @pytest.mark.parametrize("path", [RECOMMEND, MULTI])
-def test_some_are_asked_for_in_json_alone_and_methods_are_told(client, path, red_picture):
-    for form in ({"liked": "beach-1"}, {"image": (io.BytesIO(red_picture), "x.png")}):
+def test_some_are_asked_for_in_json_alone_and_methods_are_told(client, path):
+    for form in ({"liked": "beach-1"}, {"image": (io.BytesIO(RED), "x.png")}):
         answer = client.post(path, data=form)
         assert "send application/json" in problem(answer, "unsupported_media_type")["detail"]
     problem(client.get(path), "method_not_allowed")
@@ -238,9 +238,9 @@ def test_what_is_no_picture_is_refused_either_way(client, said, sent):
     assert problem(answer, "picture_rejected")["errors"][0]["field"] == "image"
 
 
-def test_form_fields_of_the_wrong_kind(client, red_picture):
+def test_form_fields_of_the_wrong_kind(client):
     def upload():
-        return io.BytesIO(red_picture), "x.png"
+        return io.BytesIO(RED), "x.png"
 
     for form, field in (
         ({"image": "text, no file"}, "image"),

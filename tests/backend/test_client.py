@@ -13,7 +13,7 @@ from playwright._impl._driver import compute_driver_executable
 from playwright.sync_api import Page
 
 from tests.backend.browser import launched, needs_chromium, watched_page
-from tests.backend.catalogue import COLOURS, ODD_ID, picture_bytes
+from tests.backend.catalogue import COLOURS, ODD_ID, RED, picture_bytes
 from tests.backend.served import ROOT, Served
 from twinlens.backend.schemas import answers, requests
 from twinlens.backend.schemas.filters import FilterBody
@@ -83,7 +83,6 @@ class TestInTheBrowser:
         assert answer["hits"][0]["highlight"]["title"][0] == {"text": "beach", "matched": True}
 
     def test_a_picture_finds_as_a_blob_and_as_base64(self, page):
-        content = list(picture_bytes(COLOURS["kitchen"], shade=4))
         blob, text = run(
             page,
             """const blob = new Blob([new Uint8Array(given)], { type: "image/png" });
@@ -93,7 +92,7 @@ class TestInTheBrowser:
                 twinlens.search({ image: blob, ...options }),
                 twinlens.search({ image: btoa(String.fromCharCode(...given)), ...options }),
             ]);""",
-            content,
+            list(RED),
         )
         assert blob["hits"][0]["video"]["title"] == "kitchen film number 4"
         assert blob["hits"] == text["hits"]
@@ -377,7 +376,7 @@ def test_it_runs_in_node(served, tmp_path):
     """In the one that Playwright brings along."""
     node, _ = compute_driver_executable()
     shutil.copy(STATIC / "client.js", tmp_path / "client.mjs")
-    (tmp_path / "picture.png").write_bytes(picture_bytes(COLOURS["kitchen"], shade=4))
+    (tmp_path / "picture.png").write_bytes(RED)
     (tmp_path / "example.mjs").write_text(
         f"""
         import {{ readFile }} from "node:fs/promises";

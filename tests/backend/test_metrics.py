@@ -16,16 +16,10 @@ from tests.backend.served import Served
 from twinlens.stores.generations import DataDir
 
 
-def samples(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-    return {
-        (one.name, frozenset(one.labels.items())): one.value
-        for family in text_string_to_metric_families(text)
-        for one in family.samples
-    }
-
-
 def value(text: str, name: str, **labels: str) -> float:
-    return samples(text)[name, frozenset(labels.items())]
+    samples = [one for family in text_string_to_metric_families(text) for one in family.samples]
+    [found] = [one.value for one in samples if (one.name, one.labels) == (name, labels)]
+    return found
 
 
 def test_requests_are_counted_by_route_method_and_status_and_the_generation_is_named(client_of):

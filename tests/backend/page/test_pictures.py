@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.backend.browser import needs_chromium
-from tests.backend.catalogue import COLOURS, picture_bytes
-from tests.backend.page.visiting import EVERY, FILE, PIXEL, cards, fits_the_width, show
+from tests.backend.catalogue import COLOURS, RED, picture_bytes
+from tests.backend.page.visiting import EVERY, FILE, cards, fits_the_width, show
 
 pytestmark = [needs_chromium, pytest.mark.slow]
 
@@ -65,7 +65,7 @@ PASTE_WITH_TEXT = """({ content, text, name }) => {
 def test_pasted_cells_stay_text_and_a_copied_file_is_a_picture(desktop):
     desktop.goto("/?q=beach")
     expect(cards(desktop).first).to_contain_text("beach")
-    given = {"content": list(PIXEL["red"]), "name": "image.png"}
+    given = {"content": list(RED), "name": "image.png"}
     assert desktop.evaluate(PASTE_WITH_TEXT, {**given, "text": "tea\t12\ncoffee\t9"}) is False
     assert desktop.evaluate(PASTE_WITH_TEXT, {**given, "text": "/home/me/image.png"}) is True
     expect(desktop.get_by_alt_text("Your picture")).to_be_visible()

@@ -13,14 +13,13 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.backend.browser import watched_page
-from tests.backend.catalogue import COLOURS, picture_bytes
+from tests.backend.catalogue import RED
 from tests.backend.served import Served
 
 PHONE, DESKTOP = 390, 1440
 PER_SUBJECT = 30
 EVERY = 3 * PER_SUBJECT + 1
-PIXEL = {"red": picture_bytes(COLOURS["kitchen"], shade=4)}
-FILE = {"name": "red.png", "mimeType": "image/png", "buffer": PIXEL["red"]}
+FILE = {"name": "red.png", "mimeType": "image/png", "buffer": RED}
 
 
 KEY = "sesame-of-the-page"
