@@ -70,11 +70,19 @@ def close(sockets: list[socket.socket]) -> None:
         one.close()
 
 
-def ask_at_once(served: Served, count: int, name: str, *, after_s: float = 0) -> None:
+def ask_at_once(served: Served, count: int, name: str) -> None:
     sockets = connected(served, count)
-    time.sleep(after_s)
     ask(sockets, name)
     close(sockets)
+
+
+def held(served: Served) -> int:
+    """How many connections the processes hold, which have been taken and not yet closed."""
+    return sum(
+        one.status in (psutil.CONN_ESTABLISHED, psutil.CONN_CLOSE_WAIT)
+        for worker in served.workers()
+        for one in worker.net_connections("tcp")
+    )
 
 
 def wait_for_both(served: Served, name: str) -> set[int]:
@@ -91,8 +99,11 @@ def wait_for_both(served: Served, name: str) -> set[int]:
 def test_connections_that_come_at_once_are_shared_out_evenly(served: Served) -> None:
     wait_for_both(served, "even-")
     for number in range(5):
-        time.sleep(0.3)  # those before are gone
-        ask_at_once(served, 8, f"round{number}", after_s=0.3)
+        wait_until(lambda: held(served) == 0)
+        sockets = connected(served, 8)
+        wait_until(lambda: held(served) == 8)
+        ask(sockets, f"round{number}")
+        close(sockets)
     wait_until(lambda: sum(answered_by(served, "round").values()) == 40)
     shares = [sorted(answered_by(served, f"round{number}-").values()) for number in range(5)]
     assert all(sum(one) == 8 for one in shares)
