@@ -5,6 +5,7 @@ import io
 import json
 from dataclasses import replace
 from typing import get_args
+from unittest.mock import Mock
 from urllib.parse import quote
 
 import pytest
@@ -168,11 +169,11 @@ def test_highlights_mark_the_title_in_parts(client):
     assert "highlight" not in hits[0]
 
 
-def test_a_video_without_a_title_is_found_and_has_nothing_to_highlight(catalogue, client_of):
-    pictured = catalogue.stored()[0]
+def test_a_video_without_a_title_is_found_and_has_nothing_to_highlight(stored, client_of):
+    pictured = stored[0]
     picture = {THUMBNAIL: pictured.vectors[THUMBNAIL]}
     untitled = StoredVideo("untitled", {"video_id": "untitled"}, picture)
-    client = client_of(reader=MemoryReader([*catalogue.stored(), untitled]))
+    client = client_of(reader=MemoryReader([*stored, untitled]))
     asked = {"text": "kitchen", "video_id": pictured.video_id, "highlight": True, "limit": 100}
     hits = client.post(SEARCH, json=asked).get_json()["hits"]
     [hit] = [one for one in hits if one["video"]["video_id"] == "untitled"]
@@ -329,9 +330,8 @@ def test_pages_of_any_size_are_the_one_window(reuploads, asked, window, options,
     "video_id",
     [*("%", "%2F", "a%2fb", "+", "?", "#", "é", "...", "a b", "similar", "&", ";", "\\"), ODD_ID],
 )
-def test_ids_that_a_path_could_trip_over(catalogue, client_of, video_id):
+def test_ids_that_a_path_could_trip_over(stored, client_of, video_id):
     assert parse_id(video_id) == video_id  # the indexer takes it
-    stored = catalogue.stored()
     odd = StoredVideo(video_id, {"video_id": video_id, "title": "it"}, stored[0].vectors)
     client = client_of(reader=MemoryReader([*stored[:3], odd]))
     path = f"/api/v1/videos/{quote(video_id, safe='')}"
@@ -379,9 +379,8 @@ A_FILE = "a" * 64 + ".jpg"  # fits, and isn't there
         *(A_FILE, A_FILE + "\n", A_FILE + "/../../CURRENT", ""),
     ],
 )
-def test_a_thumbnail_name_leads_nowhere_else(catalogue, client_of, name):
-    stored = catalogue.stored()[0]
-    videos = [StoredVideo("v", {"video_id": "v", "thumbnail_file": name}, stored.vectors)]
+def test_a_thumbnail_name_leads_nowhere_else(stored, client_of, name):
+    videos = [StoredVideo("v", {"video_id": "v", "thumbnail_file": name}, stored[0].vectors)]
     client = client_of(reader=MemoryReader(videos))
     problem(client.get("/api/v1/videos/v/thumbnail"), "thumbnail_not_found")
 
@@ -415,25 +414,18 @@ def test_without_a_generation_alive_but_not_ready(client_of, tmp_path):
         assert str(tmp_path) not in body["detail"]
 
 
-def test_with_a_store_that_went_away_alive_but_not_ready(catalogue, client_of):
-    class Leaving(MemoryReader):
-        away = False
-
-        def get(self, video_ids, *, with_vectors=False):
-            if self.away:
-                raise StoreUnavailable("http://qdrant:6333: the Qdrant server doesn't answer")
-            return super().get(video_ids, with_vectors=with_vectors)
-
-    reader = Leaving(catalogue.stored())
+def test_with_a_store_that_went_away_alive_but_not_ready(stored, client_of, monkeypatch):
+    reader = MemoryReader(stored)
     client = client_of(reader=reader)
     assert client.get("/readyz").status_code == 200
-    reader.away = True
-    answer = client.get("/readyz")
-    body = problem(answer, "not_ready")
-    assert answer.headers["Retry-After"] == "5"
-    assert "qdrant:6333" not in body["detail"]
-    assert client.get("/healthz").status_code == 200
-    reader.away = False
+    away = StoreUnavailable("http://qdrant:6333: the Qdrant server doesn't answer")
+    with monkeypatch.context() as patched:
+        patched.setattr(reader, "get", Mock(side_effect=away))
+        answer = client.get("/readyz")
+        body = problem(answer, "not_ready")
+        assert answer.headers["Retry-After"] == "5"
+        assert "qdrant:6333" not in body["detail"]
+        assert client.get("/healthz").status_code == 200
     assert client.get("/readyz").status_code == 200
 
 

@@ -72,8 +72,7 @@ def ask(client: FlaskClient, **parameters: Any) -> Any:
 
 
 def answered(client: FlaskClient, **parameters: Any) -> dict[str, Any]:
-    found: dict[str, Any] = body_of(ask(client, **parameters))
-    return found
+    return body_of(ask(client, **parameters))
 
 
 def pages_of(client: FlaskClient, **parameters: Any) -> list[dict[str, Any]]:

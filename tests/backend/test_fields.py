@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 from playwright.sync_api import expect
 
 from tests import fields_written
-from tests.backend.asking import SEARCH
+from tests.backend.asking import SEARCH, body_of, every_page
 from tests.backend.browser import launched, needs_chromium, watched_page
 from tests.backend.conftest import ClientOf
 from tests.backend.served import Served
@@ -64,8 +64,7 @@ def client(client_of: ClientOf, more: Path) -> FlaskClient:
 
 
 def ids(answer: Any) -> list[str]:
-    assert answer.status_code == 200, answer.text
-    return [one["video_id"] for one in answer.get_json()["videos"]]
+    return [one["video_id"] for one in body_of(answer)["videos"]]
 
 
 def test_it_is_an_attribute(client: FlaskClient) -> None:
@@ -90,11 +89,9 @@ def test_it_filters(client: FlaskClient) -> None:
 
 
 def test_it_sorts_page_by_page(client: FlaskClient) -> None:
-    met, cursor = [], ""
-    while cursor is not None:
-        page = client.get(f"{VIDEOS}?sort=save_count:desc&limit=4{cursor and '&cursor='}{cursor}")
-        met += ids(page)
-        cursor = page.get_json()["next_cursor"]
+    asked = {"sort": "save_count:desc", "limit": 4}
+    pages = every_page(lambda more: client.get(VIDEOS, query_string={**asked, **more}))
+    met = [one for page in pages for one in ids(page)]
     assert met == [*(f"v{n}" for n in range(9, -1, -1)), "none"]
 
 

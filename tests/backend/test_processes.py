@@ -19,21 +19,15 @@ import pytest
 
 from tests.backend.attacks import post
 from tests.backend.callers import connect, everything
-from tests.backend.catalogue import Catalogue
-from tests.backend.served import ROOT, Served, publish_embedded, wait_until
+from tests.backend.served import ROOT, Served, wait_until
 from twinlens.backend.access import MOST_WAITING
 from twinlens.backend.server import HEAD_TIMEOUT_S, _Watch
 from twinlens.stores.generations import DataDir
 
 
 @pytest.fixture(scope="module")
-def data(catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> DataDir:
-    return publish_embedded(catalogue, tmp_path_factory.mktemp("processes"))
-
-
-@pytest.fixture(scope="module")
-def served(data: DataDir) -> Iterator[Served]:
-    with Served(data, "--workers", "2") as served:
+def served(embedded: DataDir) -> Iterator[Served]:
+    with Served(embedded, "--workers", "2") as served:
         yield served
 
 
@@ -137,23 +131,25 @@ def test_a_process_that_dies_is_replaced_and_ends_nobody_else(served: Served) ->
 
 
 def test_a_start_that_fails_ends_nobody_else_and_is_tried_again(
-    data: DataDir, served: Served
+    embedded: DataDir, served: Served
 ) -> None:
     killed, other = wait_for_both(served, "before-")
     # The one that lives has the index open, another can't open it.
-    hidden = data.path / "hidden"
-    data.generation_path("g1").rename(hidden)
-    os.kill(killed, signal.SIGKILL)
-    wait_until(lambda: "ended by exit code" in served.log())
-    for _ in range(20):
-        assert served.get("/api/v1/stats")[0] == 200
-    assert other in {worker.pid for worker in served.workers()}
-    hidden.rename(data.generation_path("g1"))
+    generation, hidden = embedded.generation_path("g1"), embedded.path / "hidden"
+    generation.rename(hidden)
+    try:
+        os.kill(killed, signal.SIGKILL)
+        wait_until(lambda: "ended by exit code" in served.log())
+        for _ in range(20):
+            assert served.get("/api/v1/stats")[0] == 200
+        assert other in {worker.pid for worker in served.workers()}
+    finally:
+        hidden.rename(generation)
     assert wait_for_both(served, "after-") > {other}
 
 
-def test_workers_end_with_a_parent_that_is_killed(data: DataDir) -> None:
-    with Served(data, "--workers", "2") as served:
+def test_workers_end_with_a_parent_that_is_killed(embedded: DataDir) -> None:
+    with Served(embedded, "--workers", "2") as served:
         wait_for_both(served, "parent-")
         workers = served.workers()
         assert len(workers) == 2
@@ -169,13 +165,13 @@ def test_workers_end_with_a_parent_that_is_killed(data: DataDir) -> None:
 
 
 def test_what_is_under_way_is_answered_and_nobody_else_once_it_is_told_to_end(
-    data: DataDir,
+    embedded: DataDir,
 ) -> None:
     """Searches, others that wait for their turn, and one whose body is still coming."""
     body = b'{"text": "kitchen"}'
     options = ("--workers", "2", "--request-threads", "1")
     with (
-        Served(data, *options, max_wait_s="20") as served,
+        Served(embedded, *options, max_wait_s="20") as served,
         connect(served.port) as coming,
         ThreadPoolExecutor(4) as callers,
     ):
@@ -205,9 +201,9 @@ def test_what_is_under_way_is_answered_and_nobody_else_once_it_is_told_to_end(
         assert served.process.wait(20) == 0
 
 
-def test_health_is_answered_while_every_turn_and_every_place_is_taken(data: DataDir) -> None:
+def test_health_is_answered_while_every_turn_and_every_place_is_taken(embedded: DataDir) -> None:
     """Who would be one too many is refused at once, not after those before it."""
-    with Served(data, "--request-threads", "1", max_wait_s="5", api_keys="k" * 16) as served:
+    with Served(embedded, "--request-threads", "1", max_wait_s="5", api_keys="k" * 16) as served:
         key = b"Authorization: Bearer " + b"k" * 16
         sockets = connected(served, MOST_WAITING + 40)
         for number, one in enumerate(sockets):
