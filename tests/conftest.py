@@ -16,6 +16,7 @@ import pytest  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
 
 if TYPE_CHECKING:
+    from tests.fakes import Clock
     from tests.stores.qdrant_process import QdrantProcess
 
 # The same examples in every run, however busy the machine: a red run is to be the change's doing.
@@ -23,6 +24,13 @@ settings.register_profile(
     "repeatable", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("repeatable")
+
+
+@pytest.fixture
+def clock() -> Clock:
+    from tests.fakes import Clock
+
+    return Clock()
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from PIL import Image
@@ -146,6 +147,26 @@ class WordEncoder:
 
     def encode_queries(self, texts: Sequence[str]) -> FloatMatrix:
         return self.encode(texts)
+
+
+class HeldEncoder(WordEncoder):
+    """Words, with every batch written down; it waits while ``go`` is not set, and fails by text."""
+
+    def __init__(self, failures: Mapping[str, type[BaseException]] | None = None) -> None:
+        super().__init__()
+        self.batches: list[list[str]] = []
+        self.started = threading.Semaphore(0)
+        self.go = threading.Event()
+        self.go.set()
+        self._failures = failures or {}
+
+    def encode_queries(self, texts: Sequence[str]) -> FloatMatrix:
+        self.batches.append(list(texts))
+        self.started.release()
+        assert self.go.wait(20)
+        for text in self._failures.keys() & set(texts):
+            raise self._failures[text](text)
+        return super().encode_queries(texts)
 
 
 class ColourEncoder:

@@ -79,20 +79,21 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
+def written(fields: Fields) -> dict[Path, str]:
+    """The files as ``fields`` have them."""
+    text = api_with(API.read_text(encoding="utf-8"), fields)
+    return {API: text, TYPES: write_types(fields, tuple(registered_lenses()))}
+
+
 def stale(fields: Fields = FIELDS) -> Sequence[Path]:
     """The files that say other than ``fields`` do."""
-    text = API.read_text(encoding="utf-8")
-    types = TYPES.read_text(encoding="utf-8")
-    found = {
-        API: text == api_with(text, fields),
-        TYPES: types == write_types(fields, tuple(registered_lenses())),
-    }
-    return [path for path, fresh in found.items() if not fresh]
+    files = written(fields).items()
+    return [path for path, text in files if path.read_text(encoding="utf-8") != text]
 
 
 def write() -> None:
-    API.write_text(api_with(API.read_text(encoding="utf-8"), FIELDS), encoding="utf-8")
-    TYPES.write_text(write_types(FIELDS, tuple(registered_lenses())), encoding="utf-8")
+    for path, text in written(FIELDS).items():
+        path.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

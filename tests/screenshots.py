@@ -7,20 +7,20 @@ videos is drawn, indexed and served for it.
 from __future__ import annotations
 
 import argparse
-import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Final
 
 from playwright.sync_api import Browser, Page, expect
 
 from tests.backend.browser import launched
+from tests.backend.served import ROOT, TWINLENS, Served
+from twinlens.stores.generations import DataDir
 
-ROOT: Final = Path(__file__).parents[1]
 WIDTHS: Final = {390: 844, 1440: 900}
 _IN_VIEW: Final = "it => { const { top, bottom } = it.getBoundingClientRect();" + (
     " return bottom > 0 && top < innerHeight; }"
@@ -120,29 +120,13 @@ def take(browser: Browser, url: str, out: Path, names: list[str]) -> Iterator[Pa
 @contextmanager
 def served() -> Iterator[str]:
     """The address of a server over a freshly drawn sample."""
-    command = [sys.executable, "-m", "twinlens"]
     with tempfile.TemporaryDirectory() as directory:
         sample, data = Path(directory) / "sample", Path(directory) / "data"
-        model = ["--title-model", "packaged:use-m3-bridge"]
-        subprocess.run([*command, "sample", "--videos", "600", sample], check=True, cwd=ROOT)
-        subprocess.run(
-            [*command, "index", sample, "--data-dir", data, *model], check=True, cwd=ROOT
-        )
-        server = subprocess.Popen(
-            [*command, "serve", "--data-dir", data, "--port", "0"],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            assert server.stdout is not None
-            found = re.search(r"http://\S+", server.stdout.readline())
-            if found is None:
-                sys.exit("the server did not start")
-            yield found.group()
-        finally:
-            server.terminate()
-            server.wait()
+        index = ("index", sample, "--data-dir", data, "--title-model", "packaged:use-m3-bridge")
+        for command in (("sample", "--videos", "600", sample), index):
+            subprocess.run([*TWINLENS, *command], check=True, cwd=ROOT)
+        with Served(DataDir(data), command=TWINLENS) as served:
+            yield served.url
 
 
 def main() -> None:
@@ -155,12 +139,8 @@ def main() -> None:
     unknown = set(given.names) - set(VIEWS)
     if unknown:
         parser.error(f"no such view: {', '.join(sorted(unknown))}")
-    with launched("--hide-scrollbars") as browser:
-        if given.url:
-            paths = list(take(browser, given.url, given.out, given.names))
-        else:
-            with served() as url:
-                paths = list(take(browser, url, given.out, given.names))
+    with launched() as browser, nullcontext(given.url) if given.url else served() as url:
+        paths = list(take(browser, url, given.out, given.names))
     sys.stdout.writelines(f"{path}\n" for path in paths)
 
 

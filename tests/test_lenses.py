@@ -1,24 +1,20 @@
 """The lenses of docs/lenses.md, registered by another package: they need no line of the product."""
 
 import json
-import os
 import re
 import signal
-import subprocess
-import sys
-import textwrap
 import time
 import tomllib
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
-import httpx
 import pytest
 from click.testing import CliRunner
 from playwright.sync_api import expect
 
 from tests.backend.browser import launched, needs_chromium, watched_page
+from tests.backend.served import ROOT, Served, start
 from tests.fakes import ColourEncoder, WordEncoder
 from tests.indexer.conftest import jpeg
 from twinlens.catalog.errors import EncoderUnavailable, StoreCorrupt
@@ -30,28 +26,23 @@ from twinlens.indexer.ledger import Ledger
 from twinlens.search.request import SearchRequest
 from twinlens.stores.generations import DataDir
 
-ROOT = Path(__file__).parents[1]
 DOC = (ROOT / "docs" / "lenses.md").read_text(encoding="utf-8")
 VIDEOS = 800
 CHANNELS = ("Hill Country Kitchen", "Galle Cricket Club", "கோவில் பாடல்கள்")
-# The commands themselves, with the tests' small encoders in place of the models.
-PROGRAM = textwrap.dedent(
-    """
-    from tests.fakes import ColourEncoder, WordEncoder
-    from twinlens.encoders import load
-
-    load.load_title_encoder = lambda name, **_: WordEncoder()
-    load.load_thumbnail_encoder = lambda name, **_: ColourEncoder()
-    from twinlens.cli import main
-
-    main()
-    """
-)
 
 
 def block(language: str) -> str:
     [found] = re.findall(rf"^```{language}\n(.*?)^```$", DOC, flags=re.MULTILINE | re.DOTALL)
     return found
+
+
+def install(site: Path, name: str, points: dict[str, str]) -> None:
+    """What pip writes of a package that registers lenses."""
+    info = site / f"{name}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    lines = [f"[{lenses.ENTRY_POINTS}]", *(f"{one} = {point}" for one, point in points.items())]
+    (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
 
 
 @pytest.fixture(scope="module")
@@ -61,11 +52,7 @@ def package(tmp_path_factory) -> Path:
     points = tomllib.loads(block("toml"))["project"]["entry-points"][lenses.ENTRY_POINTS]
     [module] = {point.partition(":")[0] for point in points.values()}
     (site / f"{module}.py").write_text(block("python"), encoding="utf-8")
-    info = site / f"{module}-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
-    lines = [f"[{lenses.ENTRY_POINTS}]", *(f"{name} = {point}" for name, point in points.items())]
-    (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
+    install(site, module, points)
     return site
 
 
@@ -89,19 +76,8 @@ def source(tmp_path_factory) -> Path:
     return path
 
 
-def start(*arguments: object, package: Path) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(package)])},
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 def ended(*arguments: object, package: Path | None) -> tuple[int, str]:
-    """The same in this process, which has imported already what they need."""
+    """A command in this process, which has imported already what it needs."""
     with pytest.MonkeyPatch.context() as patched:
         if package is not None:
             patched.syspath_prepend(package)
@@ -127,7 +103,7 @@ def ledger_count(data: DataDir) -> int:
 def index(tmp_path_factory, package, source) -> tuple[DataDir, dict]:
     """An index by five lenses, whose job was killed and continued, and the job's summary."""
     data = DataDir(tmp_path_factory.mktemp("index"))
-    job = start("index", source, "--data-dir", data.path, package=package)
+    job = start("index", source, "--data-dir", data.path, packages=[package])
     while job.poll() is None and ledger_count(data) < 100:
         time.sleep(0.002)
     job.send_signal(signal.SIGKILL)
@@ -141,36 +117,16 @@ def index(tmp_path_factory, package, source) -> tuple[DataDir, dict]:
     return data, {"reached": reached, "said": said} | json.loads(summary.read_text())
 
 
-class Served:
-    def __init__(self, data: DataDir, package: Path) -> None:
-        self.process = start(
-            "serve", "--data-dir", data.path, "--port", 0, "--workers", 1, package=package
-        )
-        line = self.process.stdout.readline()
-        found = re.search(r"http://\S+", line)
-        assert found is not None, self.process.communicate()
-        self.url = found[0]
-
-    def ask(self, path: str, body: object = None) -> tuple[int, dict]:
-        method = "GET" if body is None else "POST"
-        answer = httpx.request(method, self.url + path, json=body, timeout=20)
-        return answer.status_code, answer.json()
-
-    def find(self, path: str, **weights: float) -> dict:
-        status, found = self.ask(f"{path}&explain=true&weights={quote(json.dumps(weights))}")
-        assert status == 200, found
-        return found
-
-    def stop(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
-        self.process.communicate(timeout=60)
+def find(served: Served, path: str, **weights: float) -> dict:
+    status, found = served.get(f"{path}&explain=true&weights={quote(json.dumps(weights))}")
+    assert status == 200, found
+    return found
 
 
 @pytest.fixture(scope="module")
 def served(index, package):
-    server = Served(index[0], package)
-    yield server
-    server.stop()
+    with Served(index[0], packages=[package]) as served:
+        yield served
 
 
 def test_a_killed_job_is_continued_by_all_lenses(index):
@@ -206,22 +162,25 @@ def test_the_same_source_again_changes_nothing_and_verify_looks_at_them(index, s
 
 
 def test_stats_and_openapi_name_them(served):
-    _, stats = served.ask("/api/v1/stats")
+    _, stats = served.get("/api/v1/stats")
     assert stats["counts"]["tags"] == stats["counts"]["channel"] == VIDEOS
     assert stats["encoders"]["channel"]["dim"] == 64
-    _, document = served.ask("/openapi.json")
+    _, document = served.get("/openapi.json")
     schemas = document["components"]["schemas"]
     assert schemas["WeightsBody"]["properties"]["channel"]["default"] == 0.5
     assert (
         "the name of the channel" in schemas["SourcesBody"]["properties"]["channel"]["description"]
     )
-    types = httpx.get(served.url + "/static/client.d.ts", timeout=20).text
+    types = served.ask("GET", "/static/client.d.ts")[2].decode()
     assert 'Lens = "title" | "words" | "thumbnail" | "channel" | "tags";' in types
 
 
 def test_a_sparse_one_is_asked_by_text_and_weighed(served):
     weights = {"title": 0, "words": 0, "thumbnail": 0, "channel": 0, "tags": 2}
-    found = served.find("/api/v1/search?q=TAG3&limit=100", **weights)
+    _, problem = served.post("/api/v1/search", text="x", weights=weights | {"colour": 1})
+    assert problem["errors"][0]["field"] == "weights.colour"
+    assert problem["errors"][0]["expected"] == f"one of: {', '.join(weights)}"
+    found = find(served, "/api/v1/search?q=TAG3&limit=100", **weights)
     assert len(found["hits"]) == 100
     assert all("tag3" in hit["video"]["tags"] for hit in found["hits"])
     first = found["hits"][0]["sources"]
@@ -231,20 +190,20 @@ def test_a_sparse_one_is_asked_by_text_and_weighed(served):
 
 
 def test_what_a_text_can_t_ask_is_lent_by_the_best_hits(served):
-    found = served.find("/api/v1/search?q=Episode+4&expand=1&limit=5", channel=100)
+    found = find(served, "/api/v1/search?q=Episode+4&expand=1&limit=5", channel=100)
     [lender] = found["borrowed_from"]
-    _, lent = served.ask(f"/api/v1/videos/{lender}")
+    _, lent = served.get(f"/api/v1/videos/{lender}")
     assert {hit["video"]["channel"] for hit in found["hits"]} == {lent["video"]["channel"]}
     assert found["hits"][0]["sources"]["channel"] is not None
 
 
 def test_similar_and_recommended_go_by_it(served):
     only = {"title": 0, "words": 0, "thumbnail": 0, "tags": 0, "channel": 1}
-    found = served.find("/api/v1/videos/v1/similar?limit=20", **only)
+    found = find(served, "/api/v1/videos/v1/similar?limit=20", **only)
     assert {hit["video"]["channel"] for hit in found["hits"]} == {CHANNELS[1]}
     assert found["hits"][0]["sources"]["channel"]["rank"] == 1
     body = {"liked": ["v2", "v0"], "weights": only, "explain": True}
-    status, found = served.ask("/api/v1/recommendations", body)
+    status, found = served.post("/api/v1/recommendations", **body)
     assert status == 200, found
     assert {hit["video"]["channel"] for hit in found["hits"]} == {CHANNELS[0], CHANNELS[2]}
 
@@ -254,21 +213,18 @@ def test_an_index_is_served_by_its_own_lenses_when_another_is_installed(tmp_path
     data = DataDir(tmp_path / "data")
     code, said = ended("index", tmp_path / "videos.csv", "--data-dir", data.path, package=None)
     assert code == 0, said
-    server = Served(data, package)
-    try:
-        assert server.find("/api/v1/search?q=tea")["hits"][0]["video"]["video_id"] == "v1"
-        status, problem = server.ask("/api/v1/search", {"text": "tea", "weights": {"channel": 1}})
+    with Served(data, packages=[package]) as served:
+        assert find(served, "/api/v1/search?q=tea")["hits"][0]["video"]["video_id"] == "v1"
+        unknown = {"text": "tea", "weights": {"channel": 1}}
+        status, problem = served.post("/api/v1/search", **unknown)
         assert (status, problem["errors"][0]["field"]) == (422, "weights.channel")
         assert problem["errors"][0]["expected"] == "one of: title, thumbnail, words"
-        searches = [{"text": "tea"}, {"text": "tea", "weights": {"channel": 1}}]
         for fuse in (True, False):
-            body = {"searches": searches, "fuse": fuse}
-            status, problem = server.ask("/api/v1/multi-search", body)
+            searches = [{"text": "tea"}, unknown]
+            status, problem = served.post("/api/v1/multi-search", searches=searches, fuse=fuse)
             [error] = problem["errors"]
             assert (status, error["field"]) == (422, "searches.1.weights.channel")
-        assert '"about": "the name of the channel"' not in httpx.get(server.url, timeout=20).text
-    finally:
-        server.stop()
+        assert b'"about": "the name of the channel"' not in served.ask("GET", "/")[2]
 
 
 def test_the_own_lenses_are_those_that_are_listed(monkeypatch):
@@ -306,14 +262,6 @@ def test_the_page_weighs_and_explains_by_them(served):
         assert sliders.evaluate_all("all => all.map(one => one.value)") == shown
         expect(page.get_by_label("Channel", exact=True)).to_have_value("1")
         expect(page.locator("body")).not_to_contain_text("undefined")
-
-
-def test_a_name_that_no_lens_has_is_the_same_error_as_ever(served):
-    status, problem = served.ask("/api/v1/search", {"text": "x", "weights": {"colour": 1}})
-    assert (status, problem["code"]) == (422, "validation_failed")
-    [error] = problem["errors"]
-    assert error["field"] == "weights.colour"
-    assert error["expected"] == "one of: title, words, thumbnail, channel, tags"
 
 
 def test_without_its_package_the_index_is_refused_and_says_why(index):
@@ -362,10 +310,7 @@ class Negative(Nothing):
     ],
 )
 def test_what_can_t_be_a_lens_is_refused_with_a_sentence(monkeypatch, tmp_path, registered, said):
-    info = tmp_path / "odd-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: odd\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[{lenses.ENTRY_POINTS}]\nodd = {registered}\n")
+    install(tmp_path, "odd", {"odd": registered})
     monkeypatch.syspath_prepend(tmp_path)
     lenses.registered_lenses.cache_clear()
     try:

@@ -14,28 +14,19 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
-def sdist(tmp_path_factory):
-    return build("--sdist", ROOT, tmp_path_factory.mktemp("sdist"))
+def built(tmp_path_factory):
+    """The sdist and the wheel of the checkout."""
+    return build(ROOT, tmp_path_factory.mktemp("built"), "--sdist", "--wheel")
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    return build("--wheel", ROOT, tmp_path_factory.mktemp("wheel"))
+def wheel(built):
+    return next(built.glob("*.whl"))
 
 
-@pytest.fixture(scope="module")
-def wheel_of_sdist(sdist, tmp_path_factory):
-    directory = tmp_path_factory.mktemp("unpacked")
-    with tarfile.open(sdist) as archive:
-        archive.extractall(directory, filter="data")
-    (unpacked,) = directory.iterdir()
-    return build("--wheel", unpacked, tmp_path_factory.mktemp("wheel_of_sdist"))
-
-
-def build(kind, source, directory):
-    run(sys.executable, "-m", "build", kind, "--no-isolation", "--outdir", directory, source)
-    (built,) = directory.iterdir()
-    return built
+def build(source, directory, *kinds):
+    run(sys.executable, "-m", "build", *kinds, "--no-isolation", "--outdir", directory, source)
+    return directory
 
 
 def run(*command, cwd=ROOT):
@@ -57,12 +48,16 @@ def test_it_adds_one_name_and_holds_the_weights_and_the_page_and_no_tests(wheel)
     assert not any("tests" in name.split("/") for name in names)
 
 
-def test_the_wheel_of_the_sdist_is_the_same(wheel, wheel_of_sdist):
+def test_the_wheel_of_the_sdist_is_the_same(built, wheel, tmp_path):
     def contents(path):
         with zipfile.ZipFile(path) as archive:
             return {info.filename: info.CRC for info in archive.infolist()}
 
-    assert contents(wheel_of_sdist) == contents(wheel)
+    with tarfile.open(next(built.glob("*.tar.gz"))) as archive:
+        archive.extractall(tmp_path, filter="data")
+    [unpacked] = tmp_path.iterdir()
+    [again] = build(unpacked, tmp_path / "again", "--wheel").iterdir()
+    assert contents(again) == contents(wheel)
 
 
 def test_its_command_runs_in_an_environment_of_its_own(wheel, tmp_path):

@@ -92,8 +92,7 @@ class Engine(ABC):
         files = (file for file in self.directory.rglob("*") if file.is_file())
         return sum(file.stat().st_blocks * 512 for file in files)
 
-    @abstractmethod
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - some have nothing to let go of
         """Let go of the index."""
 
 
@@ -121,10 +120,10 @@ class Experiment(Form):
         """The settings by what a result calls them, in order."""
         return {name_setting(one): one for one in self.searches}
 
-    def make(self, vectors: VectorSet, directory: Path) -> Engine:
-        """Return the engine over these vectors, with its index in ``directory``."""
+    def make(self, vectors: VectorSet) -> Engine:
+        """Return the engine over these vectors, with its index in a folder beside them."""
         engine = pkgutil.resolve_name(_CLASSES.get(self.engine, self.engine))
-        made: Engine = engine(vectors, directory, build=self.build)
+        made: Engine = engine(vectors, vectors.path / self.name, build=self.build)
         return made
 
 

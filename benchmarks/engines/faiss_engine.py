@@ -100,11 +100,6 @@ class Faiss(Engine):
             faiss.cvar.distance_compute_blas_threshold = before
         return [_to_answer(*row) for row in zip(scores, ids, strict=True)]
 
-    def close(self) -> None:
-        """See `Engine.close`."""
-        self._indexes = {}
-        self._selectors = {}
-
     def _empty(self, dim: int, factory: str) -> Any:
         index = faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT)
         if "ef_construct" in self.build:

@@ -1,15 +1,15 @@
 """A run: sizes one after the other, every engine in a process of its own, in turns, by rounds.
 
-Each part writes what it found into the one result file; a part that is there already is not
-measured again, so a run that was stopped goes on where it was.
+Each part writes what it found into the one result file. A size that is finished there is not
+measured again, so a run that was stopped goes on with the others.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
+import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
@@ -33,10 +33,9 @@ from twinlens.benchmarks.engines.record import (
     Size,
     read_result,
 )
-from twinlens.benchmarks.engines.sources import VectorSource, prepare_vectors
+from twinlens.benchmarks.engines.sources import VectorSource, write_vectors
 from twinlens.benchmarks.engines.vectors import SHARES, Truth, VectorSet
 from twinlens.catalog.errors import StoreError, UsageError
-from twinlens.catalog.files import create_whole, hold_lock
 from twinlens.evaluate.machine import describe_machine
 
 # The parts that take one setting of an engine take the first that finds so much.
@@ -72,14 +71,13 @@ class SizeRun:
         vectors: VectorSet,
         experiments: Sequence[Experiment],
         record: Size,
-        *,
         save: Callable[[], None],
         say: Callable[[str], None],
     ) -> None:
         self._plan = plan
         self._vectors = vectors
         self._truth = Truth(vectors, limit=plan.limit, window=plan.window)
-        self._done = record.loads
+        self._loads = record.loads
         self._of = record.experiments
         self._save = save
         self._say = say
@@ -88,47 +86,34 @@ class SizeRun:
         self._experiments = {one.name: one for one in experiments}
         for name, one in self._experiments.items():
             build = {key: value for key, value in one.build.items() if key != "url"}
-            fresh = Measured(label=one.label, build=build, environment=one.environment)
-            self._of.setdefault(name, fresh)
+            self._of[name] = Measured(label=one.label, build=build, environment=one.environment)
 
     def measure(self) -> None:
-        """Return every part that the record does not hold yet."""
+        """Measure every part; what was made on servers for it is removed again."""
         in_turns = {"latency": self._latency, "filters": self._filters}
         # One ranking has nothing to be fused with.
         if len(self._vectors.dims) > 1:
             in_turns["fusion"] = self._fusion
-        for name in self._experiments:
-            if not self._directory(name).exists() and not self._of[name].failed:
-                # An index that was removed since is made again.
-                self._done.pop(f"build {name}", None)
-            self._part(f"build {name}", partial(self._build, name))
         try:
-            if any(name not in self._done for name in in_turns):
-                self._open_all()
-                for name, measure in in_turns.items():
-                    self._part(name, measure)
+            for name in self._experiments:
+                self._part(f"build {name}", partial(self._build, name))
+            self._open_all()
+            for name, measure in in_turns.items():
+                self._part(name, measure)
+            self._end_all()
+            self._part("clients", self._clients)
         finally:
-            # Killed, for whoever interrupts doesn't want to wait for what they are at.
-            for host in self._hosts.values():
-                host.kill()
-            self._hosts.clear()
-        self._part("clients", self._clients)
-
-    def remove(self) -> None:
-        """Remove what was made to be measured."""
-        for name, one in self._experiments.items():
-            if one.on_server:
-                made: Any = one.make(self._vectors, self._directory(name))
-                with self._watch(name, "remove"), closing(made):
-                    made.remove()
-        shutil.rmtree(self._vectors.path, ignore_errors=True)
+            self._end_all()
+            for name, one in self._experiments.items():
+                if one.on_server:
+                    made: Any = one.make(self._vectors)
+                    with self._watch(name, "remove"), closing(made):
+                        made.remove()
 
     def _part(self, name: str, measure: Callable[[], None]) -> None:
-        if name in self._done:
-            return
         started = time.monotonic()
         measure()
-        self._done[name] = load = round(os.getloadavg()[0], 2)
+        self._loads[name] = load = round(os.getloadavg()[0], 2)
         self._save()
         took_s = time.monotonic() - started
         self._say(f"{self._vectors.videos:,} videos: {name}, {took_s:.0f} s, load {load}")
@@ -136,20 +121,14 @@ class SizeRun:
     # What each engine goes through by itself.
 
     def _build(self, name: str) -> None:
-        directory, shared = self._directory(name), self._experiments[name].index_of
-        other = self._of.get(shared or "")
-        with self._watch(name, "build"):
-            if other is not None and other.built is not None:
-                built = other.built.model_copy(update={"shared_with": other.label})
-            else:
-                shutil.rmtree(directory, ignore_errors=True)
-                threads = self._plan.build_threads
-                with (
-                    create_whole(directory) as making,
-                    self._host(name, making, threads=threads) as host,
-                ):
-                    built = host.ask("build", threads)
-            self._of[name].built = built
+        other = self._of.get(self._experiments[name].index_of or "")
+        if other is not None and other.built is not None:
+            self._of[name].built = other.built.model_copy(update={"shared_with": other.label})
+            return
+        threads = self._plan.build_threads
+        (self._vectors.path / name).mkdir()
+        with self._watch(name, "build"), self._host(name, threads=threads) as host:
+            self._of[name].built = host.ask("build", threads)
 
     def _clients(self) -> None:
         """Queries a second in batches, by threads of one process, and by processes on its cores.
@@ -164,7 +143,7 @@ class SizeRun:
         seconds = self._plan.client_seconds
         found: dict[str, dict[Any, dict[int, list[float]]]] = {}
         for _ in range(self._plan.client_rounds):
-            for name in self._shuffle(self._alive()):
+            for name in self._rng.permutation(self._alive()).tolist():
                 with self._watch(name, "clients"), ExitStack() as stack:
                     setting, rates = self._setting(name), found.setdefault(name, {})
                     hosts = [stack.enter_context(self._host(name)) for _ in range(processes)]
@@ -199,6 +178,11 @@ class SizeRun:
                 for setting in [one for one in settings if not one.get("exact")] or settings:
                     host.ask("searches", self._rows(_WARM_UP, 0), setting)
                 self._of[name].memory = host.ask("memory")
+
+    def _end_all(self) -> None:
+        for host in self._hosts.values():
+            host.kill()
+        self._hosts.clear()
 
     def _latency(self) -> None:
         tasks = [
@@ -284,22 +268,10 @@ class SizeRun:
     def _alive(self) -> list[str]:
         return [name for name in self._experiments if not self._of[name].failed]
 
-    def _shuffle(self, names: Collection[str]) -> list[str]:
-        """Those of these that have not failed, in an order drawn anew."""
-        order = [list(names)[at] for at in self._rng.permutation(len(names))]
-        return [name for name in order if not self._of[name].failed]
-
-    def _directory(self, name: str) -> Path:
-        return self._vectors.path / name
-
-    def _host(self, name: str, directory: Path | None = None, *, threads: int = 1) -> Host:
-        experiment = self._experiments[name]
-        where = directory or self._directory(name)
-        return Host(
-            partial(Probe, experiment, self._vectors.path, where, self._plan.limit),
-            threads=threads,
-            environment=experiment.environment,
-        )
+    def _host(self, name: str, *, threads: int = 1) -> Host:
+        one, of = self._experiments[name], self._vectors
+        probe = partial(Probe, one, of.path, of.dims, self._plan.limit)
+        return Host(probe, threads=threads, environment=one.environment)
 
     def _setting(self, name: str) -> Setting:
         return self._experiments[name].settings[self._of[name].chosen]
@@ -315,11 +287,10 @@ class SizeRun:
         try:
             yield
         except (EngineFailed, StoreError) as error:
-            self._of[name].failed = f"{part}: {error}"
+            self._of[name].failed = self._of[name].failed or f"{part}: {error}"
             self._say(f"{self._vectors.videos:,} videos: {name} FAILED, {part}: {error}")
-            host = self._hosts.pop(name, None)
-            if host is not None:
-                host.kill()
+            if name in self._hosts:
+                self._hosts.pop(name).kill()
 
 
 def run(
@@ -330,52 +301,32 @@ def run(
     result: Path,
     work: Path,
     say: Callable[[str], None],
-    keep: bool = False,
 ) -> Result:
     """Return the finished result, which lies in the file ``result`` too, as far as it has come.
 
-    Vectors and indexes are made in ``work``, and removed as each size is done unless they are to be
-    kept. A run that goes on tries an engine that failed again as long as nothing was measured in
-    turns at its size.
+    Vectors and indexes are made in ``work``, and removed as each size is done or the run stopped.
 
     Raises:
-        UsageError: the file holds the result of another run, or one runs in ``work`` already.
+        UsageError: the file holds the result of another run.
     """
-
-    def explain(holder: str) -> UsageError:
-        return UsageError(
-            f"{work}: another comparison (process {holder}) works in it; wait for it to end, or"
-            " name another --work-dir"
-        )
-
-    with hold_lock(work / "bench.lock", explain):
-        record = _begin(plan, result)
+    record = _begin(plan, result)
+    record.write(result)
+    work.mkdir(parents=True, exist_ok=True)
+    for at, videos in enumerate(plan.sizes):
+        if record.sizes[at].finished:
+            continue
+        say(f"{videos:,} videos: vectors and exact answers")
+        with tempfile.TemporaryDirectory(prefix="twinlens-bench-", dir=work) as made:
+            asked = {"videos": videos, "queries": plan.queries, "seed": plan.seed}
+            vectors = write_vectors(source, Path(made), **asked)
+            of, drawn = f"{source.description}, seed {plan.seed}", source.synthetic
+            size = Size(videos=videos, source=of, synthetic=drawn, dims=vectors.dims)
+            record.sizes[at] = size
+            SizeRun(plan, vectors, experiments, size, lambda: record.write(result), say).measure()
+        size.finished = True
+        record.finished = all(one.finished for one in record.sizes)
         record.write(result)
-        try:
-            for size in record.sizes:
-                if size.finished:
-                    continue
-                say(f"{size.videos:,} videos: vectors and exact answers")
-                vectors = prepare_vectors(
-                    source, work, videos=size.videos, queries=plan.queries, seed=plan.seed
-                )
-                size.source = vectors.source
-                size.synthetic = vectors.synthetic
-                size.dims = dict(vectors.dims)
-                measured = SizeRun(
-                    plan, vectors, experiments, size, save=lambda: record.write(result), say=say
-                )
-                measured.measure()
-                size.finished = True
-                record.write(result)
-                if not keep:
-                    measured.remove()
-        except KeyboardInterrupt:
-            say(f"stopped; the same command goes on from {result}")
-            raise
-        record.finished = True
-        record.write(result)
-        return record
+    return record
 
 
 def _begin(plan: Plan, result: Path) -> Result:
@@ -391,11 +342,6 @@ def _begin(plan: Plan, result: Path) -> Result:
             f"{result}: the result of another run (other {', '.join(other)});"
             " name another file with --json, or remove it"
         )
-    for size in record.sizes:
-        for name, one in list(size.experiments.items()):
-            if one.failed and "latency" not in size.loads:
-                del size.experiments[name]
-                size.loads.pop(f"build {name}", None)
     if all(size.finished for size in record.sizes):
         return record
     moved = [name for name in _SAME if getattr(here, name) != getattr(record.machine, name)]

@@ -13,9 +13,9 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from multiprocessing.connection import Connection
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
@@ -27,7 +27,8 @@ from twinlens.benchmarks.engines.vectors import VectorSet, fuse_answers
 
 # A graph over a million vectors takes its time; what takes longer hangs.
 _LONGEST_S: Final = 2 * 3600.0
-_CLOSING_S: Final = 20.0
+# The object of this process, made when it is first asked for.
+_made: Callable[[], Any]
 _THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -43,23 +44,22 @@ class Host:
     """The object that ``make`` returns in a process of its own; its methods are called by name.
 
     ``threads`` is what the libraries in it may use of their own accord; ``environment`` is added to
-    this process's. One method at a time. As a context it lets the object be closed at the end.
+    this process's. One method at a time. As a context it kills the process at the end.
     """
 
     def __init__(
         self, make: Callable[[], Any], *, threads: int = 1, environment: Mapping[str, str]
     ) -> None:
         context = multiprocessing.get_context("spawn")
-        self._ours, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, make), daemon=True)
-        before = dict(os.environ)
+        self._pool = ProcessPoolExecutor(1, context, _begin, (os.getpid(), make))
+        before, others = dict(os.environ), multiprocessing.active_children()
         os.environ.update({**dict.fromkeys(_THREADS, str(threads)), **environment})
         try:
-            self._process.start()
+            self._pool.submit(os.getpid)  # a pool starts its process when it is first asked
         finally:
             os.environ.clear()
             os.environ.update(before)
-        theirs.close()
+        [self._process] = set(multiprocessing.active_children()).difference(others)
 
     def ask(self, method: str, *arguments: Any, **options: Any) -> Any:
         """Return what the method returns.
@@ -67,79 +67,61 @@ class Host:
         Raises:
             EngineFailed: it raised, its process ended, or there was no answer.
         """
-        with suppress(OSError):  # it has ended, as the answer will say
-            self._ours.send((method, arguments, options))
         try:
-            if not self._ours.poll(_LONGEST_S):
-                raise EngineFailed(f"{method}: no answer after {_LONGEST_S:g} s")
-            done, value = self._ours.recv()
-        except (EOFError, OSError) as error:
-            self._process.join(_CLOSING_S)
-            code = self._process.exitcode or 0
-            how = f"killed by signal {-code}" if code < 0 else f"ended with {code}"
-            raise EngineFailed(f"{method}: the engine's process was {how}") from error
-        if not done:
-            raise EngineFailed(value)
-        return value
+            return self._pool.submit(_call, method, arguments, options).result(_LONGEST_S)
+        except TimeoutError as error:
+            raise EngineFailed(f"{method}: no answer after {_LONGEST_S:g} s") from error
+        except BrokenProcessPool as error:
+            self._pool.shutdown()  # by then its exit code is known; that of a signal is negative
+            code = self._process.exitcode
+            raise EngineFailed(f"{method}: the engine's process ended, code {code}") from error
 
     def kill(self) -> None:
         """End the process at once."""
         self._process.kill()
-        self._process.join()
-        self._ours.close()
+        self._pool.shutdown()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        # Whoever interrupts doesn't want to wait for a graph.
-        if kind is None or issubclass(kind, Exception):
-            with suppress(OSError):  # it may have ended already
-                self._ours.send(None)
-            self._process.join(_CLOSING_S)
+    def __exit__(self, *_: object) -> None:
         self.kill()
 
 
-def _serve(theirs: Connection, make: Callable[[], Any]) -> None:
-    # Ctrl-C is for the parent, who tells this process to end.
+def _begin(parent: int, make: Callable[[], Any]) -> None:
+    global _made
+    # Ctrl-C is for the parent, who kills this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         # Killed with its parent, however that ends: an engine that builds a graph holds the GIL for
         # minutes, so no thread of ours could see to it. Source: prctl(2), PR_SET_PDEATHSIG.
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-    parent = multiprocessing.parent_process()
-    if parent is None or os.getppid() != parent.pid:
+    if os.getppid() != parent:
         raise SystemExit(1)  # it ended before it could be watched
-    made: Any = None
+    _made = cache(make)
+
+
+def _call(method: str, arguments: Sequence[Any], options: Mapping[str, Any]) -> Any:
     try:
-        while (asked := theirs.recv()) is not None:
-            method, values, options = asked
-            try:
-                made = made or make()
-                theirs.send((True, getattr(made, method)(*values, **options)))
-            except BaseException as error:  # noqa: BLE001 - Qdrant's panics are no Exception
-                theirs.send((False, f"{method}: {type(error).__name__}: {error}"))
-    except EOFError:
-        pass
-    finally:
-        if made is not None:
-            made.close()
+        return getattr(_made(), method)(*arguments, **options)
+    except BaseException as error:  # noqa: BLE001 - Qdrant's panics are no Exception
+        raise EngineFailed(f"{method}: {type(error).__name__}: {error}") from None
 
 
 class Probe:
     """One engine over one set of vectors; every method measures, and returns plain values."""
 
-    def __init__(self, experiment: Experiment, vectors: Path, directory: Path, limit: int) -> None:
-        self._vectors = VectorSet(vectors)
-        self._engine = experiment.make(self._vectors, directory)
+    def __init__(
+        self, experiment: Experiment, vectors: Path, dims: Mapping[str, int], limit: int
+    ) -> None:
+        self._vectors = VectorSet(vectors, dims)
+        self._engine = experiment.make(self._vectors)
         self._on_server = experiment.on_server
         self._limit = limit
         self._count = self._vectors.query_count
         # In memory and contiguous, as a caller has them.
         self._queries = {name: np.array(self._vectors.queries[name]) for name in self._vectors.dims}
-        # What these methods need no more than call.
         self.open = self._engine.open
-        self.close = self._engine.close
 
     def build(self, threads: int) -> Built:
         """Make the index: seconds, bytes on disk, the most memory that this process held."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from twinlens.benchmarks.engines.record import Result, Size, read_result
-from twinlens.benchmarks.engines.tables import BY_RUN, BY_SIZE, Table, compare, detail, show_bytes
+from twinlens.benchmarks.engines.tables import TABLES, Table, compare, show_bytes
 from twinlens.catalog.errors import UsageError
 
 _BLOCK: Final = re.compile(
@@ -31,25 +31,14 @@ def report_on(result: Result) -> str:
         raise UsageError("an empty run: nothing was measured in it")
     lines = ["# FAISS against Qdrant", ""]
     lines += [f"- {name}: {_escape(told)}" for name, told in _facts(result).items() if told]
-    for table in tables_of(result).values():
-        lines += ["", f"## {table.title}", "", table.note, "", *as_markdown(table)]
+    for make in TABLES.values():
+        if (table := make(result)) is not None:
+            lines += ["", f"## {table.title}", "", table.note, "", *as_markdown(table)]
     return "\n".join(lines) + "\n"
 
 
-def tables_of(result: Result) -> dict[str, Table]:
-    """Make all tables that the run has figures for, by name; those of one size size by size."""
-    found = {name: make(result) for name, make in BY_RUN.items()}
-    for size in result.measured():
-        for name, make in BY_SIZE.items():
-            table = make(size)
-            title = f"{table.title}, {size.videos:,} videos" if table else ""
-            found[f"{name} {size.videos}"] = table and table._replace(title=title)
-    return {name: table for name, table in found.items() if table is not None}
-
-
-def report_two(a: Result, b: Result) -> tuple[str, Table]:
-    """Set both runs side by side, as Markdown, and as the table itself; see `compare`."""
-    table = compare(a, b)
+def report_two(a: Result, b: Result) -> str:
+    """Set both runs side by side, as Markdown: what differs of the machines, and `compare`."""
     told = {"a": _facts(a), "b": _facts(b)}
     lines = [
         f"- {name} of {run}: {_escape(fact)}"
@@ -57,7 +46,7 @@ def report_two(a: Result, b: Result) -> tuple[str, Table]:
         for run, facts in told.items()
         if told["a"][name] != told["b"][name] and (fact := facts[name])
     ]
-    return "\n".join([*lines, "", *as_markdown(table)]) + "\n", table
+    return "\n".join([*lines, "", *as_markdown(compare(a, b))]) + "\n"
 
 
 def draw_page(page: str, results: Path, *, path: Path) -> str:
@@ -77,10 +66,10 @@ def draw_page(page: str, results: Path, *, path: Path) -> str:
         where = f"{path}: {name} {block['result']}"
         if not file.is_file():
             raise UsageError(f"{where}: no result {file}")
-        if name not in {**BY_RUN, **BY_SIZE}:
-            raise UsageError(f"{where}: there are {', '.join([*BY_RUN, *BY_SIZE])}")
+        if name not in TABLES:
+            raise UsageError(f"{where}: there are {', '.join(TABLES)}")
         result = read(file)
-        table = BY_RUN[name](result) if name in BY_RUN else BY_SIZE[name](detail(result))
+        table = TABLES[name](result)
         if table is None:
             raise UsageError(f"{where}: nothing was measured for it")
         link = Path(os.path.relpath(file, path.parent)).as_posix()

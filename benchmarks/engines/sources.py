@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -11,9 +9,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from twinlens.benchmarks.engines.vectors import DESCRIPTION, Ids, Matrix, VectorSet
+from twinlens.benchmarks.engines.vectors import Ids, Matrix, VectorSet
 from twinlens.catalog.errors import SourceError
-from twinlens.catalog.files import write_atomically
 from twinlens.catalog.vectors import unit_rows
 from twinlens.stores.flat import FlatReader
 
@@ -114,38 +111,26 @@ class FileVectors(VectorSource):
                     f"{path}: an array of shape {array.shape} and type {array.dtype},"
                     " where (vectors, dim) numbers are expected"
                 )
-        counts = {part: int(array.shape[0]) for part, array in self._arrays.items()}
-        dims = {part: int(array.shape[1]) for part, array in self._arrays.items()}
-        if dims.get("test", dims["train"]) != dims["train"]:
+        train, test = self._arrays["train"], self._arrays.get("test")
+        if test is not None and test.shape[1] != train.shape[1]:
             raise SourceError(
-                f"{path}: train has {dims['train']} dimensions and test {dims['test']}"
+                f"{path}: train has {train.shape[1]} dimensions and test {test.shape[1]}"
             )
-        self.videos, self.queries = counts["train"], counts.get("test")
-        self.dims = {_ONLY: dims["train"]}
+        self.videos, self.queries = len(train), None if test is None else len(test)
+        self.dims = {_ONLY: train.shape[1]}
         self.description = f"{path.name}, {self.videos} vectors, brought to unit length"
 
     def fetch(self, rows: Ids, *, own: bool = False) -> Mapping[str, Matrix]:
-        """See `VectorSource.fetch`; no more of the file is in memory than a stretch at a time."""
+        """See `VectorSource.fetch`."""
         part = "test" if own else "train"
-        array = self._arrays[part]
-        taken = np.empty((rows.size, array.shape[1]), dtype=np.float32)
-        for stretch in np.unique(rows // _ROWS_AT_A_TIME):
-            here = rows // _ROWS_AT_A_TIME == stretch
-            # Read whole and picked from in memory: HDF5 picks single rows very slowly.
-            low = int(stretch) * _ROWS_AT_A_TIME
-            given = np.asarray(array[low : low + _ROWS_AT_A_TIME], dtype=np.float64)
-            given = given[rows[here] - low]
-            # By the largest value first, whose square may be more or less than a number can hold.
-            largest = np.abs(given).max(axis=1, keepdims=True)
-            bad = np.flatnonzero(~(np.isfinite(largest[:, 0]) & (largest[:, 0] > 0)))
-            if bad.size:
-                raise SourceError(
-                    f"{self._path}: row {rows[here][bad[0]]} of {part} is zero or not finite, so it"
-                    " has no direction"
-                )
-            given /= largest
-            taken[here] = given / np.linalg.norm(given, axis=1, keepdims=True)
-        return {_ONLY: taken}
+        given = self._arrays[part][rows].astype(np.float64)
+        norms = np.linalg.norm(given, axis=1, keepdims=True)
+        bad = rows[~(np.isfinite(norms) & (norms > 0))[:, 0]]
+        if bad.size:
+            raise SourceError(
+                f"{self._path}: row {bad[0]} of {part} is zero or not finite: it has no direction"
+            )
+        return {_ONLY: (given / norms).astype(np.float32)}
 
 
 class IndexVectors(VectorSource):
@@ -207,30 +192,15 @@ def _draw_noise(rng: np.random.Generator, count: int, dim: int) -> Matrix:
     return rows
 
 
-def prepare_vectors(
-    source: VectorSource, work: Path, *, videos: int, queries: int, seed: int
+def write_vectors(
+    source: VectorSource, path: Path, *, videos: int, queries: int, seed: int
 ) -> VectorSet:
-    """Write the set of this source into a folder in ``work``, unless it is there whole.
+    """Write the set of this source into the folder ``path``.
 
     Raises:
         SourceError: a vector has no direction.
     """
     asked, blocks = source.read(videos, queries, seed)
-    description = {
-        "source": f"{source.description}, seed {seed}",
-        "synthetic": source.synthetic,
-        "videos": videos,
-        "queries": queries,
-        "dims": dict(source.dims),
-    }
-    digest = hashlib.blake2b(repr(description).encode(), digest_size=6)
-    # A file of the same name and size may hold something else by now.
-    for rows in asked.values():
-        digest.update(np.ascontiguousarray(rows).tobytes())
-    path = work / f"twinlens-bench-{videos}-{digest.hexdigest()}"
-    if (path / DESCRIPTION).exists():
-        return VectorSet(path)
-    path.mkdir(parents=True, exist_ok=True)
     for name, rows in asked.items():
         np.save(path / f"{name}.queries.npy", rows)
     draws = np.random.default_rng([seed, _SHARES_STREAM]).random(videos, dtype=np.float32)
@@ -248,12 +218,14 @@ def prepare_vectors(
         written += len(rows)
     for file in files.values():
         file.flush()
-    write_atomically(path / DESCRIPTION, json.dumps(description))
-    return VectorSet(path)
+    return VectorSet(path, source.dims)
 
 
 def _open_arrays(path: Path) -> dict[str, Any]:
-    """Return the vectors of a file as ``train``, and its queries as ``test`` where it has some."""
+    """Return the vectors of a file as ``train``, and its queries as ``test`` where it has some.
+
+    An array is mapped; HDF5, which picks single rows very slowly, is read into memory.
+    """
     if not path.is_file():
         raise SourceError(f"{path}: no such file")
     if path.suffix == ".npy":
@@ -267,16 +239,17 @@ def _open_arrays(path: Path) -> dict[str, Any]:
     try:
         import h5py
 
-        file = h5py.File(path, "r")
+        with h5py.File(path, "r") as file:
+            there = {name: file.get(name) for name in ("train", "test")}
+            arrays = {n: one[()] for n, one in there.items() if isinstance(one, h5py.Dataset)}
+            # The attribute may be text, bytes, or an array of one of them.
+            told = np.asarray(file.attrs.get("distance", "angular")).astype(str).ravel().tolist()
     except ImportError as error:
         raise SourceError(f"{path}: HDF5 needs `pip install 'twinlens[bench]'`") from error
     except OSError as error:
         raise SourceError(f"{path}: not HDF5: {error}") from error
-    arrays = {name: file[name] for name in ("train", "test") if name in file}
-    if not isinstance(arrays.get("train"), h5py.Dataset):
+    if "train" not in arrays:
         raise SourceError(f"{path}: no dataset 'train' in it; ann-benchmarks' layout has one")
-    # The attribute may be text, bytes, or an array of one of them.
-    told = np.asarray(file.attrs.get("distance", "angular")).astype(str).ravel().tolist()
     if told != ["angular"]:
         raise SourceError(
             f"{path}: its distance is {', '.join(told)}; only angular can be compared here, as"

@@ -6,14 +6,13 @@ interval. A row or a column without any figure is left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from twinlens.benchmarks.engines.record import Answers, Measured, Result, Search, Size
+from twinlens.benchmarks.engines.record import Answers, Measured, Result, Rounds, Search, Size
 from twinlens.catalog.errors import UsageError
 
 # The recall at which engines are compared.
@@ -24,16 +23,19 @@ _DETAILED: Final = 100_000
 # Below this, an engine under a filter has lost its results.
 _LOST_RECALL: Final = 0.9
 _RESAMPLES: Final = 2000
-_REST: Final = (
-    " By REST, the second packet of an answer waits for the acknowledgement of the first, which"
-    " Linux delays by 40 ms; two rankings of 200 are more than one packet, so some rounds take that"
-    " long. gRPC has no such wait."
-)
-# Told apart with any color vision. Source: Okabe and Ito, Color Universal Design, 2008.
-_COLORS: Final = ("#000000", "#666666", "#E69F00", "#56B4E9", "#CC79A7", "#0072B2", "#009E73")
-_MORE_COLORS: Final = ("#D55E00", "#9467BD", "#8C6D4F", "#7F7F7F", "#B5A642")
 _MARKERS: Final = "oos^vDPX*<hp"
+# What is told of the largest size beside the seconds to build it.
+_BYTES: Final = {
+    "disk": ("built", "disk_bytes"),
+    "peak while building": ("built", "peak_bytes"),
+    "resident": ("memory", "rss_bytes"),
+    "anonymous": ("memory", "anonymous_bytes"),
+}
 _RECALLS: Final = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 1.0)
+
+
+# Its name, and its cells by column.
+_Row = tuple[str, dict[str, str]]
 
 
 class Table(NamedTuple):
@@ -92,116 +94,104 @@ def _one_query(result: Result) -> Table | None:
         "One query",
         "p50 in ms of a query by one vector. Of an approximate engine with the quickest setting"
         f" that finds {CHIEF_RECALL} of the exact ten; of a single setting below it, its recall.",
-        ["p50 in ms, by videos", *_counts(result.measured())],
+        "p50 in ms, by videos",
         [*_across(result, _exact, suffix=", exact"), *_across(result, _at_chief_recall)],
+        order=map(_count, result.measured()),
     )
 
 
 def _fused(result: Result) -> Table | None:
-    rows = _across(result, lambda one: _wait_and_recall(one.fused))
     return _table(
         "Both vectors, fused",
-        "p50 in ms; recall@10 against the fusion of exact rankings, by a window of 200 each."
-        + (_REST if any("REST" in row[0] for row in rows) else ""),
-        ["p50 in ms; recall@10, by videos", *_counts(result.measured())],
-        rows,
+        "p50 in ms; recall@10 against the fusion of exact rankings, by a window of 200 each.",
+        "p50 in ms; recall@10, by videos",
+        _across(result, lambda one: _wait_and_recall(one.fused) if one.fused else ""),
+        order=map(_count, result.measured()),
     )
 
 
 def _building(result: Result) -> Table | None:
-    sizes = result.measured()
+    *_, largest = sizes = result.measured()
     rows = _across(result, _seconds)
-    for row, name in zip(rows, _labels(sizes), strict=True):
-        one = sizes[-1].experiments.get(name)
-        built, memory = (one.built, one.memory) if one else (None, None)
-        sizes_bytes = [built.disk_bytes, built.peak_bytes] if built else [None, None]
-        sizes_bytes += [memory.rss_bytes, memory.anonymous_bytes] if memory else [None, None]
-        row += [show_bytes(one) if one else NOT_MEASURED for one in sizes_bytes]
+    for (_, cells), name in zip(rows, _labels(sizes), strict=True):
+        one = largest.experiments.get(name)
+        for column, (part, field) in _BYTES.items():
+            size_bytes = getattr(getattr(one, part, None), field, None)
+            cells |= {column: show_bytes(size_bytes)} if size_bytes else {}
     return _table(
         "Building, disk, memory",
         "Seconds to build. The rest at the largest size: memory is that of a process with the index"
         " open; what is not anonymous are pages of files, which the system can take back.",
-        [
-            f"seconds by videos; the rest at {sizes[-1].videos:,} videos",
-            *_counts(sizes),
-            *("disk", "peak while building", "resident", "anonymous"),
-        ],
+        f"seconds by videos; the rest at {_count(largest)} videos",
         rows,
+        order=[*map(_count, sizes), *_BYTES],
     )
 
 
-# The tables of one size: a row for each engine, or for each of its settings.
+# The tables of the size told of in detail: a row for each engine, or for each of its settings.
 
 
-def _settings(size: Size) -> Table | None:
+def _settings(result: Result) -> Table | None:
+    size = detail(result)
     flat = size.experiments.get("faiss-flat")
     scan = flat.searches.get("exact") if flat else None
+
+    def show(search: Search) -> dict[str, str]:
+        cells = {"recall@10": _recall(search), "p50, ms": _median(search.p50_ms)}
+        if search.server_ms:
+            cells["of it in the server"] = _median(search.server_ms)
+        if scan:
+            times = ratio_interval(scan.p50_ms, search.p50_ms, paired=True)
+            cells["times faster than flat"] = show_interval(times)
+        return cells
+
     return _table(
         "Every setting",
         "Single queries by one vector, one client.",
+        f"at {_count(size)} videos",
         [
-            *(f"at {size.videos:,} videos", "recall@10", "p50, ms"),
-            *("of it in the server", "times faster than flat"),
-        ],
-        [
-            [
-                f"{one.label}, {label}" if len(one.searches) > 1 else one.label,
-                _recall(search),
-                *map(_median, (search.p50_ms, search.server_ms)),
-                show_interval(ratio_interval(scan.p50_ms, search.p50_ms, paired=True))
-                if scan
-                else NOT_MEASURED,
-            ]
+            (f"{one.label}, {label}" if len(one.searches) > 1 else one.label, show(search))
             for one in size.experiments.values()
             for label, search in one.searches.items()
         ],
+        order=["recall@10", "p50, ms", "of it in the server"],
     )
 
 
-def _filters(size: Size) -> Table | None:
-    engines = size.experiments.values()
-    shares = sorted({share for one in engines for share in one.filtered}, reverse=True)
+def _filters(result: Result) -> Table | None:
+    size = detail(result)
+
+    def show(one: Measured) -> dict[str, str]:
+        found = sorted(one.filtered.items(), reverse=True)
+        return {
+            f"{share * 100:g} %": _wait_and_recall(at, lost=_LOST_RECALL) for share, at in found
+        }
+
     return _table(
         "Filters",
         "p50 in ms; recall@10 among the videos that the filter lets through.",
-        [
-            f"p50 in ms; recall@10, at {size.videos:,} videos",
-            *(f"{share * 100:g} %" for share in shares),
-        ],
-        [
-            [
-                _name(one),
-                *(_wait_and_recall(one.filtered.get(share), lost=_LOST_RECALL) for share in shares),
-            ]
-            for one in engines
-        ],
+        f"p50 in ms; recall@10, at {_count(size)} videos",
+        [(_name(one), show(one)) for one in size.experiments.values()],
     )
 
 
-def _clients(size: Size) -> Table | None:
-    engines = size.experiments.values()
-    counts = sorted({c for one in engines for by in one.clients.values() for c in by} - {1})
-    ways: list[tuple[Any, int]] = [("threads", 1)]
-    ways += [(kind, count) for kind in ("threads", "processes") for count in counts]
-    columns = ["1", *(f"{count} {kind}" for kind, count in ways[1:]), "batch"]
-    rates = [
-        [*(one.clients.get(kind, {}).get(count) for kind, count in ways), one.batch]
-        for one in engines
-    ]
+def _clients(result: Result) -> Table | None:
+    size = detail(result)
     return _table(
         "Clients",
         "Queries a second by clients that ask without a pause, and in batches of a hundred.",
-        [f"queries a second, at {size.videos:,} videos", *columns],
-        [[_name(one), *map(_median, of)] for one, of in zip(engines, rates, strict=True)],
+        f"queries a second, at {_count(size)} videos",
+        [
+            (_name(one), {column: _median(rates) for column, rates in _rates(one).items()})
+            for one in size.experiments.values()
+        ],
     )
 
 
-BY_RUN: Final[Mapping[str, Callable[[Result], Table | None]]] = {
+TABLES: Final[Mapping[str, Callable[[Result], Table | None]]] = {
     "one-query": _one_query,
     "fused": _fused,
     "building": _building,
-}
-BY_SIZE: Final[Mapping[str, Callable[[Size], Table | None]]] = {
     "settings": _settings,
     "filters": _filters,
     "clients": _clients,
@@ -235,54 +225,60 @@ def compare(a: Result, b: Result) -> Table:
 def _figures(result: Result) -> Iterator[tuple[tuple[int, str, str], Sequence[float]]]:
     for size in result.measured():
         for name, one in size.experiments.items():
-            answers = {f"filter {share:g}": found for share, found in one.filtered.items()}
+            answers: dict[str, Answers] = {f"filter {n:g}": at for n, at in one.filtered.items()}
             answers |= one.searches | ({"fused": one.fused} if one.fused else {})
             found = {f"{label}: p50, ms": answer.p50_ms for label, answer in answers.items()}
             found |= {f"{n}: recall@10": [answer.recall_at_10] for n, answer in answers.items()}
-            for kind, by_count in one.clients.items():
-                found |= {f"{n} {kind}: queries a second": rates for n, rates in by_count.items()}
-            found["batch: queries a second"] = one.batch or []
+            found |= {f"{n}: queries a second": rates for n, rates in _rates(one).items()}
             if one.built is not None and one.built.shared_with is None:
                 found["building, s"] = [one.built.upload_s + one.built.index_s]
             for label, values in found.items():
-                if values and min(values) > 0:
+                if min(values) > 0:
                     yield (size.videos, name, label), values
 
 
 # What rows and cells are made of.
 
 
-def _table(title: str, note: str, columns: list[str], rows: list[list[str]]) -> Table | None:
-    rows = [row for row in rows if any(cell != NOT_MEASURED for cell in row[1:])]
-    kept = [at for at in range(len(columns)) if any(row[at] != NOT_MEASURED for row in rows)]
-    if not rows:
-        return None
-    return Table(title, note, [columns[at] for at in kept], [[r[at] for at in kept] for r in rows])
+def _table(
+    title: str, note: str, corner: str, rows: Sequence[_Row], *, order: Iterable[str] = ()
+) -> Table | None:
+    """Make a table of rows that have some cells; columns in this order, others as they come."""
+    rows = [(name, cells) for name, cells in rows if cells]
+    there = [*dict.fromkeys(column for _, cells in rows for column in cells)]
+    columns = [*dict.fromkeys(column for column in [*order, *there] if column in there)]
+    told = [[name, *(cells.get(one, NOT_MEASURED) for one in columns)] for name, cells in rows]
+    return Table(title, note, [corner, *columns], told) if told else None
 
 
-def _across(
-    result: Result, show: Callable[[Measured], str | None], *, suffix: str = ""
-) -> list[list[str]]:
+def _across(result: Result, show: Callable[[Measured], str], *, suffix: str = "") -> list[_Row]:
     """Make a row for each engine: what each size shows; ``suffix`` where it approximates, too."""
-    sizes = result.measured()
-    rows = []
-    for name, label in _labels(sizes).items():
-        found = [size.experiments.get(name) for size in sizes]
-        cells = [(one and show(one)) or NOT_MEASURED for one in found]
-        rows.append([label + (suffix if any(map(_approximate, found)) else ""), *cells])
+    rows: list[_Row] = []
+    for name, label in _labels(result.measured()).items():
+        found = {_count(s): s.experiments[name] for s in result.measured() if name in s.experiments}
+        cells = {count: shown for count, one in found.items() if (shown := show(one))}
+        rows.append((label + (suffix if any(map(_approximate, found.values())) else ""), cells))
     return rows
+
+
+def _rates(one: Measured) -> dict[str, Rounds]:
+    """Queries a second by who asks; one process asks as one thread does."""
+    by_threads, by_processes = one.clients.get("threads", {}), one.clients.get("processes", {})
+    found = {f"{count} threads" if count > 1 else "1": of for count, of in by_threads.items()}
+    found |= {f"{count} processes": of for count, of in by_processes.items() if count > 1}
+    return found | ({"batch": one.batch} if one.batch else {})
 
 
 def _labels(sizes: Sequence[Size]) -> dict[str, str]:
     return {name: one.label for size in sizes for name, one in size.experiments.items()}
 
 
-def _approximate(one: Measured | None) -> bool:
-    return one is not None and any(not search.exact for search in one.searches.values())
+def _approximate(one: Measured) -> bool:
+    return any(not search.exact for search in one.searches.values())
 
 
-def _counts(sizes: Sequence[Size]) -> list[str]:
-    return [f"{one.videos:,}" for one in sizes]
+def _count(size: Size) -> str:
+    return f"{size.videos:,}"
 
 
 def _name(one: Measured) -> str:
@@ -304,9 +300,7 @@ def _at_chief_recall(one: Measured) -> str:
     return ""
 
 
-def _wait_and_recall(found: Answers | None, *, lost: float = 0.0) -> str:
-    if found is None:
-        return NOT_MEASURED
+def _wait_and_recall(found: Answers, *, lost: float = 0.0) -> str:
     own = f" ({_median(found.server_ms)} in the server)" if found.server_ms else ""
     bold = "**" if found.recall_at_10 < lost else ""
     return f"{_median(found.p50_ms)}{own}; {bold}{_recall(found)}{bold}"
@@ -314,7 +308,7 @@ def _wait_and_recall(found: Answers | None, *, lost: float = 0.0) -> str:
 
 def _seconds(one: Measured) -> str:
     if one.built is None:
-        return NOT_MEASURED
+        return ""
     if one.built.shared_with is not None:
         return f"as {one.built.shared_with.rpartition(', ')[2]}"
     return show_number(one.built.upload_s + one.built.index_s)
@@ -325,8 +319,8 @@ def _recall(found: Answers) -> str:
     return f"{found.recall_at_10:.3f}".removeprefix("0") if found.recall_at_10 < 1 else "1"
 
 
-def _median(rounds: Sequence[float] | npt.NDArray[np.float64] | None) -> str:
-    return NOT_MEASURED if rounds is None else show_number(float(np.median(rounds)))
+def _median(rounds: Sequence[float]) -> str:
+    return show_number(float(np.median(rounds)))
 
 
 def show_interval(found: Interval) -> str:
@@ -352,14 +346,14 @@ def show_bytes(size_bytes: float) -> str:
 # The plots.
 
 
-def write_plots(result: Result, directory: Path, *, form: str) -> None:
-    """Write every plot into ``directory``, which is made, as ``form``: svg or png.
+def write_plots(result: Result, directory: Path) -> None:
+    """Write every plot into ``directory``, which is made, as SVG and as PNG.
 
     Raises:
         UsageError: matplotlib is missing.
     """
     try:
-        from matplotlib import rc_context
+        from matplotlib import rc_context, style
         from matplotlib.figure import Figure
     except ImportError as error:
         raise UsageError("plots need matplotlib: pip install 'twinlens[bench]'") from error
@@ -368,15 +362,16 @@ def write_plots(result: Result, directory: Path, *, form: str) -> None:
     for draw in (_recall_against_latency, _latency_against_size):
         name = draw.__name__.strip("_").replace("_", "-")
         # Text stays text; the ids are the same whenever the same is drawn.
-        with rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+        text = rc_context({"svg.fonttype": "none", "svg.hashsalt": name})
+        with text, style.context("tableau-colorblind10"):
             figure = Figure(layout="constrained")
             draw(result, figure)
             title = name.replace("-", " ").capitalize()
             figure.suptitle(f"{title}; engines are compared at recall {CHIEF_RECALL}{synthetic}")
             handles, labels = figure.axes[0].get_legend_handles_labels()
             figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
-            undated: Any = {"Date": None} if form == "svg" else {}
-            figure.savefig(directory / f"{name}.{form}", dpi=120, metadata=undated)
+            figure.savefig(directory / f"{name}.svg", metadata={"Date": None})
+            figure.savefig(directory / f"{name}.png", dpi=120)
 
 
 def _recall_against_latency(result: Result, figure: Any) -> None:
@@ -419,9 +414,7 @@ def _latency_against_size(result: Result, figure: Any) -> None:
 
 
 def _styles(result: Result) -> dict[str, dict[str, Any]]:
-    labels = _labels(result.measured())
-    looks = zip((_COLORS + _MORE_COLORS) * len(labels), _MARKERS * len(labels), strict=True)
     return {
-        name: {"label": label, "color": color, "marker": marker}
-        for (name, label), (color, marker) in zip(labels.items(), looks, strict=False)
+        name: {"label": label, "color": f"C{at % 10}", "marker": _MARKERS[at % len(_MARKERS)]}
+        for at, (name, label) in enumerate(_labels(result.measured()).items())
     }

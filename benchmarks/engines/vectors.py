@@ -8,7 +8,6 @@ engine returns.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -32,8 +31,6 @@ SHARES: Final = (0.5, 0.1, 0.01, 0.001)
 SCORE_TOLERANCE: Final = 1e-6
 _FUSED_TOLERANCE: Final = 1e-12
 _BLOCK: Final = 20_000
-# The file that makes a directory a set; it is written last.
-DESCRIPTION: Final = "set.json"
 
 
 class VectorSet:
@@ -42,27 +39,22 @@ class VectorSet:
     Arrays are float32, memory-mapped and read-only: by name ``rows`` (videos, dim), in the order of
     the ids, and ``queries`` (queries, dim), none of which is a vector of the set. ``draws``
     (videos,) is uniform in [0, 1): a filter of share 0.1 lets through the videos whose draw is
-    below 0.1, which has nothing to do with their vectors. ``source`` says where they are from;
-    ``synthetic`` ones say nothing about quality.
+    below 0.1, which has nothing to do with their vectors. ``dims`` are the lengths of the vectors
+    whose files lie in ``path``, by name; the first is the one that single searches ask.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, dims: Mapping[str, int]) -> None:
         def read(file: str) -> Matrix:
             array: Matrix = np.load(path / file, mmap_mode="r")
             return array
 
-        self.path = path
-        told = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
-        self.source: str = told["source"]
-        self.synthetic: bool = told["synthetic"]
-        self.videos: int = told["videos"]
-        self.dims: dict[str, int] = told["dims"]
-        # The name of the vector that single searches ask.
+        self.path, self.dims = path, dict(dims)
         self.first = next(iter(self.dims))
         self.rows = {name: read(f"{name}.npy") for name in self.dims}
         self.queries = {name: read(f"{name}.queries.npy") for name in self.dims}
         self.query_count = len(self.queries[self.first])
         self.draws = read("draws.npy")
+        self.videos = len(self.draws)
 
     def passing(self, share: float) -> Ids:
         """Return the ids of the videos that the filter of this share lets through, ascending."""

@@ -13,14 +13,6 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 # The same browser without its own windows and menus, where there is one, takes a third less time.
 CHROMIUM = shutil.which("chromium-headless-shell") or shutil.which("chromium")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 needs_chromium = pytest.mark.skipif(
     # In CI its absence is a failure, not a reason to skip.
     CHROMIUM is None and "TWINLENS_TEST_REQUIRE_CHROMIUM" not in os.environ,
@@ -30,9 +22,9 @@ expect.set_options(timeout=20_000)  # machines that run tests are busy ones
 
 
 @contextmanager
-def launched(*more: str) -> Iterator[Browser]:
+def launched() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, *more])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--disable-gpu"])
         yield browser
         browser.close()
 

@@ -35,6 +35,14 @@ def picture_bytes(colour: tuple[int, int, int], *, shade: int = 0, kind: str = "
     return buffer.getvalue()
 
 
+# What kitchen-4 looks like.
+RED = picture_bytes(COLOURS["kitchen"], shade=4)
+
+
+def file_name_of(picture: bytes) -> str:
+    return hashlib.sha256(picture).hexdigest() + ".png"
+
+
 def values_by_kind(number: int) -> dict[str, FieldValue]:
     """Some value for every field there may be, that of ``number``; none for texts."""
     of_kind: dict[FieldKind, FieldValue] = {
@@ -54,6 +62,8 @@ class Catalogue:
     titles: WordEncoder = field(default_factory=WordEncoder)
     thumbnails: ColourEncoder = field(default_factory=ColourEncoder)
     per_subject: int = 10
+    # The ids of the first of them, where something else names ids.
+    first_ids: Sequence[str] = ()
 
     @property
     def lenses(self) -> Lenses:
@@ -71,16 +81,14 @@ class Catalogue:
                     "category": subject,
                     "language": ("en", "si", "ta")[number % 3],
                     "tags": (subject, f"n{number}"),
-                    "published_at": datetime(2020 + number % 5, 1, 1, tzinfo=UTC),
-                    "duration_s": 60.0 * (number + 1),
-                    "view_count": 100 * number,
                 },
             )
             for subject, colour in COLOURS.items()
             for number in range(self.per_subject)
         ]
-        made.append(Video(video_id=ODD_ID, title=ODD_TITLE))
-        return made
+        for number, video_id in enumerate(self.first_ids):
+            made[number] = replace(made[number], video_id=video_id)
+        return [*made, Video(video_id=ODD_ID, title=ODD_TITLE)]
 
     def stored(self, videos: Sequence[Video] | None = None) -> list[StoredVideo]:
         found = []
@@ -90,7 +98,7 @@ class Catalogue:
             if isinstance(video.thumbnail, bytes):
                 with Image.open(io.BytesIO(video.thumbnail)) as picture:
                     vectors[THUMBNAIL] = self.thumbnails.encode([picture])[0]
-                thumbnail_file = hashlib.sha256(video.thumbnail).hexdigest() + ".png"
+                thumbnail_file = file_name_of(video.thumbnail)
             payload = to_payload(video, thumbnail_file=thumbnail_file)
             found.append(
                 StoredVideo(video.video_id, payload, vectors, sparse_words(video.title or ""))
@@ -98,8 +106,8 @@ class Catalogue:
         return found
 
     def manifest(self, generation: str) -> Manifest:
-        pictured = len(COLOURS) * self.per_subject
-        every = pictured + 1
+        videos = self.videos()
+        every, pictured = len(videos), sum(one.thumbnail is not None for one in videos)
         return replace(
             manifest("embedded", None),
             generation=generation,
@@ -115,8 +123,7 @@ class Catalogue:
         data.thumbnails.mkdir(exist_ok=True)
         for video in self.videos():
             if isinstance(video.thumbnail, bytes):
-                name = hashlib.sha256(video.thumbnail).hexdigest() + ".png"
-                (data.thumbnails / name).write_bytes(video.thumbnail)
+                (data.thumbnails / file_name_of(video.thumbnail)).write_bytes(video.thumbnail)
         manifest = self.manifest(generation)
         data.publish(manifest)
         return manifest
@@ -136,17 +143,3 @@ def count_facets(videos: Sequence[StoredVideo]) -> dict[str, dict[str, Any]]:
             values = [one.payload[name] for one in videos if name in one.payload]
             facets[name] = {"min": min(values, default=None), "max": max(values, default=None)}
     return facets
-
-
-class RenamedCatalogue(Catalogue):
-    """The same videos, of which the first have the ids that some examples name."""
-
-    def __init__(self, video_ids: Sequence[str]) -> None:
-        super().__init__()
-        self._video_ids = video_ids
-
-    def videos(self) -> list[Video]:
-        videos = super().videos()
-        for number, video_id in enumerate(self._video_ids):
-            videos[number] = replace(videos[number], video_id=video_id)
-        return videos

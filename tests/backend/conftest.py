@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.backend.catalogue import COLOURS, Catalogue, picture_bytes
+from tests.backend.catalogue import Catalogue
 from tests.backend.served import publish_embedded
 from tests.fakes import MemoryReader, WordEncoder
 from twinlens.backend.access import Policy
@@ -40,13 +39,15 @@ def data(catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> Data
     return data
 
 
-def make_client_of(catalogue: Catalogue, default: DataDir) -> Iterator[ClientOf]:
+@pytest.fixture(scope="session")
+def client_of(catalogue: Catalogue, data: DataDir) -> Iterator[ClientOf]:
+    """Makes clients of applications of their own, by a reader, a place and a policy's fields."""
     made: list[PublishedIndex] = []
 
     def make(
         title_encoder: WordEncoder = catalogue.titles,
         reader: MemoryReader | None = None,
-        data: DataDir = default,
+        data: DataDir = data,
         **policy: Any,
     ) -> FlaskClient:
         def opened(manifest: Manifest) -> VectorReader:
@@ -64,42 +65,13 @@ def make_client_of(catalogue: Catalogue, default: DataDir) -> Iterator[ClientOf]
         index.close()
 
 
-@pytest.fixture
-def client_of(catalogue: Catalogue, data: DataDir) -> Iterator[ClientOf]:
-    """Makes clients of applications of their own, by a reader, a place and a policy's fields."""
-    yield from make_client_of(catalogue, data)
-
-
-@pytest.fixture(scope="session")
-def kept_client_of(catalogue: Catalogue, data: DataDir) -> Iterator[ClientOf]:
-    """The same, for the whole run."""
-    yield from make_client_of(catalogue, data)
-
-
-@pytest.fixture(scope="session")
-def app(kept_client_of: ClientOf) -> Flask:
-    return kept_client_of().application
-
-
-@pytest.fixture
-def client(app: Flask) -> FlaskClient:
-    return app.test_client()
-
-
 @pytest.fixture(scope="session")
 def embedded(catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> DataDir:
     """The catalogue as a real embedded generation, which tests read and never change."""
-    data = DataDir(tmp_path_factory.mktemp("embedded"))
-    publish_embedded(catalogue, data, "g1")
-    return data
+    return publish_embedded(catalogue, tmp_path_factory.mktemp("embedded"))
 
 
 @pytest.fixture(scope="session")
-def embedded_client(kept_client_of: ClientOf, embedded: DataDir) -> FlaskClient:
+def client(client_of: ClientOf, embedded: DataDir) -> FlaskClient:
     """A client of an app over the real embedded engine."""
-    return kept_client_of(data=embedded)
-
-
-@pytest.fixture
-def red_picture() -> bytes:
-    return picture_bytes(COLOURS["kitchen"], shade=4)
+    return client_of(data=embedded)

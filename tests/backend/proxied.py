@@ -6,12 +6,13 @@ import os
 import shutil
 import socket
 import subprocess
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.backend.served import ROOT
+from tests.backend.served import ROOT, wait_until
 
 # What is bounded by 10 s in the file is bounded by so much here.
 PATIENCE_S = 3.0
@@ -22,43 +23,35 @@ NEEDS_NGINX = pytest.mark.skipif(
 )
 
 
-class Proxied:
-    """nginx, by the file but for addresses, the folder that it may write to, and patience."""
+@contextmanager
+def proxied(folder: Path, *, backend: int) -> Iterator[int]:
+    """The port of nginx, by the file but for addresses, the folder to write to, and patience."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    text = CONFIGURATION.read_text(encoding="utf-8")
+    for written, here, times in (
+        ("listen 8080 ", f"listen 127.0.0.1:{port} ", 1),
+        ("server backend:8000 ", f"server 127.0.0.1:{backend} ", 1),
+        ("timeout 10s;", f"timeout {PATIENCE_S:.0f}s;", 4),
+    ):
+        assert text.count(written) == times
+        text = text.replace(written, here)
+    path = folder / "nginx.conf"
+    path.write_text(text.replace(" /tmp/", f" {folder}/"), encoding="utf-8")
+    # In its image it is nobody privileged; root would give its workers to another user here.
+    more = "daemon off;" + (" user root;" if os.geteuid() == 0 else "")
+    with (folder / "nginx.log").open("w") as log:
+        process = subprocess.Popen(["nginx", "-c", path, "-g", more], stdout=log, stderr=log)
 
-    def __init__(self, folder: Path, *, backend: int) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        text = CONFIGURATION.read_text(encoding="utf-8")
-        for written, here, times in (
-            ("listen 8080 ", f"listen 127.0.0.1:{self.port} ", 1),
-            ("server backend:8000 ", f"server 127.0.0.1:{backend} ", 1),
-            ("timeout 10s;", f"timeout {PATIENCE_S:.0f}s;", 4),
-        ):
-            assert text.count(written) == times
-            text = text.replace(written, here)
-        path = folder / "nginx.conf"
-        path.write_text(text.replace(" /tmp/", f" {folder}/"), encoding="utf-8")
-        self._log = (folder / "nginx.log").open("w")
-        # In its image it is nobody privileged; root would give its workers to another user here.
-        more = "daemon off;" + (" user root;" if os.geteuid() == 0 else "")
-        self.process = subprocess.Popen(
-            ["nginx", "-c", str(path), "-g", more], stdout=self._log, stderr=self._log
-        )
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
-                return
-            except OSError:
-                assert self.process.poll() is None, (folder / "nginx.log").read_text()
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
+        def listens() -> bool:
+            assert process.poll() is None, (folder / "nginx.log").read_text()
+            with socket.socket() as asking:
+                return asking.connect_ex(("127.0.0.1", port)) == 0
 
-    def __enter__(self) -> Proxied:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.terminate()
-        self.process.wait(20)
-        self._log.close()
+        try:
+            wait_until(listens, seconds=20)
+            yield port
+        finally:
+            process.terminate()
+            process.wait(20)

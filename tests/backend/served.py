@@ -1,4 +1,4 @@
-"""``twinlens serve`` in a process of its own, with the tests' small encoders."""
+"""Commands in processes of their own, with the tests' small encoders; above all ``serve``."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import time
+from collections.abc import Callable, Sequence
 from email.message import Message
 from pathlib import Path
+from typing import IO, Any
 
+import psutil
 import pytest
 
 from tests.backend.catalogue import Catalogue
@@ -21,7 +25,7 @@ from twinlens.stores.edge import EdgeStore
 from twinlens.stores.generations import DataDir
 
 ROOT = Path(__file__).parents[2]
-# The command's own path from settings on, with the tests' small encoders in place of the models.
+# What the real command is, with the tests' small encoders in place of the models.
 PROGRAM = textwrap.dedent(
     """
     import os
@@ -45,40 +49,63 @@ PROGRAM = textwrap.dedent(
 
     load.load_title_encoder = lambda name, **_: Titles()
     load.load_thumbnail_encoder = lambda name, **_: ColourEncoder()
-    from twinlens.commands.serve import serve
+    from twinlens.cli import main
 
-    serve()
+    main()
     """
 )
+SMALL = [sys.executable, "-c", PROGRAM]
+TWINLENS = [sys.executable, "-m", "twinlens"]
 
 
-def publish_embedded(catalogue: Catalogue, data: DataDir, generation: str) -> None:
-    """Publish the catalogue as a real embedded generation."""
-    path = data.generation_path(generation) / "qdrant"
-    store = EdgeStore.create(path, catalogue.manifest(generation).dims)
+def start(
+    *arguments: object,
+    command: Sequence[str] = SMALL,
+    packages: Sequence[Path] = (),
+    stderr: int | IO[str] = subprocess.PIPE,
+    **settings: str,
+) -> subprocess.Popen[str]:
+    """A command, which finds the checkout and the packages in these folders."""
+    return subprocess.Popen(
+        [*command, *map(str, arguments)],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(map(str, (ROOT, *packages))),
+            **{f"TWINLENS_{name.upper()}": value for name, value in settings.items()},
+        },
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+    )
+
+
+def wait_until(holds: Callable[[], object], *, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def publish_embedded(catalogue: Catalogue, path: Path, generation: str = "g1") -> DataDir:
+    """A data directory that has the catalogue as a real embedded generation."""
+    data = DataDir(path)
+    shard = data.generation_path(generation) / "qdrant"
+    store = EdgeStore.create(shard, catalogue.manifest(generation).dims)
     store.upsert(catalogue.stored())
     store.close()
     catalogue.publish(data, generation)
+    return data
 
 
 class Served:
-    """A running ``serve``: its port, and its last line on standard output."""
+    """A running ``serve``, of one process by default: its port, and its last line of output."""
 
-    def __init__(self, data: DataDir, *options: str, **settings: str) -> None:
+    def __init__(self, data: DataDir, *options: str, **more: Any) -> None:
         # A file rather than a pipe, which would be full at some point, and hold the server.
         self._log = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - closed in __exit__
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, "--data-dir", str(data.path), "--port", "0", *options],
-            cwd=ROOT,
-            env={
-                **os.environ,
-                "PYTHONPATH": str(ROOT),
-                **{f"TWINLENS_{name.upper()}": value for name, value in settings.items()},
-            },
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            text=True,
-        )
+        given = ("--data-dir", data.path, "--port", 0, "--workers", 1, *options)
+        self.process = start("serve", *given, stderr=self._log, **more)
         self.line = self.process.stdout.readline()
         found = re.search(r":(\d+)$", self.line)
         if found is None:
@@ -88,8 +115,17 @@ class Served:
             pytest.fail(f"not ready: {self.line!r}, ended with {self.process.returncode}: {said}")
         self.port = int(found[1])
 
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
     def get(self, path: str) -> tuple[int, dict]:
         status, _, body = self.ask("GET", path)
+        return status, json.loads(body)
+
+    def post(self, path: str, **fields: Any) -> tuple[int, dict]:
+        headers = {"Content-Type": "application/json"}
+        status, _, body = self.ask("POST", path, body=json.dumps(fields), headers=headers)
         return status, json.loads(body)
 
     def ask(
@@ -97,7 +133,7 @@ class Served:
         method: str,
         path: str,
         *,
-        body: bytes | None = None,
+        body: bytes | str | None = None,
         headers: dict[str, str] | None = None,
     ) -> tuple[int, Message, bytes]:
         """Status, header fields and body of the answer, on a connection of its own."""
@@ -108,6 +144,9 @@ class Served:
             return answer.status, answer.headers, answer.read()
         finally:
             connection.close()
+
+    def workers(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children()
 
     def log(self) -> str:
         """What it has written to standard error so far."""
@@ -124,6 +163,8 @@ class Served:
 
     def __exit__(self, *_: object) -> None:
         if self.process.poll() is None:
-            self.process.kill()
+            # With its workers, which would first finish what is under way.
+            for one in (self.process, *self.workers()):
+                one.kill()
         self.process.communicate()
         self._log.close()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -13,7 +13,8 @@ from flask import Request
 from flask.testing import FlaskClient
 
 from tests.backend.asking import problem
-from tests.fakes import WordEncoder
+from tests.backend.served import wait_until
+from tests.fakes import HeldEncoder, WordEncoder
 from twinlens.backend.access import Keys, Policy, Role
 
 READ = "read-key-0123456789"
@@ -249,41 +250,22 @@ def test_behind_proxies_the_caller_is_who_asked_the_first_of_them(
 # ---- turns
 
 
-class Slow(WordEncoder):
-    """Encodes when it is let go."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.entered = threading.Semaphore(0)
-        self.go_on = threading.Event()
-
-    def encode_queries(self, queries):
-        self.entered.release()
-        assert self.go_on.wait(20)
-        return super().encode_queries(queries)
-
-
 @contextmanager
-def searching(client: FlaskClient, encoder: Slow, number: int) -> Iterator[None]:
+def searching(client: FlaskClient, encoder: HeldEncoder, number: int) -> Iterator[None]:
     """So many searches, one of which is at work; they are answered well when it is over."""
-    answers: list[int] = []
-
-    def search() -> None:
-        answers.append(client.application.test_client().get(SEARCH).status_code)
-
-    threads = [threading.Thread(target=search) for _ in range(number)]
-    for thread in threads:
-        thread.start()
-    assert encoder.entered.acquire(timeout=20)
-    yield
-    encoder.go_on.set()
-    for thread in threads:
-        thread.join(20)
-    assert answers == [200] * number
+    encoder.go.clear()
+    with ThreadPoolExecutor(number) as callers:
+        searches = [callers.submit(client.get, SEARCH) for _ in range(number)]
+        try:
+            assert encoder.started.acquire(timeout=20)
+            yield
+        finally:
+            encoder.go.set()
+        assert [one.result(20).status_code for one in searches] == [200] * number
 
 
 def test_who_waits_too_long_for_a_turn_is_turned_away_and_others_are_not(client_of):
-    encoder = Slow()
+    encoder = HeldEncoder()
     client = client_of(title_encoder=encoder, searches_at_a_time=1, max_wait_s=0.2)
     with searching(client, encoder, 1):
         answer = client.get(SEARCH)
@@ -296,14 +278,10 @@ def test_who_waits_too_long_for_a_turn_is_turned_away_and_others_are_not(client_
 
 
 def test_whoever_waits_is_counted_and_gets_the_turn(client_of):
-    encoder = Slow()
+    encoder = HeldEncoder()
     client = client_of(title_encoder=encoder, searches_at_a_time=1, max_wait_s=20)
     with searching(client, encoder, 3):
-        for _ in range(1000):
-            if "twinlens_requests_waiting 2.0" in client.get("/metrics").text:
-                break
-        else:
-            pytest.fail("nobody waits")
+        wait_until(lambda: "twinlens_requests_waiting 2.0" in client.get("/metrics").text)
     assert "twinlens_requests_waiting 0.0" in client.get("/metrics").text
 
 

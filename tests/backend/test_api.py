@@ -5,10 +5,13 @@ import io
 import json
 from dataclasses import replace
 from typing import get_args
+from unittest.mock import Mock
 from urllib.parse import quote
 
 import pytest
 from flask.testing import FlaskClient
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.backend.asking import (
     MULTI,
@@ -20,7 +23,8 @@ from tests.backend.asking import (
     paged_ids,
     problem,
 )
-from tests.backend.catalogue import COLOURS, ODD_ID, ODD_TITLE, picture_bytes
+from tests.backend.catalogue import COLOURS, ODD_ID, ODD_TITLE, RED, Catalogue, picture_bytes
+from tests.backend.served import publish_embedded
 from tests.fakes import MemoryReader, WordEncoder
 from twinlens.backend.schemas.answers import VideoBody
 from twinlens.backend.schemas.fitting import fit
@@ -28,6 +32,7 @@ from twinlens.backend.schemas.requests import Attribute
 from twinlens.catalog.errors import StoreUnavailable, UnencodableItems
 from twinlens.catalog.fields import FIELDS
 from twinlens.catalog.sources.values import parse_id
+from twinlens.catalog.video import Video
 from twinlens.encoders.lenses import THUMBNAIL
 from twinlens.stores.base import StoredVideo
 from twinlens.stores.generations import DataDir
@@ -84,11 +89,11 @@ def test_get_and_post_answer_the_same(client):
     assert len(cursors) == 1
 
 
-def test_a_picture_may_come_as_a_file_or_as_base64(client, red_picture):
+def test_a_picture_may_come_as_a_file_or_as_base64(client):
     def form(**fields):
-        return client.post(SEARCH, data={"image": (io.BytesIO(red_picture), "x.png"), **fields})
+        return client.post(SEARCH, data={"image": (io.BytesIO(RED), "x.png"), **fields})
 
-    as_text = base64.b64encode(red_picture).decode()
+    as_text = base64.b64encode(RED).decode()
     by_json = client.post(SEARCH, json={"image": as_text, "limit": 3})
     assert hit_ids(by_json) == hit_ids(form(limit="3"))
     assert hit_ids(by_json)[0] == "kitchen-4"
@@ -164,11 +169,11 @@ def test_highlights_mark_the_title_in_parts(client):
     assert "highlight" not in hits[0]
 
 
-def test_a_video_without_a_title_is_found_and_has_nothing_to_highlight(catalogue, client_of):
-    pictured = catalogue.stored()[0]
+def test_a_video_without_a_title_is_found_and_has_nothing_to_highlight(stored, client_of):
+    pictured = stored[0]
     picture = {THUMBNAIL: pictured.vectors[THUMBNAIL]}
     untitled = StoredVideo("untitled", {"video_id": "untitled"}, picture)
-    client = client_of(reader=MemoryReader([*catalogue.stored(), untitled]))
+    client = client_of(reader=MemoryReader([*stored, untitled]))
     asked = {"text": "kitchen", "video_id": pictured.video_id, "highlight": True, "limit": 100}
     hits = client.post(SEARCH, json=asked).get_json()["hits"]
     [hit] = [one for one in hits if one["video"]["video_id"] == "untitled"]
@@ -190,10 +195,12 @@ def recommend(client, **body):
 
 def test_each_taste_is_met_and_what_is_disliked_falls_and_no_seed_is_a_hit(client):
     liked, disliked = ["beach-1", "cricket-1"], ["cricket-2", "cricket-3"]
-    before = hit_ids(recommend(client, liked=liked, limit=8))
+    # Not by their words: kitchen-1 has a number in common with both.
+    options = {"liked": liked, "weights": {"words": 0}, "limit": 8}
+    before = hit_ids(recommend(client, **options))
     assert not set(before) & set(liked)
     assert {one.split("-")[0] for one in before} == {"beach", "cricket"}
-    after = hit_ids(recommend(client, liked=liked, disliked=disliked, limit=8))
+    after = hit_ids(recommend(client, **options, disliked=disliked))
     assert not set(after) & {*liked, *disliked}
     of_cricket = [sum(one.startswith("cricket") for one in found) for found in (before, after)]
     assert of_cricket[1] < of_cricket[0]
@@ -222,21 +229,22 @@ def test_a_cursor_of_recommendations_belongs_to_the_history_however_told(client)
 # ---- diversity and duplicates
 
 
+class Reuploads(Catalogue):
+    """Each video of the kitchen was uploaded again, and again with another title."""
+
+    def videos(self) -> list[Video]:
+        videos = super().videos()
+        for one in super().videos():
+            if one.text("category") == "kitchen":
+                videos.append(replace(one, video_id=f"{one.video_id}-again"))
+                title = f"{one.title.upper()}!"
+                videos.append(replace(one, video_id=f"{one.video_id}-third", title=title))
+        return videos
+
+
 @pytest.fixture(scope="module")
-def reuploaded(catalogue) -> list[StoredVideo]:
-    """The catalogue, each video of the kitchen uploaded again, and again with bars."""
-    videos = list(catalogue.videos())
-    for one in catalogue.videos():
-        if one.text("category") == "kitchen":
-            videos.append(replace(one, video_id=f"{one.video_id}-again"))
-            title = f"{one.title.upper()}!"
-            videos.append(replace(one, video_id=f"{one.video_id}-third", title=title))
-    return catalogue.stored(videos)
-
-
-@pytest.fixture
-def reuploads(reuploaded, client_of) -> FlaskClient:
-    return client_of(reader=MemoryReader(reuploaded))
+def reuploads(client_of, tmp_path_factory) -> FlaskClient:
+    return client_of(data=publish_embedded(Reuploads(), tmp_path_factory.mktemp("reuploads")))
 
 
 def test_reuploads_fold_into_the_best_of_them(reuploads):
@@ -278,36 +286,41 @@ def test_diversity_brings_other_kinds_forward(client):
     assert diverse[0] == plain[0]
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"diversity": 0.4},
-        {"collapse_duplicates": True},
-        {"diversity": 0.9, "collapse_duplicates": True},
-    ],
+@settings(max_examples=30)  # each asks for up to thirty pages
+@given(
+    st.sampled_from(
+        [
+            (SEARCH, {"text": "kitchen film number 7"}),
+            (SEARCH, {"video_id": "kitchen-2", "text": "beach"}),
+            (SEARCH, {"video_id": "beach-1", "filter": {"language": ["si", "en"]}}),
+            (RECOMMEND, {"liked": ["kitchen-2", "beach-7"]}),
+            (RECOMMEND, {"liked": ["kitchen-2", "beach-7"], "disliked": ["cricket-1"]}),
+            (MULTI, {"searches": [{"text": "beach"}, {"video_id": "cricket-3"}], "fuse": True}),
+        ]
+    ),
+    st.integers(1, 30),
+    st.fixed_dictionaries(
+        {}, optional={"diversity": st.floats(0, 1), "collapse_duplicates": st.booleans()}
+    ),
+    st.integers(1, 9),
 )
-@pytest.mark.parametrize(
-    ("path", "asked"),
-    [
-        (SEARCH, {"text": "kitchen film number 7"}),
-        (SEARCH, {"video_id": "kitchen-2", "text": "beach", "window": 12}),
-        (RECOMMEND, {"liked": ["kitchen-2", "beach-7"], "disliked": ["cricket-1"]}),
-        (MULTI, {"searches": [{"text": "beach"}, {"video_id": "cricket-3"}], "fuse": True}),
-    ],
-)
-def test_pages_of_any_size_are_the_one_window(reuploads, path, asked, options):
-    def ask(limit):
-        body = {**asked, **options, "limit": limit}
-        return paged_ids(lambda more: reuploads.post(path, json={**body, **more}))
+def test_pages_of_any_size_are_the_one_window(reuploads, asked, window, options, limit):
+    path, body = asked
+    body = {**body, **options} | ({} if path == MULTI else {"window": window})
 
-    whole = ask(100)
+    def found(limit):
+        return paged_ids(lambda more: reuploads.post(path, json={**body, "limit": limit, **more}))
+
+    whole = found(100)
     assert len(whole) == len(set(whole))
-    assert ask(5) == ask(7) == whole
-    body = {**asked, **options, "limit": 2}
-    cursor = reuploads.post(path, json=body).get_json()["next_cursor"]
-    other = {"diversity": 0.1, "collapse_duplicates": not options.get("collapse_duplicates")}
-    problem(reuploads.post(path, json={**body, **other, "cursor": cursor}), "cursor_invalid")
+    assert found(limit) == whole
+    body["limit"] = 1
+    cursor = body_of(reuploads.post(path, json=body))["next_cursor"]
+    folded = options.get("collapse_duplicates", False)
+    for other in ({"diversity": 0.123}, {"collapse_duplicates": not folded}):
+        if cursor is not None:
+            answer = reuploads.post(path, json={**body, **other, "cursor": cursor})
+            problem(answer, "cursor_invalid")
 
 
 # ---- one video
@@ -317,9 +330,8 @@ def test_pages_of_any_size_are_the_one_window(reuploads, path, asked, options):
     "video_id",
     [*("%", "%2F", "a%2fb", "+", "?", "#", "é", "...", "a b", "similar", "&", ";", "\\"), ODD_ID],
 )
-def test_ids_that_a_path_could_trip_over(catalogue, client_of, video_id):
+def test_ids_that_a_path_could_trip_over(stored, client_of, video_id):
     assert parse_id(video_id) == video_id  # the indexer takes it
-    stored = catalogue.stored()
     odd = StoredVideo(video_id, {"video_id": video_id, "title": "it"}, stored[0].vectors)
     client = client_of(reader=MemoryReader([*stored[:3], odd]))
     path = f"/api/v1/videos/{quote(video_id, safe='')}"
@@ -367,9 +379,8 @@ A_FILE = "a" * 64 + ".jpg"  # fits, and isn't there
         *(A_FILE, A_FILE + "\n", A_FILE + "/../../CURRENT", ""),
     ],
 )
-def test_a_thumbnail_name_leads_nowhere_else(catalogue, client_of, name):
-    stored = catalogue.stored()[0]
-    videos = [StoredVideo("v", {"video_id": "v", "thumbnail_file": name}, stored.vectors)]
+def test_a_thumbnail_name_leads_nowhere_else(stored, client_of, name):
+    videos = [StoredVideo("v", {"video_id": "v", "thumbnail_file": name}, stored[0].vectors)]
     client = client_of(reader=MemoryReader(videos))
     problem(client.get("/api/v1/videos/v/thumbnail"), "thumbnail_not_found")
 
@@ -403,27 +414,21 @@ def test_without_a_generation_alive_but_not_ready(client_of, tmp_path):
         assert str(tmp_path) not in body["detail"]
 
 
-def test_with_a_store_that_went_away_alive_but_not_ready(catalogue, client_of):
-    class Leaving(MemoryReader):
-        away = False
-
-        def check(self):
-            if self.away:
-                raise StoreUnavailable("http://qdrant:6333: the Qdrant server doesn't answer")
-
-    reader = Leaving(catalogue.stored())
+def test_with_a_store_that_went_away_alive_but_not_ready(stored, client_of, monkeypatch):
+    reader = MemoryReader(stored)
     client = client_of(reader=reader)
     assert client.get("/readyz").status_code == 200
-    reader.away = True
-    for path in ("/readyz", SEARCH + "?q=a"):
-        answer = client.get(path)
-        body = problem(answer, "not_ready")
-        assert answer.headers["Retry-After"] == "5"
-        assert "qdrant:6333" not in body["detail"]
-    assert reader.searches == []
-    assert b"twinlens_ready 0.0" in client.get("/metrics").data
-    assert client.get("/healthz").status_code == 200
-    reader.away = False
+    away = StoreUnavailable("http://qdrant:6333: the Qdrant server doesn't answer")
+    with monkeypatch.context() as patched:
+        patched.setattr(reader, "check", Mock(side_effect=away))
+        for path in ("/readyz", SEARCH + "?q=a"):
+            answer = client.get(path)
+            body = problem(answer, "not_ready")
+            assert answer.headers["Retry-After"] == "5"
+            assert "qdrant:6333" not in body["detail"]
+        assert reader.searches == []
+        assert b"twinlens_ready 0.0" in client.get("/metrics").data
+        assert client.get("/healthz").status_code == 200
     assert client.get("/readyz").status_code == 200
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import io
 import re
 import resource
-import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
@@ -48,12 +48,12 @@ PATIENCE_S = 3.0
 def process(embedded) -> Iterator[Served]:
     # One process, so that what holds it up is seen.
     patience = {"receive_timeout_s": str(PATIENCE_S), "test_head_timeout_s": str(PATIENCE_S)}
-    with Served(embedded, "--workers", "1", **patience) as served:
+    with Served(embedded, **patience) as served:
         yield served
 
 
 def worker_of(served: Served) -> psutil.Process:
-    [worker] = psutil.Process(served.process.pid).children()
+    [worker] = served.workers()
     return worker
 
 
@@ -86,7 +86,7 @@ def test_at_once(served, name):
 
 @pytest.fixture(scope="module")
 def ends(process) -> dict[str, set[tuple[int, ...]]]:
-    return meet_crowds(process, CROWDS, patience_s=PATIENCE_S + 2, held=["take-nothing"])
+    return meet_crowds(process, CROWDS, patience_s=PATIENCE_S + 1, held=["take-nothing"])
 
 
 @pytest.mark.parametrize("name", CROWDS)
@@ -126,18 +126,14 @@ def test_many_large_pictures_at_once_are_decoded_one_by_one(served):
     buffer = io.BytesIO()
     Image.new("RGBA", (6300, 6300)).save(buffer, "PNG")
     bomb = picture(buffer.getvalue())
-    answers: list[int | None] = []
-    threads = [
-        threading.Thread(target=lambda: answers.append(status_of(exchange(served.port, bomb))))
-        for _ in range(3)
-    ]
     worker = worker_of(served)
     before = most = worker.memory_info().rss
-    for thread in threads:
-        thread.start()
-    while any(thread.is_alive() for thread in threads):
-        most = max(most, worker.memory_info().rss)
-        time.sleep(0.02)
+    with ThreadPoolExecutor(3) as callers:
+        asked = [callers.submit(exchange, served.port, bomb) for _ in range(3)]
+        while not all(one.done() for one in asked):
+            most = max(most, worker.memory_info().rss)
+            time.sleep(0.02)
+    answers = [status_of(one.result()) for one in asked]
     assert set(answers) <= {200, 503}
     assert 200 in answers
     assert most - before < 1200 << 20  # two at once would take more

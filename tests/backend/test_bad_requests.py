@@ -9,7 +9,7 @@ import json
 import pytest
 
 from tests.backend.asking import MULTI, RECOMMEND, SEARCH, hit_ids, problem
-from tests.backend.catalogue import picture_bytes
+from tests.backend.catalogue import RED, picture_bytes
 from tests.catalog.encoded import png
 from twinlens.backend.parsing import MAX_VALUES
 from twinlens.backend.schemas.filters import MAX_CONDITIONS, MAX_FILTER_VALUES
@@ -52,18 +52,14 @@ NO_MOMENTS = ['"yesterday"', '"2024-01-01T00:00:00"', "1700000000", '"0001-01-01
     ("rrf_k", ["q=a&rrf_k=-1", "q=a&rrf_k=nan", "q=a&rrf_k=inf"]),
     ("expand", ["q=a&expand=21"]),
     ("explain", ["q=a&explain=perhaps"]),
-    ("nonsense", ["q=a&nonsense=1"]),
-    ("attributes.0", ["q=a&attributes=colour"]),
     ("attributes.1", [f"q=a&attributes=title,{one}" for one in (",tags", "&attributes=url")]),
     ("highlight", ["q=a&highlight=2"]),
     ("diversity", ["q=a&diversity=1.1", "q=a&diversity=-0.1", "q=a&diversity=nan"]),
     ("collapse_duplicates", ["q=a&collapse_duplicates=2"]),
-    ("text", ["q=a&text=b"]),
     ("image", ["q=a&image=b"]),
     ("cursor", ["q=a&cursor=" + "a" * 1001]),
     ("video_id", ["video_id=" + "x" * 257, "video_id="]),
     ("filter", ["q=a&filter=x", "q=a&filter=[]"]),
-    ("filter.colour", ['q=a&filter={"colour":"red"}']),
     ("filter.channel", ['q=a&filter={"channel":[]}', 'q=a&filter={"channel":{"gte":3}}']),
     ("filter.channel.0", ['q=a&filter={"channel":""}']),
     ("filter.channel.1", ['q=a&filter={"channel":["x",3]}']),
@@ -79,7 +75,6 @@ NO_MOMENTS = ['"yesterday"', '"2024-01-01T00:00:00"', "1700000000", '"0001-01-01
     ),
     ("weights.title", ['q=a&weights={"title":-1}']),
     ("weights", ['q=a&weights={"title":0,"thumbnail":0,"words":0}', "q=a&weights=2"]),
-    ("weights.sound", ['q=a&weights={"sound":1}']),
 )
 def test_a_bad_parameter_is_named(client, said, sent):
     body = problem(client.get(f"{SEARCH}?{sent}"), "validation_failed")
@@ -91,7 +86,6 @@ def test_a_bad_parameter_is_named(client, said, sent):
 @rows(
     ("limit", ["limit=0", "limit=101", "limit=x", "limit=3&limit=4"]),
     ("sort", ["sort=title:asc", "sort=view_count", "sort=view_count:DESC"]),
-    ("order", ["order=asc", "order=random&sort=view_count:asc"]),
     ("seed", ["seed=4", *(f"order=random&seed={one}" for one in (-1, 2**53, 1.5))]),
     ("facets.0", ["facets=title"]),
     ("facets.1", ["facets=tags,"]),
@@ -112,7 +106,6 @@ FOR_ALL_IN_ONE = {"limit": 2, "explain": True, "highlight": True, "diversity": 0
 
 
 @rows(
-    ((SEARCH, ""), ['"text"']),
     ((SEARCH, "text"), ['{"text": 3}', {"text": ["a"]}, {"text": "a" * 100_000}]),
     ((SEARCH, "limit"), [A | {"limit": "5"}, A | {"limit": True}]),
     ((SEARCH, "limit"), ['{"text": "a", "limit": 1e400}']),
@@ -185,8 +178,8 @@ def test_objects_are_no_parameters_of_what_neither_filters_nor_ranks(client, pat
 
 
 @pytest.mark.parametrize("path", [RECOMMEND, MULTI])
-def test_some_are_asked_for_in_json_alone_and_methods_are_told(client, path, red_picture):
-    for form in ({"liked": "beach-1"}, {"image": (io.BytesIO(red_picture), "x.png")}):
+def test_some_are_asked_for_in_json_alone_and_methods_are_told(client, path):
+    for form in ({"liked": "beach-1"}, {"image": (io.BytesIO(RED), "x.png")}):
         answer = client.post(path, data=form)
         assert "send application/json" in problem(answer, "unsupported_media_type")["detail"]
     problem(client.get(path), "method_not_allowed")
@@ -238,9 +231,9 @@ def test_what_is_no_picture_is_refused_either_way(client, said, sent):
     assert problem(answer, "picture_rejected")["errors"][0]["field"] == "image"
 
 
-def test_form_fields_of_the_wrong_kind(client, red_picture):
+def test_form_fields_of_the_wrong_kind(client):
     def upload():
-        return io.BytesIO(red_picture), "x.png"
+        return io.BytesIO(RED), "x.png"
 
     for form, field in (
         ({"image": "text, no file"}, "image"),

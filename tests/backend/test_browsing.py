@@ -12,7 +12,7 @@ from unittest.mock import Mock
 
 import pytest
 from flask.testing import FlaskClient
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.backend.asking import SEARCH, body_of, every_page, problem
@@ -56,11 +56,6 @@ requests = st.builds(
 )
 
 
-@pytest.fixture
-def client(embedded_client: FlaskClient) -> FlaskClient:
-    return embedded_client
-
-
 @pytest.fixture(scope="module")
 def browser(embedded: DataDir) -> Iterator[Browser]:
     reader = EdgeReader.open(embedded.generation_path("g1") / "qdrant")
@@ -77,8 +72,7 @@ def ask(client: FlaskClient, **parameters: Any) -> Any:
 
 
 def answered(client: FlaskClient, **parameters: Any) -> dict[str, Any]:
-    found: dict[str, Any] = body_of(ask(client, **parameters))
-    return found
+    return body_of(ask(client, **parameters))
 
 
 def pages_of(client: FlaskClient, **parameters: Any) -> list[dict[str, Any]]:
@@ -110,7 +104,6 @@ def behind(place: Any, **request: Any) -> BrowseRequest:
     return BrowseRequest(**request, cursor=cursor, limit=100)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(request=requests, limits=st.lists(st.integers(1, 40), min_size=1, max_size=4))
 def test_pages_of_any_lengths_hold_every_video_that_passes_once_in_one_order(
     browser: Browser, stored: list[StoredVideo], request: BrowseRequest, limits: list[int]
@@ -240,13 +233,11 @@ def test_a_place_behind_the_last_is_an_empty_page(browser: Browser, place: Any) 
 def test_a_cursor_of_an_older_index_has_expired(
     catalogue: Catalogue, client_of: ClientOf, tmp_path: Path
 ) -> None:
-    data = DataDir(tmp_path)
-    publish_embedded(catalogue, data, "g1")
-    client = client_of(data=data)
+    client = client_of(data=publish_embedded(catalogue, tmp_path))
     queries = ("sort=view_count:asc", "order=random&seed=3", "attributes=title")
     paths = [f"{VIDEOS}?{query}&limit=2" for query in queries]
     cursors = [body_of(client.get(path))["next_cursor"] for path in paths]
-    publish_embedded(catalogue, data, "g2")
+    publish_embedded(catalogue, tmp_path, "g2")
     for path, cursor in zip(paths, cursors, strict=True):
         problem(client.get(f"{path}&cursor={cursor}"), "cursor_expired")
 

@@ -13,7 +13,7 @@ from playwright._impl._driver import compute_driver_executable
 from playwright.sync_api import Page
 
 from tests.backend.browser import launched, needs_chromium, watched_page
-from tests.backend.catalogue import COLOURS, ODD_ID, picture_bytes
+from tests.backend.catalogue import COLOURS, ODD_ID, RED, picture_bytes
 from tests.backend.served import ROOT, Served
 from twinlens.backend.schemas import answers, requests
 from twinlens.backend.schemas.filters import FilterBody
@@ -28,14 +28,13 @@ EXAMPLES = DOCS[DOCS.index("## JavaScript client") : DOCS.index("## Errors")]
 
 @pytest.fixture(scope="module")
 def served(embedded) -> Iterator[Served]:
-    with Served(embedded, "--workers", "1") as served:
+    with Served(embedded) as served:
         yield served
 
 
 @pytest.fixture(scope="module")
 def page(served) -> Iterator[Page]:
-    origin = f"http://127.0.0.1:{served.port}"
-    with launched() as browser, watched_page(browser, origin, failing=True) as page:
+    with launched() as browser, watched_page(browser, served.url, failing=True) as page:
         page.goto("/healthz")
         yield page
 
@@ -84,7 +83,6 @@ class TestInTheBrowser:
         assert answer["hits"][0]["highlight"]["title"][0] == {"text": "beach", "matched": True}
 
     def test_a_picture_finds_as_a_blob_and_as_base64(self, page):
-        content = list(picture_bytes(COLOURS["kitchen"], shade=4))
         blob, text = run(
             page,
             """const blob = new Blob([new Uint8Array(given)], { type: "image/png" });
@@ -94,7 +92,7 @@ class TestInTheBrowser:
                 twinlens.search({ image: blob, ...options }),
                 twinlens.search({ image: btoa(String.fromCharCode(...given)), ...options }),
             ]);""",
-            content,
+            list(RED),
         )
         assert blob["hits"][0]["video"]["title"] == "kitchen film number 4"
         assert blob["hits"] == text["hits"]
@@ -378,12 +376,12 @@ def test_it_runs_in_node(served, tmp_path):
     """In the one that Playwright brings along."""
     node, _ = compute_driver_executable()
     shutil.copy(STATIC / "client.js", tmp_path / "client.mjs")
-    (tmp_path / "picture.png").write_bytes(picture_bytes(COLOURS["kitchen"], shade=4))
+    (tmp_path / "picture.png").write_bytes(RED)
     (tmp_path / "example.mjs").write_text(
         f"""
         import {{ readFile }} from "node:fs/promises";
         import {{ TwinLens }} from "./client.mjs";
-        const twinlens = new TwinLens({{ baseUrl: "http://127.0.0.1:{served.port}/" }});
+        const twinlens = new TwinLens({{ baseUrl: "{served.url}/" }});
         const image = new Blob([await readFile("picture.png")]);
         const {{ hits }} = await twinlens.search({{ image, limit: 1 }});
         const error = await twinlens.video("none").catch((error) => error);

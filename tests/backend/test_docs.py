@@ -25,9 +25,9 @@ def fields(model) -> list[str]:
     return list(fit(model, FIELDS).model_fields)
 
 
-def test_every_route_is_documented(app):
+def test_every_route_is_documented(client):
     served = set()
-    for rule in app.url_map.iter_rules():
+    for rule in client.application.url_map.iter_rules():
         path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
         if not path.startswith(("/static/", "/docs/assets/")):
             served |= {f"{method} {path}" for method in rule.methods - {"HEAD", "OPTIONS"}}

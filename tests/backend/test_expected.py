@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.backend.asking import problem
 from twinlens.backend.app import ROUTES
 from twinlens.backend.schemas.base import describe_expected
 from twinlens.backend.schemas.fitting import fit
@@ -105,7 +106,7 @@ def test_a_problem_says_what_would_be_right(client, asked, field, words):
     else:
         body = json.dumps(asked)  # None, too
         answer = client.post("/api/v1/search", data=body, content_type="application/json")
-    [error] = answer.get_json()["errors"]
+    [error] = problem(answer, answer.get_json()["code"])["errors"]
     assert error["field"] == field
     if asked in ("search", {}):
         names = "q or video_id" if asked else "text, image or video_id"
@@ -126,7 +127,6 @@ def test_a_problem_of_a_body_says_what_would_be_right(client):
 
 def test_all_seeds_that_are_gone_are_named(client):
     liked = {"liked": ["beach-1", "gone", "beach-2", "away"], "disliked": ["lost"]}
-    problem = client.post("/api/v1/recommendations", json=liked).get_json()
-    assert problem["code"] == "video_not_found"
-    assert [one["field"] for one in problem["errors"]] == ["liked.1", "liked.3", "disliked.0"]
-    assert problem["detail"] == "no video 'gone', 'away', 'lost' in this index"
+    said = problem(client.post("/api/v1/recommendations", json=liked), "video_not_found")
+    assert [one["field"] for one in said["errors"]] == ["liked.1", "liked.3", "disliked.0"]
+    assert said["detail"] == "no video 'gone', 'away', 'lost' in this index"

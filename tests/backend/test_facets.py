@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.backend.asking import MULTI, RECOMMEND, SEARCH, every_page
-from tests.backend.catalogue import FACETS, count_facets
+from tests.backend.catalogue import FACETS, RED, count_facets
 from twinlens.backend.schemas.answers import FacetsBody
 from twinlens.backend.schemas.fitting import fit
 from twinlens.catalog.fields import FIELDS
@@ -18,11 +18,6 @@ from twinlens.stores.base import StoredVideo
 FacetsBody = fit(FacetsBody, FIELDS)
 
 Json = dict[str, Any]
-
-
-@pytest.fixture
-def client(embedded_client: FlaskClient) -> FlaskClient:
-    return embedded_client
 
 
 @pytest.mark.parametrize(
@@ -56,14 +51,12 @@ def test_facets_count_all_hits_on_every_page(
     assert bare["hits"] == pages[0]["hits"]
 
 
-def test_facets_in_a_query_string_in_a_form_and_in_one_of_several(
-    client: FlaskClient, red_picture: bytes
-) -> None:
+def test_facets_in_a_query_string_in_a_form_and_in_one_of_several(client: FlaskClient) -> None:
     by_query = client.get(f"{SEARCH}?q=film&facets=language,+view_count").get_json()["facets"]
     assert set(by_query) == {"language", "view_count"}
     by_json = client.post(SEARCH, json={"text": "film", "facets": ["language", "view_count"]})
     assert by_json.get_json()["facets"] == by_query
-    form = {"image": (io.BytesIO(red_picture), "red.png"), "facets": "tags", "limit": "3"}
+    form = {"image": (io.BytesIO(RED), "red.png"), "facets": "tags", "limit": "3"}
     assert set(client.post(SEARCH, data=form).get_json()["facets"]) == {"tags"}
     similar = client.get("/api/v1/videos/beach-3/similar?facets=tags&limit=1").get_json()
     assert sum(one["count"] for one in similar["facets"]["tags"]["values"]) > 1

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -94,14 +94,7 @@ def _holds(name: str, asked: Any, payload: Json) -> bool:
     return all(held[way](value, bound) for way, bound in asked.items())
 
 
-@pytest.fixture
-def client(embedded_client: FlaskClient) -> FlaskClient:
-    return embedded_client
-
-
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60)
 @given(asked=filters)
 def test_json_a_filter_and_the_engine_mean_the_same(
     client: FlaskClient, stored: list[StoredVideo], asked: Json

@@ -14,11 +14,6 @@ from twinlens.catalog.timing import OutOfTime, TimeBudget
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 def limiter(clock):
     limiter = RateLimiter(6, tempfile.TemporaryFile(), clock=clock)  # noqa: SIM115 - it closes it
     yield limiter
@@ -62,7 +57,7 @@ def test_a_budget_lasts_so_long(clock):
         budget.check()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(1, 50), st.lists(st.floats(0, 30), max_size=200))
 def test_no_minute_has_more_than_twice_the_limit_and_no_hour_more_than_its_share(limit, pauses):
     clock = Clock()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 
 from tests.backend.asking import MULTI, PAGE_FIELDS, SEARCH, body_of, paged_ids, problem, shown_ids
+from tests.backend.catalogue import RED
 
 
 def ask(client, *searches, **options):
@@ -14,8 +15,8 @@ def ask(client, *searches, **options):
 # ---- apart
 
 
-def test_apart_each_is_answered_as_if_alone(client, red_picture):
-    image = base64.b64encode(red_picture).decode()
+def test_apart_each_is_answered_as_if_alone(client):
+    image = base64.b64encode(RED).decode()
     searches = [
         {"text": "kitchen film", "limit": 3, "explain": True},
         {"image": image, "limit": 2, "attributes": ["title"]},

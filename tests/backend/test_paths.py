@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from werkzeug.test import EnvironBuilder
+from werkzeug.datastructures import Headers
+from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 
 @pytest.fixture(params=[0, 1], ids=["no proxy", "behind a proxy"])
@@ -16,22 +16,13 @@ def behind(request: pytest.FixtureRequest, client_of: Callable[..., FlaskClient]
     return client_of(trusted_proxies=request.param).application
 
 
-def ask(app: Flask, path: str, **environ: str) -> tuple[int, dict[str, str]]:
+def ask(app: Flask, path: str, **environ: str) -> tuple[int, Headers]:
     """What the application answers to a server that calls it with ``environ``."""
-    answered: list[Any] = []
-
-    def start_response(status: str, headers: list[tuple[str, str]], *_: object) -> None:
-        answered.append((int(status.split()[0]), dict(headers)))
-
     called = EnvironBuilder().get_environ() | {"PATH_INFO": path, **environ}
     # Not all servers tell these two.
     del called["REQUEST_URI"], called["RAW_URI"]
-    body = app.wsgi_app(called, start_response)
-    for _ in body:
-        pass
-    if hasattr(body, "close"):
-        body.close()
-    return answered[0]
+    _, status, headers = run_wsgi_app(app.wsgi_app, called, buffered=True)
+    return int(status.split()[0]), headers
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from unittest.mock import Mock
 
 import psutil
@@ -19,35 +19,16 @@ import pytest
 
 from tests.backend.attacks import post
 from tests.backend.callers import connect, everything
-from tests.backend.catalogue import Catalogue
-from tests.backend.served import ROOT, Served, publish_embedded
+from tests.backend.served import ROOT, Served, wait_until
 from twinlens.backend.access import MOST_WAITING
 from twinlens.backend.server import HEAD_TIMEOUT_S, _Watch
 from twinlens.stores.generations import DataDir
 
 
 @pytest.fixture(scope="module")
-def data(catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> DataDir:
-    data = DataDir(tmp_path_factory.mktemp("processes"))
-    publish_embedded(catalogue, data, "g1")
-    return data
-
-
-@pytest.fixture(scope="module")
-def served(data: DataDir) -> Iterator[Served]:
-    with Served(data, "--workers", "2") as served:
+def served(embedded: DataDir) -> Iterator[Served]:
+    with Served(embedded, "--workers", "2") as served:
         yield served
-
-
-def wait_until(holds: Callable[[], bool], *, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def workers_of(served: Served) -> list[psutil.Process]:
-    return psutil.Process(served.process.pid).children()
 
 
 def connected(served: Served, count: int) -> list[socket.socket]:
@@ -83,11 +64,19 @@ def close(sockets: list[socket.socket]) -> None:
         one.close()
 
 
-def ask_at_once(served: Served, count: int, name: str, *, after_s: float = 0) -> None:
+def ask_at_once(served: Served, count: int, name: str) -> None:
     sockets = connected(served, count)
-    time.sleep(after_s)
     ask(sockets, name)
     close(sockets)
+
+
+def held(served: Served) -> int:
+    """How many connections the processes hold, which have been taken and not yet closed."""
+    return sum(
+        one.status in (psutil.CONN_ESTABLISHED, psutil.CONN_CLOSE_WAIT)
+        for worker in served.workers()
+        for one in worker.net_connections("tcp")
+    )
 
 
 def wait_for_both(served: Served, name: str) -> set[int]:
@@ -104,8 +93,11 @@ def wait_for_both(served: Served, name: str) -> set[int]:
 def test_connections_that_come_at_once_are_shared_out_evenly(served: Served) -> None:
     wait_for_both(served, "even-")
     for number in range(5):
-        time.sleep(0.3)  # those before are gone
-        ask_at_once(served, 8, f"round{number}", after_s=0.3)
+        wait_until(lambda: held(served) == 0)
+        sockets = connected(served, 8)
+        wait_until(lambda: held(served) == 8)
+        ask(sockets, f"round{number}")
+        close(sockets)
     wait_until(lambda: sum(answered_by(served, "round").values()) == 40)
     shares = [sorted(answered_by(served, f"round{number}-").values()) for number in range(5)]
     assert all(sum(one) == 8 for one in shares)
@@ -139,25 +131,27 @@ def test_a_process_that_dies_is_replaced_and_ends_nobody_else(served: Served) ->
 
 
 def test_a_start_that_fails_ends_nobody_else_and_is_tried_again(
-    data: DataDir, served: Served
+    embedded: DataDir, served: Served
 ) -> None:
     killed, other = wait_for_both(served, "before-")
     # The one that lives has the index open, another can't open it.
-    hidden = data.path / "hidden"
-    data.generation_path("g1").rename(hidden)
-    os.kill(killed, signal.SIGKILL)
-    wait_until(lambda: "ended by exit code" in served.log())
-    for _ in range(20):
-        assert served.get("/api/v1/stats")[0] == 200
-    assert other in {worker.pid for worker in workers_of(served)}
-    hidden.rename(data.generation_path("g1"))
+    generation, hidden = embedded.generation_path("g1"), embedded.path / "hidden"
+    generation.rename(hidden)
+    try:
+        os.kill(killed, signal.SIGKILL)
+        wait_until(lambda: "ended by exit code" in served.log())
+        for _ in range(20):
+            assert served.get("/api/v1/stats")[0] == 200
+        assert other in {worker.pid for worker in served.workers()}
+    finally:
+        hidden.rename(generation)
     assert wait_for_both(served, "after-") > {other}
 
 
-def test_workers_end_with_a_parent_that_is_killed(data: DataDir) -> None:
-    with Served(data, "--workers", "2") as served:
+def test_workers_end_with_a_parent_that_is_killed(embedded: DataDir) -> None:
+    with Served(embedded, "--workers", "2") as served:
         wait_for_both(served, "parent-")
-        workers = workers_of(served)
+        workers = served.workers()
         assert len(workers) == 2
         kept = connected(served, 2)  # as a client that keeps its connections
         ask(kept, "kept")
@@ -171,25 +165,21 @@ def test_workers_end_with_a_parent_that_is_killed(data: DataDir) -> None:
 
 
 def test_what_is_under_way_is_answered_and_nobody_else_once_it_is_told_to_end(
-    data: DataDir,
+    embedded: DataDir,
 ) -> None:
     """Searches, others that wait for their turn, and one whose body is still coming."""
-    answers: list[tuple[int, int]] = []
     body = b'{"text": "kitchen"}'
-
-    def search() -> None:
-        status, body = served.get("/api/v1/search?q=slowly&limit=3")
-        answers.append((status, len(body["hits"])))
-
     options = ("--workers", "2", "--request-threads", "1")
-    with Served(data, *options, max_wait_s="20") as served, connect(served.port) as coming:
+    with (
+        Served(embedded, *options, max_wait_s="20") as served,
+        connect(served.port) as coming,
+        ThreadPoolExecutor(4) as callers,
+    ):
         length = b"Content-Length: %d" % len(body)
         coming.sendall(post(b"", b"Expect: 100-continue", length))
         # The server has begun to read the body, so the request is under way.
         assert coming.recv(65536).startswith(b"HTTP/1.1 100")
-        searches = [threading.Thread(target=search) for _ in range(4)]
-        for one in searches:
-            one.start()
+        searches = [callers.submit(served.get, "/api/v1/search?q=slowly&limit=3") for _ in range(4)]
 
         def all_are_under_way() -> bool:
             said = metrics(served)
@@ -197,7 +187,7 @@ def test_what_is_under_way_is_answered_and_nobody_else_once_it_is_told_to_end(
 
         wait_until(all_are_under_way)
         # As a terminal that closes: it tells the workers, too.
-        for process in (served.process, *workers_of(served)):
+        for process in (served.process, *served.workers()):
             process.send_signal(signal.SIGHUP)
         time.sleep(0.5)
         with pytest.raises(OSError, match="refused"):
@@ -206,16 +196,14 @@ def test_what_is_under_way_is_answered_and_nobody_else_once_it_is_told_to_end(
         coming.sendall(body)
         assert everything(coming).startswith(b"HTTP/1.1 200")
         for one in searches:
-            one.join(30)
-        assert answers == [(200, 3)] * 4
+            status, answer = one.result(30)
+            assert (status, len(answer["hits"])) == (200, 3)
         assert served.process.wait(20) == 0
 
 
-def test_health_is_answered_while_every_turn_and_every_place_is_taken(data: DataDir) -> None:
+def test_health_is_answered_while_every_turn_and_every_place_is_taken(embedded: DataDir) -> None:
     """Who would be one too many is refused at once, not after those before it."""
-    with Served(
-        data, "--workers", "1", "--request-threads", "1", max_wait_s="5", api_keys="k" * 16
-    ) as served:
+    with Served(embedded, "--request-threads", "1", max_wait_s="5", api_keys="k" * 16) as served:
         key = b"Authorization: Bearer " + b"k" * 16
         sockets = connected(served, MOST_WAITING + 40)
         for number, one in enumerate(sockets):

@@ -32,8 +32,8 @@ READS = [
 
 
 @pytest.mark.parametrize("path", READS)
-def test_a_read_is_tagged_and_not_worked_out_again(catalogue, client_of, path):
-    reader = MemoryReader(catalogue.stored())
+def test_a_read_is_tagged_and_not_worked_out_again(stored, client_of, path):
+    reader = MemoryReader(stored)
     client = client_of(reader=reader)
     first = client.get(path)
     assert first.status_code == 200

@@ -17,11 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.backend.catalogue import RenamedCatalogue
+from tests.backend.catalogue import Catalogue
 from tests.backend.served import ROOT, Served, publish_embedded
 from twinlens.backend import examples
 from twinlens.backend.app import ROUTES
-from twinlens.stores.generations import DataDir
 
 KEY = "0123456789abcdef"
 
@@ -29,14 +28,14 @@ KEY = "0123456789abcdef"
 @pytest.fixture(scope="module")
 def served(tmp_path_factory) -> Iterator[Served]:
     """A server that asks for a key, so that the checks of keys have something to check."""
-    data = DataDir(tmp_path_factory.mktemp("schemathesis"))
     named = {
         video_id
         for request in examples.RECOMMENDATIONS.values()
         for field in ("liked", "disliked")
         for video_id in request.get(field, [])
     }
-    publish_embedded(RenamedCatalogue(sorted(named)), data, "g1")
+    catalogue = Catalogue(first_ids=sorted(named))
+    data = publish_embedded(catalogue, tmp_path_factory.mktemp("schemathesis"))
     with Served(data, api_keys=KEY) as served:
         yield served
 
@@ -71,7 +70,7 @@ def run(
     done = subprocess.run(
         [
             *(sys.executable, "-m", "schemathesis.cli", "run", str(described)),
-            *("--url", f"http://127.0.0.1:{served.port}", "--phases", phases),
+            *("--url", served.url, "--phases", phases),
             *("--max-examples", str(examples), "--generation-deterministic"),
             # Valid data may still name no video, or a cursor of nothing: the hooks look closer.
             *("--exclude-checks", "positive_data_acceptance"),

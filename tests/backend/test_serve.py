@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import threading
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from urllib.parse import quote
@@ -15,9 +13,9 @@ import pytest
 from click.testing import CliRunner
 
 from tests.backend.catalogue import ODD_ID, Catalogue
-from tests.backend.served import Served, publish_embedded
+from tests.backend.served import Served, publish_embedded, wait_until
 from tests.fakes import ColourEncoder, WordEncoder
-from twinlens.catalog.errors import LensesChanged, NoGeneration, UsageError
+from twinlens.catalog.errors import LensesChanged, UsageError
 from twinlens.catalog.video import Video
 from twinlens.commands.serve import serve
 from twinlens.stores.generations import DataDir
@@ -25,7 +23,7 @@ from twinlens.stores.generations import DataDir
 
 def test_it_says_where_once_it_answers_and_ends_when_told(embedded):
     with Served(embedded, log_format="text") as served:
-        assert served.line == f"TwinLens serves 31 videos at http://127.0.0.1:{served.port}\n"
+        assert served.line == f"TwinLens serves 31 videos at {served.url}\n"
         status, body = served.get("/api/v1/search?q=kitchen&limit=3&explain=true")
         assert status == 200
         assert len(body["hits"]) == 3
@@ -73,8 +71,7 @@ class Marked(Catalogue):
 
 
 def test_no_search_fails_while_generations_are_published_and_pruned(tmp_path):
-    data = DataDir(tmp_path)
-    publish_embedded(Marked(), data, "g0")
+    data = publish_embedded(Marked(), tmp_path, "g0")
     with Served(data, "--workers", "2", "--request-threads", "4") as served:
         seen: list[str] = []
         stop = threading.Event()
@@ -88,20 +85,14 @@ def test_no_search_fails_while_generations_are_published_and_pruned(tmp_path):
                 assert {hit["video"]["view_count"] for hit in body["hits"]} == {marker}
                 seen.append(body["generation"])
 
-        def wait_until(holds: Callable[[], bool]) -> None:
-            deadline = time.monotonic() + 20
-            while not holds():
-                assert time.monotonic() < deadline
-                time.sleep(0.02)
-
         with ThreadPoolExecutor(3) as pool:
             asking = [pool.submit(keep_asking) for _ in range(3)]
-            publish_embedded(Marked(marker=1), data, "g1")
+            publish_embedded(Marked(marker=1), tmp_path, "g1")
             try:
-                wait_until(lambda: seen[-50:].count("g1") == 50)
+                wait_until(lambda: seen[-30:].count("g1") == 30)
                 data.remove("g0")
                 before = len(seen)
-                wait_until(lambda: len(seen) > before + 50)
+                wait_until(lambda: len(seen) > before + 30)
             finally:
                 stop.set()
         for one in asking:
@@ -132,13 +123,6 @@ def small_encoders(monkeypatch):
     monkeypatch.setattr("twinlens.encoders.load.load_title_encoder", title)
     monkeypatch.setattr("twinlens.encoders.load.load_thumbnail_encoder", thumbnail)
     return asked
-
-
-def test_without_an_index_it_says_how_to_make_one(tmp_path):
-    error = run(DataDir(tmp_path))
-    assert isinstance(error, NoGeneration)
-    assert error.exit_code == 2
-    assert "twinlens index" in str(error)
 
 
 def test_other_encoders_than_the_index_has_are_refused_before_anything_starts(

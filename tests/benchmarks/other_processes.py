@@ -17,17 +17,6 @@ class FailsUnderFilters(Faiss):
         return super().search(query)
 
 
-class FailsOnce(Faiss):
-    """An engine that can't be uploaded to the first time."""
-
-    def upload(self, *, threads):
-        seen = self.vectors.path.parent / "failed-once"
-        if not seen.exists():
-            seen.touch()
-            raise RuntimeError("the disk is full today")
-        return super().upload(threads=threads)
-
-
 class Dies(Faiss):
     """An engine whose process is killed while it builds."""
 
@@ -42,10 +31,6 @@ class Environment:
     def copy(self):
         return dict(os.environ)
 
-    def close(self):
-        pass
-
 
 FAILS_UNDER_FILTERS = f"{__name__}:{FailsUnderFilters.__name__}"
-FAILS_ONCE = f"{__name__}:{FailsOnce.__name__}"
 DIES = f"{__name__}:{Dies.__name__}"

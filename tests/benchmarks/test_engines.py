@@ -26,7 +26,7 @@ from twinlens.benchmarks.engines.base import (
 from twinlens.benchmarks.engines.process import Host, Probe
 from twinlens.benchmarks.engines.record import Built, EngineFailed
 from twinlens.benchmarks.engines.server_engine import API_KEY_VARIABLE, Server
-from twinlens.benchmarks.engines.sources import DrawnVectors, prepare_vectors
+from twinlens.benchmarks.engines.sources import DrawnVectors, write_vectors
 from twinlens.benchmarks.engines.vectors import SHARES, Truth, VectorSet, fuse_answers
 from twinlens.catalog.errors import StoreError
 
@@ -46,11 +46,10 @@ class Kept(NamedTuple):
 
     experiment: Experiment
     vectors: VectorSet
-    directory: Path
     built: Built
 
     def make(self) -> Engine:
-        return self.experiment.make(self.vectors, self.directory)
+        return self.experiment.make(self.vectors)
 
 
 @pytest.fixture(scope="module")
@@ -61,13 +60,14 @@ def folder() -> Iterator[Path]:
         yield Path(path)
 
 
-def drawn(path: Path, videos: int, queries: int) -> VectorSet:
-    made = prepare_vectors(DrawnVectors(DIMS), path, videos=videos, queries=queries, seed=3)
+def drawn(folder: Path, videos: int, queries: int) -> VectorSet:
+    path = Path(tempfile.mkdtemp(prefix="twinlens-bench-", dir=folder))
+    made = write_vectors(DrawnVectors(DIMS), path, videos=videos, queries=queries, seed=3)
     draws = np.array(made.draws)
     draws[draws < FEW] = 0.9
     draws[[5, 50, 100, 300]] = FEW / 2
     np.save(made.path / "draws.npy", draws)
-    return VectorSet(made.path)
+    return VectorSet(made.path, DIMS)
 
 
 @pytest.fixture(scope="module")
@@ -103,10 +103,9 @@ def on_server(url: str, **build: Any) -> dict[str, Experiment]:
         pytest.param("server-grpc", marks=NEEDS_SERVER),
     ],
 )
-def kept(request: pytest.FixtureRequest, folder: Path) -> Iterator[Kept]:
+def kept(request: pytest.FixtureRequest) -> Iterator[Kept]:
     name, transport = request.param, request.param.rpartition("-")[2]
-    directory, of = folder / name, "vectors"
-    directory.mkdir(parents=True, exist_ok=True)
+    of = "vectors"
     if name.startswith("process"):
         server, of = request.getfixturevalue("qdrant_process"), "fewer"
         experiment = on_server(server.url, grpc_port=server.grpc_port)[transport]
@@ -116,11 +115,12 @@ def kept(request: pytest.FixtureRequest, folder: Path) -> Iterator[Kept]:
     else:
         experiment = next(one for one in read_experiments() if one.name == name)
     vectors = request.getfixturevalue(of)
+    (vectors.path / experiment.name).mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         if name.startswith("server") and "TWINLENS_TEST_QDRANT_API_KEY" in os.environ:
             patch.setenv(API_KEY_VARIABLE, os.environ["TWINLENS_TEST_QDRANT_API_KEY"])
-        with closing(experiment.make(vectors, directory)) as engine:
-            yield Kept(experiment, vectors, directory, engine.upload(threads=2))
+        with closing(experiment.make(vectors)) as engine:
+            yield Kept(experiment, vectors, engine.upload(threads=2))
             if isinstance(engine, Server):
                 engine.remove()
 
@@ -244,7 +244,7 @@ def test_a_second_process_finds_the_same_while_the_first_searches(
 ) -> None:
     if kept.experiment.on_server:
         pytest.skip("every process is a client of a server")
-    probe = partial(Probe, kept.experiment, kept.vectors.path, kept.directory, LIMIT)
+    probe = partial(Probe, kept.experiment, kept.vectors.path, DIMS, LIMIT)
     with Host(probe, environment={}) as second:
         second.ask("open")
         timed = second.ask("searches", range(QUERIES), usual(kept))
@@ -299,10 +299,10 @@ def test_rescoring_gives_back_what_one_byte_a_value_loses(
 
 
 def test_a_server_builds_its_graph_after_the_upload(
-    qdrant: QdrantProcess, fewer: VectorSet, folder: Path
+    qdrant: QdrantProcess, fewer: VectorSet
 ) -> None:
     # Of a graph of its own, so that no other test's collection is written to.
-    engine = on_server(qdrant.url, m=8)["rest"].make(fewer, folder / "unused")
+    engine = on_server(qdrant.url, m=8)["rest"].make(fewer)
     qdrant.order(fault="INVALID_ARGUMENT", on="Upsert")
     with pytest.raises(StoreError, match="400"):
         engine.upload(threads=3)
@@ -323,32 +323,31 @@ def test_a_server_builds_its_graph_after_the_upload(
 
 
 def test_a_server_that_builds_no_graph_or_is_not_there_has_failed(
-    qdrant: QdrantProcess, fewer: VectorSet, folder: Path, monkeypatch: pytest.MonkeyPatch
+    qdrant: QdrantProcess, fewer: VectorSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server_engine, "_CALM_S", 0.0)
     qdrant.order(indexed=0)
-    server = on_server(qdrant.url, m=8)["rest"].make(fewer, folder / "unused")
+    server = on_server(qdrant.url, m=8)["rest"].make(fewer)
     with closing(server), pytest.raises(EngineFailed, match="graphs over 0 of 800"):
         server.upload(threads=1)
     qdrant.order(fault="refuse")
     for experiment in on_server(qdrant.url, grpc_port=qdrant.grpc_port).values():
-        server = experiment.make(fewer, folder / "unused")
+        server = experiment.make(fewer)
         with closing(server), pytest.raises(StoreError, match="doesn't answer"):
             server.open()
 
 
-def test_a_collection_is_named_after_what_it_holds(fewer: VectorSet, folder: Path) -> None:
-    def name(vectors: VectorSet, url: str, transport: str, **build: Any) -> str:
-        made = on_server(url, **build)[transport].make(vectors, folder)
+def test_a_collection_is_named_after_what_it_holds(fewer: VectorSet, vectors: VectorSet) -> None:
+    def name(of: VectorSet, url: str, transport: str, **build: Any) -> str:
+        made = on_server(url, **build)[transport].make(of)
         assert isinstance(made, Server)
         return made.collection
 
     first = name(fewer, "http://one:6333", "rest")
-    assert first.startswith(f"twinlens-bench-{FEWER_VIDEOS}-")
+    assert first.startswith("twinlens-bench-")
     assert first == name(fewer, "http://two:6333", "grpc")
     assert first != name(fewer, "http://one:6333", "rest", m=32)
-    other = prepare_vectors(DrawnVectors(DIMS), folder, videos=FEWER_VIDEOS, queries=1, seed=4)
-    assert first != name(other, "http://one:6333", "rest")
+    assert first != name(vectors, "http://one:6333", "rest")
 
 
 def test_qdrant_is_told_to_build_a_graph_for_small_sets_too(fewer: VectorSet) -> None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 
@@ -19,31 +19,19 @@ _VARIABLE = re.compile(
 )
 
 
-class Variable(NamedTuple):
-    """A variable that the Compose file takes from the environment; ``:?`` makes it required."""
-
-    name: str
-    operator: str | None
-    text: str | None
-
-
 def compose_text() -> str:
     return (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
 
 
-def compose_variables() -> list[Variable]:
-    return [
-        Variable(found["name"], found["operator"], found["text"])
-        for found in _VARIABLE.finditer(compose_text())
-        if found["name"]
-    ]
+def compose_variables() -> set[str]:
+    """The names of those that the Compose file takes from the environment."""
+    return {found["name"] for found in _VARIABLE.finditer(compose_text()) if found["name"]}
 
 
 def compose(environment: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The Compose file with its variables filled in, as Compose does it for ``environment``."""
     given = {"QDRANT_API_KEY": KEY} if environment is None else environment
-    model: dict[str, Any] = _filled_in(yaml.safe_load(compose_text()), given)
-    return model
+    return _filled_in(yaml.safe_load(compose_text()), given)
 
 
 def _filled_in(value: Any, given: Mapping[str, str]) -> Any:
@@ -83,8 +71,7 @@ class Stage:
 
     def words(self, keyword: str) -> list[str]:
         """The last instruction of this kind, in its JSON form."""
-        words: list[str] = json.loads(self.last(keyword))
-        return words
+        return json.loads(self.last(keyword))
 
     def environment(self) -> dict[str, str]:
         return dict(
@@ -120,5 +107,4 @@ def stages() -> list[Stage]:
 
 def health_check_words(stage: Stage) -> list[str]:
     """The command of a stage's HEALTHCHECK."""
-    words: list[str] = json.loads(stage.last("HEALTHCHECK").split(" CMD ", 1)[1])
-    return words
+    return json.loads(stage.last("HEALTHCHECK").split(" CMD ", 1)[1])

@@ -209,7 +209,7 @@ def test_a_signal_reaches_the_command_which_has_the_time_to_finish_its_requests(
     assert _seconds(SERVICES["backend"]["stop_grace_period"]) > GRACEFUL_TIMEOUT_S
 
 
-@pytest.mark.parametrize("variable", sorted({v.name for v in compose_variables()}))
+@pytest.mark.parametrize("variable", sorted(compose_variables()))
 def test_what_the_operator_may_set_is_documented(variable: str):
     assert variable in compose_text().split("\nname:", 1)[0]
     assert f"`{variable}`" in MANUAL

@@ -2,14 +2,15 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.folders import files_in
 from tests.indexer.conftest import jpeg
 from twinlens.catalog.errors import NoGeneration, StoreCorrupt, StoreError, TooMuchLost
-from twinlens.stores.generations import MANIFEST_FORMAT, DataDir
+from twinlens.stores.generations import MANIFEST_FORMAT
 
 # What is damaged here are the files of a generation, and its collection is none of them.
 pytestmark = pytest.mark.parametrize("engine", ["embedded"], indirect=True)
@@ -60,24 +61,18 @@ DAMAGES = {
 }
 
 
-def files(data: DataDir) -> Iterator[tuple[str, bytes]]:
-    for file in data.generations.rglob("*"):
-        if file.is_file():
-            yield str(file), file.read_bytes()
-
-
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
 def test_a_job_says_so_and_fresh_gets_over_it(run_job, data, published, damage):
     first = run_job()
     damage(data.generation_path(first.generation))
-    kept = dict(files(data))
+    kept = files_in(data.generations)
     with pytest.raises(StoreError, match="fresh") as said:
         run_job()
     assert isinstance(said.value, NoGeneration | StoreCorrupt)
-    assert dict(files(data)) == kept
+    assert files_in(data.generations) == kept
     fresh = run_job(fresh=True)
     assert fresh.videos == 10
-    assert kept.items() <= dict(files(data)).items()
+    assert kept.items() <= files_in(data.generations).items()
     assert published.differences() == []
     assert run_job().published is False
 
@@ -86,10 +81,10 @@ def test_an_unfinished_build_whose_plan_can_t_be_read_is_left_alone(run_job, bre
     break_off()
     [build] = data.names()
     (data.generation_path(build) / "build.json").write_bytes(b"")
-    kept = dict(files(data))
+    kept = files_in(data.generations)
     done = run_job()
     assert (done.continued, done.videos) == (False, 200)
-    assert kept.items() <= dict(files(data)).items()
+    assert kept.items() <= files_in(data.generations).items()
 
 
 @pytest.mark.parametrize("how", ["prune", "fresh"])

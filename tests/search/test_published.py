@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.backend.catalogue import Catalogue
-from tests.fakes import Clock, MemoryReader, WordEncoder
+from tests.fakes import MemoryReader, WordEncoder
 from twinlens.catalog.errors import LensesChanged, NoGeneration, StoreCorrupt
 from twinlens.encoders.lenses import THUMBNAIL, TITLE
 from twinlens.search.published import PublishedIndex
@@ -45,11 +45,6 @@ def publish(data, catalogue):
 @pytest.fixture
 def opener(catalogue):
     return Opener(catalogue)
-
-
-@pytest.fixture
-def clock():
-    return Clock()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.backend.catalogue import COLOURS, ODD_ID, picture_bytes
+from tests.backend.catalogue import ODD_ID, RED, picture_bytes
 from tests.fakes import MemoryReader, sparse_words
 from twinlens.catalog.errors import PictureRejected, UnencodableItems
 from twinlens.encoders.lenses import THUMBNAIL, TITLE, WORDS
@@ -15,8 +15,6 @@ from twinlens.search.request import MultiSearchRequest, SearchRequest, VideoNotF
 from twinlens.search.searcher import BORROWED_WEIGHT, Searcher
 from twinlens.stores.base import StoredVideo
 from twinlens.stores.filters import AnyOf
-
-RED = picture_bytes(COLOURS["kitchen"], shade=4)
 
 
 def find(searcher: Searcher, **request):

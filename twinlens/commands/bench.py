@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 FULL_SIZES: Final = (1_400, 20_000, 100_000, 500_000, 1_000_000)
 QUICK_SIZES: Final = (1_400, 5_000)
+# Asked in each size, fewer where there are fewer.
+QUERIES: Final = 500
 # Below so many there is nothing to compare, and no graph to build.
 FEWEST: Final = 100
 # The lengths of the packaged encoders' vectors.
@@ -63,17 +65,7 @@ def _read_sizes(
 )
 @click.option("--experiments", type=_FILE, help="Rows of your own, as engines/experiments.toml.")
 @click.option("--qdrant-url", help="A Qdrant server to compare too; it is written to.")
-@click.option(
-    "--queries",
-    default=500,
-    show_default=True,
-    type=click.IntRange(10, 10_000),
-    help="How many to ask, fewer where there are fewer.",
-)
 @click.option("--rounds", type=click.IntRange(1, 100), help="5, with --quick 3.")
-@click.option(
-    "--seed", default=0, show_default=True, type=click.IntRange(0), help="Of all that is drawn."
-)
 @click.option("--quick", is_flag=True, help="Two small sizes, in less than three minutes.")
 @click.option(
     "--json",
@@ -88,7 +80,6 @@ def _read_sizes(
     show_default=True,
     help="Where vectors and indexes are made.",
 )
-@click.option("--keep", is_flag=True, help="Keep vectors and indexes when a size is done.")
 @click.pass_context
 def bench(context: click.Context, /, **asked: Any) -> None:
     """Compare Qdrant with FAISS: latency, recall, throughput, memory, build time.
@@ -116,8 +107,7 @@ def bench(context: click.Context, /, **asked: Any) -> None:
     # Of another run, another file.
     result = asked["result"] or asked["work_dir"] / f"result-{plan.digest()}.json"
     say(f"the result goes to {result}")
-    work, keep = asked["work_dir"], asked["keep"]
-    measured = run(source, plan, chosen, result=result, work=work, say=say, keep=keep)
+    measured = run(source, plan, chosen, result=result, work=asked["work_dir"], say=say)
     click.echo(f"{len(plan.sizes)} sizes measured into {result}")
     if failed := measured.failures():
         click.echo(f"failed: {', '.join(failed)}")
@@ -128,18 +118,10 @@ def bench(context: click.Context, /, **asked: Any) -> None:
 @click.argument("result", type=_FILE)
 @click.argument("other", metavar="[OTHER]", type=_FILE, required=False)
 @click.option("--plots", type=_FOLDER, help="A folder for the plots; created if missing.")
-@click.option(
-    "--plot-format",
-    type=click.Choice(["svg", "png"]),
-    default="svg",
-    show_default=True,
-    help="Of the plots.",
-)
-@click.option("--json", "json_path", type=FileToWrite(), help="The tables as JSON, too.")
-def report(
-    result: Path, other: Path | None, plots: Path | None, plot_format: str, json_path: Path | None
-) -> None:
+def report(result: Path, other: Path | None, plots: Path | None) -> None:
     """Print a run's figures as Markdown, or those of two runs side by side with their ratio.
+
+    Plots are written as SVG and as PNG.
 
     \b
     Example:
@@ -147,21 +129,15 @@ def report(
       twinlens bench report before.json after.json
     """
     from twinlens.benchmarks.engines.record import read_result
-    from twinlens.benchmarks.engines.report import report_on, report_two, tables_of
+    from twinlens.benchmarks.engines.report import report_on, report_two
     from twinlens.benchmarks.engines.tables import write_plots
-    from twinlens.evaluate.machine import write_json
 
     run = read_result(result)
-    if other is None:
-        text, tables = report_on(run), tables_of(run)
-    elif plots is not None:
+    if other is not None and plots is not None:
         raise UsageError("--plots: of one result")
-    else:
-        text, table = report_two(run, read_result(other))
-        tables = {"compare": table}
+    text = report_on(run) if other is None else report_two(run, read_result(other))
     if plots is not None:
-        write_plots(run, plots, form=plot_format)
-    write_json(json_path, tables)
+        write_plots(run, plots)
     click.echo(text, nl=False)
 
 
@@ -174,9 +150,7 @@ def report(
     show_default=True,
     help="Where the results lie.",
 )
-@click.option("--check", is_flag=True, help="Write nothing; end with 1 if a table is stale.")
-@click.pass_context
-def page(context: click.Context, pages: tuple[Path, ...], results: Path, check: bool) -> None:
+def page(pages: tuple[Path, ...], results: Path) -> None:
     """Rewrite the tables in Markdown pages, each between the lines that name it.
 
     \b
@@ -187,13 +161,10 @@ def page(context: click.Context, pages: tuple[Path, ...], results: Path, check: 
     from twinlens.catalog.files import write_atomically
 
     anew = {path: draw_page(path.read_text("utf-8"), results, path=path) for path in pages}
-    stale = {path: text for path, text in anew.items() if text != path.read_text("utf-8")}
-    for path, text in stale.items():
-        click.echo(f"{path}: {'stale' if check else 'drawn anew'}")
-        if not check:
+    for path, text in anew.items():
+        if text != path.read_text("utf-8"):
+            click.echo(f"{path}: drawn anew")
             write_atomically(path, text)
-    if check and stale:
-        context.exit(1)
 
 
 def _open_source(data_dir: Path | None, vectors: Path | None) -> VectorSource:
@@ -220,11 +191,11 @@ def _plan(source: VectorSource, chosen: Sequence[Experiment], **asked: Any) -> P
     from twinlens.benchmarks.engines.base import digest_of
     from twinlens.benchmarks.engines.record import Plan
 
-    there, queries = source.videos, asked["queries"]
+    there, queries = source.videos, QUERIES
     if source.queries is not None:
         queries = min(queries, source.queries)
     elif there is not None:
-        # A tenth of it is taken out for them.
+        # At most a tenth of it is taken out for them.
         queries = min(queries, there // 10)
         there -= queries
     if there is not None and there < FEWEST:
@@ -243,7 +214,6 @@ def _plan(source: VectorSource, chosen: Sequence[Experiment], **asked: Any) -> P
         experiments=[one.name for one in chosen],
         settings=digest_of(chosen),
         queries=queries,
-        seed=asked["seed"],
         build_threads=len(os.sched_getaffinity(0)),
         **({**_QUICKLY} if asked["quick"] else {}) | rounds,
     )

@@ -16,9 +16,7 @@ from twinlens.stores.generations import DataDir
 
 @pytest.fixture(scope="session")
 def many(tmp_path_factory) -> DataDir:
-    data = DataDir(tmp_path_factory.mktemp("page"))
-    publish_embedded(Catalogue(per_subject=PER_SUBJECT), data, "g1")
-    return data
+    return publish_embedded(Catalogue(per_subject=PER_SUBJECT), tmp_path_factory.mktemp("page"))
 
 
 @pytest.fixture(scope="package")
@@ -53,7 +51,7 @@ def desktop(browser, served) -> Iterator[Page]:
 
 
 @pytest.fixture
-def failing_page(browser, served) -> Iterator[Page]:
+def failing(browser, served) -> Iterator[Page]:
     with visit(browser, served, failing=True) as page:
         yield page
 

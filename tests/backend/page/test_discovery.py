@@ -16,6 +16,7 @@ from tests.backend.page.visiting import (
     query,
     scroll_to_the_end,
     scrolled,
+    show,
 )
 
 pytestmark = needs_chromium
@@ -69,8 +70,7 @@ def test_thumbnails_are_really_drawn_and_nothing_jumps(phone):
 
 
 def test_scrolling_brings_every_video_once(page):
-    page.goto("/?seed=7")
-    expect(cards(page).nth(23)).to_be_attached()
+    show(page, "/?seed=7")
     scroll_to_the_end(page)
     assert len(ids(page)) == len(set(ids(page))) == EVERY
 
@@ -78,8 +78,7 @@ def test_scrolling_brings_every_video_once(page):
 def test_without_an_observer_a_button_brings_more(desktop):
     desktop.add_init_script("window.IntersectionObserver = class { observe() {} }")
     desktop.add_init_script("window.requestAnimationFrame = () => 0")
-    desktop.goto("/?seed=7")
-    expect(cards(desktop).nth(23)).to_be_attached()
+    show(desktop, "/?seed=7")
     desktop.get_by_role("button", name="Show more").click()
     expect(cards(desktop)).to_have_count(48)
     expect(cards(desktop).nth(24)).to_be_focused()
@@ -112,14 +111,12 @@ def test_a_busy_page_that_hears_late_of_its_end_goes_on(desktop):
             }
         };
     """)
-    desktop.goto("/?q=film")
-    expect(cards(desktop).nth(23)).to_be_attached()
+    show(desktop, "/?q=film")
     scroll_to_the_end(desktop)
 
 
 def test_going_back_to_a_list_finds_it_as_it_was_left(desktop):
-    desktop.goto("/?q=film")
-    expect(cards(desktop).nth(23)).to_be_attached()
+    show(desktop, "/?q=film")
     scroll_to_the_end(desktop)
     desktop.mouse.wheel(0, -300)
     expect(desktop.get_by_text("That is all.")).not_to_be_in_viewport()
@@ -177,8 +174,7 @@ def test_going_back_finds_every_submitted_search(desktop):
 
 def test_half_composed_letters_are_not_searched(desktop):
     asked: list[str] = []
-    desktop.goto("/?seed=3")
-    expect(cards(desktop).nth(23)).to_be_attached()
+    show(desktop, "/?seed=3")
     desktop.on("request", lambda sent: asked.append(sent.url))
     desktop.get_by_label("Search by words").evaluate(
         """box => {

@@ -20,12 +20,7 @@ pytestmark = [needs_chromium, pytest.mark.slow]
 NOT_OURS = {"nested-interactive"}
 
 
-@pytest.fixture(
-    params=[
-        pytest.param((PHONE, "dark"), id="phone"),
-        pytest.param((DESKTOP, "light"), id="desktop"),
-    ]
-)
+@pytest.fixture(params=[(PHONE, "dark"), (DESKTOP, "light")], ids=["phone", "desktop"])
 def page(browser, served, request) -> Iterator[Page]:
     width, scheme = request.param
     with visit(browser, served, width=width, color_scheme=scheme) as page:

@@ -14,10 +14,9 @@ from pathlib import Path
 import pytest
 
 from tests.backend.browser import needs_chromium
-from tests.backend.catalogue import COLOURS, RenamedCatalogue, picture_bytes
+from tests.backend.catalogue import COLOURS, Catalogue, picture_bytes
 from tests.backend.page.visiting import visit
 from tests.backend.served import ROOT, Served, publish_embedded
-from twinlens.stores.generations import DataDir
 
 DOCS = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 WRITTEN_FOR = "http://127.0.0.1:8000"
@@ -33,10 +32,8 @@ def examples(language: str) -> list[object]:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory) -> Iterator[Served]:
-    data = DataDir(tmp_path_factory.mktemp("examples"))
-    # The ids that the examples name.
-    publish_embedded(RenamedCatalogue(["abc", "def", "ghi"]), data, "g1")
-    with Served(data) as served:
+    named = Catalogue(first_ids=["abc", "def", "ghi"])
+    with Served(publish_embedded(named, tmp_path_factory.mktemp("examples"))) as served:
         yield served
 
 
@@ -50,7 +47,7 @@ def folder(tmp_path, monkeypatch) -> Path:
 
 
 def for_served(example: str, served: Served) -> str:
-    return example.replace(WRITTEN_FOR, f"http://127.0.0.1:{served.port}")
+    return example.replace(WRITTEN_FOR, served.url)
 
 
 def test_there_are_examples_in_every_language():

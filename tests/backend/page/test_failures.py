@@ -15,121 +15,109 @@ from tests.backend.page.visiting import (
     PHONE,
     axe,
     cards,
+    fail_once,
     focused,
     ids,
-    problem,
     query,
     scroll_to_the_end,
+    show,
     visit,
 )
 
 pytestmark = [needs_chromium, pytest.mark.slow]
 
+SEARCH = "**/api/v1/search"
+NEXT_PAGE = re.compile("/api/v1/videos[?].*cursor=")
 
-def test_an_error_names_its_code_and_request_and_can_be_tried_again(failing_page):
-    failing_page.route("**/api/v1/search", lambda route: problem(route, 503, "not_ready"), times=1)
-    failing_page.goto("/?q=beach")
-    alert = failing_page.get_by_role("alert")
+
+def test_an_error_names_its_code_and_request_and_can_be_tried_again(failing):
+    fail_once(failing, SEARCH, 503, "not_ready")
+    failing.goto("/?q=beach")
+    alert = failing.get_by_role("alert")
     expect(alert).to_contain_text("Nothing to search yet")
     expect(alert).to_contain_text("not_ready")
     expect(alert).to_contain_text("r-42")
     # Then the server is away, and then it is asked too often.
-    failing_page.route("**/api/v1/search", lambda route: route.abort(), times=1)
+    failing.route(SEARCH, lambda route: route.abort(), times=1)
     alert.get_by_role("button", name="Try again").click()
     expect(alert).to_contain_text("The server can't be reached")
-    failing_page.route(
-        "**/api/v1/search",
-        lambda route: problem(route, 429, "rate_limited", **{"Retry-After": "2"}),
-        times=1,
-    )
+    fail_once(failing, SEARCH, 429, "rate_limited", **{"Retry-After": "2"})
     alert.get_by_role("button", name="Try again").click()
     again = alert.get_by_role("button")
     expect(again).to_be_disabled()
     expect(again).to_have_text(re.compile(r"Try again in \d s"))
     expect(again).to_be_enabled()
     again.click()
-    expect(cards(failing_page).first).to_contain_text("beach")
+    expect(cards(failing).first).to_contain_text("beach")
     expect(alert).to_have_count(0)
 
 
-def test_a_page_that_fails_keeps_what_is_shown(failing_page):
-    failing_page.route(
-        re.compile("/api/v1/videos[?].*cursor="),
-        lambda route: problem(route, 503, "overloaded"),
-        times=1,
-    )
-    failing_page.goto("/?seed=3")
-    expect(cards(failing_page).nth(23)).to_be_attached()
-    failing_page.mouse.wheel(0, 20_000)
-    expect(failing_page.get_by_role("alert")).to_contain_text("overloaded")
-    expect(cards(failing_page)).to_have_count(24)
-    failing_page.get_by_role("button", name="Try again").click()
-    expect(cards(failing_page).nth(47)).to_be_attached()
+def test_a_page_that_fails_keeps_what_is_shown(failing):
+    fail_once(failing, NEXT_PAGE, 503, "overloaded")
+    show(failing, "/?seed=3")
+    failing.mouse.wheel(0, 20_000)
+    expect(failing.get_by_role("alert")).to_contain_text("overloaded")
+    expect(cards(failing)).to_have_count(24)
+    failing.get_by_role("button", name="Try again").click()
+    expect(cards(failing).nth(47)).to_be_attached()
 
 
-def test_a_new_index_starts_the_list_again(failing_page):
-    failing_page.route(
-        re.compile("/api/v1/videos[?].*cursor="),
-        lambda route: problem(route, 409, "cursor_expired"),
-        times=1,
-    )
-    with failing_page.expect_response(lambda answer: answer.status == 409):
-        failing_page.goto("/?seed=3")
-        expect(cards(failing_page).nth(23)).to_be_attached()
-        failing_page.mouse.wheel(0, 20_000)
-    first = ids(failing_page)[0]
-    expect(failing_page.get_by_role("status")).to_have_text("Discover: 24 videos shown")
-    expect(cards(failing_page).first).to_have_attribute("data-video-id", first)
-    scroll_to_the_end(failing_page)
-    assert len(ids(failing_page)) == len(set(ids(failing_page))) == EVERY
+def test_a_new_index_starts_the_list_again(failing):
+    fail_once(failing, NEXT_PAGE, 409, "cursor_expired")
+    with failing.expect_response(lambda answer: answer.status == 409):
+        show(failing, "/?seed=3")
+        failing.mouse.wheel(0, 20_000)
+    first = ids(failing)[0]
+    expect(failing.get_by_role("status")).to_have_text("Discover: 24 videos shown")
+    expect(cards(failing).first).to_have_attribute("data-video-id", first)
+    scroll_to_the_end(failing)
+    assert len(ids(failing)) == len(set(ids(failing))) == EVERY
 
 
-def test_a_video_that_is_gone_is_said_so(failing_page):
-    failing_page.goto("/?seed=3&v=none")
-    alert = failing_page.get_by_role("dialog").get_by_role("alert")
+def test_a_video_that_is_gone_is_said_so(failing):
+    failing.goto("/?seed=3&v=none")
+    alert = failing.get_by_role("dialog").get_by_role("alert")
     expect(alert).to_contain_text("This video is not here")
     expect(alert).to_contain_text("video_not_found")
-    failing_page.keyboard.press("Escape")
-    expect(cards(failing_page).nth(23)).to_be_attached()
+    failing.keyboard.press("Escape")
+    expect(cards(failing).nth(23)).to_be_attached()
 
 
-def test_a_thumbnail_that_fails_leaves_a_quiet_place(failing_page):
-    failing_page.route("**/thumbnail?*", lambda route: route.fulfill(status=404))
-    failing_page.goto("/?q=beach")
-    first = cards(failing_page).first
+def test_a_thumbnail_that_fails_leaves_a_quiet_place(failing):
+    failing.route("**/thumbnail?*", lambda route: route.fulfill(status=404))
+    failing.goto("/?q=beach")
+    first = cards(failing).first
     expect(first.locator(".thumbnail.is-missing .icon")).to_be_visible()
     expect(first.locator("img")).to_have_css("opacity", "0")
 
 
-def test_a_picture_that_is_refused_makes_room_for_another(failing_page):
-    failing_page.goto("/?seed=3")
-    failing_page.route(
-        "**/api/v1/search", lambda route: problem(route, 422, "picture_rejected"), times=1
-    )
-    failing_page.locator("#file").set_input_files(FILE)
-    alert = failing_page.get_by_role("alert")
+def test_a_picture_that_is_refused_makes_room_for_another(failing):
+    failing.goto("/?seed=3")
+    fail_once(failing, SEARCH, 422, "picture_rejected")
+    failing.locator("#file").set_input_files(FILE)
+    alert = failing.get_by_role("alert")
     expect(alert).to_contain_text("This picture can't be read")
-    with failing_page.expect_file_chooser() as chooser:
+    with failing.expect_file_chooser() as chooser:
         alert.get_by_role("button", name="Choose another picture").press("Enter")
     chooser.value.set_files([FILE])
-    expect(cards(failing_page).first.locator(".why")).to_contain_text("Thumbnail #1")
+    expect(cards(failing).first.locator(".why")).to_contain_text("Thumbnail #1")
     expect(alert).to_have_count(0)
-    assert focused(failing_page) == "heading"
+    assert focused(failing) == "heading"
 
 
-def test_recommendations_go_on_without_what_is_gone(failing_page):
-    failing_page.goto("/?like=beach-1&like=none&less=never&less=cricket-1")
-    expect(failing_page.locator("#seeds li").nth(1)).to_contain_text("A video that is gone")
-    alert = failing_page.get_by_role("alert")
+def test_recommendations_go_on_without_what_is_gone(failing):
+    failing.goto("/?like=beach-1&like=none&less=never&less=cricket-1")
+    expect(failing.locator("#seeds li").nth(1)).to_contain_text("A video that is gone")
+    alert = failing.get_by_role("alert")
     expect(alert).to_contain_text("Not all of these videos are here")
     alert.get_by_role("button", name="Go on without what is gone").press("Enter")
-    expect(cards(failing_page).first).to_contain_text("beach")
-    assert query(failing_page) == {"like": ["beach-1"], "less": ["cricket-1"]}
-    assert focused(failing_page) == "heading"
-    failing_page.goto("/?like=none&less=cricket-1")
+    expect(cards(failing).first).to_contain_text("beach")
+    assert query(failing) == {"like": ["beach-1"], "less": ["cricket-1"]}
+    assert focused(failing) == "heading"
+    failing.goto("/?like=none&less=cricket-1")
     alert.get_by_role("button", name="Go on without what is gone").click()
-    expect(failing_page.locator("#heading")).to_have_text("Discover")
-    assert "less" not in query(failing_page)
+    expect(failing.locator("#heading")).to_have_text("Discover")
+    assert "less" not in query(failing)
 
 
 def test_a_server_that_asks_for_a_key_gets_one(browser, keyed):
@@ -187,7 +175,7 @@ def test_axe_finds_nothing_wrong_with_what_is_refused(browser, served, keyed, sc
         page.goto("/?like=beach-1&like=none")
         expect(page.get_by_role("alert")).to_contain_text("Not all of these videos are here")
         assert axe(page) == []
-        page.route("**/api/v1/search", lambda route: problem(route, 422, "picture_rejected"))
+        fail_once(page, SEARCH, 422, "picture_rejected")
         page.locator("#file").set_input_files(FILE)
         expect(page.get_by_role("alert")).to_contain_text("This picture can't be read")
         assert axe(page) == []

@@ -8,7 +8,7 @@ import re
 from playwright.sync_api import expect
 
 from tests.backend.browser import needs_chromium
-from tests.backend.page.visiting import EVERY, cards, fits_the_width, focused, ids, query
+from tests.backend.page.visiting import EVERY, cards, fits_the_width, focused, ids, query, show
 from twinlens.catalog.fields import FIELDS
 from twinlens.encoders.lenses import DEFAULT_WEIGHTS
 
@@ -120,8 +120,7 @@ def test_the_order_can_be_chosen(phone):
 
 
 def test_weights_are_asked_and_stand_in_the_address(page):
-    page.goto("/?q=beach+film")
-    expect(cards(page).first).to_be_visible()
+    show(page, "/?q=beach+film")
     page.locator("#refine-button").click()
     slider = page.get_by_role("slider", name="Words")
     assert slider.input_value() == str(int(DEFAULT_WEIGHTS["words"]))
@@ -142,8 +141,7 @@ def test_weights_are_asked_and_stand_in_the_address(page):
 
 
 def test_a_slider_that_moves_is_asked_where_it_rests(desktop):
-    desktop.goto("/?q=beach+film")
-    expect(cards(desktop).first.locator(".why")).to_be_visible()
+    show(desktop, "/?q=beach+film")
     desktop.locator("#refine-button").click()
     asked: list[dict[str, float]] = []
     desktop.on(
@@ -189,8 +187,7 @@ SLIDE = """() => {
 
 
 def test_what_is_done_right_after_sliding_takes_it_along(desktop):
-    desktop.goto("/?q=beach+film")
-    expect(cards(desktop).first.locator(".why")).to_be_visible()
+    show(desktop, "/?q=beach+film")
     desktop.locator("#refine-button").click()
     desktop.evaluate(SLIDE % 'document.querySelector("#results a.card").click();')
     assert query(desktop)["weights"] == ["7-5-1"]
@@ -200,8 +197,7 @@ def test_what_is_done_right_after_sliding_takes_it_along(desktop):
     assert query(desktop) == {"q": ["beach film"], "weights": ["7-5-1"]}
     expect(desktop.get_by_role("slider", name="Title")).to_have_value("7")
 
-    desktop.goto("/?q=beach+film")
-    expect(cards(desktop).first.locator(".why")).to_be_visible()
+    show(desktop, "/?q=beach+film")
     desktop.get_by_label("Search by words").fill("cricket film")
     desktop.evaluate(SLIDE % 'document.getElementById("search").requestSubmit();')
     assert query(desktop) == {"q": ["cricket film"], "weights": ["7-5-1"]}
@@ -237,14 +233,13 @@ def test_a_recommendation_names_what_it_is_like(page):
     expect(note).to_contain_text(re.compile("^Recommended by .* film number 1"))
     assert fits_the_width(page)
     # With a single one each card would say the same.
-    page.goto("/?like=beach-1")
-    expect(cards(page).first.locator(".why")).to_be_visible()
+    show(page, "/?like=beach-1")
     expect(cards(page).locator(".because")).to_have_count(0)
     cards(page).first.click()
     expect(note).to_have_text("Recommended by beach film number 1.")
 
 
-ADDRESSES = [
+AS_THEY_ARE = [
     "",
     "?q=tea+country",
     "?seed=12&v=abc",
@@ -254,34 +249,28 @@ ADDRESSES = [
     "?like=a&like=b&less=c",
     "?q=a&picture=0123456789ab",
 ]
+WRITTEN_ANEW = {
+    # What can't be understood is left out, not an error.
+    "?weights=0-0-0&variety=9&length=x&views=&sort=no&seed=-4&years=1-2-3&other=1": "",
+    # Recommendations are by videos alone: beside words or a picture there are none to be by.
+    "?q=a&like=b&less=c": "?q=a",
+    "?picture=0123456789ab&like=b": "?picture=0123456789ab",
+    "?less=c": "",
+    "?like=a&less=a": "?like=a",
+}
 
 
 def test_an_address_is_read_and_written_as_it_was(desktop):
     desktop.goto("/?seed=1")
+    expected = {address: address for address in AS_THEY_ARE} | WRITTEN_ANEW
     written = desktop.evaluate(
         """async addresses => {
             const { readView, writeView } = await import("/static/address.js");
             return addresses.map((address) => writeView(readView(address)));
         }""",
-        ADDRESSES,
+        [*expected],
     )
-    assert written == ADDRESSES
-    # What can't be understood is left out, not an error.
-    assert desktop.evaluate(
-        """async () => {
-            const { readView, writeView } = await import("/static/address.js");
-            return writeView(readView(
-                "?weights=0-0-0&variety=9&length=x&views=&sort=no&seed=-4&years=1-2-3&other=1"));
-        }"""
-    ) == ""  # fmt: skip
-    # Recommendations are by videos alone: beside words or a picture there are none to be by.
-    assert desktop.evaluate(
-        """async () => {
-            const { readView, writeView } = await import("/static/address.js");
-            return ["?q=a&like=b&less=c", "?picture=0123456789ab&like=b", "?less=c",
-                "?like=a&less=a"].map((address) => writeView(readView(address)));
-        }"""
-    ) == ["?q=a", "?picture=0123456789ab", "", "?like=a"]
+    assert dict(zip(expected, written, strict=True)) == expected
     weights = desktop.evaluate("import('/static/lenses.js').then(it => it.DEFAULT_WEIGHTS)")
     assert weights == {str(name): weight for name, weight in DEFAULT_WEIGHTS.items()}
 

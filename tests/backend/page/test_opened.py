@@ -10,7 +10,7 @@ from playwright.sync_api import Route, expect
 
 from tests.backend.browser import needs_chromium
 from tests.backend.catalogue import ODD_ID, ODD_TITLE
-from tests.backend.page.visiting import cards, query
+from tests.backend.page.visiting import cards, query, show
 
 pytestmark = [needs_chromium, pytest.mark.slow]
 
@@ -34,8 +34,7 @@ def test_a_shared_link_explains_the_opened_video(page, last):
 
 
 def test_a_shared_link_explains_a_video_far_down_the_list(phone):
-    phone.goto("/?q=film")
-    expect(cards(phone).nth(23)).to_be_attached()
+    show(phone, "/?q=film")
     down = phone.request.post("/api/v1/search", data={"text": "film", "limit": 100}).json()["hits"]
     phone.goto(f"/?q=film&v={quote(down[80]['video']['video_id'], safe='')}")
     expect(phone.get_by_role("table", name="Why it is number 81 in the list")).to_be_visible()

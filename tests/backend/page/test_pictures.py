@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.backend.browser import needs_chromium
-from tests.backend.catalogue import COLOURS, picture_bytes
-from tests.backend.page.visiting import EVERY, FILE, PIXEL, cards, fits_the_width
+from tests.backend.catalogue import COLOURS, RED, picture_bytes
+from tests.backend.page.visiting import EVERY, FILE, cards, fits_the_width, show
 
 pytestmark = [needs_chromium, pytest.mark.slow]
 
@@ -65,7 +65,7 @@ PASTE_WITH_TEXT = """({ content, text, name }) => {
 def test_pasted_cells_stay_text_and_a_copied_file_is_a_picture(desktop):
     desktop.goto("/?q=beach")
     expect(cards(desktop).first).to_contain_text("beach")
-    given = {"content": list(PIXEL["red"]), "name": "image.png"}
+    given = {"content": list(RED), "name": "image.png"}
     assert desktop.evaluate(PASTE_WITH_TEXT, {**given, "text": "tea\t12\ncoffee\t9"}) is False
     assert desktop.evaluate(PASTE_WITH_TEXT, {**given, "text": "/home/me/image.png"}) is True
     expect(desktop.get_by_alt_text("Your picture")).to_be_visible()
@@ -77,8 +77,7 @@ def test_pasted_cells_stay_text_and_a_copied_file_is_a_picture(desktop):
 
 @pytest.mark.parametrize("how", ["paste", "drop"])
 def test_a_picture_can_be_dropped_and_pasted(page, how):
-    page.goto("/?seed=3")
-    expect(cards(page).nth(23)).to_be_attached()
+    show(page, "/?seed=3")
     content = list(picture_bytes(COLOURS["cricket"], shade=2))
     page.evaluate(SEND, {"content": content, "how": how, "type": "image/png"})
     expect(cards(page).first).to_contain_text("cricket film number 2")
@@ -86,8 +85,7 @@ def test_a_picture_can_be_dropped_and_pasted(page, how):
 
 
 def test_what_is_no_picture_is_refused_with_a_word(desktop):
-    desktop.goto("/?seed=3")
-    expect(cards(desktop).nth(23)).to_be_attached()
+    show(desktop, "/?seed=3")
     desktop.evaluate(SEND, {"content": [65, 66], "how": "drop", "type": "text/plain"})
     expect(desktop.get_by_role("alert")).to_contain_text("That is not a picture.")
     desktop.get_by_role("button", name="Back to the videos").click()

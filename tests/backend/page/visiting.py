@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from contextlib import AbstractContextManager
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Locator, Page, Route, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.backend.browser import watched_page
-from tests.backend.catalogue import COLOURS, picture_bytes
+from tests.backend.catalogue import RED
 from tests.backend.served import Served
 
 PHONE, DESKTOP = 390, 1440
 PER_SUBJECT = 30
 EVERY = 3 * PER_SUBJECT + 1
-PIXEL = {"red": picture_bytes(COLOURS["kitchen"], shade=4)}
-FILE = {"name": "red.png", "mimeType": "image/png", "buffer": PIXEL["red"]}
+FILE = {"name": "red.png", "mimeType": "image/png", "buffer": RED}
 
 
 KEY = "sesame-of-the-page"
@@ -28,9 +28,14 @@ KEY = "sesame-of-the-page"
 def visit(
     browser: Browser, served: Served, *, width: int = DESKTOP, **options: Any
 ) -> AbstractContextManager[Page]:
-    origin = f"http://127.0.0.1:{served.port}"
     options = {"reduced_motion": "reduce", **options}
-    return watched_page(browser, origin, viewport={"width": width, "height": 900}, **options)
+    return watched_page(browser, served.url, viewport={"width": width, "height": 900}, **options)
+
+
+def show(page: Page, address: str) -> None:
+    """Go there, and wait until a whole page of videos is shown."""
+    page.goto(address)
+    expect(cards(page).nth(23)).to_be_attached()
 
 
 def cards(page: Page) -> Locator:
@@ -80,11 +85,14 @@ def fits_the_width(page: Page) -> bool:
     return page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def problem(route: Route, status: int, code: str, **headers: str) -> None:
-    route.fulfill(
-        status=status,
-        headers={"Content-Type": "application/problem+json", **headers},
-        body=json.dumps({"status": status, "code": code, "detail": "so", "request_id": "r-42"}),
+def fail_once(
+    page: Page, where: str | re.Pattern[str], status: int, code: str, **headers: str
+) -> None:
+    """Answer the next request to ``where`` with a problem."""
+    body = json.dumps({"status": status, "code": code, "detail": "so", "request_id": "r-42"})
+    headers = {"Content-Type": "application/problem+json", **headers}
+    page.route(
+        where, lambda route: route.fulfill(status=status, headers=headers, body=body), times=1
     )
 
 

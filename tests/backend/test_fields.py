@@ -5,8 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
-import threading
-from collections.abc import Iterator
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,24 +13,23 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from playwright.sync_api import expect
-from werkzeug.serving import make_server
 
 from tests import fields_written
+from tests.backend.asking import SEARCH, body_of, every_page
 from tests.backend.browser import launched, needs_chromium, watched_page
+from tests.backend.conftest import ClientOf
+from tests.backend.served import Served
 from tests.fakes import SAVES, ColourEncoder, WordEncoder
-from twinlens.backend.app import create_app
 from twinlens.catalog.errors import UsageError
 from twinlens.catalog.fields import FIELDS, FIRST_FIELDS, Field, FieldKind, Fields
 from twinlens.catalog.sources import RejectsFile, open_source
 from twinlens.encoders.lenses import own_lenses
 from twinlens.indexer.job import IndexJob, JobOptions, JobSummary
-from twinlens.search.published import PublishedIndex
-from twinlens.stores.engines import EmbeddedEngine, open_reader
+from twinlens.stores.engines import EmbeddedEngine
 from twinlens.stores.generations import DataDir, Manifest
 
 MORE = FIELDS.with_rows(SAVES)
 VIDEOS = "/api/v1/videos"
-SEARCH = "/api/v1/search"
 
 
 def run_job(
@@ -53,28 +51,20 @@ def run_job(
     )
 
 
-def open_client(folder: Path) -> tuple[FlaskClient, PublishedIndex]:
-    data = DataDir(folder / "data")
-    index = PublishedIndex(
-        data,
-        open_reader=lambda manifest: open_reader(data, manifest),
-        lenses=own_lenses(WordEncoder(), ColourEncoder()),
-    )
-    return create_app(index, thumbnails=data.thumbnails).test_client(), index
+@pytest.fixture(scope="module")
+def more(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("more")
+    assert run_job(folder, MORE).new == 11
+    return folder
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlaskClient]:
-    folder = tmp_path_factory.mktemp("more")
-    assert run_job(folder, MORE).new == 11
-    client, index = open_client(folder)
-    yield client
-    index.close()
+def client(client_of: ClientOf, more: Path) -> FlaskClient:
+    return client_of(data=DataDir(more / "data"))
 
 
 def ids(answer: Any) -> list[str]:
-    assert answer.status_code == 200, answer.text
-    return [one["video_id"] for one in answer.get_json()["videos"]]
+    return [one["video_id"] for one in body_of(answer)["videos"]]
 
 
 def test_it_is_an_attribute(client: FlaskClient) -> None:
@@ -99,11 +89,9 @@ def test_it_filters(client: FlaskClient) -> None:
 
 
 def test_it_sorts_page_by_page(client: FlaskClient) -> None:
-    met, cursor = [], ""
-    while cursor is not None:
-        page = client.get(f"{VIDEOS}?sort=save_count:desc&limit=4{cursor and '&cursor='}{cursor}")
-        met += ids(page)
-        cursor = page.get_json()["next_cursor"]
+    asked = {"sort": "save_count:desc", "limit": 4}
+    pages = every_page(lambda more: client.get(VIDEOS, query_string={**asked, **more}))
+    met = [one for page in pages for one in ids(page)]
     assert met == [*(f"v{n}" for n in range(9, -1, -1)), "none"]
 
 
@@ -141,41 +129,34 @@ def test_the_page_and_the_types_have_it(client: FlaskClient) -> None:
 
 
 @needs_chromium
-# Werkzeug's own server leaves the file of an answer open that becomes a 304.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_the_page_offers_it(client: FlaskClient) -> None:
-    server = make_server("127.0.0.1", 0, client.application, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        with (
-            launched() as browser,
-            watched_page(browser, f"http://127.0.0.1:{server.port}") as page,
-        ):
-            page.goto("/?save_count=50-&sort=save_count:desc&v=v9")
-            about = page.locator("#video-about")
-            expect(about).to_contain_text("90 saves")
-            page.get_by_label("Close the video").click()
-            expect(page.locator("#heading")).to_have_text("Most saves")
-            cards = page.locator("#results a.card")
-            expect(cards).to_have_count(5)
-            expect(page.locator("#chips")).to_contain_text("50 saves or more")
-            page.get_by_role("button", name="Refine").click()
-            bounds = page.get_by_role("group", name="Saves")
-            bounds.get_by_label("At least").fill("80")
-            bounds.get_by_label("At least").blur()
-            expect(cards).to_have_count(2)
-            page.get_by_label("Order").select_option("Fewest saves")
-            expect(cards.first).to_have_attribute("data-video-id", "v8")
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+def test_the_page_offers_it(more: Path) -> None:
+    with (
+        Served(DataDir(more / "data")) as served,
+        launched() as browser,
+        watched_page(browser, served.url) as page,
+    ):
+        page.goto("/?save_count=50-&sort=save_count:desc&v=v9")
+        about = page.locator("#video-about")
+        expect(about).to_contain_text("90 saves")
+        page.get_by_label("Close the video").click()
+        expect(page.locator("#heading")).to_have_text("Most saves")
+        cards = page.locator("#results a.card")
+        expect(cards).to_have_count(5)
+        expect(page.locator("#chips")).to_contain_text("50 saves or more")
+        page.get_by_role("button", name="Refine").click()
+        bounds = page.get_by_role("group", name="Saves")
+        bounds.get_by_label("At least").fill("80")
+        bounds.get_by_label("At least").blur()
+        expect(cards).to_have_count(2)
+        page.get_by_label("Order").select_option("Fewest saves")
+        expect(cards.first).to_have_attribute("data-video-id", "v8")
 
 
-def test_an_index_without_it_refuses_it_and_says_what_it_has(tmp_path: Path) -> None:
+def test_an_index_without_it_refuses_it_and_says_what_it_has(
+    client_of: ClientOf, tmp_path: Path
+) -> None:
     run_job(tmp_path, FIELDS)
-    client, index = open_client(tmp_path)
+    client = client_of(data=DataDir(tmp_path / "data"))
     for asked in ({"filter": {"save_count": 3}}, {"attributes": ["save_count"]}):
         answer = client.post(SEARCH, json={"text": "film", **asked})
         assert answer.status_code == 422
@@ -190,14 +171,15 @@ def test_an_index_without_it_refuses_it_and_says_what_it_has(tmp_path: Path) -> 
     assert ids(client.get(f"{VIDEOS}?sort=published_at:asc"))  # notices the new generation
     assert ids(client.get(f"{VIDEOS}?sort=save_count:desc&limit=1")) == ["v9"]
     assert run_job(tmp_path, MORE).unchanged == 11
-    index.close()
 
 
-def test_a_row_that_says_other_than_before_arrives_though_no_video_changed(tmp_path: Path) -> None:
+def test_a_row_that_says_other_than_before_arrives_though_no_video_changed(
+    client_of: ClientOf, tmp_path: Path
+) -> None:
     """And what it lets callers do, they can do: the engine has what that takes."""
     before = replace(SAVES, sortable=False, facet=False, filterable=False)
     run_job(tmp_path, FIELDS.with_rows(before))
-    client, index = open_client(tmp_path)
+    client = client_of(data=DataDir(tmp_path / "data"))
     by_saves = f"{VIDEOS}?sort=save_count:desc&limit=1"
     assert client.get(by_saves).status_code == 422
     titles = WordEncoder()
@@ -206,19 +188,17 @@ def test_a_row_that_says_other_than_before_arrives_though_no_video_changed(tmp_p
     assert ids(client.get(VIDEOS))  # notices the new generation
     assert ids(client.get(by_saves)) == ["v9"]
     assert not run_job(tmp_path, MORE).published
-    index.close()
 
 
-def test_a_manifest_has_its_fields_which_only_a_fresh_index_makes_others(tmp_path: Path) -> None:
-    run_job(tmp_path, MORE)
-    manifest = DataDir(tmp_path / "data").published()
+def test_a_manifest_has_its_fields_which_only_a_fresh_index_makes_others(more: Path) -> None:
+    manifest = DataDir(more / "data").published()
     assert manifest.fields == MORE
     values = manifest.to_json()
     del values["fields"]  # as before manifests said
     assert Manifest.from_json(values).fields == FIRST_FIELDS
     text = Field(name="save_count", kind=FieldKind.KEYWORD, label="L", help="L.", filterable=True)
     with pytest.raises(UsageError, match=r"save_count: count became keyword.*--fresh"):
-        run_job(tmp_path, FIELDS.with_rows(text))
+        run_job(more, FIELDS.with_rows(text))
 
 
 def test_documentation_and_types_are_those_of_the_table() -> None:
@@ -226,9 +206,11 @@ def test_documentation_and_types_are_those_of_the_table() -> None:
     assert len(fields_written.stale(MORE)) == 2
 
 
-def test_a_request_is_read_and_answered_by_the_fields_of_one_index(tmp_path: Path) -> None:
-    run_job(tmp_path, MORE)
-    client, index = open_client(tmp_path)
+def test_a_request_is_read_and_answered_by_the_fields_of_one_index(
+    client_of: ClientOf, more: Path, tmp_path: Path
+) -> None:
+    data = shutil.copytree(more / "data", tmp_path / "data")
+    client = client_of(data=DataDir(data))
     counted = {"text": "film", "facets": ["save_count"]}
     filtered = {"text": "film", "filter": {"save_count": {"gte": 70}}}
     assert client.post(SEARCH, json=filtered).status_code == 200
@@ -237,4 +219,3 @@ def test_a_request_is_read_and_answered_by_the_fields_of_one_index(tmp_path: Pat
     assert client.post(SEARCH, json=filtered).status_code == 422
     run_job(tmp_path, MORE, fresh=True)
     assert client.post(SEARCH, json=filtered).status_code == 200
-    index.close()
