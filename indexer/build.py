@@ -162,14 +162,12 @@ class Build:
         with self._times.stage("publish"):
             self.store.flush()
             self.mirror.flush()
-            differences = compare_stores(
-                self.store, self.mirror, self._plan.dims, with_vectors=False
-            )
+            differences = compare_stores(self.store, self.mirror, self._plan.dims)
             if differences or self.store.count() != self.ledger.count():
                 raise StoreCorrupt(
                     f"generation {self.generation} is not published, Qdrant, FAISS mirror and "
                     f"ledger don't agree: {'; '.join(differences) or 'counts differ'}. "
-                    "Run the job again; with --fresh if it says the same"
+                    "`twinlens repair` makes a whole index of the half that is"
                 )
             counts = {"videos": self.store.count()}
             counts |= {name: self.store.count(name) for name in self._plan.lenses}

@@ -238,8 +238,8 @@ class IndexJob:
             raise
         except StoreError as error:
             raise StoreCorrupt(
-                f"the published index is damaged: {error}. `twinlens generations` says what can be "
-                "published instead; --fresh indexes this source anew, and keeps what is there"
+                f"the published index is damaged: {error}. `twinlens repair` makes a whole one of "
+                "what is left; --fresh indexes this source anew; both keep what is there"
             ) from error
 
     def _continue(self, plan: BuildPlan, generation: str) -> Build | None:

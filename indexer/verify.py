@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from twinlens.catalog.errors import RowRejected
+from twinlens.catalog.vectors import SparseVector
 from twinlens.catalog.video import payload_thumbnail_file, video_from_payload
 from twinlens.encoders.lens import Lens, Lenses, Picture
 from twinlens.stores.base import Dims, StoredVideo, VectorReader
@@ -26,13 +27,12 @@ def compare_stores(
     *,
     sparse: Lenses = MappingProxyType({}),
     thumbnails: Path | None = None,
-    with_vectors: bool = True,
 ) -> list[str]:
     """Return one sentence per kind of difference between the two; empty if there is none.
 
-    Walks both in batches. Without vectors only the ids and counts are compared. Sparse vectors,
-    which the mirror doesn't hold, are compared with what the lenses of ``sparse`` make anew of the
-    stored video, whose picture is in the folder ``thumbnails``.
+    Walks both in batches. Sparse vectors, which the mirror doesn't hold, are compared with what the
+    lenses of ``sparse`` make anew of the stored video, whose picture is in the folder
+    ``thumbnails``.
     """
     only_qdrant = _Examples("only in Qdrant")
     only_mirror = _Examples("only in the FAISS mirror")
@@ -44,24 +44,22 @@ def compare_stores(
     }
     other_payload = _Examples("with another payload in Qdrant than in the mirror")
 
-    for batch in qdrant.scan(with_vectors=with_vectors):
-        ids = [video.video_id for video in batch]
-        mirrored = mirror.get(ids, with_vectors=with_vectors)
-        if with_vectors:
-            for name, lens in sparse.items():
-                for video_id in _find_other_sparse(batch, lens, thumbnails):
-                    other_sparse[name].add(video_id)
+    for batch in qdrant.scan(with_vectors=True):
+        mirrored = mirror.get([video.video_id for video in batch], with_vectors=True)
+        for name, lens in sparse.items():
+            for video_id in _find_other_sparse(batch, lens, thumbnails):
+                other_sparse[name].add(video_id)
         for video in batch:
             twin = mirrored.get(video.video_id)
             if twin is None:
                 only_qdrant.add(video.video_id)
-            elif with_vectors:
-                if video.vectors.keys() != twin.vectors.keys():
-                    other_names.add(video.video_id)
-                elif not _have_same_vectors(video, twin):
-                    other_values.add(video.video_id)
-                if video.payload != twin.payload:
-                    other_payload.add(video.video_id)
+                continue
+            if video.vectors.keys() != twin.vectors.keys():
+                other_names.add(video.video_id)
+            elif not _have_same_vectors(video, twin):
+                other_values.add(video.video_id)
+            if video.payload != twin.payload:
+                other_payload.add(video.video_id)
     for batch in mirror.scan():
         stored = qdrant.get([video.video_id for video in batch])
         for video in batch:
@@ -92,10 +90,13 @@ def _have_same_vectors(left: StoredVideo, right: StoredVideo) -> bool:
     )
 
 
-def _find_other_sparse(
+def make_sparse(
     videos: Sequence[StoredVideo], lens: Lens[Any], thumbnails: Path | None
-) -> Iterator[str]:
-    """Yield the ids of videos whose stored vector by ``lens`` is not what it makes now."""
+) -> dict[str, SparseVector]:
+    """Return the vectors that a sparse lens makes of stored videos, by id of those that have one.
+
+    Their pictures are in the folder ``thumbnails``.
+    """
     items: dict[str, Any] = {}
     for stored in videos:
         video = video_from_payload(stored.payload)
@@ -108,7 +109,15 @@ def _find_other_sparse(
                 items[stored.video_id] = lens.item(video, picture)
             except RowRejected:  # its picture is gone: whatever is stored can't be made again
                 continue
-    made = dict(zip(items, lens.encode(list(items.values())), strict=True))
+    made = zip(items, lens.encode(list(items.values())), strict=True)
+    return {video_id: vector for video_id, vector in made if isinstance(vector, SparseVector)}
+
+
+def _find_other_sparse(
+    videos: Sequence[StoredVideo], lens: Lens[Any], thumbnails: Path | None
+) -> Iterator[str]:
+    """Yield the ids of videos whose stored vector by ``lens`` is not what it makes now."""
+    made = make_sparse(videos, lens, thumbnails)
     for stored in videos:
         expected, found = made.get(stored.video_id), stored.sparse.get(lens.name)
         if expected is None or found is None:

@@ -37,7 +37,7 @@ def read_index(path: Path, name: str, dim: int, stamp: bytes, *, writable: bool)
     try:
         # A mapped index can't grow: FAISS aborts the process where one tries.
         index = faiss.read_index(str(file), 0 if writable else faiss.IO_FLAG_MMAP_IFC)
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:  # a damaged size asks for much of the latter
         raise StoreCorrupt(f"{file}: FAISS can't read it: {error}") from error
     if index.d != dim:
         raise StoreCorrupt(f"{file}: vectors of length {index.d}, where {dim} is expected")

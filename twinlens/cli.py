@@ -41,6 +41,7 @@ COMMANDS: Final = {
     "discard": LazyCommand(
         "twinlens.commands.generations", "discard", "Remove a generation for good."
     ),
+    "repair": LazyCommand("twinlens.commands.generations", "repair", "Make a damaged index whole."),
     "serve": LazyCommand(
         "twinlens.commands.serve", "serve", "Serve the JSON API and the web page."
     ),

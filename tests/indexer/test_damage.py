@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.folders import files_in
-from tests.indexer.conftest import jpeg
+from tests.indexer.conftest import CountingTitles, jpeg
 from twinlens.catalog.errors import NoGeneration, StoreCorrupt, StoreError, TooMuchLost
+from twinlens.encoders.lenses import WORDS, WordsLens
+from twinlens.indexer.repair import repair
 from twinlens.stores.generations import MANIFEST_FORMAT
 
 # What is damaged here are the files of a generation, and its collection is none of them.
@@ -22,6 +24,19 @@ def cut(pattern: str, *, to: float = 0.5) -> Damage:
         [*_, file] = sorted(folder.glob(pattern), key=lambda found: found.stat().st_size)
         content = file.read_bytes()
         file.write_bytes(content[: int(len(content) * to)])
+
+    return damage
+
+
+def flip(pattern: str, *, at: float) -> Damage:
+    """Changes a vector, or what comes after the last, by the share of the file before it."""
+
+    def damage(folder: Path) -> None:
+        [*_, file] = sorted(folder.glob(pattern))
+        content = bytearray(file.read_bytes())
+        start = int(at * len(content))
+        content[start : start + 64] = bytes(byte ^ 0xFF for byte in content[start : start + 64])
+        file.write_bytes(content)
 
     return damage
 
@@ -85,6 +100,49 @@ def test_an_unfinished_build_whose_plan_can_t_be_read_is_left_alone(run_job, bre
     done = run_job()
     assert (done.continued, done.videos) == (False, 200)
     assert kept.items() <= files_in(data.generations).items()
+
+
+HALVES = {
+    "mirror cut": (cut("faiss/*.faiss"), "Qdrant"),
+    "vectors of the mirror flipped": (flip("faiss/*.faiss", at=0.5), "Qdrant"),
+    "ids of the mirror flipped": (flip("faiss/*.faiss", at=0.9), "Qdrant"),
+    "mirror lost": (remove("faiss"), "Qdrant"),
+    "segments lost": (remove("qdrant/segments/*"), "the FAISS mirror"),
+    "shard lost": (remove("qdrant"), "the FAISS mirror"),
+}
+
+
+@pytest.mark.parametrize(("damage", "half"), HALVES.values(), ids=HALVES.keys())
+def test_the_half_that_is_whole_makes_a_whole_index(run_job, data, engine, published, damage, half):
+    first = run_job()
+    damage(data.generation_path(first.generation))
+    kept = files_in(data.generations)
+    made, of = repair(data, engine, {WORDS: WordsLens()})
+    assert (made.counts, of) == (data.manifest(first.generation).counts, half)
+    assert kept.items() <= files_in(data.generations).items()
+    assert published.differences() == []
+    titles = CountingTitles()
+    again = run_job(titles)
+    assert (again.published, again.unchanged, titles.encoded) == (False, 10, [])
+
+
+def test_what_has_no_whole_half_is_left_as_it_is(run_job, data, engine):
+    first = run_job()
+    for damage in (cut("faiss/*.faiss"), remove("qdrant/segments/*")):
+        damage(data.generation_path(first.generation))
+    kept = files_in(data.generations)
+    with pytest.raises(StoreCorrupt, match=r"Qdrant: .*mirror: .*--fresh"):
+        repair(data, engine, {WORDS: WordsLens()})
+    assert files_in(data.generations) == kept
+
+
+def test_damage_of_the_mirror_is_not_carried_into_the_next_generation(run_job, catalogue, data):
+    first = run_job()
+    flip("faiss/title.faiss", at=0.5)(data.generation_path(first.generation))
+    catalogue.add("another")
+    with pytest.raises(StoreCorrupt, match=r"vectors that differ.*twinlens repair"):
+        run_job()
+    assert data.current() == first.generation
 
 
 @pytest.mark.parametrize("how", ["prune", "fresh"])

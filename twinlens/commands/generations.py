@@ -1,4 +1,4 @@
-"""``twinlens generations``, ``publish`` and ``discard``."""
+"""``twinlens generations``, ``publish``, ``discard`` and ``repair``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import click
 
 from twinlens.catalog.errors import UsageError
 from twinlens.commands.file_to_write import FileToWrite
-from twinlens.commands.lenses import SETTINGS_HELP
+from twinlens.commands.lenses import SETTINGS_HELP, open_lenses
 
 if TYPE_CHECKING:
     from twinlens.settings import Settings
@@ -104,6 +104,33 @@ def discard(generation: str, **overrides: Any) -> None:
         engine.drop(generation)
         data.remove(generation)
     click.echo(f"Generation {generation} is removed")
+
+
+@click.command(epilog=SETTINGS_HELP)
+@_data_dir
+@_qdrant_url
+@click.option("--collection", metavar="NAME", help="The server's alias of the index.")
+def repair(**overrides: Any) -> None:
+    """Publish the index anew from the half of it that is whole: Qdrant, or else its FAISS mirror.
+
+    For an index of which `verify` or `index` says that it is damaged. No title and no picture is
+    encoded again; the damaged generation is kept.
+
+    \b
+    Example:
+      twinlens repair --data-dir data
+    """
+    from twinlens.indexer.repair import repair as run
+
+    settings, data = _load(overrides)
+    damaged = data.published()
+    sparse = [name for name, dim in damaged.dims.items() if dim is None]
+    lenses = open_lenses(settings, data, damaged, threads=1, names=sparse)
+    made, half = run(data, _open_engine(settings, data, damaged), lenses)
+    click.echo(
+        f"Generation {made.generation} is published: {made.counts['videos']} videos, all that"
+        f" {half} of {damaged.generation} has"
+    )
 
 
 def _load(overrides: dict[str, Any]) -> tuple[Settings, DataDir]:

@@ -192,6 +192,7 @@ def verify(**overrides: Any) -> None:
     if differences:
         for difference in differences:
             click.echo(difference)
+        click.echo("`twinlens repair` makes a whole index of the half that is", err=True)
         raise click.exceptions.Exit(1)
     vectors = ", ".join(f"{manifest.counts[name]} {name} vectors" for name in manifest.lenses)
     click.echo(
