@@ -47,11 +47,12 @@ function range(text) {
   return { min: bound(found?.[1]), max: bound(found?.[2]) };
 }
 
+/** "2-4-1", in the order of the lenses; a link from before one was added has fewer numbers. */
 function weights(text) {
   const found = (text ?? "").split("-").map(Number);
-  const fit = found.length === LENSES.length && found.every((one) => one >= 0 && one <= 1000);
+  const fit = found.length <= LENSES.length && found.every((one) => one >= 0 && one <= 1000);
   return fit && found.some(Boolean)
-    ? Object.fromEntries(LENSES.map(({ name }, at) => [name, found[at]]))
+    ? Object.fromEntries(LENSES.map(({ name, weight }, at) => [name, found[at] ?? weight]))
     : { ...DEFAULT_WEIGHTS };
 }
 
