@@ -38,7 +38,8 @@ logger = logging.getLogger(__name__)
 ResultT = TypeVar("ResultT")
 
 _POLL_S: Final = 0.5
-INDEXING_LIMIT_S: Final = 6 * 3600.0
+# Of a large segment the server says nothing until its graph is whole.
+STALLED_AFTER_S: Final = 3600.0
 # A wait is said once it is longer than a server that is busy for a moment would take.
 _SAID_AFTER_S: Final = 3.0
 # A channel that can't connect fails every request until it tries again. By default these pauses
@@ -241,13 +242,15 @@ class ServerClient:
             lambda client: client.update_collection_aliases(change_aliases_operations=operations)
         )
 
-    def wait_until_indexed(self, collection: str, *, limit_s: float = INDEXING_LIMIT_S) -> None:
+    def wait_until_indexed(
+        self, collection: str, *, stalled_after_s: float = STALLED_AFTER_S
+    ) -> None:
         """Return once the server has built what it wants to build for ``collection``.
 
         Raises:
-            StoreError: its optimizer failed, or was not done after ``limit_s``.
+            StoreError: its optimizer failed, or nothing changed for ``stalled_after_s``.
         """
-        deadline = time.monotonic() + limit_s
+        before, changed_at = None, time.monotonic()
         woken = False
         # A write may be acknowledged a moment before its optimization is planned: look twice.
         calm = 0
@@ -261,11 +264,21 @@ class ServerClient:
             calm = calm + 1 if info.status == models.CollectionStatus.GREEN else 0
             if calm == 2:
                 return
-            if time.monotonic() >= deadline:
+            now = info.status, info.indexed_vectors_count, info.segments_count
+            if now != before:
+                before, changed_at = now, time.monotonic()
+                logger.info(
+                    "%s: %s is %s: %s vectors are indexed, in %s segments",
+                    self.url,
+                    collection,
+                    *now,
+                )
+            if time.monotonic() - changed_at >= stalled_after_s:
                 raise StoreError(
-                    f"{self.url}: collection {collection}: the optimizer was not done after"
-                    f" {limit_s:g} s: status {info.status}, {info.indexed_vectors_count} vectors"
-                    f" of {info.points_count} videos are indexed; see the server's log"
+                    f"{self.url}: collection {collection}: the optimizer is not done, and nothing"
+                    f" changed for {stalled_after_s:g} s: status {info.status},"
+                    f" {info.indexed_vectors_count} vectors of {info.points_count} videos are"
+                    " indexed; see the server's log"
                 )
             if info.status == models.CollectionStatus.GREY and not woken:
                 # A restarted server has things to build, but waits for a write to begin.

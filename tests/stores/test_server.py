@@ -112,7 +112,7 @@ def test_collections_have_payload_indexes_are_listed_by_prefix_and_deleted(
     assert client.has_collection(prefix + "a")
     assert not client.has_collection(prefix + "b")
     client._wake_optimizer(prefix + "a")
-    client.wait_until_indexed(prefix + "a", limit_s=60)
+    client.wait_until_indexed(prefix + "a", stalled_after_s=60)
 
 
 def test_a_copy_holds_the_same_and_goes_its_own_way(client: ServerClient, prefix: str) -> None:
@@ -216,7 +216,7 @@ def test_a_restarted_server_that_waits_for_a_write_is_sent_an_empty_one(
 ) -> None:
     # It takes a moment to begin once it was sent something, and never begins before.
     qdrant.order(states=["grey", "yellow", "green"])
-    connect().wait_until_indexed(name, limit_s=60)
+    connect().wait_until_indexed(name, stalled_after_s=60)
     assert qdrant.asked() == ["Get", "Update", *["Get"] * 3]
 
 
@@ -226,10 +226,10 @@ def test_an_optimizer_that_stands_still_is_an_error_that_says_where(
     store.upsert(catalogue(3))
     qdrant.order(states=["yellow"], indexed=7)
     with pytest.raises(StoreError) as caught:
-        connect().wait_until_indexed(name, limit_s=0.05)
+        connect().wait_until_indexed(name, stalled_after_s=0.05)
     assert str(caught.value) == (
-        f"{qdrant.url}: collection {name}: the optimizer was not done after 0.05 s: status"
-        " yellow, 7 vectors of 3 videos are indexed; see the server's log"
+        f"{qdrant.url}: collection {name}: the optimizer is not done, and nothing changed for"
+        " 0.05 s: status yellow, 7 vectors of 3 videos are indexed; see the server's log"
     )
 
 
