@@ -38,7 +38,13 @@ def count_stored_facet(browser: VideoBrowser, field: str, filter: Filter | None)
 def count_facets(
     videos: Sequence[StoredVideo], names: Sequence[str], fields: Fields
 ) -> dict[str, Facet]:
-    """Return the facets of the fields ``names`` over ``videos``, which have ``fields``."""
+    """Return the facets of the fields ``names`` over ``videos``, which have ``fields``.
+
+    Raises:
+        ValueError: there is no such field.
+    """
+    if unknown := [name for name in names if name not in fields]:
+        raise ValueError(f"there is no field {unknown[0]!r} to count")
 
     def find_first(order: Order) -> Sequence[StoredVideo]:
         return select_page(videos, limit=1, order=order, after=None, filter=None, fields=fields)

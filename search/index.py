@@ -10,7 +10,12 @@ from typing import Self
 from twinlens.encoders.lens import LensOptions
 from twinlens.encoders.lenses import open_lenses
 from twinlens.search.published import check_lenses
-from twinlens.search.request import RecommendationRequest, SearchRequest, SearchResult
+from twinlens.search.request import (
+    MultiSearchRequest,
+    RecommendationRequest,
+    SearchRequest,
+    SearchResult,
+)
 from twinlens.search.searcher import Searcher
 from twinlens.stores.address import ServerAddress
 from twinlens.stores.base import StoredVideo, VectorReader
@@ -37,6 +42,10 @@ class Index:
     def recommend(self, request: RecommendationRequest) -> SearchResult:
         """Return a page of hits like the liked videos. See ``Searcher.recommend``."""
         return self._searcher.recommend(request)
+
+    def multi_search(self, request: MultiSearchRequest) -> SearchResult:
+        """Return a page of hits of several searches, fused. See ``Searcher.multi_search``."""
+        return self._searcher.multi_search(request)
 
     def get(
         self, video_ids: Sequence[str], *, with_vectors: bool = False

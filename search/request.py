@@ -73,6 +73,10 @@ class FusionOptions:
     collapse_duplicates: bool = False
     facets: Sequence[str] = ()
 
+    def __post_init__(self) -> None:
+        if self.limit < 1 or self.window < 1:
+            raise ValueError(f"limit {self.limit} and window {self.window} have to be 1 or more")
+
     def with_options(self, options: FusionOptions) -> Self:
         """Return this request with ``options`` in place of its own."""
         return replace(

@@ -60,6 +60,8 @@ def translate(filter: Filter, dialect: Dialect[ConditionT], fields: Fields) -> C
             return _some([translate(part, dialect, fields) for part in parts], dialect)
         case Not(part):
             return dialect.none([translate(part, dialect, fields)])
+        case _:  # from Python; to pass it over would let every video through
+            raise TypeError(f"not a filter: {filter!r}")
 
 
 def _range(filter: Range, dialect: Dialect[ConditionT], fields: Fields) -> ConditionT:

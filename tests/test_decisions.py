@@ -31,6 +31,7 @@ def test_the_index_lists_every_record_by_its_title():
         title, _, status = record.read_text(encoding="utf-8").splitlines()[:3]
         name = title.removeprefix("# ").partition(". ")[2]
         note = " *(superseded)*" if status.startswith("Status: superseded") else ""
+        note = note or " *(superseded in part)*" * ("; superseded by" in status)
         rows.append(f"- {record.name[:4]} [{name}]({record.name}){note}")
     index = (DECISIONS / "README.md").read_text(encoding="utf-8")
     listed = index.partition("<!-- records -->\n")[2].partition("<!-- end -->")[0]

@@ -4,7 +4,10 @@ import re
 import subprocess
 import sys
 import tarfile
+from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 import twinlens
 from twinlens.catalog.sources.files import TABLE_SUFFIXES
@@ -16,14 +19,19 @@ DATA = ROOT / "tests" / "indexer" / "data-of-format-1.tar.xz"
 
 def test_the_public_names_are_these():
     assert twinlens.__all__ == [
+        "And",
+        "AnyOf",
         "FusedVideo",
         "Hit",
         "Index",
         "Lens",
         "LensOptions",
         "MultiSearchRequest",
+        "Not",
+        "Or",
         "Picture",
         "Query",
+        "Range",
         "Ranking",
         "RecommendationRequest",
         "ScoredVideo",
@@ -65,12 +73,31 @@ def test_importing_it_loads_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
-def test_the_example_of_the_readme_runs(tmp_path, monkeypatch, capsys):
-    [example] = re.findall(r"```python\n(import twinlens\n.*?)```", README, re.DOTALL)
-    assert len([line for line in example.splitlines() if line.strip()]) <= 10
+@pytest.fixture
+def data(tmp_path):
+    """A data directory with sixteen videos."""
     with tarfile.open(DATA) as archive:
         archive.extractall(tmp_path, filter="data")
-    monkeypatch.chdir(tmp_path)
+    return tmp_path / "data"
+
+
+def test_what_makes_no_sense_is_refused_from_python_too(data):
+    with twinlens.open_index(data) as index:
+        one = twinlens.SearchRequest(text="sea", filter=twinlens.AnyOf("channel", ("none",)))
+        both = twinlens.MultiSearchRequest(searches=[one, replace(one, filter=None)], shares=[1, 1])
+        assert (index.search(one).hits, len(index.multi_search(both).hits)) == ([], 16)
+        with pytest.raises(TypeError, match=r"not a filter: {'channel'"):
+            index.search(replace(one, filter={"channel": "none"}))
+        with pytest.raises(ValueError, match="no field 'colour'"):
+            index.search(replace(one, filter=None, facets=["colour"]))
+    with pytest.raises(ValueError, match="limit -3"):
+        replace(one, limit=-3)
+
+
+def test_the_example_of_the_readme_runs(data, monkeypatch, capsys):
+    [example] = re.findall(r"```python\n(import twinlens\n.*?)```", README, re.DOTALL)
+    assert len([line for line in example.splitlines() if line.strip()]) <= 10
+    monkeypatch.chdir(data.parent)
     names: dict[str, object] = {}
     exec(compile(example, "README.md", "exec"), names)
     assert capsys.readouterr().out.startswith("1 ")

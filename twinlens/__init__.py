@@ -35,18 +35,24 @@ if TYPE_CHECKING:
         VideoNotFound,
     )
     from twinlens.stores.base import ScoredVideo
+    from twinlens.stores.filters import And, AnyOf, Not, Or, Range
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "And",
+    "AnyOf",
     "FusedVideo",
     "Hit",
     "Index",
     "Lens",
     "LensOptions",
     "MultiSearchRequest",
+    "Not",
+    "Or",
     "Picture",
     "Query",
+    "Range",
     "Ranking",
     "RecommendationRequest",
     "ScoredVideo",
@@ -88,6 +94,7 @@ _MODULES: Final = {
         "VideoNotFound",
     ],
     "stores.base": ["ScoredVideo"],
+    "stores.filters": ["And", "AnyOf", "Not", "Or", "Range"],
 }
 _MODULE_OF: Final = {name: module for module, names in _MODULES.items() for name in names}
 
