@@ -82,7 +82,7 @@ def test_it_is_written_while_the_job_is_at_work_and_not_by_one_that_is_refused(r
     seen = []
 
     def wait(_rows: int) -> None:
-        wait_until(lambda: path.exists() and read(path).get("rows/new"), "it has the rows")
+        wait_until(lambda: path.exists() and read(path).get("rows/new"))
         seen.append(read(path))
 
     run(now=1e9, every_s=0.01, progress=wait)
