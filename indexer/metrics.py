@@ -6,9 +6,8 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Final
 
 from prometheus_client import CollectorRegistry, write_to_textfile
@@ -20,15 +19,18 @@ from twinlens.indexer.job import IndexJob
 
 logger = logging.getLogger(__name__)
 
-_SUCCEEDED: Final = "twinlens_index_succeeded"
-_LAST_SUCCESS: Final = "twinlens_index_last_success_timestamp_seconds"
-_VIDEOS: Final = "twinlens_index_videos"
-# What the last run left, and a run that is under way or has failed repeats.
-_KEPT: Final = {
-    _SUCCEEDED: "1 if the last run that ended has ended well, else 0.",
-    _LAST_SUCCESS: "When a run last ended well, in seconds since 1970.",
-    _VIDEOS: "Videos of the published generation, after the last run that ended well.",
+_TEXTS: Final = {
+    "running": "1 while a run is at work.",
+    "succeeded": "1 if the last run that ended has ended well, else 0.",
+    "last_success_timestamp_seconds": "When a run last ended well, in seconds since 1970.",
+    "videos": "Videos of the published generation, after the last run that ended well.",
+    "rows": "Rows of this run so far: new, changed, unchanged, or rejected for a reason.",
+    "rows_per_second": "Rows of this run by its seconds.",
+    "run_seconds": "Seconds of this run so far.",
+    "stage_seconds": "Seconds of this run in each stage; stages overlap.",
 }
+# What the last run left, and a run that is under way or has failed repeats.
+_KEPT: Final = ("succeeded", "last_success_timestamp_seconds", "videos")
 
 
 class JobMetrics(Collector):
@@ -46,9 +48,8 @@ class JobMetrics(Collector):
         self._path = path
         self._every_s = every_s
         self._now = now
-        self._kept = _read_kept(path)
+        self._state = {"running": 1.0, **_read_kept(path)}
         self._job: IndexJob | None = None
-        self._running = True
         self._ended = threading.Event()
         self._writer = threading.Thread(target=self._keep_writing, name="metrics", daemon=True)
 
@@ -60,60 +61,37 @@ class JobMetrics(Collector):
     def __enter__(self) -> JobMetrics:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         self._ended.set()
         if self._job is not None:
             self._writer.join()
         if isinstance(error, IndexLocked):
             return
-        self._running = False
-        self._kept[_SUCCEEDED] = float(error is None)
+        self._state |= {"running": 0.0, "succeeded": float(error is None)}
         if error is None and self._job is not None:
-            self._kept[_LAST_SUCCESS] = self._now()
-            self._kept[_VIDEOS] = self._job.sum_up().videos
+            self._state["last_success_timestamp_seconds"] = self._now()
+            self._state["videos"] = self._job.sum_up().videos
         self._write()
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Return what is known now."""
-        yield _gauge("twinlens_index_running", "1 while a run is at work.", self._running)
-        for name, value in self._kept.items():
-            yield _gauge(name, _KEPT[name], value)
+        for name, value in self._state.items():
+            yield _gauge(name, {(): value})
         if self._job is None:
             return
         done = self._job.sum_up()
-        outcomes = {
+        rows: dict[tuple[str, ...], float] = {
             ("new", ""): done.new,
             ("changed", ""): done.changed,
             ("unchanged", ""): done.unchanged,
-            **{("rejected", str(reason)): n for reason, n in dict(done.rejected).items()},
         }
-        rows = GaugeMetricFamily(
-            "twinlens_index_rows",
-            "Rows of this run so far: new, changed, unchanged, or rejected for a reason.",
-            labels=["outcome", "reason"],
-        )
-        for labels, count in outcomes.items():
-            rows.add_metric(labels, count)
-        yield rows
-        yield _gauge(
-            "twinlens_index_rows_per_second",
-            "Rows of this run by its seconds.",
-            sum(outcomes.values()) / done.seconds if done.seconds else 0.0,
-        )
-        yield _gauge("twinlens_index_run_seconds", "Seconds of this run so far.", done.seconds)
-        stages = GaugeMetricFamily(
-            "twinlens_index_stage_seconds",
-            "Seconds of this run in each stage; stages overlap.",
-            labels=["stage"],
-        )
-        for stage, seconds in done.timings_s.items():
-            stages.add_metric([stage], seconds)
-        yield stages
+        rows |= {("rejected", str(reason)): n for reason, n in dict(done.rejected).items()}
+        per_second = sum(rows.values()) / done.seconds if done.seconds else 0.0
+        yield _gauge("rows", rows, "outcome", "reason")
+        yield _gauge("rows_per_second", {(): per_second})
+        yield _gauge("run_seconds", {(): done.seconds})
+        stages: dict[tuple[str, ...], float] = {(k,): s for k, s in done.timings_s.items()}
+        yield _gauge("stage_seconds", stages, "stage")
 
     def _keep_writing(self) -> None:
         while not self._ended.wait(self._every_s):
@@ -129,8 +107,11 @@ class JobMetrics(Collector):
             logger.warning("the metrics can't be written: %s", error)
 
 
-def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
-    return GaugeMetricFamily(name, text, value=float(value))
+def _gauge(name: str, values: Mapping[tuple[str, ...], float], *labels: str) -> GaugeMetricFamily:
+    gauge = GaugeMetricFamily(f"twinlens_index_{name}", _TEXTS[name], labels=labels)
+    for of, value in values.items():
+        gauge.add_metric(of, value)
+    return gauge
 
 
 def _read_kept(path: Path) -> dict[str, float]:
@@ -139,5 +120,6 @@ def _read_kept(path: Path) -> dict[str, float]:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return {}
-    lines = dict(re.findall(r"^(\w+) (\d[\d.]*(?:e[+]?\d+)?)$", text, re.MULTILINE))
+    number = r"(\d[\d.]*(?:e[+]?\d+)?)"
+    lines = dict(re.findall(rf"^twinlens_index_(\w+) {number}$", text, re.MULTILINE))
     return {name: float(lines[name]) for name in _KEPT if name in lines}

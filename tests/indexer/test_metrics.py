@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,6 +67,10 @@ def test_rows_are_counted_by_outcome_and_a_failed_run_keeps_the_last_success(
     assert {"stage_seconds/store", "stage_seconds/publish"} <= seen.keys()
     kept = {"running": 0, "succeeded": 1, "last_success_timestamp_seconds": 1e9 + 0.5, "videos": 10}
     assert kept.items() <= seen.items()
+    manual = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
+    section = manual.partition("### Metrics of the job")[2].partition("## Docker Compose")[0]
+    documented = set(re.findall(r"`twinlens_index_(\w+)`", section))
+    assert documented == {name.partition("/")[0] for name in seen}
 
     with pytest.raises(StrictStop):
         run(now=2e9, strict=True)
