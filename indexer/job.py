@@ -150,6 +150,19 @@ class IndexJob:
         self._times = StageTimes()
         self._encoder = BatchEncoder(lenses, self._times)
         self._summary = JobSummary()
+        self._began: float | None = None
+
+    @property
+    def at_work(self) -> bool:
+        """Whether the job has begun: it is the only one on this data directory."""
+        return self._began is not None
+
+    def sum_up(self) -> JobSummary:
+        """Return what was done so far; another thread may ask while the job is at work."""
+        if self._began is not None:
+            self._summary.seconds = round(time.perf_counter() - self._began, 3)
+        self._summary.timings_s = self._times.seconds()
+        return self._summary
 
     def run(
         self,
@@ -171,9 +184,9 @@ class IndexJob:
             TooMuchLost: more than a fifth of the videos would go, and not ``allow_loss``.
             SourceError: there is nothing to index.
         """
-        started = time.perf_counter()
         # The rejects of a job at work must not be removed by one that has to wait.
         with self._data.hold_lock(), rejects:
+            self._began = time.perf_counter()
             self._data.thumbnails.mkdir(parents=True, exist_ok=True)
             plan = self._plan()
             self._reassert_published()
@@ -200,9 +213,7 @@ class IndexJob:
             for name, lens in self._lenses.items()
             if lens.dim is not None
         }
-        self._summary.seconds = round(time.perf_counter() - started, 3)
-        self._summary.timings_s = self._times.seconds()
-        return self._summary
+        return self.sum_up()
 
     def _plan(self) -> BuildPlan:
         options = self._options

@@ -155,6 +155,9 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="Seconds in which the body of a request must have come.",
     )
+    index_metrics: Path | None = Field(
+        None, description="A file that `index` keeps its metrics in, for node_exporter."
+    )
     log_format: Literal["json", "text"] = Field(
         "json", description="How `serve` logs: an object a line, or lines for people."
     )

@@ -85,5 +85,5 @@ def test_every_metric_is_documented_and_nothing_else(client):
     served = re.findall(r"^# TYPE (twinlens_\w+) ", client.get("/metrics").text, re.MULTILINE)
     # When each began is there with one process only.
     served = {name for name in served if not name.endswith("_created")}
-    section = MANUAL[MANUAL.index("### Metrics") : MANUAL.index("## Docker Compose")]
+    section = MANUAL[MANUAL.index("### Metrics") : MANUAL.index("### Metrics of the job")]
     assert set(re.findall(r"^\| `(twinlens_\w+)` \|", section, re.MULTILINE)) == served

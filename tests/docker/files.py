@@ -14,8 +14,10 @@ import yaml
 ROOT = Path(__file__).parents[2]
 KEY = "a key of the tests"
 
+# The text after an operator may have a variable in it.
 _VARIABLE = re.compile(
-    r"\$(?:(?P<escaped>\$)|\{(?P<name>\w+)(?:(?P<operator>:[-?])(?P<text>[^}]*))?\})"
+    r"\$(?:(?P<escaped>\$)|"
+    r"\{(?P<name>\w+)(?:(?P<operator>:[-?])(?P<text>(?:[^${}]|\$\{[^{}]*\})*))?\})"
 )
 
 
@@ -25,7 +27,7 @@ def compose_text() -> str:
 
 def compose_variables() -> set[str]:
     """The names of those that the Compose file takes from the environment."""
-    return {found["name"] for found in _VARIABLE.finditer(compose_text()) if found["name"]}
+    return set(re.findall(r"(?<!\$)\$\{(\w+)", compose_text()))
 
 
 def compose(environment: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -50,7 +52,7 @@ def _filled_in(value: Any, given: Mapping[str, str]) -> Any:
             return text
         if found["operator"] == ":?":
             raise KeyError(f"{found['name']}: {found['text']}")
-        return found["text"] or ""
+        return _VARIABLE.sub(fill, found["text"] or "")
 
     return _VARIABLE.sub(fill, value)
 

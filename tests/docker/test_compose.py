@@ -20,6 +20,8 @@ from twinlens.stores.address import ServerAddress
 
 SERVICES = compose()["services"]
 BUILT = sorted(name for name, service in SERVICES.items() if "build" in service)
+NODES = ["qdrant-1", "qdrant-2", "qdrant-3"]
+QDRANTS = ["qdrant", *NODES]
 FINAL = stages()[-1]
 PROXY = CONFIGURATION.read_text(encoding="utf-8")
 MANUAL = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
@@ -61,7 +63,8 @@ def test_the_server_is_one_that_the_pinned_client_speaks_with():
     # Qdrant promises that a client works with the minor version before and after its own.
     constraints = (ROOT / "constraints.txt").read_text(encoding="utf-8")
     client = re.search(r"^qdrant-client==(\d+)\.(\d+)", constraints, re.MULTILINE)
-    server = re.search(r":v(\d+)\.(\d+)", SERVICES["qdrant"]["image"])
+    [image] = {SERVICES[name]["image"] for name in QDRANTS}
+    server = re.search(r":v(\d+)\.(\d+)", image)
     assert client[1] == server[1]
     assert abs(int(client[2]) - int(server[2])) <= 1
 
@@ -95,15 +98,46 @@ def test_a_service_has_no_privileges_its_own_network_and_writes_to_its_volumes_a
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert not {"network_mode", "privileged", "cap_add", "pid", "ipc"} & service.keys()
-    if name != "qdrant":
+    if name not in QDRANTS:
         assert service["read_only"] is True
-        assert [place.split(":")[0] for place in service["tmpfs"]] == ["/tmp"]
+        assert [place.split(":")[0] for place in service.get("tmpfs", ["/tmp"])] == ["/tmp"]
 
 
-def test_every_service_has_the_same_api_key_without_which_it_is_refused():
-    assert SERVICES["qdrant"]["environment"]["QDRANT__SERVICE__API_KEY"] == KEY
-    for name in BUILT:
-        assert SERVICES[name]["environment"]["TWINLENS_QDRANT_API_KEY"] == KEY
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_a_service_has_bounds_of_memory_processor_and_logs(name: str):
+    service = SERVICES[name]
+    assert re.fullmatch(r"\d+[gm]", service["mem_limit"])
+    assert 0 < float(service["cpus"]) <= 2  # Docker refuses more than the machine has
+    assert service["logging"] == {
+        "driver": "local",
+        "options": {"max-size": "20m", "max-file": "5"},
+    }
+    if name in ("qdrant", *BUILT):
+        asked = {f"{name.upper()}_MEMORY": "9g", f"{name.upper()}_CPUS": "7"}
+        other = compose({"QDRANT_API_KEY": KEY} | asked)["services"][name]
+        assert (other["mem_limit"], other["cpus"]) == ("9g", "7")
+
+
+@pytest.mark.parametrize("read_only", ["", "a key that reads"])
+def test_every_service_has_the_key_it_needs_without_which_compose_refuses(read_only: str):
+    given = {"QDRANT_API_KEY": KEY, "QDRANT_READ_ONLY_API_KEY": read_only}
+    services = compose(given)["services"]
+    keys = {
+        name: {
+            variable: value
+            for variable, value in service["environment"].items()
+            if "KEY" in variable
+        }
+        for name, service in services.items()
+        if "environment" in service
+    }
+    for name in QDRANTS:
+        assert keys[name]["QDRANT__SERVICE__API_KEY"] == KEY
+        # Never empty, which might be a key that anybody has.
+        assert keys[name]["QDRANT__SERVICE__READ_ONLY_API_KEY"] == (read_only or KEY)
+    assert keys["indexer"]["TWINLENS_QDRANT_API_KEY"] == KEY
+    assert keys["backend"]["TWINLENS_QDRANT_API_KEY"] == (read_only or KEY)
+    assert keys["prometheus"]["QDRANT_KEY"] == (read_only or KEY)
     for environment in ({}, {"QDRANT_API_KEY": ""}):
         with pytest.raises(KeyError, match="QDRANT_API_KEY: set QDRANT_API_KEY to"):
             compose(environment)
@@ -162,10 +196,15 @@ def test_whoever_is_waited_for_has_a_health_check():
     }
     assert waits == {
         ("indexer", "qdrant"): "healthy",
+        ("indexer", "qdrant-3"): "healthy",
+        ("qdrant-2", "qdrant-1"): "healthy",
+        ("qdrant-3", "qdrant-2"): "healthy",
         ("backend", "qdrant"): "healthy",
         ("backend", "indexer"): "completed_successfully",
         ("proxy", "backend"): "healthy",
     }
+    # The cluster is one of the profiles, without which its nodes are not there to be waited for.
+    assert SERVICES["indexer"]["depends_on"]["qdrant-3"]["required"] is False
     check = SERVICES["qdrant"]["healthcheck"]
     assert _seconds(check["timeout"]) <= _seconds(check["interval"])
     # The backend has that of its image; the indexer runs once.
@@ -194,7 +233,13 @@ def test_volumes_keep_what_must_last_and_the_backend_only_reads_them():
     used = {source for name in SERVICES for source, _ in _mounts(name).values()}
     declared = compose()["volumes"].keys()
     assert {source for source in used if not source.startswith((".", "/"))} == declared
-    assert _mounts("qdrant")["/qdrant/storage"][0] == "qdrant"
+    for name in QDRANTS:
+        number = name.removeprefix("qdrant")
+        assert _mounts(name) == {
+            "/qdrant/storage": (name, False),
+            "/qdrant/snapshots": (f"snapshots{number}", False),
+        }
+    assert _mounts("node-exporter") == {"/data": ("data", True)}
     for place in json.loads(FINAL.last("VOLUME")):
         written, read = _mounts("indexer")[place], _mounts("backend")[place]
         assert written[0] == read[0]
@@ -219,6 +264,39 @@ def test_the_manual_names_the_same_qdrant_and_volumes():
     assert set(re.findall(r"qdrant/qdrant:\S+", MANUAL)) == {SERVICES["qdrant"]["image"]}
     of_compose = MANUAL[MANUAL.index("## Docker Compose") :]  # metrics are called alike
     project = compose()["name"]
-    assert set(re.findall(rf"\b{project}_[a-z]+", of_compose)) == {
+    assert set(re.findall(rf"\b{project}_[a-z]+(?:-\d)?", of_compose)) == {
         f"{project}_{volume}" for volume in compose()["volumes"]
+    }
+
+
+def test_the_cluster_has_three_nodes_under_one_name_and_keeps_two_copies():
+    for number, name in enumerate(NODES, 1):
+        node = SERVICES[name]
+        assert node["profiles"] == ["cluster"]
+        assert node["networks"] == {"default": {"aliases": ["qdrant"]}}
+        assert node["restart"] == "unless-stopped"
+        assert node["environment"]["QDRANT__CLUSTER__ENABLED"] == "true"
+        assert node["environment"]["QDRANT__STORAGE__COLLECTION__REPLICATION_FACTOR"] == "2"
+        assert SERVICES["qdrant"]["environment"].items() < node["environment"].items()
+        words = ["./entrypoint.sh", "--uri", f"http://{name}:6335"]
+        if number > 1:
+            words += ["--bootstrap", "http://qdrant-1:6335"]
+        assert node["command"] == words
+    # Where somebody forgets to leave out the server that stands alone, the second port is refused.
+    alone = SERVICES["qdrant"]
+    assert alone["ports"] == SERVICES["qdrant-1"]["ports"]
+    assert alone["scale"] == "1"
+    assert (
+        compose({"QDRANT_API_KEY": KEY, "QDRANT_ALONE": "0"})["services"]["qdrant"]["scale"] == "0"
+    )
+
+
+def test_profiles_are_only_what_one_can_do_without():
+    profiles = {name: service.get("profiles", []) for name, service in SERVICES.items()}
+    assert {name for name, of in profiles.items() if not of} == {"qdrant", "proxy", *BUILT}
+    assert {name for name, of in profiles.items() if of == ["cluster"]} == set(NODES)
+    assert {name for name, of in profiles.items() if of == ["monitoring"]} == {
+        "prometheus",
+        "grafana",
+        "node-exporter",
     }

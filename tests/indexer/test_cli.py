@@ -21,15 +21,23 @@ def test_an_index_keeps_its_models_and_says_what_it_did(catalogue, data, tmp_pat
 
     nowhere = run("index", catalogue.write(), *where, "--json", str(tmp_path / "no" / "x.json"))
     assert (nowhere.exit_code, data.path.exists()) == (2, False)
+    metrics = tmp_path / "index.prom"
+    unseen = run("index", catalogue.write(), *where, "--metrics", str(tmp_path / "no" / "x.prom"))
+    assert (unseen.exit_code, data.path.exists()) == (2, False)
+    absent = run("index", str(tmp_path / "absent"), *where, "--metrics", str(metrics))
+    assert absent.exit_code == 2
+    assert "twinlens_index_succeeded 0.0" in metrics.read_text()
 
     first = run(
         *("index", catalogue.write(), *where, "--title-model", "packaged:use-m3"),
         *("--fetch-thumbnails", "--json", str(tmp_path / "summary.json")),
+        *("--metrics", str(metrics)),
     )
     assert first.exit_code == 0, first.output
     assert "11 new" in first.output
     assert "1 picture_not_fetched" in first.output
     assert json.loads((tmp_path / "summary.json").read_text())["videos"] == 11
+    assert "twinlens_index_succeeded 1.0" in metrics.read_text()
 
     again = run("index", catalogue.write(), *where)
     assert again.exit_code == 0, again.output

@@ -72,6 +72,12 @@ def _read_columns(
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write the summary to this file, too.",
 )
+@click.option(
+    "--metrics",
+    "index_metrics",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Keep this file, FILE.prom, for node_exporter's textfile collector.",
+)
 def index(
     source: str,
     columns: dict[str, str],
@@ -102,11 +108,17 @@ def index(
     from twinlens.catalog.sources import RejectsFile, open_source
     from twinlens.indexer.fetch import ThumbnailFetcher
     from twinlens.indexer.job import IndexJob, JobOptions
+    from twinlens.indexer.metrics import JobMetrics
     from twinlens.settings import load_settings
     from twinlens.stores.engines import open_engine
     from twinlens.stores.generations import DataDir
 
     settings = load_settings(overrides)
+    metrics = None
+    if (metrics_path := settings.index_metrics) is not None:
+        if not metrics_path.parent.is_dir():
+            raise UsageError(f"--metrics {metrics_path}: there is no folder {metrics_path.parent}")
+        metrics = click.get_current_context().with_resource(JobMetrics(metrics_path))
     data = DataDir(settings.data_dir)
     opened = open_source(source, columns=columns, revision=revision, split=split)
     if json_path is not None and not json_path.parent.is_dir():
@@ -138,6 +150,8 @@ def index(
             threads=settings.threads,
         ),
     )
+    if metrics is not None:
+        metrics.follow(job)
     rejects = RejectsFile(rejects_path or settings.data_dir / "rejects.jsonl")
     with _open_progress_bar(opened.total()) as bar:
         rows: Iterable[Row | Reject] = opened
