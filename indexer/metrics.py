@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +11,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, write_to_textfile
 from prometheus_client.metrics_core import GaugeMetricFamily
+from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from twinlens.catalog.errors import IndexLocked
@@ -117,9 +117,9 @@ def _gauge(name: str, values: Mapping[tuple[str, ...], float], *labels: str) -> 
 def _read_kept(path: Path) -> dict[str, float]:
     """Return the lasting values of the file, none where it is not there or damaged."""
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
+        families = list(text_string_to_metric_families(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
         return {}
-    number = r"(\d[\d.]*(?:e[+]?\d+)?)"
-    lines = dict(re.findall(rf"^twinlens_index_(\w+) {number}$", text, re.MULTILINE))
-    return {name: float(lines[name]) for name in _KEPT if name in lines}
+    values = {sample.name: sample.value for family in families for sample in family.samples}
+    named = {name: f"twinlens_index_{name}" for name in _KEPT}
+    return {name: values[named[name]] for name in _KEPT if named[name] in values}
