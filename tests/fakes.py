@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -147,6 +148,23 @@ class WordEncoder:
 
     def encode_queries(self, texts: Sequence[str]) -> FloatMatrix:
         return self.encode(texts)
+
+
+class OtherWordEncoder(WordEncoder):
+    """Words in other directions, by a model that takes a second to load."""
+
+    def __init__(self) -> None:
+        super().__init__(dim=16, fingerprint="00000000000000cc")
+        self.name = "test:other"
+        self._loading = threading.Lock()
+        self._loaded = False
+
+    def encode_queries(self, texts: Sequence[str]) -> FloatMatrix:
+        with self._loading:
+            if not self._loaded:
+                time.sleep(1)
+            self._loaded = True
+        return super().encode_queries(texts)
 
 
 class HeldEncoder(WordEncoder):
