@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -260,7 +261,7 @@ class PublishedIndex:
                 self._newer = Newer(manifest.generation, "loading")
                 fresh = _Held(self._open(manifest))
                 with self._swap:
-                    old, self._held = self._held, fresh
+                    old, self._held, self._newer = self._held, fresh, None
                 if old is not None:
                     self._let_go(old)
                 _log.info("generation %s is being served", manifest.generation)
@@ -268,14 +269,17 @@ class PublishedIndex:
             raise
         except BaseException as error:
             self._note_failure(signature, error)
+            # What is half loaded is not to be kept along with the error.
+            for one in (error, error.__cause__, error.__context__):
+                traceback.clear_frames(one.__traceback__ if one else None)
             raise
         self._seen, self._failure, self._newer, self._prepared = signature, None, None, {}
 
     def _note_failure(self, signature: _Signature | None, error: BaseException) -> None:
         before = self._failure
         again = before is not None and before.signature == signature
-        if self._held is None and isinstance(error, StoreUnavailable):
-            pause_s = _ASK_SERVER_AFTER_S
+        if isinstance(error, StoreUnavailable):
+            pause_s = _ASK_SERVER_AFTER_S if self._held is None else self._reopen_after_s
         elif before is not None and again:
             pause_s = min(2 * before.pause_s, _REOPEN_AFTER_AT_MOST_S)
         else:
@@ -284,12 +288,14 @@ class PublishedIndex:
         generation = None
         with suppress(TwinLensError):
             generation = self._data.current()
-        self._newer = Newer(generation, _name_state(error))
+        state: NewerState = "no_model" if isinstance(error, EncoderError) else "unusable"
+        if isinstance(error, LensesChanged):
+            state = "other_lenses"
+        self._newer = Newer(generation, state)
         if before is not None and again and str(before.error) == str(error):
             return  # it is logged already
         _log.error(
-            "the published generation can't be used, %s; it is tried again in %g s, then less "
-            "and less often: %s",
+            "the published generation can't be used, %s; it is tried again in %g s: %s",
             "and none is open" if self._held is None else "and the open one goes on serving",
             pause_s,
             error,
@@ -335,16 +341,6 @@ class PublishedIndex:
         except OSError:
             return None
         return found.st_size, found.st_ino, found.st_mtime_ns
-
-
-def _name_state(error: BaseException) -> NewerState:
-    match error:
-        case LensesChanged():
-            return "other_lenses"
-        case EncoderError():
-            return "no_model"
-        case _:
-            return "unusable"
 
 
 class _Held:

@@ -190,8 +190,10 @@ class HeldEncoder(WordEncoder):
 class ColourEncoder:
     """A thumbnail encoder: a picture is its 4x4 thumbnail."""
 
-    def __init__(self, *, fingerprint: str = "00000000000000bb") -> None:
-        self.name = "test:colours"
+    def __init__(
+        self, *, name: str = "test:colours", fingerprint: str = "00000000000000bb"
+    ) -> None:
+        self.name = name
         self.dim = 48
         self.fingerprint = fingerprint
         self.input_size = (16, 16)

@@ -54,7 +54,10 @@ PROGRAM = textwrap.dedent(
         return OtherWordEncoder() if name == "test:other" else Titles()
 
     load.load_title_encoder = load_title_encoder
-    load.load_thumbnail_encoder = lambda name, **_: ColourEncoder()
+    OTHER_COLOURS = ColourEncoder(name="test:other-colours", fingerprint="00000000000000ee")
+    load.load_thumbnail_encoder = lambda name, **_: (
+        OTHER_COLOURS if name == OTHER_COLOURS.name else ColourEncoder()
+    )
     from twinlens.cli import main
 
     main()

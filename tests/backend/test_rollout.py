@@ -10,11 +10,12 @@ import pytest
 
 from tests.backend.catalogue import Catalogue
 from tests.backend.served import Served, publish_embedded, wait_until
-from tests.fakes import OtherWordEncoder, WordEncoder
+from tests.fakes import ColourEncoder, OtherWordEncoder, WordEncoder
 from twinlens.stores.generations import DataDir
 
 pytestmark = pytest.mark.slow
 CLIENTS = 8
+OTHER_COLOURS = ColourEncoder(name="test:other-colours", fingerprint="00000000000000ee")
 BY_TITLE = "/api/v1/search?q=kitchen&limit=10&weights=" + quote('{"words": 0, "thumbnail": 0}')
 
 
@@ -61,7 +62,7 @@ def test_no_search_fails_while_another_model_is_rolled_out(tmp_path):
                 wait_until(lambda: states(served) == {"no_model"})
                 assert served.log().count("test:absent is nowhere") == 2  # once a process
                 wait_for("g2")
-                publish_embedded(Catalogue(), tmp_path, "g4")
+                publish_embedded(Catalogue(thumbnails=OTHER_COLOURS), tmp_path, "g4")
                 wait_for("g4")
                 assert states(served) == {""}
             finally:
@@ -80,6 +81,10 @@ def test_a_model_that_the_operator_named_stays(tmp_path):
         wait_until(lambda: states(served) == {"other_lenses"})
         assert served.get(BY_TITLE)[1]["generation"] == "g1"
         assert "title: test:other (00000000000000cc) became test:words" in served.log()
+        # Of what the operator did not name, the new generation's is taken.
+        publish_embedded(Catalogue(thumbnails=OTHER_COLOURS), tmp_path, "g3")
+        wait_until(lambda: served.get(BY_TITLE)[1]["generation"] == "g3")
+        assert states(served) == {""}
 
 
 def test_without_an_index_it_starts_and_comes_up_by_itself(tmp_path):
