@@ -338,9 +338,8 @@ class NewerBody(AnswerModel):
     generation: str | SkipJsonSchema[None] = None
     """Its name; absent if that can't be read."""
     state: NewerState
-    """`loading`: it is being opened; `other_lenses`: by its name a model was set that did not make
-    it; `no_model`: a model of it can't be loaded; `unusable`: the log says why, as it does of all.
-    """
+    """`loading`: it is being opened; `other_lenses`: it was made by others than are used here;
+    `no_model`: a model of it can't be loaded; `unusable`: anything else, of which the log tells."""
 
 
 class HealthAnswer(AnswerModel):

@@ -13,7 +13,6 @@ from tests.backend.served import Served, publish_embedded, wait_until
 from tests.fakes import ColourEncoder, OtherWordEncoder, WordEncoder
 from twinlens.stores.generations import DataDir
 
-pytestmark = pytest.mark.slow
 CLIENTS = 8
 OTHER_COLOURS = ColourEncoder(name="test:other-colours", fingerprint="00000000000000ee")
 BY_TITLE = "/api/v1/search?q=kitchen&limit=10&weights=" + quote('{"words": 0, "thumbnail": 0}')
@@ -34,6 +33,7 @@ def states(served: Served) -> set[str]:
     return {body["newer"]["state"] if "newer" in body else "" for _, body in answers}
 
 
+@pytest.mark.slow
 def test_no_search_fails_while_another_model_is_rolled_out(tmp_path):
     data = publish_embedded(Catalogue(), tmp_path, "g1")
     with Served(data, "--workers", "2") as served:
@@ -74,6 +74,7 @@ def test_no_search_fails_while_another_model_is_rolled_out(tmp_path):
         assert (code, "Traceback" in err) == (0, False)
 
 
+@pytest.mark.slow
 def test_a_model_that_the_operator_named_stays(tmp_path):
     data = publish_embedded(Catalogue(), tmp_path, "g1")
     with Served(data, title_model="test:words") as served:
