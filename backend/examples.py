@@ -199,7 +199,12 @@ STATS_ANSWERS: Final[Mapping[str, Json]] = {
 }
 HEALTHZ_ANSWERS: Final[Mapping[str, Json]] = {"alive": {"status": "ok"}}
 READYZ_ANSWERS: Final[Mapping[str, Json]] = {
-    "ready": {"status": "ready", "generation": _GENERATION}
+    "ready": {"status": "ready", "generation": _GENERATION},
+    "a_newer_one_is_loading": {
+        "status": "ready",
+        "generation": _GENERATION,
+        "newer": {"generation": "20261122T083000.456Z-c0ffee", "state": "loading"},
+    },
 }
 
 DETAILS: Final[Mapping[Code, str]] = {

@@ -9,9 +9,9 @@ import shutil
 import socket
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -20,9 +20,15 @@ import click
 
 from twinlens.backend.access import LogFormat, Policy
 from twinlens.backend.processes import Processes, Worker
-from twinlens.catalog.errors import StoreUnavailable, TwinLensError, UsageError
-from twinlens.encoders.lens import Lenses
-from twinlens.search.published import PublishedIndex, check_lenses
+from twinlens.catalog.errors import (
+    NoGeneration,
+    StoreUnavailable,
+    TwinLensError,
+    UnencodableItems,
+    UsageError,
+)
+from twinlens.encoders.lens import Lenses, Query
+from twinlens.search.published import OpenLenses, PublishedIndex, check_lenses
 from twinlens.search.queries import gather_queries
 from twinlens.search.request import SearchRequest
 from twinlens.stores.base import VectorReader
@@ -40,11 +46,11 @@ _M_MMAP_THRESHOLD: Final = -3  # of malloc.h
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
-    """All that serving needs. Workers call ``open_lenses`` after the fork."""
+    """All that serving needs. Workers load the lenses that they open after the fork."""
 
     data: DataDir
     open_reader: Callable[[Manifest], VectorReader]
-    open_lenses: Callable[[], Lenses]
+    open_lenses: OpenLenses
     host: str
     port: int
     workers: int
@@ -57,13 +63,16 @@ class Serving:
 def serve(serving: Serving) -> None:
     """Answer requests until SIGTERM or SIGINT; those under way are finished first.
 
+    Where nothing has been published yet, it says that it is not ready until something is.
+
     Raises:
-        NoGeneration: nothing has been published.
         LensesChanged: the lenses are not those of the published generation.
         UsageError: the address can't be listened on.
         TwinLensError: no process could start; each has said why on standard error.
     """
-    check_lenses(serving.data.published(), serving.open_lenses())
+    with suppress(NoGeneration):
+        published = serving.data.published()
+        check_lenses(published, serving.open_lenses(published, published.lenses))
     listener = _listen(serving.host, serving.port)
     # Shared by the processes: their metrics, and how often callers have asked.
     shared = Path(tempfile.mkdtemp(prefix="twinlens-serve-"))
@@ -77,8 +86,12 @@ def serve(serving: Serving) -> None:
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
         def say_where() -> None:
-            videos = serving.data.published().counts["videos"]
-            click.echo(f"TwinLens serves {videos:,} videos at {address}")
+            try:
+                videos = serving.data.published().counts["videos"]
+            except NoGeneration:
+                click.echo(f"TwinLens has no index to serve yet, and listens at {address}")
+            else:
+                click.echo(f"TwinLens serves {videos:,} videos at {address}")
 
         Processes(
             serving.workers,
@@ -119,20 +132,33 @@ def _warm_app(serving: Serving, shared: Path) -> tuple[PublishedIndex, Flask]:
     _give_memory_back()
     # Pillow warns of every oddity in a caller's picture, each time in other words.
     warnings.filterwarnings("ignore", module="PIL")
-    lenses = gather_queries(serving.open_lenses(), cache_size=serving.query_cache)
-    for lens in lenses.values():
-        lens.warm()
-    index = PublishedIndex(serving.data, open_reader=serving.open_reader, lenses=lenses)
+    index = PublishedIndex(
+        serving.data, open_reader=serving.open_reader, open_lenses=partial(_load_lenses, serving)
+    )
     try:
         with index.borrow() as snapshot:
             snapshot.searcher.search(SearchRequest(text="warm"))
-    except StoreUnavailable as error:
-        # /readyz says so too, and whoever asks finds the server when it is there.
+    except (NoGeneration, StoreUnavailable) as error:
+        # /readyz says so too.
         _log.error("not ready yet: %s", error)
+    index.follow()
     app = create_app(
         index, thumbnails=serving.data.thumbnails, policy=serving.policy, shared=shared
     )
     return index, app
+
+
+def _load_lenses(serving: Serving, manifest: Manifest, names: Collection[str]) -> Lenses:
+    """Return those of the lenses that made a generation, with their models loaded."""
+    lenses = serving.open_lenses(manifest, names)
+    made_by = {name: manifest.lenses[name] for name in names}
+    check_lenses(replace(manifest, lenses=made_by), lenses)  # before anything is loaded
+    lenses = gather_queries(lenses, cache_size=serving.query_cache)
+    for lens in lenses.values():
+        lens.warm()
+        with suppress(UnencodableItems):
+            lens.ask(Query(text="warm"))
+    return lenses
 
 
 def _give_memory_back() -> None:

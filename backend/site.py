@@ -25,7 +25,7 @@ from twinlens.backend.observing import Metrics
 from twinlens.backend.openapi import describe_api, make_problem_example
 from twinlens.backend.problem_kinds import ERRORS_PAGE, KINDS, Code
 from twinlens.backend.routes import Route
-from twinlens.backend.schemas.answers import HealthAnswer
+from twinlens.backend.schemas.answers import HealthAnswer, NewerBody
 from twinlens.catalog.fields import Field, FieldKind, Fields
 from twinlens.encoders.lens import Lens
 from twinlens.encoders.lenses import registered_lenses
@@ -60,7 +60,8 @@ class SiteViews:
     @Route("get", "/")
     def page(self) -> Response:
         """Answer the page, with the fields of the videos and the lenses of the index in it."""
-        page = write_page(self._index.read_fields(), tuple(self._index.lenses.values()))
+        lenses = describe_lenses(self._index.read_lenses().values())
+        page = write_page(self._index.read_fields(), lenses)
         return _send_text(page, "index.html")
 
     @Route("get", "/static/client.d.ts")
@@ -95,7 +96,9 @@ class SiteViews:
     )
     def readyz(self) -> Response:
         """Answer that the engine does."""
-        return _answer_health(HealthAnswer(status="ready", generation=self._index.check()))
+        generation, newer = self._index.check(), self._index.newer
+        shown = NewerBody(generation=newer.generation, state=newer.state) if newer else None
+        return _answer_health(HealthAnswer(status="ready", generation=generation, newer=shown))
 
     @Route(
         "get",
@@ -202,19 +205,20 @@ def _mark_code(markdown: str) -> Markup:
 # ---- the page and the types, by fields
 
 
+def describe_lenses(lenses: Iterable[Lens[Any]]) -> str:
+    """Return what the page knows of ``lenses``, as JSON. It is text, to keep no model loaded."""
+    return json.dumps([_describe_lens(lens) for lens in lenses], ensure_ascii=False)
+
+
 @lru_cache(maxsize=8)
-def write_page(fields: Fields, lenses: tuple[Lens[Any], ...]) -> str:
-    """Return the page of videos that have ``fields`` and are ranked by ``lenses``."""
+def write_page(fields: Fields, lenses: str) -> str:
+    """Return the page of videos that have ``fields`` and are ranked by ``lenses``, as described."""
     text = (STATIC / "index.html").read_text(encoding="utf-8")
-    for name, rows in {
-        "fields": [
-            row.to_json() | ({"sorts": row.sort_labels} if row.sortable else {}) for row in fields
-        ],
-        "lenses": [_describe_lens(lens) for lens in lenses],
-    }.items():
+    rows = [row.to_json() | ({"sorts": row.sort_labels} if row.sortable else {}) for row in fields]
+    for name, written in {"fields": json.dumps(rows, ensure_ascii=False), "lenses": lenses}.items():
         # In HTML, a script ends at the first "</script", wherever that stands.
-        written = json.dumps(rows, ensure_ascii=False).replace("<", r"\u003c")
-        text = text.replace(_PAGE_DATA.format(name, "[]"), _PAGE_DATA.format(name, written))
+        safe = written.replace("<", r"\u003c")
+        text = text.replace(_PAGE_DATA.format(name, "[]"), _PAGE_DATA.format(name, safe))
     return text
 
 

@@ -68,7 +68,9 @@ def index_corpus(
             logger.warning("%s: videos left out of the index: %s", corpus.name, told)
         with suppress(UnencodableItems):  # whoever asks that text meets it again
             titles.encode_queries(texts)
-        index = PublishedIndex(data, open_reader=partial(open_reader, data), lenses=lenses)
+        index = PublishedIndex(
+            data, open_reader=partial(open_reader, data), open_lenses=lambda *_: lenses
+        )
         stack.enter_context(closing(index))
         yield stack.enter_context(index.borrow())
 

@@ -5,12 +5,19 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import traceback
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Final, TypeGuard
+from typing import Final, Literal
 
-from twinlens.catalog.errors import LensesChanged, NoGeneration, StoreUnavailable, TwinLensError
+from twinlens.catalog.errors import (
+    EncoderError,
+    LensesChanged,
+    NoGeneration,
+    StoreUnavailable,
+    TwinLensError,
+)
 from twinlens.catalog.fields import FIELDS, Fields
 from twinlens.encoders.lens import Lenses
 from twinlens.search.browser import Browser
@@ -19,12 +26,19 @@ from twinlens.stores.base import VectorReader
 from twinlens.stores.generations import DataDir, Fingerprinted, Manifest
 
 REOPEN_AFTER_S: Final = 5.0
-_LOOK_AGAIN_AFTER_S: Final = 1.0
-_OPENED_WITHIN_S: Final = 0.5
+# The pause doubles up to this: each try may load a model.
+_REOPEN_AFTER_AT_MOST_S: Final = 60.0
+_LOOK_EVERY_S: Final = 1.0
+# A server that is back is to be found at the next look.
+_ASK_SERVER_AFTER_S: Final = 0.5
+_CLOSED_WITHIN_S: Final = 1.0
 
 _log = logging.getLogger(__name__)
 # Size, inode and time of change of CURRENT: differs whenever another generation was published.
 _Signature = tuple[int, int, int]
+# Opens the lenses of these names, to search a generation that was made by them.
+OpenLenses = Callable[[Manifest, Collection[str]], Lenses]
+NewerState = Literal["loading", "other_lenses", "no_model", "unusable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +46,7 @@ class Snapshot:
     """One open generation: what it says of itself, its vectors, search and browsing over them."""
 
     manifest: Manifest
+    lenses: Lenses
     reader: VectorReader
     searcher: Searcher
     browser: Browser
@@ -42,13 +57,35 @@ class Snapshot:
         return self.manifest.generation
 
 
+@dataclass(frozen=True, slots=True)
+class Newer:
+    """The published generation while it is not the one being served, and why it isn't.
+
+    ``generation`` is None if ``CURRENT`` can't be read.
+    """
+
+    generation: str | None
+    state: NewerState
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """Why a generation could not be opened, and when to try again."""
+
+    signature: _Signature | None
+    error: BaseException
+    pause_s: float
+    retry_at: float
+
+
 class PublishedIndex:
     """Lends out the published generation, and notices by itself when another is published.
 
     Nothing is opened before the first ``borrow`` (embedded Qdrant hangs in a process forked after
-    it was opened). When ``CURRENT`` changes, the request that notices opens the new generation, and
-    no other waits for it: they go on with the old one, which is closed when its last borrower has
-    ended. Only embedded Qdrant, which holds the GIL while it loads, halts them meanwhile: for 0.3 s
+    it was opened). When ``CURRENT`` changes, the request that notices opens the new generation, or
+    a thread of ``follow`` does, and no other waits for it: they go on with the old one, which is
+    closed when its last borrower has ended. Of its lenses only those are opened that are not open
+    yet. Only embedded Qdrant, which holds the GIL while it loads, halts them meanwhile: for 0.3 s
     at 100,000 videos whose files are in memory. A new generation that can't be used is logged and
     tried again later; the old one goes on serving.
     """
@@ -58,62 +95,66 @@ class PublishedIndex:
         data: DataDir,
         *,
         open_reader: Callable[[Manifest], VectorReader],
-        lenses: Lenses,
+        open_lenses: OpenLenses,
         reopen_after_s: float = REOPEN_AFTER_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._data = data
         self._open_reader = open_reader
-        self._lenses = lenses
+        self._open_lenses = open_lenses
         self._reopen_after_s = reopen_after_s
         self._clock = clock
         self._opening = threading.Lock()  # held by the one thread that opens a generation
         self._swap = threading.Lock()  # guards what follows; never held while opening or closing
         self._held: _Held | None = None
         self._seen: _Signature | None = None
-        # The generation that could not be opened, and when to try again.
-        self._failed: tuple[_Signature, float] | None = None
-        # Why none could be opened, and until when that is not tried again.
-        self._away: tuple[StoreUnavailable, float] | None = None
+        self._failure: _Failure | None = None
+        self._newer: Newer | None = None
+        # Opened for a generation that could not be opened after all: not loaded at each try.
+        self._prepared: Lenses = {}
+        self._followed = False
+        self._closing = threading.Event()
 
     @contextmanager
     def borrow(self) -> Iterator[Snapshot]:
         """Lend the published generation, open until the ``with`` block ends.
 
         Raises:
-            NoGeneration: nothing has been published yet.
+            NoGeneration: nothing has been published yet, or nothing is open while this follows.
             LensesChanged: the only generation there is was made by other lenses.
+            EncoderUnavailable: one of its models can't be had.
             StoreError: the only generation there is can't be opened.
         """
-        self._refresh()
+        if not self._followed:
+            self._refresh()
         with self._swap:
-            held = self._held
-            if held is None:
-                raise RuntimeError("the index was closed")
+            held = self._require_held()
             held.borrowers += 1
         try:
             yield held.snapshot
         finally:
             self._let_go(held)
 
-    def check(self) -> str:
-        """Return the name of the open generation, within a second and whatever requests wait for.
+    def follow(self) -> None:
+        """Look every second for a newer generation, in a thread of its own, until ``close``.
 
-        If none is open, one is tried to be opened meanwhile.
+        From then on no borrower opens one: where none is open, it is told so at once.
+        """
+        self._followed = True
+        threading.Thread(target=self._keep_looking, name="follow-index", daemon=True).start()
+
+    def check(self) -> str:
+        """Return the name of the open generation; where this follows, whatever requests wait for.
 
         Raises:
             NoGeneration: none is open.
             StoreUnavailable: its engine doesn't answer.
         """
-        if self._held is None and not self._opening.locked():
-            opener = threading.Thread(target=self._try_to_open, daemon=True)
-            opener.start()
-            opener.join(_OPENED_WITHIN_S)
-        held = self._held
-        if held is None:
-            raise NoGeneration("no index is open; the log says why")
-        held.snapshot.reader.check()
-        return held.snapshot.generation
+        if not self._followed:
+            self._refresh()
+        snapshot = self._require_held().snapshot
+        snapshot.reader.check()
+        return snapshot.generation
 
     def refuse_while_away(self) -> None:
         """Return at once, unless it is known that the engine of the open generation doesn't answer.
@@ -126,9 +167,17 @@ class PublishedIndex:
             held.snapshot.reader.check()
 
     @property
-    def lenses(self) -> Lenses:
-        """Those that its generations are made with, and searched by."""
-        return self._lenses
+    def newer(self) -> Newer | None:
+        """The published generation and why it is not served, or None if it is."""
+        return self._newer
+
+    def read_lenses(self) -> Lenses:
+        """Return those that the open generation is searched by; without one, those opened so far.
+
+        This opens nothing.
+        """
+        held = self._held
+        return self._prepared if held is None else held.snapshot.lenses
 
     def read_fields(self) -> Fields:
         """Return the fields of the open or else the published generation, or the default ones.
@@ -144,12 +193,36 @@ class PublishedIndex:
             return FIELDS
 
     def close(self) -> None:
-        """Close the open generation once its borrowers have ended; the next borrow reopens."""
-        with self._opening:
+        """Close the open generation once its borrowers have ended, and follow no more.
+
+        The next borrow reopens, unless this has followed.
+        """
+        self._closing.set()
+        # A model may be loading, for which the end of a process is not to wait.
+        waited = self._opening.acquire(timeout=_CLOSED_WITHIN_S)
+        try:
             with self._swap:
                 held, self._held, self._seen = self._held, None, None
             if held is not None:
                 self._let_go(held)
+        finally:
+            if waited:
+                self._opening.release()
+
+    def _keep_looking(self) -> None:
+        while not self._closing.wait(_LOOK_EVERY_S):
+            with suppress(BaseException):  # it is logged; an engine's panic is none of Exception
+                self._refresh()
+
+    def _require_held(self) -> _Held:
+        held = self._held
+        if held is None:
+            failure = self._failure
+            raise NoGeneration(
+                "no index is open: "
+                + ("none is published yet" if failure is None else str(failure.error))
+            )
+        return held
 
     def _refresh(self) -> None:
         signature = self._read_signature()
@@ -157,71 +230,100 @@ class PublishedIndex:
             with self._opening:
                 if self._held is None:
                     # Threads that waited here find it open; a failure is raised in each.
-                    self._open_first(signature)
+                    if self._failure is not None and not self._is_news(signature):
+                        raise self._failure.error
+                    self._exchange(signature)
             return
-        if not self._is_news(signature) or not self._opening.acquire(blocking=False):
-            return
-        try:
-            if self._is_news(signature):
-                self._try_exchange(signature)
-        finally:
-            self._opening.release()
-
-    def _open_first(self, signature: _Signature | None) -> None:
-        if self._away is not None and self._clock() < self._away[1]:
-            raise self._away[0]
-        try:
-            self._exchange(signature)
-        except StoreUnavailable as error:
-            # Or each of those that wait here would wait for the server in its turn.
-            self._away = error, self._clock() + _LOOK_AGAIN_AFTER_S
-            raise
-
-    def _try_to_open(self) -> None:
-        try:
-            self._refresh()
-        except TwinLensError as error:
-            _log.warning("no index is open: %s", error)
-
-    def _is_news(self, signature: _Signature | None) -> TypeGuard[_Signature]:
         # A missing CURRENT means that the directory is being moved, not that the index is gone.
-        if signature is None or signature == self._seen:
-            return False
-        if self._failed is None:
-            return True
-        failed, retry_at = self._failed
-        return signature != failed or self._clock() >= retry_at
+        if signature is None or not self._is_news(signature):
+            return
+        if self._opening.acquire(blocking=False):
+            try:
+                if self._is_news(signature):
+                    with suppress(Exception):  # whatever is wrong with it, the old one serves on
+                        self._exchange(signature)
+            finally:
+                self._opening.release()
 
-    def _try_exchange(self, signature: _Signature) -> None:
-        try:
-            self._exchange(signature)
-        except Exception:  # noqa: BLE001 - whatever is wrong with it, the old one serves on
-            self._failed = signature, self._clock() + self._reopen_after_s
-            _log.exception(
-                "the newly published generation can't be used; the open one goes on serving, "
-                "next try in %g s",
-                self._reopen_after_s,
-            )
+    def _is_news(self, signature: _Signature | None) -> bool:
+        if self._held is not None and signature == self._seen:
+            return False
+        failure = self._failure
+        if failure is None or failure.signature != signature:
+            return True
+        return self._clock() >= failure.retry_at
 
     def _exchange(self, signature: _Signature | None) -> None:
         """Open the published generation and replace the held one by it."""
-        manifest = self._data.published()
-        if self._held is None or self._held.snapshot.generation != manifest.generation:
-            fresh = _Held(self._open(manifest))
-            with self._swap:
-                old, self._held = self._held, fresh
-            if old is not None:
-                self._let_go(old)
+        try:
+            manifest = self._data.published()
+            if self._held is None or self._held.snapshot.generation != manifest.generation:
+                self._newer = Newer(manifest.generation, "loading")
+                fresh = _Held(self._open(manifest))
+                with self._swap:
+                    old, self._held, self._newer = self._held, fresh, None
+                if old is not None:
+                    self._let_go(old)
                 _log.info("generation %s is being served", manifest.generation)
-        self._seen = signature
-        self._failed = None
+        except NoGeneration:
+            raise
+        except BaseException as error:
+            self._note_failure(signature, error)
+            # What is half loaded is not to be kept along with the error.
+            for one in (error, error.__cause__, error.__context__):
+                traceback.clear_frames(one.__traceback__ if one else None)
+            raise
+        self._seen, self._failure, self._newer, self._prepared = signature, None, None, {}
+
+    def _note_failure(self, signature: _Signature | None, error: BaseException) -> None:
+        before = self._failure
+        again = before is not None and before.signature == signature
+        if isinstance(error, StoreUnavailable):
+            pause_s = _ASK_SERVER_AFTER_S if self._held is None else self._reopen_after_s
+        elif before is not None and again:
+            pause_s = min(2 * before.pause_s, _REOPEN_AFTER_AT_MOST_S)
+        else:
+            pause_s = self._reopen_after_s
+        self._failure = _Failure(signature, error, pause_s, self._clock() + pause_s)
+        generation = None
+        with suppress(TwinLensError):
+            generation = self._data.current()
+        state: NewerState = "no_model" if isinstance(error, EncoderError) else "unusable"
+        if isinstance(error, LensesChanged):
+            state = "other_lenses"
+        self._newer = Newer(generation, state)
+        if before is not None and again and str(before.error) == str(error):
+            return  # it is logged already
+        _log.error(
+            "the published generation can't be used, %s; it is tried again in %g s: %s",
+            "and none is open" if self._held is None else "and the open one goes on serving",
+            pause_s,
+            error,
+            exc_info=None if isinstance(error, TwinLensError) else error,
+        )
 
     def _open(self, manifest: Manifest) -> Snapshot:
-        check_lenses(manifest, self._lenses)
+        lenses = self._prepare_lenses(manifest)
         reader = self._open_reader(manifest)
-        searcher = Searcher(reader, generation=manifest.generation, lenses=self._lenses)
+        searcher = Searcher(reader, generation=manifest.generation, lenses=lenses)
         browser = Browser(reader, generation=manifest.generation)
-        return Snapshot(manifest, reader, searcher, browser)
+        return Snapshot(manifest, lenses, reader, searcher, browser)
+
+    def _prepare_lenses(self, manifest: Manifest) -> Lenses:
+        """Return the lenses that made a generation, among them those that are open already."""
+        held = {} if self._held is None else self._held.snapshot.lenses
+        lenses = {
+            name: lens
+            for opened in (self._prepared, held)
+            for name, lens in opened.items()
+            if name in manifest.lenses and lens.fingerprint == manifest.lenses[name].fingerprint
+        }
+        missing = manifest.lenses.keys() - lenses.keys()
+        if missing:
+            lenses |= self._open_lenses(manifest, missing)
+        check_lenses(manifest, lenses)
+        self._prepared = {name: lenses[name] for name in manifest.lenses}
+        return self._prepared
 
     def _let_go(self, held: _Held) -> None:
         with self._swap:

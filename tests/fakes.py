@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -149,6 +150,23 @@ class WordEncoder:
         return self.encode(texts)
 
 
+class OtherWordEncoder(WordEncoder):
+    """Words in other directions, by a model that takes a second to load."""
+
+    def __init__(self) -> None:
+        super().__init__(dim=16, fingerprint="00000000000000cc")
+        self.name = "test:other"
+        self._loading = threading.Lock()
+        self._loaded = False
+
+    def encode_queries(self, texts: Sequence[str]) -> FloatMatrix:
+        with self._loading:
+            if not self._loaded:
+                time.sleep(1)
+            self._loaded = True
+        return super().encode_queries(texts)
+
+
 class HeldEncoder(WordEncoder):
     """Words, with every batch written down; it waits while ``go`` is not set, and fails by text."""
 
@@ -172,8 +190,10 @@ class HeldEncoder(WordEncoder):
 class ColourEncoder:
     """A thumbnail encoder: a picture is its 4x4 thumbnail."""
 
-    def __init__(self, *, fingerprint: str = "00000000000000bb") -> None:
-        self.name = "test:colours"
+    def __init__(
+        self, *, name: str = "test:colours", fingerprint: str = "00000000000000bb"
+    ) -> None:
+        self.name = name
         self.dim = 48
         self.fingerprint = fingerprint
         self.input_size = (16, 16)

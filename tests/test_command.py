@@ -49,7 +49,6 @@ def test_every_command_has_help_with_an_example(name):
         (["index", ".", "--column", "title"], "FIELD=COLUMN"),
         (["index", ".", "--threads", "0"], "threads"),
         (["verify"], "no index in"),
-        (["serve"], "twinlens index"),
         (["serve", "--port", "99999"], "port"),
         (["sample", "--videos", "0", "x"], "videos"),
         (["sample", "--videos", "3", "/proc/nowhere"], "/proc/nowhere"),

@@ -16,6 +16,7 @@ from twinlens.catalog.fields import FieldKind, Fields
 from twinlens.catalog.video import payload_thumbnail_file
 from twinlens.search.facets import Extent, Facets
 from twinlens.search.highlighting import Highlighter
+from twinlens.search.published import NewerState
 from twinlens.stores.base import FacetCount, Payload
 from twinlens.stores.generations import Manifest
 
@@ -331,6 +332,16 @@ class StatsAnswer(AnswerModel):
         )
 
 
+class NewerBody(AnswerModel):
+    """A published index that is not the open one."""
+
+    generation: str | SkipJsonSchema[None] = None
+    """Its name; absent if that can't be read."""
+    state: NewerState
+    """`loading`: it is being opened; `other_lenses`: it was made by others than are used here;
+    `no_model`: a model of it can't be loaded; `unusable`: anything else, of which the log tells."""
+
+
 class HealthAnswer(AnswerModel):
     """The health of the server."""
 
@@ -338,6 +349,8 @@ class HealthAnswer(AnswerModel):
     """`ok`: the process answers; `ready`: so does the engine."""
     generation: str | SkipJsonSchema[None] = None
     """The open index; there when it is ready."""
+    newer: NewerBody | SkipJsonSchema[None] = None
+    """There while a published index is not served, or not yet."""
 
 
 def _make_facet_member(row: FieldRow) -> tuple[Any, Any]:

@@ -56,7 +56,7 @@ def client_of(catalogue: Catalogue, data: DataDir) -> Iterator[ClientOf]:
             return reader or MemoryReader(catalogue.stored())
 
         lenses = own_lenses(title_encoder, catalogue.thumbnails)
-        made.append(PublishedIndex(data, open_reader=opened, lenses=lenses))
+        made.append(PublishedIndex(data, open_reader=opened, open_lenses=lambda *_: lenses))
         app = create_app(made[-1], thumbnails=data.thumbnails, policy=Policy(**policy))
         return app.test_client()
 

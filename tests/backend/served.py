@@ -31,7 +31,8 @@ PROGRAM = textwrap.dedent(
     import os
     import time
 
-    from tests.fakes import ColourEncoder, WordEncoder
+    from tests.fakes import ColourEncoder, OtherWordEncoder, WordEncoder
+    from twinlens.catalog.errors import EncoderUnavailable
     from twinlens.encoders import load
 
     # What an operator can't set, and a test won't wait for. (Imported before the metrics have their
@@ -47,8 +48,16 @@ PROGRAM = textwrap.dedent(
                 time.sleep(3)
             return super().encode_queries(texts)
 
-    load.load_title_encoder = lambda name, **_: Titles()
-    load.load_thumbnail_encoder = lambda name, **_: ColourEncoder()
+    def load_title_encoder(name, **_):
+        if name == "test:absent":
+            raise EncoderUnavailable("test:absent is nowhere")
+        return OtherWordEncoder() if name == "test:other" else Titles()
+
+    load.load_title_encoder = load_title_encoder
+    OTHER_COLOURS = ColourEncoder(name="test:other-colours", fingerprint="00000000000000ee")
+    load.load_thumbnail_encoder = lambda name, **_: (
+        OTHER_COLOURS if name == OTHER_COLOURS.name else ColourEncoder()
+    )
     from twinlens.cli import main
 
     main()

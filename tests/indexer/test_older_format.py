@@ -63,8 +63,11 @@ def lenses_of(data):
 
 
 def test_it_is_served_and_answers_as_before(old, data):
+    lenses = lenses_of(data)
     published = PublishedIndex(
-        data, open_reader=lambda manifest: open_reader(data, manifest), lenses=lenses_of(data)
+        data,
+        open_reader=lambda manifest: open_reader(data, manifest),
+        open_lenses=lambda *_: lenses,
     )
     client = create_app(published, thumbnails=data.thumbnails).test_client()
     asked = json.loads((old / "answers.json").read_text(encoding="utf-8"))

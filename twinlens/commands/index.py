@@ -17,6 +17,7 @@ from twinlens.commands.lenses import SETTINGS_HELP, open_lenses, title_runtime_o
 if TYPE_CHECKING:
     from twinlens.catalog.sources import Reject, Row
     from twinlens.indexer.fetch import ThumbnailFetcher
+    from twinlens.stores.generations import DataDir, Manifest
 
 
 def _read_columns(
@@ -114,20 +115,14 @@ def index(
     from twinlens.stores.generations import DataDir
 
     settings = load_settings(overrides)
+    _require_folder("--metrics", settings.index_metrics)
+    _require_folder("--json", json_path)
     metrics = None
-    if (metrics_path := settings.index_metrics) is not None:
-        if not metrics_path.parent.is_dir():
-            raise UsageError(f"--metrics {metrics_path}: there is no folder {metrics_path.parent}")
-        metrics = click.get_current_context().with_resource(JobMetrics(metrics_path))
+    if settings.index_metrics is not None:
+        metrics = click.get_current_context().with_resource(JobMetrics(settings.index_metrics))
     data = DataDir(settings.data_dir)
     opened = open_source(source, columns=columns, revision=revision, split=split)
-    if json_path is not None and not json_path.parent.is_dir():
-        raise UsageError(f"--json {json_path}: there is no folder {json_path.parent}")
-    if not fresh:
-        # Before models are loaded. One that was complete at a kill is left to the job.
-        data.refuse_unpublished([n for n in data.list_finished() if not data.is_unfinished(n)])
-    # With --fresh a damaged one is left aside, and with it the models that it names.
-    published = data.manifest(current) if (current := data.valid_current()) else None
+    published = _find_published(data, fresh=fresh)
     # The encoders run side by side; if each took all threads, they would slow each other down.
     lenses = open_lenses(settings, data, published, threads=max(1, settings.threads // 2))
     engine = open_engine(
@@ -213,6 +208,24 @@ def verify(**overrides: Any) -> None:
         f"Qdrant and the FAISS mirror of generation {manifest.generation} agree: "
         f"{videos} videos, {vectors}"
     )
+
+
+def _require_folder(option: str, file: Path | None) -> None:
+    if file is not None and not file.parent.is_dir():
+        raise UsageError(f"{option} {file}: there is no folder {file.parent}")
+
+
+def _find_published(data: DataDir, *, fresh: bool) -> Manifest | None:
+    """Return the published generation, whose models are taken; None where ``fresh`` can't read it.
+
+    Raises:
+        NoGeneration: it can't be read, and not ``fresh``.
+    """
+    if not fresh:
+        # Before models are loaded. One that was complete at a kill is left to the job.
+        data.refuse_unpublished([n for n in data.list_finished() if not data.is_unfinished(n)])
+    current = data.valid_current()
+    return None if current is None else data.manifest(current)
 
 
 def _identify(source: str, **options: Any) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,7 +47,8 @@ def serve(workers: int | None, request_threads: int, **overrides: Any) -> None:
     """Serve the API and the page over the published index.
 
     Once it is ready, the last line on standard output says where it listens. A newly published
-    index is picked up automatically. On SIGTERM it finishes the requests under way, then ends.
+    index is picked up automatically, also the first, and one by other models. On SIGTERM it
+    finishes the requests under way, then ends.
 
     \b
     Example:
@@ -65,14 +65,13 @@ def serve(workers: int | None, request_threads: int, **overrides: Any) -> None:
     settings = load_settings(overrides)
     data = DataDir(settings.data_dir)
     threads_each = max(1, settings.threads // workers)
-    published = data.published()
     run(
         Serving(
             data=data,
             open_reader=lambda manifest: open_reader(data, manifest, settings.qdrant_server),
             # Those of the index: one that is installed later waits until videos are indexed by it.
-            open_lenses=partial(
-                open_lenses, settings, data, published, threads=threads_each, names=published.lenses
+            open_lenses=lambda manifest, names: open_lenses(
+                settings, data, manifest, threads=threads_each, names=names
             ),
             host=settings.host,
             port=settings.port,
