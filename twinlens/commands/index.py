@@ -15,8 +15,9 @@ from twinlens.catalog.errors import UsageError
 from twinlens.commands.lenses import SETTINGS_HELP, open_lenses, title_runtime_option
 
 if TYPE_CHECKING:
-    from twinlens.catalog.sources import Reject, Row
+    from twinlens.catalog.sources import Reject, RejectsFile, Row
     from twinlens.indexer.fetch import ThumbnailFetcher
+    from twinlens.indexer.job import JobSummary
     from twinlens.stores.generations import DataDir, Manifest
 
 
@@ -154,13 +155,17 @@ def index(
             fetcher = ThumbnailFetcher(data.fetched, on_note=rejects.note)
             rows = _show_fetches(fetcher, opened, bar)
         summary = job.run(rows, rejects, progress=bar.update)
+    _report(source, summary, rejects, json_path)
+    if summary.not_pruned:
+        raise click.exceptions.Exit(1)
+
+
+def _report(source: str, summary: JobSummary, rejects: RejectsFile, json_path: Path | None) -> None:
     click.echo(f"Indexed {source}: {summary.line()}")
     if rejects.counts or rejects.notes:
         click.echo(f"Rejected rows and notes are listed in {rejects.path}", err=True)
     if json_path is not None:
         json_path.write_text(json.dumps(summary.to_json(), indent=2) + "\n", encoding="utf-8")
-    if summary.not_pruned:
-        raise click.exceptions.Exit(1)
 
 
 @click.command(epilog=SETTINGS_HELP)
