@@ -16,7 +16,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont, ImageOps
 from PIL.Image import Quantize, Resampling, Transform
 
-from twinlens.encoders.thumbnails.pictures import picture_box
+from twinlens.encoders.thumbnails.pictures import find_box
 
 _BICUBIC: Final = Resampling.BICUBIC
 _BILINEAR: Final = Resampling.BILINEAR
@@ -39,7 +39,7 @@ def _between_bars(change: Change) -> Change:
     """
 
     def framed(image: Image.Image) -> Image.Image:
-        box = picture_box(image)
+        box = find_box(image)
         inside = image.crop(box)
         whole = image.copy()
         whole.paste(change(inside).resize(inside.size, _BICUBIC), box)

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from twinlens.catalog.errors import UsageError
 from twinlens.catalog.sources.csv_table import CsvTable
 from twinlens.catalog.sources.rows import BadRecord
-from twinlens.encoders.lenses import registered_lenses
+from twinlens.encoders.lenses import find_lenses
 from twinlens.evaluate.measures import Mean, bootstrap_mean, measure_rankings
 from twinlens.search.published import Snapshot
 from twinlens.search.request import RecommendationRequest
@@ -152,7 +152,7 @@ def _compare_hits(lists: Sequence[Sequence[str]], reader: VectorReader) -> dict[
     found: defaultdict[str, list[float]] = defaultdict(list)
     for ranked in lists:
         stored = reader.get(ranked, with_vectors=True).values()
-        for name in registered_lenses():
+        for name in find_lenses():
             rows = [one.vectors[name] for one in stored if name in one.vectors]
             if len(rows) > 1:
                 cosines = np.stack(rows) @ np.stack(rows).T

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from twinlens.catalog.errors import EncoderError, EncoderUnavailable, UnencodableItems, UsageError
 from twinlens.encoders.base import TextThumbnailEncoder, ThumbnailEncoder, TitleEncoder
-from twinlens.encoders.lenses import registered_lenses
+from twinlens.encoders.lenses import find_lenses
 from twinlens.encoders.load import load_title_encoder
 from twinlens.evaluate.index import index_corpus
 from twinlens.evaluate.measures import (
@@ -230,7 +230,7 @@ def ask_task(searcher: Searcher, task: Task, request: SearchRequest) -> dict[str
     nor has one by a video that could not be indexed.
     """
     answers: dict[str, Answer] = {}
-    most = request.window * len(registered_lenses())
+    most = request.window * len(find_lenses())
     for query_id, query in tqdm(task.queries.items(), desc=task.name, unit=" queries", leave=False):
         asked = replace(request, text=query.text, video_id=query.video_id, limit=most)
         try:

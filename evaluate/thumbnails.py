@@ -22,7 +22,7 @@ from twinlens.catalog.sources.pictures import name_some, read_pictures
 from twinlens.catalog.vectors import FloatMatrix
 from twinlens.encoders.base import ThumbnailEncoder
 from twinlens.encoders.load import load_thumbnail_encoder
-from twinlens.encoders.thumbnails.evaluate import effective_rank
+from twinlens.encoders.thumbnails.evaluate import measure_effective_rank
 from twinlens.encoders.thumbnails.pictures import fit_picture
 from twinlens.evaluate.distortions import DISTORTIONS
 from twinlens.evaluate.measures import Mean, bootstrap_mean
@@ -264,5 +264,5 @@ def check_health(codes: FloatMatrix) -> Health:
         dead_outputs=int((np.ptp(codes, axis=0) <= 1e-6 * largest).sum()),
         ever_nonzero=int((codes != 0).any(axis=0).sum()),
         zero_vectors=int((~codes.any(axis=1)).sum()),
-        effective_rank=effective_rank(unit_or_zero(codes)),
+        effective_rank=measure_effective_rank(unit_or_zero(codes)),
     )

@@ -13,7 +13,7 @@ import regex
 
 from twinlens.catalog.video import payload_thumbnail_file, payload_title
 from twinlens.encoders.lenses import THUMBNAIL, WORDS
-from twinlens.encoders.words import title_words
+from twinlens.encoders.words import weigh_title
 from twinlens.stores.base import StoredVideo
 
 # docs/decisions/0014-recommendations.md says how these were chosen.
@@ -65,7 +65,7 @@ def _hash_words(videos: Sequence[StoredVideo]) -> Rows:
     """
     # A store returns them along with the other vectors, so they need not be recomputed.
     words = [
-        video.sparse.get(WORDS) or title_words(payload_title(video.payload)) for video in videos
+        video.sparse.get(WORDS) or weigh_title(payload_title(video.payload)) for video in videos
     ]
     rows = np.zeros((len(words), _BUCKETS), dtype=np.float32)
     for row, of in zip(rows, words, strict=True):

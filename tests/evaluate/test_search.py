@@ -167,8 +167,8 @@ class _Length(Lens[str]):
 
 
 def test_a_lens_of_another_package_is_measured_too(task, monkeypatch):
-    monkeypatch.setattr(lenses, "_of_other_packages", lambda: [("x", _Length)])
-    lenses.registered_lenses.cache_clear()
+    monkeypatch.setattr(lenses, "_load_registered", lambda: [("x", _Length)])
+    lenses.find_lenses.cache_clear()
     try:
         likes = Task("f", "n", task.corpus, {"like": Query(video_id="v3")}, {"like": {"v2": 1}})
         asked = [*ask_tasks([likes], {"m": WordEncoder()}, ColourEncoder())]
@@ -177,7 +177,7 @@ def test_a_lens_of_another_package_is_measured_too(task, monkeypatch):
         assert judge(asked[0], DEFAULT).shape == (1,)
     finally:
         monkeypatch.undo()
-        lenses.registered_lenses.cache_clear()
+        lenses.find_lenses.cache_clear()
 
 
 def test_the_command_says_what_it_lacks(tmp_path: Path) -> None:

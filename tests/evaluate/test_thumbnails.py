@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from twinlens.cli import main
-from twinlens.encoders.thumbnails.pictures import picture_box
+from twinlens.encoders.thumbnails.pictures import find_box
 from twinlens.encoders.thumbnails.training import is_held_out
 from twinlens.evaluate.distortions import DISTORTIONS, Distortion
 from twinlens.evaluate.thumbnails import (
@@ -150,7 +150,7 @@ def test_distortions_change_the_picture_and_repeat(
 def test_an_edited_picture_keeps_its_bars(name: str) -> None:
     (edit,) = (one.apply for one in DISTORTIONS if one.name == name)
     frame = barred(5)
-    assert picture_box(frame) == (0, 15, 160, 105)
+    assert find_box(frame) == (0, 15, 160, 105)
     assert edit(frame).size == frame.size
     assert not np.asarray(edit(frame))[:15].any()
     assert np.asarray(edit(frame))[20:100].any()
