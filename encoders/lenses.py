@@ -15,8 +15,8 @@ from PIL import Image
 
 from twinlens.catalog.errors import EncoderUnavailable
 from twinlens.catalog.images import decode_image
-from twinlens.catalog.vectors import AnyVector, SparseVector, Vector, mean_direction
-from twinlens.catalog.video import Video, payload_title
+from twinlens.catalog.vectors import AnyVector, SparseVector, Vector, find_direction
+from twinlens.catalog.video import Video, read_title
 from twinlens.encoders import load
 from twinlens.encoders.base import Encoder, TextThumbnailEncoder, ThumbnailEncoder, TitleEncoder
 from twinlens.encoders.lens import ItemT, Lens, Lenses, LensOptions, Picture, Query
@@ -62,7 +62,7 @@ class _ByEncoder(Lens[ItemT], Generic[ItemT, EncoderT]):
         stored = query.stored(self.name)
         if stored is not None and not isinstance(stored, SparseVector):
             asked.append(stored)
-        return mean_direction(asked) if asked else None
+        return find_direction(asked) if asked else None
 
 
 class TitleLens(_ByEncoder[str, TitleEncoder]):
@@ -157,7 +157,7 @@ class WordsLens(Lens[str]):
         """Return the words of the text and of the stored title together."""
         texts = [] if query.text is None else [query.text]
         if query.video is not None:
-            texts.append(payload_title(query.video.payload))
+            texts.append(read_title(query.video.payload))
         return weigh_query(" ".join(texts))
 
 

@@ -155,7 +155,7 @@ def _read_parallel(path: Path) -> dict[str, str]:
 def _read_records(path: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Yield where each record of a JSONL file stands, its id, which no other has, and itself."""
     seen = set()
-    for record in JsonlTable(path).records(()):
+    for record in JsonlTable(path).read_records(()):
         where = f"{path}, line {record.row}"
         if isinstance(record, BadRecord):
             raise SourceError(f"{where}: {record.detail}")

@@ -68,12 +68,12 @@ def read_people(path: Path, video_ids: Collection[str], *, seed: int) -> list[Pe
         UsageError: a column is missing, a rating is no number, or nobody likes enough.
     """
     table = CsvTable(path)
-    columns = table.column_names()
+    columns = table.read_column_names()
     for name in _COLUMNS:
         if name not in columns:
             raise UsageError(f"{path}: no column {name!r}; it has {columns}")
     by_person: defaultdict[str, dict[str, float]] = defaultdict(dict)
-    for record in table.records(_COLUMNS):
+    for record in table.read_records(_COLUMNS):
         where = f"{path}, row {record.row}"
         if isinstance(record, BadRecord):
             raise UsageError(f"{where}: {record.detail}")

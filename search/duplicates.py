@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import regex
 
-from twinlens.catalog.video import payload_thumbnail_file, payload_title
+from twinlens.catalog.video import read_thumbnail_file, read_title
 from twinlens.encoders.lenses import THUMBNAIL, WORDS
 from twinlens.encoders.words import weigh_title
 from twinlens.stores.base import StoredVideo
@@ -38,10 +38,10 @@ def group_duplicates(videos: Sequence[StoredVideo]) -> list[list[int]]:
     is not episode 13). A video without a thumbnail or without a title joins none.
     """
     count = len(videos)
-    titles = [payload_title(video.payload) for video in videos]
+    titles = [read_title(video.payload) for video in videos]
     alike = _find_alike(_hash_words(videos), TITLE_ALIKE)
     alike &= _find_equal([_find_numbers(title) for title in titles])
-    files = [payload_thumbnail_file(video.payload) for video in videos]
+    files = [read_thumbnail_file(video.payload) for video in videos]
     alike &= _find_alike(_stack_thumbnails(videos), THUMBNAIL_ALIKE) | _find_equal(files)
     joined = np.zeros(count, dtype=np.bool_)
     groups = []
@@ -64,9 +64,7 @@ def _hash_words(videos: Sequence[StoredVideo]) -> Rows:
     Source: Weinberger and others: Feature Hashing for Large Scale Multitask Learning, ICML 2009.
     """
     # A store returns them along with the other vectors, so they need not be recomputed.
-    words = [
-        video.sparse.get(WORDS) or weigh_title(payload_title(video.payload)) for video in videos
-    ]
+    words = [video.sparse.get(WORDS) or weigh_title(read_title(video.payload)) for video in videos]
     rows = np.zeros((len(words), _BUCKETS), dtype=np.float32)
     for row, of in zip(rows, words, strict=True):
         if of is not None:

@@ -42,7 +42,7 @@ def field_rows(fields: Fields) -> Iterable[str]:
     yield "| Field | | Kind | Filter | Sort | Facet | Columns of a source |"
     yield "|---|---|---|---|---|---|---|"
     for row in fields:
-        columns = listed(Columns(fields).names_of(row.name))
+        columns = listed(Columns(fields).list_names(row.name))
         can = ["yes" if able else "" for able in (row.filterable, row.sortable, row.facet)]
         cells = [f"`{row.name}`", row.help, row.kind, *can, columns]
         yield f"| {' | '.join(cells)} |".replace("  ", " ")
