@@ -1,7 +1,7 @@
 """Canvas tools: shapes, gradients, soft light, mottling and reflections, drawn large and halved.
 
 Coordinates are in pixels of the finished 480x270 picture, y downwards; they may be fractions and
-may lie outside. `Canvas.at` gives the same picture with coordinates of its own, for a figure.
+may lie outside. `Canvas.move` gives the same picture with coordinates of its own, for a figure.
 Colours are ``(red, green, blue)``; ``alpha`` is opacity in [0, 1].
 """
 
