@@ -128,7 +128,7 @@ def test_every_part_was_measured(stages: Stages) -> None:
 def test_an_engine_that_fails_is_reported_and_the_others_go_on(stages: Stages) -> None:
     _, size = stages.result.sizes
     unfiltered = size.experiments["unfiltered"]
-    assert "filters: searches: RuntimeError: no filters today" in unfiltered.failed
+    assert "filters: search: RuntimeError: no filters today" in unfiltered.failed
     assert unfiltered.searches["exact"].recall_at_10 == 1.0
     assert unfiltered.fused is None
     assert size.experiments["qdrant-embedded"].failed is None
