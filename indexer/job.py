@@ -190,7 +190,7 @@ class IndexJob:
             if lens.dim is not None
         }
         self._summary.seconds = round(time.perf_counter() - started, 3)
-        self._summary.timings_s = self._times.seconds()
+        self._summary.timings_s = self._times.to_seconds()
         return self._summary
 
     def _plan(self) -> BuildPlan:

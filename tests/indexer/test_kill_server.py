@@ -5,7 +5,7 @@ import multiprocessing
 import pytest
 
 from tests.indexer.conftest import CountingThumbnails, CountingTitles, index
-from twinlens.encoders.lenses import own_lenses
+from twinlens.encoders.lenses import make_own_lenses
 from twinlens.stores.engines import ServerEngine
 from twinlens.stores.server_client import ServerClient
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.parametrize("engine", ["process"], indirect=True)
 
 def index_by_server(source, data, url, grpc_port, alias):
     engine = ServerEngine(ServerClient.connect(url, grpc_port=grpc_port), collection=alias)
-    index(source, data, engine, own_lenses(CountingTitles(), CountingThumbnails()), prune=True)
+    index(source, data, engine, make_own_lenses(CountingTitles(), CountingThumbnails()), prune=True)
 
 
 @pytest.mark.parametrize(

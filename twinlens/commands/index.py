@@ -136,7 +136,7 @@ def index(
         ),
     )
     rejects = RejectsFile(rejects_path or settings.data_dir / "rejects.jsonl")
-    with _open_progress_bar(opened.total()) as bar:
+    with _open_progress_bar(opened.count_rows()) as bar:
         rows: Iterable[Row | Reject] = opened
         if fetch_thumbnails:
             fetcher = ThumbnailFetcher(data.fetched, on_note=rejects.note)
