@@ -74,7 +74,7 @@ def draw_page(page: str, results: Path, *, path: Path) -> str:
             raise UsageError(f"{where}: nothing was measured for it")
         link = Path(os.path.relpath(file, path.parent)).as_posix()
         source = (
-            f"From [`{file.name}`]({link}), made by `{_format_command(result)}`;"
+            f"From [`{file.name}`]({link}), made by `{'` and `'.join(_list_commands(result))}`;"
             f" {_format_loads(result, result.list_begun())}."
         )
         return "\n".join([block["open"].rstrip(), *to_markdown(table), "", source, block["close"]])
@@ -107,20 +107,25 @@ def _list_facts(result: Result) -> Mapping[str, str]:
         f", {machine.system}",
         "Load": _format_loads(result, sizes),
         "Taken at": machine.taken_at,
-        "Command": _format_command(result),
+        "Command": ", then ".join(_list_commands(result)),
         "Commit": machine.commit or "none",
         "Versions": ", ".join(f"{name} {version}" for name, version in machine.versions.items()),
     }
 
 
-def _format_command(result: Result) -> str:
-    """As it is typed, whichever way it was started."""
-    return re.sub(r"^python (-m )?twinlens(\.__main__)? ", "twinlens ", result.machine.command)
+def _list_commands(result: Result) -> list[str]:
+    """Return the command as it is typed, and others by which the run went on."""
+    typed = [
+        re.sub(r"^python (-m )?twinlens(\.__main__)? ", "twinlens ", machine.command)
+        for machine in (result.machine, *result.continued)
+    ]
+    return list(dict.fromkeys(typed))
 
 
 def _format_loads(result: Result, sizes: list[Size]) -> str:
     """Return the machine's load average over a minute, at the beginning and after each part."""
-    loads = [result.machine.load[0], *(load for size in sizes for load in size.loads.values())]
+    began = [machine.load[0] for machine in (result.machine, *result.continued)]
+    loads = [*began, *(load for size in sizes for load in size.loads.values())]
     low, high = min(loads), max(loads)
     told = f"{low:.1f}" if low == high else f"{low:.1f} to {high:.1f}"
     return f"load average {told} on {result.machine.cores} cores"

@@ -23,6 +23,11 @@ _DETAILED: Final = 100_000
 # Below this, an engine under a filter has lost its results.
 _LOST_RECALL: Final = 0.9
 _RESAMPLES: Final = 2000
+_REST: Final = (
+    " By REST, the second packet of an answer waits for the acknowledgement of the first, which"
+    " Linux delays by 40 ms; two rankings of 200 are more than one packet, so some rounds take that"
+    " long. gRPC has no such wait."
+)
 _MARKERS: Final = "oos^vDPX*<hp"
 # What is told of the largest size beside the seconds to build it.
 _BYTES: Final = {
@@ -101,11 +106,13 @@ def _make_one_query(result: Result) -> Table | None:
 
 
 def _make_fused(result: Result) -> Table | None:
+    rows = _make_rows(result, lambda one: _show_both(one.fused) if one.fused else "")
     return _make_table(
         "Both vectors, fused",
-        "p50 in ms; recall@10 against the fusion of exact rankings, by a window of 200 each.",
+        "p50 in ms; recall@10 against the fusion of exact rankings, by a window of 200 each."
+        + (_REST if any("REST" in name for name, _ in rows) else ""),
         "p50 in ms; recall@10, by videos",
-        _make_rows(result, lambda one: _show_both(one.fused) if one.fused else ""),
+        rows,
         order=map(_show_count, result.list_begun()),
     )
 
