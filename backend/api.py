@@ -58,7 +58,7 @@ from twinlens.catalog.errors import TwinLensError
 from twinlens.catalog.fields import Fields
 from twinlens.catalog.thumbnails import Thumbnails
 from twinlens.catalog.timing import StageTimes, TimeBudget
-from twinlens.catalog.video import payload_thumbnail_file
+from twinlens.catalog.video import read_thumbnail_file
 from twinlens.search.published import PublishedIndex, Snapshot
 from twinlens.search.request import (
     HitsRequest,
@@ -268,8 +268,8 @@ class ApiViews:
         """Answer the picture of one video, or that the caller has it already."""
         width = read_thumbnail_width(request)
         payload, _, _ = self._get_video(video_id)
-        name = payload_thumbnail_file(payload)
-        tag = self._thumbnails.tag(name, width)
+        name = read_thumbnail_file(payload)
+        tag = self._thumbnails.make_tag(name, width)
         response = Response()
         try:
             if name is None or tag is None:
@@ -355,7 +355,7 @@ class ApiViews:
                 outcomes.append(to_problem(error))
                 continue
             finally:
-                timings.update(stages.milliseconds())
+                timings.update(stages.to_milliseconds())
             with time_stage("serialise"):
                 outcomes.append(
                     make_search_answer(
@@ -391,7 +391,7 @@ class ApiViews:
                     budget = TimeBudget(self._max_wait_s)
                     return searcher.multi_search(wanted, stages, budget=budget)
         finally:
-            add_stages(stages.milliseconds())
+            add_stages(stages.to_milliseconds())
 
     def _get_video(self, video_id: str) -> tuple[Payload, Fields, str]:
         """Return what is stored of a video, the fields of its index, and the generation."""

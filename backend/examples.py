@@ -8,7 +8,7 @@ from typing import Any, Final
 from twinlens.backend.problem_kinds import Code
 from twinlens.backend.problems import FieldError
 from twinlens.catalog.fields import FIELDS
-from twinlens.encoders.lenses import registered_lenses
+from twinlens.encoders.lenses import find_lenses
 
 Json = dict[str, Any]
 REQUEST_ID: Final = "9f2c1e8a4b7d4c0f8e6a5b3c2d1f0e9a"
@@ -59,7 +59,7 @@ _EXPLAINED: Final[Json] = _ANSWER | {
             "video": _VIDEO,
             "score": 0.875,
             "rank": 1,
-            "sources": dict.fromkeys(registered_lenses())
+            "sources": dict.fromkeys(find_lenses())
             | {"title": {"rank": 1, "score": 0.83}, "words": {"rank": 1, "score": 10.7}},
         }
     ],

@@ -28,7 +28,7 @@ from twinlens.backend.routes import Route
 from twinlens.backend.schemas.answers import HealthAnswer, NewerBody
 from twinlens.catalog.fields import Field, FieldKind, Fields
 from twinlens.encoders.lens import Lens
-from twinlens.encoders.lenses import registered_lenses
+from twinlens.encoders.lenses import find_lenses
 from twinlens.search.published import PublishedIndex
 
 STATIC: Final = Path(__file__).parent / "static"
@@ -67,7 +67,7 @@ class SiteViews:
     @Route("get", "/static/client.d.ts")
     def client_types(self) -> Response:
         """Answer the types of the page's client, for these fields and the lenses installed."""
-        types = write_types(self._index.read_fields(), tuple(registered_lenses()))
+        types = write_types(self._index.read_fields(), tuple(find_lenses()))
         return _send_text(types, "client.d.ts")
 
     @Route(

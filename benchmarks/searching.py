@@ -26,7 +26,7 @@ import httpx
 import numpy as np
 import qdrant_edge as qe
 
-from twinlens.benchmarks.engines.tables import ratio_interval, show_interval
+from twinlens.benchmarks.engines.tables import measure_ratio, show_interval
 from twinlens.catalog.errors import TwinLensError, UsageError
 from twinlens.evaluate.machine import describe_machine, write_json
 from twinlens.stores.edge import link_view
@@ -59,11 +59,11 @@ def main(data_dir: Path, queries: int, rounds: int, json_path: Path | None) -> N
         shard = stack.enter_context(closing(qe.EdgeShard.load(str(view))))
         reader = stack.enter_context(closing(EmbeddedEngine(data).reader(manifest.generation)))
         client = stack.enter_context(
-            httpx.Client(base_url=stack.enter_context(served(data.path)), timeout=60)
+            httpx.Client(base_url=stack.enter_context(serve(data.path)), timeout=60)
         )
         asked = draw_videos(client, queries)
         stored = reader.get([one["video_id"] for one in asked], with_vectors=True)
-        batches = [batch_of(stored[one["video_id"]]) for one in asked]
+        batches = [make_batch(stored[one["video_id"]]) for one in asked]
         similar = [f"{_API}/videos/{quote(one['video_id'], safe='')}/similar" for one in asked]
         texts = [f"{_API}/search?{httpx.QueryParams(q=one['title'])}" for one in asked]
         alone = "engine alone, one batch"
@@ -86,7 +86,7 @@ def draw_videos(client: httpx.Client, count: int) -> list[dict[str, Any]]:
     return [one for one in asked.json()["videos"] if one.get("title")][:count]
 
 
-def batch_of(video: Any) -> Any:
+def make_batch(video: Any) -> Any:
     """Return the queries by all vectors of a stored video, as the engine takes them."""
     named: dict[str, Any] = dict(video.vectors)
     named |= {name: qe.SparseVector(*map(list, sparse)) for name, sparse in video.sparse.items()}
@@ -164,7 +164,7 @@ def report(
     pairs = {name: (values, [1.0] * len(values)) for name, values in samples.items()}
     pairs |= {name: (samples[above], samples[below]) for name, (above, below) in ratios.items()}
     for name, (over, under) in pairs.items():
-        shown = show_interval(ratio_interval(over, under, paired=True))
+        shown = show_interval(measure_ratio(over, under, paired=True))
         click.echo(f"  {name:<48}{shown:>28}")
     machine = describe_machine()
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
@@ -176,7 +176,7 @@ def report(
 
 
 @contextmanager
-def served(data_dir: Path) -> Iterator[str]:
+def serve(data_dir: Path) -> Iterator[str]:
     """Yield the address of ``twinlens serve``, one process, once it answers; stopped at the end.
 
     Raises:

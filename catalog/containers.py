@@ -73,18 +73,18 @@ def _refuse_endless_jpeg(data: bytes) -> None:
         if not scans or (scans == 1 and kind == _SCAN):
             junk += found.start() - at
         if scans > MAX_SCANS or segments > MAX_SEGMENTS:
-            raise _too_many(f"a JPEG of more than {MAX_SCANS} scans or {MAX_SEGMENTS:,} segments")
+            raise _reject(f"a JPEG of more than {MAX_SCANS} scans or {MAX_SEGMENTS:,} segments")
         if frames > 1:
             raise PictureRejected(RejectReason.PICTURE_UNREADABLE, "a JPEG of several frames")
         if junk > MAX_JUNK_BYTES:
-            raise _too_many(f"a JPEG with more than {MAX_JUNK_BYTES:,} bytes between segments")
+            raise _reject(f"a JPEG with more than {MAX_JUNK_BYTES:,} bytes between segments")
         if kind == _END or (kind == _SCAN and not may_have_many):
             break
         length = int.from_bytes(data[found.end() : found.end() + 2])
         if kind == _APP1 and data.startswith(b"Exif\0\0", found.end() + 2):
             exif += length
             if exif > MAX_EXIF_BYTES:
-                raise _too_many(f"a JPEG with more than {MAX_EXIF_BYTES:,} bytes of EXIF")
+                raise _reject(f"a JPEG with more than {MAX_EXIF_BYTES:,} bytes of EXIF")
         at = found.end() + max(2, length)
     if scans == 0:
         # Pillow would look for one in all that follows.
@@ -98,7 +98,7 @@ def _refuse_endless_png(data: bytes) -> None:
         chunks += 1
         profiles += kind == b"iCCP"
         if chunks > MAX_PIECES or profiles > 1:
-            raise _too_many(f"a PNG of more than {MAX_PIECES:,} chunks or one colour profile")
+            raise _reject(f"a PNG of more than {MAX_PIECES:,} chunks or one colour profile")
         if kind == b"IEND":
             return
         at += 12 + int.from_bytes(data[at : at + 4])
@@ -127,8 +127,8 @@ def _refuse_endless_gif(data: bytes) -> None:
             at += 1
             pieces += blocks
         if pieces > MAX_PIECES:
-            raise _too_many(f"a GIF with more than {MAX_PIECES:,} blocks before its first picture")
+            raise _reject(f"a GIF with more than {MAX_PIECES:,} blocks before its first picture")
 
 
-def _too_many(what: str) -> PictureRejected:
+def _reject(what: str) -> PictureRejected:
     return PictureRejected(RejectReason.PICTURE_TOO_LARGE, what)

@@ -176,7 +176,7 @@ class Fields:
         """Return the field of this name, or None."""
         return self._by_name.get(name)
 
-    def kind(self, name: str) -> FieldKind | None:
+    def find_kind(self, name: str) -> FieldKind | None:
         """Return what its values are, or None if there is no such field."""
         row = self._by_name.get(name)
         return None if row is None else row.kind
@@ -208,7 +208,7 @@ class Fields:
         """Those facets of which values are counted."""
         return tuple(row for row in self.facets if row.kind.is_counted)
 
-    def only(self, *names: str) -> Fields:
+    def select(self, *names: str) -> Fields:
         """Return the fields of these names."""
         return Fields(self[name] for name in names)
 
@@ -330,7 +330,7 @@ FIELDS: Final = Fields(
     )
 )
 # Fields of an index whose manifest lists none; it has nothing that was added above later.
-FIRST_FIELDS: Final = FIELDS.only(
+FIRST_FIELDS: Final = FIELDS.select(
     "title",
     "channel",
     "category",

@@ -49,7 +49,7 @@ class Thumbnails:
         )
 
     @staticmethod
-    def tag(name: str | None, width: int | None) -> str | None:
+    def make_tag(name: str | None, width: int | None) -> str | None:
         """Return what changes with the picture; None where ``name`` is no thumbnail's."""
         # The name is data from an index: nothing but a content address may become a path.
         named = _NAME.fullmatch(name or "")
@@ -72,14 +72,14 @@ class Thumbnails:
         with self._lock:
             kept = self._smaller.get((name, width))
         if kept is None:
-            kept = _smaller(self.read(name, None), width)
+            kept = _shrink(self.read(name, None), width)
             with self._lock:
                 if len(kept.data) <= CACHE_BYTES:
                     self._smaller[name, width] = kept
         return kept
 
 
-def _smaller(thumbnail: Thumbnail, width: int) -> Thumbnail:
+def _shrink(thumbnail: Thumbnail, width: int) -> Thumbnail:
     try:
         picture = decode_image(thumbnail.data, at_least=(width, width))
     except PictureRejected:

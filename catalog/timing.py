@@ -29,12 +29,12 @@ class StageTimes:
         with self._lock:
             self._seconds[name] = self._seconds.get(name, 0.0) + seconds
 
-    def seconds(self) -> dict[str, float]:
+    def to_seconds(self) -> dict[str, float]:
         """Return seconds by stage, rounded to milliseconds, in order of first use."""
         with self._lock:
             return {name: round(seconds, 3) for name, seconds in self._seconds.items()}
 
-    def milliseconds(self) -> dict[str, float]:
+    def to_milliseconds(self) -> dict[str, float]:
         """Milliseconds by stage, as measured, in order of first use."""
         with self._lock:
             return {name: seconds * 1000 for name, seconds in self._seconds.items()}

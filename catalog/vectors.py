@@ -65,7 +65,7 @@ def unit_rows(matrix: npt.NDArray[np.floating]) -> FloatMatrix:
     return rows
 
 
-def mean_direction(vectors: Sequence[Vector]) -> Vector:
+def find_direction(vectors: Sequence[Vector]) -> Vector:
     """Return the unit vector along the mean of unit vectors, of which there is at least one.
 
     Raises:

@@ -58,13 +58,13 @@ def to_payload(video: Video, *, thumbnail_file: str | None) -> dict[str, Any]:
     payload: dict[str, Any] = {"video_id": video.video_id}
     if video.title is not None:
         payload["title"] = video.title
-    payload |= {name: _json_value(value) for name, value in video.values.items()}
+    payload |= {name: _to_json_value(value) for name, value in video.values.items()}
     if thumbnail_file is not None:
         payload["thumbnail_file"] = thumbnail_file
     return payload
 
 
-def video_from_payload(payload: Mapping[str, Any], fields: Fields = FIELDS) -> Video:
+def from_payload(payload: Mapping[str, Any], fields: Fields = FIELDS) -> Video:
     """Return the video that a stored payload describes, without its picture."""
     moments = {row.name for row in fields if row.kind is FieldKind.MOMENT}
     values: dict[str, FieldValue] = {}
@@ -76,7 +76,7 @@ def video_from_payload(payload: Mapping[str, Any], fields: Fields = FIELDS) -> V
     return Video(video_id=payload["video_id"], title=payload.get("title"), values=values)
 
 
-def _json_value(value: FieldValue) -> object:
+def _to_json_value(value: FieldValue) -> object:
     if isinstance(value, datetime):
         return to_rfc3339(value)
     return list(value) if isinstance(value, tuple) else value
@@ -88,12 +88,12 @@ def to_rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
-def payload_title(payload: Mapping[str, object]) -> str:
+def read_title(payload: Mapping[str, object]) -> str:
     """Return the title that a stored payload has, or an empty one."""
     return str(payload.get("title") or "")
 
 
-def payload_thumbnail_file(payload: Mapping[str, Any]) -> str | None:
+def read_thumbnail_file(payload: Mapping[str, Any]) -> str | None:
     """Return the name of the picture in ``thumbnails/``, or None where the video has none."""
     name = payload.get("thumbnail_file")
     return name if isinstance(name, str) else None

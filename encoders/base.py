@@ -69,6 +69,6 @@ class TextThumbnailEncoder(ThumbnailEncoder, Protocol):
         ...
 
 
-def well_formed(text: str) -> str:
+def mend_text(text: str) -> str:
     """``text`` with U+FFFD for halves of surrogate pairs, which no tokenizer takes."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -11,10 +11,10 @@ from PIL import Image
 
 from twinlens.catalog.errors import EncoderUnavailable
 from twinlens.catalog.vectors import FloatMatrix
-from twinlens.encoders.base import well_formed
-from twinlens.encoders.fingerprints import fingerprint
+from twinlens.encoders.base import mend_text
+from twinlens.encoders.fingerprints import make_fingerprint
 from twinlens.encoders.model_files import ModelFiles
-from twinlens.encoders.thumbnails.pictures import picture_box
+from twinlens.encoders.thumbnails.pictures import find_box
 
 _INSTEAD: Final = (
     "Without a model hub in reach, choose --thumbnail-model packaged:denoiser, or give the path of "
@@ -44,22 +44,22 @@ class ClipEncoder:
     @cached_property
     def fingerprint(self) -> str:
         """Identity of weights, tokenizer and preprocessing."""
-        return fingerprint("clip", self._files.digest, _PREPROCESSING)
+        return make_fingerprint("clip", self._files.digest, _PREPROCESSING)
 
     @cached_property
     def dim(self) -> int:
         """Length of its vectors; loads the model."""
         self._require_both_sides()
-        return self._files.dim()
+        return self._files.read_dim()
 
     def encode(self, items: Sequence[Image.Image]) -> FloatMatrix:
         """Encode pictures as a float32 array of shape (len(items), dim), rows of unit length."""
         pictures = [item.convert("RGB") for item in items]
-        return self._encode([picture.crop(picture_box(picture)) for picture in pictures])
+        return self._encode([picture.crop(find_box(picture)) for picture in pictures])
 
     def encode_queries(self, texts: Sequence[str]) -> FloatMatrix:
         """Encode what a person typed, beside pictures: shape (len(texts), dim), unit rows."""
-        return self._encode([well_formed(text) for text in texts])
+        return self._encode([mend_text(text) for text in texts])
 
     def _encode(self, items: list[Any]) -> FloatMatrix:
         if not items:
@@ -68,7 +68,7 @@ class ClipEncoder:
         return self._files.encode(items)
 
     def _require_both_sides(self) -> None:
-        modalities = self._files.model().modalities
+        modalities = self._files.get_model().modalities
         if not {"text", "image"} <= set(modalities):
             raise EncoderUnavailable(
                 f"{self.name} is no CLIP model: it takes {', '.join(modalities)}, and a "

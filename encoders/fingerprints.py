@@ -12,13 +12,13 @@ from twinlens.catalog.digests import join_with_lengths
 _CHUNK_BYTES: Final = 1 << 20
 
 
-def fingerprint(*parts: str) -> str:
+def make_fingerprint(*parts: str) -> str:
     """Sixteen hex digits over ``parts``; no two lists of parts share one by concatenation."""
     joined = join_with_lengths(part.encode() for part in parts)
     return hashlib.sha256(joined).hexdigest()[:16]
 
 
-def files_digest(root: Path, files: Iterable[Path]) -> str:
+def digest_files(root: Path, files: Iterable[Path]) -> str:
     """SHA-256 (hex) over the relative names and contents of ``files``, in sorted order."""
     digest = hashlib.sha256()
     for file in sorted(files):

@@ -15,12 +15,12 @@ from PIL import Image
 
 from twinlens.catalog.errors import EncoderUnavailable
 from twinlens.catalog.images import decode_image
-from twinlens.catalog.vectors import AnyVector, SparseVector, Vector, mean_direction
-from twinlens.catalog.video import Video, payload_title
+from twinlens.catalog.vectors import AnyVector, SparseVector, Vector, find_direction
+from twinlens.catalog.video import Video, read_title
 from twinlens.encoders import load
 from twinlens.encoders.base import Encoder, TextThumbnailEncoder, ThumbnailEncoder, TitleEncoder
 from twinlens.encoders.lens import ItemT, Lens, Lenses, LensOptions, Picture, Query
-from twinlens.encoders.words import WORDS_FINGERPRINT, query_words, title_words
+from twinlens.encoders.words import WORDS_FINGERPRINT, weigh_query, weigh_title
 
 ENTRY_POINTS: Final = "twinlens.lenses"
 TITLE: Final = "title"
@@ -57,12 +57,12 @@ class _ByEncoder(Lens[ItemT], Generic[ItemT, EncoderT]):
         """See ``Lens.encode``."""
         return list(self.encoder.encode(items))
 
-    def _middle(self, asked: list[Vector], query: Query) -> Vector | None:
+    def _find_middle(self, asked: list[Vector], query: Query) -> Vector | None:
         """Return the middle of what was asked and of what is stored of the query's video."""
         stored = query.stored(self.name)
         if stored is not None and not isinstance(stored, SparseVector):
             asked.append(stored)
-        return mean_direction(asked) if asked else None
+        return find_direction(asked) if asked else None
 
 
 class TitleLens(_ByEncoder[str, TitleEncoder]):
@@ -94,7 +94,7 @@ class TitleLens(_ByEncoder[str, TitleEncoder]):
         asked: list[Vector] = []
         if query.text is not None:
             asked.append(self.encoder.encode_queries([query.text])[0])
-        return self._middle(asked, query)
+        return self._find_middle(asked, query)
 
 
 class ThumbnailLens(_ByEncoder[Image.Image, ThumbnailEncoder]):
@@ -126,7 +126,7 @@ class ThumbnailLens(_ByEncoder[Image.Image, ThumbnailEncoder]):
             asked.append(self.encoder.encode_queries([query.text])[0])
         if query.picture is not None:
             asked.append(self.encoder.encode([self._decode(query.picture)])[0])
-        return self._middle(asked, query)
+        return self._find_middle(asked, query)
 
     def warm(self) -> None:
         """Encode a grey picture."""
@@ -151,14 +151,14 @@ class WordsLens(Lens[str]):
 
     def encode(self, items: Sequence[str]) -> Sequence[SparseVector | None]:
         """See ``Lens.encode``."""
-        return [title_words(title) for title in items]
+        return [weigh_title(title) for title in items]
 
     def ask(self, query: Query) -> SparseVector | None:
         """Return the words of the text and of the stored title together."""
         texts = [] if query.text is None else [query.text]
         if query.video is not None:
-            texts.append(payload_title(query.video.payload))
-        return query_words(" ".join(texts))
+            texts.append(read_title(query.video.payload))
+        return weigh_query(" ".join(texts))
 
 
 # One line each adds a lens. Their order is that of JSON and of whatever is listed.
@@ -169,7 +169,7 @@ DEFAULT_WEIGHTS: Final[Mapping[str, float]] = MappingProxyType(
 
 
 @cache
-def registered_lenses() -> Mapping[str, type[Lens[Any]]]:
+def find_lenses() -> Mapping[str, type[Lens[Any]]]:
     """Return the class of every lens by its name: ours, then those of other packages by name.
 
     Other packages register theirs as entry points of the group ``twinlens.lenses``.
@@ -178,7 +178,7 @@ def registered_lenses() -> Mapping[str, type[Lens[Any]]]:
         EncoderUnavailable: one can't be imported, is no lens, or has a name that can't be used.
     """
     found = {lens.name: lens for lens in _OWN}
-    for where, lens in _of_other_packages():
+    for where, lens in _load_registered():
         if not (isinstance(lens, type) and issubclass(lens, Lens)):
             raise EncoderUnavailable(f"{where} is registered as a lens, and is no subclass of Lens")
         name = getattr(lens, "name", "")
@@ -205,26 +205,26 @@ def open_lenses(
     Raises:
         EncoderUnavailable: one can't be had.
     """
-    missing = sorted(set(names or ()) - registered_lenses().keys())
+    missing = sorted(set(names or ()) - find_lenses().keys())
     if missing:
         raise EncoderUnavailable(
             f"no lens named {', '.join(missing)} is installed here, and the index has vectors of it"
         )
     return {
         name: lens.open(replace(options, model=models.get(name)))
-        for name, lens in registered_lenses().items()
+        for name, lens in find_lenses().items()
         if names is None or name in names
     }
 
 
-def own_lenses(title_encoder: TitleEncoder, thumbnail_encoder: ThumbnailEncoder) -> Lenses:
+def make_own_lenses(title_encoder: TitleEncoder, thumbnail_encoder: ThumbnailEncoder) -> Lenses:
     """Return the lenses that come with the product, over these encoders."""
     given: Lenses
     given = {TITLE: TitleLens(title_encoder), THUMBNAIL: ThumbnailLens(thumbnail_encoder)}
     return {lens.name: given.get(lens.name) or lens.open(LensOptions()) for lens in _OWN}
 
 
-def _of_other_packages() -> Iterator[tuple[str, Any]]:
+def _load_registered() -> Iterator[tuple[str, Any]]:
     for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
         try:
             yield point.value, point.load()

@@ -39,7 +39,7 @@ def load_title_encoder(
             f"no title model is named; there are {', '.join(OFFLINE_TITLE_MODELS)}, any "
             "sentence-transformers name, or a path"
         )
-    in_numpy = _numpy_title_encoder(name)
+    in_numpy = _load_numpy_encoder(name)
     if in_numpy is not None:
         if runtime != "torch":
             raise EncoderUnavailable(
@@ -47,10 +47,10 @@ def load_title_encoder(
                 f"leave title_runtime {runtime} out"
             )
         return in_numpy
-    from twinlens.encoders.sentence import SentenceEncoder, packaged_minilm
+    from twinlens.encoders.sentence import SentenceEncoder, find_packaged_minilm
 
     if name == "packaged:minilm":
-        model = SentenceEncoder(str(packaged_minilm()), name=name, threads=threads)
+        model = SentenceEncoder(str(find_packaged_minilm()), name=name, threads=threads)
     elif name.startswith(PACKAGED):
         raise EncoderUnavailable(
             f"no packaged title model {name!r}; there are {', '.join(OFFLINE_TITLE_MODELS)}"
@@ -68,7 +68,7 @@ def load_title_encoder(
     )
 
 
-def _numpy_title_encoder(name: str) -> TitleEncoder | None:
+def _load_numpy_encoder(name: str) -> TitleEncoder | None:
     """Return the title encoder of this name that runs on NumPy, if it is one of those."""
     if name == "packaged:use-m3":
         from twinlens.encoders.use import UniversalSentenceEncoder
@@ -77,14 +77,14 @@ def _numpy_title_encoder(name: str) -> TitleEncoder | None:
     if name == "packaged:use-m3-bridge":
         from twinlens.encoders.titles import PACKAGED_BRIDGE
 
-        return _bridged(PACKAGED_BRIDGE, name=name)
+        return _load_bridged(PACKAGED_BRIDGE, name=name)
     from twinlens.encoders.titles.packing import is_bridge
 
     path = Path(name)
-    return _bridged(path, name=str(path.absolute())) if is_bridge(path) else None
+    return _load_bridged(path, name=str(path.absolute())) if is_bridge(path) else None
 
 
-def _bridged(directory: Path, *, name: str) -> TitleEncoder:
+def _load_bridged(directory: Path, *, name: str) -> TitleEncoder:
     from twinlens.encoders.titles import BridgedTitleEncoder
     from twinlens.encoders.use import UniversalSentenceEncoder
 

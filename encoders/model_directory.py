@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from twinlens.catalog.errors import EncoderUnavailable
 from twinlens.catalog.files import write_atomically
-from twinlens.encoders.fingerprints import files_digest, fingerprint
+from twinlens.encoders.fingerprints import digest_files, make_fingerprint
 
 WEIGHTS_NAME: Final = "model.safetensors"
 CONFIG_NAME: Final = "config.json"
@@ -68,13 +68,13 @@ class ModelFormat:
             )
         return parsed
 
-    def fingerprint(self, directory: Path, *decides: object) -> str:
+    def make_fingerprint(self, directory: Path, *decides: object) -> str:
         """Sixteen hex digits over format, weights, and what of the config ``decides`` vectors."""
-        return fingerprint(
+        return make_fingerprint(
             self.name,
             str(self.preprocessing_version),
             *(json.dumps(value, sort_keys=True) for value in decides),
-            files_digest(directory, [directory / WEIGHTS_NAME]),
+            digest_files(directory, [directory / WEIGHTS_NAME]),
         )
 
     def write(

@@ -11,7 +11,7 @@ import numpy as np
 
 from twinlens.catalog.errors import EncoderError, EncoderUnavailable
 from twinlens.catalog.vectors import FloatMatrix, unit_rows
-from twinlens.encoders.fingerprints import files_digest
+from twinlens.encoders.fingerprints import digest_files
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -50,10 +50,10 @@ class ModelFiles:
     @cached_property
     def digest(self) -> str:
         """Identity of all files; fetches what isn't there yet."""
-        directory = self.directory()
+        directory = self.find_directory()
         if directory is None:
-            self.model()
-            directory = self.directory()
+            self.get_model()
+            directory = self.find_directory()
         if directory is None:
             raise EncoderError(f"{self.name}: its files can't be found in the hub cache")
         if self.local:
@@ -62,19 +62,19 @@ class ModelFiles:
                 for file in directory.rglob("*")
                 if file.is_file() and file.suffix in _WEIGHT_AND_CONFIG_SUFFIXES
             ]
-            return files_digest(directory, files)
+            return digest_files(directory, files)
         return directory.name  # the hub's commit, which covers every file
 
-    def directory(self) -> Path | None:
+    def find_directory(self) -> Path | None:
         """Return where the model's files are, or None while they are only on the hub."""
         if self.local:
             return Path(self.source)
-        file = self.cached("modules.json")
+        file = self.find_cached("modules.json")
         if file is False:  # a plain transformers model
-            file = self.cached("config.json")
+            file = self.find_cached("config.json")
         return file.parent if file else None
 
-    def cached(self, name: str) -> Path | Literal[False] | None:
+    def find_cached(self, name: str) -> Path | Literal[False] | None:
         """Find the file in the hub's cache; False: the hub has none; None: it can't tell."""
         from huggingface_hub import _CACHED_NO_EXIST, try_to_load_from_cache
         from huggingface_hub.errors import HFValidationError
@@ -82,12 +82,12 @@ class ModelFiles:
         try:
             cached = try_to_load_from_cache(self.source, name)
         except HFValidationError as error:
-            raise EncoderUnavailable(self._unavailable(error)) from error
+            raise EncoderUnavailable(self._explain(error)) from error
         if cached is _CACHED_NO_EXIST:
             return False
         return Path(cached) if isinstance(cached, str) else None
 
-    def model(self) -> SentenceTransformer:
+    def get_model(self) -> SentenceTransformer:
         """Return the model, loaded by the first call.
 
         Raises:
@@ -100,7 +100,7 @@ class ModelFiles:
 
     def encode(self, items: list[Any], *, prompt: str | None = None) -> FloatMatrix:
         """Return what the model makes of ``items``, not of none: float32, rows of unit length."""
-        vectors = self.model().encode(
+        vectors = self.get_model().encode(
             items,
             prompt=prompt,
             batch_size=_BATCH_SIZE,
@@ -109,13 +109,13 @@ class ModelFiles:
         )
         return unit_rows(np.asarray(vectors))
 
-    def dim(self) -> int:
+    def read_dim(self) -> int:
         """Length of the model's vectors; loads it.
 
         Raises:
             EncoderError: the model does not say.
         """
-        found = self.model().get_embedding_dimension()
+        found = self.get_model().get_embedding_dimension()
         if found is None:
             raise EncoderError(f"{self.name} does not say how long its vectors are")
         return int(found)
@@ -124,7 +124,7 @@ class ModelFiles:
         """Return the model, loaded by every call: the caller's own, to let go of.
 
         Raises:
-            EncoderUnavailable: as ``model``.
+            EncoderUnavailable: as ``get_model``.
         """
         import torch
         from sentence_transformers import SentenceTransformer
@@ -133,25 +133,25 @@ class ModelFiles:
         disable_progress_bar()  # type: ignore[no-untyped-call]  # its bar of weights would break into the job's own
         if self._threads is not None:
             torch.set_num_threads(self._threads)
-        directory = self.directory()
+        directory = self.find_directory()
         # The loaders raise OSError, ValueError, HTTP and parser errors alike.
         broken: Exception | None = None
         if directory is not None:
             try:
-                return _with_words(SentenceTransformer(str(directory)))
+                return _require_words(SentenceTransformer(str(directory)))
             except Exception as error:
                 if self.local:
-                    raise EncoderUnavailable(self._unavailable(error)) from error
+                    raise EncoderUnavailable(self._explain(error)) from error
                 broken = error
         try:
             self._require_on_hub()
             # A download that was cut short is completed, not exchanged: the fingerprint may have
             # been taken from it.
-            return _with_words(
+            return _require_words(
                 SentenceTransformer(self.source, revision=directory and directory.name)
             )
         except Exception as error:
-            raise EncoderUnavailable(self._unavailable(broken or error)) from error
+            raise EncoderUnavailable(self._explain(broken or error)) from error
 
     def _require_on_hub(self) -> None:
         """Ask the hub once: its own loaders retry for a minute before they say it is away."""
@@ -159,15 +159,15 @@ class ModelFiles:
 
         HfApi().model_info(self.source, timeout=_HUB_TIMEOUT_S)
 
-    def _unavailable(self, error: Exception) -> str:
+    def _explain(self, error: Exception) -> str:
         where = "" if self.local else "there is no such directory, and as a model of the hub: "
         return (
-            f"the {self._role} model {self.name!r} can't be loaded ({where}{first_line(error)}). "
+            f"the {self._role} model {self.name!r} can't be loaded ({where}{quote_error(error)}). "
             f"{self._instead}"
         )
 
 
-def _with_words(model: SentenceTransformer) -> SentenceTransformer:
+def _require_words(model: SentenceTransformer) -> SentenceTransformer:
     """``model``, if its tokenizer has a vocabulary.
 
     Without the tokenizer's files, transformers makes one that knows no words, and says nothing.
@@ -183,6 +183,6 @@ def _with_words(model: SentenceTransformer) -> SentenceTransformer:
     return model
 
 
-def first_line(error: Exception) -> str:
+def quote_error(error: Exception) -> str:
     """Return what ``error`` says, as far as it fits a message of ours."""
     return (str(error) or repr(error)).strip().splitlines()[0]

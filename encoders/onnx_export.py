@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from twinlens.catalog.errors import EncoderError, EncoderUnavailable
 from twinlens.catalog.files import create_whole, sync_files
 from twinlens.catalog.vectors import FloatMatrix, unit_rows
-from twinlens.encoders.model_files import first_line
+from twinlens.encoders.model_files import quote_error
 from twinlens.encoders.onnx_graph import GRAPH_FILE, OUTPUT, TOKENIZER_FILE, OnnxGraph, Precision
 from twinlens.encoders.sentence import SentenceEncoder
 
@@ -66,7 +66,7 @@ def open_graph(
         EncoderError: its vectors are too far from those of the model.
     """
     try:
-        directory = _exported(model, precision, cache_dir=cache_dir)
+        directory = _ensure_exported(model, precision, cache_dir=cache_dir)
     except OSError as error:
         raise EncoderUnavailable(
             f"{model.name}: its ONNX graph can't be kept in {cache_dir} ({error.strerror}); make "
@@ -76,12 +76,12 @@ def open_graph(
         return OnnxGraph(directory, precision=precision, threads=threads)
     except Exception as error:  # the runtime and the tokenizer raise their own kinds
         raise EncoderUnavailable(
-            f"{model.name}: its ONNX graph can't be read ({first_line(error)}); delete the folder "
+            f"{model.name}: its ONNX graph can't be read ({quote_error(error)}); delete the folder "
             f"{directory}, and it is exported again"
         ) from error
 
 
-def _exported(model: SentenceEncoder, precision: Precision, *, cache_dir: Path) -> Path:
+def _ensure_exported(model: SentenceEncoder, precision: Precision, *, cache_dir: Path) -> Path:
     """Return the folder of the graph, which is there whole or not at all."""
     name = f"{model.fingerprint}-{precision}-{_FORMAT}"
     directory = cache_dir / name
@@ -89,7 +89,7 @@ def _exported(model: SentenceEncoder, precision: Precision, *, cache_dir: Path) 
         return directory
     exact = None
     if precision is Precision.INT8:
-        exact = _exported(model, Precision.FLOAT32, cache_dir=cache_dir)
+        exact = _ensure_exported(model, Precision.FLOAT32, cache_dir=cache_dir)
     directory.parent.mkdir(parents=True, exist_ok=True)
     with directory.with_name(f".{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -114,12 +114,12 @@ def _export(model: SentenceEncoder, directory: Path) -> None:
     columns = {name: column for name, column in features.items() if torch.is_tensor(column)}
     strangers = sorted(columns.keys() - _INPUTS)
     if strangers:
-        raise _unsupported(model, f"its network asks for {', '.join(strangers)}")
+        raise _make_error(model, f"its network asks for {', '.join(strangers)}")
     axes = {0: torch.export.Dim("titles"), 1: torch.export.Dim("tokens")}
     try:
-        with _quiet():
+        with _silence_exporters():
             torch.onnx.export(
-                _on_tensors(loaded, list(columns)),
+                _wrap_for_tensors(loaded, list(columns)),
                 tuple(columns.values()),
                 directory / GRAPH_FILE,
                 input_names=list(columns),
@@ -130,7 +130,7 @@ def _export(model: SentenceEncoder, directory: Path) -> None:
                 verbose=False,
             )
     except Exception as error:  # whatever is in the network
-        raise _unsupported(model, first_line(error)) from error
+        raise _make_error(model, quote_error(error)) from error
     graph = OnnxGraph(directory, precision=Precision.FLOAT32, threads=None)
     for prompt in dict.fromkeys(model.prompts):
         wanted = loaded.encode(list(_CHECKED_WITH), prompt=prompt or None, show_progress_bar=False)
@@ -145,7 +145,7 @@ def _quantize(model: SentenceEncoder, exact: Path, directory: Path) -> None:
     graph = onnx.load(exact / GRAPH_FILE)
     # The exporter's notes of shapes are wrong of weights that it turned: those of a Dense layer.
     graph.graph.ClearField("value_info")
-    with _quiet():
+    with _silence_exporters():
         quantize_dynamic(
             graph,
             directory / GRAPH_FILE,
@@ -173,10 +173,10 @@ def _save_tokenizer(model: SentenceEncoder, loaded: SentenceTransformer, directo
 
     modules = [type(module).__name__ for module in loaded]
     if modules[:1] != ["Transformer"] or not _MODULES.issuperset(modules):
-        raise _unsupported(model, f"it is made of {', '.join(modules)}")
+        raise _make_error(model, f"it is made of {', '.join(modules)}")
     theirs = loaded.tokenizer
     if not getattr(theirs, "is_fast", False) or theirs.pad_token is None:
-        raise _unsupported(model, "its tokenizer is none of the library tokenizers, or can't pad")
+        raise _make_error(model, "its tokenizer is none of the library tokenizers, or can't pad")
     tokenizer = Tokenizer.from_str(theirs.backend_tokenizer.to_str())
     limit = loaded.max_seq_length
     if limit is not None and limit < _NO_LIMIT:
@@ -190,7 +190,7 @@ def _save_tokenizer(model: SentenceEncoder, loaded: SentenceTransformer, directo
     tokenizer.save(str(directory / TOKENIZER_FILE))
 
 
-def _on_tensors(model: SentenceTransformer, names: list[str]) -> torch.nn.Module:
+def _wrap_for_tensors(model: SentenceTransformer, names: list[str]) -> torch.nn.Module:
     """``model`` from its columns of tokens, one argument each, to its vectors."""
     import torch
 
@@ -218,14 +218,14 @@ def _check(
         )
 
 
-def _unsupported(model: SentenceEncoder, reason: str) -> EncoderUnavailable:
+def _make_error(model: SentenceEncoder, reason: str) -> EncoderUnavailable:
     return EncoderUnavailable(
         f"{model.name} can't be exported to ONNX: {reason}; use it with title_runtime torch"
     )
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _silence_exporters() -> Iterator[None]:
     """Keep the exporters' notes, on what is none of an operator's business, off standard error."""
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from twinlens.catalog.vectors import FloatMatrix, unit_rows
-from twinlens.encoders.base import well_formed
+from twinlens.encoders.base import mend_text
 
 GRAPH_FILE: Final = "model.onnx"
 TOKENIZER_FILE: Final = "tokenizer.json"
@@ -59,8 +59,8 @@ class OnnxGraph:
         Raises:
             UnencodableItems: some of ``texts`` have no finite, non-zero vector.
         """
-        found = self._tokenizer.encode_batch_fast([prompt + well_formed(text) for text in texts])
-        batches = like_length([len(one) for one in found], most_rows=self._most_rows)
+        found = self._tokenizer.encode_batch_fast([prompt + mend_text(text) for text in texts])
+        batches = batch_by_length([len(one) for one in found], most_rows=self._most_rows)
         vectors = np.concatenate([self._run([found[row] for row in rows]) for rows in batches])
         in_order = np.empty_like(vectors)
         in_order[np.concatenate(batches)] = vectors
@@ -80,7 +80,7 @@ class OnnxGraph:
         return np.asarray(vectors, dtype=np.float32)
 
 
-def like_length(lengths: Sequence[int], *, most_rows: int) -> list[list[int]]:
+def batch_by_length(lengths: Sequence[int], *, most_rows: int) -> list[list[int]]:
     """Return the rows of texts of these lengths in tokens, in batches that need little padding."""
     batches: list[list[int]] = []
     for row in sorted(range(len(lengths)), key=lengths.__getitem__):

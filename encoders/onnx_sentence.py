@@ -59,7 +59,7 @@ class OnnxSentenceEncoder:
     def encode(self, items: Sequence[str]) -> FloatMatrix:
         """Encode titles as a float32 array of shape (len(items), dim), rows of unit length."""
         # Whoever indexes leaves the graph that a server asks by, which may not write there.
-        self._graph(self._for_queries)
+        self._open_graph(self._for_queries)
         return self._encode(items, Precision.FLOAT32, self._model.prompts.document)
 
     def encode_queries(self, texts: Sequence[str]) -> FloatMatrix:
@@ -69,9 +69,9 @@ class OnnxSentenceEncoder:
     def _encode(self, texts: Sequence[str], precision: Precision, prompt: str) -> FloatMatrix:
         if not texts:
             return np.empty((0, self.dim), dtype=np.float32)
-        return self._graph(precision).encode(texts, prompt)
+        return self._open_graph(precision).encode(texts, prompt)
 
-    def _graph(self, precision: Precision) -> OnnxGraph:
+    def _open_graph(self, precision: Precision) -> OnnxGraph:
         with self._lock:
             if precision not in self._graphs:
                 self._graphs[precision] = open_graph(

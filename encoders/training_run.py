@@ -72,7 +72,7 @@ class TrainingRun(ABC, Generic[MeasuredT]):
         """The validation that the best weights come from."""
         return self.history[-1 - self.stale]
 
-    def curve(self) -> list[dict[str, Any]]:
+    def list_history(self) -> list[dict[str, Any]]:
         """Return the history, as JSON has it."""
         return [asdict(measured) for measured in self.history]
 
@@ -89,7 +89,7 @@ class TrainingRun(ABC, Generic[MeasuredT]):
         self.step += 1
         self.loss_sum += float(loss.detach())
 
-    def mean_loss(self) -> float:
+    def average_loss(self) -> float:
         """Return the mean loss of the steps since the last validation."""
         since = self.history[-1].step if self.history else 0
         return self.loss_sum / max(1, self.step - since)
@@ -100,19 +100,19 @@ class TrainingRun(ABC, Generic[MeasuredT]):
         improved = self.improves(measured)
         self.history.append(measured)
         if improved:
-            self.best = _copied(model.state_dict())
+            self.best = _copy(model.state_dict())
             self.stale = 0
         else:
             self.stale += 1
 
-    def summary(self, options: DataclassInstance, **more: Any) -> dict[str, Any]:
+    def summarize(self, options: DataclassInstance, **more: Any) -> dict[str, Any]:
         """Tell how the model came about, for its config, with ``more`` that the run can't tell."""
         best = asdict(self.best_measured)
         return {"options": asdict(options), **more, "steps": self.step, "best": best}
 
     def save(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         """Replace the checkpoint in one step: a kill leaves the old one or the new one."""
-        tensors = {f"model.{name}": value for name, value in _copied(model.state_dict()).items()}
+        tensors = {f"model.{name}": value for name, value in _copy(model.state_dict()).items()}
         tensors |= {f"best.{name}": value for name, value in self.best.items()}
         tensors |= {f"kept.{name}": value.contiguous() for name, value in self.kept.items()}
         for name, parameter in model.named_parameters():
@@ -123,7 +123,7 @@ class TrainingRun(ABC, Generic[MeasuredT]):
             "step": self.step,
             "stale": self.stale,
             "loss_sum": self.loss_sum,
-            "history": self.curve(),
+            "history": self.list_history(),
         }
         self.path.parent.mkdir(parents=True, exist_ok=True)
         fresh = self.path.with_suffix(".new")
@@ -151,9 +151,9 @@ class TrainingRun(ABC, Generic[MeasuredT]):
                 f"{self.path} is of a run with other {self._inputs} or options; "
                 "remove it to start anew, or give another --out"
             )
-        model.load_state_dict(_under("model.", tensors))
-        self.best = _under("best.", tensors)
-        self.kept = _under("kept.", tensors)
+        model.load_state_dict(_select("model.", tensors))
+        self.best = _select("best.", tensors)
+        self.kept = _select("kept.", tensors)
         for name, parameter in model.named_parameters():
             for key in ("step", "exp_avg", "exp_avg_sq"):
                 value = tensors[f"optimizer.{key}.{name}"].clone()
@@ -175,11 +175,11 @@ def digest_run(decides: Sequence[Any], *arrays: npt.NDArray[Any]) -> str:
     return digest.hexdigest()
 
 
-def _copied(state: State) -> State:
+def _copy(state: State) -> State:
     return {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
 
 
-def _under(prefix: str, tensors: State) -> State:
+def _select(prefix: str, tensors: State) -> State:
     return {
         name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)
     }

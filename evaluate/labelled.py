@@ -12,7 +12,7 @@ from twinlens.catalog.errors import SourceError
 from twinlens.catalog.sources.jsonl import JsonlTable
 from twinlens.catalog.sources.rows import BadRecord
 from twinlens.catalog.video import MAX_VIDEO_ID_LENGTH, Video
-from twinlens.evaluate.tasks import Corpus, Query, Task
+from twinlens.evaluate.tasks import Corpus, Task, TaskQuery
 
 JUDGED: Final = "judged"
 CROSS_LINGUAL: Final = "cross-lingual"
@@ -50,9 +50,9 @@ def read_judged_tasks(folder: Path) -> Iterator[Task]:
     for where, query_id, cells in _read_records(folder / "queries.jsonl"):
         text, liked = cells.get("text"), cells.get("video_id")
         if isinstance(text, str) and text.strip():
-            queries[query_id] = Query(text=text)
+            queries[query_id] = TaskQuery(text=text)
         elif isinstance(liked, str) and liked in videos:
-            queries[query_id] = Query(video_id=liked)
+            queries[query_id] = TaskQuery(video_id=liked)
         else:
             raise SourceError(f"{where}: neither text nor the video_id of a document")
     patterns = ("qrels/*.tsv", "qrels/*.txt", "qrels.tsv", "qrels.txt")
@@ -128,7 +128,7 @@ def read_cross_lingual_tasks(folder: Path, *, limit: int, seed: int) -> Iterator
             if not shared:
                 raise SourceError(f"{folder}: {asked} and {sought} have no index_id in common")
             drawn = np.random.default_rng(seed).permutation(len(shared))[:limit]
-            queries = {shared[at]: Query(text=lines[asked][shared[at]]) for at in drawn}
+            queries = {shared[at]: TaskQuery(text=lines[asked][shared[at]]) for at in drawn}
             name = f"{folder.name}, {codes[asked]} finds {codes[sought]}"
             qrels = {key: {key: 1} for key in queries}
             yield Task(CROSS_LINGUAL, name, corpora[sought], queries, qrels)
@@ -155,7 +155,7 @@ def _read_parallel(path: Path) -> dict[str, str]:
 def _read_records(path: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Yield where each record of a JSONL file stands, its id, which no other has, and itself."""
     seen = set()
-    for record in JsonlTable(path).records(()):
+    for record in JsonlTable(path).read_records(()):
         where = f"{path}, line {record.row}"
         if isinstance(record, BadRecord):
             raise SourceError(f"{where}: {record.detail}")

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from twinlens.catalog.errors import UsageError
 from twinlens.catalog.sources.csv_table import CsvTable
 from twinlens.catalog.sources.rows import BadRecord
-from twinlens.encoders.lenses import registered_lenses
+from twinlens.encoders.lenses import find_lenses
 from twinlens.evaluate.measures import Mean, bootstrap_mean, measure_rankings
 from twinlens.search.published import Snapshot
 from twinlens.search.request import RecommendationRequest
@@ -68,12 +68,12 @@ def read_people(path: Path, video_ids: Collection[str], *, seed: int) -> list[Pe
         UsageError: a column is missing, a rating is no number, or nobody likes enough.
     """
     table = CsvTable(path)
-    columns = table.column_names()
+    columns = table.read_column_names()
     for name in _COLUMNS:
         if name not in columns:
             raise UsageError(f"{path}: no column {name!r}; it has {columns}")
     by_person: defaultdict[str, dict[str, float]] = defaultdict(dict)
-    for record in table.records(_COLUMNS):
+    for record in table.read_records(_COLUMNS):
         where = f"{path}, row {record.row}"
         if isinstance(record, BadRecord):
             raise UsageError(f"{where}: {record.detail}")
@@ -152,7 +152,7 @@ def _compare_hits(lists: Sequence[Sequence[str]], reader: VectorReader) -> dict[
     found: defaultdict[str, list[float]] = defaultdict(list)
     for ranked in lists:
         stored = reader.get(ranked, with_vectors=True).values()
-        for name in registered_lenses():
+        for name in find_lenses():
             rows = [one.vectors[name] for one in stored if name in one.vectors]
             if len(rows) > 1:
                 cosines = np.stack(rows) @ np.stack(rows).T

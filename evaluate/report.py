@@ -19,7 +19,7 @@ from twinlens.evaluate.recommendations import MEASURES, Way
 
 if TYPE_CHECKING:  # engines take seconds to import, and pictures are measured without one
     from twinlens.evaluate.fusion import Sweep
-    from twinlens.evaluate.search import Lead, Ranking, SearchReport, TaskReport
+    from twinlens.evaluate.search import Lead, RankingFigures, SearchReport, TaskReport
     from twinlens.evaluate.thumbnails import ThumbnailReport
 
 # Means by name, row by row, by the title of their panel.
@@ -40,7 +40,7 @@ def format_search(report: SearchReport) -> str:
     for task in report.tasks:
         lines += [*_format_task(task), ""]
         singles = {row.ranking for row in task.rows if row.model is not None}
-        for lead in task.leads():
+        for lead in task.find_leads():
             rival = "best single" if lead.rival in singles else lead.rival
             leads[lead.model, rival].append(lead)
     for (model, rival), of in leads.items():
@@ -56,10 +56,10 @@ def format_search(report: SearchReport) -> str:
 def _format_task(task: TaskReport) -> Iterator[str]:
     columns = _MANY_ANSWERS if task.many_relevant else _SINGLE_ANSWER
     yield f"{task.family}: {task.name} ({task.queries} queries, {task.videos} videos)"
-    yield _line("  mean [95 %]", columns)
+    yield _format_line("  mean [95 %]", columns)
     for label, row in label_rows(task.rows):
-        yield _line(f"  {label}", [str(row.figures[name]) for name in columns])
-    for lead in task.leads():
+        yield _format_line(f"  {label}", [str(row.figures[name]) for name in columns])
+    for lead in task.find_leads():
         value, low, high = lead.difference
         mark = "intervals apart" if lead.apart else "differs" if low > 0 or high < 0 else "level"
         yield (
@@ -68,10 +68,10 @@ def _format_task(task: TaskReport) -> Iterator[str]:
         )
 
 
-def label_rows(rows: Sequence[Ranking]) -> list[tuple[str, Ranking]]:
+def label_rows(rows: Sequence[RankingFigures]) -> list[tuple[str, RankingFigures]]:
     """Each row by a name of its own; a ranking that no title model changes is named once."""
     several = len({row.model for row in rows} - {None}) > 1
-    told: dict[str, Ranking] = {}
+    told: dict[str, RankingFigures] = {}
     for row in rows:
         twins = [other.per_query for other in rows if other.ranking == row.ranking]
         differs = any((of[name] != row.per_query[name]).any() for of in twins for name in of)
@@ -106,11 +106,11 @@ def format_recommendations(ways: Sequence[Way]) -> str:
     """Format a line for each way to recommend."""
     lenses = sorted({lens for way in ways for lens in way.likeness})
     disliked = f"disliked in {recommendations.DEPTH}"
-    lines = [_line("", [*MEASURES, disliked, *(f"alike by {lens}" for lens in lenses)])]
+    lines = [_format_line("", [*MEASURES, disliked, *(f"alike by {lens}" for lens in lenses)])]
     for way in ways:
         cells = [*(str(way.measures[name]) for name in MEASURES), str(way.disliked)]
         cells += [f"{way.likeness.get(lens, float('nan')):.3f}" for lens in lenses]
-        lines.append(_line(way.recommended, cells))
+        lines.append(_format_line(way.recommended, cells))
     return "\n".join(lines)
 
 
@@ -123,24 +123,24 @@ def format_thumbnails(report: ThumbnailReport) -> str:
         lines.append(f"left out, {len(report.left_out)}: {name_some(report.left_out)}")
     for depth in ("1", "10"):
         recalls = [one.recall[depth] for one in encoders]
-        lines += ["", _line(f"recall@{depth} of the original", labels)]
+        lines += ["", _format_line(f"recall@{depth} of the original", labels)]
         for name, seen, _ in DISTORTIONS:
             values = [f"{one.by_distortion[name].value:.3f}" for one in recalls]
-            lines.append(_line(f"  {name}{', unseen' * (not seen)}", values))
+            lines.append(_format_line(f"  {name}{', unseen' * (not seen)}", values))
         for group in ("all", "seen", "unseen"):
             values = [_format_half(getattr(one, group)) for one in recalls]
-            lines.append(_line(f"  mean, {group}", values))
+            lines.append(_format_line(f"  mean, {group}", values))
     for which in ("asked", "all"):
         likeness = [getattr(one, f"likeness_{which}") for one in encoders]
         if any(likeness):
-            lines += ["", _line(f"likeness, pictures {which}", labels)]
+            lines += ["", _format_line(f"likeness, pictures {which}", labels)]
             for key, name in _LIKENESS.items():
                 values = [_format_half(of[key]) if key in of else "" for of in likeness]
-                lines.append(_line(f"  {name}", values))
-    lines += ["", _line("health", labels)]
+                lines.append(_format_line(f"  {name}", values))
+    lines += ["", _format_line("health", labels)]
     for name in encoders[0].health._fields:
         values = [f"{getattr(one.health, name):.4g}" for one in encoders]
-        lines.append(_line(f"  {name.replace('_', ' ')}", values))
+        lines.append(_format_line(f"  {name.replace('_', ' ')}", values))
     return "\n".join(lines)
 
 
@@ -153,7 +153,7 @@ def shorten(model: str) -> str:
     return PurePath(model.removeprefix("packaged:")).name
 
 
-def _line(first: str, cells: Sequence[str]) -> str:
+def _format_line(first: str, cells: Sequence[str]) -> str:
     return f"{first:<{_NAME_WIDTH}}{''.join(f'{cell:>{_WIDTH}}' for cell in cells)}".rstrip()
 
 

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from twinlens.catalog.errors import EncoderError, EncoderUnavailable, UnencodableItems, UsageError
 from twinlens.encoders.base import TextThumbnailEncoder, ThumbnailEncoder, TitleEncoder
-from twinlens.encoders.lenses import registered_lenses
+from twinlens.encoders.lenses import find_lenses
 from twinlens.encoders.load import load_title_encoder
 from twinlens.evaluate.index import index_corpus
 from twinlens.evaluate.measures import (
@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Ranking:
+class RankingFigures:
     """The figures of one ranking on one task; ``model`` is None where no title model has a say.
 
     ``per_query`` holds what the figures are means of.
@@ -74,9 +74,9 @@ class TaskReport:
     videos: int
     queries: int
     many_relevant: bool
-    rows: list[Ranking]
+    rows: list[RankingFigures]
 
-    def leads(self) -> list[Lead]:
+    def find_leads(self) -> list[Lead]:
         """Of each model's fusion over its best single ranking, and over BM25."""
         found: list[Lead] = []
         for fused in self.rows:
@@ -148,7 +148,7 @@ def measure_search(
     def measure(task: Task, model: str | None, name: str, ranked: Mapping[str, list[str]]) -> None:
         per_query = measure_rankings(task.qrels, ranked)
         figures = {measured: bootstrap_mean(values) for measured, values in per_query.items()}
-        reports[task].rows.append(Ranking(model, name, figures, per_query))
+        reports[task].rows.append(RankingFigures(model, name, figures, per_query))
 
     for corpus, asking in _group(task for task in tasks if task.texts).items():
         texts = [text for task in asking for text in task.texts.values()]
@@ -166,7 +166,7 @@ def measure_search(
     return SearchReport(models, [*reports.values()])
 
 
-class Answer(NamedTuple):
+class TaskAnswer(NamedTuple):
     """The fused ranking of one query as video ids, and the rankings that it was fused from.
 
     ``words_coverage`` is how much of the query's words the best title found by them has, 0 to 1.
@@ -185,7 +185,7 @@ class Asked(NamedTuple):
 
     model: str
     task: Task
-    answers: Mapping[str, Answer]
+    answers: Mapping[str, TaskAnswer]
     borrowed: bool
 
 
@@ -222,21 +222,21 @@ def _group(tasks: Iterable[Task]) -> dict[Corpus, list[Task]]:
     return found
 
 
-def ask_task(searcher: Searcher, task: Task, request: SearchRequest) -> dict[str, Answer]:
+def ask_task(searcher: Searcher, task: Task, request: SearchRequest) -> dict[str, TaskAnswer]:
     """Answer each query of ``task``, asked with the weights and other settings of ``request``.
 
     One search gives all: its page is so long that nothing of the window is cut off, and each hit
     says where every ranking has it. A query with no direction, which the API refuses, has no hits,
     nor has one by a video that could not be indexed.
     """
-    answers: dict[str, Answer] = {}
-    most = request.window * len(registered_lenses())
+    answers: dict[str, TaskAnswer] = {}
+    most = request.window * len(find_lenses())
     for query_id, query in tqdm(task.queries.items(), desc=task.name, unit=" queries", leave=False):
         asked = replace(request, text=query.text, video_id=query.video_id, limit=most)
         try:
             result = searcher.search(asked)
         except (UnencodableItems, VideoNotFound):
-            answers[query_id] = Answer([], {}, 0.0)
+            answers[query_id] = TaskAnswer([], {}, 0.0)
             continue
         places: defaultdict[str, list[tuple[int, ScoredVideo]]] = defaultdict(list)
         for hit in result.hits:
@@ -244,7 +244,7 @@ def ask_task(searcher: Searcher, task: Task, request: SearchRequest) -> dict[str
                 places[name].append((source.rank, ScoredVideo(hit.video_id, source.score)))
         single = {name: [video for _, video in sorted(of)] for name, of in sorted(places.items())}
         fused = [hit.video_id for hit in result.hits]
-        answers[query_id] = Answer(fused, single, result.words_coverage or 0.0)
+        answers[query_id] = TaskAnswer(fused, single, result.words_coverage or 0.0)
     return answers
 
 

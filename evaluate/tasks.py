@@ -30,7 +30,7 @@ class Corpus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
+class TaskQuery:
     """What is asked: a text, or "more like this video"; exactly one of them is given."""
 
     text: str | None = None
@@ -54,7 +54,7 @@ class Task:
     family: str
     name: str
     corpus: Corpus
-    queries: Mapping[str, Query]
+    queries: Mapping[str, TaskQuery]
     qrels: Qrels
 
     def __post_init__(self) -> None:
@@ -125,5 +125,5 @@ def make_more_like_task(spec: str, column: str, *, limit: int, seed: int) -> Tas
         }
         if relevant:
             qrels[asked] = relevant
-    queries = {video_id: Query(video_id=video_id) for video_id in qrels}
+    queries = {video_id: TaskQuery(video_id=video_id) for video_id in qrels}
     return Task(MORE_LIKE, f"{corpus.name}, same {column}", corpus, queries, qrels)

@@ -22,7 +22,7 @@ from twinlens.catalog.sources.pictures import name_some, read_pictures
 from twinlens.catalog.vectors import FloatMatrix
 from twinlens.encoders.base import ThumbnailEncoder
 from twinlens.encoders.load import load_thumbnail_encoder
-from twinlens.encoders.thumbnails.evaluate import effective_rank
+from twinlens.encoders.thumbnails.evaluate import measure_effective_rank
 from twinlens.encoders.thumbnails.pictures import fit_picture
 from twinlens.evaluate.distortions import DISTORTIONS
 from twinlens.evaluate.measures import Mean, bootstrap_mean
@@ -152,7 +152,7 @@ def measure_thumbnails(
     kinds = categories[labelled]
     alike: dict[str, dict[str, Shares]] = {}
     for name in encoders:
-        rows = unit_or_zero(codes[name, _WHOLE][labelled])
+        rows = scale_to_unit(codes[name, _WHOLE][labelled])
         depths = DEPTHS if len(rows) > max(DEPTHS) else ()
         alike[name] = {str(depth): share_category(rows, kinds, within=depth) for depth in depths}
     for name, shares in alike.items():
@@ -196,7 +196,7 @@ def _encode(
 def _measure_recall(
     codes: Mapping[tuple[str, str], FloatMatrix], encoder: str, asked: Places, depth: int
 ) -> Recall:
-    unit = {of: unit_or_zero(rows) for (name, of), rows in codes.items() if name == encoder}
+    unit = {of: scale_to_unit(rows) for (name, of), rows in codes.items() if name == encoder}
     gallery = unit.pop(_WHOLE)
     shares = {of: find_originals(rows, gallery, asked, within=depth) for of, rows in unit.items()}
 
@@ -208,7 +208,7 @@ def _measure_recall(
     return Recall(by_distortion, average(True, False), average(True), average(False))
 
 
-def unit_or_zero(codes: FloatMatrix) -> FloatMatrix:
+def scale_to_unit(codes: FloatMatrix) -> FloatMatrix:
     """Return rows of ``codes`` at unit length; rows of zeros stay."""
     norms = np.linalg.norm(codes, axis=1, keepdims=True)
     unit: FloatMatrix = np.divide(codes, norms, where=norms > 0, out=np.zeros_like(codes))
@@ -264,5 +264,5 @@ def check_health(codes: FloatMatrix) -> Health:
         dead_outputs=int((np.ptp(codes, axis=0) <= 1e-6 * largest).sum()),
         ever_nonzero=int((codes != 0).any(axis=0).sum()),
         zero_vectors=int((~codes.any(axis=1)).sum()),
-        effective_rank=effective_rank(unit_or_zero(codes)),
+        effective_rank=measure_effective_rank(scale_to_unit(codes)),
     )

@@ -184,7 +184,7 @@ class Build:
             counts=counts,
             source=source,
             versions=versions,
-            timings_s=self._times.seconds(),
+            timings_s=self._times.to_seconds(),
             fields=self._plan.fields,
         )
         self._data.publish(manifest)

@@ -161,7 +161,7 @@ class IndexJob:
         """Return what was done so far; another thread may ask while the job is at work."""
         if self._began is not None:
             self._summary.seconds = round(time.perf_counter() - self._began, 3)
-        self._summary.timings_s = self._times.seconds()
+        self._summary.timings_s = self._times.to_seconds()
         return self._summary
 
     def run(

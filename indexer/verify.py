@@ -11,7 +11,7 @@ import numpy as np
 
 from twinlens.catalog.errors import RowRejected
 from twinlens.catalog.vectors import SparseVector
-from twinlens.catalog.video import payload_thumbnail_file, video_from_payload
+from twinlens.catalog.video import from_payload, read_thumbnail_file
 from twinlens.encoders.lens import Lens, Lenses, Picture
 from twinlens.stores.base import Dims, StoredVideo, VectorReader
 
@@ -99,8 +99,8 @@ def make_sparse(
     """
     items: dict[str, Any] = {}
     for stored in videos:
-        video = video_from_payload(stored.payload)
-        file = payload_thumbnail_file(stored.payload)
+        video = from_payload(stored.payload)
+        file = read_thumbnail_file(stored.payload)
         picture = None
         if file is not None and thumbnails is not None:
             picture = Picture(Path(file).stem, thumbnails / file)

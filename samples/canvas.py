@@ -1,7 +1,7 @@
 """Canvas tools: shapes, gradients, soft light, mottling and reflections, drawn large and halved.
 
 Coordinates are in pixels of the finished 480x270 picture, y downwards; they may be fractions and
-may lie outside. `Canvas.at` gives the same picture with coordinates of its own, for a figure.
+may lie outside. `Canvas.move` gives the same picture with coordinates of its own, for a figure.
 Colours are ``(red, green, blue)``; ``alpha`` is opacity in [0, 1].
 """
 
@@ -34,7 +34,7 @@ def mix(first: Colour, second: Colour, share: float) -> Colour:
     return r, g, b
 
 
-def lighter(colour: Colour, share: float) -> Colour:
+def lighten(colour: Colour, share: float) -> Colour:
     """Return ``colour`` moved towards white, or towards black where ``share`` is negative."""
     return mix(colour, (255, 255, 255) if share >= 0 else (0, 0, 0), abs(share))
 
@@ -45,7 +45,7 @@ def hsv(hue: float, saturation: float, value: float) -> Colour:
     return r, g, b
 
 
-def varied(rng: Random, colour: Colour, amount: int = 12) -> Colour:
+def vary(rng: Random, colour: Colour, amount: int = 12) -> Colour:
     """Return ``colour`` with each part moved by up to ``amount``."""
     # Many calls a picture: a scaled random() is a fifth of the price of randint().
     span = 2 * amount + 1
@@ -53,7 +53,7 @@ def varied(rng: Random, colour: Colour, amount: int = 12) -> Colour:
     return r, g, b
 
 
-def ridge(rng: Random, *, base: float, height: float, bumps: float = 3.0) -> list[Point]:
+def undulate(rng: Random, *, base: float, height: float, bumps: float = 3.0) -> list[Point]:
     """Return points of a rolling skyline from the left edge to the right, around ``base``."""
     waves = [(rng.uniform(0.5, 1.0) / k, k * 0.8, rng.uniform(0, math.tau)) for k in range(1, 5)]
     turns = [(float(x), x / WIDTH * math.pi * bumps) for x in range(-10, WIDTH + 11, 10)]
@@ -63,7 +63,7 @@ def ridge(rng: Random, *, base: float, height: float, bumps: float = 3.0) -> lis
     ]
 
 
-def rounded(corners: Sequence[Point], *, closed: bool = True) -> list[Point]:
+def smooth(corners: Sequence[Point], *, closed: bool = True) -> list[Point]:
     """Return a smooth line through ``corners`` (a Catmull-Rom spline), six points to each."""
     if len(corners) == 2:
         return list(corners)
@@ -87,7 +87,7 @@ class Canvas:
         self._x, self._y = 0.0, 0.0
         self._scale, self._way = float(_OVERSAMPLING), 1
 
-    def at(self, x: float, y: float, scale: float, *, way: int = 1) -> Canvas:
+    def move(self, x: float, y: float, scale: float, *, way: int = 1) -> Canvas:
         """Return this picture with its origin at (x, y), in units of ``scale``; -1 mirrors."""
         figure = object.__new__(Canvas)
         figure._image, figure._solid, figure._clear = self._image, self._solid, self._clear
@@ -95,9 +95,7 @@ class Canvas:
         figure._scale, figure._way = self._scale * scale, self._way * way
         return figure
 
-    def gradient(
-        self, colours: Sequence[Colour], *, top: float = 0, bottom: float = HEIGHT
-    ) -> None:
+    def fill(self, colours: Sequence[Colour], *, top: float = 0, bottom: float = HEIGHT) -> None:
         """Fill the full width between two heights, from the first colour down to the last."""
         low, high = round(top * _OVERSAMPLING), round(bottom * _OVERSAMPLING)
         rows, stops = np.arange(high - low), np.linspace(0, high - low - 1, len(colours))
@@ -116,14 +114,14 @@ class Canvas:
         ``stretch`` times as wide as high. Towards both heights they fade.
         """
         # Made at the finished size, which no eye can tell from more: a fourth of the time.
-        height, noise = round(bottom - top), _patches(round(cover * 20), round(alpha * 20))
+        height, noise = round(bottom - top), _make_patches(round(cover * 20), round(alpha * 20))
         w = min(noise.width - 1, round(2 * WIDTH / grain / stretch**0.5))
         h = min(noise.height - 1, round(2 * height / grain * stretch**0.5))
         x, y = rng.randrange(noise.width - w), rng.randrange(noise.height - h)
         box, smooth = (x, y, x + w, y + h), Image.Resampling.BILINEAR
         mask = noise.transform((WIDTH, height), Image.Transform.EXTENT, box, smooth)
         size = (WIDTH * _OVERSAMPLING, height * _OVERSAMPLING)
-        mask = ImageChops.multiply(mask, _faded(height)).resize(size, Image.Resampling.NEAREST)
+        mask = ImageChops.multiply(mask, _make_fade(height)).resize(size, Image.Resampling.NEAREST)
         self._image.paste(colour, (0, round(top * _OVERSAMPLING)), mask)
 
     def reflect(
@@ -136,18 +134,18 @@ class Canvas:
         sway = np.sin(rows**0.72 * 2.4 + rng.uniform(0, 6)) * (1 + rows * 0.04) + np.sin(rows * 1.8)
         columns = np.arange(WIDTH) + np.rint(sway).astype(int)[:, None]
         mirrored = above[np.minimum(rows, len(above) - 1)[:, None], columns % WIDTH]
-        self.gradient(colours, top=round(line))
+        self.fill(colours, top=round(line))
         water = self._image.crop((0, low, width, height))
         ripples = Image.fromarray(mirrored).resize(water.size, Image.Resampling.NEAREST)
         self._image.paste(Image.blend(water, ripples, alpha), (0, low))
 
     def polygon(self, points: Sequence[Point], colour: Colour, alpha: float = 1.0) -> None:
         """Fill a polygon."""
-        self._pen(alpha).polygon(self._place(points), fill=_paint(colour, alpha))
+        self._choose_pen(alpha).polygon(self._place(points), fill=_mix_ink(colour, alpha))
 
     def shape(self, corners: Sequence[Point], colour: Colour, alpha: float = 1.0) -> None:
         """Fill the smooth outline through ``corners``."""
-        self.polygon(rounded(corners), colour, alpha)
+        self.polygon(smooth(corners), colour, alpha)
 
     def bar(
         self, start: Point, end: Point, colour: Colour, alpha: float = 1.0, *,
@@ -164,7 +162,7 @@ class Canvas:
         under = [(x, y + high) for x, y in reversed(line)]
         self.polygon([*((x, y + low) for x, y in line), *under], colour, alpha)
 
-    def below(self, points: Sequence[Point], colour: Colour, alpha: float = 1.0) -> None:
+    def flood(self, points: Sequence[Point], colour: Colour, alpha: float = 1.0) -> None:
         """Fill everything below a line that runs from left to right."""
         self.band(points, colour, 0, HEIGHT, alpha)
 
@@ -172,8 +170,8 @@ class Canvas:
         self, x: float, y: float, rx: float, ry: float, colour: Colour, alpha: float = 1.0
     ) -> None:
         """Fill an ellipse around (x, y)."""
-        box = self._box(x - rx, y - ry, x + rx, y + ry)
-        self._pen(alpha).ellipse(box, fill=_paint(colour, alpha))
+        box = self._place_box(x - rx, y - ry, x + rx, y + ry)
+        self._choose_pen(alpha).ellipse(box, fill=_mix_ink(colour, alpha))
 
     def circle(self, x: float, y: float, radius: float, colour: Colour, alpha: float = 1.0) -> None:
         """Fill a circle around (x, y)."""
@@ -184,62 +182,62 @@ class Canvas:
         alpha: float = 1.0, *, corner: float = 0,
     ) -> None:  # fmt: skip
         """Fill a rectangle whose top left corner is (x, y)."""
-        box, radius = self._box(x, y, x + width, y + height), corner * self._scale
-        self._pen(alpha).rounded_rectangle(box, radius, fill=_paint(colour, alpha))
+        box, radius = self._place_box(x, y, x + width, y + height), corner * self._scale
+        self._choose_pen(alpha).rounded_rectangle(box, radius, fill=_mix_ink(colour, alpha))
 
     def line(
         self, points: Sequence[Point], colour: Colour, width: float, alpha: float = 1.0
     ) -> None:
         """Draw a line through ``points``."""
-        thick, ink = max(1, round(width * self._scale)), _paint(colour, alpha)
-        self._pen(alpha).line(self._place(points), fill=ink, width=thick)
+        thick, ink = max(1, round(width * self._scale)), _mix_ink(colour, alpha)
+        self._choose_pen(alpha).line(self._place(points), fill=ink, width=thick)
 
-    def limb(self, corners: Sequence[Point], colour: Colour, thick: float, thin: float) -> None:
+    def stroke(self, corners: Sequence[Point], colour: Colour, thick: float, thin: float) -> None:
         """Draw a round-ended stroke along a smooth line, from ``thick`` to ``thin``."""
-        points = rounded(corners, closed=False)
+        points = smooth(corners, closed=False)
         self.circle(*points[0], thick / 2, colour)
         for step, (start, end) in enumerate(pairwise(points)):
             width = thick + (thin - thick) * step / len(points)
             self.line([start, end], colour, width)
             self.circle(*end, width / 2, colour)
 
-    def soft(
+    def glow(
         self, x: float, y: float, rx: float, ry: float, colour: Colour, alpha: float = 1.0
     ) -> None:
         """Lay soft light (or shadow) around (x, y): an ellipse that fades towards its edge."""
         # Sizes go in steps so that the masks of a run are few and kept.
         width, height = (max(1, round(size * self._scale / 8)) * 16 for size in (rx, ry))
         ((left, top),) = self._place([(x, y)])
-        mask = _soft_mask(width, height, round(alpha * 20))
+        mask = _make_glow(width, height, round(alpha * 20))
         self._image.paste(colour, (round(left - width / 2), round(top - height / 2)), mask)
 
     def finish(self, rng: Random) -> Image.Image:
         """Return the finished 480x270 RGB picture, with grain and darker corners."""
-        light, grain = _film()
+        light, grain = _make_film()
         y, x = rng.randrange(HEIGHT // 4), rng.randrange(WIDTH // 4)
         pixels = np.asarray(self._image.reduce(_OVERSAMPLING)) * light[y:, x:][:HEIGHT, :WIDTH]
         y, x = rng.randrange(HEIGHT), rng.randrange(WIDTH)
         pixels += grain[y:, x:][:HEIGHT, :WIDTH]
         return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
-    def _pen(self, alpha: float) -> ImageDraw.ImageDraw:
+    def _choose_pen(self, alpha: float) -> ImageDraw.ImageDraw:
         return self._solid if alpha >= 1 else self._clear
 
     def _place(self, points: Sequence[Point]) -> list[Point]:
         across, down = self._scale * self._way, self._scale
         return [(self._x + x * across, self._y + y * down) for x, y in points]
 
-    def _box(self, left: float, top: float, right: float, bottom: float) -> list[float]:
+    def _place_box(self, left: float, top: float, right: float, bottom: float) -> list[float]:
         x0, x1 = (self._x + x * self._scale * self._way for x in (left, right)[:: self._way])
         return [x0, self._y + top * self._scale, x1, self._y + bottom * self._scale]
 
 
-def _paint(colour: Colour, alpha: float) -> tuple[int, ...]:
+def _mix_ink(colour: Colour, alpha: float) -> tuple[int, ...]:
     return colour if alpha >= 1 else (*colour, round(alpha * 255))
 
 
 @lru_cache(maxsize=512)
-def _soft_mask(width: int, height: int, strength: int) -> Image.Image:
+def _make_glow(width: int, height: int, strength: int) -> Image.Image:
     # The inscribed circle lies at level 181 of Pillow's gradient; beyond it, all is clear.
     levels = [max(0.0, 1 - level / 181) ** 1.5 * 255 * strength / 20 for level in range(256)]
     disc = Image.radial_gradient("L").reduce(2).point([round(level) for level in levels])
@@ -247,7 +245,7 @@ def _soft_mask(width: int, height: int, strength: int) -> Image.Image:
 
 
 @cache
-def _film() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _make_film() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return light, darker in the corners, and grain; each picture takes some part of them."""
     shape = (HEIGHT * 2, WIDTH * 2, 1)
     grain = np.random.default_rng(2026).standard_normal(shape, dtype=np.float32) * 1.8
@@ -257,7 +255,7 @@ def _film() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 
 
 @cache
-def _octaves() -> NDArray[np.float32]:
+def _add_octaves() -> NDArray[np.float32]:
     """Return a sum of smooth noise, each octave finer and not as strong."""
     draws, total = np.random.default_rng(2026), np.zeros((1600, 1600), dtype=np.float32)
     for octave in range(6):
@@ -267,16 +265,16 @@ def _octaves() -> NDArray[np.float32]:
 
 
 @cache
-def _patches(cover: int, alpha: int) -> Image.Image:
+def _make_patches(cover: int, alpha: int) -> Image.Image:
     """Return a mask of patches; both measures in twentieths."""
-    noise = _octaves()
+    noise = _add_octaves()
     edge = np.quantile(noise, 1 - cover / 20)
     level = np.clip((noise - edge) / (noise.max() - edge) * 1.8, 0, 1)
     return Image.fromarray((level * 255 * alpha / 20).astype(np.uint8))
 
 
 @lru_cache(maxsize=512)
-def _faded(height: int) -> Image.Image:
+def _make_fade(height: int) -> Image.Image:
     share = np.arange(height)[:, None] / height
     fade = np.clip(np.minimum(share, 1 - share) * 5, 0, 1) * 255
     return Image.fromarray(np.repeat(fade.astype(np.uint8), WIDTH, axis=1))

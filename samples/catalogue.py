@@ -79,7 +79,7 @@ def draw_sample(
     missing = [
         index
         for index in range(videos)
-        if index not in rows or not (directory / picture_name(seed, index)).is_file()
+        if index not in rows or not (directory / name_picture(seed, index)).is_file()
     ]
     for folder in {index // PER_FOLDER for index in missing}:
         (directory / f"{folder:05d}").mkdir(exist_ok=True)
@@ -89,15 +89,15 @@ def draw_sample(
     kept = videos - len(missing)
     bar = tqdm(total=videos, initial=kept, unit=" videos", desc="drawing", disable=not progress)
     with (directory / _PROGRESS).open("a", encoding="utf-8") as log, bar:
-        log.write(_line({"planned": videos}))
+        log.write(_format_line({"planned": videos}))
         for drawn in _draw_chunks(directory, seed, chunks, workers=workers):
             # Rows follow their pictures: a row in the log vouches for a whole picture.
-            log.writelines(_line(row, index=index) for index, row in drawn)
+            log.writelines(_format_line(row, index=index) for index, row in drawn)
             log.flush()
             rows.update(drawn)
             bar.update(len(drawn))
     if missing or not (directory / METADATA).is_file():
-        _replace(directory / METADATA, (_line(rows[index]) for index in range(videos)))
+        _replace(directory / METADATA, (_format_line(rows[index]) for index in range(videos)))
     (directory / _PROGRESS).unlink()
     return SampleSummary(
         directory=directory,
@@ -121,8 +121,8 @@ def draw_video(seed: int, index: int) -> tuple[dict[str, Any], Image.Image]:
     wording = write_title(rng, subject=subject, facts=facts, year=published.year)
     short = "#shorts" in wording.title
     row = {
-        "file_name": picture_name(seed, index),
-        "video_id": video_id(seed, index),
+        "file_name": name_picture(seed, index),
+        "video_id": make_video_id(seed, index),
         "title": wording.title,
         "channel": wording.channel,
         "language": wording.language,
@@ -139,15 +139,15 @@ def draw_video(seed: int, index: int) -> tuple[dict[str, Any], Image.Image]:
     return row, picture
 
 
-def video_id(seed: int, index: int) -> str:
+def make_video_id(seed: int, index: int) -> str:
     """Return eleven URL-safe characters, as YouTube's ids have."""
     digest = hashlib.sha256(f"twinlens sample/{seed}/{index}".encode()).digest()
     return base64.urlsafe_b64encode(digest[:8]).decode().rstrip("=")
 
 
-def picture_name(seed: int, index: int) -> str:
+def name_picture(seed: int, index: int) -> str:
     """Return where in the folder the picture of a video lies."""
-    return f"{index // PER_FOLDER:05d}/{video_id(seed, index)}.jpg"
+    return f"{index // PER_FOLDER:05d}/{make_video_id(seed, index)}.jpg"
 
 
 def _open(directory: Path, *, videos: int, seed: int) -> dict[int, dict[str, Any]]:
@@ -203,7 +203,7 @@ def _resume(directory: Path, *, videos: int, seed: int) -> dict[int, dict[str, A
             rows[entry.pop("index")] = entry
     for index in range(videos, planned):
         rows.pop(index, None)
-        (directory / picture_name(seed, index)).unlink(missing_ok=True)
+        (directory / name_picture(seed, index)).unlink(missing_ok=True)
     return rows
 
 
@@ -248,7 +248,7 @@ def _draw_chunk(
     return rows
 
 
-def _line(row: dict[str, Any], **extra: int) -> str:
+def _format_line(row: dict[str, Any], **extra: int) -> str:
     return json.dumps(row | extra, ensure_ascii=False) + "\n"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import Final
 
-from twinlens.samples.canvas import HEIGHT, WIDTH, Canvas, Colour, lighter, mix, ridge, varied
+from twinlens.samples.canvas import HEIGHT, WIDTH, Canvas, Colour, lighten, mix, undulate, vary
 
 Facts = dict[str, str | int]
 
@@ -57,7 +57,7 @@ _REACHES: Final = {
 _SKINS: Final = ((92, 58, 38), (120, 78, 50), (150, 100, 66), (184, 134, 96), (222, 178, 142))
 
 
-def tinted(colour: Colour, time: str) -> Colour:
+def tint(colour: Colour, time: str) -> Colour:
     """Return ``colour`` in the light of a time of day."""
     return mix(colour, *_TINTS[time])
 
@@ -72,10 +72,10 @@ def scatter(
 
 def paint_sky(canvas: Canvas, rng: Random, time: str, *, horizon: float) -> tuple[Colour, ...]:
     """Fill the sky down to ``horizon`` for a time of day; returns its colours from the top."""
-    colours = tuple(varied(rng, colour, 10) for colour in rng.choice(_SKIES[time]))
-    canvas.gradient(colours, bottom=horizon + 4)
+    colours = tuple(vary(rng, colour, 10) for colour in rng.choice(_SKIES[time]))
+    canvas.fill(colours, bottom=horizon + 4)
     for x, y, _ in scatter(rng, 60 if time == "night" else 0, top=0, bottom=horizon):
-        canvas.circle(x, y, rng.uniform(0.3, 0.9), varied(rng, (215, 215, 235), 40), 0.8)
+        canvas.circle(x, y, rng.uniform(0.3, 0.9), vary(rng, (215, 215, 235), 40), 0.8)
     colour, most, alpha = _CLOUDS[time]
     cover, stretch = rng.uniform(most / 2, most), rng.uniform(1.6, 4.5)
     if time == "dusk":
@@ -87,30 +87,32 @@ def paint_sky(canvas: Canvas, rng: Random, time: str, *, horizon: float) -> tupl
 
 def paint_sun(canvas: Canvas, x: float, y: float, radius: float, colour: Colour) -> None:
     """Draw a sun (or a moon) with light around it."""
-    canvas.soft(x, y, radius * 6, radius * 6, lighter(colour, 0.2), 0.6)
-    canvas.soft(x, y, radius * 2.2, radius * 2.2, lighter(colour, 0.5), 0.8)
-    canvas.circle(x, y, radius, lighter(colour, 0.65))
+    canvas.glow(x, y, radius * 6, radius * 6, lighten(colour, 0.2), 0.6)
+    canvas.glow(x, y, radius * 2.2, radius * 2.2, lighten(colour, 0.5), 0.8)
+    canvas.circle(x, y, radius, lighten(colour, 0.65))
 
 
 def paint_hills(canvas: Canvas, rng: Random, near: Colour, far: Colour, *, base: float) -> None:
     """Draw ridges behind each other, paler with distance, the nearest around ``base``."""
     for layer in range(3):
-        line = ridge(rng, base=base - 12 * (2 - layer), height=rng.uniform(20, 36), bumps=5 - layer)
-        canvas.below(line, mix(far, near, 0.3 + 0.25 * layer))
+        line = undulate(
+            rng, base=base - 12 * (2 - layer), height=rng.uniform(20, 36), bumps=5 - layer
+        )
+        canvas.flood(line, mix(far, near, 0.3 + 0.25 * layer))
 
 
 def paint_tree(
     canvas: Canvas, rng: Random, x: float, foot: float, height: float, colour: Colour
 ) -> None:
     """Draw a round tree of leaf clumps, lit from above."""
-    tree = canvas.at(x, foot, height)
-    tree.limb([(0, 0), (rng.gauss(0, 0.03), -0.6)], mix((70, 50, 36), colour, 0.3), 0.08, 0.05)
+    tree = canvas.move(x, foot, height)
+    tree.stroke([(0, 0), (rng.gauss(0, 0.03), -0.6)], mix((70, 50, 36), colour, 0.3), 0.08, 0.05)
     for layer in range(3):
-        shade = lighter(colour, -0.3 + 0.2 * layer)
+        shade = lighten(colour, -0.3 + 0.2 * layer)
         for _ in range(7):
             cx, cy = rng.gauss(0, 0.2 - 0.03 * layer), -0.52 - 0.12 * layer - rng.uniform(0, 0.16)
             size = rng.uniform(0.1, 0.2)
-            tree.ellipse(cx, cy, size, size * 0.8, varied(rng, shade, 8))
+            tree.ellipse(cx, cy, size, size * 0.8, vary(rng, shade, 8))
 
 
 def paint_person(
@@ -119,22 +121,22 @@ def paint_person(
     hair: Colour = (24, 18, 16),
 ) -> None:  # fmt: skip
     """Draw somebody in a pose: `stand`, `run`, `cheer` or `bend`."""
-    body = canvas.at(x, feet, height, way=rng.choice((-1, 1)))
-    skin, trousers = skin or rng.choice(_SKINS), trousers or lighter(shirt, -0.3)
+    body = canvas.move(x, feet, height, way=rng.choice((-1, 1)))
+    skin, trousers = skin or rng.choice(_SKINS), trousers or lighten(shirt, -0.3)
     lean = {"run": 0.1, "bend": 0.2}.get(pose, 0.0)
     stride = 0.2 if pose == "run" else 0.06
     hip, neck = -0.48, -0.74 if pose == "bend" else -0.8
     for foot, lifted in ((-stride, stride - 0.06), (stride, 0.0)):
         knee = (foot * 0.55 + lean * 0.5, -0.26)
-        body.limb([(0, hip), knee, (foot, -lifted)], trousers, 0.1, 0.065)
-        body.ellipse(foot + 0.02, -lifted - 0.01, 0.055, 0.025, lighter(trousers, -0.5))
+        body.stroke([(0, hip), knee, (foot, -lifted)], trousers, 0.1, 0.065)
+        body.ellipse(foot + 0.02, -lifted - 0.01, 0.055, 0.025, lighten(trousers, -0.5))
     shoulders = [(lean - 0.13, neck), (lean + 0.13, neck)]
     body.shape([*shoulders, (0.1, hip + 0.02), (-0.1, hip + 0.02)], shirt)
     out, down = _REACHES[pose]
     for side, (start, _) in zip((-1, 1), shoulders, strict=True):
         elbow = (start + side * out * 0.9, neck + 0.03 + down / 2)
         hand = (start + side * out, neck + 0.03 + down)
-        body.limb([(start, neck + 0.03), elbow, hand], lighter(shirt, -0.12), 0.07, 0.05)
+        body.stroke([(start, neck + 0.03), elbow, hand], lighten(shirt, -0.12), 0.07, 0.05)
         body.circle(*hand, 0.035, skin)
     body.line([(lean, neck), (lean * 1.3, neck - 0.11)], skin, 0.06)
     body.circle(lean * 1.3, neck - 0.125, 0.085, hair)

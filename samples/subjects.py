@@ -21,13 +21,13 @@ class Subject:
 
 
 SUBJECTS: Final[dict[str, Subject]] = {
-    "beach": Subject(landscapes.beach, "Travel & Events"),
-    "circuit": Subject(objects.circuit, "Science & Technology"),
-    "city": Subject(crowds.city, "Travel & Events"),
-    "concert": Subject(crowds.concert, "Music"),
-    "cricket": Subject(crowds.cricket, "Sports"),
-    "curry": Subject(objects.curry, "People & Blogs"),
-    "elephants": Subject(animals.elephants, "Pets & Animals"),
-    "reef": Subject(animals.reef, "Pets & Animals"),
-    "tea": Subject(landscapes.tea, "Travel & Events"),
+    "beach": Subject(landscapes.draw_beach, "Travel & Events"),
+    "circuit": Subject(objects.draw_circuit, "Science & Technology"),
+    "city": Subject(crowds.draw_city, "Travel & Events"),
+    "concert": Subject(crowds.draw_concert, "Music"),
+    "cricket": Subject(crowds.draw_cricket, "Sports"),
+    "curry": Subject(objects.draw_curry, "People & Blogs"),
+    "elephants": Subject(animals.draw_elephants, "Pets & Animals"),
+    "reef": Subject(animals.draw_reef, "Pets & Animals"),
+    "tea": Subject(landscapes.draw_tea, "Travel & Events"),
 }

@@ -39,7 +39,7 @@ class Phrases:
     words: Mapping[str, Mapping[str, str]]
     choices: Mapping[str, tuple[str, ...]]
 
-    def said(self, facts: Mapping[str, str | int]) -> dict[str, str]:
+    def find_words(self, facts: Mapping[str, str | int]) -> dict[str, str]:
         """Return the words for those facts that this language speaks of, by slot."""
         values = {slot: str(facts.get(slot.rstrip("0123456789"))) for slot in self.words}
         said = {slot: self.words[slot].get(value) for slot, value in values.items()}
@@ -62,7 +62,7 @@ def read_phrases(language: str) -> tuple[Mapping[str, Phrases], tuple[str, ...]]
     text = (files("twinlens.samples") / "phrases" / f"{language}.toml").read_text(encoding="utf-8")
     table = tomllib.loads(text)
     suffixes = tuple(table.pop("suffixes"))
-    return {subject: _phrases(entry) for subject, entry in table.items()}, suffixes
+    return {subject: _parse_phrases(entry) for subject, entry in table.items()}, suffixes
 
 
 def write_title(rng: Random, *, subject: str, facts: Mapping[str, str | int], year: int) -> Wording:
@@ -88,7 +88,7 @@ def write_title(rng: Random, *, subject: str, facts: Mapping[str, str | int], ye
     return Wording(title, language, rng.choice(phrases.channels), tuple(tags))
 
 
-def slots(template: str) -> tuple[str, ...]:
+def list_slots(template: str) -> tuple[str, ...]:
     """Return the names between braces in ``template``."""
     return tuple(name for _, name, _, _ in string.Formatter().parse(template) if name)
 
@@ -96,34 +96,34 @@ def slots(template: str) -> tuple[str, ...]:
 def _fill(
     rng: Random, templates: Sequence[str], phrases: Phrases, facts: Mapping[str, str | int]
 ) -> str:
-    known = phrases.said(facts)
+    known = phrases.find_words(facts)
     sayable = known.keys() | phrases.choices.keys()
-    template = rng.choice([one for one in templates if sayable.issuperset(slots(one))])
-    unknown = [slot for slot in slots(template) if slot not in known]
+    template = rng.choice([one for one in templates if sayable.issuperset(list_slots(one))])
+    unknown = [slot for slot in list_slots(template) if slot not in known]
     chosen = {slot: rng.choice(phrases.choices[slot]) for slot in unknown}
     sentence = template.format(**known, **chosen)
     return sentence[:1].upper() + sentence[1:]
 
 
-def _phrases(entry: Mapping[str, Any]) -> Phrases:
+def _parse_phrases(entry: Mapping[str, Any]) -> Phrases:
     return Phrases(
         templates=tuple(entry["templates"]),
         labels=tuple(entry.get("labels", ())),
         channels=tuple(entry["channels"]),
         tags=tuple(entry["tags"]),
-        words={slot: _words(words) for slot, words in entry.get("words", {}).items()},
-        choices={slot: _choices(said) for slot, said in entry.get("choices", {}).items()},
+        words={slot: _spell_counts(words) for slot, words in entry.get("words", {}).items()},
+        choices={slot: _list_choices(said) for slot, said in entry.get("choices", {}).items()},
     )
 
 
-def _words(words: Mapping[str, str]) -> Mapping[str, str]:
+def _spell_counts(words: Mapping[str, str]) -> Mapping[str, str]:
     if "many" not in words:
         return words
     many = {str(n): words["many"].format(n=n) for n in range(3, _MOST_COUNTED + 1)}
     return many | {"1": words["one"], "2": words["two"]}
 
 
-def _choices(said: Sequence[str] | Mapping[str, Any]) -> tuple[str, ...]:
+def _list_choices(said: Sequence[str] | Mapping[str, Any]) -> tuple[str, ...]:
     if isinstance(said, Mapping):
         return tuple(said["each"].format(n=n) for n in range(said["first"], said["last"] + 1))
     return tuple(said)

@@ -133,7 +133,7 @@ class Browser:
             total=total,
             seed=seed,
             facets=facets,
-            timings_ms=stages.milliseconds(),
+            timings_ms=stages.to_milliseconds(),
         )
 
     def _read_page(self, request: BrowseRequest) -> tuple[list[StoredVideo], object | None]:
@@ -154,7 +154,7 @@ class Browser:
     def _choose_key_type(self, order: Order | None) -> TypeAdapter[Any]:
         if order is None:
             return _UNORDERED
-        is_moment = self._reader.fields.kind(order.field) is FieldKind.MOMENT
+        is_moment = self._reader.fields.find_kind(order.field) is FieldKind.MOMENT
         return _BY_MOMENT if is_moment else _BY_NUMBER
 
     def _read_shuffled_page(

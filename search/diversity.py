@@ -15,10 +15,10 @@ MOST_DIVERSIFIED: Final = 1000
 # Likeness is rounded so that float noise of the matrix product breaks no ties.
 _DECIMALS: Final = 6
 
-Matrix = npt.NDArray[np.float64]
+Likeness = npt.NDArray[np.float64]
 
 
-def rerank_by_mmr(relevance: Sequence[float], likeness: Matrix, *, diversity: float) -> list[int]:
+def rerank_by_mmr(relevance: Sequence[float], likeness: Likeness, *, diversity: float) -> list[int]:
     """Return all indices in a new order, by maximal marginal relevance.
 
     Each next one has the largest ``(1 - diversity) * relevance - diversity * likeness`` to the one
@@ -55,7 +55,7 @@ def rerank_by_mmr(relevance: Sequence[float], likeness: Matrix, *, diversity: fl
     return order
 
 
-def measure_likeness(videos: Sequence[StoredVideo]) -> Matrix:
+def measure_likeness(videos: Sequence[StoredVideo]) -> Likeness:
     """Return the likeness of each pair of ``videos``: (n, n); 1 is the same, 0 an average pair.
 
     It is the cosine, averaged over the lenses that both videos have, and rescaled so that the mean
@@ -78,5 +78,5 @@ def measure_likeness(videos: Sequence[StoredVideo]) -> Matrix:
         both = np.ix_(having, having)
         total[both] += (cosines - mean) / (1 - mean)
         lenses[both] += 1
-    likeness: Matrix = np.round(total / np.maximum(lenses, 1), _DECIMALS)
+    likeness: Likeness = np.round(total / np.maximum(lenses, 1), _DECIMALS)
     return likeness

@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import regex
 
-from twinlens.catalog.video import payload_thumbnail_file, payload_title
+from twinlens.catalog.vectors import FloatMatrix
+from twinlens.catalog.video import read_thumbnail_file, read_title
 from twinlens.encoders.lenses import THUMBNAIL, WORDS
-from twinlens.encoders.words import title_words
+from twinlens.encoders.words import weigh_title
 from twinlens.stores.base import StoredVideo
 
 # docs/decisions/0014-recommendations.md says how these were chosen.
@@ -23,9 +24,6 @@ TITLE_ALIKE: Final = 0.9
 # titles within 0.01, few enough for one matrix product.
 _BUCKETS: Final = 1024
 _NUMBER: Final = regex.compile(r"\p{Nd}+")
-
-Rows = npt.NDArray[np.float32]
-Ids = npt.NDArray[np.int64]
 
 
 def group_duplicates(videos: Sequence[StoredVideo]) -> list[list[int]]:
@@ -38,10 +36,10 @@ def group_duplicates(videos: Sequence[StoredVideo]) -> list[list[int]]:
     is not episode 13). A video without a thumbnail or without a title joins none.
     """
     count = len(videos)
-    titles = [payload_title(video.payload) for video in videos]
+    titles = [read_title(video.payload) for video in videos]
     alike = _find_alike(_hash_words(videos), TITLE_ALIKE)
     alike &= _find_equal([_find_numbers(title) for title in titles])
-    files = [payload_thumbnail_file(video.payload) for video in videos]
+    files = [read_thumbnail_file(video.payload) for video in videos]
     alike &= _find_alike(_stack_thumbnails(videos), THUMBNAIL_ALIKE) | _find_equal(files)
     joined = np.zeros(count, dtype=np.bool_)
     groups = []
@@ -58,15 +56,13 @@ def _find_numbers(title: str) -> Hashable:
     return frozenset(Counter(_NUMBER.findall(unicodedata.normalize("NFKC", title))).items())
 
 
-def _hash_words(videos: Sequence[StoredVideo]) -> Rows:
+def _hash_words(videos: Sequence[StoredVideo]) -> FloatMatrix:
     """Return a unit row per video's title, by the hashing trick; zeros where a title has no words.
 
     Source: Weinberger and others: Feature Hashing for Large Scale Multitask Learning, ICML 2009.
     """
     # A store returns them along with the other vectors, so they need not be recomputed.
-    words = [
-        video.sparse.get(WORDS) or title_words(payload_title(video.payload)) for video in videos
-    ]
+    words = [video.sparse.get(WORDS) or weigh_title(read_title(video.payload)) for video in videos]
     rows = np.zeros((len(words), _BUCKETS), dtype=np.float32)
     for row, of in zip(rows, words, strict=True):
         if of is not None:
@@ -76,14 +72,14 @@ def _hash_words(videos: Sequence[StoredVideo]) -> Rows:
     return _scale_to_unit(rows)
 
 
-def _stack_thumbnails(videos: Sequence[StoredVideo]) -> Rows:
+def _stack_thumbnails(videos: Sequence[StoredVideo]) -> FloatMatrix:
     found = [video.vectors.get(THUMBNAIL) for video in videos]
     dim = next((vector.size for vector in found if vector is not None), 1)
     none = np.zeros(dim, dtype=np.float32)
     return np.stack([none if vector is None else vector for vector in found] or [none])
 
 
-def _find_alike(rows: Rows, least: float) -> npt.NDArray[np.bool_]:
+def _find_alike(rows: FloatMatrix, least: float) -> npt.NDArray[np.bool_]:
     close: npt.NDArray[np.bool_] = rows @ rows.T >= least
     return close
 
@@ -102,7 +98,7 @@ def _find_equal(keys: Sequence[Hashable | None]) -> npt.NDArray[np.bool_]:
     return same
 
 
-def _scale_to_unit(rows: Rows) -> Rows:
+def _scale_to_unit(rows: FloatMatrix) -> FloatMatrix:
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    unit: Rows = rows / np.maximum(lengths, np.finfo(np.float32).tiny)
+    unit: FloatMatrix = rows / np.maximum(lengths, np.finfo(np.float32).tiny)
     return unit

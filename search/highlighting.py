@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 import regex
 
-from twinlens.encoders.words import FoldedWord, folded_words, word_pieces
+from twinlens.encoders.words import FoldedWord, fold_words, list_pieces
 
 # Shorter parts occur inside too many words to mean anything.
 _SHORTEST_PART: Final = 3
@@ -42,12 +42,12 @@ class Highlighter:
     """
 
     def __init__(self, text: str) -> None:
-        self._words = list(dict.fromkeys(word.folded for word in folded_words(text)))
+        self._words = list(dict.fromkeys(word.folded for word in fold_words(text)))
         self._known = frozenset(self._words)
         parts = (_SILENT_END.sub("", word) for word in self._words)
         self._parts = {part for part in parts if _may_be_a_part(part)}
         self._pieces = {
-            word: set(word_pieces(word)) for word in self._words if len(word) >= _SHORTEST_MISSPELT
+            word: set(list_pieces(word)) for word in self._words if len(word) >= _SHORTEST_MISSPELT
         }
         self._having: dict[str, list[str]] = {}
         for word, pieces in self._pieces.items():
@@ -72,7 +72,7 @@ class Highlighter:
         return parts
 
     def _find_spans(self, title: str) -> Iterator[tuple[int, int]]:
-        words = folded_words(title)
+        words = fold_words(title)
         # A word that the title has exactly is not searched for among similar ones.
         found = {word.folded for word in words} & self._known
         for word in words:
@@ -87,7 +87,7 @@ class Highlighter:
     def _is_like_one_but(self, found: set[str], folded: str) -> bool:
         if len(folded) < _SHORTEST_MISSPELT:
             return False
-        pieces = set(word_pieces(folded))
+        pieces = set(list_pieces(folded))
         shared = Counter(word for piece in pieces for word in self._having.get(piece, ()))
         return any(
             2 * count >= _ALIKE * (len(pieces) + len(self._pieces[word]))

@@ -8,7 +8,7 @@ from typing import Final
 
 from twinlens.catalog.errors import PictureRejected, UnencodableItems
 from twinlens.catalog.timing import OutOfTime, StageTimes, TimeBudget
-from twinlens.catalog.vectors import AnyVector, SparseVector, Vector, find_share, mean_direction
+from twinlens.catalog.vectors import AnyVector, SparseVector, Vector, find_direction, find_share
 from twinlens.encoders.lens import Lenses, Query
 from twinlens.search.cursor import Cursor, decode_cursor
 from twinlens.search.diversity import MOST_DIVERSIFIED, measure_likeness, rerank_by_mmr
@@ -268,7 +268,7 @@ class Searcher:
             borrowed_from=window.borrowed_from,
             coverage=window.coverage,
             facets=facets,
-            timings_ms=stages.milliseconds(),
+            timings_ms=stages.to_milliseconds(),
         )
 
     def _rearrange(
@@ -337,7 +337,7 @@ class Searcher:
             if borrowing:
                 lent = self._lend(borrowing, _find_lenders(rankings, weights, request))
             if lent:
-                stand_ins = {name: mean_direction(list(of.values())) for name, of in lent.items()}
+                stand_ins = {name: find_direction(list(of.values())) for name, of in lent.items()}
                 rankings |= self._rank(request, stand_ins)
                 for name in lent:
                     weights[name] *= BORROWED_WEIGHT

@@ -71,7 +71,7 @@ def _range(filter: Range, dialect: Dialect[ConditionT], fields: Fields) -> Condi
         numbers = {name: bound for name, bound in bounds.items() if not isinstance(bound, datetime)}
         return _numbers(filter.field, numbers, dialect, fields)
     # An index of numbers would be asked for the moment's microseconds.
-    if fields.kind(filter.field) in (FieldKind.COUNT, FieldKind.DURATION):
+    if fields.find_kind(filter.field) in (FieldKind.COUNT, FieldKind.DURATION):
         return _never(dialect)
     return dialect.moments(filter.field, moments)
 
@@ -96,7 +96,7 @@ def _numbers(
     field: str, bounds: dict[str, float], dialect: Dialect[ConditionT], fields: Fields
 ) -> ConditionT:
     # An index of moments would take the numbers for microseconds.
-    if fields.kind(field) is FieldKind.MOMENT:
+    if fields.find_kind(field) is FieldKind.MOMENT:
         return _never(dialect)
     return dialect.numbers(field, bounds)
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from twinlens.catalog.fields import FIELDS, Field, FieldKind, Fields
 from twinlens.catalog.vectors import FloatMatrix, SparseVector, unit_rows
-from twinlens.encoders.words import title_words
+from twinlens.encoders.words import weigh_title
 from twinlens.stores.base import FacetCount, Order, ScoredVideo, SortKey, StoredVideo, VectorQuery
 from twinlens.stores.browsing import count_facet, select_page
 from twinlens.stores.filters import Filter, matches
@@ -208,5 +208,5 @@ class ColourEncoder:
 
 def sparse_words(title: str) -> dict[str, SparseVector]:
     """Return what ``StoredVideo.sparse`` has of a title: its ``words``, if there are any."""
-    words = title_words(title)
+    words = weigh_title(title)
     return {} if words is None else {"words": words}

@@ -9,7 +9,7 @@ from pathlib import Path
 from twinlens.backend.site import STATIC, write_types
 from twinlens.catalog.fields import FIELDS, Field, FieldKind, Fields
 from twinlens.catalog.sources.columns import Columns
-from twinlens.encoders.lenses import registered_lenses
+from twinlens.encoders.lenses import find_lenses
 
 API = Path(__file__).parents[1] / "docs" / "api.md"
 TYPES = STATIC / "client.d.ts"
@@ -42,7 +42,7 @@ def field_rows(fields: Fields) -> Iterable[str]:
     yield "| Field | | Kind | Filter | Sort | Facet | Columns of a source |"
     yield "|---|---|---|---|---|---|---|"
     for row in fields:
-        columns = listed(Columns(fields).names_of(row.name))
+        columns = listed(Columns(fields).list_names(row.name))
         can = ["yes" if able else "" for able in (row.filterable, row.sortable, row.facet)]
         cells = [f"`{row.name}`", row.help, row.kind, *can, columns]
         yield f"| {' | '.join(cells)} |".replace("  ", " ")
@@ -82,7 +82,7 @@ def listed(names: Iterable[str]) -> str:
 def written(fields: Fields) -> dict[Path, str]:
     """The files as ``fields`` have them."""
     text = api_with(API.read_text(encoding="utf-8"), fields)
-    return {API: text, TYPES: write_types(fields, tuple(registered_lenses()))}
+    return {API: text, TYPES: write_types(fields, tuple(find_lenses()))}
 
 
 def stale(fields: Fields = FIELDS) -> Sequence[Path]:

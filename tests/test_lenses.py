@@ -83,9 +83,9 @@ def ended(*arguments: object, package: Path | None) -> tuple[int, str]:
             patched.syspath_prepend(package)
         patched.setattr(load, "load_title_encoder", lambda name, **_: WordEncoder())
         patched.setattr(load, "load_thumbnail_encoder", lambda name, **_: ColourEncoder())
-        lenses.registered_lenses.cache_clear()
+        lenses.find_lenses.cache_clear()
         done = CliRunner().invoke(main, [*map(str, arguments)])
-    lenses.registered_lenses.cache_clear()
+    lenses.find_lenses.cache_clear()
     return done.exit_code, done.output
 
 
@@ -241,7 +241,7 @@ def test_the_own_lenses_are_those_that_are_listed(monkeypatch):
             return [[1.0, float(len(item))] for item in items]
 
     monkeypatch.setattr(lenses, "_OWN", (*lenses._OWN, Length))
-    made = lenses.own_lenses(WordEncoder(), ColourEncoder())
+    made = lenses.make_own_lenses(WordEncoder(), ColourEncoder())
     assert [*made] == ["title", "words", "thumbnail", "length"]
     request = SearchRequest(text="tea", weights={"words": 2.0}).weigh(made)
     assert request.weights == {"title": 1.0, "words": 2.0, "thumbnail": 1.0, "length": 1.0}
@@ -312,10 +312,10 @@ class Negative(Nothing):
 def test_what_can_t_be_a_lens_is_refused_with_a_sentence(monkeypatch, tmp_path, registered, said):
     install(tmp_path, "odd", {"odd": registered})
     monkeypatch.syspath_prepend(tmp_path)
-    lenses.registered_lenses.cache_clear()
+    lenses.find_lenses.cache_clear()
     try:
         with pytest.raises(EncoderUnavailable, match=re.escape(said)):
-            lenses.registered_lenses()
+            lenses.find_lenses()
     finally:
         monkeypatch.undo()
-        lenses.registered_lenses.cache_clear()
+        lenses.find_lenses.cache_clear()

@@ -13,7 +13,7 @@ from twinlens.backend.schemas.base import API_ROOT, AnswerModel
 from twinlens.backend.schemas.fitting import FieldsModel, Members, SourcesBody
 from twinlens.catalog.fields import Field as FieldRow
 from twinlens.catalog.fields import FieldKind, Fields
-from twinlens.catalog.video import payload_thumbnail_file
+from twinlens.catalog.video import read_thumbnail_file
 from twinlens.search.facets import Extent, Facets
 from twinlens.search.highlighting import Highlighter
 from twinlens.search.published import NewerState
@@ -45,7 +45,7 @@ class VideoBody(AnswerModel, FieldsModel):
     @classmethod
     def of(cls, payload: Payload) -> Self:
         """Return the video that a stored payload describes."""
-        if payload_thumbnail_file(payload) is None:
+        if read_thumbnail_file(payload) is None:
             return cls.model_validate(payload)
         video_id = quote(payload["video_id"], safe="")
         url = f"{API_ROOT}/videos/{video_id}/thumbnail"

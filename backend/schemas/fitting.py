@@ -36,7 +36,7 @@ from pydantic.fields import FieldInfo
 from twinlens.backend.schemas.base import AnswerModel, RequestModel
 from twinlens.catalog.fields import FIELDS, Fields
 from twinlens.encoders.lens import Lens
-from twinlens.encoders.lenses import registered_lenses
+from twinlens.encoders.lenses import find_lenses
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 Weight = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
@@ -139,15 +139,13 @@ class _Weights(RequestModel):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "anyOf": [
-                {"properties": {name: {"exclusiveMinimum": 0}}} for name in registered_lenses()
-            ]
+            "anyOf": [{"properties": {name: {"exclusiveMinimum": 0}}} for name in find_lenses()]
         }
     )
 
     @model_validator(mode="after")
     def _require_one(self) -> Self:
-        if not any(getattr(self, name) for name in registered_lenses()):
+        if not any(getattr(self, name) for name in find_lenses()):
             raise ValueError("at least one weight must be above 0")
         return self
 
@@ -192,12 +190,12 @@ else:
         __base__=_Weights,
         __doc__=_Weights.__doc__,
         __module__=__name__,
-        **{name: _make_weight(lens) for name, lens in registered_lenses().items()},
+        **{name: _make_weight(lens) for name, lens in find_lenses().items()},
     )
     SourcesBody = create_model(
         "SourcesBody",
         __base__=_Sources,
         __doc__=_Sources.__doc__,
         __module__=__name__,
-        **{name: _make_source(lens) for name, lens in registered_lenses().items()},
+        **{name: _make_source(lens) for name, lens in find_lenses().items()},
     )

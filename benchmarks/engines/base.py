@@ -31,7 +31,7 @@ _CLASSES: Final = {
 }
 
 
-class Query(NamedTuple):
+class EngineQuery(NamedTuple):
     """The nearest by the vector ``name`` among those that the filter ``share`` lets through."""
 
     name: str
@@ -41,7 +41,7 @@ class Query(NamedTuple):
     share: float | None = None
 
 
-class Answer(NamedTuple):
+class EngineAnswer(NamedTuple):
     """What was found, best first, and the engine's own time where it tells it."""
 
     ids: Sequence[int]
@@ -49,7 +49,7 @@ class Answer(NamedTuple):
     server_ms: float | None = None
 
 
-class Engine(ABC):
+class MeasuredEngine(ABC):
     """One engine over one set of vectors, whose index lies in ``directory``.
 
     ``build`` is what the index is made with. It is made once, by ``upload``; after that any number
@@ -77,17 +77,17 @@ class Engine(ABC):
         """Make the kept index searchable."""
 
     @abstractmethod
-    def search(self, query: Query) -> Answer:
+    def search(self, query: EngineQuery) -> EngineAnswer:
         """Return the answer to one query."""
 
     @abstractmethod
-    def search_many(self, queries: Sequence[Query]) -> list[Answer]:
+    def search_many(self, queries: Sequence[EngineQuery]) -> list[EngineAnswer]:
         """Return the answers to queries without filters that are handed over in one call.
 
         Their own time, where the engine tells it, is that of the whole call.
         """
 
-    def disk_bytes(self) -> int | None:
+    def measure_disk(self) -> int | None:
         """Return what the kept index takes on disk, or None where nobody can say."""
         files = (file for file in self.directory.rglob("*") if file.is_file())
         return sum(file.stat().st_blocks * 512 for file in files)
@@ -120,10 +120,10 @@ class Experiment(Form):
         """The settings by what a result calls them, in order."""
         return {name_setting(one): one for one in self.searches}
 
-    def make(self, vectors: VectorSet) -> Engine:
+    def make(self, vectors: VectorSet) -> MeasuredEngine:
         """Return the engine over these vectors, with its index in a folder beside them."""
         engine = pkgutil.resolve_name(_CLASSES.get(self.engine, self.engine))
-        made: Engine = engine(vectors, vectors.path / self.name, build=self.build)
+        made: MeasuredEngine = engine(vectors, vectors.path / self.name, build=self.build)
         return made
 
 
@@ -159,7 +159,7 @@ def choose_experiments(there: Sequence[Experiment], asked: Sequence[str]) -> lis
     return [one for one in there if one.name in asked or one.name.startswith(beginnings)]
 
 
-def digest_of(experiments: Sequence[Experiment]) -> str:
+def digest_experiments(experiments: Sequence[Experiment]) -> str:
     """Return a digest of rows: how they are built and searched, and on which server."""
     rows = "".join(one.model_dump_json() for one in experiments)
     return blake2b(rows.encode(), digest_size=8).hexdigest()

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import qdrant_edge as qe
 
-from twinlens.benchmarks.engines.base import Answer, Engine, Query
+from twinlens.benchmarks.engines.base import EngineAnswer, EngineQuery, MeasuredEngine
 from twinlens.benchmarks.engines.record import Built, EngineFailed
 from twinlens.benchmarks.engines.vectors import SHARES, VectorSet
 from twinlens.stores.edge import link_view
@@ -20,7 +20,7 @@ _ROWS_AT_A_TIME: Final = 1_000
 _TAGS: Final = "tags"
 
 
-class Embedded(Engine):
+class Embedded(MeasuredEngine):
     """``qdrant-edge-py``. ``build``: ``m``, ``ef_construct``, and ``quantization`` as "int8".
 
     A set too small for Qdrant to build a graph gets a lower threshold, so that a graph is there to
@@ -37,14 +37,14 @@ class Embedded(Engine):
         }
 
     def upload(self, *, threads: int) -> Built:
-        """See `Engine.upload`."""
+        """See `MeasuredEngine.upload`."""
         path = str(self._path)
         self._path.mkdir()
-        shard = qe.EdgeShard.create(path, self._config(threads))
+        shard = qe.EdgeShard.create(path, self._make_config(threads))
         # Before the vectors come, as the product does: then the graph keeps filtered parts linked.
         shard.update(qe.UpdateOperation.create_field_index(_TAGS, qe.PayloadSchemaType.Keyword))
         started = time.perf_counter()
-        for rows in self.vectors.points(_ROWS_AT_A_TIME):
+        for rows in self.vectors.batch(_ROWS_AT_A_TIME):
             # The engine takes arrays; only its type stubs know lists alone.
             points = [qe.Point(row, given, {_TAGS: tags}) for row, given, tags in rows]  # type: ignore[arg-type]
             shard.update(qe.UpdateOperation.upsert_points(points))
@@ -67,32 +67,32 @@ class Embedded(Engine):
         )
 
     def open(self) -> None:
-        """See `Engine.open`; over links to the files, as the product's readers do."""
+        """See `MeasuredEngine.open`; over links to the files, as the product's readers do."""
         # Beside the index, so that what a killed process leaves goes with it.
         view = tempfile.TemporaryDirectory(prefix="view-", dir=self.directory)
         path = Path(self._opened.enter_context(view))
         link_view(self._path, path)
         self._shard = self._opened.enter_context(closing(qe.EdgeShard.load(str(path))))
 
-    def search(self, query: Query) -> Answer:
-        """See `Engine.search`."""
-        return _to_answer(self._shard.query(self._request(query)))
+    def search(self, query: EngineQuery) -> EngineAnswer:
+        """See `MeasuredEngine.search`."""
+        return _to_answer(self._shard.query(self._make_request(query)))
 
-    def search_many(self, queries: Sequence[Query]) -> list[Answer]:
-        """See `Engine.search_many`."""
-        batch = qe.QueryBatchRequest([self._request(query) for query in queries])
+    def search_many(self, queries: Sequence[EngineQuery]) -> list[EngineAnswer]:
+        """See `MeasuredEngine.search_many`."""
+        batch = qe.QueryBatchRequest([self._make_request(query) for query in queries])
         return [_to_answer(hits) for hits in self._shard.query_batch(batch)]
 
     def close(self) -> None:
-        """See `Engine.close`."""
+        """See `MeasuredEngine.close`."""
         self._opened.close()
 
     @property
     def _path(self) -> Path:
         return self.directory / "qdrant"
 
-    def _config(self, threads: int) -> Any:
-        threshold_kb = self.vectors.graph_threshold_kb()
+    def _make_config(self, threads: int) -> Any:
+        threshold_kb = self.vectors.choose_threshold_kb()
         int8 = qe.ScalarQuantizationConfig(
             type=qe.ScalarType.Int8, quantile=0.99, memory=qe.Memory.Pinned
         )
@@ -113,7 +113,7 @@ class Embedded(Engine):
             max_search_threads=1,
         )
 
-    def _request(self, query: Query) -> Any:
+    def _make_request(self, query: EngineQuery) -> Any:
         setting: Mapping[str, Any] = query.setting
         quantization = None
         if setting.get("exact"):
@@ -136,5 +136,5 @@ class Embedded(Engine):
         )
 
 
-def _to_answer(hits: Sequence[Any]) -> Answer:
-    return Answer([hit.id for hit in hits], [hit.score for hit in hits])
+def _to_answer(hits: Sequence[Any]) -> EngineAnswer:
+    return EngineAnswer([hit.id for hit in hits], [hit.score for hit in hits])

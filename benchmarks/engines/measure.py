@@ -90,18 +90,18 @@ class SizeRun:
 
     def measure(self) -> None:
         """Measure every part; what was made on servers for it is removed again."""
-        in_turns = {"latency": self._latency, "filters": self._filters}
+        in_turns = {"latency": self._measure_latency, "filters": self._measure_filters}
         # One ranking has nothing to be fused with.
         if len(self._vectors.dims) > 1:
-            in_turns["fusion"] = self._fusion
+            in_turns["fusion"] = self._measure_fusion
         try:
             for name in self._experiments:
-                self._part(f"build {name}", partial(self._build, name))
+                self._measure_part(f"build {name}", partial(self._build, name))
             self._open_all()
             for name, measure in in_turns.items():
-                self._part(name, measure)
+                self._measure_part(name, measure)
             self._end_all()
-            self._part("clients", self._clients)
+            self._measure_part("clients", self._measure_clients)
         finally:
             self._end_all()
             for name, one in self._experiments.items():
@@ -110,7 +110,7 @@ class SizeRun:
                     with self._watch(name, "remove"), closing(made):
                         made.remove()
 
-    def _part(self, name: str, measure: Callable[[], None]) -> None:
+    def _measure_part(self, name: str, measure: Callable[[], None]) -> None:
         started = time.monotonic()
         measure()
         self._loads[name] = load = round(os.getloadavg()[0], 2)
@@ -127,10 +127,10 @@ class SizeRun:
             return
         threads = self._plan.build_threads
         (self._vectors.path / name).mkdir()
-        with self._watch(name, "build"), self._host(name, threads=threads) as host:
+        with self._watch(name, "build"), self._start_host(name, threads=threads) as host:
             self._of[name].built = host.ask("build", threads)
 
-    def _clients(self) -> None:
+    def _measure_clients(self) -> None:
         """Queries a second in batches, by threads of one process, and by processes on its cores.
 
         What an engine holds in memory it holds once for each process.
@@ -143,24 +143,24 @@ class SizeRun:
         seconds = self._plan.client_seconds
         found: dict[str, dict[Any, dict[int, list[float]]]] = {}
         for _ in range(self._plan.client_rounds):
-            for name in self._rng.permutation(self._alive()).tolist():
+            for name in self._rng.permutation(self._list_alive()).tolist():
                 with self._watch(name, "clients"), ExitStack() as stack:
-                    setting, rates = self._setting(name), found.setdefault(name, {})
-                    hosts = [stack.enter_context(self._host(name)) for _ in range(processes)]
+                    setting, rates = self._find_setting(name), found.setdefault(name, {})
+                    hosts = [stack.enter_context(self._start_host(name)) for _ in range(processes)]
                     _ask_all(hosts, "open")
                     # Each process has to find the pages that it maps for itself, and a graph's lie
                     # where its queries lead.
                     now = time.monotonic()
-                    _ask_all(hosts, "clients", 1, setting, begin_at=now, seconds=2 * seconds)
+                    _ask_all(hosts, "run_clients", 1, setting, begin_at=now, seconds=2 * seconds)
                     for at in self._rng.permutation(len(ways)):
                         kind, count, many = ways[at]
                         asking = hosts[:count] if kind == "processes" else hosts[:1]
                         when = {"begin_at": time.monotonic() + 0.05, "seconds": seconds}
                         each = count // len(asking)
-                        told = _ask_all(asking, "clients", each, setting, **when, at_once=many)
+                        told = _ask_all(asking, "run_clients", each, setting, **when, at_once=many)
                         of = rates.setdefault(kind, {}).setdefault(count, [])
                         of.append(round(sum(told), 2))
-        for name in self._alive():
+        for name in self._list_alive():
             self._of[name].batch = found[name].pop("batch")[1]
             self._of[name].clients = found[name]
 
@@ -168,29 +168,29 @@ class SizeRun:
 
     def _open_all(self) -> None:
         # All processes start before the first of them is waited for.
-        for name in self._alive():
-            self._hosts[name] = self._host(name)
+        for name in self._list_alive():
+            self._hosts[name] = self._start_host(name)
         for name, host in list(self._hosts.items()):
             with self._watch(name, "open"):
                 host.ask("open")
                 settings = self._experiments[name].searches
                 # An exact search touches every vector, which others never do.
                 for setting in [one for one in settings if not one.get("exact")] or settings:
-                    host.ask("searches", self._rows(_WARM_UP, 0), setting)
-                self._of[name].memory = host.ask("memory")
+                    host.ask("search", self._choose_rows(_WARM_UP, 0), setting)
+                self._of[name].memory = host.ask("measure_memory")
 
     def _end_all(self) -> None:
         for host in self._hosts.values():
             host.kill()
         self._hosts.clear()
 
-    def _latency(self) -> None:
+    def _measure_latency(self) -> None:
         tasks = [
-            _Task(name, label, "searches", [setting], self._truth.recall)
+            _Task(name, label, "search", [setting], self._truth.measure_recall)
             for name in self._hosts
             for label, setting in self._experiments[name].settings.items()
         ]
-        for task, answers in self._in_turns("latency", tasks):
+        for task, answers in self._ask_in_turns("latency", tasks):
             with self._watch(task.name, "latency"):
                 search = Search(setting=task.arguments[0], **dict(answers))
                 if search.exact and search.recall_at_10 < 1:
@@ -201,30 +201,30 @@ class SizeRun:
         for name in self._hosts:
             self._of[name].chosen = choose_setting(self._of[name].searches)
 
-    def _filters(self) -> None:
+    def _measure_filters(self) -> None:
         tasks = [
             _Task(
-                *(name, str(share), "searches", [self._setting(name), share]),
-                recall=partial(self._truth.recall, share=share),
+                *(name, str(share), "search", [self._find_setting(name), share]),
+                recall=partial(self._truth.measure_recall, share=share),
             )
             for name in self._hosts
             for share in SHARES
-            if self._vectors.passing(share).size  # else there is nothing to find
+            if self._vectors.list_passing(share).size  # else there is nothing to find
         ]
-        for task, answers in self._in_turns("filters", tasks):
+        for task, answers in self._ask_in_turns("filters", tasks):
             self._of[task.name].filtered[float(task.label)] = answers
 
-    def _fusion(self) -> None:
+    def _measure_fusion(self) -> None:
         window, k = self._plan.window, self._plan.rrf_k
-        recall = partial(self._truth.fused_recall, k=k)
+        recall = partial(self._truth.measure_fused_recall, k=k)
         tasks = [
-            _Task(name, "", "fused", [self._setting(name), window, k], recall)
+            _Task(name, "", "fuse", [self._find_setting(name), window, k], recall)
             for name in self._hosts
         ]
-        for task, answers in self._in_turns("fusion", tasks):
+        for task, answers in self._ask_in_turns("fusion", tasks):
             self._of[task.name].fused = answers
 
-    def _in_turns(self, part: str, tasks: Sequence[_Task]) -> Iterator[tuple[_Task, Answers]]:
+    def _ask_in_turns(self, part: str, tasks: Sequence[_Task]) -> Iterator[tuple[_Task, Answers]]:
         """Yield the answers to each task, asked once a round in an order drawn anew.
 
         What a task gets in a round is a time, not a count: slow ones are asked fewer queries.
@@ -238,7 +238,7 @@ class SizeRun:
                 task = tasks[at]
                 if task.name not in self._hosts:
                     continue
-                rows = self._rows(counts[at], max(0, number))
+                rows = self._choose_rows(counts[at], max(0, number))
                 with self._watch(task.name, part):
                     timed: Timed = self._hosts[task.name].ask(task.method, rows, *task.arguments)
                     if number < 0:
@@ -260,23 +260,23 @@ class SizeRun:
                 answers = Answers(
                     recall_at_10=round(recall, 5),
                     queries=len(found),
-                    p50_ms=_medians([timed.ms for _, timed in rounds]),
-                    server_ms=_medians(own) if own else None,
+                    p50_ms=_take_medians([timed.ms for _, timed in rounds]),
+                    server_ms=_take_medians(own) if own else None,
                 )
                 yield task, answers
 
-    def _alive(self) -> list[str]:
+    def _list_alive(self) -> list[str]:
         return [name for name in self._experiments if not self._of[name].failed]
 
-    def _host(self, name: str, *, threads: int = 1) -> Host:
+    def _start_host(self, name: str, *, threads: int = 1) -> Host:
         one, of = self._experiments[name], self._vectors
         probe = partial(Probe, one, of.path, of.dims, self._plan.limit)
         return Host(probe, threads=threads, environment=one.environment)
 
-    def _setting(self, name: str) -> Setting:
+    def _find_setting(self, name: str) -> Setting:
         return self._experiments[name].settings[self._of[name].chosen]
 
-    def _rows(self, count: int, number: int) -> list[int]:
+    def _choose_rows(self, count: int, number: int) -> list[int]:
         """Queries of round ``number``: other ones each time, where not all fit into a round."""
         of = self._vectors.query_count
         return [(number * count + row) % of for row in range(count)]
@@ -367,7 +367,7 @@ def choose_setting(searches: dict[str, Search]) -> str:
     return max(approximate, key=lambda label: approximate[label].recall_at_10)
 
 
-def _medians(rounds: Sequence[Sequence[float]]) -> list[float]:
+def _take_medians(rounds: Sequence[Sequence[float]]) -> list[float]:
     return [round(float(np.median(waited)), 5) for waited in rounds]
 
 

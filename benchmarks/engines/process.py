@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 
-from twinlens.benchmarks.engines.base import Answer, Experiment, Query
+from twinlens.benchmarks.engines.base import EngineAnswer, EngineQuery, Experiment
 from twinlens.benchmarks.engines.record import Built, EngineFailed, Memory, Setting
 from twinlens.benchmarks.engines.vectors import VectorSet, fuse_answers
 
@@ -127,41 +127,41 @@ class Probe:
         """Make the index: seconds, bytes on disk, the most memory that this process held."""
         built: Built = self._engine.upload(threads=threads)
         # Not ru_maxrss, which starts from what the parent had when it made this process.
-        peak_bytes = None if self._on_server else _own_bytes("status", "VmHWM")
-        disk_bytes = self._engine.disk_bytes()
+        peak_bytes = None if self._on_server else _read_own_bytes("status", "VmHWM")
+        disk_bytes = self._engine.measure_disk()
         return built.model_copy(update={"disk_bytes": disk_bytes, "peak_bytes": peak_bytes})
 
-    def memory(self) -> Memory | None:
+    def measure_memory(self) -> Memory | None:
         """Return the memory of this process now, as far as it has touched what it maps.
 
         None where the index is on a server, of which this process is only a client.
         """
         if self._on_server:
             return None
-        rss, anonymous = (_own_bytes("smaps_rollup", name) for name in ("Rss", "Anonymous"))
+        rss, anonymous = (_read_own_bytes("smaps_rollup", name) for name in ("Rss", "Anonymous"))
         return Memory(rss_bytes=rss, anonymous_bytes=anonymous)
 
-    def searches(self, rows: Sequence[int], setting: Setting, share: float | None = None) -> Timed:
+    def search(self, rows: Sequence[int], setting: Setting, share: float | None = None) -> Timed:
         """These queries of the first vector, one at a time."""
-        return _time(rows, lambda row: self._engine.search(self._query(row, setting, share)))
+        return _time(rows, lambda row: self._engine.search(self._make_query(row, setting, share)))
 
-    def fused(self, rows: Sequence[int], setting: Setting, window: int, k: float) -> Timed:
+    def fuse(self, rows: Sequence[int], setting: Setting, window: int, k: float) -> Timed:
         """Queries of every vector, whose rankings are fused as the product fuses them."""
 
-        def ask(row: int) -> Answer:
+        def ask(row: int) -> EngineAnswer:
             named = self._queries.items()
-            queries = [Query(name, vectors[row], window, setting) for name, vectors in named]
+            queries = [EngineQuery(name, vectors[row], window, setting) for name, vectors in named]
             answers = self._engine.search_many(queries)
             rankings = {
                 query.name: list(zip(answer.ids, answer.scores, strict=True))
                 for query, answer in zip(queries, answers, strict=True)
             }
             fused = fuse_answers(rankings, limit=self._limit, k=k)
-            return Answer(list(fused), list(fused.values()), answers[0].server_ms)
+            return EngineAnswer(list(fused), list(fused.values()), answers[0].server_ms)
 
         return _time(rows, ask)
 
-    def clients(
+    def run_clients(
         self, threads: int, setting: Setting, *, begin_at: float, seconds: float, at_once: int = 1
     ) -> float:
         """Queries per second that this process answered to its threads, from ``begin_at`` on.
@@ -170,7 +170,7 @@ class Probe:
         so many queries ``at_once``.
         """
         # Twice, as a batch may begin with the last of them.
-        queries = [self._query(row, setting) for row in range(self._count)] * 2
+        queries = [self._make_query(row, setting) for row in range(self._count)] * 2
         alone = at_once == 1
 
         def ask(number: int) -> float:
@@ -189,12 +189,12 @@ class Probe:
         with ThreadPoolExecutor(threads) as pool:
             return sum(pool.map(ask, range(threads)))
 
-    def _query(self, row: int, setting: Setting, share: float | None = None) -> Query:
+    def _make_query(self, row: int, setting: Setting, share: float | None = None) -> EngineQuery:
         name = self._vectors.first
-        return Query(name, self._queries[name][row], self._limit, setting, share)
+        return EngineQuery(name, self._queries[name][row], self._limit, setting, share)
 
 
-def _time(rows: Sequence[int], ask: Callable[[int], Answer]) -> Timed:
+def _time(rows: Sequence[int], ask: Callable[[int], EngineAnswer]) -> Timed:
     timed = Timed([], [], [])
     gc.collect()
     gc.disable()
@@ -211,7 +211,7 @@ def _time(rows: Sequence[int], ask: Callable[[int], Answer]) -> Timed:
     return timed
 
 
-def _own_bytes(file: str, name: str) -> int:
+def _read_own_bytes(file: str, name: str) -> int:
     """Return a figure in kB that the system tells of this process, in bytes."""
     lines = Path(f"/proc/self/{file}").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))

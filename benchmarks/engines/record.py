@@ -168,11 +168,11 @@ class Result(Form):
     finished: bool = False
     sizes: list[Size]
 
-    def measured(self) -> list[Size]:
+    def list_begun(self) -> list[Size]:
         """Return the sizes that were begun, smallest first."""
         return sorted((one for one in self.sizes if one.experiments), key=lambda one: one.videos)
 
-    def failures(self) -> list[str]:
+    def list_failures(self) -> list[str]:
         """Return what failed, for a person: ``faiss-hnsw at 1,400``."""
         return [
             f"{name} at {size.videos:,}"

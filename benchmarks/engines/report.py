@@ -26,27 +26,27 @@ def report_on(result: Result) -> str:
     Raises:
         UsageError: nothing was measured in it.
     """
-    sizes = result.measured()
+    sizes = result.list_begun()
     if not sizes:
         raise UsageError("an empty run: nothing was measured in it")
     lines = ["# FAISS against Qdrant", ""]
-    lines += [f"- {name}: {_escape(told)}" for name, told in _facts(result).items() if told]
+    lines += [f"- {name}: {_escape(told)}" for name, told in _list_facts(result).items() if told]
     for make in TABLES.values():
         if (table := make(result)) is not None:
-            lines += ["", f"## {table.title}", "", table.note, "", *as_markdown(table)]
+            lines += ["", f"## {table.title}", "", table.note, "", *to_markdown(table)]
     return "\n".join(lines) + "\n"
 
 
 def report_two(a: Result, b: Result) -> str:
     """Set both runs side by side, as Markdown: what differs of the machines, and `compare`."""
-    told = {"a": _facts(a), "b": _facts(b)}
+    told = {"a": _list_facts(a), "b": _list_facts(b)}
     lines = [
         f"- {name} of {run}: {_escape(fact)}"
         for name in told["a"]
         for run, facts in told.items()
         if told["a"][name] != told["b"][name] and (fact := facts[name])
     ]
-    return "\n".join([*lines, "", *as_markdown(compare(a, b))]) + "\n"
+    return "\n".join([*lines, "", *to_markdown(compare(a, b))]) + "\n"
 
 
 def draw_page(page: str, results: Path, *, path: Path) -> str:
@@ -74,10 +74,10 @@ def draw_page(page: str, results: Path, *, path: Path) -> str:
             raise UsageError(f"{where}: nothing was measured for it")
         link = Path(os.path.relpath(file, path.parent)).as_posix()
         source = (
-            f"From [`{file.name}`]({link}), made by `{_command(result)}`;"
-            f" {_loads(result, result.measured())}."
+            f"From [`{file.name}`]({link}), made by `{'` and `'.join(_list_commands(result))}`;"
+            f" {_format_loads(result, result.list_begun())}."
         )
-        return "\n".join([block["open"].rstrip(), *as_markdown(table), "", source, block["close"]])
+        return "\n".join([block["open"].rstrip(), *to_markdown(table), "", source, block["close"]])
 
     drawn, count = _BLOCK.subn(draw, page)
     if 2 * count != len(_MEANT.findall(page)):
@@ -88,7 +88,7 @@ def draw_page(page: str, results: Path, *, path: Path) -> str:
     return drawn
 
 
-def as_markdown(table: Table) -> Iterator[str]:
+def to_markdown(table: Table) -> Iterator[str]:
     """Yield the lines of a table."""
     yield f"| {' | '.join(map(_escape, table.columns))} |"
     yield f"|{'---|' * len(table.columns)}"
@@ -96,31 +96,36 @@ def as_markdown(table: Table) -> Iterator[str]:
         yield f"| {' | '.join(map(_escape, row))} |"
 
 
-def _facts(result: Result) -> Mapping[str, str]:
-    machine, sizes = result.machine, result.measured()
+def _list_facts(result: Result) -> Mapping[str, str]:
+    machine, sizes = result.machine, result.list_begun()
     return {
         "Vectors": "; ".join(dict.fromkeys(size.source for size in sizes)),
         "SYNTHETIC": "recall is that of made-up vectors" if sizes[0].synthetic else "",
-        "FAILED": ", ".join(result.failures()),
+        "FAILED": ", ".join(result.list_failures()),
         "UNFINISHED": "" if result.finished else "the same command goes on with it",
         "Machine": f"{machine.processor}, {machine.cores} cores, {show_bytes(machine.memory_bytes)}"
         f", {machine.system}",
-        "Load": _loads(result, sizes),
+        "Load": _format_loads(result, sizes),
         "Taken at": machine.taken_at,
-        "Command": _command(result),
+        "Command": ", then ".join(_list_commands(result)),
         "Commit": machine.commit or "none",
         "Versions": ", ".join(f"{name} {version}" for name, version in machine.versions.items()),
     }
 
 
-def _command(result: Result) -> str:
-    """As it is typed, whichever way it was started."""
-    return re.sub(r"^python (-m )?twinlens(\.__main__)? ", "twinlens ", result.machine.command)
+def _list_commands(result: Result) -> list[str]:
+    """Return the command as it is typed, and others by which the run went on."""
+    typed = [
+        re.sub(r"^python (-m )?twinlens(\.__main__)? ", "twinlens ", machine.command)
+        for machine in (result.machine, *result.continued)
+    ]
+    return list(dict.fromkeys(typed))
 
 
-def _loads(result: Result, sizes: list[Size]) -> str:
+def _format_loads(result: Result, sizes: list[Size]) -> str:
     """Return the machine's load average over a minute, at the beginning and after each part."""
-    loads = [result.machine.load[0], *(load for size in sizes for load in size.loads.values())]
+    began = [machine.load[0] for machine in (result.machine, *result.continued)]
+    loads = [*began, *(load for size in sizes for load in size.loads.values())]
     low, high = min(loads), max(loads)
     told = f"{low:.1f}" if low == high else f"{low:.1f} to {high:.1f}"
     return f"load average {told} on {result.machine.cores} cores"

@@ -12,7 +12,7 @@ from typing import Any, Final
 from qdrant_client import QdrantClient, grpc, models
 from qdrant_client.conversions.conversion import RestToGrpc
 
-from twinlens.benchmarks.engines.base import Answer, Engine, Query
+from twinlens.benchmarks.engines.base import EngineAnswer, EngineQuery, MeasuredEngine
 from twinlens.benchmarks.engines.record import Built, EngineFailed
 from twinlens.benchmarks.engines.vectors import VectorSet
 from twinlens.stores.address import ServerAddress
@@ -29,7 +29,7 @@ _CALM_S: Final = 20.0
 _LEAST_KB: Final = 10
 
 
-class Server(Engine):
+class Server(MeasuredEngine):
     """A Qdrant server. ``build``: ``url``, ``transport``, ``m``, ``ef_construct``.
 
     ``transport`` is what it is searched by, "rest" or "grpc", the latter at ``grpc_port`` or 6334;
@@ -45,8 +45,8 @@ class Server(Engine):
         self._client: ServerClient | None = None
 
     def upload(self, *, threads: int) -> Built:
-        """See `Engine.upload`; what a killed upload left goes first."""
-        threshold_kb = self.vectors.graph_threshold_kb(least=_LEAST_KB)
+        """See `MeasuredEngine.upload`; what a killed upload left goes first."""
+        threshold_kb = self.vectors.choose_threshold_kb(least=_LEAST_KB)
         dims, name = self.vectors.dims, self.collection
         self._ask(lambda client: client.delete_collection(name))
         # What it would index while the upload runs would be indexed again when segments are joined,
@@ -73,7 +73,7 @@ class Server(Engine):
         keyword = models.PayloadSchemaType.KEYWORD
         self._ask(lambda client: client.create_payload_index(name, "tags", keyword))
         started = time.perf_counter()
-        for rows in self.vectors.points(_ROWS_AT_A_TIME):
+        for rows in self.vectors.batch(_ROWS_AT_A_TIME):
             points = [
                 models.PointStruct(
                     id=row,
@@ -96,15 +96,15 @@ class Server(Engine):
         )
 
     def open(self) -> None:
-        """See `Engine.open`."""
+        """See `MeasuredEngine.open`."""
         self._ask(lambda client: client.get_collection(self.collection))
 
-    def search(self, query: Query) -> Answer:
-        """See `Engine.search`; a batch of one, as the product asks."""
+    def search(self, query: EngineQuery) -> EngineAnswer:
+        """See `MeasuredEngine.search`; a batch of one, as the product asks."""
         return self.search_many([query])[0]
 
-    def search_many(self, queries: Sequence[Query]) -> list[Answer]:
-        """See `Engine.search_many`."""
+    def search_many(self, queries: Sequence[EngineQuery]) -> list[EngineAnswer]:
+        """See `MeasuredEngine.search_many`."""
         requests, name = [_to_request(query) for query in queries], self.collection
         if self.build["transport"] == "rest":
             batch = models.QueryRequestBatch(searches=requests)
@@ -122,12 +122,12 @@ class Server(Engine):
             )
             points = [[(hit.id.num, hit.score) for hit in one.result] for one in told.result]
         return [
-            Answer([row for row, _ in hits], [score for _, score in hits], told.time * 1000)
+            EngineAnswer([row for row, _ in hits], [score for _, score in hits], told.time * 1000)
             for hits in points
         ]
 
-    def disk_bytes(self) -> int | None:
-        """See `Engine.disk_bytes`: a server doesn't say."""
+    def measure_disk(self) -> int | None:
+        """See `MeasuredEngine.measure_disk`: a server doesn't say."""
         return None
 
     def remove(self) -> None:
@@ -135,7 +135,7 @@ class Server(Engine):
         self._ask(lambda client: client.delete_collection(self.collection))
 
     def close(self) -> None:
-        """See `Engine.close`."""
+        """See `MeasuredEngine.close`."""
         if self._client is not None:
             self._client.close()
             self._client = None
@@ -174,7 +174,7 @@ class Server(Engine):
         return self._client.request(ask)
 
 
-def _to_request(query: Query) -> models.QueryRequest:
+def _to_request(query: EngineQuery) -> models.QueryRequest:
     setting: Mapping[str, Any] = query.setting
     passing = models.FieldCondition(key="tags", match=models.MatchValue(value=str(query.share)))
     return models.QueryRequest(

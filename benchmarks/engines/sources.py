@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from twinlens.benchmarks.engines.vectors import Ids, Matrix, VectorSet
+from twinlens.benchmarks.engines.vectors import Ids, VectorSet
 from twinlens.catalog.errors import SourceError
-from twinlens.catalog.vectors import unit_rows
+from twinlens.catalog.vectors import FloatMatrix, unit_rows
 from twinlens.stores.flat import FlatReader
 
 _ROWS_AT_A_TIME: Final = 10_000
@@ -30,7 +30,7 @@ _AGREEING: Final = 0.5
 # Streams of random numbers that must not meet.
 _CENTRES, _BLOCKS, _QUERIES = range(3)
 
-Blocks = Iterator[Mapping[str, Matrix]]
+Blocks = Iterator[Mapping[str, FloatMatrix]]
 
 
 class VectorSource:
@@ -45,7 +45,9 @@ class VectorSource:
     videos: int | None = None
     queries: int | None = None
 
-    def read(self, videos: int, queries: int, seed: int) -> tuple[Mapping[str, Matrix], Blocks]:
+    def read(
+        self, videos: int, queries: int, seed: int
+    ) -> tuple[Mapping[str, FloatMatrix], Blocks]:
         """Return the queries by name, and blocks of unit vectors by name, ``videos`` in all.
 
         Raises:
@@ -58,7 +60,7 @@ class VectorSource:
         parts = (rows[at : at + _ROWS_AT_A_TIME] for at in range(0, rows.size, _ROWS_AT_A_TIME))
         return asked, (self.fetch(part) for part in parts)
 
-    def fetch(self, rows: Ids, *, own: bool = False) -> Mapping[str, Matrix]:
+    def fetch(self, rows: Ids, *, own: bool = False) -> Mapping[str, FloatMatrix]:
         """These vectors by name, of the videos or of its ``own`` queries; rows ascend."""
         raise NotImplementedError
 
@@ -79,20 +81,22 @@ class DrawnVectors(VectorSource):
     def __init__(self, dims: Mapping[str, int]) -> None:
         self.dims = dict(dims)
 
-    def read(self, videos: int, queries: int, seed: int) -> tuple[Mapping[str, Matrix], Blocks]:
+    def read(
+        self, videos: int, queries: int, seed: int
+    ) -> tuple[Mapping[str, FloatMatrix], Blocks]:
         """See `VectorSource.read`."""
         rng = np.random.default_rng([seed, _CENTRES])
         clusters = max(1, videos // _VIDEOS_PER_CLUSTER)
         centres = {name: _draw_noise(rng, clusters, dim) for name, dim in self.dims.items()}
 
-        def blocks() -> Blocks:
+        def make_blocks() -> Blocks:
             for first in range(0, videos, _BLOCK):
                 rng = np.random.default_rng([seed, _BLOCKS, first // _BLOCK])
                 drawn = _draw_members(rng, centres, _BLOCK, twins=_TWINS)
                 yield {name: rows[: videos - first] for name, rows in drawn.items()}
 
         rng = np.random.default_rng([seed, _QUERIES])
-        return _draw_members(rng, centres, queries, twins=0.0), blocks()
+        return _draw_members(rng, centres, queries, twins=0.0), make_blocks()
 
 
 class FileVectors(VectorSource):
@@ -120,7 +124,7 @@ class FileVectors(VectorSource):
         self.dims = {_ONLY: train.shape[1]}
         self.description = f"{path.name}, {self.videos} vectors, brought to unit length"
 
-    def fetch(self, rows: Ids, *, own: bool = False) -> Mapping[str, Matrix]:
+    def fetch(self, rows: Ids, *, own: bool = False) -> Mapping[str, FloatMatrix]:
         """See `VectorSource.fetch`."""
         part = "test" if own else "train"
         given = self._arrays[part][rows].astype(np.float64)
@@ -154,7 +158,7 @@ class IndexVectors(VectorSource):
         self.videos = len(self._ids) if any_has else 0
         self.description = f"generation {generation}, {self.videos} videos with every vector"
 
-    def fetch(self, rows: Ids, *, own: bool = False) -> Mapping[str, Matrix]:
+    def fetch(self, rows: Ids, *, own: bool = False) -> Mapping[str, FloatMatrix]:
         """See `VectorSource.fetch`; the index holds unit vectors."""
         ids = [self._ids[row] for row in rows]
         with closing(FlatReader.open(self._mirror)) as reader:
@@ -164,8 +168,8 @@ class IndexVectors(VectorSource):
 
 
 def _draw_members(
-    rng: np.random.Generator, centres: Mapping[str, Matrix], count: int, *, twins: float
-) -> dict[str, Matrix]:
+    rng: np.random.Generator, centres: Mapping[str, FloatMatrix], count: int, *, twins: float
+) -> dict[str, FloatMatrix]:
     """By name ``count`` unit vectors of clusters around these centres."""
     clusters = len(next(iter(centres.values())))
     sizes = 1.0 / (np.arange(clusters) + 10.0)
@@ -184,11 +188,11 @@ def _draw_members(
     return vectors
 
 
-def _draw_noise(rng: np.random.Generator, count: int, dim: int) -> Matrix:
+def _draw_noise(rng: np.random.Generator, count: int, dim: int) -> FloatMatrix:
     """Gaussian rows (count, dim) of expected squared length 1, with variances that fall as 1/i."""
     variances = 1.0 / np.arange(1, dim + 1)
     scales = np.sqrt(variances / variances.sum()).astype(np.float32)
-    rows: Matrix = rng.standard_normal((count, dim), dtype=np.float32) * scales
+    rows: FloatMatrix = rng.standard_normal((count, dim), dtype=np.float32) * scales
     return rows
 
 

@@ -23,6 +23,11 @@ _DETAILED: Final = 100_000
 # Below this, an engine under a filter has lost its results.
 _LOST_RECALL: Final = 0.9
 _RESAMPLES: Final = 2000
+_REST: Final = (
+    " By REST, the second packet of an answer waits for the acknowledgement of the first, which"
+    " Linux delays by 40 ms; two rankings of 200 are more than one packet, so some rounds take that"
+    " long. gRPC has no such wait."
+)
 _MARKERS: Final = "oos^vDPX*<hp"
 # What is told of the largest size beside the seconds to build it.
 _BYTES: Final = {
@@ -55,11 +60,11 @@ class Interval(NamedTuple):
     high: float
 
 
-def ratio_interval(above: Sequence[float], below: Sequence[float], *, paired: bool) -> Interval:
+def measure_ratio(above: Sequence[float], below: Sequence[float], *, paired: bool) -> Interval:
     """Return the median of ``above`` by ``below``: round by round, or of the rounds of two runs."""
     from scipy.stats import bootstrap
 
-    def ratio(x: Any, y: Any, *, axis: int = -1) -> Any:
+    def take_ratio(x: Any, y: Any, *, axis: int = -1) -> Any:
         if paired:
             return np.median(x / y, axis=axis)
         return np.median(x, axis=axis) / np.median(y, axis=axis)
@@ -68,18 +73,18 @@ def ratio_interval(above: Sequence[float], below: Sequence[float], *, paired: bo
     # One round is no sample: it stands for itself, and adds no spread.
     given = [np.resize(one[:rounds], max(2, len(one[:rounds]))) for one in (above, below)]
     found = bootstrap(
-        given, ratio, n_resamples=_RESAMPLES, method="percentile", paired=paired, rng=0
+        given, take_ratio, n_resamples=_RESAMPLES, method="percentile", paired=paired, rng=0
     ).confidence_interval
-    return Interval(float(ratio(*given)), float(found.low), float(found.high))
+    return Interval(float(take_ratio(*given)), float(found.low), float(found.high))
 
 
-def detail(result: Result) -> Size:
+def choose_detailed(result: Result) -> Size:
     """Return the size that is told of in detail."""
-    sizes = result.measured()
+    sizes = result.list_begun()
     return next((one for one in sizes if one.videos == _DETAILED), sizes[-1])
 
 
-def at_recall(one: Measured) -> tuple[str, Search] | None:
+def choose_at_recall(one: Measured) -> tuple[str, Search] | None:
     """Choose the quickest setting that finds ``CHIEF_RECALL``; exact ones if alone."""
     enough = [(n, s) for n, s in one.searches.items() if s.recall_at_10 >= CHIEF_RECALL]
     found = [(name, search) for name, search in enough if not search.exact] or enough
@@ -89,66 +94,68 @@ def at_recall(one: Measured) -> tuple[str, Search] | None:
 # The tables of a run: a row for each engine, a column for each size.
 
 
-def _one_query(result: Result) -> Table | None:
-    return _table(
+def _make_one_query(result: Result) -> Table | None:
+    return _make_table(
         "One query",
         "p50 in ms of a query by one vector. Of an approximate engine with the quickest setting"
         f" that finds {CHIEF_RECALL} of the exact ten; of a single setting below it, its recall.",
         "p50 in ms, by videos",
-        [*_across(result, _exact, suffix=", exact"), *_across(result, _at_chief_recall)],
-        order=map(_count, result.measured()),
+        [*_make_rows(result, _show_exact, suffix=", exact"), *_make_rows(result, _show_at_recall)],
+        order=map(_show_count, result.list_begun()),
     )
 
 
-def _fused(result: Result) -> Table | None:
-    return _table(
+def _make_fused(result: Result) -> Table | None:
+    rows = _make_rows(result, lambda one: _show_both(one.fused) if one.fused else "")
+    return _make_table(
         "Both vectors, fused",
-        "p50 in ms; recall@10 against the fusion of exact rankings, by a window of 200 each.",
+        "p50 in ms; recall@10 against the fusion of exact rankings, by a window of 200 each."
+        + (_REST if any("REST" in name for name, _ in rows) else ""),
         "p50 in ms; recall@10, by videos",
-        _across(result, lambda one: _wait_and_recall(one.fused) if one.fused else ""),
-        order=map(_count, result.measured()),
+        rows,
+        order=map(_show_count, result.list_begun()),
     )
 
 
-def _building(result: Result) -> Table | None:
-    *_, largest = sizes = result.measured()
-    rows = _across(result, _seconds)
-    for (_, cells), name in zip(rows, _labels(sizes), strict=True):
+def _make_building(result: Result) -> Table | None:
+    *_, largest = sizes = result.list_begun()
+    rows = _make_rows(result, _show_seconds)
+    for (_, cells), name in zip(rows, _list_labels(sizes), strict=True):
         one = largest.experiments.get(name)
         for column, (part, field) in _BYTES.items():
             size_bytes = getattr(getattr(one, part, None), field, None)
             cells |= {column: show_bytes(size_bytes)} if size_bytes else {}
-    return _table(
+    return _make_table(
         "Building, disk, memory",
         "Seconds to build. The rest at the largest size: memory is that of a process with the index"
         " open; what is not anonymous are pages of files, which the system can take back.",
-        f"seconds by videos; the rest at {_count(largest)} videos",
+        f"seconds by videos; the rest at {_show_count(largest)} videos",
         rows,
-        order=[*map(_count, sizes), *_BYTES],
+        order=[*map(_show_count, sizes), *_BYTES],
     )
 
 
 # The tables of the size told of in detail: a row for each engine, or for each of its settings.
 
 
-def _settings(result: Result) -> Table | None:
-    size = detail(result)
+def _make_settings(result: Result) -> Table | None:
+    size = choose_detailed(result)
     flat = size.experiments.get("faiss-flat")
     scan = flat.searches.get("exact") if flat else None
 
     def show(search: Search) -> dict[str, str]:
-        cells = {"recall@10": _recall(search), "p50, ms": _median(search.p50_ms)}
+        cells = {"recall@10": _show_recall(search), "p50, ms": _show_median(search.p50_ms)}
         if search.server_ms:
-            cells["of it in the server"] = _median(search.server_ms)
+            cells["of it in the server"] = _show_median(search.server_ms)
         if scan:
-            times = ratio_interval(scan.p50_ms, search.p50_ms, paired=True)
+            times = measure_ratio(scan.p50_ms, search.p50_ms, paired=True)
             cells["times faster than flat"] = show_interval(times)
         return cells
 
-    return _table(
+    return _make_table(
         "Every setting",
         "Single queries by one vector, one client.",
-        f"at {_count(size)} videos",
+        f"at {_show_count(size)} videos",
         [
             (f"{one.label}, {label}" if len(one.searches) > 1 else one.label, show(search))
             for one in size.experiments.values()
@@ -158,43 +165,41 @@ def _settings(result: Result) -> Table | None:
     )
 
 
-def _filters(result: Result) -> Table | None:
-    size = detail(result)
+def _make_filters(result: Result) -> Table | None:
+    size = choose_detailed(result)
 
     def show(one: Measured) -> dict[str, str]:
         found = sorted(one.filtered.items(), reverse=True)
-        return {
-            f"{share * 100:g} %": _wait_and_recall(at, lost=_LOST_RECALL) for share, at in found
-        }
+        return {f"{share * 100:g} %": _show_both(at, lost=_LOST_RECALL) for share, at in found}
 
-    return _table(
+    return _make_table(
         "Filters",
         "p50 in ms; recall@10 among the videos that the filter lets through.",
-        f"p50 in ms; recall@10, at {_count(size)} videos",
-        [(_name(one), show(one)) for one in size.experiments.values()],
+        f"p50 in ms; recall@10, at {_show_count(size)} videos",
+        [(_show_name(one), show(one)) for one in size.experiments.values()],
     )
 
 
-def _clients(result: Result) -> Table | None:
-    size = detail(result)
-    return _table(
+def _make_clients(result: Result) -> Table | None:
+    size = choose_detailed(result)
+    return _make_table(
         "Clients",
         "Queries a second by clients that ask without a pause, and in batches of a hundred.",
-        f"queries a second, at {_count(size)} videos",
+        f"queries a second, at {_show_count(size)} videos",
         [
-            (_name(one), {column: _median(rates) for column, rates in _rates(one).items()})
+            (_show_name(one), {key: _show_median(rates) for key, rates in _list_rates(one).items()})
             for one in size.experiments.values()
         ],
     )
 
 
 TABLES: Final[Mapping[str, Callable[[Result], Table | None]]] = {
-    "one-query": _one_query,
-    "fused": _fused,
-    "building": _building,
-    "settings": _settings,
-    "filters": _filters,
-    "clients": _clients,
+    "one-query": _make_one_query,
+    "fused": _make_fused,
+    "building": _make_building,
+    "settings": _make_settings,
+    "filters": _make_filters,
+    "clients": _make_clients,
 }
 
 
@@ -204,13 +209,13 @@ def compare(a: Result, b: Result) -> Table:
     Raises:
         UsageError: they have none in common.
     """
-    figures_of_a, figures_of_b = dict(_figures(a)), dict(_figures(b))
+    figures_of_a, figures_of_b = dict(_list_figures(a)), dict(_list_figures(b))
     rows = []
     for key in sorted(figures_of_a.keys() & figures_of_b.keys()):
         of_a, of_b = figures_of_a[key], figures_of_b[key]
-        times = ratio_interval(of_b, of_a, paired=False)
+        times = measure_ratio(of_b, of_a, paired=False)
         changed = "" if times.low <= 1 <= times.high or times.low == times.high else "changed"
-        told = [_median(of_a), _median(of_b), show_interval(times), changed]
+        told = [_show_median(of_a), _show_median(of_b), show_interval(times), changed]
         rows.append([f"{key[0]:,}", *key[1:], *told])
     if not rows:
         raise UsageError("the two runs have no figure in common")
@@ -222,14 +227,14 @@ def compare(a: Result, b: Result) -> Table:
     return Table("b against a", note, columns, rows)
 
 
-def _figures(result: Result) -> Iterator[tuple[tuple[int, str, str], Sequence[float]]]:
-    for size in result.measured():
+def _list_figures(result: Result) -> Iterator[tuple[tuple[int, str, str], Sequence[float]]]:
+    for size in result.list_begun():
         for name, one in size.experiments.items():
             answers: dict[str, Answers] = {f"filter {n:g}": at for n, at in one.filtered.items()}
             answers |= one.searches | ({"fused": one.fused} if one.fused else {})
             found = {f"{label}: p50, ms": answer.p50_ms for label, answer in answers.items()}
             found |= {f"{n}: recall@10": [answer.recall_at_10] for n, answer in answers.items()}
-            found |= {f"{n}: queries a second": rates for n, rates in _rates(one).items()}
+            found |= {f"{n}: queries a second": rates for n, rates in _list_rates(one).items()}
             if one.built is not None and one.built.shared_with is None:
                 found["building, s"] = [one.built.upload_s + one.built.index_s]
             for label, values in found.items():
@@ -240,7 +245,7 @@ def _figures(result: Result) -> Iterator[tuple[tuple[int, str, str], Sequence[fl
 # What rows and cells are made of.
 
 
-def _table(
+def _make_table(
     title: str, note: str, corner: str, rows: Sequence[_Row], *, order: Iterable[str] = ()
 ) -> Table | None:
     """Make a table of rows that have some cells; columns in this order, others as they come."""
@@ -251,17 +256,18 @@ def _table(
     return Table(title, note, [corner, *columns], told) if told else None
 
 
-def _across(result: Result, show: Callable[[Measured], str], *, suffix: str = "") -> list[_Row]:
+def _make_rows(result: Result, show: Callable[[Measured], str], *, suffix: str = "") -> list[_Row]:
     """Make a row for each engine: what each size shows; ``suffix`` where it approximates, too."""
     rows: list[_Row] = []
-    for name, label in _labels(result.measured()).items():
-        found = {_count(s): s.experiments[name] for s in result.measured() if name in s.experiments}
+    begun = result.list_begun()
+    for name, label in _list_labels(begun).items():
+        found = {_show_count(s): s.experiments[name] for s in begun if name in s.experiments}
         cells = {count: shown for count, one in found.items() if (shown := show(one))}
-        rows.append((label + (suffix if any(map(_approximate, found.values())) else ""), cells))
+        rows.append((label + (suffix if any(map(_is_approximate, found.values())) else ""), cells))
     return rows
 
 
-def _rates(one: Measured) -> dict[str, Rounds]:
+def _list_rates(one: Measured) -> dict[str, Rounds]:
     """Queries a second by who asks; one process asks as one thread does."""
     by_threads, by_processes = one.clients.get("threads", {}), one.clients.get("processes", {})
     found = {f"{count} threads" if count > 1 else "1": of for count, of in by_threads.items()}
@@ -269,44 +275,46 @@ def _rates(one: Measured) -> dict[str, Rounds]:
     return found | ({"batch": one.batch} if one.batch else {})
 
 
-def _labels(sizes: Sequence[Size]) -> dict[str, str]:
+def _list_labels(sizes: Sequence[Size]) -> dict[str, str]:
     return {name: one.label for size in sizes for name, one in size.experiments.items()}
 
 
-def _approximate(one: Measured) -> bool:
+def _is_approximate(one: Measured) -> bool:
     return any(not search.exact for search in one.searches.values())
 
 
-def _count(size: Size) -> str:
+def _show_count(size: Size) -> str:
     return f"{size.videos:,}"
 
 
-def _name(one: Measured) -> str:
+def _show_name(one: Measured) -> str:
     """Return the engine, and the chosen setting where it has several."""
     return f"{one.label}, {one.chosen}" if len(one.searches) > 1 else one.label
 
 
-def _exact(one: Measured) -> str:
-    return next((_median(search.p50_ms) for search in one.searches.values() if search.exact), "")
+def _show_exact(one: Measured) -> str:
+    return next(
+        (_show_median(search.p50_ms) for search in one.searches.values() if search.exact), ""
+    )
 
 
-def _at_chief_recall(one: Measured) -> str:
+def _show_at_recall(one: Measured) -> str:
     approximate = [search for search in one.searches.values() if not search.exact]
-    at = at_recall(one)
+    at = choose_at_recall(one)
     if at is not None and approximate:
-        return f"{_median(at[1].p50_ms)} ({at[0]})"
+        return f"{_show_median(at[1].p50_ms)} ({at[0]})"
     if len(approximate) == 1:
-        return f"{_median(approximate[0].p50_ms)} ({_recall(approximate[0])})"
+        return f"{_show_median(approximate[0].p50_ms)} ({_show_recall(approximate[0])})"
     return ""
 
 
-def _wait_and_recall(found: Answers, *, lost: float = 0.0) -> str:
-    own = f" ({_median(found.server_ms)} in the server)" if found.server_ms else ""
+def _show_both(found: Answers, *, lost: float = 0.0) -> str:
+    own = f" ({_show_median(found.server_ms)} in the server)" if found.server_ms else ""
     bold = "**" if found.recall_at_10 < lost else ""
-    return f"{_median(found.p50_ms)}{own}; {bold}{_recall(found)}{bold}"
+    return f"{_show_median(found.p50_ms)}{own}; {bold}{_show_recall(found)}{bold}"
 
 
-def _seconds(one: Measured) -> str:
+def _show_seconds(one: Measured) -> str:
     if one.built is None:
         return ""
     if one.built.shared_with is not None:
@@ -314,12 +322,12 @@ def _seconds(one: Measured) -> str:
     return show_number(one.built.upload_s + one.built.index_s)
 
 
-def _recall(found: Answers) -> str:
+def _show_recall(found: Answers) -> str:
     """``1`` where all were found, else three places: ``.987``, and ``1.000`` of nearly all."""
     return f"{found.recall_at_10:.3f}".removeprefix("0") if found.recall_at_10 < 1 else "1"
 
 
-def _median(rounds: Sequence[float]) -> str:
+def _show_median(rounds: Sequence[float]) -> str:
     return show_number(float(np.median(rounds)))
 
 
@@ -358,9 +366,9 @@ def write_plots(result: Result, directory: Path) -> None:
     except ImportError as error:
         raise UsageError("plots need matplotlib: pip install 'twinlens[bench]'") from error
     directory.mkdir(parents=True, exist_ok=True)
-    synthetic = " (SYNTHETIC vectors)" if result.measured()[0].synthetic else ""
-    for draw in (_recall_against_latency, _latency_against_size):
-        name = draw.__name__.strip("_").replace("_", "-")
+    synthetic = " (SYNTHETIC vectors)" if result.list_begun()[0].synthetic else ""
+    for draw in (_draw_recall_against_latency, _draw_latency_against_size):
+        name = draw.__name__.removeprefix("_draw_").replace("_", "-")
         # Text stays text; the ids are the same whenever the same is drawn.
         text = rc_context({"svg.fonttype": "none", "svg.hashsalt": name})
         with text, style.context("tableau-colorblind10"):
@@ -374,9 +382,9 @@ def write_plots(result: Result, directory: Path) -> None:
             figure.savefig(directory / f"{name}.png", dpi=120)
 
 
-def _recall_against_latency(result: Result, figure: Any) -> None:
+def _draw_recall_against_latency(result: Result, figure: Any) -> None:
     """Return a panel a size: what each setting finds, and what its median query takes."""
-    sizes, styles = result.measured(), _styles(result)
+    sizes, styles = result.list_begun(), _choose_styles(result)
     rows = (len(sizes) + 1) // 2
     figure.set_size_inches(10, 1.8 + 3.4 * rows)
     panels = figure.subplots(rows, min(2, len(sizes)), squeeze=False, sharey=True).flatten()
@@ -397,14 +405,14 @@ def _recall_against_latency(result: Result, figure: Any) -> None:
         axes.set_axis_off()
 
 
-def _latency_against_size(result: Result, figure: Any) -> None:
+def _draw_latency_against_size(result: Result, figure: Any) -> None:
     """Return the median query at the chief recall by the number of videos."""
     figure.set_size_inches(10, 7)
     axes = figure.subplots()
-    sizes = result.measured()
-    for name, style in _styles(result).items():
+    sizes = result.list_begun()
+    for name, style in _choose_styles(result).items():
         engines = [(size.videos, size.experiments.get(name)) for size in sizes]
-        found = [(videos, at_recall(one)) for videos, one in engines if one]
+        found = [(videos, choose_at_recall(one)) for videos, one in engines if one]
         points = [(videos, float(np.median(at[1].p50_ms))) for videos, at in found if at]
         if points:
             axes.plot(*zip(*points, strict=True), **style)
@@ -413,8 +421,8 @@ def _latency_against_size(result: Result, figure: Any) -> None:
     axes.grid(alpha=0.25)
 
 
-def _styles(result: Result) -> dict[str, dict[str, Any]]:
+def _choose_styles(result: Result) -> dict[str, dict[str, Any]]:
     return {
         name: {"label": label, "color": f"C{at % 10}", "marker": _MARKERS[at % len(_MARKERS)]}
-        for at, (name, label) in enumerate(_labels(result.measured()).items())
+        for at, (name, label) in enumerate(_list_labels(result.list_begun()).items())
     }

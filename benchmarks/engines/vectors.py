@@ -16,12 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from twinlens.benchmarks.engines.record import EngineFailed
-from twinlens.catalog.vectors import Vector
+from twinlens.catalog.vectors import FloatMatrix, Vector
 from twinlens.search.fusion import Ranking, fuse
 from twinlens.stores.base import ScoredVideo
 from twinlens.stores.qdrant_schema import FULL_SCAN_THRESHOLD_KB
 
-Matrix = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
 Scores = npt.NDArray[np.float64]
 
@@ -44,8 +43,8 @@ class VectorSet:
     """
 
     def __init__(self, path: Path, dims: Mapping[str, int]) -> None:
-        def read(file: str) -> Matrix:
-            array: Matrix = np.load(path / file, mmap_mode="r")
+        def read(file: str) -> FloatMatrix:
+            array: FloatMatrix = np.load(path / file, mmap_mode="r")
             return array
 
         self.path, self.dims = path, dict(dims)
@@ -56,11 +55,11 @@ class VectorSet:
         self.draws = read("draws.npy")
         self.videos = len(self.draws)
 
-    def passing(self, share: float) -> Ids:
+    def list_passing(self, share: float) -> Ids:
         """Return the ids of the videos that the filter of this share lets through, ascending."""
         return np.flatnonzero(self.draws < share)
 
-    def points(self, at_a_time: int) -> Iterator[list[tuple[int, dict[str, Vector], list[str]]]]:
+    def batch(self, at_a_time: int) -> Iterator[list[tuple[int, dict[str, Vector], list[str]]]]:
         """Yield all videos in batches: id, vectors by name, shares whose filters let it pass."""
         for first in range(0, self.videos, at_a_time):
             part = slice(first, first + at_a_time)
@@ -74,7 +73,7 @@ class VectorSet:
                 for at, draw in enumerate(self.draws[part].tolist())
             ]
 
-    def graph_threshold_kb(self, *, least: int = 1) -> int:
+    def choose_threshold_kb(self, *, least: int = 1) -> int:
         """Qdrant's own threshold for building a graph, lowered where the set is below it.
 
         A quarter of the smallest vectors, so that every vector of a small set gets a graph, too.
@@ -105,16 +104,16 @@ class Truth:
     def __init__(self, vectors: VectorSet, *, limit: int, window: int) -> None:
         self._vectors, self._limit, self._window = vectors, limit, window
         self.best = {
-            name: best_of(vectors.rows[name], vectors.queries[name], limit=max(limit, window))
+            name: find_best(vectors.rows[name], vectors.queries[name], limit=max(limit, window))
             for name in vectors.dims
         }
         rows, queries = vectors.rows[vectors.first], vectors.queries[vectors.first]
         self.filtered = {
-            share: best_of(rows, queries, limit=limit, passing=vectors.passing(share))[1]
+            share: find_best(rows, queries, limit=limit, passing=vectors.list_passing(share))[1]
             for share in SHARES
         }
 
-    def recall(
+    def measure_recall(
         self, rows: Sequence[int], found: Sequence[Sequence[int]], share: float | None = None
     ) -> float:
         """Return the share of the exact best that these answers to the queries ``rows`` hold.
@@ -142,7 +141,7 @@ class Truth:
             right += min(depth, int((scores >= best[row, -1] - SCORE_TOLERANCE).sum()))
         return float(right / (len(rows) * depth))
 
-    def fused_recall(
+    def measure_fused_recall(
         self, rows: Sequence[int], found: Sequence[Sequence[int]], *, k: float
     ) -> float:
         """Return the share of the best of the exact rankings' fusion; ties count as equal."""
@@ -160,8 +159,8 @@ class Truth:
         return float(right / of)
 
 
-def best_of(
-    stored: Matrix, queries: Matrix, *, limit: int, passing: Ids | None = None
+def find_best(
+    stored: FloatMatrix, queries: FloatMatrix, *, limit: int, passing: Ids | None = None
 ) -> tuple[Ids, Scores]:
     """Ids and scores, (queries, at most ``limit``), of the best rows, best first.
 

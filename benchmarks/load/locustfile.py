@@ -42,10 +42,10 @@ class Material:
             urls = dict.fromkeys(one.get("thumbnail_url") for one in self.videos)
             for url in [url for url in urls if url][:PICTURES]:
                 self.pictures.append(client.get(url).raise_for_status().content)
-        self.popular = [self.text() for _ in range(POPULAR)]
+        self.popular = [self.draw_text() for _ in range(POPULAR)]
         self.weights = [1 / rank for rank in range(1, POPULAR + 1)]
 
-    def text(self) -> str:
+    def draw_text(self) -> str:
         """Return one to four words that stand side by side in a title."""
         words = random.choice(self.videos)["title"].split()
         count = random.randint(1, MOST_WORDS)
@@ -72,7 +72,7 @@ class Caller(FastHttpUser):
         """By a popular text, or by one that is new."""
         popular = random.random() < 0.5
         drawn = random.choices(MATERIAL.popular, MATERIAL.weights)[0] if popular else None
-        text = drawn or MATERIAL.text()
+        text = drawn or MATERIAL.draw_text()
         self.client.get(f"{API}/search", params={"q": text}, name="text")
 
     @task(25)

@@ -14,13 +14,13 @@ from twinlens.catalog.sources.rows import BadCell, Record
 def to_records(batch: pa.Table | pa.RecordBatch, *, first_row: int) -> Iterator[Record]:
     """Yield one record for every row of ``batch``, the first numbered ``first_row``."""
     names = batch.schema.names
-    columns = [_cells(name, batch.column(index)) for index, name in enumerate(names)]
+    columns = [_read_cells(name, batch.column(index)) for index, name in enumerate(names)]
     for offset in range(batch.num_rows):
         cells = {name: column[offset] for name, column in zip(names, columns, strict=True)}
         yield Record(first_row + offset, cells)
 
 
-def _cells(name: str, column: pa.Array | pa.ChunkedArray) -> list[Any]:
+def _read_cells(name: str, column: pa.Array | pa.ChunkedArray) -> list[Any]:
     if (pa.types.is_timestamp(column.type) or pa.types.is_duration(column.type)) and (
         column.type.unit == "ns"
     ):
@@ -30,10 +30,10 @@ def _cells(name: str, column: pa.Array | pa.ChunkedArray) -> list[Any]:
     try:
         return list(column.to_pylist())
     except Exception:  # noqa: BLE001 - the values are untrusted; each is read alone to find the bad
-        return [_cell(name, scalar) for scalar in column]
+        return [_read_cell(name, scalar) for scalar in column]
 
 
-def _cell(name: str, scalar: pa.Scalar) -> object:
+def _read_cell(name: str, scalar: pa.Scalar) -> object:
     try:
         return scalar.as_py()
     except UnicodeDecodeError as error:

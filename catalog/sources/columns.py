@@ -32,16 +32,16 @@ class Columns:
     mapping: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        known = self._known_names()
+        known = self._list_known_names()
         for name in self.mapping:
             if name not in known:
                 raise SourceError(f"{name!r} is no field of a video; fields: {', '.join(known)}")
 
-    def names_of(self, field: str) -> tuple[str, ...]:
+    def list_names(self, field: str) -> tuple[str, ...]:
         """Return names of columns that are taken for ``field``, the best first."""
-        return self._known_names()[field]
+        return self._list_known_names()[field]
 
-    def _known_names(self) -> dict[str, tuple[str, ...]]:
+    def _list_known_names(self) -> dict[str, tuple[str, ...]]:
         """Return names of columns by field, the best first; what lenses look at before the rest."""
         looked_at = {row.name: (row.name, *row.columns) for row in self.fields if row.searchable}
         rest = {row.name: (row.name, *row.columns) for row in self.fields if not row.searchable}
@@ -54,10 +54,10 @@ class Columns:
         """
         by_plain_name: dict[str, str] = {}
         for name in names:
-            by_plain_name.setdefault(_plain(name), name)
+            by_plain_name.setdefault(_simplify(name), name)
         present = set(names)
         found: dict[str, str] = {}
-        for wanted, known in self._known_names().items():
+        for wanted, known in self._list_known_names().items():
             if wanted in self.mapping:
                 if self.mapping[wanted] in present:
                     found[wanted] = self.mapping[wanted]
@@ -66,8 +66,8 @@ class Columns:
                 if name in present:
                     found[wanted] = name
                     break
-                if _plain(name) in by_plain_name:
-                    found[wanted] = by_plain_name[_plain(name)]
+                if _simplify(name) in by_plain_name:
+                    found[wanted] = by_plain_name[_simplify(name)]
                     break
         return found
 
@@ -94,5 +94,5 @@ class Columns:
             )
 
 
-def _plain(name: str) -> str:
+def _simplify(name: str) -> str:
     return "".join(character for character in name.casefold() if character.isalnum())

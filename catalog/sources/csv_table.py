@@ -63,7 +63,7 @@ class CsvTable:
     ragged: ClassVar = False
     path: Path
 
-    def column_names(self) -> list[str]:
+    def read_column_names(self) -> list[str]:
         """Return the header.
 
         Raises:
@@ -77,14 +77,14 @@ class CsvTable:
             raise SourceError(f"{self.path} has no readable header: {header.detail}")
         return header
 
-    def total(self) -> int | None:
+    def count_rows(self) -> int | None:
         """Return the number of records; None for a compressed file."""
         if self.path.suffix.casefold() == ".gz":
             return None
         with open_binary(self.path) as file:
             return max(0, sum(1 for _ in _parse(file)) - 1)
 
-    def records(self, columns: Collection[str]) -> Iterator[Record | BadRecord]:
+    def read_records(self, columns: Collection[str]) -> Iterator[Record | BadRecord]:
         """Yield one record a row; an empty field is None."""
         with open_binary(self.path) as file:
             parsed = _parse(file)

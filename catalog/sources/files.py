@@ -57,7 +57,7 @@ def open_files(name: str, path: Path, *, columns: Columns) -> TableSource | Pict
     if tables:
         return TableSource(name, described or tables, root=path, columns=columns)
     pictures = PictureFolder(name, path)
-    if next(pictures.files(), None) is None:
+    if next(pictures.find_pictures(), None) is None:
         raise SourceError(f"{path} holds no pictures and no tables ({', '.join(TABLE_SUFFIXES)})")
     if columns.mapping:
         raise SourceError(f"{path} holds pictures only: there are no columns to name")
@@ -94,7 +94,7 @@ class TableSource:
         first_error: SourceError | None = None
         for table in self.tables:
             try:
-                self._columns(table)
+                self._resolve_columns(table)
             except SourceError as error:
                 first_error = first_error or error
             else:
@@ -102,12 +102,12 @@ class TableSource:
         if first_error is not None:
             raise first_error
 
-    def total(self) -> int | None:
+    def count_rows(self) -> int | None:
         """Sum over the tables; None where one of them does not know."""
         rows = 0
         for table in self.tables:
             try:
-                more = table.total()
+                more = table.count_rows()
             except SourceError:
                 more = 1
             if more is None:
@@ -118,16 +118,18 @@ class TableSource:
     def __iter__(self) -> Iterator[Row | Reject]:
         for table in self.tables:
             try:
-                yield from self._rows(table)
+                yield from self._convert_rows(table)
             except SourceError as error:
                 if len(self.tables) == 1:
                     raise
-                yield Reject(Origin(self._file(table), 1), RejectReason.FILE_UNREADABLE, str(error))
+                yield Reject(
+                    Origin(self._name_file(table), 1), RejectReason.FILE_UNREADABLE, str(error)
+                )
 
-    def _rows(self, table: Table) -> Iterator[Row | Reject]:
-        columns = self._columns(table)
+    def _convert_rows(self, table: Table) -> Iterator[Row | Reject]:
+        columns = self._resolve_columns(table)
         origin = TableOrigin(
-            file=self._file(table),
+            file=self._name_file(table),
             folder=table.path.parent,
             root=self.root,
             has_ids="video_id" in columns,
@@ -135,7 +137,7 @@ class TableSource:
         )
         # Each set of keys that rows have is resolved once.
         by_names: dict[tuple[str, ...], dict[str, str]] = {}
-        for record in table.records(set(columns.values())):
+        for record in table.read_records(set(columns.values())):
             if isinstance(record, Record) and table.ragged:
                 names = tuple(record.cells)
                 if names not in by_names:
@@ -145,14 +147,14 @@ class TableSource:
                 columns = by_names[names]
             yield convert(record, columns, origin, self.columns.fields)
 
-    def _columns(self, table: Table) -> dict[str, str]:
-        names = table.column_names()
+    def _resolve_columns(self, table: Table) -> dict[str, str]:
+        names = table.read_column_names()
         # A ragged table in which no row is readable has no columns: its rows say what is wrong.
         if names or not table.ragged:
             self.columns.require(names, where=str(table.path))
         return self.columns.resolve(names)
 
-    def _file(self, table: Table) -> str:
+    def _name_file(self, table: Table) -> str:
         return table.path.relative_to(self.root).as_posix()
 
 
@@ -166,18 +168,18 @@ class PictureFolder:
     name: str
     root: Path
 
-    def files(self) -> Iterator[Path]:
+    def find_pictures(self) -> Iterator[Path]:
         """Yield the pictures, by name; hidden files and folders are passed over."""
         for path in _walk(self.root):
             if path.suffix.casefold() in _PICTURE_SUFFIXES:
                 yield path
 
-    def total(self) -> int | None:
+    def count_rows(self) -> int | None:
         """Return the number of pictures."""
-        return sum(1 for _ in self.files())
+        return sum(1 for _ in self.find_pictures())
 
     def __iter__(self) -> Iterator[Row | Reject]:
-        for row, path in enumerate(self.files(), start=1):
+        for row, path in enumerate(self.find_pictures(), start=1):
             relative = path.relative_to(self.root)
             origin = Origin(relative.as_posix(), row)
             try:

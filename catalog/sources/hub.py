@@ -36,7 +36,7 @@ def open_hub(name: str, *, columns: Columns, revision: str | None, split: str | 
     try:
         loaded = datasets.load_dataset(path, revision=revision, streaming=True)
     except Exception as error:
-        raise _load_error(name, revision, error) from error
+        raise _to_source_error(name, revision, error) from error
     splits: dict[str, Any] = dict(loaded)
     if split is not None:
         if split not in splits:
@@ -52,7 +52,7 @@ def open_hub(name: str, *, columns: Columns, revision: str | None, split: str | 
                     # Pictures come as the bytes they are, not decoded and encoded again.
                     rows = rows.cast_column(column, datasets.Image(decode=False))
         except Exception as error:
-            raise _load_error(name, revision, error) from error
+            raise _to_source_error(name, revision, error) from error
         columns.require(list(rows.features), where=f"{name}, split {split_name}")
         opened[split_name] = rows
     root = Path(path).absolute() if Path(path).is_dir() else None
@@ -68,7 +68,7 @@ class HubSource:
     columns: Columns = field(kw_only=True)
     root: Path | None = field(kw_only=True)
 
-    def total(self) -> int | None:
+    def count_rows(self) -> int | None:
         """Return the number of rows by the data set's card, where it says."""
         rows = 0
         for name, split in self.splits.items():
@@ -86,13 +86,13 @@ class HubSource:
             )
             wanted = split.select_columns(sorted(set(columns.values()))).with_format("arrow")
             row = 1
-            for batch in self._batches(name, wanted):
+            for batch in self._read_batches(name, wanted):
                 for record in to_records(batch, first_row=row):
                     whole = _read_picture(record, columns.get("thumbnail"))
                     yield convert(whole, columns, origin, self.columns.fields)
                 row += batch.num_rows
 
-    def _batches(self, split: str, rows: Any) -> Iterator[Any]:
+    def _read_batches(self, split: str, rows: Any) -> Iterator[Any]:
         try:
             yield from rows.iter(batch_size=_BATCH_ROWS)
         except Exception as error:
@@ -115,7 +115,7 @@ def _read_picture(record: Record, column: str | None) -> Record:
     return Record(record.row, {**record.cells, str(column): cell})
 
 
-def _load_error(name: str, revision: str | None, error: Exception) -> SourceError:
+def _to_source_error(name: str, revision: str | None, error: Exception) -> SourceError:
     at = f" at revision {revision}" if revision else ""
     if isinstance(error, ConnectionError):
         return SourceError(

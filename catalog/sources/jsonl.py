@@ -27,21 +27,21 @@ class JsonlTable:
     ragged: ClassVar = True
     path: Path
 
-    def column_names(self) -> list[str]:
+    def read_column_names(self) -> list[str]:
         """Keys of the first thousand rows, in order of appearance.
 
         Raises:
             SourceError: not even the first can be read.
         """
         names: dict[str, None] = {}
-        for record in itertools.islice(self.records(()), _ROWS_PEEKED):
+        for record in itertools.islice(self.read_records(()), _ROWS_PEEKED):
             if isinstance(record, Record):
                 names.update(dict.fromkeys(record.cells))
             elif record.row == 1 and record.reason is RejectReason.FILE_UNREADABLE:
                 raise SourceError(f"{self.path}: {record.detail}")
         return list(names)
 
-    def total(self) -> int | None:
+    def count_rows(self) -> int | None:
         """Return the number of lines that are not blank; None for a compressed file."""
         if self.path.suffix.casefold() == ".gz":
             return None
@@ -49,7 +49,7 @@ class JsonlTable:
             lines = read_lines(file, max_bytes=MAX_LINE_BYTES)
             return sum(1 for line in lines if line is None or line.strip())
 
-    def records(self, columns: Collection[str]) -> Iterator[Record | BadRecord]:
+    def read_records(self, columns: Collection[str]) -> Iterator[Record | BadRecord]:
         """Yield one record a line, all its keys."""
         row = 0
         with open_binary(self.path) as file:
@@ -70,10 +70,10 @@ class JsonlTable:
                         row, RejectReason.MALFORMED, f"a line of more than {MAX_LINE_BYTES} bytes"
                     )
                 elif line.strip():
-                    yield _record(row, line)
+                    yield _parse_record(row, line)
 
 
-def _record(row: int, line: bytes) -> Record | BadRecord:
+def _parse_record(row: int, line: bytes) -> Record | BadRecord:
     try:
         cells = json.loads(line.decode())
     except UnicodeDecodeError as error:

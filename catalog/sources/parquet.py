@@ -28,17 +28,17 @@ class ParquetTable:
     ragged: ClassVar = False
     path: Path
 
-    def column_names(self) -> list[str]:
+    def read_column_names(self) -> list[str]:
         """Top-level columns of its schema."""
         with self._open() as file:
             return list(file.schema_arrow.names)
 
-    def total(self) -> int | None:
+    def count_rows(self) -> int | None:
         """Return the number of rows, by its footer."""
         with self._open() as file:
             return int(file.metadata.num_rows)
 
-    def records(self, columns: Collection[str]) -> Iterator[Record | BadRecord]:
+    def read_records(self, columns: Collection[str]) -> Iterator[Record | BadRecord]:
         """Yield one record a row, with these columns only."""
         with self._open() as file:
             before = 0

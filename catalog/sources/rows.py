@@ -48,7 +48,7 @@ class Source(Protocol):
         """What a person typed."""
         ...
 
-    def total(self) -> int | None:
+    def count_rows(self) -> int | None:
         """Return the number of rows, bad ones included, where that is cheap to know."""
         ...
 

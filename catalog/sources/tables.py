@@ -22,7 +22,7 @@ class Table(Protocol):
         """Where it lies."""
         ...
 
-    def column_names(self) -> list[str]:
+    def read_column_names(self) -> list[str]:
         """Return names of its columns; none where no row could be read.
 
         Raises:
@@ -30,11 +30,11 @@ class Table(Protocol):
         """
         ...
 
-    def total(self) -> int | None:
+    def count_rows(self) -> int | None:
         """Return the number of rows, bad ones included, where that is cheap to know."""
         ...
 
-    def records(self, columns: Collection[str]) -> Iterator[Record | BadRecord]:
+    def read_records(self, columns: Collection[str]) -> Iterator[Record | BadRecord]:
         """Return its rows, with at least these columns; bad ones in their places.
 
         Where the file is damaged and can't be read on, the last one says so.

@@ -59,7 +59,7 @@ def parse_id(value: object) -> str:
         raise RowRejected(
             RejectReason.ID_INVALID, f"an id is text or an integer, not {_quote(value)}"
         )
-    video_id = _digits(value) if isinstance(value, int) else _unicode(value, "video_id").strip()
+    video_id = _to_digits(value) if isinstance(value, int) else _to_text(value, "video_id").strip()
     if not video_id:
         raise RowRejected(RejectReason.ID_MISSING, "the id is empty")
     if len(video_id) > MAX_VIDEO_ID_LENGTH:
@@ -88,16 +88,16 @@ def parse_text(value: object, *, field: str) -> str | None:
     if value is None:
         return None
     if isinstance(value, bool):
-        raise _bad(field, "is text", value)
+        raise _reject(field, "is text", value)
     if isinstance(value, int):
-        return _digits(value)
+        return _to_digits(value)
     if isinstance(value, float):
         if not math.isfinite(value):
             raise RowRejected(RejectReason.NOT_A_NUMBER, f"{field} is {value}")
-        return _digits(int(value)) if value.is_integer() else repr(value)
+        return _to_digits(int(value)) if value.is_integer() else repr(value)
     if not isinstance(value, str | bytes):
-        raise _bad(field, "is text", value)
-    text = _unicode(value, field).strip()
+        raise _reject(field, "is text", value)
+    text = _to_text(value, field).strip()
     if len(text) > MAX_TEXT_LENGTH:
         raise RowRejected(
             RejectReason.BAD_VALUE,
@@ -114,7 +114,7 @@ def parse_url(value: object, *, field: str) -> str | None:
     """
     text = parse_text(value, field=field)
     if text is not None and not is_web_url(text):
-        raise _bad(field, "begins with http:// or https://", text)
+        raise _reject(field, "begins with http:// or https://", text)
     return text
 
 
@@ -132,11 +132,11 @@ def parse_texts(value: object, *, field: str) -> tuple[str, ...]:
         RowRejected: not a list of texts, too many, or a text that can't be used.
     """
     if isinstance(value, str | bytes):
-        value = _texts_in(_unicode(value, field), field)
+        value = _split_texts(_to_text(value, field), field)
     if value is None:
         return ()
     if not isinstance(value, Sequence):
-        raise _bad(field, "is a list or text", value)
+        raise _reject(field, "is a list or text", value)
     if len(value) > MAX_TEXTS:
         raise RowRejected(
             RejectReason.BAD_VALUE, f"{len(value)} {field}; at most {MAX_TEXTS} are taken"
@@ -160,7 +160,7 @@ def parse_date(value: object, *, field: str) -> datetime | None:
     try:
         match value:
             case bool():
-                raise _bad(field, "is a date", value)
+                raise _reject(field, "is a date", value)
             case str():
                 moment = datetime.fromisoformat(value)
             case int() if value in _COMPACT_DATE:
@@ -173,10 +173,10 @@ def parse_date(value: object, *, field: str) -> datetime | None:
             case date():
                 moment = datetime.combine(value, time(), UTC)
             case _:
-                raise _bad(field, "is a date", value)
+                raise _reject(field, "is a date", value)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError, OSError) as error:
-        raise _bad(field, "is a date such as 2026-11-21T08:30:00Z", value) from error
+        raise _reject(field, "is a date such as 2026-11-21T08:30:00Z", value) from error
 
 
 def parse_duration(value: object, *, field: str) -> float | None:
@@ -193,19 +193,19 @@ def parse_duration(value: object, *, field: str) -> float | None:
             return None
         if clock := _CLOCK.fullmatch(text):
             hours, minutes, seconds = clock.groups()
-            return _not_negative(
-                _float(hours) * 3600 + _float(minutes) * 60 + _float(seconds), field
+            return _require_not_negative(
+                _to_float(hours) * 3600 + _to_float(minutes) * 60 + _to_float(seconds), field
             )
         if (iso := _ISO_DURATION.fullmatch(text)) and any(iso.groups()):
             days, hours, minutes, seconds = iso.groups()
-            whole = (_float(days) * 24 + _float(hours)) * 60 + _float(minutes)
-            return _not_negative(whole * 60 + _float(seconds), field)
-        value = _number_in_text(text, field)
+            whole = (_to_float(days) * 24 + _to_float(hours)) * 60 + _to_float(minutes)
+            return _require_not_negative(whole * 60 + _to_float(seconds), field)
+        value = _parse_number(text, field)
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _bad(field, "is a number of seconds", value)
-    return _not_negative(value, field)
+        raise _reject(field, "is a number of seconds", value)
+    return _require_not_negative(value, field)
 
 
 def parse_count(value: object, *, field: str) -> int | None:
@@ -216,14 +216,14 @@ def parse_count(value: object, *, field: str) -> int | None:
     """
     if isinstance(value, str | bytes):
         text = parse_text(value, field=field)
-        value = None if text is None else _number_in_text(text, field)
+        value = None if text is None else _parse_number(text, field)
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _bad(field, "is a whole number", value)
-    _not_negative(value, field)
+        raise _reject(field, "is a whole number", value)
+    _require_not_negative(value, field)
     if value > MAX_INTEGER or value != int(value):
-        raise _bad(field, f"is a whole number, at most {MAX_INTEGER}", value)
+        raise _reject(field, f"is a whole number, at most {MAX_INTEGER}", value)
     return int(value)
 
 
@@ -242,12 +242,12 @@ def parse_picture(
         content = value.get("bytes")
         if content is None:
             return parse_picture(value.get("path"), folder=folder, root=root)
-        return _from_base64(content) if isinstance(content, str) else _picture_bytes(content)
+        return _from_base64(content) if isinstance(content, str) else _to_bytes(content)
     if value is None:
         return None
     if not isinstance(value, str):
-        return _picture_bytes(value)
-    text = _unicode(value, "thumbnail").strip()
+        return _to_bytes(value)
+    text = _to_text(value, "thumbnail").strip()
     if not text:
         return None
     if is_web_url(text):
@@ -272,7 +272,7 @@ def parse_picture(
     return path
 
 
-def _picture_bytes(value: object) -> bytes:
+def _to_bytes(value: object) -> bytes:
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value)
     raise PictureRejected(
@@ -287,7 +287,7 @@ def _from_base64(text: str) -> bytes:
         raise PictureRejected(RejectReason.PICTURE_UNREADABLE, f"not base64: {error}") from error
 
 
-def _texts_in(text: str, field: str) -> object:
+def _split_texts(text: str, field: str) -> object:
     text = text.strip()
     # Kaggle's trending sets write "[none]" for a video without tags.
     if not text or text.casefold() in {"[none]", "none", "null"}:
@@ -298,7 +298,7 @@ def _texts_in(text: str, field: str) -> object:
             f"{field} have {len(text)} characters; at most {MAX_TEXT_LENGTH} are taken",
         )
     if text.startswith(("[", "(")):
-        for read in (json.loads, _python_literal):
+        for read in (json.loads, _parse_literal):
             try:
                 parsed = read(text)
             except (ValueError, SyntaxError, MemoryError, RecursionError):
@@ -309,7 +309,7 @@ def _texts_in(text: str, field: str) -> object:
     return [part.strip().strip('"') for part in text.split(separator)]
 
 
-def _python_literal(text: str) -> object:
+def _parse_literal(text: str) -> object:
     if "\\" not in text:
         return ast.literal_eval(text)
     with warnings.catch_warnings():
@@ -318,7 +318,7 @@ def _python_literal(text: str) -> object:
         return ast.literal_eval(text)
 
 
-def _number_in_text(text: str, field: str) -> int | float:
+def _parse_number(text: str, field: str) -> int | float:
     if _GROUPED_DIGITS.fullmatch(text):
         text = text.replace(",", "")
     if "_" not in text:
@@ -327,10 +327,10 @@ def _number_in_text(text: str, field: str) -> int | float:
                 return read(text)
             except (ValueError, OverflowError):
                 continue
-    raise _bad(field, "is a number", text)
+    raise _reject(field, "is a number", text)
 
 
-def _not_negative(value: float, field: str) -> float:
+def _require_not_negative(value: float, field: str) -> float:
     try:
         number = float(value)
     except OverflowError:
@@ -338,22 +338,22 @@ def _not_negative(value: float, field: str) -> float:
     if not math.isfinite(number):
         raise RowRejected(RejectReason.NOT_A_NUMBER, f"{field} is {_quote(value)}")
     if number < 0:
-        raise _bad(field, "is not negative", value)
+        raise _reject(field, "is not negative", value)
     return number
 
 
-def _float(text: str | None) -> float:
+def _to_float(text: str | None) -> float:
     return float(text) if text else 0.0
 
 
-def _digits(number: int) -> str:
+def _to_digits(number: int) -> str:
     try:
         return str(number)
     except ValueError as error:
         raise RowRejected(RejectReason.BAD_VALUE, "a number of thousands of digits") from error
 
 
-def _unicode(value: str | bytes, field: str) -> str:
+def _to_text(value: str | bytes, field: str) -> str:
     if isinstance(value, bytes):
         try:
             value = value.decode()
@@ -377,7 +377,7 @@ def is_utf8(text: str) -> bool:
     return True
 
 
-def _bad(field: str, rule: str, value: object) -> RowRejected:
+def _reject(field: str, rule: str, value: object) -> RowRejected:
     return RowRejected(RejectReason.BAD_VALUE, f"{field} {rule}; {_quote(value)} is not")
 
 

@@ -40,17 +40,17 @@ class Appearance:
 
     def __init__(self, pictures: Tensor, *, dim: int, generator: torch.Generator) -> None:
         self._dim = dim
-        parts = _described(pictures)
+        parts = _describe(pictures)
         self._means = [part.mean(dim=0) for part in parts]
         joined = self._join(parts)  # (n, F)
         self._mean = joined.mean(dim=0)
         components = min(dim, len(pictures) - 1)
-        basis, deviations = _principal(joined - self._mean, components, generator)
+        basis, deviations = _find_principal_axes(joined - self._mean, components, generator)
         self._projection = basis / deviations.clamp(min=1e-6).sqrt()  # (F, components)
 
     def __call__(self, pictures: Tensor) -> Tensor:
         """Unit rows (n, dim), float32, on the CPU; with few pictures the last columns are 0."""
-        projected = (self._join(_described(pictures)) - self._mean) @ self._projection
+        projected = (self._join(_describe(pictures)) - self._mean) @ self._projection
         return functional.normalize(
             functional.pad(projected, (0, self._dim - projected.shape[1])), dim=1
         )
@@ -63,7 +63,7 @@ class Appearance:
         return torch.cat([edges, _COLOUR_WEIGHT * colours, _COLOUR_WEIGHT * places], dim=1)
 
 
-def _principal(
+def _find_principal_axes(
     centred: Tensor, components: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Return the first principal axes (F, components) and the deviations along them.
@@ -79,14 +79,14 @@ def _principal(
     return drawn @ axes[:components].T, deviations
 
 
-def _described(pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _describe(pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Edges (n, E), colours (n, 512) and coarse colours by tile (n, 768), mirror-free."""
     chunks = [
         (
-            _oriented_gradients(chunk) + _oriented_gradients(chunk.flip(2)),
-            _colours(chunk, bins=_BINS, tiles=(1, 1)).pow(_POWER),
-            _colours(chunk, bins=_COARSE_BINS, tiles=_TILES).pow(_COARSE_POWER)
-            + _colours(chunk.flip(2), bins=_COARSE_BINS, tiles=_TILES).pow(_COARSE_POWER),
+            _measure_gradients(chunk) + _measure_gradients(chunk.flip(2)),
+            _measure_colours(chunk, bins=_BINS, tiles=(1, 1)).pow(_POWER),
+            _measure_colours(chunk, bins=_COARSE_BINS, tiles=_TILES).pow(_COARSE_POWER)
+            + _measure_colours(chunk.flip(2), bins=_COARSE_BINS, tiles=_TILES).pow(_COARSE_POWER),
         )
         for chunk in torch.split(pictures, _CHUNK)
     ]
@@ -94,7 +94,7 @@ def _described(pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return edges, colours, places
 
 
-def _oriented_gradients(pictures: Tensor) -> Tensor:
+def _measure_gradients(pictures: Tensor) -> Tensor:
     """Return, of uint8 (B, H, W, 3), the share of each orientation in each cell, (B, cells x 9)."""
     planes = pictures.permute(0, 3, 1, 2).float() / 255
     across = functional.pad(planes[..., 2:] - planes[..., :-2], (1, 1))
@@ -111,7 +111,7 @@ def _oriented_gradients(pictures: Tensor) -> Tensor:
     return shares.flatten(1)
 
 
-def _colours(pictures: Tensor, *, bins: int, tiles: tuple[int, int]) -> Tensor:
+def _measure_colours(pictures: Tensor, *, bins: int, tiles: tuple[int, int]) -> Tensor:
     """Return, of uint8 (B, H, W, 3), the share of each colour in each tile, (B, tiles x bins^3)."""
     levels = (pictures[:, ::2, ::2].long() * bins) >> 8
     colour = (levels[..., 0] * bins + levels[..., 1]) * bins + levels[..., 2]  # (B, h, w)

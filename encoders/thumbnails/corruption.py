@@ -40,7 +40,7 @@ class Corruption:
         self.width, self.height = size
         self.device = device
         self._captions = _draw_captions(size).to(device)  # (N, H, W), 0 to 1
-        self._dct = _dct_matrix().to(device)  # (8, 8)
+        self._dct = _make_dct_matrix().to(device)  # (8, 8)
         self._quantisation = torch.tensor(_JPEG_TABLE, dtype=torch.float32, device=device) / 255
 
     def clean(self, pictures: Tensor) -> Tensor:
@@ -51,58 +51,58 @@ class Corruption:
 
     def __call__(self, pictures: Tensor, *, generator: torch.Generator) -> Tensor:
         """Corrupted copies at ``size``."""
-        draw = _Draw(len(pictures), generator, self.device)
-        corrupted = self._crop_and_shift(pictures, draw)
-        corrupted = self._recolour(corrupted, draw)
-        corrupted = self._blur(corrupted, draw)
-        corrupted = self._write_over(corrupted, draw)
-        corrupted = self._mask(corrupted, draw)
-        corrupted = self._recompress(corrupted, draw)
-        sigma = draw.uniform(0.0, 0.13) * draw.chance(0.4)
-        noise = draw.normal(corrupted.shape)
+        rng = _Random(len(pictures), generator, self.device)
+        corrupted = self._crop_and_shift(pictures, rng)
+        corrupted = self._recolour(corrupted, rng)
+        corrupted = self._blur(corrupted, rng)
+        corrupted = self._write_over(corrupted, rng)
+        corrupted = self._mask(corrupted, rng)
+        corrupted = self._recompress(corrupted, rng)
+        sigma = rng.sample(0.0, 0.13) * rng.flip(0.4)
+        noise = rng.draw_normal(corrupted.shape)
         return (corrupted + noise * sigma.view(-1, 1, 1, 1)).clamp_(0.0, 1.0)
 
-    def _crop_and_shift(self, pictures: Tensor, draw: _Draw) -> Tensor:
+    def _crop_and_shift(self, pictures: Tensor, rng: _Random) -> Tensor:
         """Cut windows of 55 to 130 % of each side, half of them mirrored; one colour around."""
-        side = torch.where(draw.chance(0.6) > 0, draw.uniform(0.55, 1.0), draw.uniform(0.95, 1.05))
-        side = torch.where(draw.chance(0.12) > 0, draw.uniform(1.05, 1.3), side)
-        stretch = torch.exp(draw.uniform(-0.08, 0.08))
+        side = torch.where(rng.flip(0.6) > 0, rng.sample(0.55, 1.0), rng.sample(0.95, 1.05))
+        side = torch.where(rng.flip(0.12) > 0, rng.sample(1.05, 1.3), side)
+        stretch = torch.exp(rng.sample(-0.08, 0.08))
         across, down = (
             length.clamp(min=0.55, max=1.3) for length in (side * stretch, side / stretch)
         )
-        x = draw.uniform(-1.0, 1.0) * (1 - across).abs() + draw.uniform(-0.03, 0.03)
-        y = draw.uniform(-1.0, 1.0) * (1 - down).abs() + draw.uniform(-0.03, 0.03)
-        across = across * (1 - 2 * draw.chance(0.5))
+        x = rng.sample(-1.0, 1.0) * (1 - across).abs() + rng.sample(-0.03, 0.03)
+        y = rng.sample(-1.0, 1.0) * (1 - down).abs() + rng.sample(-0.03, 0.03)
+        across = across * (1 - 2 * rng.flip(0.5))
         zero = torch.zeros_like(x)
         theta = torch.stack([torch.stack([across, zero, x], 1), torch.stack([zero, down, y], 1)], 1)
         grid = functional.affine_grid(
             theta, [len(pictures), 3, self.height, self.width], align_corners=False
         )
         # Black half the time. What lies outside is sampled as 0, and so becomes the colour.
-        colour = draw.uniform(0.0, 1.0, columns=(3,)) * draw.chance(0.5).view(-1, 1)
+        colour = rng.sample(0.0, 1.0, columns=(3,)) * rng.flip(0.5).view(-1, 1)
         colour = colour.view(-1, 3, 1, 1)
         return functional.grid_sample(pictures - colour, grid, align_corners=False) + colour
 
-    def _recolour(self, pictures: Tensor, draw: _Draw) -> Tensor:
+    def _recolour(self, pictures: Tensor, rng: _Random) -> Tensor:
         """Hue, saturation, white balance, contrast, brightness: a 3x3 matrix and an offset."""
         grey = torch.tensor([0.299, 0.587, 0.114], device=self.device)
         eye = torch.eye(3, device=self.device)
-        saturation = draw.uniform(0.0, 1.7).view(-1, 1, 1)
-        contrast = draw.uniform(0.6, 1.7).view(-1, 1, 1)
-        balance = torch.exp(draw.uniform(-0.35, 0.35, columns=(3,))).view(-1, 3, 1)
-        hue = self._turned(draw.uniform(-0.9, 0.9) * draw.chance(0.3))
+        saturation = rng.sample(0.0, 1.7).view(-1, 1, 1)
+        contrast = rng.sample(0.6, 1.7).view(-1, 1, 1)
+        balance = torch.exp(rng.sample(-0.35, 0.35, columns=(3,))).view(-1, 3, 1)
+        hue = self._make_hue_rotation(rng.sample(-0.9, 0.9) * rng.flip(0.3))
         muted = saturation * eye + (1 - saturation) * grey.expand(3, 3)
         matrix = contrast * balance * (muted @ hue)
         # Contrast turns about black as often as about grey, as a brighter copy does.
-        pivot = 0.5 * draw.chance(0.5).view(-1, 1)
-        offset = pivot * (1 - contrast.view(-1, 1)) + draw.uniform(-0.2, 0.2).view(-1, 1)
-        untouched = draw.chance(0.25).view(-1, 1, 1)
+        pivot = 0.5 * rng.flip(0.5).view(-1, 1)
+        offset = pivot * (1 - contrast.view(-1, 1)) + rng.sample(-0.2, 0.2).view(-1, 1)
+        untouched = rng.flip(0.25).view(-1, 1, 1)
         matrix = torch.where(untouched > 0, eye, matrix)
         offset = torch.where(untouched.view(-1, 1) > 0, torch.zeros_like(offset), offset)
         flat = torch.baddbmm(offset.unsqueeze(2).expand(-1, 3, 1), matrix, pictures.flatten(2))
         return flat.view_as(pictures).clamp_(0.0, 1.0)
 
-    def _turned(self, angle: Tensor) -> Tensor:
+    def _make_hue_rotation(self, angle: Tensor) -> Tensor:
         """Matrices (B, 3, 3) that turn colours about the grey axis by ``angle`` (Rodrigues)."""
         across = torch.tensor([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]])
         across = across.to(self.device) / math.sqrt(3)
@@ -110,10 +110,10 @@ class Corruption:
         eye = torch.eye(3, device=self.device)
         return cosine * eye + sine * across + (1 - cosine) / 3
 
-    def _blur(self, pictures: Tensor, draw: _Draw) -> Tensor:
+    def _blur(self, pictures: Tensor, rng: _Random) -> Tensor:
         """Blur a third of the pictures by a Gaussian of up to 2 pixels."""
-        sigma = draw.uniform(0.4, 2.0)
-        chosen = torch.nonzero(draw.chance(0.35))[:, 0]
+        sigma = rng.sample(0.4, 2.0)
+        chosen = torch.nonzero(rng.flip(0.35))[:, 0]
         if not len(chosen):
             return pictures
         reach = torch.arange(-4, 5, device=self.device, dtype=torch.float32)
@@ -128,51 +128,51 @@ class Corruption:
         blurred[chosen] = planes.view(-1, 3, self.height, self.width)
         return blurred
 
-    def _write_over(self, pictures: Tensor, draw: _Draw) -> Tensor:
+    def _write_over(self, pictures: Tensor, rng: _Random) -> Tensor:
         """Words in one colour, on a band or box of another, over most of the pictures."""
-        which = draw.integers(len(self._captions))
+        which = rng.draw_integers(len(self._captions))
         words = torch.roll(
-            self._captions[which], shifts=int(draw.integers(self.width)[0]), dims=2
+            self._captions[which], shifts=int(rng.draw_integers(self.width)[0]), dims=2
         ).unsqueeze(1)
         # Half of the bands run from side to side, half are opaque, as captions are.
-        band = self._box(draw, height=(0.1, 0.35), width=(0.25, 1.75))
-        ink = draw.uniform(0.0, 1.0, columns=(3,)).view(-1, 3, 1, 1)
-        paper = draw.uniform(0.0, 1.0, columns=(3,)).view(-1, 3, 1, 1)
-        opacity = draw.uniform(0.3, 1.7).clamp(max=1.0) * draw.chance(0.7)
+        band = self._draw_box(rng, height=(0.1, 0.35), width=(0.25, 1.75))
+        ink = rng.sample(0.0, 1.0, columns=(3,)).view(-1, 3, 1, 1)
+        paper = rng.sample(0.0, 1.0, columns=(3,)).view(-1, 3, 1, 1)
+        opacity = rng.sample(0.3, 1.7).clamp(max=1.0) * rng.flip(0.7)
         opacity = opacity.view(-1, 1, 1, 1) * band
         written = pictures + (paper - pictures) * opacity
         # Half of the words stay on their band, the others run over the whole picture.
-        words = words * torch.where(draw.chance(0.5).view(-1, 1, 1, 1) > 0, band, 1.0)
+        words = words * torch.where(rng.flip(0.5).view(-1, 1, 1, 1) > 0, band, 1.0)
         written = written + (ink - written) * words
-        chosen = draw.chance(0.6).view(-1, 1, 1, 1)
+        chosen = rng.flip(0.6).view(-1, 1, 1, 1)
         return torch.where(chosen > 0, written, pictures)
 
-    def _mask(self, pictures: Tensor, draw: _Draw) -> Tensor:
+    def _mask(self, pictures: Tensor, rng: _Random) -> Tensor:
         """Up to three flat patches over nearly half of the pictures."""
-        some = draw.chance(0.45)
+        some = rng.flip(0.45)
         for share in (1.0, 0.5, 0.3):
-            patch = self._box(draw, height=(0.1, 0.45), width=(0.08, 0.4))
-            patch = patch * (some * draw.chance(share)).view(-1, 1, 1, 1)
-            colour = draw.uniform(0.0, 1.0, columns=(3,)).view(-1, 3, 1, 1)
+            patch = self._draw_box(rng, height=(0.1, 0.45), width=(0.08, 0.4))
+            patch = patch * (some * rng.flip(share)).view(-1, 1, 1, 1)
+            colour = rng.sample(0.0, 1.0, columns=(3,)).view(-1, 3, 1, 1)
             pictures = pictures + (colour - pictures) * patch
         return pictures
 
-    def _box(
-        self, draw: _Draw, *, height: tuple[float, float], width: tuple[float, float]
+    def _draw_box(
+        self, rng: _Random, *, height: tuple[float, float], width: tuple[float, float]
     ) -> Tensor:
         """Draw a rectangle for each picture, sides as shares of its own: (B, 1, H, W), 0 or 1."""
-        tall, broad = draw.uniform(*height), draw.uniform(*width).clamp(max=1.0)
-        top, left = draw.uniform(0.0, 1.0) * (1 - tall), draw.uniform(0.0, 1.0) * (1 - broad)
+        tall, broad = rng.sample(*height), rng.sample(*width).clamp(max=1.0)
+        top, left = rng.sample(0.0, 1.0) * (1 - tall), rng.sample(0.0, 1.0) * (1 - broad)
         y = (torch.arange(self.height, device=self.device) + 0.5) / self.height
         x = (torch.arange(self.width, device=self.device) + 0.5) / self.width
         rows = (y >= top[:, None]) & (y < (top + tall)[:, None])
         columns = (x >= left[:, None]) & (x < (left + broad)[:, None])
         return (rows[:, None, :, None] & columns[:, None, None, :]).float()
 
-    def _recompress(self, pictures: Tensor, draw: _Draw) -> Tensor:
+    def _recompress(self, pictures: Tensor, rng: _Random) -> Tensor:
         """Blocks of 8x8 cosine terms, rounded as a JPEG of quality 8 to 60 rounds them."""
-        quality = draw.uniform(8.0, 60.0)
-        chosen = torch.nonzero(draw.chance(0.25))[:, 0]
+        quality = rng.sample(8.0, 60.0)
+        chosen = torch.nonzero(rng.flip(0.25))[:, 0]
         if not len(chosen):
             return pictures
         quality = quality[chosen]
@@ -189,7 +189,7 @@ class Corruption:
         return recompressed
 
 
-class _Draw:
+class _Random:
     """Random numbers, one for each picture of a batch; drawn on the CPU, the same everywhere."""
 
     def __init__(self, count: int, generator: torch.Generator, device: torch.device) -> None:
@@ -197,19 +197,19 @@ class _Draw:
         self.generator = generator
         self.device = device
 
-    def uniform(self, low: float, high: float, *, columns: tuple[int, ...] = ()) -> Tensor:
+    def sample(self, low: float, high: float, *, columns: tuple[int, ...] = ()) -> Tensor:
         drawn = torch.rand(self.count, *columns, generator=self.generator)
         return (low + (high - low) * drawn).to(self.device)
 
-    def chance(self, probability: float) -> Tensor:
+    def flip(self, probability: float) -> Tensor:
         """1.0 with ``probability``, else 0.0."""
         drawn = torch.rand(self.count, generator=self.generator)
         return (drawn < probability).float().to(self.device)
 
-    def integers(self, below: int) -> Tensor:
+    def draw_integers(self, below: int) -> Tensor:
         return torch.randint(below, (self.count,), generator=self.generator).to(self.device)
 
-    def normal(self, shape: torch.Size) -> Tensor:
+    def draw_normal(self, shape: torch.Size) -> Tensor:
         return torch.randn(shape, generator=self.generator).to(self.device)
 
 
@@ -234,7 +234,7 @@ def _draw_captions(size: tuple[int, int]) -> Tensor:
     return torch.from_numpy(captions)
 
 
-def _dct_matrix() -> Tensor:
+def _make_dct_matrix() -> Tensor:
     """Return the orthonormal 8-point cosine transform: rows are frequencies."""
     position = torch.arange(8, dtype=torch.float32)
     matrix = torch.cos((position + 0.5)[None, :] * position[:, None] * math.pi / 8) / 2

@@ -7,7 +7,7 @@ import numpy as np
 from twinlens.catalog.vectors import FloatMatrix
 
 
-def effective_rank(vectors: FloatMatrix) -> float:
+def measure_effective_rank(vectors: FloatMatrix) -> float:
     """Return how many directions the vectors really use, between 1 and their length.
 
     0 where they are all the same, NaN where some are not finite.

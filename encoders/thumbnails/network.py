@@ -54,7 +54,7 @@ class PictureEncoder(nn.Module):
             inward = outward
         self.stages = nn.Sequential(*stages)
         self.squeeze = nn.Conv2d(inward, shape.squeezed, 1)
-        rows, columns = _halved((shape.height, shape.width), len(shape.channels))
+        rows, columns = _halve((shape.height, shape.width), len(shape.channels))
         self.code = nn.Linear(shape.squeezed * rows * columns, shape.dim)
 
     def forward(self, pictures: Tensor) -> Tensor:
@@ -71,13 +71,13 @@ class PictureDecoder(nn.Module):
     def __init__(self, shape: NetworkShape) -> None:
         super().__init__()
         depth = len(shape.channels)
-        self.sizes = [_halved((shape.height, shape.width), times) for times in range(depth, 0, -1)]
+        self.sizes = [_halve((shape.height, shape.width), times) for times in range(depth, 0, -1)]
         inward = shape.decoder_channels[0]
         rows, columns = self.sizes[0]
         self.unfold = nn.Linear(shape.dim, inward * rows * columns)
         self.refine = nn.ModuleList()
         for outward in shape.decoder_channels[1:]:
-            self.refine.append(_convolved(inward, outward))
+            self.refine.append(_convolve(inward, outward))
             inward = outward
         self.paint = nn.Sequential(nn.Conv2d(inward, 12, 3, padding=1), nn.PixelShuffle(2))
 
@@ -95,8 +95,8 @@ class Halving(nn.Module):
 
     def __init__(self, inward: int, outward: int, *, kernel: int, residual: bool) -> None:
         super().__init__()
-        self.down = _convolved(inward, outward, kernel=kernel, stride=2)
-        self.residual = _convolved(outward, outward) if residual else None
+        self.down = _convolve(inward, outward, kernel=kernel, stride=2)
+        self.residual = _convolve(outward, outward) if residual else None
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, inward, H, W) to (B, outward, H/2, W/2), rounded up."""
@@ -115,13 +115,13 @@ class Autoencoder(nn.Module):
         self.decoder = PictureDecoder(shape)
 
 
-def _convolved(inward: int, outward: int, *, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+def _convolve(inward: int, outward: int, *, kernel: int = 3, stride: int = 1) -> nn.Sequential:
     # The normalisation brings its own bias.
     convolution = nn.Conv2d(inward, outward, kernel, stride=stride, padding=kernel // 2, bias=False)
     return nn.Sequential(convolution, nn.BatchNorm2d(outward), nn.SiLU(inplace=True))
 
 
-def _halved(size: tuple[int, int], times: int) -> tuple[int, int]:
+def _halve(size: tuple[int, int], times: int) -> tuple[int, int]:
     rows, columns = size
     for _ in range(times):
         rows, columns = -(-rows // 2), -(-columns // 2)

@@ -52,7 +52,7 @@ def read_model(directory: Path) -> PackedModel:
         shape = dict(config["shape"])
         return PackedModel(
             directory=directory,
-            fingerprint=_FORMAT.fingerprint(directory, shape),
+            fingerprint=_FORMAT.make_fingerprint(directory, shape),
             width=int(shape["width"]),
             height=int(shape["height"]),
             dim=int(shape["dim"]),
@@ -63,7 +63,7 @@ def read_model(directory: Path) -> PackedModel:
     config_path, weights = directory / CONFIG_NAME, directory / WEIGHTS_NAME
     if min(model.width, model.height, model.dim) < 1:
         raise EncoderUnavailable(f"{config_path}: width, height and dim must be at least 1")
-    code = _weight_shape(weights, "encoder.code.bias")
+    code = _read_weight_shape(weights, "encoder.code.bias")
     if code != (model.dim,):
         raise EncoderUnavailable(
             f"{config_path} says dim {model.dim}, but the code in {weights.name} has shape {code}"
@@ -97,7 +97,7 @@ def write_model(
     )
 
 
-def _weight_shape(path: Path, name: str) -> tuple[int, ...]:
+def _read_weight_shape(path: Path, name: str) -> tuple[int, ...]:
     """Return the shape of one tensor, from the file's header alone."""
     try:
         with safe_open(path, framework="numpy") as opened:

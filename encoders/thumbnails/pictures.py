@@ -40,11 +40,11 @@ def fit_picture(image: Image.Image, *, size: tuple[int, int]) -> Pixels:
     """
     rgb = image if image.mode == "RGB" else image.convert("RGB")
     # Cropped first: given a box, Pillow's resize lets what lies around it bleed in.
-    fitted = rgb.crop(picture_box(rgb)).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+    fitted = rgb.crop(find_box(rgb)).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
     return np.array(fitted, dtype=np.uint8)
 
 
-def picture_box(image: Image.Image) -> Box:
+def find_box(image: Image.Image) -> Box:
     """Return the part of ``image`` between its black bars as (left, top, right, bottom) in pixels.
 
     Bars come in pairs of equal size, above and below or left and right; a dark rim on one side
@@ -58,22 +58,22 @@ def picture_box(image: Image.Image) -> Box:
         return 0, 0, width, height
     box = Image.Resampling.BOX
     by_row = np.asarray(grey.resize((_STRETCHES, rows), box), dtype=np.float32)
-    y = _bar(by_row, most=_MOST_ROWS)
+    y = _measure_bar(by_row, most=_MOST_ROWS)
     # Columns are judged on the rows between the bars, or a letterbox would hide a pillarbox.
     inner = grey.resize((columns, _STRETCHES), box, box=(0, y, columns, rows - y))
-    x = _bar(np.asarray(inner, dtype=np.float32).T, most=_MOST_COLUMNS)
+    x = _measure_bar(np.asarray(inner, dtype=np.float32).T, most=_MOST_COLUMNS)
     return x * shrink, y * shrink, width - x * shrink, height - y * shrink
 
 
-def _bar(profile: npt.NDArray[np.float32], *, most: float) -> int:
+def _measure_bar(profile: npt.NDArray[np.float32], *, most: float) -> int:
     """Thickness of the equal bars at both ends of ``profile`` (lines, stretches); 0 for none."""
     lines = len(profile)
-    thickness = min(_run(profile), _run(profile[::-1]))
+    thickness = min(_count_bar_lines(profile), _count_bar_lines(profile[::-1]))
     share = thickness / lines
     return thickness if share >= _THINNEST and 2 * share <= most else 0
 
 
-def _run(profile: npt.NDArray[np.float32]) -> int:
+def _count_bar_lines(profile: npt.NDArray[np.float32]) -> int:
     """Return how many lines at the start of ``profile`` are one flat near-black bar."""
     level = profile.mean(axis=1)
     barred = (

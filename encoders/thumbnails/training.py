@@ -27,7 +27,7 @@ from torch.nn import functional
 from twinlens.catalog.errors import EncoderError, UsageError
 from twinlens.encoders.thumbnails.appearance import Appearance
 from twinlens.encoders.thumbnails.corruption import Corruption
-from twinlens.encoders.thumbnails.evaluate import effective_rank
+from twinlens.encoders.thumbnails.evaluate import measure_effective_rank
 from twinlens.encoders.thumbnails.network import Autoencoder, NetworkShape
 from twinlens.encoders.thumbnails.packing import write_model
 from twinlens.encoders.training_run import (
@@ -150,8 +150,8 @@ def train(
     device = torch.device(options.device)
     training, checking = _split(pictures, video_ids, options)
     corruption = Corruption(size=(shape.width, shape.height), device=device)
-    appearance = Appearance(training, dim=shape.dim, generator=_generator(options.seed, 0, 0))
-    validation = _validation(checking, corruption, appearance)
+    appearance = Appearance(training, dim=shape.dim, generator=_seed_generator(options.seed, 0, 0))
+    validation = _prepare_validation(checking, corruption, appearance)
 
     torch.manual_seed(options.seed)
     model = Autoencoder(shape).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -178,7 +178,7 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = options.learning_rate * _schedule(run.step, options)
         model.train()
-        losses = _losses(model, corrupted, clean, wanted, rows.to(device), options)
+        losses = _measure_losses(model, corrupted, clean, wanted, rows.to(device), options)
         run.descend(losses.total, model, optimizer)
 
         measured = None
@@ -199,7 +199,7 @@ def train(
         validated_on=len(checking),
         held_out=len(pictures) - len(training) - len(checking),
         steps=run.step,
-        sheet=_sheet(model, validation, run.best),
+        sheet=_paint_sheet(model, validation, run.best),
     )
     _write(out, run, result, shape=shape, options=options)
     run.path.unlink(missing_ok=True)
@@ -210,7 +210,7 @@ def _draw_rows(pictures: int, step: int, options: TrainingOptions) -> Tensor:
     """Draw the pictures of a step, so that every epoch takes each at most once."""
     batch_size = min(options.batch_size, pictures)
     epoch, batch = divmod(step, pictures // batch_size)
-    order = torch.randperm(pictures, generator=_generator(options.seed, 1, epoch))
+    order = torch.randperm(pictures, generator=_seed_generator(options.seed, 1, epoch))
     return order[batch * batch_size : (batch + 1) * batch_size]
 
 
@@ -218,7 +218,7 @@ def _draw_views(
     pictures: Tensor, corruption: Corruption, step: int, options: TrainingOptions
 ) -> tuple[Tensor, Tensor]:
     """Return ``pictures`` clean, and with all but a few corrupted: both float32 (B, 3, H, W)."""
-    draw = _generator(options.seed, 2, step)
+    draw = _seed_generator(options.seed, 2, step)
     source = _to_float(pictures, corruption.device)  # (B, 3, 108, 192)
     clean = corruption.clean(source)
     corrupted = corruption(source, generator=draw)
@@ -236,7 +236,7 @@ class _Losses:
     total: Tensor
 
 
-def _losses(
+def _measure_losses(
     model: Autoencoder,
     corrupted: Tensor,
     clean: Tensor,
@@ -286,11 +286,13 @@ class _Validation:
     wanted: Tensor
 
 
-def _validation(pictures: Tensor, corruption: Corruption, appearance: Appearance) -> _Validation:
+def _prepare_validation(
+    pictures: Tensor, corruption: Corruption, appearance: Appearance
+) -> _Validation:
     """Corrupted once, before training, so that every validation asks the same questions."""
     source = _to_float(pictures, corruption.device)
     return _Validation(
-        corrupted=corruption(source, generator=_generator(0, 3, 0)),
+        corrupted=corruption(source, generator=_seed_generator(0, 3, 0)),
         clean=corruption.clean(source),
         wanted=appearance(pictures).to(corruption.device),
     )
@@ -302,23 +304,23 @@ def _validate(
 ) -> Measurement:
     model.eval()
     own = torch.arange(len(views.clean), device=views.clean.device)
-    losses = _losses(model, views.corrupted, views.clean, views.wanted, own, options)
+    losses = _measure_losses(model, views.corrupted, views.clean, views.wanted, own, options)
     clean = model.encoder(views.clean)
     nearest = (model.encoder(views.corrupted) @ clean.T).argmax(1)
     return Measurement(
         step=run.step,
-        training_loss=run.mean_loss(),
+        training_loss=run.average_loss(),
         loss=float(losses.total),
         likeness=float(losses.likeness),
         identity=float(losses.identity),
         reconstruction=float(losses.reconstruction),
         recall_at_1=float((nearest == own).float().mean()),
-        effective_rank=effective_rank(clean.cpu().numpy()),
+        effective_rank=measure_effective_rank(clean.cpu().numpy()),
     )
 
 
 @torch.no_grad()
-def _sheet(model: Autoencoder, views: _Validation, weights: State) -> npt.NDArray[np.uint8]:
+def _paint_sheet(model: Autoencoder, views: _Validation, weights: State) -> npt.NDArray[np.uint8]:
     model.load_state_dict(weights)
     model.eval()
     corrupted = views.corrupted[:_SHEET_PICTURES]
@@ -341,13 +343,13 @@ def _write(
         out,
         weights=run.best,
         shape=shape,
-        training=run.summary(
+        training=run.summarize(
             options,
             trained_on=result.trained_on,
             validated_on=result.validated_on,
             held_out=result.held_out,
         ),
-        history=run.curve(),
+        history=run.list_history(),
     )
 
 
@@ -375,7 +377,7 @@ def _place(video_id: str) -> float:
     return int.from_bytes(hashlib.sha256(video_id.encode()).digest()[:8], "big") / 2**64
 
 
-def _generator(seed: int, stream: int, number: int) -> torch.Generator:
+def _seed_generator(seed: int, stream: int, number: int) -> torch.Generator:
     """Independent streams: hashing keeps seed 0's second step from being seed 1's first."""
     digest = hashlib.sha256(f"{seed}/{stream}/{number}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from twinlens.catalog.vectors import FloatMatrix, Vector
 from twinlens.encoders.titles.packing import PackedBridge, read_weights
-from twinlens.encoders.titles.text import ngrams
+from twinlens.encoders.titles.text import hash_ngrams
 
 _CHUNK: Final = 256  # titles per product: bounds memory
 _CACHED_WORDS: Final = 20_000  # 20 MB at 256 numbers a word
@@ -29,7 +29,7 @@ class CharacterBridge:
     def __init__(self, packed: PackedBridge) -> None:
         self._weights = read_weights(packed)
         self._shape = packed.shape
-        self._word = lru_cache(maxsize=_CACHED_WORDS)(self._word_vector)
+        self._word = lru_cache(maxsize=_CACHED_WORDS)(self._embed_word)
 
     def encode(self, titles: Sequence[Sequence[str]]) -> FloatMatrix:
         """Encode titles, each as its words (at least one), as (len(titles), dim); lengths vary."""
@@ -45,26 +45,26 @@ class CharacterBridge:
             vectors[start : start + len(chunk)] = self._project(sums)
         return vectors
 
-    def _word_vector(self, word: str) -> Vector:
+    def _embed_word(self, word: str) -> Vector:
         """Return a word's vector of ``width`` numbers, scaled by how much it counts in a title."""
-        rows = ngrams(word, self._shape.buckets)
+        rows = hash_ngrams(word, self._shape.buckets)
         table, scale = self._weights["ngrams.weight"], self._weights["ngrams.scale"]
         vector = scale[rows] @ table[rows].astype(np.float32) / np.sqrt(np.float32(len(rows)))
-        vector = self._normalised(vector, "word_norm")
+        vector = self._normalize(vector, "word_norm")
         importance = self._weights["importance.weight"][0] @ vector
         scaled: Vector = vector * np.exp(importance + self._weights["importance.bias"][0])
         return scaled
 
     def _project(self, sums: FloatMatrix) -> FloatMatrix:
-        titles = self._normalised(sums, "title_norm")
-        hidden = _gelu(self._linear(titles, "hidden"))
-        return self._linear(titles, "direct") + self._linear(hidden, "hidden_out")
+        titles = self._normalize(sums, "title_norm")
+        hidden = _gelu(self._apply_linear(titles, "hidden"))
+        return self._apply_linear(titles, "direct") + self._apply_linear(hidden, "hidden_out")
 
-    def _linear(self, rows: FloatMatrix, name: str) -> FloatMatrix:
+    def _apply_linear(self, rows: FloatMatrix, name: str) -> FloatMatrix:
         out: FloatMatrix = rows @ self._weights[f"{name}.weight"].T + self._weights[f"{name}.bias"]
         return out
 
-    def _normalised(self, rows: npt.NDArray[np.float32], name: str) -> npt.NDArray[np.float32]:
+    def _normalize(self, rows: npt.NDArray[np.float32], name: str) -> npt.NDArray[np.float32]:
         centred = rows - rows.mean(axis=-1, keepdims=True)
         deviation = np.sqrt(np.mean(centred**2, axis=-1, keepdims=True) + 1e-5)
         out: npt.NDArray[np.float32] = (

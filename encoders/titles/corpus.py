@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from twinlens.catalog.vectors import FloatMatrix
 from twinlens.encoders.titles.pairs import Pair
-from twinlens.encoders.titles.text import cut, ngrams, scripts, words
+from twinlens.encoders.titles.text import cut, find_scripts, hash_ngrams, split_words
 
 HELD_OUT_SHARE: Final = 0.05
 MIN_LINES: Final = 1000  # of a script: fewer teach it badly and measure nothing
@@ -29,7 +29,7 @@ class Ragged:
     ends: IntVector
 
     @classmethod
-    def of(cls, rows: Sequence[Sequence[int] | IntVector]) -> Ragged:
+    def from_rows(cls, rows: Sequence[Sequence[int] | IntVector]) -> Ragged:
         """``rows``, one after the other."""
         ends = np.zeros(len(rows) + 1, dtype=np.int64)
         np.cumsum([len(row) for row in rows], out=ends[1:])
@@ -46,7 +46,7 @@ class Ragged:
         where = np.arange(ends[-1]) + np.repeat(self.ends[rows] - ends[:-1], lengths)
         return Ragged(self.flat[where], ends)
 
-    def only(self, kept: npt.NDArray[np.bool_]) -> Ragged:
+    def keep(self, kept: npt.NDArray[np.bool_]) -> Ragged:
         """Without the entries that are not ``kept`` (one flag per entry of ``flat``)."""
         before = np.zeros(len(self.flat) + 1, dtype=np.int64)
         np.cumsum(kept, out=before[1:])
@@ -54,7 +54,7 @@ class Ragged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Corpus:
+class TrainingCorpus:
     """Lines in bridged scripts and their English; line i means ``english[i]``.
 
     ``titles`` are numbers of words, ``word_ngrams`` rows of the table for each word; ``script``
@@ -81,29 +81,29 @@ def is_held_out(english: str) -> bool:
     return int.from_bytes(digest[:8], "big") < HELD_OUT_SHARE * 2**64
 
 
-def main_script(text: str, known: frozenset[str]) -> str:
+def find_main_script(text: str, known: frozenset[str]) -> str:
     """Return the script of most letters of ``text`` that is not ``known``, or ""."""
     found = Counter[str]()
     for character in text:
-        found.update(scripts(character) - known)
+        found.update(find_scripts(character) - known)
     return found.most_common(1)[0][0] if found else ""
 
 
-def make_corpus(
+def gather_corpus(
     pairs: Iterable[Pair],
     *,
     known_scripts: frozenset[str],
     buckets: int,
     encode: Callable[[Sequence[str]], FloatMatrix],
     on_encoded: Callable[[int, int], None] | None = None,
-) -> Corpus:
+) -> TrainingCorpus:
     """Gather the distinct ``pairs`` in scripts new to the base, with ``encode`` of the English.
 
     ``on_encoded`` hears how many English texts of how many are done.
     """
     distinct = dict.fromkeys((pair.source, pair.english) for pair in pairs)
     by_script = [
-        (main_script(cut(source), known_scripts), source, text) for source, text in distinct
+        (find_main_script(cut(source), known_scripts), source, text) for source, text in distinct
     ]
     lines = Counter(name for name, _, _ in by_script)
     names = sorted(name for name, count in lines.items() if name and count >= MIN_LINES)
@@ -120,13 +120,13 @@ def make_corpus(
 
     vocabulary: dict[str, int] = {}
     titles = [
-        [vocabulary.setdefault(word, len(vocabulary)) for word in words(cut(source))]
+        [vocabulary.setdefault(word, len(vocabulary)) for word in split_words(cut(source))]
         for _, source, _ in kept
     ]
-    return Corpus(
+    return TrainingCorpus(
         sources=[source for _, source, _ in kept],
-        titles=Ragged.of(titles),
-        word_ngrams=Ragged.of([ngrams(word, buckets) for word in vocabulary]),
+        titles=Ragged.from_rows(titles),
+        word_ngrams=Ragged.from_rows([hash_ngrams(word, buckets) for word in vocabulary]),
         script=np.array([number[name] for name, _, _ in kept], dtype=np.int64),
         scripts=names,
         english=np.array([row[text] for _, _, text in kept], dtype=np.int64),

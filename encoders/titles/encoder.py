@@ -13,9 +13,9 @@ import numpy as np
 from twinlens.catalog.errors import EncoderUnavailable, UnencodableItems
 from twinlens.catalog.vectors import FloatMatrix, unit_rows
 from twinlens.encoders.base import TitleEncoder
-from twinlens.encoders.fingerprints import fingerprint
+from twinlens.encoders.fingerprints import make_fingerprint
 from twinlens.encoders.titles.packing import read_bridge
-from twinlens.encoders.titles.text import cut, scripts, words
+from twinlens.encoders.titles.text import cut, find_scripts, split_words
 
 if TYPE_CHECKING:
     from twinlens.encoders.titles.bridge import CharacterBridge
@@ -44,19 +44,19 @@ def split(title: str, bridged_scripts: frozenset[str]) -> Split | None:
     the bridge, unless some of the rest is in letters too.
     """
     text = cut(title)
-    if bridged_scripts.isdisjoint(scripts(text)):
+    if bridged_scripts.isdisjoint(find_scripts(text)):
         return None
     known: list[str] = []
     bridged: list[str] = []
     for word in text.split():
-        (known if bridged_scripts.isdisjoint(scripts(word)) else bridged).append(word)
-    bridged_words = words(" ".join(bridged))
+        (known if bridged_scripts.isdisjoint(find_scripts(word)) else bridged).append(word)
+    bridged_words = split_words(" ".join(bridged))
     if not bridged_words:
         return None
-    if not any(scripts(word) for word in known):
-        return Split(words(text), "", 1.0)
+    if not any(find_scripts(word) for word in known):
+        return Split(split_words(text), "", 1.0)
     rest = " ".join(known)
-    known_words = words(rest)
+    known_words = split_words(rest)
     share = len(bridged_words) / (len(bridged_words) + len(known_words))
     return Split(bridged_words, rest, share)
 
@@ -96,7 +96,7 @@ class BridgedTitleEncoder:
     @cached_property
     def fingerprint(self) -> str:
         """Identity of base, bridge, preprocessing, and of how a mixed title is put together."""
-        return fingerprint(self._base.fingerprint, self._packed.fingerprint, _MIXING)
+        return make_fingerprint(self._base.fingerprint, self._packed.fingerprint, _MIXING)
 
     def encode(self, items: Sequence[str]) -> FloatMatrix:
         """Encode titles as a float32 array of shape (len(items), dim), rows of unit length."""
@@ -127,7 +127,7 @@ class BridgedTitleEncoder:
             parts = [part for part in splits if part is not None]
             share = np.array([[part.share] for part in parts], dtype=np.float32)
             try:
-                through = unit_rows(self._bridge().encode([part.bridged for part in parts]))
+                through = unit_rows(self._open_bridge().encode([part.bridged for part in parts]))
                 vectors[bridged] = unit_rows(
                     np.sqrt(share) * through + np.sqrt(1 - share) * vectors[bridged]
                 )
@@ -135,7 +135,7 @@ class BridgedTitleEncoder:
                 raise UnencodableItems([bridged[row] for row in error.rows]) from error
         return vectors
 
-    def _bridge(self) -> CharacterBridge:
+    def _open_bridge(self) -> CharacterBridge:
         with self._loading:
             if self._loaded is None:
                 from twinlens.encoders.titles.bridge import CharacterBridge

@@ -37,16 +37,16 @@ class BridgeNetwork(nn.Module):
         ``ngrams`` are rows of the table, word after word; ``word_ends`` (words + 1) where each
         word's begin. ``words`` number those words, title after title; ``title_ends`` (titles + 1).
         """
-        vectors = self.ngrams(ngrams, word_ends) / _root_lengths(word_ends)  # (W, width)
+        vectors = self.ngrams(ngrams, word_ends) / _measure_root_lengths(word_ends)  # (W, width)
         vectors = self.word_norm(vectors)
         vectors = vectors * torch.exp(self.importance(vectors))
         titles = functional.embedding_bag(
             words, vectors, title_ends, mode="sum", include_last_offset=True
-        ) / _root_lengths(title_ends)  # (T, width)
+        ) / _measure_root_lengths(title_ends)  # (T, width)
         titles = self.title_norm(titles)
         hidden = functional.gelu(self.hidden(titles), approximate="tanh")
         return functional.normalize(self.direct(titles) + self.hidden_out(hidden), dim=1)
 
 
-def _root_lengths(ends: Tensor) -> Tensor:
+def _measure_root_lengths(ends: Tensor) -> Tensor:
     return (ends[1:] - ends[:-1]).clamp(min=1).float().sqrt()[:, None]

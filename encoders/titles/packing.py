@@ -66,7 +66,7 @@ def read_bridge(directory: Path) -> PackedBridge:
         scripts = sorted(str(script) for script in config["scripts"])
         return PackedBridge(
             directory=directory,
-            fingerprint=_FORMAT.fingerprint(directory, config["shape"], scripts),
+            fingerprint=_FORMAT.make_fingerprint(directory, config["shape"], scripts),
             base=str(config["base"]),
             base_fingerprint=str(config["base_fingerprint"]),
             scripts=frozenset(scripts),

@@ -40,7 +40,7 @@ def read_pairs(path: Path) -> Iterator[Pair]:
                         raise ValueError(f"{'english' if pair.source else 'source'} is empty")
                     "".join(pair).encode()
                 except ValueError as error:
-                    raise SourceError(f"{path}, line {number}: {_reason(error)}") from error
+                    raise SourceError(f"{path}, line {number}: {_explain(error)}") from error
                 yield pair
     except OSError as error:
         raise SourceError(f"{path} can't be read: {error.strerror}") from error
@@ -66,7 +66,7 @@ def _from_tsv(line: str) -> Pair:
     return Pair(columns[0], columns[1], columns[2] if len(columns) == 3 else "")
 
 
-def _reason(error: ValueError) -> str:
+def _explain(error: ValueError) -> str:
     if isinstance(error, UnicodeDecodeError):
         return "no UTF-8"
     if isinstance(error, UnicodeEncodeError):

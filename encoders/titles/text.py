@@ -20,7 +20,7 @@ _ROMANISED_LENGTHS: Final = range(3, 6)
 
 
 @lru_cache(maxsize=1 << 16)
-def script(character: str) -> str:
+def name_script(character: str) -> str:
     """Return the script of a letter or mark, the first word of its Unicode name; else ""."""
     category = unicodedata.category(character)
     # Modifier letters, as the sound marks of kana and ideographs, may be of several scripts.
@@ -30,9 +30,9 @@ def script(character: str) -> str:
     return "" if first in {"COMBINING", "VARIATION"} else first
 
 
-def scripts(text: str) -> frozenset[str]:
+def find_scripts(text: str) -> frozenset[str]:
     """Return the scripts that letters of ``text`` are in."""
-    return frozenset(script(character) for character in set(text)) - {""}
+    return frozenset(name_script(character) for character in set(text)) - {""}
 
 
 def cut(text: str) -> str:
@@ -44,7 +44,7 @@ def cut(text: str) -> str:
     return unicodedata.normalize("NFKC", text[:_MOST_CHARACTERS])
 
 
-def words(text: str) -> list[str]:
+def split_words(text: str) -> list[str]:
     """Return the runs of letters, marks and digits in ``text`` of ``cut``, case-folded.
 
     Joiners and other format characters are dropped without parting a word: people leave them out
@@ -70,7 +70,7 @@ def words(text: str) -> list[str]:
     ]
 
 
-def ngrams(word: str, buckets: int) -> npt.NDArray[np.int64]:
+def hash_ngrams(word: str, buckets: int) -> npt.NDArray[np.int64]:
     """Return the rows, below ``buckets``, of the word, its n-grams, and its romanised form's.
 
     Sorted, each once; never empty. n-grams see the word's ends. The romanised ones (ISC-licensed

@@ -25,7 +25,7 @@ from torch.nn import functional
 from twinlens.catalog.errors import EncoderError, UsageError
 from twinlens.catalog.vectors import FloatMatrix
 from twinlens.encoders.base import TitleEncoder
-from twinlens.encoders.titles.corpus import Corpus, IntVector, Ragged
+from twinlens.encoders.titles.corpus import IntVector, Ragged, TrainingCorpus
 from twinlens.encoders.titles.network import BridgeNetwork
 from twinlens.encoders.titles.packing import BridgeShape, write_bridge
 from twinlens.encoders.training_run import CHECKPOINT_NAME, TrainingRun, Validation, digest_run
@@ -84,7 +84,7 @@ class TrainingResult:
 
 
 def train(
-    corpus: Corpus,
+    corpus: TrainingCorpus,
     *,
     base: TitleEncoder,
     out: Path,
@@ -101,7 +101,7 @@ def train(
         EncoderError: no validation was finite, or the bridge beats the base on no script.
     """
     training = np.flatnonzero(~corpus.held_out)
-    questions = _questions(corpus, options)
+    questions = _choose_questions(corpus, options)
     if sum(map(len, questions.values())) < MIN_HELD_OUT or not len(training):
         raise UsageError(
             f"{len(corpus.sources)} usable pairs are too few: after one in twenty is held out, "
@@ -110,7 +110,7 @@ def train(
     torch.manual_seed(options.seed)
     model = BridgeNetwork(shape)
     optimizer = torch.optim.AdamW(
-        _parameter_groups(model, options), lr=options.learning_rate, fused=True
+        _group_parameters(model, options), lr=options.learning_rate, fused=True
     )
     decides = [asdict(options), asdict(shape), base.fingerprint, corpus.sources]
     run = _Run(
@@ -131,8 +131,8 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = group["full_lr"] * _schedule(run.step, options)
         model.train()
-        vectors = model(*_inputs(corpus, batch.titles, random=random, options=options))
-        loss = _loss(vectors, wanted, torch.from_numpy(batch.meaning), options)
+        vectors = model(*_gather_inputs(corpus, batch.titles, random=random, options=options))
+        loss = _measure_loss(vectors, wanted, torch.from_numpy(batch.meaning), options)
         run.descend(loss, model, optimizer)
 
         measured = None
@@ -145,7 +145,7 @@ def train(
 
     if not run.best:
         raise EncoderError(f"training diverged: nothing finite in {run.step} steps")
-    best, base_mrr = run.best_measured, _base_mrr(base, corpus, questions, targets)
+    best, base_mrr = run.best_measured, _measure_base(base, corpus, questions, targets)
     # A script is the bridge's only if there it does better than the base, which may know it.
     won = tuple(name for name in best.by_script if best.by_script[name] > base_mrr[name])
     if not won:
@@ -176,7 +176,7 @@ class _Batch:
 class _Sampler:
     """Draws lines; a script of n lines as often as the root of n, so that small ones count too."""
 
-    def __init__(self, corpus: Corpus, training: IntVector) -> None:
+    def __init__(self, corpus: TrainingCorpus, training: IntVector) -> None:
         self._corpus = corpus
         # Lines of one script lie together, so that others of it are found by position.
         self._rows = training[np.argsort(corpus.script[training], kind="stable")]
@@ -208,27 +208,29 @@ class _Sampler:
         return _Batch(titles, wanted.astype(np.float32), meaning)
 
 
-def _inputs(
-    corpus: Corpus,
+def _gather_inputs(
+    corpus: TrainingCorpus,
     titles: list[IntVector],
     *,
     random: np.random.Generator | None = None,
     options: TrainingOptions | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return what the network takes; with ``random``, without some of the n-grams and words."""
-    lines = Ragged.of(titles)
+    lines = Ragged.from_rows(titles)
     if random is not None and options is not None:
         alone = np.repeat(np.diff(lines.ends) == 1, np.diff(lines.ends))
-        lines = lines.only(alone | (random.random(len(lines.flat)) >= options.word_dropout))
+        lines = lines.keep(alone | (random.random(len(lines.flat)) >= options.word_dropout))
     vocabulary, positions = np.unique(lines.flat, return_inverse=True)
     ngrams = corpus.word_ngrams.take(vocabulary)
     if random is not None and options is not None:
-        ngrams = ngrams.only(random.random(len(ngrams.flat)) >= options.ngram_dropout)
+        ngrams = ngrams.keep(random.random(len(ngrams.flat)) >= options.ngram_dropout)
     arrays = (ngrams.flat, ngrams.ends, positions, lines.ends)
     return tuple(torch.from_numpy(array) for array in arrays)  # type: ignore[return-value]
 
 
-def _loss(vectors: Tensor, wanted: Tensor, meaning: Tensor, options: TrainingOptions) -> Tensor:
+def _measure_loss(
+    vectors: Tensor, wanted: Tensor, meaning: Tensor, options: TrainingOptions
+) -> Tensor:
     """Cross-entropy of finding each other, both ways, and what is missing to cosine 1.
 
     Source: InfoNCE, van den Oord et al. 2018; CLIP's symmetric form, Radford et al. 2021.
@@ -242,7 +244,7 @@ def _loss(vectors: Tensor, wanted: Tensor, meaning: Tensor, options: TrainingOpt
     return (there + back) / 2 + 1 - (vectors * wanted).sum(dim=1).mean()
 
 
-def _parameter_groups(model: BridgeNetwork, options: TrainingOptions) -> list[dict[str, Any]]:
+def _group_parameters(model: BridgeNetwork, options: TrainingOptions) -> list[dict[str, Any]]:
     """Rows of the table are seldom touched: they learn faster and are not decayed."""
     table = [model.ngrams.weight]
     others = [value for name, value in model.named_parameters() if name != "ngrams.weight"]
@@ -261,7 +263,7 @@ def _schedule(step: int, options: TrainingOptions) -> float:
     return 0.02 + 0.98 * (1 - done)
 
 
-def _questions(corpus: Corpus, options: TrainingOptions) -> dict[str, IntVector]:
+def _choose_questions(corpus: TrainingCorpus, options: TrainingOptions) -> dict[str, IntVector]:
     """Of every script, held-out lines of different meanings: the same at every validation."""
     asked: dict[str, IntVector] = {}
     for number, name in enumerate(corpus.scripts):
@@ -273,7 +275,7 @@ def _questions(corpus: Corpus, options: TrainingOptions) -> dict[str, IntVector]
     return asked
 
 
-def _ranks(vectors: Tensor, targets: Tensor, wanted: Tensor) -> npt.NDArray[np.int64]:
+def _rank_targets(vectors: Tensor, targets: Tensor, wanted: Tensor) -> npt.NDArray[np.int64]:
     """From 1: how many of ``targets`` are at least as near to a vector as the wanted one."""
     own = (vectors * targets[wanted]).sum(dim=1, keepdim=True)
     # Twins of the wanted text don't count against it.
@@ -283,7 +285,7 @@ def _ranks(vectors: Tensor, targets: Tensor, wanted: Tensor) -> npt.NDArray[np.i
 @torch.no_grad()
 def _validate(
     model: BridgeNetwork,
-    corpus: Corpus,
+    corpus: TrainingCorpus,
     questions: dict[str, IntVector],
     targets: Tensor,
     run: _Run,
@@ -293,15 +295,15 @@ def _validate(
     found, cosines = [], []
     for name, rows in questions.items():
         titles = [corpus.titles.take(rows[i : i + 1]).flat for i in range(len(rows))]
-        vectors = model(*_inputs(corpus, titles))
+        vectors = model(*_gather_inputs(corpus, titles))
         wanted = torch.from_numpy(corpus.english[rows])
-        ranks = _ranks(vectors, targets, wanted)
+        ranks = _rank_targets(vectors, targets, wanted)
         by_script[name] = float((1 / ranks).mean())
         found.append(float((ranks <= 10).mean()))
         cosines.append(float((vectors * targets[wanted]).sum(dim=1).mean()))
     return Measurement(
         step=run.step,
-        training_loss=run.mean_loss(),
+        training_loss=run.average_loss(),
         mrr=float(np.mean(list(by_script.values()))),
         recall_at_10=float(np.mean(found)),
         cosine=float(np.mean(cosines)),
@@ -309,14 +311,14 @@ def _validate(
     )
 
 
-def _base_mrr(
-    base: TitleEncoder, corpus: Corpus, questions: dict[str, IntVector], targets: Tensor
+def _measure_base(
+    base: TitleEncoder, corpus: TrainingCorpus, questions: dict[str, IntVector], targets: Tensor
 ) -> dict[str, float]:
     """Return the base's own mean reciprocal rank on the same questions, script by script."""
     found = {}
     for name, rows in questions.items():
         vectors = torch.from_numpy(base.encode([corpus.sources[row] for row in rows]))
-        ranks = _ranks(vectors, targets, torch.from_numpy(corpus.english[rows]))
+        ranks = _rank_targets(vectors, targets, torch.from_numpy(corpus.english[rows]))
         found[name] = float((1 / ranks).mean())
     return found
 
@@ -344,11 +346,11 @@ def _write(
         base=base.name,
         base_fingerprint=base.fingerprint,
         scripts=result.scripts,
-        training=run.summary(
+        training=run.summarize(
             options,
             trained_on=result.trained_on,
             held_out=result.held_out,
             base_mrr=result.base_mrr,
         ),
-        history=run.curve(),
+        history=run.list_history(),
     )

@@ -16,7 +16,7 @@ from tests.stores.catalogue import manifest
 from twinlens.catalog.fields import FIELDS, FieldKind, FieldValue
 from twinlens.catalog.video import Video, to_payload
 from twinlens.encoders.lens import Lenses
-from twinlens.encoders.lenses import THUMBNAIL, TITLE, own_lenses
+from twinlens.encoders.lenses import THUMBNAIL, TITLE, make_own_lenses
 from twinlens.stores.base import StoredVideo
 from twinlens.stores.browsing import count_facet
 from twinlens.stores.generations import DataDir, LensRecord, Manifest
@@ -67,7 +67,7 @@ class Catalogue:
 
     @property
     def lenses(self) -> Lenses:
-        return own_lenses(self.titles, self.thumbnails)
+        return make_own_lenses(self.titles, self.thumbnails)
 
     def videos(self) -> list[Video]:
         made = [

@@ -13,7 +13,7 @@ from tests.backend.served import publish_embedded
 from tests.fakes import MemoryReader, WordEncoder
 from twinlens.backend.access import Policy
 from twinlens.backend.app import create_app
-from twinlens.encoders.lenses import own_lenses
+from twinlens.encoders.lenses import make_own_lenses
 from twinlens.search.published import PublishedIndex
 from twinlens.stores.base import StoredVideo, VectorReader
 from twinlens.stores.engines import open_reader
@@ -55,7 +55,7 @@ def client_of(catalogue: Catalogue, data: DataDir) -> Iterator[ClientOf]:
                 return open_reader(data, manifest)
             return reader or MemoryReader(catalogue.stored())
 
-        lenses = own_lenses(title_encoder, catalogue.thumbnails)
+        lenses = make_own_lenses(title_encoder, catalogue.thumbnails)
         made.append(PublishedIndex(data, open_reader=opened, open_lenses=lambda *_: lenses))
         app = create_app(made[-1], thumbnails=data.thumbnails, policy=Policy(**policy))
         return app.test_client()

@@ -23,7 +23,7 @@ from tests.fakes import SAVES, ColourEncoder, WordEncoder
 from twinlens.catalog.errors import UsageError
 from twinlens.catalog.fields import FIELDS, FIRST_FIELDS, Field, FieldKind, Fields
 from twinlens.catalog.sources import RejectsFile, open_source
-from twinlens.encoders.lenses import own_lenses
+from twinlens.encoders.lenses import make_own_lenses
 from twinlens.indexer.job import IndexJob, JobOptions, JobSummary
 from twinlens.stores.engines import EmbeddedEngine
 from twinlens.stores.generations import DataDir, Manifest
@@ -43,7 +43,7 @@ def run_job(
     job = IndexJob(
         data,
         EmbeddedEngine(data),
-        own_lenses(titles or WordEncoder(), ColourEncoder()),
+        make_own_lenses(titles or WordEncoder(), ColourEncoder()),
         JobOptions(source_name=str(source), fields=fields, fresh=fresh),
     )
     return job.run(

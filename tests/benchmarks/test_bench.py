@@ -16,7 +16,11 @@ from click.testing import CliRunner
 
 from tests.benchmarks.other_processes import DIES, FAILS_UNDER_FILTERS, Environment
 from tests.stores.qdrant_process import QdrantProcess
-from twinlens.benchmarks.engines.base import choose_experiments, digest_of, read_experiments
+from twinlens.benchmarks.engines.base import (
+    choose_experiments,
+    digest_experiments,
+    read_experiments,
+)
 from twinlens.benchmarks.engines.measure import choose_setting, run
 from twinlens.benchmarks.engines.process import Host
 from twinlens.benchmarks.engines.record import Plan, Result, Search, read_result
@@ -50,7 +54,7 @@ def compare(
     """The result of a comparison that is made, and written, in ``folder``."""
     asked = {"sizes": [200], "queries": 20, "rounds": 1, "seconds": 0.01, "clients": [1]}
     asked |= {"client_rounds": 1, "client_seconds": 0.05} | plan
-    names, settings = [one.name for one in experiments], digest_of(experiments)
+    names, settings = [one.name for one in experiments], digest_experiments(experiments)
     return run(
         SOURCE,
         Plan(source=SOURCE.description, experiments=names, settings=settings, **asked),
@@ -124,13 +128,13 @@ def test_every_part_was_measured(stages: Stages) -> None:
 def test_an_engine_that_fails_is_reported_and_the_others_go_on(stages: Stages) -> None:
     _, size = stages.result.sizes
     unfiltered = size.experiments["unfiltered"]
-    assert "filters: searches: RuntimeError: no filters today" in unfiltered.failed
+    assert "filters: search: RuntimeError: no filters today" in unfiltered.failed
     assert unfiltered.searches["exact"].recall_at_10 == 1.0
     assert unfiltered.fused is None
     assert size.experiments["qdrant-embedded"].failed is None
     assert size.experiments["faiss-flat"].failed is None
     assert "the engine's process ended, code -9" in size.experiments["dies"].failed
-    assert stages.result.failures()[-2:] == [
+    assert stages.result.list_failures()[-2:] == [
         f"{name} at {VIDEOS}" for name in ("unfiltered", "dies")
     ]
 

@@ -17,9 +17,9 @@ from tests.stores.conftest import NEEDS_SERVER, SERVER_URL
 from tests.stores.qdrant_process import QdrantProcess
 from twinlens.benchmarks.engines import server_engine
 from twinlens.benchmarks.engines.base import (
-    Engine,
+    EngineQuery,
     Experiment,
-    Query,
+    MeasuredEngine,
     name_setting,
     read_experiments,
 )
@@ -48,7 +48,7 @@ class Kept(NamedTuple):
     vectors: VectorSet
     built: Built
 
-    def make(self) -> Engine:
+    def make(self) -> MeasuredEngine:
         return self.experiment.make(self.vectors)
 
 
@@ -126,24 +126,26 @@ def kept(request: pytest.FixtureRequest) -> Iterator[Kept]:
 
 
 @pytest.fixture
-def engine(kept: Kept) -> Iterator[Engine]:
+def engine(kept: Kept) -> Iterator[MeasuredEngine]:
     made = kept.make()
     made.open()
     yield made
     made.close()
 
 
-def queries(engine: Engine, setting: Any, *, share: float | None = None) -> list[Query]:
+def queries(
+    engine: MeasuredEngine, setting: Any, *, share: float | None = None
+) -> list[EngineQuery]:
     name = engine.vectors.first
-    return [Query(name, one, LIMIT, setting, share) for one in engine.vectors.queries[name]]
+    return [EngineQuery(name, one, LIMIT, setting, share) for one in engine.vectors.queries[name]]
 
 
-def found_by(engine: Engine, setting: Any, **more: Any) -> list[list[int]]:
+def found_by(engine: MeasuredEngine, setting: Any, **more: Any) -> list[list[int]]:
     return [list(engine.search(one).ids) for one in queries(engine, setting, **more)]
 
 
 def recall_of(truth: Truth, found: list[list[int]], share: float | None = None) -> float:
-    return truth.recall(range(len(found)), found, share)
+    return truth.measure_recall(range(len(found)), found, share)
 
 
 def scores(vectors: VectorSet, row: int, ids: Any) -> Any:
@@ -161,12 +163,12 @@ def usual(kept: Kept) -> Any:
     return kept.experiment.searches[len(kept.experiment.searches) // 2]
 
 
-def test_exact_is_exact(kept: Kept, engine: Engine, truth: Truth) -> None:
+def test_exact_is_exact(kept: Kept, engine: MeasuredEngine, truth: Truth) -> None:
     assert recall_of(truth, found_by(engine, exact_of(kept))) == 1.0
 
 
 def test_every_setting_answers_in_order_and_the_widest_finds_nearly_all(
-    kept: Kept, engine: Engine, truth: Truth
+    kept: Kept, engine: MeasuredEngine, truth: Truth
 ) -> None:
     for setting in kept.experiment.searches:
         for row, ids in enumerate(found_by(engine, setting)):
@@ -179,8 +181,10 @@ def test_every_setting_answers_in_order_and_the_widest_finds_nearly_all(
     assert recall >= (1.0 if widest == EXACT else 0.8)
 
 
-def test_only_what_a_filter_lets_through_is_found(kept: Kept, engine: Engine, truth: Truth) -> None:
-    passing = [len(engine.vectors.passing(share)) for share in SHARES]
+def test_only_what_a_filter_lets_through_is_found(
+    kept: Kept, engine: MeasuredEngine, truth: Truth
+) -> None:
+    passing = [len(engine.vectors.list_passing(share)) for share in SHARES]
     assert passing == [*passing[:2], 4, 0]
     for setting in (kept.experiment.searches[0], usual(kept), kept.experiment.searches[-1]):
         for share, passed in zip(SHARES, passing, strict=True):
@@ -193,7 +197,9 @@ def test_only_what_a_filter_lets_through_is_found(kept: Kept, engine: Engine, tr
                 assert recall >= 0.8, share
 
 
-def test_many_queries_at_once_find_what_each_finds_alone(kept: Kept, engine: Engine) -> None:
+def test_many_queries_at_once_find_what_each_finds_alone(
+    kept: Kept, engine: MeasuredEngine
+) -> None:
     for setting in kept.experiment.searches:
         many = engine.search_many(queries(engine, setting))
         assert len(many) == kept.vectors.query_count
@@ -207,13 +213,13 @@ def test_many_queries_at_once_find_what_each_finds_alone(kept: Kept, engine: Eng
 
 
 def test_rankings_of_every_vector_fuse_to_the_exact_fusion(
-    kept: Kept, engine: Engine, truth: Truth
+    kept: Kept, engine: MeasuredEngine, truth: Truth
 ) -> None:
     setting = exact_of(kept)
     found = []
     for row in range(kept.vectors.query_count):
         asked = [
-            Query(name, engine.vectors.queries[name][row], WINDOW, setting)
+            EngineQuery(name, engine.vectors.queries[name][row], WINDOW, setting)
             for name in engine.vectors.dims
         ]
         rankings = {
@@ -225,10 +231,12 @@ def test_rankings_of_every_vector_fuse_to_the_exact_fusion(
             told = [score for _, score in rankings[name]]
             np.testing.assert_allclose(told, best[row, :WINDOW], atol=1e-6)
         found.append(list(fuse_answers(rankings, limit=LIMIT, k=K)))
-    assert truth.fused_recall(range(len(found)), found, k=K) == 1.0
+    assert truth.measure_fused_recall(range(len(found)), found, k=K) == 1.0
 
 
-def test_a_limit_above_the_number_of_videos_finds_them_once(kept: Kept, engine: Engine) -> None:
+def test_a_limit_above_the_number_of_videos_finds_them_once(
+    kept: Kept, engine: MeasuredEngine
+) -> None:
     videos = kept.vectors.videos
     for setting in kept.experiment.searches:
         asked = queries(engine, setting)[0]._replace(limit=videos + 10)
@@ -240,14 +248,14 @@ def test_a_limit_above_the_number_of_videos_finds_them_once(kept: Kept, engine: 
 
 
 def test_a_second_process_finds_the_same_while_the_first_searches(
-    kept: Kept, engine: Engine
+    kept: Kept, engine: MeasuredEngine
 ) -> None:
     if kept.experiment.on_server:
         pytest.skip("every process is a client of a server")
     probe = partial(Probe, kept.experiment, kept.vectors.path, DIMS, LIMIT)
     with Host(probe, environment={}) as second:
         second.ask("open")
-        timed = second.ask("searches", range(QUERIES), usual(kept))
+        timed = second.ask("search", range(QUERIES), usual(kept))
     assert [list(ids) for ids in timed.found] == found_by(engine, usual(kept))
 
 
@@ -257,7 +265,7 @@ def test_graphs_hold_every_vector_and_the_disk_is_counted_where_it_can_be_seen(k
     assert kept.built.indexed_vectors == (every if has_graphs else None)
     assert kept.built.upload_s >= 0
     assert kept.built.index_s >= 0
-    disk = kept.make().disk_bytes()
+    disk = kept.make().measure_disk()
     if kept.experiment.on_server:
         assert disk is None
     else:
@@ -265,7 +273,7 @@ def test_graphs_hold_every_vector_and_the_disk_is_counted_where_it_can_be_seen(k
         assert disk >= kept.vectors.videos * DIMS["title"]
 
 
-def test_only_a_server_tells_its_own_time(kept: Kept, engine: Engine) -> None:
+def test_only_a_server_tells_its_own_time(kept: Kept, engine: MeasuredEngine) -> None:
     asked = queries(engine, usual(kept))[:2]
     for told in (engine.search(asked[0]), *engine.search_many(asked)):
         if not kept.experiment.on_server:
@@ -286,7 +294,7 @@ def test_closing_twice_does_nothing(kept: Kept) -> None:
 
 
 def test_rescoring_gives_back_what_one_byte_a_value_loses(
-    kept: Kept, engine: Engine, truth: Truth
+    kept: Kept, engine: MeasuredEngine, truth: Truth
 ) -> None:
     raw = {"ef": 64, "oversampling": 1.0, "rescore": False}
     if raw not in kept.experiment.searches:
@@ -351,8 +359,8 @@ def test_a_collection_is_named_after_what_it_holds(fewer: VectorSet, vectors: Ve
 
 
 def test_qdrant_is_told_to_build_a_graph_for_small_sets_too(fewer: VectorSet) -> None:
-    assert fewer.graph_threshold_kb() == FEWER_VIDEOS * min(DIMS.values()) * 4 // 1024 // 4
-    assert fewer.graph_threshold_kb(least=10) == 10
+    assert fewer.choose_threshold_kb() == FEWER_VIDEOS * min(DIMS.values()) * 4 // 1024 // 4
+    assert fewer.choose_threshold_kb(least=10) == 10
 
 
 def test_settings_are_named_for_a_person() -> None:

@@ -15,10 +15,10 @@ from twinlens.benchmarks.engines.report import draw_page, report_on, report_two
 from twinlens.benchmarks.engines.tables import (
     TABLES,
     Table,
-    at_recall,
+    choose_at_recall,
+    choose_detailed,
     compare,
-    detail,
-    ratio_interval,
+    measure_ratio,
     show_bytes,
     show_number,
 )
@@ -130,16 +130,16 @@ def test_the_servers_own_time_is_told_beside_the_wait(server: Result) -> None:
 
 
 def test_the_quickest_setting_that_finds_enough_stands_for_an_engine(server: Result) -> None:
-    size = detail(server)
+    size = choose_detailed(server)
     for name, label in (("faiss-hnsw", "ef 64"), ("faiss-flat", "exact")):
         one = size.experiments[name]
-        at = at_recall(one)
+        at = choose_at_recall(one)
         assert at is not None
         assert at[0] == label
         for search in one.searches.values():
             quicker = np.median(search.p50_ms) < np.median(at[1].p50_ms)
             assert not quicker or search.recall_at_10 < 0.98
-    assert at_recall(size.experiments["faiss-sq8"]) is None
+    assert choose_at_recall(size.experiments["faiss-sq8"]) is None
 
 
 def test_what_was_not_measured_is_no_column_and_no_row(server: Result) -> None:
@@ -157,11 +157,11 @@ def test_what_was_not_measured_is_no_column_and_no_row(server: Result) -> None:
 
 
 def test_ratios_are_formed_within_their_round() -> None:
-    slow_round = ratio_interval([2.0, 20.0, 2.0], [1.0, 10.0, 1.0], paired=True)
+    slow_round = measure_ratio([2.0, 20.0, 2.0], [1.0, 10.0, 1.0], paired=True)
     assert slow_round == (2.0, 2.0, 2.0)
-    apart = ratio_interval([2.0, 20.0, 2.0], [1.0, 10.0, 1.0], paired=False)
+    apart = measure_ratio([2.0, 20.0, 2.0], [1.0, 10.0, 1.0], paired=False)
     assert apart.low < 2.0 == apart.median < apart.high
-    assert ratio_interval([3.0], [1.0], paired=True) == (3.0, 3.0, 3.0)
+    assert measure_ratio([3.0], [1.0], paired=True) == (3.0, 3.0, 3.0)
 
 
 def test_two_runs_stand_side_by_side_with_the_interval_of_their_ratio(server: Result) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from twinlens.benchmarks.searching import main, measure_in_turns, report, served
+from twinlens.benchmarks.searching import main, measure_in_turns, report, serve
 from twinlens.catalog.errors import TwinLensError
 from twinlens.cli import main as twinlens
 
@@ -46,7 +46,7 @@ def test_ratios_are_formed_within_a_round(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_a_server_that_does_not_start_is_told(tmp_path: Path) -> None:
-    with pytest.raises(TwinLensError, match="did not start"), served(tmp_path):
+    with pytest.raises(TwinLensError, match="did not start"), serve(tmp_path):
         pass
 
 
@@ -84,7 +84,7 @@ def test_searching_tells_what_stands_on_top_of_the_engine(data: Path, tmp_path: 
 
 @pytest.fixture(scope="module")
 def address(data: Path) -> Iterator[str]:
-    with served(data) as found:
+    with serve(data) as found:
         yield found
 
 

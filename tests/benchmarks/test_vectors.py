@@ -25,8 +25,9 @@ from twinlens.benchmarks.engines.sources import (
     VectorSource,
     write_vectors,
 )
-from twinlens.benchmarks.engines.vectors import SHARES, Matrix, Truth, VectorSet, best_of
+from twinlens.benchmarks.engines.vectors import SHARES, Truth, VectorSet, find_best
 from twinlens.catalog.errors import SourceError
+from twinlens.catalog.vectors import FloatMatrix
 from twinlens.stores.flat import FlatStore
 
 DIMS = {"title": 24, "thumbnail": 8}
@@ -34,7 +35,7 @@ LIMIT, WINDOW, K = 10, 50, 60.0
 ONLY = "vector"
 
 
-def rows(count: int, dim: int = 12, seed: int = 1) -> Matrix:
+def rows(count: int, dim: int = 12, seed: int = 1) -> FloatMatrix:
     return np.random.default_rng(seed).normal(size=(count, dim)).astype(np.float32)
 
 
@@ -103,12 +104,12 @@ def test_drawn_vectors_have_neighbours_and_near_twins(drawn: VectorSet) -> None:
 
 def test_filters_let_through_the_shares_that_they_are_called_after(drawn: VectorSet) -> None:
     for share in SHARES[:3]:
-        assert len(drawn.passing(share)) / drawn.videos == pytest.approx(share, rel=0.5)
-    points = [point for batch in drawn.points(1_000) for point in batch]
+        assert len(drawn.list_passing(share)) / drawn.videos == pytest.approx(share, rel=0.5)
+    points = [point for batch in drawn.batch(1_000) for point in batch]
     assert [row for row, _, _ in points] == list(range(drawn.videos))
     for share in SHARES:
         passing = [row for row, _, tags in points if str(share) in tags]
-        assert passing == drawn.passing(share).tolist()
+        assert passing == drawn.list_passing(share).tolist()
     for row, named, _ in points[999:1_001]:
         for name, vector in named.items():
             np.testing.assert_array_equal(vector, drawn.rows[name][row])
@@ -149,7 +150,7 @@ def test_queries_of_an_ann_benchmarks_file_are_its_own(tmp_path: Path) -> None:
     # What the file's author found over his vectors is what we find over ours.
     truth = Truth(made, limit=LIMIT, window=WINDOW)
     np.testing.assert_array_equal(truth.best[ONLY][0], neighbors[:, :WINDOW])
-    assert truth.recall(range(20), neighbors[:, :LIMIT].tolist()) == 1.0
+    assert truth.measure_recall(range(20), neighbors[:, :LIMIT].tolist()) == 1.0
 
 
 def test_fewer_vectors_of_a_file_are_a_sample_of_them(tmp_path: Path) -> None:
@@ -263,25 +264,25 @@ def test_the_truth_is_the_plain_computation(
     found = [rng.choice(ids[:30], 12).tolist() for ids in best]
     pairs = zip(found, best, strict=True)
     counted = sum(len(set(ids) & set(exact[:LIMIT].tolist())) for ids, exact in pairs)
-    assert truth.recall(everyone, found) == counted / (30 * LIMIT)
+    assert truth.measure_recall(everyone, found) == counted / (30 * LIMIT)
     for share in SHARES:
-        passing = drawn.passing(share)
+        passing = drawn.list_passing(share)
         best, _ = brute_force(drawn.rows[first][passing], drawn.queries[first], LIMIT)
         found = [passing[ids].tolist() for ids in best]
-        assert truth.recall(everyone, found, share) == 1.0
+        assert truth.measure_recall(everyone, found, share) == 1.0
         depth = min(LIMIT, len(passing))
         expected = 1.0 if depth == 0 else (depth - 1) / depth
         fewer = [ids[:-1] for ids in found]
-        assert truth.recall(everyone, fewer, share) == pytest.approx(expected)
+        assert truth.measure_recall(everyone, fewer, share) == pytest.approx(expected)
 
 
 def test_an_answer_with_what_may_not_be_in_it_is_an_error(drawn: VectorSet) -> None:
     truth = Truth(drawn, limit=LIMIT, window=WINDOW)
     outside = int(np.flatnonzero(drawn.draws >= 0.1)[0])
     with pytest.raises(EngineFailed, match=f"let video {outside} through"):
-        truth.recall([0], [[outside]], 0.1)
+        truth.measure_recall([0], [[outside]], 0.1)
     with pytest.raises(EngineFailed, match="no ids"):
-        truth.recall([0], [[drawn.videos]])
+        truth.measure_recall([0], [[drawn.videos]])
 
 
 def test_either_of_two_equal_videos_is_right(tmp_path: Path) -> None:
@@ -291,10 +292,10 @@ def test_either_of_two_equal_videos_is_right(tmp_path: Path) -> None:
     truth = Truth(made, limit=5, window=5)
     found = [ids[:5].tolist() for ids in truth.best[ONLY][0]]
     twins = [[(one + 40) % 80 for one in ids] for ids in found]
-    assert truth.recall(range(6), found) == 1.0
+    assert truth.measure_recall(range(6), found) == 1.0
     # Of five, two pairs and one of a pair: its twin is as good.
-    assert truth.recall(range(6), twins) == 1.0
-    assert truth.recall(range(6), [[ids[0]] * 5 for ids in found]) == 0.2
+    assert truth.measure_recall(range(6), twins) == 1.0
+    assert truth.measure_recall(range(6), [[ids[0]] * 5 for ids in found]) == 0.2
 
 
 def test_fused_recall_is_the_plain_computation(drawn: VectorSet) -> None:
@@ -310,12 +311,12 @@ def test_fused_recall_is_the_plain_computation(drawn: VectorSet) -> None:
         found.append(ordered[3 : LIMIT + 3])
         least = fused[ordered[LIMIT - 1]]
         counted += min(LIMIT, sum(fused[one] >= least - 1e-12 for one in found[-1]))
-    assert truth.fused_recall(range(30), found, k=K) == counted / (30 * LIMIT) < 1.0
+    assert truth.measure_fused_recall(range(30), found, k=K) == counted / (30 * LIMIT) < 1.0
 
 
 def test_fewer_videos_than_asked_for_are_all_the_best() -> None:
     stored, queries = unit(rows(7)).astype(np.float32), unit(rows(3, seed=2)).astype(np.float32)
-    ids, scores = best_of(stored, queries, limit=20)
+    ids, scores = find_best(stored, queries, limit=20)
     assert ids.shape == scores.shape == (3, 7)
-    none, _ = best_of(stored, queries, limit=20, passing=np.empty(0, dtype=np.int64))
+    none, _ = find_best(stored, queries, limit=20, passing=np.empty(0, dtype=np.int64))
     assert none.shape == (3, 0)

@@ -69,7 +69,7 @@ def read(
     source = open_source(str(path), columns=columns, **options)
     items = list(source)
     assert items == list(source), "a source can be read twice"
-    assert source.total() in (None, len(items))
+    assert source.count_rows() in (None, len(items))
     return items
 
 

@@ -73,7 +73,7 @@ def test_any_bytes_give_rows_and_rejects_and_nothing_else(
     items = list(source)
     assert all(isinstance(item, Row | Reject) for item in items)
     assert [item.origin.row for item in items] == sorted({item.origin.row for item in items})
-    assert source.total() in (None, len(items))
+    assert source.count_rows() in (None, len(items))
     if suffix == ".jsonl":
         lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
         assert len(items) == sum(1 for line in lines if line.strip())

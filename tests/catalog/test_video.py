@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from twinlens.catalog.video import Video, payload_thumbnail_file, to_payload, to_rfc3339
+from twinlens.catalog.video import Video, read_thumbnail_file, to_payload, to_rfc3339
 
 
 def test_every_field_that_is_set_is_a_json_value() -> None:
@@ -33,9 +33,9 @@ def test_every_field_that_is_set_is_a_json_value() -> None:
         "tags": ["x", "y"],
         "published_at": "2025-07-23T12:00:04Z",
     }
-    assert payload_thumbnail_file(payload) == "ab.jpg"
+    assert read_thumbnail_file(payload) == "ab.jpg"
     for bare in ({}, {"thumbnail_file": None}, {"thumbnail_file": 3}):
-        assert payload_thumbnail_file(bare) is None
+        assert read_thumbnail_file(bare) is None
     assert to_payload(Video(video_id="a"), thumbnail_file=None) == {"video_id": "a"}
 
 

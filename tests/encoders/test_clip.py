@@ -13,9 +13,9 @@ from tests.fakes import MemoryReader, WordEncoder
 from twinlens.catalog.errors import EncoderUnavailable
 from twinlens.encoders.base import TextThumbnailEncoder
 from twinlens.encoders.clip import ClipEncoder
-from twinlens.encoders.lenses import THUMBNAIL, TITLE, own_lenses
+from twinlens.encoders.lenses import THUMBNAIL, TITLE, make_own_lenses
 from twinlens.encoders.load import load_thumbnail_encoder
-from twinlens.encoders.sentence import packaged_minilm
+from twinlens.encoders.sentence import find_packaged_minilm
 from twinlens.encoders.thumbnails import DenoisingAutoencoder
 from twinlens.search.request import SearchRequest
 from twinlens.search.searcher import Searcher
@@ -123,7 +123,7 @@ def test_a_model_without_a_picture_side_or_out_of_reach_is_refused(
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     for name, said in (
-        (str(packaged_minilm()), "no CLIP model"),
+        (str(find_packaged_minilm()), "no CLIP model"),
         ("nobody/no-such-clip", "--thumbnail-model packaged:denoiser"),
     ):
         with pytest.raises(EncoderUnavailable, match=said):
@@ -143,7 +143,7 @@ def test_words_are_asked_of_the_thumbnails_directly(clip: ClipEncoder) -> None:
         for colour in colours
     ]
     reader = MemoryReader(videos)
-    searcher = Searcher(reader, generation="g", lenses=own_lenses(titles, clip))
+    searcher = Searcher(reader, generation="g", lenses=make_own_lenses(titles, clip))
     result = searcher.search(SearchRequest(text="red"))
     [queries] = reader.searches
     asked = {query.vector_name: query.vector for query in queries}

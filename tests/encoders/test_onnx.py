@@ -21,7 +21,7 @@ from twinlens.catalog.vectors import unit_rows
 from twinlens.encoders import onnx_export
 from twinlens.encoders.load import load_title_encoder
 from twinlens.encoders.onnx_export import LEAST_COSINE, open_graph
-from twinlens.encoders.onnx_graph import Precision, like_length
+from twinlens.encoders.onnx_graph import Precision, batch_by_length
 from twinlens.encoders.onnx_sentence import OnnxSentenceEncoder
 from twinlens.encoders.sentence import SentenceEncoder
 
@@ -119,13 +119,13 @@ def exports(dense, graphs, monkeypatch):
 
 @given(lengths=st.lists(st.integers(2, 256), max_size=80), most_rows=st.integers(1, 32))
 def test_batches_hold_every_row_once_and_stay_small(lengths, most_rows):
-    batches = like_length(lengths, most_rows=most_rows)
+    batches = batch_by_length(lengths, most_rows=most_rows)
     assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
     assert all(len(batch) <= most_rows for batch in batches)
 
 
 def test_rows_of_one_length_share_a_batch_and_one_that_is_far_longer_does_not():
-    assert like_length([5, 90, 5, 6, 5], most_rows=32) == [[0, 2, 4, 3], [1]]
+    assert batch_by_length([5, 90, 5, 6, 5], most_rows=32) == [[0, 2, 4, 3], [1]]
 
 
 def cosines(left, right):

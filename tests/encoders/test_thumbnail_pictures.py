@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageFilter, ImageOps
 
 from tests.encoders.drawn_pictures import drawn_picture
-from twinlens.encoders.thumbnails.pictures import fit_picture, picture_box
+from twinlens.encoders.thumbnails.pictures import find_box, fit_picture
 
 
 def boxed(seed: int, size: tuple[int, int], bars: tuple[int, int]) -> Image.Image:
@@ -30,7 +30,7 @@ def test_bars_are_found_and_a_picture_without_any_is_left_whole(
     seed: int, size: tuple[int, int], bars: tuple[int, int], within: int
 ) -> None:
     wanted = (*bars, bars[0] + size[0], bars[1] + size[1])
-    assert np.allclose(picture_box(boxed(seed, size, bars)), wanted, rtol=0, atol=within)
+    assert np.allclose(find_box(boxed(seed, size, bars)), wanted, rtol=0, atol=within)
 
 
 @pytest.mark.parametrize("damage", ["noise", "jpeg", "blur"])
@@ -45,7 +45,7 @@ def test_damaged_bars_are_found(damage: str) -> None:
         damaged = Image.open(buffer)
     else:
         damaged = damaged.filter(ImageFilter.GaussianBlur(3))
-    left, top, right, bottom = picture_box(damaged)
+    left, top, right, bottom = find_box(damaged)
     assert (left, right) == (0, 480)
     assert max(abs(top - 45), abs(bottom - 315)) <= 8
 
@@ -58,7 +58,7 @@ def test_what_is_dark_is_not_taken_for_bars() -> None:
     light.paste((250, 220, 120), (150, 80, 170, 100))
     flat = (Image.new("RGB", (320, 180), (level,) * 3) for level in (0, 255, 20))
     for picture in (rim, faint, light, *flat):
-        assert picture_box(picture) == (0, 0, 320, 180)
+        assert find_box(picture) == (0, 0, 320, 180)
 
 
 def test_what_is_left_between_the_bars_is_what_comes_out() -> None:

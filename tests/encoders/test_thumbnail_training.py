@@ -22,7 +22,7 @@ from twinlens.catalog.errors import EncoderError, UsageError
 from twinlens.commands.train import train_thumbnails
 from twinlens.encoders.thumbnails import DenoisingAutoencoder, appearance, corruption
 from twinlens.encoders.thumbnails import training as training_loop
-from twinlens.encoders.thumbnails.evaluate import effective_rank
+from twinlens.encoders.thumbnails.evaluate import measure_effective_rank
 from twinlens.encoders.thumbnails.network import NetworkShape
 from twinlens.encoders.thumbnails.pictures import TRAINING_SIZE, fit_picture
 from twinlens.encoders.thumbnails.training import (
@@ -47,7 +47,7 @@ Whole = tuple[TrainingResult, dict[str, Pixels]]
 @pytest.fixture(scope="module", autouse=True)
 def quick() -> Iterator[None]:
     """Pictures are described once, and captions drawn once."""
-    describe, described = appearance._described, {}
+    describe, described = appearance._describe, {}
 
     def remember(pictures: torch.Tensor) -> tuple[torch.Tensor, ...]:
         key = pictures.numpy().tobytes()
@@ -57,7 +57,7 @@ def quick() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(corruption, "_draw_captions", cache(corruption._draw_captions))
-        patched.setattr(appearance, "_described", remember)
+        patched.setattr(appearance, "_describe", remember)
         yield
 
 
@@ -207,12 +207,12 @@ def test_corruption_corrupts_and_repeats(pictures: Pixels) -> None:
 def test_effective_rank_counts_directions() -> None:
     rng = np.random.default_rng(0)
     spread = rng.normal(size=(20_000, 8)).astype(np.float32)
-    assert effective_rank(spread) == pytest.approx(8, abs=0.05)
+    assert measure_effective_rank(spread) == pytest.approx(8, abs=0.05)
     two = np.zeros_like(spread)
     two[:, :2] = spread[:, :2]
-    assert effective_rank(two) == pytest.approx(2, abs=0.01)
-    assert effective_rank(np.ones((5, 3), dtype=np.float32)) == 0
-    assert np.isnan(effective_rank(np.full((5, 3), np.nan, dtype=np.float32)))
+    assert measure_effective_rank(two) == pytest.approx(2, abs=0.01)
+    assert measure_effective_rank(np.ones((5, 3), dtype=np.float32)) == 0
+    assert np.isnan(measure_effective_rank(np.full((5, 3), np.nan, dtype=np.float32)))
 
 
 @pytest.mark.slow

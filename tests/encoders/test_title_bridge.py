@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from twinlens.catalog.errors import EncoderUnavailable, UnencodableItems
 from twinlens.catalog.vectors import unit_rows
-from twinlens.encoders.fingerprints import fingerprint
+from twinlens.encoders.fingerprints import make_fingerprint
 from twinlens.encoders.load import load_title_encoder
 from twinlens.encoders.titles import PACKAGED_BRIDGE, BridgedTitleEncoder
 from twinlens.encoders.titles.bridge import CharacterBridge
@@ -23,7 +23,7 @@ from twinlens.encoders.titles.corpus import Ragged
 from twinlens.encoders.titles.encoder import Split, split
 from twinlens.encoders.titles.network import BridgeNetwork
 from twinlens.encoders.titles.packing import BridgeShape, read_bridge, write_bridge
-from twinlens.encoders.titles.text import cut, ngrams, script, scripts, words
+from twinlens.encoders.titles.text import cut, find_scripts, hash_ngrams, name_script, split_words
 from twinlens.encoders.use import UniversalSentenceEncoder
 
 SHAPE = BridgeShape(buckets=500, width=16, hidden=24, dim=32)
@@ -35,7 +35,7 @@ class LetterCounts:
 
     name = "letters"
     dim = SHAPE.dim
-    fingerprint = fingerprint("letters")
+    fingerprint = make_fingerprint("letters")
 
     def encode(self, items):
         rows = np.zeros((len(items), self.dim), dtype=np.float32)
@@ -87,29 +87,29 @@ def encoder(directory) -> BridgedTitleEncoder:
 
 
 def test_letters_and_marks_have_a_script():
-    assert [script(letter) for letter in "ක்é字"] == ["SINHALA", "TAMIL", "LATIN", "CJK"]
-    assert [script(other) for other in "\u03011!"] == ["", "", ""]
+    assert [name_script(letter) for letter in "ක்é字"] == ["SINHALA", "TAMIL", "LATIN", "CJK"]
+    assert [name_script(other) for other in "\u03011!"] == ["", "", ""]
 
 
 def test_spellings_that_look_alike_are_the_same_words():
     with_joiner, without = "ශ්‍රී ලංකා", "ශ්රී ලංකා"
     assert with_joiner != without
-    assert words(cut(with_joiner)) == words(cut(without))
-    assert words(cut("கொ")) == words(cut(unicodedata.normalize("NFD", "கொ")))
-    assert words(cut("१२३ Ｃａｔ")) == ["123", "cat"]
-    assert words(cut("#සිංහල_ගීත‮!")) == ["සිංහල", "ගීත"]
+    assert split_words(cut(with_joiner)) == split_words(cut(without))
+    assert split_words(cut("கொ")) == split_words(cut(unicodedata.normalize("NFD", "கொ")))
+    assert split_words(cut("१२३ Ｃａｔ")) == ["123", "cat"]
+    assert split_words(cut("#සිංහල_ගීත‮!")) == ["සිංහල", "ගීත"]
 
 
 @given(st.text(max_size=80))
 def test_words_are_never_empty_or_long(text):
-    found = words(cut(text))
+    found = split_words(cut(text))
     assert all(0 < len(word) <= 40 for word in found)
-    assert words(cut(" ".join(found))) == words(" ".join(found))
+    assert split_words(cut(" ".join(found))) == split_words(" ".join(found))
 
 
 @given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=12), st.integers(1, 1000))
 def test_ngrams_are_distinct_rows_of_the_table(word, buckets):
-    rows = ngrams(word, buckets).tolist()
+    rows = hash_ngrams(word, buckets).tolist()
     assert rows
     assert 0 <= min(rows) <= max(rows) < buckets
     assert len(set(rows)) == len(rows)
@@ -117,7 +117,7 @@ def test_ngrams_are_distinct_rows_of_the_table(word, buckets):
 
 def test_names_share_ngrams_across_scripts():
     buckets = 1 << 30
-    tamil, sinhala, other = (set(ngrams(word, buckets)) for word in ("கமலா", "කමලා", "පොත"))
+    tamil, sinhala, other = (set(hash_ngrams(word, buckets)) for word in ("கமலா", "කමලා", "පොත"))
     assert len(tamil & sinhala) >= 5
     assert not tamil & other
 
@@ -168,8 +168,8 @@ def test_numpy_computes_what_torch_does(directory):
     network.ngrams.weight.data = torch.from_numpy(table)
     titles = [["ගීතය", "අලුත්", "ගීතය"], ["x"]]
     vocabulary = sorted({word for title in titles for word in title})
-    lines = Ragged.of([[vocabulary.index(word) for word in title] for title in titles])
-    rows = Ragged.of([ngrams(word, SHAPE.buckets) for word in vocabulary])
+    lines = Ragged.from_rows([[vocabulary.index(word) for word in title] for title in titles])
+    rows = Ragged.from_rows([hash_ngrams(word, SHAPE.buckets) for word in vocabulary])
     arrays = (rows.flat, rows.ends, lines.flat, lines.ends)
     with torch.no_grad():
         expected = network(*map(torch.from_numpy, arrays)).numpy()
@@ -180,12 +180,12 @@ def test_numpy_computes_what_torch_does(directory):
 
 @given(st.lists(st.lists(st.integers(0, 9), max_size=4), min_size=1, max_size=6), st.data())
 def test_ragged_rows_are_taken_and_thinned(rows, data):
-    ragged = Ragged.of(rows)
+    ragged = Ragged.from_rows(rows)
     chosen = data.draw(st.lists(st.integers(0, len(rows) - 1), max_size=6))
     taken = ragged.take(np.array(chosen, dtype=np.int64))
     parts = [taken.flat[a:b].tolist() for a, b in zip(taken.ends, taken.ends[1:], strict=False)]
     assert parts == [rows[row] for row in chosen]
-    odd = ragged.only(ragged.flat % 2 == 1)
+    odd = ragged.keep(ragged.flat % 2 == 1)
     parts = [odd.flat[a:b].tolist() for a, b in zip(odd.ends, odd.ends[1:], strict=False)]
     assert parts == [[value for value in row if value % 2] for row in rows]
 
@@ -216,7 +216,7 @@ def test_hostile_text_has_a_vector_or_is_refused_in_time(request, name, text):
     try:
         vectors = model.encode([text])
     except UnencodableItems:
-        assert scripts(text).isdisjoint(BRIDGED)
+        assert find_scripts(text).isdisjoint(BRIDGED)
     else:
         np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     assert time.process_time() - started < 3

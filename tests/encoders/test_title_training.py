@@ -17,7 +17,7 @@ from twinlens.catalog.errors import EncoderError, SourceError, UsageError
 from twinlens.commands.train import train_titles
 from twinlens.encoders.load import load_title_encoder
 from twinlens.encoders.titles import BridgedTitleEncoder, corpus
-from twinlens.encoders.titles.corpus import is_held_out, main_script, make_corpus
+from twinlens.encoders.titles.corpus import find_main_script, gather_corpus, is_held_out
 from twinlens.encoders.titles.packing import BridgeShape
 from twinlens.encoders.titles.pairs import Pair, read_pairs
 from twinlens.encoders.titles.training import TrainingOptions, train
@@ -51,7 +51,7 @@ def pairs() -> list[Pair]:
 
 @pytest.fixture
 def lines(pairs):
-    return make_corpus(pairs, known_scripts=KNOWN, buckets=SHAPE.buckets, encode=BASE.encode)
+    return gather_corpus(pairs, known_scripts=KNOWN, buckets=SHAPE.buckets, encode=BASE.encode)
 
 
 def run(lines, out: Path, *, base=BASE, on_step=None, **changed):
@@ -121,7 +121,7 @@ def test_a_bridge_that_is_no_better_than_the_base_is_not_written(lines, tmp_path
 
 def test_a_corpus_leaves_out_what_the_base_knows_and_scripts_with_few_lines(pairs):
     more = [Pair("chat noir", "black cat", "fr"), Pair("பூனை", "cat", "ta"), pairs[0]]
-    made = make_corpus([*pairs, *more], known_scripts=KNOWN, buckets=50, encode=BASE.encode)
+    made = gather_corpus([*pairs, *more], known_scripts=KNOWN, buckets=50, encode=BASE.encode)
     assert made.scripts == ["SINHALA"]
     assert made.left_out == 2
     assert made.sources == [pair.source for pair in pairs]
@@ -133,8 +133,8 @@ def test_a_corpus_leaves_out_what_the_base_knows_and_scripts_with_few_lines(pair
 
 
 def test_a_line_is_of_the_script_of_most_of_its_foreign_letters():
-    assert main_script("Chrome හි සැකසීම්", KNOWN) == "SINHALA"
-    assert main_script("Chrome", KNOWN) == ""
+    assert find_main_script("Chrome හි සැකසීම්", KNOWN) == "SINHALA"
+    assert find_main_script("Chrome", KNOWN) == ""
 
 
 def test_pairs_are_read_from_both_formats(tmp_path):
@@ -189,6 +189,6 @@ def test_the_command_trains_what_the_index_loads(pairs, tmp_path, monkeypatch):
 
 
 def test_too_few_pairs_are_refused(tmp_path):
-    few = make_corpus([], known_scripts=KNOWN, buckets=50, encode=BASE.encode)
+    few = gather_corpus([], known_scripts=KNOWN, buckets=50, encode=BASE.encode)
     with pytest.raises(UsageError, match="0 usable pairs"):
         run(few, tmp_path)

@@ -17,7 +17,7 @@ from tests.http_server import serving
 from twinlens.catalog.errors import EncoderUnavailable, UnencodableItems
 from twinlens.catalog.vectors import unit_rows
 from twinlens.encoders.load import OFFLINE_TITLE_MODELS, load_thumbnail_encoder, load_title_encoder
-from twinlens.encoders.sentence import Prompts, SentenceEncoder, packaged_minilm
+from twinlens.encoders.sentence import Prompts, SentenceEncoder, find_packaged_minilm
 from twinlens.encoders.thumbnails import PACKAGED_MODEL
 
 TITLES = [
@@ -80,7 +80,7 @@ def test_making_an_encoder_and_asking_who_it_is_loads_no_torch():
 
 
 def test_a_model_directory_works_and_its_fingerprint_follows_its_files(tmp_path):
-    copy = shutil.copytree(packaged_minilm(), tmp_path / "model", copy_function=os.symlink)
+    copy = shutil.copytree(find_packaged_minilm(), tmp_path / "model", copy_function=os.symlink)
     by_path = load_title_encoder(str(copy))
     packaged = load_title_encoder("packaged:minilm")
     assert (by_path.fingerprint, by_path.dim) == (packaged.fingerprint, packaged.dim)

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twinlens.catalog.vectors import SparseVector, find_share
-from twinlens.encoders.words import WORDS_FINGERPRINT, query_words, title_words
+from twinlens.encoders.words import WORDS_FINGERPRINT, weigh_query, weigh_title
 
 
 def shared(text: str, title: str) -> float:
     """How much ``title`` answers ``text``, every term as rare as any other."""
-    asked, held = query_words(text), title_words(title)
+    asked, held = weigh_query(text), weigh_title(title)
     if asked is None or held is None:
         return 0.0
     _, left, right = np.intersect1d(asked.indices, held.indices, return_indices=True)
@@ -43,7 +43,7 @@ def same(left: SparseVector | None, right: SparseVector | None) -> bool:
     ],
 )
 def test_what_reads_alike_has_the_same_words(text, title):
-    assert same(title_words(text), title_words(title))
+    assert same(weigh_title(text), weigh_title(title))
 
 
 @pytest.mark.parametrize(
@@ -66,32 +66,32 @@ def test_emoji_and_currencies_are_words_and_punctuation_is_not():
     assert shared("🎸", "Concert 🎸 live") > 0
     assert shared("€", "5 €") > 0
     for text in ("", "   ", "... !? | – «»", "\u200d\u202e\x00", "\ud800", "\u0bcd"):
-        assert title_words(text) is query_words(text) is None
+        assert weigh_title(text) is weigh_query(text) is None
 
 
 def test_a_query_says_a_thing_once_or_twice_alike():
-    assert same(query_words("toy toy"), query_words("toy"))
-    assert not same(title_words("toy toy"), title_words("toy"))
+    assert same(weigh_query("toy toy"), weigh_query("toy"))
+    assert not same(weigh_title("toy toy"), weigh_title("toy"))
 
 
 def test_weights_are_of_bm25():
-    held = title_words("ab")
+    held = weigh_title("ab")
     # The word, and the pieces <a, ab, b>, <ab and ab>: six terms, each once, of 80.
     norm = 0.6 * (0.25 + 0.75 * 6 / 80)
     assert held is not None
     np.testing.assert_allclose(held.values, [1.6 / (1 + norm)] * 6, rtol=1e-6)
-    asked = query_words("ab")
+    asked = weigh_query("ab")
     assert asked is not None
     assert sorted(asked.values.tolist()) == pytest.approx([0.3] * 5 + [1.0])
 
 
 def test_a_text_without_end_is_cut():
-    assert same(title_words("word " * 400), title_words("word " * 100_000))
+    assert same(weigh_title("word " * 400), weigh_title("word " * 100_000))
 
 
 @given(st.text())
 def test_any_text_has_rising_indices_and_finite_weights_or_none(text):
-    for made in (title_words(text), query_words(text)):
+    for made in (weigh_title(text), weigh_query(text)):
         if made is not None:
             assert made.indices.dtype == np.uint32
             assert made.values.dtype == np.float32
@@ -103,21 +103,21 @@ def test_any_text_has_rising_indices_and_finite_weights_or_none(text):
 
 @given(st.text())
 def test_a_title_answers_itself(text):
-    assert (title_words(text) is None) == (shared(text, text) == 0)
+    assert (weigh_title(text) is None) == (shared(text, text) == 0)
 
 
 def test_coverage_is_the_share_of_the_query_that_a_title_has():
-    asked = query_words("toy")
+    asked = weigh_query("toy")
     assert asked is not None
-    assert find_share(asked, title_words("The TOY story")) == 1
+    assert find_share(asked, weigh_title("The TOY story")) == 1
     # Of the word (1) and seven pieces (0.3 each), a title with <t, to and <to has three pieces.
-    assert find_share(asked, title_words("tom")) == pytest.approx(0.9 / (1 + 7 * 0.3))
-    assert find_share(asked, title_words("quiz")) == find_share(asked, title_words("...")) == 0
+    assert find_share(asked, weigh_title("tom")) == pytest.approx(0.9 / (1 + 7 * 0.3))
+    assert find_share(asked, weigh_title("quiz")) == find_share(asked, weigh_title("...")) == 0
 
 
 def test_the_fingerprint_is_what_it_was():
     # An index made before a change of this must be made again: is that meant?
     assert WORDS_FINGERPRINT == "1b26e6ccc4d0d1da"
-    vector = title_words("Toy Story 2 ශ්‍රී 🎸")
+    vector = weigh_title("Toy Story 2 ශ්‍රී 🎸")
     assert vector is not None
     assert vector.indices.sum(dtype=np.uint64) == 77_916_856_190

@@ -11,7 +11,7 @@ from twinlens.catalog.video import Video
 from twinlens.evaluate.machine import to_json
 from twinlens.evaluate.measures import bootstrap_mean, measure_rankings
 from twinlens.evaluate.report import label_rows
-from twinlens.evaluate.search import Ranking, TaskReport, rank_by_bm25
+from twinlens.evaluate.search import RankingFigures, TaskReport, rank_by_bm25
 from twinlens.evaluate.tasks import Corpus
 
 QRELS = {"q1": {"a": 1}, "q2": {"b": 2, "c": 1}, "q3": {"d": 1}}
@@ -74,9 +74,9 @@ def test_bm25_finds_by_words_and_nothing_else() -> None:
     assert sinhala[0] == "c"
 
 
-def _row(model: str | None, ranking: str, *recalls: float) -> Ranking:
+def _row(model: str | None, ranking: str, *recalls: float) -> RankingFigures:
     per_query = {"R@10": np.array(recalls)}
-    return Ranking(model, ranking, {"R@10": bootstrap_mean(per_query["R@10"])}, per_query)
+    return RankingFigures(model, ranking, {"R@10": bootstrap_mean(per_query["R@10"])}, per_query)
 
 
 def test_a_lead_is_paired_and_over_the_best_single_ranking() -> None:
@@ -87,7 +87,7 @@ def test_a_lead_is_paired_and_over_the_best_single_ranking() -> None:
         _row("m", "words", *[0.35, 0.95] * 20),
         _row("m", "fusion", *better),
     ]
-    words, bm25 = TaskReport("f", "n", 5, 40, False, rows).leads()
+    words, bm25 = TaskReport("f", "n", 5, 40, False, rows).find_leads()
     assert (words.rival, bm25.rival) == ("words", "BM25")
     assert words.difference.value == pytest.approx(0.1)
     # Paired: the differences are 0.15 and 0.05, so their interval is far from 0; not so the means'.

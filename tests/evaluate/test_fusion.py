@@ -11,30 +11,30 @@ import pytest
 from tests.fakes import ColourEncoder, WordEncoder
 from twinlens.catalog.errors import UsageError
 from twinlens.encoders.lenses import THUMBNAIL, TITLE, WORDS
-from twinlens.evaluate.fusion import DEFAULT, Setting, choose, judge, sweep_fusion, sweep_kind
+from twinlens.evaluate.fusion import DEFAULT, FusionSetting, choose, judge, sweep_fusion, sweep_kind
 from twinlens.evaluate.index import index_corpus
 from twinlens.evaluate.machine import to_json
 from twinlens.evaluate.measures import measure_rankings
 from twinlens.evaluate.report import format_fusion
-from twinlens.evaluate.search import Answer, Asked, ask_task, ask_tasks
-from twinlens.evaluate.tasks import Corpus, Query, Task
+from twinlens.evaluate.search import Asked, TaskAnswer, ask_task, ask_tasks
+from twinlens.evaluate.tasks import Corpus, Task, TaskQuery
 from twinlens.search.request import SearchRequest
 from twinlens.stores.base import ScoredVideo
 
 
-def _answer(coverage: float = 1.0, **rankings: str) -> Answer:
+def _answer(coverage: float = 1.0, **rankings: str) -> TaskAnswer:
     single = {name: [ScoredVideo(one, 1.0) for one in of] for name, of in rankings.items()}
-    return Answer([], single, coverage)
+    return TaskAnswer([], single, coverage)
 
 
 def _task(relevant: dict[str, str], family: str = "f") -> Task:
-    queries = {key: Query(text=key) for key in relevant}
+    queries = {key: TaskQuery(text=key) for key in relevant}
     qrels = {key: {video_id: 1} for key, video_id in relevant.items()}
     return Task(family, f"{family} task", Corpus("c", []), queries, qrels)
 
 
-def _setting(title: float, words: float, thumbnail: float, k: float = 60) -> Setting:
-    return Setting(k, {TITLE: title, WORDS: words, THUMBNAIL: thumbnail})
+def _setting(title: float, words: float, thumbnail: float, k: float = 60) -> FusionSetting:
+    return FusionSetting(k, {TITLE: title, WORDS: words, THUMBNAIL: thumbnail})
 
 
 def test_a_query_is_in_one_half_in_every_task() -> None:
@@ -100,7 +100,7 @@ def test_a_difference_is_resampled_by_query_id() -> None:
 
 
 def test_what_is_collected_fuses_to_what_is_served(corpus: Corpus, cache: Path) -> None:
-    queries = {video.video_id: Query(text=f"{video.title} again") for video in corpus.videos}
+    queries = {video.video_id: TaskQuery(text=f"{video.title} again") for video in corpus.videos}
     task = Task("f", "n", corpus, queries, {key: {key: 1} for key in queries})
     with index_corpus(corpus, WordEncoder(), ColourEncoder(), cache=cache) as index:
         collected = Asked("m", task, ask_task(index.searcher, task, SearchRequest()), True)
@@ -114,8 +114,8 @@ def test_what_is_collected_fuses_to_what_is_served(corpus: Corpus, cache: Path) 
 
 
 def test_both_kinds_of_search_are_swept_end_to_end(corpus: Corpus, cache: Path) -> None:
-    texts = {video.video_id: Query(text=video.title) for video in corpus.videos}
-    likes = {video.video_id: Query(video_id=video.video_id) for video in corpus.videos}
+    texts = {video.video_id: TaskQuery(text=video.title) for video in corpus.videos}
+    likes = {video.video_id: TaskQuery(video_id=video.video_id) for video in corpus.videos}
     others = {key: {f"v{(int(key[1:]) + 3) % 6}": 1} for key in likes}
     tasks = [
         Task("known", "own title", corpus, texts, {key: {key: 1} for key in texts}),

@@ -9,7 +9,7 @@ import pytest
 
 from twinlens.catalog.errors import SourceError, UsageError
 from twinlens.evaluate.labelled import read_cross_lingual_tasks, read_judged_tasks, read_qrels
-from twinlens.evaluate.tasks import Corpus, Query, Task, make_more_like_task
+from twinlens.evaluate.tasks import Corpus, Task, TaskQuery, make_more_like_task
 
 CORPUS = '{"_id": "d1", "title": "One", "text": "two"}\n\n{"_id": "d2", "text": "three"}\n'
 QUERIES = (
@@ -37,7 +37,7 @@ def test_a_set_in_beirs_layout_is_read(tmp_path: Path) -> None:
         "d1": "One two",
         "d2": "three",
     }
-    assert task.queries == {"q1": Query(text="one"), "q2": Query(video_id="d2")}
+    assert task.queries == {"q1": TaskQuery(text="one"), "q2": TaskQuery(video_id="d2")}
     assert task.qrels == {"q1": {"d1": 2}, "q2": {"d1": 1}}
     assert not task.many_relevant
 
@@ -110,8 +110,8 @@ def test_every_language_asks_english_and_is_asked_by_it(tmp_path: Path) -> None:
     there, back = read_cross_lingual_tasks(folder, limit=5, seed=0)
     assert (there.name, back.name) == ("sib, sin finds eng", "sib, eng finds sin")
     assert [len(task.corpus.videos) for task in (there, back)] == [3, 2]
-    assert there.queries["1"] == Query(text="වාක්‍යයක්.")
-    assert back.queries["1"] == Query(text='A "sentence.')
+    assert there.queries["1"] == TaskQuery(text="වාක්‍යයක්.")
+    assert back.queries["1"] == TaskQuery(text='A "sentence.')
     assert there.qrels == {"1": {"1": 1}, "2": {"2": 1}}
     assert len(next(read_cross_lingual_tasks(folder, limit=1, seed=0)).queries) == 1
 
@@ -143,7 +143,7 @@ def test_more_like_this_grades_by_shared_labels(tmp_path: Path) -> None:
     task = make_more_like_task(_videos(tmp_path / "videos.jsonl", rows), "genres", limit=9, seed=0)
     a, b, c = {"b": 2, "c": 1}, {"a": 2, "c": 1}, {"a": 1, "b": 1}
     assert dict(task.qrels) == {"a": a, "b": b, "c": c}
-    assert task.queries["a"] == Query(video_id="a")
+    assert task.queries["a"] == TaskQuery(video_id="a")
     assert task.many_relevant
 
 
@@ -161,4 +161,4 @@ def test_a_task_needs_queries_that_something_is_relevant_to() -> None:
     with pytest.raises(UsageError, match="no query"):
         Task("f", "n", corpus, {}, {})
     with pytest.raises(UsageError, match="'q'"):
-        Task("f", "n", corpus, {"q": Query(text="x")}, {"q": {}})
+        Task("f", "n", corpus, {"q": TaskQuery(text="x")}, {"q": {}})

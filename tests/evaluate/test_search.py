@@ -24,7 +24,7 @@ from twinlens.evaluate.index import index_corpus
 from twinlens.evaluate.measures import MEASURES
 from twinlens.evaluate.report import format_search
 from twinlens.evaluate.search import ask_task, ask_tasks, load_title_encoders, measure_search
-from twinlens.evaluate.tasks import Corpus, Query, Task
+from twinlens.evaluate.tasks import Corpus, Task, TaskQuery
 from twinlens.search.request import SearchRequest
 
 
@@ -48,7 +48,11 @@ class _CountingColours(ColourEncoder):
 
 @pytest.fixture(scope="module")
 def task(corpus: Corpus) -> Task:
-    queries = {"text": Query(text="red bus"), "like": Query(video_id="v3"), "none": Query(text=" ")}
+    queries = {
+        "text": TaskQuery(text="red bus"),
+        "like": TaskQuery(video_id="v3"),
+        "none": TaskQuery(text=" "),
+    }
     qrels = {"text": {"v0": 1}, "like": {"v2": 1}, "none": {"v4": 1}}
     return Task("f", "small task", corpus, queries, qrels)
 
@@ -102,7 +106,7 @@ def test_the_report_has_every_ranking_of_every_model(task: Task) -> None:
     }
     np.testing.assert_array_equal(recalls["one", "title"], [1, recalls["one", "title"][1], 0])
     np.testing.assert_array_equal(recalls[None, "BM25 (bm25s)"], [1, 0, 0])
-    assert {lead.rival for lead in result.leads() if lead.model == "one"} >= {"BM25 (bm25s)"}
+    assert {lead.rival for lead in result.find_leads() if lead.model == "one"} >= {"BM25 (bm25s)"}
     text = format_search(report)
     for expected in ("small task (3 queries, 6 videos)", "title, one", "fusion, two"):
         assert expected in text
@@ -167,17 +171,17 @@ class _Length(Lens[str]):
 
 
 def test_a_lens_of_another_package_is_measured_too(task, monkeypatch):
-    monkeypatch.setattr(lenses, "_of_other_packages", lambda: [("x", _Length)])
-    lenses.registered_lenses.cache_clear()
+    monkeypatch.setattr(lenses, "_load_registered", lambda: [("x", _Length)])
+    lenses.find_lenses.cache_clear()
     try:
-        likes = Task("f", "n", task.corpus, {"like": Query(video_id="v3")}, {"like": {"v2": 1}})
+        likes = Task("f", "n", task.corpus, {"like": TaskQuery(video_id="v3")}, {"like": {"v2": 1}})
         asked = [*ask_tasks([likes], {"m": WordEncoder()}, ColourEncoder())]
         assert asked[0].answers["like"].single.keys() == {"title", "words", "thumbnail", "length"}
         # The sweep weighs the product's own alone.
         assert judge(asked[0], DEFAULT).shape == (1,)
     finally:
         monkeypatch.undo()
-        lenses.registered_lenses.cache_clear()
+        lenses.find_lenses.cache_clear()
 
 
 def test_the_command_says_what_it_lacks(tmp_path: Path) -> None:

@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from twinlens.cli import main
-from twinlens.encoders.thumbnails.pictures import picture_box
+from twinlens.encoders.thumbnails.pictures import find_box
 from twinlens.encoders.thumbnails.training import is_held_out
 from twinlens.evaluate.distortions import DISTORTIONS, Distortion
 from twinlens.evaluate.thumbnails import (
     Pixels,
     check_health,
     find_originals,
+    scale_to_unit,
     share_category,
-    unit_or_zero,
 )
 
 
@@ -71,7 +71,7 @@ def folder(tmp_path: Path) -> Callable[..., Path]:
 
 
 def test_found_counts_places_and_shares_ties() -> None:
-    gallery = unit_or_zero(np.array([[1, 0], [0, 1], [1, 1], [1, 1]], dtype=np.float32))
+    gallery = scale_to_unit(np.array([[1, 0], [0, 1], [1, 1], [1, 1]], dtype=np.float32))
     queries, places = gallery[[0, 0, 2]], np.array([0, 1, 2])
     # The second asks for row 1 with row 0's vector: all others come before it. Rows 2 and 3 tie.
     for within, shares in ((1, [1.0, 0.0, 0.5]), (3, [1.0, 0.0, 1.0]), (4, [1.0, 1.0, 1.0])):
@@ -98,8 +98,8 @@ def test_alike_leaves_the_picture_itself_out() -> None:
 def test_found_and_alike_agree_with_sorting(count: int, dim: int, seed: int) -> None:
     """Against the ranking written out, where nothing ties or nearly does."""
     rng = np.random.default_rng(seed)
-    gallery = unit_or_zero(rng.normal(size=(count, dim + 1)).astype(np.float32))
-    queries = unit_or_zero(gallery + rng.normal(0, 0.3, gallery.shape).astype(np.float32))
+    gallery = scale_to_unit(rng.normal(size=(count, dim + 1)).astype(np.float32))
+    queries = scale_to_unit(gallery + rng.normal(0, 0.3, gallery.shape).astype(np.float32))
     kinds = rng.choice(list("abc"), count)
     places = np.arange(count)
     order = np.argsort(-(queries @ gallery.T), axis=1)
@@ -150,7 +150,7 @@ def test_distortions_change_the_picture_and_repeat(
 def test_an_edited_picture_keeps_its_bars(name: str) -> None:
     (edit,) = (one.apply for one in DISTORTIONS if one.name == name)
     frame = barred(5)
-    assert picture_box(frame) == (0, 15, 160, 105)
+    assert find_box(frame) == (0, 15, 160, 105)
     assert edit(frame).size == frame.size
     assert not np.asarray(edit(frame))[:15].any()
     assert np.asarray(edit(frame))[20:100].any()
@@ -161,7 +161,7 @@ def test_pixels_see_neither_bars_nor_brightness() -> None:
     assert whole.shape == (1, Pixels.dim)
     assert np.allclose(whole, framed, atol=2)
     darker = drawn(0).point(lambda level: level // 2)
-    cosine = (unit_or_zero(whole) @ unit_or_zero(Pixels().encode([darker])).T).item()
+    cosine = (scale_to_unit(whole) @ scale_to_unit(Pixels().encode([darker])).T).item()
     assert cosine > 0.999
 
 

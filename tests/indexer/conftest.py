@@ -17,7 +17,7 @@ from twinlens.catalog.errors import UnencodableItems
 from twinlens.catalog.sources import RejectsFile, open_source
 from twinlens.catalog.vectors import FloatMatrix
 from twinlens.encoders.lens import Lenses
-from twinlens.encoders.lenses import WORDS, WordsLens, own_lenses
+from twinlens.encoders.lenses import WORDS, WordsLens, make_own_lenses
 from twinlens.indexer.job import IndexJob, JobOptions, JobSummary
 from twinlens.indexer.verify import compare_stores
 from twinlens.stores.base import VectorReader
@@ -147,7 +147,7 @@ def run_job(catalogue: Catalogue, data: DataDir, engine: Engine) -> Callable[...
         thumbnails: CountingThumbnails | None = None,
         **options: Any,
     ) -> JobSummary:
-        lenses = own_lenses(titles or CountingTitles(), thumbnails or CountingThumbnails())
+        lenses = make_own_lenses(titles or CountingTitles(), thumbnails or CountingThumbnails())
         return index(catalogue.write(), data, engine, lenses, **options)
 
     return run

@@ -49,5 +49,5 @@ def test_stage_times_add_up_over_threads():
         pool.map(times.add, ["work"] * 8, [0.5] * 8)
     with times.stage("other"):
         pass
-    assert times.seconds()["work"] == 4.0
-    assert list(times.seconds()) == ["work", "other"]
+    assert times.to_seconds()["work"] == 4.0
+    assert list(times.to_seconds()) == ["work", "other"]

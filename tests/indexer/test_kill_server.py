@@ -5,7 +5,7 @@ import multiprocessing
 import pytest
 
 from tests.indexer.conftest import CountingThumbnails, CountingTitles, index
-from twinlens.encoders.lenses import own_lenses
+from twinlens.encoders.lenses import make_own_lenses
 from twinlens.stores.address import ServerAddress
 from twinlens.stores.engines import ServerEngine
 from twinlens.stores.server_client import ServerClient
@@ -17,7 +17,7 @@ def index_by_server(source, data, url, grpc_port, alias):
     engine = ServerEngine(
         ServerClient.connect(ServerAddress(url, grpc_port=grpc_port)), collection=alias
     )
-    index(source, data, engine, own_lenses(CountingTitles(), CountingThumbnails()), prune=True)
+    index(source, data, engine, make_own_lenses(CountingTitles(), CountingThumbnails()), prune=True)
 
 
 @pytest.mark.parametrize(

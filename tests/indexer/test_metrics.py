@@ -13,7 +13,7 @@ from tests.backend.served import wait_until
 from tests.indexer.conftest import Catalogue, CountingThumbnails, CountingTitles
 from twinlens.catalog.errors import IndexLocked, StrictStop
 from twinlens.catalog.sources import RejectsFile, open_source
-from twinlens.encoders.lenses import own_lenses
+from twinlens.encoders.lenses import make_own_lenses
 from twinlens.indexer.job import IndexJob, JobOptions
 from twinlens.indexer.metrics import JobMetrics
 from twinlens.stores.engines import EmbeddedEngine
@@ -40,7 +40,7 @@ def run(catalogue: Catalogue, data: DataDir, tmp_path: Path) -> Callable[..., di
             job = IndexJob(
                 data,
                 EmbeddedEngine(data),
-                own_lenses(CountingTitles(), CountingThumbnails()),
+                make_own_lenses(CountingTitles(), CountingThumbnails()),
                 JobOptions(source_name=source, **options),
             )
             metrics.follow(job)

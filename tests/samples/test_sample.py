@@ -22,7 +22,7 @@ from tests.folders import files_in
 from twinlens.catalog.errors import UsageError
 from twinlens.commands.sample import sample
 from twinlens.samples import catalogue, draw_sample
-from twinlens.samples.catalogue import draw_video, picture_name
+from twinlens.samples.catalogue import draw_video, name_picture
 from twinlens.samples.subjects import SUBJECTS
 
 COLUMNS = {
@@ -83,7 +83,7 @@ def test_a_stopped_run_is_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         if index == stop_at:
             raise KeyboardInterrupt
         calls.append(index)
-        row = {"file_name": picture_name(seed, index), "number": index}
+        row = {"file_name": name_picture(seed, index), "number": index}
         return row, Image.new("RGB", (8, 8), (index, 0, 0))
 
     monkeypatch.setattr(catalogue, "draw_video", draw)

@@ -11,7 +11,7 @@ import pytest
 
 from twinlens.samples.scenery import Facts
 from twinlens.samples.subjects import SUBJECTS
-from twinlens.samples.titles import LANGUAGES, read_phrases, slots, write_title
+from twinlens.samples.titles import LANGUAGES, list_slots, read_phrases, write_title
 
 SCRIPTS = {
     "en": re.compile("[A-Za-z]"),
@@ -48,8 +48,8 @@ def test_every_template_can_be_filled_for_some_picture_and_some_for_each(
         phrases = read_phrases(language)[0][subject]
         filled = Counter[str]()
         for drawn in facts[subject]:
-            known = phrases.said(drawn).keys() | phrases.choices.keys()
-            possible = [t for t in phrases.templates if known.issuperset(slots(t))]
+            known = phrases.find_words(drawn).keys() | phrases.choices.keys()
+            possible = [t for t in phrases.templates if known.issuperset(list_slots(t))]
             assert len(possible) >= 2, (language, drawn)
             filled.update(possible)
         assert filled.keys() == set(phrases.templates), language
@@ -110,9 +110,10 @@ def test_the_tables_say_nothing_that_no_title_or_picture_can_have(
     language: str, facts: Mapping[str, list[Facts]]
 ) -> None:
     by_subject, suffixes = read_phrases(language)
-    assert all({*slots(suffix)} <= {"episode", "part", "year"} for suffix in suffixes)
+    assert all({*list_slots(suffix)} <= {"episode", "part", "year"} for suffix in suffixes)
     for subject, phrases in by_subject.items():
-        asked = {slot for text in (*phrases.templates, *phrases.labels) for slot in slots(text)}
+        texts = (*phrases.templates, *phrases.labels)
+        asked = {slot for text in texts for slot in list_slots(text)}
         assert asked == phrases.words.keys() | phrases.choices.keys(), subject
         for slot, words in phrases.words.items():
             seen = {str(drawn[slot.rstrip("0123456789")]) for drawn in facts[subject]}

@@ -10,7 +10,7 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twinlens.encoders.words import folded_words, query_words
+from twinlens.encoders.words import fold_words, weigh_query
 from twinlens.search.highlighting import Highlighter
 
 # Letters with signs, conjuncts, joiners, accents apart, emoji of several code points, line ends.
@@ -73,14 +73,14 @@ def test_the_parts_are_the_title_and_cut_no_letter(query, title):
 def test_a_title_that_is_asked_for_is_marked_wherever_it_has_words(title):
     parts = Highlighter(title).mark(title)
     unmarked = [part.text for part in parts if not part.matched]
-    assert not [word for part in unmarked for word in folded_words(part)]
+    assert not [word for part in unmarked for word in fold_words(part)]
 
 
 @given(st.lists(st.sampled_from(["cricket", "ලංකා", "தமிழ்", "Café", "xyz", "12"]), max_size=4))
 def test_words_are_folded_as_the_ranking_folds_them(words):
     """Each folded word is one that the ranking has a weight for."""
     title = " ".join(words)
-    for word in folded_words(title):
-        found = query_words(word.folded)
+    for word in fold_words(title):
+        found = weigh_query(word.folded)
         [whole] = found.indices[np.isclose(found.values, 1.0)]
-        assert whole in query_words(title).indices
+        assert whole in weigh_query(title).indices

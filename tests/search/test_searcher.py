@@ -9,7 +9,7 @@ from tests.backend.catalogue import ODD_ID, RED, picture_bytes
 from tests.fakes import MemoryReader, sparse_words
 from twinlens.catalog.errors import PictureRejected, UnencodableItems
 from twinlens.encoders.lenses import THUMBNAIL, TITLE, WORDS
-from twinlens.encoders.words import query_words
+from twinlens.encoders.words import weigh_query
 from twinlens.search.cursor import CursorExpired, CursorInvalid
 from twinlens.search.request import MultiSearchRequest, SearchRequest, VideoNotFound
 from twinlens.search.searcher import BORROWED_WEIGHT, Searcher
@@ -70,7 +70,7 @@ def test_several_sources_of_one_lens_meet_in_the_middle(searcher, reader, catalo
     middle = catalogue.titles.encode(["cricket", "beach film number 1"]).sum(axis=0)
     np.testing.assert_allclose(title.vector, middle / np.linalg.norm(middle), rtol=1e-5)
     assert title.vector.dtype == np.float32
-    assert all(map(np.array_equal, words.vector, query_words("cricket beach film number 1")))
+    assert all(map(np.array_equal, words.vector, weigh_query("cricket beach film number 1")))
 
 
 # ---- what is found

@@ -12,7 +12,7 @@ from tests.stores.catalogue import DIMS, catalogue, unit, words
 from tests.stores.conftest import Home
 from twinlens.catalog.vectors import SparseVector
 from twinlens.encoders.lenses import TITLE, WORDS
-from twinlens.encoders.words import query_words
+from twinlens.encoders.words import weigh_query
 from twinlens.stores.base import StoredVideo, VectorQuery, VectorStore
 from twinlens.stores.filters import AnyOf
 from twinlens.stores.flat import FlatStore
@@ -41,7 +41,7 @@ def titled(video_id: str, title: str, **payload: object) -> StoredVideo:
 
 
 def in_words(text: str) -> VectorQuery:
-    asked = query_words(text)
+    asked = weigh_query(text)
     assert asked is not None
     return VectorQuery(WORDS, asked, 10)
 

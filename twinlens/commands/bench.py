@@ -109,7 +109,7 @@ def bench(context: click.Context, /, **asked: Any) -> None:
     say(f"the result goes to {result}")
     measured = run(source, plan, chosen, result=result, work=asked["work_dir"], say=say)
     click.echo(f"{len(plan.sizes)} sizes measured into {result}")
-    if failed := measured.failures():
+    if failed := measured.list_failures():
         click.echo(f"failed: {', '.join(failed)}")
         context.exit(1)
 
@@ -188,7 +188,7 @@ def _plan(source: VectorSource, chosen: Sequence[Experiment], **asked: Any) -> P
     Raises:
         UsageError: it has too few, or no size is left.
     """
-    from twinlens.benchmarks.engines.base import digest_of
+    from twinlens.benchmarks.engines.base import digest_experiments
     from twinlens.benchmarks.engines.record import Plan
 
     there, queries = source.videos, QUERIES
@@ -212,7 +212,7 @@ def _plan(source: VectorSource, chosen: Sequence[Experiment], **asked: Any) -> P
         sizes=sizes,
         source=source.description,
         experiments=[one.name for one in chosen],
-        settings=digest_of(chosen),
+        settings=digest_experiments(chosen),
         queries=queries,
         build_threads=len(os.sched_getaffinity(0)),
         **({**_QUICKLY} if asked["quick"] else {}) | rounds,

@@ -138,7 +138,7 @@ def search(plot: Path | None, **asked: Any) -> None:
       twinlens evaluate search --known-item videos.jsonl --title-model packaged:use-m3 \\
           --title-model packaged:minilm --cache ./vectors --json search.json --plot search.png
     """
-    from twinlens.encoders.lenses import registered_lenses
+    from twinlens.encoders.lenses import find_lenses
     from twinlens.evaluate import report
     from twinlens.evaluate.measures import MEASURES
     from twinlens.evaluate.search import load_title_encoders, measure_search
@@ -150,7 +150,7 @@ def search(plot: Path | None, **asked: Any) -> None:
     encoders, failed = load_title_encoders(asked["title_models"], threads=asked["threads"])
     measured = measure_search(tasks, encoders, **_how(asked), request=request)
     settings = {name: getattr(request, name) for name in ("rrf_k", "window", "expand")}
-    settings["weights"] = {name: lens.weight for name, lens in registered_lenses().items()}
+    settings["weights"] = {name: lens.weight for name, lens in find_lenses().items()}
     about |= {"measures": MEASURES, "settings": settings, "left_out": failed}
     write_json(asked["json_path"], about | to_json(measured))
     report.draw_panels(report.make_search_panels(measured), plot)

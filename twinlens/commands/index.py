@@ -149,7 +149,7 @@ def index(
     if metrics is not None:
         metrics.follow(job)
     rejects = RejectsFile(rejects_path or settings.data_dir / "rejects.jsonl")
-    with _open_progress_bar(opened.total()) as bar:
+    with _open_progress_bar(opened.count_rows()) as bar:
         rows: Iterable[Row | Reject] = opened
         if fetch_thumbnails:
             fetcher = ThumbnailFetcher(data.fetched, on_note=rejects.note)

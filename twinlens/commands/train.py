@@ -249,7 +249,7 @@ def train_titles(
 
     from tqdm import tqdm
 
-    from twinlens.encoders.titles.corpus import make_corpus
+    from twinlens.encoders.titles.corpus import gather_corpus
     from twinlens.encoders.titles.packing import BridgeShape
     from twinlens.encoders.titles.pairs import read_pairs
     from twinlens.encoders.use import UniversalSentenceEncoder
@@ -268,7 +268,7 @@ def train_titles(
             encoding.total = total
             encoding.update(done - encoding.n)
 
-        corpus = make_corpus(
+        corpus = gather_corpus(
             pairs,
             known_scripts=base.scripts,
             buckets=shape.buckets,
