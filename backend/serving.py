@@ -71,7 +71,7 @@ def serve(serving: Serving) -> None:
         TwinLensError: no process could start; each has said why on standard error.
     """
     with suppress(NoGeneration):
-        published = serving.data.published()
+        published = serving.data.read_published()
         check_lenses(published, serving.open_lenses(published, published.lenses))
     listener = _listen(serving.host, serving.port)
     # Shared by the processes: their metrics, and how often callers have asked.
@@ -87,7 +87,7 @@ def serve(serving: Serving) -> None:
 
         def say_where() -> None:
             try:
-                videos = serving.data.published().counts["videos"]
+                videos = serving.data.read_published().counts["videos"]
             except NoGeneration:
                 click.echo(f"TwinLens has no index to serve yet, and listens at {address}")
             else:

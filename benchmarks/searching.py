@@ -50,14 +50,14 @@ def main(data_dir: Path, queries: int, rounds: int, json_path: Path | None) -> N
     """Measure what search, fusion and HTTP add to the engine's own time."""
     with tempfile.TemporaryDirectory(prefix="twinlens-bench-") as scratch, ExitStack() as stack:
         data = DataDir(data_dir)
-        manifest = data.published()
+        manifest = data.read_published()
         if manifest.engine != EmbeddedEngine.name:
             raise UsageError(f"{data.path}: the engine is {manifest.engine}; embedded is measured")
         view = Path(scratch, "view")
         view.mkdir()
-        link_view(data.generation_path(manifest.generation) / "qdrant", view)
+        link_view(data.locate_generation(manifest.generation) / "qdrant", view)
         shard = stack.enter_context(closing(qe.EdgeShard.load(str(view))))
-        reader = stack.enter_context(closing(EmbeddedEngine(data).reader(manifest.generation)))
+        reader = stack.enter_context(closing(EmbeddedEngine(data).open_reader(manifest.generation)))
         client = stack.enter_context(
             httpx.Client(base_url=stack.enter_context(serve(data.path)), timeout=60)
         )

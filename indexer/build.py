@@ -83,10 +83,10 @@ class Build:
         self._engine = engine
         self._plan = plan
         self._times = times
-        path = data.generation_path(generation)
+        path = data.locate_generation(generation)
         with ExitStack() as opened:
             self.ledger = opened.enter_context(closing(Ledger(path / LEDGER_FILE)))
-            writer = engine.writer(generation, plan.dims, plan.fields)
+            writer = engine.open_writer(generation, plan.dims, plan.fields)
             self.store: VectorStore = opened.enter_context(closing(writer))
             self.mirror = opened.enter_context(closing(_open_mirror(data, generation, plan.dims)))
             self._opened = opened.pop_all()
@@ -153,7 +153,7 @@ class Build:
             StoreCorrupt: Qdrant and the mirror don't hold the same; nothing is published.
         """
         # Optimizing writes what it builds anew beside the old, and so does the mirror.
-        path = self._data.generation_path(self.generation)
+        path = self._data.locate_generation(self.generation)
         self._require_room(count_disk_bytes(path), to="optimize and publish")
         with self._times.stage("flush"):
             self.store.flush()
@@ -179,7 +179,7 @@ class Build:
             generation=self.generation,
             created_at=now.isoformat(timespec="seconds"),
             engine=self._engine.name,
-            collection=self._engine.collection(self.generation),
+            collection=self._engine.name_collection(self.generation),
             lenses=self._plan.lenses,
             counts=counts,
             source=source,
@@ -188,7 +188,7 @@ class Build:
             fields=self._plan.fields,
         )
         self._data.publish(manifest)
-        (self._data.generation_path(self.generation) / BUILD_FILE).unlink()
+        (self._data.locate_generation(self.generation) / BUILD_FILE).unlink()
         return manifest
 
     def _require_room(self, needed_bytes: int, *, to: str) -> None:
@@ -200,7 +200,7 @@ class Build:
 
 
 def _open_mirror(data: DataDir, generation: str, dims: Dims) -> FlatStore:
-    path = data.mirror_path(generation)
+    path = data.locate_mirror(generation)
     if not path.exists():
         return FlatStore.create(path, dims)
     try:
@@ -216,19 +216,19 @@ def begin_build(
     data: DataDir, engine: Engine, plan: BuildPlan, times: StageTimes, *, now: datetime
 ) -> Build:
     """Begin a new build: a copy of its base, or empty."""
-    needed = 0 if plan.base is None else count_disk_bytes(data.generation_path(plan.base))
+    needed = 0 if plan.base is None else count_disk_bytes(data.locate_generation(plan.base))
     data.generations.mkdir(parents=True, exist_ok=True)
     require_room(data.generations, needed + FREE_BYTES, to="begin a generation")
     generation = make_generation_name(now)
-    path = data.generation_path(generation)
+    path = data.locate_generation(generation)
     path.mkdir(parents=True)
     # As long as it says null, the directory is an unfinished copy, which is thrown away.
     write_atomically(path / BUILD_FILE, "null\n")
     with times.stage("copy"):
         if plan.base is not None:
             engine.copy(plan.base, generation)
-            copy_tree(data.mirror_path(plan.base), data.mirror_path(generation))
-            base = data.generation_path(plan.base) / LEDGER_FILE
+            copy_tree(data.locate_mirror(plan.base), data.locate_mirror(generation))
+            base = data.locate_generation(plan.base) / LEDGER_FILE
             with closing(Ledger(base, read_only=True)) as ledger:
                 ledger.copy_to(path / LEDGER_FILE)
     write_atomically(path / BUILD_FILE, json.dumps(plan.to_json(), indent=2) + "\n")
@@ -263,7 +263,7 @@ class PendingBuild:
         if self.known is None:
             yield None
             return
-        path = self._data.generation_path(self.known) / LEDGER_FILE
+        path = self._data.locate_generation(self.known) / LEDGER_FILE
         with closing(Ledger(path, read_only=True)) as ledger:
             yield ledger
 
@@ -282,8 +282,8 @@ class PendingBuild:
 
 def find_unfinished(data: DataDir, plan: BuildPlan) -> str | None:
     """Return the newest unfinished generation that ``plan`` may continue, or None."""
-    current = data.valid_current()
-    for generation in reversed(data.names()):
+    current = data.find_published()
+    for generation in reversed(data.list_generations()):
         if generation == current:
             continue
         with suppress(StoreCorrupt):
@@ -298,7 +298,7 @@ def _read_plan(data: DataDir, generation: str) -> Any:
     Raises:
         StoreCorrupt: its file is damaged.
     """
-    path = data.generation_path(generation) / BUILD_FILE
+    path = data.locate_generation(generation) / BUILD_FILE
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -312,9 +312,9 @@ def clear_unfinished(data: DataDir, engine: Engine, *, keep: str | None) -> None
 
     If ``CURRENT`` names none, any with a manifest may be the one that it named.
     """
-    current = data.valid_current()
-    for generation in data.names():
-        path = data.generation_path(generation)
+    current = data.find_published()
+    for generation in data.list_generations():
+        path = data.locate_generation(generation)
         if generation == current:
             # Killed between moving CURRENT and this: it is published, and no build any more.
             (path / BUILD_FILE).unlink(missing_ok=True)
@@ -337,12 +337,12 @@ def prune_generations(data: DataDir, engine: Engine, *, keep: set[str]) -> list[
     """Remove the superseded generations but those of ``keep``, and thumbnails that none needs."""
     removed = [
         name
-        for name in data.names()
+        for name in data.list_generations()
         if data.is_superseded(name) and name not in keep and data.find_damage(name) is None
     ]
     for generation in removed:
-        old = data.manifest(generation)
-        if (old.engine, old.collection) == (engine.name, engine.collection(generation)):
+        old = data.read_manifest(generation)
+        if (old.engine, old.collection) == (engine.name, engine.name_collection(generation)):
             engine.drop(generation)
         data.remove(generation)
     if removed:
@@ -352,8 +352,8 @@ def prune_generations(data: DataDir, engine: Engine, *, keep: set[str]) -> list[
 
 def _remove_unneeded_thumbnails(data: DataDir) -> None:
     needed: set[str] = set()
-    for generation in data.names():
-        ledger_path = data.generation_path(generation) / LEDGER_FILE
+    for generation in data.list_generations():
+        ledger_path = data.locate_generation(generation) / LEDGER_FILE
         try:
             with closing(Ledger(ledger_path, read_only=True)) as ledger:
                 needed.update(ledger.thumbnail_files())

@@ -191,7 +191,7 @@ class IndexJob:
             plan = self._plan()
             self._reassert_published()
             if plan.base is not None:
-                self._require_whole(self._data.manifest(plan.base))
+                self._require_whole(self._data.read_manifest(plan.base))
             unfinished = find_unfinished(self._data, plan)
             if not self._options.fresh:
                 self._data.refuse_unpublished(set(self._data.list_finished()) - {unfinished})
@@ -218,10 +218,10 @@ class IndexJob:
     def _plan(self) -> BuildPlan:
         options = self._options
         lenses = {name: _record(lens) for name, lens in self._lenses.items()}
-        base = None if options.fresh else self._data.valid_current()
+        base = None if options.fresh else self._data.find_published()
         if base is not None:
-            _require_compatible(self._data.manifest(base), self._lenses, self._engine)
-            _require_same_kinds(self._data.manifest(base).fields, options.fields)
+            _require_compatible(self._data.read_manifest(base), self._lenses, self._engine)
+            _require_same_kinds(self._data.read_manifest(base).fields, options.fields)
         return BuildPlan(
             base=base,
             engine=self._engine.identity,
@@ -233,18 +233,18 @@ class IndexJob:
 
     def _reassert_published(self) -> None:
         """Let the alias follow ``CURRENT``: after a rollback, or a kill between moving the two."""
-        current = self._data.valid_current()
+        current = self._data.find_published()
         if current is not None:
-            collection = self._data.manifest(current).collection
-            if collection is not None and collection == self._engine.collection(current):
+            collection = self._data.read_manifest(current).collection
+            if collection is not None and collection == self._engine.name_collection(current):
                 self._engine.publish(current)
 
     def _require_whole(self, base: Manifest) -> None:
         """What is called unchanged, or copied, has been opened and counted."""
         try:
             with self._times.stage("open"):
-                open_whole(base, lambda of: self._engine.reader(of.generation, of.fields))
-                FlatReader.open(self._data.mirror_path(base.generation)).close()
+                open_whole(base, lambda of: self._engine.open_reader(of.generation, of.fields))
+                FlatReader.open(self._data.locate_mirror(base.generation)).close()
         except StoreUnavailable:
             raise
         except StoreError as error:
@@ -388,14 +388,14 @@ class IndexJob:
                 f"({sum(done.rejected.values())} rows rejected); nothing was published"
             )
         base = pending.plan.base
-        if base is not None and self._data.manifest(base).fields != pending.plan.fields:
+        if base is not None and self._data.read_manifest(base).fields != pending.plan.fields:
             # What may be asked of the videos changed, though perhaps none of them did.
             pending.begin()
         build = pending.build
         if build is not None and build.ledger.count():
-            replaced = self._data.valid_current()
+            replaced = self._data.find_published()
             if self._options.fresh and replaced is not None:
-                before = self._data.manifest(replaced).counts["videos"]
+                before = self._data.read_manifest(replaced).counts["videos"]
                 self._require_few_lost(before - build.ledger.count(), of=before)
             manifest = build.publish(
                 source=self._options.source_name,
@@ -410,7 +410,7 @@ class IndexJob:
                     keep = {manifest.generation, replaced}
                     prune_generations(self._data, self._engine, keep=keep)
         else:
-            manifest = self._data.manifest(str(pending.plan.base))
+            manifest = self._data.read_manifest(str(pending.plan.base))
         self._summary.generation = manifest.generation
         self._summary.videos = manifest.counts["videos"]
 
@@ -441,7 +441,7 @@ def _record(lens: Lens[Any]) -> LensRecord:
 
 def _require_compatible(manifest: Manifest, lenses: Lenses, engine: Engine) -> None:
     """Vectors of other lenses, or in another engine, can't stand in one index."""
-    differing = manifest.differences(lenses)
+    differing = manifest.list_differences(lenses)
     if differing:
         raise LensesChanged(
             f"the published generation was made by other lenses ({'; '.join(differing)}); "
@@ -449,7 +449,7 @@ def _require_compatible(manifest: Manifest, lenses: Lenses, engine: Engine) -> N
         )
     if (manifest.engine, manifest.collection) != (
         engine.name,
-        engine.collection(manifest.generation),
+        engine.name_collection(manifest.generation),
     ):
         where = f", collection {manifest.collection}" if manifest.collection else ""
         raise UsageError(

@@ -40,11 +40,11 @@ def repair(data: DataDir, engine: Engine, sparse: Lenses) -> tuple[Manifest, str
         IndexLocked: a job is at work.
     """
     with data.hold_lock():
-        damaged = data.published()
+        damaged = data.read_published()
         clear_unfinished(data, engine, keep=None)
         halves: dict[str, Callable[[], VectorReader]] = {
-            QDRANT: lambda: engine.reader(damaged.generation, damaged.fields),
-            MIRROR: lambda: FlatReader.open(data.mirror_path(damaged.generation)),
+            QDRANT: lambda: engine.open_reader(damaged.generation, damaged.fields),
+            MIRROR: lambda: FlatReader.open(data.locate_mirror(damaged.generation)),
         }
         why = []
         for name, open_half in halves.items():
@@ -88,7 +88,7 @@ def _rebuild(
         fresh=True,
         fields=damaged.fields,
     )
-    known = data.generation_path(damaged.generation) / LEDGER_FILE
+    known = data.locate_generation(damaged.generation) / LEDGER_FILE
     now = datetime.now(UTC)
     with (
         closing(Ledger(known, read_only=True)) as ledger,

@@ -85,7 +85,7 @@ def open_index(
         StoreError: the index can't be opened.
     """
     data = DataDir(Path(data_dir))
-    manifest = data.published()
+    manifest = data.read_published()
     lenses = open_lenses(
         {name: record.model for name, record in manifest.lenses.items()},
         LensOptions(threads=threads, cache_dir=data.graphs),

@@ -188,7 +188,7 @@ class PublishedIndex:
         if held is not None:
             return held.snapshot.manifest.fields
         try:
-            return self._data.published().fields
+            return self._data.read_published().fields
         except TwinLensError:
             return FIELDS
 
@@ -256,7 +256,7 @@ class PublishedIndex:
     def _exchange(self, signature: _Signature | None) -> None:
         """Open the published generation and replace the held one by it."""
         try:
-            manifest = self._data.published()
+            manifest = self._data.read_published()
             if self._held is None or self._held.snapshot.generation != manifest.generation:
                 self._newer = Newer(manifest.generation, "loading")
                 fresh = _Held(self._open(manifest))
@@ -287,7 +287,7 @@ class PublishedIndex:
         self._failure = _Failure(signature, error, pause_s, self._clock() + pause_s)
         generation = None
         with suppress(TwinLensError):
-            generation = self._data.current()
+            generation = self._data.read_current()
         state: NewerState = "no_model" if isinstance(error, EncoderError) else "unusable"
         if isinstance(error, LensesChanged):
             state = "other_lenses"
@@ -357,7 +357,7 @@ def check_lenses(manifest: Manifest, lenses: Mapping[str, Fingerprinted]) -> Non
     Raises:
         LensesChanged: they are not; the message names each that differs.
     """
-    differing = manifest.differences(lenses)
+    differing = manifest.list_differences(lenses)
     if differing:
         raise LensesChanged(
             f"generation {manifest.generation} was made by other lenses "

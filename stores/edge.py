@@ -49,7 +49,7 @@ from twinlens.stores.qdrant_schema import (
     HNSW_EF_CONSTRUCT,
     HNSW_M,
     IndexKind,
-    payload_indexes,
+    list_payload_indexes,
 )
 
 _CONFIG: Final = "edge_config.json"
@@ -358,7 +358,7 @@ class EdgeStore(EdgeReader):
 
 
 def _create_indexes(shard: Any, fields: Fields) -> None:
-    for name, kind in payload_indexes(fields).items():
+    for name, kind in list_payload_indexes(fields).items():
         shard.update(qe.UpdateOperation.create_field_index(name, _INDEX_TYPES[kind]))
 
 

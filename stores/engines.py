@@ -37,15 +37,15 @@ class Engine(Protocol):
         """Which Qdrant it is: two with one identity hold the same."""
         ...
 
-    def collection(self, generation: str) -> str | None:
+    def name_collection(self, generation: str) -> str | None:
         """Return the name of the generation's collection, where there are collections."""
         ...
 
-    def writer(self, generation: str, dims: Dims, fields: Fields = FIELDS) -> VectorStore:
+    def open_writer(self, generation: str, dims: Dims, fields: Fields = FIELDS) -> VectorStore:
         """Return the generation's store for the job, made if it isn't there."""
         ...
 
-    def reader(self, generation: str, fields: Fields = FIELDS) -> VectorReader:
+    def open_reader(self, generation: str, fields: Fields = FIELDS) -> VectorReader:
         """Return the finished generation's store, for searching."""
         ...
 
@@ -71,35 +71,35 @@ class EmbeddedEngine:
     def __init__(self, data: DataDir) -> None:
         self._data = data
 
-    def _path(self, generation: str) -> Path:
-        return self._data.generation_path(generation) / "qdrant"
+    def _locate(self, generation: str) -> Path:
+        return self._data.locate_generation(generation) / "qdrant"
 
-    def collection(self, generation: str) -> None:
+    def name_collection(self, generation: str) -> None:
         """None: a generation is a directory."""
 
-    def writer(self, generation: str, dims: Dims, fields: Fields = FIELDS) -> VectorStore:
+    def open_writer(self, generation: str, dims: Dims, fields: Fields = FIELDS) -> VectorStore:
         """See ``Engine``."""
-        path = self._path(generation)
+        path = self._locate(generation)
         if not path.exists():
             return EdgeStore.create(path, dims, fields=fields)
         store = EdgeStore.open(path, fields=fields)
         store.index_payload()  # its base may have had fewer fields
         return store
 
-    def reader(self, generation: str, fields: Fields = FIELDS) -> VectorReader:
+    def open_reader(self, generation: str, fields: Fields = FIELDS) -> VectorReader:
         """See ``Engine``."""
-        return EdgeReader.open(self._path(generation), fields=fields)
+        return EdgeReader.open(self._locate(generation), fields=fields)
 
     def copy(self, source: str, target: str) -> None:
         """See ``Engine``."""
-        copy_tree(self._path(source), self._path(target))
+        copy_tree(self._locate(source), self._locate(target))
 
     def publish(self, generation: str) -> None:
         """Nothing to do: whoever reads ``CURRENT`` sees it."""
 
     def drop(self, generation: str) -> None:
         """See ``Engine``."""
-        shutil.rmtree(self._path(generation), ignore_errors=True)
+        shutil.rmtree(self._locate(generation), ignore_errors=True)
 
 
 class ServerEngine:
@@ -116,40 +116,40 @@ class ServerEngine:
         """See ``Engine``."""
         return f"{SERVER} {self._server.url}, collection {self._alias}"
 
-    def collection(self, generation: str) -> str:
+    def name_collection(self, generation: str) -> str:
         """See ``Engine``."""
         return f"{self._alias}-{generation}"
 
-    def writer(self, generation: str, dims: Dims, fields: Fields = FIELDS) -> VectorStore:
+    def open_writer(self, generation: str, dims: Dims, fields: Fields = FIELDS) -> VectorStore:
         """See ``Engine``."""
         from twinlens.stores.server import ServerStore
 
-        collection = self.collection(generation)
+        collection = self.name_collection(generation)
         if self._server.has_collection(collection):
             store = ServerStore.open(self._server, collection, expected=dims, fields=fields)
             store.index_payload()  # a killed job may have made the collection and no more
             return store
         return ServerStore.create(self._server, collection, dims, fields=fields)
 
-    def reader(self, generation: str, fields: Fields = FIELDS) -> VectorReader:
+    def open_reader(self, generation: str, fields: Fields = FIELDS) -> VectorReader:
         """See ``Engine``."""
         from twinlens.stores.server import ServerStore
 
-        return ServerStore.open(self._server, self.collection(generation), fields=fields)
+        return ServerStore.open(self._server, self.name_collection(generation), fields=fields)
 
     def copy(self, source: str, target: str) -> None:
         """See ``Engine``."""
         from twinlens.stores.server import copy_collection
 
-        copy_collection(self._server, self.collection(source), self.collection(target))
+        copy_collection(self._server, self.name_collection(source), self.name_collection(target))
 
     def publish(self, generation: str) -> None:
         """Move the alias, in one step."""
-        self._server.move_alias(self._alias, self.collection(generation))
+        self._server.move_alias(self._alias, self.name_collection(generation))
 
     def drop(self, generation: str) -> None:
         """See ``Engine``."""
-        self._server.delete_collection(self.collection(generation))
+        self._server.delete_collection(self.name_collection(generation))
 
 
 def open_engine(
@@ -176,7 +176,7 @@ def open_reader(
         StoreUnavailable: the server doesn't answer.
     """
     if manifest.engine == EMBEDDED:
-        return EmbeddedEngine(data).reader(manifest.generation, manifest.fields)
+        return EmbeddedEngine(data).open_reader(manifest.generation, manifest.fields)
     if server is None or manifest.collection is None:
         raise UsageError(
             f"generation {manifest.generation} lives in a Qdrant server, collection "

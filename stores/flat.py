@@ -42,11 +42,11 @@ from twinlens.stores.filters import Filter, matches
 from twinlens.stores.flat_index import (
     STAMP_BYTES,
     Ids,
-    final_path,
     find_rows,
+    locate_final,
+    locate_pending,
     make_empty_index,
     make_search_parameters,
-    pending_path,
     put,
     read_index,
     remove,
@@ -305,7 +305,7 @@ class FlatStore(FlatReader):
                     if dim is None:
                         continue
                     stamp = secrets.token_bytes(STAMP_BYTES)
-                    write_index(make_empty_index(dim), final_path(making, name), stamp)
+                    write_index(make_empty_index(dim), locate_final(making, name), stamp)
                     values = (name, dim, stamp)
                     database.execute("INSERT INTO vectors VALUES (?, ?, ?)", values)
                 database.commit()
@@ -365,12 +365,12 @@ class FlatStore(FlatReader):
         with self._lock, _translate_errors(self._path):
             for name in self._changed:
                 stamp = secrets.token_bytes(STAMP_BYTES)
-                write_index(self._indexes[name], pending_path(self._path, name), stamp)
+                write_index(self._indexes[name], locate_pending(self._path, name), stamp)
                 database.execute("UPDATE vectors SET stamp = ? WHERE name = ?", (stamp, name))
             sync_directory(self._path)
             database.execute("COMMIT")
             for name in self._changed:
-                pending_path(self._path, name).replace(final_path(self._path, name))
+                locate_pending(self._path, name).replace(locate_final(self._path, name))
             sync_directory(self._path)
             self._changed.clear()
             database.execute("BEGIN IMMEDIATE")

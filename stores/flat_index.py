@@ -26,7 +26,7 @@ def read_index(path: Path, name: str, dim: int, stamp: bytes, *, writable: bool)
     Raises:
         StoreCorrupt: there is none, or FAISS can't read it.
     """
-    final, pending = final_path(path, name), pending_path(path, name)
+    final, pending = locate_final(path, name), locate_pending(path, name)
     file = next((file for file in (final, pending) if _read_stamp(file) == stamp), None)
     if file is None:
         raise StoreCorrupt(f"{final}: missing, cut short or of another state than the database")
@@ -67,12 +67,12 @@ def _read_stamp(file: Path) -> bytes | None:
         return None
 
 
-def final_path(path: Path, name: str) -> Path:
+def locate_final(path: Path, name: str) -> Path:
     """Return where the index of vector ``name`` lies."""
     return path / f"{name}.faiss"
 
 
-def pending_path(path: Path, name: str) -> Path:
+def locate_pending(path: Path, name: str) -> Path:
     """Return where it is written before the database decides."""
     return path / f"{name}.faiss.new"
 

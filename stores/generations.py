@@ -88,13 +88,13 @@ class Manifest:
         """Vector length by the name of the lens; None where its vectors are sparse."""
         return {name: record.dim for name, record in self.lenses.items()}
 
-    def differences(self, lenses: Mapping[str, Fingerprinted]) -> list[str]:
+    def list_differences(self, lenses: Mapping[str, Fingerprinted]) -> list[str]:
         """Return a phrase for each lens whose vectors ``lenses`` would make differently."""
         changed = []
         for name in dict.fromkeys((*self.lenses, *lenses)):
             was, now = self.lenses.get(name), lenses.get(name)
             if was is None or now is None or was.fingerprint != now.fingerprint:
-                changed.append(f"{name}: {_named(was)} became {_named(now)}")
+                changed.append(f"{name}: {_name_lens(was)} became {_name_lens(now)}")
         return changed
 
     def to_json(self) -> dict[str, Any]:
@@ -117,7 +117,7 @@ class Manifest:
                 "use the version that made it, or a newer one"
             )
         if made_in == 1:
-            values["lenses"] = _lenses_of_format_1(
+            values["lenses"] = _read_lenses_of_format_1(
                 values.pop("encoders"), values.pop("words", None)
             )
         lenses = {name: LensRecord(**record) for name, record in values["lenses"].items()}
@@ -125,11 +125,11 @@ class Manifest:
         return cls(**{**values, "lenses": lenses, "fields": fields})
 
 
-def _named(lens: Fingerprinted | None) -> str:
+def _name_lens(lens: Fingerprinted | None) -> str:
     return "none" if lens is None else f"{lens.model} ({lens.fingerprint})"
 
 
-def _lenses_of_format_1(encoders: Mapping[str, Any], words: str | None) -> dict[str, Any]:
+def _read_lenses_of_format_1(encoders: Mapping[str, Any], words: str | None) -> dict[str, Any]:
     """Titles and thumbnails were encoders with a name; of the words there was a fingerprint."""
     lenses: dict[str, Any] = {
         name: {"model": of["name"], "fingerprint": of["fingerprint"], "dim": of["dim"]}
@@ -151,7 +151,7 @@ class DataDir:
         self.current_file = path / "CURRENT"
         self.fetched = path / "fetched"
 
-    def current(self) -> str | None:
+    def read_current(self) -> str | None:
         """Return the published generation's name, or None where nothing is published yet."""
         try:
             name = self.current_file.read_text(encoding="utf-8").strip()
@@ -163,10 +163,10 @@ class DataDir:
             raise StoreCorrupt(f"{self.current_file} does not name a generation: {name!r}")
         return name
 
-    def valid_current(self) -> str | None:
+    def find_published(self) -> str | None:
         """Return the published generation's name; None if ``CURRENT`` names no finished one."""
         try:
-            name = self.current()
+            name = self.read_current()
         except StoreCorrupt:
             return None
         return name if name is not None and self.find_damage(name) is None else None
@@ -174,27 +174,27 @@ class DataDir:
     def find_damage(self, generation: str) -> str | None:
         """Return why the manifest of a generation can't be read, or None where it can."""
         try:
-            self.manifest(generation)
+            self.read_manifest(generation)
         except StoreError as error:
             return str(error)
         return None
 
-    def generation_path(self, generation: str) -> Path:
+    def locate_generation(self, generation: str) -> Path:
         """Return where a generation lies."""
         return self.generations / generation
 
-    def mirror_path(self, generation: str) -> Path:
+    def locate_mirror(self, generation: str) -> Path:
         """Return where a generation's FAISS mirror lies."""
-        return self.generation_path(generation) / "faiss"
+        return self.locate_generation(generation) / "faiss"
 
-    def manifest(self, generation: str) -> Manifest:
+    def read_manifest(self, generation: str) -> Manifest:
         """Return what a finished generation says of itself.
 
         Raises:
             StoreCorrupt: no manifest, or not one.
             StoreError: a newer TwinLens made it.
         """
-        path = self.generation_path(generation) / "manifest.json"
+        path = self.locate_generation(generation) / "manifest.json"
         try:
             return Manifest.from_json(json.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError as error:
@@ -202,24 +202,24 @@ class DataDir:
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise StoreCorrupt(f"{path} can't be read: {error!r}") from error
 
-    def published(self) -> Manifest:
+    def read_published(self) -> Manifest:
         """Return the published generation's manifest.
 
         Raises:
             NoGeneration: nothing has been published here.
         """
-        generation = self.current()
+        generation = self.read_current()
         if generation is None:
             raise NoGeneration(
                 f"no index in {self.path.resolve()}: run `twinlens index SOURCE` first, "
                 "or name another directory with --data-dir"
             )
-        return self.manifest(generation)
+        return self.read_manifest(generation)
 
     def publish(self, manifest: Manifest) -> None:
         """Make a generation that is complete the published one: its manifest, then ``CURRENT``."""
         write_atomically(
-            self.generation_path(manifest.generation) / "manifest.json",
+            self.locate_generation(manifest.generation) / "manifest.json",
             json.dumps(manifest.to_json(), indent=2, ensure_ascii=False) + "\n",
         )
         sync_directory(self.generations)
@@ -230,16 +230,16 @@ class DataDir:
 
         After a kill on the way the old one is published, and stays: a job removes none that is.
         """
-        replaced = self.valid_current()
+        replaced = self.find_published()
         if replaced not in (None, generation):
-            marked = self.generation_path(str(replaced)) / _SUPERSEDED_FILE
+            marked = self.locate_generation(str(replaced)) / _SUPERSEDED_FILE
             write_atomically(marked, generation + "\n")
         write_atomically(self.current_file, generation + "\n")
-        (self.generation_path(generation) / _SUPERSEDED_FILE).unlink(missing_ok=True)
+        (self.locate_generation(generation) / _SUPERSEDED_FILE).unlink(missing_ok=True)
 
     def is_superseded(self, generation: str) -> bool:
         """Return whether another generation was published in place of this one."""
-        return (self.generation_path(generation) / _SUPERSEDED_FILE).exists()
+        return (self.locate_generation(generation) / _SUPERSEDED_FILE).exists()
 
     @contextmanager
     def hold_lock(self) -> Iterator[None]:
@@ -257,7 +257,7 @@ class DataDir:
         ):
             yield
 
-    def names(self) -> list[str]:
+    def list_generations(self) -> list[str]:
         """Return every generation on disk, finished or not, oldest first."""
         if not self.generations.is_dir():
             return []
@@ -265,14 +265,14 @@ class DataDir:
 
     def is_unfinished(self, generation: str) -> bool:
         """Return whether a generation is being built, or being removed, or holds nothing."""
-        path = self.generation_path(generation)
+        path = self.locate_generation(generation)
         return (path / BUILD_FILE).exists() or not any(path.iterdir())
 
     def list_finished(self) -> list[str]:
         """Return every generation that was finished once, damaged or not, oldest first."""
         return [
             name
-            for name in self.names()
+            for name in self.list_generations()
             if self._has_manifest(name) or not self.is_unfinished(name)
         ]
 
@@ -282,7 +282,7 @@ class DataDir:
         Raises:
             NoGeneration: it is not known which of them was published.
         """
-        if self.valid_current() is not None or not (generations or self.current_file.exists()):
+        if self.find_published() is not None or not (generations or self.current_file.exists()):
             return
         there = ", ".join(
             f"{name} (damaged)" if self.find_damage(name) else name for name in sorted(generations)
@@ -295,7 +295,7 @@ class DataDir:
 
     def remove(self, generation: str) -> None:
         """Delete a generation's files; a kill on the way leaves nothing that looks finished."""
-        path = self.generation_path(generation)
+        path = self.locate_generation(generation)
         with suppress(FileNotFoundError):
             # As a build that nothing can continue. A rename needs no room, should the disk be full.
             (path / "manifest.json").replace(path / BUILD_FILE)
@@ -308,7 +308,7 @@ class DataDir:
         shutil.rmtree(path, ignore_errors=True)
 
     def _has_manifest(self, generation: str) -> bool:
-        return (self.generation_path(generation) / "manifest.json").is_file()
+        return (self.locate_generation(generation) / "manifest.json").is_file()
 
 
 def make_generation_name(now: datetime) -> str:

@@ -33,12 +33,12 @@ class GenerationReport:
 
 def describe_generations(data: DataDir, open_reader: OpenReader) -> Iterator[GenerationReport]:
     """Yield a report of every generation on disk, oldest first; finished ones are opened."""
-    published = data.valid_current()
-    for name in data.names():
+    published = data.find_published()
+    for name in data.list_generations():
         state, manifest, problem = _look_at(data, name, open_reader)
         if name == published:
             state = "published"
-        size_bytes = count_disk_bytes(data.generation_path(name))
+        size_bytes = count_disk_bytes(data.locate_generation(name))
         yield GenerationReport(name, state, manifest, size_bytes, problem)
 
 
@@ -64,7 +64,7 @@ def _look_at(
     damage = data.find_damage(name)
     if damage is not None:
         return ("unfinished", None, "") if data.is_unfinished(name) else ("damaged", None, damage)
-    manifest = data.manifest(name)
+    manifest = data.read_manifest(name)
     try:
         open_whole(manifest, open_reader)
     except TwinLensError as error:

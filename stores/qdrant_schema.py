@@ -22,7 +22,7 @@ HNSW_EF_CONSTRUCT: Final = 100
 FULL_SCAN_THRESHOLD_KB: Final = 10_000
 
 
-def payload_indexes(fields: Fields) -> dict[str, IndexKind]:
+def list_payload_indexes(fields: Fields) -> dict[str, IndexKind]:
     """Return the payload indexes that filters, orders and counts of ``fields`` need.
 
     They are made before the first upload: an index that exists before the HNSW graph is built lets

@@ -30,7 +30,7 @@ from twinlens.stores.qdrant_schema import (
     HNSW_EF_CONSTRUCT,
     HNSW_M,
     IndexKind,
-    payload_indexes,
+    list_payload_indexes,
 )
 from twinlens.stores.server_client import ServerClient
 
@@ -170,7 +170,7 @@ class ServerStore(QdrantReader):
 
     def index_payload(self) -> None:
         """Make the payload indexes that are not there yet; filters need them."""
-        for field, kind in payload_indexes(self.fields).items():
+        for field, kind in list_payload_indexes(self.fields).items():
             _create_index(self._server, self._collection, field, _INDEX_TYPES[kind])
 
     def search(

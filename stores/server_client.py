@@ -204,7 +204,7 @@ class ServerClient:
             logger.warning(
                 "%s doesn't answer (%s); waiting for it for up to %g s",
                 self.url,
-                _first_line(error) if isinstance(error, Exception) else error,
+                _take_first_line(error) if isinstance(error, Exception) else error,
                 self._patience_s,
             )
 
@@ -298,7 +298,7 @@ class ServerClient:
 
     def explain(self, error: Exception) -> StoreError:
         """Return the error that says what one of ``REQUEST_FAILURES`` means, and what to do."""
-        text = _first_line(error)
+        text = _take_first_line(error)
         if isinstance(error, grpc.RpcError):
             text = f"gRPC port {self._address.grpc_port}: {text}"
         if _is_transient(error):
@@ -325,7 +325,7 @@ def _is_refused(error: Exception) -> bool:
     return isinstance(error, UnexpectedResponse) and error.status_code in (401, 403)
 
 
-def _first_line(error: Exception) -> str:
+def _take_first_line(error: Exception) -> str:
     if isinstance(error, grpc.RpcError):
         return f"{error.code().name}: {error.details()}"
     return (str(error) or repr(error)).splitlines()[0]

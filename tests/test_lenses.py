@@ -138,7 +138,7 @@ def test_a_killed_job_is_continued_by_all_lenses(index):
     assert summary["encoded"]["channel"] <= done
     assert summary["encoded"]["title"] <= done
     assert "channels encoded" in summary["said"]
-    manifest = data.published()
+    manifest = data.read_published()
     assert manifest.counts == {
         "videos": VIDEOS,
         "title": VIDEOS,

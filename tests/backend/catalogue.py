@@ -119,7 +119,7 @@ class Catalogue:
         )
 
     def publish(self, data: DataDir, generation: str) -> Manifest:
-        data.generation_path(generation).mkdir(parents=True, exist_ok=True)
+        data.locate_generation(generation).mkdir(parents=True, exist_ok=True)
         data.thumbnails.mkdir(exist_ok=True)
         for video in self.videos():
             if isinstance(video.thumbnail, bytes):

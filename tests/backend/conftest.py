@@ -51,7 +51,7 @@ def client_of(catalogue: Catalogue, data: DataDir) -> Iterator[ClientOf]:
         **policy: Any,
     ) -> FlaskClient:
         def opened(manifest: Manifest) -> VectorReader:
-            if (data.generation_path(manifest.generation) / "qdrant").exists():
+            if (data.locate_generation(manifest.generation) / "qdrant").exists():
                 return open_reader(data, manifest)
             return reader or MemoryReader(catalogue.stored())
 

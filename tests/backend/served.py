@@ -99,7 +99,7 @@ def wait_until(holds: Callable[[], object], *, seconds: float = 60) -> None:
 def publish_embedded(catalogue: Catalogue, path: Path, generation: str = "g1") -> DataDir:
     """A data directory that has the catalogue as a real embedded generation."""
     data = DataDir(path)
-    shard = data.generation_path(generation) / "qdrant"
+    shard = data.locate_generation(generation) / "qdrant"
     store = EdgeStore.create(shard, catalogue.manifest(generation).dims)
     store.upsert(catalogue.stored())
     store.close()

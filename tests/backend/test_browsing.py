@@ -58,7 +58,7 @@ requests = st.builds(
 
 @pytest.fixture(scope="module")
 def browser(embedded: DataDir) -> Iterator[Browser]:
-    reader = EdgeReader.open(embedded.generation_path("g1") / "qdrant")
+    reader = EdgeReader.open(embedded.locate_generation("g1") / "qdrant")
     yield Browser(reader, generation="g1", draw_seed=lambda: 5)
     reader.close()
 

@@ -30,7 +30,7 @@ def data(catalogue: Catalogue, qdrant: QdrantProcess, tmp_path: Path) -> DataDir
     manifest = replace(catalogue.manifest("g1"), engine="server", collection=collection)
     ServerStore.create(client, collection, manifest.dims).upsert(catalogue.stored())
     client.close()
-    data.generation_path("g1").mkdir(parents=True)
+    data.locate_generation("g1").mkdir(parents=True)
     data.publish(manifest)
     return data
 

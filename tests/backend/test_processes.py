@@ -135,7 +135,7 @@ def test_a_start_that_fails_ends_nobody_else_and_is_tried_again(
 ) -> None:
     killed, other = wait_for_both(served, "before-")
     # The one that lives has the index open, another can't open it.
-    generation, hidden = embedded.generation_path("g1"), embedded.path / "hidden"
+    generation, hidden = embedded.locate_generation("g1"), embedded.path / "hidden"
     generation.rename(hidden)
     try:
         os.kill(killed, signal.SIGKILL)

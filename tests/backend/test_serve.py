@@ -150,7 +150,7 @@ def test_a_port_in_use_is_named_and_the_indexs_own_encoders_are_taken(embedded, 
 
 def test_a_worker_that_can_not_start_ends_the_server_with_its_reason(catalogue, tmp_path):
     data = DataDir(tmp_path)
-    data.generation_path("g1").mkdir(parents=True)
+    data.locate_generation("g1").mkdir(parents=True)
     data.publish(catalogue.manifest("g1"))  # and no shard
     with pytest.raises(pytest.fail.Exception) as said:
         Served(data)

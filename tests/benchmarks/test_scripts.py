@@ -45,7 +45,10 @@ def test_ratios_are_formed_within_a_round(capsys: pytest.CaptureFixture[str]) ->
     assert ["slow", "/", "quick", "2.00"] in told
 
 
-def test_a_server_that_does_not_start_is_told(tmp_path: Path) -> None:
+def test_a_server_that_does_not_start_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TWINLENS_HOST", "nowhere.invalid")
     with pytest.raises(TwinLensError, match="did not start"), serve(tmp_path):
         pass
 

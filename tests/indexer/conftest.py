@@ -161,7 +161,7 @@ class Published:
         self._engine = engine
 
     def _reader(self) -> closing[VectorReader]:
-        return closing(self._engine.reader(self._data.published().generation))
+        return closing(self._engine.open_reader(self._data.read_published().generation))
 
     def vectors(self) -> dict[str, set[str]]:
         """The videos, with the names of the vectors that each has."""
@@ -177,8 +177,8 @@ class Published:
             return reader.get([video_id])[video_id].payload
 
     def differences(self) -> list[str]:
-        manifest = self._data.published()
-        mirror_path = self._data.mirror_path(manifest.generation)
+        manifest = self._data.read_published()
+        mirror_path = self._data.locate_mirror(manifest.generation)
         with self._reader() as reader, closing(FlatReader.open(mirror_path)) as mirror:
             return compare_stores(reader, mirror, manifest.dims, sparse={WORDS: WordsLens()})
 

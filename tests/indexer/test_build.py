@@ -92,11 +92,11 @@ def test_a_copy_cut_short_is_thrown_away(run_job, catalogue, data, monkeypatch):
         patched.setattr("twinlens.indexer.build.copy_tree", cut_short)
         with pytest.raises(OSError, match="cut short"):
             run_job()
-    [copy] = set(data.names()) - {first.generation}
+    [copy] = set(data.list_generations()) - {first.generation}
     summary = run_job()
     assert (summary.continued, summary.videos) == (False, 11)
-    assert data.names() == [first.generation, summary.generation]
-    assert copy not in data.names()
+    assert data.list_generations() == [first.generation, summary.generation]
+    assert copy not in data.list_generations()
 
 
 def test_killed_after_the_manifest_and_before_current(broken, run_job, data, published):
@@ -104,11 +104,11 @@ def test_killed_after_the_manifest_and_before_current(broken, run_job, data, pub
     plan = (broken / "build.json").read_text()
     first = run_job()
     data.current_file.unlink()
-    (data.generation_path(first.generation) / "build.json").write_text(plan)
+    (data.locate_generation(first.generation) / "build.json").write_text(plan)
     titles = CountingTitles()
     again = run_job(titles)
     assert (again.generation, titles.encoded) == (first.generation, [])
-    assert data.current() == first.generation
+    assert data.read_current() == first.generation
     assert published.differences() == []
 
 

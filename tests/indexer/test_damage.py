@@ -79,7 +79,7 @@ DAMAGES = {
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
 def test_a_job_says_so_and_fresh_gets_over_it(run_job, data, published, damage):
     first = run_job()
-    damage(data.generation_path(first.generation))
+    damage(data.locate_generation(first.generation))
     kept = files_in(data.generations)
     with pytest.raises(StoreError, match="fresh") as said:
         run_job()
@@ -94,8 +94,8 @@ def test_a_job_says_so_and_fresh_gets_over_it(run_job, data, published, damage):
 
 def test_an_unfinished_build_whose_plan_can_t_be_read_is_left_alone(run_job, break_off, data):
     break_off()
-    [build] = data.names()
-    (data.generation_path(build) / "build.json").write_bytes(b"")
+    [build] = data.list_generations()
+    (data.locate_generation(build) / "build.json").write_bytes(b"")
     kept = files_in(data.generations)
     done = run_job()
     assert (done.continued, done.videos) == (False, 200)
@@ -115,10 +115,10 @@ HALVES = {
 @pytest.mark.parametrize(("damage", "half"), HALVES.values(), ids=HALVES.keys())
 def test_the_half_that_is_whole_makes_a_whole_index(run_job, data, engine, published, damage, half):
     first = run_job()
-    damage(data.generation_path(first.generation))
+    damage(data.locate_generation(first.generation))
     kept = files_in(data.generations)
     made, of = repair(data, engine, {WORDS: WordsLens()})
-    assert (made.counts, of) == (data.manifest(first.generation).counts, half)
+    assert (made.counts, of) == (data.read_manifest(first.generation).counts, half)
     assert kept.items() <= files_in(data.generations).items()
     assert published.differences() == []
     titles = CountingTitles()
@@ -129,7 +129,7 @@ def test_the_half_that_is_whole_makes_a_whole_index(run_job, data, engine, publi
 def test_what_has_no_whole_half_is_left_as_it_is(run_job, data, engine):
     first = run_job()
     for damage in (cut("faiss/*.faiss"), remove("qdrant/segments/*")):
-        damage(data.generation_path(first.generation))
+        damage(data.locate_generation(first.generation))
     kept = files_in(data.generations)
     with pytest.raises(StoreCorrupt, match=r"Qdrant: .*mirror: .*--fresh"):
         repair(data, engine, {WORDS: WordsLens()})
@@ -138,11 +138,11 @@ def test_what_has_no_whole_half_is_left_as_it_is(run_job, data, engine):
 
 def test_damage_of_the_mirror_is_not_carried_into_the_next_generation(run_job, catalogue, data):
     first = run_job()
-    flip("faiss/title.faiss", at=0.5)(data.generation_path(first.generation))
+    flip("faiss/title.faiss", at=0.5)(data.locate_generation(first.generation))
     catalogue.add("another")
     with pytest.raises(StoreCorrupt, match=r"vectors that differ.*twinlens repair"):
         run_job()
-    assert data.current() == first.generation
+    assert data.read_current() == first.generation
 
 
 @pytest.mark.parametrize("how", ["prune", "fresh"])
@@ -155,7 +155,7 @@ def test_more_than_a_fifth_goes_only_if_that_is_allowed(run_job, catalogue, data
         del catalogue.rows["another"]
     with pytest.raises(TooMuchLost, match=r"lose 3 of 1[01] videos.*--allow-loss"):
         run_job(**{how: True})
-    assert data.current() == first.generation
+    assert data.read_current() == first.generation
     allowed = run_job(**{how: True}, allow_loss=True)
     assert (allowed.continued, allowed.videos) == (True, 7 + (how == "prune"))
     assert published.differences() == []

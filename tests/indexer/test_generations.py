@@ -18,7 +18,7 @@ def call(data, engine, monkeypatch, request):
         server = request.getfixturevalue(request.node.callspec.params["engine"])
         monkeypatch.setenv("TWINLENS_QDRANT_URL", server.url)
         monkeypatch.setenv("TWINLENS_QDRANT_GRPC_PORT", str(server.address.grpc_port))
-        monkeypatch.setenv("TWINLENS_COLLECTION", engine.collection("").rstrip("-"))
+        monkeypatch.setenv("TWINLENS_COLLECTION", engine.name_collection("").rstrip("-"))
 
     def run(*arguments):
         done = CliRunner().invoke(main, [str(argument) for argument in arguments])
@@ -43,13 +43,13 @@ def test_back_to_the_previous_one_and_the_newer_is_removed_when_it_is_superseded
     assert [one["manifest"]["counts"]["videos"] for one in listed] == [10, 11]
 
     assert call("publish", older) == (0, f"Generation {older} is published: 10 videos\n")
-    assert (data.current(), len(published.vectors())) == (older, 10)
+    assert (data.read_current(), len(published.vectors())) == (older, 10)
     if isinstance(engine, ServerEngine):
         server = request.getfixturevalue(request.node.callspec.params["engine"])
-        alias = engine.collection("").rstrip("-")
-        assert server.find_alias_target(alias) == engine.collection(older)
+        alias = engine.name_collection("").rstrip("-")
+        assert server.find_alias_target(alias) == engine.name_collection(older)
     last = run_job().generation
-    assert data.names() == [older, last]
+    assert data.list_generations() == [older, last]
     assert published.differences() == []
 
 
@@ -60,7 +60,7 @@ def test_what_can_t_be_published_is_not_and_can_be_discarded(
     older = run_job().generation
     catalogue.add("another")
     newer = run_job().generation
-    manifest = data.generation_path(older) / "manifest.json"
+    manifest = data.locate_generation(older) / "manifest.json"
     values = json.loads(manifest.read_text())
     values["counts"]["videos"] = 12
     manifest.write_text(json.dumps(values))
@@ -78,5 +78,5 @@ def test_what_can_t_be_published_is_not_and_can_be_discarded(
     with data.hold_lock():
         assert [call(name, older)[0] for name in ("publish", "discard")] == [2, 2]
     assert call("discard", older) == (0, f"Generation {older} is removed\n")
-    assert data.names() == [data.current()] == [newer]
+    assert data.list_generations() == [data.read_current()] == [newer]
     assert published.differences() == []

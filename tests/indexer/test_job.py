@@ -29,7 +29,7 @@ def test_a_first_run_publishes_every_video_with_both_vectors(run_job, data, publ
     assert sum(steps) == 10
     assert published.vectors() == {f"video{n}": BOTH for n in range(10)}
     assert published.differences() == []
-    manifest = data.published()
+    manifest = data.read_published()
     assert manifest.counts == {"videos": 10, "title": 10, "thumbnail": 10, "words": 10}
     assert manifest.dims == {TITLE: 16, THUMBNAIL: 48, WORDS: None}
     assert "optimize" in manifest.timings_s
@@ -77,7 +77,7 @@ def test_without_a_picture_there_is_no_vector_of_one_and_sources_add_up(
     run_job()
     found = published.vectors()
     assert (len(found), found["video4"], found["words"]) == (11, {TITLE}, {TITLE})
-    assert data.published().counts["thumbnail"] == 9
+    assert data.read_published().counts["thumbnail"] == 9
     assert published.differences() == []
 
 
@@ -117,7 +117,7 @@ def test_a_source_of_which_nothing_can_be_indexed_is_an_error_and_pruning_emptie
     catalogue.add("empty", title="")
     with pytest.raises(SourceError, match="no video that can be indexed"):
         run_job()
-    assert data.current() is None
+    assert data.read_current() is None
     catalogue.rows = rows
     first = run_job()
     catalogue.rows = {}
@@ -125,7 +125,7 @@ def test_a_source_of_which_nothing_can_be_indexed_is_an_error_and_pruning_emptie
     for prune, said in ((False, "no video that can be indexed"), (True, "empty")):
         with pytest.raises(SourceError, match=said):
             run_job(prune=prune)
-    assert data.current() == first.generation
+    assert data.read_current() == first.generation
     assert len(published.vectors()) == 10
 
 
@@ -177,7 +177,7 @@ def test_strict_stops_at_the_first_and_publishes_nothing(run_job, catalogue, dat
     catalogue.add("broken", picture=b"nonsense")
     with pytest.raises(StrictStop, match="row 11"):
         run_job(strict=True)
-    assert data.current() is None
+    assert data.read_current() is None
     assert run_job().videos == 10
 
 
@@ -187,7 +187,7 @@ def test_other_encoders_need_a_fresh_index(run_job, data):
         run_job(CountingTitles(fingerprint="f" * 16))
     summary = run_job(CountingTitles(fingerprint="f" * 16), fresh=True)
     assert summary.published
-    assert data.published().lenses[TITLE].fingerprint == "f" * 16
+    assert data.read_published().lenses[TITLE].fingerprint == "f" * 16
 
 
 def test_the_second_of_two_jobs_stops_with_a_clear_error(run_job, catalogue, data):
@@ -204,7 +204,7 @@ def test_a_job_that_broke_is_continued_without_encoding_again(
 ):
     first = run_job().generation if incremental else None
     titles = break_off()
-    assert data.current() == first
+    assert data.read_current() == first
     assert first is None or len(published.vectors()) == 10
     again = CountingTitles()
     summary = run_job(again)
@@ -219,14 +219,14 @@ def test_an_unfinished_build_of_other_encoders_is_thrown_away(run_job, break_off
     titles = CountingTitles(fingerprint="e" * 16)
     summary = run_job(titles)
     assert (summary.continued, len(titles.encoded)) == (False, 200)
-    assert len(data.names()) == 1
+    assert len(data.list_generations()) == 1
 
 
 def test_two_generations_are_kept_and_no_more_thumbnails_than_they_need(run_job, catalogue, data):
     for colour in range(4):
         catalogue.add("video0", picture=jpeg((colour * 60, 0, 0)))
         run_job()
-    assert len(data.names()) == 2
+    assert len(data.list_generations()) == 2
     assert len(list(data.thumbnails.iterdir())) == 11
 
 
@@ -239,8 +239,8 @@ def test_after_a_rollback_the_good_generation_is_kept(run_job, catalogue, data):
     data.switch_to(good)
     catalogue.add("video0", picture=jpeg((180, 0, 0)))
     newest = run_job().generation
-    assert data.names() == [good, newest]
-    assert bad not in data.names()
+    assert data.list_generations() == [good, newest]
+    assert bad not in data.list_generations()
 
 
 def test_a_thumbnail_not_fetched_this_time_stays_until_its_address_is_another(
@@ -269,4 +269,4 @@ def test_a_row_that_can_t_be_encoded_makes_no_new_generation(run_job, catalogue)
 def test_current_must_name_a_generation(tmp_path):
     (tmp_path / "CURRENT").write_text("../elsewhere")
     with pytest.raises(StoreCorrupt, match="does not name"):
-        DataDir(tmp_path).current()
+        DataDir(tmp_path).read_current()

@@ -64,7 +64,7 @@ def test_killed_at_ten_random_moments_nothing_is_lost_and_nothing_is_there_twice
     job = start("index", catalogue.write(), *options, *models)
     _, errors = job.communicate()
     assert job.returncode == 0, errors
-    current, before = data.current(), published.vectors()
+    current, before = data.read_current(), published.vectors()
     catalogue.rows = all_rows
     source = catalogue.write()
 
@@ -79,7 +79,7 @@ def test_killed_at_ten_random_moments_nothing_is_lost_and_nothing_is_there_twice
         job.communicate()
         assert job.returncode == -signal.SIGKILL, "the job ended before it was killed"
         reached.append(ledger_count(data))
-        assert data.current() == current
+        assert data.read_current() == current
         assert published.vectors() == before
     assert reached == sorted(reached)
     assert reached[-1] > reached[0]
@@ -99,4 +99,4 @@ def test_killed_at_ten_random_moments_nothing_is_lost_and_nothing_is_there_twice
     job = start("verify", *options)
     said, errors = job.communicate()
     assert job.returncode == 0, said + errors
-    assert len(data.names()) == 2
+    assert len(data.list_generations()) == 2

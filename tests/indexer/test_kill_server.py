@@ -41,7 +41,7 @@ def test_a_job_killed_at_any_request_is_continued(
     for number in range(10, 150):
         catalogue.add(f"video{number}")
     run_job(prune=True)
-    current, before = data.current(), published.vectors()
+    current, before = data.read_current(), published.vectors()
     del catalogue.rows["video10"]
     for number in range(20, 150):
         catalogue.add(f"video{number}", title=f"Episode {number}")
@@ -55,7 +55,7 @@ def test_a_job_killed_at_any_request_is_continued(
     job.kill()
     job.join()
     qdrant.order()
-    assert data.current() == current
+    assert data.read_current() == current
     assert published.vectors() == before
 
     assert run_job(prune=True).published
@@ -63,5 +63,7 @@ def test_a_job_killed_at_any_request_is_continued(
     assert published.payload("video149")["title"] == "Episode 149"
     assert published.differences() == []
     # Nothing is left of what was begun, and the alias stands for what is published.
-    assert process.list_collections(alias) == sorted(f"{alias}-{one}" for one in data.names())
-    assert process.find_alias_target(alias) == f"{alias}-{data.current()}"
+    assert process.list_collections(alias) == sorted(
+        f"{alias}-{one}" for one in data.list_generations()
+    )
+    assert process.find_alias_target(alias) == f"{alias}-{data.read_current()}"

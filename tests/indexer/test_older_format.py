@@ -58,7 +58,7 @@ def same(found, answered):
 
 
 def lenses_of(data):
-    models = {name: record.model for name, record in data.published().lenses.items()}
+    models = {name: record.model for name, record in data.read_published().lenses.items()}
     return open_lenses(models, LensOptions(threads=1))
 
 
@@ -101,7 +101,7 @@ class CountedWords(WordsLens):
 
 def index_again(data, source):
     """The summary of a job, and the titles whose words it encoded."""
-    record, words = data.published().lenses["title"], CountedWords()
+    record, words = data.read_published().lenses["title"], CountedWords()
     # What made the index takes seconds to load.
     titles = WordEncoder(dim=record.dim, fingerprint=record.fingerprint)
     titles.name = record.model
@@ -136,8 +136,8 @@ def test_what_changed_is_encoded_and_nothing_else(old, data):
     summary, encoded = index_again(data, old / "source")
     assert (summary.changed, summary.unchanged, summary.published) == (2, 14, True)
     assert encoded == [1, 0, ["Another title"]]
-    manifest = data.published()
-    written = data.generation_path(manifest.generation) / "manifest.json"
+    manifest = data.read_published()
+    written = data.locate_generation(manifest.generation) / "manifest.json"
     assert json.loads(written.read_text(encoding="utf-8"))["format"] == MANIFEST_FORMAT
     assert manifest.counts == {"videos": 16, "title": 15, "thumbnail": 15, "words": 15}
     assert CliRunner().invoke(verify, ["--data-dir", str(data.path)]).exit_code == 0
@@ -148,7 +148,7 @@ def test_what_changed_is_encoded_and_nothing_else(old, data):
 
 def test_a_newer_manifest_or_ledger_is_refused_with_a_sentence(data):
     newer = pytest.raises(StoreError, match=r"has format 3, and this TwinLens reads up to 2; use")
-    folder = data.generation_path(data.current())
+    folder = data.locate_generation(data.read_current())
     with closing(sqlite3.connect(folder / LEDGER_FILE)) as database:
         database.execute(f"PRAGMA user_version = {LEDGER_FORMAT + 1}")
     for read_only in (True, False):
@@ -158,11 +158,11 @@ def test_a_newer_manifest_or_ledger_is_refused_with_a_sentence(data):
     values = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps(values | {"format": MANIFEST_FORMAT + 1}), encoding="utf-8")
     with newer:
-        data.published()
+        data.read_published()
 
 
 def test_a_ledger_opened_to_be_written_has_what_it_had(data):
-    path = data.generation_path(data.current()) / LEDGER_FILE
+    path = data.locate_generation(data.read_current()) / LEDGER_FILE
     with closing(Ledger(path, read_only=True)) as ledger:
         ids = [video_id for ids in ledger.video_ids() for video_id in ids]
         entries = ledger.lookup(ids)

@@ -53,7 +53,7 @@ def test_a_job_that_has_no_room_says_so_and_goes_on_when_there_is_some(
         resize(mebibytes)
         with pytest.raises((OutOfRoom, OSError), match=r"MB are free|No space"):
             run_job()
-    assert data.current() is None
+    assert data.read_current() is None
     resize(2000)
     first = run_job()
     assert (first.continued, first.videos) == (True, 200)
@@ -64,7 +64,7 @@ def test_a_job_that_has_no_room_says_so_and_goes_on_when_there_is_some(
         resize(used + more)
         with pytest.raises(OutOfRoom, match=r"to begin a generation takes about \d+ MB"):
             run_job()
-    assert data.names() == [data.current()] == [first.generation]
+    assert data.list_generations() == [data.read_current()] == [first.generation]
     assert published.differences() == []
     resize(2000)
     assert run_job().videos == 201

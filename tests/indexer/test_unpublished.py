@@ -43,16 +43,16 @@ def test_a_job_that_does_not_know_what_is_published_removes_nothing(
         data.current_file.write_bytes(content)
         assert "damaged" not in refused()
     data.current_file.write_text(first.generation)
-    manifest = data.generation_path(first.generation) / "manifest.json"
+    manifest = data.locate_generation(first.generation) / "manifest.json"
     del kept[f"{first.generation}/manifest.json"]
     manifest.unlink()
     assert "damaged" in refused()
 
     fresh = run_job(fresh=True)
     assert fresh.videos == 1
-    assert data.names() == [first.generation, fresh.generation]
+    assert data.list_generations() == [first.generation, fresh.generation]
     assert kept.items() <= files(data).items()
-    assert data.current() == fresh.generation
+    assert data.read_current() == fresh.generation
     assert published.differences() == []
 
 
@@ -74,12 +74,12 @@ def test_what_was_complete_when_the_job_was_killed_is_not_taken_for_a_build(
 ):
     """Its plan is another's, so that it can't be continued, and CURRENT is gone."""
     first = run_job()
-    (data.generation_path(first.generation) / "build.json").write_text("{}")
+    (data.locate_generation(first.generation) / "build.json").write_text("{}")
     data.current_file.unlink()
     refused = pytest.raises(NoGeneration, match=first.generation)
     with nullcontext() if fresh else refused:
         run_job(fresh=fresh)
-    assert first.generation in data.names()
+    assert first.generation in data.list_generations()
     data.current_file.write_text(first.generation + "\n")
     assert run_job().unchanged == 10
     assert published.differences() == []
@@ -89,12 +89,12 @@ def test_a_finished_generation_without_a_manifest_stays(run_job, catalogue, data
     first = run_job()
     catalogue.add("another")
     second = run_job()
-    (data.generation_path(first.generation) / "manifest.json").unlink()
+    (data.locate_generation(first.generation) / "manifest.json").unlink()
     for number in range(2):
         catalogue.add(f"more{number}")
         run_job()
-    assert first.generation in data.names()
-    assert second.generation not in data.names()  # superseded, and known to be
+    assert first.generation in data.list_generations()
+    assert second.generation not in data.list_generations()  # superseded, and known to be
 
 
 def test_a_removal_cut_short_is_finished(run_job, catalogue, data, monkeypatch):
@@ -110,10 +110,10 @@ def test_a_removal_cut_short_is_finished(run_job, catalogue, data, monkeypatch):
         patched.setattr(shutil, "rmtree", stop)
         with pytest.raises(KeyboardInterrupt):
             run_job()
-    assert first.generation in data.names()
+    assert first.generation in data.list_generations()
     catalogue.add("and more")
     run_job()
-    assert first.generation not in data.names()
+    assert first.generation not in data.list_generations()
 
 
 def test_index_says_so_before_it_loads_a_model(run_job, catalogue, data):

@@ -18,7 +18,7 @@ from twinlens.catalog.fields import FIELDS
 from twinlens.encoders.lenses import TITLE
 from twinlens.stores.base import StoredVideo, VectorQuery
 from twinlens.stores.edge import EdgeReader, EdgeStore
-from twinlens.stores.qdrant_schema import payload_indexes
+from twinlens.stores.qdrant_schema import list_payload_indexes
 
 pytestmark = pytest.mark.parametrize("home", ["edge"], indirect=True)
 
@@ -90,7 +90,8 @@ def test_payload_indexes_are_there_before_the_first_video(home: FileHome) -> Non
     kinds = {name: str(info.data_type) for name, info in shard.info().payload_schema.items()}
     shard.close()
     asked = {
-        name: f"PayloadSchemaType.{kind.title()}" for name, kind in payload_indexes(FIELDS).items()
+        name: f"PayloadSchemaType.{kind.title()}"
+        for name, kind in list_payload_indexes(FIELDS).items()
     }
     assert kinds == asked
 

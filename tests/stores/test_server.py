@@ -28,7 +28,7 @@ from twinlens.stores.base import Order
 from twinlens.stores.engines import ServerEngine, open_reader
 from twinlens.stores.filters import AnyOf
 from twinlens.stores.generations import DataDir
-from twinlens.stores.qdrant_schema import payload_indexes
+from twinlens.stores.qdrant_schema import list_payload_indexes
 from twinlens.stores.server import ServerStore, copy_collection
 from twinlens.stores.server_client import ServerClient
 
@@ -103,7 +103,7 @@ def test_collections_have_payload_indexes_are_listed_by_prefix_and_deleted(
         ServerStore.create(client, prefix + name, DIMS)
         info = client.request(methodcaller("get_collection", prefix + name))
         kinds = {field: str(one.data_type.value) for field, one in info.payload_schema.items()}
-        assert kinds == payload_indexes(FIELDS)
+        assert kinds == list_payload_indexes(FIELDS)
     assert client.list_collections(prefix) == [prefix + "a", prefix + "b", prefix + "c"]
     assert set(client.list_collections(prefix)) <= set(client.list_collections())
     client.delete_collection(prefix + "b")
@@ -137,7 +137,7 @@ def test_indexes_come_before_videos_and_a_search_is_one_request(
 ) -> None:
     store.upsert(catalogue(10))
     made = [one for one in qdrant.asked() if one in ("Create", "CreateFieldIndex", "Upsert")]
-    assert made == ["Create", *["CreateFieldIndex"] * len(payload_indexes(FIELDS)), "Upsert"]
+    assert made == ["Create", *["CreateFieldIndex"] * len(list_payload_indexes(FIELDS)), "Upsert"]
     qdrant.order()
     for _ in range(2):
         store.search([query(TITLE), query(THUMBNAIL)], filter=AnyOf("language", ("en",)))
@@ -262,7 +262,7 @@ def test_what_was_done_but_not_answered_is_not_an_error(
     store.upsert(catalogue(3))
     store.delete(["video-00001"])
     assert store.count() == 2
-    times = {"Create": 1, "CreateFieldIndex": len(payload_indexes(FIELDS)) + 1}
+    times = {"Create": 1, "CreateFieldIndex": len(list_payload_indexes(FIELDS)) + 1}
     assert qdrant.asked().count(lost) == times.get(lost, 2)
 
 
@@ -285,10 +285,10 @@ def test_a_collection_whose_making_was_killed_gets_its_payload_indexes(
     qdrant: QdrantProcess, connect: Connect, name: str
 ) -> None:
     engine = ServerEngine(connect(), collection=name)
-    engine.writer("one", DIMS, FIELDS)
+    engine.open_writer("one", DIMS, FIELDS)
     qdrant.order()
-    engine.writer("one", DIMS, FIELDS)
-    assert qdrant.asked().count("CreateFieldIndex") == len(payload_indexes(FIELDS))
+    engine.open_writer("one", DIMS, FIELDS)
+    assert qdrant.asked().count("CreateFieldIndex") == len(list_payload_indexes(FIELDS))
 
 
 def test_a_server_that_hangs_is_given_up_soon_by_readers(

@@ -177,8 +177,8 @@ def _open_source(data_dir: Path | None, vectors: Path | None) -> VectorSource:
         return FileVectors(vectors)
     if data_dir is not None:
         data = DataDir(data_dir)
-        generation = data.published().generation
-        return IndexVectors(data.mirror_path(generation), generation=generation)
+        generation = data.read_published().generation
+        return IndexVectors(data.locate_mirror(generation), generation=generation)
     return DrawnVectors(_DIMS)
 
 

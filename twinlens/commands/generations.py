@@ -71,7 +71,7 @@ def publish(generation: str, **overrides: Any) -> None:
 
     settings, data = _load(overrides)
     with data.hold_lock():
-        manifest = data.manifest(_require_there(data, generation))
+        manifest = data.read_manifest(_require_there(data, generation))
         open_whole(manifest, partial(open_reader, data, server=settings.qdrant_server))
         _open_engine(settings, data, manifest).publish(generation)
         data.switch_to(generation)
@@ -95,10 +95,10 @@ def discard(generation: str, **overrides: Any) -> None:
     settings, data = _load(overrides)
     with data.hold_lock():
         _require_there(data, generation)
-        if generation == data.valid_current():
+        if generation == data.find_published():
             raise UsageError(f"generation {generation} is published; publish another one first")
         if data.find_damage(generation) is None:
-            engine = _open_engine(settings, data, data.manifest(generation))
+            engine = _open_engine(settings, data, data.read_manifest(generation))
         else:  # where its vectors are it doesn't say: where those of a job now would be
             engine = open_engine(data, settings.qdrant_server, collection=settings.collection)
         engine.drop(generation)
@@ -123,7 +123,7 @@ def repair(**overrides: Any) -> None:
     from twinlens.indexer.repair import repair as run
 
     settings, data = _load(overrides)
-    damaged = data.published()
+    damaged = data.read_published()
     sparse = [name for name, dim in damaged.dims.items() if dim is None]
     lenses = open_lenses(settings, data, damaged, threads=1, names=sparse)
     made, half = run(data, _open_engine(settings, data, damaged), lenses)
@@ -142,10 +142,10 @@ def _load(overrides: dict[str, Any]) -> tuple[Settings, DataDir]:
 
 
 def _require_there(data: DataDir, generation: str) -> str:
-    if generation not in data.names():
+    if generation not in data.list_generations():
         raise UsageError(
             f"{data.path.resolve()} has no generation {generation!r}; "
-            f"there are: {', '.join(data.names()) or 'none'}"
+            f"there are: {', '.join(data.list_generations()) or 'none'}"
         )
     return generation
 
@@ -156,7 +156,7 @@ def _open_engine(settings: Settings, data: DataDir, manifest: Manifest) -> Engin
 
     server = None if manifest.engine == EMBEDDED else settings.qdrant_server
     engine = open_engine(data, server, collection=settings.collection)
-    if engine.collection(manifest.generation) != manifest.collection:
+    if engine.name_collection(manifest.generation) != manifest.collection:
         raise UsageError(
             f"generation {manifest.generation} is collection {manifest.collection} of a Qdrant "
             "server: set qdrant_url and collection as they were when it was indexed"

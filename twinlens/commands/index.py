@@ -191,13 +191,13 @@ def verify(**overrides: Any) -> None:
 
     settings = load_settings(overrides)
     data = DataDir(settings.data_dir)
-    manifest = data.published()
+    manifest = data.read_published()
     sparse = [name for name, dim in manifest.dims.items() if dim is None]
     lenses = open_lenses(settings, data, manifest, threads=1, names=sparse)
     with ExitStack() as opened:
         qdrant = open_reader(data, manifest, settings.qdrant_server)
         opened.callback(qdrant.close)
-        mirror = FlatReader.open(data.mirror_path(manifest.generation))
+        mirror = FlatReader.open(data.locate_mirror(manifest.generation))
         opened.callback(mirror.close)
         differences = compare_stores(
             qdrant, mirror, manifest.dims, sparse=lenses, thumbnails=data.thumbnails
@@ -229,8 +229,8 @@ def _find_published(data: DataDir, *, fresh: bool) -> Manifest | None:
     if not fresh:
         # Before models are loaded. One that was complete at a kill is left to the job.
         data.refuse_unpublished([n for n in data.list_finished() if not data.is_unfinished(n)])
-    current = data.valid_current()
-    return None if current is None else data.manifest(current)
+    current = data.find_published()
+    return None if current is None else data.read_manifest(current)
 
 
 def _identify(source: str, **options: Any) -> str:
