@@ -73,6 +73,7 @@ class RejectReason(StrEnum):
     PICTURE_NOT_FETCHED = "picture_not_fetched"
     NOT_ENCODABLE = "not_encodable"
     FILE_UNREADABLE = "file_unreadable"
+    TAKEN_DOWN = "taken_down"
 
 
 class RowRejected(TwinLensError):

@@ -346,11 +346,12 @@ def prune_generations(data: DataDir, engine: Engine, *, keep: set[str]) -> list[
             engine.drop(generation)
         data.remove(generation)
     if removed:
-        _remove_unneeded_thumbnails(data)
+        remove_unneeded_thumbnails(data)
     return removed
 
 
-def _remove_unneeded_thumbnails(data: DataDir) -> None:
+def remove_unneeded_thumbnails(data: DataDir) -> None:
+    """Remove the pictures that no generation's ledger names; none if a ledger can't be read."""
     needed: set[str] = set()
     for generation in data.list_generations():
         ledger_path = data.locate_generation(generation) / LEDGER_FILE

@@ -121,8 +121,7 @@ class ThumbnailFetcher:
         url = row.video.thumbnail_url
         if url is None:
             return None
-        name = hashlib.sha256(url.encode()).hexdigest()
-        path = self._cache_dir / name[:2] / name
+        path = locate_fetched(self._cache_dir, url)
         if path.is_file():
             return path
         return portal.start_task_soon(session.fetch, url, path)
@@ -255,6 +254,12 @@ def _retry_after_s(header: str | None) -> float | None:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+
+
+def locate_fetched(cache_dir: Path, url: str) -> Path:
+    """Return where the picture that was fetched from ``url`` is kept."""
+    name = hashlib.sha256(url.encode()).hexdigest()
+    return cache_dir / name[:2] / name
 
 
 def _keep(data: bytes, path: Path) -> None:

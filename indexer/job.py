@@ -282,6 +282,7 @@ class IndexJob:
                 seen=seen,
                 lenses=self._lenses,
                 thumbnails=self._data.thumbnails,
+                taken_down=self._data.read_takedowns(),
                 threads=self._options.threads,
                 times=self._times,
             )
@@ -300,7 +301,7 @@ class IndexJob:
     def _reject(self, reject: Reject, rejects: RejectsFile) -> None:
         rejects.write(reject)
         self._summary.rejected[reject.reason] += 1
-        if self._options.strict:
+        if self._options.strict and reject.reason != RejectReason.TAKEN_DOWN:
             raise StrictStop(
                 f"{reject.origin.file}, row {reject.origin.row}: {reject.reason}: {reject.detail} "
                 "(--strict stops at the first rejected row; nothing was published)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -62,6 +62,7 @@ class Preparer:
     seen: SeenIds
     lenses: Lenses
     thumbnails: Path
+    taken_down: Collection[str]
     threads: int
     times: StageTimes
 
@@ -123,6 +124,8 @@ class Preparer:
 
     def _plan(self, row: Row, old: Entry | None) -> Work | None:
         video = row.video
+        if video.video_id in self.taken_down:
+            raise RowRejected(RejectReason.TAKEN_DOWN, "removed by `twinlens takedown`")
         picture, thumbnail_file = self._picture(video, old)
         keys = {
             name: make_content_key(lens.fingerprint, seen)

@@ -13,6 +13,7 @@
         qdrant/                  the embedded shard (absent with a server)
         faiss/                   the mirror
       thumbnails/<sha256>.<ext>  content-addressed, shared by generations
+      takedowns.jsonl            ids of videos that no job may bring back
       onnx/<fingerprint>-...     title models as graphs, if title_runtime asks for them
 """
 
@@ -150,6 +151,7 @@ class DataDir:
         self.generations = path / "generations"
         self.current_file = path / "CURRENT"
         self.fetched = path / "fetched"
+        self.takedowns_file = path / "takedowns.jsonl"
 
     def read_current(self) -> str | None:
         """Return the published generation's name, or None where nothing is published yet."""
@@ -256,6 +258,25 @@ class DataDir:
             ),
         ):
             yield
+
+    def read_takedowns(self) -> frozenset[str]:
+        """Return the ids of the videos that no job may bring back.
+
+        Raises:
+            StoreCorrupt: the file can't be read.
+        """
+        try:
+            lines = self.takedowns_file.read_text(encoding="utf-8").splitlines()
+            return frozenset(str(json.loads(line)) for line in lines)
+        except FileNotFoundError:
+            return frozenset()
+        except (OSError, ValueError) as error:
+            raise StoreCorrupt(f"{self.takedowns_file} can't be read: {error}") from error
+
+    def write_takedowns(self, video_ids: Collection[str]) -> None:
+        """Let no job bring these videos back, and no others."""
+        lines = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in sorted(video_ids))
+        write_atomically(self.takedowns_file, lines)
 
     def list_generations(self) -> list[str]:
         """Return every generation on disk, finished or not, oldest first."""

@@ -42,6 +42,9 @@ COMMANDS: Final = {
         "twinlens.commands.generations", "discard", "Remove a generation for good."
     ),
     "repair": LazyCommand("twinlens.commands.generations", "repair", "Make a damaged index whole."),
+    "takedown": LazyCommand(
+        "twinlens.commands.generations", "takedown", "Remove videos for good, whatever sources say."
+    ),
     "serve": LazyCommand(
         "twinlens.commands.serve", "serve", "Serve the JSON API and the web page."
     ),

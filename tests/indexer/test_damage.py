@@ -11,7 +11,7 @@ from tests.folders import files_in
 from tests.indexer.conftest import CountingTitles, jpeg
 from twinlens.catalog.errors import NoGeneration, StoreCorrupt, StoreError, TooMuchLost
 from twinlens.encoders.lenses import WORDS, WordsLens
-from twinlens.indexer.repair import repair
+from twinlens.indexer.rebuild import repair
 from twinlens.stores.generations import MANIFEST_FORMAT
 
 # What is damaged here are the files of a generation, and its collection is none of them.

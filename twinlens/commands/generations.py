@@ -1,4 +1,4 @@
-"""``twinlens generations``, ``publish``, ``discard`` and ``repair``."""
+"""``twinlens generations``, ``publish``, ``discard``, ``repair`` and ``takedown``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from twinlens.commands.lenses import SETTINGS_HELP, open_lenses
 if TYPE_CHECKING:
     from twinlens.settings import Settings
     from twinlens.stores.engines import Engine
-    from twinlens.stores.generations import DataDir, Manifest
+    from twinlens.stores.generations import DataDir
     from twinlens.stores.inventory import GenerationReport
 
 _data_dir = click.option(
@@ -73,7 +73,7 @@ def publish(generation: str, **overrides: Any) -> None:
     with data.hold_lock():
         manifest = data.read_manifest(_require_there(data, generation))
         open_whole(manifest, partial(open_reader, data, server=settings.qdrant_server))
-        _open_engine(settings, data, manifest).publish(generation)
+        _open_engine(settings, data, generation).publish(generation)
         data.switch_to(generation)
     click.echo(f"Generation {generation} is published: {manifest.counts['videos']} videos")
 
@@ -90,18 +90,12 @@ def discard(generation: str, **overrides: Any) -> None:
     Example:
       twinlens discard 20261121T083000.123Z-5f2c9a
     """
-    from twinlens.stores.engines import open_engine
-
     settings, data = _load(overrides)
     with data.hold_lock():
         _require_there(data, generation)
         if generation == data.find_published():
             raise UsageError(f"generation {generation} is published; publish another one first")
-        if data.find_damage(generation) is None:
-            engine = _open_engine(settings, data, data.read_manifest(generation))
-        else:  # where its vectors are it doesn't say: where those of a job now would be
-            engine = open_engine(data, settings.qdrant_server, collection=settings.collection)
-        engine.drop(generation)
+        _open_engine(settings, data, generation).drop(generation)
         data.remove(generation)
     click.echo(f"Generation {generation} is removed")
 
@@ -120,17 +114,55 @@ def repair(**overrides: Any) -> None:
     Example:
       twinlens repair --data-dir data
     """
-    from twinlens.indexer.repair import repair as run
+    from twinlens.indexer.rebuild import repair as run
 
     settings, data = _load(overrides)
     damaged = data.read_published()
     sparse = [name for name, dim in damaged.dims.items() if dim is None]
     lenses = open_lenses(settings, data, damaged, threads=1, names=sparse)
-    made, half = run(data, _open_engine(settings, data, damaged), lenses)
+    made, half = run(data, _open_engine(settings, data, damaged.generation), lenses)
     click.echo(
         f"Generation {made.generation} is published: {made.counts['videos']} videos, all that"
         f" {half} of {damaged.generation} has"
     )
+
+
+@click.command(epilog=SETTINGS_HELP)
+@click.argument("video_ids", metavar="VIDEO_ID...", nargs=-1, required=True)
+@click.option("--undo", is_flag=True, help="Let the next job bring them back.")
+@_data_dir
+@_qdrant_url
+@click.option("--collection", metavar="NAME", help="The server's alias of the index.")
+def takedown(video_ids: tuple[str, ...], undo: bool, **overrides: Any) -> None:
+    """Remove videos from every generation, with their pictures; no source brings them back.
+
+    The published generation is written anew without them, and nothing is encoded. Kept generations
+    that have one of them are removed. Running servers follow within a second.
+
+    \b
+    Example:
+      twinlens takedown 4f2c-17 --data-dir data
+    """
+    from twinlens.indexer.rebuild import take_down
+
+    settings, data = _load(overrides)
+    if undo:
+        with data.hold_lock():
+            data.write_takedowns(data.read_takedowns().difference(video_ids))
+        click.echo("The next job takes them from its source again")
+        return
+    done = take_down(data, _open_engine(settings, data, data.find_published()), video_ids)
+    if done.published is not None:
+        videos = done.published.counts["videos"]
+        click.echo(f"Generation {done.published.generation} is published: {videos} videos")
+    click.echo(f"Removed because they had them: {', '.join(done.removed) or 'none'}")
+    if done.unreadable:
+        click.echo(
+            f"These can't be read, and may have them: {', '.join(done.unreadable)}; "
+            "`twinlens discard` removes one. Pictures were left",
+            err=True,
+        )
+        raise click.exceptions.Exit(1)
 
 
 def _load(overrides: dict[str, Any]) -> tuple[Settings, DataDir]:
@@ -150,10 +182,13 @@ def _require_there(data: DataDir, generation: str) -> str:
     return generation
 
 
-def _open_engine(settings: Settings, data: DataDir, manifest: Manifest) -> Engine:
-    """Return the Qdrant that keeps a generation, which may be another than the settings'."""
+def _open_engine(settings: Settings, data: DataDir, generation: str | None) -> Engine:
+    """Return the Qdrant that keeps a generation; where it doesn't say, that of the settings."""
     from twinlens.stores.engines import EMBEDDED, open_engine
 
+    if generation is None or data.find_damage(generation) is not None:
+        return open_engine(data, settings.qdrant_server, collection=settings.collection)
+    manifest = data.read_manifest(generation)
     server = None if manifest.engine == EMBEDDED else settings.qdrant_server
     engine = open_engine(data, server, collection=settings.collection)
     if engine.name_collection(manifest.generation) != manifest.collection:

@@ -1,0 +1,174 @@
+"""A published generation written anew: whole where it was damaged, or without some videos."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+from twinlens.catalog.errors import StoreCorrupt, StoreError, StoreUnavailable, UsageError
+from twinlens.catalog.timing import StageTimes
+from twinlens.catalog.vectors import SparseVector
+from twinlens.catalog.versions import list_installed_versions
+from twinlens.encoders.lens import Lenses
+from twinlens.indexer.build import (
+    LEDGER_FILE,
+    BuildPlan,
+    begin_build,
+    clear_unfinished,
+    remove_unneeded_thumbnails,
+)
+from twinlens.indexer.fetch import locate_fetched
+from twinlens.indexer.ledger import Entry, Ledger
+from twinlens.indexer.verify import make_sparse
+from twinlens.stores.base import StoredVideo, VectorReader
+from twinlens.stores.engines import Engine
+from twinlens.stores.flat import FlatReader
+from twinlens.stores.generations import DataDir, Manifest
+
+logger = logging.getLogger(__name__)
+
+QDRANT: Final = "Qdrant"
+MIRROR: Final = "the FAISS mirror"
+
+
+def repair(data: DataDir, engine: Engine, sparse: Lenses) -> tuple[Manifest, str]:
+    """Publish what Qdrant or else the mirror has of the published generation, anew.
+
+    Returns the new manifest, and the half that it is made of. Nothing is encoded but by the lenses
+    ``sparse``, whose vectors the mirror hasn't. The damaged generation stays, superseded.
+
+    Raises:
+        StoreCorrupt: neither half is whole, or the ledger isn't.
+        StoreUnavailable: the server doesn't answer.
+        IndexLocked: a job is at work.
+    """
+    with data.hold_lock():
+        damaged = data.read_published()
+        clear_unfinished(data, engine, keep=None)
+        halves: dict[str, Callable[[], VectorReader]] = {
+            QDRANT: lambda: engine.open_reader(damaged.generation, damaged.fields),
+            MIRROR: lambda: FlatReader.open(data.locate_mirror(damaged.generation)),
+        }
+        why = []
+        for name, open_half in halves.items():
+            try:
+                with closing(open_half()) as half:
+                    batches = half.scan(with_vectors=True)
+                    if name == MIRROR:
+                        batches = _add_sparse(batches, sparse, data)
+                    return _rebuild(data, engine, damaged, batches), name
+            except StoreUnavailable:
+                raise
+            except (StoreError, ValueError) as error:
+                logger.warning("%s is not whole: %s", name, error)
+                clear_unfinished(data, engine, keep=None)
+                why.append(f"{name}: {error}")
+        raise StoreCorrupt(
+            f"generation {damaged.generation} can't be repaired. {'. '.join(why)}. `twinlens "
+            "generations` says what can be published instead; `twinlens index --fresh` starts anew"
+        )
+
+
+def _add_sparse(
+    batches: Iterable[list[StoredVideo]], sparse: Lenses, data: DataDir
+) -> Iterator[list[StoredVideo]]:
+    for batch in batches:
+        found: dict[str, dict[str, SparseVector]] = {video.video_id: {} for video in batch}
+        for name, lens in sparse.items():
+            for video_id, vector in make_sparse(batch, lens, data.thumbnails).items():
+                found[video_id][name] = vector
+        yield [replace(video, sparse=found[video.video_id]) for video in batch]
+
+
+class TakenDown(NamedTuple):
+    """What ``take_down`` did: what is published now, and which generations were removed."""
+
+    published: Manifest | None
+    removed: list[str]
+    unreadable: list[str]
+
+
+def take_down(data: DataDir, engine: Engine, video_ids: Collection[str]) -> TakenDown:
+    """Remove videos from every generation, with their pictures, so that no job brings them back.
+
+    The published generation is written anew without them, so that nothing of them is left in its
+    files; others that have one are removed. One whose ledger can't be read is left, and named. A
+    kill on the way leaves what a second call finishes.
+
+    Raises:
+        UsageError: no other video would be left.
+        StoreError: a store can't be read, or doesn't answer.
+        IndexLocked: a job is at work.
+    """
+    with data.hold_lock():
+        current = data.find_published()
+        having, unreadable = _find_generations(data, video_ids)
+        made = old = None if current is None else data.read_manifest(current)
+        if old is not None and len(having.get(old.generation, ())) == old.counts["videos"]:
+            raise UsageError("no other video would be left in the index; nothing was changed")
+        data.write_takedowns(data.read_takedowns().union(video_ids))
+        clear_unfinished(data, engine, keep=None)
+        if old is not None and old.generation in having:
+            with closing(engine.open_reader(old.generation, old.fields)) as reader:
+                batches = reader.scan(with_vectors=True)
+                made = _rebuild(data, engine, old, batches, without=video_ids)
+        for generation, entries in having.items():
+            for url in {entry.thumbnail_url for entry in entries.values()} - {None}:
+                locate_fetched(data.fetched, str(url)).unlink(missing_ok=True)
+            engine.drop(generation)
+            data.remove(generation)
+        if not unreadable:
+            remove_unneeded_thumbnails(data)
+    return TakenDown(made, [*having], unreadable)
+
+
+def _find_generations(
+    data: DataDir, video_ids: Collection[str]
+) -> tuple[dict[str, dict[str, Entry]], list[str]]:
+    """Return the ledger's entries of the videos by generation; and those that can't be read."""
+    having, unreadable = {}, []
+    for generation in data.list_generations():
+        path = data.locate_generation(generation) / LEDGER_FILE
+        try:
+            with closing(Ledger(path, read_only=True)) as ledger:
+                if entries := ledger.lookup(list(video_ids)):
+                    having[generation] = entries
+        except StoreError:
+            unreadable.append(generation)
+    return having, unreadable
+
+
+def _rebuild(
+    data: DataDir,
+    engine: Engine,
+    old: Manifest,
+    batches: Iterable[list[StoredVideo]],
+    *,
+    without: Collection[str] = (),
+) -> Manifest:
+    """Publish what ``batches`` hold of a generation, by its own ledger and lenses."""
+    plan = BuildPlan(
+        base=None,
+        engine=engine.identity,
+        lenses=old.lenses,
+        source=f"{old.generation}, anew",
+        fresh=True,
+        fields=old.fields,
+    )
+    known = data.locate_generation(old.generation) / LEDGER_FILE
+    now = datetime.now(UTC)
+    with (
+        closing(Ledger(known, read_only=True)) as ledger,
+        closing(begin_build(data, engine, plan, StageTimes(), now=now)) as build,
+    ):
+        for batch in batches:
+            entries = ledger.lookup([one.video_id for one in batch if one.video_id not in without])
+            build.write([video for video in batch if video.video_id in entries], entries)
+        wanted = ledger.count() - len(ledger.lookup(list(without)))
+        if build.ledger.count() != wanted:
+            raise StoreCorrupt(f"{build.ledger.count()} of {wanted} videos of the ledger")
+        return build.publish(source=old.source, versions=list_installed_versions(), now=now)
