@@ -225,7 +225,10 @@ def begin_build(
     # As long as it says null, the directory is an unfinished copy, which is thrown away.
     write_atomically(path / BUILD_FILE, "null\n")
     with times.stage("copy"):
-        if plan.base is not None:
+        # By other lenses it begins empty, and the job carries over what is still good.
+        if plan.base is not None and not data.read_manifest(plan.base).list_differences(
+            plan.lenses
+        ):
             engine.copy(plan.base, generation)
             copy_tree(data.locate_mirror(plan.base), data.locate_mirror(generation))
             base = data.locate_generation(plan.base) / LEDGER_FILE

@@ -4,13 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from typing import Any
+from typing import Any, Protocol
 
 from twinlens.catalog.errors import UnencodableItems
 from twinlens.catalog.timing import StageTimes
-from twinlens.catalog.vectors import AnyVector
+from twinlens.catalog.vectors import AnyVector, SparseVector, StoredVideo, Vector
 from twinlens.encoders.lens import Lens, Lenses
-from twinlens.indexer.prepare import Work
+
+
+class Encodable(Protocol):
+    """A video of which something is to be encoded."""
+
+    @property
+    def video_id(self) -> str:
+        """Its id."""
+        ...
+
+    @property
+    def payload(self) -> Mapping[str, Any]:
+        """What is stored of it beside its vectors."""
+        ...
+
+    @property
+    def items(self) -> Mapping[str, Any]:
+        """What each lens is to encode, by the lens's name."""
+        ...
 
 
 class BatchEncoder:
@@ -26,7 +44,7 @@ class BatchEncoder:
         }
         self.encoded = dict.fromkeys(lenses, 0)
 
-    def encode(self, works: Sequence[Work]) -> tuple[list[dict[str, AnyVector]], set[int]]:
+    def encode(self, works: Sequence[Encodable]) -> tuple[list[dict[str, AnyVector]], set[int]]:
         """Return the vectors of each work, and the indexes of works that can't be encoded."""
         running = {}
         for name, lens in self._lenses.items():
@@ -63,3 +81,15 @@ class BatchEncoder:
                 vectors = lens.encode(list(items.values())) if items else []
         self.encoded[lens.name] += len(items)
         return dict(zip(items, vectors, strict=True)), bad
+
+
+def to_stored_video(video: Encodable, vectors: Mapping[str, AnyVector]) -> StoredVideo:
+    """Return ``video`` as it is stored, with ``vectors`` by the lens that made each."""
+    dense: dict[str, Vector] = {}
+    sparse: dict[str, SparseVector] = {}
+    for name, vector in vectors.items():
+        if isinstance(vector, SparseVector):
+            sparse[name] = vector
+        else:
+            dense[name] = vector
+    return StoredVideo(video.video_id, video.payload, dense, sparse)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from twinlens.catalog.errors import (
-    LensesChanged,
     RejectReason,
     SourceError,
     StoreCorrupt,
@@ -25,11 +24,12 @@ from twinlens.catalog.errors import (
 from twinlens.catalog.fields import FIELDS, Fields
 from twinlens.catalog.sources import Reject, RejectsFile, Row
 from twinlens.catalog.timing import StageTimes
-from twinlens.catalog.vectors import AnyVector, SparseVector, Vector
+from twinlens.catalog.vectors import AnyVector
 from twinlens.catalog.versions import list_installed_versions
 from twinlens.encoders.lens import Lens, Lenses
 from twinlens.indexer.ahead import Ahead
 from twinlens.indexer.build import (
+    LEDGER_FILE,
     Build,
     BuildPlan,
     PendingBuild,
@@ -37,10 +37,10 @@ from twinlens.indexer.build import (
     find_unfinished,
     prune_generations,
 )
-from twinlens.indexer.encode import BatchEncoder
-from twinlens.indexer.ledger import SeenIds
+from twinlens.indexer.carry_over import carry_over
+from twinlens.indexer.encode import BatchEncoder, to_stored_video
+from twinlens.indexer.ledger import Ledger, SeenIds
 from twinlens.indexer.prepare import Preparer, Work
-from twinlens.stores.base import StoredVideo
 from twinlens.stores.engines import Engine
 from twinlens.stores.flat import FlatReader
 from twinlens.stores.generations import DataDir, LensRecord, Manifest
@@ -178,7 +178,7 @@ class IndexJob:
         Raises:
             IndexLocked: another job is at work on this data directory.
             NoGeneration: ``CURRENT`` names none of the finished generations, and not ``fresh``.
-            LensesChanged: the published generation needs ``fresh`` with these lenses.
+            UsageError: the published generation lives in another Qdrant, and not ``fresh``.
             StoreCorrupt: the published generation is damaged, and not ``fresh``.
             StrictStop: a row was rejected and the options say to stop there.
             TooMuchLost: more than a fifth of the videos would go, and not ``allow_loss``.
@@ -199,6 +199,7 @@ class IndexJob:
             build = None if unfinished is None else self._continue(plan, unfinished)
             pending = PendingBuild(self._data, self._engine, plan, self._times, build)
             try:
+                self._carry_over(pending)
                 with closing(SeenIds()) as seen:
                     self._index(rows, rejects, seen, pending, progress)
                     if self._options.prune or self._options.fresh:
@@ -220,7 +221,7 @@ class IndexJob:
         lenses = {name: _record(lens) for name, lens in self._lenses.items()}
         base = None if options.fresh else self._data.find_published()
         if base is not None:
-            _require_compatible(self._data.read_manifest(base), self._lenses, self._engine)
+            _require_same_engine(self._data.read_manifest(base), self._engine)
             _require_same_kinds(self._data.read_manifest(base).fields, options.fields)
         return BuildPlan(
             base=base,
@@ -267,6 +268,34 @@ class IndexJob:
         build.reconcile()
         self._summary.continued = True
         return build
+
+    def _carry_over(self, pending: PendingBuild) -> None:
+        """Encode the stored videos by the lenses that their generation was not made by."""
+        if pending.plan.base is None:
+            return
+        base = self._data.read_manifest(pending.plan.base)
+        differing = base.list_differences(self._lenses)
+        if not differing:
+            return
+        logger.warning(
+            "%d stored videos are encoded anew, by nothing but what changed: %s",
+            base.counts["videos"],
+            "; ".join(differing),
+        )
+        ledger_path = self._data.locate_generation(base.generation) / LEDGER_FILE
+        with (
+            closing(self._engine.open_reader(base.generation, base.fields)) as reader,
+            closing(Ledger(ledger_path, read_only=True)) as ledger,
+        ):
+            carry_over(
+                base,
+                reader,
+                ledger,
+                pending.begin(),
+                lenses=self._lenses,
+                encoder=self._encoder,
+                thumbnails=self._data.thumbnails,
+            )
 
     def _index(
         self,
@@ -317,7 +346,7 @@ class IndexJob:
         build = pending.begin()
         self._keep_stored_vectors(build, [works[i] for i in good], [vectors[i] for i in good])
         build.write(
-            [_to_stored_video(works[i], vectors[i]) for i in good],
+            [to_stored_video(works[i], vectors[i]) for i in good],
             {works[i].video_id: works[i].entry for i in good},
             replaced=[works[i].video_id for i in good if not works[i].is_new],
         )
@@ -425,29 +454,11 @@ def _unencodable(work: Work) -> Reject:
     )
 
 
-def _to_stored_video(work: Work, vectors: Mapping[str, AnyVector]) -> StoredVideo:
-    dense: dict[str, Vector] = {}
-    sparse: dict[str, SparseVector] = {}
-    for name, vector in vectors.items():
-        if isinstance(vector, SparseVector):
-            sparse[name] = vector
-        else:
-            dense[name] = vector
-    return StoredVideo(work.video_id, work.payload, dense, sparse)
-
-
 def _record(lens: Lens[Any]) -> LensRecord:
     return LensRecord(model=lens.model, fingerprint=lens.fingerprint, dim=lens.dim)
 
 
-def _require_compatible(manifest: Manifest, lenses: Lenses, engine: Engine) -> None:
-    """Vectors of other lenses, or in another engine, can't stand in one index."""
-    differing = manifest.list_differences(lenses)
-    if differing:
-        raise LensesChanged(
-            f"the published generation was made by other lenses ({'; '.join(differing)}); "
-            "add --fresh to rebuild it from this source alone"
-        )
+def _require_same_engine(manifest: Manifest, engine: Engine) -> None:
     if (manifest.engine, manifest.collection) != (
         engine.name,
         engine.name_collection(manifest.generation),

@@ -32,8 +32,10 @@ __all__ = ["process", "server", "shard_path"]  # fixtures
 class CountingTitles(WordEncoder):
     """Remembers what it was asked to encode."""
 
-    def __init__(self, *, fingerprint: str = "1" * 16, fail_after: int | None = None) -> None:
-        super().__init__(dim=16, fingerprint=fingerprint)
+    def __init__(
+        self, *, dim: int = 16, fingerprint: str = "1" * 16, fail_after: int | None = None
+    ) -> None:
+        super().__init__(dim=dim, fingerprint=fingerprint)
         self.fail_after = fail_after
         self.encoded: list[str] = []
 

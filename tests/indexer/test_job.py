@@ -4,14 +4,8 @@ import pytest
 from PIL import Image
 
 from tests.indexer.conftest import CountingThumbnails, CountingTitles, jpeg
-from twinlens.catalog.errors import (
-    IndexLocked,
-    LensesChanged,
-    SourceError,
-    StoreCorrupt,
-    StrictStop,
-)
-from twinlens.encoders.lenses import THUMBNAIL, TITLE, WORDS
+from twinlens.catalog.errors import IndexLocked, SourceError, StoreCorrupt, StrictStop
+from twinlens.encoders.lenses import THUMBNAIL, TITLE, WORDS, WordsLens
 from twinlens.stores.generations import DataDir
 
 BOTH = {TITLE, THUMBNAIL}
@@ -181,13 +175,43 @@ def test_strict_stops_at_the_first_and_publishes_nothing(run_job, catalogue, dat
     assert run_job().videos == 10
 
 
-def test_other_encoders_need_a_fresh_index(run_job, data):
+@pytest.mark.parametrize("dim", [16, 24])
+def test_another_model_encodes_what_it_looks_at_and_nothing_else(
+    run_job, catalogue, data, published, dim
+):
+    """Also of videos that the source no longer has, and on from where it broke down."""
+    catalogue.add_titles(range(10, 100))
+    first = run_job()
+    del catalogue.rows["video4"]
+    other = {"fingerprint": "f" * 16, "dim": dim}
+    broken = CountingTitles(**other, fail_after=64)
+    with pytest.raises(RuntimeError, match="broke down"):
+        run_job(broken)
+    assert data.read_current() == first.generation
+    titles, thumbnails = CountingTitles(**other), CountingThumbnails()
+    done = run_job(titles, thumbnails)
+    assert (done.continued, done.published, done.unchanged, done.videos) == (True, True, 99, 100)
+    every = {"Title of video4", *(str(row["title"]) for row in catalogue.rows.values())}
+    assert sorted(broken.encoded + titles.encoded) == sorted(every)
+    assert thumbnails.encoded == 0
+    assert published.vectors()["video4"] == BOTH
+    record = data.read_published().lenses[TITLE]
+    assert (record.fingerprint, record.dim) == ("f" * 16, dim)
+    assert published.differences() == []
+    assert not run_job(CountingTitles(**other)).published
+
+
+def test_another_rule_of_words_encodes_no_title_and_no_picture(
+    run_job, data, published, monkeypatch
+):
     run_job()
-    with pytest.raises(LensesChanged, match="title"):
-        run_job(CountingTitles(fingerprint="f" * 16))
-    summary = run_job(CountingTitles(fingerprint="f" * 16), fresh=True)
-    assert summary.published
-    assert data.read_published().lenses[TITLE].fingerprint == "f" * 16
+    monkeypatch.setattr(WordsLens, "fingerprint", "another rule")
+    titles, thumbnails = CountingTitles(), CountingThumbnails()
+    done = run_job(titles, thumbnails)
+    assert (done.published, done.unchanged) == (True, 10)
+    assert (titles.encoded, thumbnails.encoded) == ([], 0)
+    assert data.read_published().lenses[WORDS].fingerprint == "another rule"
+    assert published.differences() == []
 
 
 def test_the_second_of_two_jobs_stops_with_a_clear_error(run_job, catalogue, data):

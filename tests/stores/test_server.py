@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from functools import partial
 from itertools import pairwise
 from operator import methodcaller
@@ -313,10 +313,13 @@ def test_a_server_that_hangs_is_given_up_soon_by_readers(
         searched = partial(reader.search, [query()])
         answers = searched()
         qdrant.order(fault="hang")
-        # Two attempts of a second, and room for a busy machine.
-        assert all(2 <= seconds < 10 for seconds in pool.map(give_up, (opened, searched)))
+        # Two attempts of a second, or one until the circuit opens; and room for a busy machine.
+        assert all(1 <= seconds < 10 for seconds in pool.map(give_up, (opened, searched)))
         qdrant.order()
-        assert searched() == answers
+        while True:  # until a probe has closed the circuit
+            with suppress(StoreUnavailable):
+                assert searched() == answers
+                break
 
 
 def test_a_server_that_is_away_is_looked_for_every_second() -> None:
