@@ -29,13 +29,14 @@ from twinlens.stores.generations import (
     Manifest,
     make_generation_name,
 )
+from twinlens.stores.inventory import open_whole
 
 logger = logging.getLogger(__name__)
 
 LEDGER_FILE: Final = "ledger.sqlite"
 # Embedded Qdrant maps its files, and dies by SIGBUS where the disk is full when it writes to them.
 # It makes them in pieces of up to 32 MB.
-FREE_BYTES: Final = 64 * 1024 * 1024
+FREE_BYTES: Final = 128 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,8 @@ class BuildPlan:
 
     ``base`` is the generation it starts from as a copy, or None to start empty. ``engine`` and
     ``source`` say which Qdrant and which source, with all that decides what they hold. ``lenses``
-    say what makes the vectors; ``fields`` are those that its videos have.
+    say what makes the vectors; ``fields`` are those that its videos have. ``prune`` is a part of
+    it, since a job without must not publish what one with it had removed.
     """
 
     base: str | None
@@ -52,6 +54,7 @@ class BuildPlan:
     lenses: Mapping[str, LensRecord]
     source: str
     fresh: bool
+    prune: bool = False
     fields: Fields = FIELDS
 
     @property
@@ -154,7 +157,7 @@ class Build:
         """
         # Optimizing writes what it builds anew beside the old, and so does the mirror.
         path = self._data.locate_generation(self.generation)
-        self._require_room(count_disk_bytes(path), to="optimize and publish")
+        self._require_room(count_disk_bytes(path) * 5 // 4, to="optimize and publish")
         with self._times.stage("flush"):
             self.store.flush()
         with self._times.stage("optimize"):
@@ -188,7 +191,6 @@ class Build:
             fields=self._plan.fields,
         )
         self._data.publish(manifest)
-        (self._data.locate_generation(self.generation) / BUILD_FILE).unlink()
         return manifest
 
     def _require_room(self, needed_bytes: int, *, to: str) -> None:
@@ -336,12 +338,26 @@ def clear_unfinished(data: DataDir, engine: Engine, *, keep: str | None) -> None
             logger.warning("the generation %s has lost its manifest, and is left alone", path)
 
 
+def count_lost(data: DataDir, generation: str, build: Build) -> tuple[int, int]:
+    """Return how many videos of ``generation`` a build lacks, and how many it has; 0 if unknown."""
+    try:
+        path = data.locate_generation(generation) / LEDGER_FILE
+        with closing(Ledger(path, read_only=True)) as ledger:
+            lost = sum(
+                len(set(ids) - build.ledger.lookup(ids).keys()) for ids in ledger.video_ids()
+            )
+            return lost, ledger.count()
+    except StoreError as error:
+        logger.warning("what is lost of generation %s is not known: %s", generation, error)
+        return 0, 0
+
+
 def prune_generations(data: DataDir, engine: Engine, *, keep: set[str]) -> list[str]:
     """Remove the superseded generations but those of ``keep``, and thumbnails that none needs."""
     removed = [
         name
         for name in data.list_generations()
-        if data.is_superseded(name) and name not in keep and data.find_damage(name) is None
+        if data.is_superseded(name) and name not in keep and _is_whole(data, engine, name)
     ]
     for generation in removed:
         old = data.read_manifest(generation)
@@ -351,6 +367,22 @@ def prune_generations(data: DataDir, engine: Engine, *, keep: set[str]) -> list[
     if removed:
         remove_unneeded_thumbnails(data)
     return removed
+
+
+def _is_whole(data: DataDir, engine: Engine, generation: str) -> bool:
+    """Return whether all of a generation can be read; what can't is left for a person."""
+    try:
+        manifest = data.read_manifest(generation)
+        if (manifest.engine, manifest.collection) == (
+            engine.name,
+            engine.name_collection(generation),
+        ):
+            open_whole(data, manifest, lambda of: engine.open_reader(of.generation, of.fields))
+        Ledger(data.locate_generation(generation) / LEDGER_FILE, read_only=True).close()
+    except StoreError as error:
+        logger.warning("generation %s is superseded and left alone: %s", generation, error)
+        return False
+    return True
 
 
 def remove_unneeded_thumbnails(data: DataDir) -> None:

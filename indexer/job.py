@@ -15,8 +15,6 @@ from twinlens.catalog.errors import (
     RejectReason,
     SourceError,
     StoreCorrupt,
-    StoreError,
-    StoreUnavailable,
     StrictStop,
     TooMuchLost,
     UsageError,
@@ -34,6 +32,7 @@ from twinlens.indexer.build import (
     BuildPlan,
     PendingBuild,
     clear_unfinished,
+    count_lost,
     find_unfinished,
     prune_generations,
 )
@@ -42,7 +41,6 @@ from twinlens.indexer.encode import BatchEncoder, to_stored_video
 from twinlens.indexer.ledger import Ledger, SeenIds
 from twinlens.indexer.prepare import Preparer, Work
 from twinlens.stores.engines import Engine
-from twinlens.stores.flat import FlatReader
 from twinlens.stores.generations import DataDir, LensRecord, Manifest
 from twinlens.stores.inventory import open_whole
 
@@ -189,9 +187,9 @@ class IndexJob:
             self._began = time.perf_counter()
             self._data.thumbnails.mkdir(parents=True, exist_ok=True)
             plan = self._plan()
-            self._reassert_published()
             if plan.base is not None:
                 self._require_whole(self._data.read_manifest(plan.base))
+                self._reassert_published()
             unfinished = find_unfinished(self._data, plan)
             if not self._options.fresh:
                 self._data.refuse_unpublished(set(self._data.list_finished()) - {unfinished})
@@ -229,6 +227,7 @@ class IndexJob:
             lenses=lenses,
             source=options.source_identity or options.source_name,
             fresh=options.fresh,
+            prune=options.prune,
             fields=options.fields,
         )
 
@@ -244,11 +243,10 @@ class IndexJob:
         """What is called unchanged, or copied, has been opened and counted."""
         try:
             with self._times.stage("open"):
-                open_whole(base, lambda of: self._engine.open_reader(of.generation, of.fields))
-                FlatReader.open(self._data.locate_mirror(base.generation)).close()
-        except StoreUnavailable:
-            raise
-        except StoreError as error:
+                open_whole(
+                    self._data, base, lambda of: self._engine.open_reader(of.generation, of.fields)
+                )
+        except StoreCorrupt as error:
             raise StoreCorrupt(
                 f"the published index is damaged: {error}. `twinlens repair` makes a whole one of "
                 "what is left; --fresh indexes this source anew; both keep what is there"
@@ -258,9 +256,7 @@ class IndexJob:
         """Bring the unfinished build in step and return it; None if it can't be continued."""
         try:
             build = Build(self._data, self._engine, plan, generation, self._times)
-        except StoreUnavailable:
-            raise
-        except StoreError as error:
+        except StoreCorrupt as error:  # and nothing that may pass: a full disk, a lock
             logger.warning("starting again, %s can't be continued: %s", generation, error)
             self._engine.drop(generation)
             self._data.remove(generation)
@@ -396,13 +392,19 @@ class IndexJob:
                 f"{self._options.source_name}: pruning would leave the index empty, "
                 "none of its videos is in this source; nothing was published"
             )
-        if not self._options.fresh:
-            self._require_few_lost(len(gone), of=total)
+        if pending.plan.base is not None:
+            self._require_few_lost(*self._count_unseen(pending.plan.base, seen))
         with self._times.stage("prune"):
             pending.begin().delete(gone)
         self._summary.removed = len(gone)
 
-    def _require_few_lost(self, lost: int, *, of: int) -> None:
+    def _count_unseen(self, generation: str, seen: SeenIds) -> tuple[int, int]:
+        """Not of the build, which an earlier run may have pruned and was killed."""
+        path = self._data.locate_generation(generation) / LEDGER_FILE
+        with closing(Ledger(path, read_only=True)) as ledger:
+            return sum(len(seen.find_unseen(ids)) for ids in ledger.video_ids()), ledger.count()
+
+    def _require_few_lost(self, lost: int, of: int) -> None:
         if lost > of * _MOST_LOST and not self._options.allow_loss:
             raise TooMuchLost(
                 f"{self._options.source_name}: the index would lose {lost} of {of} videos; nothing "
@@ -425,8 +427,7 @@ class IndexJob:
         if build is not None and build.ledger.count():
             replaced = self._data.find_published()
             if self._options.fresh and replaced is not None:
-                before = self._data.read_manifest(replaced).counts["videos"]
-                self._require_few_lost(before - build.ledger.count(), of=before)
+                self._require_few_lost(*count_lost(self._data, replaced, build))
             manifest = build.publish(
                 source=self._options.source_name,
                 versions=list_installed_versions(),

@@ -229,6 +229,9 @@ class Ledger:
     def _translate_errors(self) -> Iterator[None]:
         try:
             yield
+        except sqlite3.OperationalError as error:
+            # A full disk, a lock, a file that is gone: of what it holds this says nothing.
+            raise StoreError(f"the ledger {self._path} can't be used: {error}") from error
         except sqlite3.DatabaseError as error:
             raise StoreCorrupt(
                 f"the ledger {self._path} can't be used ({error}); --fresh rebuilds the index"

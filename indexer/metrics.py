@@ -94,9 +94,12 @@ class JobMetrics(Collector):
         yield _gauge("stage_seconds", stages, "stage")
 
     def _keep_writing(self) -> None:
-        while not self._ended.wait(self._every_s):
-            if self._job is not None and self._job.at_work:
+        while True:
+            at_work = self._job is not None and self._job.at_work
+            if at_work:
                 self._write()
+            if self._ended.wait(self._every_s if at_work else min(self._every_s, 0.1)):
+                return
 
     def _write(self) -> None:
         registry = CollectorRegistry()

@@ -2,75 +2,90 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
-from twinlens.catalog.errors import StoreCorrupt, StoreError, StoreUnavailable, UsageError
+from twinlens.catalog.errors import StoreCorrupt, StoreError, UsageError
 from twinlens.catalog.timing import StageTimes
 from twinlens.catalog.vectors import SparseVector
 from twinlens.catalog.versions import list_installed_versions
 from twinlens.encoders.lens import Lenses
-from twinlens.indexer.build import (
-    LEDGER_FILE,
-    BuildPlan,
-    begin_build,
-    clear_unfinished,
-    remove_unneeded_thumbnails,
-)
+from twinlens.indexer.build import LEDGER_FILE, BuildPlan, begin_build, remove_unneeded_thumbnails
 from twinlens.indexer.fetch import locate_fetched
 from twinlens.indexer.ledger import Entry, Ledger
-from twinlens.indexer.verify import make_sparse
+from twinlens.indexer.verify import compare_stores, make_sparse
 from twinlens.stores.base import StoredVideo, VectorReader
 from twinlens.stores.engines import Engine
 from twinlens.stores.flat import FlatReader
 from twinlens.stores.generations import DataDir, Manifest
-
-logger = logging.getLogger(__name__)
+from twinlens.stores.inventory import require_counts
 
 QDRANT: Final = "Qdrant"
 MIRROR: Final = "the FAISS mirror"
 
 
-def repair(data: DataDir, engine: Engine, sparse: Lenses) -> tuple[Manifest, str]:
-    """Publish what Qdrant or else the mirror has of the published generation, anew.
+def repair(
+    data: DataDir, engine: Engine, sparse: Lenses, *, half: str | None = None
+) -> tuple[Manifest, str | None]:
+    """Publish the published generation anew, of the half of it that is whole: Qdrant or the mirror.
 
-    Returns the new manifest, and the half that it is made of. Nothing is encoded but by the lenses
-    ``sparse``, whose vectors the mirror hasn't. The damaged generation stays, superseded.
+    Returns the manifest of what is published, and the half that it is made of; None if nothing was
+    damaged. Where both halves can be read, and differ, ``half`` says which is right. Nothing is
+    encoded but by the lenses ``sparse``, whose vectors the mirror hasn't. The damaged generation
+    stays, superseded.
 
     Raises:
-        StoreCorrupt: neither half is whole, or the ledger isn't.
-        StoreUnavailable: the server doesn't answer.
+        UsageError: both halves can be read, they differ, and ``half`` is None.
+        StoreCorrupt: neither half, or not the one asked for, is whole; or the ledger isn't.
+        StoreUnavailable, OutOfRoom: the server doesn't answer, or there is no room.
         IndexLocked: a job is at work.
     """
-    with data.hold_lock():
+    with data.hold_lock(), ExitStack() as opened:
         damaged = data.read_published()
-        clear_unfinished(data, engine, keep=None)
-        halves: dict[str, Callable[[], VectorReader]] = {
+        ledger_path = data.locate_generation(damaged.generation) / LEDGER_FILE
+        opened.enter_context(closing(Ledger(ledger_path, read_only=True)))
+        openers: dict[str, Callable[[], VectorReader]] = {
             QDRANT: lambda: engine.open_reader(damaged.generation, damaged.fields),
             MIRROR: lambda: FlatReader.open(data.locate_mirror(damaged.generation)),
         }
+        halves: dict[str, VectorReader] = {}
         why = []
-        for name, open_half in halves.items():
+        for name, open_half in openers.items():
             try:
-                with closing(open_half()) as half:
-                    batches = half.scan(with_vectors=True)
-                    if name == MIRROR:
-                        batches = _add_sparse(batches, sparse, data)
-                    return _rebuild(data, engine, damaged, batches), name
-            except StoreUnavailable:
-                raise
-            except (StoreError, ValueError) as error:
-                logger.warning("%s is not whole: %s", name, error)
-                clear_unfinished(data, engine, keep=None)
+                reader = opened.enter_context(closing(open_half()))
+                require_counts(damaged, reader, sparse=name == QDRANT)
+                halves[name] = reader
+            except StoreCorrupt as error:
                 why.append(f"{name}: {error}")
-        raise StoreCorrupt(
-            f"generation {damaged.generation} can't be repaired. {'. '.join(why)}. `twinlens "
-            "generations` says what can be published instead; `twinlens index --fresh` starts anew"
-        )
+        if len(halves) == 2:
+            differences = compare_stores(
+                halves[QDRANT],
+                halves[MIRROR],
+                damaged.dims,
+                sparse=sparse,
+                thumbnails=data.thumbnails,
+            )
+            if not differences:
+                return damaged, None
+            if half is None:
+                raise UsageError(
+                    f"Qdrant and the mirror can both be read, and differ: {'; '.join(differences)}."
+                    " Say which is right: --from qdrant or --from mirror"
+                )
+        wanted = next(iter(halves), None) if half is None else half
+        if wanted is None or wanted not in halves:
+            raise StoreCorrupt(
+                f"generation {damaged.generation} can't be repaired. {'. '.join(why)}. `twinlens "
+                "generations` says what can be published instead; `twinlens index --fresh` starts "
+                "anew"
+            )
+        batches = halves[wanted].scan(with_vectors=True)
+        if wanted == MIRROR:
+            batches = _add_sparse(batches, sparse, data)
+        return _rebuild(data, engine, damaged, batches), wanted
 
 
 def _add_sparse(
@@ -111,7 +126,6 @@ def take_down(data: DataDir, engine: Engine, video_ids: Collection[str]) -> Take
         if old is not None and len(having.get(old.generation, ())) == old.counts["videos"]:
             raise UsageError("no other video would be left in the index; nothing was changed")
         data.write_takedowns(data.read_takedowns().union(video_ids))
-        clear_unfinished(data, engine, keep=None)
         if old is not None and old.generation in having:
             with closing(engine.open_reader(old.generation, old.fields)) as reader:
                 batches = reader.scan(with_vectors=True)
@@ -161,14 +175,25 @@ def _rebuild(
     )
     known = data.locate_generation(old.generation) / LEDGER_FILE
     now = datetime.now(UTC)
-    with (
-        closing(Ledger(known, read_only=True)) as ledger,
-        closing(begin_build(data, engine, plan, StageTimes(), now=now)) as build,
-    ):
+    with ExitStack() as opened:
+        ledger = opened.enter_context(closing(Ledger(known, read_only=True)))
+        build = begin_build(data, engine, plan, StageTimes(), now=now)
+        # If it isn't published; what a kill leaves, the next job removes.
+        opened.callback(_remove_unfinished, data, engine, build.generation)
+        opened.enter_context(closing(build))
         for batch in batches:
             entries = ledger.lookup([one.video_id for one in batch if one.video_id not in without])
             build.write([video for video in batch if video.video_id in entries], entries)
         wanted = ledger.count() - len(ledger.lookup(list(without)))
         if build.ledger.count() != wanted:
-            raise StoreCorrupt(f"{build.ledger.count()} of {wanted} videos of the ledger")
+            raise StoreCorrupt(
+                f"{build.ledger.count()} of the {wanted} videos that the ledger has are stored; "
+                "`twinlens index --fresh` starts anew"
+            )
         return build.publish(source=old.source, versions=list_installed_versions(), now=now)
+
+
+def _remove_unfinished(data: DataDir, engine: Engine, generation: str) -> None:
+    if data.is_unfinished(generation):
+        engine.drop(generation)
+        data.remove(generation)

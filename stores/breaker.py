@@ -42,6 +42,7 @@ class Breaker:
         self._name = name
         self._every_s = every_s
         self._opened_at: float | None = None
+        self._why = ""
         self._ended = threading.Event()
         threading.Thread(target=self._watch, name="breaker", daemon=True).start()
 
@@ -59,8 +60,8 @@ class Breaker:
         opened_at = self._opened_at
         if opened_at is not None:
             raise StoreUnavailable(
-                f"{self._name}: the Qdrant server hasn't answered for "
-                f"{time.monotonic() - opened_at:.0f} s; it is looked for all the time"
+                f"{self._name}: the Qdrant server can't be used for "
+                f"{time.monotonic() - opened_at:.0f} s now, and is tried all the time: {self._why}"
             )
 
     def close(self) -> None:
@@ -78,12 +79,13 @@ class Breaker:
                 self._opened_at = None
             elif failed == _FAILURES_THAT_OPEN and not self._ended.is_set():
                 self._opened_at = time.monotonic()
-                _log.error("%s doesn't answer; searches fail at once until it does", self._name)
+                _log.error("%s: searches fail at once until it answers: %s", self._name, self._why)
 
     def _is_answered(self) -> bool:
         try:
             self._probe()
-        except self._failures:
+        except self._failures as error:
+            self._why = (str(error) or repr(error)).splitlines()[0]
             return False
         except Exception:  # noqa: BLE001 - it is an answer, and the watch goes on
             if not self._ended.is_set():

@@ -383,7 +383,7 @@ def _read_shard_dims(path: Path) -> dict[str, int | None]:
         dense = {name: int(of["size"]) for name, of in config["vectors"].items()}
         return {**dense, **dict.fromkeys(config.get("sparse_vectors") or {})}
     except FileNotFoundError as error:
-        raise StoreError(f"{path}: no Qdrant shard here") from error
+        raise StoreCorrupt(f"{path}: no Qdrant shard here") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreCorrupt(f"{path / _CONFIG}: {error!r}") from error
 
@@ -392,7 +392,7 @@ def _count_at_close(path: Path) -> int:
     try:
         return int((path / _CLOSED).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise StoreError(
+        raise StoreCorrupt(
             f"{path}: not closed by its writer; finish the indexing job first"
         ) from error
     except ValueError as error:

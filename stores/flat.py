@@ -389,7 +389,7 @@ class FlatStore(FlatReader):
 def _connect(path: Path, *, writable: bool) -> sqlite3.Connection:
     file = path / _DATABASE
     if not file.is_file():
-        raise StoreError(f"{path}: no FAISS mirror here")
+        raise StoreCorrupt(f"{path}: no FAISS mirror here")
     with _translate_errors(path):
         database = sqlite3.connect(
             f"{file.resolve().as_uri()}?mode={'rw' if writable else 'ro'}",

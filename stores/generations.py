@@ -35,6 +35,8 @@ from twinlens.catalog.files import hold_lock, sync_directory, write_atomically
 
 BUILD_FILE: Final = "build.json"
 _SUPERSEDED_FILE: Final = "superseded"
+# What JSON of another form than a manifest's is met with.
+_NOT_ONE: Final = (LookupError, TypeError, ValueError, AttributeError)
 
 # Raised whenever an older program could no longer read a manifest right.
 MANIFEST_FORMAT: Final = 2
@@ -123,7 +125,11 @@ class Manifest:
             )
         lenses = {name: LensRecord(**record) for name, record in values["lenses"].items()}
         fields = Fields.from_json(values["fields"]) if "fields" in values else FIRST_FIELDS
-        return cls(**{**values, "lenses": lenses, "fields": fields})
+        if missing := {"videos", *lenses} - values["counts"].keys():
+            raise ValueError(f"counts of {', '.join(sorted(missing))} are missing")
+        # What another version of this format says beside is left where it is.
+        known = {name: values[name] for name in cls.__slots__ if name in values}
+        return cls(**{**known, "lenses": lenses, "fields": fields})
 
 
 def _name_lens(lens: Fingerprinted | None) -> str:
@@ -198,11 +204,14 @@ class DataDir:
         """
         path = self.locate_generation(generation) / "manifest.json"
         try:
-            return Manifest.from_json(json.loads(path.read_text(encoding="utf-8")))
+            manifest = Manifest.from_json(json.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError as error:
             raise StoreCorrupt(f"generation {generation} has no manifest: {path}") from error
-        except (OSError, KeyError, TypeError, ValueError) as error:
+        except (OSError, RecursionError, *_NOT_ONE) as error:
             raise StoreCorrupt(f"{path} can't be read: {error!r}") from error
+        if manifest.generation != generation:
+            raise StoreCorrupt(f"{path} is that of generation {manifest.generation}")
+        return manifest
 
     def read_published(self) -> Manifest:
         """Return the published generation's manifest.
@@ -234,14 +243,22 @@ class DataDir:
         """
         replaced = self.find_published()
         if replaced not in (None, generation):
-            marked = self.locate_generation(str(replaced)) / _SUPERSEDED_FILE
-            write_atomically(marked, generation + "\n")
+            old = self.locate_generation(str(replaced))
+            write_atomically(old / _SUPERSEDED_FILE, generation + "\n")
+            # Left where the job was killed after it had published: it is no build any more.
+            (old / BUILD_FILE).unlink(missing_ok=True)
         write_atomically(self.current_file, generation + "\n")
-        (self.locate_generation(generation) / _SUPERSEDED_FILE).unlink(missing_ok=True)
+        for left in (_SUPERSEDED_FILE, BUILD_FILE):
+            (self.locate_generation(generation) / left).unlink(missing_ok=True)
 
     def is_superseded(self, generation: str) -> bool:
-        """Return whether another generation was published in place of this one."""
-        return (self.locate_generation(generation) / _SUPERSEDED_FILE).exists()
+        """Return whether another generation, which is there, was published in place of this one."""
+        try:
+            path = self.locate_generation(generation) / _SUPERSEDED_FILE
+            successor = path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            return False
+        return successor != generation and self.find_damage(successor) is None
 
     @contextmanager
     def hold_lock(self) -> Iterator[None]:

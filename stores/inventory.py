@@ -10,6 +10,7 @@ from typing import Literal
 from twinlens.catalog.errors import StoreCorrupt, TwinLensError
 from twinlens.catalog.files import count_disk_bytes
 from twinlens.stores.base import VectorReader
+from twinlens.stores.flat import FlatReader
 from twinlens.stores.generations import DataDir, Manifest
 
 OpenReader = Callable[[Manifest], VectorReader]
@@ -42,15 +43,27 @@ def describe_generations(data: DataDir, open_reader: OpenReader) -> Iterator[Gen
         yield GenerationReport(name, state, manifest, size_bytes, problem)
 
 
-def open_whole(manifest: Manifest, open_reader: OpenReader) -> None:
-    """Return if a generation opens, and has as many videos and vectors as its manifest says.
+def open_whole(data: DataDir, manifest: Manifest, open_reader: OpenReader) -> None:
+    """Return if a generation opens, and its mirror, with the videos and vectors of its manifest.
 
     Raises:
         StoreError: it does not.
         UsageError: a server keeps it, and none is named.
     """
     with closing(open_reader(manifest)) as reader:
-        for name, count in manifest.counts.items():
+        require_counts(manifest, reader)
+    with closing(FlatReader.open(data.locate_mirror(manifest.generation))) as mirror:
+        require_counts(manifest, mirror, sparse=False)
+
+
+def require_counts(manifest: Manifest, reader: VectorReader, *, sparse: bool = True) -> None:
+    """Return if ``reader`` has as many videos and vectors as the manifest says; or no sparse ones.
+
+    Raises:
+        StoreCorrupt: it has not.
+    """
+    for name, count in manifest.counts.items():
+        if sparse or name == "videos" or manifest.dims[name] is not None:
             found = reader.count(None if name == "videos" else name)
             if found != count:
                 raise StoreCorrupt(
@@ -66,7 +79,7 @@ def _look_at(
         return ("unfinished", None, "") if data.is_unfinished(name) else ("damaged", None, damage)
     manifest = data.read_manifest(name)
     try:
-        open_whole(manifest, open_reader)
+        open_whole(data, manifest, open_reader)
     except TwinLensError as error:
         return "kept", manifest, str(error)
     return "kept", manifest, ""

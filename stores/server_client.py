@@ -25,7 +25,6 @@ from tenacity import (
     retry_if_exception,
     stop_after_attempt,
     stop_after_delay,
-    stop_all,
     wait_random_exponential,
 )
 
@@ -75,8 +74,8 @@ REQUEST_FAILURES: Final = (
 class ServerClient:
     """A connection to a Qdrant server, and what can be done with whole collections.
 
-    ``address`` only stands in messages. A request counts as failed once it was sent ``attempts``
-    times and ``patience_s`` have passed, whichever is later; ``sleep`` takes seconds.
+    ``address`` only stands in messages. A request counts as failed once ``patience_s`` have passed,
+    or, where that is 0, once it was sent ``attempts`` times; ``sleep`` takes seconds.
     """
 
     def __init__(
@@ -98,7 +97,7 @@ class ServerClient:
         self._breaker: Breaker | None = None
         self._retrying = Retrying(
             retry=retry_if_exception(self._may_pass),
-            stop=stop_all(stop_after_attempt(attempts), stop_after_delay(patience_s)),
+            stop=stop_after_delay(patience_s) if patience_s else stop_after_attempt(attempts),
             wait=wait_random_exponential(multiplier=0.2, max=3.0),
             sleep=sleep,
             before_sleep=self._say_that_it_waits,

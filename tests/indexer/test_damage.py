@@ -2,16 +2,20 @@
 
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.folders import files_in
 from tests.indexer.conftest import CountingTitles, jpeg
-from twinlens.catalog.errors import NoGeneration, StoreCorrupt, StoreError, TooMuchLost
-from twinlens.encoders.lenses import WORDS, WordsLens
+from twinlens.catalog.errors import NoGeneration, StoreCorrupt, StoreError, TooMuchLost, UsageError
+from twinlens.encoders.lenses import TITLE, WORDS, WordsLens
 from twinlens.indexer.rebuild import repair
+from twinlens.stores.edge import EdgeStore
 from twinlens.stores.generations import MANIFEST_FORMAT
 
 # What is damaged here are the files of a generation, and its collection is none of them.
@@ -104,8 +108,6 @@ def test_an_unfinished_build_whose_plan_can_t_be_read_is_left_alone(run_job, bre
 
 HALVES = {
     "mirror cut": (cut("faiss/*.faiss"), "Qdrant"),
-    "vectors of the mirror flipped": (flip("faiss/*.faiss", at=0.5), "Qdrant"),
-    "ids of the mirror flipped": (flip("faiss/*.faiss", at=0.9), "Qdrant"),
     "mirror lost": (remove("faiss"), "Qdrant"),
     "segments lost": (remove("qdrant/segments/*"), "the FAISS mirror"),
     "shard lost": (remove("qdrant"), "the FAISS mirror"),
@@ -124,6 +126,35 @@ def test_the_half_that_is_whole_makes_a_whole_index(run_job, data, engine, publi
     titles = CountingTitles()
     again = run_job(titles)
     assert (again.published, again.unchanged, titles.encoded) == (False, 10, [])
+
+
+@pytest.mark.parametrize("at", [0.5, 0.9], ids=["vectors", "ids"])
+def test_of_two_halves_that_differ_somebody_says_which_is_right(
+    run_job, data, engine, published, at
+):
+    first = run_job()
+    words = {WORDS: WordsLens()}
+    assert repair(data, engine, words) == (data.read_published(), None)
+    flip("faiss/*.faiss", at=at)(data.locate_generation(first.generation))
+    with pytest.raises(UsageError, match=r"differ.*--from qdrant or --from mirror"):
+        repair(data, engine, words)
+    assert data.list_generations() == [first.generation]
+    assert repair(data, engine, words, half="Qdrant")[1] == "Qdrant"
+    assert published.differences() == []
+
+
+def test_a_half_that_has_lost_vectors_is_not_published(run_job, data, engine, published):
+    """It can be read, and its ids are all there."""
+    first = run_job()
+    shard = data.locate_generation(first.generation) / "qdrant"
+    with closing(EdgeStore.open(shard)) as store:
+        found = store.get(["video1", "video2"], with_vectors=True)
+        store.upsert([replace(one, vectors={TITLE: one.vectors[TITLE]}) for one in found.values()])
+    with pytest.raises(StoreCorrupt, match="8 of thumbnail, where there were 10"):
+        run_job()
+    assert repair(data, engine, {WORDS: WordsLens()})[1] == "the FAISS mirror"
+    assert published.vectors()["video1"] == {TITLE, "thumbnail"}
+    assert published.differences() == []
 
 
 def test_what_has_no_whole_half_is_left_as_it_is(run_job, data, engine):
@@ -159,3 +190,65 @@ def test_more_than_a_fifth_goes_only_if_that_is_allowed(run_job, catalogue, data
     allowed = run_job(**{how: True}, allow_loss=True)
     assert (allowed.continued, allowed.videos) == (True, 7 + (how == "prune"))
     assert published.differences() == []
+
+
+def test_what_a_fresh_index_or_a_rollback_left_is_not_deleted_by_a_later_job(
+    run_job, catalogue, data
+):
+    first = run_job()
+    remove("faiss")(data.locate_generation(first.generation))
+    second = run_job(fresh=True)
+    catalogue.add("another")
+    third = run_job()
+    # The damaged one is superseded, and nobody can read all of it.
+    assert data.list_generations() == [first.generation, second.generation, third.generation]
+    # Killed after it had published, and left by a rollback: it is no build.
+    (data.locate_generation(third.generation) / "build.json").write_text("{}")
+    data.switch_to(second.generation)
+    del catalogue.rows["another"]
+    assert not run_job().published
+    assert third.generation in data.list_generations()
+
+
+def test_a_mark_by_a_generation_that_was_never_published_counts_for_nothing(
+    run_job, catalogue, data
+):
+    first = run_job()
+    (data.locate_generation(first.generation) / "superseded").write_text("never")
+    data.current_file.unlink()
+    run_job(fresh=True)
+    catalogue.add("another")
+    run_job()
+    assert first.generation in data.list_generations()
+
+
+def test_a_fresh_index_of_as_many_other_videos_is_a_loss(run_job, catalogue, data):
+    run_job()
+    catalogue.rows = {}
+    catalogue.add_titles(range(100, 110))
+    with pytest.raises(TooMuchLost, match="lose 10 of 10"):
+        run_job(fresh=True)
+
+
+def test_a_build_is_kept_when_its_ledger_is_only_locked(run_job, break_off, data):
+    break_off()
+    [build] = data.list_generations()
+    with closing(sqlite3.connect(data.locate_generation(build) / "ledger.sqlite")) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StoreError, match="locked"):
+            run_job()
+    assert run_job().continued
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"lenses": []}, {"fields": [1]}, {"counts": {}}, {"generation": "x"}]
+)
+def test_a_manifest_of_another_form_is_damaged_and_what_it_says_beside_is_not(run_job, data, wrong):
+    first = run_job()
+    file = data.locate_generation(first.generation) / "manifest.json"
+    values = json.loads(file.read_text())
+    file.write_text(json.dumps(values | {"unknown": 1}))
+    assert data.find_damage(first.generation) is None
+    file.write_text(json.dumps(values | wrong))
+    with pytest.raises(NoGeneration, match="damaged"):
+        run_job()

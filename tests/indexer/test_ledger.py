@@ -2,7 +2,6 @@ from contextlib import closing
 
 import pytest
 
-from twinlens.catalog.errors import StoreCorrupt
 from twinlens.catalog.sources import Origin
 from twinlens.encoders.lenses import TITLE
 from twinlens.indexer.ledger import Entry, Ledger, SeenIds, make_content_key
@@ -53,7 +52,7 @@ def test_a_closed_ledger_is_one_file_that_can_be_read_but_not_written(ledger, pa
     ledger.close()
     with closing(Ledger(path, read_only=True)) as reader:
         assert reader.lookup(["a"]) == {"a": entry()}
-        with pytest.raises(StoreCorrupt, match="readonly"):
+        with pytest.raises(StoreError, match="readonly"):
             reader.record({"b": entry()})
     assert list(path.parent.iterdir()) == [path]
 

@@ -83,7 +83,7 @@ def manifest(engine: str, collection: str | None) -> Manifest:
         engine=engine,
         collection=collection,
         lenses={name: LensRecord("test", "0", dim) for name, dim in DIMS.items()},
-        counts={},
+        counts={"videos": 0} | dict.fromkeys(DIMS, 0),
         source="videos",
         versions={},
         timings_s={},

@@ -60,7 +60,7 @@ def generations(json_path: Path | None, **overrides: Any) -> None:
 def publish(generation: str, **overrides: Any) -> None:
     """Publish GENERATION, which is kept: the way back, or out of a lost CURRENT.
 
-    It is opened and counted first. Running servers follow at their next request.
+    It is opened and counted first. Running servers follow within a second.
 
     \b
     Example:
@@ -70,9 +70,10 @@ def publish(generation: str, **overrides: Any) -> None:
     from twinlens.stores.inventory import open_whole
 
     settings, data = _load(overrides)
+    _require_there(data, generation)
     with data.hold_lock():
-        manifest = data.read_manifest(_require_there(data, generation))
-        open_whole(manifest, partial(open_reader, data, server=settings.qdrant_server))
+        manifest = data.read_manifest(generation)
+        open_whole(data, manifest, partial(open_reader, data, server=settings.qdrant_server))
         _open_engine(settings, data, generation).publish(generation)
         data.switch_to(generation)
     click.echo(f"Generation {generation} is published: {manifest.counts['videos']} videos")
@@ -84,17 +85,17 @@ def publish(generation: str, **overrides: Any) -> None:
 @_qdrant_url
 @click.option("--collection", metavar="NAME", help="The server's alias of the index.")
 def discard(generation: str, **overrides: Any) -> None:
-    """Remove GENERATION for good, whatever its state; the published one is not removed.
+    """Remove GENERATION for good, whatever its state, beside another that is published.
 
     \b
     Example:
       twinlens discard 20261121T083000.123Z-5f2c9a
     """
     settings, data = _load(overrides)
+    _require_there(data, generation)
     with data.hold_lock():
-        _require_there(data, generation)
-        if generation == data.find_published():
-            raise UsageError(f"generation {generation} is published; publish another one first")
+        if data.find_published() in (None, generation):
+            raise UsageError("another generation has to be published first; this may be the last")
         _open_engine(settings, data, generation).drop(generation)
         data.remove(generation)
     click.echo(f"Generation {generation} is removed")
@@ -104,8 +105,11 @@ def discard(generation: str, **overrides: Any) -> None:
 @_data_dir
 @_qdrant_url
 @click.option("--collection", metavar="NAME", help="The server's alias of the index.")
-def repair(**overrides: Any) -> None:
-    """Publish the index anew from the half of it that is whole: Qdrant, or else its FAISS mirror.
+@click.option(
+    "--from", "half", type=click.Choice(["qdrant", "mirror"]), help="Which half is right."
+)
+def repair(half: str | None, **overrides: Any) -> None:
+    """Publish the index anew from the half of it that is whole: Qdrant, or its FAISS mirror.
 
     For an index of which `verify` or `index` says that it is damaged. No title and no picture is
     encoded again; the damaged generation is kept.
@@ -114,16 +118,21 @@ def repair(**overrides: Any) -> None:
     Example:
       twinlens repair --data-dir data
     """
+    from twinlens.indexer.rebuild import MIRROR, QDRANT
     from twinlens.indexer.rebuild import repair as run
 
     settings, data = _load(overrides)
     damaged = data.read_published()
     sparse = [name for name, dim in damaged.dims.items() if dim is None]
     lenses = open_lenses(settings, data, damaged, threads=1, names=sparse)
-    made, half = run(data, _open_engine(settings, data, damaged.generation), lenses)
+    engine = _open_engine(settings, data, damaged.generation)
+    right = {"qdrant": QDRANT, "mirror": MIRROR}.get(half or "")
+    made, used = run(data, engine, lenses, half=right)
     click.echo(
-        f"Generation {made.generation} is published: {made.counts['videos']} videos, all that"
-        f" {half} of {damaged.generation} has"
+        f"Generation {made.generation} is whole: there is nothing to repair"
+        if used is None
+        else f"Generation {made.generation} is published: {made.counts['videos']} videos, made of"
+        f" {used} of {damaged.generation}"
     )
 
 
