@@ -17,7 +17,7 @@ from tests.backend.browser import launched, needs_chromium, watched_page
 from tests.backend.served import ROOT, Served, start
 from tests.fakes import ColourEncoder, WordEncoder
 from tests.indexer.conftest import jpeg
-from twinlens.catalog.errors import EncoderUnavailable, StoreCorrupt
+from twinlens.catalog.errors import EncoderUnavailable, StoreError
 from twinlens.cli import main
 from twinlens.encoders import lenses, load
 from twinlens.encoders.lens import Lens
@@ -94,7 +94,7 @@ def ledger_count(data: DataDir) -> int:
         try:
             with closing(Ledger(path.with_name(LEDGER_FILE), read_only=True)) as ledger:
                 return ledger.count()
-        except StoreCorrupt:  # caught while it is being made
+        except StoreError:  # caught while it is being made
             return 0
     return 0
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.indexer.conftest import jpeg
-from twinlens.catalog.errors import StoreCorrupt
+from twinlens.catalog.errors import StoreError
 from twinlens.indexer.build import LEDGER_FILE
 from twinlens.indexer.ledger import Ledger
 
@@ -38,7 +38,7 @@ def ledger_count(data) -> int:
             try:
                 with closing(Ledger(path / LEDGER_FILE, read_only=True)) as ledger:
                     return ledger.count()
-            except StoreCorrupt:  # caught while it is being made
+            except StoreError:  # caught while it is being made
                 return 0
     return 0
 

@@ -2,6 +2,7 @@ from contextlib import closing
 
 import pytest
 
+from twinlens.catalog.errors import StoreError
 from twinlens.catalog.sources import Origin
 from twinlens.encoders.lenses import TITLE
 from twinlens.indexer.ledger import Entry, Ledger, SeenIds, make_content_key
