@@ -56,6 +56,8 @@ _TRANSIENT_GRPC: Final = frozenset(
         grpc.StatusCode.DEADLINE_EXCEEDED,
         grpc.StatusCode.RESOURCE_EXHAUSTED,
         grpc.StatusCode.ABORTED,
+        # What a cluster answers while too few replicas of a shard are there.
+        grpc.StatusCode.INTERNAL,
     }
 )
 _REFUSED_GRPC: Final = frozenset(

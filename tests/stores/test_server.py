@@ -145,7 +145,7 @@ def test_indexes_come_before_videos_and_a_search_is_one_request(
     assert qdrant.asked() == ["QueryBatch", "GetPoints", "QueryBatch"]
 
 
-@pytest.mark.parametrize("fault", ["UNAVAILABLE", "RESOURCE_EXHAUSTED", "lost"])
+@pytest.mark.parametrize("fault", ["UNAVAILABLE", "RESOURCE_EXHAUSTED", "INTERNAL", "lost"])
 def test_a_passing_failure_is_tried_again_after_a_pause(
     qdrant: QdrantProcess, connect_either: Connect, pauses: list[float], fault: str
 ) -> None:
