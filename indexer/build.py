@@ -20,7 +20,7 @@ from twinlens.indexer.ledger import Entry, Ledger
 from twinlens.indexer.verify import compare_stores
 from twinlens.stores.base import Dims, StoredVideo, VectorStore
 from twinlens.stores.copying import copy_tree
-from twinlens.stores.engines import Engine
+from twinlens.stores.engines import Engine, is_kept_by
 from twinlens.stores.flat import FlatStore
 from twinlens.stores.generations import (
     BUILD_FILE,
@@ -170,7 +170,8 @@ class Build:
                 raise StoreCorrupt(
                     f"generation {self.generation} is not published, Qdrant, FAISS mirror and "
                     f"ledger don't agree: {'; '.join(differences) or 'counts differ'}. "
-                    "`twinlens repair` makes a whole index of the half that is"
+                    "Where the published index is damaged, `twinlens repair` makes a whole one of "
+                    "the half that is; else run the job again, with --fresh if it says the same"
                 )
             counts = {"videos": self.store.count()}
             counts |= {name: self.store.count(name) for name in self._plan.lenses}
@@ -214,6 +215,15 @@ def _open_mirror(data: DataDir, generation: str, dims: Dims) -> FlatStore:
         return FlatStore.create(path, dims)
 
 
+def open_ledger(data: DataDir, generation: str) -> closing[Ledger]:
+    """Open the ledger of a generation for reading, until the end of a ``with`` block.
+
+    Raises:
+        StoreError: there is none, or it can't be read.
+    """
+    return closing(Ledger(data.locate_generation(generation) / LEDGER_FILE, read_only=True))
+
+
 def begin_build(
     data: DataDir, engine: Engine, plan: BuildPlan, times: StageTimes, *, now: datetime
 ) -> Build:
@@ -233,8 +243,7 @@ def begin_build(
         ):
             engine.copy(plan.base, generation)
             copy_tree(data.locate_mirror(plan.base), data.locate_mirror(generation))
-            base = data.locate_generation(plan.base) / LEDGER_FILE
-            with closing(Ledger(base, read_only=True)) as ledger:
+            with open_ledger(data, plan.base) as ledger:
                 ledger.copy_to(path / LEDGER_FILE)
     write_atomically(path / BUILD_FILE, json.dumps(plan.to_json(), indent=2) + "\n")
     return Build(data, engine, plan, generation, times)
@@ -268,8 +277,7 @@ class PendingBuild:
         if self.known is None:
             yield None
             return
-        path = self._data.locate_generation(self.known) / LEDGER_FILE
-        with closing(Ledger(path, read_only=True)) as ledger:
+        with open_ledger(self._data, self.known) as ledger:
             yield ledger
 
     def begin(self) -> Build:
@@ -341,8 +349,7 @@ def clear_unfinished(data: DataDir, engine: Engine, *, keep: str | None) -> None
 def count_lost(data: DataDir, generation: str, build: Build) -> tuple[int, int]:
     """Return how many videos of ``generation`` a build lacks, and how many it has; 0 if unknown."""
     try:
-        path = data.locate_generation(generation) / LEDGER_FILE
-        with closing(Ledger(path, read_only=True)) as ledger:
+        with open_ledger(data, generation) as ledger:
             lost = sum(
                 len(set(ids) - build.ledger.lookup(ids).keys()) for ids in ledger.video_ids()
             )
@@ -360,8 +367,7 @@ def prune_generations(data: DataDir, engine: Engine, *, keep: set[str]) -> list[
         if data.is_superseded(name) and name not in keep and _is_whole(data, engine, name)
     ]
     for generation in removed:
-        old = data.read_manifest(generation)
-        if (old.engine, old.collection) == (engine.name, engine.name_collection(generation)):
+        if is_kept_by(engine, data.read_manifest(generation)):
             engine.drop(generation)
         data.remove(generation)
     if removed:
@@ -373,25 +379,21 @@ def _is_whole(data: DataDir, engine: Engine, generation: str) -> bool:
     """Return whether all of a generation can be read; what can't is left for a person."""
     try:
         manifest = data.read_manifest(generation)
-        if (manifest.engine, manifest.collection) == (
-            engine.name,
-            engine.name_collection(generation),
-        ):
+        if is_kept_by(engine, manifest):
             open_whole(data, manifest, lambda of: engine.open_reader(of.generation, of.fields))
-        Ledger(data.locate_generation(generation) / LEDGER_FILE, read_only=True).close()
+        with open_ledger(data, generation):
+            return True
     except StoreError as error:
         logger.warning("generation %s is superseded and left alone: %s", generation, error)
         return False
-    return True
 
 
 def remove_unneeded_thumbnails(data: DataDir) -> None:
     """Remove the pictures that no generation's ledger names; none if a ledger can't be read."""
     needed: set[str] = set()
     for generation in data.list_generations():
-        ledger_path = data.locate_generation(generation) / LEDGER_FILE
         try:
-            with closing(Ledger(ledger_path, read_only=True)) as ledger:
+            with open_ledger(data, generation) as ledger:
                 needed.update(ledger.thumbnail_files())
         except StoreError as error:
             logger.warning("thumbnails that no generation needs are left alone: %s", error)

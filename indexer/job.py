@@ -27,20 +27,20 @@ from twinlens.catalog.versions import list_installed_versions
 from twinlens.encoders.lens import Lens, Lenses
 from twinlens.indexer.ahead import Ahead
 from twinlens.indexer.build import (
-    LEDGER_FILE,
     Build,
     BuildPlan,
     PendingBuild,
     clear_unfinished,
     count_lost,
     find_unfinished,
+    open_ledger,
     prune_generations,
 )
 from twinlens.indexer.carry_over import carry_over
 from twinlens.indexer.encode import BatchEncoder, to_stored_video
-from twinlens.indexer.ledger import Ledger, SeenIds
+from twinlens.indexer.ledger import SeenIds
 from twinlens.indexer.prepare import Preparer, Work
-from twinlens.stores.engines import Engine
+from twinlens.stores.engines import Engine, is_kept_by
 from twinlens.stores.generations import DataDir, LensRecord, Manifest
 from twinlens.stores.inventory import open_whole
 
@@ -189,7 +189,8 @@ class IndexJob:
             plan = self._plan()
             if plan.base is not None:
                 self._require_whole(self._data.read_manifest(plan.base))
-                self._reassert_published()
+                # The alias follows CURRENT: after a rollback, or a kill between moving the two.
+                self._engine.publish(plan.base)
             unfinished = find_unfinished(self._data, plan)
             if not self._options.fresh:
                 self._data.refuse_unpublished(set(self._data.list_finished()) - {unfinished})
@@ -231,16 +232,8 @@ class IndexJob:
             fields=options.fields,
         )
 
-    def _reassert_published(self) -> None:
-        """Let the alias follow ``CURRENT``: after a rollback, or a kill between moving the two."""
-        current = self._data.find_published()
-        if current is not None:
-            collection = self._data.read_manifest(current).collection
-            if collection is not None and collection == self._engine.name_collection(current):
-                self._engine.publish(current)
-
     def _require_whole(self, base: Manifest) -> None:
-        """What is called unchanged, or copied, has been opened and counted."""
+        """Open and count what will be called unchanged, or copied."""
         try:
             with self._times.stage("open"):
                 open_whole(
@@ -278,10 +271,9 @@ class IndexJob:
             base.counts["videos"],
             "; ".join(differing),
         )
-        ledger_path = self._data.locate_generation(base.generation) / LEDGER_FILE
         with (
             closing(self._engine.open_reader(base.generation, base.fields)) as reader,
-            closing(Ledger(ledger_path, read_only=True)) as ledger,
+            open_ledger(self._data, base.generation) as ledger,
         ):
             carry_over(
                 base,
@@ -399,9 +391,11 @@ class IndexJob:
         self._summary.removed = len(gone)
 
     def _count_unseen(self, generation: str, seen: SeenIds) -> tuple[int, int]:
-        """Not of the build, which an earlier run may have pruned and was killed."""
-        path = self._data.locate_generation(generation) / LEDGER_FILE
-        with closing(Ledger(path, read_only=True)) as ledger:
+        """Return how many videos of a generation the source has not, and how many it has.
+
+        Not those of the build, which a run that was killed may have pruned.
+        """
+        with open_ledger(self._data, generation) as ledger:
             return sum(len(seen.find_unseen(ids)) for ids in ledger.video_ids()), ledger.count()
 
     def _require_few_lost(self, lost: int, of: int) -> None:
@@ -460,10 +454,7 @@ def _record(lens: Lens[Any]) -> LensRecord:
 
 
 def _require_same_engine(manifest: Manifest, engine: Engine) -> None:
-    if (manifest.engine, manifest.collection) != (
-        engine.name,
-        engine.name_collection(manifest.generation),
-    ):
+    if not is_kept_by(engine, manifest):
         where = f", collection {manifest.collection}" if manifest.collection else ""
         raise UsageError(
             f"the published generation lives in the {manifest.engine} Qdrant{where}, and this job "

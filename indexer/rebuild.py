@@ -13,9 +13,9 @@ from twinlens.catalog.timing import StageTimes
 from twinlens.catalog.vectors import SparseVector
 from twinlens.catalog.versions import list_installed_versions
 from twinlens.encoders.lens import Lenses
-from twinlens.indexer.build import LEDGER_FILE, BuildPlan, begin_build, remove_unneeded_thumbnails
+from twinlens.indexer.build import BuildPlan, begin_build, open_ledger, remove_unneeded_thumbnails
 from twinlens.indexer.fetch import locate_fetched
-from twinlens.indexer.ledger import Entry, Ledger
+from twinlens.indexer.ledger import Entry
 from twinlens.indexer.verify import compare_stores, make_sparse
 from twinlens.stores.base import StoredVideo, VectorReader
 from twinlens.stores.engines import Engine
@@ -45,8 +45,7 @@ def repair(
     """
     with data.hold_lock(), ExitStack() as opened:
         damaged = data.read_published()
-        ledger_path = data.locate_generation(damaged.generation) / LEDGER_FILE
-        opened.enter_context(closing(Ledger(ledger_path, read_only=True)))
+        opened.enter_context(open_ledger(data, damaged.generation))
         openers: dict[str, Callable[[], VectorReader]] = {
             QDRANT: lambda: engine.open_reader(damaged.generation, damaged.fields),
             MIRROR: lambda: FlatReader.open(data.locate_mirror(damaged.generation)),
@@ -146,9 +145,8 @@ def _find_generations(
     """Return the ledger's entries of the videos by generation; and those that can't be read."""
     having, unreadable = {}, []
     for generation in data.list_generations():
-        path = data.locate_generation(generation) / LEDGER_FILE
         try:
-            with closing(Ledger(path, read_only=True)) as ledger:
+            with open_ledger(data, generation) as ledger:
                 if entries := ledger.lookup(list(video_ids)):
                     having[generation] = entries
         except StoreError:
@@ -173,10 +171,9 @@ def _rebuild(
         fresh=True,
         fields=old.fields,
     )
-    known = data.locate_generation(old.generation) / LEDGER_FILE
     now = datetime.now(UTC)
     with ExitStack() as opened:
-        ledger = opened.enter_context(closing(Ledger(known, read_only=True)))
+        ledger = opened.enter_context(open_ledger(data, old.generation))
         build = begin_build(data, engine, plan, StageTimes(), now=now)
         # If it isn't published; what a kill leaves, the next job removes.
         opened.callback(_remove_unfinished, data, engine, build.generation)

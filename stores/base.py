@@ -28,7 +28,7 @@ class VectorQuery:
     Sparse ones are asked with a sparse vector; a video that shares no index with it is not found.
     """
 
-    vector_name: str
+    lens: str
     vector: Vector | SparseVector
     limit: int
 
@@ -114,7 +114,7 @@ class VideoBrowser(Protocol):
         """
         ...
 
-    def count(self, vector_name: str | None = None, *, filter: Filter | None = None) -> int:
+    def count(self, lens: str | None = None, *, filter: Filter | None = None) -> int:
         """Count the videos that pass ``filter`` and, if it is named, have this vector."""
         ...
 

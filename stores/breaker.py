@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from twinlens.catalog.errors import StoreUnavailable
+from twinlens.catalog.errors import StoreError, StoreUnavailable
 
 PROBE_EVERY_S: Final = 1.0
 # Twice in a row, so that a single slow answer shuts nobody out.
@@ -25,20 +25,14 @@ _log = logging.getLogger(__name__)
 class Breaker:
     """Asks ``probe`` every second; open as long as it fails.
 
-    ``probe`` raises one of ``failures`` where the server ``name`` doesn't answer, within a second
-    or so. Whatever else it raises is logged, and is an answer.
+    ``probe`` raises a `StoreError` where the server ``name`` can't be used, within a second or so.
+    Whatever else it raises is logged, and is an answer.
     """
 
     def __init__(
-        self,
-        probe: Callable[[], object],
-        *,
-        failures: tuple[type[Exception], ...],
-        name: str,
-        every_s: float = PROBE_EVERY_S,
+        self, probe: Callable[[], object], *, name: str, every_s: float = PROBE_EVERY_S
     ) -> None:
         self._probe = probe
-        self._failures = failures
         self._name = name
         self._every_s = every_s
         self._opened_at: float | None = None
@@ -60,8 +54,7 @@ class Breaker:
         opened_at = self._opened_at
         if opened_at is not None:
             raise StoreUnavailable(
-                f"{self._name}: the Qdrant server can't be used for "
-                f"{time.monotonic() - opened_at:.0f} s now, and is tried all the time: {self._why}"
+                f"for {time.monotonic() - opened_at:.0f} s now, and tried all the time: {self._why}"
             )
 
     def close(self) -> None:
@@ -79,13 +72,13 @@ class Breaker:
                 self._opened_at = None
             elif failed == _FAILURES_THAT_OPEN and not self._ended.is_set():
                 self._opened_at = time.monotonic()
-                _log.error("%s: searches fail at once until it answers: %s", self._name, self._why)
+                _log.error("searches fail at once until this is over: %s", self._why)
 
     def _is_answered(self) -> bool:
         try:
             self._probe()
-        except self._failures as error:
-            self._why = (str(error) or repr(error)).splitlines()[0]
+        except StoreError as error:
+            self._why = str(error)
             return False
         except Exception:  # noqa: BLE001 - it is an answer, and the watch goes on
             if not self._ended.is_set():

@@ -55,12 +55,12 @@ def check_queries(queries: Sequence[VectorQuery], dims: Dims) -> list[VectorQuer
     for query in queries:
         if query.limit < 1:
             raise ValueError(f"a query's limit is at least 1, not {query.limit}")
-        if dims.get(query.vector_name, 0) is None:
-            _check_sparse(query.vector, query.vector_name, of="the query")
+        if dims.get(query.lens, 0) is None:
+            _check_sparse(query.vector, query.lens, of="the query")
             checked.append(query)
         else:
-            vector = check_vector(query.vector, query.vector_name, dims, of="the query")
-            checked.append(VectorQuery(query.vector_name, vector, query.limit))
+            vector = check_vector(query.vector, query.lens, dims, of="the query")
+            checked.append(VectorQuery(query.lens, vector, query.limit))
     return checked
 
 

@@ -148,7 +148,7 @@ class EdgeReader(QdrantReader):
         requests = [
             qe.QueryRequest(
                 limit=query.limit,
-                query=qe.Query.Nearest(_to_engine(query.vector), using=query.vector_name),
+                query=qe.Query.Nearest(_to_engine(query.vector), using=query.lens),
                 filter=condition,
                 with_payload=False,
                 with_vector=False,

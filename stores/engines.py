@@ -152,6 +152,12 @@ class ServerEngine:
         self._server.delete_collection(self.name_collection(generation))
 
 
+def is_kept_by(engine: Engine, manifest: Manifest) -> bool:
+    """Return whether ``engine`` is the one that keeps a generation's vectors."""
+    kept = engine.name, engine.name_collection(manifest.generation)
+    return kept == (manifest.engine, manifest.collection)
+
+
 def open_engine(
     data: DataDir, server: ServerAddress | None, *, collection: str, patience_s: float = 0.0
 ) -> Engine:

@@ -128,12 +128,12 @@ class FlatReader:
         """See ``VectorReader``; one call to FAISS per name. A filter reads every payload."""
         self._get_db()
         for query in queries:
-            self._get_index(query.vector_name)
+            self._get_index(query.lens)
         checked = check_queries(queries, self._dims)
         selector = None if filter is None else faiss.IDSelectorBatch(self._find_passing(filter))
         found: dict[int, list[tuple[int, float]]] = {}
-        for name in dict.fromkeys(query.vector_name for query in checked):
-            places = [i for i, query in enumerate(checked) if query.vector_name == name]
+        for name in dict.fromkeys(query.lens for query in checked):
+            places = [i for i, query in enumerate(checked) if query.lens == name]
             asked = [checked[i] for i in places]
             found.update(zip(places, self._find_nearest(name, asked, selector), strict=True))
         names = self._get_ids({key for hits in found.values() for key, _ in hits})
@@ -172,17 +172,17 @@ class FlatReader:
         videos = self._iterate()
         return count_facet(videos, field, limit=limit, filter=filter, fields=self.fields)
 
-    def count(self, vector_name: str | None = None, *, filter: Filter | None = None) -> int:
+    def count(self, lens: str | None = None, *, filter: Filter | None = None) -> int:
         """See ``VideoBrowser``; a filter reads every payload."""
         if filter is not None:
             passed = self._find_passing(filter)
-            if vector_name is None:
+            if lens is None:
                 return len(passed)
-            present, _ = find_rows(self._get_index(vector_name), passed)
+            present, _ = find_rows(self._get_index(lens), passed)
             return int(present.sum())
-        if vector_name is not None:
+        if lens is not None:
             self._get_db()
-            return int(self._get_index(vector_name).ntotal)
+            return int(self._get_index(lens).ntotal)
         [(videos,)] = self._query("SELECT count(*) FROM videos")
         return int(videos)
 

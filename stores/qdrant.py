@@ -65,9 +65,9 @@ class QdrantReader(ABC):
         check_facet(field, limit, self.fields)
         return self._facet(field, limit, self.translate(filter))
 
-    def count(self, vector_name: str | None = None, *, filter: Filter | None = None) -> int:
+    def count(self, lens: str | None = None, *, filter: Filter | None = None) -> int:
         """See ``VideoBrowser``."""
-        parts = [] if vector_name is None else [self._has_vector(vector_name)]
+        parts = [] if lens is None else [self._has_vector(lens)]
         if filter is not None:
             parts.append(self.translate(filter))
         return self._count(self.dialect.every(parts) if parts else None)

@@ -184,7 +184,7 @@ class ServerStore(QdrantReader):
         requests = [
             models.QueryRequest(
                 query=_to_model(query.vector),
-                using=query.vector_name,
+                using=query.lens,
                 filter=condition,
                 limit=query.limit,
                 with_payload=False,

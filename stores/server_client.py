@@ -181,9 +181,14 @@ class ServerClient:
 
     def watch(self, probe: Callable[[QdrantClient], object]) -> None:
         """Ask ``probe`` every second from now on; while it fails, requests fail at once."""
-        self._breaker = Breaker(
-            lambda: probe(self._client), failures=REQUEST_FAILURES, name=self.url
-        )
+
+        def ask() -> None:
+            try:
+                probe(self._client)
+            except REQUEST_FAILURES as error:
+                raise self.explain(error) from error
+
+        self._breaker = Breaker(ask, name=self.url)
 
     def check(self) -> None:
         """Return at once, unless it is known that the server doesn't answer.

@@ -93,10 +93,10 @@ class MemoryReader:
         videos = self._videos.values()
         return count_facet(videos, field, limit=limit, filter=filter, fields=self.fields)
 
-    def count(self, vector_name: str | None = None, *, filter: Filter | None = None) -> int:
+    def count(self, lens: str | None = None, *, filter: Filter | None = None) -> int:
         return sum(
             (filter is None or matches(filter, video.payload))
-            and (vector_name is None or vector_name in video.vectors or vector_name in video.sparse)
+            and (lens is None or lens in video.vectors or lens in video.sparse)
             for video in self._videos.values()
         )
 
@@ -117,7 +117,7 @@ class MemoryReader:
 
 def _score(query: VectorQuery, video: StoredVideo) -> float | None:
     """The inner product, sparse ones without their rarity; None where it can't be found."""
-    name = query.vector_name
+    name = query.lens
     if not isinstance(query.vector, SparseVector):
         vector = video.vectors.get(name)
         return None if vector is None else float(query.vector @ vector)

@@ -146,7 +146,7 @@ def test_words_are_asked_of_the_thumbnails_directly(clip: ClipEncoder) -> None:
     searcher = Searcher(reader, generation="g", lenses=make_own_lenses(titles, clip))
     result = searcher.search(SearchRequest(text="red"))
     [queries] = reader.searches
-    asked = {query.vector_name: query.vector for query in queries}
+    asked = {query.lens: query.vector for query in queries}
     np.testing.assert_allclose(asked[THUMBNAIL], clip.encode_queries(["red"])[0], atol=1e-6)
     assert not result.borrowed_from
     assert all(THUMBNAIL in hit.sources for hit in result.hits)

@@ -51,14 +51,14 @@ def over(catalogue):
 )
 def test_every_lens_that_can_be_asked_is_asked_in_one_call(searcher, reader, given, calls):
     result = find(searcher, **given)
-    assert [[query.vector_name for query in queries] for queries in reader.searches] == calls
+    assert [[query.lens for query in queries] for queries in reader.searches] == calls
     assert bool(result.borrowed_from) == (len(calls) > 1)
 
 
 @pytest.mark.parametrize("weights", [{TITLE: 0.0}, {WORDS: 0.0}, {TITLE: 0.0, WORDS: 0.0}])
 def test_what_has_weight_0_still_lends_its_thumbnails(searcher, reader, weights):
     result = find(searcher, text="beach", weights=weights)
-    names = [[query.vector_name for query in queries] for queries in reader.searches]
+    names = [[query.lens for query in queries] for queries in reader.searches]
     assert names == [[TITLE, WORDS], [THUMBNAIL]]
     assert all(name not in hit.sources for hit in result.hits for name in weights)
     assert result.hits

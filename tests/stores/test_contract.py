@@ -134,9 +134,9 @@ def test_a_search_ranks_by_inner_product_whatever_came_and_went(store: VectorSto
     for filter in (None, some, AnyOf("language", ("xx",))):
         for asked, hits in zip(queries, store.search(queries, filter=filter), strict=True):
             scores = {
-                v.video_id: float(v.vectors[asked.vector_name] @ asked.vector)
+                v.video_id: float(v.vectors[asked.lens] @ asked.vector)
                 for v in kept.values()
-                if asked.vector_name in v.vectors and (not filter or matches(filter, v.payload))
+                if asked.lens in v.vectors and (not filter or matches(filter, v.payload))
             }
             best = sorted(scores, key=lambda i: (-scores[i], i))[: asked.limit]
             assert [hit.video_id for hit in hits] == best

@@ -24,6 +24,7 @@ _data_dir = click.option(
     "--data-dir", type=click.Path(path_type=Path), help="Where the index is kept."
 )
 _qdrant_url = click.option("--qdrant-url", metavar="URL", help="The Qdrant server of the index.")
+_collection = click.option("--collection", metavar="NAME", help="The server's alias of the index.")
 
 
 @click.command(epilog=SETTINGS_HELP)
@@ -56,7 +57,7 @@ def generations(json_path: Path | None, **overrides: Any) -> None:
 @click.argument("generation")
 @_data_dir
 @_qdrant_url
-@click.option("--collection", metavar="NAME", help="The server's alias of the index.")
+@_collection
 def publish(generation: str, **overrides: Any) -> None:
     """Publish GENERATION, which is kept: the way back, or out of a lost CURRENT.
 
@@ -83,9 +84,9 @@ def publish(generation: str, **overrides: Any) -> None:
 @click.argument("generation")
 @_data_dir
 @_qdrant_url
-@click.option("--collection", metavar="NAME", help="The server's alias of the index.")
+@_collection
 def discard(generation: str, **overrides: Any) -> None:
-    """Remove GENERATION for good, whatever its state, beside another that is published.
+    """Remove GENERATION for good, whatever its state. Another one has to be published.
 
     \b
     Example:
@@ -104,7 +105,7 @@ def discard(generation: str, **overrides: Any) -> None:
 @click.command(epilog=SETTINGS_HELP)
 @_data_dir
 @_qdrant_url
-@click.option("--collection", metavar="NAME", help="The server's alias of the index.")
+@_collection
 @click.option(
     "--from", "half", type=click.Choice(["qdrant", "mirror"]), help="Which half is right."
 )
@@ -141,7 +142,7 @@ def repair(half: str | None, **overrides: Any) -> None:
 @click.option("--undo", is_flag=True, help="Let the next job bring them back.")
 @_data_dir
 @_qdrant_url
-@click.option("--collection", metavar="NAME", help="The server's alias of the index.")
+@_collection
 def takedown(video_ids: tuple[str, ...], undo: bool, **overrides: Any) -> None:
     """Remove videos from every generation, with their pictures; no source brings them back.
 
@@ -193,14 +194,14 @@ def _require_there(data: DataDir, generation: str) -> str:
 
 def _open_engine(settings: Settings, data: DataDir, generation: str | None) -> Engine:
     """Return the Qdrant that keeps a generation; where it doesn't say, that of the settings."""
-    from twinlens.stores.engines import EMBEDDED, open_engine
+    from twinlens.stores.engines import EMBEDDED, is_kept_by, open_engine
 
     if generation is None or data.find_damage(generation) is not None:
         return open_engine(data, settings.qdrant_server, collection=settings.collection)
     manifest = data.read_manifest(generation)
     server = None if manifest.engine == EMBEDDED else settings.qdrant_server
     engine = open_engine(data, server, collection=settings.collection)
-    if engine.name_collection(manifest.generation) != manifest.collection:
+    if not is_kept_by(engine, manifest):
         raise UsageError(
             f"generation {manifest.generation} is collection {manifest.collection} of a Qdrant "
             "server: set qdrant_url and collection as they were when it was indexed"
