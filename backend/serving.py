@@ -5,9 +5,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
-import shutil
 import socket
-import tempfile
 import warnings
 from collections.abc import Callable, Collection
 from contextlib import suppress
@@ -27,6 +25,7 @@ from twinlens.catalog.errors import (
     UnencodableItems,
     UsageError,
 )
+from twinlens.catalog.scratch import ScratchDirectory
 from twinlens.encoders.lens import Lenses, Query
 from twinlens.search.published import OpenLenses, PublishedIndex, check_lenses
 from twinlens.search.queries import gather_queries
@@ -75,7 +74,8 @@ def serve(serving: Serving) -> None:
         check_lenses(published, serving.open_lenses(published, published.lenses))
     listener = _listen(serving.host, serving.port)
     # Shared by the processes: their metrics, and how often callers have asked.
-    shared = Path(tempfile.mkdtemp(prefix="twinlens-serve-"))
+    scratch = ScratchDirectory("twinlens-serve-")
+    shared = Path(scratch.name)
     try:
         # Set before prometheus_client is first imported, or its numbers stay in one process.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(shared)
@@ -101,7 +101,7 @@ def serve(serving: Serving) -> None:
             on_end=partial(forget_process, shared),
         ).run()
     finally:
-        shutil.rmtree(shared, ignore_errors=True)
+        scratch.cleanup()
 
 
 def _work(serving: Serving, shared: Path, worker: Worker) -> None:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -29,6 +28,7 @@ import qdrant_edge as qe
 from twinlens.catalog.errors import IndexLocked, StoreCorrupt, StoreError
 from twinlens.catalog.fields import FIELDS, Fields
 from twinlens.catalog.files import create_whole, sync_directory
+from twinlens.catalog.scratch import ScratchDirectory
 from twinlens.catalog.vectors import AnyVector, SparseVector
 from twinlens.stores.base import (
     Dims,
@@ -106,7 +106,7 @@ class EdgeReader(QdrantReader):
         dims: Dims,
         *,
         fields: Fields = FIELDS,
-        view: tempfile.TemporaryDirectory[str] | None = None,
+        view: ScratchDirectory | None = None,
     ) -> None:
         super().__init__(dims, fields)
         self._shard = shard
@@ -126,7 +126,7 @@ class EdgeReader(QdrantReader):
         """
         dims = _read_shard_dims(path)
         videos = _count_at_close(path)
-        view = tempfile.TemporaryDirectory(prefix="twinlens-shard-")
+        view = ScratchDirectory("twinlens-shard-")
         try:
             link_view(path, Path(view.name))
             shard = _load(Path(view.name), named=path)

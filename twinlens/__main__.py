@@ -1,6 +1,6 @@
 """``python -m twinlens``: the command."""
 
-from twinlens.cli import main
+from twinlens.entry import main
 
 if __name__ == "__main__":
-    main(prog_name="twinlens")
+    main()

@@ -5,12 +5,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import multiprocessing
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -24,6 +22,7 @@ import numpy as np
 from twinlens.benchmarks.engines.base import EngineAnswer, EngineQuery, Experiment
 from twinlens.benchmarks.engines.record import Built, EngineFailed, Memory, Setting
 from twinlens.benchmarks.engines.vectors import VectorSet, fuse_answers
+from twinlens.catalog.processes import end_with_parent
 
 # A graph over a million vectors takes its time; what takes longer hangs.
 _LONGEST_S: Final = 2 * 3600.0
@@ -92,12 +91,7 @@ def _begin(parent: int, make: Callable[[], Any]) -> None:
     global _made
     # Ctrl-C is for the parent, who kills this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        # Killed with its parent, however that ends: an engine that builds a graph holds the GIL for
-        # minutes, so no thread of ours could see to it. Source: prctl(2), PR_SET_PDEATHSIG.
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-    if os.getppid() != parent:
-        raise SystemExit(1)  # it ended before it could be watched
+    end_with_parent(parent)
     _made = cache(make)
 
 
