@@ -17,7 +17,7 @@
     ├── StoreError
     │   ├── StoreUnavailable       the engine doesn't answer
     │   ├── StoreCorrupt           what lies on disk doesn't fit together
-    │   ├── OutOfRoom              the disk has too little room for what is to be done
+    │   ├── OutOfRoom              too little disk or memory is left for what is to be done
     │   └── NoGeneration           nothing has been published yet
     ├── IndexLocked                another job is writing to this data directory
     └── of ``search``: VideoNotFound, LensNotFound, MultiSearchFailed, CursorInvalid, CursorExpired
@@ -128,7 +128,7 @@ class StoreCorrupt(StoreError):
 
 
 class OutOfRoom(StoreError):
-    """The disk has too little room for what is to be done; nothing of it was begun."""
+    """Too little disk or memory is left for what is to be done; nothing of it was begun."""
 
 
 class NoGeneration(StoreError):

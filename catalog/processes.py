@@ -11,9 +11,9 @@ from typing import Final
 
 _CAUSES: Final = {
     signal.SIGBUS: "the disk filled up, or failed, under files that embedded Qdrant maps",
-    signal.SIGKILL: "it was killed, most likely because the machine ran out of memory",
-    signal.SIGABRT: "a library gave it up, most likely because no memory was left for it",
-    signal.SIGSEGV: "a library crashed, maybe because no memory was left for it",
+    signal.SIGKILL: "it was killed, most likely for want of memory",
+    signal.SIGABRT: "a library gave up, most likely for want of memory",
+    signal.SIGSEGV: "a library crashed, maybe for want of memory",
 }
 
 

@@ -15,12 +15,13 @@ from typing import Any, Final
 from twinlens.catalog.errors import StoreCorrupt, StoreError
 from twinlens.catalog.fields import FIELDS, Fields
 from twinlens.catalog.files import count_disk_bytes, require_room, write_atomically
+from twinlens.catalog.memory import require_memory
 from twinlens.catalog.timing import StageTimes
 from twinlens.indexer.ledger import Entry, Ledger
 from twinlens.indexer.verify import compare_stores
 from twinlens.stores.base import Dims, StoredVideo, VectorStore
 from twinlens.stores.copying import copy_tree
-from twinlens.stores.engines import Engine, is_kept_by
+from twinlens.stores.engines import EMBEDDED, Engine, is_kept_by
 from twinlens.stores.flat import FlatStore
 from twinlens.stores.generations import (
     BUILD_FILE,
@@ -37,6 +38,12 @@ LEDGER_FILE: Final = "ledger.sqlite"
 # Embedded Qdrant maps its files, and dies by SIGBUS where the disk is full when it writes to them.
 # It makes them in pieces of up to 32 MB.
 FREE_BYTES: Final = 128 * 1024 * 1024
+# What opening an empty shard takes at least; the addresses are those of its files and threads.
+_ENGINE_BYTES: Final = 48 * 1024 * 1024
+_ENGINE_ADDRESSES: Final = 768 * 1024 * 1024
+# For a batch. The engine hangs where no memory is left to describe its own failure with.
+_BATCH_BYTES: Final = 16 * 1024 * 1024
+_BATCH_ADDRESSES: Final = 96 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +94,7 @@ class Build:
         self._plan = plan
         self._times = times
         path = data.locate_generation(generation)
+        require_memory_to_build(data, engine, generation)
         with ExitStack() as opened:
             self.ledger = opened.enter_context(closing(Ledger(path / LEDGER_FILE)))
             writer = engine.open_writer(generation, plan.dims, plan.fields)
@@ -196,10 +204,30 @@ class Build:
 
     def _require_room(self, needed_bytes: int, *, to: str) -> None:
         require_room(self._data.generations, needed_bytes + FREE_BYTES, to=to)
+        require_memory(_BATCH_BYTES, addresses_bytes=_BATCH_ADDRESSES, to=to)
 
     def close(self) -> None:
         """Let go of all files; the build can be continued later."""
         self._opened.close()
+
+
+def require_memory_to_build(data: DataDir, engine: Engine, generation: str | None) -> None:
+    """Return if there is the memory to write to a copy of ``generation``, or to a new one if None.
+
+    A job that passes may fail all the same: how much the models take is not known yet.
+
+    Raises:
+        OutOfRoom: it would surely fail.
+    """
+    embedded = engine.name == EMBEDDED
+    # A mirror that is written to is in memory as a whole, but for its texts.
+    mirror = () if generation is None else data.locate_mirror(generation).glob("*.faiss")
+    mirror_bytes = sum(file.stat().st_size for file in mirror)
+    require_memory(
+        mirror_bytes + (_ENGINE_BYTES if embedded else 0),
+        addresses_bytes=_ENGINE_ADDRESSES if embedded else 0,
+        to="write vectors",
+    )
 
 
 def _open_mirror(data: DataDir, generation: str, dims: Dims) -> FlatStore:
@@ -231,6 +259,7 @@ def begin_build(
     needed = 0 if plan.base is None else count_disk_bytes(data.locate_generation(plan.base))
     data.generations.mkdir(parents=True, exist_ok=True)
     require_room(data.generations, needed + FREE_BYTES, to="begin a generation")
+    require_memory_to_build(data, engine, plan.base)
     generation = make_generation_name(now)
     path = data.locate_generation(generation)
     path.mkdir(parents=True)

@@ -35,6 +35,7 @@ from twinlens.indexer.build import (
     find_unfinished,
     open_ledger,
     prune_generations,
+    require_memory_to_build,
 )
 from twinlens.indexer.carry_over import carry_over
 from twinlens.indexer.encode import BatchEncoder, to_stored_video
@@ -187,6 +188,8 @@ class IndexJob:
             self._began = time.perf_counter()
             self._data.thumbnails.mkdir(parents=True, exist_ok=True)
             plan = self._plan()
+            if plan.base is None:  # else there may be nothing to do
+                require_memory_to_build(self._data, self._engine, None)
             if plan.base is not None:
                 self._require_whole(self._data.read_manifest(plan.base))
                 # The alias follows CURRENT: after a rollback, or a kill between moving the two.

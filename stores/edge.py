@@ -13,6 +13,7 @@ The engine holds the GIL in every call, and a process must not fork after openin
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -57,6 +58,15 @@ _CONFIG: Final = "edge_config.json"
 # lack, and readers don't look into the log. It holds the number of videos, because the engine loads
 # a segment that lost its ids as one with fewer videos, without a word.
 _CLOSED: Final = "closed"
+# What may be otherwise the next time, and is no damage.
+_PASSING: Final = (
+    errno.ENOMEM,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOSPC,
+    errno.EROFS,
+    errno.EACCES,
+)
 _EVERY_VALUE: Final = 2**31
 _INDEX_TYPES: Final[dict[IndexKind, Any]] = {
     "keyword": qe.PayloadSchemaType.Keyword,
@@ -425,7 +435,9 @@ def _load(path: Path, *, named: Path) -> Any:
             raise
         if "WouldBlock" in str(error):
             raise IndexLocked(f"{named}: another process is writing to it") from error
-        raise StoreCorrupt(f"{named}: Qdrant can't load it: {error}") from error
+        passing = any(os.strerror(number) in str(error) for number in _PASSING)
+        kind = StoreError if passing else StoreCorrupt
+        raise kind(f"{named}: Qdrant can't load it: {error}") from error
 
 
 @contextmanager

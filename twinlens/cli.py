@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import re
 import shutil
 import sys
 from typing import Final, NamedTuple
@@ -63,6 +64,11 @@ COMMANDS: Final = {
 }
 
 
+_NO_MEMORY: Final = (
+    "failed to map segment|can(not|'t) allocate|can't start new thread|bad_alloc|out of memory"
+)
+
+
 class _Commands(click.Group):
     """All commands, imported when called; an error that we raise ends as a message and a code."""
 
@@ -94,8 +100,10 @@ class _Commands(click.Group):
             logging.getLogger(__name__).info("what could not be used", exc_info=True)
             click.echo(f"twinlens: {_describe_failure(error)}", err=True)
             ctx.exit(2)
-        except (OSError, MemoryError) as error:
+        except (OSError, MemoryError, ImportError, RuntimeError) as error:
             # The machine's: a full or a read-only disk, too little memory, too many files.
+            if isinstance(error, ImportError | RuntimeError) and not _lacks_memory(error):
+                raise
             logging.getLogger(__name__).info("what failed", exc_info=True)
             click.echo(f"twinlens: {_describe_failure(error)}", err=True)
             ctx.exit(1)
@@ -104,8 +112,13 @@ class _Commands(click.Group):
             ctx.exit(130)
 
 
-def _describe_failure(error: OSError | MemoryError) -> str:
-    if isinstance(error, MemoryError):
+def _lacks_memory(error: ImportError | RuntimeError) -> bool:
+    """Return whether a library or a thread had no room: they have no error of their own for it."""
+    return re.search(_NO_MEMORY, str(error), re.IGNORECASE) is not None
+
+
+def _describe_failure(error: Exception) -> str:
+    if not isinstance(error, OSError):
         return f"there is too little memory ({error or 'nothing more is known'})"
     if isinstance(error, shutil.Error):  # of many files, each with source, target and reason
         [*_, reason] = error.args[0][0]
