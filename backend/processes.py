@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from twinlens.catalog.errors import TwinLensError
+from twinlens.catalog.processes import explain_signal
 
 # How long requests under way have to finish.
 GRACEFUL_TIMEOUT_S: Final = 30
@@ -33,6 +34,8 @@ WORKER_TIMEOUT_S: Final = 120
 START_TIMEOUT_S: Final = 900
 # A worker that can't start is started again after 1, 2, 4, … seconds, up to so many.
 _LONGEST_PAUSE_S: Final = 30
+# So does one that ends before it has lived so long: what ends it may be there still, a full disk.
+_SETTLED_S: Final = 60
 # How many times in a row a worker declines a connection in favour of less loaded ones.
 _YIELDS: Final = 25
 _NAP_S: Final = 0.001
@@ -167,6 +170,8 @@ class Processes:
         self._on_end = on_end
         self._board = Board(count)
         self._numbers: dict[int, int] = {}  # of the workers that live, by process
+        self._began = [0.0] * count  # when each was started last
+        self._killed: set[int] = set()  # processes that were overdue
         self._due: dict[int, float] = dict.fromkeys(range(count), 0.0)  # when to start which
         self._failures = [0] * count
         self._was_ready = False
@@ -251,6 +256,7 @@ class Processes:
             sys.stdout.flush()
             sys.stderr.flush()
             self._board.begin(number)
+            self._began[number] = now
             # One that came to the new process before it has handlers of its own would be written
             # to the pipe as if it were for this one, and be lost.
             signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
@@ -306,21 +312,26 @@ class Processes:
             number = self._numbers.pop(process, None)
             if number is None:
                 continue  # a process of somebody else's
-            served = self._board.serves(number)
+            settled = self._board.serves(number) and (
+                time.monotonic() - self._began[number] > _SETTLED_S
+            )
             self._board.forget(number)
             self._on_end(process)
             if self._ends_by is not None:
                 continue
-            self._failures[number] = 0 if served else self._failures[number] + 1
+            self._failures[number] = 0 if settled else self._failures[number] + 1
             if not self._was_ready and not self._numbers and all(self._failures):
                 raise TwinLensError("the server could not start; the lines above say why")
             pause_s = min(2 ** max(0, self._failures[number] - 1), _LONGEST_PAUSE_S)
             self._due[number] = time.monotonic() + pause_s
+            code = os.waitstatus_to_exitcode(status)
+            why = None if process in self._killed else explain_signal(-code)
             _log.error(
-                "process %d ended by %s; another is started in %d s",
+                "process %d ended by %s; another is started in %d s%s",
                 process,
-                _name_cause(os.waitstatus_to_exitcode(status)),
+                _name_cause(code),
                 pause_s,
+                f": {why}" if why else "",
             )
 
     def _kill_overdue(self) -> None:
@@ -333,6 +344,7 @@ class Processes:
                 state = "stuck" if serves else "starting"
                 _log.error("process %d has been %s for %d s", process, state, silent_s)
                 self._board.begin(number)  # so that this is said once
+                self._killed.add(process)
                 os.kill(process, signal.SIGKILL)
 
 

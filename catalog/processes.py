@@ -40,7 +40,7 @@ def explain_signal(number: int, data_dir: Path | None = None) -> str | None:
         return None
     if number == signal.SIGBUS and data_dir is not None:
         try:
-            cause += f" ({shutil.disk_usage(data_dir).free // 10**6} MB are free in {data_dir})"
+            cause += f", {shutil.disk_usage(data_dir).free // 10**6} MB are free in {data_dir}"
         except OSError:
-            cause += f" (of {data_dir})"
+            cause += f" in {data_dir}"
     return f"{cause} ({signal.Signals(number).name})"

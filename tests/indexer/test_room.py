@@ -1,80 +1,156 @@
 """A disk that is too small, at any moment of a job: a sentence, nothing lost, and on it goes."""
 
 import subprocess
-from collections.abc import Callable, Iterator
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from tests.indexer.conftest import jpeg
-from twinlens.catalog.errors import OutOfRoom
-from twinlens.catalog.files import count_disk_bytes
-from twinlens.cli import main
+from tests.disks import MEBIBYTE, Disk, mount
+from twinlens.catalog.errors import OutOfRoom, StoreError
+from twinlens.indexer.build import LEDGER_FILE
+from twinlens.indexer.ledger import Ledger
 from twinlens.stores.generations import DataDir
+
+ROOT = Path(__file__).parents[2]
+# `twinlens` with small encoders, and without the room that is asked for ahead if told so.
+PROGRAM = """
+import sys
+import twinlens.cli, twinlens.entry
+
+def command(prog_name):
+    from tests.fakes import ColourEncoder, WordEncoder
+    from twinlens.encoders import load
+    from twinlens.indexer import build
+
+    load.load_title_encoder = lambda name, **_: WordEncoder()
+    load.load_thumbnail_encoder = lambda name, **_: ColourEncoder()
+    if unguarded:
+        build.FREE_BYTES = -(2**40)
+    run(prog_name=prog_name)
+
+unguarded = sys.argv.pop(1) == "unguarded"
+run, twinlens.cli.main = twinlens.cli.main, command
+twinlens.entry.main()
+"""
 
 # A full disk ends embedded Qdrant by a signal; a server's disk is its own.
 pytestmark = pytest.mark.parametrize("engine", ["embedded"], indirect=True)
+each_kind = pytest.mark.parametrize("disk", ["tmpfs", "ext4"], indirect=True)
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    path = tmp_path / "disk"
-    path.mkdir()
-    try:
-        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", path], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("nothing can be mounted here")
-    yield path
-    subprocess.run(["umount", "--lazy", path], check=True)
+def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Disk]:
+    with mount(tmp_path / "disk", getattr(request, "param", "tmpfs")) as made:
+        yield made
 
 
 @pytest.fixture
-def resize(disk: Path) -> Callable[[int], None]:
-    """Makes the disk so many MiB large."""
-
-    def make(mebibytes: int) -> None:
-        options = f"remount,size={mebibytes}m"
-        subprocess.run(["mount", "-o", options, disk], check=True, capture_output=True)
-
-    return make
+def data(disk: Disk) -> DataDir:
+    return DataDir(disk.path / "data")
 
 
-@pytest.fixture
-def data(disk: Path) -> DataDir:
-    return DataDir(disk / "data")
+def start(*arguments: object, guard: str = "guarded") -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, guard, *map(str, arguments)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
+def end(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Its code, and what it said of its failure: all but the bar of progress."""
+    _, said = process.communicate(timeout=120)
+    return process.returncode, said.replace("\r", "\n").partition("twinlens: ")[2]
+
+
+def assert_failed_in_a_sentence(code: int, said: str) -> None:
+    assert (code, said.count("\n")) == (1, 1), said
+
+
+@each_kind
 def test_a_job_that_has_no_room_says_so_and_goes_on_when_there_is_some(
-    run_job, catalogue, data, published, resize
+    run_job, catalogue, data, published, disk
 ):
     catalogue.add_titles(range(10, 200))
-    for mebibytes in (1, *range(4, 230, 16)):
-        resize(mebibytes)
+    for mebibytes in (1, 3, 60, 120):
+        disk.leave(mebibytes * MEBIBYTE)
         with pytest.raises((OutOfRoom, OSError), match=r"MB are free|No space"):
             run_job()
     assert data.read_current() is None
-    resize(2000)
+    disk.make_room()
     first = run_job()
-    assert (first.continued, first.videos) == (True, 200)
+    assert first.videos == 200
 
     catalogue.add("another")
-    used = count_disk_bytes(data.path) // 2**20
     for more in (1, 16, 66):
-        resize(used + more)
+        disk.leave(more * MEBIBYTE)
         with pytest.raises(OutOfRoom, match=r"to begin a generation takes about \d+ MB"):
             run_job()
     assert data.list_generations() == [data.read_current()] == [first.generation]
     assert published.differences() == []
-    resize(2000)
+    disk.make_room()
     assert run_job().videos == 201
     assert published.differences() == []
 
 
-def test_a_disk_that_can_only_be_read_is_the_machine_s_failure(catalogue, data, disk, engine):
-    catalogue.add("another", picture=jpeg((1, 2, 3)))
-    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
-    asked = ["index", catalogue.write(), "--data-dir", str(data.path)]
-    told = CliRunner().invoke(main, [*asked, "--title-model", "packaged:use-m3"])
-    assert (told.exit_code, told.output.count("\n")) == (1, 1), told.output
-    assert "Read-only file system" in told.output
+@pytest.mark.slow
+@each_kind
+def test_twenty_disks_that_fill_up_unforeseen(catalogue, data, published, disk):
+    """As where somebody else takes the room that was free when it was asked for."""
+    catalogue.add_titles(range(10, 600))
+    job = ("index", catalogue.write(), "--data-dir", data.path)
+    for mebibytes in range(3, 61, 3):
+        disk.leave(mebibytes * MEBIBYTE)
+        code, said = end(start(*job, guard="unguarded"))
+        if code == 0:  # it fits: on ext4 the holes of files take nothing
+            disk.make_room()
+            assert end(start("verify", "--data-dir", data.path)) == (0, "")
+            break
+        assert_failed_in_a_sentence(code, said)
+    disk.make_room()
+    assert end(start(*job)) == (0, "")
+    assert end(start("verify", "--data-dir", data.path)) == (0, "")
+    assert len(published.vectors()) == 600
+
+
+@pytest.mark.slow
+@each_kind
+def test_somebody_else_fills_the_disk_under_a_job(catalogue, data, published, disk):
+    catalogue.add_titles(range(10, 3000))
+    job = start("index", catalogue.write(), "--data-dir", data.path)
+    while job.poll() is None and count_stored(data) < 64:
+        time.sleep(0.005)
+    disk.fill()
+    assert_failed_in_a_sentence(*end(job))
+    assert data.read_current() is None
+    disk.make_room()
+    assert end(start("index", catalogue.write(), "--data-dir", data.path)) == (0, "")
+    assert end(start("verify", "--data-dir", data.path)) == (0, "")
+    assert len(published.vectors()) == 3000
+
+
+def count_stored(data: DataDir) -> int:
+    for path in data.generations.glob("*/build.json"):
+        try:
+            with closing(Ledger(path.with_name(LEDGER_FILE), read_only=True)) as ledger:
+                return ledger.count()
+        except StoreError:  # caught while it is being made
+            return 0
+    return 0
+
+
+def test_who_reads_on_a_full_disk_is_ended_by_it_and_says_so(run_job, data, disk):
+    """Reading a hole of a file takes room on tmpfs."""
+    run_job()
+    disk.fill()
+    code, said = end(start("verify", "--data-dir", data.path))
+    assert_failed_in_a_sentence(code, said)
+    assert f"0 MB are free in {data.path} (SIGBUS)" in said
+    disk.make_room()
+    assert end(start("verify", "--data-dir", data.path)) == (0, "")
