@@ -1,5 +1,6 @@
 """A disk that is too small, at any moment of a job: a sentence, nothing lost, and on it goes."""
 
+import shutil
 import subprocess
 import sys
 import time
@@ -26,7 +27,7 @@ def command(prog_name):
     from twinlens.encoders import load
     from twinlens.indexer import build
 
-    load.load_title_encoder = lambda name, **_: WordEncoder()
+    load.load_title_encoder = lambda name, **_: WordEncoder(dim=8192)
     load.load_thumbnail_encoder = lambda name, **_: ColourEncoder()
     if unguarded:
         build.FREE_BYTES = -(2**40)
@@ -103,20 +104,21 @@ def test_a_job_that_has_no_room_says_so_and_goes_on_when_there_is_some(
 @each_kind
 def test_twenty_disks_that_fill_up_unforeseen(catalogue, data, published, disk):
     """As where somebody else takes the room that was free when it was asked for."""
-    catalogue.add_titles(range(10, 600))
+    catalogue.add_titles(range(10, 300))
     job = ("index", catalogue.write(), "--data-dir", data.path)
+    failed = 0
     for mebibytes in range(3, 61, 3):
         disk.leave(mebibytes * MEBIBYTE)
         code, said = end(start(*job, guard="unguarded"))
-        if code == 0:  # it fits: on ext4 the holes of files take nothing
-            disk.make_room()
-            assert end(start("verify", "--data-dir", data.path)) == (0, "")
-            break
-        assert_failed_in_a_sentence(code, said)
-    disk.make_room()
-    assert end(start(*job)) == (0, "")
-    assert end(start("verify", "--data-dir", data.path)) == (0, "")
-    assert len(published.vectors()) == 600
+        disk.make_room()
+        if code != 0:
+            assert_failed_in_a_sentence(code, said)
+            failed += 1
+            if failed % 4 == 1:  # it takes as long again
+                assert end(start(*job)) == (0, "")
+                assert published.differences() == []
+        shutil.rmtree(data.path)
+    assert failed >= 4
 
 
 @pytest.mark.slow
@@ -148,9 +150,11 @@ def count_stored(data: DataDir) -> int:
 def test_who_reads_on_a_full_disk_is_ended_by_it_and_says_so(run_job, data, disk):
     """Reading a hole of a file takes room on tmpfs."""
     run_job()
+    copy = disk.path / "copy"
+    subprocess.run(["cp", "-r", "--sparse=always", data.path, copy], check=True)
     disk.fill()
-    code, said = end(start("verify", "--data-dir", data.path))
+    code, said = end(start("verify", "--data-dir", copy))
     assert_failed_in_a_sentence(code, said)
-    assert f"0 MB are free in {data.path} (SIGBUS)" in said
+    assert f"0 MB are free in {copy} (SIGBUS)" in said
     disk.make_room()
-    assert end(start("verify", "--data-dir", data.path)) == (0, "")
+    assert end(start("verify", "--data-dir", copy)) == (0, "")
