@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -266,6 +267,37 @@ assert starts == 3
     assert done.returncode == 0, done.stderr
     assert f"ended by signal {signal_number};" in done.stderr
     assert ("has been starting for 1 s" in done.stderr) == (fault == "hangs")
+
+
+def test_a_process_that_does_not_last_is_started_later_each_time() -> None:
+    """As on a disk that stays full."""
+    script = """
+import logging, os, signal, socket
+from twinlens.backend import processes
+
+logging.basicConfig()
+
+def work(worker):
+    worker.board.tell(worker.number, 0)
+    worker.say_ready()
+    os.kill(os.getpid(), signal.SIGBUS)
+
+def end(_):
+    global ends
+    ends += 1
+    if ends == 3:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+ends = 0
+processes.Processes(
+    1, work, listener=socket.create_server(("127.0.0.1", 0)), on_ready=int, on_end=end
+).run()
+"""
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    paused = re.findall(r"by signal 7; another is started in (\d+) s: the disk", done.stderr)
+    assert paused == ["1", "2", "4"]
 
 
 def test_a_silent_connection_is_closed_once_there_was_time_to_read_it(
