@@ -119,7 +119,10 @@ def _lacks_memory(error: ImportError | RuntimeError) -> bool:
 
 def _describe_failure(error: Exception) -> str:
     if not isinstance(error, OSError):
-        return f"there is too little memory ({error or 'nothing more is known'})"
+        # NumPy gives a page of advice around it.
+        lines = str(error).splitlines()
+        telling = [line for line in lines if re.search(_NO_MEMORY, line, re.IGNORECASE)] or lines
+        return f"there is too little memory ({(telling or ['nothing more is known'])[-1]})"
     if isinstance(error, shutil.Error):  # of many files, each with source, target and reason
         [*_, reason] = error.args[0][0]
         return f"{len(error.args[0])} files could not be copied; the first: {reason}"
