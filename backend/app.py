@@ -40,7 +40,7 @@ from twinlens.backend.access import (
     read_key,
 )
 from twinlens.backend.api import ApiViews
-from twinlens.backend.observing import Metrics, log_request, time_stage
+from twinlens.backend.observing import Metrics, log_request, time_stage, trace_requests
 from twinlens.backend.problem_kinds import Code
 from twinlens.backend.problems import Problem, register_problems
 from twinlens.backend.routes import Route, list_routes, make_blueprint, take_paths_literally
@@ -86,6 +86,7 @@ def create_app(
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=policy.trusted_proxies, x_proto=policy.trusted_proxies
         )
+    trace_requests(app)  # before all else that a request meets
     keys = Keys(read=policy.api_keys, admin=policy.admin_keys)
     metrics = Metrics(shared)
     _observe(app, metrics, policy)

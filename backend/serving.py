@@ -27,6 +27,7 @@ from twinlens.catalog.errors import (
     UnencodableItems,
     UsageError,
 )
+from twinlens.catalog.tracing import end_tracing, set_up_tracing
 from twinlens.encoders.lens import Lenses, Query
 from twinlens.search.published import OpenLenses, PublishedIndex, check_lenses
 from twinlens.search.queries import gather_queries
@@ -123,12 +124,14 @@ def _work(serving: Serving, shared: Path, worker: Worker) -> None:
         )
     finally:
         index.close()
+        end_tracing()
 
 
 def _warm_app(serving: Serving, shared: Path) -> tuple[PublishedIndex, Flask]:
     """Return the open index and the application, models loaded, so that no request waits."""
     from twinlens.backend.app import create_app
 
+    set_up_tracing()
     _give_memory_back()
     # Pillow warns of every oddity in a caller's picture, each time in other words.
     warnings.filterwarnings("ignore", module="PIL")

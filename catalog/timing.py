@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from twinlens.catalog.tracing import trace_stage
+
 
 class StageTimes:
     """Seconds spent in each named stage; stages in different threads overlap."""
@@ -17,10 +19,11 @@ class StageTimes:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Add the time spent inside to stage ``name``."""
+        """Add the time spent inside to stage ``name``, which is a span where one is traced."""
         start = time.perf_counter()
         try:
-            yield
+            with trace_stage(name):
+                yield
         finally:
             self.add(name, time.perf_counter() - start)
 

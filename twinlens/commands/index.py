@@ -108,6 +108,7 @@ def index(
       twinlens index hf:Ransaka/youtube_recommendation_data
     """
     from twinlens.catalog.sources import RejectsFile, open_source
+    from twinlens.catalog.tracing import trace_run
     from twinlens.indexer.fetch import ThumbnailFetcher
     from twinlens.indexer.job import IndexJob, JobOptions
     from twinlens.indexer.metrics import JobMetrics
@@ -118,9 +119,11 @@ def index(
     settings = load_settings(overrides)
     _require_folder("--metrics", settings.index_metrics)
     _require_folder("--json", json_path)
+    context = click.get_current_context()
+    context.with_resource(trace_run("index"))
     metrics = None
     if settings.index_metrics is not None:
-        metrics = click.get_current_context().with_resource(JobMetrics(settings.index_metrics))
+        metrics = context.with_resource(JobMetrics(settings.index_metrics))
     data = DataDir(settings.data_dir)
     opened = open_source(source, columns=columns, revision=revision, split=split)
     published = _find_published(data, fresh=fresh)
