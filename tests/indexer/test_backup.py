@@ -129,10 +129,31 @@ def test_a_job_that_publishes_meanwhile(call, run_job, catalogue, data, target, 
 
 
 @pytest.mark.parametrize("engine", ["process"], indirect=True)
-def test_into_another_engine(call, run_job, data, target, engine):
+def test_into_another_engine(call, run_job, data, target, monkeypatch):
     run_job()
     assert call("backup", str(target.path))[0] == 0
     lose(data)
-    code, said = call("restore", str(target.path), "--qdrant-url", "")
+    monkeypatch.delenv("TWINLENS_QDRANT_URL")
+    code, said = call("restore", str(target.path))
     assert (code, "10 videos, made of" in said) == (0, True), said
     assert Published(data, EmbeddedEngine(data)).differences() == []
+
+
+@pytest.mark.parametrize("engine", ["process"], indirect=True)
+@pytest.mark.parametrize("remote_shards", [[], [{"shard_id": 0, "peer_id": 7, "state": "Active"}]])
+def test_a_server_s_collection(
+    call, run_job, data, target, published, request, alias, remote_shards
+):
+    first = run_job().generation
+    before = published.vectors()
+    request.getfixturevalue("qdrant_process").order(remote_shards=remote_shards)
+    assert call("backup", str(target.path))[0] == 0
+    assert (target.locate_generation(first) / "collection.snapshot").exists() is not remote_shards
+    lose(data)
+    request.getfixturevalue("process").delete_collection(f"{alias}-{first}")
+    code, said = call("restore", str(target.path))
+    assert code == 0, said
+    # By its snapshot, or from the mirror where no node has the whole of it.
+    assert (data.read_current() == first) is (remote_shards == [])
+    assert (published.vectors(), published.differences()) == (before, [])
+    assert not any(data.generations.rglob("*.snapshot"))
