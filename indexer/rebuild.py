@@ -83,13 +83,14 @@ def repair(
             )
         batches = halves[wanted].scan(with_vectors=True)
         if wanted == MIRROR:
-            batches = _add_sparse(batches, sparse, data)
-        return _rebuild(data, engine, damaged, batches), wanted
+            batches = add_sparse(batches, sparse, data)
+        return rebuild(data, engine, damaged, batches), wanted
 
 
-def _add_sparse(
+def add_sparse(
     batches: Iterable[list[StoredVideo]], sparse: Lenses, data: DataDir
 ) -> Iterator[list[StoredVideo]]:
+    """Yield ``batches`` of the mirror with the vectors that it hasn't, made anew by ``sparse``."""
     for batch in batches:
         found: dict[str, dict[str, SparseVector]] = {video.video_id: {} for video in batch}
         for name, lens in sparse.items():
@@ -128,7 +129,7 @@ def take_down(data: DataDir, engine: Engine, video_ids: Collection[str]) -> Take
         if old is not None and old.generation in having:
             with closing(engine.open_reader(old.generation, old.fields)) as reader:
                 batches = reader.scan(with_vectors=True)
-                made = _rebuild(data, engine, old, batches, without=video_ids)
+                made = rebuild(data, engine, old, batches, without=video_ids)
         for generation, entries in having.items():
             for url in {entry.thumbnail_url for entry in entries.values()} - {None}:
                 locate_fetched(data.fetched, str(url)).unlink(missing_ok=True)
@@ -154,7 +155,7 @@ def _find_generations(
     return having, unreadable
 
 
-def _rebuild(
+def rebuild(
     data: DataDir,
     engine: Engine,
     old: Manifest,
@@ -162,7 +163,11 @@ def _rebuild(
     *,
     without: Collection[str] = (),
 ) -> Manifest:
-    """Publish what ``batches`` hold of a generation, by its own ledger and lenses."""
+    """Publish what ``batches`` hold of a generation, by its own ledger and lenses.
+
+    Raises:
+        StoreCorrupt: they don't hold all that the ledger has; nothing is published.
+    """
     plan = BuildPlan(
         base=None,
         engine=engine.identity,

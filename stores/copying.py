@@ -21,13 +21,14 @@ def copy_tree(source: Path, target: Path) -> None:
     returns, the copy survives a loss of power: what a job does not change afterwards, nobody else
     flushes.
     """
-    shutil.copytree(source, target, copy_function=_copy_file)
+    shutil.copytree(source, target, copy_function=copy_file)
     for folder, _, _ in os.walk(target):
         sync_directory(Path(folder))
     sync_directory(target.parent)
 
 
-def _copy_file(source: str, target: str) -> None:
+def copy_file(source: str | Path, target: str | Path) -> None:
+    """Copy a file with its times; holes stay holes, and the copy survives a loss of power."""
     with Path(source).open("rb") as reading, Path(target).open("wb") as writing:
         descriptor, size = reading.fileno(), os.fstat(reading.fileno()).st_size
         for start, end in _stretches(descriptor, size):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
@@ -22,6 +23,10 @@ SERVER: Final = "server"
 # Somebody waits for what is read, while a job can wait for its server.
 READER_TIMEOUT_S: Final = 3
 READER_ATTEMPTS: Final = 2
+# Of a server's collection, in a backup.
+SNAPSHOT_FILE: Final = "collection.snapshot"
+
+logger = logging.getLogger(__name__)
 
 
 class Engine(Protocol):
@@ -51,6 +56,14 @@ class Engine(Protocol):
 
     def copy(self, source: str, target: str) -> None:
         """Make ``target`` hold what ``source`` holds."""
+        ...
+
+    def save(self, generation: str, folder: Path) -> None:
+        """Write to ``folder``, for a backup, what of a generation is not in its directory."""
+        ...
+
+    def load(self, generation: str, folder: Path) -> bool:
+        """Make a generation of what ``save`` wrote; return whether that was everything."""
         ...
 
     def publish(self, generation: str) -> None:
@@ -93,6 +106,13 @@ class EmbeddedEngine:
     def copy(self, source: str, target: str) -> None:
         """See ``Engine``."""
         copy_tree(self._locate(source), self._locate(target))
+
+    def save(self, generation: str, folder: Path) -> None:
+        """Nothing to do: all of it is in the generation's directory."""
+
+    def load(self, generation: str, folder: Path) -> bool:
+        """See ``Engine``; the directory holds it, or nothing does."""
+        return self._locate(generation).is_dir()
 
     def publish(self, generation: str) -> None:
         """Nothing to do: whoever reads ``CURRENT`` sees it."""
@@ -142,6 +162,28 @@ class ServerEngine:
         from twinlens.stores.server import copy_collection
 
         copy_collection(self._server, self.name_collection(source), self.name_collection(target))
+
+    def save(self, generation: str, folder: Path) -> None:
+        """See ``Engine``: a snapshot, unless several nodes have the collection."""
+        from twinlens.stores.snapshots import save_snapshot
+
+        collection = self.name_collection(generation)
+        if not save_snapshot(self._server.address, collection, folder / SNAPSHOT_FILE):
+            logger.warning(
+                "collection %s lies on several nodes, of which no snapshot holds all: a restore "
+                "makes it anew of the FAISS mirror",
+                collection,
+            )
+
+    def load(self, generation: str, folder: Path) -> bool:
+        """See ``Engine``."""
+        from twinlens.stores.snapshots import load_snapshot
+
+        file = folder / SNAPSHOT_FILE
+        if not file.exists():
+            return False
+        load_snapshot(self._server.address, self.name_collection(generation), file)
+        return True
 
     def publish(self, generation: str) -> None:
         """Move the alias, in one step."""

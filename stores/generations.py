@@ -34,7 +34,8 @@ from twinlens.catalog.fields import FIELDS, FIRST_FIELDS, Fields
 from twinlens.catalog.files import hold_lock, sync_directory, write_atomically
 
 BUILD_FILE: Final = "build.json"
-_SUPERSEDED_FILE: Final = "superseded"
+MANIFEST_FILE: Final = "manifest.json"
+SUPERSEDED_FILE: Final = "superseded"
 # What JSON of another form than a manifest's is met with.
 _NOT_ONE: Final = (LookupError, TypeError, ValueError, AttributeError)
 
@@ -202,7 +203,7 @@ class DataDir:
             StoreCorrupt: no manifest, or not one.
             StoreError: a newer TwinLens made it.
         """
-        path = self.locate_generation(generation) / "manifest.json"
+        path = self.locate_generation(generation) / MANIFEST_FILE
         try:
             manifest = Manifest.from_json(json.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError as error:
@@ -230,7 +231,7 @@ class DataDir:
     def publish(self, manifest: Manifest) -> None:
         """Make a generation that is complete the published one: its manifest, then ``CURRENT``."""
         write_atomically(
-            self.locate_generation(manifest.generation) / "manifest.json",
+            self.locate_generation(manifest.generation) / MANIFEST_FILE,
             json.dumps(manifest.to_json(), indent=2, ensure_ascii=False) + "\n",
         )
         sync_directory(self.generations)
@@ -244,17 +245,17 @@ class DataDir:
         replaced = self.find_published()
         if replaced not in (None, generation):
             old = self.locate_generation(str(replaced))
-            write_atomically(old / _SUPERSEDED_FILE, generation + "\n")
+            write_atomically(old / SUPERSEDED_FILE, generation + "\n")
             # Left where the job was killed after it had published: it is no build any more.
             (old / BUILD_FILE).unlink(missing_ok=True)
         write_atomically(self.current_file, generation + "\n")
-        for left in (_SUPERSEDED_FILE, BUILD_FILE):
+        for left in (SUPERSEDED_FILE, BUILD_FILE):
             (self.locate_generation(generation) / left).unlink(missing_ok=True)
 
     def is_superseded(self, generation: str) -> bool:
         """Return whether another generation, which is there, was published in place of this one."""
         try:
-            path = self.locate_generation(generation) / _SUPERSEDED_FILE
+            path = self.locate_generation(generation) / SUPERSEDED_FILE
             successor = path.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError):
             return False
@@ -336,7 +337,7 @@ class DataDir:
         path = self.locate_generation(generation)
         with suppress(FileNotFoundError):
             # As a build that nothing can continue. A rename needs no room, should the disk be full.
-            (path / "manifest.json").replace(path / BUILD_FILE)
+            (path / MANIFEST_FILE).replace(path / BUILD_FILE)
         for entry in path.iterdir() if path.is_dir() else ():
             if entry.is_dir():
                 shutil.rmtree(entry, ignore_errors=True)
@@ -346,7 +347,7 @@ class DataDir:
         shutil.rmtree(path, ignore_errors=True)
 
     def _has_manifest(self, generation: str) -> bool:
-        return (self.locate_generation(generation) / "manifest.json").is_file()
+        return (self.locate_generation(generation) / MANIFEST_FILE).is_file()
 
 
 def make_generation_name(now: datetime) -> str:

@@ -36,6 +36,7 @@ from pydantic_core import to_jsonable_python
 from qdrant_client import QdrantClient, models
 
 from tests.stores import qdrant_protocol as protocol
+from tests.stores.qdrant_snapshots import find_work
 from twinlens.stores.address import ServerAddress
 from twinlens.stores.server_client import ServerClient
 
@@ -62,7 +63,8 @@ class Orders:
     Where ``done``, the request is carried out first.
 
     ``states`` are the collections' next states, one a look, the last for ever; "grey" lasts until a
-    collection is updated. ``indexed`` is how many vectors graphs are said to hold (None: all).
+    collection is updated. ``indexed`` is how many vectors graphs are said to hold (None: all), and
+    ``remote_shards`` what other nodes are said to have of a collection.
     """
 
     fault: str | None = None
@@ -72,6 +74,7 @@ class Orders:
     done: bool = False
     states: list[str] = field(default_factory=lambda: ["green"])
     indexed: int | None = None
+    remote_shards: list[Any] = field(default_factory=list)
 
 
 class Server:
@@ -85,6 +88,7 @@ class Server:
         self.orders = Orders()
         self.released = threading.Event()
         self.asked: list[tuple[str, Any]] = []
+        self.snapshots: dict[str, bytes] = {}
 
     def give(self, orders: Orders) -> None:
         with self.lock:
@@ -222,19 +226,24 @@ class RestHandler(BaseHTTPRequestHandler):
     def answer(self) -> None:
         server: Server = self.server.answering  # type: ignore[attr-defined]
         length = int(self.headers.get("Content-Length") or 0)
-        body = json.loads(self.rfile.read(length)) if length else None
+        raw, path = self.rfile.read(length), urlsplit(self.path).path
         started = time.perf_counter()
         told: dict[str, Any] = {"status": "ok"}
         try:
-            name, work = protocol.rest_request(server, self.command, urlsplit(self.path).path, body)
-            told["result"], status = to_jsonable_python(server.answer(name, work, body)), 200
+            if (work := find_work(server, self.command, path, raw)) is not None:
+                name, body = "Snapshots", None
+            else:
+                body = json.loads(raw) if raw else None
+                name, work = protocol.rest_request(server, self.command, path, body)
+            told["result"], status = server.answer(name, work, body), 200
         except protocol.Refused as error:
             if error.text == "lost":
                 self.close_connection = True
                 return
             told["status"], status = {"error": error.text}, HTTP_STATUS[error.code]
         told["time"] = time.perf_counter() - started
-        sent = json.dumps(told).encode()
+        found = told.get("result")
+        sent = found if isinstance(found, bytes) else json.dumps(to_jsonable_python(told)).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(sent)))

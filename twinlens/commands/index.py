@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +12,7 @@ import click
 
 from twinlens.catalog.errors import UsageError
 from twinlens.commands.lenses import SETTINGS_HELP, open_lenses, title_runtime_option
+from twinlens.commands.progress import open_progress_bar
 
 if TYPE_CHECKING:
     from twinlens.catalog.sources import Reject, RejectsFile, Row
@@ -152,7 +152,7 @@ def index(
     if metrics is not None:
         metrics.follow(job)
     rejects = RejectsFile(rejects_path or settings.data_dir / "rejects.jsonl")
-    with _open_progress_bar(opened.count_rows()) as bar:
+    with open_progress_bar(opened.count_rows(), "video", "indexing") as bar:
         rows: Iterable[Row | Reject] = opened
         if fetch_thumbnails:
             fetcher = ThumbnailFetcher(data.fetched, on_note=rejects.note)
@@ -240,16 +240,6 @@ def _identify(source: str, **options: Any) -> str:
     """Return the source with what decides which rows it yields, as text to be compared."""
     where = source if source.startswith("hf:") else str(Path(source).resolve())
     return json.dumps([where, options], sort_keys=True)
-
-
-def _open_progress_bar(total: int | None) -> Any:
-    from tqdm import tqdm
-
-    # Where nobody watches (a log file), a line every half a minute is enough.
-    watched = sys.stderr.isatty()
-    return tqdm(
-        total=total, unit="video", desc="indexing", mininterval=0.2 if watched else 30, leave=False
-    )
 
 
 def _show_fetches(
