@@ -19,7 +19,7 @@ from twinlens.search.request import (
 from twinlens.search.searcher import Searcher
 from twinlens.stores.address import ServerAddress
 from twinlens.stores.base import StoredVideo, VectorReader
-from twinlens.stores.engines import open_reader
+from twinlens.stores.engines import open_for_search
 from twinlens.stores.generations import DataDir, Manifest
 
 
@@ -96,8 +96,10 @@ def open_index(
     if qdrant_url is not None:
         server = ServerAddress(qdrant_url, qdrant_api_key, qdrant_grpc_port)
     with ExitStack() as opened:
-        reader = open_reader(data, manifest, server)
+        reader = open_for_search(data, manifest, server)
         opened.callback(reader.close)
-        searcher = Searcher(reader, generation=manifest.generation, lenses=lenses)
+        searcher = Searcher(
+            reader, generation=manifest.generation, lenses=lenses, thumbnails=data.thumbnails
+        )
         opened.pop_all()
     return Index(manifest, reader, searcher)
