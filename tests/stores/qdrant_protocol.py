@@ -101,8 +101,11 @@ def grpc_handlers(server: Any) -> list[grpc.GenericRpcHandler]:
                 named = FIELDS.get(name, lambda result: {"result": result})(answered)
                 return response(**to_message(named))
 
+            body = [one.uuid for one in message.ids] if name == "GetPoints" else None
             try:
-                return server.answer(name, work)
+                if server.orders.canned:
+                    return server.repeat((name, message.SerializeToString()), work, body)
+                return server.answer(name, work, body)
             except Refused as error:
                 return context.abort(grpc.StatusCode[error.code], error.text)
 
