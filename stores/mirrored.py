@@ -42,50 +42,60 @@ class NameTable:
     """The ``video_id`` of each point id, in 26 bytes beside the name's own: no object for each."""
 
     def __init__(self, batches: Iterable[Sequence[str]]) -> None:
-        points, encoded = [], []
-        lengths: list[npt.NDArray[np.uint16]] = []
+        points: list[npt.NDArray[np.uint64]] = [np.empty((0, 2), dtype=np.uint64)]
+        lengths: list[npt.NDArray[np.uint16]] = [np.empty(0, dtype=np.uint16)]
+        encoded: list[bytes] = []
         for batch in batches:
             names = [name.encode() for name in batch]
-            points.append(_list_point_ids(names))
+            points.append(_make_points(names))
             lengths.append(np.fromiter(map(len, names), dtype=np.uint16, count=len(names)))
             encoded.append(b"".join(names))
-        every = np.concatenate([np.empty(0, dtype="S16"), *points])
-        sizes = np.concatenate([np.empty(0, dtype=np.uint16), *lengths])
-        order = np.argsort(every)
-        self._points = every[order]
+        every, sizes = np.concatenate(points), np.concatenate(lengths)
+        order = np.argsort(every[:, 0])
+        self._high, self._low = every[order, 0], every[order, 1]
         self._sizes = sizes[order]
         self._starts = (np.cumsum(sizes, dtype=np.uint64) - sizes)[order]
         self._names = b"".join(encoded)
 
     def find(self, points: Collection[str]) -> dict[str, str]:
-        """Return the ``video_id`` of those of ``points`` that are known."""
-        if not self._points.size:
+        """Return the ``video_id`` of those of ``points`` that are known.
+
+        Of two with the same first half, which never come, only one is.
+        """
+        if not self._high.size:
             return {}
-        wanted = np.frombuffer(bytes.fromhex("".join(points).replace("-", "")), dtype="S16")
-        at = np.minimum(np.searchsorted(self._points, wanted), self._points.size - 1)
-        known = (self._points[at] == wanted).tolist()
+        wanted = _split_points(bytes.fromhex("".join(points).replace("-", "")))
+        at = np.minimum(np.searchsorted(self._high, wanted[:, 0]), self._high.size - 1)
+        known = (self._high[at] == wanted[:, 0]) & (self._low[at] == wanted[:, 1])
         starts = self._starts[at]
-        ends = (starts + self._sizes[at]).tolist()
+        ends = starts + self._sizes[at]
         names = self._names
         return {
             point: names[start:end].decode()
-            for point, found, start, end in zip(points, known, starts.tolist(), ends, strict=True)
+            for point, found, start, end in zip(
+                points, known.tolist(), starts.tolist(), ends.tolist(), strict=True
+            )
             if found
         }
 
 
-def _list_point_ids(names: Sequence[bytes]) -> npt.NDArray[np.bytes_]:
-    """Return what ``point_id`` does, as bytes and of many names: a seventh of its time."""
+def _make_points(names: Sequence[bytes]) -> npt.NDArray[np.uint64]:
+    """Return what ``point_id`` does of many names, in halves: a fifth of its time."""
     begun = hashlib.sha1(POINT_NAMESPACE.bytes, usedforsecurity=False)
     digests = []
     for name in names:
         one = begun.copy()
         one.update(name)
         digests.append(one.digest()[:_POINT_BYTES])
-    made = np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, _POINT_BYTES).copy()
-    made[:, 6] = made[:, 6] & 0x0F | 0x50  # version 5
-    made[:, 8] = made[:, 8] & 0x3F | 0x80  # variant of RFC 9562
-    return made.view("S16").ravel()
+    made = _split_points(b"".join(digests))
+    # The version, 5, and the variant of RFC 9562.
+    made[:, 0] = made[:, 0] & ~np.uint64(0xF000) | np.uint64(0x5000)
+    made[:, 1] = made[:, 1] & np.uint64(2**62 - 1) | np.uint64(2**63)
+    return made
+
+
+def _split_points(joined: bytes) -> npt.NDArray[np.uint64]:
+    return np.frombuffer(joined, dtype=">u8").astype(np.uint64).reshape(-1, 2)
 
 
 class MirroredReader:

@@ -52,7 +52,7 @@ ASKED = [
     (0, f"{VIDEOS}/beach-1", None),
     (1, f"{VIDEOS}/beach-1/similar", None),
     (4, f"{VIDEOS}?facets=category,tags", None),
-    (2, f"{VIDEOS}?sort=view_count:desc", None),
+    (4, f"{VIDEOS}?sort=view_count:desc", None),
     (1, f"{VIDEOS}/unknown", None),
 ]
 

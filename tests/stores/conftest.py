@@ -78,7 +78,7 @@ class MirroredStore:
     def __init__(self, server: ServerStore, path: Path) -> None:
         self._server, self._path = server, path
         self._mirror = FlatStore.open(path)
-        self._reader = self._read()
+        self.reader = self._read()
 
     @classmethod
     def create(cls, server: ServerClient, collection: str, path: Path, dims: Dims) -> Self:
@@ -97,19 +97,19 @@ class MirroredStore:
 
     def close(self) -> None:
         self._mirror.close()
-        self._reader.close()
+        self.reader.close()
 
     def _write(self, name: str, given: Any) -> None:
         getattr(self._server, name)(given)
         getattr(self._mirror, name)(given)
         self._mirror.flush()
-        self._reader = self._read()
+        self.reader = self._read()
 
     def _read(self) -> MirroredReader:
         return MirroredReader(self._server, FlatReader.open(self._path))
 
     def __getattr__(self, name: str) -> Any:
-        of = self._server if name in ("dims", "flush", "optimize") else self._reader
+        of = self._server if name in ("dims", "flush", "optimize") else self.reader
         return getattr(of, name)
 
 
