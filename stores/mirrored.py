@@ -115,9 +115,10 @@ class MirroredReader:
     ) -> list[list[ScoredVideo]]:
         """See ``VectorReader``."""
         answers = self._server.rank(queries, filter=filter)
-        names = self._names.find({point for answer in answers for point, _ in answer})
-        if missing := [point for answer in answers for point, _ in answer if point not in names]:
-            names |= self._server.find_video_ids(missing)
+        points = {point for answer in answers for point, _ in answer}
+        names = self._names.find(points)
+        if len(names) < len(points):
+            names |= self._server.find_video_ids(points - names.keys())
         return [
             sort_hits([ScoredVideo(names[point], score) for point, score in answer])
             for answer in answers

@@ -18,10 +18,11 @@ from tests.backend.served import publish_in_server
 from tests.stores.qdrant_process import QdrantProcess
 from twinlens.backend.access import Policy
 from twinlens.backend.app import create_app
+from twinlens.catalog.errors import StoreError
 from twinlens.search.published import PublishedIndex
-from twinlens.stores.base import point_id
+from twinlens.stores.base import VectorReader, point_id
 from twinlens.stores.engines import open_for_search, open_reader
-from twinlens.stores.generations import DataDir
+from twinlens.stores.generations import DataDir, Manifest
 from twinlens.stores.mirrored import MirroredReader
 from twinlens.stores.server import ServerStore
 
@@ -142,6 +143,30 @@ def test_without_a_whole_mirror_the_server_answers_alone(data, qdrant, caplog, t
             assert isinstance(reader, MirroredReader if damage is None else ServerStore)
             assert list(reader.get(["beach-1"])) == ["beach-1"]
         assert len(caplog.records) == (damage is not None)
+
+
+def test_a_newer_generation_is_taken_with_its_mirror_and_the_old_one_let_go(
+    catalogue, qdrant, tmp_path
+) -> None:
+    data = publish_in_server(catalogue, tmp_path, qdrant)
+    opened = []
+
+    def opener(manifest: Manifest) -> VectorReader:
+        opened.append(open_for_search(data, manifest, qdrant.address))
+        return opened[-1]
+
+    index = PublishedIndex(data, open_reader=opener, open_lenses=lambda *_: catalogue.lenses)
+    client = create_app(index, thumbnails=data.thumbnails, policy=Policy()).test_client()
+    body_of(client.get(f"{VIDEOS}/beach-9"))
+    publish_in_server(Catalogue(per_subject=9), tmp_path, qdrant, "g2")
+    shutil.rmtree(data.locate_generation("g1"))  # as a takedown does, at once
+    problem(client.get(f"{VIDEOS}/beach-9"), "video_not_found")
+    found = body_of(client.post(SEARCH, json={"text": "beach film number 9", "limit": 100}))
+    assert len(found["hits"]) == 28
+    assert [type(one) for one in opened] == [MirroredReader, MirroredReader]
+    with pytest.raises(StoreError, match="has been closed"):
+        opened[0].get(["beach-1"])
+    index.close()
 
 
 def test_what_only_the_server_has_is_found_and_got(clients, data, qdrant, catalogue) -> None:
