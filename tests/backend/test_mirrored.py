@@ -9,6 +9,7 @@ from contextlib import ExitStack, closing
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 from flask.testing import FlaskClient
 
@@ -20,6 +21,7 @@ from twinlens.backend.access import Policy
 from twinlens.backend.app import create_app
 from twinlens.catalog.errors import StoreError
 from twinlens.search.published import PublishedIndex
+from twinlens.search.whole import WholeVideos
 from twinlens.stores.base import VectorReader, point_id
 from twinlens.stores.engines import open_for_search, open_reader
 from twinlens.stores.generations import DataDir, Manifest
@@ -167,6 +169,25 @@ def test_a_newer_generation_is_taken_with_its_mirror_and_the_old_one_let_go(
     with pytest.raises(StoreError, match="has been closed"):
         opened[0].get(["beach-1"])
     index.close()
+
+
+def test_videos_are_whole_though_the_mirror_has_no_words(data, qdrant, catalogue) -> None:
+    ids = [one.video_id for one in catalogue.videos()]
+    manifest = data.read_published()
+    with (
+        closing(open_for_search(data, manifest, qdrant.address)) as mirrored,
+        closing(open_reader(data, manifest, qdrant.address)) as alone,
+    ):
+        assert not mirrored.get(ids[:1], with_vectors=True)[ids[0]].sparse
+        found = WholeVideos(mirrored, catalogue.lenses, data.thumbnails).get(ids)
+        expected = alone.get(ids, with_vectors=True)
+        assert found.keys() == expected.keys() == set(ids)
+        for one in ids:
+            assert found[one].payload == expected[one].payload
+            for kind in ("vectors", "sparse"):
+                got, had = getattr(found[one], kind), getattr(expected[one], kind)
+                assert got.keys() == had.keys()
+                assert all(np.array_equal(got[name], had[name]) for name in had)
 
 
 def test_what_only_the_server_has_is_found_and_got(clients, data, qdrant, catalogue) -> None:
