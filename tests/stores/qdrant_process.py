@@ -355,7 +355,7 @@ class QdrantProcess:
         return [name for name, _ in self.requests()]
 
     def requests(self) -> list[tuple[str, Any]]:
-        """The same with their bodies, where they came over REST; over gRPC, ids of GetPoints."""
+        """The same with their bodies; of those that came by gRPC what is no message in it."""
         return [(name, body) for name, body in self._tell(None)]
 
     def wait_for(self, name: str, times: int, *, of: BaseProcess) -> None:
