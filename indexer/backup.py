@@ -16,8 +16,9 @@ from typing import Final
 from twinlens.catalog.errors import StoreCorrupt, StoreError, UsageError
 from twinlens.catalog.files import count_disk_bytes, require_room, write_atomically
 from twinlens.encoders.lens import Lenses
+from twinlens.encoders.sparse import add_sparse
 from twinlens.indexer.build import FREE_BYTES, open_ledger, remove_unneeded_thumbnails
-from twinlens.indexer.rebuild import add_sparse, rebuild
+from twinlens.indexer.rebuild import rebuild
 from twinlens.indexer.verify import compare_stores
 from twinlens.stores.copying import copy_file, copy_tree
 from twinlens.stores.engines import SNAPSHOT_FILE, Engine, is_kept_by
@@ -129,7 +130,8 @@ def _publish_copy(
     with closing(FlatReader.open(data.locate_mirror(generation))) as mirror:
         require_counts(manifest, mirror, sparse=False)
         if not (as_it_is and engine.load(generation, path)):
-            batches = add_sparse(mirror.scan(with_vectors=True), sparse, data)
+            scanned = mirror.scan(with_vectors=True)
+            batches = (add_sparse(batch, sparse, data.thumbnails) for batch in scanned)
             return rebuild(data, engine, manifest, batches, without=taken_down)
         with closing(engine.open_reader(generation, manifest.fields)) as reader:
             require_counts(manifest, reader)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from contextlib import ExitStack, closing
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from twinlens.catalog.errors import StoreCorrupt, StoreError, UsageError
 from twinlens.catalog.timing import StageTimes
-from twinlens.catalog.vectors import SparseVector
 from twinlens.catalog.versions import list_installed_versions
 from twinlens.encoders.lens import Lenses
+from twinlens.encoders.sparse import add_sparse
 from twinlens.indexer.build import BuildPlan, begin_build, open_ledger, remove_unneeded_thumbnails
 from twinlens.indexer.fetch import locate_fetched
 from twinlens.indexer.ledger import Entry
-from twinlens.indexer.verify import compare_stores, make_sparse
+from twinlens.indexer.verify import compare_stores
 from twinlens.stores.base import StoredVideo, VectorReader
 from twinlens.stores.engines import Engine
 from twinlens.stores.flat import FlatReader
@@ -83,20 +82,8 @@ def repair(
             )
         batches = halves[wanted].scan(with_vectors=True)
         if wanted == MIRROR:
-            batches = add_sparse(batches, sparse, data)
+            batches = (add_sparse(batch, sparse, data.thumbnails) for batch in batches)
         return rebuild(data, engine, damaged, batches), wanted
-
-
-def add_sparse(
-    batches: Iterable[list[StoredVideo]], sparse: Lenses, data: DataDir
-) -> Iterator[list[StoredVideo]]:
-    """Yield ``batches`` of the mirror with the vectors that it hasn't, made anew by ``sparse``."""
-    for batch in batches:
-        found: dict[str, dict[str, SparseVector]] = {video.video_id: {} for video in batch}
-        for name, lens in sparse.items():
-            for video_id, vector in make_sparse(batch, lens, data.thumbnails).items():
-                found[video_id][name] = vector
-        yield [replace(video, sparse=found[video.video_id]) for video in batch]
 
 
 class TakenDown(NamedTuple):

@@ -9,10 +9,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from twinlens.catalog.errors import RowRejected
-from twinlens.catalog.vectors import SparseVector
-from twinlens.catalog.video import from_payload, read_thumbnail_file
-from twinlens.encoders.lens import Lens, Lenses, Picture
+from twinlens.encoders.lens import Lens, Lenses
+from twinlens.encoders.sparse import make_sparse
 from twinlens.stores.base import Dims, StoredVideo, VectorReader
 
 # Both keep float32 as written; the slack is for an engine that normalises once more.
@@ -88,29 +86,6 @@ def _have_same_vectors(left: StoredVideo, right: StoredVideo) -> bool:
         bool(np.allclose(left.vectors[name], right.vectors[name], rtol=0, atol=TOLERANCE))
         for name in left.vectors
     )
-
-
-def make_sparse(
-    videos: Sequence[StoredVideo], lens: Lens[Any], thumbnails: Path | None
-) -> dict[str, SparseVector]:
-    """Return the vectors that a sparse lens makes of stored videos, by id of those that have one.
-
-    Their pictures are in the folder ``thumbnails``.
-    """
-    items: dict[str, Any] = {}
-    for stored in videos:
-        video = from_payload(stored.payload)
-        file = read_thumbnail_file(stored.payload)
-        picture = None
-        if file is not None and thumbnails is not None:
-            picture = Picture(Path(file).stem, thumbnails / file)
-        if lens.looks_at(video, picture) is not None:
-            try:
-                items[stored.video_id] = lens.item(video, picture)
-            except RowRejected:  # its picture is gone: whatever is stored can't be made again
-                continue
-    made = zip(items, lens.encode(list(items.values())), strict=True)
-    return {video_id: vector for video_id, vector in made if isinstance(vector, SparseVector)}
 
 
 def _find_other_sparse(

@@ -305,7 +305,9 @@ class PublishedIndex:
     def _open(self, manifest: Manifest) -> Snapshot:
         lenses = self._prepare_lenses(manifest)
         reader = self._open_reader(manifest)
-        searcher = Searcher(reader, generation=manifest.generation, lenses=lenses)
+        searcher = Searcher(
+            reader, generation=manifest.generation, lenses=lenses, thumbnails=self._data.thumbnails
+        )
         browser = Browser(reader, generation=manifest.generation)
         return Snapshot(manifest, lenses, reader, searcher, browser)
 

@@ -16,6 +16,7 @@ from twinlens.stores.edge import EdgeReader, EdgeStore
 from twinlens.stores.generations import DataDir, Manifest
 
 if TYPE_CHECKING:
+    from twinlens.stores.server import ServerStore
     from twinlens.stores.server_client import ServerClient
 
 EMBEDDED: Final = "embedded"
@@ -225,6 +226,31 @@ def open_reader(
     """
     if manifest.engine == EMBEDDED:
         return EmbeddedEngine(data).open_reader(manifest.generation, manifest.fields)
+    return _open_collection(manifest, server)
+
+
+def open_for_search(
+    data: DataDir, manifest: Manifest, server: ServerAddress | None = None
+) -> VectorReader:
+    """Return what ``open_reader`` does; the generation's mirror spares most calls to a server.
+
+    Raises:
+        UsageError: it lives in a server, and none is named.
+        StoreUnavailable: the server doesn't answer.
+    """
+    if manifest.engine == EMBEDDED:
+        return open_reader(data, manifest)
+    from twinlens.stores.mirrored import add_mirror
+
+    store = _open_collection(manifest, server)
+    try:
+        return add_mirror(store, data, manifest)
+    except BaseException:
+        store.close()
+        raise
+
+
+def _open_collection(manifest: Manifest, server: ServerAddress | None) -> ServerStore:
     if server is None or manifest.collection is None:
         raise UsageError(
             f"generation {manifest.generation} lives in a Qdrant server, collection "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Self, TypeVar
 
@@ -177,6 +177,17 @@ class ServerStore(QdrantReader):
         self, queries: Sequence[VectorQuery], *, filter: Filter | None = None
     ) -> list[list[ScoredVideo]]:
         """See ``VectorReader``."""
+        answers = self.rank(queries, filter=filter)
+        names = self.find_video_ids({point for answer in answers for point, _ in answer})
+        return [
+            sort_hits([ScoredVideo(names[point], score) for point, score in answer])
+            for answer in answers
+        ]
+
+    def rank(
+        self, queries: Sequence[VectorQuery], *, filter: Filter | None = None
+    ) -> list[list[tuple[str, float]]]:
+        """Return what ``search`` does, by point ids, as the server ranks them."""
         checked = check_queries(queries, self._dims)
         if not checked:
             return []
@@ -192,15 +203,10 @@ class ServerStore(QdrantReader):
             )
             for query in checked
         ]
-        answers = self._client().rank(self._collection, requests)
-        self._learn_video_ids({point for answer in answers for point, _ in answer})
-        names = self._video_ids
-        return [
-            sort_hits([ScoredVideo(names[point], score) for point, score in answer])
-            for answer in answers
-        ]
+        return self._client().rank(self._collection, requests)
 
-    def _learn_video_ids(self, points: set[str]) -> None:
+    def find_video_ids(self, points: Collection[str]) -> Mapping[str, str]:
+        """Return the ``video_id`` of at least these points, and ask for what isn't known yet."""
         unknown = [point for point in points if point not in self._video_ids]
         for part in _split_batches(unknown):
             for record in self._request(
@@ -212,6 +218,7 @@ class ServerStore(QdrantReader):
                 )
             ):
                 self._video_ids[str(record.id)] = (record.payload or {})["video_id"]
+        return self._video_ids
 
     def get(
         self, video_ids: Sequence[str], *, with_vectors: bool = False

@@ -5,18 +5,15 @@ from __future__ import annotations
 import statistics
 import threading
 import time
-import uuid
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.backend.catalogue import Catalogue
-from tests.backend.served import Served
+from tests.backend.served import Served, publish_in_server
 from tests.stores.qdrant_process import QdrantProcess
 from twinlens.stores.generations import DataDir
-from twinlens.stores.server import ServerStore
 
 pytestmark = pytest.mark.slow
 SEARCH = "/api/v1/search?q=beach+film"
@@ -25,14 +22,7 @@ SEARCH = "/api/v1/search?q=beach+film"
 @pytest.fixture
 def data(catalogue: Catalogue, qdrant: QdrantProcess, tmp_path: Path) -> DataDir:
     """The catalogue, published in the server."""
-    data, collection = DataDir(tmp_path / "data"), f"videos-{uuid.uuid4()}"
-    client = qdrant.client()
-    manifest = replace(catalogue.manifest("g1"), engine="server", collection=collection)
-    ServerStore.create(client, collection, manifest.dims).upsert(catalogue.stored())
-    client.close()
-    data.locate_generation("g1").mkdir(parents=True)
-    data.publish(manifest)
-    return data
+    return publish_in_server(catalogue, tmp_path / "data", qdrant)
 
 
 def serve(data: DataDir, qdrant: QdrantProcess) -> Served:

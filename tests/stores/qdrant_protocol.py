@@ -101,8 +101,11 @@ def grpc_handlers(server: Any) -> list[grpc.GenericRpcHandler]:
                 named = FIELDS.get(name, lambda result: {"result": result})(answered)
                 return response(**to_message(named))
 
+            body = body_of(name, message)
             try:
-                return server.answer(name, work)
+                if server.orders.canned:
+                    return server.repeat((name, message.SerializeToString()), work, body)
+                return server.answer(name, work, body)
             except Refused as error:
                 return context.abort(grpc.StatusCode[error.code], error.text)
 
@@ -128,6 +131,11 @@ def grpc_handlers(server: Any) -> list[grpc.GenericRpcHandler]:
         )
         for service in services
     ]
+
+
+def body_of(_: str, message: Any) -> dict[str, Any]:
+    """What is sent, without what is a message in it."""
+    return {field.name: value for field, value in message.ListFields() if not field.message_type}
 
 
 # Two methods of points have a namesake among those of collections.
