@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -63,6 +63,7 @@ class Orders:
 
     ``states`` are the collections' next states, one a look, the last for ever; "grey" lasts until a
     collection is updated. ``indexed`` is how many vectors graphs are said to hold (None: all).
+    ``version`` is the server's; ``deaf`` says that updates of collections change nothing.
     """
 
     fault: str | None = None
@@ -72,6 +73,8 @@ class Orders:
     done: bool = False
     states: list[str] = field(default_factory=lambda: ["green"])
     indexed: int | None = None
+    version: str = "1.20.0"
+    deaf: bool = False
 
 
 class Server:
@@ -81,6 +84,8 @@ class Server:
         warnings.simplefilter("ignore")
         self.local = QdrantClient(location=":memory:")
         self.kinds: dict[str, dict[str, str]] = {}
+        # How collections were made, and changed since.
+        self.made: dict[str, models.CreateCollection] = {}
         self.lock = threading.Lock()
         self.orders = Orders()
         self.released = threading.Event()
@@ -134,9 +139,11 @@ class Server:
 
     def create(self, collection: str, asked: models.CreateCollection) -> bool:
         self.kinds.pop(collection, None)
-        return self.local.create_collection(
+        done = self.local.create_collection(
             collection, vectors_config=asked.vectors, sparse_vectors_config=asked.sparse_vectors
         )
+        self.made[collection] = asked
+        return done
 
     def drop(self, collection: str) -> bool:
         self.kinds.pop(collection, None)
@@ -152,6 +159,9 @@ class Server:
             for name in [*(params.vectors or {}), *(params.sparse_vectors or {})]
             if isinstance(params.vectors, dict)
         )
+        made = self.made[self.name(collection)]
+        if made.hnsw_config is not None and made.hnsw_config.m is not None:
+            info.config.hnsw_config.m = made.hnsw_config.m
         info.payload_schema = {
             name: models.PayloadIndexInfo(data_type=kind, points=info.points_count or 0)
             for name, kind in self.kinds.get(self.name(collection), {}).items()
@@ -161,11 +171,27 @@ class Server:
         info.indexed_vectors_count = indexed if told is None else told
         return info
 
-    def update(self, collection: str) -> bool:
+    def update(self, collection: str, asked: models.UpdateCollection) -> bool:
         self.local.get_collection(collection)
+        if asked.hnsw_config is not None and not self.orders.deaf:
+            self.made[self.name(collection)].hnsw_config = asked.hnsw_config
         if self.orders.states[0] == "grey":
             self.orders.states.pop(0)
         return True
+
+    def check_strictness(self, collection: str, asked: Any) -> None:
+        """Refuse what a collection's strict mode does."""
+        made = self.made.get(self.name(collection))
+        strict = made and made.strict_mode_config
+        if not strict or not strict.enabled:
+            return
+        for one in getattr(asked, "searches", [asked]):
+            if (limit := getattr(one, "limit", None)) and limit > (strict.max_query_limit or limit):
+                raise ValueError(f"Forbidden: Limit exceeded {limit} for limit")
+            indexed = self.kinds.get(self.name(collection), {})
+            for key in filtered_keys(getattr(one, "filter", None)):
+                if strict.unindexed_filtering_retrieve is False and key not in indexed:
+                    raise ValueError(f"Forbidden: Index required but not found for {key}")
 
     def index(self, collection: str, asked: models.CreateFieldIndex) -> None:
         self.local.get_collection(collection)
@@ -198,7 +224,11 @@ class Server:
         return {"points": points, "next_page_offset": offset}
 
     def query(self, collection: str, asked: Sequence[models.QueryRequest]) -> list[Any]:
+        quantised = self.made[self.name(collection)].quantization_config is not None
         for request in asked:
+            how = request.params and request.params.quantization
+            if quantised and not (how and how.rescore):
+                raise ValueError("as a test wants it: score what was found by the whole vectors")
             prefetch = request.prefetch
             for part in [request, *(prefetch if isinstance(prefetch, list) else [])]:
                 part.params = None  # they say how to search an index
@@ -212,6 +242,17 @@ class Server:
         limit = asked.limit or 10
         found = self.local.facet(collection, asked.key, facet_filter=asked.filter, limit=limit)
         return {"hits": found.hits}
+
+
+def filtered_keys(condition: Any) -> Iterator[str]:
+    """The fields that a filter asks about."""
+    if isinstance(condition, list):
+        for one in condition:
+            yield from filtered_keys(one)
+    elif isinstance(condition, models.Filter):
+        yield from filtered_keys([condition.must, condition.should, condition.must_not])
+    elif isinstance(condition, models.FieldCondition):
+        yield condition.key
 
 
 class RestHandler(BaseHTTPRequestHandler):
@@ -228,6 +269,7 @@ class RestHandler(BaseHTTPRequestHandler):
         try:
             name, work = protocol.rest_request(server, self.command, urlsplit(self.path).path, body)
             told["result"], status = to_jsonable_python(server.answer(name, work, body)), 200
+            told |= told["result"] if name == "HealthCheck" else {}  # which alone wraps nothing
         except protocol.Refused as error:
             if error.text == "lost":
                 self.close_connection = True
@@ -344,7 +386,7 @@ class QdrantProcess:
         return [name for name, _ in self.requests()]
 
     def requests(self) -> list[tuple[str, Any]]:
-        """The same with their bodies, where they came over REST."""
+        """The same with their bodies; of those that came by gRPC what is no message in it."""
         return [(name, body) for name, body in self._tell(None)]
 
     def wait_for(self, name: str, times: int, *, of: BaseProcess) -> None:

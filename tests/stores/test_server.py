@@ -205,7 +205,7 @@ def test_optimize_waits_until_the_collection_stays_green(
     # Red, which it fails at, is not looked at before the next time.
     qdrant.order(states=["yellow", "green", "yellow", "green", "green", "red"])
     store.optimize()
-    assert qdrant.asked() == ["Get"] * 5
+    assert qdrant.asked() == ["Update", *["Get"] * 5]
     assert len(pauses) == 4
     with pytest.raises(StoreError, match="optimizer failed"):
         store.optimize()
