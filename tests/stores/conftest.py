@@ -8,14 +8,14 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
 from tests.folders import files_in
 from tests.stores.catalogue import DIMS, catalogue
 from tests.stores.qdrant_process import QdrantProcess
-from twinlens.stores.address import ServerAddress
+from twinlens.stores.address import CollectionLayout, ServerAddress
 from twinlens.stores.base import VectorReader, VectorStore
 from twinlens.stores.edge import EdgeReader, EdgeStore
 from twinlens.stores.flat import FlatReader, FlatStore
@@ -91,6 +91,20 @@ def server() -> Iterator[ServerClient]:
 
 
 @pytest.fixture
+def name() -> str:
+    """A collection that nobody made."""
+    return f"videos-{uuid.uuid4()}"
+
+
+class StrictStore(ServerStore):
+    """A collection in strict mode: nothing that TwinLens asks may be refused."""
+
+    @classmethod
+    def create(cls, *place: Any, **how: Any) -> Self:
+        return super().create(*place, **how, layout=CollectionLayout(strict=True))
+
+
+@pytest.fixture
 def shard_path(tmp_path: Path) -> Iterator[Path]:
     """A directory in memory where the system has one: a shard syncs some hundred files."""
     memory = Path("/dev/shm")
@@ -113,7 +127,7 @@ def home(request: pytest.FixtureRequest, shard_path: Path) -> Iterator[Home]:
             server: ServerClient = request.getfixturevalue(request.param)
             collection = f"twinlens-test-{uuid.uuid4()}"
             kept.callback(server.delete_collection, collection)
-            yield Home(kept, ServerStore, ServerStore, server, collection)
+            yield Home(kept, StrictStore, ServerStore, server, collection)
 
 
 @pytest.fixture

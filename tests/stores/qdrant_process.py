@@ -1,10 +1,11 @@
 """A process that answers as a Qdrant server does, over REST and gRPC, and fails as it is told.
 
-    python -m tests.stores.qdrant_process
+    python -m tests.stores.qdrant_process [FOLDER]
 
-It writes one line of JSON: where it listens. Then it reads orders, a line of JSON each, and answers
-each with what it was asked since the last; `Orders` has what can be ordered, and `null` changes
-nothing. It ends when its input does. `QdrantProcess` starts one.
+With a folder of certificates it takes TLS alone, and a client's certificate. It writes one line of
+JSON: where it listens. Then it reads orders, a line of JSON each, and answers each with what it was
+asked since the last; `Orders` has what can be ordered, and `null` changes nothing. It ends when its
+input does. `QdrantProcess` starts one.
 
 The meaning of filters, scrolling, facets and queries comes from the client library's local mode,
 which scans: this shows that requests are understood and answers read, and nothing of a server's
@@ -16,6 +17,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import ssl
 import subprocess
 import sys
 import threading
@@ -297,9 +299,11 @@ class RestServer(ThreadingHTTPServer):
 class Listeners:
     """Both, which close together and come back at the same ports."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, tls: Path | None = None) -> None:
         self._server = server
-        self.host, self.rest_port, self.grpc_port = own_address(), 0, 0
+        self._tls = tls
+        host = own_address() if tls is None else "127.0.0.1"  # which the certificate names
+        self.host, self.rest_port, self.grpc_port = host, 0, 0
         self._open: tuple[RestServer, Any] | None = None
 
     def start(self) -> Self:
@@ -309,7 +313,12 @@ class Listeners:
             # More threads than requests that hang at once.
             rpc = grpc.server(ThreadPoolExecutor(64), options=[("grpc.so_reuseport", 0)])
             rpc.add_generic_rpc_handlers(protocol.grpc_handlers(self._server))
-            self.grpc_port = rpc.add_insecure_port(f"{self.host}:{self.grpc_port}")
+            where = f"{self.host}:{self.grpc_port}"
+            if self._tls is None:
+                self.grpc_port = rpc.add_insecure_port(where)
+            else:
+                self.grpc_port = rpc.add_secure_port(where, grpc_credentials(self._tls))
+                rest.socket = rest_context(self._tls).wrap_socket(rest.socket, server_side=True)
             self.rest_port = rest.server_port
             threading.Thread(target=rest.serve_forever, args=(0.01,), daemon=True).start()
             rpc.start()
@@ -325,6 +334,22 @@ class Listeners:
             self._open = None
 
 
+def grpc_credentials(tls: Path) -> grpc.ServerCredentials:
+    key, certificate, authority = (
+        (tls / name).read_bytes() for name in ("server.key", "server.pem", "ca.pem")
+    )
+    return grpc.ssl_server_credentials(
+        [(key, certificate)], root_certificates=authority, require_client_auth=True
+    )
+
+
+def rest_context(tls: Path) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tls / "ca.pem")
+    context.load_cert_chain(tls / "server.pem", tls / "server.key")
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
 def own_address() -> str:
     """Where nobody else takes a port while nothing listens, where the system has such addresses."""
     if sys.platform != "linux":
@@ -335,7 +360,7 @@ def own_address() -> str:
 
 def main() -> None:
     server = Server()
-    listeners = Listeners(server).start()
+    listeners = Listeners(server, *map(Path, sys.argv[1:])).start()
     say([listeners.host, listeners.rest_port, listeners.grpc_port])
     for line in sys.stdin:
         with server.lock:
@@ -355,9 +380,11 @@ def say(told: object) -> None:
 class QdrantProcess:
     """The process, started; it ends with the block."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: Path | None = None) -> None:
+        self._scheme = "http" if tls is None else "https"
+        folder = [] if tls is None else [str(tls)]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.stores.qdrant_process"],
+            [sys.executable, "-m", "tests.stores.qdrant_process", *folder],
             cwd=Path(__file__).parents[2],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -367,7 +394,7 @@ class QdrantProcess:
 
     @property
     def url(self) -> str:
-        return f"http://{self.host}:{self.rest_port}"
+        return f"{self._scheme}://{self.host}:{self.rest_port}"
 
     @property
     def address(self) -> ServerAddress:

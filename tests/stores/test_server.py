@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import socket
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
@@ -60,12 +59,6 @@ def connect(qdrant: QdrantProcess, pauses: list[float]) -> Iterator[Connect]:
 def connect_either(connect: Connect, request: pytest.FixtureRequest) -> Connect:
     """The same by each protocol."""
     return partial(connect, prefer_grpc=request.param)
-
-
-@pytest.fixture
-def name() -> str:
-    """A collection that nobody made."""
-    return f"videos-{uuid.uuid4()}"
 
 
 @pytest.fixture

@@ -111,7 +111,12 @@ def discard(generation: str, **overrides: Any) -> None:
     with data.hold_lock():
         if data.find_published() in (None, generation):
             raise UsageError("another generation has to be published first; this may be the last")
-        is_unknown = data.find_damage(generation) is not None and settings.qdrant_server is None
+        # A damaged one doesn't say who keeps it, unless its shard is here.
+        is_unknown = (
+            settings.qdrant_server is None
+            and data.find_damage(generation) is not None
+            and not (data.locate_generation(generation) / "qdrant").exists()
+        )
         _open_engine(settings, data, generation).drop(generation)
         data.remove(generation)
     click.echo(f"Generation {generation} is removed")
