@@ -95,9 +95,7 @@ class Build:
             writer = engine.open_writer(generation, plan.dims, plan.fields)
             self.store: VectorStore = opened.enter_context(closing(writer))
             self.mirror = opened.enter_context(closing(_open_mirror(data, generation, plan.dims)))
-            # Closed first: what is under way needs the store.
-            streams = Streams[Mapping[str, Entry]](engine.streams)
-            self._streams = opened.enter_context(closing(streams))
+            self._streams = Streams[Mapping[str, Entry]](engine.streams)
             self._opened = opened.pop_all()
 
     @property
@@ -217,7 +215,9 @@ class Build:
 
     def close(self) -> None:
         """Let go of all files; the build can be continued later."""
-        self._opened.close()
+        with self._opened:
+            # What is under way needs the store, and would be encoded again.
+            self._record(self._streams.close())
 
 
 def _open_mirror(data: DataDir, generation: str, dims: Dims) -> FlatStore:

@@ -46,10 +46,16 @@ class Streams(Generic[TokenT]):
         """
         return [self._wait_for_oldest() for _ in range(len(self._under_way))]
 
-    def close(self) -> None:
-        """Wait a moment for what is under way, however it ends."""
-        wait([result for result, _ in self._under_way], timeout=_GRACE_S)
+    def close(self) -> list[TokenT]:
+        """Wait a moment for what is under way, and return the tokens of what ended well."""
+        done, _ = wait([result for result, _ in self._under_way], timeout=_GRACE_S)
+        ended = [
+            token
+            for result, token in self._under_way
+            if result in done and result.exception() is None
+        ]
         self._under_way.clear()
+        return ended
 
     def _wait_for_oldest(self) -> TokenT:
         result, token = self._under_way.popleft()
