@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from twinlens.catalog.errors import StoreCorrupt, StoreError
@@ -30,6 +31,7 @@ from twinlens.stores.generations import (
     make_generation_name,
 )
 from twinlens.stores.inventory import open_whole
+from twinlens.stores.streams import Streams
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +75,8 @@ class BuildPlan:
 class Build:
     """An unfinished generation: Qdrant's side, the FAISS mirror, and the ledger, kept in step.
 
-    A batch goes to Qdrant first and to the ledger last, so that what the ledger knows is stored.
+    A batch goes to Qdrant first and to the ledger last, so that what the ledger knows is stored. A
+    server takes some batches at once; whoever looks at the ledger waits until it has them all.
     The mirror is held in memory and written once, at the end; after a kill it is filled up from
     Qdrant.
     """
@@ -88,11 +91,20 @@ class Build:
         self._times = times
         path = data.locate_generation(generation)
         with ExitStack() as opened:
-            self.ledger = opened.enter_context(closing(Ledger(path / LEDGER_FILE)))
+            self._ledger = opened.enter_context(closing(Ledger(path / LEDGER_FILE)))
             writer = engine.open_writer(generation, plan.dims, plan.fields)
             self.store: VectorStore = opened.enter_context(closing(writer))
             self.mirror = opened.enter_context(closing(_open_mirror(data, generation, plan.dims)))
+            self._streams = Streams[Mapping[str, Entry]](engine.streams)
             self._opened = opened.pop_all()
+
+    @property
+    def ledger(self) -> Ledger:
+        """What every stored video was made from."""
+        with self._times.stage("store"):
+            done = self._streams.finish()
+        self._record(done)
+        return self._ledger
 
     def write(
         self,
@@ -108,13 +120,17 @@ class Build:
         """
         self._require_room(0, to="store videos")
         with self._times.stage("ledger"):
-            self.ledger.invalidate(replaced)
+            self._ledger.invalidate(replaced)
         with self._times.stage("store"):
-            self.store.upsert(videos)
+            done = self._streams.begin(partial(self.store.upsert, videos), entries)
         with self._times.stage("mirror"):
             self.mirror.upsert(videos)
+        self._record(done)
+
+    def _record(self, stored: Sequence[Mapping[str, Entry]]) -> None:
         with self._times.stage("ledger"):
-            self.ledger.record(entries)
+            for entries in stored:
+                self._ledger.record(entries)
 
     def delete(self, video_ids: Sequence[str]) -> None:
         """Remove videos everywhere; the ledger forgets them first, so that none is half there."""
@@ -199,7 +215,9 @@ class Build:
 
     def close(self) -> None:
         """Let go of all files; the build can be continued later."""
-        self._opened.close()
+        with self._opened:
+            # What is under way needs the store, and would be encoded again.
+            self._record(self._streams.close())
 
 
 def _open_mirror(data: DataDir, generation: str, dims: Dims) -> FlatStore:
@@ -277,6 +295,8 @@ class PendingBuild:
         if self.known is None:
             yield None
             return
+        if self.build is not None:
+            _ = self.build.ledger  # is complete
         with open_ledger(self._data, self.known) as ledger:
             yield ledger
 

@@ -20,6 +20,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import shutil
 from collections.abc import Collection, Iterator, Mapping
@@ -354,3 +355,8 @@ def make_generation_name(now: datetime) -> str:
     """Make a name that sorts by time and is never given twice: ``20261121T083000.123Z-5f2c9a``."""
     stamp = now.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3]
     return f"{stamp}Z-{secrets.token_hex(3)}"
+
+
+def is_generation_name(name: str) -> bool:
+    """Return whether ``make_generation_name`` may have made it."""
+    return re.fullmatch(r"\d{8}T\d{6}\.\d{3}Z-[0-9a-f]{6}", name) is not None

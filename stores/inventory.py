@@ -14,15 +14,16 @@ from twinlens.stores.flat import FlatReader
 from twinlens.stores.generations import DataDir, Manifest
 
 OpenReader = Callable[[Manifest], VectorReader]
-State = Literal["published", "kept", "unfinished", "damaged"]
+State = Literal["published", "kept", "unfinished", "damaged", "orphaned"]
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationReport:
     """One generation. ``manifest`` is None where it has none that can be read.
 
-    ``size_bytes`` is what its files take on disk, without a server's. ``problem`` says why it
-    can't be opened, and is empty where it can.
+    An orphaned one is a collection of a server, and has no directory here. ``size_bytes`` is what
+    its files take on disk, without a server's. ``problem`` says why it can't be opened, and is
+    empty where it can.
     """
 
     generation: str

@@ -140,20 +140,24 @@ def test_into_another_engine(call, run_job, data, target, monkeypatch):
 
 
 @pytest.mark.parametrize("engine", ["process"], indirect=True)
-@pytest.mark.parametrize("remote_shards", [[], [{"shard_id": 0, "peer_id": 7, "state": "Active"}]])
+@pytest.mark.parametrize(
+    ("remote_shards", "peers"), [([], 1), ([{"shard_id": 0, "state": "Active"}], 1), ([], 3)]
+)
 def test_a_server_s_collection(
-    call, run_job, data, target, published, request, alias, remote_shards
+    call, run_job, data, target, published, request, alias, remote_shards, peers
 ):
     first = run_job().generation
     before = published.vectors()
-    request.getfixturevalue("qdrant_process").order(remote_shards=remote_shards)
+    process = request.getfixturevalue("qdrant_process")
+    process.order(remote_shards=remote_shards)
     assert call("backup", str(target.path))[0] == 0
-    assert (target.locate_generation(first) / "collection.snapshot").exists() is not remote_shards
+    assert (target.locate_generation(first) / "collection.snapshot").exists() is not bool(remote_shards)
     lose(data)
     request.getfixturevalue("process").delete_collection(f"{alias}-{first}")
+    process.order(peers=peers)
     code, said = call("restore", str(target.path))
     assert code == 0, said
-    # By its snapshot, or from the mirror where no node has the whole of it.
-    assert (data.read_current() == first) is (remote_shards == [])
+    # By its snapshot; or from the mirror, where one node has, or would get, but a part of it.
+    assert (data.read_current() == first) is (remote_shards == [] and peers == 1)
     assert (published.vectors(), published.differences()) == (before, [])
     assert not any(data.generations.rglob("*.snapshot"))

@@ -15,7 +15,7 @@ import pytest
 from tests.folders import files_in
 from tests.stores.catalogue import DIMS, catalogue
 from tests.stores.qdrant_process import QdrantProcess
-from twinlens.stores.address import ServerAddress
+from twinlens.stores.address import CollectionLayout, ServerAddress
 from twinlens.stores.base import Dims, StoredVideo, VectorReader, VectorStore
 from twinlens.stores.edge import EdgeReader, EdgeStore
 from twinlens.stores.flat import FlatReader, FlatStore
@@ -143,6 +143,20 @@ def server() -> Iterator[ServerClient]:
 
 
 @pytest.fixture
+def name() -> str:
+    """A collection that nobody made."""
+    return f"videos-{uuid.uuid4()}"
+
+
+class StrictStore(ServerStore):
+    """A collection in strict mode: nothing that TwinLens asks may be refused."""
+
+    @classmethod
+    def create(cls, *place: Any, **how: Any) -> Self:
+        return super().create(*place, **how, layout=CollectionLayout(strict=True))
+
+
+@pytest.fixture
 def shard_path(tmp_path: Path) -> Iterator[Path]:
     """A directory in memory where the system has one: a shard syncs some hundred files."""
     memory = Path("/dev/shm")
@@ -172,7 +186,7 @@ def home(request: pytest.FixtureRequest, shard_path: Path) -> Iterator[Home]:
                 path = shard_path / "faiss"
                 yield MirroredHome(kept, MirroredStore, None, server, collection, path)
             else:
-                yield Home(kept, ServerStore, ServerStore, server, collection)
+                yield Home(kept, StrictStore, ServerStore, server, collection)
 
 
 @pytest.fixture

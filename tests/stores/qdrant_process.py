@@ -1,10 +1,11 @@
 """A process that answers as a Qdrant server does, over REST and gRPC, and fails as it is told.
 
-    python -m tests.stores.qdrant_process
+    python -m tests.stores.qdrant_process [FOLDER]
 
-It writes one line of JSON: where it listens. Then it reads orders, a line of JSON each, and answers
-each with what it was asked since the last; `Orders` has what can be ordered, and `null` changes
-nothing. It ends when its input does. `QdrantProcess` starts one.
+With a folder of certificates it takes TLS alone, and a client's certificate. It writes one line of
+JSON: where it listens. Then it reads orders, a line of JSON each, and answers each with what it was
+asked since the last; `Orders` has what can be ordered, and `null` changes nothing. It ends when its
+input does. `QdrantProcess` starts one.
 
 The meaning of filters, scrolling, facets and queries comes from the client library's local mode,
 which scans: this shows that requests are understood and answers read, and nothing of a server's
@@ -16,12 +17,13 @@ from __future__ import annotations
 import json
 import os
 import random
+import ssl
 import subprocess
 import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -64,9 +66,10 @@ class Orders:
 
     ``states`` are the collections' next states, one a look, the last for ever; "grey" lasts until a
     collection is updated. ``indexed`` is how many vectors graphs are said to hold (None: all), and
-    ``remote_shards`` what other nodes are said to have of a collection.
+    ``remote_shards`` what other nodes, of ``peers``, are said to have of a collection.
 
     ``canned``: what was once asked by gRPC is answered as it was then, without any work.
+    ``version`` is the server's; ``deaf`` says that updates of collections change nothing.
     """
 
     fault: str | None = None
@@ -77,7 +80,10 @@ class Orders:
     states: list[str] = field(default_factory=lambda: ["green"])
     indexed: int | None = None
     remote_shards: list[Any] = field(default_factory=list)
+    peers: int = 1
     canned: bool = False
+    version: str = "1.20.0"
+    deaf: bool = False
 
 
 class Server:
@@ -87,6 +93,8 @@ class Server:
         warnings.simplefilter("ignore")
         self.local = QdrantClient(location=":memory:")
         self.kinds: dict[str, dict[str, str]] = {}
+        # How collections were made, and changed since.
+        self.made: dict[str, models.CreateCollection] = {}
         self.lock = threading.Lock()
         self.orders = Orders()
         self.released = threading.Event()
@@ -149,9 +157,11 @@ class Server:
 
     def create(self, collection: str, asked: models.CreateCollection) -> bool:
         self.kinds.pop(collection, None)
-        return self.local.create_collection(
+        done = self.local.create_collection(
             collection, vectors_config=asked.vectors, sparse_vectors_config=asked.sparse_vectors
         )
+        self.made[collection] = asked
+        return done
 
     def drop(self, collection: str) -> bool:
         self.kinds.pop(collection, None)
@@ -167,6 +177,9 @@ class Server:
             for name in [*(params.vectors or {}), *(params.sparse_vectors or {})]
             if isinstance(params.vectors, dict)
         )
+        made = self.made[self.name(collection)]
+        if made.hnsw_config is not None and made.hnsw_config.m is not None:
+            info.config.hnsw_config.m = made.hnsw_config.m
         info.payload_schema = {
             name: models.PayloadIndexInfo(data_type=kind, points=info.points_count or 0)
             for name, kind in self.kinds.get(self.name(collection), {}).items()
@@ -176,11 +189,27 @@ class Server:
         info.indexed_vectors_count = indexed if told is None else told
         return info
 
-    def update(self, collection: str) -> bool:
+    def update(self, collection: str, asked: models.UpdateCollection) -> bool:
         self.local.get_collection(collection)
+        if asked.hnsw_config is not None and not self.orders.deaf:
+            self.made[self.name(collection)].hnsw_config = asked.hnsw_config
         if self.orders.states[0] == "grey":
             self.orders.states.pop(0)
         return True
+
+    def check_strictness(self, collection: str, asked: Any) -> None:
+        """Refuse what a collection's strict mode does."""
+        made = self.made.get(self.name(collection))
+        strict = made and made.strict_mode_config
+        if not strict or not strict.enabled:
+            return
+        for one in getattr(asked, "searches", [asked]):
+            if (limit := getattr(one, "limit", None)) and limit > (strict.max_query_limit or limit):
+                raise ValueError(f"Forbidden: Limit exceeded {limit} for limit")
+            indexed = self.kinds.get(self.name(collection), {})
+            for key in filtered_keys(getattr(one, "filter", None)):
+                if strict.unindexed_filtering_retrieve is False and key not in indexed:
+                    raise ValueError(f"Forbidden: Index required but not found for {key}")
 
     def index(self, collection: str, asked: models.CreateFieldIndex) -> None:
         self.local.get_collection(collection)
@@ -213,7 +242,11 @@ class Server:
         return {"points": points, "next_page_offset": offset}
 
     def query(self, collection: str, asked: Sequence[models.QueryRequest]) -> list[Any]:
+        quantised = self.made[self.name(collection)].quantization_config is not None
         for request in asked:
+            how = request.params and request.params.quantization
+            if quantised and not (how and how.rescore):
+                raise ValueError("as a test wants it: score what was found by the whole vectors")
             prefetch = request.prefetch
             for part in [request, *(prefetch if isinstance(prefetch, list) else [])]:
                 part.params = None  # they say how to search an index
@@ -227,6 +260,17 @@ class Server:
         limit = asked.limit or 10
         found = self.local.facet(collection, asked.key, facet_filter=asked.filter, limit=limit)
         return {"hits": found.hits}
+
+
+def filtered_keys(condition: Any) -> Iterator[str]:
+    """The fields that a filter asks about."""
+    if isinstance(condition, list):
+        for one in condition:
+            yield from filtered_keys(one)
+    elif isinstance(condition, models.Filter):
+        yield from filtered_keys([condition.must, condition.should, condition.must_not])
+    elif isinstance(condition, models.FieldCondition):
+        yield condition.key
 
 
 class RestHandler(BaseHTTPRequestHandler):
@@ -247,6 +291,7 @@ class RestHandler(BaseHTTPRequestHandler):
                 body = json.loads(raw) if raw else None
                 name, work = protocol.rest_request(server, self.command, path, body)
             told["result"], status = server.answer(name, work, body), 200
+            told |= told["result"] if name == "HealthCheck" else {}  # which alone wraps nothing
         except protocol.Refused as error:
             if error.text == "lost":
                 self.close_connection = True
@@ -275,9 +320,11 @@ class RestServer(ThreadingHTTPServer):
 class Listeners:
     """Both, which close together and come back at the same ports."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, tls: Path | None = None) -> None:
         self._server = server
-        self.host, self.rest_port, self.grpc_port = own_address(), 0, 0
+        self._tls = tls
+        host = own_address() if tls is None else "127.0.0.1"  # which the certificate names
+        self.host, self.rest_port, self.grpc_port = host, 0, 0
         self._open: tuple[RestServer, Any] | None = None
 
     def start(self) -> Self:
@@ -287,7 +334,12 @@ class Listeners:
             # More threads than requests that hang at once.
             rpc = grpc.server(ThreadPoolExecutor(64), options=[("grpc.so_reuseport", 0)])
             rpc.add_generic_rpc_handlers(protocol.grpc_handlers(self._server))
-            self.grpc_port = rpc.add_insecure_port(f"{self.host}:{self.grpc_port}")
+            where = f"{self.host}:{self.grpc_port}"
+            if self._tls is None:
+                self.grpc_port = rpc.add_insecure_port(where)
+            else:
+                self.grpc_port = rpc.add_secure_port(where, grpc_credentials(self._tls))
+                rest.socket = rest_context(self._tls).wrap_socket(rest.socket, server_side=True)
             self.rest_port = rest.server_port
             threading.Thread(target=rest.serve_forever, args=(0.01,), daemon=True).start()
             rpc.start()
@@ -303,6 +355,22 @@ class Listeners:
             self._open = None
 
 
+def grpc_credentials(tls: Path) -> grpc.ServerCredentials:
+    key, certificate, authority = (
+        (tls / name).read_bytes() for name in ("server.key", "server.pem", "ca.pem")
+    )
+    return grpc.ssl_server_credentials(
+        [(key, certificate)], root_certificates=authority, require_client_auth=True
+    )
+
+
+def rest_context(tls: Path) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tls / "ca.pem")
+    context.load_cert_chain(tls / "server.pem", tls / "server.key")
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
 def own_address() -> str:
     """Where nobody else takes a port while nothing listens, where the system has such addresses."""
     if sys.platform != "linux":
@@ -313,7 +381,7 @@ def own_address() -> str:
 
 def main() -> None:
     server = Server()
-    listeners = Listeners(server).start()
+    listeners = Listeners(server, *map(Path, sys.argv[1:])).start()
     say([listeners.host, listeners.rest_port, listeners.grpc_port])
     for line in sys.stdin:
         with server.lock:
@@ -333,9 +401,11 @@ def say(told: object) -> None:
 class QdrantProcess:
     """The process, started; it ends with the block."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: Path | None = None) -> None:
+        self._scheme = "http" if tls is None else "https"
+        folder = [] if tls is None else [str(tls)]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.stores.qdrant_process"],
+            [sys.executable, "-m", "tests.stores.qdrant_process", *folder],
             cwd=Path(__file__).parents[2],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -345,7 +415,7 @@ class QdrantProcess:
 
     @property
     def url(self) -> str:
-        return f"http://{self.host}:{self.rest_port}"
+        return f"{self._scheme}://{self.host}:{self.rest_port}"
 
     @property
     def address(self) -> ServerAddress:

@@ -19,6 +19,7 @@ NAMED = "/collections/([^/]+)"
 def find_work(server: Any, method: str, path: str, body: bytes) -> Callable[[], Any] | None:
     """What carries out a request about snapshots; it gives bytes, or the result for an answer."""
     routes: list[tuple[str, str, Callable[..., Any]]] = [
+        ("GET", "/cluster", lambda: {"peers": {str(n): {} for n in range(server.orders.peers)}}),
         ("GET", f"{NAMED}/cluster", lambda _: {"remote_shards": server.orders.remote_shards}),
         ("POST", f"{NAMED}/snapshots", lambda name: make(server, name)),
         ("GET", f"{NAMED}/snapshots/([^/]+)", lambda _, name: find(server, name)),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from twinlens.catalog.errors import UsageError
+from twinlens.catalog.errors import StoreError, UsageError
 from twinlens.commands.file_to_write import FileToWrite
 from twinlens.commands.lenses import SETTINGS_HELP, open_lenses
 
@@ -34,20 +34,28 @@ collection_option = click.option(
 @click.command(epilog=SETTINGS_HELP)
 @data_dir_option
 @qdrant_url_option
+@collection_option
 @click.option("--json", "json_path", type=FileToWrite(), help="Write it to this file, too.")
 def generations(json_path: Path | None, **overrides: Any) -> None:
     """List the generations of an index: which is published, what is in each, whether it opens.
+
+    Collections of its name on the Qdrant server that have no generation here are listed, too.
 
     \b
     Example:
       twinlens generations --data-dir data
     """
     from twinlens.stores.engines import open_reader
-    from twinlens.stores.inventory import describe_generations
+    from twinlens.stores.inventory import GenerationReport, describe_generations
 
     settings, data = load(overrides)
     opened = partial(open_reader, data, server=settings.qdrant_server)
     reports = list(describe_generations(data, opened))
+    try:
+        orphans = _open_configured(settings, data).list_orphans(data)
+        reports += [GenerationReport(name, "orphaned", None, 0, "") for name in orphans]
+    except StoreError as error:
+        click.echo(f"Orphaned collections are not known: {error}", err=True)
     for report in reports:
         click.echo(_describe(report))
     if not reports:
@@ -92,18 +100,36 @@ def publish(generation: str, **overrides: Any) -> None:
 def discard(generation: str, **overrides: Any) -> None:
     """Remove GENERATION for good, whatever its state. Another one has to be published.
 
+    Of an orphaned one, which `twinlens generations` lists, the collection is removed.
+
     \b
     Example:
       twinlens discard 20261121T083000.123Z-5f2c9a
     """
     settings, data = load(overrides)
+    if generation in (configured := _open_configured(settings, data)).list_orphans(data):
+        configured.drop(generation)
+        click.echo(f"The collection of generation {generation} is removed")
+        return
     _require_there(data, generation)
     with data.hold_lock():
         if data.find_published() in (None, generation):
             raise UsageError("another generation has to be published first; this may be the last")
+        # A damaged one doesn't say who keeps it, unless its shard is here.
+        is_unknown = (
+            settings.qdrant_server is None
+            and data.find_damage(generation) is not None
+            and not (data.locate_generation(generation) / "qdrant").exists()
+        )
         open_kept_engine(settings, data, generation).drop(generation)
         data.remove(generation)
     click.echo(f"Generation {generation} is removed")
+    if is_unknown:
+        click.echo(
+            "If a Qdrant server kept it, its collection is still there: `twinlens generations`, "
+            "with --qdrant-url, lists it",
+            err=True,
+        )
 
 
 @click.command(epilog=SETTINGS_HELP)
@@ -197,15 +223,26 @@ def _require_there(data: DataDir, generation: str) -> str:
     return generation
 
 
+def _open_configured(settings: Settings, data: DataDir) -> Engine:
+    """Return the Qdrant that the settings name."""
+    from twinlens.stores.engines import open_engine
+
+    return open_engine(
+        data, settings.qdrant_server, collection=settings.collection, layout=settings.qdrant_layout
+    )
+
+
 def open_kept_engine(settings: Settings, data: DataDir, generation: str | None) -> Engine:
     """Return the Qdrant that keeps a generation; where it doesn't say, that of the settings."""
     from twinlens.stores.engines import EMBEDDED, is_kept_by, open_engine
 
     if generation is None or data.find_damage(generation) is not None:
-        return open_engine(data, settings.qdrant_server, collection=settings.collection)
+        return _open_configured(settings, data)
     manifest = data.read_manifest(generation)
     server = None if manifest.engine == EMBEDDED else settings.qdrant_server
-    engine = open_engine(data, server, collection=settings.collection)
+    engine = open_engine(
+        data, server, collection=settings.collection, layout=settings.qdrant_layout
+    )
     if not is_kept_by(engine, manifest):
         raise UsageError(
             f"generation {manifest.generation} is collection {manifest.collection} of a Qdrant "
@@ -217,6 +254,8 @@ def open_kept_engine(settings: Settings, data: DataDir, generation: str | None) 
 def _describe(report: GenerationReport) -> str:
     size = f"{report.size_bytes / 1e6:.1f} MB here"
     said = f"{report.generation}  {report.state}, {size}"
+    if report.state == "orphaned":
+        return f"{said}\n    a collection of the server; another data directory may need it"
     if report.manifest is not None:
         made, models = report.manifest, report.manifest.lenses.items()
         lenses = ", ".join(f"{name} by {record.model}" for name, record in models)

@@ -134,6 +134,7 @@ def index(
         settings.qdrant_server,
         collection=settings.collection,
         patience_s=settings.qdrant_patience_s,
+        layout=settings.qdrant_layout,
     )
     job = IndexJob(
         data,
