@@ -151,7 +151,9 @@ def test_a_server_s_collection(
     process = request.getfixturevalue("qdrant_process")
     process.order(remote_shards=remote_shards)
     assert call("backup", str(target.path))[0] == 0
-    assert (target.locate_generation(first) / "collection.snapshot").exists() is not bool(remote_shards)
+    assert (target.locate_generation(first) / "collection.snapshot").exists() is not bool(
+        remote_shards
+    )
     lose(data)
     request.getfixturevalue("process").delete_collection(f"{alias}-{first}")
     process.order(peers=peers)
