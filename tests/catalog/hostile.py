@@ -171,7 +171,10 @@ PICTURES: dict[str, tuple[Callable[[], bytes], str]] = {
     "png-63-texts": (lambda: png(8, 8, bytes(72), texts(63)), "bytes of text"),
     "webp-of-46-bytes": (lambda: picture("WEBP", size=(16383, 2441), lossless=True), "of memory"),
     "webp-animated-of-40-million": (lambda: twice("WEBP", (8000, 5000)), "of memory"),
-    "webp-lossy-noise": (lambda: saved(noise((2700, 2700)), "WEBP", quality=95), "a WebP of"),
+    "webp-lossy-noise": (
+        lambda: saved(noise((2200, 2200)), "WEBP", quality=100, method=0),
+        "a WebP of",
+    ),
     "jpeg-35-scans-of-three": (lambda: scans(3, 35), "more than 34 scans"),
     "jpeg-refined-more": (lambda: refined(12_000_000), "of several scans"),
     "jpeg-lossless": (lambda: scans(3, 1, frame=0xC3), "lossless coding"),
