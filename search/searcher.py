@@ -232,18 +232,21 @@ class Searcher:
         """Return the hits from ``start`` on, with what is stored of them."""
         end = start + request.limit
         arranged = window.candidates
+        stored: Mapping[str, StoredVideo] = {}
         if request.rearranges:
             with stages.stage("arrange"):
-                arranged = self._rearrange(request, arranged, seeds)
+                arranged, stored = self._rearrange(request, arranged, seeds)
         page = arranged[start:end]
         # Facets count all hits, so all must be fetched.
         shown = arranged if request.facets else page
-        with stages.stage("fetch"):
-            stored = self._reader.get([one.video_id for one in shown]) if shown else {}
+        if shown and not stored:
+            with stages.stage("fetch"):
+                stored = self._reader.get([one.video_id for one in shown])
         facets: Facets = {}
         if request.facets:
             with stages.stage("facets"):
-                facets = count_facets(list(stored.values()), request.facets, self._reader.fields)
+                counted = [stored[one.video_id] for one in shown if one.video_id in stored]
+                facets = count_facets(counted, request.facets, self._reader.fields)
         hits = [
             Hit(
                 video_id=one.video_id,
@@ -273,8 +276,8 @@ class Searcher:
 
     def _rearrange(
         self, request: HitsRequest, candidates: Sequence[_Candidate], seeds: Sequence[StoredVideo]
-    ) -> list[_Candidate]:
-        """Return the whole window, with duplicates folded and diversified as asked."""
+    ) -> tuple[list[_Candidate], Mapping[str, StoredVideo]]:
+        """Return the whole window, duplicates folded and diversified as asked, and its videos."""
         stored = self._reader.get([one.video_id for one in candidates], with_vectors=True)
         arranged = [one for one in candidates if one.video_id in stored]
         if request.collapse_duplicates:
@@ -297,7 +300,7 @@ class Searcher:
                 diversity=request.diversity,
             )
             arranged = [*(head[at] for at in order), *arranged[MOST_DIVERSIFIED:]]
-        return arranged
+        return arranged, stored
 
     def _make_query_vectors(
         self, request: SearchRequest, stages: StageTimes
