@@ -42,7 +42,7 @@ def group_duplicates(videos: Sequence[StoredVideo]) -> list[list[int]]:
     alike &= _find_equal([_find_numbers(title) for title in titles])
     np.fill_diagonal(alike, val=False)
     # Words take longest to compare, and few videos are left to compare by them.
-    left = np.flatnonzero(alike.any(axis=1))
+    left = np.flatnonzero(alike.any(axis=1)).tolist()
     alike[np.ix_(left, left)] &= _find_alike(_hash_words([videos[at] for at in left]), TITLE_ALIKE)
     joined = np.zeros(count, dtype=np.bool_)
     groups = []

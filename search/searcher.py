@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
+
+import cachetools
 
 from twinlens.catalog.errors import PictureRejected, UnencodableItems
 from twinlens.catalog.timing import OutOfTime, StageTimes, TimeBudget
@@ -42,6 +45,8 @@ from twinlens.stores.base import ScoredVideo, StoredVideo, VectorQuery, VectorRe
 
 # docs/decisions/0003-borrowed-thumbnails.md says why so little.
 BORROWED_WEIGHT: Final = 0.1
+# Videos kept with their vectors: the next page of an arranged window reads them again.
+_MOST_KEPT: Final = 5000
 
 
 class Searcher:
@@ -52,6 +57,8 @@ class Searcher:
         self._generation = generation
         # The dense ones first: in this order a cursor digests the weights.
         self._lenses = dict(sorted(lenses.items(), key=lambda item: item[1].dim is None))
+        self._kept: cachetools.LRUCache[str, StoredVideo] = cachetools.LRUCache(_MOST_KEPT)
+        self._keeping = threading.Lock()
 
     def search(self, request: SearchRequest, stages: StageTimes | None = None) -> SearchResult:
         """Return the page of hits that ``request`` asks for, the best first.
@@ -245,8 +252,8 @@ class Searcher:
         facets: Facets = {}
         if request.facets:
             with stages.stage("facets"):
-                counted = [stored[one.video_id] for one in shown if one.video_id in stored]
-                facets = count_facets(counted, request.facets, self._reader.fields)
+                found = [stored[one.video_id] for one in shown if one.video_id in stored]
+                facets = count_facets(found, request.facets, self._reader.fields)
         hits = [
             Hit(
                 video_id=one.video_id,
@@ -278,7 +285,7 @@ class Searcher:
         self, request: HitsRequest, candidates: Sequence[_Candidate], seeds: Sequence[StoredVideo]
     ) -> tuple[list[_Candidate], Mapping[str, StoredVideo]]:
         """Return the whole window, duplicates folded and diversified as asked, and its videos."""
-        stored = self._reader.get([one.video_id for one in candidates], with_vectors=True)
+        stored = self._get_whole([one.video_id for one in candidates])
         arranged = [one for one in candidates if one.video_id in stored]
         if request.collapse_duplicates:
             before = len(seeds)
@@ -301,6 +308,17 @@ class Searcher:
             )
             arranged = [*(head[at] for at in order), *arranged[MOST_DIVERSIFIED:]]
         return arranged, stored
+
+    def _get_whole(self, video_ids: Sequence[str]) -> dict[str, StoredVideo]:
+        """Return those of the videos that are stored, with their vectors."""
+        with self._keeping:
+            found = {one: self._kept[one] for one in video_ids if one in self._kept}
+        if missing := [one for one in video_ids if one not in found]:
+            read = self._reader.get(missing, with_vectors=True)
+            with self._keeping:
+                self._kept.update(read)
+            found |= read
+        return found
 
     def _make_query_vectors(
         self, request: SearchRequest, stages: StageTimes
