@@ -54,7 +54,7 @@ from twinlens.backend.schemas.requests import (
     SimilarBody,
     ThumbnailQuery,
 )
-from twinlens.catalog.errors import TwinLensError
+from twinlens.catalog.errors import StoreError, TwinLensError
 from twinlens.catalog.fields import Fields
 from twinlens.catalog.thumbnails import Thumbnails
 from twinlens.catalog.timing import StageTimes, TimeBudget
@@ -286,6 +286,8 @@ class ApiViews:
             raise Problem(
                 Code.THUMBNAIL_NOT_FOUND, f"video {shorten(video_id)!r} has no thumbnail"
             ) from error
+        except OSError as error:
+            raise StoreError(f"a thumbnail can't be read: {error}") from error
         response.set_etag(tag)
         response.cache_control.public = True
         response.cache_control.max_age = THUMBNAIL_MAX_AGE_S
