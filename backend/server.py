@@ -130,10 +130,11 @@ def answer_requests(
     _take_the_rest(server, worker)
     deadline = time.monotonic() + GRACEFUL_TIMEOUT_S
     while server.active_channels and time.monotonic() < deadline:
+        # What has come is read before anyone is taken to be silent.
+        wasyncore.loop(timeout=0.1, use_poll=True, map=connections, count=1)
         for channel in server.active_channels.values():
             is_new = time.time() < channel.creation_time + _FIRST_WORD_S
             channel.will_close = channel.will_close or (_is_idle(channel) and not is_new)
-        wasyncore.loop(timeout=0.1, use_poll=True, map=connections, count=1)
         watch.look()
 
 

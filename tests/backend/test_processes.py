@@ -202,12 +202,15 @@ def test_what_is_under_way_is_answered_and_nobody_else_once_it_is_told_to_end(
         assert served.process.wait(20) == 0
 
 
-def test_who_was_in_the_queue_when_it_was_told_to_end_is_answered(embedded: DataDir) -> None:
-    """Its kernel has taken the connection, and would reset it with the listener."""
+def test_what_was_not_read_yet_when_it_was_told_to_end_is_answered(embedded: DataDir) -> None:
+    """On connections that it holds, and on those that the kernel has taken for it."""
     with Served(embedded) as served:
         [worker] = served.workers()
+        kept = connected(served, 2)
+        ask(kept, "kept")
+        time.sleep(0.6)
         worker.suspend()
-        waiting = connected(served, 5)
+        waiting = [*kept, *connected(served, 5)]
         for one in waiting:
             one.sendall(b"GET /api/v1/stats HTTP/1.1\r\nHost: x\r\n\r\n")
         served.process.terminate()
