@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import tempfile
 import time
-import uuid
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -36,6 +34,7 @@ from twinlens.backend.access import (
     Role,
     Turns,
     allow_origins,
+    choose_request_id,
     identify_caller,
     read_key,
 )
@@ -50,7 +49,6 @@ from twinlens.search.published import PublishedIndex
 
 # What the OpenAPI document describes.
 ROUTES: Final[Sequence[Route]] = list_routes(ApiViews, SiteViews)
-_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _HEADERS: Final = {
     "Content-Security-Policy": (
         "default-src 'self'; img-src 'self' blob:; object-src 'none'; base-uri 'none'; "
@@ -124,8 +122,7 @@ def _observe(app: Flask, metrics: Metrics, policy: Policy) -> None:
     def begin() -> None:
         g.started = time.perf_counter()
         metrics.begin()
-        given = request.headers.get("X-Request-Id", "")
-        g.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        g.request_id = choose_request_id(request.headers.get("X-Request-Id"))
 
     @app.after_request
     def finish(response: Response) -> Response:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
-import shutil
 import socket
-import tempfile
 import warnings
 from collections.abc import Callable, Collection
 from contextlib import suppress
@@ -27,6 +25,7 @@ from twinlens.catalog.errors import (
     UnencodableItems,
     UsageError,
 )
+from twinlens.catalog.files import ScratchFolder
 from twinlens.catalog.tracing import end_tracing, set_up_tracing
 from twinlens.encoders.lens import Lenses, Query
 from twinlens.search.published import OpenLenses, PublishedIndex, check_lenses
@@ -76,8 +75,8 @@ def serve(serving: Serving) -> None:
         check_lenses(published, serving.open_lenses(published, published.lenses))
     listener = _listen(serving.host, serving.port)
     # Shared by the processes: their metrics, and how often callers have asked.
-    shared = Path(tempfile.mkdtemp(prefix="twinlens-serve-"))
-    try:
+    with ScratchFolder("twinlens-serve-") as name:
+        shared = Path(name)
         # Set before prometheus_client is first imported, or its numbers stay in one process.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(shared)
         from twinlens.backend.observing import configure_logs, forget_process
@@ -101,8 +100,6 @@ def serve(serving: Serving) -> None:
             on_ready=say_where,
             on_end=partial(forget_process, shared),
         ).run()
-    finally:
-        shutil.rmtree(shared, ignore_errors=True)
 
 
 def _work(serving: Serving, shared: Path, worker: Worker) -> None:

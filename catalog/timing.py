@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -48,11 +49,20 @@ class OutOfTime(Exception):
 
 
 class TimeBudget:
-    """``seconds`` from now on, in which several searches may begin."""
+    """``seconds`` from now on, and ``work_s`` of this thread's work, in which searches may begin.
 
-    def __init__(self, seconds: float, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._until = clock() + seconds
+    The time alone would let one request work for as long as it may wait.
+    """
+
+    def __init__(
+        self,
+        seconds: float,
+        *,
+        work_s: float = math.inf,
+        clock: Callable[[], float] = time.monotonic,
+        work_clock: Callable[[], float] = time.thread_time,
+    ) -> None:
+        self._ends = [(clock, clock() + seconds), (work_clock, work_clock() + work_s)]
 
     def check(self) -> None:
         """Return if there is time left.
@@ -60,5 +70,5 @@ class TimeBudget:
         Raises:
             OutOfTime: there is none left.
         """
-        if self._clock() > self._until:
+        if any(clock() > end for clock, end in self._ends):
             raise OutOfTime

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
+
+import cachetools
 
 from twinlens.catalog.errors import PictureRejected, UnencodableItems
 from twinlens.catalog.timing import OutOfTime, StageTimes, TimeBudget
@@ -44,6 +47,8 @@ from twinlens.stores.base import ScoredVideo, StoredVideo, VectorQuery, VectorRe
 
 # docs/decisions/0003-borrowed-thumbnails.md says why so little.
 BORROWED_WEIGHT: Final = 0.1
+# Videos kept with their vectors: the next page of an arranged window reads them again.
+_MOST_KEPT: Final = 5000
 
 
 class Searcher:
@@ -65,6 +70,8 @@ class Searcher:
         self._generation = generation
         # The dense ones first: in this order a cursor digests the weights.
         self._lenses = dict(sorted(lenses.items(), key=lambda item: item[1].dim is None))
+        self._kept: cachetools.LRUCache[str, StoredVideo] = cachetools.LRUCache(_MOST_KEPT)
+        self._keeping = threading.Lock()
 
     def search(self, request: SearchRequest, stages: StageTimes | None = None) -> SearchResult:
         """Return the page of hits that ``request`` asks for, the best first.
@@ -248,18 +255,21 @@ class Searcher:
         """Return the hits from ``start`` on, with what is stored of them."""
         end = start + request.limit
         arranged = window.candidates
+        stored: Mapping[str, StoredVideo] = {}
         if request.rearranges:
             with stages.stage("arrange"):
-                arranged = self._rearrange(request, arranged, seeds)
+                arranged, stored = self._rearrange(request, arranged, seeds)
         page = arranged[start:end]
         # Facets count all hits, so all must be fetched.
         shown = arranged if request.facets else page
-        with stages.stage("fetch"):
-            stored = self._reader.get([one.video_id for one in shown]) if shown else {}
+        if shown and not stored:
+            with stages.stage("fetch"):
+                stored = self._reader.get([one.video_id for one in shown])
         facets: Facets = {}
         if request.facets:
             with stages.stage("facets"):
-                facets = count_facets(list(stored.values()), request.facets, self._reader.fields)
+                found = [stored[one.video_id] for one in shown if one.video_id in stored]
+                facets = count_facets(found, request.facets, self._reader.fields)
         hits = [
             Hit(
                 video_id=one.video_id,
@@ -289,9 +299,9 @@ class Searcher:
 
     def _rearrange(
         self, request: HitsRequest, candidates: Sequence[_Candidate], seeds: Sequence[StoredVideo]
-    ) -> list[_Candidate]:
-        """Return the whole window, with duplicates folded and diversified as asked."""
-        stored = self._reader.get([one.video_id for one in candidates], with_vectors=True)
+    ) -> tuple[list[_Candidate], Mapping[str, StoredVideo]]:
+        """Return the whole window, duplicates folded and diversified as asked, and its videos."""
+        stored = self._get_whole([one.video_id for one in candidates])
         arranged = [one for one in candidates if one.video_id in stored]
         if request.collapse_duplicates:
             before = len(seeds)
@@ -313,7 +323,18 @@ class Searcher:
                 diversity=request.diversity,
             )
             arranged = [*(head[at] for at in order), *arranged[MOST_DIVERSIFIED:]]
-        return arranged
+        return arranged, stored
+
+    def _get_whole(self, video_ids: Sequence[str]) -> dict[str, StoredVideo]:
+        """Return those of the videos that are stored, with their vectors."""
+        with self._keeping:
+            found = {one: self._kept[one] for one in video_ids if one in self._kept}
+        if missing := [one for one in video_ids if one not in found]:
+            read = self._reader.get(missing, with_vectors=True)
+            with self._keeping:
+                self._kept.update(read)
+            found |= read
+        return found
 
     def _make_query_vectors(
         self, request: SearchRequest, stages: StageTimes

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -28,7 +27,7 @@ import qdrant_edge as qe
 
 from twinlens.catalog.errors import IndexLocked, StoreCorrupt, StoreError
 from twinlens.catalog.fields import FIELDS, Fields
-from twinlens.catalog.files import create_whole, sync_directory
+from twinlens.catalog.files import ScratchFolder, create_whole, sync_directory
 from twinlens.catalog.vectors import AnyVector, SparseVector
 from twinlens.stores.base import (
     Dims,
@@ -106,7 +105,7 @@ class EdgeReader(QdrantReader):
         dims: Dims,
         *,
         fields: Fields = FIELDS,
-        view: tempfile.TemporaryDirectory[str] | None = None,
+        view: ScratchFolder | None = None,
     ) -> None:
         super().__init__(dims, fields)
         self._shard = shard
@@ -126,7 +125,7 @@ class EdgeReader(QdrantReader):
         """
         dims = _read_shard_dims(path)
         videos = _count_at_close(path)
-        view = tempfile.TemporaryDirectory(prefix="twinlens-shard-")
+        view = ScratchFolder("twinlens-shard-")
         try:
             link_view(path, Path(view.name))
             shard = _load(Path(view.name), named=path)
