@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from twinlens.catalog.errors import UsageError
+from twinlens.catalog.errors import OutOfRoom, StoreError, StoreUnavailable, UsageError
 from twinlens.commands.lenses import SETTINGS_HELP, open_lenses, title_runtime_option
 
 if TYPE_CHECKING:
@@ -174,8 +174,8 @@ def _report(source: str, summary: JobSummary, rejects: RejectsFile, json_path: P
 def verify(**overrides: Any) -> None:
     """Compare the published index in Qdrant with its FAISS mirror: ids, vectors, payloads.
 
-    The mirror has no sparse vectors, such as those of words: they are made again from the stored
-    videos and compared.
+    Its files are compared with the checksums that were written when it was published. The mirror has no sparse vectors, such as those of words: they are made again from the stored
+    videos and compared. The data directory may be one that can only be read.
 
     Exits with 1 when they differ, and says how.
 
@@ -185,6 +185,7 @@ def verify(**overrides: Any) -> None:
     """
     from twinlens.indexer.verify import compare_stores
     from twinlens.settings import load_settings
+    from twinlens.stores.checksums import WAY_OUT, find_changed
     from twinlens.stores.engines import open_reader
     from twinlens.stores.flat import FlatReader
     from twinlens.stores.generations import DataDir
@@ -194,19 +195,24 @@ def verify(**overrides: Any) -> None:
     manifest = data.read_published()
     sparse = [name for name, dim in manifest.dims.items() if dim is None]
     lenses = open_lenses(settings, data, manifest, threads=1, names=sparse)
-    with ExitStack() as opened:
-        qdrant = open_reader(data, manifest, settings.qdrant_server)
-        opened.callback(qdrant.close)
-        mirror = FlatReader.open(data.locate_mirror(manifest.generation))
-        opened.callback(mirror.close)
-        differences = compare_stores(
-            qdrant, mirror, manifest.dims, sparse=lenses, thumbnails=data.thumbnails
-        )
-        videos = qdrant.count()
+    differences = list(find_changed(data, manifest).values())
+    try:
+        with (
+            closing(open_reader(data, manifest, settings.qdrant_server)) as qdrant,
+            closing(FlatReader.open(data.locate_mirror(manifest.generation))) as mirror,
+        ):
+            differences += compare_stores(
+                qdrant, mirror, manifest.dims, sparse=lenses, thumbnails=data.thumbnails
+            )
+            videos = qdrant.count()
+    except StoreError as error:
+        if isinstance(error, StoreUnavailable | OutOfRoom):
+            raise
+        differences.append(str(error))
     if differences:
         for difference in differences:
             click.echo(difference)
-        click.echo("`twinlens repair` makes a whole index of the half that is", err=True)
+        click.echo(WAY_OUT, err=True)
         raise click.exceptions.Exit(1)
     vectors = ", ".join(f"{manifest.counts[name]} {name} vectors" for name in manifest.lenses)
     click.echo(
