@@ -67,9 +67,13 @@ def repair(
             QDRANT: lambda: engine.open_reader(damaged.generation, damaged.fields),
             MIRROR: lambda: FlatReader.open(data.locate_mirror(damaged.generation)),
         }
+        harmed = _find_harmed_halves(changed)
         halves: dict[str, VectorReader] = {}
-        why = []
+        why: list[str] = []
         for name, open_half in openers.items():
+            if half is None and harmed == {name}:
+                why += changed.values()
+                continue
             try:
                 reader = opened.enter_context(closing(open_half()))
                 require_counts(damaged, reader, sparse=name == QDRANT)
@@ -86,12 +90,19 @@ def repair(
             )
             if not (differences or changed):
                 return damaged, None
-            half = half or _find_right_half(damaged, changed, differ=bool(differences))
+            if not differences:
+                half = half or QDRANT
+            elif damaged.checksums is not None and damaged.collection is not None and not harmed:
+                # What a server has can't be looked at; the mirror is as it was compared with it.
+                half = half or MIRROR
             if half is None:
                 raise UsageError(
                     f"Qdrant and the mirror can both be read, and differ: {'; '.join(differences)}."
                     " Say which is right: --from qdrant or --from mirror"
                 )
+        elif half is None and halves.keys() <= harmed:
+            why += changed.values()
+            halves = {}
         wanted = next(iter(halves), None) if half is None else half
         if wanted is None or wanted not in halves:
             raise StoreCorrupt(
@@ -105,20 +116,13 @@ def repair(
         return _rebuild(data, engine, damaged, batches), wanted
 
 
-def _find_right_half(damaged: Manifest, changed: Collection[str], *, differ: bool) -> str | None:
-    """Return which of two halves is to be taken, by what changed of their files, or None."""
-    harmed = {
+def _find_harmed_halves(changed: Collection[str]) -> set[str]:
+    """Return the halves that have a file among ``changed``."""
+    return {
         name
         for name, files in ((QDRANT, QDRANT_FILES), (MIRROR, MIRROR_FILES))
         if any(file.startswith(files) for file in changed)
     }
-    if len(harmed) == 1:
-        return MIRROR if QDRANT in harmed else QDRANT
-    if not differ:
-        return QDRANT
-    # A server's files are not ours to look at; those of the mirror are as they were compared.
-    proven = damaged.checksums is not None and damaged.collection is not None and not changed
-    return MIRROR if proven else None
 
 
 def _add_sparse(

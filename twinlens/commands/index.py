@@ -174,8 +174,9 @@ def _report(source: str, summary: JobSummary, rejects: RejectsFile, json_path: P
 def verify(**overrides: Any) -> None:
     """Compare the published index in Qdrant with its FAISS mirror: ids, vectors, payloads.
 
-    Its files are compared with the checksums that were written when it was published. The mirror has no sparse vectors, such as those of words: they are made again from the stored
-    videos and compared. The data directory may be one that can only be read.
+    Its files are compared with the checksums that were written when it was published. The mirror
+    has no sparse vectors, such as those of words: they are made again from the stored videos and
+    compared. The data directory may be on a disk that can only be read.
 
     Exits with 1 when they differ, and says how.
 
@@ -196,22 +197,24 @@ def verify(**overrides: Any) -> None:
     sparse = [name for name, dim in manifest.dims.items() if dim is None]
     lenses = open_lenses(settings, data, manifest, threads=1, names=sparse)
     differences = list(find_changed(data, manifest).values())
+    for changed in differences:  # before the engine meets them
+        click.echo(changed)
     try:
         with (
             closing(open_reader(data, manifest, settings.qdrant_server)) as qdrant,
             closing(FlatReader.open(data.locate_mirror(manifest.generation))) as mirror,
         ):
-            differences += compare_stores(
+            found = compare_stores(
                 qdrant, mirror, manifest.dims, sparse=lenses, thumbnails=data.thumbnails
             )
             videos = qdrant.count()
     except StoreError as error:
         if isinstance(error, StoreUnavailable | OutOfRoom):
             raise
-        differences.append(str(error))
-    if differences:
-        for difference in differences:
-            click.echo(difference)
+        found = [str(error)]
+    for difference in found:
+        click.echo(difference)
+    if differences or found:
         click.echo(WAY_OUT, err=True)
         raise click.exceptions.Exit(1)
     vectors = ", ".join(f"{manifest.counts[name]} {name} vectors" for name in manifest.lenses)
