@@ -14,6 +14,7 @@ from tests.folders import files_in
 from tests.indexer.conftest import CountingTitles, jpeg
 from twinlens.catalog.errors import NoGeneration, StoreCorrupt, StoreError, TooMuchLost, UsageError
 from twinlens.encoders.lenses import TITLE, WORDS, WordsLens
+from twinlens.indexer.build import BUILD_FORMAT
 from twinlens.indexer.rebuild import repair
 from twinlens.stores.checksums import CHECKSUMS_FILE
 from twinlens.stores.edge import EdgeStore
@@ -112,6 +113,30 @@ def test_an_unfinished_build_whose_plan_can_t_be_read_is_left_alone(run_job, bre
     done = run_job()
     assert (done.continued, done.videos) == (False, 200)
     assert kept.items() <= files_in(data.generations).items()
+
+
+def test_a_newer_build_is_left_alone(run_job, break_off, data):
+    break_off()
+    [build] = data.list_generations()
+    file = data.locate_generation(build) / "build.json"
+    values = json.loads(file.read_text())
+    file.write_text(json.dumps(values | {"format": BUILD_FORMAT + 1}))
+    kept = files_in(data.generations)
+    done = run_job()
+    assert (done.continued, done.videos) == (False, 200)
+    assert kept.items() <= files_in(data.generations).items()
+
+
+def test_what_is_unknown_in_a_build_of_this_format_or_of_none_is_no_hindrance(
+    run_job, break_off, data
+):
+    break_off()
+    [build] = data.list_generations()
+    file = data.locate_generation(build) / "build.json"
+    values = json.loads(file.read_text())
+    del values["format"]
+    file.write_text(json.dumps(values | {"unknown": 1}))
+    assert run_job().continued
 
 
 HALVES = {

@@ -30,7 +30,9 @@ _collection = click.option("--collection", metavar="NAME", help="The server's al
 @click.command(epilog=SETTINGS_HELP)
 @_data_dir
 @_qdrant_url
-@click.option("--json", "json_path", type=FileToWrite(), help="Write it to this file, too.")
+@click.option(
+    "--json", "json_path", type=FileToWrite(json=True), help="Write it to this file, too."
+)
 def generations(json_path: Path | None, **overrides: Any) -> None:
     """List the generations of an index: which is published, what is in each, whether it opens.
 

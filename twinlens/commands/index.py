@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from twinlens.catalog.errors import OutOfRoom, StoreError, StoreUnavailable, UsageError
+from twinlens.commands.file_to_write import FileToWrite
 from twinlens.commands.lenses import SETTINGS_HELP, open_lenses, title_runtime_option
 
 if TYPE_CHECKING:
@@ -69,10 +70,7 @@ def _read_columns(
     "--threads", type=click.IntRange(1, 256), help="Threads that decode, and that the lenses share."
 )
 @click.option(
-    "--json",
-    "json_path",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Write the summary to this file, too.",
+    "--json", "json_path", type=FileToWrite(json=True), help="Write the summary to this file, too."
 )
 @click.option(
     "--metrics",
@@ -117,7 +115,6 @@ def index(
 
     settings = load_settings(overrides)
     _require_folder("--metrics", settings.index_metrics)
-    _require_folder("--json", json_path)
     metrics = None
     if settings.index_metrics is not None:
         metrics = click.get_current_context().with_resource(JobMetrics(settings.index_metrics))
