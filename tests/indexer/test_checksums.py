@@ -81,7 +81,13 @@ def open_to_serve(data) -> None:
     published.close()
 
 
-@pytest.mark.parametrize(("pattern", "lens", "whole"), KINDS.values(), ids=KINDS.keys())
+@pytest.mark.parametrize(
+    ("pattern", "lens", "whole"),
+    [
+        pytest.param(*kind, id=name, marks=[] if "title" in name else pytest.mark.slow)
+        for name, kind in KINDS.items()
+    ],
+)
 def test_it_is_found_named_and_mended(
     run_job, catalogue, data, engine, published, pattern, lens, whole
 ):

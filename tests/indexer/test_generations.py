@@ -1,12 +1,16 @@
 """``twinlens generations``, ``publish`` and ``discard`` as they are typed."""
 
 import json
+from contextlib import closing
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
 
 from tests.indexer.conftest import jpeg
 from twinlens.cli import main
+from twinlens.encoders.lenses import WORDS, WordsLens
+from twinlens.indexer.rebuild import repair
 from twinlens.stores.engines import ServerEngine
 
 
@@ -79,4 +83,19 @@ def test_what_can_t_be_published_is_not_and_can_be_discarded(
         assert [call(name, older)[0] for name in ("publish", "discard")] == [2, 2]
     assert call("discard", older) == (0, f"Generation {older} is removed\n")
     assert data.list_generations() == [data.read_current()] == [newer]
+    assert published.differences() == []
+
+
+@pytest.mark.parametrize("engine", ["process"], indirect=True)
+def test_of_a_server_s_vectors_and_a_mirror_that_is_as_it_was_the_mirror_is_right(
+    run_job, data, engine, published
+):
+    first = run_job()
+    manifest = data.read_manifest(first.generation)
+    with closing(engine.open_writer(first.generation, manifest.dims, manifest.fields)) as store:
+        found = store.get(["video1", "video2"], with_vectors=True)
+        store.upsert([replace(found["video1"], vectors=found["video2"].vectors)])
+    assert published.differences() != []
+    made, of = repair(data, engine, {WORDS: WordsLens()})
+    assert (made.counts["videos"], of) == (10, "the FAISS mirror")
     assert published.differences() == []
