@@ -105,7 +105,7 @@ class SiteViews:
             problem = to_problem(error)
             if newer is not None:  # in a word, as paths are nobody's business
                 which = newer.generation or "what CURRENT names"
-                problem.detail += f": {which} is published, and {newer.state}; the log says why"
+                problem.detail += f": {which} is published, and {newer.state}; the log says more"
             raise problem from error
         shown = NewerBody(generation=newer.generation, state=newer.state) if newer else None
         return _answer_health(HealthAnswer(status="ready", generation=generation, newer=shown))

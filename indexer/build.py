@@ -325,13 +325,13 @@ def _read_plan(data: DataDir, generation: str) -> Any:
     path = data.locate_generation(generation) / BUILD_FILE
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
+        # Those begun before there was a format say none; any other plan is not to be continued.
+        made_in = values.get("format", BUILD_FORMAT) if isinstance(values, dict) else BUILD_FORMAT
+        refuse_newer(f"the unfinished generation {generation} has", made_in, BUILD_FORMAT)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise StoreCorrupt(f"{path} can't be read: {error}") from error
-    # Those begun before there was a format say none; any other plan is not to be continued.
-    made_in = values.get("format", BUILD_FORMAT) if isinstance(values, dict) else BUILD_FORMAT
-    refuse_newer(f"the unfinished generation {generation} has", made_in, BUILD_FORMAT)
     return values
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from twinlens.catalog.errors import OutOfRoom, StoreError, StoreUnavailable, UsageError
+from twinlens.catalog.errors import StoreCorrupt, StoreError, UsageError
 from twinlens.commands.file_to_write import FileToWrite
 from twinlens.commands.lenses import SETTINGS_HELP, open_lenses, title_runtime_option
 
@@ -206,7 +206,7 @@ def verify(**overrides: Any) -> None:
             )
             videos = qdrant.count()
     except StoreError as error:
-        if isinstance(error, StoreUnavailable | OutOfRoom):
+        if not (differences or isinstance(error, StoreCorrupt)):
             raise
         found = [str(error)]
     for difference in found:
