@@ -18,13 +18,7 @@ import click
 
 from twinlens.backend.access import LogFormat, Policy
 from twinlens.backend.processes import Processes, Worker
-from twinlens.catalog.errors import (
-    NoGeneration,
-    StoreUnavailable,
-    TwinLensError,
-    UnencodableItems,
-    UsageError,
-)
+from twinlens.catalog.errors import StoreError, TwinLensError, UnencodableItems, UsageError
 from twinlens.catalog.files import ScratchFolder
 from twinlens.catalog.tracing import end_tracing, set_up_tracing
 from twinlens.encoders.lens import Lenses, Query
@@ -63,14 +57,15 @@ class Serving:
 def serve(serving: Serving) -> None:
     """Answer requests until SIGTERM or SIGINT; those under way are finished first.
 
-    Where nothing has been published yet, it says that it is not ready until something is.
+    Where nothing has been published yet, or it can't be opened, it says that it is not ready until
+    something can.
 
     Raises:
         LensesChanged: the lenses are not those of the published generation.
         UsageError: the address can't be listened on.
         TwinLensError: no process could start; each has said why on standard error.
     """
-    with suppress(NoGeneration):
+    with suppress(StoreError):  # which somebody may mend, or a job
         published = serving.data.read_published()
         check_lenses(published, serving.open_lenses(published, published.lenses))
     listener = _listen(serving.host, serving.port)
@@ -88,7 +83,7 @@ def serve(serving: Serving) -> None:
         def say_where() -> None:
             try:
                 videos = serving.data.read_published().counts["videos"]
-            except NoGeneration:
+            except StoreError:
                 click.echo(f"TwinLens has no index to serve yet, and listens at {address}")
             else:
                 click.echo(f"TwinLens serves {videos:,} videos at {address}")
@@ -138,8 +133,8 @@ def _warm_app(serving: Serving, shared: Path) -> tuple[PublishedIndex, Flask]:
     try:
         with index.borrow() as snapshot:
             snapshot.searcher.search(SearchRequest(text="warm"))
-    except (NoGeneration, StoreUnavailable) as error:
-        # /readyz says so too.
+    except StoreError as error:
+        # /readyz says so too, until it is mended.
         _log.error("not ready yet: %s", error)
     index.follow()
     app = create_app(

@@ -20,6 +20,7 @@ from twinlens.encoders.sparse import add_sparse
 from twinlens.indexer.build import FREE_BYTES, open_ledger, remove_unneeded_thumbnails
 from twinlens.indexer.rebuild import rebuild
 from twinlens.indexer.verify import compare_stores
+from twinlens.stores.checksums import require_unchanged
 from twinlens.stores.copying import copy_file, copy_tree
 from twinlens.stores.engines import SNAPSHOT_FILE, Engine, is_kept_by
 from twinlens.stores.flat import FlatReader
@@ -167,6 +168,7 @@ def _copy(source: DataDir, target: DataDir, manifest: Manifest, progress: Progre
             copy_tree(part, copy / part.name)
         elif part.name not in _NOT_COPIED:
             copy_file(part, copy / part.name)
+    require_unchanged(source, manifest, copy=copy)
     target.thumbnails.mkdir(exist_ok=True)
     lost = []
     for picture in pictures:

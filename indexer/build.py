@@ -17,9 +17,11 @@ from twinlens.catalog.errors import StoreCorrupt, StoreError
 from twinlens.catalog.fields import FIELDS, Fields
 from twinlens.catalog.files import count_disk_bytes, require_room, write_atomically
 from twinlens.catalog.timing import StageTimes
+from twinlens.catalog.versions import refuse_newer
 from twinlens.indexer.ledger import Entry, Ledger
 from twinlens.indexer.verify import compare_stores
 from twinlens.stores.base import Dims, StoredVideo, VectorStore
+from twinlens.stores.checksums import MIRROR_FILES, QDRANT_FILES, require_unchanged, write_checksums
 from twinlens.stores.copying import copy_tree
 from twinlens.stores.engines import Engine, is_kept_by
 from twinlens.stores.flat import FlatStore
@@ -36,6 +38,8 @@ from twinlens.stores.streams import Streams
 logger = logging.getLogger(__name__)
 
 LEDGER_FILE: Final = "ledger.sqlite"
+# Raised whenever an older program could no longer continue a build right.
+BUILD_FORMAT: Final = 1
 # Embedded Qdrant maps its files, and dies by SIGBUS where the disk is full when it writes to them.
 # It makes them in pieces of up to 32 MB.
 FREE_BYTES: Final = 128 * 1024 * 1024
@@ -193,6 +197,7 @@ class Build:
             counts |= {name: self.store.count(name) for name in self._plan.lenses}
             self.ledger.mark_mirrored()
             self.close()
+            checksums = write_checksums(path)
             os.sync()  # thumbnails, and whatever else the generation needs and nobody synced
             self._engine.publish(self.generation)
         manifest = Manifest(
@@ -206,6 +211,7 @@ class Build:
             versions=versions,
             timings_s=self._times.to_seconds(),
             fields=self._plan.fields,
+            checksums=checksums,
         )
         self._data.publish(manifest)
         return manifest
@@ -256,14 +262,16 @@ def begin_build(
     write_atomically(path / BUILD_FILE, "null\n")
     with times.stage("copy"):
         # By other lenses it begins empty, and the job carries over what is still good.
-        if plan.base is not None and not data.read_manifest(plan.base).list_differences(
-            plan.lenses
-        ):
-            engine.copy(plan.base, generation)
-            copy_tree(data.locate_mirror(plan.base), data.locate_mirror(generation))
-            with open_ledger(data, plan.base) as ledger:
+        base = None if plan.base is None else data.read_manifest(plan.base)
+        if base is not None and not base.list_differences(plan.lenses):
+            engine.copy(base.generation, generation)
+            copy_tree(data.locate_mirror(base.generation), data.locate_mirror(generation))
+            for part in (QDRANT_FILES, MIRROR_FILES):
+                require_unchanged(data, base, part=part, copy=path)
+            with open_ledger(data, base.generation) as ledger:
                 ledger.copy_to(path / LEDGER_FILE)
-    write_atomically(path / BUILD_FILE, json.dumps(plan.to_json(), indent=2) + "\n")
+    values = {"format": BUILD_FORMAT, **plan.to_json()}
+    write_atomically(path / BUILD_FILE, json.dumps(values, indent=2) + "\n")
     return Build(data, engine, plan, generation, times)
 
 
@@ -319,8 +327,10 @@ def find_unfinished(data: DataDir, plan: BuildPlan) -> str | None:
     for generation in reversed(data.list_generations()):
         if generation == current:
             continue
-        with suppress(StoreCorrupt):
-            if _read_plan(data, generation) == plan.to_json():
+        with suppress(StoreError):
+            found = _read_plan(data, generation)
+            # What another version of this format says beside is left where it is.
+            if isinstance(found, dict) and plan.to_json().items() <= found.items():
                 return generation
     return None
 
@@ -330,14 +340,19 @@ def _read_plan(data: DataDir, generation: str) -> Any:
 
     Raises:
         StoreCorrupt: its file is damaged.
+        StoreError: a newer TwinLens began it.
     """
     path = data.locate_generation(generation) / BUILD_FILE
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8"))
+        # Those begun before there was a format say none; any other plan is not to be continued.
+        made_in = values.get("format", BUILD_FORMAT) if isinstance(values, dict) else BUILD_FORMAT
+        refuse_newer(f"the unfinished generation {generation} has", made_in, BUILD_FORMAT)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise StoreCorrupt(f"{path} can't be read: {error}") from error
+    return values
 
 
 def clear_unfinished(data: DataDir, engine: Engine, *, keep: str | None) -> None:
@@ -356,7 +371,7 @@ def clear_unfinished(data: DataDir, engine: Engine, *, keep: str | None) -> None
         elif data.is_unfinished(generation):
             try:
                 _read_plan(data, generation)
-            except StoreCorrupt as error:
+            except StoreError as error:
                 logger.warning("an unfinished generation is left alone: %s", error)
                 continue
             logger.warning("removing the unfinished generation %s, which can't be continued", path)

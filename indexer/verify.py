@@ -35,7 +35,11 @@ def compare_stores(
     only_qdrant = _Examples("only in Qdrant")
     only_mirror = _Examples("only in the FAISS mirror")
     other_names = _Examples("with other named vectors in Qdrant than in the mirror")
-    other_values = _Examples(f"with vectors that differ by more than {TOLERANCE}")
+    other_values = {
+        name: _Examples(f"with {name} vectors that differ by more than {TOLERANCE}")
+        for name, dim in dims.items()
+        if dim is not None
+    }
     other_sparse = {
         name: _Examples(f"with other {lens.plural()} in Qdrant than the lens finds in them")
         for name, lens in sparse.items()
@@ -54,8 +58,9 @@ def compare_stores(
                 continue
             if video.vectors.keys() != twin.vectors.keys():
                 other_names.add(video.video_id)
-            elif not _have_same_vectors(video, twin):
-                other_values.add(video.video_id)
+            else:
+                for name in _find_other_vectors(video, twin):
+                    other_values[name].add(video.video_id)
             if video.payload != twin.payload:
                 other_payload.add(video.video_id)
     for batch in mirror.scan():
@@ -68,7 +73,7 @@ def compare_stores(
         only_qdrant,
         only_mirror,
         other_names,
-        other_values,
+        *other_values.values(),
         *other_sparse.values(),
         other_payload,
     ]
@@ -81,11 +86,12 @@ def compare_stores(
     return differences
 
 
-def _have_same_vectors(left: StoredVideo, right: StoredVideo) -> bool:
-    return all(
-        bool(np.allclose(left.vectors[name], right.vectors[name], rtol=0, atol=TOLERANCE))
-        for name in left.vectors
-    )
+def _find_other_vectors(left: StoredVideo, right: StoredVideo) -> list[str]:
+    return [
+        name
+        for name, vector in left.vectors.items()
+        if not np.allclose(vector, right.vectors[name], rtol=0, atol=TOLERANCE)
+    ]
 
 
 def _find_other_sparse(

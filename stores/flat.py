@@ -26,6 +26,7 @@ from twinlens.catalog.errors import IndexLocked, StoreCorrupt, StoreError
 from twinlens.catalog.fields import FIELDS, Fields
 from twinlens.catalog.files import create_whole, sync_directory
 from twinlens.catalog.vectors import Vector
+from twinlens.catalog.versions import refuse_newer
 from twinlens.stores.base import (
     Dims,
     FacetCount,
@@ -58,7 +59,11 @@ from twinlens.stores.flat_index import (
 )
 
 _DATABASE: Final = "ids.sqlite"
-_SCHEMA: Final = """
+# Raised whenever an older program could no longer read a mirror right; SQLite's user_version, which
+# is 0 in those made before there was one.
+MIRROR_FORMAT: Final = 1
+_SCHEMA: Final = f"""
+PRAGMA user_version = {MIRROR_FORMAT};
 CREATE TABLE vectors (name TEXT PRIMARY KEY, dim INTEGER NOT NULL, stamp BLOB NOT NULL);
 CREATE TABLE videos (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -110,6 +115,8 @@ class FlatReader:
         database = _connect(path, writable=writable)
         try:
             with _translate_errors(path):
+                [found] = database.execute("PRAGMA user_version").fetchone()
+                refuse_newer(f"the FAISS mirror {path} has", found, MIRROR_FORMAT)
                 rows = database.execute("SELECT name, dim, stamp FROM vectors").fetchall()
             indexes = {
                 name: read_index(path, name, dim, stamp, writable=writable)

@@ -8,6 +8,7 @@
       generations/<utc time>-<id>/
         build.json               there only while the generation is being built, or removed
         ledger.sqlite            what was indexed from what, for the next incremental run
+        checksums.json           of the files beside and below it, once they change no more
         manifest.json            written when everything else is complete
         superseded               names the generation that was published in its place
         qdrant/                  the embedded shard (absent with a server)
@@ -33,6 +34,7 @@ from typing import Any, Final, Protocol
 from twinlens.catalog.errors import IndexLocked, NoGeneration, StoreCorrupt, StoreError
 from twinlens.catalog.fields import FIELDS, FIRST_FIELDS, Fields
 from twinlens.catalog.files import hold_lock, sync_directory, write_atomically
+from twinlens.catalog.versions import refuse_newer
 
 BUILD_FILE: Final = "build.json"
 MANIFEST_FILE: Final = "manifest.json"
@@ -74,7 +76,7 @@ class Manifest:
     ``engine`` is ``embedded`` or ``server``; ``collection`` is the server's, else None. ``lenses``
     are those whose vectors it has, by name; ``counts`` has ``videos``, and the vectors of each
     lens. ``timings_s`` holds seconds per stage of the job. ``fields`` are those that its videos
-    have.
+    have. ``checksums`` is the digest of the file with those of its files; None before there were.
     """
 
     generation: str
@@ -87,6 +89,7 @@ class Manifest:
     versions: Mapping[str, str]
     timings_s: Mapping[str, float]
     fields: Fields = FIELDS
+    checksums: str | None = None
 
     @property
     def dims(self) -> dict[str, int | None]:
@@ -116,11 +119,7 @@ class Manifest:
         """
         values = dict(values)
         made_in = values.pop("format", 1)
-        if made_in > MANIFEST_FORMAT:
-            raise StoreError(
-                f"the index has format {made_in}, and this TwinLens reads up to {MANIFEST_FORMAT}; "
-                "use the version that made it, or a newer one"
-            )
+        refuse_newer("the index has", made_in, MANIFEST_FORMAT)
         if made_in == 1:
             values["lenses"] = _read_lenses_of_format_1(
                 values.pop("encoders"), values.pop("words", None)
@@ -167,7 +166,7 @@ class DataDir:
             name = self.current_file.read_text(encoding="utf-8").strip()
         except FileNotFoundError:
             return None
-        except UnicodeDecodeError as error:
+        except (UnicodeDecodeError, IsADirectoryError) as error:
             raise StoreCorrupt(f"{self.current_file} does not name a generation") from error
         if not name or "/" in name or name.startswith("."):
             raise StoreCorrupt(f"{self.current_file} does not name a generation: {name!r}")
@@ -249,6 +248,8 @@ class DataDir:
             write_atomically(old / SUPERSEDED_FILE, generation + "\n")
             # Left where the job was killed after it had published: it is no build any more.
             (old / BUILD_FILE).unlink(missing_ok=True)
+        if self.current_file.is_dir():  # which no file can replace
+            self.current_file.rename(f"{self.current_file}.{secrets.token_hex(3)}")
         write_atomically(self.current_file, generation + "\n")
         for left in (SUPERSEDED_FILE, BUILD_FILE):
             (self.locate_generation(generation) / left).unlink(missing_ok=True)

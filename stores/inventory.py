@@ -10,6 +10,7 @@ from typing import Literal
 from twinlens.catalog.errors import StoreCorrupt, TwinLensError
 from twinlens.catalog.files import count_disk_bytes
 from twinlens.stores.base import VectorReader
+from twinlens.stores.checksums import require_unchanged
 from twinlens.stores.flat import FlatReader
 from twinlens.stores.generations import DataDir, Manifest
 
@@ -45,12 +46,13 @@ def describe_generations(data: DataDir, open_reader: OpenReader) -> Iterator[Gen
 
 
 def open_whole(data: DataDir, manifest: Manifest, open_reader: OpenReader) -> None:
-    """Return if a generation opens, and its mirror, with the videos and vectors of its manifest.
+    """Return if a generation is as it was published, and opens, and its mirror, with all videos.
 
     Raises:
         StoreError: it does not.
         UsageError: a server keeps it, and none is named.
     """
+    require_unchanged(data, manifest)
     with closing(open_reader(manifest)) as reader:
         require_counts(manifest, reader)
     with closing(FlatReader.open(data.locate_mirror(manifest.generation))) as mirror:

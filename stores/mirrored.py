@@ -27,6 +27,7 @@ from twinlens.stores.base import (
     VectorReader,
     sort_hits,
 )
+from twinlens.stores.checksums import MIRROR_FILES, WAY_OUT, require_unchanged
 from twinlens.stores.filters import Filter
 from twinlens.stores.flat import FlatReader
 from twinlens.stores.generations import DataDir, Manifest
@@ -174,6 +175,7 @@ def add_mirror(server: ServerStore, data: DataDir, manifest: Manifest) -> Vector
     Where that is not there, or not whole, this is logged, and the server goes on alone.
     """
     try:
+        require_unchanged(data, manifest, part=MIRROR_FILES, way_out=WAY_OUT)
         mirror = FlatReader.open(data.locate_mirror(manifest.generation))
     except StoreError as error:
         return _do_without(server, error)

@@ -92,3 +92,13 @@ def test_it_starts_while_the_server_is_away_and_comes_up_by_itself(data, qdrant)
             pass
         qdrant.order()
         wait_until_well(served)
+
+
+@pytest.mark.parametrize("fault", ["UNAUTHENTICATED", "NOT_FOUND"])
+def test_it_starts_where_the_key_is_refused_or_the_collection_is_lost(data, qdrant, fault) -> None:
+    qdrant.order(fault=fault)
+    with serve(data, qdrant) as served:
+        status, said = served.get("/readyz")
+        assert (status, said["code"]) == (503, "not_ready")
+        qdrant.order()
+        wait_until_well(served)

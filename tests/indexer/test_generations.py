@@ -1,12 +1,16 @@
 """``twinlens generations``, ``publish`` and ``discard`` as they are typed."""
 
 import json
+from contextlib import closing
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
 
 from tests.indexer.conftest import jpeg
 from twinlens.cli import main
+from twinlens.encoders.lenses import WORDS, WordsLens
+from twinlens.indexer.rebuild import repair
 from twinlens.stores.engines import ServerEngine
 
 
@@ -132,3 +136,18 @@ def test_generations_are_listed_though_the_server_is_away(call, run_job, engine,
     assert done == 0
     assert f"{made}  published" in said
     assert "Orphaned collections are not known" in said
+
+
+@pytest.mark.parametrize("engine", ["process"], indirect=True)
+def test_of_a_server_s_vectors_and_a_mirror_that_is_as_it_was_the_mirror_is_right(
+    run_job, data, engine, published
+):
+    first = run_job()
+    manifest = data.read_manifest(first.generation)
+    with closing(engine.open_writer(first.generation, manifest.dims, manifest.fields)) as store:
+        found = store.get(["video1", "video2"], with_vectors=True)
+        store.upsert([replace(found["video1"], vectors=found["video2"].vectors)])
+    assert published.differences() != []
+    made, of = repair(data, engine, {WORDS: WordsLens()})
+    assert (made.counts["videos"], of) == (10, "the FAISS mirror")
+    assert published.differences() == []

@@ -35,7 +35,9 @@ collection_option = click.option(
 @data_dir_option
 @qdrant_url_option
 @collection_option
-@click.option("--json", "json_path", type=FileToWrite(), help="Write it to this file, too.")
+@click.option(
+    "--json", "json_path", type=FileToWrite(json=True), help="Write it to this file, too."
+)
 def generations(json_path: Path | None, **overrides: Any) -> None:
     """List the generations of an index: which is published, what is in each, whether it opens.
 
