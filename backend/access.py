@@ -9,9 +9,11 @@ import ipaddress
 import math
 import mmap
 import os
+import re
 import struct
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -35,6 +37,7 @@ ALLOWED_HEADERS: Final = "Authorization, Content-Type, If-None-Match, X-API-Key,
 EXPOSED_HEADERS: Final = "ETag, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id"
 PREFLIGHT_MAX_AGE_S: Final = 7200
 RATE_WINDOW_S: Final = 60
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _PLACES: Final = 1 << 18
 _NUMBER: Final = struct.Struct("d")
 _SECRET_BYTES: Final = 16
@@ -123,6 +126,11 @@ def identify_caller(request: Request, role: Role) -> str:
             return f"address:{ipaddress.ip_network((address, 64), strict=False)}"
         address = address.ipv4_mapped
     return f"address:{address}"
+
+
+def choose_request_id(given: str | None) -> str:
+    """Return the id that a caller has ``given`` its request, if it may be logged, or a new one."""
+    return given if given and _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
 
 
 def allow_origins(app: Flask, origins: Sequence[str]) -> None:

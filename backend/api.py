@@ -54,7 +54,7 @@ from twinlens.backend.schemas.requests import (
     SimilarBody,
     ThumbnailQuery,
 )
-from twinlens.catalog.errors import TwinLensError
+from twinlens.catalog.errors import StoreError, TwinLensError
 from twinlens.catalog.fields import Fields
 from twinlens.catalog.thumbnails import Thumbnails
 from twinlens.catalog.timing import StageTimes, TimeBudget
@@ -76,6 +76,9 @@ from twinlens.stores.base import Payload
 BodyT = TypeVar("BodyT")
 
 THUMBNAIL_MAX_AGE_S: Final = 3600
+# Seconds of a core after which a multi-search begins no further search: with the last one, and what
+# is left to do, it is to take one at most.
+MOST_WORK_S: Final = 0.8
 
 
 class ApiViews:
@@ -283,6 +286,8 @@ class ApiViews:
             raise Problem(
                 Code.THUMBNAIL_NOT_FOUND, f"video {shorten(video_id)!r} has no thumbnail"
             ) from error
+        except OSError as error:
+            raise StoreError(f"a thumbnail can't be read: {error}") from error
         response.set_etag(tag)
         response.cache_control.public = True
         response.cache_control.max_age = THUMBNAIL_MAX_AGE_S
@@ -342,7 +347,7 @@ class ApiViews:
     def _answer_each(self, snapshot: Snapshot, searches: Sequence[SearchBody]) -> Response:
         outcomes: list[SearchAnswer | Problem] = []
         timings: Counter[str] = Counter()
-        budget = TimeBudget(self._max_wait_s)
+        budget = self._make_budget()
         for number, search in enumerate(searches):
             stages = StageTimes()
             started = time.perf_counter()
@@ -388,10 +393,12 @@ class ApiViews:
                 case RecommendationRequest():
                     return searcher.recommend(wanted, stages)
                 case MultiSearchRequest():
-                    budget = TimeBudget(self._max_wait_s)
-                    return searcher.multi_search(wanted, stages, budget=budget)
+                    return searcher.multi_search(wanted, stages, budget=self._make_budget())
         finally:
             add_stages(stages.to_milliseconds())
+
+    def _make_budget(self) -> TimeBudget:
+        return TimeBudget(self._max_wait_s, work_s=MOST_WORK_S)
 
     def _get_video(self, video_id: str) -> tuple[Payload, Fields, str]:
         """Return what is stored of a video, the fields of its index, and the generation."""

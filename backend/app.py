@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import tempfile
 import time
-import uuid
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -36,11 +34,12 @@ from twinlens.backend.access import (
     Role,
     Turns,
     allow_origins,
+    choose_request_id,
     identify_caller,
     read_key,
 )
 from twinlens.backend.api import ApiViews
-from twinlens.backend.observing import Metrics, log_request, time_stage
+from twinlens.backend.observing import Metrics, log_request, time_stage, trace_requests
 from twinlens.backend.problem_kinds import Code
 from twinlens.backend.problems import Problem, register_problems
 from twinlens.backend.routes import Route, list_routes, make_blueprint, take_paths_literally
@@ -50,7 +49,6 @@ from twinlens.search.published import PublishedIndex
 
 # What the OpenAPI document describes.
 ROUTES: Final[Sequence[Route]] = list_routes(ApiViews, SiteViews)
-_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _HEADERS: Final = {
     "Content-Security-Policy": (
         "default-src 'self'; img-src 'self' blob:; object-src 'none'; base-uri 'none'; "
@@ -86,6 +84,7 @@ def create_app(
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=policy.trusted_proxies, x_proto=policy.trusted_proxies
         )
+    trace_requests(app)  # before all else that a request meets
     keys = Keys(read=policy.api_keys, admin=policy.admin_keys)
     metrics = Metrics(shared)
     _observe(app, metrics, policy)
@@ -123,8 +122,7 @@ def _observe(app: Flask, metrics: Metrics, policy: Policy) -> None:
     def begin() -> None:
         g.started = time.perf_counter()
         metrics.begin()
-        given = request.headers.get("X-Request-Id", "")
-        g.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        g.request_id = choose_request_id(request.headers.get("X-Request-Id"))
 
     @app.after_request
     def finish(response: Response) -> Response:

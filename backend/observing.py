@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from flask import Response, g, request
+from flask import Flask, Response, g, request
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
@@ -25,6 +25,7 @@ from pythonjsonlogger.json import JsonFormatter
 
 from twinlens.backend.access import LogFormat
 from twinlens.catalog.errors import TwinLensError
+from twinlens.catalog.tracing import is_tracing, trace_stage
 from twinlens.search.published import PublishedIndex
 
 # Machines ask these every few seconds; they are logged only when the answer is an error.
@@ -136,7 +137,8 @@ def time_stage(stage: str) -> Iterator[None]:
     """Record how long the ``with`` block takes, as a stage of the current request."""
     started = time.perf_counter()
     try:
-        yield
+        with trace_stage(stage):
+            yield
     finally:
         add_stages({stage: (time.perf_counter() - started) * 1000})
 
@@ -218,6 +220,15 @@ def configure_logs(log_format: LogFormat) -> None:
     _log.setLevel(logging.INFO)
     # waitress warns of each request that finds no free thread.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+
+
+def trace_requests(app: Flask) -> None:
+    """Make a span of each request, within its caller's trace, if this process sends spans."""
+    if is_tracing():
+        from opentelemetry.instrumentation.flask import FlaskInstrumentor
+
+        probes = ",".join(f"{path}$" for path in _PROBES)
+        FlaskInstrumentor().instrument_app(app, excluded_urls=probes)  # type: ignore[no-untyped-call]
 
 
 def log_request(response: Response, *, seconds: float, query: bool) -> None:

@@ -198,9 +198,10 @@ def _answer_http_error(error: HTTPException) -> Response:
     if isinstance(error, RequestRedirect):
         return Response("", error.code, {"Location": error.new_url})
     status = error.code or 500
-    response = make_problem_response(
-        Problem(_choose_code(status), error.description or ""), status=status
-    )
+    code = _choose_code(status)
+    # Werkzeug's own words are for the person at a browser.
+    own = error.description if error.description != type(error).description else None
+    response = make_problem_response(Problem(code, own or _name_cause(code)), status=status)
     for name, value in error.get_headers():
         if name.lower() not in {"content-type", "content-length"}:
             response.headers[name] = value  # Allow, with a 405
@@ -211,10 +212,14 @@ def _choose_code(status: int) -> Code:
     return _BY_STATUS.get(status, Code.BAD_REQUEST if status < 500 else Code.INTERNAL_ERROR)
 
 
+def _name_cause(code: Code) -> str:
+    return KINDS[code].cause.replace("`", "")
+
+
 def write_refusal(status: int, *, request_id: str) -> bytes:
     """Return the whole HTTP answer to a request refused before the application sees it."""
     code = _choose_code(status)
-    problem = Problem(code, KINDS[code].cause.replace("`", ""))
+    problem = Problem(code, _name_cause(code))
     body = make_problem_body(problem, status=status, request_id=request_id)
     content = body.model_dump_json(exclude_none=True).encode()
     head = [

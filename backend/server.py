@@ -8,9 +8,11 @@ uses plain attributes, none with an underscore:
 - of the server ``active_channels``, ``accepting``, ``handle_accept``, ``pull_trigger``,
   ``channel_class`` and ``task_dispatcher`` with its ``add_task``;
 - of a channel ``requests``, ``request``, ``total_outbufs_len``, ``last_activity``, ``will_close``,
-  ``write_soon``, ``service``, ``handle_close``, ``socket``, ``error_task_class``, ``parser_class``;
+  ``write_soon``, ``service``, ``handle_close``, ``creation_time``, ``socket``,
+  ``error_task_class``, ``parser_class``;
 - of a parser ``received``, ``parse_header``, ``chunked``, ``content_length``, ``expect_continue``,
-  ``header_plus``, ``headers``, ``headers_finished``, ``completed``, ``version`` and ``error``;
+  ``header_plus``, ``headers``, ``headers_finished``, ``completed``, ``version``, ``error``,
+  ``body_rcv`` and ``body_bytes_received``;
 - of the task that refuses ``wrote_header``, ``close_on_finish``, ``request`` and ``channel``.
 """
 
@@ -21,7 +23,6 @@ import re
 import signal
 import threading
 import time
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http import HTTPStatus
@@ -33,7 +34,7 @@ from waitress.parser import HTTPRequestParser, ParsingError, TransferEncodingNot
 from waitress.task import ErrorTask
 from waitress.utilities import BadRequest, Error, RequestHeaderFieldsTooLarge
 
-from twinlens.backend.access import MOST_WAITING
+from twinlens.backend.access import MOST_WAITING, choose_request_id
 from twinlens.backend.problems import write_refusal
 from twinlens.backend.processes import GRACEFUL_TIMEOUT_S, Worker
 
@@ -50,6 +51,12 @@ HEAD_TIMEOUT_S: Final = 10.0
 SEND_TIMEOUT_S: Final = 30.0
 # Of a head as a whole. The application refuses shorter ones whose parts are too long.
 MAX_HEAD_BYTES: Final = 64 * 1024
+# waitress takes microseconds for each chunk, and reads an endless line anew with each piece of it:
+# so much may stand around chunks, and one byte more for each so many of the body.
+_AROUND_CHUNKS_BYTES: Final = 64 * 1024
+_LEAST_IN_A_CHUNK: Final = 32
+# How long one that came as the server was told to end has for its request.
+_FIRST_WORD_S: Final = 0.5
 # How many silent connections are closed at a time when there is no room for more.
 _GIVE_WAY: Final = 32
 # Codings that exist, and that no length can be told from unless chunked comes after them.
@@ -120,14 +127,26 @@ def answer_requests(
         worker.board.tell(worker.number, len(server.active_channels))
         watch.look()
     server.accepting = False
-    worker.listener.close()
-    worker.board.forget(worker.number)
+    _take_the_rest(server, worker)
     deadline = time.monotonic() + GRACEFUL_TIMEOUT_S
     while server.active_channels and time.monotonic() < deadline:
-        for channel in server.active_channels.values():
-            channel.will_close = channel.will_close or _is_idle(channel)
+        # What has come is read before anyone is taken to be silent.
         wasyncore.loop(timeout=0.1, use_poll=True, map=connections, count=1)
+        for channel in server.active_channels.values():
+            is_new = time.time() < channel.creation_time + _FIRST_WORD_S
+            channel.will_close = channel.will_close or (_is_idle(channel) and not is_new)
         watch.look()
+
+
+def _take_the_rest(server: Any, worker: Worker) -> None:
+    """Take the connections that wait on the listener, then close it: it would reset them."""
+    worker.board.forget(worker.number)
+    worker.listener.count = lambda: -1  # no other holds fewer, so none is left to others
+    held = -1
+    while held < len(server.active_channels) < MOST_CONNECTIONS:
+        held = len(server.active_channels)
+        server.handle_accept()
+    worker.listener.close()
 
 
 def _is_idle(channel: HTTPChannel) -> bool:
@@ -172,7 +191,9 @@ class _Watch:
                 if now - since > limit_s and not channel.will_close:
                     channel.will_close = True
                     with suppress(OSError):
-                        channel.socket.send(_write_refusal(HTTPStatus.REQUEST_TIMEOUT))
+                        channel.socket.send(
+                            _write_refusal(HTTPStatus.REQUEST_TIMEOUT, channel.request)
+                        )
             elif _is_idle(channel):
                 self._idle.add(channel)
                 # Of one that was not idle a look ago, what has come may be unread for want of time.
@@ -213,7 +234,7 @@ class _ProblemTask(ErrorTask):  # type: ignore[misc] # untyped
 
     def execute(self) -> None:
         self.wrote_header = self.close_on_finish = True
-        self.channel.write_soon(_write_refusal(self.request.error.code))
+        self.channel.write_soon(_write_refusal(self.request.error.code, self.request))
 
 
 class _LineTooLong(Error):  # type: ignore[misc] # untyped
@@ -226,6 +247,7 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc] # untyped
 
     error: Error | None
     completed: bool
+    body_rcv: Any
 
     def received(self, data: bytes) -> int:
         taken: int = super().received(data)
@@ -234,6 +256,12 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc] # untyped
         if not self.completed and not self.headers_finished and b"\n\n" in self.header_plus:
             self.error = BadRequest("lines end in a line feed alone")
             self.completed = True
+        if self.chunked and not self.completed:
+            body_bytes = len(self.body_rcv)
+            around_bytes = self.body_bytes_received - body_bytes
+            if around_bytes > _AROUND_CHUNKS_BYTES + body_bytes // _LEAST_IN_A_CHUNK:
+                self.error = BadRequest("tiny chunks, or long lines between them")
+                self.completed = True
         return taken
 
     def parse_header(self, header_plus: bytes) -> None:
@@ -252,6 +280,8 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc] # untyped
             self.expect_continue = False
         if b"\r\n " in header_plus or b"\r\n\t" in header_plus:
             raise ParsingError("a field over several lines")
+        if self.version == "1.1" and "HOST" not in self.headers:
+            raise ParsingError("no Host field")  # RFC 9112, section 3.2
         # waitress joins fields of one name by commas.
         if not _HOST.fullmatch(self.headers.get("HOST", "")):
             raise ParsingError("not one Host field")
@@ -272,11 +302,11 @@ class _Channel(HTTPChannel):  # type: ignore[misc] # untyped
         cut_short, self.request = self.request, None
         if cut_short is not None and not self.will_close and not self.requests:
             with suppress(OSError):
-                self.socket.send(_write_refusal(HTTPStatus.BAD_REQUEST))
+                self.socket.send(_write_refusal(HTTPStatus.BAD_REQUEST, cut_short))
         super().handle_close()
 
 
-def _write_refusal(status: int) -> bytes:
-    request_id = uuid.uuid4().hex
+def _write_refusal(status: int, request: HTTPRequestParser) -> bytes:
+    request_id = choose_request_id(request.headers.get("X_REQUEST_ID"))
     _log.warning("request %s: answered %d before the application saw it", request_id, status)
     return write_refusal(status, request_id=request_id)

@@ -18,14 +18,9 @@ import click
 
 from twinlens.backend.access import LogFormat, Policy
 from twinlens.backend.processes import Processes, Worker
-from twinlens.catalog.errors import (
-    NoGeneration,
-    StoreUnavailable,
-    TwinLensError,
-    UnencodableItems,
-    UsageError,
-)
-from twinlens.catalog.scratch import ScratchDirectory
+from twinlens.catalog.errors import StoreError, TwinLensError, UnencodableItems, UsageError
+from twinlens.catalog.files import ScratchFolder
+from twinlens.catalog.tracing import end_tracing, set_up_tracing
 from twinlens.encoders.lens import Lenses, Query
 from twinlens.search.published import OpenLenses, PublishedIndex, check_lenses
 from twinlens.search.queries import gather_queries
@@ -62,21 +57,21 @@ class Serving:
 def serve(serving: Serving) -> None:
     """Answer requests until SIGTERM or SIGINT; those under way are finished first.
 
-    Where nothing has been published yet, it says that it is not ready until something is.
+    Where nothing has been published yet, or it can't be opened, it says that it is not ready until
+    something can.
 
     Raises:
         LensesChanged: the lenses are not those of the published generation.
         UsageError: the address can't be listened on.
         TwinLensError: no process could start; each has said why on standard error.
     """
-    with suppress(NoGeneration):
+    with suppress(StoreError):  # which somebody may mend, or a job
         published = serving.data.read_published()
         check_lenses(published, serving.open_lenses(published, published.lenses))
     listener = _listen(serving.host, serving.port)
     # Shared by the processes: their metrics, and how often callers have asked.
-    scratch = ScratchDirectory("twinlens-serve-")
-    shared = Path(scratch.name)
-    try:
+    with ScratchFolder("twinlens-serve-") as name:
+        shared = Path(name)
         # Set before prometheus_client is first imported, or its numbers stay in one process.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(shared)
         from twinlens.backend.observing import configure_logs, forget_process
@@ -88,7 +83,7 @@ def serve(serving: Serving) -> None:
         def say_where() -> None:
             try:
                 videos = serving.data.read_published().counts["videos"]
-            except NoGeneration:
+            except StoreError:
                 click.echo(f"TwinLens has no index to serve yet, and listens at {address}")
             else:
                 click.echo(f"TwinLens serves {videos:,} videos at {address}")
@@ -100,8 +95,6 @@ def serve(serving: Serving) -> None:
             on_ready=say_where,
             on_end=partial(forget_process, shared),
         ).run()
-    finally:
-        scratch.cleanup()
 
 
 def _work(serving: Serving, shared: Path, worker: Worker) -> None:
@@ -123,12 +116,14 @@ def _work(serving: Serving, shared: Path, worker: Worker) -> None:
         )
     finally:
         index.close()
+        end_tracing()
 
 
 def _warm_app(serving: Serving, shared: Path) -> tuple[PublishedIndex, Flask]:
     """Return the open index and the application, models loaded, so that no request waits."""
     from twinlens.backend.app import create_app
 
+    set_up_tracing()
     _give_memory_back()
     # Pillow warns of every oddity in a caller's picture, each time in other words.
     warnings.filterwarnings("ignore", module="PIL")
@@ -138,8 +133,8 @@ def _warm_app(serving: Serving, shared: Path) -> tuple[PublishedIndex, Flask]:
     try:
         with index.borrow() as snapshot:
             snapshot.searcher.search(SearchRequest(text="warm"))
-    except (NoGeneration, StoreUnavailable) as error:
-        # /readyz says so too.
+    except StoreError as error:
+        # /readyz says so too, until it is mended.
         _log.error("not ready yet: %s", error)
     index.follow()
     app = create_app(

@@ -24,8 +24,10 @@ from twinlens.backend.access import Keys, Role
 from twinlens.backend.observing import Metrics
 from twinlens.backend.openapi import describe_api, make_problem_example
 from twinlens.backend.problem_kinds import ERRORS_PAGE, KINDS, Code
+from twinlens.backend.problems import to_problem
 from twinlens.backend.routes import Route
 from twinlens.backend.schemas.answers import HealthAnswer, NewerBody
+from twinlens.catalog.errors import TwinLensError
 from twinlens.catalog.fields import Field, FieldKind, Fields
 from twinlens.encoders.lens import Lens
 from twinlens.encoders.lenses import find_lenses
@@ -96,7 +98,15 @@ class SiteViews:
     )
     def readyz(self) -> Response:
         """Answer that the engine does."""
-        generation, newer = self._index.check(), self._index.newer
+        newer = self._index.newer
+        try:
+            generation = self._index.check()
+        except TwinLensError as error:
+            problem = to_problem(error)
+            if newer is not None:  # in a word, as paths are nobody's business
+                which = newer.generation or "what CURRENT names"
+                problem.detail += f": {which} is published, and {newer.state}; the log says more"
+            raise problem from error
         shown = NewerBody(generation=newer.generation, state=newer.state) if newer else None
         return _answer_health(HealthAnswer(status="ready", generation=generation, newer=shown))
 

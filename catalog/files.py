@@ -7,13 +7,15 @@ import math
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from twinlens.catalog.errors import OutOfRoom, StoreError
 
+_HELD: Final = ".held"
 _BLOCK_BYTES: Final = 512  # of st_blocks, whatever the disk's are
 
 
@@ -102,6 +104,37 @@ def create_whole(path: Path) -> Iterator[Path]:
         shutil.rmtree(making, ignore_errors=True)
         raise
     sync_directory(path.parent)
+
+
+class ScratchFolder(tempfile.TemporaryDirectory[str]):
+    """A temporary directory; one left by a process that was killed is removed by the next process.
+
+    ``prefix`` tells which belong together. A lock says that somebody lives who uses it.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        _remove_abandoned(prefix)
+        super().__init__(prefix=prefix, ignore_cleanup_errors=True)
+        making = Path(self.name, f"{_HELD}.new")
+        self._held = making.open("w")
+        fcntl.flock(self._held, fcntl.LOCK_EX)
+        making.rename(making.with_name(_HELD))  # only now may others look at the lock
+
+    def cleanup(self) -> None:
+        """Remove the directory."""
+        super().cleanup()
+        self._held.close()
+
+
+def _remove_abandoned(prefix: str) -> None:
+    for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+        # Somebody else's, one without a lock yet, or one whose owner lives.
+        with suppress(OSError):
+            if folder.lstat().st_uid != os.geteuid():
+                continue
+            with (folder / _HELD).open("r+") as held:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder)
 
 
 @contextmanager

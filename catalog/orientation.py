@@ -14,6 +14,9 @@ from PIL import ExifTags, Image
 # Of XMP no more is looked through. Pillow itself reads no more of one in a PNG.
 MAX_XMP: Final = 1024 * 1024
 
+# Orientations that lay a picture on its side.
+ON_ITS_SIDE: Final = (5, 6, 7, 8)
+
 _TURNS: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -55,6 +58,17 @@ def turn_upright(image: Image.Image, orientation: int) -> Image.Image:
     """Return ``image`` as it is to be seen: itself, or a turned copy."""
     turn = _TURNS.get(orientation)
     return image if turn is None else image.transpose(turn)
+
+
+def find_strip(
+    size: tuple[int, int], orientation: int, top: int, bottom: int
+) -> tuple[int, int, int, int]:
+    """Return the box of a picture of ``size`` that holds these rows of it once it is upright."""
+    width, height = size
+    if orientation in (3, 4, 7, 8):  # they are counted from the other side
+        end = width if orientation in ON_ITS_SIDE else height
+        top, bottom = end - bottom, end - top
+    return (top, 0, bottom, height) if orientation in ON_ITS_SIDE else (0, top, width, bottom)
 
 
 def _from_exif(exif: bytes) -> int | None:

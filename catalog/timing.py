@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+from twinlens.catalog.tracing import trace_stage
 
 
 class StageTimes:
@@ -17,10 +20,11 @@ class StageTimes:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Add the time spent inside to stage ``name``."""
+        """Add the time spent inside to stage ``name``, which is a span where one is traced."""
         start = time.perf_counter()
         try:
-            yield
+            with trace_stage(name):
+                yield
         finally:
             self.add(name, time.perf_counter() - start)
 
@@ -45,11 +49,20 @@ class OutOfTime(Exception):
 
 
 class TimeBudget:
-    """``seconds`` from now on, in which several searches may begin."""
+    """``seconds`` from now on, and ``work_s`` of this thread's work, in which searches may begin.
 
-    def __init__(self, seconds: float, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._until = clock() + seconds
+    The time alone would let one request work for as long as it may wait.
+    """
+
+    def __init__(
+        self,
+        seconds: float,
+        *,
+        work_s: float = math.inf,
+        clock: Callable[[], float] = time.monotonic,
+        work_clock: Callable[[], float] = time.thread_time,
+    ) -> None:
+        self._ends = [(clock, clock() + seconds), (work_clock, work_clock() + work_s)]
 
     def check(self) -> None:
         """Return if there is time left.
@@ -57,5 +70,5 @@ class TimeBudget:
         Raises:
             OutOfTime: there is none left.
         """
-        if self._clock() > self._until:
+        if any(clock() > end for clock, end in self._ends):
             raise OutOfTime

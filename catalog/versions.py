@@ -1,10 +1,12 @@
-"""The installed versions, for manifests and measurements."""
+"""The installed versions, for manifests and measurements; and formats of newer ones."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import platform
 from typing import Final
+
+from twinlens.catalog.errors import StoreError
 
 _PACKAGES: Final = (
     "twinlens",
@@ -34,3 +36,16 @@ def list_installed_versions(*others: str) -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return versions
+
+
+def refuse_newer(what: str, made_in: int, reads: int) -> None:
+    """Return if what was made in format ``made_in`` can be read, by a program that knows ``reads``.
+
+    Raises:
+        StoreError: it can't; the sentence begins with ``what`` and a verb.
+    """
+    if made_in > reads:
+        raise StoreError(
+            f"{what} format {made_in}, and this TwinLens reads up to {reads}; "
+            "use the version that made it, or a newer one"
+        )

@@ -12,7 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from twinlens.catalog.errors import SourceError, UnencodableItems, UsageError
-from twinlens.catalog.scratch import ScratchDirectory
+from twinlens.catalog.files import ScratchFolder
 from twinlens.catalog.sources import Origin, RejectsFile, Row
 from twinlens.encoders.base import ThumbnailEncoder, TitleEncoder
 from twinlens.encoders.lens import Lenses, LensOptions
@@ -47,7 +47,7 @@ def index_corpus(
         UsageError: no video of it can be indexed.
     """
     with ExitStack() as stack:
-        folder = cache or Path(stack.enter_context(ScratchDirectory("twinlens-evaluate-")))
+        folder = cache or Path(stack.enter_context(ScratchFolder("twinlens-evaluate-")))
         titles = stack.enter_context(closing(QueryEncoder(title_encoder, cache_size=len(texts))))
         lenses = dict(make_own_lenses(titles, thumbnail_encoder))
         others = find_lenses().keys() - lenses.keys()

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from twinlens.catalog.errors import StoreCorrupt, StoreError
@@ -17,9 +18,11 @@ from twinlens.catalog.fields import FIELDS, Fields
 from twinlens.catalog.files import count_disk_bytes, require_room, write_atomically
 from twinlens.catalog.memory import require_memory
 from twinlens.catalog.timing import StageTimes
+from twinlens.catalog.versions import refuse_newer
 from twinlens.indexer.ledger import Entry, Ledger
 from twinlens.indexer.verify import compare_stores
 from twinlens.stores.base import Dims, StoredVideo, VectorStore
+from twinlens.stores.checksums import MIRROR_FILES, QDRANT_FILES, require_unchanged, write_checksums
 from twinlens.stores.copying import copy_tree
 from twinlens.stores.engines import EMBEDDED, Engine, is_kept_by
 from twinlens.stores.flat import FlatStore
@@ -31,10 +34,13 @@ from twinlens.stores.generations import (
     make_generation_name,
 )
 from twinlens.stores.inventory import open_whole
+from twinlens.stores.streams import Streams
 
 logger = logging.getLogger(__name__)
 
 LEDGER_FILE: Final = "ledger.sqlite"
+# Raised whenever an older program could no longer continue a build right.
+BUILD_FORMAT: Final = 1
 # Embedded Qdrant maps its files, and dies by SIGBUS where the disk is full when it writes to them.
 # It makes them in pieces of up to 32 MB.
 FREE_BYTES: Final = 128 * 1024 * 1024
@@ -80,7 +86,8 @@ class BuildPlan:
 class Build:
     """An unfinished generation: Qdrant's side, the FAISS mirror, and the ledger, kept in step.
 
-    A batch goes to Qdrant first and to the ledger last, so that what the ledger knows is stored.
+    A batch goes to Qdrant first and to the ledger last, so that what the ledger knows is stored. A
+    server takes some batches at once; whoever looks at the ledger waits until it has them all.
     The mirror is held in memory and written once, at the end; after a kill it is filled up from
     Qdrant.
     """
@@ -96,11 +103,20 @@ class Build:
         path = data.locate_generation(generation)
         require_memory_to_build(data, engine, generation)
         with ExitStack() as opened:
-            self.ledger = opened.enter_context(closing(Ledger(path / LEDGER_FILE)))
+            self._ledger = opened.enter_context(closing(Ledger(path / LEDGER_FILE)))
             writer = engine.open_writer(generation, plan.dims, plan.fields)
             self.store: VectorStore = opened.enter_context(closing(writer))
             self.mirror = opened.enter_context(closing(_open_mirror(data, generation, plan.dims)))
+            self._streams = Streams[Mapping[str, Entry]](engine.streams)
             self._opened = opened.pop_all()
+
+    @property
+    def ledger(self) -> Ledger:
+        """What every stored video was made from."""
+        with self._times.stage("store"):
+            done = self._streams.finish()
+        self._record(done)
+        return self._ledger
 
     def write(
         self,
@@ -116,13 +132,17 @@ class Build:
         """
         self._require_room(0, to="store videos")
         with self._times.stage("ledger"):
-            self.ledger.invalidate(replaced)
+            self._ledger.invalidate(replaced)
         with self._times.stage("store"):
-            self.store.upsert(videos)
+            done = self._streams.begin(partial(self.store.upsert, videos), entries)
         with self._times.stage("mirror"):
             self.mirror.upsert(videos)
+        self._record(done)
+
+    def _record(self, stored: Sequence[Mapping[str, Entry]]) -> None:
         with self._times.stage("ledger"):
-            self.ledger.record(entries)
+            for entries in stored:
+                self._ledger.record(entries)
 
     def delete(self, video_ids: Sequence[str]) -> None:
         """Remove videos everywhere; the ledger forgets them first, so that none is half there."""
@@ -185,6 +205,7 @@ class Build:
             counts |= {name: self.store.count(name) for name in self._plan.lenses}
             self.ledger.mark_mirrored()
             self.close()
+            checksums = write_checksums(path)
             os.sync()  # thumbnails, and whatever else the generation needs and nobody synced
             self._engine.publish(self.generation)
         manifest = Manifest(
@@ -198,6 +219,7 @@ class Build:
             versions=versions,
             timings_s=self._times.to_seconds(),
             fields=self._plan.fields,
+            checksums=checksums,
         )
         self._data.publish(manifest)
         return manifest
@@ -208,7 +230,9 @@ class Build:
 
     def close(self) -> None:
         """Let go of all files; the build can be continued later."""
-        self._opened.close()
+        with self._opened:
+            # What is under way needs the store, and would be encoded again.
+            self._record(self._streams.close())
 
 
 def require_memory_to_build(data: DataDir, engine: Engine, generation: str | None) -> None:
@@ -267,14 +291,16 @@ def begin_build(
     write_atomically(path / BUILD_FILE, "null\n")
     with times.stage("copy"):
         # By other lenses it begins empty, and the job carries over what is still good.
-        if plan.base is not None and not data.read_manifest(plan.base).list_differences(
-            plan.lenses
-        ):
-            engine.copy(plan.base, generation)
-            copy_tree(data.locate_mirror(plan.base), data.locate_mirror(generation))
-            with open_ledger(data, plan.base) as ledger:
+        base = None if plan.base is None else data.read_manifest(plan.base)
+        if base is not None and not base.list_differences(plan.lenses):
+            engine.copy(base.generation, generation)
+            copy_tree(data.locate_mirror(base.generation), data.locate_mirror(generation))
+            for part in (QDRANT_FILES, MIRROR_FILES):
+                require_unchanged(data, base, part=part, copy=path)
+            with open_ledger(data, base.generation) as ledger:
                 ledger.copy_to(path / LEDGER_FILE)
-    write_atomically(path / BUILD_FILE, json.dumps(plan.to_json(), indent=2) + "\n")
+    values = {"format": BUILD_FORMAT, **plan.to_json()}
+    write_atomically(path / BUILD_FILE, json.dumps(values, indent=2) + "\n")
     return Build(data, engine, plan, generation, times)
 
 
@@ -306,6 +332,8 @@ class PendingBuild:
         if self.known is None:
             yield None
             return
+        if self.build is not None:
+            _ = self.build.ledger  # is complete
         with open_ledger(self._data, self.known) as ledger:
             yield ledger
 
@@ -328,8 +356,10 @@ def find_unfinished(data: DataDir, plan: BuildPlan) -> str | None:
     for generation in reversed(data.list_generations()):
         if generation == current:
             continue
-        with suppress(StoreCorrupt):
-            if _read_plan(data, generation) == plan.to_json():
+        with suppress(StoreError):
+            found = _read_plan(data, generation)
+            # What another version of this format says beside is left where it is.
+            if isinstance(found, dict) and plan.to_json().items() <= found.items():
                 return generation
     return None
 
@@ -339,14 +369,19 @@ def _read_plan(data: DataDir, generation: str) -> Any:
 
     Raises:
         StoreCorrupt: its file is damaged.
+        StoreError: a newer TwinLens began it.
     """
     path = data.locate_generation(generation) / BUILD_FILE
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8"))
+        # Those begun before there was a format say none; any other plan is not to be continued.
+        made_in = values.get("format", BUILD_FORMAT) if isinstance(values, dict) else BUILD_FORMAT
+        refuse_newer(f"the unfinished generation {generation} has", made_in, BUILD_FORMAT)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise StoreCorrupt(f"{path} can't be read: {error}") from error
+    return values
 
 
 def clear_unfinished(data: DataDir, engine: Engine, *, keep: str | None) -> None:
@@ -365,7 +400,7 @@ def clear_unfinished(data: DataDir, engine: Engine, *, keep: str | None) -> None
         elif data.is_unfinished(generation):
             try:
                 _read_plan(data, generation)
-            except StoreCorrupt as error:
+            except StoreError as error:
                 logger.warning("an unfinished generation is left alone: %s", error)
                 continue
             logger.warning("removing the unfinished generation %s, which can't be continued", path)

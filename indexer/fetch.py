@@ -32,7 +32,7 @@ from twinlens.catalog.sources.rows import Reject, Row
 
 _TRANSIENT_STATUS: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 # What can be too small to decode further is decoded at an eighth: enough to see it is whole.
-_CHECKED_AT: Final = (1, 1)
+_CHECKED_AT: Final = (64, 64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -387,7 +387,9 @@ class IndexJob:
                 f"{self._options.source_name}: pruning would leave the index empty, "
                 "none of its videos is in this source; nothing was published"
             )
-        if pending.plan.base is not None:
+        if pending.known == pending.plan.base:
+            self._require_few_lost(len(gone), total)
+        elif pending.plan.base is not None:
             self._require_few_lost(*self._count_unseen(pending.plan.base, seen))
         with self._times.stage("prune"):
             pending.begin().delete(gone)

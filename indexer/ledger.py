@@ -14,6 +14,7 @@ from typing import Final
 from twinlens.catalog.digests import join_with_lengths
 from twinlens.catalog.errors import StoreCorrupt, StoreError
 from twinlens.catalog.sources import Origin
+from twinlens.catalog.versions import refuse_newer
 
 # Raised whenever an older program could no longer read a ledger right; SQLite's user_version. Those
 # of format 1 have 0 there, and a column for the key of the title and one for the thumbnail's.
@@ -112,11 +113,7 @@ class Ledger:
 
     def _read_format(self) -> int:
         [found] = self._db.execute("PRAGMA user_version").fetchone()
-        if found > LEDGER_FORMAT:
-            raise StoreError(
-                f"the ledger {self._path} has format {found}, and this TwinLens reads up to "
-                f"{LEDGER_FORMAT}; use the version that made it, or a newer one"
-            )
+        refuse_newer(f"the ledger {self._path} has", found, LEDGER_FORMAT)
         columns = {row[1] for row in self._db.execute("PRAGMA table_info(videos)")}
         return 1 if "title_key" in columns else LEDGER_FORMAT
 

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from contextlib import ExitStack, closing
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from twinlens.catalog.errors import StoreCorrupt, StoreError, UsageError
 from twinlens.catalog.timing import StageTimes
-from twinlens.catalog.vectors import SparseVector
 from twinlens.catalog.versions import list_installed_versions
 from twinlens.encoders.lens import Lenses
-from twinlens.indexer.build import BuildPlan, begin_build, open_ledger, remove_unneeded_thumbnails
+from twinlens.encoders.sparse import add_sparse
+from twinlens.indexer.build import (
+    LEDGER_FILE,
+    BuildPlan,
+    begin_build,
+    open_ledger,
+    remove_unneeded_thumbnails,
+)
 from twinlens.indexer.fetch import locate_fetched
 from twinlens.indexer.ledger import Entry
-from twinlens.indexer.verify import compare_stores, make_sparse
+from twinlens.indexer.verify import compare_stores
 from twinlens.stores.base import StoredVideo, VectorReader
+from twinlens.stores.checksums import (
+    MIRROR_FILES,
+    QDRANT_FILES,
+    WAY_OUT,
+    find_changed,
+    require_unchanged,
+)
 from twinlens.stores.engines import Engine
 from twinlens.stores.flat import FlatReader
 from twinlens.stores.generations import DataDir, Manifest
@@ -33,9 +45,10 @@ def repair(
     """Publish the published generation anew, of the half of it that is whole: Qdrant or the mirror.
 
     Returns the manifest of what is published, and the half that it is made of; None if nothing was
-    damaged. Where both halves can be read, and differ, ``half`` says which is right. Nothing is
-    encoded but by the lenses ``sparse``, whose vectors the mirror hasn't. The damaged generation
-    stays, superseded.
+    damaged. Where both halves can be read, the one whose files are as they were published is taken;
+    where that decides nothing, and they differ, ``half`` says which is right. Nothing is encoded
+    but by the lenses ``sparse``, whose vectors the mirror hasn't. The damaged generation stays,
+    superseded.
 
     Raises:
         UsageError: both halves can be read, they differ, and ``half`` is None.
@@ -45,14 +58,21 @@ def repair(
     """
     with data.hold_lock(), ExitStack() as opened:
         damaged = data.read_published()
+        changed = find_changed(data, damaged)
+        if LEDGER_FILE in changed:
+            raise StoreCorrupt(f"{changed[LEDGER_FILE]}; `twinlens index --fresh` starts anew")
         opened.enter_context(open_ledger(data, damaged.generation))
         openers: dict[str, Callable[[], VectorReader]] = {
             QDRANT: lambda: engine.open_reader(damaged.generation, damaged.fields),
             MIRROR: lambda: FlatReader.open(data.locate_mirror(damaged.generation)),
         }
+        harmed = _find_harmed_halves(changed)
         halves: dict[str, VectorReader] = {}
-        why = []
+        why: list[str] = []
         for name, open_half in openers.items():
+            if half is None and harmed == {name}:
+                why += changed.values()
+                continue
             try:
                 reader = opened.enter_context(closing(open_half()))
                 require_counts(damaged, reader, sparse=name == QDRANT)
@@ -67,13 +87,21 @@ def repair(
                 sparse=sparse,
                 thumbnails=data.thumbnails,
             )
-            if not differences:
+            if not (differences or changed):
                 return damaged, None
+            if not differences:
+                half = half or QDRANT
+            elif damaged.checksums is not None and damaged.collection is not None and not harmed:
+                # What a server has can't be looked at; the mirror is as it was compared with it.
+                half = half or MIRROR
             if half is None:
                 raise UsageError(
                     f"Qdrant and the mirror can both be read, and differ: {'; '.join(differences)}."
                     " Say which is right: --from qdrant or --from mirror"
                 )
+        elif half is None and halves.keys() <= harmed:
+            why += changed.values()
+            halves = {}
         wanted = next(iter(halves), None) if half is None else half
         if wanted is None or wanted not in halves:
             raise StoreCorrupt(
@@ -83,19 +111,17 @@ def repair(
             )
         batches = halves[wanted].scan(with_vectors=True)
         if wanted == MIRROR:
-            batches = _add_sparse(batches, sparse, data)
-        return _rebuild(data, engine, damaged, batches), wanted
+            batches = (add_sparse(batch, sparse, data.thumbnails) for batch in batches)
+        return rebuild(data, engine, damaged, batches), wanted
 
 
-def _add_sparse(
-    batches: Iterable[list[StoredVideo]], sparse: Lenses, data: DataDir
-) -> Iterator[list[StoredVideo]]:
-    for batch in batches:
-        found: dict[str, dict[str, SparseVector]] = {video.video_id: {} for video in batch}
-        for name, lens in sparse.items():
-            for video_id, vector in make_sparse(batch, lens, data.thumbnails).items():
-                found[video_id][name] = vector
-        yield [replace(video, sparse=found[video.video_id]) for video in batch]
+def _find_harmed_halves(changed: Collection[str]) -> set[str]:
+    """Return the halves that have a file among ``changed``."""
+    return {
+        name
+        for name, files in ((QDRANT, QDRANT_FILES), (MIRROR, MIRROR_FILES))
+        if any(file.startswith(files) for file in changed)
+    }
 
 
 class TakenDown(NamedTuple):
@@ -115,6 +141,7 @@ def take_down(data: DataDir, engine: Engine, video_ids: Collection[str]) -> Take
 
     Raises:
         UsageError: no other video would be left.
+        StoreCorrupt: the published generation is damaged.
         StoreError: a store can't be read, or doesn't answer.
         IndexLocked: a job is at work.
     """
@@ -122,13 +149,15 @@ def take_down(data: DataDir, engine: Engine, video_ids: Collection[str]) -> Take
         current = data.find_published()
         having, unreadable = _find_generations(data, video_ids)
         made = old = None if current is None else data.read_manifest(current)
+        if old is not None:
+            require_unchanged(data, old, way_out=WAY_OUT)
         if old is not None and len(having.get(old.generation, ())) == old.counts["videos"]:
             raise UsageError("no other video would be left in the index; nothing was changed")
         data.write_takedowns(data.read_takedowns().union(video_ids))
         if old is not None and old.generation in having:
             with closing(engine.open_reader(old.generation, old.fields)) as reader:
                 batches = reader.scan(with_vectors=True)
-                made = _rebuild(data, engine, old, batches, without=video_ids)
+                made = rebuild(data, engine, old, batches, without=video_ids)
         for generation, entries in having.items():
             for url in {entry.thumbnail_url for entry in entries.values()} - {None}:
                 locate_fetched(data.fetched, str(url)).unlink(missing_ok=True)
@@ -154,7 +183,7 @@ def _find_generations(
     return having, unreadable
 
 
-def _rebuild(
+def rebuild(
     data: DataDir,
     engine: Engine,
     old: Manifest,
@@ -162,7 +191,11 @@ def _rebuild(
     *,
     without: Collection[str] = (),
 ) -> Manifest:
-    """Publish what ``batches`` hold of a generation, by its own ledger and lenses."""
+    """Publish what ``batches`` hold of a generation, by its own ledger and lenses.
+
+    Raises:
+        StoreCorrupt: they don't hold all that the ledger has; nothing is published.
+    """
     plan = BuildPlan(
         base=None,
         engine=engine.identity,

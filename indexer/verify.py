@@ -9,10 +9,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from twinlens.catalog.errors import RowRejected
-from twinlens.catalog.vectors import SparseVector
-from twinlens.catalog.video import from_payload, read_thumbnail_file
-from twinlens.encoders.lens import Lens, Lenses, Picture
+from twinlens.encoders.lens import Lens, Lenses
+from twinlens.encoders.sparse import make_sparse
 from twinlens.stores.base import Dims, StoredVideo, VectorReader
 
 # Both keep float32 as written; the slack is for an engine that normalises once more.
@@ -37,7 +35,11 @@ def compare_stores(
     only_qdrant = _Examples("only in Qdrant")
     only_mirror = _Examples("only in the FAISS mirror")
     other_names = _Examples("with other named vectors in Qdrant than in the mirror")
-    other_values = _Examples(f"with vectors that differ by more than {TOLERANCE}")
+    other_values = {
+        name: _Examples(f"with {name} vectors that differ by more than {TOLERANCE}")
+        for name, dim in dims.items()
+        if dim is not None
+    }
     other_sparse = {
         name: _Examples(f"with other {lens.plural()} in Qdrant than the lens finds in them")
         for name, lens in sparse.items()
@@ -56,8 +58,9 @@ def compare_stores(
                 continue
             if video.vectors.keys() != twin.vectors.keys():
                 other_names.add(video.video_id)
-            elif not _have_same_vectors(video, twin):
-                other_values.add(video.video_id)
+            else:
+                for name in _find_other_vectors(video, twin):
+                    other_values[name].add(video.video_id)
             if video.payload != twin.payload:
                 other_payload.add(video.video_id)
     for batch in mirror.scan():
@@ -70,7 +73,7 @@ def compare_stores(
         only_qdrant,
         only_mirror,
         other_names,
-        other_values,
+        *other_values.values(),
         *other_sparse.values(),
         other_payload,
     ]
@@ -83,34 +86,12 @@ def compare_stores(
     return differences
 
 
-def _have_same_vectors(left: StoredVideo, right: StoredVideo) -> bool:
-    return all(
-        bool(np.allclose(left.vectors[name], right.vectors[name], rtol=0, atol=TOLERANCE))
-        for name in left.vectors
-    )
-
-
-def make_sparse(
-    videos: Sequence[StoredVideo], lens: Lens[Any], thumbnails: Path | None
-) -> dict[str, SparseVector]:
-    """Return the vectors that a sparse lens makes of stored videos, by id of those that have one.
-
-    Their pictures are in the folder ``thumbnails``.
-    """
-    items: dict[str, Any] = {}
-    for stored in videos:
-        video = from_payload(stored.payload)
-        file = read_thumbnail_file(stored.payload)
-        picture = None
-        if file is not None and thumbnails is not None:
-            picture = Picture(Path(file).stem, thumbnails / file)
-        if lens.looks_at(video, picture) is not None:
-            try:
-                items[stored.video_id] = lens.item(video, picture)
-            except RowRejected:  # its picture is gone: whatever is stored can't be made again
-                continue
-    made = zip(items, lens.encode(list(items.values())), strict=True)
-    return {video_id: vector for video_id, vector in made if isinstance(vector, SparseVector)}
+def _find_other_vectors(left: StoredVideo, right: StoredVideo) -> list[str]:
+    return [
+        name
+        for name, vector in left.vectors.items()
+        if not np.allclose(vector, right.vectors[name], rtol=0, atol=TOLERANCE)
+    ]
 
 
 def _find_other_sparse(

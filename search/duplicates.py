@@ -37,10 +37,13 @@ def group_duplicates(videos: Sequence[StoredVideo]) -> list[list[int]]:
     """
     count = len(videos)
     titles = [read_title(video.payload) for video in videos]
-    alike = _find_alike(_hash_words(videos), TITLE_ALIKE)
-    alike &= _find_equal([_find_numbers(title) for title in titles])
     files = [read_thumbnail_file(video.payload) for video in videos]
-    alike &= _find_alike(_stack_thumbnails(videos), THUMBNAIL_ALIKE) | _find_equal(files)
+    alike = _find_alike(_stack_thumbnails(videos), THUMBNAIL_ALIKE) | _find_equal(files)
+    alike &= _find_equal([_find_numbers(title) for title in titles])
+    np.fill_diagonal(alike, val=False)
+    # Words take longest to compare, and few videos are left to compare by them.
+    left = np.flatnonzero(alike.any(axis=1)).tolist()
+    alike[np.ix_(left, left)] &= _find_alike(_hash_words([videos[at] for at in left]), TITLE_ALIKE)
     joined = np.zeros(count, dtype=np.bool_)
     groups = []
     for place in range(count):

@@ -17,9 +17,10 @@ from twinlens.search.request import (
     SearchResult,
 )
 from twinlens.search.searcher import Searcher
+from twinlens.search.whole import WholeVideos
 from twinlens.stores.address import ServerAddress
 from twinlens.stores.base import StoredVideo, VectorReader
-from twinlens.stores.engines import open_reader
+from twinlens.stores.engines import open_for_search
 from twinlens.stores.generations import DataDir, Manifest
 
 
@@ -30,10 +31,13 @@ class Index:
     index again. Only one thread may use it at a time.
     """
 
-    def __init__(self, manifest: Manifest, reader: VectorReader, searcher: Searcher) -> None:
+    def __init__(
+        self, manifest: Manifest, reader: VectorReader, searcher: Searcher, whole: WholeVideos
+    ) -> None:
         self.manifest = manifest
         self._reader = reader
         self._searcher = searcher
+        self._whole = whole
 
     def search(self, request: SearchRequest) -> SearchResult:
         """Return a page of hits, best first. See ``Searcher.search`` for what it raises."""
@@ -51,7 +55,7 @@ class Index:
         self, video_ids: Sequence[str], *, with_vectors: bool = False
     ) -> dict[str, StoredVideo]:
         """Return the stored videos by their ids; those that are not in the index are absent."""
-        return self._reader.get(video_ids, with_vectors=with_vectors)
+        return self._whole.get(video_ids) if with_vectors else self._reader.get(video_ids)
 
     def close(self) -> None:
         """Close the engine, or the connection to it."""
@@ -96,8 +100,10 @@ def open_index(
     if qdrant_url is not None:
         server = ServerAddress(qdrant_url, qdrant_api_key, qdrant_grpc_port)
     with ExitStack() as opened:
-        reader = open_reader(data, manifest, server)
+        reader = open_for_search(data, manifest, server)
         opened.callback(reader.close)
-        searcher = Searcher(reader, generation=manifest.generation, lenses=lenses)
+        searcher = Searcher(
+            reader, generation=manifest.generation, lenses=lenses, thumbnails=data.thumbnails
+        )
         opened.pop_all()
-    return Index(manifest, reader, searcher)
+    return Index(manifest, reader, searcher, WholeVideos(reader, lenses, data.thumbnails))

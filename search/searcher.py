@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Final
+
+import cachetools
 
 from twinlens.catalog.errors import PictureRejected, UnencodableItems
 from twinlens.catalog.timing import OutOfTime, StageTimes, TimeBudget
-from twinlens.catalog.vectors import AnyVector, SparseVector, Vector, find_direction, find_share
+from twinlens.catalog.vectors import AnyVector, SparseVector, Vector, find_direction
 from twinlens.encoders.lens import Lenses, Query
 from twinlens.search.cursor import Cursor, decode_cursor
 from twinlens.search.diversity import MOST_DIVERSIFIED, measure_likeness, rerank_by_mmr
@@ -38,20 +42,36 @@ from twinlens.search.request import (
     SearchResult,
     VideoNotFound,
 )
+from twinlens.search.whole import WholeVideos
 from twinlens.stores.base import ScoredVideo, StoredVideo, VectorQuery, VectorReader
 
 # docs/decisions/0003-borrowed-thumbnails.md says why so little.
 BORROWED_WEIGHT: Final = 0.1
+# Videos kept with their vectors: the next page of an arranged window reads them again.
+_MOST_KEPT: Final = 5000
 
 
 class Searcher:
-    """Searches one generation: makes the queries, asks every lens, fuses, cuts the page."""
+    """Searches one generation: makes the queries, asks every lens, fuses, cuts the page.
 
-    def __init__(self, reader: VectorReader, *, generation: str, lenses: Lenses) -> None:
+    A sparse lens that looks at pictures finds them in the folder ``thumbnails``.
+    """
+
+    def __init__(
+        self,
+        reader: VectorReader,
+        *,
+        generation: str,
+        lenses: Lenses,
+        thumbnails: Path | None = None,
+    ) -> None:
         self._reader = reader
+        self._whole = WholeVideos(reader, lenses, thumbnails)
         self._generation = generation
         # The dense ones first: in this order a cursor digests the weights.
         self._lenses = dict(sorted(lenses.items(), key=lambda item: item[1].dim is None))
+        self._kept: cachetools.LRUCache[str, StoredVideo] = cachetools.LRUCache(_MOST_KEPT)
+        self._keeping = threading.Lock()
 
     def search(self, request: SearchRequest, stages: StageTimes | None = None) -> SearchResult:
         """Return the page of hits that ``request`` asks for, the best first.
@@ -105,7 +125,7 @@ class Searcher:
         with stages.stage("fetch"):
             # In a fixed order, so that no sum depends on how the seeds were listed.
             named = sorted(liked | disliked)
-            seeds = self._reader.get(named, with_vectors=True)
+            seeds = self._whole.get(named)
         missing = {
             f"{field}.{at}": video_id
             for field, given in (("liked", request.liked), ("disliked", request.disliked))
@@ -192,17 +212,20 @@ class Searcher:
         others = [
             [one for one in answer if one.video_id not in left_out][:ranks] for answer in answers
         ]
-        best = self._get_best_hits(others)
+        shares = self._whole.measure_coverage(
+            (name, vector, ranking)
+            for (_, name, vector), ranking in zip(asking, others, strict=True)
+        )
         return [
             Ranking(
                 key=SeedLens(video_id, name),
                 videos=ranking,
                 weight=request.weights[name]
-                * _measure_coverage(name, vector, hit)
+                * share
                 * (1.0 if video_id in liked else DISLIKED_SHARE),
                 takes_away=video_id not in liked,
             )
-            for (video_id, name, vector), ranking, hit in zip(asking, others, best, strict=True)
+            for (video_id, name, _), ranking, share in zip(asking, others, shares, strict=True)
         ]
 
     def _ask(self, query: Query, weights: Mapping[str, float]) -> dict[str, AnyVector]:
@@ -232,18 +255,21 @@ class Searcher:
         """Return the hits from ``start`` on, with what is stored of them."""
         end = start + request.limit
         arranged = window.candidates
+        stored: Mapping[str, StoredVideo] = {}
         if request.rearranges:
             with stages.stage("arrange"):
-                arranged = self._rearrange(request, arranged, seeds)
+                arranged, stored = self._rearrange(request, arranged, seeds)
         page = arranged[start:end]
         # Facets count all hits, so all must be fetched.
         shown = arranged if request.facets else page
-        with stages.stage("fetch"):
-            stored = self._reader.get([one.video_id for one in shown]) if shown else {}
+        if shown and not stored:
+            with stages.stage("fetch"):
+                stored = self._reader.get([one.video_id for one in shown])
         facets: Facets = {}
         if request.facets:
             with stages.stage("facets"):
-                facets = count_facets(list(stored.values()), request.facets, self._reader.fields)
+                found = [stored[one.video_id] for one in shown if one.video_id in stored]
+                facets = count_facets(found, request.facets, self._reader.fields)
         hits = [
             Hit(
                 video_id=one.video_id,
@@ -273,9 +299,9 @@ class Searcher:
 
     def _rearrange(
         self, request: HitsRequest, candidates: Sequence[_Candidate], seeds: Sequence[StoredVideo]
-    ) -> list[_Candidate]:
-        """Return the whole window, with duplicates folded and diversified as asked."""
-        stored = self._reader.get([one.video_id for one in candidates], with_vectors=True)
+    ) -> tuple[list[_Candidate], Mapping[str, StoredVideo]]:
+        """Return the whole window, duplicates folded and diversified as asked, and its videos."""
+        stored = self._get_whole([one.video_id for one in candidates])
         arranged = [one for one in candidates if one.video_id in stored]
         if request.collapse_duplicates:
             before = len(seeds)
@@ -297,7 +323,18 @@ class Searcher:
                 diversity=request.diversity,
             )
             arranged = [*(head[at] for at in order), *arranged[MOST_DIVERSIFIED:]]
-        return arranged
+        return arranged, stored
+
+    def _get_whole(self, video_ids: Sequence[str]) -> dict[str, StoredVideo]:
+        """Return those of the videos that are stored, with their vectors."""
+        with self._keeping:
+            found = {one: self._kept[one] for one in video_ids if one in self._kept}
+        if missing := [one for one in video_ids if one not in found]:
+            read = self._reader.get(missing, with_vectors=True)
+            with self._keeping:
+                self._kept.update(read)
+            found |= read
+        return found
 
     def _make_query_vectors(
         self, request: SearchRequest, stages: StageTimes
@@ -306,7 +343,7 @@ class Searcher:
         video = None
         if request.video_id is not None:
             with stages.stage("fetch"):
-                found = self._reader.get([request.video_id], with_vectors=True)
+                found = self._whole.get([request.video_id])
             video = found.get(request.video_id)
         query = Query(text=request.text, picture=request.picture, video=video)
         with stages.stage("encode"):
@@ -331,7 +368,11 @@ class Searcher:
         lent: dict[str, dict[str, Vector]] = {}
         with stages.stage("search"):
             rankings = self._rank(request, asked)
-            coverage = self._measure_coverages(asked, rankings)
+            sparse = [name for name, vector in asked.items() if isinstance(vector, SparseVector)]
+            shares = self._whole.measure_coverage(
+                (name, asked[name], rankings[name]) for name in sparse
+            )
+            coverage = dict(zip(sparse, shares, strict=True))
             for name, share in coverage.items():
                 weights[name] *= share
             if borrowing:
@@ -377,24 +418,6 @@ class Searcher:
             name: [one for one in ranking if one.video_id != request.video_id][: request.window]
             for name, ranking in zip(vectors, answers, strict=True)
         }
-
-    def _measure_coverages(
-        self, asked: Mapping[str, AnyVector], rankings: Mapping[str, Sequence[ScoredVideo]]
-    ) -> dict[str, float]:
-        """Return, for each sparse lens, the share of the query that its best hit holds, 0 to 1."""
-        sparse = [name for name, vector in asked.items() if isinstance(vector, SparseVector)]
-        best = self._get_best_hits([rankings[name] for name in sparse])
-        return {
-            name: _measure_coverage(name, asked[name], hit)
-            for name, hit in zip(sparse, best, strict=True)
-        }
-
-    def _get_best_hits(self, rankings: Sequence[Sequence[ScoredVideo]]) -> list[StoredVideo | None]:
-        """Return the first video of each ranking with its vectors; None where there is none."""
-        best = [ranking[0].video_id if ranking else None for ranking in rankings]
-        wanted = sorted({video_id for video_id in best if video_id is not None})
-        stored = self._reader.get(wanted, with_vectors=True) if wanted else {}
-        return [None if video_id is None else stored.get(video_id) for video_id in best]
 
     def _lend(
         self, lenses: Sequence[str], video_ids: Sequence[str]
@@ -469,10 +492,3 @@ def _find_lenders(
     weighed = weights if any(weights[name] for name in rankings) else None
     fused = fuse(weigh_rankings(rankings, weighed), limit=request.expand, k=request.rrf_k)
     return [one.video_id for one in fused]
-
-
-def _measure_coverage(name: str, asked: AnyVector, best: StoredVideo | None) -> float:
-    """Return the share of a sparse query that its best hit holds; 1 for a dense lens."""
-    if not isinstance(asked, SparseVector):
-        return 1.0
-    return 0.0 if best is None else find_share(asked, best.sparse.get(name))

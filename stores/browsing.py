@@ -82,20 +82,21 @@ def browse(
 
 def to_sort_key(video: StoredVideo, order: Order | None, fields: Fields) -> SortKey:
     """Return the key by which ``video`` is sorted in ``order``."""
-    point = point_id(video.video_id)
-    if order is None:
-        return SortKey(None, point)
-    value = video.payload.get(order.field)
-    kind = fields[order.field].kind
-    if kind is FieldKind.COUNT:
-        number = to_number(value)
-        if number is not None:
-            number = max(-_WHOLE_LIMIT, min(_WHOLE_LIMIT, number))
-        return SortKey(number, point)
-    if kind is not FieldKind.MOMENT:
-        return SortKey(to_number(value), point)
-    moment = to_moment(value)
-    return SortKey(None if moment is None else (moment - _EPOCH) // _MICROSECOND, point)
+    value = None if order is None else read_sort_value(video, order.field, fields)
+    return SortKey(value, point_id(video.video_id))
+
+
+def read_sort_value(video: StoredVideo, field: str, fields: Fields) -> float | None:
+    """Return the number by which ``video`` is sorted by ``field``; None where it has none."""
+    value = video.payload.get(field)
+    kind = fields[field].kind
+    if kind is FieldKind.MOMENT:
+        moment = to_moment(value)
+        return None if moment is None else (moment - _EPOCH) // _MICROSECOND
+    number = to_number(value)
+    if kind is FieldKind.COUNT and number is not None:
+        number = max(-_WHOLE_LIMIT, min(_WHOLE_LIMIT, number))
+    return number
 
 
 def select_page(

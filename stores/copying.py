@@ -21,16 +21,17 @@ def copy_tree(source: Path, target: Path) -> None:
     returns, the copy survives a loss of power: what a job does not change afterwards, nobody else
     flushes.
     """
-    shutil.copytree(source, target, copy_function=_copy_file)
+    shutil.copytree(source, target, copy_function=copy_file)
     for folder, _, _ in os.walk(target):
         sync_directory(Path(folder))
     sync_directory(target.parent)
 
 
-def _copy_file(source: str, target: str) -> None:
+def copy_file(source: str | Path, target: str | Path) -> None:
+    """Copy a file with its times; holes stay holes, and the copy survives a loss of power."""
     with Path(source).open("rb") as reading, Path(target).open("wb") as writing:
         descriptor, size = reading.fileno(), os.fstat(reading.fileno()).st_size
-        for start, end in _stretches(descriptor, size):
+        for start, end in find_stretches(descriptor, size):
             writing.seek(start)
             at = start
             # Not os.sendfile: on macOS it writes to sockets only.
@@ -43,7 +44,7 @@ def _copy_file(source: str, target: str) -> None:
     shutil.copystat(source, target)
 
 
-def _stretches(descriptor: int, size: int) -> Iterator[tuple[int, int]]:
+def find_stretches(descriptor: int, size: int) -> Iterator[tuple[int, int]]:
     """Yield where a file of ``size`` bytes has data: (start, end) of each part that is no hole."""
     if not hasattr(os, "SEEK_DATA"):  # a system that can't say where the holes are
         yield 0, size

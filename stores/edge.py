@@ -6,7 +6,7 @@ directory itself: loading makes Qdrant rewrite its configuration, and loading wi
 the log, after which a later writer's updates would silently lose against older ones. Each reader
 opens a view instead, a temporary directory of links to the shard's files with a configuration of
 its own, so the files of a shard stay byte for byte what its writer left. (Qdrant opens them for
-writing nevertheless, so a reader needs the permission.)
+writing nevertheless: where a reader may not, its view holds copies.)
 
 The engine holds the GIL in every call, and a process must not fork after opening.
 """
@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -28,8 +30,13 @@ import qdrant_edge as qe
 
 from twinlens.catalog.errors import IndexLocked, StoreCorrupt, StoreError
 from twinlens.catalog.fields import FIELDS, Fields
-from twinlens.catalog.files import create_whole, sync_directory
-from twinlens.catalog.scratch import ScratchDirectory
+from twinlens.catalog.files import (
+    ScratchFolder,
+    count_disk_bytes,
+    create_whole,
+    require_room,
+    sync_directory,
+)
 from twinlens.catalog.vectors import AnyVector, SparseVector
 from twinlens.stores.base import (
     Dims,
@@ -43,6 +50,7 @@ from twinlens.stores.base import (
 )
 from twinlens.stores.browsing import sort_facet
 from twinlens.stores.checks import check_queries, check_videos
+from twinlens.stores.copying import copy_tree
 from twinlens.stores.filters import Filter
 from twinlens.stores.qdrant import QdrantReader, to_stored_video
 from twinlens.stores.qdrant_schema import (
@@ -52,6 +60,8 @@ from twinlens.stores.qdrant_schema import (
     IndexKind,
     list_payload_indexes,
 )
+
+logger = logging.getLogger(__name__)
 
 _CONFIG: Final = "edge_config.json"
 # Written by the writer's close, removed by its open: without it the log may hold what the segments
@@ -116,7 +126,7 @@ class EdgeReader(QdrantReader):
         dims: Dims,
         *,
         fields: Fields = FIELDS,
-        view: ScratchDirectory | None = None,
+        view: ScratchFolder | None = None,
     ) -> None:
         super().__init__(dims, fields)
         self._shard = shard
@@ -136,7 +146,7 @@ class EdgeReader(QdrantReader):
         """
         dims = _read_shard_dims(path)
         videos = _count_at_close(path)
-        view = ScratchDirectory("twinlens-shard-")
+        view = ScratchFolder("twinlens-shard-")
         try:
             link_view(path, Path(view.name))
             shard = _load(Path(view.name), named=path)
@@ -413,9 +423,14 @@ def link_view(path: Path, view: Path) -> None:
     """Fill ``view``, an empty directory, with links to the files of a closed shard.
 
     What Qdrant rewrites as it loads is copied, so that any number of processes may load views.
+    Everything is, where a file can't be written to: on a disk that can only be read, or another's.
     """
     config = json.loads((path / _CONFIG).read_text(encoding="utf-8"))
     (view / _CONFIG).write_text(json.dumps({**config, "wal_enabled": False}), encoding="utf-8")
+    files = [file for file in (path / "segments").rglob("*") if file.is_file()]
+    if not all(os.access(file, os.W_OK) for file in files):
+        _copy_segments(path, view)
+        return
     (view / "segments").mkdir()
     for segment in (path.resolve() / "segments").iterdir():
         mirrored = view / "segments" / segment.name
@@ -425,6 +440,14 @@ def link_view(path: Path, view: Path) -> None:
                 (mirrored / entry.name).write_bytes(entry.read_bytes())
             else:
                 (mirrored / entry.name).symlink_to(entry, target_is_directory=entry.is_dir())
+
+
+def _copy_segments(path: Path, view: Path) -> None:
+    logger.warning("%s can't be written to; Qdrant opens a copy of it in %s", path, view)
+    require_room(view, count_disk_bytes(path), to="copy a shard that can't be written to")
+    copy_tree(path / "segments", view / "segments")
+    for made in (view / "segments").rglob("*"):
+        made.chmod(made.stat().st_mode | stat.S_IWUSR)
 
 
 def _load(path: Path, *, named: Path) -> Any:

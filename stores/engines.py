@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from twinlens.catalog.errors import UsageError
 from twinlens.catalog.fields import FIELDS, Fields
-from twinlens.stores.address import ServerAddress
+from twinlens.stores.address import SERVERS_OWN, CollectionLayout, ServerAddress
 from twinlens.stores.base import Dims, VectorReader, VectorStore
 from twinlens.stores.copying import copy_tree
 from twinlens.stores.edge import EdgeReader, EdgeStore
-from twinlens.stores.generations import DataDir, Manifest
+from twinlens.stores.generations import DataDir, Manifest, is_generation_name
 
 if TYPE_CHECKING:
+    from twinlens.stores.server import ServerStore
     from twinlens.stores.server_client import ServerClient
 
 EMBEDDED: Final = "embedded"
@@ -22,6 +24,10 @@ SERVER: Final = "server"
 # Somebody waits for what is read, while a job can wait for its server.
 READER_TIMEOUT_S: Final = 3
 READER_ATTEMPTS: Final = 2
+# Of a server's collection, in a backup.
+SNAPSHOT_FILE: Final = "collection.snapshot"
+
+logger = logging.getLogger(__name__)
 
 
 class Engine(Protocol):
@@ -35,6 +41,11 @@ class Engine(Protocol):
     @property
     def identity(self) -> str:
         """Which Qdrant it is: two with one identity hold the same."""
+        ...
+
+    @property
+    def streams(self) -> int:
+        """How many writes may be under way beside each other; 0: each is waited for."""
         ...
 
     def name_collection(self, generation: str) -> str | None:
@@ -53,6 +64,14 @@ class Engine(Protocol):
         """Make ``target`` hold what ``source`` holds."""
         ...
 
+    def save(self, generation: str, folder: Path) -> None:
+        """Write to ``folder``, for a backup, what of a generation is not in its directory."""
+        ...
+
+    def load(self, generation: str, folder: Path) -> bool:
+        """Make a generation of what ``save`` wrote; return whether that was everything."""
+        ...
+
     def publish(self, generation: str) -> None:
         """Make outside users see ``generation``."""
         ...
@@ -61,12 +80,17 @@ class Engine(Protocol):
         """Remove what the engine keeps of a generation; one that isn't there is ignored."""
         ...
 
+    def list_orphans(self, data: DataDir) -> list[str]:
+        """Return the generations that it keeps apart from ``data``, which has them no more."""
+        ...
+
 
 class EmbeddedEngine:
     """Qdrant in this process: one shard in each generation's directory."""
 
     name = EMBEDDED
     identity = EMBEDDED
+    streams = 0
 
     def __init__(self, data: DataDir) -> None:
         self._data = data
@@ -94,6 +118,13 @@ class EmbeddedEngine:
         """See ``Engine``."""
         copy_tree(self._locate(source), self._locate(target))
 
+    def save(self, generation: str, folder: Path) -> None:
+        """Nothing to do: all of it is in the generation's directory."""
+
+    def load(self, generation: str, folder: Path) -> bool:
+        """See ``Engine``; the directory holds it, or nothing does."""
+        return self._locate(generation).is_dir()
+
     def publish(self, generation: str) -> None:
         """Nothing to do: whoever reads ``CURRENT`` sees it."""
 
@@ -101,15 +132,29 @@ class EmbeddedEngine:
         """See ``Engine``."""
         shutil.rmtree(self._locate(generation), ignore_errors=True)
 
+    def list_orphans(self, data: DataDir) -> list[str]:
+        """None: it keeps them nowhere else."""
+        return []
+
 
 class ServerEngine:
     """A Qdrant server: one collection a generation, and an alias for the published one."""
 
     name = SERVER
 
-    def __init__(self, server: ServerClient, *, collection: str) -> None:
+    def __init__(
+        self, server: ServerClient, *, collection: str, layout: CollectionLayout = SERVERS_OWN
+    ) -> None:
         self._server = server
         self._alias = collection
+        self._layout = layout
+
+    @property
+    def streams(self) -> int:
+        """See ``Engine``."""
+        from twinlens.stores.server import UPLOAD_STREAMS
+
+        return UPLOAD_STREAMS
 
     @property
     def identity(self) -> str:
@@ -129,7 +174,9 @@ class ServerEngine:
             store = ServerStore.open(self._server, collection, expected=dims, fields=fields)
             store.index_payload()  # a killed job may have made the collection and no more
             return store
-        return ServerStore.create(self._server, collection, dims, fields=fields)
+        return ServerStore.create(
+            self._server, collection, dims, fields=fields, layout=self._layout
+        )
 
     def open_reader(self, generation: str, fields: Fields = FIELDS) -> VectorReader:
         """See ``Engine``."""
@@ -141,7 +188,29 @@ class ServerEngine:
         """See ``Engine``."""
         from twinlens.stores.server import copy_collection
 
-        copy_collection(self._server, self.name_collection(source), self.name_collection(target))
+        names = self.name_collection(source), self.name_collection(target)
+        copy_collection(self._server, *names, self._layout)
+
+    def save(self, generation: str, folder: Path) -> None:
+        """See ``Engine``: a snapshot, unless several nodes have the collection."""
+        from twinlens.stores.snapshots import save_snapshot
+
+        collection = self.name_collection(generation)
+        if not save_snapshot(self._server.address, collection, folder / SNAPSHOT_FILE):
+            logger.warning(
+                "collection %s lies on several nodes, of which no snapshot holds all: a restore "
+                "makes it anew of the FAISS mirror",
+                collection,
+            )
+
+    def load(self, generation: str, folder: Path) -> bool:
+        """See ``Engine``."""
+        from twinlens.stores.snapshots import load_snapshot
+
+        file = folder / SNAPSHOT_FILE
+        if not file.exists():
+            return False
+        return load_snapshot(self._server.address, self.name_collection(generation), file)
 
     def publish(self, generation: str) -> None:
         """Move the alias, in one step."""
@@ -151,6 +220,18 @@ class ServerEngine:
         """See ``Engine``."""
         self._server.delete_collection(self.name_collection(generation))
 
+    def list_orphans(self, data: DataDir) -> list[str]:
+        """See ``Engine``; what the alias stands for is none, and is in use by somebody."""
+        used = self._server.find_alias_target(self._alias)
+        prefix = self.name_collection("")
+        kept = [
+            name.removeprefix(prefix)
+            for name in self._server.list_collections(prefix)
+            if name != used
+        ]
+        here = data.list_generations()  # looked at last: a job makes its directory first
+        return [name for name in kept if is_generation_name(name) and name not in here]
+
 
 def is_kept_by(engine: Engine, manifest: Manifest) -> bool:
     """Return whether ``engine`` is the one that keeps a generation's vectors."""
@@ -159,7 +240,12 @@ def is_kept_by(engine: Engine, manifest: Manifest) -> bool:
 
 
 def open_engine(
-    data: DataDir, server: ServerAddress | None, *, collection: str, patience_s: float = 0.0
+    data: DataDir,
+    server: ServerAddress | None,
+    *,
+    collection: str,
+    patience_s: float = 0.0,
+    layout: CollectionLayout = SERVERS_OWN,
 ) -> Engine:
     """Return ``server``, or the embedded engine where it is None.
 
@@ -169,7 +255,8 @@ def open_engine(
         return EmbeddedEngine(data)
     from twinlens.stores.server_client import ServerClient
 
-    return ServerEngine(ServerClient.connect(server, patience_s=patience_s), collection=collection)
+    client = ServerClient.connect(server, patience_s=patience_s)
+    return ServerEngine(client, collection=collection, layout=layout)
 
 
 def open_reader(
@@ -183,6 +270,31 @@ def open_reader(
     """
     if manifest.engine == EMBEDDED:
         return EmbeddedEngine(data).open_reader(manifest.generation, manifest.fields)
+    return _open_collection(manifest, server)
+
+
+def open_for_search(
+    data: DataDir, manifest: Manifest, server: ServerAddress | None = None
+) -> VectorReader:
+    """Return what ``open_reader`` does; the generation's mirror spares most calls to a server.
+
+    Raises:
+        UsageError: it lives in a server, and none is named.
+        StoreUnavailable: the server doesn't answer.
+    """
+    if manifest.engine == EMBEDDED:
+        return open_reader(data, manifest)
+    from twinlens.stores.mirrored import add_mirror
+
+    store = _open_collection(manifest, server)
+    try:
+        return add_mirror(store, data, manifest)
+    except BaseException:
+        store.close()
+        raise
+
+
+def _open_collection(manifest: Manifest, server: ServerAddress | None) -> ServerStore:
     if server is None or manifest.collection is None:
         raise UsageError(
             f"generation {manifest.generation} lives in a Qdrant server, collection "

@@ -20,11 +20,13 @@ from typing import Any, Final, Self
 
 import faiss
 import numpy as np
+import numpy.typing as npt
 
 from twinlens.catalog.errors import IndexLocked, StoreCorrupt, StoreError
 from twinlens.catalog.fields import FIELDS, Fields
 from twinlens.catalog.files import create_whole, sync_directory
 from twinlens.catalog.vectors import Vector
+from twinlens.catalog.versions import refuse_newer
 from twinlens.stores.base import (
     Dims,
     FacetCount,
@@ -42,6 +44,7 @@ from twinlens.stores.filters import Filter, matches
 from twinlens.stores.flat_index import (
     STAMP_BYTES,
     Ids,
+    RowFinder,
     find_rows,
     locate_final,
     locate_pending,
@@ -56,7 +59,11 @@ from twinlens.stores.flat_index import (
 )
 
 _DATABASE: Final = "ids.sqlite"
-_SCHEMA: Final = """
+# Raised whenever an older program could no longer read a mirror right; SQLite's user_version, which
+# is 0 in those made before there was one.
+MIRROR_FORMAT: Final = 1
+_SCHEMA: Final = f"""
+PRAGMA user_version = {MIRROR_FORMAT};
 CREATE TABLE vectors (name TEXT PRIMARY KEY, dim INTEGER NOT NULL, stamp BLOB NOT NULL);
 CREATE TABLE videos (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -91,6 +98,7 @@ class FlatReader:
         self._threads = threads
         self.fields = fields
         self._lock = threading.Lock()
+        self._finders: dict[str, RowFinder] = {}
 
     @classmethod
     def open(cls, path: Path, *, threads: int = 1, fields: Fields = FIELDS) -> Self:
@@ -107,6 +115,8 @@ class FlatReader:
         database = _connect(path, writable=writable)
         try:
             with _translate_errors(path):
+                [found] = database.execute("PRAGMA user_version").fetchone()
+                refuse_newer(f"the FAISS mirror {path} has", found, MIRROR_FORMAT)
                 rows = database.execute("SELECT name, dim, stamp FROM vectors").fetchall()
             indexes = {
                 name: read_index(path, name, dim, stamp, writable=writable)
@@ -178,7 +188,7 @@ class FlatReader:
             passed = self._find_passing(filter)
             if lens is None:
                 return len(passed)
-            present, _ = find_rows(self._get_index(lens), passed)
+            present, _ = self._find_rows(lens, passed)
             return int(present.sum())
         if lens is not None:
             self._get_db()
@@ -197,6 +207,15 @@ class FlatReader:
         ):
             last = rows[-1][0]
             yield self._load(rows, with_vectors=with_vectors)
+
+    def iterate_ids(self) -> Iterator[list[str]]:
+        """Yield the id of every video once, in batches; no payload is read."""
+        last = ""
+        while rows := self._query(
+            "SELECT video_id FROM videos WHERE video_id > ? ORDER BY video_id LIMIT 10000", (last,)
+        ):
+            yield [video_id for (video_id,) in rows]
+            last = rows[-1][0]
 
     def check(self) -> None:
         """See ``VectorReader``; its files are mapped."""
@@ -237,6 +256,12 @@ class FlatReader:
     def _get_ids(self, keys: set[int]) -> dict[int, str]:
         return dict(self._find("SELECT id, video_id FROM videos WHERE id IN", sorted(keys)))
 
+    def _find_rows(self, name: str, wanted: Ids) -> tuple[npt.NDArray[np.bool_], Ids]:
+        index = self._get_index(name)
+        # Two threads may both make one, which is as good.
+        finder = self._finders.get(name) or self._finders.setdefault(name, RowFinder(index))
+        return finder.find(wanted)
+
     def _iterate(self) -> Iterator[StoredVideo]:
         for batch in self.scan():
             yield from batch
@@ -275,7 +300,7 @@ class FlatReader:
         if with_vectors and rows:
             wanted = np.array([key for key, _, _ in rows], dtype=np.int64)
             for name, index in self._indexes.items():
-                present, places = find_rows(index, wanted)
+                present, places = self._find_rows(name, wanted)
                 matrix = view_vectors(index)[places]
                 for key, vector in zip(wanted[present].tolist(), matrix, strict=True):
                     vectors[key][name] = vector
@@ -289,6 +314,9 @@ class FlatStore(FlatReader):
     """Writes a mirror; a change is kept once ``flush`` or ``close`` has returned, not before."""
 
     _changed: set[str]
+
+    def _find_rows(self, name: str, wanted: Ids) -> tuple[npt.NDArray[np.bool_], Ids]:
+        return find_rows(self._get_index(name), wanted)  # anew, as the index changes
 
     @classmethod
     def create(cls, path: Path, dims: Dims, *, fields: Fields = FIELDS) -> Self:

@@ -77,17 +77,28 @@ def locate_pending(path: Path, name: str) -> Path:
     return path / f"{name}.faiss.new"
 
 
+class RowFinder:
+    """Finds the rows of an index by id; void once the index changes."""
+
+    def __init__(self, index: Any) -> None:
+        keys: Ids = faiss.vector_to_array(index.id_map)
+        # Ids grow as videos come, so this sorts what is all but sorted: linear time.
+        rising = bool((keys[1:] > keys[:-1]).all())
+        self._order = None if rising else np.argsort(keys, kind="stable")
+        self._keys = keys if self._order is None else keys[self._order]
+
+    def find(self, wanted: Ids) -> tuple[npt.NDArray[np.bool_], Ids]:
+        """Return which of ``wanted`` the index holds, and the rows of those, in their order."""
+        if not self._keys.size:
+            return np.zeros(wanted.shape, dtype=np.bool_), np.empty(0, dtype=np.int64)
+        at = np.minimum(np.searchsorted(self._keys, wanted), self._keys.size - 1)
+        present = self._keys[at] == wanted
+        return present, at[present] if self._order is None else self._order[at[present]]
+
+
 def find_rows(index: Any, wanted: Ids) -> tuple[npt.NDArray[np.bool_], Ids]:
     """Return which of ``wanted`` the index holds, and the rows of those, in their order."""
-    keys: Ids = faiss.vector_to_array(index.id_map)
-    if not keys.size:
-        return np.zeros(wanted.shape, dtype=np.bool_), np.empty(0, dtype=np.int64)
-    # Ids grow as videos come, so this sorts what is all but sorted: linear time.
-    order = np.argsort(keys, kind="stable")
-    at = np.minimum(np.searchsorted(keys, wanted, sorter=order), keys.size - 1)
-    rows = order[at]
-    present = keys[rows] == wanted
-    return present, rows[present]
+    return RowFinder(index).find(wanted)
 
 
 def view_vectors(index: Any) -> npt.NDArray[np.float32]:

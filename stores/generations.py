@@ -8,6 +8,7 @@
       generations/<utc time>-<id>/
         build.json               there only while the generation is being built, or removed
         ledger.sqlite            what was indexed from what, for the next incremental run
+        checksums.json           of the files beside and below it, once they change no more
         manifest.json            written when everything else is complete
         superseded               names the generation that was published in its place
         qdrant/                  the embedded shard (absent with a server)
@@ -20,6 +21,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import shutil
 from collections.abc import Collection, Iterator, Mapping
@@ -32,9 +34,11 @@ from typing import Any, Final, Protocol
 from twinlens.catalog.errors import IndexLocked, NoGeneration, StoreCorrupt, StoreError
 from twinlens.catalog.fields import FIELDS, FIRST_FIELDS, Fields
 from twinlens.catalog.files import hold_lock, sync_directory, write_atomically
+from twinlens.catalog.versions import refuse_newer
 
 BUILD_FILE: Final = "build.json"
-_SUPERSEDED_FILE: Final = "superseded"
+MANIFEST_FILE: Final = "manifest.json"
+SUPERSEDED_FILE: Final = "superseded"
 # What JSON of another form than a manifest's is met with.
 _NOT_ONE: Final = (LookupError, TypeError, ValueError, AttributeError)
 
@@ -72,7 +76,7 @@ class Manifest:
     ``engine`` is ``embedded`` or ``server``; ``collection`` is the server's, else None. ``lenses``
     are those whose vectors it has, by name; ``counts`` has ``videos``, and the vectors of each
     lens. ``timings_s`` holds seconds per stage of the job. ``fields`` are those that its videos
-    have.
+    have. ``checksums`` is the digest of the file with those of its files; None before there were.
     """
 
     generation: str
@@ -85,6 +89,7 @@ class Manifest:
     versions: Mapping[str, str]
     timings_s: Mapping[str, float]
     fields: Fields = FIELDS
+    checksums: str | None = None
 
     @property
     def dims(self) -> dict[str, int | None]:
@@ -114,11 +119,7 @@ class Manifest:
         """
         values = dict(values)
         made_in = values.pop("format", 1)
-        if made_in > MANIFEST_FORMAT:
-            raise StoreError(
-                f"the index has format {made_in}, and this TwinLens reads up to {MANIFEST_FORMAT}; "
-                "use the version that made it, or a newer one"
-            )
+        refuse_newer("the index has", made_in, MANIFEST_FORMAT)
         if made_in == 1:
             values["lenses"] = _read_lenses_of_format_1(
                 values.pop("encoders"), values.pop("words", None)
@@ -165,7 +166,7 @@ class DataDir:
             name = self.current_file.read_text(encoding="utf-8").strip()
         except FileNotFoundError:
             return None
-        except UnicodeDecodeError as error:
+        except (UnicodeDecodeError, IsADirectoryError) as error:
             raise StoreCorrupt(f"{self.current_file} does not name a generation") from error
         if not name or "/" in name or name.startswith("."):
             raise StoreCorrupt(f"{self.current_file} does not name a generation: {name!r}")
@@ -202,7 +203,7 @@ class DataDir:
             StoreCorrupt: no manifest, or not one.
             StoreError: a newer TwinLens made it.
         """
-        path = self.locate_generation(generation) / "manifest.json"
+        path = self.locate_generation(generation) / MANIFEST_FILE
         try:
             manifest = Manifest.from_json(json.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError as error:
@@ -230,7 +231,7 @@ class DataDir:
     def publish(self, manifest: Manifest) -> None:
         """Make a generation that is complete the published one: its manifest, then ``CURRENT``."""
         write_atomically(
-            self.locate_generation(manifest.generation) / "manifest.json",
+            self.locate_generation(manifest.generation) / MANIFEST_FILE,
             json.dumps(manifest.to_json(), indent=2, ensure_ascii=False) + "\n",
         )
         sync_directory(self.generations)
@@ -244,17 +245,19 @@ class DataDir:
         replaced = self.find_published()
         if replaced not in (None, generation):
             old = self.locate_generation(str(replaced))
-            write_atomically(old / _SUPERSEDED_FILE, generation + "\n")
+            write_atomically(old / SUPERSEDED_FILE, generation + "\n")
             # Left where the job was killed after it had published: it is no build any more.
             (old / BUILD_FILE).unlink(missing_ok=True)
+        if self.current_file.is_dir():  # which no file can replace
+            self.current_file.rename(f"{self.current_file}.{secrets.token_hex(3)}")
         write_atomically(self.current_file, generation + "\n")
-        for left in (_SUPERSEDED_FILE, BUILD_FILE):
+        for left in (SUPERSEDED_FILE, BUILD_FILE):
             (self.locate_generation(generation) / left).unlink(missing_ok=True)
 
     def is_superseded(self, generation: str) -> bool:
         """Return whether another generation, which is there, was published in place of this one."""
         try:
-            path = self.locate_generation(generation) / _SUPERSEDED_FILE
+            path = self.locate_generation(generation) / SUPERSEDED_FILE
             successor = path.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError):
             return False
@@ -336,7 +339,7 @@ class DataDir:
         path = self.locate_generation(generation)
         with suppress(FileNotFoundError):
             # As a build that nothing can continue. A rename needs no room, should the disk be full.
-            (path / "manifest.json").replace(path / BUILD_FILE)
+            (path / MANIFEST_FILE).replace(path / BUILD_FILE)
         for entry in path.iterdir() if path.is_dir() else ():
             if entry.is_dir():
                 shutil.rmtree(entry, ignore_errors=True)
@@ -346,10 +349,15 @@ class DataDir:
         shutil.rmtree(path, ignore_errors=True)
 
     def _has_manifest(self, generation: str) -> bool:
-        return (self.locate_generation(generation) / "manifest.json").is_file()
+        return (self.locate_generation(generation) / MANIFEST_FILE).is_file()
 
 
 def make_generation_name(now: datetime) -> str:
     """Make a name that sorts by time and is never given twice: ``20261121T083000.123Z-5f2c9a``."""
     stamp = now.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3]
     return f"{stamp}Z-{secrets.token_hex(3)}"
+
+
+def is_generation_name(name: str) -> bool:
+    """Return whether ``make_generation_name`` may have made it."""
+    return re.fullmatch(r"\d{8}T\d{6}\.\d{3}Z-[0-9a-f]{6}", name) is not None

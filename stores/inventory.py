@@ -10,19 +10,21 @@ from typing import Literal
 from twinlens.catalog.errors import StoreCorrupt, TwinLensError
 from twinlens.catalog.files import count_disk_bytes
 from twinlens.stores.base import VectorReader
+from twinlens.stores.checksums import require_unchanged
 from twinlens.stores.flat import FlatReader
 from twinlens.stores.generations import DataDir, Manifest
 
 OpenReader = Callable[[Manifest], VectorReader]
-State = Literal["published", "kept", "unfinished", "damaged"]
+State = Literal["published", "kept", "unfinished", "damaged", "orphaned"]
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationReport:
     """One generation. ``manifest`` is None where it has none that can be read.
 
-    ``size_bytes`` is what its files take on disk, without a server's. ``problem`` says why it
-    can't be opened, and is empty where it can.
+    An orphaned one is a collection of a server, and has no directory here. ``size_bytes`` is what
+    its files take on disk, without a server's. ``problem`` says why it can't be opened, and is
+    empty where it can.
     """
 
     generation: str
@@ -44,12 +46,13 @@ def describe_generations(data: DataDir, open_reader: OpenReader) -> Iterator[Gen
 
 
 def open_whole(data: DataDir, manifest: Manifest, open_reader: OpenReader) -> None:
-    """Return if a generation opens, and its mirror, with the videos and vectors of its manifest.
+    """Return if a generation is as it was published, and opens, and its mirror, with all videos.
 
     Raises:
         StoreError: it does not.
         UsageError: a server keeps it, and none is named.
     """
+    require_unchanged(data, manifest)
     with closing(open_reader(manifest)) as reader:
         require_counts(manifest, reader)
     with closing(FlatReader.open(data.locate_mirror(manifest.generation))) as mirror:

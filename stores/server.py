@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import closing
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, Self, TypeVar
 
 from qdrant_client import QdrantClient, models
@@ -11,6 +13,7 @@ from qdrant_client import QdrantClient, models
 from twinlens.catalog.errors import StoreError
 from twinlens.catalog.fields import FIELDS, Fields
 from twinlens.catalog.vectors import AnyVector, SparseVector
+from twinlens.stores.address import SERVERS_OWN, CollectionLayout
 from twinlens.stores.base import (
     Dims,
     FacetCount,
@@ -25,19 +28,17 @@ from twinlens.stores.browsing import sort_facet
 from twinlens.stores.checks import check_queries, check_videos
 from twinlens.stores.filters import Filter
 from twinlens.stores.qdrant import QdrantReader, to_stored_video
-from twinlens.stores.qdrant_schema import (
-    FULL_SCAN_THRESHOLD_KB,
-    HNSW_EF_CONSTRUCT,
-    HNSW_M,
-    IndexKind,
-    list_payload_indexes,
-)
+from twinlens.stores.qdrant_schema import IndexKind, list_payload_indexes
 from twinlens.stores.server_client import ServerClient
+from twinlens.stores.server_layout import GRAPH, make_config, require_server
+from twinlens.stores.streams import Streams
 
 ResultT = TypeVar("ResultT")
 
 # 500 videos of 512 and 768 values are 2.5 MB, below every message limit on the way.
 _BATCH: Final = 500
+# Qdrant advises two to four: each shard has a writer of its own.
+UPLOAD_STREAMS: Final = 4
 _PROBE_TIMEOUT_S: Final = 1
 _INDEX_TYPES: Final[dict[IndexKind, models.PayloadSchemaType]] = {
     "keyword": models.PayloadSchemaType.KEYWORD,
@@ -99,40 +100,29 @@ class ServerStore(QdrantReader):
 
     @classmethod
     def create(
-        cls, server: ServerClient, collection: str, dims: Dims, *, fields: Fields = FIELDS
+        cls,
+        server: ServerClient,
+        collection: str,
+        dims: Dims,
+        *,
+        fields: Fields = FIELDS,
+        layout: CollectionLayout = SERVERS_OWN,
     ) -> Self:
-        """Return a new, empty collection.
+        """Return a new, empty collection, which has no graph until it is optimized.
 
         Raises:
-            StoreError: there is one of this name already.
+            StoreError: there is one of this name already, or the server is too old.
             StoreUnavailable: the server doesn't answer.
         """
+        require_server(server, layout)
         if server.has_collection(collection):
             raise StoreError(f"there is a collection {collection!r} already")
-        # Dot on unit vectors is the cosine, and stores them as they are given.
-        vectors = {
-            name: models.VectorParams(size=dim, distance=models.Distance.DOT)
-            for name, dim in dims.items()
-            if dim is not None
-        }
-        sparse = {
-            name: models.SparseVectorParams(modifier=models.Modifier.IDF)
-            for name, dim in dims.items()
-            if dim is None
-        }
-        graph = models.HnswConfigDiff(
-            m=HNSW_M, ef_construct=HNSW_EF_CONSTRUCT, full_scan_threshold=FULL_SCAN_THRESHOLD_KB
-        )
+        config = make_config(dims, layout)
         server.request(
             # Looked for again, as an attempt whose answer was lost may have made it.
             lambda client: (
                 client.collection_exists(collection)
-                or client.create_collection(
-                    collection,
-                    vectors_config=vectors,
-                    sparse_vectors_config=sparse,
-                    hnsw_config=graph,
-                )
+                or client.create_collection(collection, **config)
             )
         )
         made = cls(server, collection, dims, fields=fields)
@@ -152,9 +142,10 @@ class ServerStore(QdrantReader):
         """Return the collection, by its name or an alias.
 
         Raises:
-            StoreError: there is none, or its vectors are not as ``expected``.
+            StoreError: there is none, or not with vectors as ``expected``, or the server is old.
             StoreUnavailable: the server doesn't answer.
         """
+        server.require_version()
         info = server.request(lambda client: client.get_collection(collection))
         params = info.config.params.vectors
         if not isinstance(params, dict):
@@ -177,6 +168,17 @@ class ServerStore(QdrantReader):
         self, queries: Sequence[VectorQuery], *, filter: Filter | None = None
     ) -> list[list[ScoredVideo]]:
         """See ``VectorReader``."""
+        answers = self.rank(queries, filter=filter)
+        names = self.find_video_ids({point for answer in answers for point, _ in answer})
+        return [
+            sort_hits([ScoredVideo(names[point], score) for point, score in answer])
+            for answer in answers
+        ]
+
+    def rank(
+        self, queries: Sequence[VectorQuery], *, filter: Filter | None = None
+    ) -> list[list[tuple[str, float]]]:
+        """Return what ``search`` does, by point ids, as the server ranks them."""
         checked = check_queries(queries, self._dims)
         if not checked:
             return []
@@ -192,15 +194,10 @@ class ServerStore(QdrantReader):
             )
             for query in checked
         ]
-        answers = self._client().rank(self._collection, requests)
-        self._learn_video_ids({point for answer in answers for point, _ in answer})
-        names = self._video_ids
-        return [
-            sort_hits([ScoredVideo(names[point], score) for point, score in answer])
-            for answer in answers
-        ]
+        return self._client().rank(self._collection, requests)
 
-    def _learn_video_ids(self, points: set[str]) -> None:
+    def find_video_ids(self, points: Collection[str]) -> Mapping[str, str]:
+        """Return the ``video_id`` of at least these points, and ask for what isn't known yet."""
         unknown = [point for point in points if point not in self._video_ids]
         for part in _split_batches(unknown):
             for record in self._request(
@@ -212,6 +209,7 @@ class ServerStore(QdrantReader):
                 )
             ):
                 self._video_ids[str(record.id)] = (record.payload or {})["video_id"]
+        return self._video_ids
 
     def get(
         self, video_ids: Sequence[str], *, with_vectors: bool = False
@@ -250,6 +248,7 @@ class ServerStore(QdrantReader):
                 order_by=None if order is None else _to_order_by(order),
                 with_payload=True,
                 with_vectors=with_vectors,
+                timeout=self._server.timeout_s,
             )
         )
         return [to_stored_video(record) for record in records], following
@@ -301,8 +300,18 @@ class ServerStore(QdrantReader):
         self._client()
 
     def optimize(self) -> None:
-        """See ``VectorStore``; the server builds by itself, and this waits for it."""
-        self._client().wait_until_indexed(self._collection)
+        """See ``VectorStore``; the server builds by itself, and this lets it, and waits.
+
+        Raises:
+            StoreError: it has built no graph, or it failed.
+        """
+        self._request(lambda client: client.update_collection(self._collection, hnsw_config=GRAPH))
+        info = self._client().wait_until_indexed(self._collection)
+        if info.config.hnsw_config.m != GRAPH.m:
+            raise StoreError(
+                f"collection {self._collection!r}: the server was told to build graphs, and has not"
+                f" (m is {info.config.hnsw_config.m}); see its log"
+            )
 
     def _client(self) -> ServerClient:
         if self._closed:
@@ -317,7 +326,9 @@ class ServerStore(QdrantReader):
 
     def _count(self, condition: Any) -> int:
         return self._request(
-            lambda client: client.count(self._collection, count_filter=condition, exact=True)
+            lambda client: client.count(
+                self._collection, count_filter=condition, exact=True, timeout=self._server.timeout_s
+            )
         ).count
 
     def _count_indexed(self) -> int:
@@ -327,22 +338,31 @@ class ServerStore(QdrantReader):
     def _facet(self, field: str, limit: int, condition: Any) -> list[FacetCount]:
         answer = self._request(
             lambda client: client.facet(
-                self._collection, field, facet_filter=condition, limit=limit, exact=True
+                self._collection,
+                field,
+                facet_filter=condition,
+                limit=limit,
+                exact=True,
+                timeout=self._server.timeout_s,
             )
         )
         return sort_facet(FacetCount(str(hit.value), hit.count) for hit in answer.hits)
 
 
-def copy_collection(server: ServerClient, source: str, target: str) -> None:
+def copy_collection(
+    server: ServerClient, source: str, target: str, layout: CollectionLayout = SERVERS_OWN
+) -> None:
     """Make a new collection ``target`` that holds what ``source`` holds.
 
     Raises:
         StoreError: there is no ``source``, or there is a ``target`` already.
     """
     read = ServerStore.open(server, source)
-    write = ServerStore.create(server, target, read.dims)
-    for batch in read.scan(with_vectors=True, batch_size=_BATCH):
-        write.upsert(batch)
+    write = ServerStore.create(server, target, read.dims, layout=layout)
+    with closing(Streams[None](UPLOAD_STREAMS)) as streams:
+        for batch in read.scan(with_vectors=True, batch_size=_BATCH):
+            streams.begin(partial(write.upsert, batch), None)
+        streams.finish()
 
 
 def _create_index(

@@ -1,16 +1,19 @@
 """A connection to a Qdrant server, and what can be done with whole collections.
 
 What the server acknowledged lies in its own write-ahead log. A request that fails for a passing
-reason (no connection, overload, a time-out) is sent again, with exponentially growing pauses;
-every request made here may arrive twice without harm.
+reason (no connection, overload, a time-out) is sent again, with exponentially growing pauses, to
+the next node where there are several; every request made here may arrive twice without harm.
 """
 
 from __future__ import annotations
 
 import logging
+import random
+import re
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from typing import Any, Final, Self, TypeVar
 
 import grpc  # type: ignore[import-untyped]
@@ -31,10 +34,19 @@ from tenacity import (
 from twinlens.catalog.errors import StoreError, StoreUnavailable
 from twinlens.stores.address import ServerAddress
 from twinlens.stores.breaker import Breaker
+from twinlens.stores.certificates import read_certificates
 
 logger = logging.getLogger(__name__)
 
 ResultT = TypeVar("ResultT")
+
+Version = tuple[int, int]
+
+# The first that knows conditions on vectors, which all counting here needs.
+OLDEST_SERVER: Final = (1, 13)
+# Qdrant tests its client with servers two minor versions older, and one newer.
+_TESTED_OLDER: Final = 2
+_TESTED_NEWER: Final = 1
 
 _POLL_S: Final = 0.5
 # Of a large segment the server says nothing until its graph is whole.
@@ -76,13 +88,15 @@ REQUEST_FAILURES: Final = (
 class ServerClient:
     """A connection to a Qdrant server, and what can be done with whole collections.
 
-    ``address`` only stands in messages. A request counts as failed once ``patience_s`` have passed,
-    or, where that is 0, once it was sent ``attempts`` times; ``sleep`` takes seconds.
+    ``clients`` are for one node each; one is asked until it fails for a passing reason, then the
+    next. ``address`` only stands in messages. A request counts as failed once ``patience_s`` have
+    passed, or, where that is 0, once it was sent ``attempts`` times, and to each node; ``sleep``
+    takes seconds.
     """
 
     def __init__(
         self,
-        client: QdrantClient,
+        clients: Sequence[QdrantClient],
         *,
         address: ServerAddress,
         timeout_s: int = 30,
@@ -90,7 +104,10 @@ class ServerClient:
         patience_s: float = 0.0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._client = client
+        self._clients = clients
+        # Processes that begin at different nodes share the work out among them.
+        self._at = random.randrange(len(clients))
+        self._version: Version | None = None
         self._address = address
         self._timeout_s = timeout_s
         self._patience_s = patience_s
@@ -99,7 +116,11 @@ class ServerClient:
         self._breaker: Breaker | None = None
         self._retrying = Retrying(
             retry=retry_if_exception(self._may_pass),
-            stop=stop_after_delay(patience_s) if patience_s else stop_after_attempt(attempts),
+            stop=(
+                stop_after_delay(patience_s)
+                if patience_s
+                else stop_after_attempt(max(attempts, len(clients)))
+            ),
             wait=wait_random_exponential(multiplier=0.2, max=3.0),
             sleep=sleep,
             before_sleep=self._say_that_it_waits,
@@ -118,21 +139,29 @@ class ServerClient:
         """Connect to the server at ``address``, which is first asked something by a request.
 
         ``options`` are the further arguments of the class.
+
+        Raises:
+            StoreError: a file with a certificate or a key can't be read.
         """
+        for_grpc, for_rest = read_certificates(address)
         with warnings.catch_warnings():
             # Within a compose network plain http with a key is what an operator means.
             warnings.filterwarnings("ignore", message="Api key is used with an insecure")
-            client = QdrantClient(
-                url=address.url,
-                api_key=address.api_key,
-                timeout=timeout_s,
-                prefer_grpc=prefer_grpc,
-                grpc_port=address.grpc_port,
-                grpc_options=dict(_CHANNEL),  # which it changes
-                # The check would ask the server at once, and only warn where it doesn't answer.
-                check_compatibility=False,
-            )
-        return cls(client, address=address, timeout_s=timeout_s, **options)
+            clients = [
+                QdrantClient(
+                    url=url,
+                    api_key=address.api_key,
+                    timeout=timeout_s,
+                    prefer_grpc=prefer_grpc,
+                    grpc_port=address.grpc_port,
+                    grpc_options=_CHANNEL | for_grpc,
+                    # The check would ask at once, and only warn where nobody answers.
+                    check_compatibility=False,
+                    **for_rest,
+                )
+                for url in address.urls
+            ]
+        return cls(clients, address=address, timeout_s=timeout_s, **options)
 
     @property
     def address(self) -> ServerAddress:
@@ -141,8 +170,13 @@ class ServerClient:
 
     @property
     def url(self) -> str:
-        """Where the server is."""
+        """Where the server is; with commas where it has several nodes."""
         return self._address.url
+
+    @property
+    def timeout_s(self) -> int:
+        """Seconds after which the server is to give up what it was asked."""
+        return self._timeout_s
 
     def request(self, ask: Callable[[QdrantClient], ResultT]) -> ResultT:
         """Return what ``ask`` returns; ask again while the server fails for a passing reason.
@@ -153,7 +187,7 @@ class ServerClient:
         """
         self.check()
         try:
-            answer = self._retrying(ask, self._client)
+            answer: ResultT = self._retrying(self._ask, ask)
         except REQUEST_FAILURES as error:
             raise self.explain(error) from error
         if self._said_at is not None:
@@ -162,6 +196,43 @@ class ServerClient:
             )
             self._said_at = None
         return answer
+
+    def _ask(self, ask: Callable[[QdrantClient], ResultT]) -> ResultT:
+        at = self._at
+        try:
+            return ask(self._clients[at])
+        except REQUEST_FAILURES as error:
+            if _is_transient(error):
+                self._at = (at + 1) % len(self._clients)
+            raise
+
+    def require_version(self, oldest: Version = OLDEST_SERVER, *, to: str = "be used") -> None:
+        """Return if the server is not older than ``oldest``, which it has to be ``to`` something.
+
+        Raises:
+            StoreError: it is.
+        """
+        if self._version is None:
+            self._version = self._ask_version()
+        if self._version < oldest:
+            raise StoreError(
+                f"{self.url}: this is Qdrant {_join(self._version)}; it has to be {_join(oldest)} "
+                f"or newer to {to}"
+            )
+
+    def _ask_version(self) -> Version:
+        said = self.request(lambda client: client.info()).version
+        ours = version("qdrant-client")
+        logger.info("%s is Qdrant %s, asked by client %s", self.url, said, ours)
+        found, (major, minor) = _parse_version(said), _parse_version(ours)
+        if found[0] != major or not -_TESTED_OLDER <= found[1] - minor <= _TESTED_NEWER:
+            logger.warning(
+                "%s is Qdrant %s, with which the client %s is not tested: change either",
+                self.url,
+                said,
+                ours,
+            )
+        return found
 
     def rank(
         self, collection: str, requests: Sequence[models.QueryRequest]
@@ -173,7 +244,11 @@ class ServerClient:
         asked = QueryBatchPoints(
             collection_name=collection,
             query_points=[RestToGrpc.convert_query_request(one, collection) for one in requests],
+            timeout=self._timeout_s,
         )
+        for one in asked.query_points:
+            # By itself Qdrant scores by what it has quantised to eight or four bits, and no more.
+            one.params.quantization.rescore = True
         answer = self.request(
             lambda client: client.grpc_points.QueryBatch(asked, timeout=self._timeout_s)
         )
@@ -183,10 +258,13 @@ class ServerClient:
         """Ask ``probe`` every second from now on; while it fails, requests fail at once."""
 
         def ask() -> None:
-            try:
-                probe(self._client)
-            except REQUEST_FAILURES as error:
-                raise self.explain(error) from error
+            for left in reversed(range(len(self._clients))):
+                try:
+                    self._ask(probe)
+                    return
+                except REQUEST_FAILURES as error:
+                    if not left:
+                        raise self.explain(error) from error
 
         self._breaker = Breaker(ask, name=self.url)
 
@@ -250,8 +328,8 @@ class ServerClient:
 
     def wait_until_indexed(
         self, collection: str, *, stalled_after_s: float = STALLED_AFTER_S
-    ) -> None:
-        """Return once the server has built what it wants to build for ``collection``.
+    ) -> models.CollectionInfo:
+        """Return ``collection`` once the server has built what it wants to build for it.
 
         Raises:
             StoreError: its optimizer failed, or nothing changed for ``stalled_after_s``.
@@ -269,7 +347,7 @@ class ServerClient:
                 )
             calm = calm + 1 if info.status == models.CollectionStatus.GREEN else 0
             if calm == 2:
-                return
+                return info
             now = info.status, info.indexed_vectors_count, info.segments_count
             if now != before:
                 before, changed_at = now, time.monotonic()
@@ -300,7 +378,8 @@ class ServerClient:
         """Let go of the connection; a second call does nothing."""
         if self._breaker is not None:
             self._breaker.close()
-        self._client.close()
+        for client in self._clients:
+            client.close()
 
     def explain(self, error: Exception) -> StoreError:
         """Return the error that says what one of ``REQUEST_FAILURES`` means, and what to do."""
@@ -315,6 +394,16 @@ class ServerClient:
         if _is_refused(error):
             return StoreError(f"{self.url}: the Qdrant server refused the API key ({text})")
         return StoreError(f"{self.url}: {text}")
+
+
+def _parse_version(said: str) -> Version:
+    """Return the first two numbers of a version; (0, 0) where it has none."""
+    found = re.match(r"(\d+)\.(\d+)", said)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def _join(version: Version) -> str:
+    return ".".join(map(str, version))
 
 
 def _is_transient(error: BaseException) -> bool:

@@ -23,7 +23,7 @@ def serving(answer: Answer) -> Iterator[int]:
             except (ConnectionError, TimeoutError):
                 self.close_connection = True
 
-        do_HEAD = do_GET  # noqa: N815 - the library's name
+        do_HEAD = do_POST = do_GET  # noqa: N815 - the library's names
 
         def log_message(self, *_: object) -> None:
             """Keep quiet."""

@@ -50,6 +50,35 @@ def test_the_api_key_is_not_printed():
     assert settings.qdrant_server.api_key == "hunter2"
 
 
+def test_nodes_of_a_server_come_as_a_list_or_with_commas(tmp_path, monkeypatch):
+    (tmp_path / "twinlens.toml").write_text('qdrant_url = ["http://a:1", "http://b:2"]\n')
+    assert load_settings().qdrant_server.urls == ["http://a:1", "http://b:2"]
+    monkeypatch.setenv("TWINLENS_QDRANT_URL", "http://c:3, http://d:4,")
+    assert load_settings().qdrant_server.urls == ["http://c:3", "http://d:4"]
+    assert load_settings({"qdrant_url": "http://e:5"}).qdrant_server.url == "http://e:5"
+
+
+def test_every_setting_of_a_server_arrives(tmp_path):
+    given = {
+        "qdrant_url": "https://q",
+        "qdrant_ca_file": tmp_path / "ca",
+        "qdrant_cert_file": tmp_path / "cert",
+        "qdrant_key_file": tmp_path / "key",
+        "qdrant_shards": 6,
+        "qdrant_replicas": 3,
+        "qdrant_write_consistency": 2,
+        "qdrant_on_disk": True,
+        "qdrant_quantization": "turbo",
+        "qdrant_strict": True,
+    }
+    settings = load_settings(given)
+    for where in (settings.qdrant_server, settings.qdrant_layout):
+        for name in where.__dataclass_fields__:
+            if f"qdrant_{name}" in given:
+                assert getattr(where, name) == given[f"qdrant_{name}"]
+    assert load_settings().qdrant_layout.shards == 1
+
+
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))
 def test_every_setting_is_documented(name):
     assert f"`{name}`" in DOCS.read_text(encoding="utf-8")
@@ -81,6 +110,8 @@ def test_keys_and_origins_come_as_a_list_or_with_commas(tmp_path, monkeypatch):
         ("max_wait_s", 0, "max_wait_s"),
         *(("port", port, "port") for port in (70000, "x")),
         ("threads", 0, "threads"),
+        ("qdrant_shards", 0, "qdrant_shards"),
+        ("qdrant_quantization", "int4", "qdrant_quantization"),
         ("collection", "a/b", "collection"),
     ],
 )

@@ -46,6 +46,8 @@ COMMANDS: Final = {
     "takedown": LazyCommand(
         "twinlens.commands.generations", "takedown", "Remove videos for good, whatever sources say."
     ),
+    "backup": LazyCommand("twinlens.commands.backup", "backup", "Back up the published index."),
+    "restore": LazyCommand("twinlens.commands.backup", "restore", "Publish what a backup holds."),
     "serve": LazyCommand(
         "twinlens.commands.serve", "serve", "Serve the JSON API and the web page."
     ),

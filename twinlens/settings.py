@@ -22,7 +22,7 @@ from pydantic_settings import (
 
 from twinlens.catalog.errors import SettingsError
 from twinlens.encoders.runtimes import TitleRuntime
-from twinlens.stores.address import ServerAddress
+from twinlens.stores.address import CollectionLayout, Quantization, ServerAddress
 
 ENV_PREFIX: Final = "TWINLENS_"
 TEST_PREFIX: Final = "TWINLENS_TEST_"  # read by the test suite, never by the product
@@ -37,6 +37,12 @@ def _split_list(value: object) -> object:
         if isinstance(value, str)
         else value
     )
+
+
+def _join_urls(value: object) -> object:
+    """Return URLs with commas as one text, however they are given."""
+    urls = _split_list(value)
+    return ",".join(map(str, urls)) if isinstance(urls, list) and urls else value
 
 
 def _check_key(key: SecretStr) -> SecretStr:
@@ -73,12 +79,41 @@ class Settings(BaseSettings):
     )
 
     data_dir: Path = Field(Path("data"), description="Where generations and thumbnails live.")
-    qdrant_url: str | None = Field(
-        None, description="A Qdrant server; without it Qdrant runs embedded, in `data_dir`."
+    qdrant_url: Annotated[str, BeforeValidator(_join_urls)] | None = Field(
+        None,
+        description="A Qdrant server, or several nodes of one; without it Qdrant runs embedded, in "
+        "`data_dir`.",
     )
     qdrant_api_key: SecretStr | None = Field(None, description="Sent to the Qdrant server.")
     qdrant_grpc_port: int = Field(
         6334, ge=1, le=65535, description="The port of the Qdrant server's gRPC."
+    )
+    qdrant_ca_file: Path | None = Field(
+        None, description="The authority (PEM) that signed the certificate of the Qdrant server."
+    )
+    qdrant_cert_file: Path | None = Field(
+        None, description="A certificate (PEM) to show the Qdrant server, with `qdrant_key_file`."
+    )
+    qdrant_key_file: Path | None = Field(None, description="The key (PEM) of that certificate.")
+    qdrant_shards: int = Field(
+        1, ge=1, le=1024, description="Shards of a new collection; words are ranked within each."
+    )
+    qdrant_replicas: int | None = Field(
+        None, ge=1, le=64, description="Copies of each shard; the server's own setting if not set."
+    )
+    qdrant_write_consistency: int | None = Field(
+        None, ge=1, le=64, description="Copies that must have a write before it counts as done."
+    )
+    qdrant_on_disk: bool = Field(
+        False, description="Whether Qdrant reads vectors, words and payloads from disk."
+    )
+    qdrant_quantization: Quantization = Field(
+        "none",
+        description="Shorter vectors that Qdrant keeps in memory to search by, before it scores "
+        "what it found by the whole ones: `int8`, `binary` or `turbo`.",
+    )
+    qdrant_strict: bool = Field(
+        False, description="Whether Qdrant refuses requests larger than TwinLens makes."
     )
     qdrant_patience_s: float = Field(
         300.0,
@@ -183,7 +218,26 @@ class Settings(BaseSettings):
         if self.qdrant_url is None:
             return None
         key = self.qdrant_api_key.get_secret_value() if self.qdrant_api_key else None
-        return ServerAddress(self.qdrant_url, key, self.qdrant_grpc_port)
+        return ServerAddress(
+            self.qdrant_url,
+            key,
+            self.qdrant_grpc_port,
+            self.qdrant_ca_file,
+            self.qdrant_cert_file,
+            self.qdrant_key_file,
+        )
+
+    @property
+    def qdrant_layout(self) -> CollectionLayout:
+        """How a Qdrant server is to keep what is indexed from now on."""
+        return CollectionLayout(
+            shards=self.qdrant_shards,
+            replicas=self.qdrant_replicas,
+            write_consistency=self.qdrant_write_consistency,
+            on_disk=self.qdrant_on_disk,
+            quantization=self.qdrant_quantization,
+            strict=self.qdrant_strict,
+        )
 
 
 def load_settings(

@@ -45,13 +45,27 @@ from twinlens.stores.base import Order
 MAX_TEXT_LENGTH: Final = 2000
 MAX_SEEDS: Final = 100
 MAX_SEARCHES: Final = 20
+# Of all searches of a request together: as much as so many searches take by default.
+MAX_RANKS: Final = MAX_SEARCHES * DEFAULT_WINDOW
+# Written out, one character may become eighteen, each of which is read.
+MAX_WRITTEN_OUT: Final = 2 * MAX_TEXT_LENGTH
 
 
 def _clean_text(text: str) -> str:
     cleaned = "".join(" " if unicodedata.category(one) == "Cc" else one for one in text).strip()
     if not cleaned:
         raise ValueError("blank: give at least one word, or leave it out")
+    if _count_written_out(cleaned) > MAX_WRITTEN_OUT:
+        raise make_fault(
+            f"more than {MAX_WRITTEN_OUT:,} characters once signs that stand for several are "
+            "written out (NFKC)",
+            expected="a shorter text",
+        )
     return cleaned
+
+
+def _count_written_out(text: str) -> int:
+    return len(unicodedata.normalize("NFKC", text))
 
 
 def _decode_base64(value: object) -> object:
@@ -256,11 +270,28 @@ class MultiSearchBody(PageBody):
     """
 
     searches: Annotated[list[MultiSearchItemBody], Field(min_length=1, max_length=MAX_SEARCHES)]
-    """The searches."""
+    """The searches. Their `window`s together are at most 4,000 ranks, their different texts 4,000
+    characters."""
     fuse: bool = False
     """Fuse what they find into one ranking."""
     highlight: bool = False
     """Mark in each title what the text of the search has matched that ranks it best."""
+
+    @field_validator("searches")
+    @classmethod
+    def _refuse_too_much(cls, searches: list[MultiSearchItemBody]) -> list[MultiSearchItemBody]:
+        if sum(one.window for one in searches) > MAX_RANKS:
+            raise make_fault(
+                f"together more than {MAX_RANKS:,} ranks, by the window of each",
+                expected="smaller windows, or fewer searches",
+            )
+        texts = {one.text for one in searches if one.text is not None}
+        if sum(map(_count_written_out, texts)) > MAX_WRITTEN_OUT:
+            raise make_fault(
+                f"together more than {MAX_WRITTEN_OUT:,} characters of different texts",
+                expected="shorter texts, or fewer searches",
+            )
+        return searches
 
     def find_misplaced(self) -> list[FieldError]:
         """Return the options that mean nothing where they stand."""

@@ -29,6 +29,8 @@ BETWEEN_FIELDS = (
     "at least one weight must be above 0",
     "deep; at most",
     "conditions in all; at most",
+    "together more than",
+    "written out (NFKC)",
 )
 
 try:

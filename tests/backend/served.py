@@ -12,7 +12,10 @@ import sys
 import tempfile
 import textwrap
 import time
+import uuid
 from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import replace
 from email.message import Message
 from pathlib import Path
 from typing import IO, Any
@@ -21,8 +24,11 @@ import psutil
 import pytest
 
 from tests.backend.catalogue import Catalogue
+from tests.stores.qdrant_process import QdrantProcess
 from twinlens.stores.edge import EdgeStore
+from twinlens.stores.flat import FlatStore
 from twinlens.stores.generations import DataDir
+from twinlens.stores.server import ServerStore
 
 ROOT = Path(__file__).parents[2]
 # What the real command is, with the tests' small encoders in place of the models.
@@ -104,6 +110,20 @@ def publish_embedded(catalogue: Catalogue, path: Path, generation: str = "g1") -
     store.upsert(catalogue.stored())
     store.close()
     catalogue.publish(data, generation)
+    return data
+
+
+def publish_in_server(
+    catalogue: Catalogue, path: Path, qdrant: QdrantProcess, generation: str = "g1"
+) -> DataDir:
+    """The same in a server; with its mirror."""
+    data, collection = DataDir(path), f"videos-{uuid.uuid4()}"
+    manifest = replace(catalogue.manifest(generation), engine="server", collection=collection)
+    with closing(qdrant.client()) as client:
+        ServerStore.create(client, collection, manifest.dims).upsert(catalogue.stored())
+    with closing(FlatStore.create(data.locate_mirror(generation), manifest.dims)) as mirror:
+        mirror.upsert(catalogue.stored())
+    data.publish(manifest)
     return data
 
 

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import get_args
 from unittest.mock import Mock
 from urllib.parse import quote
@@ -383,6 +384,19 @@ def test_a_thumbnail_name_leads_nowhere_else(stored, client_of, name):
     videos = [StoredVideo("v", {"video_id": "v", "thumbnail_file": name}, stored[0].vectors)]
     client = client_of(reader=MemoryReader(videos))
     problem(client.get("/api/v1/videos/v/thumbnail"), "thumbnail_not_found")
+
+
+def test_a_thumbnail_that_can_not_be_read_is_not_the_caller_s_fault(client, monkeypatch, caplog):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    problem(client.get("/api/v1/videos/beach-1/thumbnail"), "not_ready")
+    assert "a thumbnail can't be read: [Errno 13] Permission denied" in caplog.text
+
+
+def test_a_route_that_is_not_there_is_said_in_our_words(client):
+    assert problem(client.get("/api/v1/nothing"), "not_found")["detail"] == "no such route"
 
 
 def test_a_video_without_a_thumbnail_has_no_url_and_no_picture(client):

@@ -57,6 +57,17 @@ def test_a_budget_lasts_so_long(clock):
         budget.check()
 
 
+def test_a_budget_is_also_of_work(clock):
+    working = Clock()
+    budget = TimeBudget(5, work_s=1, clock=clock, work_clock=working)
+    clock.now_s += 4
+    working.now_s += 1
+    budget.check()
+    working.now_s += 0.1
+    with pytest.raises(OutOfTime):
+        budget.check()
+
+
 @settings(max_examples=200)
 @given(st.integers(1, 50), st.lists(st.floats(0, 30), max_size=200))
 def test_no_minute_has_more_than_twice_the_limit_and_no_hour_more_than_its_share(limit, pauses):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 
+import pytest
+
 from tests.backend.asking import MULTI, PAGE_FIELDS, SEARCH, body_of, paged_ids, problem, shown_ids
 from tests.backend.catalogue import RED
 
@@ -113,3 +115,35 @@ def test_a_fused_search_that_fails_is_named(client):
     assert "'gone'" in body["detail"]
     body = problem(ask(client, {"image": bad}, {"text": "a"}, fuse=True), "picture_rejected")
     assert body["errors"][0]["field"] == "searches.0.image"
+
+
+# ---- how much there may be
+
+
+@pytest.mark.parametrize("fuse", [False, True])
+def test_windows_and_texts_have_a_limit_together(client, fuse):
+    most = [{"text": "beach", "window": 1000}] * 4
+    body_of(ask(client, *most, fuse=fuse))
+    body_of(ask(client, *[{"text": "beach" + " film" * 399}] * 20, fuse=fuse))  # one text
+    for many in (
+        [*most, {"text": "beach", "window": 1}],
+        [{"text": f"{number}" + " film" * 399} for number in range(3)],
+    ):
+        body = problem(ask(client, *many, fuse=fuse), "validation_failed")
+        assert body["errors"][0]["field"] == "searches"
+        assert "together more than 4,000" in body["errors"][0]["message"]
+        assert "fewer searches" in body["errors"][0]["expected"]
+
+
+def test_a_text_is_as_long_as_it_is_written_out(client):
+    body_of(client.post(SEARCH, json={"text": "\ufdfa" * 200}))  # eighteen letters each
+    body = problem(client.post(SEARCH, json={"text": "\ufdfa" * 300}), "validation_failed")
+    assert body["errors"][0]["field"] == "text"
+    assert "4,000 characters once" in body["errors"][0]["message"]
+
+
+def test_no_search_is_begun_after_so_much_work(client, monkeypatch):
+    monkeypatch.setattr("twinlens.backend.api.MOST_WORK_S", -1.0)
+    problem(ask(client, {"text": "beach"}, fuse=True), "overloaded")
+    [result] = body_of(ask(client, {"text": "beach"}))["results"]
+    assert result["problem"]["code"] == "overloaded"

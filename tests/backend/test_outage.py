@@ -5,18 +5,15 @@ from __future__ import annotations
 import statistics
 import threading
 import time
-import uuid
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.backend.catalogue import Catalogue
-from tests.backend.served import Served
+from tests.backend.served import Served, publish_in_server
 from tests.stores.qdrant_process import QdrantProcess
 from twinlens.stores.generations import DataDir
-from twinlens.stores.server import ServerStore
 
 pytestmark = pytest.mark.slow
 SEARCH = "/api/v1/search?q=beach+film"
@@ -25,14 +22,7 @@ SEARCH = "/api/v1/search?q=beach+film"
 @pytest.fixture
 def data(catalogue: Catalogue, qdrant: QdrantProcess, tmp_path: Path) -> DataDir:
     """The catalogue, published in the server."""
-    data, collection = DataDir(tmp_path / "data"), f"videos-{uuid.uuid4()}"
-    client = qdrant.client()
-    manifest = replace(catalogue.manifest("g1"), engine="server", collection=collection)
-    ServerStore.create(client, collection, manifest.dims).upsert(catalogue.stored())
-    client.close()
-    data.locate_generation("g1").mkdir(parents=True)
-    data.publish(manifest)
-    return data
+    return publish_in_server(catalogue, tmp_path / "data", qdrant)
 
 
 def serve(data: DataDir, qdrant: QdrantProcess) -> Served:
@@ -100,5 +90,15 @@ def test_it_starts_while_the_server_is_away_and_comes_up_by_itself(data, qdrant)
         qdrant.order(fault="refuse")
         while served.get(SEARCH)[0] == 200:
             pass
+        qdrant.order()
+        wait_until_well(served)
+
+
+@pytest.mark.parametrize("fault", ["UNAUTHENTICATED", "NOT_FOUND"])
+def test_it_starts_where_the_key_is_refused_or_the_collection_is_lost(data, qdrant, fault) -> None:
+    qdrant.order(fault=fault)
+    with serve(data, qdrant) as served:
+        status, said = served.get("/readyz")
+        assert (status, said["code"]) == (503, "not_ready")
         qdrant.order()
         wait_until_well(served)

@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from unittest.mock import Mock
 
 import psutil
@@ -20,7 +21,7 @@ import pytest
 
 from tests.backend.attacks import post
 from tests.backend.callers import connect, everything
-from tests.backend.served import ROOT, Served, wait_until
+from tests.backend.served import ROOT, SMALL, Served, wait_until
 from twinlens.backend.access import MOST_WAITING
 from twinlens.backend.server import HEAD_TIMEOUT_S, _Watch
 from twinlens.stores.generations import DataDir
@@ -200,6 +201,47 @@ def test_what_is_under_way_is_answered_and_nobody_else_once_it_is_told_to_end(
             status, answer = one.result(30)
             assert (status, len(answer["hits"])) == (200, 3)
         assert served.process.wait(20) == 0
+
+
+def test_what_was_not_read_yet_when_it_was_told_to_end_is_answered(embedded: DataDir) -> None:
+    """On connections that it holds, and on those that the kernel has taken for it."""
+    with Served(embedded) as served:
+        [worker] = served.workers()
+        kept = connected(served, 2)
+        ask(kept, "kept")
+        time.sleep(0.6)
+        worker.suspend()
+        waiting = [*kept, *connected(served, 5)]
+        for one in waiting:
+            one.sendall(b"GET /api/v1/stats HTTP/1.1\r\nHost: x\r\n\r\n")
+        served.process.terminate()
+        worker.resume()
+        for one in waiting:
+            assert everything(one).startswith(b"HTTP/1.1 200")
+        close(waiting)
+        assert served.process.wait(20) == 0
+
+
+def test_what_killed_processes_leave_behind_is_removed_by_the_next(
+    embedded: DataDir, tmp_path: Path
+) -> None:
+    def left() -> set[str]:
+        return {one.name.split("-")[1] for one in tmp_path.glob("twinlens-*")}
+
+    settings = {"command": ["env", f"TMPDIR={tmp_path}", *SMALL]}
+    with Served(embedded, **settings) as served:
+        [worker] = served.workers()
+        worker.kill()
+        wait_until(lambda: served.workers() not in ([], [worker]))
+        wait_until(lambda: served.get("/readyz")[0] == 200)
+        assert len(list(tmp_path.glob("twinlens-shard-*"))) == 1
+        for one in (served.process, *served.workers()):
+            one.kill()
+    assert left() == {"serve", "shard"}
+    with Served(embedded, **settings) as served:
+        assert len(list(tmp_path.glob("twinlens-*"))) == 2
+        served.stop()
+    assert left() == set()
 
 
 def test_health_is_answered_while_every_turn_and_every_place_is_taken(embedded: DataDir) -> None:

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.backend.attacks import ATTACKS, IN_TIME_S, ROWS, SMUGGLED, attack, js, picture, post
+from tests.backend.attack_table import ATTACKS, ROWS, attack
+from tests.backend.attacks import IN_TIME_S, SMUGGLED, js, picture, post
 from tests.backend.callers import (
     CROWDS,
     connect,
@@ -35,7 +36,7 @@ from twinlens.backend.problem_kinds import KINDS
 
 pytestmark = NEEDS_NGINX
 
-PASSED_ON = [name for name in ATTACKS if ROWS[f"test_at_once[{name}]"].behind != "—"]
+PASSED_ON = [name for name in ATTACKS if ROWS[name].behind]
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def served(embedded, tmp_path_factory) -> Iterator[Served]:
 
 @pytest.mark.parametrize("name", PASSED_ON)
 def test_at_once(served, name):
-    row, sent = ROWS[f"test_at_once[{name}]"], attack(name)
+    row, sent = ROWS[name], attack(name)
     started = time.monotonic()
     # It takes a caller that has closed its half for one that has gone.
     answer = exchange(served.port, sent, half_close=row.behind == "closed")
@@ -73,7 +74,7 @@ def test_at_once(served, name):
 def test_a_request_behind_a_refused_one_is_not_answered(served):
     for name in ("length-and-chunks", "two-lengths", "a-chunk-longer-than-it-says"):
         with connect(served.port) as connection:
-            connection.sendall(ATTACKS[name] + SMUGGLED)
+            connection.sendall(attack(name) + SMUGGLED)
             answer = everything(connection)
         assert len(statuses_of(answer)) == 1
         assert b'"generation"' not in answer
@@ -91,7 +92,7 @@ def ends(served) -> dict[str, set[tuple[int, ...]]]:
 @pytest.mark.parametrize("name", CROWDS)
 def test_others_are_answered_meanwhile(ends, name):
     row = ROWS[f"test_others_are_answered_meanwhile[{name}]"]
-    said = (row.said if row.behind.startswith("the same") else row.behind).partition(";")[0]
+    said = (row.comes if row.behind.startswith("the same") else row.behind).partition(";")[0]
     if name in ends:
         assert ends[name] == {tuple(int(one) for one in re.findall(r"\b\d{3}\b", said))}
 

@@ -151,8 +151,35 @@ def test_a_port_in_use_is_named_and_the_indexs_own_encoders_are_taken(embedded, 
 def test_a_worker_that_can_not_start_ends_the_server_with_its_reason(catalogue, tmp_path):
     data = DataDir(tmp_path)
     data.locate_generation("g1").mkdir(parents=True)
-    data.publish(catalogue.manifest("g1"))  # and no shard
+    data.publish(replace(catalogue.manifest("g1"), engine="server", collection="videos"))
     with pytest.raises(pytest.fail.Exception) as said:
         Served(data)
     assert str(said.value).startswith("not ready: '', ended with 1: ")
-    assert "no Qdrant shard here" in str(said.value)
+    assert "set qdrant_url" in str(said.value)
+
+
+@pytest.mark.slow  # another look after 5 seconds
+@pytest.mark.parametrize(
+    ("name", "which", "reason"),
+    [
+        ("CURRENT", "what CURRENT names", "CURRENT does not name a generation"),
+        ("generations/g1/manifest.json", "g1", "manifest.json can't be read"),
+        ("generations/g1/qdrant/edge_config.json", "g1", "edge_config.json"),
+    ],
+)
+def test_what_can_not_be_opened_yet_is_not_ready_until_it_is_mended(
+    catalogue, tmp_path, name, which, reason
+):
+    data = publish_embedded(catalogue, tmp_path)
+    file = data.path / name
+    content = file.read_bytes()
+    file.write_bytes(b"")
+    with Served(data) as served:
+        assert served.get("/healthz")[0] == 200
+        status, said = served.get("/readyz")
+        assert (status, said["code"]) == (503, "not_ready")
+        assert f"{which} is published, and unusable" in said["detail"]
+        assert reason in served.log()
+        file.write_bytes(content)
+        wait_until(lambda: served.get("/readyz")[0] == 200)
+        assert served.get("/api/v1/search?q=kitchen")[0] == 200

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from tests.catalog.encoded import noise, picture, rejected, saved
+from tests.catalog.hostile import paeth
 from twinlens.catalog.errors import PictureRejected, RejectReason
 from twinlens.catalog.images import MAX_PIXELS, decode_image, find_extension
+from twinlens.catalog.orientation import turn_upright
 
 TOO_LARGE, UNREADABLE = RejectReason.PICTURE_TOO_LARGE, RejectReason.PICTURE_UNREADABLE
 ASKED = (192, 144)
@@ -158,3 +160,83 @@ def test_no_bytes_raise_anything_else(noise: bytes, whole: bytes) -> None:
         except PictureRejected:
             continue
         assert image.mode == "RGB"
+
+
+def made_in_one_piece(data: bytes, at_least: tuple[int, int] | None) -> Image.Image:
+    """The same by Pillow's own steps, each of which takes a picture's memory again."""
+    with Image.open(io.BytesIO(data)) as opened:
+        opened.load()
+        upright = ImageOps.exif_transpose(opened)
+    if upright.has_transparency_data:
+        rgba = upright.convert("RGBA")
+        black = Image.new("RGBA", rgba.size, (0, 0, 0, 255))
+        rgb = Image.alpha_composite(black, rgba).convert("RGB")
+    elif upright.mode.startswith("I"):
+        rgb = upright.convert("I").point(lambda level: level * (1 / 257)).convert("RGB")
+    else:
+        rgb = upright.convert("RGB")
+    if at_least is None:
+        return rgb
+    return rgb.reduce(max(1, min(rgb.width // at_least[0], rgb.height // at_least[1])))
+
+
+ALPHA = np.random.default_rng(2).integers(0, 256, (97, 131), dtype=np.uint8)
+SOFT = Image.merge("RGBA", (*noise((131, 97)).split(), Image.fromarray(ALPHA)))
+
+
+@pytest.mark.parametrize("orientation", [None, *range(1, 9)])
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(pytest.param(saved(noise((131, 97)), kind), id=kind) for kind in ("PNG", "GIF", "BMP")),
+        *(pytest.param(saved(SOFT.convert(mode), "PNG"), id=mode) for mode in ("RGBA", "LA", "1")),
+        pytest.param(saved(SOFT.quantize(method=2), "PNG"), id="palette with alpha"),
+        pytest.param(saved(SOFT.convert("P"), "GIF", transparency=7), id="GIF with a clear colour"),
+        pytest.param(saved(noise((131, 97)), "PNG", transparency=(1, 2, 3)), id="clear colour"),
+        pytest.param(saved(SOFT.convert("I;16"), "PNG"), id="16 bits"),
+        pytest.param(saved(SOFT, "WEBP", lossless=True), id="WebP with alpha"),
+        pytest.param(saved(noise((131, 97)), "WEBP"), id="WebP"),
+        pytest.param(saved(noise((131, 97)), "JPEG"), id="JPEG"),
+        pytest.param(saved(SOFT.convert("CMYK"), "JPEG", progressive=True), id="CMYK"),
+    ],
+)
+def test_strips_give_the_pixels_that_the_whole_gives(
+    data: bytes, orientation: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("twinlens.catalog.images._STRIP_PIXELS", 1000)
+    if orientation is not None:
+        monkeypatch.setattr("twinlens.catalog.images.read_orientation", lambda _: orientation)
+        monkeypatch.setattr(
+            ImageOps, "exif_transpose", lambda image: turn_upright(image, orientation)
+        )
+    drafted = data.startswith(b"\xff\xd8")  # and shrunk no further
+    for at_least in (None,) if drafted else (None, (60, 40), (17, 30), (1, 1)):
+        image = decode_image(data, at_least=at_least)
+        expected = made_in_one_piece(data, at_least)
+        assert image.size == expected.size
+        assert image.tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("size", [(100_001, 1), (1, 100_001)])
+def test_a_picture_has_no_side_without_end(size: tuple[int, int]) -> None:
+    assert rejected(picture("PNG", size=size)) is TOO_LARGE
+
+
+NO_PALETTE = paeth(20, 12, 3)
+NO_PALETTE = NO_PALETTE[:33] + NO_PALETTE[33 + 12 + 768 :]
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (NO_PALETTE, "a broken png"),
+        (picture("PNG")[:8] + b"\0\0\0\0a?b!" + picture("PNG")[8:], "a png that is broken, or of"),
+        (picture("JPEG").replace(b"\xff\xc0\0\x11\x08", b"\xff\xc0\0\x11\x0c"), "12 bits a sample"),
+        (picture("JPEG").replace(b"\xff\xc0", b"\xff\xc3"), "lossless coding"),
+        (b"II*\0" + bytes(100), "not one of JPEG, PNG, WEBP, GIF, BMP"),
+    ],
+    ids=["no palette", "odd chunks", "12 bits", "lossless", "tiff"],
+)
+def test_what_is_wrong_is_said_in_words(data: bytes, words: str) -> None:
+    with pytest.raises(PictureRejected, match=words):
+        decode_image(data)

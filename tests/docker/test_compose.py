@@ -16,7 +16,7 @@ from tests.docker.files import KEY, ROOT, compose, compose_text, compose_variabl
 from twinlens.backend.processes import GRACEFUL_TIMEOUT_S
 from twinlens.cli import main
 from twinlens.settings import DEFAULT_TITLE_MODEL, ENV_PREFIX, Settings, load_settings
-from twinlens.stores.address import ServerAddress
+from twinlens.stores.address import CollectionLayout, ServerAddress
 
 SERVICES = compose()["services"]
 BUILT = sorted(name for name, service in SERVICES.items() if "build" in service)
@@ -141,6 +141,15 @@ def test_every_service_has_the_key_it_needs_without_which_compose_refuses(read_o
     for environment in ({}, {"QDRANT_API_KEY": ""}):
         with pytest.raises(KeyError, match="QDRANT_API_KEY: set QDRANT_API_KEY to"):
             compose(environment)
+
+
+def test_how_qdrant_keeps_the_index_is_said_in_the_environment(read_settings):
+    assert read_settings("indexer").qdrant_layout == CollectionLayout(shards=1)
+    asked = {"SHARDS": "6", "ON_DISK": "true", "QUANTIZATION": "int8", "STRICT": "true"}
+    environment = {f"TWINLENS_QDRANT_{name}": value for name, value in asked.items()}
+    assert read_settings("indexer", **environment).qdrant_layout == CollectionLayout(
+        shards=6, on_disk=True, quantization="int8", strict=True
+    )
 
 
 @pytest.fixture

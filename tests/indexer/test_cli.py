@@ -50,3 +50,14 @@ def test_an_index_keeps_its_models_and_says_what_it_did(catalogue, data, tmp_pat
     verified = run("verify", *where)
     assert verified.exit_code == 0
     assert "agree: 11 videos" in verified.output
+
+
+def test_a_summary_replaces_nothing_but_json(catalogue, data, tmp_path):
+    notes = tmp_path / "notes.txt"
+    for content, code in (("not to be lost", 2), ("7", 2), ("", 0), ("[]", 0)):
+        notes.write_text(content)
+        told = run("generations", "--data-dir", str(data.path), "--json", str(notes))
+        assert (told.exit_code, "is no JSON" in told.output) == (code, code == 2), told.output
+        assert notes.read_text() == ("[]\n" if code == 0 else content)
+    told = run("index", catalogue.write(), "--data-dir", str(data.path), "--json", str(tmp_path))
+    assert told.exit_code == 2

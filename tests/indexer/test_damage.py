@@ -14,7 +14,9 @@ from tests.folders import files_in
 from tests.indexer.conftest import CountingTitles, jpeg
 from twinlens.catalog.errors import NoGeneration, StoreCorrupt, StoreError, TooMuchLost, UsageError
 from twinlens.encoders.lenses import TITLE, WORDS, WordsLens
+from twinlens.indexer.build import BUILD_FORMAT
 from twinlens.indexer.rebuild import repair
+from twinlens.stores.checksums import CHECKSUMS_FILE
 from twinlens.stores.edge import EdgeStore
 from twinlens.stores.generations import MANIFEST_FORMAT
 
@@ -57,6 +59,13 @@ def be_newer(folder: Path) -> None:
     file = folder / "manifest.json"
     values = json.loads(file.read_text()) | {"format": MANIFEST_FORMAT + 1}
     file.write_text(json.dumps(values))
+
+
+def lose_checksums(folder: Path) -> None:
+    """As it was before there were any."""
+    file = folder / "manifest.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"checksums": None}))
+    (folder / CHECKSUMS_FILE).unlink()
 
 
 def name(text: str) -> Damage:
@@ -106,6 +115,30 @@ def test_an_unfinished_build_whose_plan_can_t_be_read_is_left_alone(run_job, bre
     assert kept.items() <= files_in(data.generations).items()
 
 
+def test_a_newer_build_is_left_alone(run_job, break_off, data):
+    break_off()
+    [build] = data.list_generations()
+    file = data.locate_generation(build) / "build.json"
+    values = json.loads(file.read_text())
+    file.write_text(json.dumps(values | {"format": BUILD_FORMAT + 1}))
+    kept = files_in(data.generations)
+    done = run_job()
+    assert (done.continued, done.videos) == (False, 200)
+    assert kept.items() <= files_in(data.generations).items()
+
+
+def test_what_is_unknown_in_a_build_of_this_format_or_of_none_is_no_hindrance(
+    run_job, break_off, data
+):
+    break_off()
+    [build] = data.list_generations()
+    file = data.locate_generation(build) / "build.json"
+    values = json.loads(file.read_text())
+    del values["format"]
+    file.write_text(json.dumps(values | {"unknown": 1}))
+    assert run_job().continued
+
+
 HALVES = {
     "mirror cut": (cut("faiss/*.faiss"), "Qdrant"),
     "mirror lost": (remove("faiss"), "Qdrant"),
@@ -135,6 +168,7 @@ def test_of_two_halves_that_differ_somebody_says_which_is_right(
     first = run_job()
     words = {WORDS: WordsLens()}
     assert repair(data, engine, words) == (data.read_published(), None)
+    lose_checksums(data.locate_generation(first.generation))
     flip("faiss/*.faiss", at=at)(data.locate_generation(first.generation))
     with pytest.raises(UsageError, match=r"differ.*--from qdrant or --from mirror"):
         repair(data, engine, words)
@@ -146,6 +180,7 @@ def test_of_two_halves_that_differ_somebody_says_which_is_right(
 def test_a_half_that_has_lost_vectors_is_not_published(run_job, data, engine, published):
     """It can be read, and its ids are all there."""
     first = run_job()
+    lose_checksums(data.locate_generation(first.generation))
     shard = data.locate_generation(first.generation) / "qdrant"
     with closing(EdgeStore.open(shard)) as store:
         found = store.get(["video1", "video2"], with_vectors=True)
@@ -169,9 +204,10 @@ def test_what_has_no_whole_half_is_left_as_it_is(run_job, data, engine):
 
 def test_damage_of_the_mirror_is_not_carried_into_the_next_generation(run_job, catalogue, data):
     first = run_job()
+    lose_checksums(data.locate_generation(first.generation))
     flip("faiss/title.faiss", at=0.5)(data.locate_generation(first.generation))
     catalogue.add("another")
-    with pytest.raises(StoreCorrupt, match=r"vectors that differ.*twinlens repair"):
+    with pytest.raises(StoreCorrupt, match=r"title vectors that differ.*twinlens repair"):
         run_job()
     assert data.read_current() == first.generation
 

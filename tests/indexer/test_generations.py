@@ -1,12 +1,16 @@
 """``twinlens generations``, ``publish`` and ``discard`` as they are typed."""
 
 import json
+from contextlib import closing
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
 
 from tests.indexer.conftest import jpeg
 from twinlens.cli import main
+from twinlens.encoders.lenses import WORDS, WordsLens
+from twinlens.indexer.rebuild import repair
 from twinlens.stores.engines import ServerEngine
 
 
@@ -79,4 +83,71 @@ def test_what_can_t_be_published_is_not_and_can_be_discarded(
         assert [call(name, older)[0] for name in ("publish", "discard")] == [2, 2]
     assert call("discard", older) == (0, f"Generation {older} is removed\n")
     assert data.list_generations() == [data.read_current()] == [newer]
+    assert published.differences() == []
+
+
+@pytest.mark.parametrize("engine", ["process"], indirect=True)
+def test_a_collection_of_no_generation_here_is_listed_and_removed_when_told(
+    call, run_job, catalogue, data, engine, alias, process
+):
+    older = run_job().generation
+    catalogue.add("another")
+    newer = run_job().generation
+    data.remove(older)
+    others = f"{alias}-of-another-index"
+    process.request(lambda client: client.create_collection(others, vectors_config={}))
+    done, listed = call("generations")
+    assert done == 0
+    assert f"{older}  orphaned" in listed
+    assert f"{newer}  published" in listed
+    assert "another-index" not in listed
+
+    assert call("discard", older) == (0, f"The collection of generation {older} is removed\n")
+    assert "orphaned" not in call("generations")[1]
+    assert process.list_collections(alias) == sorted([f"{alias}-{newer}", others])
+    assert call("discard", older)[0] == 2
+    # What the alias stands for is served to somebody, whether its directory is here or not.
+    data.remove(newer)
+    assert "orphaned" not in call("generations")[1]
+    assert call("discard", newer)[0] == 2
+
+
+@pytest.mark.parametrize("engine", ["process"], indirect=True)
+def test_what_a_discarded_generation_may_leave_on_a_server_is_said_where_none_is_named(
+    call, run_job, catalogue, data, engine, monkeypatch, alias, process
+):
+    older = run_job().generation
+    catalogue.add("another")
+    run_job()
+    (data.locate_generation(older) / "manifest.json").write_text("{")
+    monkeypatch.delenv("TWINLENS_QDRANT_URL")
+    done, said = call("discard", older)
+    assert done == 0
+    assert "its collection is still there" in said
+    assert f"{alias}-{older}" in process.list_collections(alias)
+
+
+@pytest.mark.parametrize("engine", ["process"], indirect=True)
+def test_generations_are_listed_though_the_server_is_away(call, run_job, engine, monkeypatch):
+    made = run_job().generation
+    monkeypatch.setenv("TWINLENS_QDRANT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("TWINLENS_QDRANT_GRPC_PORT", "1")
+    done, said = call("generations")
+    assert done == 0
+    assert f"{made}  published" in said
+    assert "Orphaned collections are not known" in said
+
+
+@pytest.mark.parametrize("engine", ["process"], indirect=True)
+def test_of_a_server_s_vectors_and_a_mirror_that_is_as_it_was_the_mirror_is_right(
+    run_job, data, engine, published
+):
+    first = run_job()
+    manifest = data.read_manifest(first.generation)
+    with closing(engine.open_writer(first.generation, manifest.dims, manifest.fields)) as store:
+        found = store.get(["video1", "video2"], with_vectors=True)
+        store.upsert([replace(found["video1"], vectors=found["video2"].vectors)])
+    assert published.differences() != []
+    made, of = repair(data, engine, {WORDS: WordsLens()})
+    assert (made.counts["videos"], of) == (10, "the FAISS mirror")
     assert published.differences() == []

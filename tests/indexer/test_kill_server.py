@@ -25,6 +25,9 @@ def index_by_server(source, data, url, grpc_port, alias):
     [
         ("Upsert", 1, True),
         ("UpdateAliases", 0, True),
+        ("Update", 0, False),
+        pytest.param("Update", 0, True, marks=pytest.mark.slow),
+        pytest.param("Get", 2, True, marks=pytest.mark.slow),
         pytest.param("Create", 0, True, marks=pytest.mark.slow),
         pytest.param("DeletePoints", 0, True, marks=pytest.mark.slow),
         pytest.param("CreateFieldIndex", 3, False, marks=pytest.mark.slow),
@@ -67,3 +70,5 @@ def test_a_job_killed_at_any_request_is_continued(
         f"{alias}-{one}" for one in data.list_generations()
     )
     assert process.find_alias_target(alias) == f"{alias}-{data.read_current()}"
+    # No graph is built while videos are written; what is published has one.
+    assert process.request(lambda client: client.get_collection(alias)).config.hnsw_config.m == 16

@@ -42,6 +42,10 @@ def test_a_job_that_does_not_know_what_is_published_removes_nothing(
     for content in (b"", b"\xff\xfe\x00", b"20200101T000000.000Z-abcdef\n"):
         data.current_file.write_bytes(content)
         assert "damaged" not in refused()
+    data.current_file.unlink()
+    data.current_file.mkdir()
+    assert "damaged" not in refused()
+    data.current_file.rmdir()
     data.current_file.write_text(first.generation)
     manifest = data.locate_generation(first.generation) / "manifest.json"
     del kept[f"{first.generation}/manifest.json"]
@@ -126,3 +130,18 @@ def test_index_says_so_before_it_loads_a_model(run_job, catalogue, data):
     assert first.generation in told.output
     assert "--fresh" in told.output
     assert files(data) == before
+
+
+def test_a_current_that_is_a_folder_makes_way_for_what_is_published(run_job, data):
+    first = run_job()
+    data.current_file.unlink()
+    data.current_file.mkdir()
+    (data.current_file / "something").touch()
+    for command in ("verify", "generations"):
+        told = CliRunner().invoke(main, [command, "--data-dir", str(data.path)])
+        assert (told.exit_code, "Traceback" in told.output) == (command == "verify", False)
+    told = CliRunner().invoke(main, ["publish", first.generation, "--data-dir", str(data.path)])
+    assert told.exit_code == 0, told.output
+    assert data.read_current() == first.generation
+    [aside] = data.path.glob("CURRENT.*")
+    assert (aside / "something").exists()

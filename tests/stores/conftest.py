@@ -5,20 +5,21 @@ from __future__ import annotations
 import os
 import tempfile
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
 from tests.folders import files_in
 from tests.stores.catalogue import DIMS, catalogue
 from tests.stores.qdrant_process import QdrantProcess
-from twinlens.stores.address import ServerAddress
-from twinlens.stores.base import VectorReader, VectorStore
+from twinlens.stores.address import CollectionLayout, ServerAddress
+from twinlens.stores.base import Dims, StoredVideo, VectorReader, VectorStore
 from twinlens.stores.edge import EdgeReader, EdgeStore
 from twinlens.stores.flat import FlatReader, FlatStore
+from twinlens.stores.mirrored import MirroredReader
 from twinlens.stores.server import ServerStore
 from twinlens.stores.server_client import ServerClient
 
@@ -71,6 +72,57 @@ class FileHome(Home):
         return files_in(self.path)
 
 
+class MirroredStore:
+    """Writes to a server and to a mirror, and reads as a search over both does."""
+
+    def __init__(self, server: ServerStore, path: Path) -> None:
+        self._server, self._path = server, path
+        self._mirror = FlatStore.open(path)
+        self.reader = self._read()
+
+    @classmethod
+    def create(cls, server: ServerClient, collection: str, path: Path, dims: Dims) -> Self:
+        FlatStore.create(path, dims).close()
+        return cls(ServerStore.create(server, collection, dims), path)
+
+    @classmethod
+    def open(cls, server: ServerClient, collection: str, path: Path) -> Self:
+        return cls(ServerStore.open(server, collection), path)
+
+    def upsert(self, videos: Sequence[StoredVideo]) -> None:
+        self._write("upsert", videos)
+
+    def delete(self, video_ids: Sequence[str]) -> None:
+        self._write("delete", video_ids)
+
+    def close(self) -> None:
+        self._mirror.close()
+        self.reader.close()
+
+    def _write(self, name: str, given: Any) -> None:
+        getattr(self._server, name)(given)
+        getattr(self._mirror, name)(given)
+        self._mirror.flush()
+        self.reader = self._read()
+
+    def _read(self) -> MirroredReader:
+        return MirroredReader(self._server, FlatReader.open(self._path))
+
+    def __getattr__(self, name: str) -> Any:
+        of = self._server if name in ("dims", "flush", "optimize") else self.reader
+        return getattr(of, name)
+
+
+def open_mirrored(server: ServerClient, collection: str, path: Path) -> MirroredReader:
+    """Both halves, as a search reads them."""
+    return MirroredReader(ServerStore.open(server, collection), FlatReader.open(path))
+
+
+class MirroredHome(Home):
+    def reader(self) -> VectorReader:
+        return self._keep(open_mirrored(*self._place))
+
+
 # Both outlive every fixture of a test: what removes its collections runs after the test.
 @pytest.fixture(scope="session")
 def process(qdrant_process: QdrantProcess) -> Iterator[ServerClient]:
@@ -91,6 +143,20 @@ def server() -> Iterator[ServerClient]:
 
 
 @pytest.fixture
+def name() -> str:
+    """A collection that nobody made."""
+    return f"videos-{uuid.uuid4()}"
+
+
+class StrictStore(ServerStore):
+    """A collection in strict mode: nothing that TwinLens asks may be refused."""
+
+    @classmethod
+    def create(cls, *place: Any, **how: Any) -> Self:
+        return super().create(*place, **how, layout=CollectionLayout(strict=True))
+
+
+@pytest.fixture
 def shard_path(tmp_path: Path) -> Iterator[Path]:
     """A directory in memory where the system has one: a shard syncs some hundred files."""
     memory = Path("/dev/shm")
@@ -101,7 +167,9 @@ def shard_path(tmp_path: Path) -> Iterator[Path]:
         yield Path(path)
 
 
-@pytest.fixture(params=["edge", "flat", "process", pytest.param("server", marks=NEEDS_SERVER)])
+@pytest.fixture(
+    params=["edge", "flat", "process", "mirrored", pytest.param("server", marks=NEEDS_SERVER)]
+)
 def home(request: pytest.FixtureRequest, shard_path: Path) -> Iterator[Home]:
     """A place of each engine; a collection on a server is removed afterwards."""
     with ExitStack() as kept:
@@ -110,10 +178,15 @@ def home(request: pytest.FixtureRequest, shard_path: Path) -> Iterator[Home]:
         elif request.param == "flat":
             yield FileHome(kept, FlatStore, FlatReader, shard_path / "faiss")
         else:
-            server: ServerClient = request.getfixturevalue(request.param)
+            mirrored = request.param == "mirrored"
+            server: ServerClient = request.getfixturevalue("process" if mirrored else request.param)
             collection = f"twinlens-test-{uuid.uuid4()}"
             kept.callback(server.delete_collection, collection)
-            yield Home(kept, ServerStore, ServerStore, server, collection)
+            if mirrored:
+                path = shard_path / "faiss"
+                yield MirroredHome(kept, MirroredStore, None, server, collection, path)
+            else:
+                yield Home(kept, StrictStore, ServerStore, server, collection)
 
 
 @pytest.fixture

@@ -1,10 +1,11 @@
 """A process that answers as a Qdrant server does, over REST and gRPC, and fails as it is told.
 
-    python -m tests.stores.qdrant_process
+    python -m tests.stores.qdrant_process [FOLDER]
 
-It writes one line of JSON: where it listens. Then it reads orders, a line of JSON each, and answers
-each with what it was asked since the last; `Orders` has what can be ordered, and `null` changes
-nothing. It ends when its input does. `QdrantProcess` starts one.
+With a folder of certificates it takes TLS alone, and a client's certificate. It writes one line of
+JSON: where it listens. Then it reads orders, a line of JSON each, and answers each with what it was
+asked since the last; `Orders` has what can be ordered, and `null` changes nothing. It ends when its
+input does. `QdrantProcess` starts one.
 
 The meaning of filters, scrolling, facets and queries comes from the client library's local mode,
 which scans: this shows that requests are understood and answers read, and nothing of a server's
@@ -16,12 +17,13 @@ from __future__ import annotations
 import json
 import os
 import random
+import ssl
 import subprocess
 import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -36,6 +38,7 @@ from pydantic_core import to_jsonable_python
 from qdrant_client import QdrantClient, models
 
 from tests.stores import qdrant_protocol as protocol
+from tests.stores.qdrant_snapshots import find_work
 from twinlens.stores.address import ServerAddress
 from twinlens.stores.server_client import ServerClient
 
@@ -62,7 +65,11 @@ class Orders:
     Where ``done``, the request is carried out first.
 
     ``states`` are the collections' next states, one a look, the last for ever; "grey" lasts until a
-    collection is updated. ``indexed`` is how many vectors graphs are said to hold (None: all).
+    collection is updated. ``indexed`` is how many vectors graphs are said to hold (None: all), and
+    ``remote_shards`` what other nodes, of ``peers``, are said to have of a collection.
+
+    ``canned``: what was once asked by gRPC is answered as it was then, without any work.
+    ``version`` is the server's; ``deaf`` says that updates of collections change nothing.
     """
 
     fault: str | None = None
@@ -72,6 +79,11 @@ class Orders:
     done: bool = False
     states: list[str] = field(default_factory=lambda: ["green"])
     indexed: int | None = None
+    remote_shards: list[Any] = field(default_factory=list)
+    peers: int = 1
+    canned: bool = False
+    version: str = "1.20.0"
+    deaf: bool = False
 
 
 class Server:
@@ -81,16 +93,27 @@ class Server:
         warnings.simplefilter("ignore")
         self.local = QdrantClient(location=":memory:")
         self.kinds: dict[str, dict[str, str]] = {}
+        # How collections were made, and changed since.
+        self.made: dict[str, models.CreateCollection] = {}
         self.lock = threading.Lock()
         self.orders = Orders()
         self.released = threading.Event()
         self.asked: list[tuple[str, Any]] = []
+        self.snapshots: dict[str, bytes] = {}
+        self.canned: dict[tuple[str, bytes], Any] = {}
 
     def give(self, orders: Orders) -> None:
         with self.lock:
             self.orders, released = orders, self.released
-            self.released, self.asked = threading.Event(), []
+            self.released, self.asked, self.canned = threading.Event(), [], {}
         released.set()
+
+    def repeat(self, key: tuple[str, bytes], work: Callable[[], Any], body: Any) -> Any:
+        """The answer that there was to the same request, or what is now answered."""
+        if key in self.canned:
+            return self.answer(key[0], lambda: self.canned[key], body)
+        found = self.canned[key] = self.answer(key[0], work, body)
+        return found
 
     def answer(self, name: str, work: Callable[[], Any], body: Any = None) -> Any:
         """The result of ``work``, or what was ordered instead of it."""
@@ -134,9 +157,11 @@ class Server:
 
     def create(self, collection: str, asked: models.CreateCollection) -> bool:
         self.kinds.pop(collection, None)
-        return self.local.create_collection(
+        done = self.local.create_collection(
             collection, vectors_config=asked.vectors, sparse_vectors_config=asked.sparse_vectors
         )
+        self.made[collection] = asked
+        return done
 
     def drop(self, collection: str) -> bool:
         self.kinds.pop(collection, None)
@@ -152,6 +177,9 @@ class Server:
             for name in [*(params.vectors or {}), *(params.sparse_vectors or {})]
             if isinstance(params.vectors, dict)
         )
+        made = self.made[self.name(collection)]
+        if made.hnsw_config is not None and made.hnsw_config.m is not None:
+            info.config.hnsw_config.m = made.hnsw_config.m
         info.payload_schema = {
             name: models.PayloadIndexInfo(data_type=kind, points=info.points_count or 0)
             for name, kind in self.kinds.get(self.name(collection), {}).items()
@@ -161,11 +189,27 @@ class Server:
         info.indexed_vectors_count = indexed if told is None else told
         return info
 
-    def update(self, collection: str) -> bool:
+    def update(self, collection: str, asked: models.UpdateCollection) -> bool:
         self.local.get_collection(collection)
+        if asked.hnsw_config is not None and not self.orders.deaf:
+            self.made[self.name(collection)].hnsw_config = asked.hnsw_config
         if self.orders.states[0] == "grey":
             self.orders.states.pop(0)
         return True
+
+    def check_strictness(self, collection: str, asked: Any) -> None:
+        """Refuse what a collection's strict mode does."""
+        made = self.made.get(self.name(collection))
+        strict = made and made.strict_mode_config
+        if not strict or not strict.enabled:
+            return
+        for one in getattr(asked, "searches", [asked]):
+            if (limit := getattr(one, "limit", None)) and limit > (strict.max_query_limit or limit):
+                raise ValueError(f"Forbidden: Limit exceeded {limit} for limit")
+            indexed = self.kinds.get(self.name(collection), {})
+            for key in filtered_keys(getattr(one, "filter", None)):
+                if strict.unindexed_filtering_retrieve is False and key not in indexed:
+                    raise ValueError(f"Forbidden: Index required but not found for {key}")
 
     def index(self, collection: str, asked: models.CreateFieldIndex) -> None:
         self.local.get_collection(collection)
@@ -198,7 +242,11 @@ class Server:
         return {"points": points, "next_page_offset": offset}
 
     def query(self, collection: str, asked: Sequence[models.QueryRequest]) -> list[Any]:
+        quantised = self.made[self.name(collection)].quantization_config is not None
         for request in asked:
+            how = request.params and request.params.quantization
+            if quantised and not (how and how.rescore):
+                raise ValueError("as a test wants it: score what was found by the whole vectors")
             prefetch = request.prefetch
             for part in [request, *(prefetch if isinstance(prefetch, list) else [])]:
                 part.params = None  # they say how to search an index
@@ -214,6 +262,17 @@ class Server:
         return {"hits": found.hits}
 
 
+def filtered_keys(condition: Any) -> Iterator[str]:
+    """The fields that a filter asks about."""
+    if isinstance(condition, list):
+        for one in condition:
+            yield from filtered_keys(one)
+    elif isinstance(condition, models.Filter):
+        yield from filtered_keys([condition.must, condition.should, condition.must_not])
+    elif isinstance(condition, models.FieldCondition):
+        yield condition.key
+
+
 class RestHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     # Or header and body go as two packets, and the second waits for an acknowledgement.
@@ -222,19 +281,25 @@ class RestHandler(BaseHTTPRequestHandler):
     def answer(self) -> None:
         server: Server = self.server.answering  # type: ignore[attr-defined]
         length = int(self.headers.get("Content-Length") or 0)
-        body = json.loads(self.rfile.read(length)) if length else None
+        raw, path = self.rfile.read(length), urlsplit(self.path).path
         started = time.perf_counter()
         told: dict[str, Any] = {"status": "ok"}
         try:
-            name, work = protocol.rest_request(server, self.command, urlsplit(self.path).path, body)
-            told["result"], status = to_jsonable_python(server.answer(name, work, body)), 200
+            if (work := find_work(server, self.command, path, raw)) is not None:
+                name, body = "Snapshots", None
+            else:
+                body = json.loads(raw) if raw else None
+                name, work = protocol.rest_request(server, self.command, path, body)
+            told["result"], status = server.answer(name, work, body), 200
+            told |= told["result"] if name == "HealthCheck" else {}  # which alone wraps nothing
         except protocol.Refused as error:
             if error.text == "lost":
                 self.close_connection = True
                 return
             told["status"], status = {"error": error.text}, HTTP_STATUS[error.code]
         told["time"] = time.perf_counter() - started
-        sent = json.dumps(told).encode()
+        found = told.get("result")
+        sent = found if isinstance(found, bytes) else json.dumps(to_jsonable_python(told)).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(sent)))
@@ -255,9 +320,11 @@ class RestServer(ThreadingHTTPServer):
 class Listeners:
     """Both, which close together and come back at the same ports."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, tls: Path | None = None) -> None:
         self._server = server
-        self.host, self.rest_port, self.grpc_port = own_address(), 0, 0
+        self._tls = tls
+        host = own_address() if tls is None else "127.0.0.1"  # which the certificate names
+        self.host, self.rest_port, self.grpc_port = host, 0, 0
         self._open: tuple[RestServer, Any] | None = None
 
     def start(self) -> Self:
@@ -267,7 +334,12 @@ class Listeners:
             # More threads than requests that hang at once.
             rpc = grpc.server(ThreadPoolExecutor(64), options=[("grpc.so_reuseport", 0)])
             rpc.add_generic_rpc_handlers(protocol.grpc_handlers(self._server))
-            self.grpc_port = rpc.add_insecure_port(f"{self.host}:{self.grpc_port}")
+            where = f"{self.host}:{self.grpc_port}"
+            if self._tls is None:
+                self.grpc_port = rpc.add_insecure_port(where)
+            else:
+                self.grpc_port = rpc.add_secure_port(where, grpc_credentials(self._tls))
+                rest.socket = rest_context(self._tls).wrap_socket(rest.socket, server_side=True)
             self.rest_port = rest.server_port
             threading.Thread(target=rest.serve_forever, args=(0.01,), daemon=True).start()
             rpc.start()
@@ -283,6 +355,22 @@ class Listeners:
             self._open = None
 
 
+def grpc_credentials(tls: Path) -> grpc.ServerCredentials:
+    key, certificate, authority = (
+        (tls / name).read_bytes() for name in ("server.key", "server.pem", "ca.pem")
+    )
+    return grpc.ssl_server_credentials(
+        [(key, certificate)], root_certificates=authority, require_client_auth=True
+    )
+
+
+def rest_context(tls: Path) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tls / "ca.pem")
+    context.load_cert_chain(tls / "server.pem", tls / "server.key")
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
 def own_address() -> str:
     """Where nobody else takes a port while nothing listens, where the system has such addresses."""
     if sys.platform != "linux":
@@ -293,7 +381,7 @@ def own_address() -> str:
 
 def main() -> None:
     server = Server()
-    listeners = Listeners(server).start()
+    listeners = Listeners(server, *map(Path, sys.argv[1:])).start()
     say([listeners.host, listeners.rest_port, listeners.grpc_port])
     for line in sys.stdin:
         with server.lock:
@@ -313,9 +401,11 @@ def say(told: object) -> None:
 class QdrantProcess:
     """The process, started; it ends with the block."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: Path | None = None) -> None:
+        self._scheme = "http" if tls is None else "https"
+        folder = [] if tls is None else [str(tls)]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.stores.qdrant_process"],
+            [sys.executable, "-m", "tests.stores.qdrant_process", *folder],
             cwd=Path(__file__).parents[2],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -325,7 +415,7 @@ class QdrantProcess:
 
     @property
     def url(self) -> str:
-        return f"http://{self.host}:{self.rest_port}"
+        return f"{self._scheme}://{self.host}:{self.rest_port}"
 
     @property
     def address(self) -> ServerAddress:
@@ -344,7 +434,7 @@ class QdrantProcess:
         return [name for name, _ in self.requests()]
 
     def requests(self) -> list[tuple[str, Any]]:
-        """The same with their bodies, where they came over REST."""
+        """The same with their bodies; of those that came by gRPC what is no message in it."""
         return [(name, body) for name, body in self._tell(None)]
 
     def wait_for(self, name: str, times: int, *, of: BaseProcess) -> None:

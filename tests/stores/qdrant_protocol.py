@@ -8,11 +8,12 @@ from functools import partial
 from typing import Any
 
 import grpc
+from google.protobuf.json_format import MessageToDict
 from google.protobuf.message_factory import GetMessageClass
 from qdrant_client import grpc as messages
 from qdrant_client import models
 from qdrant_client.conversions.conversion import GrpcToRest, RestToGrpc
-from qdrant_client.grpc import collections_service_pb2, points_service_pb2
+from qdrant_client.grpc import collections_service_pb2, points_service_pb2, qdrant_pb2
 
 Work = Callable[[], Any]
 
@@ -31,12 +32,13 @@ POINTS = NAMED + "/points"
 REST: dict[str, tuple[str, str, Any]] = {
     "List": ("GET", "/collections", None),
     "ListAliases": ("GET", "/aliases", None),
+    "HealthCheck": ("GET", "/", None),
     "Telemetry": ("GET", "/telemetry", None),
     "UpdateAliases": ("POST", "/collections/aliases", models.ChangeAliasesOperation),
     "CollectionExists": ("GET", NAMED + "/exists", None),
     "Get": ("GET", NAMED, None),
     "Create": ("PUT", NAMED, models.CreateCollection),
-    "Update": ("PATCH", NAMED, None),
+    "Update": ("PATCH", NAMED, models.UpdateCollection),
     "Delete": ("DELETE", NAMED, None),
     "CreateFieldIndex": ("PUT", NAMED + "/index", models.CreateFieldIndex),
     "Upsert": ("PUT", POINTS, models.PointsList),
@@ -52,12 +54,13 @@ REST: dict[str, tuple[str, str, Any]] = {
 WORK: dict[str, Callable[[Any, str, Any], Any]] = {
     "List": lambda server, *_: server.local.get_collections(),
     "ListAliases": lambda server, *_: server.local.get_aliases(),
+    "HealthCheck": lambda server, *_: {"title": "qdrant", "version": server.orders.version},
     "Telemetry": lambda *_: {},
     "UpdateAliases": lambda server, _, asked: server.local.update_collection_aliases(asked.actions),
     "CollectionExists": lambda server, name, _: {"exists": server.local.collection_exists(name)},
     "Get": lambda server, name, _: server.info(name),
     "Create": lambda server, name, asked: server.create(name, asked),
-    "Update": lambda server, name, _: server.update(name),
+    "Update": lambda server, name, asked: server.update(name, asked),
     "Delete": lambda server, name, _: server.drop(name),
     "CreateFieldIndex": lambda server, name, asked: complete(server.index(name, asked)),
     "Upsert": lambda server, name, asked: complete(server.local.upsert(name, asked.points)),
@@ -87,7 +90,12 @@ def rest_request(server: Any, method: str, path: str, body: Any) -> tuple[str, W
 
 
 def carry_out(server: Any, name: str, collection: str, model: Any, body: Any) -> Any:
-    return WORK[name](server, collection, model and model(**body))
+    return work_on(server, name, collection, model and model(**body))
+
+
+def work_on(server: Any, name: str, collection: str, asked: Any) -> Any:
+    server.check_strictness(collection, asked)
+    return WORK[name](server, collection, asked)
 
 
 def grpc_handlers(server: Any) -> list[grpc.GenericRpcHandler]:
@@ -97,18 +105,23 @@ def grpc_handlers(server: Any) -> list[grpc.GenericRpcHandler]:
         def answer(message: Any, context: grpc.ServicerContext) -> Any:
             def work() -> Any:
                 collection = getattr(message, "collection_name", "")
-                answered = WORK[name](server, collection, to_model(message, REST[name][-1]))
+                asked = to_model(message, REST[name][-1])
+                answered = work_on(server, name, collection, asked)
                 named = FIELDS.get(name, lambda result: {"result": result})(answered)
                 return response(**to_message(named))
 
+            body = body_of(name, message)
             try:
-                return server.answer(name, work)
+                if server.orders.canned:
+                    return server.repeat((name, message.SerializeToString()), work, body)
+                return server.answer(name, work, body)
             except Refused as error:
                 return context.abort(grpc.StatusCode[error.code], error.text)
 
         return answer
 
     services = (
+        qdrant_pb2.DESCRIPTOR.services_by_name["Qdrant"],
         collections_service_pb2.DESCRIPTOR.services_by_name["Collections"],
         points_service_pb2.DESCRIPTOR.services_by_name["Points"],
     )
@@ -130,6 +143,14 @@ def grpc_handlers(server: Any) -> list[grpc.GenericRpcHandler]:
     ]
 
 
+def body_of(name: str, message: Any) -> dict[str, Any]:
+    """What is sent, without points and queries, which are long."""
+    if name in ("Create", "Update"):
+        found: dict[str, Any] = MessageToDict(message, preserving_proto_field_name=True)
+        return found
+    return {field.name: value for field, value in message.ListFields() if not field.message_type}
+
+
 # Two methods of points have a namesake among those of collections.
 RENAMED = {("Points", "Get"): "GetPoints", ("Points", "Delete"): "DeletePoints"}
 # Where an answer lies in a message, if not in "result" alone.
@@ -147,6 +168,7 @@ FIELDS: dict[str, Callable[[Any], dict[str, Any]]] = {
         "time": 0.00025,
     },
     "Facet": lambda found: found,
+    "HealthCheck": lambda found: found,
 }
 TO_MESSAGE: dict[type, Callable[[Any], Any]] = {
     dict: lambda found: {name: to_message(one) for name, one in found.items()},
@@ -162,12 +184,15 @@ TO_MESSAGE: dict[type, Callable[[Any], Any]] = {
 TO_MODEL: dict[type, Callable[[Any], Any]] = {
     messages.AliasOperations: GrpcToRest.convert_alias_operations,
     messages.Filter: GrpcToRest.convert_filter,
+    messages.HnswConfigDiff: GrpcToRest.convert_hnsw_config_diff,
     messages.OrderBy: GrpcToRest.convert_order_by,
     messages.PointId: GrpcToRest.convert_point_id,
     messages.PointStruct: GrpcToRest.convert_point_struct,
     messages.PointsSelector: lambda asked: GrpcToRest.convert_points_selector(asked).points,
+    messages.QuantizationConfig: GrpcToRest.convert_quantization_config,
     messages.QueryPoints: GrpcToRest.convert_query_points,
     messages.SparseVectorConfig: GrpcToRest.convert_sparse_vector_config,
+    messages.StrictModeConfig: GrpcToRest.convert_strict_mode_config,
     messages.VectorsConfig: GrpcToRest.convert_vectors_config,
     messages.WithPayloadSelector: GrpcToRest.convert_with_payload_selector,
     messages.WithVectorsSelector: GrpcToRest.convert_with_vectors_selector,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import socket
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
@@ -60,12 +59,6 @@ def connect(qdrant: QdrantProcess, pauses: list[float]) -> Iterator[Connect]:
 def connect_either(connect: Connect, request: pytest.FixtureRequest) -> Connect:
     """The same by each protocol."""
     return partial(connect, prefer_grpc=request.param)
-
-
-@pytest.fixture
-def name() -> str:
-    """A collection that nobody made."""
-    return f"videos-{uuid.uuid4()}"
 
 
 @pytest.fixture
@@ -205,7 +198,7 @@ def test_optimize_waits_until_the_collection_stays_green(
     # Red, which it fails at, is not looked at before the next time.
     qdrant.order(states=["yellow", "green", "yellow", "green", "green", "red"])
     store.optimize()
-    assert qdrant.asked() == ["Get"] * 5
+    assert qdrant.asked() == ["Update", *["Get"] * 5]
     assert len(pauses) == 4
     with pytest.raises(StoreError, match="optimizer failed"):
         store.optimize()

@@ -65,7 +65,7 @@ _TASKS: Final = (
     ),
 )
 _JSON: Final = click.option(
-    "--json", "json_path", type=FileToWrite(), help="Figures, settings, versions."
+    "--json", "json_path", type=FileToWrite(json=True), help="Figures, settings, versions."
 )
 # What every measurement over an index takes.
 _INDEX: Final = (

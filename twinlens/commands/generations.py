@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from twinlens.catalog.errors import UsageError
+from twinlens.catalog.errors import StoreError, UsageError
 from twinlens.commands.file_to_write import FileToWrite
 from twinlens.commands.lenses import SETTINGS_HELP, open_lenses
 
@@ -20,30 +20,44 @@ if TYPE_CHECKING:
     from twinlens.stores.generations import DataDir
     from twinlens.stores.inventory import GenerationReport
 
-_data_dir = click.option(
+data_dir_option = click.option(
     "--data-dir", type=click.Path(path_type=Path), help="Where the index is kept."
 )
-_qdrant_url = click.option("--qdrant-url", metavar="URL", help="The Qdrant server of the index.")
-_collection = click.option("--collection", metavar="NAME", help="The server's alias of the index.")
+qdrant_url_option = click.option(
+    "--qdrant-url", metavar="URL", help="The Qdrant server of the index."
+)
+collection_option = click.option(
+    "--collection", metavar="NAME", help="The server's alias of the index."
+)
 
 
 @click.command(epilog=SETTINGS_HELP)
-@_data_dir
-@_qdrant_url
-@click.option("--json", "json_path", type=FileToWrite(), help="Write it to this file, too.")
+@data_dir_option
+@qdrant_url_option
+@collection_option
+@click.option(
+    "--json", "json_path", type=FileToWrite(json=True), help="Write it to this file, too."
+)
 def generations(json_path: Path | None, **overrides: Any) -> None:
     """List the generations of an index: which is published, what is in each, whether it opens.
+
+    Collections of its name on the Qdrant server that have no generation here are listed, too.
 
     \b
     Example:
       twinlens generations --data-dir data
     """
     from twinlens.stores.engines import open_reader
-    from twinlens.stores.inventory import describe_generations
+    from twinlens.stores.inventory import GenerationReport, describe_generations
 
-    settings, data = _load(overrides)
+    settings, data = load(overrides)
     opened = partial(open_reader, data, server=settings.qdrant_server)
     reports = list(describe_generations(data, opened))
+    try:
+        orphans = _open_configured(settings, data).list_orphans(data)
+        reports += [GenerationReport(name, "orphaned", None, 0, "") for name in orphans]
+    except StoreError as error:
+        click.echo(f"Orphaned collections are not known: {error}", err=True)
     for report in reports:
         click.echo(_describe(report))
     if not reports:
@@ -55,9 +69,9 @@ def generations(json_path: Path | None, **overrides: Any) -> None:
 
 @click.command(epilog=SETTINGS_HELP)
 @click.argument("generation")
-@_data_dir
-@_qdrant_url
-@_collection
+@data_dir_option
+@qdrant_url_option
+@collection_option
 def publish(generation: str, **overrides: Any) -> None:
     """Publish GENERATION, which is kept: the way back, or out of a lost CURRENT.
 
@@ -70,42 +84,60 @@ def publish(generation: str, **overrides: Any) -> None:
     from twinlens.stores.engines import open_reader
     from twinlens.stores.inventory import open_whole
 
-    settings, data = _load(overrides)
+    settings, data = load(overrides)
     _require_there(data, generation)
     with data.hold_lock():
         manifest = data.read_manifest(generation)
         open_whole(data, manifest, partial(open_reader, data, server=settings.qdrant_server))
-        _open_engine(settings, data, generation).publish(generation)
+        open_kept_engine(settings, data, generation).publish(generation)
         data.switch_to(generation)
     click.echo(f"Generation {generation} is published: {manifest.counts['videos']} videos")
 
 
 @click.command(epilog=SETTINGS_HELP)
 @click.argument("generation")
-@_data_dir
-@_qdrant_url
-@_collection
+@data_dir_option
+@qdrant_url_option
+@collection_option
 def discard(generation: str, **overrides: Any) -> None:
     """Remove GENERATION for good, whatever its state. Another one has to be published.
+
+    Of an orphaned one, which `twinlens generations` lists, the collection is removed.
 
     \b
     Example:
       twinlens discard 20261121T083000.123Z-5f2c9a
     """
-    settings, data = _load(overrides)
+    settings, data = load(overrides)
+    if generation in (configured := _open_configured(settings, data)).list_orphans(data):
+        configured.drop(generation)
+        click.echo(f"The collection of generation {generation} is removed")
+        return
     _require_there(data, generation)
     with data.hold_lock():
         if data.find_published() in (None, generation):
             raise UsageError("another generation has to be published first; this may be the last")
-        _open_engine(settings, data, generation).drop(generation)
+        # A damaged one doesn't say who keeps it, unless its shard is here.
+        is_unknown = (
+            settings.qdrant_server is None
+            and data.find_damage(generation) is not None
+            and not (data.locate_generation(generation) / "qdrant").exists()
+        )
+        open_kept_engine(settings, data, generation).drop(generation)
         data.remove(generation)
     click.echo(f"Generation {generation} is removed")
+    if is_unknown:
+        click.echo(
+            "If a Qdrant server kept it, its collection is still there: `twinlens generations`, "
+            "with --qdrant-url, lists it",
+            err=True,
+        )
 
 
 @click.command(epilog=SETTINGS_HELP)
-@_data_dir
-@_qdrant_url
-@_collection
+@data_dir_option
+@qdrant_url_option
+@collection_option
 @click.option(
     "--from", "half", type=click.Choice(["qdrant", "mirror"]), help="Which half is right."
 )
@@ -122,11 +154,11 @@ def repair(half: str | None, **overrides: Any) -> None:
     from twinlens.indexer.rebuild import MIRROR, QDRANT
     from twinlens.indexer.rebuild import repair as run
 
-    settings, data = _load(overrides)
+    settings, data = load(overrides)
     damaged = data.read_published()
     sparse = [name for name, dim in damaged.dims.items() if dim is None]
     lenses = open_lenses(settings, data, damaged, threads=1, names=sparse)
-    engine = _open_engine(settings, data, damaged.generation)
+    engine = open_kept_engine(settings, data, damaged.generation)
     right = {"qdrant": QDRANT, "mirror": MIRROR}.get(half or "")
     made, used = run(data, engine, lenses, half=right)
     click.echo(
@@ -140,9 +172,9 @@ def repair(half: str | None, **overrides: Any) -> None:
 @click.command(epilog=SETTINGS_HELP)
 @click.argument("video_ids", metavar="VIDEO_ID...", nargs=-1, required=True)
 @click.option("--undo", is_flag=True, help="Let the next job bring them back.")
-@_data_dir
-@_qdrant_url
-@_collection
+@data_dir_option
+@qdrant_url_option
+@collection_option
 def takedown(video_ids: tuple[str, ...], undo: bool, **overrides: Any) -> None:
     """Remove videos from every generation, with their pictures; no source brings them back.
 
@@ -155,13 +187,13 @@ def takedown(video_ids: tuple[str, ...], undo: bool, **overrides: Any) -> None:
     """
     from twinlens.indexer.rebuild import take_down
 
-    settings, data = _load(overrides)
+    settings, data = load(overrides)
     if undo:
         with data.hold_lock():
             data.write_takedowns(data.read_takedowns().difference(video_ids))
         click.echo("The next job takes them from its source again")
         return
-    done = take_down(data, _open_engine(settings, data, data.find_published()), video_ids)
+    done = take_down(data, open_kept_engine(settings, data, data.find_published()), video_ids)
     if done.published is not None:
         videos = done.published.counts["videos"]
         click.echo(f"Generation {done.published.generation} is published: {videos} videos")
@@ -175,7 +207,8 @@ def takedown(video_ids: tuple[str, ...], undo: bool, **overrides: Any) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _load(overrides: dict[str, Any]) -> tuple[Settings, DataDir]:
+def load(overrides: dict[str, Any]) -> tuple[Settings, DataDir]:
+    """Return the settings, with what the command line says, and the data directory."""
     from twinlens.settings import load_settings
     from twinlens.stores.generations import DataDir
 
@@ -192,15 +225,26 @@ def _require_there(data: DataDir, generation: str) -> str:
     return generation
 
 
-def _open_engine(settings: Settings, data: DataDir, generation: str | None) -> Engine:
+def _open_configured(settings: Settings, data: DataDir) -> Engine:
+    """Return the Qdrant that the settings name."""
+    from twinlens.stores.engines import open_engine
+
+    return open_engine(
+        data, settings.qdrant_server, collection=settings.collection, layout=settings.qdrant_layout
+    )
+
+
+def open_kept_engine(settings: Settings, data: DataDir, generation: str | None) -> Engine:
     """Return the Qdrant that keeps a generation; where it doesn't say, that of the settings."""
     from twinlens.stores.engines import EMBEDDED, is_kept_by, open_engine
 
     if generation is None or data.find_damage(generation) is not None:
-        return open_engine(data, settings.qdrant_server, collection=settings.collection)
+        return _open_configured(settings, data)
     manifest = data.read_manifest(generation)
     server = None if manifest.engine == EMBEDDED else settings.qdrant_server
-    engine = open_engine(data, server, collection=settings.collection)
+    engine = open_engine(
+        data, server, collection=settings.collection, layout=settings.qdrant_layout
+    )
     if not is_kept_by(engine, manifest):
         raise UsageError(
             f"generation {manifest.generation} is collection {manifest.collection} of a Qdrant "
@@ -212,6 +256,8 @@ def _open_engine(settings: Settings, data: DataDir, generation: str | None) -> E
 def _describe(report: GenerationReport) -> str:
     size = f"{report.size_bytes / 1e6:.1f} MB here"
     said = f"{report.generation}  {report.state}, {size}"
+    if report.state == "orphaned":
+        return f"{said}\n    a collection of the server; another data directory may need it"
     if report.manifest is not None:
         made, models = report.manifest, report.manifest.lenses.items()
         lenses = ", ".join(f"{name} by {record.model}" for name, record in models)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from twinlens.catalog.errors import UsageError
+from twinlens.catalog.errors import StoreCorrupt, StoreError, UsageError
+from twinlens.commands.file_to_write import FileToWrite
 from twinlens.commands.lenses import SETTINGS_HELP, open_lenses, title_runtime_option
+from twinlens.commands.progress import open_progress_bar
 
 if TYPE_CHECKING:
     from twinlens.catalog.sources import Reject, RejectsFile, Row
@@ -69,10 +70,7 @@ def _read_columns(
     "--threads", type=click.IntRange(1, 256), help="Threads that decode, and that the lenses share."
 )
 @click.option(
-    "--json",
-    "json_path",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Write the summary to this file, too.",
+    "--json", "json_path", type=FileToWrite(json=True), help="Write the summary to this file, too."
 )
 @click.option(
     "--metrics",
@@ -108,6 +106,7 @@ def index(
       twinlens index hf:Ransaka/youtube_recommendation_data
     """
     from twinlens.catalog.sources import RejectsFile, open_source
+    from twinlens.catalog.tracing import trace_run
     from twinlens.indexer.fetch import ThumbnailFetcher
     from twinlens.indexer.job import IndexJob, JobOptions
     from twinlens.indexer.metrics import JobMetrics
@@ -117,10 +116,11 @@ def index(
 
     settings = load_settings(overrides)
     _require_folder("--metrics", settings.index_metrics)
-    _require_folder("--json", json_path)
+    context = click.get_current_context()
+    context.with_resource(trace_run("index"))
     metrics = None
     if settings.index_metrics is not None:
-        metrics = click.get_current_context().with_resource(JobMetrics(settings.index_metrics))
+        metrics = context.with_resource(JobMetrics(settings.index_metrics))
     data = DataDir(settings.data_dir)
     opened = open_source(source, columns=columns, revision=revision, split=split)
     published = _find_published(data, fresh=fresh)
@@ -131,6 +131,7 @@ def index(
         settings.qdrant_server,
         collection=settings.collection,
         patience_s=settings.qdrant_patience_s,
+        layout=settings.qdrant_layout,
     )
     job = IndexJob(
         data,
@@ -149,7 +150,7 @@ def index(
     if metrics is not None:
         metrics.follow(job)
     rejects = RejectsFile(rejects_path or settings.data_dir / "rejects.jsonl")
-    with _open_progress_bar(opened.count_rows()) as bar:
+    with open_progress_bar(opened.count_rows(), "video", "indexing") as bar:
         rows: Iterable[Row | Reject] = opened
         if fetch_thumbnails:
             fetcher = ThumbnailFetcher(data.fetched, on_note=rejects.note)
@@ -174,8 +175,9 @@ def _report(source: str, summary: JobSummary, rejects: RejectsFile, json_path: P
 def verify(**overrides: Any) -> None:
     """Compare the published index in Qdrant with its FAISS mirror: ids, vectors, payloads.
 
-    The mirror has no sparse vectors, such as those of words: they are made again from the stored
-    videos and compared.
+    Its files are compared with the checksums that were written when it was published. The mirror
+    has no sparse vectors, such as those of words: they are made again from the stored videos and
+    compared. The data directory may be on a disk that can only be read.
 
     Exits with 1 when they differ, and says how.
 
@@ -185,6 +187,7 @@ def verify(**overrides: Any) -> None:
     """
     from twinlens.indexer.verify import compare_stores
     from twinlens.settings import load_settings
+    from twinlens.stores.checksums import WAY_OUT, find_changed
     from twinlens.stores.engines import open_reader
     from twinlens.stores.flat import FlatReader
     from twinlens.stores.generations import DataDir
@@ -194,19 +197,26 @@ def verify(**overrides: Any) -> None:
     manifest = data.read_published()
     sparse = [name for name, dim in manifest.dims.items() if dim is None]
     lenses = open_lenses(settings, data, manifest, threads=1, names=sparse)
-    with ExitStack() as opened:
-        qdrant = open_reader(data, manifest, settings.qdrant_server)
-        opened.callback(qdrant.close)
-        mirror = FlatReader.open(data.locate_mirror(manifest.generation))
-        opened.callback(mirror.close)
-        differences = compare_stores(
-            qdrant, mirror, manifest.dims, sparse=lenses, thumbnails=data.thumbnails
-        )
-        videos = qdrant.count()
-    if differences:
-        for difference in differences:
-            click.echo(difference)
-        click.echo("`twinlens repair` makes a whole index of the half that is", err=True)
+    differences = list(find_changed(data, manifest).values())
+    for changed in differences:  # before the engine meets them
+        click.echo(changed)
+    try:
+        with (
+            closing(open_reader(data, manifest, settings.qdrant_server)) as qdrant,
+            closing(FlatReader.open(data.locate_mirror(manifest.generation))) as mirror,
+        ):
+            found = compare_stores(
+                qdrant, mirror, manifest.dims, sparse=lenses, thumbnails=data.thumbnails
+            )
+            videos = qdrant.count()
+    except StoreError as error:
+        if not (differences or isinstance(error, StoreCorrupt)):
+            raise
+        found = [str(error)]
+    for difference in found:
+        click.echo(difference)
+    if differences or found:
+        click.echo(WAY_OUT, err=True)
         raise click.exceptions.Exit(1)
     vectors = ", ".join(f"{manifest.counts[name]} {name} vectors" for name in manifest.lenses)
     click.echo(
@@ -237,16 +247,6 @@ def _identify(source: str, **options: Any) -> str:
     """Return the source with what decides which rows it yields, as text to be compared."""
     where = source if source.startswith("hf:") else str(Path(source).resolve())
     return json.dumps([where, options], sort_keys=True)
-
-
-def _open_progress_bar(total: int | None) -> Any:
-    from tqdm import tqdm
-
-    # Where nobody watches (a log file), a line every half a minute is enough.
-    watched = sys.stderr.isatty()
-    return tqdm(
-        total=total, unit="video", desc="indexing", mininterval=0.2 if watched else 30, leave=False
-    )
 
 
 def _show_fetches(

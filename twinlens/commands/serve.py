@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,7 +59,7 @@ def serve(workers: int | None, request_threads: int, **overrides: Any) -> None:
     from twinlens.backend.serving import Serving
     from twinlens.backend.serving import serve as run
     from twinlens.settings import load_settings
-    from twinlens.stores.engines import open_reader
+    from twinlens.stores.engines import open_for_search
     from twinlens.stores.generations import DataDir
 
     workers = workers or min(_MOST_WORKERS, os.cpu_count() or 1)
@@ -68,7 +69,7 @@ def serve(workers: int | None, request_threads: int, **overrides: Any) -> None:
     run(
         Serving(
             data=data,
-            open_reader=lambda manifest: open_reader(data, manifest, settings.qdrant_server),
+            open_reader=partial(open_for_search, data, server=settings.qdrant_server),
             # Those of the index: one that is installed later waits until videos are indexed by it.
             open_lenses=lambda manifest, names: open_lenses(
                 settings, data, manifest, threads=threads_each, names=names

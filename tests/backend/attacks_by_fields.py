@@ -1,0 +1,360 @@
+"""What is sent as JSON, in forms and in paths, and what comes back."""
+
+from __future__ import annotations
+
+from tests.backend.attacks import (
+    JSON,
+    POST,
+    SAME,
+    SVG_BOMB,
+    Row,
+    field,
+    filters,
+    get,
+    http,
+    js,
+    padded_form,
+    parts,
+    picture,
+    post,
+)
+from tests.backend.catalogue import picture_bytes
+from twinlens.search.cursor import Cursor
+
+SECTIONS: dict[str, dict[str, Row]] = {
+    "Wrong types": {
+        "json-called-text": Row(
+            post(js(text="a"), kind=b"text/plain"),
+            "JSON as `text/plain`",
+            "415 `unsupported_media_type`",
+        ),
+        "json-called-form": Row(
+            post(js(text="a"), kind=b"application/x-www-form-urlencoded"),
+            "JSON as `application/x-www-form-urlencoded`",
+            "415 `unsupported_media_type`",
+        ),
+        "xml": Row(
+            post(SVG_BOMB, kind=b"application/xml"),
+            "XML with entities",
+            "415 `unsupported_media_type`",
+        ),
+        "no-type": Row(
+            http(POST, body=js(text="a")),
+            "JSON without a `Content-Type`",
+            "415 `unsupported_media_type`",
+        ),
+        "form-called-json": Row(
+            post(b"--b\r\n\r\n--b--"), "a form as `application/json`", "400 `json_invalid`"
+        ),
+        "form-without-a-boundary": Row(
+            post(b"--b\r\n", kind=b"multipart/form-data"),
+            "a form whose boundary is not said",
+            "422 `validation_failed`",
+        ),
+        "json-in-utf-16": Row(
+            post('{"text": "a"}'.encode("utf-16")), "JSON in UTF-16", "400 `json_invalid`"
+        ),
+    },
+    "JSON": {
+        "lists-in-lists": Row(post(b"[" * 19_000), "19,000 `[`", "400 `json_invalid`"),
+        "two-hundred-thousand-lists-in-lists": Row(
+            post(b"[" * 200_000), "200,000 `[`", "413 `body_too_large`"
+        ),
+        "objects-in-objects": Row(
+            post(b'{"filter":' * 19_000 + b"1" + b"}" * 19_000),
+            "19,000 objects in each other",
+            "400 `json_invalid`",
+        ),
+        "conditions-in-conditions": Row(
+            post(b'{"text":"a","filter":' + b'{"not":' * 60 + b"{}" + b"}" * 61),
+            "60 `not` in each other",
+            "422 `validation_failed`",
+        ),
+        "a-million-fields": Row(
+            lambda: post(b"{" + b",".join(b'"f%d":0' % n for n in range(1_000_000)) + b"}"),
+            "a million unknown fields",
+            "413 `body_too_large`",
+        ),
+        "nineteen-thousand-fields": Row(
+            lambda: post(b"{" + b",".join(b'"f%d":0' % n for n in range(19_000)) + b"}"),
+            "19,000 unknown fields",
+            "422 `validation_failed`",
+        ),
+        "one-field-nineteen-thousand-times": Row(
+            post(b'{"text":"a"' + b',"limit":0' * 19_000 + b"}"),
+            "`limit` 19,000 times",
+            "422 `validation_failed`",
+        ),
+        "a-million-filters": Row(
+            lambda: post(b'{"text":"a","filter":' + filters(100, 100, 100) + b"}"),
+            "a filter of 100 filters of 100 filters of 100 filters",
+            "413 `body_too_large`",
+        ),
+        "filters-in-filters-up-to-the-limit": Row(
+            lambda: post(b'{"text":"a","filter":' + filters(90, 1, 1, 1, 1, 1, 90) + b"}"),
+            "filters in filters, of as many values as are read: 0.3 s",
+            "422 `validation_failed`",
+        ),
+        "a-hundred-thousand-filters-in-a-form": Row(
+            lambda: parts(
+                field(b"text", b"a"), field(b"filter", b'{"and":[' + b"{}," * 100_000 + b"{}]}")
+            ),
+            "a form with a filter of 100,000 filters",
+            "413 `body_too_large`",
+        ),
+        "text-of-a-million-letters": Row(
+            post(js(text="a" * 1_000_000)),
+            "a `text` of a million letters",
+            "422 `validation_failed`",
+        ),
+        "a-hundred-thousand-values": Row(
+            post(js(text="a", filter={"tags": ["x"] * 100_000})),
+            "a filter of 100,000 tags",
+            "413 `body_too_large`",
+        ),
+        "nineteen-thousand-values": Row(
+            post(js(text="a", filter={"tags": ["x"] * 19_000})),
+            "a filter of 19,000 tags",
+            "422 `validation_failed`",
+        ),
+        "numbers-beyond-a-float": Row(
+            post(b'{"text":"a","rrf_k":1e999}'), "`1e999`", "422 `validation_failed`"
+        ),
+        "a-number-of-a-million-digits": Row(
+            post(b'{"text":"a","limit":' + b"9" * 1_000_000 + b"}"),
+            "a `limit` of a million digits",
+            "400 `json_invalid`",
+        ),
+        "limit-beyond-64-bits": Row(
+            post(js(text="a", limit=2**64)), "a `limit` of 2^64", "422 `validation_failed`"
+        ),
+        "limit-below-64-bits": Row(
+            get(f"/api/v1/search?q=a&limit={-(2**70)}"),
+            "a `limit` of -2^70 in a query string",
+            "422 `validation_failed`",
+        ),
+        "not-a-number": Row(post(b'{"text":"a","rrf_k":NaN}'), "`NaN`", "422 `validation_failed`"),
+        "numbers-in-a-filter": Row(
+            post(b'{"text":"a","filter":{"view_count":{"gte":1e308}}}'),
+            "`1e308` in a filter",
+            "422 `validation_failed`",
+        ),
+        "a-year-beyond-time": Row(
+            post(js(text="a", filter={"published_at": {"gte": "999999999-01-01T00:00:00Z"}})),
+            "the year 999999999 in a filter",
+            "422 `validation_failed`",
+        ),
+        "a-cursor-of-another-request": Row(
+            post(js(text="a", cursor=Cursor("g1", "0" * 16, 10).encode())),
+            "a cursor that a page of another request gave",
+            "400 `cursor_invalid`",
+        ),
+        "facets-nineteen-thousand-times": Row(
+            post(js(text="film", facets=["tags"] * 19_000)), "one facet 19,000 times", "200"
+        ),
+        "signs-that-stand-for-eighteen": Row(
+            post(js(text="\ufdfa" * 2000, highlight=True)),
+            "2,000 times U+FDFA, which NFKC writes out as eighteen letters",
+            "422 `validation_failed`",
+        ),
+        "marks-in-falling-order": Row(
+            post(js(text="a" + "\u0315\u0300\u0327\u0334" * 499, highlight=True)),
+            "a letter with 1,996 marks, which NFD has to sort; the text is marked in titles",
+            "200",
+        ),
+        "joiners-without-end": Row(
+            post(js(text="\u200d\U0001f469" * 999, highlight=True)),
+            "999 emoji joined to one sign; the text is marked in titles",
+            "200",
+        ),
+        "windows-of-twenty-thousand-ranks": Row(
+            http(
+                b"POST /api/v1/multi-search HTTP/1.1",
+                JSON,
+                body=js(
+                    searches=[{"text": f"a {n}", "window": 1000} for n in range(20)], fuse=True
+                ),
+            ),
+            "20 searches of 1,000 ranks each, fused",
+            "422 `validation_failed`",
+        ),
+    },
+    "Parts of forms": {
+        "two-thousand-parts": Row(
+            parts(*(field(b"f%d" % n, b"a") for n in range(2000))),
+            "2,000 parts",
+            "413 `body_too_large`",
+        ),
+        "a-text-part-of-a-megabyte": Row(
+            parts(field(b"text", b"a" * 1_000_000)),
+            "a text part of a megabyte",
+            "413 `body_too_large`",
+        ),
+        "a-part-with-a-head-of-a-megabyte": Row(
+            parts((b'Content-Disposition: form-data; name="text"\r\nX: ' + b"a" * 1_000_000, b"a")),
+            "a part with a head of a megabyte",
+            "413 `body_too_large`",
+        ),
+        "a-hundred-pictures": Row(
+            lambda: parts(
+                *[
+                    (
+                        b'Content-Disposition: form-data; name="image"; filename="x"',
+                        picture_bytes((1, 2, 3)),
+                    )
+                ]
+                * 100
+            ),
+            "100 pictures",
+            "422 `validation_failed`",
+        ),
+        "a-boundary-of-seven-kilobytes": Row(
+            post(b"x" * 100_000, kind=b"multipart/form-data; boundary=" + b"-" * 7000),
+            "a boundary of 7 kB",
+            "422 `validation_failed`",
+        ),
+        "a-preamble-of-fifteen-megabytes": Row(
+            lambda: padded_form(before=b"\r\n--c" * 3_000_000),
+            "15 MB of almost boundaries before the first part",
+            "413 `body_too_large`",
+        ),
+        "an-epilogue-of-fifteen-megabytes": Row(
+            lambda: padded_form(after=b"x" * 15_000_000),
+            "15 MB behind the last part",
+            "413 `body_too_large`",
+        ),
+        "a-form-in-a-form": Row(
+            picture(b"--c\r\n\r\n--c--\r\n", kind=b"multipart/mixed; boundary=c"),
+            "a part that is a form itself",
+            "422 `picture_rejected`",
+        ),
+        "a-name-in-nine-hundred-pieces": Row(
+            parts((field(b"text", b"a")[0] + b"".join(b"; f*%d*=a" % n for n in range(900)), b"a")),
+            "a part whose name is continued 900 times",
+            "200",
+        ),
+        "a-charset-that-takes-long": Row(
+            parts(
+                (
+                    field(b"text", b"")[0] + b"\r\nContent-Type: text/plain; charset=idna",
+                    b"a" * 1900,
+                )
+            ),
+            "a part in the charset `idna`, whose decoder is slow; it is read as UTF-8",
+            "200",
+        ),
+    },
+    "Paths": {
+        "dots-in-an-id": Row(
+            get("/api/v1/videos/../../../../etc/passwd"),
+            "`/videos/../../../../etc/passwd`",
+            "404 `not_found`",
+            "400 `bad_request`",
+        ),
+        "escaped-dots-in-an-id": Row(
+            get("/api/v1/videos/..%2f..%2f..%2fetc%2fpasswd/thumbnail"),
+            "`/videos/..%2f..%2f..%2fetc%2fpasswd/thumbnail`",
+            "404 `not_found`",
+            SAME,
+        ),
+        "twice-escaped-dots": Row(
+            get("/api/v1/videos/%252e%252e%252fetc/thumbnail"),
+            "`%252e%252e%252f` in an id",
+            "404 `video_not_found`",
+            SAME,
+        ),
+        "overlong-dots": Row(
+            get("/api/v1/videos/%c0%ae%c0%ae%c0%af/thumbnail"),
+            "`%c0%ae%c0%ae%c0%af` in an id",
+            "404 `video_not_found`",
+            SAME,
+        ),
+        "backslashes": Row(
+            get("/api/v1/videos/..%5c..%5cwin.ini/thumbnail"),
+            "`..%5c..%5c` in an id",
+            "404 `video_not_found`",
+            SAME,
+        ),
+        "nul-in-an-id": Row(
+            get("/api/v1/videos/beach-1%00.png/thumbnail"),
+            "`beach-1%00.png`",
+            "404 `video_not_found`",
+            "400 `bad_request`",
+        ),
+        "an-id-of-eight-thousand-letters": Row(
+            get("/api/v1/videos/" + "a" * 8000),
+            "an id of 8,000 letters",
+            "404 `video_not_found`",
+            SAME,
+        ),
+        "dots-in-static": Row(
+            get("/static/../app.py"), "`/static/../app.py`", "404 `not_found`", SAME
+        ),
+        "escaped-dots-in-static": Row(
+            get("/static/..%2f..%2fpyproject.toml"),
+            "`/static/..%2f..%2fpyproject.toml`",
+            "404 `not_found`",
+            "400 `bad_request`",
+        ),
+        "dots-in-docs": Row(
+            get("/docs/assets/..%2f..%2f__init__.py"),
+            "`/docs/assets/..%2f..%2f__init__.py`",
+            "404 `not_found`",
+            SAME,
+        ),
+        "another-server-s-address": Row(
+            get("http://169.254.169.254/latest/meta-data"),
+            "`GET http://169.254.169.254/latest/meta-data`",
+            "404 `not_found`",
+            SAME,
+        ),
+        "connect": Row(
+            http(b"CONNECT 127.0.0.1:1 HTTP/1.1"),
+            "`CONNECT 127.0.0.1:1`",
+            "404 `not_found`",
+            "400 `bad_request`",
+        ),
+        "trace": Row(
+            http(b"TRACE /api/v1/search HTTP/1.1"), "`TRACE`", "405 `method_not_allowed`", SAME
+        ),
+        "two-slashes-for-one": Row(
+            get("//metrics"),
+            "`//metrics`, which a proxy's rule for `/metrics` doesn't see",
+            "404 `not_found`",
+            SAME,
+        ),
+        "script-name-that-hides-a-path": Row(
+            get("/x/metrics", b"SCRIPT_NAME: /x", b"Script-Name: /x"),
+            "`/x/metrics` with a field `SCRIPT_NAME: /x`, to the same end",
+            "404 `not_found`",
+            SAME,
+        ),
+        "script-name-of-another-path": Row(
+            get("/healthz", b"SCRIPT_NAME: /zzz"),
+            (
+                "`/healthz` with a field `SCRIPT_NAME: /zzz`, from the machine itself; the field "
+                "is ignored"
+            ),
+            "200",
+            SAME,
+        ),
+        "script-name-that-redirects": Row(
+            get("/healthz", b"SCRIPT_NAME: /healthz"),
+            "`/healthz` with a field `SCRIPT_NAME: /healthz`, which led to another host",
+            "200",
+            SAME,
+        ),
+        "percent-signs-without-end": Row(
+            get("/api/v1/videos/" + "%25" * 2600),
+            "an id of 2,600 escaped percent signs",
+            "404 `video_not_found`",
+            SAME,
+        ),
+        "one-parameter-two-thousand-times": Row(
+            get("/api/v1/search?" + "q=a&" * 2000),
+            "`q` 2,000 times",
+            "422 `validation_failed`",
+            SAME,
+        ),
+    },
+}
