@@ -38,13 +38,12 @@ def test_whatever_moment_jobs_are_killed_at_nothing_is_lost_or_twice_or_deleted(
     # Every finished generation that has to be there, the published one last, and what it holds.
     history, holds = [], {}
 
-    def publish(*options: str) -> dict:
+    def publish() -> None:
         source.write()
-        summary = jobs.run(*options)
+        summary = jobs.run()
         assert summary["published"]
         history.append(summary["generation"])
         holds[history[-1]] = dict(source.videos)
-        return summary
 
     def require_all(newest: int = 2) -> None:
         """The published generation is there, and the one before, whole and right."""
@@ -83,7 +82,7 @@ def test_whatever_moment_jobs_are_killed_at_nothing_is_lost_or_twice_or_deleted(
             source.change()
         source.write()
         there = data.list_generations()
-        summary = jobs.run(measured=False)
+        summary = jobs.run()
         assert summary["videos"] == len(source.videos)
         assert summary["generation"] == data.read_current()
         if summary["published"]:
