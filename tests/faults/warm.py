@@ -72,7 +72,7 @@ def _run(arguments: list[str], environment: Mapping[str, str], said: Path) -> No
     load.load_thumbnail_encoder = lambda name, **_: ColourEncoder()
     sys.argv = ["twinlens", *arguments]
     try:
-        from twinlens.entry import main  # type: ignore[import-not-found,unused-ignore]
+        from twinlens.entry import main
     except ImportError:
         from twinlens.cli import main
     main()
