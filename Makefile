@@ -6,8 +6,12 @@ INSTALLED := $(VENV)/.installed
 VIDEOS ?= 600
 DATA ?= data
 PORT ?= 8000
+KILLS ?= 5
+FAULTS := tests/faults tests/indexer/test_kill.py tests/indexer/test_kill_server.py \
+	tests/indexer/test_damage.py tests/indexer/test_room.py tests/indexer/test_unpublished.py \
+	tests/backend/test_outage.py
 
-.PHONY: help install demo test test-slow screenshots lint format wheel clean
+.PHONY: help install demo test test-slow faults screenshots lint format wheel clean
 
 help: ## Say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,6 +35,10 @@ test: $(INSTALLED) ## Run the tests (not the slow ones), two at a time
 
 test-slow: $(INSTALLED) ## Run the slow tests, two at a time
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -m slow --timeout=900 -n 2 --dist loadscope
+
+# All of it is in the two above, with 5 kills; here each kill says what was seen.
+faults: $(INSTALLED) ## Run the fault suite, with KILLS=200 kills of each kind, say
+	TWINLENS_TEST_KILLS=$(KILLS) $(BIN)/python -m pytest -m 'slow or not slow' --timeout=0 -v $(FAULTS)
 
 screenshots: $(INSTALLED) ## Take pictures of the page, in build/screenshots
 	$(BIN)/python -m tests.screenshots build/screenshots

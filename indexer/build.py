@@ -431,7 +431,10 @@ def prune_generations(data: DataDir, engine: Engine, *, keep: set[str]) -> list[
         if data.is_superseded(name) and name not in keep and _is_whole(data, engine, name)
     ]
     for generation in removed:
-        if is_kept_by(engine, data.read_manifest(generation)):
+        kept_here = is_kept_by(engine, data.read_manifest(generation))
+        # First, or a kill on the way would leave one that nobody dares to remove.
+        data.begin_removal(generation)
+        if kept_here:
             engine.drop(generation)
         data.remove(generation)
     if removed:

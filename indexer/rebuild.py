@@ -161,6 +161,7 @@ def take_down(data: DataDir, engine: Engine, video_ids: Collection[str]) -> Take
         for generation, entries in having.items():
             for url in {entry.thumbnail_url for entry in entries.values()} - {None}:
                 locate_fetched(data.fetched, str(url)).unlink(missing_ok=True)
+            data.begin_removal(generation)
             engine.drop(generation)
             data.remove(generation)
         if not unreadable:

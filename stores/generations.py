@@ -334,12 +334,19 @@ class DataDir:
             "generations` says what they are; --fresh indexes this source alone, and keeps them"
         )
 
-    def remove(self, generation: str) -> None:
-        """Delete a generation's files; a kill on the way leaves nothing that looks finished."""
+    def begin_removal(self, generation: str) -> None:
+        """Make a generation a build that nothing can continue: the next job removes what is left.
+
+        A rename needs no room, should the disk be full.
+        """
         path = self.locate_generation(generation)
         with suppress(FileNotFoundError):
-            # As a build that nothing can continue. A rename needs no room, should the disk be full.
             (path / MANIFEST_FILE).replace(path / BUILD_FILE)
+
+    def remove(self, generation: str) -> None:
+        """Delete a generation's files; a kill on the way leaves nothing that looks finished."""
+        self.begin_removal(generation)
+        path = self.locate_generation(generation)
         for entry in path.iterdir() if path.is_dir() else ():
             if entry.is_dir():
                 shutil.rmtree(entry, ignore_errors=True)

@@ -123,7 +123,9 @@ def discard(generation: str, **overrides: Any) -> None:
             and data.find_damage(generation) is not None
             and not (data.locate_generation(generation) / "qdrant").exists()
         )
-        open_kept_engine(settings, data, generation).drop(generation)
+        engine = open_kept_engine(settings, data, generation)
+        data.begin_removal(generation)
+        engine.drop(generation)
         data.remove(generation)
     click.echo(f"Generation {generation} is removed")
     if is_unknown:
