@@ -41,6 +41,8 @@ logger = logging.getLogger(__name__)
 LEDGER_FILE: Final = "ledger.sqlite"
 # Raised whenever an older program could no longer continue a build right.
 BUILD_FORMAT: Final = 1
+# Not as in a manifest, which takes the place of a plan while a generation is removed.
+_FORMAT: Final = "build_format"
 # Embedded Qdrant maps its files, and dies by SIGBUS where the disk is full when it writes to them.
 # It makes them in pieces of up to 32 MB.
 FREE_BYTES: Final = 128 * 1024 * 1024
@@ -299,7 +301,7 @@ def begin_build(
                 require_unchanged(data, base, part=part, copy=path)
             with open_ledger(data, base.generation) as ledger:
                 ledger.copy_to(path / LEDGER_FILE)
-    values = {"format": BUILD_FORMAT, **plan.to_json()}
+    values = {_FORMAT: BUILD_FORMAT, **plan.to_json()}
     write_atomically(path / BUILD_FILE, json.dumps(values, indent=2) + "\n")
     return Build(data, engine, plan, generation, times)
 
@@ -375,7 +377,7 @@ def _read_plan(data: DataDir, generation: str) -> Any:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         # Those begun before there was a format say none; any other plan is not to be continued.
-        made_in = values.get("format", BUILD_FORMAT) if isinstance(values, dict) else BUILD_FORMAT
+        made_in = values.get(_FORMAT, BUILD_FORMAT) if isinstance(values, dict) else BUILD_FORMAT
         refuse_newer(f"the unfinished generation {generation} has", made_in, BUILD_FORMAT)
     except FileNotFoundError:
         return None

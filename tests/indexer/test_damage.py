@@ -120,7 +120,7 @@ def test_a_newer_build_is_left_alone(run_job, break_off, data):
     [build] = data.list_generations()
     file = data.locate_generation(build) / "build.json"
     values = json.loads(file.read_text())
-    file.write_text(json.dumps(values | {"format": BUILD_FORMAT + 1}))
+    file.write_text(json.dumps(values | {"build_format": BUILD_FORMAT + 1}))
     kept = files_in(data.generations)
     done = run_job()
     assert (done.continued, done.videos) == (False, 200)
@@ -134,7 +134,7 @@ def test_what_is_unknown_in_a_build_of_this_format_or_of_none_is_no_hindrance(
     [build] = data.list_generations()
     file = data.locate_generation(build) / "build.json"
     values = json.loads(file.read_text())
-    del values["format"]
+    del values["build_format"]
     file.write_text(json.dumps(values | {"unknown": 1}))
     assert run_job().continued
 
