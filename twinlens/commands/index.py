@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from twinlens.catalog.sources import Reject, RejectsFile, Row
     from twinlens.indexer.fetch import ThumbnailFetcher
     from twinlens.indexer.job import JobSummary
+    from twinlens.indexer.metrics import JobMetrics
     from twinlens.stores.generations import DataDir, Manifest
 
 
@@ -109,18 +110,13 @@ def index(
     from twinlens.catalog.tracing import trace_run
     from twinlens.indexer.fetch import ThumbnailFetcher
     from twinlens.indexer.job import IndexJob, JobOptions
-    from twinlens.indexer.metrics import JobMetrics
     from twinlens.settings import load_settings
     from twinlens.stores.engines import open_engine
     from twinlens.stores.generations import DataDir
 
     settings = load_settings(overrides)
-    _require_folder("--metrics", settings.index_metrics)
-    context = click.get_current_context()
-    context.with_resource(trace_run("index"))
-    metrics = None
-    if settings.index_metrics is not None:
-        metrics = context.with_resource(JobMetrics(settings.index_metrics))
+    click.get_current_context().with_resource(trace_run("index"))
+    metrics = _open_metrics(settings.index_metrics)
     data = DataDir(settings.data_dir)
     opened = open_source(source, columns=columns, revision=revision, split=split)
     published = _find_published(data, fresh=fresh)
@@ -159,6 +155,15 @@ def index(
     _report(source, summary, rejects, json_path)
     if summary.not_pruned:
         raise click.exceptions.Exit(1)
+
+
+def _open_metrics(file: Path | None) -> JobMetrics | None:
+    from twinlens.indexer.metrics import JobMetrics
+
+    _require_folder("--metrics", file)
+    if file is None:
+        return None
+    return click.get_current_context().with_resource(JobMetrics(file))
 
 
 def _report(source: str, summary: JobSummary, rejects: RejectsFile, json_path: Path | None) -> None:
