@@ -77,6 +77,11 @@ class Board:
         """Return whether ``worker`` takes connections."""
         return self._told[2 * worker] > 0
 
+    def serves_elsewhere(self, worker: int) -> bool:
+        """Return whether another than ``worker`` takes connections."""
+        told = self._told.tolist()[::2]
+        return any(one > 0 for other, one in enumerate(told) if other != worker)
+
     def count_silent_s(self, worker: int) -> float:
         """Return the seconds since ``worker`` last wrote anything."""
         return time.monotonic() - self._told[2 * worker + 1]

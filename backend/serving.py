@@ -6,6 +6,7 @@ import ctypes
 import logging
 import os
 import socket
+import time
 import warnings
 from collections.abc import Callable, Collection
 from contextlib import suppress
@@ -36,6 +37,7 @@ _log = logging.getLogger(__name__)
 # Pillow takes blocks of 16 MiB.
 MAPPED_BYTES: Final = 8 * 1024 * 1024
 _M_MMAP_THRESHOLD: Final = -3  # of malloc.h
+_LOOK_EVERY_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +109,7 @@ def _work(serving: Serving, shared: Path, worker: Worker) -> None:
         click.echo(f"twinlens: {error}", err=True)
         return
     try:
+        _leave_to_others(index, worker)
         answer_requests(
             app,
             worker,
@@ -141,6 +144,13 @@ def _warm_app(serving: Serving, shared: Path) -> tuple[PublishedIndex, Flask]:
         index, thumbnails=serving.data.thumbnails, policy=serving.policy, shared=shared
     )
     return index, app
+
+
+def _leave_to_others(index: PublishedIndex, worker: Worker) -> None:
+    """Return once an index is open here, or no other process answers; it may have one open."""
+    while not index.is_open and worker.board.serves_elsewhere(worker.number):
+        worker.board.begin(worker.number)  # it is not stuck
+        time.sleep(_LOOK_EVERY_S)
 
 
 def _load_lenses(serving: Serving, manifest: Manifest, names: Collection[str]) -> Lenses:

@@ -122,8 +122,10 @@ class ScratchFolder(tempfile.TemporaryDirectory[str]):
 
     def cleanup(self) -> None:
         """Remove the directory."""
-        super().cleanup()
-        self._held.close()
+        try:
+            super().cleanup()
+        finally:
+            self._held.close()
 
 
 def _remove_abandoned(prefix: str) -> None:

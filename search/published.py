@@ -168,6 +168,11 @@ class PublishedIndex:
             held.snapshot.reader.check()
 
     @property
+    def is_open(self) -> bool:
+        """Whether a generation is open."""
+        return self._held is not None
+
+    @property
     def newer(self) -> Newer | None:
         """The published generation and why it is not served, or None if it is."""
         return self._newer

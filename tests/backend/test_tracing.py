@@ -73,8 +73,8 @@ def test_a_job_is_a_span_with_its_stages(spans, tmp_path, monkeypatch):
     job = start(*given)
     _, said = job.communicate(timeout=60)
     assert job.returncode == 0, said
-    found = wait_for(spans, "index")
-    stages = {name for name, span in found.items() if span.parent_span_id == found["index"].span_id}
+    job = wait_for(spans, "index")["index"]
+    stages = {span.name for span in spans() if span.parent_span_id == job.span_id}
     assert {"store", "mirror", "optimize", "publish"} <= stages
 
 

@@ -43,13 +43,13 @@ class Home:
     """A place that holds one store at a time; what is opened here is closed after the test."""
 
     def __init__(self, kept: ExitStack, store: Any, reader: Any, *place: Any) -> None:
-        self._kept, self._store, self._reader, self._place = kept, store, reader, place
+        self._kept, self.kind, self._reader, self._place = kept, store, reader, place
 
     def create(self, dims: Mapping[str, int | None] = DIMS) -> VectorStore:
-        return self._keep(self._store.create(*self._place, dims))
+        return self._keep(self.kind.create(*self._place, dims))
 
     def open(self) -> VectorStore:
-        return self._keep(self._store.open(*self._place))
+        return self._keep(self.kind.open(*self._place))
 
     def reader(self) -> VectorReader:
         return self._keep(self._reader.open(*self._place))
