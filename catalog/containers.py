@@ -17,7 +17,7 @@ MAX_SCANS: Final = 50
 # Of all its scans together, in bytes of coefficients: 25 of the largest picture of four components.
 MAX_PASSES: Final = 8_200_000_000
 # Of a JPEG in several scans, of which the same bytes take longer than in one.
-MAX_BUFFERED_BYTES: Final = 10_000_000
+MAX_BUFFERED_BYTES: Final = 12_000_000
 MAX_SEGMENTS: Final = 1000
 # Bytes between segments, which Pillow looks at one by one; there should be none.
 MAX_JUNK_BYTES: Final = 64 * 1024
@@ -81,6 +81,7 @@ def _refuse_endless_jpeg(data: bytes) -> int:
     # What lies behind the picture, such as a film, may look like scans, too.
     looks_like = data.count(bytes([0xFF, _SCAN]))
     segments = scans = frames = junk = exif = kept = parts = frame = 0
+    sent: dict[tuple[int, int], int] = {}
     at = 2
     while found := _SEGMENT.search(data, at):
         [kind] = found[1]
@@ -109,7 +110,9 @@ def _refuse_endless_jpeg(data: bytes) -> int:
             elif len(data) > MAX_BUFFERED_BYTES:
                 raise _reject(f"a JPEG of several scans and {len(data):,} bytes")
             most = min(MAX_SCANS, MAX_PASSES // max(1, kept))
-        if kind == _END or (kind == _SCAN and looks_like <= most):
+        if kind == _SCAN and kept:
+            _send_once(content, sent)
+        if kind == _END or (kind == _SCAN and not kept and looks_like <= most):
             break
         length = int.from_bytes(data[found.end() : found.end() + 2])
         if kind == _APP1 and data.startswith(b"Exif\0\0", found.end() + 2):
@@ -140,6 +143,23 @@ def _read_frame(kind: int, frame: bytes) -> tuple[int, int]:
     most_across, most_down = (max(share[at] for share in shares or [(1, 1)]) or 1 for at in (0, 1))
     blocks = -(-width // (8 * most_across)) * -(-height // (8 * most_down))
     return parts, blocks * sum(across * down for across, down in shares) * _BLOCK_BYTES
+
+
+def _send_once(scan: bytes, sent: dict[tuple[int, int], int]) -> None:
+    """Note the bits that a scan brings: by component and coefficient, down to which they are there.
+
+    Raises:
+        PictureRejected: some were brought before, as no encoder does: each more costs a pass.
+    """
+    parts = scan[0] if scan else 0
+    first, last, bits = scan[1 + 2 * parts : 4 + 2 * parts].ljust(3, b"\0")
+    high, low = bits >> 4, bits & 15
+    for part in scan[1 : 1 + 2 * parts : 2]:
+        for coefficient in range(first, min(last, 63) + 1):
+            before = sent.get((part, coefficient), 0)
+            if (part, coefficient) in sent and not (low < high == before):
+                raise _reject("a JPEG that brings bits of its pixels more than once")
+            sent[part, coefficient] = low
 
 
 def _refuse_endless_png(data: bytes) -> None:

@@ -15,10 +15,10 @@ from twinlens.catalog.orientation import ON_ITS_SIDE, find_strip, read_orientati
 
 MAX_PIXELS: Final = 40_000_000
 # Rows cost apart from their pixels, and a strip is at least a row.
-MAX_SIDE: Final = 100_000
+MAX_SIDE: Final = 65_535
 MAX_BYTES: Final = 20 * 1024 * 1024
-# What is decoded in C takes a second at most: of these a PNG unpacks 0.2 GB a second, a WebP 15 MB.
-MAX_UNPACKED: Final = 120_000_000
+# What is decoded in C takes a second at most: of these a PNG unpacks 0.1 GB a second, a WebP 10 MB.
+MAX_UNPACKED: Final = 96_000_000
 MAX_WEBP_BYTES: Final = 8_000_000
 # While a picture is decoded; besides, up to 60 MB are its bytes, its texts and a strip of it.
 MAX_MEMORY: Final = 340_000_000

@@ -79,9 +79,11 @@ def scans(
     # Two codes: the next 16,384 blocks have nothing, and this block has nothing.
     tables += segment(0xC4, b"\x10\1\1" + bytes(14) + b"\xe0\0")
     first = segment(0xDA, bytes([parts]) + b"".join(kind + b"\0" for kind in kinds) + bytes(3))
-    last = b"\0\0\x10" if dc else b"\1\x3f\0"
+    # One coefficient a scan, for each comes once.
+    lasts = [b"\0\0\x10" if dc else bytes([1 + at // parts] * 2) + b"\0" for at in range(count)]
     others = (
-        segment(0xDA, b"\1" + kinds[at % parts] + b"\0" + last) + body for at in range(count - 1)
+        segment(0xDA, b"\1" + kinds[at % parts] + b"\0" + lasts[at]) + body
+        for at in range(count - 1)
     )
     head = segment(frame, size + b"".join(kind + b"\x11\0" for kind in kinds))
     return b"\xff\xd8" + head + tables + first + b"".join(others) + b"\xff\xd9"
@@ -125,24 +127,24 @@ _WEBP = (4500, 4500)
 # Each with why it is refused, if it is.
 PICTURES: dict[str, tuple[Callable[[], bytes], str]] = {
     # As large as is decoded.
-    "png-rgb": (lambda: paeth(SIDE, SIDE, 2), ""),
-    "png-rgb-on-its-side": (lambda: paeth(SIDE, SIDE, 2, on_its_side()), ""),
-    "png-rgb-interlaced": (lambda: paeth(SIDE, SIDE, 2, interlaced=True), ""),
+    "png-rgb": (lambda: paeth(5600, 5600, 2), ""),
+    "png-rgb-on-its-side": (lambda: paeth(5600, 5600, 2, on_its_side()), ""),
+    "png-rgb-interlaced": (lambda: paeth(5600, 5600, 2, interlaced=True), ""),
     "png-rgb-with-a-clear-colour": (lambda: paeth(5400, 5400, 2, chunk(b"tRNS", b"\0U" * 3)), ""),
-    "png-rgba-on-its-side": (lambda: paeth(5400, 5400, 6, on_its_side(6)), ""),
-    "png-rgba-16": (lambda: paeth(3800, 3800, 6, on_its_side(), depth=16, interlaced=True), ""),
+    "png-rgba-on-its-side": (lambda: paeth(4800, 4800, 6, on_its_side(6)), ""),
+    "png-rgba-16": (lambda: paeth(3400, 3400, 6, on_its_side(), depth=16, interlaced=True), ""),
     "png-grey-16": (lambda: paeth(SIDE, SIDE, 0, on_its_side(7), depth=16), ""),
     "png-grey-alpha": (lambda: paeth(SIDE, SIDE, 4), ""),
     "png-grey-alpha-16": (lambda: paeth(3800, 3800, 4, depth=16), ""),
     "png-palette-alpha": (lambda: paeth(SIDE, SIDE, 3, _CLEAR, on_its_side(8)), ""),
     "png-bits-interlaced": (lambda: paeth(SIDE, SIDE, 0, depth=1, interlaced=True), ""),
-    "png-as-high-as-may-be": (lambda: paeth(300, 100_000, 6, on_its_side()), ""),
-    "png-as-wide-as-may-be": (lambda: paeth(100_000, 300, 6, on_its_side()), ""),
+    "png-as-high-as-may-be": (lambda: paeth(366, 65_535, 6, on_its_side()), ""),
+    "png-as-wide-as-may-be": (lambda: paeth(65_535, 366, 6, on_its_side()), ""),
     "png-texts-before-and-behind": (
-        lambda: paeth(SIDE, SIDE, 2, texts(4))[:-12] + texts(4) + chunk(b"IEND"),
+        lambda: paeth(5600, 5600, 2, texts(4))[:-12] + texts(4) + chunk(b"IEND"),
         "",
     ),
-    "apng": (lambda: paeth(5400, 5400, 6, _ANIMATED), ""),
+    "apng": (lambda: paeth(4800, 4800, 6, _ANIMATED), ""),
     "webp-lossy-alpha": (
         lambda: saved(dithered((4100, 4100), most=3, bands=4), "WEBP", quality=30, method=0),
         "",
@@ -159,9 +161,13 @@ PICTURES: dict[str, tuple[Callable[[], bytes], str]] = {
     "jpeg-50-scans": (lambda: scans(1, 50), ""),
     "jpeg-34-scans-of-three": (lambda: scans(3, 34, bytes(290_000)), "|memory"),
     "jpeg-25-scans-of-four": (lambda: scans(4, 25), "|memory"),
-    "jpeg-dc-again-and-again": (lambda: scans(4, 25, bytes(78_000), dc=True), "|memory"),
+    "jpeg-dc-again-and-again": (lambda: scans(4, 25, bytes(78_000), dc=True), "more than once"),
     "jpeg-smoothed": (lambda: scans(3, 1), "|memory"),
-    "jpeg-refined": (lambda: refined(9_900_000), ""),
+    "jpeg-refined": (lambda: refined(9_900_000), "more than once"),
+    "jpeg-progressive": (
+        lambda: saved(noise((4000, 3500)), "JPEG", quality=75, progressive=True),
+        "",
+    ),
     "jpeg-xmp": (lambda: many_segments(0xE1, _XMP), ""),
     "jpeg-profile": (lambda: many_segments(0xE2, b"ICC_PROFILE\0\1\1"), ""),
     # What would cost more.
@@ -176,7 +182,10 @@ PICTURES: dict[str, tuple[Callable[[], bytes], str]] = {
         "a WebP of",
     ),
     "jpeg-35-scans-of-three": (lambda: scans(3, 35), "more than 34 scans"),
-    "jpeg-refined-more": (lambda: refined(12_000_000), "of several scans"),
+    "jpeg-of-several-scans": (
+        lambda: picture("JPEG", size=(99, 99), progressive=True) + bytes(12_000_000),
+        "of several scans",
+    ),
     "jpeg-lossless": (lambda: scans(3, 1, frame=0xC3), "lossless coding"),
     "jpeg-arithmetic": (lambda: scans(1, 50, frame=0xCA), "arithmetic coding"),
 }

@@ -53,10 +53,9 @@ def with_more_scans(jpeg: bytes, scans: int) -> bytes:
 
 def test_a_jpeg_of_scans_without_end_is_refused() -> None:
     # A film behind the picture, as telephones put it there, may look like anything.
-    assert_read(
-        with_more_scans(PROGRESSIVE, containers.MAX_SCANS), PROGRESSIVE + b"\xff\xda" * 1000
-    )
-    assert refused(with_more_scans(PROGRESSIVE, containers.MAX_SCANS + 1)) is TOO_LARGE
+    assert_read(PROGRESSIVE, PROGRESSIVE + b"\xff\xda" * 1000)
+    # One more brings bits that are there already, which no encoder does.
+    assert refused(with_more_scans(PROGRESSIVE, PROGRESSIVE.count(b"\xff\xda") + 1)) is TOO_LARGE
     padded = with_more_scans(PROGRESSIVE, 1000).replace(b"\xff\xda", b"\xff\xff\xda")
     assert refused(padded) is TOO_LARGE
 
