@@ -144,7 +144,7 @@ def test_into_another_engine(call, run_job, data, target, monkeypatch):
     ("remote_shards", "peers"), [([], 1), ([{"shard_id": 0, "state": "Active"}], 1), ([], 3)]
 )
 def test_a_server_s_collection(
-    call, run_job, data, target, published, request, alias, remote_shards, peers
+    call, run_job, data, target, published, request, alias, monkeypatch, remote_shards, peers
 ):
     first = run_job().generation
     before = published.vectors()
@@ -157,9 +157,12 @@ def test_a_server_s_collection(
     lose(data)
     request.getfixturevalue("process").delete_collection(f"{alias}-{first}")
     process.order(peers=peers)
+    monkeypatch.setenv("TWINLENS_QDRANT_REPLICAS", "2")
     code, said = call("restore", str(target.path))
     assert code == 0, said
+    made = [body["replication_factor"] for name, body in process.requests() if name == "Create"]
     # By its snapshot; or from the mirror, where one node has, or would get, but a part of it.
-    assert (data.read_current() == first) is (remote_shards == [] and peers == 1)
+    by_snapshot = remote_shards == [] and peers == 1
+    assert ((data.read_current() == first), made) == (by_snapshot, [] if by_snapshot else [2])
     assert (published.vectors(), published.differences()) == (before, [])
     assert not any(data.generations.rglob("*.snapshot"))
