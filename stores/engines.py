@@ -52,6 +52,10 @@ class Engine(Protocol):
         """Return the name of the generation's collection, where there are collections."""
         ...
 
+    def has(self, generation: str) -> bool:
+        """Return whether it keeps anything of the generation."""
+        ...
+
     def open_writer(self, generation: str, dims: Dims, fields: Fields = FIELDS) -> VectorStore:
         """Return the generation's store for the job, made if it isn't there."""
         ...
@@ -69,7 +73,7 @@ class Engine(Protocol):
         ...
 
     def load(self, generation: str, folder: Path) -> bool:
-        """Make a generation of what ``save`` wrote; return whether that was everything."""
+        """Make a generation of what ``save`` wrote, unless it is there; return whether it is."""
         ...
 
     def publish(self, generation: str) -> None:
@@ -101,10 +105,14 @@ class EmbeddedEngine:
     def name_collection(self, generation: str) -> None:
         """None: a generation is a directory."""
 
+    def has(self, generation: str) -> bool:
+        """See ``Engine``."""
+        return self._locate(generation).exists()
+
     def open_writer(self, generation: str, dims: Dims, fields: Fields = FIELDS) -> VectorStore:
         """See ``Engine``."""
         path = self._locate(generation)
-        if not path.exists():
+        if not self.has(generation):
             return EdgeStore.create(path, dims, fields=fields)
         store = EdgeStore.open(path, fields=fields)
         store.index_payload()  # its base may have had fewer fields
@@ -123,7 +131,7 @@ class EmbeddedEngine:
 
     def load(self, generation: str, folder: Path) -> bool:
         """See ``Engine``; the directory holds it, or nothing does."""
-        return self._locate(generation).is_dir()
+        return self.has(generation)
 
     def publish(self, generation: str) -> None:
         """Nothing to do: whoever reads ``CURRENT`` sees it."""
@@ -165,12 +173,16 @@ class ServerEngine:
         """See ``Engine``."""
         return f"{self._alias}-{generation}"
 
+    def has(self, generation: str) -> bool:
+        """See ``Engine``."""
+        return self._server.has_collection(self.name_collection(generation))
+
     def open_writer(self, generation: str, dims: Dims, fields: Fields = FIELDS) -> VectorStore:
         """See ``Engine``."""
         from twinlens.stores.server import ServerStore
 
         collection = self.name_collection(generation)
-        if self._server.has_collection(collection):
+        if self.has(generation):
             store = ServerStore.open(self._server, collection, expected=dims, fields=fields)
             store.index_payload()  # a killed job may have made the collection and no more
             return store
@@ -207,6 +219,8 @@ class ServerEngine:
         """See ``Engine``."""
         from twinlens.stores.snapshots import load_snapshot
 
+        if self.has(generation):  # and may be searched
+            return True
         file = folder / SNAPSHOT_FILE
         if not file.exists():
             return False

@@ -73,7 +73,7 @@ def test_what_was_taken_down_since_stays_away(call, run_job, data, target, publi
     assert target.list_generations()[0] not in data.list_generations()
 
 
-def test_a_damaged_backup_is_not_published(call, run_job, data, target, published):
+def test_a_damaged_backup_is_not_published(call, run_job, data, engine, target, published):
     first = run_job().generation
     assert call("backup", str(target.path))[0] == 0
     lose(data)
@@ -84,6 +84,8 @@ def test_a_damaged_backup_is_not_published(call, run_job, data, target, publishe
     code, said = call("restore", str(target.path))
     assert (code, "title.faiss (of the lens title) has changed" in said) == (1, True), said
     assert (data.list_generations(), data.current_file.exists()) == ([], False)
+    # What a server has is not lost with the data directory, and may be in use.
+    assert engine.has(first) is (engine.name == "server")
 
 
 @pytest.mark.parametrize("engine", ["embedded"], indirect=True)
