@@ -11,6 +11,7 @@ from twinlens.catalog.errors import UsageError
 from twinlens.catalog.fields import FIELDS, Fields
 from twinlens.stores.address import SERVERS_OWN, CollectionLayout, ServerAddress
 from twinlens.stores.base import Dims, VectorReader, VectorStore
+from twinlens.stores.checksums import QDRANT_FILES, WAY_OUT, require_unchanged
 from twinlens.stores.copying import copy_tree
 from twinlens.stores.edge import EdgeReader, EdgeStore
 from twinlens.stores.generations import DataDir, Manifest, is_generation_name
@@ -292,11 +293,16 @@ def open_for_search(
 ) -> VectorReader:
     """Return what ``open_reader`` does; the generation's mirror spares most calls to a server.
 
+    The files that it reads are compared with their checksums first.
+
     Raises:
         UsageError: it lives in a server, and none is named.
+        StoreCorrupt: embedded, its files are not as they were published.
         StoreUnavailable: the server doesn't answer.
     """
     if manifest.engine == EMBEDDED:
+        # What is searched, and not the mirror. It halts nobody: the GIL is let go meanwhile.
+        require_unchanged(data, manifest, part=QDRANT_FILES, way_out=WAY_OUT)
         return open_reader(data, manifest)
     from twinlens.stores.mirrored import add_mirror
 
