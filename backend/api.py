@@ -76,8 +76,7 @@ from twinlens.stores.base import Payload
 BodyT = TypeVar("BodyT")
 
 THUMBNAIL_MAX_AGE_S: Final = 3600
-# Seconds of a core for the searches of a multi-search: with what is left to do, it is to take one at
-# most.
+# Seconds of a core for the searches of a multi-search: with what is left to do, it is to take one.
 MOST_WORK_S: Final = 0.9
 
 
