@@ -35,8 +35,8 @@ class Streams(Generic[TokenT]):
             return [token]
         done = [self._wait_for_oldest() for _ in range(len(self._under_way) - self._most + 1)]
         result: Future[None] = Future()
-        self._under_way.append((result, token))
         threading.Thread(target=_run, args=(call, result), name="stream", daemon=True).start()
+        self._under_way.append((result, token))  # only now: without a thread it would never end
         return done
 
     def finish(self) -> list[TokenT]:
