@@ -76,9 +76,8 @@ from twinlens.stores.base import Payload
 BodyT = TypeVar("BodyT")
 
 THUMBNAIL_MAX_AGE_S: Final = 3600
-# Seconds of a core after which a multi-search begins no further search: with the last one, and what
-# is left to do, it is to take one at most.
-MOST_WORK_S: Final = 0.8
+# Seconds of a core for the searches of a multi-search: with what is left to do, it is to take one.
+MOST_WORK_S: Final = 0.9
 
 
 class ApiViews:

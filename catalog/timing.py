@@ -49,9 +49,10 @@ class OutOfTime(Exception):
 
 
 class TimeBudget:
-    """``seconds`` from now on, and ``work_s`` of this thread's work, in which searches may begin.
+    """``seconds`` from now on, in which searches may begin, and ``work_s`` of this thread's work.
 
-    The time alone would let one request work for as long as it may wait.
+    The time alone would let one request work for as long as it may wait. The work is to do for the
+    last search, too: none begins that would exceed it if it took as much as the dearest before it.
     """
 
     def __init__(
@@ -62,13 +63,18 @@ class TimeBudget:
         clock: Callable[[], float] = time.monotonic,
         work_clock: Callable[[], float] = time.thread_time,
     ) -> None:
-        self._ends = [(clock, clock() + seconds), (work_clock, work_clock() + work_s)]
+        self._clock, self._ends = clock, clock() + seconds
+        self._work_clock, self._began = work_clock, work_clock()
+        self._work_ends = self._began + work_s
+        self._dearest = 0.0
 
     def check(self) -> None:
-        """Return if there is time left.
+        """Return if another search may begin; to be called before each.
 
         Raises:
             OutOfTime: there is none left.
         """
-        if any(clock() > end for clock, end in self._ends):
+        began, self._began = self._began, self._work_clock()
+        self._dearest = max(self._dearest, self._began - began)
+        if self._clock() > self._ends or self._began + self._dearest > self._work_ends:
             raise OutOfTime

@@ -104,13 +104,15 @@ def restore(
                 f"`twinlens publish {generation}` publishes it"
             )
         taken_down = data.read_takedowns() | backup.read_takedowns()
+        had = engine.has(generation)  # a server is not lost with the data directory
         try:
             _copy(backup, data, manifest, progress)
             data.write_takedowns(taken_down)
             return _publish_copy(data, engine, backup, manifest, sparse, taken_down)
         finally:
             if data.is_unfinished(generation):
-                engine.drop(generation)
+                if not had:
+                    engine.drop(generation)
                 data.remove(generation)
 
 

@@ -188,6 +188,7 @@ class Build:
         # Optimizing writes what it builds anew beside the old, and so does the mirror.
         path = self._data.locate_generation(self.generation)
         self._require_room(count_disk_bytes(path) * 5 // 4, to="optimize and publish")
+        ledger = self.ledger  # once all is stored
         with self._times.stage("flush"):
             self.store.flush()
         with self._times.stage("optimize"):
@@ -196,7 +197,7 @@ class Build:
             self.store.flush()
             self.mirror.flush()
             differences = compare_stores(self.store, self.mirror, self._plan.dims)
-            if differences or self.store.count() != self.ledger.count():
+            if differences or self.store.count() != ledger.count():
                 raise StoreCorrupt(
                     f"generation {self.generation} is not published, Qdrant, FAISS mirror and "
                     f"ledger don't agree: {'; '.join(differences) or 'counts differ'}. "
@@ -205,7 +206,7 @@ class Build:
                 )
             counts = {"videos": self.store.count()}
             counts |= {name: self.store.count(name) for name in self._plan.lenses}
-            self.ledger.mark_mirrored()
+            ledger.mark_mirrored()
             self.close()
             checksums = write_checksums(path)
             os.sync()  # thumbnails, and whatever else the generation needs and nobody synced

@@ -55,9 +55,10 @@ def carry_over(
         if name in base.lenses and base.lenses[name].fingerprint == lens.fingerprint
     }
     changed = {name: lens for name, lens in lenses.items() if name not in same}
+    carried_before = build.ledger  # once: it waits for what is under way
     for batch in reader.scan(with_vectors=True, batch_size=BATCH_SIZE):
         ids = [stored.video_id for stored in batch]
-        known, done = ledger.lookup(ids), build.ledger.lookup(ids)
+        known, done = ledger.lookup(ids), carried_before.lookup(ids)
         carried = [
             _carry(stored, known[stored.video_id], same, changed, thumbnails)
             for stored in batch

@@ -23,7 +23,6 @@ from twinlens.encoders.lens import Lenses
 from twinlens.search.browser import Browser
 from twinlens.search.searcher import Searcher
 from twinlens.stores.base import VectorReader
-from twinlens.stores.checksums import QDRANT_FILES, WAY_OUT, require_unchanged
 from twinlens.stores.generations import DataDir, Fingerprinted, Manifest
 
 REOPEN_AFTER_S: Final = 5.0
@@ -310,8 +309,6 @@ class PublishedIndex:
 
     def _open(self, manifest: Manifest) -> Snapshot:
         lenses = self._prepare_lenses(manifest)
-        # What is searched, and not the mirror. It halts nobody: the GIL is let go meanwhile.
-        require_unchanged(self._data, manifest, part=QDRANT_FILES, way_out=WAY_OUT)
         reader = self._open_reader(manifest)
         searcher = Searcher(
             reader, generation=manifest.generation, lenses=lenses, thumbnails=self._data.thumbnails

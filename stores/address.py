@@ -8,8 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
+from urllib.parse import urlsplit
 
 Quantization = Literal["none", "int8", "binary", "turbo"]
+
+_REST_PORT: Final = 6333
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +32,12 @@ class ServerAddress:
 
     @property
     def urls(self) -> list[str]:
-        """The URLs of the nodes."""
-        return self.url.split(",")
+        """The URLs of the nodes, each with its port.
+
+        Raises:
+            ValueError: one is no URL of a server.
+        """
+        return [_add_port(url) for url in self.url.split(",")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +53,12 @@ class CollectionLayout:
 
 
 SERVERS_OWN: Final = CollectionLayout()
+
+
+def _add_port(url: str) -> str:
+    parts = urlsplit(url.rstrip("/"))
+    if parts.scheme not in ("http", "https") or not parts.hostname or " " in url:
+        raise ValueError(f"{url!r} is no URL of a server, such as http://localhost:{_REST_PORT}")
+    if parts.port is None:  # which raises a ValueError as well
+        parts = parts._replace(netloc=f"{parts.netloc}:{_REST_PORT}")
+    return parts.geturl()

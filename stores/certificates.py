@@ -23,7 +23,8 @@ def read_certificates(address: ServerAddress) -> tuple[dict[str, Any], dict[str,
     try:
         context = ssl.create_default_context(cafile=ca_file)
         if cert_file is not None:
-            context.load_cert_chain(cert_file, key_file)
+            # An empty one, as OpenSSL would ask the terminal for it.
+            context.load_cert_chain(cert_file, key_file, password="")
         for_grpc = {"root_certificates": _read(ca_file)}
         if cert_file is not None:
             for_grpc |= {"certificate_chain": _read(cert_file), "private_key": _read(key_file)}

@@ -11,6 +11,7 @@ from twinlens.catalog.errors import UsageError
 from twinlens.catalog.fields import FIELDS, Fields
 from twinlens.stores.address import SERVERS_OWN, CollectionLayout, ServerAddress
 from twinlens.stores.base import Dims, VectorReader, VectorStore
+from twinlens.stores.checksums import QDRANT_FILES, WAY_OUT, require_unchanged
 from twinlens.stores.copying import copy_tree
 from twinlens.stores.edge import EdgeReader, EdgeStore
 from twinlens.stores.generations import DataDir, Manifest, is_generation_name
@@ -52,6 +53,10 @@ class Engine(Protocol):
         """Return the name of the generation's collection, where there are collections."""
         ...
 
+    def has(self, generation: str) -> bool:
+        """Return whether it keeps anything of the generation."""
+        ...
+
     def open_writer(self, generation: str, dims: Dims, fields: Fields = FIELDS) -> VectorStore:
         """Return the generation's store for the job, made if it isn't there."""
         ...
@@ -69,7 +74,7 @@ class Engine(Protocol):
         ...
 
     def load(self, generation: str, folder: Path) -> bool:
-        """Make a generation of what ``save`` wrote; return whether that was everything."""
+        """Make a generation of what ``save`` wrote, unless it is there; return whether it is."""
         ...
 
     def publish(self, generation: str) -> None:
@@ -101,10 +106,14 @@ class EmbeddedEngine:
     def name_collection(self, generation: str) -> None:
         """None: a generation is a directory."""
 
+    def has(self, generation: str) -> bool:
+        """See ``Engine``."""
+        return self._locate(generation).exists()
+
     def open_writer(self, generation: str, dims: Dims, fields: Fields = FIELDS) -> VectorStore:
         """See ``Engine``."""
         path = self._locate(generation)
-        if not path.exists():
+        if not self.has(generation):
             return EdgeStore.create(path, dims, fields=fields)
         store = EdgeStore.open(path, fields=fields)
         store.index_payload()  # its base may have had fewer fields
@@ -123,7 +132,7 @@ class EmbeddedEngine:
 
     def load(self, generation: str, folder: Path) -> bool:
         """See ``Engine``; the directory holds it, or nothing does."""
-        return self._locate(generation).is_dir()
+        return self.has(generation)
 
     def publish(self, generation: str) -> None:
         """Nothing to do: whoever reads ``CURRENT`` sees it."""
@@ -165,12 +174,16 @@ class ServerEngine:
         """See ``Engine``."""
         return f"{self._alias}-{generation}"
 
+    def has(self, generation: str) -> bool:
+        """See ``Engine``."""
+        return self._server.has_collection(self.name_collection(generation))
+
     def open_writer(self, generation: str, dims: Dims, fields: Fields = FIELDS) -> VectorStore:
         """See ``Engine``."""
         from twinlens.stores.server import ServerStore
 
         collection = self.name_collection(generation)
-        if self._server.has_collection(collection):
+        if self.has(generation):
             store = ServerStore.open(self._server, collection, expected=dims, fields=fields)
             store.index_payload()  # a killed job may have made the collection and no more
             return store
@@ -207,6 +220,8 @@ class ServerEngine:
         """See ``Engine``."""
         from twinlens.stores.snapshots import load_snapshot
 
+        if self.has(generation):  # and may be searched
+            return True
         file = folder / SNAPSHOT_FILE
         if not file.exists():
             return False
@@ -278,11 +293,16 @@ def open_for_search(
 ) -> VectorReader:
     """Return what ``open_reader`` does; the generation's mirror spares most calls to a server.
 
+    The files that it reads are compared with their checksums first.
+
     Raises:
         UsageError: it lives in a server, and none is named.
+        StoreCorrupt: embedded, its files are not as they were published.
         StoreUnavailable: the server doesn't answer.
     """
     if manifest.engine == EMBEDDED:
+        # What is searched, and not the mirror. It halts nobody: the GIL is let go meanwhile.
+        require_unchanged(data, manifest, part=QDRANT_FILES, way_out=WAY_OUT)
         return open_reader(data, manifest)
     from twinlens.stores.mirrored import add_mirror
 

@@ -1,7 +1,8 @@
 """A generation in a Qdrant server, of which all that its own files hold is read from them.
 
 The FAISS mirror of a generation lies in the data directory: names, payloads and dense vectors. So
-only rankings, counts and pages are asked of the server, and a search is one call.
+only rankings, counts and pages are asked of the server, and a search is one call, or two where hits
+lend their vectors.
 """
 
 from __future__ import annotations

@@ -190,11 +190,9 @@ class ServerClient:
             answer: ResultT = self._retrying(self._ask, ask)
         except REQUEST_FAILURES as error:
             raise self.explain(error) from error
-        if self._said_at is not None:
-            logger.warning(
-                "%s answers again, after %.0f s", self.url, time.monotonic() - self._said_at
-            )
-            self._said_at = None
+        said_at, self._said_at = self._said_at, None  # of several threads one says it
+        if said_at is not None:
+            logger.warning("%s answers again, after %.0f s", self.url, time.monotonic() - said_at)
         return answer
 
     def _ask(self, ask: Callable[[QdrantClient], ResultT]) -> ResultT:

@@ -35,8 +35,8 @@ class Streams(Generic[TokenT]):
             return [token]
         done = [self._wait_for_oldest() for _ in range(len(self._under_way) - self._most + 1)]
         result: Future[None] = Future()
-        self._under_way.append((result, token))
         threading.Thread(target=_run, args=(call, result), name="stream", daemon=True).start()
+        self._under_way.append((result, token))  # only now: without a thread it would never end
         return done
 
     def finish(self) -> list[TokenT]:
@@ -44,7 +44,11 @@ class Streams(Generic[TokenT]):
 
         Raises whatever one of them raised.
         """
-        return [self._wait_for_oldest() for _ in range(len(self._under_way))]
+        for result, _ in self._under_way:
+            result.result()
+        done = [token for _, token in self._under_way]
+        self._under_way.clear()
+        return done
 
     def close(self) -> list[TokenT]:
         """Wait a moment for what is under way, and return the tokens of what ended well."""
@@ -58,8 +62,9 @@ class Streams(Generic[TokenT]):
         return ended
 
     def _wait_for_oldest(self) -> TokenT:
-        result, token = self._under_way.popleft()
+        result, token = self._under_way[0]
         result.result()
+        self._under_way.popleft()
         return token
 
 

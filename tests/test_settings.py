@@ -56,6 +56,10 @@ def test_nodes_of_a_server_come_as_a_list_or_with_commas(tmp_path, monkeypatch):
     monkeypatch.setenv("TWINLENS_QDRANT_URL", "http://c:3, http://d:4,")
     assert load_settings().qdrant_server.urls == ["http://c:3", "http://d:4"]
     assert load_settings({"qdrant_url": "http://e:5"}).qdrant_server.url == "http://e:5"
+    nodes = load_settings(
+        {"qdrant_url": "http://e,https://f:80/,http://[::1]/p"}
+    ).qdrant_server.urls
+    assert nodes == ["http://e:6333", "https://f:80", "http://[::1]:6333/p"]
 
 
 def test_every_setting_of_a_server_arrives(tmp_path):
@@ -110,6 +114,8 @@ def test_keys_and_origins_come_as_a_list_or_with_commas(tmp_path, monkeypatch):
         ("max_wait_s", 0, "max_wait_s"),
         *(("port", port, "port") for port in (70000, "x")),
         ("threads", 0, "threads"),
+        *(("qdrant_url", url, "URL") for url in ("q:6333", "http://", "http://a b")),
+        ("qdrant_url", "http://q:x", "Port"),
         ("qdrant_shards", 0, "qdrant_shards"),
         ("qdrant_quantization", "int4", "qdrant_quantization"),
         ("collection", "a/b", "collection"),

@@ -42,7 +42,11 @@ def _split_list(value: object) -> object:
 def _join_urls(value: object) -> object:
     """Return URLs with commas as one text, however they are given."""
     urls = _split_list(value)
-    return ",".join(map(str, urls)) if isinstance(urls, list) and urls else value
+    if not (isinstance(urls, list) and urls):
+        return value
+    joined = ",".join(map(str, urls))
+    _ = ServerAddress(joined).urls  # are some
+    return joined
 
 
 def _check_key(key: SecretStr) -> SecretStr:

@@ -6,6 +6,7 @@ import base64
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -145,6 +146,19 @@ def test_without_a_whole_mirror_the_server_answers_alone(data, qdrant, caplog, t
             assert isinstance(reader, MirroredReader if damage is None else ServerStore)
             assert list(reader.get(["beach-1"])) == ["beach-1"]
         assert len(caplog.records) == (damage is not None)
+
+
+def test_a_directory_with_nothing_but_the_manifest_is_served(
+    data, qdrant, catalogue, tmp_path
+) -> None:
+    manifest = replace(data.read_published(), checksums="of files that are not here")
+    elsewhere = DataDir(tmp_path)
+    elsewhere.locate_generation(manifest.generation).mkdir(parents=True)
+    elsewhere.publish(manifest)
+    opener = partial(open_for_search, elsewhere, server=qdrant.address)
+    index = PublishedIndex(elsewhere, open_reader=opener, open_lenses=lambda *_: catalogue.lenses)
+    with closing(index), index.borrow() as snapshot:
+        assert list(snapshot.reader.get(["beach-1"])) == ["beach-1"]
 
 
 def test_a_newer_generation_is_taken_with_its_mirror_and_the_old_one_let_go(

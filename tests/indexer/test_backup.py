@@ -73,7 +73,7 @@ def test_what_was_taken_down_since_stays_away(call, run_job, data, target, publi
     assert target.list_generations()[0] not in data.list_generations()
 
 
-def test_a_damaged_backup_is_not_published(call, run_job, data, target, published):
+def test_a_damaged_backup_is_not_published(call, run_job, data, engine, target, published):
     first = run_job().generation
     assert call("backup", str(target.path))[0] == 0
     lose(data)
@@ -84,6 +84,8 @@ def test_a_damaged_backup_is_not_published(call, run_job, data, target, publishe
     code, said = call("restore", str(target.path))
     assert (code, "title.faiss (of the lens title) has changed" in said) == (1, True), said
     assert (data.list_generations(), data.current_file.exists()) == ([], False)
+    # What a server has is not lost with the data directory, and may be in use.
+    assert engine.has(first) is (engine.name == "server")
 
 
 @pytest.mark.parametrize("engine", ["embedded"], indirect=True)
@@ -144,7 +146,7 @@ def test_into_another_engine(call, run_job, data, target, monkeypatch):
     ("remote_shards", "peers"), [([], 1), ([{"shard_id": 0, "state": "Active"}], 1), ([], 3)]
 )
 def test_a_server_s_collection(
-    call, run_job, data, target, published, request, alias, remote_shards, peers
+    call, run_job, data, target, published, request, alias, monkeypatch, remote_shards, peers
 ):
     first = run_job().generation
     before = published.vectors()
@@ -157,9 +159,12 @@ def test_a_server_s_collection(
     lose(data)
     request.getfixturevalue("process").delete_collection(f"{alias}-{first}")
     process.order(peers=peers)
+    monkeypatch.setenv("TWINLENS_QDRANT_REPLICAS", "2")
     code, said = call("restore", str(target.path))
     assert code == 0, said
+    made = [body["replication_factor"] for name, body in process.requests() if name == "Create"]
     # By its snapshot; or from the mirror, where one node has, or would get, but a part of it.
-    assert (data.read_current() == first) is (remote_shards == [] and peers == 1)
+    by_snapshot = remote_shards == [] and peers == 1
+    assert ((data.read_current() == first), made) == (by_snapshot, [] if by_snapshot else [2])
     assert (published.vectors(), published.differences()) == (before, [])
     assert not any(data.generations.rglob("*.snapshot"))

@@ -4,6 +4,7 @@ import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from twinlens.indexer.build import begin_build
 from twinlens.indexer.rebuild import repair, take_down
 from twinlens.search.published import PublishedIndex
 from twinlens.stores.checksums import CHECKSUMS_FILE, find_changed, require_unchanged
-from twinlens.stores.engines import open_reader
+from twinlens.stores.engines import open_for_search
 
 # The files of a server are its own.
 pytestmark = pytest.mark.parametrize("engine", ["embedded"], indirect=True)
@@ -73,7 +74,7 @@ def say(command, data) -> str:
 def open_to_serve(data) -> None:
     published = PublishedIndex(
         data,
-        open_reader=lambda manifest: open_reader(data, manifest),
+        open_reader=partial(open_for_search, data),
         open_lenses=lambda *_: make_own_lenses(CountingTitles(), CountingThumbnails()),
     )
     with published.borrow():

@@ -226,3 +226,18 @@ def test_a_file_that_is_no_certificate_is_named(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"ca\.pem") as caught:
         ServerClient.connect(ServerAddress("https://127.0.0.1:1", ca_file=file))
     assert isinstance(caught.value.__cause__, ssl.SSLError)
+
+
+@NEEDS_OPENSSL
+def test_nobody_is_asked_for_the_passphrase_of_a_key(certificates: Path, tmp_path: Path) -> None:
+    locked = tmp_path / "locked.key"
+    openssl(
+        *("pkey", "-in", "client.key", "-aes256", "-passout", "pass:abc", "-out", str(locked)),
+        cwd=certificates,
+    )
+    address = ServerAddress(
+        "https://127.0.0.1:1", cert_file=certificates / "client.pem", key_file=locked
+    )
+    with pytest.raises(StoreError, match=r"locked\.key") as caught:
+        ServerClient.connect(address)
+    assert isinstance(caught.value.__cause__, ssl.SSLError)  # by itself OpenSSL opens /dev/tty

@@ -62,3 +62,15 @@ def test_a_failure_is_raised_and_its_token_never_comes(most: int) -> None:
             begin_all()
         done += streams.close()
     assert done == [0, 1, *range(3, 2 + max(most, 1))]
+
+
+def test_what_ended_well_beside_a_failure_is_not_lost() -> None:
+    def fail() -> None:
+        raise ValueError("it failed")
+
+    streams = Streams[int](4)
+    for number in range(4):
+        assert streams.begin(fail if number == 2 else int, number) == []
+    with pytest.raises(ValueError, match="it failed"):
+        streams.finish()
+    assert streams.close() == [0, 1, 3]

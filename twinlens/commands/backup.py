@@ -11,6 +11,7 @@ from twinlens.commands.generations import (
     collection_option,
     data_dir_option,
     load,
+    open_configured_engine,
     open_kept_engine,
     qdrant_url_option,
 )
@@ -63,7 +64,6 @@ def restore(folder: Path, **overrides: Any) -> None:
       twinlens restore /backups/twinlens --data-dir data
     """
     from twinlens.indexer.backup import restore as run
-    from twinlens.stores.engines import open_engine
     from twinlens.stores.generations import DataDir
 
     settings, data = load(overrides)
@@ -71,7 +71,7 @@ def restore(folder: Path, **overrides: Any) -> None:
     saved = backup.read_published()
     sparse = [name for name, dim in saved.dims.items() if dim is None]
     lenses = open_lenses(settings, data, saved, threads=1, names=sparse)
-    engine = open_engine(data, settings.qdrant_server, collection=settings.collection)
+    engine = open_configured_engine(settings, data)
     with open_progress_bar(None, "picture", "copying") as bar:
         made = run(data, engine, backup, lenses, progress=bar.update)
     made_anew = "" if made.generation == saved.generation else f", made of {saved.generation}"

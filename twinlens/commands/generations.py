@@ -54,7 +54,7 @@ def generations(json_path: Path | None, **overrides: Any) -> None:
     opened = partial(open_reader, data, server=settings.qdrant_server)
     reports = list(describe_generations(data, opened))
     try:
-        orphans = _open_configured(settings, data).list_orphans(data)
+        orphans = open_configured_engine(settings, data).list_orphans(data)
         reports += [GenerationReport(name, "orphaned", None, 0, "") for name in orphans]
     except StoreError as error:
         click.echo(f"Orphaned collections are not known: {error}", err=True)
@@ -109,7 +109,7 @@ def discard(generation: str, **overrides: Any) -> None:
       twinlens discard 20261121T083000.123Z-5f2c9a
     """
     settings, data = load(overrides)
-    if generation in (configured := _open_configured(settings, data)).list_orphans(data):
+    if generation in (configured := open_configured_engine(settings, data)).list_orphans(data):
         configured.drop(generation)
         click.echo(f"The collection of generation {generation} is removed")
         return
@@ -227,7 +227,7 @@ def _require_there(data: DataDir, generation: str) -> str:
     return generation
 
 
-def _open_configured(settings: Settings, data: DataDir) -> Engine:
+def open_configured_engine(settings: Settings, data: DataDir) -> Engine:
     """Return the Qdrant that the settings name."""
     from twinlens.stores.engines import open_engine
 
@@ -241,7 +241,7 @@ def open_kept_engine(settings: Settings, data: DataDir, generation: str | None) 
     from twinlens.stores.engines import EMBEDDED, is_kept_by, open_engine
 
     if generation is None or data.find_damage(generation) is not None:
-        return _open_configured(settings, data)
+        return open_configured_engine(settings, data)
     manifest = data.read_manifest(generation)
     server = None if manifest.engine == EMBEDDED else settings.qdrant_server
     engine = open_engine(
