@@ -140,12 +140,14 @@ def take_down(data: DataDir, engine: Engine, video_ids: Collection[str]) -> Take
     kill on the way leaves what a second call finishes.
 
     Raises:
+        NoGeneration: ``CURRENT`` names none of the finished generations.
         UsageError: no other video would be left.
         StoreCorrupt: the published generation is damaged.
         StoreError: a store can't be read, or doesn't answer.
         IndexLocked: a job is at work.
     """
     with data.hold_lock():
+        data.refuse_unpublished(data.list_finished())  # else the last ones would go
         current = data.find_published()
         having, unreadable = _find_generations(data, video_ids)
         made = old = None if current is None else data.read_manifest(current)
@@ -154,7 +156,8 @@ def take_down(data: DataDir, engine: Engine, video_ids: Collection[str]) -> Take
         if old is not None and len(having.get(old.generation, ())) == old.counts["videos"]:
             raise UsageError("no other video would be left in the index; nothing was changed")
         data.write_takedowns(data.read_takedowns().union(video_ids))
-        if old is not None and old.generation in having:
+        if old is not None and having:  # one that was pruned is in the files of its copy still
+            having.setdefault(old.generation, {})
             with closing(engine.open_reader(old.generation, old.fields)) as reader:
                 batches = reader.scan(with_vectors=True)
                 made = rebuild(data, engine, old, batches, without=video_ids)

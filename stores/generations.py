@@ -307,7 +307,10 @@ class DataDir:
     def is_unfinished(self, generation: str) -> bool:
         """Return whether a generation is being built, or being removed, or holds nothing."""
         path = self.locate_generation(generation)
-        return (path / BUILD_FILE).exists() or not any(path.iterdir())
+        # One with hidden files alone was killed while its first one was being written.
+        return (path / BUILD_FILE).exists() or (
+            path.is_dir() and all(entry.name.startswith(".") for entry in path.iterdir())
+        )
 
     def list_finished(self) -> list[str]:
         """Return every generation that was finished once, damaged or not, oldest first."""
