@@ -89,7 +89,8 @@ def _require_backup(target: DataDir, index: Path) -> None:
     path = target.path.resolve()
     if path.is_relative_to(index):
         raise UsageError(f"{path} is in the index that is backed up; name a folder elsewhere")
-    there = {entry.name for entry in path.iterdir()} - _NOTHING if path.exists() else set()
+    names = {entry.name for entry in path.iterdir()} if path.exists() else set()
+    there = {name for name in names - _NOTHING if not name.startswith(f".{_MARK}.")}  # half written
     if (there and _MARK not in there) or len(target.list_finished()) > 1:
         raise UsageError(
             f"{path} holds other things than a backup, and they would be lost; name an empty folder"

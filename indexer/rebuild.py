@@ -156,7 +156,8 @@ def take_down(data: DataDir, engine: Engine, video_ids: Collection[str]) -> Take
         if old is not None and len(having.get(old.generation, ())) == old.counts["videos"]:
             raise UsageError("no other video would be left in the index; nothing was changed")
         data.write_takedowns(data.read_takedowns().union(video_ids))
-        if old is not None and having:  # one that was pruned is in the files of its copy still
+        # What was pruned is still in the files of a copy.
+        if old is not None and any(having.values()):
             having.setdefault(old.generation, {})
             with closing(engine.open_reader(old.generation, old.fields)) as reader:
                 batches = reader.scan(with_vectors=True)
@@ -182,7 +183,11 @@ def _find_generations(
                 if entries := ledger.lookup(list(video_ids)):
                     having[generation] = entries
         except StoreError:
-            unreadable.append(generation)
+            ledger_file = data.locate_generation(generation) / LEDGER_FILE
+            if data.is_unfinished(generation) and not ledger_file.exists():
+                having[generation] = {}  # killed as it was begun: nothing can go on with it
+            else:
+                unreadable.append(generation)
     return having, unreadable
 
 

@@ -76,6 +76,8 @@ def test_a_folder_that_holds_anything_else_is_left_as_it_is(call, run_job, data,
         assert (code, "is in the index that is backed up" in said) == (2, True), said
     assert files_in(data.path) == before
 
+    with target.hold_lock():  # as a call that was killed
+        (target.path / ".BACKUP.0123456789ab.tmp").touch()
     assert call("backup", target.path)[0] == 0
     with target.hold_lock():
         shutil.copytree(target.locate_generation("."), target.path / "more")

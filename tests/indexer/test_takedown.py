@@ -67,6 +67,9 @@ def test_a_second_call_finishes_what_was_cut_short(call, run_job, data, publishe
         patched.setattr(type(data), "remove", stop)
         assert call("takedown", "video3")[0] == 130
     assert "video3" not in published.vectors()
+    begun = data.generations / "20200101T000000.000Z-abcdef"  # by a call that was killed
+    begun.mkdir()
+    (begun / "build.json").write_text("null\n")
     assert call("takedown", "video3")[0] == 0
     assert data.list_generations() == [data.read_current()]
     assert published.differences() == []
