@@ -7,7 +7,13 @@ from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
-from twinlens.catalog.errors import StoreCorrupt, StoreError, UsageError
+from twinlens.catalog.errors import (
+    OutOfRoom,
+    StoreCorrupt,
+    StoreError,
+    StoreUnavailable,
+    UsageError,
+)
 from twinlens.catalog.timing import StageTimes
 from twinlens.catalog.versions import list_installed_versions
 from twinlens.encoders.lens import Lenses
@@ -80,13 +86,18 @@ def repair(
             except StoreCorrupt as error:
                 why.append(f"{name}: {error}")
         if len(halves) == 2:
-            differences = compare_stores(
-                halves[QDRANT],
-                halves[MIRROR],
-                damaged.dims,
-                sparse=sparse,
-                thumbnails=data.thumbnails,
-            )
+            try:
+                differences = compare_stores(
+                    halves[QDRANT],
+                    halves[MIRROR],
+                    damaged.dims,
+                    sparse=sparse,
+                    thumbnails=data.thumbnails,
+                )
+            except (StoreUnavailable, OutOfRoom):
+                raise
+            except StoreError as error:  # one that opens, and can't be read to its end
+                differences = [str(error)]
             if not (differences or changed):
                 return damaged, None
             if not differences:
@@ -96,7 +107,7 @@ def repair(
                 half = half or MIRROR
             if half is None:
                 raise UsageError(
-                    f"Qdrant and the mirror can both be read, and differ: {'; '.join(differences)}."
+                    f"Qdrant and the mirror can be opened, and differ: {'; '.join(differences)}."
                     " Say which is right: --from qdrant or --from mirror"
                 )
         elif half is None and halves.keys() <= harmed:
