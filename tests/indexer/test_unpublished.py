@@ -149,6 +149,16 @@ def test_index_says_so_before_it_loads_a_model(run_job, catalogue, data):
     assert files(data) == before
 
 
+@pytest.mark.parametrize("command", ["verify", "repair", "backup"])
+def test_every_command_names_the_way_out(run_job, data, tmp_path, command):
+    run_job()
+    arguments = [command, *([str(tmp_path / "to")] if command == "backup" else [])]
+    for content in (b"\xff", b"20200101T000000.000Z-abcdef"):
+        data.current_file.write_bytes(content)
+        told = CliRunner().invoke(main, [*arguments, "--data-dir", str(data.path)])
+        assert (told.exit_code, "`twinlens publish`" in told.output) == (1, True), told.output
+
+
 def test_a_current_that_is_a_folder_makes_way_for_what_is_published(run_job, data):
     first = run_job()
     data.current_file.unlink()
