@@ -35,8 +35,10 @@ def write_atomically(path: Path, data: bytes | str, *, durable: bool = True) -> 
                 file.flush()
                 os.fsync(file.fileno())
         making.replace(path)
-    except BaseException:
+    except BaseException as error:
         making.unlink(missing_ok=True)
+        if isinstance(error, OSError):  # that of a full disk doesn't say where
+            error.filename = error.filename or str(path)
         raise
     if durable:
         sync_directory(path.parent)
@@ -153,7 +155,7 @@ def hold_lock(file: Path, taken: Callable[[str], Exception]) -> Iterator[None]:
         except OSError as error:
             lock.seek(0)
             raise taken(lock.read().strip() or "unknown") from error
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
+        with suppress(OSError):  # only messages name it, and the disk may be full
+            os.truncate(lock.fileno(), 0)
+            os.write(lock.fileno(), str(os.getpid()).encode())
         yield

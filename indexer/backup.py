@@ -11,6 +11,7 @@ import logging
 import os
 from collections.abc import Callable, Collection
 from contextlib import closing
+from pathlib import Path
 from typing import Final
 
 from twinlens.catalog.errors import StoreCorrupt, StoreError, UsageError
@@ -38,6 +39,10 @@ logger = logging.getLogger(__name__)
 # Gets the number of pictures copied since its last call.
 Progress = Callable[[int], object]
 _ATTEMPTS: Final = 3
+# Says that a folder is a backup, whole or not: what it has and needs no more may be removed.
+_MARK: Final = "BACKUP"
+# There before anything is backed up: the lock, and what a new disk has.
+_NOTHING: Final = {"index.lock", "lost+found"}
 _NOT_COPIED: Final = (MANIFEST_FILE, BUILD_FILE, SUPERSEDED_FILE)
 
 
@@ -49,13 +54,13 @@ def back_up(data: DataDir, engine: Engine, target: DataDir, *, progress: Progres
 
     Raises:
         NoGeneration: nothing is published.
-        UsageError: ``target`` is an index, and no backup of one.
+        UsageError: ``target`` is the index itself or in it, or holds anything but a backup.
         StoreCorrupt: the generation is damaged.
         OutOfRoom, StoreUnavailable: there is no room, or the server doesn't answer.
     """
+    _require_backup(target, data.path.resolve())
     with target.hold_lock():
-        if len(target.list_finished()) > 1:
-            raise UsageError(f"{target.path.resolve()} is an index, and no backup of one")
+        write_atomically(target.path / _MARK, "TwinLens made it, and may remove what is in it\n")
         for attempt in range(1, _ATTEMPTS + 1):
             manifest = data.read_published()
             generation = manifest.generation
@@ -77,6 +82,19 @@ def back_up(data: DataDir, engine: Engine, target: DataDir, *, progress: Progres
             target.remove(other)
         remove_unneeded_thumbnails(target)
     return manifest
+
+
+def _require_backup(target: DataDir, index: Path) -> None:
+    """Return if nothing is lost where ``target`` becomes a backup of what is in ``index``."""
+    path = target.path.resolve()
+    if path.is_relative_to(index):
+        raise UsageError(f"{path} is in the index that is backed up; name a folder elsewhere")
+    names = {entry.name for entry in path.iterdir()} if path.exists() else set()
+    there = {name for name in names - _NOTHING if not name.startswith(f".{_MARK}.")}  # half written
+    if (there and _MARK not in there) or len(target.list_finished()) > 1:
+        raise UsageError(
+            f"{path} holds other things than a backup, and they would be lost; name an empty folder"
+        )
 
 
 def restore(

@@ -368,7 +368,7 @@ def find_unfinished(data: DataDir, plan: BuildPlan) -> str | None:
 
 
 def _read_plan(data: DataDir, generation: str) -> Any:
-    """Return what a build is to become, as JSON values; None where there is no build.
+    """Return what a build is to become, as JSON values; None where nothing can continue it.
 
     Raises:
         StoreCorrupt: its file is damaged.
@@ -377,6 +377,8 @@ def _read_plan(data: DataDir, generation: str) -> Any:
     path = data.locate_generation(generation) / BUILD_FILE
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(values, dict) and "counts" in values:
+            return None  # a manifest, that of a generation being removed
         # Those begun before there was a format say none; any other plan is not to be continued.
         made_in = values.get(_FORMAT, BUILD_FORMAT) if isinstance(values, dict) else BUILD_FORMAT
         refuse_newer(f"the unfinished generation {generation} has", made_in, BUILD_FORMAT)
@@ -468,6 +470,6 @@ def remove_unneeded_thumbnails(data: DataDir) -> None:
         except StoreError as error:
             logger.warning("thumbnails that no generation needs are left alone: %s", error)
             return
-    for file in data.thumbnails.iterdir():
-        if file.name not in needed:
+    for file in data.thumbnails.glob("*"):
+        if file.name not in needed and file.is_file():
             file.unlink()

@@ -7,7 +7,13 @@ from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
-from twinlens.catalog.errors import StoreCorrupt, StoreError, UsageError
+from twinlens.catalog.errors import (
+    OutOfRoom,
+    StoreCorrupt,
+    StoreError,
+    StoreUnavailable,
+    UsageError,
+)
 from twinlens.catalog.timing import StageTimes
 from twinlens.catalog.versions import list_installed_versions
 from twinlens.encoders.lens import Lenses
@@ -80,13 +86,18 @@ def repair(
             except StoreCorrupt as error:
                 why.append(f"{name}: {error}")
         if len(halves) == 2:
-            differences = compare_stores(
-                halves[QDRANT],
-                halves[MIRROR],
-                damaged.dims,
-                sparse=sparse,
-                thumbnails=data.thumbnails,
-            )
+            try:
+                differences = compare_stores(
+                    halves[QDRANT],
+                    halves[MIRROR],
+                    damaged.dims,
+                    sparse=sparse,
+                    thumbnails=data.thumbnails,
+                )
+            except (StoreUnavailable, OutOfRoom):
+                raise
+            except StoreError as error:  # one that opens, and can't be read to its end
+                differences = [str(error)]
             if not (differences or changed):
                 return damaged, None
             if not differences:
@@ -96,7 +107,7 @@ def repair(
                 half = half or MIRROR
             if half is None:
                 raise UsageError(
-                    f"Qdrant and the mirror can both be read, and differ: {'; '.join(differences)}."
+                    f"Qdrant and the mirror can be opened, and differ: {'; '.join(differences)}."
                     " Say which is right: --from qdrant or --from mirror"
                 )
         elif half is None and halves.keys() <= harmed:
@@ -140,12 +151,14 @@ def take_down(data: DataDir, engine: Engine, video_ids: Collection[str]) -> Take
     kill on the way leaves what a second call finishes.
 
     Raises:
+        NoGeneration: ``CURRENT`` names none of the finished generations.
         UsageError: no other video would be left.
         StoreCorrupt: the published generation is damaged.
         StoreError: a store can't be read, or doesn't answer.
         IndexLocked: a job is at work.
     """
     with data.hold_lock():
+        data.refuse_unpublished(data.list_finished())  # else the last ones would go
         current = data.find_published()
         having, unreadable = _find_generations(data, video_ids)
         made = old = None if current is None else data.read_manifest(current)
@@ -154,7 +167,9 @@ def take_down(data: DataDir, engine: Engine, video_ids: Collection[str]) -> Take
         if old is not None and len(having.get(old.generation, ())) == old.counts["videos"]:
             raise UsageError("no other video would be left in the index; nothing was changed")
         data.write_takedowns(data.read_takedowns().union(video_ids))
-        if old is not None and old.generation in having:
+        # What was pruned is still in the files of a copy.
+        if old is not None and any(having.values()):
+            having.setdefault(old.generation, {})
             with closing(engine.open_reader(old.generation, old.fields)) as reader:
                 batches = reader.scan(with_vectors=True)
                 made = rebuild(data, engine, old, batches, without=video_ids)
@@ -180,7 +195,11 @@ def _find_generations(
                 if entries := ledger.lookup(list(video_ids)):
                     having[generation] = entries
         except StoreError:
-            unreadable.append(generation)
+            ledger_file = data.locate_generation(generation) / LEDGER_FILE
+            if data.is_unfinished(generation) and not ledger_file.exists():
+                having[generation] = {}  # killed as it was begun: nothing can go on with it
+            else:
+                unreadable.append(generation)
     return having, unreadable
 
 

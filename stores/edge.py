@@ -37,6 +37,7 @@ from twinlens.catalog.files import (
     require_room,
     sync_directory,
 )
+from twinlens.catalog.memory import require_memory
 from twinlens.catalog.vectors import AnyVector, SparseVector
 from twinlens.stores.base import (
     Dims,
@@ -68,8 +69,14 @@ _CONFIG: Final = "edge_config.json"
 # lack, and readers don't look into the log. It holds the number of videos, because the engine loads
 # a segment that lost its ids as one with fewer videos, without a word.
 _CLOSED: Final = "closed"
+# Where Qdrant has no memory or no file left to open one of these, it removes it and makes it anew.
+_PAYLOAD_INDEX: Final = "payload_index"
+# What loading the smallest shard takes, the addresses for its threads; with less it hangs.
+_LOAD_BYTES: Final = 48 * 1024 * 1024
+_LOAD_ADDRESSES: Final = 1024 * 1024 * 1024
 # What may be otherwise the next time, and is no damage.
 _PASSING: Final = (
+    errno.EAGAIN,
     errno.ENOMEM,
     errno.EMFILE,
     errno.ENFILE,
@@ -143,9 +150,11 @@ class EdgeReader(QdrantReader):
         Raises:
             StoreError: there is no shard, or its writer has not closed it.
             StoreCorrupt: its files don't fit together.
+            OutOfRoom: there is too little memory.
         """
         dims = _read_shard_dims(path)
         videos = _count_at_close(path)
+        require_memory(_LOAD_BYTES, addresses_bytes=_LOAD_ADDRESSES, to="open the index")
         view = ScratchFolder("twinlens-shard-")
         try:
             link_view(path, Path(view.name))
@@ -438,8 +447,16 @@ def link_view(path: Path, view: Path) -> None:
         for entry in segment.iterdir():
             if entry.name == "segment.json":
                 (mirrored / entry.name).write_bytes(entry.read_bytes())
+            elif entry.name == _PAYLOAD_INDEX:
+                (mirrored / entry.name).mkdir()
+                for part in entry.iterdir():
+                    _link(mirrored / entry.name / part.name, part)
             else:
-                (mirrored / entry.name).symlink_to(entry, target_is_directory=entry.is_dir())
+                _link(mirrored / entry.name, entry)
+
+
+def _link(link: Path, to: Path) -> None:
+    link.symlink_to(to, target_is_directory=to.is_dir())
 
 
 def _copy_segments(path: Path, view: Path) -> None:

@@ -219,7 +219,16 @@ class DataDir:
 
         Raises:
             NoGeneration: nothing has been published here.
+            StoreCorrupt: what is published is not known, or has no manifest that can be read.
         """
+        try:
+            return self._read_published()
+        except StoreCorrupt as error:
+            raise StoreCorrupt(
+                f"{error}; `twinlens generations` says what `twinlens publish` can publish instead"
+            ) from error
+
+    def _read_published(self) -> Manifest:
         generation = self.read_current()
         if generation is None:
             raise NoGeneration(
@@ -291,7 +300,10 @@ class DataDir:
         except FileNotFoundError:
             return frozenset()
         except (OSError, ValueError) as error:
-            raise StoreCorrupt(f"{self.takedowns_file} can't be read: {error}") from error
+            raise StoreCorrupt(
+                f"{self.takedowns_file} can't be read: {error}. Each line is the id of a video "
+                'that was taken down, as "id": mend it, or move it away and take them down again'
+            ) from error
 
     def write_takedowns(self, video_ids: Collection[str]) -> None:
         """Let no job bring these videos back, and no others."""
@@ -307,7 +319,10 @@ class DataDir:
     def is_unfinished(self, generation: str) -> bool:
         """Return whether a generation is being built, or being removed, or holds nothing."""
         path = self.locate_generation(generation)
-        return (path / BUILD_FILE).exists() or not any(path.iterdir())
+        # One with hidden files alone was killed while its first one was being written.
+        return (path / BUILD_FILE).exists() or (
+            path.is_dir() and all(entry.name.startswith(".") for entry in path.iterdir())
+        )
 
     def list_finished(self) -> list[str]:
         """Return every generation that was finished once, damaged or not, oldest first."""

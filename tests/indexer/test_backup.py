@@ -56,9 +56,34 @@ def test_a_backup_of_an_embedded_index_is_one_itself(call, run_job, catalogue, t
     assert {file: file.stat().st_ino for file in old} == old
     copied = Published(target, EmbeddedEngine(target))
     assert (len(copied.vectors()), copied.differences()) == (11, [])
-    run_job(fresh=True)
-    code, said = call("backup", str(data.path))
-    assert (code, "is an index, and no backup" in said) == (2, True)
+
+
+@pytest.mark.parametrize("engine", ["embedded"], indirect=True)
+def test_a_folder_that_holds_anything_else_is_left_as_it_is(call, run_job, data, target, tmp_path):
+    run_job()
+    shutil.copytree(data.path, tmp_path / "another")
+    (tmp_path / "photos" / "thumbnails").mkdir(parents=True)
+    (tmp_path / "photos" / "thumbnails" / "mine.jpg").write_bytes(b"mine")
+    (tmp_path / "link").symlink_to(data.path)
+    for folder in (tmp_path / "another", tmp_path / "photos"):
+        before = files_in(folder)
+        code, said = call("backup", folder)
+        assert (code, f"{folder} holds other things" in said) == (2, True), said
+        assert files_in(folder) == before
+    before = files_in(data.path)
+    for inside in (data.path, data.generations / "backup", tmp_path / "link"):
+        code, said = call("backup", inside)
+        assert (code, "is in the index that is backed up" in said) == (2, True), said
+    assert files_in(data.path) == before
+
+    with target.hold_lock():  # as a call that was killed
+        (target.path / ".BACKUP.0123456789ab.tmp").touch()
+    assert call("backup", target.path)[0] == 0
+    with target.hold_lock():
+        shutil.copytree(target.locate_generation("."), target.path / "more")
+    (target.path / "more").rename(target.generations / "another")
+    code, said = call("backup", target.path)
+    assert (code, "holds other things" in said) == (2, True), said
 
 
 def test_what_was_taken_down_since_stays_away(call, run_job, data, target, published):
@@ -86,6 +111,20 @@ def test_a_damaged_backup_is_not_published(call, run_job, data, engine, target, 
     assert (data.list_generations(), data.current_file.exists()) == ([], False)
     # What a server has is not lost with the data directory, and may be in use.
     assert engine.has(first) is (engine.name == "server")
+
+
+@pytest.mark.parametrize("engine", ["embedded"], indirect=True)
+def test_where_there_is_no_room_or_no_backup(call, run_job, data, target, monkeypatch):
+    run_job()
+    assert call("backup", target.path)[0] == 0
+    lose(data)
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "FREE_BYTES", 2**60)
+        code, said = call("restore", target.path)
+    assert (code, "make room" in said) == (1, True), said
+    target.current_file.unlink()  # as one that was stopped
+    code, said = call("restore", target.path)
+    assert (code, "holds no whole backup; `twinlens backup`" in said) == (2, True), said
 
 
 @pytest.mark.parametrize("engine", ["embedded"], indirect=True)

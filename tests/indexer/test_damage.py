@@ -177,6 +177,21 @@ def test_of_two_halves_that_differ_somebody_says_which_is_right(
     assert published.differences() == []
 
 
+def test_so_where_a_half_opens_and_can_t_be_read_to_its_end(run_job, data, engine, published):
+    first = run_job()
+    words = {WORDS: WordsLens()}
+    folder = data.locate_generation(first.generation)
+    lose_checksums(folder)
+    [payloads] = folder.glob("qdrant/segments/*/payload_storage/page_0.dat")
+    with payloads.open("r+b") as file:
+        file.seek(20)
+        file.write(b"\1" * 100)
+    with pytest.raises(UsageError, match=r"differ.*--from qdrant or --from mirror"):
+        repair(data, engine, words)
+    assert repair(data, engine, words, half="the FAISS mirror")[1] == "the FAISS mirror"
+    assert (len(published.vectors()), published.differences()) == (10, [])
+
+
 def test_a_half_that_has_lost_vectors_is_not_published(run_job, data, engine, published):
     """It can be read, and its ids are all there."""
     first = run_job()
@@ -283,8 +298,10 @@ def test_a_manifest_of_another_form_is_damaged_and_what_it_says_beside_is_not(ru
     first = run_job()
     file = data.locate_generation(first.generation) / "manifest.json"
     values = json.loads(file.read_text())
-    file.write_text(json.dumps(values | {"unknown": 1}))
+    beside = {"unknown": 1, "counts": values["counts"] | {"unknown": 1}}
+    file.write_text(json.dumps(values | beside))
     assert data.find_damage(first.generation) is None
+    assert run_job().unchanged == 10
     file.write_text(json.dumps(values | wrong))
     with pytest.raises(NoGeneration, match="damaged"):
         run_job()

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.folders import files_in
 from tests.indexer.conftest import jpeg
 from tests.indexer.test_generations import call
 
@@ -40,6 +41,22 @@ def test_it_is_gone_from_every_generation_and_stays_away(call, run_job, catalogu
     assert (run_job().new, "wanted" in published.vectors()) == (1, True)
 
 
+def test_nothing_is_left_of_one_that_was_pruned_before(call, run_job, catalogue, data, published):
+    catalogue.add("wanted", title="Unmistakable", picture=jpeg((1, 2, 3)))
+    run_job()
+    del catalogue.rows["wanted"]
+    assert run_job(prune=True).removed == 1
+    assert call("takedown", "wanted")[0] == 0
+    assert find_traces(data.generations, "Unmistakable") == []
+    assert (data.list_generations(), len(published.vectors())) == ([data.read_current()], 10)
+    assert published.differences() == []
+
+
+def test_it_can_be_said_before_anything_is_indexed(call, run_job, data):
+    assert call("takedown", "video3")[0] == 0
+    assert run_job().rejected == {"taken_down": 1}
+
+
 def test_a_second_call_finishes_what_was_cut_short(call, run_job, data, published, monkeypatch):
     run_job()
 
@@ -50,6 +67,9 @@ def test_a_second_call_finishes_what_was_cut_short(call, run_job, data, publishe
         patched.setattr(type(data), "remove", stop)
         assert call("takedown", "video3")[0] == 130
     assert "video3" not in published.vectors()
+    begun = data.generations / "20200101T000000.000Z-abcdef"  # by a call that was killed
+    begun.mkdir()
+    (begun / "build.json").write_text("null\n")
     assert call("takedown", "video3")[0] == 0
     assert data.list_generations() == [data.read_current()]
     assert published.differences() == []
@@ -67,4 +87,20 @@ def test_the_last_videos_stay_and_what_can_t_be_read_is_named(call, run_job, dat
     (broken / "ledger.sqlite").write_bytes(b"no ledger")
     code, said = call("takedown", "video3")
     assert (code, broken.name in said, first in said) == (1, True, True)
+    assert "video3" not in published.vectors()
+
+
+@pytest.mark.parametrize("engine", ["embedded"], indirect=True)
+def test_what_may_be_the_published_one_is_not_removed(call, run_job, data, published):
+    first = run_job().generation
+    manifest = data.locate_generation(first) / "manifest.json"
+    for lost in (data.current_file, manifest):
+        content = lost.read_bytes()
+        lost.unlink()
+        before = files_in(data.path)
+        code, said = call("takedown", "video3")
+        assert (code, "doesn't name a finished generation" in said, first in said) == (2, 1, 1)
+        assert files_in(data.path) == before
+        lost.write_bytes(content)
+    assert call("takedown", "video3")[0] == 0
     assert "video3" not in published.vectors()

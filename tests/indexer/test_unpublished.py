@@ -120,6 +120,23 @@ def test_a_removal_cut_short_is_finished(run_job, catalogue, data, monkeypatch):
     assert first.generation not in data.list_generations()
 
 
+def test_what_a_kill_left_of_a_removal_is_removed(run_job, catalogue, data):
+    first = run_job()
+    catalogue.add("another")
+    run_job()
+    removed = data.locate_generation(first.generation)
+    (removed / "manifest.json").rename(removed / "build.json")
+    assert (run_job().published, removed.exists()) == (False, False)
+
+
+def test_what_was_killed_as_it_was_begun_is_no_generation(run_job, data):
+    begun = data.generations / "20200101T000000.000Z-abcdef"
+    begun.mkdir(parents=True)
+    (begun / ".build.json.0123456789ab.tmp").write_bytes(b"")
+    done = run_job()
+    assert (done.videos, data.list_generations()) == (10, [done.generation])
+
+
 def test_index_says_so_before_it_loads_a_model(run_job, catalogue, data):
     first = run_job()
     data.current_file.unlink()
@@ -130,6 +147,16 @@ def test_index_says_so_before_it_loads_a_model(run_job, catalogue, data):
     assert first.generation in told.output
     assert "--fresh" in told.output
     assert files(data) == before
+
+
+@pytest.mark.parametrize("command", ["verify", "repair", "backup"])
+def test_every_command_names_the_way_out(run_job, data, tmp_path, command):
+    run_job()
+    arguments = [command, *([str(tmp_path / "to")] if command == "backup" else [])]
+    for content in (b"\xff", b"20200101T000000.000Z-abcdef"):
+        data.current_file.write_bytes(content)
+        told = CliRunner().invoke(main, [*arguments, "--data-dir", str(data.path)])
+        assert (told.exit_code, "`twinlens publish`" in told.output) == (1, True), told.output
 
 
 def test_a_current_that_is_a_folder_makes_way_for_what_is_published(run_job, data):

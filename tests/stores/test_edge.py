@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from operator import methodcaller
 from pathlib import Path
@@ -11,13 +12,14 @@ import numpy as np
 import pytest
 import qdrant_edge
 
+from tests.folders import files_in
 from tests.stores.catalogue import DIMS, query, unit, video
 from tests.stores.conftest import FileHome, Home
-from twinlens.catalog.errors import IndexLocked, StoreCorrupt, StoreError
+from twinlens.catalog.errors import IndexLocked, OutOfRoom, StoreCorrupt, StoreError
 from twinlens.catalog.fields import FIELDS
 from twinlens.encoders.lenses import TITLE
 from twinlens.stores.base import StoredVideo, VectorQuery
-from twinlens.stores.edge import EdgeReader, EdgeStore
+from twinlens.stores.edge import EdgeReader, EdgeStore, link_view
 from twinlens.stores.qdrant_schema import list_payload_indexes
 
 pytestmark = pytest.mark.parametrize("home", ["edge"], indirect=True)
@@ -43,6 +45,31 @@ def test_a_reader_outlives_the_removal_of_its_shard(home: Home, folder: Path) ->
         file.rmdir() if file.is_dir() else file.unlink()
     assert reader.search(ask) == before
     assert len(reader.get(["video-00001", "video-00002"], with_vectors=True)) == 2
+
+
+def test_an_index_that_is_made_again_as_it_is_loaded_is_not_the_published_one(
+    folder: Path, tmp_path: Path
+) -> None:
+    """Qdrant does so where it has no memory to open one."""
+    before = files_in(folder)
+    view = tmp_path / "view"
+    view.mkdir()
+    link_view(folder, view)
+    parts = list(view.glob("segments/*/payload_index/*"))
+    assert parts
+    for part in parts:
+        part.unlink() if part.is_symlink() else shutil.rmtree(part)
+        part.mkdir()
+        (part / "config.json").write_text("made again")
+    assert files_in(folder) == before
+
+
+def test_nothing_is_loaded_with_too_little_memory(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("twinlens.catalog.memory._list_address_limits", lambda: [(2**29, "here")])
+    with pytest.raises(OutOfRoom, match="to open the index takes at least"):
+        EdgeReader.open(folder)
 
 
 def test_a_readers_view_is_removed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

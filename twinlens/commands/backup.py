@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from twinlens.catalog.errors import UsageError
 from twinlens.commands.generations import (
     collection_option,
     data_dir_option,
@@ -68,6 +69,11 @@ def restore(folder: Path, **overrides: Any) -> None:
 
     settings, data = load(overrides)
     backup = DataDir(folder)
+    if backup.read_current() is None:
+        raise UsageError(
+            f"{folder.resolve()} holds no whole backup; `twinlens backup` makes one, and goes on "
+            "with one that was stopped"
+        )
     saved = backup.read_published()
     sparse = [name for name, dim in saved.dims.items() if dim is None]
     lenses = open_lenses(settings, data, saved, threads=1, names=sparse)
