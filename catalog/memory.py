@@ -34,8 +34,8 @@ def require_memory(needed_bytes: int, *, addresses_bytes: int = 0, to: str) -> N
         if free < needed:
             raise OutOfRoom(
                 f"to {to} takes at least {math.ceil(needed / 1e6)} MB of memory, and "
-                f"{max(0, free) // 10**6} MB are left {whose}. Nothing was published; run it where "
-                "there is more, and it goes on from here"
+                f"{max(0, free) // 10**6} MB are left {whose}. Nothing was published; run it "
+                "again where there is more"
             )
 
 

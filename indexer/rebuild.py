@@ -52,7 +52,8 @@ def repair(
 
     Returns the manifest of what is published, and the half that it is made of; None if nothing was
     damaged. Where both halves can be read, the one whose files are as they were published is taken;
-    where that decides nothing, and they differ, ``half`` says which is right. Nothing is encoded
+    where that decides nothing, and they differ, ``half`` says which is right; the other is not
+    opened then. Nothing is encoded
     but by the lenses ``sparse``, whose vectors the mirror hasn't. The damaged generation stays,
     superseded.
 
@@ -76,6 +77,8 @@ def repair(
         halves: dict[str, VectorReader] = {}
         why: list[str] = []
         for name, open_half in openers.items():
+            if half not in (None, name):
+                continue  # opening a damaged one may end the process
             if half is None and harmed == {name}:
                 why += changed.values()
                 continue
@@ -136,11 +139,15 @@ def _find_harmed_halves(changed: Collection[str]) -> set[str]:
 
 
 class TakenDown(NamedTuple):
-    """What ``take_down`` did: what is published now, and which generations were removed."""
+    """What ``take_down`` did: what is published now, and which generations were removed.
+
+    ``unknown`` are the ids that no generation had.
+    """
 
     published: Manifest | None
     removed: list[str]
     unreadable: list[str]
+    unknown: list[str]
 
 
 def take_down(data: DataDir, engine: Engine, video_ids: Collection[str]) -> TakenDown:
@@ -181,7 +188,8 @@ def take_down(data: DataDir, engine: Engine, video_ids: Collection[str]) -> Take
             data.remove(generation)
         if not unreadable:
             remove_unneeded_thumbnails(data)
-    return TakenDown(made, [*having], unreadable)
+    known = {video_id for entries in having.values() for video_id in entries}
+    return TakenDown(made, [*having], unreadable, sorted(set(video_ids) - known))
 
 
 def _find_generations(

@@ -17,6 +17,8 @@ def read_certificates(address: ServerAddress) -> tuple[dict[str, Any], dict[str,
         StoreError: a file can't be read, or isn't what it should be.
     """
     ca_file, cert_file = address.ca_file, address.cert_file
+    if address.key_file is not None and cert_file is None:
+        raise StoreError(f"{address.key_file}: a key takes a certificate, qdrant_cert_file")
     if ca_file is None and cert_file is None:
         return {}, {}
     key_file = address.key_file or cert_file  # one file may hold both

@@ -1,6 +1,8 @@
 """Every command where the machine or a path is at fault: one sentence, 1 or 2, and no traceback."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -134,3 +136,34 @@ def test_an_empty_build_file_stops_nothing(command, made, tmp_path):
     told = CliRunner().invoke(main, write(command, made, tmp_path / "data", tmp_path))
     assert told.exit_code == 0, told.output
     assert build.exists()
+
+
+@pytest.mark.skipif(
+    os.geteuid() == 0 and shutil.which("setpriv") is None, reason="root gives up rights by setpriv"
+)
+@pytest.mark.parametrize(
+    ("command", "closed"),
+    [
+        ("index", "source.jsonl"),
+        ("index", "data"),
+        ("verify", "data/CURRENT"),
+        ("generations", "data/generations"),
+        ("publish", "data/CURRENT"),
+        ("takedown", "data"),
+    ],
+)
+def test_what_may_not_be_read_or_written(command, closed, made, tmp_path):
+    subprocess.run(["cp", "-r", "--sparse=always", made / "data", tmp_path], check=True)
+    shutil.copy(made / "source.jsonl", tmp_path)
+    (tmp_path / closed).chmod(0o555 if closed == "data" else 0)
+    asked = write(command, made, tmp_path / "data", tmp_path)
+    asked = [part.replace(str(made / "source"), str(tmp_path / "source")) for part in asked]
+    program = [sys.executable, "-c", PROGRAM, "guarded", *asked]
+    # Root may read and write anything, unless it gives that up.
+    bounded = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all"]
+    bounded = [] if os.geteuid() else bounded
+    done = subprocess.run([*bounded, *program], cwd=ROOT, capture_output=True, text=True)
+    (tmp_path / closed).chmod(0o755)
+    assert "Traceback" not in done.stderr
+    assert "ermission denied" in done.stderr or "not readable" in done.stderr, done.stderr
+    assert done.returncode == 2, done.stderr

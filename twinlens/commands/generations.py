@@ -87,6 +87,11 @@ def publish(generation: str, **overrides: Any) -> None:
     settings, data = load(overrides)
     _require_there(data, generation)
     with data.hold_lock():
+        if generation not in data.list_finished():
+            raise UsageError(
+                f"generation {generation} is not finished; the next `twinlens index` of its source "
+                "goes on with it"
+            )
         manifest = data.read_manifest(generation)
         open_whole(data, manifest, partial(open_reader, data, server=settings.qdrant_server))
         open_kept_engine(settings, data, generation).publish(generation)
@@ -200,6 +205,8 @@ def takedown(video_ids: tuple[str, ...], undo: bool, **overrides: Any) -> None:
         videos = done.published.counts["videos"]
         click.echo(f"Generation {done.published.generation} is published: {videos} videos")
     click.echo(f"Removed because they had them: {', '.join(done.removed) or 'none'}")
+    if done.unknown:
+        click.echo(f"In no generation, and not to come: {', '.join(map(repr, done.unknown))}")
     if done.unreadable:
         click.echo(
             f"These can't be read, and may have them: {', '.join(done.unreadable)}; "
