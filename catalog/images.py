@@ -15,10 +15,10 @@ from twinlens.catalog.orientation import ON_ITS_SIDE, find_strip, read_orientati
 
 MAX_PIXELS: Final = 40_000_000
 # Rows cost apart from their pixels, and a strip is at least a row.
-MAX_SIDE: Final = 65_535
+MAX_SIDE: Final = 32_767
 MAX_BYTES: Final = 20 * 1024 * 1024
 # What is decoded in C takes a second at most: of these a PNG unpacks 0.1 GB a second, a WebP 10 MB.
-MAX_UNPACKED: Final = 96_000_000
+MAX_UNPACKED: Final = 84_000_000
 MAX_WEBP_BYTES: Final = 8_000_000
 # While a picture is decoded; besides, up to 60 MB are its bytes, its texts and a strip of it.
 MAX_MEMORY: Final = 340_000_000
@@ -138,8 +138,9 @@ def _refuse_costly(opened: ImageFile.ImageFile, size: int, max_pixels: int) -> N
         )
     if opened.format == "PNG":
         deep = 2 if str(opened.tile[0].args).endswith(";16B") else 1
-        # A colour that is clear is made a band.
-        bands = len(opened.getbands()) + (opened.mode == "RGB" and opened.has_transparency_data)
+        # What is clear anywhere is laid over black as RGBA, and grey of 16 bits shrunk in 32.
+        wide = opened.has_transparency_data or opened.mode.startswith("I")
+        bands = 4 if wide else len(opened.getbands())
         unpacked = width * height * bands * deep
         if unpacked > MAX_UNPACKED:
             raise PictureRejected(

@@ -136,6 +136,7 @@ def test_a_process_that_dies_is_replaced_and_ends_nobody_else(served: Served) ->
     assert f"process {killed} ended by signal 9" in served.log()
 
 
+@pytest.mark.slow
 def test_a_start_that_fails_ends_nobody_else_and_is_tried_again(
     embedded: DataDir, served: Served
 ) -> None:
@@ -315,6 +316,7 @@ assert starts == 3
     assert ("has been starting for 1 s" in done.stderr) == (fault == "hangs")
 
 
+@pytest.mark.slow
 def test_a_process_that_does_not_last_is_started_later_each_time() -> None:
     """As on a disk that stays full."""
     script = """

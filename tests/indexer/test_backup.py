@@ -86,6 +86,7 @@ def test_a_folder_that_holds_anything_else_is_left_as_it_is(call, run_job, data,
     assert (code, "holds other things" in said) == (2, True), said
 
 
+@pytest.mark.slow
 def test_what_was_taken_down_since_stays_away(call, run_job, data, target, published):
     run_job()
     assert call("backup", str(target.path))[0] == 0
@@ -129,6 +130,7 @@ def test_where_there_is_no_room_or_no_backup(call, run_job, data, target, monkey
 
 @pytest.mark.parametrize("engine", ["embedded"], indirect=True)
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, OSError(28, "No space left on device")])
+@pytest.mark.slow
 def test_one_that_is_stopped_leaves_the_one_before(
     call, run_job, catalogue, target, stop, monkeypatch
 ):

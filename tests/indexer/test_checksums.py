@@ -85,7 +85,7 @@ def open_to_serve(data) -> None:
 @pytest.mark.parametrize(
     ("pattern", "lens", "whole"),
     [
-        pytest.param(*kind, id=name, marks=[] if "title" in name else pytest.mark.slow)
+        pytest.param(*kind, id=name, marks=[] if name == "title vectors" else pytest.mark.slow)
         for name, kind in KINDS.items()
     ],
 )

@@ -89,7 +89,16 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
+QUICK = {"CURRENT lost", "manifest cut", "mirror cut", "shard lost"}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(damage, id=name, marks=() if name in QUICK else pytest.mark.slow)
+        for name, damage in DAMAGES.items()
+    ],
+)
 def test_a_job_says_so_and_fresh_gets_over_it(run_job, data, published, damage):
     first = run_job()
     damage(data.locate_generation(first.generation))
@@ -281,6 +290,7 @@ def test_a_fresh_index_of_as_many_other_videos_is_a_loss(run_job, catalogue, dat
         run_job(fresh=True)
 
 
+@pytest.mark.slow
 def test_a_build_is_kept_when_its_ledger_is_only_locked(run_job, break_off, data):
     break_off()
     [build] = data.list_generations()

@@ -88,6 +88,7 @@ def test_a_disk_that_can_only_be_read(command, made, tmp_path):
         assert "Read-only file system" in assert_refused(asked, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", sorted({*WRITING} - {"discard"}))  # which makes room
 def test_a_disk_that_is_full(command, made, tmp_path):
     with mount(tmp_path / "disk", "tmpfs") as disk:

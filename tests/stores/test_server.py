@@ -315,6 +315,7 @@ def test_a_server_that_hangs_is_given_up_soon_by_readers(
                 break
 
 
+@pytest.mark.slow
 def test_a_server_that_is_away_is_looked_for_every_second() -> None:
     """By itself a channel's pauses grow to two minutes; the eighth attempt came after 6 seconds."""
     attempts: list[float] = []
@@ -336,6 +337,7 @@ def test_a_server_that_is_away_is_looked_for_every_second() -> None:
     assert max(after - before for before, after in pairwise(attempts)) < 5
 
 
+@pytest.mark.slow
 def test_a_server_that_is_gone_is_said_waited_for_and_used_again_when_it_is_back(
     qdrant: QdrantProcess, store: ServerStore, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
