@@ -27,6 +27,7 @@ QDRANT_FILES: Final = "qdrant/"
 MIRROR_FILES: Final = "faiss/"
 WAY_OUT: Final = "`twinlens repair` makes a whole index of the half that is"
 _BLOCK_BYTES: Final = 1024 * 1024
+_ZEROS: Final = bytes(_BLOCK_BYTES)
 _NAMED: Final = 3
 _LENS: Final = re.compile(r"faiss/(.+)\.faiss|qdrant/.*/vector_(?:storage|index)-([^/]+)/.*")
 
@@ -127,10 +128,14 @@ def _sum_blocks(file: Path) -> list[int]:
     with file.open("rb") as reading:
         descriptor, size = reading.fileno(), os.fstat(reading.fileno()).st_size
         sums = [_sum_zeros(min(_BLOCK_BYTES, size - at)) for at in range(0, size, _BLOCK_BYTES)]
+        block = bytearray(_BLOCK_BYTES)
         done = 0
         for start, end in find_stretches(descriptor, size):
             for at in range(max(start // _BLOCK_BYTES * _BLOCK_BYTES, done), end, _BLOCK_BYTES):
-                sums[at // _BLOCK_BYTES] = zlib.crc32(os.pread(descriptor, _BLOCK_BYTES, at))
+                read = os.preadv(descriptor, [block], at)
+                # In memory there are no holes, but zeros: to see that takes a fifth of the time.
+                if read < _BLOCK_BYTES or block != _ZEROS:
+                    sums[at // _BLOCK_BYTES] = zlib.crc32(memoryview(block)[:read])
                 done = at + _BLOCK_BYTES
     return sums
 
