@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 MEBIBYTE = 2**20
-SIZE = 800 * MEBIBYTE
+SIZE = 1000 * MEBIBYTE
 
 
 class Disk:

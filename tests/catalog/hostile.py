@@ -120,7 +120,7 @@ def dithered(size: tuple[int, int], *, most: int, bands: int = 3) -> Image.Image
 
 
 _CLEAR = chunk(b"tRNS", bytes(range(256)))
-_CONTROL = struct.pack(">IIIIIHHBB", 0, 5400, 5400, 0, 0, 1, 1, 2, 1)
+_CONTROL = struct.pack(">IIIIIHHBB", 0, 4500, 4500, 0, 0, 1, 1, 2, 1)
 _ANIMATED = chunk(b"acTL", b"\0\0\0\2\0\0\0\0") + chunk(b"fcTL", _CONTROL)
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _WEBP = (4500, 4500)
@@ -135,7 +135,7 @@ PICTURES: dict[str, tuple[Callable[[], bytes], str]] = {
     "png-rgba-16": (lambda: paeth(3200, 3200, 6, on_its_side(), depth=16, interlaced=True), ""),
     "png-grey-16": (lambda: paeth(3200, 3200, 0, on_its_side(7), depth=16), ""),
     "png-grey-alpha": (lambda: paeth(4500, 4500, 4), ""),
-    "png-grey-alpha-16": (lambda: paeth(3800, 3800, 4, depth=16), ""),
+    "png-grey-alpha-16": (lambda: paeth(3200, 3200, 4, depth=16), ""),
     "png-palette-alpha": (lambda: paeth(4500, 4500, 3, _CLEAR, on_its_side(8)), ""),
     "png-bits-interlaced": (lambda: paeth(SIDE, SIDE, 0, depth=1, interlaced=True), ""),
     "png-as-high-as-may-be": (lambda: paeth(640, 32_767, 6, on_its_side()), ""),

@@ -132,8 +132,9 @@ def test_somebody_else_fills_the_disk_under_a_job(catalogue, data, published, di
     assert_failed_in_a_sentence(*end(job))
     assert data.read_current() is None
     disk.make_room()
-    assert end(start("index", catalogue.write(), "--data-dir", data.path)) == (0, "")
-    assert end(start("verify", "--data-dir", data.path)) == (0, "")
+    for command in (["index", catalogue.write()], ["verify"]):
+        code, said = end(start(*command, "--data-dir", data.path))
+        assert code == 0, said
     assert len(published.vectors()) == 3000
 
 
