@@ -60,6 +60,7 @@ def test_the_wheel_of_the_sdist_is_the_same(built, wheel, tmp_path):
     assert contents(again) == contents(wheel)
 
 
+@pytest.mark.slow
 def test_its_command_runs_in_an_environment_of_its_own(wheel, tmp_path):
     venv.create(tmp_path / "venv", with_pip=False)
     python = tmp_path / "venv" / "bin" / "python"

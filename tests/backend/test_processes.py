@@ -227,6 +227,7 @@ def test_what_was_not_read_yet_when_it_was_told_to_end_is_answered(embedded: Dat
         assert served.process.wait(20) == 0
 
 
+@pytest.mark.slow
 def test_what_killed_processes_leave_behind_is_removed_by_the_next(
     embedded: DataDir, tmp_path: Path
 ) -> None:

@@ -102,6 +102,7 @@ class Listening(grpc.GenericRpcHandler):
         self.heard[call.method] = dict(call.invocation_metadata)
 
 
+@pytest.mark.slow
 def test_qdrant_is_told_the_trace(spans, monkeypatch):
     monkeypatch.setenv("TRACEPARENT", PARENT)
     listening = Listening()

@@ -12,6 +12,7 @@ def run(*arguments):
     return CliRunner().invoke(main, list(arguments))
 
 
+@pytest.mark.slow
 def test_an_index_keeps_its_models_and_says_what_it_did(catalogue, data, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in Settings.model_fields:
