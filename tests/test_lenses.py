@@ -5,7 +5,6 @@ import re
 import signal
 import time
 import tomllib
-from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
@@ -16,13 +15,11 @@ from playwright.sync_api import expect
 from tests.backend.browser import launched, needs_chromium, watched_page
 from tests.backend.served import ROOT, Served, start
 from tests.fakes import ColourEncoder, WordEncoder
-from tests.indexer.conftest import jpeg
-from twinlens.catalog.errors import EncoderUnavailable, StoreError
+from tests.indexer.conftest import count_stored, jpeg
+from twinlens.catalog.errors import EncoderUnavailable
 from twinlens.cli import main
 from twinlens.encoders import lenses, load
 from twinlens.encoders.lens import Lens
-from twinlens.indexer.build import LEDGER_FILE
-from twinlens.indexer.ledger import Ledger
 from twinlens.search.request import SearchRequest
 from twinlens.stores.generations import DataDir
 
@@ -89,27 +86,17 @@ def ended(*arguments: object, package: Path | None) -> tuple[int, str]:
     return done.exit_code, done.output
 
 
-def ledger_count(data: DataDir) -> int:
-    for path in data.generations.glob("*/build.json"):
-        try:
-            with closing(Ledger(path.with_name(LEDGER_FILE), read_only=True)) as ledger:
-                return ledger.count()
-        except StoreError:  # caught while it is being made
-            return 0
-    return 0
-
-
 @pytest.fixture(scope="module")
 def index(tmp_path_factory, package, source) -> tuple[DataDir, dict]:
     """An index by five lenses, whose job was killed and continued, and the job's summary."""
     data = DataDir(tmp_path_factory.mktemp("index"))
     job = start("index", source, "--data-dir", data.path, packages=[package])
-    while job.poll() is None and ledger_count(data) < 100:
+    while job.poll() is None and count_stored(data) < 100:
         time.sleep(0.002)
     job.send_signal(signal.SIGKILL)
     _, said = job.communicate()
     assert job.returncode == -signal.SIGKILL, f"the job ended before it was killed: {said}"
-    reached = ledger_count(data)
+    reached = count_stored(data)
     assert 0 < reached < VIDEOS
     summary = data.path / "summary.json"
     code, said = ended("index", source, "--data-dir", data.path, "--json", summary, package=package)

@@ -13,12 +13,14 @@ from PIL import Image
 from tests.catalog.encoded import picture
 from tests.fakes import ColourEncoder, WordEncoder
 from tests.stores.conftest import NEEDS_SERVER, process, server, shard_path
-from twinlens.catalog.errors import UnencodableItems
+from twinlens.catalog.errors import StoreError, UnencodableItems
 from twinlens.catalog.sources import RejectsFile, open_source
 from twinlens.catalog.vectors import FloatMatrix
 from twinlens.encoders.lens import Lenses
 from twinlens.encoders.lenses import WORDS, WordsLens, make_own_lenses
+from twinlens.indexer.build import LEDGER_FILE
 from twinlens.indexer.job import IndexJob, JobOptions, JobSummary
+from twinlens.indexer.ledger import Ledger
 from twinlens.indexer.verify import compare_stores
 from twinlens.stores.base import VectorReader
 from twinlens.stores.engines import EmbeddedEngine, Engine, ServerEngine
@@ -153,6 +155,17 @@ def run_job(catalogue: Catalogue, data: DataDir, engine: Engine) -> Callable[...
         return index(catalogue.write(), data, engine, lenses, **options)
 
     return run
+
+
+def count_stored(data: DataDir) -> int:
+    """How many videos the build that is under way has stored."""
+    for path in data.generations.glob("*/build.json"):
+        try:
+            with closing(Ledger(path.with_name(LEDGER_FILE), read_only=True)) as ledger:
+                return ledger.count()
+        except StoreError:  # caught while it is being made
+            return 0
+    return 0
 
 
 class Published:

@@ -5,15 +5,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.disks import MEBIBYTE, Disk, mount
-from twinlens.catalog.errors import OutOfRoom, StoreError
-from twinlens.indexer.build import LEDGER_FILE
-from twinlens.indexer.ledger import Ledger
+from tests.indexer.conftest import count_stored
+from twinlens.catalog.errors import OutOfRoom
 from twinlens.stores.generations import DataDir
 
 ROOT = Path(__file__).parents[2]
@@ -136,16 +134,6 @@ def test_somebody_else_fills_the_disk_under_a_job(catalogue, data, published, di
         code, said = end(start(*command, "--data-dir", data.path))
         assert code == 0, said
     assert len(published.vectors()) == 3000
-
-
-def count_stored(data: DataDir) -> int:
-    for path in data.generations.glob("*/build.json"):
-        try:
-            with closing(Ledger(path.with_name(LEDGER_FILE), read_only=True)) as ledger:
-                return ledger.count()
-        except StoreError:  # caught while it is being made
-            return 0
-    return 0
 
 
 def test_who_reads_on_a_full_disk_is_ended_by_it_and_says_so(run_job, data, disk):
