@@ -17,7 +17,6 @@ from twinlens.search.request import (
     SearchResult,
 )
 from twinlens.search.searcher import Searcher
-from twinlens.search.whole import WholeVideos
 from twinlens.stores.address import ServerAddress
 from twinlens.stores.base import StoredVideo, VectorReader
 from twinlens.stores.engines import open_for_search
@@ -31,13 +30,10 @@ class Index:
     index again. Only one thread may use it at a time.
     """
 
-    def __init__(
-        self, manifest: Manifest, reader: VectorReader, searcher: Searcher, whole: WholeVideos
-    ) -> None:
+    def __init__(self, manifest: Manifest, reader: VectorReader, searcher: Searcher) -> None:
         self.manifest = manifest
         self._reader = reader
         self._searcher = searcher
-        self._whole = whole
 
     def search(self, request: SearchRequest) -> SearchResult:
         """Return a page of hits, best first. See ``Searcher.search`` for what it raises."""
@@ -55,7 +51,7 @@ class Index:
         self, video_ids: Sequence[str], *, with_vectors: bool = False
     ) -> dict[str, StoredVideo]:
         """Return the stored videos by their ids; those that are not in the index are absent."""
-        return self._whole.get(video_ids) if with_vectors else self._reader.get(video_ids)
+        return self._searcher.whole.get(video_ids) if with_vectors else self._reader.get(video_ids)
 
     def close(self) -> None:
         """Close the engine, or the connection to it."""
@@ -106,4 +102,4 @@ def open_index(
             reader, generation=manifest.generation, lenses=lenses, thumbnails=data.thumbnails
         )
         opened.pop_all()
-    return Index(manifest, reader, searcher, WholeVideos(reader, lenses, data.thumbnails))
+    return Index(manifest, reader, searcher)

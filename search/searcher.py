@@ -66,7 +66,7 @@ class Searcher:
         thumbnails: Path | None = None,
     ) -> None:
         self._reader = reader
-        self._whole = WholeVideos(reader, lenses, thumbnails)
+        self.whole = WholeVideos(reader, lenses, thumbnails)
         self._generation = generation
         # The dense ones first: in this order a cursor digests the weights.
         self._lenses = dict(sorted(lenses.items(), key=lambda item: item[1].dim is None))
@@ -125,7 +125,7 @@ class Searcher:
         with stages.stage("fetch"):
             # In a fixed order, so that no sum depends on how the seeds were listed.
             named = sorted(liked | disliked)
-            seeds = self._whole.get(named)
+            seeds = self.whole.get(named)
         missing = {
             f"{field}.{at}": video_id
             for field, given in (("liked", request.liked), ("disliked", request.disliked))
@@ -212,7 +212,7 @@ class Searcher:
         others = [
             [one for one in answer if one.video_id not in left_out][:ranks] for answer in answers
         ]
-        shares = self._whole.measure_coverage(
+        shares = self.whole.measure_coverage(
             (name, vector, ranking)
             for (_, name, vector), ranking in zip(asking, others, strict=True)
         )
@@ -343,7 +343,7 @@ class Searcher:
         video = None
         if request.video_id is not None:
             with stages.stage("fetch"):
-                found = self._whole.get([request.video_id])
+                found = self.whole.get([request.video_id])
             video = found.get(request.video_id)
         query = Query(text=request.text, picture=request.picture, video=video)
         with stages.stage("encode"):
@@ -369,7 +369,7 @@ class Searcher:
         with stages.stage("search"):
             rankings = self._rank(request, asked)
             sparse = [name for name, vector in asked.items() if isinstance(vector, SparseVector)]
-            shares = self._whole.measure_coverage(
+            shares = self.whole.measure_coverage(
                 (name, asked[name], rankings[name]) for name in sparse
             )
             coverage = dict(zip(sparse, shares, strict=True))
