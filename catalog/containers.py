@@ -111,7 +111,7 @@ def _refuse_endless_jpeg(data: bytes) -> int:
                 raise _reject(f"a JPEG of several scans and {len(data):,} bytes")
             most = min(MAX_SCANS, MAX_PASSES // max(1, kept))
         if kind == _SCAN and kept:
-            _send_once(content, sent)
+            _refuse_repeated(content, sent)
         if kind == _END or (kind == _SCAN and not kept and looks_like <= most):
             break
         length = int.from_bytes(data[found.end() : found.end() + 2])
@@ -145,7 +145,7 @@ def _read_frame(kind: int, frame: bytes) -> tuple[int, int]:
     return parts, blocks * sum(across * down for across, down in shares) * _BLOCK_BYTES
 
 
-def _send_once(scan: bytes, sent: dict[tuple[int, int], int]) -> None:
+def _refuse_repeated(scan: bytes, sent: dict[tuple[int, int], int]) -> None:
     """Note the bits that a scan brings: by component and coefficient, down to which they are there.
 
     Raises:
