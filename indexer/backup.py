@@ -18,7 +18,12 @@ from twinlens.catalog.errors import StoreCorrupt, StoreError, UsageError
 from twinlens.catalog.files import count_disk_bytes, require_room, write_atomically
 from twinlens.encoders.lens import Lenses
 from twinlens.encoders.sparse import add_sparse
-from twinlens.indexer.build import FREE_BYTES, open_ledger, remove_unneeded_thumbnails
+from twinlens.indexer.build import (
+    FREE_BYTES,
+    open_ledger,
+    remove_generation,
+    remove_unneeded_thumbnails,
+)
 from twinlens.indexer.rebuild import rebuild
 from twinlens.indexer.verify import compare_stores
 from twinlens.stores.checksums import require_unchanged
@@ -129,9 +134,7 @@ def restore(
             return _publish_copy(data, engine, backup, manifest, sparse, taken_down)
         finally:
             if data.is_unfinished(generation):
-                if not had:
-                    engine.drop(generation)
-                data.remove(generation)
+                remove_generation(data, None if had else engine, generation)
 
 
 def _publish_copy(

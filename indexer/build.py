@@ -24,6 +24,7 @@ from twinlens.indexer.verify import compare_stores
 from twinlens.stores.base import Dims, StoredVideo, VectorStore
 from twinlens.stores.checksums import MIRROR_FILES, QDRANT_FILES, require_unchanged, write_checksums
 from twinlens.stores.copying import copy_tree
+from twinlens.stores.edge import LOAD_BYTES
 from twinlens.stores.engines import EMBEDDED, Engine, is_kept_by
 from twinlens.stores.flat import FlatStore
 from twinlens.stores.generations import (
@@ -46,8 +47,7 @@ _FORMAT: Final = "build_format"
 # Embedded Qdrant maps its files, and dies by SIGBUS where the disk is full when it writes to them.
 # It makes them in pieces of up to 32 MB.
 FREE_BYTES: Final = 128 * 1024 * 1024
-# What opening an empty shard takes at least; the addresses are those of its files and threads.
-_ENGINE_BYTES: Final = 48 * 1024 * 1024
+# What opening an empty shard takes at least, for its files and threads.
 _ENGINE_ADDRESSES: Final = 768 * 1024 * 1024
 # For a batch. The engine hangs where no memory is left to describe its own failure with.
 _BATCH_BYTES: Final = 16 * 1024 * 1024
@@ -114,11 +114,15 @@ class Build:
 
     @property
     def ledger(self) -> Ledger:
-        """What every stored video was made from."""
+        """What every stored video was made from; waits as ``wait`` does."""
+        self.wait()
+        return self._ledger
+
+    def wait(self) -> None:
+        """Return once all that was written is stored, and in the ledger."""
         with self._times.stage("store"):
             done = self._streams.finish()
         self._record(done)
-        return self._ledger
 
     def write(
         self,
@@ -251,7 +255,7 @@ def require_memory_to_build(data: DataDir, engine: Engine, generation: str | Non
     mirror = () if generation is None else data.locate_mirror(generation).glob("*.faiss")
     mirror_bytes = sum(file.stat().st_size for file in mirror)
     require_memory(
-        mirror_bytes + (_ENGINE_BYTES if embedded else 0),
+        mirror_bytes + (LOAD_BYTES if embedded else 0),
         addresses_bytes=_ENGINE_ADDRESSES if embedded else 0,
         to="write vectors",
     )
@@ -298,8 +302,7 @@ def begin_build(
         if base is not None and not base.list_differences(plan.lenses):
             engine.copy(base.generation, generation)
             copy_tree(data.locate_mirror(base.generation), data.locate_mirror(generation))
-            for part in (QDRANT_FILES, MIRROR_FILES):
-                require_unchanged(data, base, part=part, copy=path)
+            require_unchanged(data, base, part=(QDRANT_FILES, MIRROR_FILES), copy=path)
             with open_ledger(data, base.generation) as ledger:
                 ledger.copy_to(path / LEDGER_FILE)
     values = {_FORMAT: BUILD_FORMAT, **plan.to_json()}
@@ -336,7 +339,7 @@ class PendingBuild:
             yield None
             return
         if self.build is not None:
-            _ = self.build.ledger  # is complete
+            self.build.wait()
         with open_ledger(self._data, self.known) as ledger:
             yield ledger
 
@@ -368,7 +371,7 @@ def find_unfinished(data: DataDir, plan: BuildPlan) -> str | None:
 
 
 def _read_plan(data: DataDir, generation: str) -> Any:
-    """Return what a build is to become, as JSON values; None where nothing can continue it.
+    """Return what a build is to become, as JSON values; None where there is no build.
 
     Raises:
         StoreCorrupt: its file is damaged.
@@ -377,8 +380,6 @@ def _read_plan(data: DataDir, generation: str) -> Any:
     path = data.locate_generation(generation) / BUILD_FILE
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(values, dict) and "counts" in values:
-            return None  # a manifest, that of a generation being removed
         # Those begun before there was a format say none; any other plan is not to be continued.
         made_in = values.get(_FORMAT, BUILD_FORMAT) if isinstance(values, dict) else BUILD_FORMAT
         refuse_newer(f"the unfinished generation {generation} has", made_in, BUILD_FORMAT)
@@ -409,10 +410,21 @@ def clear_unfinished(data: DataDir, engine: Engine, *, keep: str | None) -> None
                 logger.warning("an unfinished generation is left alone: %s", error)
                 continue
             logger.warning("removing the unfinished generation %s, which can't be continued", path)
-            engine.drop(generation)
-            data.remove(generation)
+            remove_generation(data, engine, generation)
         elif not (path / "manifest.json").exists():
             logger.warning("the generation %s has lost its manifest, and is left alone", path)
+
+
+def remove_generation(data: DataDir, engine: Engine | None, generation: str) -> None:
+    """Remove a generation, and what ``engine`` keeps of it; a kill on the way leaves a build.
+
+    Such a build nothing can continue, and the next job removes it.
+    """
+    # First, or a kill would leave a generation without vectors, which nobody dares to remove.
+    data.begin_removal(generation)
+    if engine is not None:
+        engine.drop(generation)
+    data.remove(generation)
 
 
 def count_lost(data: DataDir, generation: str, build: Build) -> tuple[int, int]:
@@ -437,11 +449,7 @@ def prune_generations(data: DataDir, engine: Engine, *, keep: set[str]) -> list[
     ]
     for generation in removed:
         kept_here = is_kept_by(engine, data.read_manifest(generation))
-        # First, or a kill on the way would leave one that nobody dares to remove.
-        data.begin_removal(generation)
-        if kept_here:
-            engine.drop(generation)
-        data.remove(generation)
+        remove_generation(data, engine if kept_here else None, generation)
     if removed:
         remove_unneeded_thumbnails(data)
     return removed

@@ -35,6 +35,7 @@ from twinlens.indexer.build import (
     find_unfinished,
     open_ledger,
     prune_generations,
+    remove_generation,
     require_memory_to_build,
 )
 from twinlens.indexer.carry_over import carry_over
@@ -254,8 +255,7 @@ class IndexJob:
             build = Build(self._data, self._engine, plan, generation, self._times)
         except StoreCorrupt as error:  # and nothing that may pass: a full disk, a lock
             logger.warning("starting again, %s can't be continued: %s", generation, error)
-            self._engine.drop(generation)
-            self._data.remove(generation)
+            remove_generation(self._data, self._engine, generation)
             return None
         build.reconcile()
         self._summary.continued = True

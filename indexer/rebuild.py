@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
@@ -23,6 +23,7 @@ from twinlens.indexer.build import (
     BuildPlan,
     begin_build,
     open_ledger,
+    remove_generation,
     remove_unneeded_thumbnails,
 )
 from twinlens.indexer.fetch import locate_fetched
@@ -51,14 +52,13 @@ def repair(
     """Publish the published generation anew, of the half of it that is whole: Qdrant or the mirror.
 
     Returns the manifest of what is published, and the half that it is made of; None if nothing was
-    damaged. Where both halves can be read, the one whose files are as they were published is taken;
-    where that decides nothing, and they differ, ``half`` says which is right; the other is not
-    opened then. Nothing is encoded
-    but by the lenses ``sparse``, whose vectors the mirror hasn't. The damaged generation stays,
-    superseded.
+    damaged. Where both halves can be read, the one whose files are as they were published is taken,
+    unless ``half`` says which is right: the other is not opened then, nor compared. Nothing is
+    encoded but by the lenses ``sparse``, whose vectors the mirror hasn't. The damaged generation
+    stays, superseded.
 
     Raises:
-        UsageError: both halves can be read, they differ, and ``half`` is None.
+        UsageError: both halves can be read, they differ, and nothing says which is right.
         StoreCorrupt: neither half, or not the one asked for, is whole; or the ledger isn't.
         StoreUnavailable, OutOfRoom: the server doesn't answer, or there is no room.
         IndexLocked: a job is at work.
@@ -75,49 +75,22 @@ def repair(
         }
         harmed = _find_harmed_halves(changed)
         halves: dict[str, VectorReader] = {}
-        why: list[str] = []
-        for name, open_half in openers.items():
-            if half not in (None, name):
-                continue  # opening a damaged one may end the process
-            if half is None and harmed == {name}:
-                why += changed.values()
-                continue
+        why = [] if half else list(changed.values())
+        # Opening a damaged one may end the process.
+        for name in [half] if half else [name for name in openers if harmed != {name}]:
             try:
-                reader = opened.enter_context(closing(open_half()))
+                reader = opened.enter_context(closing(openers[name]()))
                 require_counts(damaged, reader, sparse=name == QDRANT)
                 halves[name] = reader
             except StoreCorrupt as error:
                 why.append(f"{name}: {error}")
         if len(halves) == 2:
-            try:
-                differences = compare_stores(
-                    halves[QDRANT],
-                    halves[MIRROR],
-                    damaged.dims,
-                    sparse=sparse,
-                    thumbnails=data.thumbnails,
-                )
-            except (StoreUnavailable, OutOfRoom):
-                raise
-            except StoreError as error:  # one that opens, and can't be read to its end
-                differences = [str(error)]
-            if not (differences or changed):
+            wanted = _choose_half(data, damaged, halves, sparse, changed)
+            if wanted is None:
                 return damaged, None
-            if not differences:
-                half = half or QDRANT
-            elif damaged.checksums is not None and damaged.collection is not None and not harmed:
-                # What a server has can't be looked at; the mirror is as it was compared with it.
-                half = half or MIRROR
-            if half is None:
-                raise UsageError(
-                    f"Qdrant and the mirror can be opened, and differ: {'; '.join(differences)}."
-                    " Say which is right: --from qdrant or --from mirror"
-                )
-        elif half is None and halves.keys() <= harmed:
-            why += changed.values()
-            halves = {}
-        wanted = next(iter(halves), None) if half is None else half
-        if wanted is None or wanted not in halves:
+        else:
+            wanted = next((name for name in halves if half or name not in harmed), None)
+        if wanted is None:
             raise StoreCorrupt(
                 f"generation {damaged.generation} can't be repaired. {'. '.join(why)}. `twinlens "
                 "generations` says what can be published instead; `twinlens index --fresh` starts "
@@ -127,6 +100,39 @@ def repair(
         if wanted == MIRROR:
             batches = (add_sparse(batch, sparse, data.thumbnails) for batch in batches)
         return rebuild(data, engine, damaged, batches), wanted
+
+
+def _choose_half(
+    data: DataDir,
+    damaged: Manifest,
+    halves: Mapping[str, VectorReader],
+    sparse: Lenses,
+    changed: Mapping[str, str],
+) -> str | None:
+    """Return which of two halves that can be opened is right; None where nothing is damaged.
+
+    Raises:
+        UsageError: they differ, and nothing says which is right.
+        StoreUnavailable, OutOfRoom: the server doesn't answer, or there is no room.
+    """
+    try:
+        differences = compare_stores(
+            halves[QDRANT], halves[MIRROR], damaged.dims, sparse=sparse, thumbnails=data.thumbnails
+        )
+    except (StoreUnavailable, OutOfRoom):
+        raise
+    except StoreError as error:  # one that opens, and can't be read to its end
+        differences = [str(error)]
+    if not differences:
+        return QDRANT if changed else None
+    in_server = damaged.checksums is not None and damaged.collection is not None
+    if in_server and not _find_harmed_halves(changed):
+        # What a server has can't be looked at; the mirror is as it was compared with it.
+        return MIRROR
+    raise UsageError(
+        f"Qdrant and the mirror can be opened, and differ: {'; '.join(differences)}."
+        " Say which is right: --from qdrant or --from mirror"
+    )
 
 
 def _find_harmed_halves(changed: Collection[str]) -> set[str]:
@@ -183,9 +189,7 @@ def take_down(data: DataDir, engine: Engine, video_ids: Collection[str]) -> Take
         for generation, entries in having.items():
             for url in {entry.thumbnail_url for entry in entries.values()} - {None}:
                 locate_fetched(data.fetched, str(url)).unlink(missing_ok=True)
-            data.begin_removal(generation)
-            engine.drop(generation)
-            data.remove(generation)
+            remove_generation(data, engine, generation)
         if not unreadable:
             remove_unneeded_thumbnails(data)
     known = {video_id for entries in having.values() for video_id in entries}
@@ -253,5 +257,4 @@ def rebuild(
 
 def _remove_unfinished(data: DataDir, engine: Engine, generation: str) -> None:
     if data.is_unfinished(generation):
-        engine.drop(generation)
-        data.remove(generation)
+        remove_generation(data, engine, generation)

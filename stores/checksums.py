@@ -21,6 +21,9 @@ from twinlens.catalog.versions import refuse_newer
 from twinlens.stores.copying import find_stretches
 from twinlens.stores.generations import DataDir, Manifest
 
+# What a file's name begins with, or several such.
+Part = str | tuple[str, ...]
+
 CHECKSUMS_FILE: Final = "checksums.json"
 CHECKSUMS_FORMAT: Final = 1  # in which a block is of 1 MiB
 QDRANT_FILES: Final = "qdrant/"
@@ -53,12 +56,12 @@ def write_checksums(folder: Path) -> str:
 
 
 def find_changed(
-    data: DataDir, manifest: Manifest, *, part: str = "", copy: Path | None = None
+    data: DataDir, manifest: Manifest, *, part: Part = "", copy: Path | None = None
 ) -> dict[str, str]:
     """Return a phrase for each file of a generation that is not as it was published, by its name.
 
-    Only files are looked at whose names begin with ``part``, and those in ``copy`` where a copy of
-    the generation is there. One that was published without checksums has none that changed.
+    Only files of ``part`` are looked at, and those in ``copy`` where a copy of the generation is
+    there. One that was published without checksums has none that changed.
 
     Raises:
         StoreError: a newer TwinLens wrote the checksums.
@@ -89,7 +92,7 @@ def require_unchanged(
     data: DataDir,
     manifest: Manifest,
     *,
-    part: str = "",
+    part: Part = "",
     copy: Path | None = None,
     way_out: str = "",
 ) -> None:

@@ -72,7 +72,7 @@ _CLOSED: Final = "closed"
 # Where Qdrant has no memory or no file left to open one of these, it removes it and makes it anew.
 _PAYLOAD_INDEX: Final = "payload_index"
 # What loading the smallest shard takes, the addresses for its threads; with less it hangs.
-_LOAD_BYTES: Final = 48 * 1024 * 1024
+LOAD_BYTES: Final = 48 * 1024 * 1024
 _LOAD_ADDRESSES: Final = 1024 * 1024 * 1024
 # What may be otherwise the next time, and is no damage.
 _PASSING: Final = (
@@ -154,7 +154,7 @@ class EdgeReader(QdrantReader):
         """
         dims = _read_shard_dims(path)
         videos = _count_at_close(path)
-        require_memory(_LOAD_BYTES, addresses_bytes=_LOAD_ADDRESSES, to="open the index")
+        require_memory(LOAD_BYTES, addresses_bytes=_LOAD_ADDRESSES, to="open the index")
         view = ScratchFolder("twinlens-shard-")
         try:
             link_view(path, Path(view.name))

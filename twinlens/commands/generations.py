@@ -113,6 +113,8 @@ def discard(generation: str, **overrides: Any) -> None:
     Example:
       twinlens discard 20261121T083000.123Z-5f2c9a
     """
+    from twinlens.indexer.build import remove_generation
+
     settings, data = load(overrides)
     if generation in (configured := open_configured_engine(settings, data)).list_orphans(data):
         configured.drop(generation)
@@ -128,10 +130,7 @@ def discard(generation: str, **overrides: Any) -> None:
             and data.find_damage(generation) is not None
             and not (data.locate_generation(generation) / "qdrant").exists()
         )
-        engine = open_kept_engine(settings, data, generation)
-        data.begin_removal(generation)
-        engine.drop(generation)
-        data.remove(generation)
+        remove_generation(data, open_kept_engine(settings, data, generation), generation)
     click.echo(f"Generation {generation} is removed")
     if is_unknown:
         click.echo(
@@ -234,26 +233,22 @@ def _require_there(data: DataDir, generation: str) -> str:
     return generation
 
 
-def open_configured_engine(settings: Settings, data: DataDir) -> Engine:
-    """Return the Qdrant that the settings name."""
+def open_configured_engine(settings: Settings, data: DataDir, *, embedded: bool = False) -> Engine:
+    """Return the Qdrant that the settings name, or the embedded one."""
     from twinlens.stores.engines import open_engine
 
-    return open_engine(
-        data, settings.qdrant_server, collection=settings.collection, layout=settings.qdrant_layout
-    )
+    server = None if embedded else settings.qdrant_server
+    return open_engine(data, server, collection=settings.collection, layout=settings.qdrant_layout)
 
 
 def open_kept_engine(settings: Settings, data: DataDir, generation: str | None) -> Engine:
     """Return the Qdrant that keeps a generation; where it doesn't say, that of the settings."""
-    from twinlens.stores.engines import EMBEDDED, is_kept_by, open_engine
+    from twinlens.stores.engines import EMBEDDED, is_kept_by
 
     if generation is None or data.find_damage(generation) is not None:
         return open_configured_engine(settings, data)
     manifest = data.read_manifest(generation)
-    server = None if manifest.engine == EMBEDDED else settings.qdrant_server
-    engine = open_engine(
-        data, server, collection=settings.collection, layout=settings.qdrant_layout
-    )
+    engine = open_configured_engine(settings, data, embedded=manifest.engine == EMBEDDED)
     if not is_kept_by(engine, manifest):
         raise UsageError(
             f"generation {manifest.generation} is collection {manifest.collection} of a Qdrant "
