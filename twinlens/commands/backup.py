@@ -28,8 +28,8 @@ from twinlens.commands.progress import open_progress_bar
 def backup(folder: Path, **overrides: Any) -> None:
     """Back up the published index into FOLDER; servers and jobs go on meanwhile.
 
-    A FOLDER that has an earlier backup is brought up to date. Trained models are not in it: keep
-    those that the last line names.
+    FOLDER is new or empty, or has an earlier backup, which is brought up to date. Trained models
+    are not in it: keep those that the last line names.
 
     \b
     Example:

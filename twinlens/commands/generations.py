@@ -145,7 +145,10 @@ def discard(generation: str, **overrides: Any) -> None:
 @qdrant_url_option
 @collection_option
 @click.option(
-    "--from", "half", type=click.Choice(["qdrant", "mirror"]), help="Which half is right."
+    "--from",
+    "half",
+    type=click.Choice(["qdrant", "mirror"]),
+    help="Which half is right; the other is not looked at.",
 )
 def repair(half: str | None, **overrides: Any) -> None:
     """Publish the index anew from the half of it that is whole: Qdrant, or its FAISS mirror.
