@@ -9,7 +9,9 @@ COPY twinlens twinlens
 COPY catalog catalog
 COPY encoders encoders
 COPY stores stores
+COPY events events
 COPY search search
+COPY recommender recommender
 COPY indexer indexer
 COPY backend backend
 COPY evaluate evaluate

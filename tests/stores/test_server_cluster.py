@@ -16,6 +16,9 @@ from pathlib import Path
 from threading import Event, Thread
 
 import pytest
+from grpc import RpcError
+from qdrant_client import QdrantClient
+from qdrant_client.http.exceptions import ResponseHandlingException
 
 from tests.stores.catalogue import DIMS, catalogue, query
 from tests.stores.conftest import contents
@@ -67,6 +70,14 @@ def test_a_job_goes_on_by_another_node_when_one_dies_while_it_uploads(
         assert set(contents(store)) == {video.video_id for video in videos}
 
 
+def answers(node: QdrantClient) -> bool:
+    try:
+        node.get_collections()
+    except (ResponseHandlingException, RpcError):
+        return False
+    return True
+
+
 @NEEDS_ADDRESSES
 def test_no_search_fails_while_one_node_after_the_other_dies_and_is_back(
     qdrant: QdrantProcess, nodes: list[QdrantNode], address: ServerAddress, name: str
@@ -93,7 +104,8 @@ def test_no_search_fails_while_one_node_after_the_other_dies_and_is_back(
         for caller in callers:
             caller.start()
         for _ in range(3):
-            dying, before = nodes[client._at], list(answered)
+            at, before = client._at, list(answered)
+            dying = nodes[at]
             dying.kill()
             # Each asks again a few times, by the node that is left.
             while callers[0].is_alive() and any(
@@ -102,6 +114,10 @@ def test_no_search_fails_while_one_node_after_the_other_dies_and_is_back(
                 ended.wait(0.01)
             assert nodes[client._at] is not dying
             dying.start()
+            # A node is back once this client has met it again: a channel that was refused waits
+            # up to a second before it tries anew, and the other node dies next.
+            while not answers(client._clients[at]):
+                ended.wait(0.05)
         ended.set()
         for caller in callers:
             caller.join()

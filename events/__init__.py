@@ -1,0 +1,1 @@
+"""What people watch, see, search and say: events, and the log that keeps them."""
