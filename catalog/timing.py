@@ -48,6 +48,19 @@ class OutOfTime(Exception):
     """The searches before this one have used up the time."""
 
 
+_by_others = threading.local()
+
+
+def add_work(seconds: float) -> None:
+    """Count ``seconds`` that another thread worked for this one."""
+    _by_others.seconds = getattr(_by_others, "seconds", 0.0) + seconds
+
+
+def measure_work() -> float:
+    """Return the seconds of a core that this thread has worked so far, and others for it."""
+    return time.thread_time() + float(getattr(_by_others, "seconds", 0.0))
+
+
 class TimeBudget:
     """``seconds`` from now on, in which searches may begin, and ``work_s`` of this thread's work.
 
@@ -61,7 +74,7 @@ class TimeBudget:
         *,
         work_s: float = math.inf,
         clock: Callable[[], float] = time.monotonic,
-        work_clock: Callable[[], float] = time.thread_time,
+        work_clock: Callable[[], float] = measure_work,
     ) -> None:
         self._clock, self._ends = clock, clock() + seconds
         self._work_clock, self._began = work_clock, work_clock()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Final, Protocol, TypeVar, runtime_checkable
 
 from PIL import Image
 
 from twinlens.catalog.vectors import FloatMatrix
+
+# Of a query no more is read: 512 tokens cost multilingual-e5-base a second of a core.
+MOST_QUERY_TOKENS: Final = 256
 
 ItemT = TypeVar("ItemT", contravariant=True)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -45,6 +47,7 @@ class ModelFiles:
         self._instead = instead
         self._threads = threads
         self._lock = threading.Lock()
+        self._cutting = threading.Lock()
         self._loaded: SentenceTransformer | None = None
 
     @cached_property
@@ -98,16 +101,37 @@ class ModelFiles:
                 self._loaded = self.load()
             return self._loaded
 
-    def encode(self, items: list[Any], *, prompt: str | None = None) -> FloatMatrix:
-        """Return what the model makes of ``items``, not of none: float32, rows of unit length."""
-        vectors = self.get_model().encode(
-            items,
-            prompt=prompt,
-            batch_size=_BATCH_SIZE,
-            convert_to_numpy=True,
-            show_progress_bar=False,
-        )
+    def encode(
+        self, items: list[Any], *, prompt: str | None = None, most_tokens: int | None = None
+    ) -> FloatMatrix:
+        """Return what the model makes of ``items``, not of none: float32, rows of unit length.
+
+        Of each text its first ``most_tokens`` count, where that is less than the model takes.
+        """
+        model = self.get_model()
+        with self._cut(model, most_tokens):
+            vectors = model.encode(
+                items,
+                prompt=prompt,
+                batch_size=_BATCH_SIZE,
+                convert_to_numpy=True,
+                show_progress_bar=False,
+            )
         return unit_rows(np.asarray(vectors))
+
+    @contextmanager
+    def _cut(self, model: SentenceTransformer, most_tokens: int | None) -> Iterator[None]:
+        """Let the model take so many tokens inside, if it takes more; one thread at a time."""
+        if most_tokens is None:
+            yield
+            return
+        with self._cutting:
+            own = model.max_seq_length
+            model.max_seq_length = most_tokens if own is None else min(own, most_tokens)
+            try:
+                yield
+            finally:
+                model.max_seq_length = own
 
     def read_dim(self) -> int:
         """Length of the model's vectors; loads it.

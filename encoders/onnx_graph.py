@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final
 
 import numpy as np
@@ -48,18 +49,28 @@ class OnnxGraph:
         self._tokenizer = Tokenizer.from_file(str(directory / TOKENIZER_FILE))
         kept = self._tokenizer.padding or {}
         self._padding = {name: kept[name] for name in _PADDING}
+        self._truncation = self._tokenizer.truncation
+        self._tokenizing = Lock()  # as how many tokens are let through is a state of it
         self._tokenizer.no_padding()  # it would pad to the longest of all, not to that of a batch
         # One scale for the activations of a whole batch would let a text's vector depend on its
         # neighbours.
         self._most_rows = 1 if precision is Precision.INT8 else _MOST_ROWS
 
-    def encode(self, texts: Sequence[str], prompt: str) -> FloatMatrix:
+    def encode(
+        self, texts: Sequence[str], prompt: str, *, most_tokens: int | None = None
+    ) -> FloatMatrix:
         """Return a float32 array of shape (len(texts), dim), rows of unit length; not for no texts.
+
+        Of each text its first ``most_tokens`` count, where that is less than the model takes.
 
         Raises:
             UnencodableItems: some of ``texts`` have no finite, non-zero vector.
         """
-        found = self._tokenizer.encode_batch_fast([prompt + mend_text(text) for text in texts])
+        with self._tokenizing:
+            if kept := self._truncation:
+                most = min(kept["max_length"], most_tokens or kept["max_length"])
+                self._tokenizer.enable_truncation(**{**kept, "max_length": most})
+            found = self._tokenizer.encode_batch_fast([prompt + mend_text(text) for text in texts])
         batches = batch_by_length([len(one) for one in found], most_rows=self._most_rows)
         vectors = np.concatenate([self._run([found[row] for row in rows]) for rows in batches])
         in_order = np.empty_like(vectors)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from twinlens.catalog.vectors import FloatMatrix
+from twinlens.encoders.base import MOST_QUERY_TOKENS
 from twinlens.encoders.onnx_export import open_graph, require_onnx
 from twinlens.encoders.onnx_graph import OnnxGraph, Precision
 from twinlens.encoders.sentence import SentenceEncoder
@@ -64,12 +65,21 @@ class OnnxSentenceEncoder:
 
     def encode_queries(self, texts: Sequence[str]) -> FloatMatrix:
         """Encode queries likewise, with their prompt, and by the int8 graph if it was asked for."""
-        return self._encode(texts, self._for_queries, self._model.prompts.query)
+        return self._encode(
+            texts, self._for_queries, self._model.prompts.query, most_tokens=MOST_QUERY_TOKENS
+        )
 
-    def _encode(self, texts: Sequence[str], precision: Precision, prompt: str) -> FloatMatrix:
+    def _encode(
+        self,
+        texts: Sequence[str],
+        precision: Precision,
+        prompt: str,
+        *,
+        most_tokens: int | None = None,
+    ) -> FloatMatrix:
         if not texts:
             return np.empty((0, self.dim), dtype=np.float32)
-        return self._open_graph(precision).encode(texts, prompt)
+        return self._open_graph(precision).encode(texts, prompt, most_tokens=most_tokens)
 
     def _open_graph(self, precision: Precision) -> OnnxGraph:
         with self._lock:

@@ -14,7 +14,7 @@ import numpy as np
 
 from twinlens.catalog.errors import EncoderUnavailable
 from twinlens.catalog.vectors import FloatMatrix
-from twinlens.encoders.base import mend_text
+from twinlens.encoders.base import MOST_QUERY_TOKENS, mend_text
 from twinlens.encoders.fingerprints import make_fingerprint
 from twinlens.encoders.model_files import ModelFiles
 
@@ -85,13 +85,17 @@ class SentenceEncoder:
         return self._encode(items, self.prompts.document)
 
     def encode_queries(self, texts: Sequence[str]) -> FloatMatrix:
-        """Encode queries likewise, with the query prompt."""
-        return self._encode(texts, self.prompts.query)
+        """Encode queries likewise, with the query prompt; of each its first tokens count."""
+        return self._encode(texts, self.prompts.query, most_tokens=MOST_QUERY_TOKENS)
 
-    def _encode(self, texts: Sequence[str], prompt: str) -> FloatMatrix:
+    def _encode(
+        self, texts: Sequence[str], prompt: str, *, most_tokens: int | None = None
+    ) -> FloatMatrix:
         if not texts:
             return np.empty((0, self.dim), dtype=np.float32)
-        return self._files.encode([mend_text(text) for text in texts], prompt=prompt or None)
+        return self._files.encode(
+            [mend_text(text) for text in texts], prompt=prompt or None, most_tokens=most_tokens
+        )
 
     def load(self) -> SentenceTransformer:
         """Return the model itself, loaded anew: the caller's own, to let go of.

@@ -13,6 +13,7 @@ import numpy as np
 from cachetools import LRUCache
 
 from twinlens.catalog.errors import UnencodableItems
+from twinlens.catalog.timing import add_work
 from twinlens.catalog.vectors import FloatMatrix, Vector
 from twinlens.encoders.base import TitleEncoder
 from twinlens.encoders.lens import Lenses
@@ -39,9 +40,14 @@ def gather_queries(lenses: Lenses, *, cache_size: int) -> Lenses:
     }
 
 
+class _Encoded(NamedTuple):
+    row: Vector
+    work_s: float
+
+
 class _Asked(NamedTuple):
     text: str
-    row: Future[Vector]
+    row: Future[_Encoded]
 
 
 class QueryEncoder:
@@ -61,7 +67,7 @@ class QueryEncoder:
         self._encoder = encoder
         self._lock = threading.Lock()  # guards the next two; never held while encoding
         self._asked: deque[_Asked] = deque()
-        self._known: LRUCache[str, Future[Vector]] = LRUCache(cache_size)
+        self._known: LRUCache[str, Future[_Encoded]] = LRUCache(cache_size)
         self._last = 1, 0.0  # how many the last batch had, and when it ended; the thread's own
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="encode-queries")
 
@@ -87,6 +93,8 @@ class QueryEncoder:
     def encode_queries(self, texts: Sequence[str]) -> FloatMatrix:
         """Return queries as a new float32 array of shape (len(texts), dim), rows of unit length.
 
+        What it took to encode them counts as work of the calling thread, each its share of a batch.
+
         Raises:
             UnencodableItems: some have no finite, non-zero vector.
         """
@@ -94,12 +102,14 @@ class QueryEncoder:
             return np.empty((0, self.dim), dtype=np.float32)
         with self._lock:
             futures = [self._ask(text) for text in texts]
+        new = [future for future in futures if not future.done()]
         rows, bad = [], []
         for number, future in enumerate(futures):
             try:
-                rows.append(future.result())
+                rows.append(future.result().row)
             except UnencodableItems:
                 bad.append(number)
+        add_work(sum(one.result().work_s for one in new if one.exception() is None))
         if bad:
             raise UnencodableItems(bad)
         return np.stack(rows)
@@ -108,13 +118,13 @@ class QueryEncoder:
         """Answer what was asked, and let go of the thread."""
         self._thread.shutdown()
 
-    def _ask(self, text: str) -> Future[Vector]:
+    def _ask(self, text: str) -> Future[_Encoded]:
         known = self._known.get(text)
         if known is not None:
             return known
         # One task is submitted per text; the first to run takes all waiting texts that fit.
         self._thread.submit(self._encode_next)
-        future: Future[Vector] = Future()
+        future: Future[_Encoded] = Future()
         self._asked.append(_Asked(text, future))
         if len(text) <= MAX_CACHED_CHARACTERS and self._known.maxsize:
             self._known[text] = future
@@ -153,9 +163,12 @@ class QueryEncoder:
         return batch
 
     def _answer(self, batch: Sequence[_Asked]) -> None:
+        began = time.perf_counter()
         rows = self._encoder.encode_queries([one.text for one in batch])
+        work_s = (time.perf_counter() - began) / len(batch)
         for one, row in zip(batch, rows, strict=True):
-            one.row.set_result(row.copy())  # a view would keep the whole batch in memory
+            # A view would keep the whole batch in memory.
+            one.row.set_result(_Encoded(row.copy(), work_s))
 
     def _answer_alone(self, one: _Asked) -> None:
         try:

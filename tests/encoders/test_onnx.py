@@ -155,6 +155,20 @@ def test_the_index_of_one_runtime_serves_the_other_and_int8_is_for_queries(encod
 
 
 @pytest.mark.parametrize("runtime", ["torch", "onnx", "onnx-int8"])
+def test_a_query_is_read_as_far_as_it_may_cost_and_a_title_to_its_end(
+    encoders, runtime, monkeypatch
+):
+    model = encoders[runtime]
+    whole = model.encode(["a cat " * 8])
+    for module in ("sentence", "onnx_sentence"):
+        monkeypatch.setattr(f"twinlens.encoders.{module}.MOST_QUERY_TOKENS", 12)
+    cut, as_long = model.encode_queries(["a cat " * 8, "a cat " * 6])
+    np.testing.assert_allclose(cut, as_long, atol=1e-6)
+    np.testing.assert_allclose(model.encode(["a cat " * 8]), whole, atol=1e-6)
+    assert not np.allclose(model.encode(["a cat " * 6]), whole, atol=1e-6)
+
+
+@pytest.mark.parametrize("runtime", ["torch", "onnx", "onnx-int8"])
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 def test_hostile_text_has_a_vector_and_no_text_has_none(encoders, runtime, text):
     model = encoders[runtime]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.fakes import HeldEncoder, WordEncoder
 from twinlens.catalog.errors import UnencodableItems
+from twinlens.catalog.timing import measure_work
 from twinlens.encoders.load import load_title_encoder
 from twinlens.search.queries import (
     MAX_BATCH,
@@ -164,6 +165,20 @@ def test_a_text_asked_again_is_answered_from_memory(inner, cache_size, asked, ba
         rows[:] = 0  # the caller's own
     assert inner.batches == [[text] for text in batches]
     queries.close()
+
+
+def test_what_encoding_took_is_work_of_who_asked_and_what_is_remembered_is_none(queries, inner):
+    def slowly(texts):
+        time.sleep(0.05)
+        return encode(texts)
+
+    encode, inner.encode_queries = inner.encode_queries, slowly
+    before = measure_work()
+    queries.encode_queries(["one", "two"])
+    assert measure_work() - before >= 0.05
+    before, worked = measure_work(), time.thread_time()
+    queries.encode_queries(["one"])
+    assert measure_work() - before <= time.thread_time() - worked + 1e-6
 
 
 def test_titles_go_straight_to_the_encoder_within(queries, inner):
