@@ -70,11 +70,15 @@ def open_index(
     qdrant_url: str | None = None,
     qdrant_api_key: str | None = None,
     qdrant_grpc_port: int = 6334,
+    qdrant_ca_file: Path | None = None,
+    qdrant_cert_file: Path | None = None,
+    qdrant_key_file: Path | None = None,
     threads: int | None = None,
 ) -> Index:
     """Open the published index of ``data_dir`` with the lenses that made it.
 
-    ``qdrant_url`` is needed if a server keeps the vectors. Each encoder uses at most
+    ``qdrant_url`` is needed if a server keeps the vectors; the rest of ``qdrant_*`` is as in the
+    settings of these names. Each encoder uses at most
     ``threads``; None leaves that to its library. Models are loaded when they are first asked.
 
     Raises:
@@ -94,7 +98,14 @@ def open_index(
     check_lenses(manifest, lenses)
     server = None
     if qdrant_url is not None:
-        server = ServerAddress(qdrant_url, qdrant_api_key, qdrant_grpc_port)
+        server = ServerAddress(
+            qdrant_url,
+            qdrant_api_key,
+            qdrant_grpc_port,
+            qdrant_ca_file,
+            qdrant_cert_file,
+            qdrant_key_file,
+        )
     with ExitStack() as opened:
         reader = open_for_search(data, manifest, server)
         opened.callback(reader.close)
