@@ -30,7 +30,12 @@ from twinlens.stores.filters import Filter
 from twinlens.stores.qdrant import QdrantReader, to_stored_video
 from twinlens.stores.qdrant_schema import IndexKind, list_payload_indexes
 from twinlens.stores.server_client import ServerClient
-from twinlens.stores.server_layout import GRAPH, make_config, require_server
+from twinlens.stores.server_layout import (
+    GRAPH,
+    make_config,
+    refuse_newer_collection,
+    require_server,
+)
 from twinlens.stores.streams import Streams
 
 ResultT = TypeVar("ResultT")
@@ -147,6 +152,7 @@ class ServerStore(QdrantReader):
         """
         server.require_version()
         info = server.request(lambda client: client.get_collection(collection))
+        refuse_newer_collection(collection, info)
         params = info.config.params.vectors
         if not isinstance(params, dict):
             raise StoreError(f"collection {collection!r} has no named vectors")

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from qdrant_client import models
 
+from twinlens.catalog.versions import refuse_newer
 from twinlens.stores.address import CollectionLayout, Quantization
 from twinlens.stores.base import Dims
 from twinlens.stores.qdrant_schema import FULL_SCAN_THRESHOLD_KB, HNSW_EF_CONSTRUCT, HNSW_M
@@ -19,6 +20,8 @@ GRAPH: Final = models.HnswConfigDiff(
 )
 # While videos are written: a graph would be built again and again.
 _NO_GRAPH: Final = GRAPH.model_copy(update={"m": 0})
+COLLECTION_FORMAT: Final = 1
+_FORMAT: Final = "twinlens_format"
 _TURBO_SINCE: Final = (1, 18)
 # Above what TwinLens asks: 1,000 ranks, and some for what is left out of them; 1,000 videos of a
 # scan; 30 seconds. It counts exactly, and by conditions on indexed fields alone.
@@ -93,4 +96,17 @@ def make_config(dims: Dims, layout: CollectionLayout) -> dict[str, Any]:
         "on_disk_payload": on_disk,
         "quantization_config": _QUANTIZATIONS[layout.quantization],
         "strict_mode_config": _STRICT if layout.strict else None,
+        "metadata": {_FORMAT: COLLECTION_FORMAT},
     }
+
+
+def refuse_newer_collection(collection: str, info: models.CollectionInfo) -> None:
+    """Return unless a newer TwinLens made the collection, by what its metadata say.
+
+    A server that is too old for metadata keeps none; then its manifest alone speaks for it.
+
+    Raises:
+        StoreError: one did.
+    """
+    made_in = (info.config.metadata or {}).get(_FORMAT, COLLECTION_FORMAT)
+    refuse_newer(f"the collection {collection!r} has", made_in, COLLECTION_FORMAT)

@@ -158,7 +158,10 @@ class Server:
     def create(self, collection: str, asked: models.CreateCollection) -> bool:
         self.kinds.pop(collection, None)
         done = self.local.create_collection(
-            collection, vectors_config=asked.vectors, sparse_vectors_config=asked.sparse_vectors
+            collection,
+            vectors_config=asked.vectors,
+            sparse_vectors_config=asked.sparse_vectors,
+            metadata=asked.metadata,
         )
         self.made[collection] = asked
         return done

@@ -222,7 +222,9 @@ def to_model(message: Any, model: Any) -> Any:
         name = RENAMED_FIELDS.get(field.name, field.name)
         if name not in model.model_fields:
             continue
-        if field.enum_type is not None:
+        if name == "metadata":
+            fields[name] = GrpcToRest.convert_payload(value)
+        elif field.enum_type is not None:
             value = field.enum_type.values_by_number[value].name
             fields[name] = value.removeprefix(field.enum_type.name).lower()
         elif field.message_type is None:

@@ -22,6 +22,7 @@ from twinlens.stores.filters import AnyOf
 from twinlens.stores.qdrant_schema import HNSW_M
 from twinlens.stores.server import ServerStore
 from twinlens.stores.server_client import ServerClient
+from twinlens.stores.server_layout import COLLECTION_FORMAT
 
 EVERYTHING = CollectionLayout(
     shards=6, replicas=3, write_consistency=2, on_disk=True, quantization="int8", strict=True
@@ -164,3 +165,14 @@ def test_strict_mode_refuses_others_what_twinlens_does_not_ask(
     ):
         with pytest.raises(StoreError, match=r"Forbidden|40[04]"):
             client.request(ask)
+
+
+def test_a_collection_of_a_newer_twinlens_is_refused_by_its_format(
+    client: ServerClient, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as newer:
+        newer.setattr("twinlens.stores.server_layout.COLLECTION_FORMAT", COLLECTION_FORMAT + 1)
+        ServerStore.create(client, name, DIMS)
+        ServerStore.open(client, name)
+    with pytest.raises(StoreError, match=f"{name}' has format 2, and this TwinLens reads up to 1"):
+        ServerStore.open(client, name)
