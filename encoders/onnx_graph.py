@@ -29,8 +29,8 @@ class Precision(StrEnum):
     INT8 = "int8"  # weights, and activations by a scale that is found as they come
 
 
-def open_session(graph: Path, *, threads: int | None) -> Any:
-    """Return an ``onnxruntime.InferenceSession`` of the graph, on the processor."""
+def open_session(graph: Path | bytes, *, threads: int | None) -> Any:
+    """Return an ``onnxruntime.InferenceSession`` of a graph or its file, on the processor."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -18,18 +18,10 @@ def write_tokenizer(packed: PackedE5, path: Path) -> None:
 
     Source: Kudo 2018, "Subword regularization".
     """
-    import sentencepiece
     from sentencepiece import sentencepiece_model_pb2
 
-    sentencepiece.set_min_log_level(2)  # it tells about every map that it reads
-    model = sentencepiece_model_pb2.ModelProto()  # type: ignore[attr-defined]
-    normalizer = sentencepiece.SentencePieceNormalizer(
-        norm_map=list(packed.replaced.items()),
-        add_dummy_prefix=True,
-        remove_extra_whitespaces=True,
-        escape_whitespaces=True,
-    )
-    model.ParseFromString(normalizer.serialized_model_proto())
+    model = sentencepiece_model_pb2.ModelProto()
+    model.normalizer_spec.ParseFromString(make_normalization(packed))
     trainer = model.trainer_spec
     trainer.model_type = trainer.UNIGRAM
     trainer.bos_id, trainer.pad_id, trainer.eos_id, trainer.unk_id = BEGIN, 1, END, _UNKNOWN
@@ -40,3 +32,17 @@ def write_tokenizer(packed: PackedE5, path: Path) -> None:
         kind = kinds.UNKNOWN if number == _UNKNOWN else kind
         model.pieces.add(piece=text, score=score, type=kind)
     path.write_bytes(model.SerializeToString())
+
+
+def make_normalization(packed: PackedE5) -> bytes:
+    """Return the replacements as a serialized ``NormalizerSpec``; spaces are trimmed and merged."""
+    import sentencepiece
+
+    sentencepiece.set_min_log_level(2)  # it tells about every map that it reads
+    normalizer = sentencepiece.SentencePieceNormalizer(
+        norm_map=list(packed.replaced.items()),
+        add_dummy_prefix=True,
+        remove_extra_whitespaces=True,
+        escape_whitespaces=True,
+    )
+    return bytes(normalizer.serialized_normalizer_spec())
