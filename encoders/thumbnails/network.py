@@ -2,40 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
-
 from torch import Tensor, nn
 from torch.nn import functional
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NetworkShape:
-    """Everything that decides the shapes of the weights.
-
-    ``channels`` are the encoder's, ``decoder_channels`` the decoder's, from coarse to fine;
-    ``squeezed`` are those that the code is read from, at every place of the coarsest features.
-    """
-
-    width: int = 128
-    height: int = 72
-    dim: int = 128
-    channels: tuple[int, ...] = (32, 64, 128, 192)
-    squeezed: int = 64
-    decoder_channels: tuple[int, ...] = (64, 64, 48, 32)
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> NetworkShape:
-        """Return the shape as ``dataclasses.asdict`` and JSON left it.
-
-        Raises:
-            TypeError: a name is unknown, or a value is no number or list of numbers.
-        """
-        known = dict(config) | {
-            name: tuple(config[name]) for name in ("channels", "decoder_channels")
-        }
-        return cls(**known)
+from twinlens.encoders.thumbnails.shape import NetworkShape, halve
 
 
 class PictureEncoder(nn.Module):
@@ -54,7 +24,7 @@ class PictureEncoder(nn.Module):
             inward = outward
         self.stages = nn.Sequential(*stages)
         self.squeeze = nn.Conv2d(inward, shape.squeezed, 1)
-        rows, columns = _halve((shape.height, shape.width), len(shape.channels))
+        rows, columns = halve((shape.height, shape.width), len(shape.channels))
         self.code = nn.Linear(shape.squeezed * rows * columns, shape.dim)
 
     def forward(self, pictures: Tensor) -> Tensor:
@@ -71,7 +41,7 @@ class PictureDecoder(nn.Module):
     def __init__(self, shape: NetworkShape) -> None:
         super().__init__()
         depth = len(shape.channels)
-        self.sizes = [_halve((shape.height, shape.width), times) for times in range(depth, 0, -1)]
+        self.sizes = [halve((shape.height, shape.width), times) for times in range(depth, 0, -1)]
         inward = shape.decoder_channels[0]
         rows, columns = self.sizes[0]
         self.unfold = nn.Linear(shape.dim, inward * rows * columns)
@@ -119,10 +89,3 @@ def _convolve(inward: int, outward: int, *, kernel: int = 3, stride: int = 1) ->
     # The normalisation brings its own bias.
     convolution = nn.Conv2d(inward, outward, kernel, stride=stride, padding=kernel // 2, bias=False)
     return nn.Sequential(convolution, nn.BatchNorm2d(outward), nn.SiLU(inplace=True))
-
-
-def _halve(size: tuple[int, int], times: int) -> tuple[int, int]:
-    rows, columns = size
-    for _ in range(times):
-        rows, columns = -(-rows // 2), -(-columns // 2)
-    return rows, columns

@@ -16,7 +16,7 @@ from twinlens.encoders.thumbnails.pictures import PREPROCESSING_VERSION
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from twinlens.encoders.thumbnails.network import NetworkShape
+    from twinlens.encoders.thumbnails.shape import NetworkShape
 
 _FORMAT: Final = ModelFormat(
     name="twinlens-denoising-autoencoder-2",
@@ -71,13 +71,13 @@ def read_model(directory: Path) -> PackedModel:
     return model
 
 
-def read_encoder_weights(model: PackedModel) -> dict[str, Tensor]:
-    """Return the tensors of the encoding half, by the names that ``PictureEncoder`` gives them.
+def read_encoder_weights(model: PackedModel) -> dict[str, Any]:
+    """Return the arrays of the encoding half, by the names that ``PictureEncoder`` gives them.
 
     Raises:
         EncoderUnavailable: the file can't be read.
     """
-    return read_weights(model.directory, "pt", prefix="encoder.")
+    return read_weights(model.directory, prefix="encoder.")
 
 
 def write_model(

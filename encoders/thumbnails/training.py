@@ -28,8 +28,9 @@ from twinlens.catalog.errors import EncoderError, UsageError
 from twinlens.encoders.thumbnails.appearance import Appearance
 from twinlens.encoders.thumbnails.corruption import Corruption
 from twinlens.encoders.thumbnails.evaluate import measure_effective_rank
-from twinlens.encoders.thumbnails.network import Autoencoder, NetworkShape
+from twinlens.encoders.thumbnails.network import Autoencoder
 from twinlens.encoders.thumbnails.packing import write_model
+from twinlens.encoders.thumbnails.shape import NetworkShape
 from twinlens.encoders.training_run import (
     CHECKPOINT_NAME,
     State,

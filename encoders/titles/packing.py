@@ -82,7 +82,7 @@ def read_weights(bridge: PackedBridge) -> Weights:
     Raises:
         EncoderUnavailable: the file can't be read, or doesn't fit the config.
     """
-    weights: Weights = model_directory.read_weights(bridge.directory, "numpy")
+    weights: Weights = model_directory.read_weights(bridge.directory)
     shape = bridge.shape
     layers = {
         "word_norm": (shape.width,),

@@ -15,6 +15,7 @@ from tests.backend.proxied import CONFIGURATION
 from tests.docker.files import KEY, ROOT, compose, compose_text, compose_variables, stages
 from twinlens.backend.processes import GRACEFUL_TIMEOUT_S
 from twinlens.cli import main
+from twinlens.encoders.load import OFFLINE_TITLE_MODEL
 from twinlens.settings import DEFAULT_TITLE_MODEL, ENV_PREFIX, Settings, load_settings
 from twinlens.stores.address import CollectionLayout, ServerAddress
 
@@ -172,7 +173,9 @@ def test_settings_are_known_and_good(read_settings: Callable[..., Settings]):
     for service in BUILT:
         settings = read_settings(service)
         assert settings.qdrant_server == ServerAddress("http://qdrant:6333", KEY)
-        assert (settings.title_model, settings.data_dir) == (DEFAULT_TITLE_MODEL, Path("/data"))
+        # The image has no torch, which the product's own default needs.
+        wanted = OFFLINE_TITLE_MODEL if service == "indexer" else DEFAULT_TITLE_MODEL
+        assert (settings.title_model, settings.data_dir) == (wanted, Path("/data"))
     assert (settings.api_keys, settings.admin_keys, settings.cors_origins) == ((), (), ())
     assert read_settings("backend").rate_limit == 0
     assert read_settings("backend").trusted_proxies == 1  # the proxy of the same file

@@ -23,8 +23,8 @@ from twinlens.commands.train import train_thumbnails
 from twinlens.encoders.thumbnails import DenoisingAutoencoder, appearance, corruption
 from twinlens.encoders.thumbnails import training as training_loop
 from twinlens.encoders.thumbnails.evaluate import measure_effective_rank
-from twinlens.encoders.thumbnails.network import NetworkShape
 from twinlens.encoders.thumbnails.pictures import TRAINING_SIZE, fit_picture
+from twinlens.encoders.thumbnails.shape import NetworkShape
 from twinlens.encoders.thumbnails.training import (
     TrainingOptions,
     TrainingResult,

@@ -67,7 +67,7 @@ def test_fingerprints_are_stable_and_differ(encoder):
 def test_making_an_encoder_and_asking_who_it_is_loads_no_torch():
     code = (
         "import sys; from encoders.load import load_title_encoder as load, load_thumbnail_encoder\n"
-        "for e in (*map(load, ['packaged:use-m3', 'packaged:use-m3-bridge', 'packaged:minilm']),"
+        "for e in (*map(load, ['packaged:e5-small', 'packaged:use-m3-bridge', 'packaged:minilm']),"
         " load_thumbnail_encoder('packaged:denoiser')):\n"
         "    assert e.fingerprint and e.dim and e.name and not len(e.encode([]))\n"
         "assert e.input_size\n"
@@ -240,10 +240,10 @@ def test_a_directory_that_is_no_model_says_so(tmp_path):
 
 def test_a_missing_package_says_what_to_install(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    for module in ("twinlens.encoders.use", "twinlens.encoders.sentence"):
-        monkeypatch.setattr(f"{module}.find_spec", lambda name: None)
-    for name in OFFLINE_TITLE_MODELS:
-        with pytest.raises(EncoderUnavailable, match=r"twinlens\[packaged\]"):
+    for module in ("e5.packed", "use", "sentence", "model_files"):
+        monkeypatch.setattr(f"twinlens.encoders.{module}.find_spec", lambda name: None)
+    for name in (*OFFLINE_TITLE_MODELS, "intfloat/multilingual-e5-base"):
+        with pytest.raises(EncoderUnavailable, match=r"twinlens\[(packaged|hub)\]"):
             load_title_encoder(name)
 
 

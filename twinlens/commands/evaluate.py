@@ -197,7 +197,7 @@ def fusion(**asked: Any) -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="CSV or CSV.gz with the columns user_id, video_id and rating (0.5 to 5).",
 )
-@_option("--title-model", default="packaged:use-m3-bridge", help="As `twinlens index` has it.")
+@_option("--title-model", default="packaged:e5-small", help="As `twinlens index` has it.")
 @_limit("--people", 300, "At most this many people to recommend to, drawn at random.")
 @_add_options(*_INDEX)
 def recommendations(source: str, ratings: Path, title_model: str, **asked: Any) -> None:

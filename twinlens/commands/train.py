@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -101,6 +102,7 @@ def train_thumbnails(
     from twinlens.catalog.sources.pictures import name_some
 
     started = time.monotonic()
+    _require_torch()
     import torch
 
     from twinlens.encoders.curves import draw_curves, draw_sheet
@@ -146,6 +148,18 @@ def train_thumbnails(
         f"loss {best.loss:.4f}, recall@1 {best.recall_at_1:.3f}; "
         f"{time.monotonic() - started:.0f} s"
     )
+
+
+def _require_torch() -> None:
+    """Return if torch is installed.
+
+    Raises:
+        UsageError: it is not.
+    """
+    from twinlens.catalog.errors import UsageError
+
+    if find_spec("torch") is None:
+        raise UsageError("training needs torch: pip install 'twinlens[train]'")
 
 
 def _takes_bfloat16(precision: str, device: str) -> bool:
@@ -255,6 +269,7 @@ def train_titles(
     from twinlens.encoders.use import UniversalSentenceEncoder
 
     started = time.monotonic()
+    _require_torch()
     pairs = [
         pair
         for path in data
