@@ -45,9 +45,9 @@ class NetworkShape:
 
 
 class CandidateNetwork(nn.Module):
-    """See the module. ``content`` is that of all videos, by their row."""
+    """See the module. ``content`` is that of all videos; the rows of the ``unwatched`` are 0."""
 
-    def __init__(self, shape: NetworkShape, content: Content) -> None:
+    def __init__(self, shape: NetworkShape, content: Content, unwatched: Rows) -> None:
         super().__init__()
         self.shape = shape
         self._content = content
@@ -69,6 +69,9 @@ class CandidateNetwork(nn.Module):
         self.tower = nn.ModuleList(nn.Linear(before, after) for before, after in pairwise(widths))
         for table in (self.history_rows, self.output_rows, self.tokens, self.words):
             nn.init.normal_(table.weight, std=0.1)
+        with torch.no_grad():
+            self.history_rows.weight[torch.from_numpy(unwatched)] = 0
+            self.output_rows.weight[torch.from_numpy(unwatched)] = 0
 
     @property
     def device(self) -> torch.device:

@@ -182,7 +182,9 @@ class _Run:
             hidden=options.hidden,
             pooling=options.pooling,
         )
-        self.network = CandidateNetwork(shape, self.content.encode(videos)).to(options.device)
+        unwatched = np.flatnonzero(np.bincount(known.videos, minlength=len(videos)) == 0)
+        network = CandidateNetwork(shape, self.content.encode(videos), unwatched)
+        self.network = network.to(options.device)
         tables, others = self.network.list_tables(), self.network.list_others()
         self.optimizers = {
             "others": torch.optim.Adam(others, lr=options.learning_rate),

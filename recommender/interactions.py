@@ -75,6 +75,11 @@ class Demographics:
             logged_in=_to_floats(take("logged_in", pa.float64())),
         )
 
+    def forget(self) -> Demographics:
+        """Return those of as many people of whom nothing is known."""
+        genders = Texts(values=(), codes=self.genders.codes * 0 - 1)
+        return Demographics(genders=genders, ages=self.ages * np.nan, logged_in=self.ages * np.nan)
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Interactions:

@@ -20,8 +20,8 @@ class Background:
     """Draws videos by how often they are watched: the negatives of a step, shared by its batch."""
 
     def __init__(self, frequencies: npt.NDArray[Any], *, power: float = 1.0) -> None:
-        # A video without a watch is drawn at times, too: its place is to be learned as well.
-        weights = (np.asarray(frequencies, dtype=np.float64) + 0.5) ** power
+        # A video that nobody has watched is never drawn: content alone decides its place.
+        weights = np.asarray(frequencies, dtype=np.float64) ** power
         self.probabilities = weights / weights.sum()
         self._cumulated = np.cumsum(self.probabilities)
 
