@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, Protocol
+from functools import cached_property
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from twinlens.catalog.vectors import FloatMatrix
 from twinlens.events.event import EventType
 from twinlens.recommender.histories import (
     UNTIMED,
@@ -20,6 +22,8 @@ from twinlens.recommender.histories import (
     Track,
     sum_spans,
 )
+from twinlens.recommender.impressions import Impressions
+from twinlens.recommender.videos import VideoTable
 from twinlens.recommender.vocabularies import Vocabulary
 
 # A video's first tags, and a person's latest watches, that are looked at.
@@ -29,9 +33,9 @@ WATCHED: Final = 10
 SIMILAR_TO: Final = 5
 # What goes before a rate's own counts: so many impressions or watches at the rate of all videos.
 _PRIOR: Final = 20.0
+_CHUNK: Final = 4096
 _HOUR_MS: Final = 3_600_000
 _DAY_MS: Final = 24 * _HOUR_MS
-_SESSION_MS: Final = 30 * 60_000
 
 
 # What is counted of each video.
@@ -52,7 +56,6 @@ class Field(NamedTuple):
 # Fields of one space share a table of embeddings.
 FIELDS: Final = (
     Field("video", "video"),
-    Field("seed", "video"),
     Field("last_watched", "video"),
     Field("watched", "video", WATCHED),
     Field("channel", "channel"),
@@ -67,37 +70,16 @@ FIELDS: Final = (
 )
 
 
-class VideoColumns(Protocol):
-    """A catalogue by rows: what `VideoTable` says of each video; None and NaN are not known."""
-
-    @property
-    def video_ids(self) -> Sequence[str]: ...  # noqa: D102
-    @property
-    def rows(self) -> Mapping[str, int]: ...  # noqa: D102
-    @property
-    def vectors(self) -> Mapping[str, npt.NDArray[np.floating]]: ...  # noqa: D102
-    @property
-    def channels(self) -> Sequence[str | None]: ...  # noqa: D102
-    @property
-    def languages(self) -> Sequence[str | None]: ...  # noqa: D102
-    @property
-    def categories(self) -> Sequence[str | None]: ...  # noqa: D102
-    @property
-    def tags(self) -> Sequence[Sequence[str]]: ...  # noqa: D102
-    @property
-    def durations_s(self) -> Floats: ...  # noqa: D102
-    @property
-    def published_at(self) -> Floats: ...  # noqa: D102
-
-
 class Contents:
     """What features need of a catalogue, by row; the last row is of a video that it lacks."""
 
-    def __init__(self, videos: VideoColumns, vocabularies: Mapping[str, Vocabulary]) -> None:
-        self.rows = videos.rows
+    def __init__(
+        self, videos: VideoTable, vocabularies: Mapping[str, Vocabulary], lenses: Sequence[str] = ()
+    ) -> None:
+        self.video_ids, self.rows = videos.video_ids, videos.rows
         self.durations_s = np.append(videos.durations_s, np.nan)
         self.published_ms = np.append(videos.published_at, np.nan) * 1e3
-        self.vectors = videos.vectors
+        self.vectors = {lens: videos.vectors.get(lens) for lens in lenses}
         self.vocabularies = vocabularies
         tags = [list(tags[:TAGS]) for tags in videos.tags]
         # Keys of all channels and tags, so that histories are counted by the rare ones, too.
@@ -138,8 +120,8 @@ def _number(values: Sequence[str | None]) -> Ints:
 class VideoStatistics:
     """How people took each video, and each channel, up to a moment.
 
-    ``videos`` and ``channels`` are whole numbers, int64 (rows, ``COUNTED``), by a catalogue's rows and
-    its channels; the last row is of what the catalogue lacks. Of watches only those that had ended
+    ``videos`` and ``channels`` are whole numbers, int64 (rows, ``COUNTED``), by rows of a catalogue
+    and by its channels; the last row is of what it lacks, 0. Of watches only those that had ended
     count, each with what is known of its length.
     """
 
@@ -173,34 +155,38 @@ class VideoStatistics:
     @classmethod
     def from_counts(cls, videos: Ints, contents: Contents) -> VideoStatistics:
         """Return the statistics whose ``videos`` are these."""
+        videos = videos.copy()
         channels = np.zeros((contents.channels.max(initial=-1) + 2, len(COUNTED)), dtype=np.int64)
         np.add.at(channels, contents.channels, videos)
-        channels[-1] = 0
+        videos[-1] = channels[-1] = 0
         return cls(videos, channels)
 
     def describe(self, videos: Ints, contents: Contents) -> dict[str, Floats]:
         """Return the rates of ``videos``, rows of the catalogue, and of their channels."""
-        numbers = {}
-        for of, counts, rows in (
-            ("video", self.videos, videos),
-            ("of_channel", self.channels, contents.channels[videos]),
-        ):
-            for name, amounts in _describe_counts(counts, rows).items():
-                numbers[f"{of}_{name}"] = amounts
-        return numbers
+        totals, channels = self.totals, contents.channels[videos]
+        return {
+            **_describe_counts("video", self.videos[videos], totals),
+            **_describe_counts("of_channel", self.channels[channels], totals),
+        }
+
+    @cached_property
+    def totals(self) -> Ints:
+        """The sums over all videos."""
+        total: Ints = self.videos.sum(axis=0)
+        return total
 
 
-def _describe_counts(counts: Ints, rows: Ints) -> dict[str, Floats]:
+def _describe_counts(of: str, own: Ints, totals: Ints) -> dict[str, Floats]:
     """Return rates, each drawn towards that of all by so much as is not known of its own."""
-    totals, own = counts.sum(axis=0), counts[rows]
 
     def rate(amount: str, count: str) -> Floats:
         at, of = COUNTED.index(amount), COUNTED.index(count)
         overall = totals[at] / max(int(totals[of]), 1)
-        return (own[:, at] + _PRIOR * overall) / (own[:, of] + _PRIOR)
+        smoothed: Floats = (own[:, at] + _PRIOR * overall) / (own[:, of] + _PRIOR)
+        return smoothed
 
     click_rate, seconds = rate("clicks", "impressions"), rate("watched_ms", "watches") / 1e3
-    return {
+    numbers = {
         **{
             name: own[:, COUNTED.index(name)].astype(np.float64)
             for name in ("impressions", "recent_impressions", "watches")
@@ -211,6 +197,7 @@ def _describe_counts(counts: Ints, rows: Ints) -> dict[str, Floats]:
         "mean_share": rate("watched_permille", "measured") / 1e3,
         "expected_s": seconds * click_rate,
     }
+    return {f"{of}_{name}": amounts for name, amounts in numbers.items()}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -218,9 +205,8 @@ class Questions:
     """Who is shown which video and when, as arrays of shape (n,).
 
     ``persons`` are numbers of `Histories`, ``moments`` milliseconds since 1970, ``videos`` and
-    ``seeds`` rows of a catalogue or -1. ``positions`` are places in the answer, NaN where unknown.
-    ``context`` has codes, ``ranks`` and ``scores`` by the name of a source; NaN where it had not
-    the video.
+    ``seeds`` (beside which it is shown) rows of a catalogue or -1. ``positions`` are places in the
+    answer, NaN where unknown. ``context`` has codes.
     """
 
     persons: Ints
@@ -230,12 +216,27 @@ class Questions:
     positions: Floats
     context: Mapping[str, npt.NDArray[np.int32]]
 
+    @classmethod
+    def from_impressions(cls, impressions: Impressions, contents: Contents) -> Self:
+        """Return what was asked when these were shown."""
+        return cls(
+            persons=impressions.persons,
+            moments=impressions.asked,
+            videos=impressions.videos,
+            seeds=np.full(len(impressions), -1, dtype=np.int64),
+            positions=impressions.positions,
+            context={
+                name: contents.vocabularies[name].encode(texts)
+                for name, texts in impressions.context.items()
+            },
+        )
+
 
 class Features(NamedTuple):
-    """``codes`` int32 (n, all widths of ``FIELDS``), ``numbers`` float64 (n, names), NaN missing."""
+    """Codes, int32 (n, all widths of ``FIELDS``), and numbers, float32 (n, names), NaN missing."""
 
     codes: npt.NDArray[np.int32]
-    numbers: Floats
+    numbers: FloatMatrix
     names: Sequence[str]
 
 
@@ -250,7 +251,8 @@ def make_features(
         **maker.describe_video(statistics),
         **maker.describe_content(),
     }
-    return Features(maker.find_codes(), np.column_stack([*numbers.values()]), tuple(numbers))
+    columns = np.column_stack([*numbers.values()]).astype(np.float32)
+    return Features(maker.find_codes(), columns, tuple(numbers))
 
 
 class _Maker:
@@ -270,9 +272,6 @@ class _Maker:
         shown, clicks = self.tracks[EventType.IMPRESSION], self.tracks[EventType.CLICK]
         seen, clicked = self.spans[EventType.IMPRESSION], self.spans[EventType.CLICK]
         watched = self.spans[EventType.WATCH]
-        session = asked.moments - _SESSION_MS
-        in_session = seen.last - shown.find_known(asked.persons, session).last
-        clicks_in_session = clicked.last - clicks.find_known(asked.persons, session).last
         # The latest 10 impressions: how many clicks came since.
         since = np.append(shown.times, UNTIMED)[np.maximum(seen.last - 10, seen.first)]
         recent = np.minimum(seen.sizes, 10)
@@ -283,8 +282,6 @@ class _Maker:
             "person_watches": watched.sizes.astype(np.float64),
             "person_click_rate": _divide(clicked.sizes, seen.sizes),
             "person_recent_click_rate": _divide(lately, recent),
-            "session_impressions": in_session.astype(np.float64),
-            "session_click_rate": _divide(clicks_in_session, in_session),
             "hours_since_impression": self._hours_since(EventType.IMPRESSION),
             "hours_since_click": self._hours_since(EventType.CLICK),
             "hours_since_watch": self._hours_since(EventType.WATCH),
@@ -298,22 +295,15 @@ class _Maker:
         """Return what this person has done with the video, its channel and its tags."""
         numbers: dict[str, Floats] = {}
         shown, watches = EventType.IMPRESSION, EventType.WATCH
-        wanted = {
-            "video": (lambda rows: rows[:, None], (shown, watches)),
-            "channel": (
-                lambda rows: self.contents.channels[rows, None],
-                (shown, watches, EventType.CLICK, EventType.LIKE, EventType.NOT_INTERESTED),
-            ),
-            "tag": (
-                lambda rows: self.contents.tags[rows],
-                (shown, watches, EventType.CLICK, EventType.NOT_INTERESTED),
-            ),
-        }
-        for key, (to_keys, kinds) in wanted.items():
-            keys = to_keys(self.asked.videos)
+        asked = self.asked.videos
+        both = (shown, watches)
+        rated = (*both, EventType.CLICK, EventType.NOT_INTERESTED)
+        for key, kinds in ("video", both), ("channel", (*rated, EventType.LIKE)), ("tag", rated):
+            keys = self._find_keys(key, asked)
             for kind in kinds:
                 track, spans = self.tracks[kind], self.spans[kind]
-                index = KeyIndex(to_keys(track.videos))
+                of_events = self._find_keys(key, track.videos)
+                index = KeyIndex(of_events)
                 found = index.find(spans, keys)
                 numbers[f"{key}_{kind}_count"] = found.sizes.sum(axis=1).astype(np.float64)
                 if kind in (shown, watches):
@@ -321,13 +311,23 @@ class _Maker:
                     numbers[f"{key}_{kind}_hours"] = self._hours_from(track, latest)
                 if kind is watches and key != "video":
                     for name, amount in (("s", "watched_ms"), ("share", "watched_permille")):
-                        of_keys = (index, found, to_keys(track.videos), keys)
+                        of_keys = (index, found, of_events, keys)
                         numbers[f"{key}_mean_{name}"] = self._mean(spans, of_keys, amount)
             if key != "video":
                 numbers[f"{key}_click_rate"] = _divide(
                     numbers[f"{key}_click_count"], numbers[f"{key}_impression_count"]
                 )
         return numbers
+
+    def _find_keys(self, key: str, videos: Ints) -> Ints:
+        """Return what videos are counted by: (n, 1) or of tags (n, `TAGS`), -1 for none."""
+        match key:
+            case "channel":
+                return self.contents.channels[videos, None]
+            case "tag":
+                return self.contents.tags[videos]
+            case _:
+                return videos[:, None]
 
     def describe_video(self, statistics: VideoStatistics) -> dict[str, Floats]:
         """Return what others made of the video and its channel; its length and age; the moment."""
@@ -347,25 +347,27 @@ class _Maker:
         """Return the cosine of each vector and the mean of those watched last, by lens."""
         numbers = {}
         _, last = self.spans[EventType.WATCH]
-        for lens, vectors in sorted(self.contents.vectors.items()):
+        for lens, vectors in self.contents.vectors.items():
             cosines = np.full(len(last), np.nan)
-            for begin in range(0, len(last), 4096):
-                part = slice(begin, begin + 4096)
-                cosines[part] = self._compare(vectors, part)
+            for begin in range(0, len(last), _CHUNK):
+                if vectors is not None:
+                    part = slice(begin, begin + _CHUNK)
+                    cosines[part] = self._compare(vectors, part)
             numbers[f"{lens}_similarity"] = cosines
         return numbers
 
     def find_codes(self) -> npt.NDArray[np.int32]:
         """Return the codes of all fields, side by side."""
         codes, videos = self.contents.codes, self.asked.videos
-        watched = self._watched(WATCHED)
+        watched, seeds = self._watched(WATCHED), self.asked.seeds
+        # Beside a video is where that is watched: no log says so, but the watch does.
+        last = np.where(seeds >= 0, seeds, watched[:, 0])
         columns = {
             "video": codes["video"][videos],
-            "seed": codes["video"][self.asked.seeds],
-            "last_watched": codes["video"][watched[:, 0]],
+            "last_watched": codes["video"][last],
             "watched": codes["video"][watched],
             "channel": codes["channel"][videos],
-            "last_channel": codes["channel"][watched[:, 0]],
+            "last_channel": codes["channel"][last],
             "tags": codes["tag"][videos],
             "category": codes["category"][videos],
             "video_language": codes["language"][videos],
@@ -374,7 +376,7 @@ class _Maker:
         return np.column_stack([columns[field.name] for field in FIELDS]).astype(np.int32)
 
     def _watched(self, most: int) -> Ints:
-        """Return the rows of the latest ``most`` watches, the latest first; -1 where there is none."""
+        """Return the rows of the latest ``most`` watches, the latest first; -1 for none."""
         first, last = self.spans[EventType.WATCH]
         at = last[:, None] - 1 - np.arange(most)
         videos = np.append(self.tracks[EventType.WATCH].videos, -1)
@@ -382,9 +384,7 @@ class _Maker:
 
     def _compare(self, vectors: npt.NDArray[Any], part: slice) -> Floats:
         # Many questions are of one person at one moment.
-        watched, inverse = np.unique(
-            self._watched(SIMILAR_TO)[part], axis=0, return_inverse=True
-        )
+        watched, inverse = np.unique(self._watched(SIMILAR_TO)[part], axis=0, return_inverse=True)
         mean = _take(vectors, watched).sum(axis=1)[inverse]
         own = _take(vectors, self.asked.videos[part])
         # Sums of rows, not a product of matrices, whose rounding depends on how many there are.

@@ -53,9 +53,9 @@ class Spans(NamedTuple):
 class Track:
     """Events of one kind by person, in order of time.
 
-    ``persons`` are numbers that rise; ``times`` are milliseconds; ``videos`` are rows of a catalogue,
-    -1 of a video that it lacks. Of watches, ``watched_ms`` and ``watched_permille`` say how long
-    each lasted, and -1 that this isn't known. ``most``: how many of the latest are looked at.
+    ``persons`` are numbers that rise; ``times`` are milliseconds; ``videos`` are rows of a
+    catalogue, -1 of a video that it lacks. Of watches, ``watched_ms`` and ``watched_permille`` say
+    how long each lasted, -1 where this isn't known. ``most``: how many of the latest are looked at.
     """
 
     persons: Ints
@@ -133,10 +133,8 @@ class Histories:
         self.tracks = tracks
 
     @classmethod
-    def from_person(
-        cls, person: Person, rows: Mapping[str, int], durations_s: Floats
-    ) -> Histories:
-        """Return the tracks of one person, number 0; ``rows`` and ``durations_s`` of a catalogue."""
+    def from_person(cls, person: Person, rows: Mapping[str, int], durations_s: Floats) -> Histories:
+        """Return the tracks of one person, number 0, by a catalogue's rows and durations."""
         of_kind: Mapping[EventType, Sequence[Event]] = {
             EventType.WATCH: person.watches,
             EventType.IMPRESSION: [one for one in person.impressions if one.seen is not False],
@@ -154,9 +152,7 @@ def to_milliseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // _MILLISECOND
 
 
-def find_durations(
-    durations_s: npt.NDArray[np.floating], videos: Ints, known_s: Floats
-) -> Floats:
+def find_durations(durations_s: npt.NDArray[np.floating], videos: Ints, known_s: Floats) -> Floats:
     """Return how long each event's video is: as the event says, else as the catalogue does."""
     catalogued = np.append(known_s, np.nan)[videos]
     return np.where(np.isnan(durations_s), catalogued, durations_s)

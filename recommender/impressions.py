@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final, Self
 
@@ -203,7 +203,7 @@ def _group(events: pa.Table, persons: Ints, times: Ints, answers: Ints) -> Ints:
 
 
 def _find_firsts(groups: Ints) -> tuple[Ints, Ints]:
-    """Return where each group has its first event, rising, and of each event which group that is."""
+    """Return where each group has its first event, rising, and each event's group."""
     _, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
     order = np.argsort(first)
     ranks = np.empty_like(order)
@@ -271,7 +271,8 @@ def _encode(texts: pa.ChunkedArray) -> Ints:
 def _find_rows(video_ids: pa.ChunkedArray, rows: Mapping[str, int]) -> Ints:
     encoded = video_ids.combine_chunks().dictionary_encode()
     known = [rows.get(one, -1) for one in encoded.dictionary.to_pylist()]
-    return np.array([*known, -1], dtype=np.int64)[_to_numpy(encoded.indices.fill_null(len(known)))]
+    found: Ints = np.array([*known, -1], np.int64)[_to_numpy(encoded.indices.fill_null(len(known)))]
+    return found
 
 
 def _to_milliseconds(moments: pa.ChunkedArray) -> Ints:

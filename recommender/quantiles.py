@@ -10,6 +10,8 @@ from typing import Final, Self
 import numpy as np
 import numpy.typing as npt
 
+from twinlens.catalog.vectors import FloatMatrix
+
 Floats = npt.NDArray[np.float64]
 _KNOTS: Final = 101
 
@@ -26,7 +28,7 @@ class Quantiles:
     ranks: Sequence[Floats]
 
     @classmethod
-    def fit(cls, names: Sequence[str], numbers: Floats) -> Self:
+    def fit(cls, names: Sequence[str], numbers: FloatMatrix) -> Self:
         """Return those of ``numbers`` (n, columns); NaN is missing, and doesn't count."""
         knots, ranks = [], []
         for column in numbers.T:
@@ -34,12 +36,12 @@ class Quantiles:
             if not known.size:
                 known = np.zeros(1)
             places = np.linspace(0, known.size - 1, min(_KNOTS, known.size)).astype(np.int64)
-            values = np.unique(known[places])
+            values = np.unique(known[places]).astype(np.float64)
             knots.append(values)
             ranks.append(np.searchsorted(known, values) / known.size)
         return cls(tuple(names), knots, ranks)
 
-    def transform(self, numbers: Floats) -> npt.NDArray[np.float32]:
+    def transform(self, numbers: FloatMatrix) -> FloatMatrix:
         """Return each number's quantile, float32 of the same shape; NaN where it is missing."""
         quantiles = np.empty(numbers.shape, dtype=np.float32)
         for at, (knots, ranks) in enumerate(zip(self.knots, self.ranks, strict=True)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -11,7 +12,7 @@ from torch.nn import functional as F  # noqa: N812
 from twinlens.recommender.features import FIELDS
 from twinlens.recommender.vocabularies import Vocabulary
 
-# The starting logit's bias comes from the data; embeddings start small, near the zero row.
+# Rows start near the zero row.
 _EMBEDDING_SCALE = 0.05
 
 
@@ -35,38 +36,32 @@ class RankingNetwork(nn.Module):
         super().__init__()
         self.powers = powers
         self.tables = nn.ModuleDict(
-            {
-                space: nn.Embedding(len(words), words.dim, padding_idx=0, sparse=True)
-                for space, words in vocabularies.items()
-            }
+            {space: _make_table(words) for space, words in vocabularies.items()}
         )
-        for table in self.tables.values():
-            nn.init.normal_(table.weight, std=_EMBEDDING_SCALE)
-            with torch.no_grad():
-                table.weight[0] = 0
         embedded = sum(vocabularies[field.space].dim for field in FIELDS)
         widths = [embedded + numbers * (4 if powers else 2), *hidden]
         self.hidden = nn.ModuleList(
-            nn.Linear(before, after) for before, after in zip(widths, widths[1:], strict=False)
+            nn.Linear(before, after) for before, after in itertools.pairwise(widths)
         )
         self.logit = nn.Linear(widths[-1], 1)
         nn.init.zeros_(self.logit.weight)
 
-    def forward(self, codes: Tensor, quantiles: Tensor, *, dropout: float = 0.0) -> Tensor:
+    def forward(self, codes: Tensor, quantiles: Tensor, *, drop_rows: float = 0.0) -> Tensor:
         """Return logits (n,) of ``codes`` int64 (n, widths) and ``quantiles`` (n, numbers)."""
-        state = torch.cat([self._embed(codes, dropout), self._expand(quantiles)], dim=1)
+        state = torch.cat([self._embed(codes, drop_rows), self._expand(quantiles)], dim=1)
         for layer in self.hidden:
             state = F.relu(layer(state))
-        return self.logit(state).squeeze(1)
+        logits: Tensor = self.logit(state).squeeze(1)
+        return logits
 
-    def _embed(self, codes: Tensor, dropout: float) -> Tensor:
+    def _embed(self, codes: Tensor, drop_rows: float) -> Tensor:
         embedded, at = [], 0
         for field in FIELDS:
             own = codes[:, at : at + field.width]
             at += field.width
-            if dropout and self.training:
+            if drop_rows and self.training:
                 # A row in so many is taken for one out of vocabulary, as new videos will be.
-                own = own * (torch.rand(own.shape, device=own.device) >= dropout)
+                own = own * (torch.rand(own.shape, device=own.device) >= drop_rows)
             known = (own > 0).sum(dim=1, keepdim=True).clamp(min=1)
             embedded.append(self.tables[field.space](own).sum(dim=1) / known)
         return torch.cat(embedded, dim=1)
@@ -76,3 +71,9 @@ class RankingNetwork(nn.Module):
         known = quantiles.masked_fill(missing, 0)
         powers = (known.square(), known.sqrt()) if self.powers else ()
         return torch.cat([known, *powers, missing.to(known.dtype)], dim=1)
+
+
+def _make_table(vocabulary: Vocabulary) -> nn.Embedding:
+    rows = torch.randn(len(vocabulary), vocabulary.dim) * _EMBEDDING_SCALE
+    rows[0] = 0
+    return nn.Embedding(*rows.shape, padding_idx=0, sparse=True, _weight=rows)
