@@ -10,6 +10,8 @@ import numpy.typing as npt
 from twinlens.recommender.histories import Floats, Ints
 from twinlens.recommender.impressions import Impressions
 
+Scores = npt.NDArray[np.floating[Any]]
+
 
 class PagePairs:
     """All pairs of a clicked impression and another that was not, on one page of one person."""
@@ -39,12 +41,24 @@ class PagePairs:
     def __len__(self) -> int:
         return len(self.clicked)
 
-    def find_mispredicted(self, scores: npt.NDArray[np.floating[Any]]) -> Floats:
+    def find_mispredicted(self, scores: Scores) -> Floats:
         """Return the seconds that each pair mispredicts; half of them where scores tie."""
         difference = scores[self.passed] - scores[self.clicked]
         return self.watched_s * (0.5 + 0.5 * np.sign(difference))
 
-    def measure_loss(self, scores: npt.NDArray[np.floating[Any]]) -> float:
+    def find_gain(self, scores: Scores, other: Scores) -> tuple[float, float]:
+        """Return by how much the loss of ``scores`` is below ``other``'s, and its standard error.
+
+        Over people: what one of them was shown is no independent evidence.
+        """
+        seconds = self.find_mispredicted(other) - self.find_mispredicted(scores)
+        people = np.unique(self.persons, return_inverse=True)[1]
+        gains, totals = np.bincount(people, seconds), np.bincount(people, self.watched_s)
+        gain = gains.sum() / totals.sum()
+        error = np.sqrt(np.square(gains - gain * totals).sum()) / totals.sum()
+        return float(gain), float(error)
+
+    def measure_loss(self, scores: Scores) -> float:
         """Return the weighted, per-user loss of ``scores``, one an impression: 0 to 1.
 
         NaN where no page has both. Source: Covington et al. 2016, section 4.3.

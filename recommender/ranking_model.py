@@ -62,8 +62,8 @@ class RankingSummary:
 
     ``cap_s``: no watch counted longer. ``lenses`` are those whose vectors it compares.
     ``position`` is the place at which all candidates are ranked, None where the log had none.
-    ``trained_until`` is in milliseconds since 1970. ``choices`` has the per-user loss on the last
-    day of each objective and cap that was tried.
+    ``trained_until`` is in milliseconds since 1970. ``choices`` has the best epoch of each
+    objective and cap that was tried.
     """
 
     objective: Objective

@@ -76,4 +76,5 @@ class RankingNetwork(nn.Module):
 def _make_table(vocabulary: Vocabulary) -> nn.Embedding:
     rows = torch.randn(len(vocabulary), vocabulary.dim) * _EMBEDDING_SCALE
     rows[0] = 0
-    return nn.Embedding(*rows.shape, padding_idx=0, sparse=True, _weight=rows)
+    count, dim = rows.shape
+    return nn.Embedding(count, dim, padding_idx=0, sparse=True, _weight=rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ import torch
 from scipy.optimize import isotonic_regression
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
+from torch.optim.lr_scheduler import LinearLR
 
 from twinlens.catalog.errors import UsageError
 from twinlens.catalog.vectors import Vector
@@ -36,28 +38,30 @@ from twinlens.recommender.vocabularies import Vocabulary
 
 _DAY_MS: Final = 86_400_000
 _CHUNK: Final = 8192
+# The rate falls to this share of the first.
+_LEAST_RATE: Final = 0.02
 # So many groups of equal size, by what the network says, are calibrated by what was watched.
 _CALIBRATED_BY: Final = 20
 
 Mask = npt.NDArray[np.bool_]
+_Optimizers = tuple[list[torch.optim.Optimizer], list[LinearLR]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RankingOptions:
-    """How to train. Of ``objectives`` and ``caps`` the best together, by the last day, is kept.
+    """How to train.
 
-    A cap is a quantile of the seconds watched of the clicked: no watch counts longer; 1 caps none.
+    Of ``objectives`` and ``caps`` the first are kept, unless others rank the last day better. A cap is a quantile of the seconds watched of the clicked: no watch counts longer; 1 caps none.
     ``most_impressions``: only the latest so many are learned from. ``vocabulary`` bounds the rows
     of a table of embeddings. ``minutes`` bounds the whole; None does not.
     """
 
     seed: int = 0
     hidden: tuple[int, ...] = (256,)
-    objectives: tuple[Objective, ...] = (Objective.WATCH_TIME, Objective.WATCH_TIME_PAPER)
-    caps: tuple[float, ...] = (1.0, 0.75)
+    objectives: tuple[Objective, ...] = (Objective.WATCH_TIME_PAPER, Objective.WATCH_TIME)
+    caps: tuple[float, ...] = (1.0, 0.9)
     powers: bool = True
-    epochs: int = 8
-    patience: int = 2
+    epochs: int = 5
     minutes: float | None = None
     batch_size: int = 512
     learning_rate: float = 1e-3
@@ -158,13 +162,17 @@ def _fit_vocabularies(clicked: Impressions, videos: VideoTable, most: int) -> di
 
 
 class Epoch(NamedTuple):
-    """How one epoch went: the mean loss on what is learned from, and on the last day."""
+    """How one epoch went: the mean loss, that of the last day, and the per-user loss there.
+
+    The last is NaN where no page of that day has both a clicked impression and another.
+    """
 
     objective: Objective
-    cap: float
+    cap_s: float | None
     epoch: int
     loss: float
     last_day_loss: float
+    per_user_loss: float
 
 
 @dataclass
@@ -184,28 +192,25 @@ def train_ranker(
 ) -> TrainedRanker:
     """Train one network an objective and cap, and return the best on the last day, calibrated.
 
-    Best has the least per-user loss; where no page shows that, the least loss of its own.
+    By the per-user loss. The first gives way to one whose gain is above its standard error: one
+    day has few pages, and the least of several losses is often luck. Of each the best epoch counts.
     """
     run = _Run(examples, options, on_epoch or (lambda _: None))
     with torch.random.fork_rng(devices=[]):
         tried = [run.train(one, cap) for one in options.objectives for cap in options.caps]
-    best = min(tried, key=lambda one: np.nan_to_num(one.per_user_loss, nan=np.inf))
-    choices = [
-        {"objective": one.objective, "cap_s": one.cap_s, "per_user_loss": one.per_user_loss}
-        for one in tried
-    ]
+    best = _choose(tried, run.pairs)
     last_day = examples.days == 0
     known = ~np.isnan(examples.impressions.positions)
     summary = RankingSummary(
-        objective=best.objective,
-        cap_s=best.cap_s,
+        objective=best.epoch.objective,
+        cap_s=best.epoch.cap_s,
         powers=options.powers,
         layers=len(options.hidden),
         position=float(examples.impressions.positions[known].min()) if known.any() else None,
         lenses=list(examples.contents.vectors),
         trained_until=examples.end,
         seed=options.seed,
-        choices=choices,
+        choices=[one.epoch._asdict() for one in tried],
     )
     model = RankingModel(
         summary=summary,
@@ -237,11 +242,11 @@ def calibrate(logits: Vector, watched_s: npt.NDArray[np.floating[Any]]) -> Calib
 
 
 class _Tried(NamedTuple):
-    objective: Objective
-    cap_s: float | None
+    """A network as it was after its best epoch, and what it says of the last day."""
+
+    epoch: Epoch
     network: RankingNetwork
     logits: Vector
-    per_user_loss: float
 
 
 class _Run:
@@ -280,63 +285,56 @@ class _Run:
             powers=options.powers,
         ).to(options.device)
         optimizers = self._make_optimizers(network)
-        best, best_loss = copy.deepcopy(network), np.inf
-        for epoch in range(options.epochs):
+        best: _Tried | None = None
+        for number in range(options.epochs):
             loss = self._pass(network, optimizers, objective, targets)
-            held_out = self._measure(network, objective, targets)
-            self.history.append(Epoch(objective, cap, epoch, loss, held_out))
-            self.on_epoch(self.history[-1])
-            if held_out < best_loss:
-                best, best_loss, best_epoch = copy.deepcopy(network), held_out, epoch
-            elif epoch - best_epoch >= options.patience:
-                break
+            said, at = self._predict(network, self.last_day), self.last_day
+            held_out = measure_loss(said, self.clicked[at], targets[at], objective).mean()
+            logits = said.cpu().numpy()
+            figures = loss, float(held_out), self.pairs.measure_loss(logits)
+            epoch = Epoch(objective, cap_s if cap < 1 else None, number, *figures)
+            self.history.append(epoch)
+            self.on_epoch(epoch)
+            if best is None or _is_better(epoch, best.epoch):
+                best = _Tried(epoch, copy.deepcopy(network).cpu(), logits)
             if time.monotonic() > self.deadline:
                 break
-        logits = self._predict(best, self.last_day).numpy()
-        return _Tried(
-            objective,
-            cap_s if cap < 1 else None,
-            best.cpu(),
-            logits,
-            self.pairs.measure_loss(logits),
-        )
+        assert best is not None, "one epoch at least"
+        return best
 
-    def _make_optimizers(self, network: RankingNetwork) -> list[torch.optim.Optimizer]:
-        tables = [*network.tables.parameters()]
-        others = [*network.hidden.parameters(), *network.logit.parameters()]
+    def _make_optimizers(self, network: RankingNetwork) -> _Optimizers:
         rate, decay = self.options.learning_rate, self.options.weight_decay
-        return [
-            torch.optim.SparseAdam(tables, lr=rate),
+        others = [*network.hidden.parameters(), *network.logit.parameters()]
+        made = [
+            torch.optim.SparseAdam([*network.tables.parameters()], lr=rate),
             torch.optim.AdamW(others, lr=rate, weight_decay=decay),
         ]
+        steps = self.options.epochs * math.ceil(len(self.earlier) / self.options.batch_size)
+        return made, [LinearLR(one, 1.0, _LEAST_RATE, total_iters=steps) for one in made]
 
     def _pass(
         self,
         network: RankingNetwork,
-        optimizers: Sequence[torch.optim.Optimizer],
+        optimizers: _Optimizers,
         objective: Objective,
         targets: Tensor,
     ) -> float:
+        """Learn from all earlier impressions once, in random order; return the mean loss."""
         network.train()
         total = 0.0
         rows = self.earlier[torch.randperm(len(self.earlier))]
-        for batch in torch.split(rows, self.options.batch_size):
-            logits = network(
-                self.codes[batch].long(), self.numbers[batch], drop_rows=self.options.drop_rows
-            )
-            loss = measure_loss(logits, self.clicked[batch], targets[batch], objective).mean()
-            for optimizer in optimizers:
+        for at in torch.split(rows, self.options.batch_size):
+            dropped = self.options.drop_rows
+            logits = network(self.codes[at].long(), self.numbers[at], drop_rows=dropped)
+            loss = measure_loss(logits, self.clicked[at], targets[at], objective).mean()
+            for optimizer in optimizers[0]:
                 optimizer.zero_grad()
             torch.autograd.backward(loss)
-            for optimizer in optimizers:
+            for optimizer, schedule in zip(*optimizers, strict=True):
                 optimizer.step()
-            total += float(loss.detach()) * len(batch)
+                schedule.step()
+            total += float(loss.detach()) * len(at)
         return total / len(rows)
-
-    def _measure(self, network: RankingNetwork, objective: Objective, targets: Tensor) -> float:
-        logits = self._predict(network, self.last_day).to(targets.device)
-        rows = self.last_day
-        return float(measure_loss(logits, self.clicked[rows], targets[rows], objective).mean())
 
     def _predict(self, network: RankingNetwork, rows: Tensor) -> Tensor:
         network.eval()
@@ -344,7 +342,21 @@ class _Run:
             parts = [
                 network(self.codes[at].long(), self.numbers[at]) for at in torch.split(rows, _CHUNK)
             ]
-        return torch.cat(parts).cpu()
+        return torch.cat(parts)
+
+
+def _choose(tried: Sequence[_Tried], pairs: PagePairs) -> _Tried:
+    if not len(pairs):
+        return tried[0]
+    gains = [pairs.find_gain(one.logits, tried[0].logits) for one in tried]
+    sure = [gain if gain > error else 0.0 for gain, error in gains]
+    return tried[int(np.argmax(sure))]
+
+
+def _is_better(epoch: Epoch, best: Epoch) -> bool:
+    if np.isnan(epoch.per_user_loss):
+        return epoch.last_day_loss < best.last_day_loss
+    return epoch.per_user_loss < best.per_user_loss
 
 
 def measure_loss(
