@@ -95,7 +95,7 @@ def some_events(draw):
     return events
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(some_events())
 def test_training_and_serving_see_the_same_watches(events):
     known = read(*events)
@@ -112,7 +112,7 @@ def test_training_and_serving_see_the_same_watches(events):
         assert list(searches) == [one.text for one in person.searches]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(some_events())
 def test_no_input_is_later_than_its_label(events):
     known = read(*events)
