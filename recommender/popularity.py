@@ -75,6 +75,7 @@ class Popularity:
         self._counted = _CountedOnce()
         self._counts = _Counts()  # replaced as a whole
         self._closing = threading.Event()
+        self.is_followed = False
 
     @property
     def is_empty(self) -> bool:
@@ -83,6 +84,7 @@ class Popularity:
 
     def follow(self) -> None:
         """Read what is new in the log again and again, in a thread of its own, until ``close``."""
+        self.is_followed = True
         threading.Thread(target=self._keep_reading, name="follow-popularity", daemon=True).start()
 
     def refresh(self) -> None:
