@@ -301,7 +301,7 @@ class Searcher:
         self, request: HitsRequest, candidates: Sequence[_Candidate], seeds: Sequence[StoredVideo]
     ) -> tuple[list[_Candidate], Mapping[str, StoredVideo]]:
         """Return the whole window, duplicates folded and diversified as asked, and its videos."""
-        stored = self._get_with_vectors([one.video_id for one in candidates])
+        stored = self.get_with_vectors([one.video_id for one in candidates])
         arranged = [one for one in candidates if one.video_id in stored]
         if request.collapse_duplicates:
             before = len(seeds)
@@ -325,7 +325,7 @@ class Searcher:
             arranged = [*(head[at] for at in order), *arranged[MOST_DIVERSIFIED:]]
         return arranged, stored
 
-    def _get_with_vectors(self, video_ids: Sequence[str]) -> dict[str, StoredVideo]:
+    def get_with_vectors(self, video_ids: Sequence[str]) -> dict[str, StoredVideo]:
         """Return those of the videos that are stored, with their vectors."""
         with self._keeping:
             found = {one: self._kept[one] for one in video_ids if one in self._kept}
