@@ -7,11 +7,15 @@ import { announce, byId, isPlainClick } from "./dom.js";
 import { SORTS } from "./fields.js";
 import * as format from "./format.js";
 import { apiKey } from "./key.js";
+import { WatchHistory } from "./history.js";
+import { HistoryPanel } from "./history-panel.js";
 import { facetsOf, questionOf } from "./lists.js";
+import { Consent } from "./consent.js";
 import { Pictures } from "./pictures.js";
 import { Refine } from "./refine.js";
 import { Results } from "./results.js";
 import { Seeds } from "./seeds.js";
+import { Shelves } from "./shelves.js";
 import { button, failure, message } from "./states.js";
 import { thumbnailsOf } from "./thumbnails.js";
 import { VideoDialog } from "./video.js";
@@ -67,9 +71,16 @@ function closeVideo() {
 
 const seeds = new Seeds({ twinlens, picture, onSeed: seed });
 const ofCards = { picture, addressOf: addressOfVideo, videoOf: (videoId) => seeds.video(videoId) };
+const watchHistory = new WatchHistory();
+const shelves = new Shelves({ ...ofCards, twinlens, history: watchHistory });
+const consent = new Consent(twinlens, watchHistory);
+new HistoryPanel({ ...ofCards, history: watchHistory, consent });
 const results = new Results({ ...ofCards, onList, onMore, said: listFailure });
 const refine = new Refine(go);
-const dialog = new VideoDialog({ ...ofCards, twinlens, onClose: closeVideo, onSeed: seed });
+const dialog = new VideoDialog({
+  ...ofCards, twinlens, history: watchHistory, onClose: closeVideo, onSeed: seed,
+  onNext: (video) => go({ video }),
+});
 const chooser = (text) => button(text, () => byId("choose").click(), { className: "button primary" });
 const pictures = new Pictures({
   onTake: (name) => go({ picture: name, like: [], less: [], video: "" }),
@@ -94,6 +105,7 @@ function show({ back = false } = {}) {
   showSearch();
   showHead();
   refine.show(view);
+  shelves.show(!isRanked(view) && !view.sort && !filterCount(view));
   const list = listOf(view);
   if (list !== shownList) {
     shownList = list;

@@ -17,6 +17,11 @@
 /** @typedef {import("./client.js").FieldError} FieldError */
 
 const API_ROOT = "/api/v1";
+// Of events: so many are sent before their time, with one request (keepalive takes 64 kB), and kept
+// while the server is away.
+const MOST_WAITING = 20;
+const MOST_AT_ONCE = 100;
+const MOST_KEPT = 1000;
 
 /** How wide a thumbnail can be asked for, narrow ones first. */
 export const THUMBNAIL_WIDTHS = /** @type {const} */ ([160, 320, 480, 640, 960]);
@@ -138,6 +143,29 @@ export class TwinLens {
   }
 
   /**
+   * What to watch next, for a stored person or for who has done `events`.
+   * @param {import("./client.js").FeedFields} [fields]
+   * @param {CallOptions} [options]
+   * @returns {Promise<import("./client.js").FeedAnswer>}
+   */
+  feed(fields = {}, options) {
+    return this.#post("/feed", fields, options);
+  }
+
+  /**
+   * Tell the server what was shown, watched and said; an `EventSender` does so by itself. With
+   * `keepalive` the request outlives its page, and may have 64 kB.
+   * @param {import("./client.js").EventFields[]} events
+   * @param {CallOptions & { keepalive?: boolean }} [options]
+   * @returns {Promise<import("./client.js").EventsAnswer>}
+   */
+  sendEvents(events, { keepalive = false, ...options } = {}) {
+    const body = JSON.stringify({ sent_at: new Date().toISOString(), events });
+    const headers = { "Content-Type": "application/json" };
+    return this.#call("/events", { method: "POST", headers, body, keepalive }, options);
+  }
+
+  /**
    * Several searches in one request, apart or fused into one list.
    * @param {any} fields
    * @param {CallOptions} [options]
@@ -234,6 +262,77 @@ export class TwinLens {
       throw aborted(options) ?? failed;
     }
     return response;
+  }
+}
+
+/**
+ * Sends events of one person in batches: after a while, when many wait, and when the page is left.
+ *
+ *     const sender = new EventSender(twinlens, { personId: "p1" });
+ *     sender.add({ type: "watch", video_id: "v1", watch_id: "w1", watched_s: 12.5 });
+ *
+ * What could not be sent is sent with the next batch; the same event twice counts once.
+ */
+export class EventSender {
+  #twinlens;
+  #personId;
+  #afterMs;
+  /** @type {Map<string, import("./client.js").EventFields>} */
+  #waiting = new Map();
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+  #leaving = () => {
+    if (document.visibilityState === "hidden") this.flush({ keepalive: true });
+  };
+
+  /**
+   * @param {TwinLens} twinlens
+   * @param {import("./client.js").EventSenderOptions} options
+   */
+  constructor(twinlens, { personId, afterMs = 5000 }) {
+    this.#twinlens = twinlens;
+    this.#personId = personId;
+    this.#afterMs = afterMs;
+    globalThis.document?.addEventListener("visibilitychange", this.#leaving);
+  }
+
+  /**
+   * Send this soon. An event with neither `event_id` nor `at` gets them now; of a watch's heartbeats
+   * only the last one waits.
+   * @param {import("./client.js").EventFields} event
+   */
+  add(event) {
+    const whole = {
+      event_id: crypto.randomUUID(), at: new Date().toISOString(), person_id: this.#personId, ...event,
+    };
+    this.#waiting.set(whole.watch_id ?? whole.event_id, whole);
+    if (this.#waiting.size >= MOST_WAITING) this.flush();
+    else this.#timer ??= setTimeout(() => this.flush(), this.#afterMs);
+  }
+
+  /**
+   * Send what waits.
+   * @param {{ keepalive?: boolean }} [options]
+   */
+  async flush(options) {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const sent = [...this.#waiting].slice(0, MOST_AT_ONCE);
+    if (sent.length === 0) return;
+    for (const [key] of sent) this.#waiting.delete(key);
+    try {
+      await this.#twinlens.sendEvents(sent.map(([, event]) => event), options);
+    } catch (error) {
+      // What the server refuses it would refuse again; anything else is tried with the next batch.
+      if (error instanceof TwinLensError && error.status >= 400 && error.status < 429) return;
+      this.#waiting = new Map([...sent, ...this.#waiting].slice(-MOST_KEPT));
+    }
+  }
+
+  /** Send what waits, and no more by itself. */
+  close() {
+    globalThis.document?.removeEventListener("visibilitychange", this.#leaving);
+    return this.flush({ keepalive: true });
   }
 }
 

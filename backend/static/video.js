@@ -5,6 +5,7 @@ import { announce, byId, element, icon } from "./dom.js";
 import { known } from "./fields.js";
 import * as format from "./format.js";
 import { rankingOf } from "./lists.js";
+import { isMedia, player } from "./player.js";
 import { button, failure, message } from "./states.js";
 
 const RELATED = 12;
@@ -22,10 +23,14 @@ export class VideoDialog {
   #videoId = "";
   #item = null;
   #why = element("div");
+  // What was played one after another: nothing of it is played on to again.
+  #played = new Set();
 
-  /** `options`: those of cards; twinlens, onClose(), onSeed(videoId, liked). */
+  /** `options`: those of cards; twinlens, history, onClose(), onSeed(videoId, liked), onNext(videoId). */
   constructor(options) {
     this.#options = options;
+    byId("autoplay").checked = readAutoplay();
+    byId("autoplay").addEventListener("change", ({ target }) => keepAutoplay(target.checked));
     byId("video-close").addEventListener("click", () => options.onClose());
     this.#dialog.addEventListener("cancel", (event) => {
       event.preventDefault();
@@ -43,6 +48,8 @@ export class VideoDialog {
   close() {
     this.#showing.abort();
     this.#videoId = "";
+    this.#played.clear();
+    this.#about.querySelector("video")?.pause();
     if (this.#dialog.open) this.#dialog.close();
   }
 
@@ -130,8 +137,14 @@ export class VideoDialog {
     const marked = this.#item?.hit?.highlight?.title;
     const heading = titled("h2", video, { id: "video-title", tabIndex: -1 }, marked);
     document.title = `${video.title ?? "Video"} · TwinLens`;
+    const { history } = this.#options;
+    history.add({ type: "click", video_id: video.video_id });
+    this.#played.add(video.video_id);
+    byId("autoplay").closest("label").hidden = !isMedia(video);
+    this.#about.querySelector("video")?.pause();
     this.#about.replaceChildren(...[
-      thumbnail(video, this.#options.picture, { eager: true, sizes: LARGE_SIZES }),
+      isMedia(video) ? this.#player(video)
+        : thumbnail(video, this.#options.picture, { eager: true, sizes: LARGE_SIZES }),
       heading,
       facts(video),
       this.#actions(video, view),
@@ -141,11 +154,39 @@ export class VideoDialog {
     heading.focus({ preventScroll: true });
   }
 
+  #player(video) {
+    const { history, twinlens } = this.#options;
+    const begun = history.unfinished.find(({ video_id }) => video_id === video.video_id);
+    return player(video, {
+      poster: twinlens.thumbnailUrl(video, { width: 960 }),
+      position_s: begun?.position_s,
+      onWatch: (watch) => history.add({ type: "watch", video_id: video.video_id, ...watch }),
+      onEnd: () => byId("autoplay").checked && this.#playOn(video),
+    });
+  }
+
+  /** Open a video like this one that has not been played, and that plays in this page. */
+  async #playOn(video) {
+    const { twinlens, history, onNext } = this.#options;
+    const { signal } = this.#showing;
+    try {
+      const { hits } = await twinlens.feed({
+        events: history.events, surface: "related", seed_video_id: video.video_id, limit: RELATED,
+        exclude: [...this.#played, ...history.unwanted],
+      }, { signal });
+      const next = hits.find((hit) => isMedia(hit.video) && !this.#played.has(hit.video.video_id));
+      if (next) onNext(next.video.video_id);
+    } catch (error) {
+      if (!signal.aborted) console.warn(error);
+    }
+  }
+
   #actions(video, view) {
     const row = element("p", { className: "actions" });
-    if (/^https?:\/\//i.test(video.url ?? "")) {
+    if (/^https?:\/\//i.test(video.url ?? "") && !isMedia(video)) {
       row.append(element("a", {
         className: "button primary", href: video.url, target: "_blank", rel: "noopener noreferrer",
+        onclick: () => this.#options.history.add({ type: "watch", video_id: video.video_id }),
       }, icon("play"), "Watch", element("span", { className: "visually-hidden", textContent: " (new tab)" })));
     }
     const seed = (liked, drawing, text, hint) => {
@@ -197,4 +238,22 @@ function tags(video) {
   const all = [...new Set([...others, ...known(video, ["keywords"]).flatMap((name) => video[name])])];
   return all.length === 0 ? null : element("ul", { className: "tags", "aria-label": "Category and tags" },
     ...all.map((tag) => element("li", { textContent: tag, dir: "auto" })));
+}
+
+const AUTOPLAY = "twinlens-autoplay";
+
+function readAutoplay() {
+  try {
+    return localStorage.getItem(AUTOPLAY) === "on";
+  } catch {
+    return false;
+  }
+}
+
+function keepAutoplay(on) {
+  try {
+    localStorage.setItem(AUTOPLAY, on ? "on" : "off");
+  } catch {
+    // Storage is switched off: for this visit only.
+  }
 }
