@@ -20,12 +20,7 @@ from twinlens.catalog.video import Video, read_title
 from twinlens.encoders import load
 from twinlens.encoders.base import Encoder, TextThumbnailEncoder, ThumbnailEncoder, TitleEncoder
 from twinlens.encoders.lens import ItemT, Lens, Lenses, LensOptions, Picture, Query
-from twinlens.encoders.words import (
-    WORDS_FINGERPRINT,
-    measure_coverage,
-    weigh_query,
-    weigh_title,
-)
+from twinlens.encoders.words import WORDS_FINGERPRINT, measure_coverage, weigh_query, weigh_title
 
 ENTRY_POINTS: Final = "twinlens.lenses"
 TITLE: Final = "title"

@@ -34,7 +34,7 @@ _SILENT_A: Final = regex.compile(
 )
 _UNSPELT: Final = regex.compile(r"[^a-z0-9]+")
 _LETTER: Final = regex.compile(r"\p{L}")
-_LATIN: Final = regex.compile(r"[\p{Latin}\p{N}]")
+_OTHER_LETTER: Final = regex.compile(r"(?!\p{Latin})\p{L}")
 
 #: Changes with whatever changes a spelling.
 SOUNDS_VERSION: Final = f"version 1, {zlib.crc32(_FILE)}"
@@ -50,15 +50,15 @@ class Sound(NamedTuple):
 @lru_cache(maxsize=16384)
 def sound_out(word: str) -> Sound | None:
     """Return how a folded ``word`` of any script sounds; None: it has no letter, as a number."""
-    if not _LETTER.match(word):
+    if not _LETTER.search(word):
         return None
     spelling = _apply(_SPELLING, _UNSPELT.sub("", romanise(word)))
     return Sound(spelling, _apply(_SKELETON, spelling)) if spelling else None
 
 
 def is_latin(word: str) -> bool:
-    """Return whether ``word`` begins with a Latin letter or a digit."""
-    return _LATIN.match(word) is not None
+    """Return whether ``word`` has no letter of another script."""
+    return _OTHER_LETTER.search(word) is None
 
 
 def romanise(word: str) -> str:

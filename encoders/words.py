@@ -32,7 +32,7 @@ _PIECE_WEIGHT: Final = 0.3
 # Pieces of a word by its sound, and how much its sound counts beside its letters in a query.
 _SOUND_LENGTHS: Final = (3,)
 _SOUND_WEIGHT: Final = 0.5
-_SOUND_PIECE_WEIGHT: Final = 0.25
+_SOUND_PIECE_WEIGHT: Final = 0.4
 # BM25's k1 and b. The average is a constant, as a title's weights must not depend on the others'.
 _SATURATION: Final = 0.6
 _LENGTH_SHARE: Final = 0.75
@@ -139,6 +139,11 @@ def fold_words(text: str) -> list[FoldedWord]:
 def list_pieces(folded: str) -> list[str]:
     """Return the pieces of a folded word, two and three characters long, its ends marked."""
     return [piece for _, piece in _cut_pieces(folded, _PIECE_LENGTHS)]
+
+
+def list_sound_pieces(sound: Sound) -> list[str]:
+    """Return the pieces of a sound's skeleton, three letters long, its ends marked."""
+    return [piece for _, piece in _cut_pieces(sound.skeleton, _SOUND_LENGTHS)]
 
 
 @lru_cache(maxsize=4096)
