@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar, cast
 
 from twinlens.catalog.errors import PictureRejected, RejectReason
-from twinlens.catalog.vectors import AnyVector, StoredVideo
+from twinlens.catalog.vectors import AnyVector, SparseVector, StoredVideo, find_share
 from twinlens.catalog.video import Video
 from twinlens.encoders.runtimes import TitleRuntime
 
@@ -152,6 +152,13 @@ class Lens(ABC, Generic[ItemT]):
             UnencodableItems: what was given has no direction.
         """
         return query.stored(self.name)
+
+    def measure_coverage(self, asked: SparseVector, held: SparseVector | None) -> float:
+        """Return the share, 0 to 1, of a sparse query that a stored vector holds.
+
+        The weight of the lens is multiplied by that of its best hit.
+        """
+        return find_share(asked, held)
 
     @classmethod
     def plural(cls) -> str:

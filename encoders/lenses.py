@@ -20,7 +20,7 @@ from twinlens.catalog.video import Video, read_title
 from twinlens.encoders import load
 from twinlens.encoders.base import Encoder, TextThumbnailEncoder, ThumbnailEncoder, TitleEncoder
 from twinlens.encoders.lens import ItemT, Lens, Lenses, LensOptions, Picture, Query
-from twinlens.encoders.words import WORDS_FINGERPRINT, weigh_query, weigh_title
+from twinlens.encoders.words import WORDS_FINGERPRINT, measure_coverage, weigh_query, weigh_title
 
 ENTRY_POINTS: Final = "twinlens.lenses"
 TITLE: Final = "title"
@@ -137,7 +137,7 @@ class ThumbnailLens(_ByEncoder[Image.Image, ThumbnailEncoder]):
 
 
 class WordsLens(Lens[str]):
-    """Looks at the words of the title and their pieces; see ``encoders/words.py``."""
+    """Looks at the words of the title, their sound and pieces; see ``encoders/words.py``."""
 
     name = WORDS
     about = "the words of the title"
@@ -159,6 +159,10 @@ class WordsLens(Lens[str]):
         if query.video is not None:
             texts.append(read_title(query.video.payload))
         return weigh_query(" ".join(texts))
+
+    def measure_coverage(self, asked: SparseVector, held: SparseVector | None) -> float:
+        """See ``Lens.measure_coverage``; letters or sounds, whichever is more."""
+        return measure_coverage(asked, held)
 
 
 # One line each adds a lens. Their order is that of JSON and of whatever is listed.

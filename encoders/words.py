@@ -5,6 +5,9 @@ every script; the pieces, two and three characters long, find a word that is mis
 or part of a hashtag. Qdrant multiplies each by its inverse document frequency (the collection's
 ``idf`` modifier), so that a search adds up to BM25.
 
+A second family of terms has each word by its sound (``sounds.py``), and pieces of that, so that
+what is typed in Latin letters finds titles of any script.
+
 Source of the weights: Robertson, Zaragoza: The Probabilistic Relevance Framework: BM25 and Beyond,
 2009. What they were chosen by is in ``docs/decisions/0011-words.md``.
 """
@@ -14,20 +17,27 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from functools import lru_cache
+from itertools import chain
 from typing import Final, NamedTuple
 from zlib import crc32
 
 import regex
 
-from twinlens.catalog.vectors import SparseVector, to_sparse_vector
+from twinlens.catalog.vectors import SparseVector, find_share, to_sparse_vector
 from twinlens.encoders.fingerprints import make_fingerprint
+from twinlens.encoders.sounds import SOUNDS_VERSION, Sound, is_latin, sound_out
 
 _PIECE_LENGTHS: Final = (2, 3)
 _PIECE_WEIGHT: Final = 0.3
+# Pieces of a word by its sound, and how much its sound counts beside its letters in a query.
+_SOUND_LENGTHS: Final = (3,)
+_SOUND_WEIGHT: Final = 0.5
+_SOUND_PIECE_WEIGHT: Final = 0.4
 # BM25's k1 and b. The average is a constant, as a title's weights must not depend on the others'.
 _SATURATION: Final = 0.6
 _LENGTH_SHARE: Final = 0.75
 _AVERAGE_TERMS: Final = 80
+_AVERAGE_SOUNDS: Final = 40
 # A title has 100 characters; this much of a longer text says what it is about.
 _MAX_CHARACTERS: Final = 2000
 
@@ -47,21 +57,48 @@ WORDS_FINGERPRINT: Final = make_fingerprint(
     f"pieces {_PIECE_LENGTHS}",
     f"k1 {_SATURATION}, b {_LENGTH_SHARE} of {_AVERAGE_TERMS}",
     f"first {_MAX_CHARACTERS} characters, version 1",
+    f"sounds {SOUNDS_VERSION}, pieces {_SOUND_LENGTHS}, {_AVERAGE_SOUNDS}",
 )
+# The highest bit of a term's index says of which family it is.
+_OF_SOUND: Final = 1 << 31
+
+Term = tuple[int, str]
 
 
 def weigh_title(title: str) -> SparseVector | None:
-    """Return the words and pieces of a stored title with BM25's weights; None where it has none."""
-    counts = _count_terms(title)
-    norm = _SATURATION * (1 - _LENGTH_SHARE + _LENGTH_SHARE * counts.total() / _AVERAGE_TERMS)
+    """Return the words, sounds and pieces of a stored title with BM25's weights; None without."""
+    words = _list_words(title)
     return _to_sparse(
-        {term: count * (_SATURATION + 1) / (count + norm) for term, count in counts.items()}
+        _saturate(_count_terms(words), _AVERAGE_TERMS),
+        _saturate(_count_title_sounds(words), _AVERAGE_SOUNDS),
     )
 
 
 def weigh_query(text: str) -> SparseVector | None:
-    """Weigh the words and pieces of what a person typed, pieces less; None without any."""
-    return _to_sparse({term: 1.0 if term[0] == 0 else _PIECE_WEIGHT for term in _count_terms(text)})
+    """Weigh the words, sounds and pieces of what a person typed, pieces less; None without any."""
+    words = _list_words(text)
+    sounds = chain.from_iterable(_cut_sound(sound) for word in words if (sound := sound_out(word)))
+    return _to_sparse(
+        {term: _PIECE_WEIGHT if term[0] else 1.0 for term in _count_terms(words)},
+        {term: _SOUND_PIECE_WEIGHT if term[0] else _SOUND_WEIGHT for term in sounds},
+    )
+
+
+def split_families(vector: SparseVector) -> tuple[SparseVector, SparseVector]:
+    """Return the part of ``vector`` that is of letters, and that of sounds; either may be empty."""
+    of_sound = vector.indices >= _OF_SOUND
+    return (
+        SparseVector(vector.indices[~of_sound], vector.values[~of_sound]),
+        SparseVector(vector.indices[of_sound], vector.values[of_sound]),
+    )
+
+
+def measure_coverage(asked: SparseVector, held: SparseVector | None) -> float:
+    """Return the share, 0 to 1, of a query that a title holds: by its letters, or by its sound.
+
+    The larger counts. A title in another script can't have the letters, and has the sound.
+    """
+    return max(find_share(one, held) for one in split_families(asked) if one.indices.size)
 
 
 class FoldedWord(NamedTuple):
@@ -101,7 +138,12 @@ def fold_words(text: str) -> list[FoldedWord]:
 
 def list_pieces(folded: str) -> list[str]:
     """Return the pieces of a folded word, two and three characters long, its ends marked."""
-    return [piece for _, piece in _cut_pieces(folded)]
+    return [piece for _, piece in _cut_pieces(folded, _PIECE_LENGTHS)]
+
+
+def list_sound_pieces(sound: Sound) -> list[str]:
+    """Return the pieces of a sound's skeleton, three letters long, its ends marked."""
+    return [piece for _, piece in _cut_pieces(sound.skeleton, _SOUND_LENGTHS)]
 
 
 @lru_cache(maxsize=4096)
@@ -109,21 +151,53 @@ def _fold_grapheme(grapheme: str) -> str:
     return _normalize(grapheme)
 
 
-def _count_terms(text: str) -> Counter[tuple[int, str]]:
+def _list_words(text: str) -> list[str]:
+    return _WORD.findall(_normalize(text[:_MAX_CHARACTERS]))
+
+
+def _count_terms(words: list[str]) -> Counter[Term]:
     """Return how often each word (length 0) and each piece (its length in characters) occurs."""
-    terms: Counter[tuple[int, str]] = Counter()
-    for word in _WORD.findall(_normalize(text[:_MAX_CHARACTERS])):
+    terms: Counter[Term] = Counter()
+    for word in words:
         terms[0, word] += 1
-        terms.update(_cut_pieces(word))
+        terms.update(_cut_pieces(word, _PIECE_LENGTHS))
     return terms
 
 
-def _cut_pieces(word: str) -> list[tuple[int, str]]:
+def _count_title_sounds(words: list[str]) -> Counter[Term]:
+    """Return how often each sound of a title's words occurs, and each piece of a sound.
+
+    A Latin word has no pieces of its sound, as it has those of its letters. Where a title spells a
+    word in Latin letters and in others, the others' sound would count it twice.
+    """
+    heard = {word: sound for word in words if (sound := sound_out(word))}
+    latin = {sound.spelling for word, sound in heard.items() if is_latin(word)}
+    terms: Counter[Term] = Counter()
+    for word in words:
+        if word not in heard:
+            continue
+        if is_latin(word):
+            terms[0, heard[word].spelling] += 1
+        elif heard[word].spelling not in latin:
+            terms.update(_cut_sound(heard[word]))
+    return terms
+
+
+def _cut_sound(sound: Sound) -> list[Term]:
+    return [(0, sound.spelling), *_cut_pieces(sound.skeleton, _SOUND_LENGTHS)]
+
+
+def _saturate(counts: Counter[Term], average: int) -> dict[Term, float]:
+    norm = _SATURATION * (1 - _LENGTH_SHARE + _LENGTH_SHARE * counts.total() / average)
+    return {term: count * (_SATURATION + 1) / (count + norm) for term, count in counts.items()}
+
+
+def _cut_pieces(word: str, lengths: tuple[int, ...]) -> list[Term]:
     """Cut ``word`` into its pieces, each after its length in characters."""
     characters = ["<", *_CHARACTER.findall(word), ">"]
     return [
         (length, "".join(characters[start : start + length]))
-        for length in _PIECE_LENGTHS
+        for length in lengths
         for start in range(len(characters) - length + 1)
     ]
 
@@ -133,12 +207,13 @@ def _normalize(text: str) -> str:
     return unicodedata.normalize("NFC", _DROPPED.sub("", decomposed)).casefold()
 
 
-def _to_sparse(weights: dict[tuple[int, str], float]) -> SparseVector | None:
-    if not weights:
+def _to_sparse(letters: dict[Term, float], sounds: dict[Term, float]) -> SparseVector | None:
+    if not letters:
         return None
     # Of two terms with one hash, which are rare, both count.
     summed: dict[int, float] = {}
-    for (length, text), weight in weights.items():
-        key = crc32(f"{length}{text}".encode())
-        summed[key] = summed.get(key, 0.0) + weight
+    for family, weights in ((0, letters), (_OF_SOUND, sounds)):
+        for (length, text), weight in weights.items():
+            key = family | crc32(f"{length}{text}".encode()) >> 1
+            summed[key] = summed.get(key, 0.0) + weight
     return to_sparse_vector(summed.items())

@@ -202,6 +202,21 @@ def normalize(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
+class TitleHolders:
+    """Says which of the ``titles``, by video id, hold given words."""
+
+    def __init__(self, titles: Mapping[str, str]) -> None:
+        self._holders: defaultdict[str, set[str]] = defaultdict(set)
+        for video_id, title in titles.items():
+            for word in _WORD.findall(normalize(title)):
+                self._holders[word].add(video_id)
+
+    def find(self, text: str) -> set[str]:
+        """Return the titles that hold every word of ``text``; none where it has no word."""
+        found = [self._holders.get(word, set()) for word in _WORD.findall(normalize(text))]
+        return set.intersection(*found) if found else set()
+
+
 def make_known_item_tasks(corpus: Corpus, *, limit: int, seed: int) -> list[Task]:
     """Make a task per script and kind of damage, each with at most ``limit`` titles, by lot.
 
@@ -214,27 +229,20 @@ def make_known_item_tasks(corpus: Corpus, *, limit: int, seed: int) -> list[Task
     """
     titles = {video.video_id: video.title for video in corpus.videos if video.title is not None}
     times = Counter(normalize(title) for title in titles.values())
-    holders: dict[str, set[str]] = defaultdict(set)
+    holders = TitleHolders(titles)
     by_script: dict[str, list[str]] = defaultdict(list)
     for video_id, title in titles.items():
-        for word in _WORD.findall(normalize(title)):
-            holders[word].add(video_id)
         script = find_script(title)
         if script is not None and times[normalize(title)] == 1:
             by_script[script].append(video_id)
-
-    def find_holders(text: str) -> set[str]:
-        """Return the titles that hold every word of ``text``."""
-        found = [holders.get(word, set()) for word in _WORD.findall(normalize(text))]
-        return set.intersection(*found) if found else set()
 
     def make_query(kind: str, video_id: str, script: str, rng: np.random.Generator) -> str | None:
         for _ in range(_TRIES):
             made = damage_title(kind, titles[video_id], script, rng)
             if (
                 made is not None
-                and find_holders(" ".join(made.meant)) == {video_id}
-                and find_holders(made.text) <= {video_id}
+                and holders.find(" ".join(made.meant)) == {video_id}
+                and holders.find(made.text) <= {video_id}
             ):
                 return made.text
         return None

@@ -14,7 +14,7 @@ import regex
 from twinlens.catalog.vectors import FloatMatrix
 from twinlens.catalog.video import read_thumbnail_file, read_title
 from twinlens.encoders.lenses import THUMBNAIL, WORDS
-from twinlens.encoders.words import weigh_title
+from twinlens.encoders.words import split_families, weigh_title
 from twinlens.stores.base import StoredVideo
 
 # docs/decisions/0014-recommendations.md says how these were chosen.
@@ -69,6 +69,7 @@ def _hash_words(videos: Sequence[StoredVideo]) -> FloatMatrix:
     rows = np.zeros((len(words), _BUCKETS), dtype=np.float32)
     for row, of in zip(rows, words, strict=True):
         if of is not None:
+            of, _ = split_families(of)
             # The hash of a word is even in its low bits; another bit tells the sign.
             signs = np.where(of.indices & _BUCKETS, 1, -1)
             np.add.at(row, of.indices % _BUCKETS, of.values * signs)

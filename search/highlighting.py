@@ -8,7 +8,8 @@ from typing import Final, NamedTuple
 
 import regex
 
-from twinlens.encoders.words import FoldedWord, fold_words, list_pieces
+from twinlens.encoders.sounds import Sound, is_latin, sound_out
+from twinlens.encoders.words import FoldedWord, fold_words, list_pieces, list_sound_pieces
 
 # Shorter parts occur inside too many words to mean anything.
 _SHORTEST_PART: Final = 3
@@ -38,7 +39,8 @@ class Highlighter:
     A word of the title is marked whole if the text has it, in any spelling that ``encoders.words``
     folds together. Otherwise, if a word of the text occurs inside it, that part is marked ("ලංකා" in
     "ලංකාවේ", "cricket" in "#cricketlive"). Otherwise it is marked whole if the text has a word so
-    like it that one may be a misspelling or inflection of the other.
+    like it that one may be a misspelling or inflection of the other, or, where one of the two is in
+    Latin letters and the other isn't, that sounds like it ("kohomada", කොහොමද).
     """
 
     def __init__(self, text: str) -> None:
@@ -49,6 +51,8 @@ class Highlighter:
         self._pieces = {
             word: set(list_pieces(word)) for word in self._words if len(word) >= _SHORTEST_MISSPELT
         }
+        sounds = ((word, sound) for word in self._words if (sound := sound_out(word)))
+        self._sounds = [(is_latin(word), sound, _cut_sound(sound)) for word, sound in sounds]
         self._having: dict[str, list[str]] = {}
         for word, pieces in self._pieces.items():
             for piece in pieces:
@@ -81,7 +85,7 @@ class Highlighter:
             elif inside := [part for part in self._parts if part in word.folded]:
                 for part in inside:
                     yield from _find_occurrences(part, word)
-            elif self._is_like_one_but(found, word.folded):
+            elif self._is_like_one_but(found, word.folded) or self._sounds_like_one(word.folded):
                 yield word.spans[0][0], word.spans[-1][1]
 
     def _is_like_one_but(self, found: set[str], folded: str) -> bool:
@@ -94,6 +98,24 @@ class Highlighter:
             for word, count in shared.items()
             if word not in found
         )
+
+    def _sounds_like_one(self, folded: str) -> bool:
+        sound, latin = sound_out(folded), is_latin(folded)
+        if sound is None:
+            return False
+        pieces = _cut_sound(sound)
+        return any(
+            sound.spelling == other.spelling
+            or 2 * len(pieces & others) >= _ALIKE * (len(pieces) + len(others)) > 0
+            for of_latin, other, others in self._sounds
+            if of_latin != latin
+        )
+
+
+def _cut_sound(sound: Sound) -> set[str]:
+    """Return the pieces of a sound that is long enough to be told by them."""
+    long_enough = len(sound.skeleton) >= _SHORTEST_PART
+    return set(list_sound_pieces(sound)) if long_enough else set()
 
 
 def _may_be_a_part(word: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from twinlens.catalog.vectors import AnyVector, SparseVector, find_share
+from twinlens.catalog.vectors import AnyVector, SparseVector
 from twinlens.encoders.lens import Lenses
 from twinlens.encoders.sparse import add_sparse
 from twinlens.stores.base import ScoredVideo, StoredVideo, VectorReader
@@ -50,5 +50,6 @@ class WholeVideos:
             elif video_id is None or video_id not in stored:
                 shares.append(0.0)
             else:
-                shares.append(find_share(vector, stored[video_id].sparse.get(name)))
+                held = stored[video_id].sparse.get(name)
+                shares.append(self._sparse[name].measure_coverage(vector, held))
         return shares

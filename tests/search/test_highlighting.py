@@ -48,6 +48,12 @@ def marked(query: str, title: str) -> str:
         ("cooking", "Looking for cooking", "Looking for [cooking]"),
         ("ක", "ක්‍රිකට්", "ක්‍රිකට්"),
         ("?!", "what?!", "what?!"),
+        ("kohomada", "ඔයාට කොහොමද", "ඔයාට [කොහොමද]"),
+        ("kohomadha oya", "කොහොමද Oklahoma", "[කොහොමද] Oklahoma"),
+        ("lanka", "ශ්‍රී ලංකාවේ", "ශ්‍රී [ලංකාවේ]"),
+        ("tamizh padal", "தமிழ் பாடல்", "[தமிழ்] [பாடல்]"),
+        ("කොහොමද", "Kohomada song", "[Kohomada] song"),
+        ("oba", "අපි ඔබ", "අපි [ඔබ]"),
         ("anything", "", ""),
     ],
 )

@@ -63,19 +63,21 @@ def test_words_come_back_are_counted_replaced_and_deleted_with_their_video(
     assert qdrant.get(["si"])["si"].sparse == {}
     assert qdrant.count(WORDS) == 4
     qdrant.upsert([titled("toy", "Jumanji")])
-    assert found(qdrant, "toy") == ["toy-2"]
+    assert found(qdrant, "box")[0] == "toy-2"
     assert found(qdrant, "jumanji")[0] == "toy"
     qdrant.delete(["toy-2"])
-    assert found(qdrant, "toy") == []
+    assert found(qdrant, "box") == []
 
 
 def test_words_are_found_in_every_script(qdrant: VectorStore) -> None:
     qdrant.upsert([titled(video_id, title) for video_id, title in TITLES.items()])
-    assert found(qdrant, "toy box") == ["toy", "toy-2"]
+    assert found(qdrant, "toy box")[:2] == ["toy", "toy-2"]
     assert found(qdrant, "Tyo Bux")[0] == "toy"
     assert found(qdrant, "ශ්රී ලංකා") == ["si"]
     assert found(qdrant, "srilanka") == ["si"]
-    assert found(qdrant, "பாடல்") == ["ta"]
+    assert found(qdrant, "krikat tharagaya")[0] == "si"
+    assert found(qdrant, "paadalgal")[0] == "ta"
+    assert found(qdrant, "பாடல்")[0] == "ta"
     assert found(qdrant, "qqq") == []
 
 
