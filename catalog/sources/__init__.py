@@ -14,10 +14,19 @@ from twinlens.catalog.sources.columns import Columns
 from twinlens.catalog.sources.files import open_files
 from twinlens.catalog.sources.hub import PREFIX, open_hub
 from twinlens.catalog.sources.rejects import RejectsFile
-from twinlens.catalog.sources.rows import Origin, Reject, Row, Source
+from twinlens.catalog.sources.rows import Note, Origin, Reject, Row, Source
 from twinlens.catalog.sources.thumbnails import read_thumbnail
 
-__all__ = ["Origin", "Reject", "RejectsFile", "Row", "Source", "open_source", "read_thumbnail"]
+__all__ = [
+    "Note",
+    "Origin",
+    "Reject",
+    "RejectsFile",
+    "Row",
+    "Source",
+    "open_source",
+    "read_thumbnail",
+]
 
 
 def open_source(

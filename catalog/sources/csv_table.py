@@ -59,7 +59,6 @@ class CsvTable:
     so that a quote left open does not swallow the file.
     """
 
-    untyped: ClassVar = True
     ragged: ClassVar = False
     path: Path
 

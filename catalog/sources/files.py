@@ -133,7 +133,6 @@ class TableSource:
             folder=table.path.parent,
             root=self.root,
             has_ids="video_id" in columns,
-            untyped=table.untyped,
         )
         # Each set of keys that rows have is resolved once.
         by_names: dict[tuple[str, ...], dict[str, str]] = {}

@@ -23,7 +23,6 @@ _ROWS_PEEKED: Final = 1_000
 class JsonlTable:
     """A ``.jsonl`` or ``.ndjson`` file. A row is a line; blank lines are passed over."""
 
-    untyped: ClassVar = False
     ragged: ClassVar = True
     path: Path
 

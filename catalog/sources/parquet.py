@@ -24,7 +24,6 @@ _ERRORS: Final = (pa.ArrowException, OSError, ValueError)
 class ParquetTable:
     """A ``.parquet`` file. A row group that is damaged is one reject; the others are read."""
 
-    untyped: ClassVar = False
     ragged: ClassVar = False
     path: Path
 

@@ -23,21 +23,39 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """What could not be read of a row that is indexed all the same: ``field`` stays empty."""
+
+    field: str
+    reason: RejectReason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
-    """A row that holds a video."""
+    """A row that holds a video, and what could not be read of it."""
 
     origin: Origin
     video: Video
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A row (or the rest of a file) that can't be indexed, and why."""
+    """A row (or the rest of a file) that can't be indexed, and why; or a note on a ``field``."""
 
     origin: Origin
     reason: RejectReason
     detail: str
     video_id: str | None = None
+    field: str | None = None
+
+    @property
+    def label(self) -> str:
+        """What is counted: the reason, after the field where the reason doesn't say which."""
+        if self.field is None or self.reason.is_of_picture or self.field == "video_id":
+            return self.reason.value
+        return f"{self.field} {self.reason}"
 
 
 class Source(Protocol):

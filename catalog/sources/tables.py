@@ -12,8 +12,6 @@ from twinlens.catalog.sources.rows import BadRecord, Record
 class Table(Protocol):
     """One file of rows."""
 
-    #: Whether cells are text whatever they mean, as in CSV.
-    untyped: ClassVar[bool]
     #: Whether rows may have different columns, as in JSONL.
     ragged: ClassVar[bool]
 

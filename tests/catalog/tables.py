@@ -16,7 +16,7 @@ import pytest
 
 from tests.catalog.encoded import picture
 from twinlens.catalog.errors import RejectReason
-from twinlens.catalog.sources import Reject, Row, open_source
+from twinlens.catalog.sources import Note, Reject, Row, open_source
 from twinlens.catalog.video import Video
 
 RED, BLUE = picture(), picture(colour=(0, 0, 255))
@@ -86,3 +86,7 @@ def rejects(items: Iterable[Row | Reject]) -> dict[int, RejectReason]:
 
 def ids(items: Iterable[Row | Reject]) -> list[str]:
     return [item.video.video_id for item in items if isinstance(item, Row)]
+
+
+def notes_of(items: Iterable[Row | Reject]) -> list[Note]:
+    return [note for item in items if isinstance(item, Row) for note in item.notes]
