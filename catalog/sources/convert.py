@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import unicodedata
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
 from twinlens.catalog.errors import RejectReason, RowRejected
 from twinlens.catalog.fields import Field, FieldKind, Fields, FieldValue
+from twinlens.catalog.sources.columns import simplify
 from twinlens.catalog.sources.dates import DateOrder, parse_date
 from twinlens.catalog.sources.lists import parse_texts
 from twinlens.catalog.sources.numbers import parse_count, parse_duration
 from twinlens.catalog.sources.picture_cells import parse_picture
+from twinlens.catalog.sources.platforms import YOUTUBE_CATEGORIES, Platform
 from twinlens.catalog.sources.rows import BadCell, BadRecord, Note, Origin, Record, Reject, Row
 from twinlens.catalog.sources.thumbnails import read_thumbnail
 from twinlens.catalog.sources.values import is_no_value, parse_code, parse_id, parse_text, parse_url
@@ -25,6 +29,8 @@ from twinlens.catalog.video import Video
 _CONTENT_ID_DIGITS: Final = 24
 # Fields that say which video it is, where there is no id.
 _ADDRESSES: Final = ("url", "embed_url")
+
+_MS: Final = Decimal("0.001")
 
 T = TypeVar("T")
 
@@ -42,6 +48,14 @@ _PARSERS: Final[Mapping[FieldKind, _Parser]] = {
     FieldKind.COUNT: parse_count,
     FieldKind.DURATION: parse_duration,
 }
+#: Seconds in one, where a column's name says so; names without case and punctuation.
+COLUMN_UNITS: Final[Mapping[str, Decimal]] = {
+    **dict.fromkeys(("durationms", "durationmillis", "lengthms", "approxdurationms"), _MS),
+    **dict.fromkeys(("durationmilliseconds", "lengthmillis", "milliseconds"), _MS),
+    **dict.fromkeys(("runtime", "runtimeminutes", "durationminutes"), Decimal(60)),
+    **dict.fromkeys(("durationmin", "durationmins", "lengthminutes", "minutes"), Decimal(60)),
+}
+_ESCAPED: Final = ("title", "channel")
 _TEXTS: Final = (FieldKind.TEXT, FieldKind.KEYWORD, FieldKind.KEYWORDS)
 # Fields that hold a code, which objects have beside its name.
 _CODES: Final = frozenset({"language"})
@@ -53,6 +67,7 @@ class TableOrigin:
 
     Relative paths of pictures start at ``folder``, and none may leave ``root``; both are absolute
     and normal, or None where there are no files. ``has_ids``: an id is expected in every row.
+    ``categories`` are names of YouTube's categories by number, where other than the known ones.
     """
 
     file: str
@@ -60,16 +75,21 @@ class TableOrigin:
     root: Path | None
     has_ids: bool
     date_order: DateOrder | None = None
+    platform: Platform | None = None
+    categories: Mapping[str, str] = field(default_factory=dict)
 
 
 def convert(
-    record: Record | BadRecord, columns: Mapping[str, str], table: TableOrigin, fields: Fields
+    record: Record | BadRecord,
+    columns: Mapping[str, Sequence[str]],
+    table: TableOrigin,
+    fields: Fields,
 ) -> Row | Reject:
-    """Return the video of ``record``, or why it has none; ``columns`` has each field's column.
+    """Return the video of ``record``, or why it has none; ``columns`` has each field's columns.
 
     A cell that can't be read is left empty and noted, as long as there is a title or a picture.
     """
-    origin = Origin(table.file, record.row)
+    origin = Origin(record.file or table.file, record.row)
     if isinstance(record, BadRecord):
         return Reject(origin, record.reason, record.detail)
     return _Conversion(record, columns, table, fields).to_row(origin)
@@ -81,18 +101,42 @@ class _Conversion:
     __slots__ = ("_cells", "_fields", "_notes", "_table")
 
     def __init__(
-        self, record: Record, columns: Mapping[str, str], table: TableOrigin, fields: Fields
+        self,
+        record: Record,
+        columns: Mapping[str, Sequence[str]],
+        table: TableOrigin,
+        fields: Fields,
     ) -> None:
         self._table = table
         self._fields = fields
         self._notes: list[Note] = []
         self._cells: dict[str, object] = {}
-        for field, column in columns.items():
-            cell = find_cell(record.cells, column)
-            if isinstance(cell, BadCell):
-                self._notes.append(Note(field, cell.reason, cell.detail))
-            elif not is_no_value(cell) or field == "video_id":
-                self._cells[field] = cell
+        for name, names in columns.items():
+            for column in names:
+                cell = find_cell(record.cells, column)
+                if isinstance(cell, BadCell):
+                    self._notes.append(Note(name, cell.reason, cell.detail))
+                elif is_no_value(cell) and name != "video_id":
+                    continue
+                elif cell is not None:
+                    self._cells[name] = self._prepare(name, column, cell)
+                break
+
+    def _prepare(self, name: str, column: str, cell: object) -> object:
+        """Return a cell without what its platform or its column's name says of it."""
+        if name == "duration_s" and (unit := find_unit(column)) is not None:
+            return _to_unit(cell, unit)
+        platform = self._table.platform
+        if platform is None:
+            return cell
+        if name == "category" and platform.youtube and not isinstance(cell, Mapping | list):
+            known = {**YOUTUBE_CATEGORIES, **self._table.categories}
+            return known.get(str(cell).removesuffix(".0").strip(), cell)
+        if not isinstance(cell, str):
+            return cell
+        if (cut := platform.cut.get(name)) is not None and (begin := cut.match(cell)) is not None:
+            cell = cell[begin.end() :]
+        return html.unescape(cell) if platform.escaped and name in _ESCAPED else cell
 
     def to_row(self, origin: Origin) -> Row | Reject:
         video_id = self._read_id()
@@ -196,6 +240,21 @@ def find_cell(cells: Mapping[str, object], column: str) -> object:
         else:
             return None
     return found
+
+
+@lru_cache(maxsize=1024)
+def find_unit(column: str) -> Decimal | None:
+    """Return how many seconds one of a column of lengths is, where its name says so."""
+    return COLUMN_UNITS.get(simplify(column.rpartition(".")[2]))
+
+
+def _to_unit(cell: object, unit: Decimal) -> object:
+    """Return a bare number of units in seconds; what says its unit itself stays."""
+    if isinstance(cell, str) and not cell.strip().replace(".", "", 1).isdecimal():
+        return cell
+    if isinstance(cell, str | int | float | Decimal) and not isinstance(cell, bool):
+        return Decimal(str(cell).strip()) * unit
+    return cell
 
 
 def _parse_picture_url(cell: object) -> str | None:

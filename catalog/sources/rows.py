@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from twinlens.catalog.errors import RejectReason
+from twinlens.catalog.sources.findings import Findings
 from twinlens.catalog.video import Video
 
 
@@ -66,6 +67,11 @@ class Source(Protocol):
         """What a person typed."""
         ...
 
+    @property
+    def findings(self) -> Findings:
+        """What was found beside videos; complete once the source was iterated."""
+        ...
+
     def count_rows(self) -> int | None:
         """Return the number of rows, bad ones included, where that is cheap to know."""
         ...
@@ -81,10 +87,14 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One row as a file holds it: cells by column name, absent or None where it has none."""
+    """One row as a file holds it: cells by column name, absent or None where it has none.
+
+    ``file`` is where it stands, if that is not the table's.
+    """
 
     row: int
     cells: Mapping[str, object]
+    file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +104,7 @@ class BadRecord:
     row: int
     reason: RejectReason
     detail: str
+    file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

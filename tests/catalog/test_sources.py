@@ -24,14 +24,14 @@ from tests.catalog.tables import (
 from twinlens.catalog.errors import RejectReason, SourceError
 from twinlens.catalog.sources import Origin, Reject, Row, open_source
 from twinlens.catalog.sources.csv_table import MAX_RECORD_BYTES
-from twinlens.catalog.sources.files import TABLE_SUFFIXES
+from twinlens.catalog.sources.files import BOOK_SUFFIXES, TABLE_SUFFIXES
 from twinlens.catalog.video import Video
 
 MALFORMED, BAD_VALUE = RejectReason.MALFORMED, RejectReason.BAD_VALUE
 NOT_UTF8, NOT_A_NUMBER = RejectReason.NOT_UTF8, RejectReason.NOT_A_NUMBER
 
 
-@pytest.mark.parametrize("suffix", TABLE_SUFFIXES)
+@pytest.mark.parametrize("suffix", [*TABLE_SUFFIXES, *BOOK_SUFFIXES])
 def test_every_format_tells_the_same(tmp_path: Path, suffix: str) -> None:
     path = write_table(tmp_path / f"videos{suffix}")
     items = read(path)
@@ -42,7 +42,9 @@ def test_every_format_tells_the_same(tmp_path: Path, suffix: str) -> None:
     ]
     assert [item.origin for item in items] == [Origin(path.name, n) for n in (1, 2, 3)]
     assert open_source(str(path)).name == str(path)
-    assert open_source(str(path)).count_rows() == (None if suffix.endswith(".gz") else 3)
+    assert open_source(str(path)).count_rows() == (
+        3 if suffix in (".parquet", ".jsonl", ".ndjson", ".csv", ".tsv") else None
+    )
 
 
 def test_columns_are_known_by_many_names(tmp_path: Path) -> None:
