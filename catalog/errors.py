@@ -57,13 +57,17 @@ class LensesChanged(UsageError):
 
 
 class RejectReason(StrEnum):
-    """Why a row of a source was skipped; the values are stable and stand in the rejects file."""
+    """Why a row of a source, or a field of it, was skipped.
+
+    The values are stable and stand in the rejects file.
+    """
 
     EMPTY = "empty"
     MALFORMED = "malformed"
     NOT_UTF8 = "not_utf8"
     NOT_A_NUMBER = "not_a_number"
     BAD_VALUE = "bad_value"
+    AMBIGUOUS = "ambiguous"
     ID_MISSING = "id_missing"
     ID_TOO_LONG = "id_too_long"
     ID_INVALID = "id_invalid"
@@ -75,6 +79,11 @@ class RejectReason(StrEnum):
     NOT_ENCODABLE = "not_encodable"
     FILE_UNREADABLE = "file_unreadable"
     TAKEN_DOWN = "taken_down"
+
+    @property
+    def is_of_picture(self) -> bool:
+        """Whether it says what is wrong with a picture."""
+        return self.value.startswith("picture_")
 
 
 class RowRejected(TwinLensError):

@@ -207,7 +207,7 @@ class IndexJob:
                     self._index(rows, rejects, seen, pending, progress)
                     if self._options.prune or self._options.fresh:
                         self._prune(seen, pending, rejects)
-                self._publish(pending)
+                self._publish(pending, rejects)
             finally:
                 self._encoder.close()
                 pending.close()
@@ -311,6 +311,9 @@ class IndexJob:
                 for batch in ahead:
                     for reject in batch.rejects:
                         self._reject(reject, rejects)
+                    for note in batch.notes:
+                        rejects.note(note)
+                        self._stop_if_strict(note)
                     if batch.works:
                         self._write(batch.works, rejects, pending)
                     self._summary.unchanged += batch.unchanged
@@ -321,10 +324,14 @@ class IndexJob:
     def _reject(self, reject: Reject, rejects: RejectsFile) -> None:
         rejects.write(reject)
         self._summary.rejected[reject.reason] += 1
+        self._stop_if_strict(reject)
+
+    def _stop_if_strict(self, reject: Reject) -> None:
         if self._options.strict and reject.reason != RejectReason.TAKEN_DOWN:
             raise StrictStop(
                 f"{reject.origin.file}, row {reject.origin.row}: {reject.reason}: {reject.detail} "
-                "(--strict stops at the first rejected row; nothing was published)"
+                "(--strict stops at the first row or field that can't be read; nothing was "
+                "published)"
             )
 
     def _write(self, works: list[Work], rejects: RejectsFile, pending: PendingBuild) -> None:
@@ -411,12 +418,13 @@ class IndexJob:
                 " from here"
             )
 
-    def _publish(self, pending: PendingBuild) -> None:
+    def _publish(self, pending: PendingBuild, rejects: RejectsFile) -> None:
         done = self._summary
         if not done.new + done.changed + done.unchanged:
             raise SourceError(
                 f"{self._options.source_name}: no video that can be indexed "
-                f"({sum(done.rejected.values())} rows rejected); nothing was published"
+                f"({sum(done.rejected.values())} rows rejected{_list_reasons(done, rejects)}); "
+                "nothing was published"
             )
         base = pending.plan.base
         if base is not None and self._data.read_manifest(base).fields != pending.plan.fields:
@@ -443,6 +451,14 @@ class IndexJob:
             manifest = self._data.read_manifest(str(pending.plan.base))
         self._summary.generation = manifest.generation
         self._summary.videos = manifest.counts["videos"]
+
+
+def _list_reasons(done: JobSummary, rejects: RejectsFile) -> str:
+    """Return how many rows were rejected for each reason, and where they are listed."""
+    if not done.rejected:
+        return ""
+    counts = ", ".join(f"{count} {name}" for name, count in sorted(done.rejected.items()))
+    return f": {counts}; each is listed in {rejects.path}"
 
 
 def _unencodable(work: Work) -> Reject:

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from twinlens.catalog.errors import RejectReason, RowRejected
+from twinlens.catalog.errors import PictureRejected, RejectReason, RowRejected
 from twinlens.catalog.files import write_atomically
 from twinlens.catalog.images import find_extension
 from twinlens.catalog.sources import Origin, Reject, Row, read_thumbnail
@@ -46,6 +46,7 @@ class Batch:
 
     works: list[Work] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
+    notes: list[Reject] = field(default_factory=list)
     unchanged: int = 0
 
     @property
@@ -106,27 +107,41 @@ class Preparer:
 
     def _prepare(self, rows: list[Row], batch: Batch, pool: ThreadPoolExecutor) -> None:
         known = self.ledger.lookup([row.video.video_id for row in rows]) if self.ledger else {}
-        for outcome in pool.map(partial(self._inspect, known=known), rows):
-            if isinstance(outcome, Work):
-                batch.works.append(outcome)
-            elif isinstance(outcome, Reject):
+        for outcome, notes in pool.map(partial(self._inspect, known=known), rows):
+            if isinstance(outcome, Reject):
                 batch.rejects.append(outcome)
                 self.seen.release(str(outcome.video_id))
+                continue
+            batch.notes += notes
+            if isinstance(outcome, Work):
+                batch.works.append(outcome)
             else:
                 batch.unchanged += 1
 
-    def _inspect(self, row: Row, *, known: Mapping[str, Entry]) -> Work | Reject | None:
-        """Return work, a reject, or None if the index already holds exactly this."""
+    def _inspect(
+        self, row: Row, *, known: Mapping[str, Entry]
+    ) -> tuple[Work | Reject | None, list[Reject]]:
+        """Return work, a reject, or None if the index already holds this; and notes on the row."""
+        notes = [_reject(row, note.reason, note.detail, note.field) for note in row.notes]
+        old = known.get(row.video.video_id)
         try:
-            return self._plan(row, known.get(row.video.video_id))
+            if row.video.video_id in self.taken_down:
+                raise RowRejected(RejectReason.TAKEN_DOWN, "removed by `twinlens takedown`")
+            try:
+                return self._plan(row, self._picture(row.video, old), old), notes
+            except PictureRejected as error:
+                if row.video.title is None:
+                    raise
+                notes.append(_reject(row, error.reason, error.detail, "thumbnail"))
+                return self._plan(row, self._earlier_picture(old), old), notes
         except RowRejected as error:
-            return _reject(row, error.reason, error.detail)
+            return _reject(row, error.reason, error.detail), []
 
-    def _plan(self, row: Row, old: Entry | None) -> Work | None:
+    def _plan(
+        self, row: Row, pictured: tuple[Picture | None, str | None], old: Entry | None
+    ) -> Work | None:
         video = row.video
-        if video.video_id in self.taken_down:
-            raise RowRejected(RejectReason.TAKEN_DOWN, "removed by `twinlens takedown`")
-        picture, thumbnail_file = self._picture(video, old)
+        picture, thumbnail_file = pictured
         keys = {
             name: make_content_key(lens.fingerprint, seen)
             for name, lens in self.lenses.items()
@@ -181,12 +196,21 @@ class Preparer:
             and old.thumbnail_url == video.thumbnail_url
         ):
             # Not fetched in this run: what an earlier run fetched from there stays.
-            return Picture(Path(known).stem, self.thumbnails / known), known
+            return self._earlier_picture(old)
         return None, None
 
+    def _earlier_picture(self, old: Entry | None) -> tuple[Picture | None, str | None]:
+        """Return the picture that the index has of a video, and its name."""
+        known = None if old is None else old.thumbnail_file
+        if known is None:
+            return None, None
+        return Picture(Path(known).stem, self.thumbnails / known), known
 
-def _reject(row: Row, reason: RejectReason, detail: str) -> Reject:
-    return Reject(origin=row.origin, reason=reason, detail=detail, video_id=row.video.video_id)
+
+def _reject(row: Row, reason: RejectReason, detail: str, field: str | None = None) -> Reject:
+    return Reject(
+        origin=row.origin, reason=reason, detail=detail, video_id=row.video.video_id, field=field
+    )
 
 
 def _keep(path: Path, data: bytes) -> None:

@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+import html
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from twinlens.catalog.errors import RejectReason, RowRejected
 from twinlens.catalog.fields import Field, FieldKind, Fields, FieldValue
-from twinlens.catalog.sources.rows import BadCell, BadRecord, Origin, Record, Reject, Row
+from twinlens.catalog.sources.columns import simplify
+from twinlens.catalog.sources.dates import DateOrder, parse_date
+from twinlens.catalog.sources.lists import parse_texts
+from twinlens.catalog.sources.numbers import parse_count, parse_duration
+from twinlens.catalog.sources.picture_cells import parse_picture
+from twinlens.catalog.sources.platforms import YOUTUBE_CATEGORIES, Platform
+from twinlens.catalog.sources.rows import BadCell, BadRecord, Note, Origin, Record, Reject, Row
 from twinlens.catalog.sources.thumbnails import read_thumbnail
-from twinlens.catalog.sources.values import (
-    parse_count,
-    parse_date,
-    parse_duration,
-    parse_id,
-    parse_picture,
-    parse_text,
-    parse_texts,
-    parse_url,
-)
+from twinlens.catalog.sources.values import is_no_value, parse_code, parse_id, parse_text, parse_url
 from twinlens.catalog.video import Video
 
 # 96 bits: a chance of one in 10**17 that two among a million videos share an id.
 _CONTENT_ID_DIGITS: Final = 24
+# Fields that say which video it is, where there is no id.
+_ADDRESSES: Final = ("url", "embed_url")
+
+_MS: Final = Decimal("0.001")
+
+T = TypeVar("T")
 
 
 class _Parser(Protocol):
@@ -41,91 +48,226 @@ _PARSERS: Final[Mapping[FieldKind, _Parser]] = {
     FieldKind.COUNT: parse_count,
     FieldKind.DURATION: parse_duration,
 }
-# What a program writes for a missing title that it takes for a number.
-_NAN: Final = ("nan", "NaN")
+#: Seconds in one, where a column's name says so; names without case and punctuation.
+COLUMN_UNITS: Final[Mapping[str, Decimal]] = {
+    **dict.fromkeys(("durationms", "durationmillis", "lengthms", "approxdurationms"), _MS),
+    **dict.fromkeys(("durationmilliseconds", "lengthmillis", "milliseconds"), _MS),
+    **dict.fromkeys(("runtime", "runtimeminutes", "durationminutes"), Decimal(60)),
+    **dict.fromkeys(("durationmin", "durationmins", "lengthminutes", "minutes"), Decimal(60)),
+}
+_ESCAPED: Final = ("title", "channel")
+_TEXTS: Final = (FieldKind.TEXT, FieldKind.KEYWORD, FieldKind.KEYWORDS)
+# Fields that hold a code, which objects have beside its name.
+_CODES: Final = frozenset({"language"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableOrigin:
-    """Where the records of one table come from.
+    """Where the records of one table come from, and how they are read.
 
     Relative paths of pictures start at ``folder``, and none may leave ``root``; both are absolute
     and normal, or None where there are no files. ``has_ids``: an id is expected in every row.
-    ``untyped``: cells are text whatever they mean, as in CSV.
+    ``categories`` are names of YouTube's categories by number, where other than the known ones.
     """
 
     file: str
     folder: Path | None
     root: Path | None
     has_ids: bool
-    untyped: bool = False
+    date_order: DateOrder | None = None
+    platform: Platform | None = None
+    categories: Mapping[str, str] = field(default_factory=dict)
 
 
 def convert(
-    record: Record | BadRecord, columns: Mapping[str, str], table: TableOrigin, fields: Fields
+    record: Record | BadRecord,
+    columns: Mapping[str, Sequence[str]],
+    table: TableOrigin,
+    fields: Fields,
 ) -> Row | Reject:
-    """Return the video of ``record``, or why it has none; ``columns`` has each field's column."""
-    origin = Origin(table.file, record.row)
+    """Return the video of ``record``, or why it has none; ``columns`` has each field's columns.
+
+    A cell that can't be read is left empty and noted, as long as there is a title or a picture.
+    """
+    origin = Origin(record.file or table.file, record.row)
     if isinstance(record, BadRecord):
         return Reject(origin, record.reason, record.detail)
-    cells = {field: record.cells.get(column) for field, column in columns.items()}
-    video_id: str | None = None
-    try:
-        # The id first: a job that prunes must know whose row it is that can't be read.
-        id_cell = cells.pop("video_id", None)
-        if table.has_ids or id_cell is not None:
-            video_id = parse_id(_require_readable(id_cell))
-        for cell in cells.values():
-            _require_readable(cell)
-        return Row(origin, _make_video(video_id, cells, table, fields))
-    except RowRejected as error:
-        return Reject(origin, error.reason, error.detail, video_id)
+    return _Conversion(record, columns, table, fields).to_row(origin)
 
 
-def _require_readable(cell: object) -> object:
-    if isinstance(cell, BadCell):
-        raise RowRejected(cell.reason, cell.detail)
+class _Conversion:
+    """One record on its way to a video, with what could not be read of it."""
+
+    __slots__ = ("_cells", "_fields", "_notes", "_table")
+
+    def __init__(
+        self,
+        record: Record,
+        columns: Mapping[str, Sequence[str]],
+        table: TableOrigin,
+        fields: Fields,
+    ) -> None:
+        self._table = table
+        self._fields = fields
+        self._notes: list[Note] = []
+        self._cells: dict[str, object] = {}
+        for name, names in columns.items():
+            for column in names:
+                cell = find_cell(record.cells, column)
+                if isinstance(cell, BadCell):
+                    self._notes.append(Note(name, cell.reason, cell.detail))
+                elif is_no_value(cell) and name != "video_id":
+                    continue
+                elif cell is not None:
+                    self._cells[name] = self._prepare(name, column, cell)
+                break
+
+    def _prepare(self, name: str, column: str, cell: object) -> object:
+        """Return a cell without what its platform or its column's name says of it."""
+        if name == "duration_s" and (unit := find_unit(column)) is not None:
+            return _to_unit(cell, unit)
+        platform = self._table.platform
+        if platform is None:
+            return cell
+        if name == "category" and platform.youtube and not isinstance(cell, Mapping | list):
+            known = {**YOUTUBE_CATEGORIES, **self._table.categories}
+            return known.get(str(cell).removesuffix(".0").strip(), cell)
+        if not isinstance(cell, str):
+            return cell
+        if (cut := platform.cut.get(name)) is not None and (begin := cut.match(cell)) is not None:
+            cell = cell[begin.end() :]
+        return html.unescape(cell) if platform.escaped and name in _ESCAPED else cell
+
+    def to_row(self, origin: Origin) -> Row | Reject:
+        video_id = self._read_id()
+        video = self._read_video(video_id or "")
+        if video.title is None and video.thumbnail is None and video.thumbnail_url is None:
+            return self._to_reject(origin, video_id)
+        if video_id is None:
+            video = self._add_content_id(video)
+            if video.title is None and video.thumbnail is None and video.thumbnail_url is None:
+                return self._to_reject(origin, None)
+        return Row(origin, video, tuple(self._notes))
+
+    def _to_reject(self, origin: Origin, video_id: str | None) -> Reject:
+        """Say why there is neither a title nor a picture."""
+        for note in self._notes:
+            if note.field in ("title", "thumbnail", "thumbnail_url"):
+                return Reject(origin, note.reason, note.detail, video_id)
+        return Reject(origin, RejectReason.EMPTY, "no title and no thumbnail", video_id)
+
+    def _read_id(self) -> str | None:
+        cell = self._cells.get("video_id")
+        told = any(note.field == "video_id" for note in self._notes)
+        if cell is None and (told or not self._table.has_ids):
+            return None
+        return self._try("video_id", partial(parse_id, cell))
+
+    def _read_video(self, video_id: str) -> Video:
+        parse_title = partial(parse_text, self._cells.get("title"), field="title")
+        title = _to_nfc(self._try("title", parse_title))
+        picture, thumbnail_url = self._read_picture()
+        values: dict[str, FieldValue] = {}
+        for row in self._fields:
+            if row.name != "title" and row.name in self._cells:
+                value = self._read(row, self._cells[row.name])
+                if value is not None and value != ():
+                    values[row.name] = value
+        return Video(
+            video_id=video_id,
+            title=title if isinstance(title, str) else None,
+            thumbnail=picture,
+            thumbnail_url=thumbnail_url,
+            values=values,
+        )
+
+    def _read_picture(self) -> tuple[bytes | Path | None, str | None]:
+        url = None
+        if (cell := self._cells.get("thumbnail_url")) is not None:
+            url = self._try("thumbnail_url", partial(_parse_picture_url, cell))
+        if (cell := self._cells.get("thumbnail")) is None:
+            return None, url
+        parse = partial(parse_picture, cell, folder=self._table.folder, root=self._table.root)
+        picture = self._try("thumbnail", parse)
+        return (None, url or picture) if isinstance(picture, str) else (picture, url)
+
+    def _read(self, row: Field, cell: object) -> FieldValue | None:
+        name = row.name
+        if row.kind is FieldKind.MOMENT:
+            order = self._table.date_order
+            return self._try(name, partial(parse_date, cell, field=name, order=order))
+        parse = parse_code if name in _CODES else _PARSERS[row.kind]
+        value = self._try(name, partial(parse, cell, field=name))
+        return _to_nfc(value) if row.kind in _TEXTS else value
+
+    def _add_content_id(self, video: Video) -> Video:
+        """Give ``video`` an id made from title, picture and address, and its picture as bytes."""
+        picture = self._try("thumbnail", partial(read_thumbnail, video))
+        digest = hashlib.sha256()
+        seen = picture if picture is not None else (video.thumbnail_url or "").encode()
+        parts = [(video.title or "").encode(), seen]
+        if (address := next(filter(None, map(self._cells.get, _ADDRESSES)), None)) is not None:
+            parts.append(str(address).strip().encode("utf-8", "surrogatepass"))
+        for part in parts:
+            digest.update(len(part).to_bytes(8, "big"))
+            digest.update(part)
+        return replace(video, video_id=digest.hexdigest()[:_CONTENT_ID_DIGITS], thumbnail=picture)
+
+    def _try(self, field: str, parse: Callable[[], T]) -> T | None:
+        try:
+            return parse()
+        except RowRejected as error:
+            self._notes.append(Note(field, error.reason, error.detail))
+            return None
+
+
+def find_cell(cells: Mapping[str, object], column: str) -> object:
+    """Return the cell of a column, or of a path such as ``snippet.title`` into objects."""
+    if column in cells or "." not in column:
+        return cells.get(column)
+    found: object = cells
+    parts = column.split(".")
+    while parts:
+        if isinstance(found, list) and len(found) == 1:
+            found = found[0]
+        if not isinstance(found, Mapping):
+            return None
+        # A key may have dots itself.
+        for length in range(len(parts), 0, -1):
+            if (key := ".".join(parts[:length])) in found:
+                found, parts = found[key], parts[length:]
+                break
+        else:
+            return None
+    return found
+
+
+@lru_cache(maxsize=1024)
+def find_unit(column: str) -> Decimal | None:
+    """Return how many seconds one of a column of lengths is, where its name says so."""
+    return COLUMN_UNITS.get(simplify(column.rpartition(".")[2]))
+
+
+def _to_unit(cell: object, unit: Decimal) -> object:
+    """Return a bare number of units in seconds; what says its unit itself stays."""
+    if isinstance(cell, str) and not cell.strip().replace(".", "", 1).isdecimal():
+        return cell
+    if isinstance(cell, str | int | float | Decimal) and not isinstance(cell, bool):
+        return Decimal(str(cell).strip()) * unit
     return cell
 
 
-def _make_video(
-    video_id: str | None, cells: Mapping[str, object], table: TableOrigin, fields: Fields
-) -> Video:
-    title = parse_text(cells.get("title"), field="title")
-    if table.untyped and title in _NAN:
-        raise RowRejected(RejectReason.NOT_A_NUMBER, f"title is {title}")
-    thumbnail_url = parse_url(cells.get("thumbnail_url"), field="thumbnail_url")
-    picture = parse_picture(cells.get("thumbnail"), folder=table.folder, root=table.root)
-    if isinstance(picture, str):
-        thumbnail_url, picture = thumbnail_url or picture, None
-    if title is None and picture is None and thumbnail_url is None:
-        raise RowRejected(RejectReason.EMPTY, "no title and no thumbnail")
-    video = Video(
-        video_id=video_id or "",
-        title=title,
-        thumbnail=picture,
-        thumbnail_url=thumbnail_url,
-        values={
-            row.name: value
-            for row in fields
-            if row.name != "title" and (value := _parse_value(row, cells)) not in (None, ())
-        },
-    )
-    return video if video_id is not None else _add_content_id(video)
+def _parse_picture_url(cell: object) -> str | None:
+    if isinstance(cell, Mapping | list | tuple):
+        found = parse_picture(cell, folder=None, root=None)
+        return found if isinstance(found, str) else None
+    return parse_url(cell, field="thumbnail_url")
 
 
-def _parse_value(row: Field, cells: Mapping[str, object]) -> FieldValue | None:
-    return _PARSERS[row.kind](cells.get(row.name), field=row.name)
-
-
-def _add_content_id(video: Video) -> Video:
-    """Give ``video`` an id made from its title and picture alone, and its picture as bytes."""
-    picture = read_thumbnail(video)
-    digest = hashlib.sha256()
-    for part in (
-        (video.title or "").encode(),
-        picture if picture is not None else (video.thumbnail_url or "").encode(),
-    ):
-        digest.update(len(part).to_bytes(8, "big"))
-        digest.update(part)
-    return replace(video, video_id=digest.hexdigest()[:_CONTENT_ID_DIGITS], thumbnail=picture)
+def _to_nfc(value: FieldValue | None) -> FieldValue | None:
+    """Return texts in one form of Unicode: a Mac writes é as two characters."""
+    if isinstance(value, str):
+        return unicodedata.normalize("NFC", value)
+    if isinstance(value, tuple):
+        return tuple(dict.fromkeys(unicodedata.normalize("NFC", text) for text in value))
+    return value

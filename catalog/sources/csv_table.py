@@ -1,15 +1,17 @@
-"""CSV: commas, double quotes, a header line, UTF-8; plain or gzipped."""
+"""CSV with a header line, as spreadsheets and databases save it; plain or gzipped."""
 
 from __future__ import annotations
 
 import csv
 from collections import deque
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, ClassVar, Final
 
 from twinlens.catalog.errors import RejectReason, SourceError
+from twinlens.catalog.sources.dialect import Dialect, recode, sniff
 from twinlens.catalog.sources.lines import READ_ERRORS, open_binary, read_lines
 from twinlens.catalog.sources.rows import BadRecord, Record
 from twinlens.catalog.sources.values import is_utf8
@@ -27,6 +29,7 @@ class _Lines:
     """Lines for the CSV parser, which can be given back when the record they began is broken."""
 
     unread: Iterator[bytes | None]
+    backslashes: bool = False
     given_back: deque[bytes | None] = field(default_factory=deque)
     of_record: list[bytes | None] = field(default_factory=list)
     size: int = 0
@@ -47,19 +50,20 @@ class _Lines:
         self.size += len(line or b"")
         if line is None or self.size > MAX_RECORD_BYTES or len(self.of_record) > MAX_RECORD_LINES:
             raise _RecordTooLong
+        if self.backslashes:
+            line = line.replace(b'\\"', b'""')
         # Bytes that are no UTF-8 pass through as half surrogates, and the record is refused whole.
         return line.decode("utf-8", "surrogateescape") + "\n"
 
 
 @dataclass(frozen=True, slots=True)
 class CsvTable:
-    """A ``.csv`` file. A row is a record after the header, whatever lines it takes.
+    """A ``.csv`` or ``.tsv`` file. A row is a record after the header, whatever lines it takes.
 
     A record that can't be parsed costs its first line only: reading goes on with the next line,
     so that a quote left open does not swallow the file.
     """
 
-    untyped: ClassVar = True
     ragged: ClassVar = False
     path: Path
 
@@ -69,32 +73,41 @@ class CsvTable:
         Raises:
             SourceError: the file is empty or compressed wrongly, or its first line is no header.
         """
-        with open_binary(self.path) as file:
-            header = next(_parse(file), None)
+        with self._open() as (file, dialect):
+            header = next(_parse(file, dialect), None)
         if header is None:
             raise SourceError(f"{self.path} is empty; a CSV begins with the names of its columns")
         if isinstance(header, BadRecord):
             raise SourceError(f"{self.path} has no readable header: {header.detail}")
-        return header
+        return [name.strip() for name in header]
+
+    def read_remarks(self) -> list[str]:
+        """Return what a person should know of how it is read."""
+        with self._open() as (_, dialect):
+            return [f"{self.path.name} is {dialect.remark}"] if dialect.remark else []
 
     def count_rows(self) -> int | None:
         """Return the number of records; None for a compressed file."""
         if self.path.suffix.casefold() == ".gz":
             return None
-        with open_binary(self.path) as file:
-            return max(0, sum(1 for _ in _parse(file)) - 1)
+        with self._open() as (file, dialect):
+            return max(0, sum(1 for _ in _parse(file, dialect)) - 1)
 
     def read_records(self, columns: Collection[str]) -> Iterator[Record | BadRecord]:
         """Yield one record a row; an empty field is None."""
-        with open_binary(self.path) as file:
-            parsed = _parse(file)
+        with self._open() as (file, dialect):
+            parsed = _parse(file, dialect)
             header = next(parsed, None)
             if not isinstance(header, list):
                 return
+            header = [name.strip() for name in header]
             for row, fields in enumerate(parsed, start=1):
                 if isinstance(fields, BadRecord):
                     yield BadRecord(row, fields.reason, fields.detail)
-                elif len(fields) != len(header):
+                    continue
+                if len(fields) > len(header) and not any(fields[len(header) :]):
+                    fields = fields[: len(header)]  # a spreadsheet's empty columns
+                if len(fields) != len(header):
                     yield BadRecord(
                         row,
                         RejectReason.MALFORMED,
@@ -104,14 +117,30 @@ class CsvTable:
                     cells = zip(header, (text or None for text in fields), strict=True)
                     yield Record(row, dict(cells))
 
+    @contextmanager
+    def _open(self) -> Iterator[tuple[BinaryIO, Dialect]]:
+        with open_binary(self.path) as file:
+            dialect = sniff(file)
+        with open_binary(self.path) as file:
+            if dialect.is_plain:
+                yield file, dialect
+            else:
+                with recode(file, dialect) as recoded:
+                    yield recoded, dialect
 
-def _parse(file: BinaryIO) -> Iterator[list[str] | BadRecord]:
+
+def _parse(file: BinaryIO, dialect: Dialect) -> Iterator[list[str] | BadRecord]:
     """Yield fields of every record, the header too; blank lines are passed over."""
-    lines = _Lines(read_lines(file, max_bytes=MAX_RECORD_BYTES))
+    lines = _Lines(read_lines(file, max_bytes=MAX_RECORD_BYTES), dialect.backslashes)
+    for _ in range(dialect.head_lines):
+        next(lines.unread, None)
     while True:
         lines.begin_record()
         try:
-            fields = next(csv.reader(lines, strict=True))
+            reader = csv.reader(
+                lines, delimiter=dialect.delimiter, skipinitialspace=dialect.spaced, strict=True
+            )
+            fields = next(reader)
         except StopIteration:
             return
         except READ_ERRORS as error:

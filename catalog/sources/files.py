@@ -1,67 +1,93 @@
-"""Sources that lie on this machine: tables, folders of tables, folders of pictures."""
+"""Sources that lie on this machine: tables, folders of tables, folders of pictures, archives."""
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
-from twinlens.catalog.errors import RejectReason, RowRejected, SourceError
+from twinlens.catalog.errors import RowRejected, SourceError
 from twinlens.catalog.images import EXTENSIONS
+from twinlens.catalog.sources.archives import ARCHIVE_SUFFIXES, is_archive, make_scratch, unpack
 from twinlens.catalog.sources.columns import Columns
-from twinlens.catalog.sources.convert import TableOrigin, convert
 from twinlens.catalog.sources.csv_table import CsvTable
-from twinlens.catalog.sources.jsonl import JsonlTable
+from twinlens.catalog.sources.findings import Findings
+from twinlens.catalog.sources.jsonl import open_json
 from twinlens.catalog.sources.parquet import ParquetTable
-from twinlens.catalog.sources.rows import Origin, Record, Reject, Row
+from twinlens.catalog.sources.platforms import find_platform
+from twinlens.catalog.sources.rows import Origin, Reject, Row
+from twinlens.catalog.sources.sidecars import SidecarTable, find_sidecars
+from twinlens.catalog.sources.sqlite_table import SqliteTable, list_tables
+from twinlens.catalog.sources.table_source import TableSource
 from twinlens.catalog.sources.tables import Table
 from twinlens.catalog.sources.values import parse_id
+from twinlens.catalog.sources.walk import Walk
+from twinlens.catalog.sources.xlsx_table import XlsxTable, list_sheets
 from twinlens.catalog.video import Video
 
 _TABLES: Final[Mapping[str, Callable[[Path], Table]]] = {
     ".parquet": ParquetTable,
-    ".jsonl": JsonlTable,
-    ".jsonl.gz": JsonlTable,
-    ".ndjson": JsonlTable,
-    ".ndjson.gz": JsonlTable,
-    ".csv": CsvTable,
-    ".csv.gz": CsvTable,
+    **dict.fromkeys((".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz"), open_json),
+    **dict.fromkeys((".json", ".json.gz"), open_json),
+    **dict.fromkeys((".csv", ".csv.gz", ".tsv", ".tsv.gz"), CsvTable),
 }
+#: Files that hold one table each.
 TABLE_SUFFIXES: Final = tuple(_TABLES)
+SQLITE_SUFFIXES: Final = (".sqlite", ".sqlite3", ".db")
+#: Files that hold several.
+BOOK_SUFFIXES: Final = (".xlsx", *SQLITE_SUFFIXES)
+_ALL_SUFFIXES: Final = (*TABLE_SUFFIXES, *BOOK_SUFFIXES, *ARCHIVE_SUFFIXES)
 _PICTURE_SUFFIXES: Final = (*(f".{extension}" for extension in EXTENSIONS), ".jpeg")
 # Beside pictures, this file names them: the Hugging Face "imagefolder" layout.
 _METADATA_STEM: Final = "metadata"
+_CATEGORIES_END: Final = "_category_id.json"
 
 
-def open_files(name: str, path: Path, *, columns: Columns) -> TableSource | PictureFolder:
-    """Return the source at ``path``: one table, or a folder.
+def open_files(
+    name: str,
+    path: Path,
+    *,
+    columns: Columns,
+    query: str | None = None,
+    leave_out: Collection[Path] = (),
+) -> TableSource | PictureFolder:
+    """Return the source at ``path``: one table, an archive, or a folder.
 
     A folder that holds ``metadata.jsonl`` (or .csv, .parquet), itself or in folders below, is read
-    by those files alone; else by all tables in it; else it is a folder of pictures.
+    by those files alone; else by files that describe one video each; else by all tables in it;
+    else it is a folder of pictures. An archive is a folder that is unpacked first. ``query`` is for
+    SQLite. ``leave_out`` are paths that are not looked into.
 
     Raises:
         SourceError: nothing there that could be read, or a mapped column is missing.
     """
     path = Path(os.path.abspath(path))  # noqa: PTH100 - Path.absolute keeps "..", resolve follows links
+    findings = Findings()
+    if query is not None and not _is_called(path, SQLITE_SUFFIXES):
+        raise SourceError(f"{path}: a query is for SQLite ({', '.join(SQLITE_SUFFIXES)})")
+    if path.is_file() and is_archive(path):
+        scratch = make_scratch()
+        unpack(path, Path(scratch.name), findings)
+        return _Folder(name, Path(scratch.name), columns, findings, kept=scratch).open()
     if path.is_file():
-        table = open_table(path)
+        table = open_table(path) or _open_book(path, columns, query, findings)
         if table is None:
-            raise SourceError(f"{path}: not one of {', '.join(TABLE_SUFFIXES)}, nor a folder")
-        return TableSource(name, [table], root=path.parent, columns=columns)
+            raise SourceError(f"{path}: not one of {', '.join(_ALL_SUFFIXES)}, nor a folder")
+        categories = _read_categories(path)
+        return TableSource(
+            name,
+            [table],
+            root=path.parent,
+            columns=columns,
+            findings=findings,
+            categories=categories,
+        )
     if not path.is_dir():
         raise SourceError(f"{path}: no such file or folder")
-    tables = [table for file in _walk(path) if (table := open_table(file)) is not None]
-    described = [table for table in tables if table.path.name.split(".")[0] == _METADATA_STEM]
-    if tables:
-        return TableSource(name, described or tables, root=path, columns=columns)
-    pictures = PictureFolder(name, path)
-    if next(pictures.find_pictures(), None) is None:
-        raise SourceError(f"{path} holds no pictures and no tables ({', '.join(TABLE_SUFFIXES)})")
-    if columns.mapping:
-        raise SourceError(f"{path} holds pictures only: there are no columns to name")
-    return pictures
+    return _Folder(name, path, columns, findings, leave_out=leave_out).open()
 
 
 def open_table(path: Path) -> Table | None:
@@ -73,89 +99,126 @@ def open_table(path: Path) -> Table | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class TableSource:
-    """Rows of one table after the other.
+def _open_book(path: Path, columns: Columns, query: str | None, findings: Findings) -> Table | None:
+    """Return the table of a workbook or a database that has a title or a picture.
 
-    Where there are several, one that can't be read is a reject and the others go on.
+    Raises:
+        SourceError: none has, or several tables of a database.
     """
+    tables: Sequence[XlsxTable | SqliteTable]
+    if _is_called(path, (".xlsx",)):
+        tables = [XlsxTable(path, sheet) for sheet in list_sheets(path)]
+    elif _is_called(path, SQLITE_SUFFIXES):
+        tables = [SqliteTable(path, query)] if query is not None else list_tables(path)
+    else:
+        return None
+    usable: list[XlsxTable | SqliteTable] = []
+    first_error: SourceError | None = None
+    for table in tables:
+        try:
+            names = table.read_column_names()
+            columns.require(names, where=str(path), platform=find_platform(names))
+        except SourceError as error:
+            first_error = first_error or error
+        else:
+            usable.append(table)
+    if not usable:
+        raise first_error or SourceError(f"{path} holds no tables")
+    if isinstance(usable[0], SqliteTable) and len(usable) > 1:
+        queries = "; ".join(table.query for table in usable if isinstance(table, SqliteTable))
+        raise SourceError(f"{path} has several tables of videos; name one by --query: {queries}")
+    others = [_name_table(table) for table in tables if table is not usable[0]]
+    for other in others:
+        findings.leave_file(f"{path.name}, {other}")
+    return usable[0]
+
+
+def _name_table(table: XlsxTable | SqliteTable) -> str:
+    return f"sheet {table.sheet!r}" if isinstance(table, XlsxTable) else table.query
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """A folder on its way to a source."""
 
     name: str
-    tables: Sequence[Table]
-    root: Path
-    columns: Columns = field(kw_only=True)
+    path: Path
+    columns: Columns
+    findings: Findings
+    leave_out: Collection[Path] = ()
+    kept: object = None
 
-    def __post_init__(self) -> None:
-        """Look into the tables up to the first that can be read.
+    def open(self) -> TableSource | PictureFolder:
+        files = list(Walk(self.path, self.findings, self.leave_out))
+        pictures = [file for file in files if file.suffix.casefold() in _PICTURE_SUFFIXES]
+        described = [file for file in files if file.name.split(".")[0] == _METADATA_STEM]
+        tables = [table for file in described if (table := open_table(file)) is not None]
+        if tables:
+            return self._make(files, pictures, tables)
+        sidecars = find_sidecars(files, pictures)
+        if sidecars is not None:
+            for file in sidecars.unused:
+                self._leave(file)
+            table = SidecarTable(self.path, sidecars=sidecars)
+            return self._make_source([table], root=self.path)
+        tables = [table for file in files if (table := self._open_one(file)) is not None]
+        if tables:
+            return self._make(files, pictures, tables)
+        archives = [file for file in files if is_archive(file)]
+        if archives and not pictures:
+            return self._open_archives(archives)
+        if not pictures:
+            raise SourceError(
+                f"{self.path} holds no pictures and no tables ({', '.join(_ALL_SUFFIXES)})"
+                + "".join(f"; {sentence}" for sentence in self.findings.to_sentences())
+            )
+        if self.columns.mapping:
+            raise SourceError(f"{self.path} holds pictures only: there are no columns to name")
+        for file in files:
+            if file not in set(pictures):
+                self._leave(file)
+        return PictureFolder(self.name, self.path, pictures, self.findings, kept=self.kept)
 
-        Raises:
-            SourceError: none can, or none has the columns.
-        """
-        first_error: SourceError | None = None
-        for table in self.tables:
-            try:
-                self._resolve_columns(table)
-            except SourceError as error:
-                first_error = first_error or error
-            else:
-                return
-        if first_error is not None:
-            raise first_error
+    def _open_one(self, file: Path) -> Table | None:
+        if file.name.casefold().endswith(_CATEGORIES_END):
+            return None
+        if (table := open_table(file)) is not None or not _is_called(file, BOOK_SUFFIXES):
+            return table
+        try:
+            return _open_book(file, self.columns, None, self.findings)
+        except SourceError:
+            return None
 
-    def count_rows(self) -> int | None:
-        """Sum over the tables; None where one of them does not know."""
-        rows = 0
-        for table in self.tables:
-            try:
-                more = table.count_rows()
-            except SourceError:
-                more = 1
-            if more is None:
-                return None
-            rows += more
-        return rows
+    def _make(
+        self, files: Sequence[Path], pictures: Sequence[Path], tables: Sequence[Table]
+    ) -> TableSource:
+        used = {table.path for table in tables}.union(pictures)
+        for file in files:
+            if file not in used and not file.name.casefold().endswith(_CATEGORIES_END):
+                self._leave(file)
+        return self._make_source(tables, root=self.path)
 
-    def __iter__(self) -> Iterator[Row | Reject]:
-        for table in self.tables:
-            try:
-                yield from self._convert_rows(table)
-            except SourceError as error:
-                if len(self.tables) == 1:
-                    raise
-                yield Reject(
-                    Origin(self._name_file(table), 1), RejectReason.FILE_UNREADABLE, str(error)
-                )
-
-    def _convert_rows(self, table: Table) -> Iterator[Row | Reject]:
-        columns = self._resolve_columns(table)
-        origin = TableOrigin(
-            file=self._name_file(table),
-            folder=table.path.parent,
-            root=self.root,
-            has_ids="video_id" in columns,
-            untyped=table.untyped,
+    def _make_source(self, tables: Sequence[Table], *, root: Path) -> TableSource:
+        return TableSource(
+            self.name,
+            tables,
+            root=root,
+            columns=self.columns,
+            findings=self.findings,
+            categories=_read_categories(root / "any"),
+            kept=self.kept,
         )
-        # Each set of keys that rows have is resolved once.
-        by_names: dict[tuple[str, ...], dict[str, str]] = {}
-        for record in table.read_records(set(columns.values())):
-            if isinstance(record, Record) and table.ragged:
-                names = tuple(record.cells)
-                if names not in by_names:
-                    if len(by_names) >= 1000:
-                        by_names.clear()
-                    by_names[names] = self.columns.resolve(names)
-                columns = by_names[names]
-            yield convert(record, columns, origin, self.columns.fields)
 
-    def _resolve_columns(self, table: Table) -> dict[str, str]:
-        names = table.read_column_names()
-        # A ragged table in which no row is readable has no columns: its rows say what is wrong.
-        if names or not table.ragged:
-            self.columns.require(names, where=str(table.path))
-        return self.columns.resolve(names)
+    def _open_archives(self, archives: Sequence[Path]) -> TableSource | PictureFolder:
+        scratch = make_scratch()
+        for archive in archives:
+            inside = Path(scratch.name, archive.relative_to(self.path).as_posix())
+            unpack(archive, inside, self.findings)
+        folder = Path(scratch.name)
+        return _Folder(self.name, folder, self.columns, self.findings, kept=scratch).open()
 
-    def _name_file(self, table: Table) -> str:
-        return table.path.relative_to(self.root).as_posix()
+    def _leave(self, file: Path) -> None:
+        self.findings.leave_file(file.relative_to(self.path).as_posix())
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,19 +230,16 @@ class PictureFolder:
 
     name: str
     root: Path
-
-    def find_pictures(self) -> Iterator[Path]:
-        """Yield the pictures, by name; hidden files and folders are passed over."""
-        for path in _walk(self.root):
-            if path.suffix.casefold() in _PICTURE_SUFFIXES:
-                yield path
+    pictures: Sequence[Path]
+    findings: Findings = field(default_factory=Findings)
+    kept: object = None
 
     def count_rows(self) -> int | None:
         """Return the number of pictures."""
-        return sum(1 for _ in self.find_pictures())
+        return len(self.pictures)
 
     def __iter__(self) -> Iterator[Row | Reject]:
-        for row, path in enumerate(self.find_pictures(), start=1):
+        for row, path in enumerate(self.pictures, start=1):
             relative = path.relative_to(self.root)
             origin = Origin(relative.as_posix(), row)
             try:
@@ -190,18 +250,20 @@ class PictureFolder:
                 yield Row(origin, Video(video_id=video_id, thumbnail=path))
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    """Files in and below ``folder`` in an order that does not depend on the disk.
+def _is_called(path: Path, suffixes: tuple[str, ...]) -> bool:
+    return path.name.casefold().endswith(suffixes)
 
-    Raises:
-        SourceError: a folder can't be listed.
+
+def _read_categories(path: Path) -> dict[str, str]:
+    """Return names of YouTube's categories by number, as files beside ``path`` have them.
+
+    Kaggle's trending sets bring one a country, an answer of ``videoCategories.list``.
     """
-    for parent, folders, names in os.walk(folder, onerror=_refuse):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if not name.startswith("."):
-                yield Path(parent, name)
-
-
-def _refuse(error: OSError) -> NoReturn:
-    raise SourceError(f"{error.filename}: {error.strerror}") from error
+    found: dict[str, str] = {}
+    for file in sorted(path.parent.glob(f"*{_CATEGORIES_END}")):
+        try:
+            items = json.loads(file.read_text("utf-8-sig"))["items"]
+            found |= {str(item["id"]): str(item["snippet"]["title"]) for item in items}
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return found

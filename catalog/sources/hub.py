@@ -9,8 +9,9 @@ from typing import Any, Final
 
 from twinlens.catalog.errors import RejectReason, SourceError
 from twinlens.catalog.sources.arrow import to_records
-from twinlens.catalog.sources.columns import Columns
+from twinlens.catalog.sources.columns import Columns, list_unused
 from twinlens.catalog.sources.convert import TableOrigin, convert
+from twinlens.catalog.sources.findings import Findings
 from twinlens.catalog.sources.rows import BadCell, Record, Reject, Row
 
 PREFIX: Final = "hf:"
@@ -67,6 +68,7 @@ class HubSource:
     splits: Mapping[str, Any]
     columns: Columns = field(kw_only=True)
     root: Path | None = field(kw_only=True)
+    findings: Findings = field(kw_only=True, default_factory=Findings)
 
     def count_rows(self) -> int | None:
         """Return the number of rows by the data set's card, where it says."""
@@ -80,15 +82,22 @@ class HubSource:
 
     def __iter__(self) -> Iterator[Row | Reject]:
         for name, split in self.splits.items():
-            columns = self.columns.resolve(list(split.features))
+            names = list(split.features)
+            columns = self.columns.resolve(names)
+            self.findings.leave_columns(list_unused(names, columns))
             origin = TableOrigin(
-                file=name, folder=self.root, root=self.root, has_ids="video_id" in columns
+                file=name,
+                folder=self.root,
+                root=self.root,
+                has_ids="video_id" in columns,
+                date_order=self.columns.date_order,
             )
-            wanted = split.select_columns(sorted(set(columns.values()))).with_format("arrow")
+            needed = {column for some in columns.values() for column in some}
+            wanted = split.select_columns(sorted(needed)).with_format("arrow")
             row = 1
             for batch in self._read_batches(name, wanted):
                 for record in to_records(batch, first_row=row):
-                    whole = _read_picture(record, columns.get("thumbnail"))
+                    whole = _read_picture(record, columns.get("thumbnail", ("",))[0])
                     yield convert(whole, columns, origin, self.columns.fields)
                 row += batch.num_rows
 
@@ -99,9 +108,9 @@ class HubSource:
             raise SourceError(f"{self.name}, split {split}: reading broke off: {error}") from error
 
 
-def _read_picture(record: Record, column: str | None) -> Record:
+def _read_picture(record: Record, column: str) -> Record:
     """``record`` with its picture read, where the hub keeps pictures as files of their own."""
-    picture = record.cells.get(column or "")
+    picture = record.cells.get(column)
     if not isinstance(picture, dict) or picture.get("bytes") is not None or not picture.get("path"):
         return record
     import datasets
@@ -112,7 +121,7 @@ def _read_picture(record: Record, column: str | None) -> Record:
         cell = datasets.Image().embed_storage(pa.array([picture], kind)).to_pylist()[0]
     except Exception as error:  # noqa: BLE001 - file systems of many kinds; the row says what it was
         cell = BadCell(RejectReason.PICTURE_MISSING, f"{picture['path']}: {error}")
-    return Record(record.row, {**record.cells, str(column): cell})
+    return Record(record.row, {**record.cells, column: cell})
 
 
 def _to_source_error(name: str, revision: str | None, error: Exception) -> SourceError:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final
 
 from twinlens.catalog.errors import RejectReason, SourceError
+from twinlens.catalog.sources.columns import list_paths
+from twinlens.catalog.sources.json_table import JsonTable
 from twinlens.catalog.sources.lines import READ_ERRORS, open_binary, read_lines
 from twinlens.catalog.sources.rows import BadRecord, Record
 
@@ -19,16 +22,31 @@ MAX_LINE_BYTES: Final = 32 * 1024 * 1024
 _ROWS_PEEKED: Final = 1_000
 
 
+def open_json(path: Path) -> JsonlTable | JsonTable:
+    """Return the table at ``path``: lines of objects, or JSON of any layout, by its beginning."""
+    with suppress(*READ_ERRORS, SourceError), open_binary(path) as file:
+        lines = (line.strip() for line in read_lines(file, max_bytes=MAX_LINE_BYTES) if line)
+        some = list(itertools.islice(filter(None, lines), 2))
+        if not some or not (
+            some[0].startswith((b"[", b"\xff\xfe", b"\xfe\xff")) or some[0] == b"{"
+        ):
+            lined = ".json." not in f"{path.name.casefold()}."
+            whole = not isinstance(_parse_record(1, some[0]), BadRecord) if some else False
+            if lined or (whole and len(some) > 1 and some[1].startswith(b"{")):
+                return JsonlTable(path)
+        return JsonTable(path)
+    return JsonlTable(path)
+
+
 @dataclass(frozen=True, slots=True)
 class JsonlTable:
     """A ``.jsonl`` or ``.ndjson`` file. A row is a line; blank lines are passed over."""
 
-    untyped: ClassVar = False
     ragged: ClassVar = True
     path: Path
 
     def read_column_names(self) -> list[str]:
-        """Keys of the first thousand rows, in order of appearance.
+        """Keys of the first thousand rows, and paths into their objects, as they appear.
 
         Raises:
             SourceError: not even the first can be read.
@@ -36,10 +54,14 @@ class JsonlTable:
         names: dict[str, None] = {}
         for record in itertools.islice(self.read_records(()), _ROWS_PEEKED):
             if isinstance(record, Record):
-                names.update(dict.fromkeys(record.cells))
+                names.update(dict.fromkeys(list_paths(record.cells)))
             elif record.row == 1 and record.reason is RejectReason.FILE_UNREADABLE:
                 raise SourceError(f"{self.path}: {record.detail}")
         return list(names)
+
+    def read_remarks(self) -> list[str]:
+        """Return nothing."""
+        return []
 
     def count_rows(self) -> int | None:
         """Return the number of lines that are not blank; None for a compressed file."""

@@ -24,14 +24,18 @@ _ERRORS: Final = (pa.ArrowException, OSError, ValueError)
 class ParquetTable:
     """A ``.parquet`` file. A row group that is damaged is one reject; the others are read."""
 
-    untyped: ClassVar = False
     ragged: ClassVar = False
     path: Path
 
     def read_column_names(self) -> list[str]:
-        """Top-level columns of its schema."""
+        """Columns of its schema, and paths into those of structs."""
         with self._open() as file:
-            return list(file.schema_arrow.names)
+            schema = file.schema_arrow
+            return [*schema.names, *(path for field in schema for path in _list_paths(field))]
+
+    def read_remarks(self) -> list[str]:
+        """Return nothing."""
+        return []
 
     def count_rows(self) -> int | None:
         """Return the number of rows, by its footer."""
@@ -42,12 +46,16 @@ class ParquetTable:
         """Yield one record a row, with these columns only."""
         with self._open() as file:
             before = 0
+            there = set(file.schema_arrow.names)
+            wanted = sorted(
+                {column if column in there else _find_top(column, there) for column in columns}
+            )
             for group in range(file.num_row_groups):
                 group_rows = file.metadata.row_group(group).num_rows
                 row = before + 1
                 try:
                     for batch in file.iter_batches(
-                        batch_size=_BATCH_ROWS, row_groups=[group], columns=sorted(columns)
+                        batch_size=_BATCH_ROWS, row_groups=[group], columns=wanted
                     ):
                         yield from to_records(batch, first_row=row)
                         row += batch.num_rows
@@ -65,3 +73,17 @@ class ParquetTable:
             return pq.ParquetFile(self.path, pre_buffer=False, buffer_size=_BUFFER_BYTES)
         except _ERRORS as error:
             raise SourceError(f"{self.path} is no readable Parquet file: {error}") from error
+
+
+def _list_paths(field: pa.Field, prefix: str = "") -> Iterator[str]:
+    if pa.types.is_struct(field.type):
+        for inner in field.type:
+            yield f"{prefix}{field.name}.{inner.name}"
+            yield from _list_paths(inner, f"{prefix}{field.name}.")
+
+
+def _find_top(path: str, there: Collection[str]) -> str:
+    """Return the column that a path leads into."""
+    parts = path.split(".")
+    tops = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
+    return next((top for top in tops if top in there), path)

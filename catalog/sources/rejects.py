@@ -20,12 +20,13 @@ _KEYS: Final = frozenset({"file", "row", "reason"})
 
 
 class RejectsFile:
-    """JSON lines of ``file``, ``row``, ``video_id``, ``reason``, ``detail`` and ``kept``.
+    """JSON lines of ``file``, ``row``, ``video_id``, ``field``, ``reason``, ``detail``, ``kept``.
 
-    ``kept`` is true for a note on a row that is indexed all the same. The first line replaces a
+    ``kept`` is true for a note on a row that is indexed all the same; ``field`` is what could not
+    be read of it. The first line replaces a
     file of an earlier run; a run that ends well without a line removes it. ``counts`` and ``notes``
-    hold the number of lost rows and of notes by reason, ``nameless`` that of lost rows with no
-    video_id. ``write`` and ``note`` may be called from several threads.
+    hold the number of lost rows by reason and of notes by field and reason, ``nameless`` that of
+    rows whose video_id is not known. ``write`` and ``note`` may be called from several threads.
 
     Raises:
         SourceError: on entering, at ``path`` lies what is no rejects file; or it can't be written.
@@ -34,7 +35,7 @@ class RejectsFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.counts: Counter[RejectReason] = Counter()
-        self.notes: Counter[RejectReason] = Counter()
+        self.notes: Counter[str] = Counter()
         self.nameless = 0
         self._file: TextIO | None = None
         self._left_before = False
@@ -73,7 +74,8 @@ class RejectsFile:
     def note(self, reject: Reject) -> None:
         """Record what is wrong with a row that is indexed all the same."""
         with self._lock:
-            self.notes[reject.reason] += 1
+            self.notes[reject.label] += 1
+            self.nameless += reject.field == "video_id"
             self._append(reject, kept=True)
 
     def close(self) -> None:
@@ -92,6 +94,7 @@ class RejectsFile:
             "file": reject.origin.file,
             "row": reject.origin.row,
             "video_id": reject.video_id,
+            "field": reject.field,
             "reason": reject.reason.value,
             "detail": reject.detail[:_MAX_DETAIL],
             "kept": kept,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from twinlens.catalog.errors import RejectReason
+from twinlens.catalog.sources.findings import Findings
 from twinlens.catalog.video import Video
 
 
@@ -23,21 +24,39 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """What could not be read of a row that is indexed all the same: ``field`` stays empty."""
+
+    field: str
+    reason: RejectReason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
-    """A row that holds a video."""
+    """A row that holds a video, and what could not be read of it."""
 
     origin: Origin
     video: Video
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A row (or the rest of a file) that can't be indexed, and why."""
+    """A row (or the rest of a file) that can't be indexed, and why; or a note on a ``field``."""
 
     origin: Origin
     reason: RejectReason
     detail: str
     video_id: str | None = None
+    field: str | None = None
+
+    @property
+    def label(self) -> str:
+        """What is counted: the reason, after the field where the reason doesn't say which."""
+        if self.field is None or self.reason.is_of_picture or self.field == "video_id":
+            return self.reason.value
+        return f"{self.field} {self.reason}"
 
 
 class Source(Protocol):
@@ -46,6 +65,11 @@ class Source(Protocol):
     @property
     def name(self) -> str:
         """What a person typed."""
+        ...
+
+    @property
+    def findings(self) -> Findings:
+        """What was found beside videos; complete once the source was iterated."""
         ...
 
     def count_rows(self) -> int | None:
@@ -63,10 +87,14 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One row as a file holds it: cells by column name, absent or None where it has none."""
+    """One row as a file holds it: cells by column name, absent or None where it has none.
+
+    ``file`` is where it stands, if that is not the table's.
+    """
 
     row: int
     cells: Mapping[str, object]
+    file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +104,7 @@ class BadRecord:
     row: int
     reason: RejectReason
     detail: str
+    file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,6 @@ from twinlens.catalog.sources.rows import BadRecord, Record
 class Table(Protocol):
     """One file of rows."""
 
-    #: Whether cells are text whatever they mean, as in CSV.
-    untyped: ClassVar[bool]
     #: Whether rows may have different columns, as in JSONL.
     ragged: ClassVar[bool]
 
@@ -23,7 +21,15 @@ class Table(Protocol):
         ...
 
     def read_column_names(self) -> list[str]:
-        """Return names of its columns; none where no row could be read.
+        """Return names of its columns, and paths into objects; none where no row could be read.
+
+        Raises:
+            SourceError: the file can't be read at all.
+        """
+        ...
+
+    def read_remarks(self) -> list[str]:
+        """Return what a person should know of how it is read.
 
         Raises:
             SourceError: the file can't be read at all.

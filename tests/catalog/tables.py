@@ -6,17 +6,20 @@ import csv
 import gzip
 import io
 import json
+import sqlite3
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from tests.catalog.encoded import picture
 from twinlens.catalog.errors import RejectReason
-from twinlens.catalog.sources import Reject, Row, open_source
+from twinlens.catalog.sources import Note, Reject, Row, open_source
 from twinlens.catalog.video import Video
 
 RED, BLUE = picture(), picture(colour=(0, 0, 255))
@@ -34,19 +37,48 @@ def write_table(path: Path, rows: Iterable[Mapping[str, Any]] = VIDEOS) -> Path:
     rows = list(rows)
     if path.suffix == ".parquet":
         return write_parquet(path, {key: [row[key] for row in rows] for key in rows[0]})
-    if ".csv" in path.name:
+    if path.suffix in (".xlsx", ".sqlite", ".sqlite3", ".db"):
+        return write_book(path, rows)
+    if ".csv" in path.name or ".tsv" in path.name:
         out = io.StringIO()
-        writer = csv.DictWriter(out, rows[0])
+        writer = csv.DictWriter(out, rows[0], delimiter="\t" if ".tsv" in path.name else ",")
         writer.writeheader()
-        for row in rows:
-            lists = {key: json.dumps(cell) for key, cell in row.items() if isinstance(cell, list)}
-            writer.writerow({**row, **lists})
+        writer.writerows(map(flatten, rows))
         data = out.getvalue().encode()
+    elif path.name.partition(".")[2].removesuffix(".gz") == "json":
+        data = json.dumps(rows, ensure_ascii=False, indent=1).encode()
     else:
         assert path.name.partition(".")[2].removesuffix(".gz") in ("jsonl", "ndjson"), path
         data = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    return path
+
+
+def flatten(row: Mapping[str, Any]) -> dict[str, Any]:
+    lists = {key: json.dumps(cell) for key, cell in row.items() if isinstance(cell, list)}
+    return {**row, **lists}
+
+
+def write_book(path: Path, rows: Iterable[Mapping[str, Any]], table: str = "videos") -> Path:
+    rows = [flatten(row) for row in rows]
+    if path.suffix == ".xlsx":
+        book = openpyxl.Workbook()
+        sheet = book.active
+        assert sheet is not None
+        sheet.append(list(rows[0]))
+        for row in rows:
+            sheet.append(list(row.values()))
+        book.save(path)
+        return path
+    with closing(sqlite3.connect(path)) as database:
+        names = ", ".join(f'"{name}"' for name in rows[0])
+        database.execute(f"CREATE TABLE {table} ({names})")
+        marks = ", ".join("?" * len(rows[0]))
+        database.executemany(
+            f"INSERT INTO {table} VALUES ({marks})", [list(row.values()) for row in rows]
+        )
+        database.commit()
     return path
 
 
@@ -86,3 +118,7 @@ def rejects(items: Iterable[Row | Reject]) -> dict[int, RejectReason]:
 
 def ids(items: Iterable[Row | Reject]) -> list[str]:
     return [item.video.video_id for item in items if isinstance(item, Row)]
+
+
+def notes_of(items: Iterable[Row | Reject]) -> list[Note]:
+    return [note for item in items if isinstance(item, Row) for note in item.notes]

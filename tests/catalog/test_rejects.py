@@ -35,13 +35,26 @@ def test_the_rejects_file_appears_with_the_first_reject(tmp_path: Path) -> None:
         "file": "v\udc80.csv",
         "row": 3,
         "video_id": "ලංකා",
+        "field": None,
         "reason": "empty",
         "detail": "nothing\nthere",
         "kept": False,
     }
     assert (lines[1]["video_id"], lines[1]["kept"], len(lines[1]["detail"])) == (None, True, 500)
     assert file.counts == Counter({RejectReason.EMPTY: 1})
-    assert file.notes == Counter({RejectReason.PICTURE_NOT_FETCHED: 1})
+    assert file.notes == Counter({"picture_not_fetched": 1})
+    assert file.nameless == 0
+
+
+def test_notes_are_counted_by_field_and_reason(tmp_path: Path) -> None:
+    origin = Origin("v.csv", 3)
+    with RejectsFile(tmp_path / "rejects.jsonl") as file:
+        for field in ("view_count", "video_id", "view_count"):
+            file.note(Reject(origin, RejectReason.BAD_VALUE, "many", "one", field=field))
+        file.note(Reject(origin, RejectReason.PICTURE_MISSING, "gone", "one", field="thumbnail"))
+    assert file.notes == {"view_count bad_value": 2, "bad_value": 1, "picture_missing": 1}
+    assert file.nameless == 1, "a row with a made-up id may be any video's"
+    assert [line["field"] for line in lines_of(file.path)][-1] == "thumbnail"
 
 
 def test_an_earlier_rejects_file_goes_with_the_first_line_or_at_a_good_end(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from tests.catalog.tables import (
     IMAGE,
     RED,
     ids,
+    notes_of,
     read,
     rejects,
     videos,
@@ -67,9 +68,9 @@ def test_an_imagefolder_is_read_by_its_metadata(tmp_path: Path) -> None:
     pictures = {"train/pics/1.jpg": RED, "train/unnamed.jpg": BLUE, "test/2.png": BLUE}
     write_files(tmp_path, pictures)
     items = read(tmp_path)
-    assert ids(items) == ["4", "1", "3"]
+    assert ids(items) == ["4", "1", "2", "3"]
     assert items[0].origin.file == "test/metadata.csv"
-    assert rejects(items) == {2: MISSING}
+    assert [note.reason for note in notes_of(items)] == [MISSING]
     found = {item.video.video_id: item.video for item in items if isinstance(item, Row)}
     assert read_thumbnail(found["1"]) == RED
     assert read_thumbnail(found["4"]) == BLUE
@@ -157,8 +158,8 @@ def test_ids_come_from_the_content_where_there_are_none(tmp_path: Path) -> None:
         {"title": "gone", "image": "gone.jpg"},
     ]
     items = read(write_table(tmp_path / "v.jsonl", rows))
-    assert rejects(items) == {6: MISSING}
-    assert len(set(ids(items))) == 5
+    assert [note.reason for note in notes_of(items)] == [MISSING]
+    assert len(set(ids(items))) == 6
     backwards = read(write_table(tmp_path / "w.jsonl", reversed(rows)))
     assert ids(backwards) == ids(items)[::-1]
     pictures = pa.array([{"bytes": RED, "path": None}] * 2, IMAGE)

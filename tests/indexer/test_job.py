@@ -87,10 +87,46 @@ def test_what_left_the_source_stays_unless_pruned(run_job, catalogue, published)
 
 def test_a_rejected_row_has_not_left_the_source(run_job, catalogue, published):
     run_job()
-    catalogue.add("video4", picture=b"not a picture any more")
+    catalogue.add("video4", title="", picture=b"not a picture any more")
     summary = run_job(prune=True)
     assert (summary.removed, summary.rejected) == (0, {"picture_unreadable": 1})
     assert published.vectors()["video4"] == BOTH
+
+
+def test_a_picture_that_cannot_be_read_any_more_stays_as_it_was(run_job, catalogue, published):
+    run_job()
+    catalogue.add("video4", title="Another", picture=b"not a picture any more")
+    summary = run_job()
+    assert (summary.changed, summary.notes) == (1, {"picture_unreadable": 1})
+    assert published.vectors()["video4"] == BOTH
+    assert published.payload("video4")["title"] == "Another"
+    again = run_job()
+    assert (again.published, again.notes) == (False, {"picture_unreadable": 1})
+
+
+def test_a_side_field_or_a_picture_never_costs_the_video(run_job, catalogue, data, published):
+    cut = jpeg((1, 2, 3))[:-200]
+    catalogue.add("cut", picture=cut)
+    catalogue.add("gone", file_name="gone.jpg")
+    catalogue.add("elsewhere", file_name="/srv/elsewhere/x.jpg")
+    catalogue.add("dated", published_at="10/03/2024 18:05", view_count="LIVE")
+    summary = run_job()
+    assert (summary.videos, summary.rejected) == (14, {})
+    assert summary.notes == {
+        "picture_unreadable": 1,
+        "picture_missing": 2,
+        "published_at ambiguous": 1,
+        "view_count bad_value": 1,
+    }
+    assert "1 published_at ambiguous" in summary.line()
+    assert published.vectors()["cut"] == published.vectors()["gone"] == {TITLE}
+    kept = {(line["video_id"], line["field"], line["kept"]) for line in rejects_of(data)}
+    assert kept >= {("cut", "thumbnail", True), ("dated", "view_count", True)}
+    for name in ("gone", "elsewhere", "dated"):
+        del catalogue.rows[name]
+    catalogue.rows = {"first": {"video_id": "first", "title": "A", "views": "LIVE"}}
+    with pytest.raises(StrictStop, match="row 1: bad_value"):
+        run_job(strict=True)
 
 
 def test_nothing_is_pruned_when_a_lost_row_does_not_say_which_video(run_job, catalogue, published):
@@ -115,7 +151,7 @@ def test_a_source_of_which_nothing_can_be_indexed_is_an_error_and_pruning_emptie
     catalogue.rows = rows
     first = run_job()
     catalogue.rows = {}
-    catalogue.add("broken", picture=b"no picture")
+    catalogue.add("broken", title="", picture=b"no picture")
     for prune, said in ((False, "no video that can be indexed"), (True, "empty")):
         with pytest.raises(SourceError, match=said):
             run_job(prune=prune)
@@ -133,10 +169,12 @@ def test_fresh_rebuilds_from_this_source_alone(run_job, catalogue, published):
 
 
 def test_bad_rows_are_skipped_counted_and_listed(run_job, catalogue, data, published):
-    catalogue.add("broken", picture=b"\xff\xd8\xff not really")
+    catalogue.add("broken", title="", picture=b"\xff\xd8\xff not really")
     Image.new("1", (20_000, 20_000)).save(catalogue.path / "bomb.png")
-    catalogue.add("bomb", file_name="bomb.png")
-    catalogue.add("arithmetic", picture=jpeg((1, 2, 3)).replace(b"\xff\xc0", b"\xff\xc9"))
+    catalogue.add("bomb", title=None, file_name="bomb.png")
+    catalogue.add(
+        "arithmetic", title=None, picture=jpeg((1, 2, 3)).replace(b"\xff\xc0", b"\xff\xc9")
+    )
     catalogue.add("none", title="No vector UNENCODABLE")
     catalogue.add("empty", title="  ")
     summary = run_job()
@@ -157,7 +195,7 @@ def test_bad_rows_are_skipped_counted_and_listed(run_job, catalogue, data, publi
 
 def test_the_first_good_one_of_several_rows_with_one_id_wins(run_job, catalogue, data, published):
     catalogue.add("twin", title="The first")
-    catalogue.add("bad", title="First", picture=b"no picture")
+    catalogue.add("bad", title="", picture=b"no picture")
     again = [("twin", "The second"), ("bad", "Second"), ("bad", "Third")]
     catalogue.more = [json.dumps({"video_id": name, "title": title}) for name, title in again]
     assert run_job().rejected == {"duplicate_id": 2, "picture_unreadable": 1}
@@ -172,7 +210,7 @@ def test_strict_stops_at_the_first_and_publishes_nothing(run_job, catalogue, dat
     with pytest.raises(StrictStop, match="row 11"):
         run_job(strict=True)
     assert data.read_current() is None
-    assert run_job().videos == 10
+    assert run_job().videos == 11
 
 
 @pytest.mark.parametrize("dim", [16, 24])
@@ -215,7 +253,7 @@ def test_another_rule_of_words_encodes_no_title_and_no_picture(
 
 
 def test_the_second_of_two_jobs_stops_with_a_clear_error(run_job, catalogue, data):
-    catalogue.add("broken", picture=b"no picture")
+    catalogue.add("broken", title="", picture=b"no picture")
     run_job()
     with data.hold_lock(), pytest.raises(IndexLocked, match="another indexing job"):
         run_job()

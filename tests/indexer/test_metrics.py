@@ -54,7 +54,7 @@ def run(catalogue: Catalogue, data: DataDir, tmp_path: Path) -> Callable[..., di
 def test_rows_are_counted_by_outcome_and_a_failed_run_keeps_the_last_success(
     run, catalogue, tmp_path
 ):
-    catalogue.add("broken", picture=b"no picture")
+    catalogue.add("broken", title="", picture=b"no picture")
     seen = run(now=1_000_000_000.5)
     rows = {name: value for name, value in seen.items() if name.startswith("rows/")}
     assert rows == {

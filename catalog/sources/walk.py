@@ -1,0 +1,75 @@
+"""The files of a folder that may belong to a catalogue: not hidden ones, and not our own."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NoReturn
+
+from twinlens.catalog.errors import SourceError
+from twinlens.catalog.sources.findings import Findings
+
+# What archives of a Mac bring along.
+_JUNK: Final = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
+_REJECT_KEYS: Final = frozenset({"file", "row", "reason", "detail", "kept"})
+_LINE_BYTES: Final = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """Files in and below ``folder``, in an order that does not depend on the disk.
+
+    A data directory below it is left out, and so is what is in ``leave_out``, such as the one that
+    is being written to; both are remarked in ``findings``.
+
+    Raises:
+        SourceError: on iterating, a folder can't be listed.
+    """
+
+    folder: Path
+    findings: Findings
+    leave_out: Collection[Path] = ()
+
+    def __iter__(self) -> Iterator[Path]:
+        for parent, folders, names in os.walk(self.folder, onerror=_refuse):
+            inside = Path(parent)
+            folders[:] = sorted(name for name in folders if self._is_foreign(inside, name))
+            for name in sorted(names):
+                path = inside / name
+                if name.startswith(".") or name in _JUNK:
+                    continue
+                if path in self.leave_out or _is_rejects_file(path):
+                    self.findings.remark(f"{self._name(path)} is TwinLens' own and was left out")
+                else:
+                    yield path
+
+    def _is_foreign(self, parent: Path, name: str) -> bool:
+        if name.startswith(".") or name in _JUNK:
+            return False
+        path = parent / name
+        if path in self.leave_out or (path / "generations").is_dir():
+            self.findings.remark(f"{self._name(path)} is a data directory and was left out")
+            return False
+        return True
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.folder).as_posix()
+
+
+def _is_rejects_file(path: Path) -> bool:
+    """Return whether it is a list of rejected rows, wherever ``--rejects`` put it."""
+    if path.suffix != ".jsonl" or not path.is_file():
+        return False
+    try:
+        with path.open("rb") as file:
+            values = json.loads(file.readline(_LINE_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(values, dict) and values.keys() >= _REJECT_KEYS
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise SourceError(f"{error.filename}: {error.strerror}") from error

@@ -1,0 +1,116 @@
+"""Sheets of Excel workbooks, row by row."""
+
+from __future__ import annotations
+
+import warnings
+import zipfile
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import time
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+from twinlens.catalog.errors import SourceError
+from twinlens.catalog.sources.rows import BadRecord, Record
+
+# A workbook is an archive; what is unpacked of it at once are its texts.
+MAX_BYTES: Final = 2 * 1024**3
+MAX_TEXT_BYTES: Final = 512 * 1024**2
+MAX_MEMBERS: Final = 10_000
+MAX_COLUMNS: Final = 2_000
+_TEXTS: Final = "xl/sharedStrings.xml"
+
+
+@dataclass(frozen=True, slots=True)
+class XlsxTable:
+    """One sheet of an ``.xlsx`` file. A row is one below the header, which is the first not empty.
+
+    A length that Excel shows as 12:34 is read as it is shown.
+    """
+
+    ragged: ClassVar = False
+    path: Path
+    sheet: str
+
+    def read_column_names(self) -> list[str]:
+        """Return the cells of the header.
+
+        Raises:
+            SourceError: it is no workbook, or the sheet is empty.
+        """
+        with _open(self.path) as book:
+            for cells in book[self.sheet].iter_rows(max_col=MAX_COLUMNS, values_only=True):
+                if any(cell is not None for cell in cells):
+                    return [str(cell).strip() for cell in cells if cell is not None]
+        raise SourceError(f"{self.path}, sheet {self.sheet!r} is empty")
+
+    def read_remarks(self) -> list[str]:
+        """Return nothing."""
+        return []
+
+    def count_rows(self) -> int | None:
+        """Return None: what a workbook says of its size is often wrong."""
+        return None
+
+    def read_records(self, columns: Collection[str]) -> Iterator[Record | BadRecord]:
+        """Yield one record a row that is not empty."""
+        with _open(self.path) as book:
+            header: list[str | None] | None = None
+            row = 0
+            for cells in book[self.sheet].iter_rows(max_col=MAX_COLUMNS):
+                if all(cell.value is None for cell in cells):
+                    continue
+                if header is None:
+                    header = [
+                        None if cell.value is None else str(cell.value).strip() for cell in cells
+                    ]
+                    continue
+                row += 1
+                named = zip(header, cells, strict=False)
+                yield Record(row, {name: _read(cell) for name, cell in named if name is not None})
+
+
+def list_sheets(path: Path) -> list[str]:
+    """Return the names of its sheets.
+
+    Raises:
+        SourceError: it is no workbook, or too large.
+    """
+    with _open(path) as book:
+        return [sheet.title for sheet in book.worksheets]
+
+
+def _read(cell: Any) -> object:
+    value = cell.value
+    if isinstance(value, time) and "s" not in str(cell.number_format).casefold():
+        return f"{value.hour}:{value.minute:02}"
+    return value
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[Any]:
+    import openpyxl
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            texts = sum(member.file_size for member in members if member.filename == _TEXTS)
+            if (
+                len(members) > MAX_MEMBERS
+                or sum(member.file_size for member in members) > MAX_BYTES
+                or texts > MAX_TEXT_BYTES
+            ):
+                raise SourceError(f"{path}: the workbook is too large; save it as CSV")
+        with warnings.catch_warnings():
+            # Of styles and extensions that no cell needs.
+            warnings.simplefilter("ignore")
+            book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+    except SourceError:
+        raise
+    except Exception as error:
+        raise SourceError(f"{path} is no readable workbook: {error}") from error
+    try:
+        yield book
+    finally:
+        book.close()
