@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from twinlens.evaluate.feed.protocols import Question, measure
@@ -72,13 +73,19 @@ def measure_learned(
     options: TrainingOptions,
     *,
     ablation: str | None = None,
+    folder: Path | None = None,
     on_step: Callable[[int, int, str], None] | None = None,
 ) -> tuple[PerQuery, TrainedCandidates]:
-    """Train on the question's past and return the measures of each label, and what was trained."""
+    """Train on the question's past; return the measures of each label, and what was trained.
+
+    A run that was killed goes on from ``folder``.
+    """
     past = Part(question.past, videos, options)
     asked = Part(question.asked, videos, options)
     if ablation is not None:
         past, asked = ABLATIONS[ablation](past), ABLATIONS[ablation](asked)
-    trained = train_candidates(past.known, past.videos, past.options, on_step=on_step)
+    trained = train_candidates(
+        past.known, past.videos, past.options, folder=folder, on_step=on_step
+    )
     score = make_scorer(trained.network, PersonEncoder(asked.known, trained.people))
     return measure(question, score, len(videos)), trained
