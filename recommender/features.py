@@ -296,9 +296,9 @@ class _Maker:
         numbers: dict[str, Floats] = {}
         shown, watches = EventType.IMPRESSION, EventType.WATCH
         asked = self.asked.videos
-        both = (shown, watches)
+        both, said = (shown, watches), (EventType.LIKE, EventType.DISLIKE)
         rated = (*both, EventType.CLICK, EventType.NOT_INTERESTED)
-        for key, kinds in ("video", both), ("channel", (*rated, EventType.LIKE)), ("tag", rated):
+        for key, kinds in ("video", both), ("channel", (*rated, *said)), ("tag", rated):
             keys = self._find_keys(key, asked)
             for kind in kinds:
                 track, spans = self.tracks[kind], self.spans[kind]

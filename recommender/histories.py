@@ -33,8 +33,12 @@ WINDOWS: Final[Mapping[EventType, int]] = {
     EventType.IMPRESSION: MOST_KNOWN[EventType.IMPRESSION] // 2,
     EventType.CLICK: MOST_KNOWN[EventType.CLICK],
     EventType.LIKE: MOST_KNOWN[EventType.LIKE],
+    EventType.DISLIKE: MOST_KNOWN[EventType.DISLIKE],
     EventType.NOT_INTERESTED: MOST_KNOWN[EventType.NOT_INTERESTED],
 }
+# Of these, one without a moment is left out: a log of the order of watches says not of all of them
+# whether they were clicked, and rates would be wrong.
+TIMED: Final = frozenset({EventType.IMPRESSION, EventType.CLICK})
 
 
 class Spans(NamedTuple):
@@ -140,10 +144,19 @@ class Histories:
             EventType.IMPRESSION: [one for one in person.impressions if one.seen is not False],
             EventType.CLICK: person.clicks,
             EventType.LIKE: person.likes,
+            EventType.DISLIKE: person.dislikes,
             EventType.NOT_INTERESTED: person.not_interested,
         }
         return cls(
-            {kind: _read(kind, events, rows, durations_s) for kind, events in of_kind.items()}
+            {
+                kind: _read(
+                    kind,
+                    [one for one in events if one.at is not None or kind not in TIMED],
+                    rows,
+                    durations_s,
+                )
+                for kind, events in of_kind.items()
+            }
         )
 
 
