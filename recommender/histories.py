@@ -140,17 +140,11 @@ class Histories:
             EventType.DISLIKE: person.dislikes,
             EventType.NOT_INTERESTED: person.not_interested,
         }
-        return cls(
-            {
-                kind: _read(
-                    kind,
-                    [one for one in events if one.at is not None or kind not in TIMED],
-                    rows,
-                    durations_s,
-                )
-                for kind, events in of_kind.items()
-            }
-        )
+        tracks: dict[str, Track] = {}
+        for kind, given in of_kind.items():
+            events = [one for one in given if one.at is not None or kind not in TIMED]
+            tracks[kind] = _read(kind, events, rows, durations_s)
+        return cls(tracks)
 
 
 def to_milliseconds(moment: datetime) -> int:

@@ -86,7 +86,7 @@ class RankingLog:
         at no moment. What was served and, as the log says, never seen is left out.
         """
         columns = _Columns.read(events, rows, durations_s)
-        tracks = {kind: columns.to_track(kind) for kind in WINDOWS}
+        tracks: dict[str, Track] = {kind: columns.to_track(kind) for kind in WINDOWS}
         shown = columns.find(EventType.IMPRESSION)
         clicks, watches = columns.find(EventType.CLICK), columns.find(EventType.WATCH)
         clicked_by = _attribute(columns, clicks, shown)
