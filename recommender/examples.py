@@ -14,6 +14,7 @@ from twinlens.recommender.interactions import Interactions, Ints
 MOST_POSITIONS: Final = 64
 DAY_S: Final = 86_400.0
 _MOST_HELD_OUT: Final = 10_000
+_LEAST_HELD_OUT: Final = 50
 _LEAST_WATCHES: Final = 3
 _MOST_SCORES: Final = 2**24
 
@@ -52,8 +53,15 @@ def hold_out_days(known: Interactions, days: float) -> Split:
 
 
 def hold_out(known: Interactions, *, days: float = 1.0) -> Split:
-    """Hold out the last day of a log, or where it has no times the last watch of each person."""
-    return hold_out_days(known, days) if known.is_timed else hold_out_last(known)
+    """Hold out the last day of a log, or else the last watch of each person.
+
+    So where it has no times, or so few people came that day that they say nothing.
+    """
+    if known.is_timed:
+        split = hold_out_days(known, days)
+        if len(split.held_out) >= _LEAST_HELD_OUT and split.trained.any():
+            return split
+    return hold_out_last(known)
 
 
 def find_first_views(known: Interactions) -> npt.NDArray[np.bool_]:

@@ -13,12 +13,12 @@ import numpy.typing as npt
 from twinlens.catalog.vectors import FloatMatrix
 from twinlens.events.event import EventType
 from twinlens.recommender.histories import (
+    ENDED,
     UNTIMED,
     Floats,
     Histories,
     Ints,
     KeyIndex,
-    Spans,
     Track,
     sum_spans,
 )
@@ -37,7 +37,8 @@ _CHUNK: Final = 4096
 _HOUR_MS: Final = 3_600_000
 _DAY_MS: Final = 24 * _HOUR_MS
 
-
+# What is known of the length of a watch, and of which amount that is the mean, in thousandths.
+LENGTHS: Final = (("s", "watched_ms"), ("share", "watched_permille"))
 # What is counted of each video.
 COUNTED: Final = (
     *("impressions", "clicks", "recent_impressions", "recent_clicks"),
@@ -144,12 +145,11 @@ class VideoStatistics:
             before = track.times < moment
             add(name, track, before)
             add(f"recent_{name}", track, before & (track.times >= moment - _DAY_MS))
-        watches = histories.tracks[EventType.WATCH]
-        ended = watches.ends < moment
+        ended = histories.tracks[ENDED]
         for name, amount in ("watches", "watched_ms"), ("measured", "watched_permille"):
-            known = ended & (getattr(watches, amount) >= 0)
-            add(name, watches, known)
-            add(amount, watches, known, amount)
+            known = (ended.times < moment) & (getattr(ended, amount) >= 0)
+            add(name, ended, known)
+            add(amount, ended, known, amount)
         return cls.from_counts(counts, contents)
 
     @classmethod
@@ -262,61 +262,57 @@ class _Maker:
             kind: track.find_known(questions.persons, questions.moments)
             for kind, track in self.tracks.items()
         }
-        self.unended = self.tracks[EventType.WATCH].find_unended(
-            self.spans[EventType.WATCH], questions.moments
-        )
 
     def describe_person(self) -> dict[str, Floats]:
         """Return what this person has done of late, whatever the video."""
         asked = self.asked
         shown, clicks = self.tracks[EventType.IMPRESSION], self.tracks[EventType.CLICK]
         seen, clicked = self.spans[EventType.IMPRESSION], self.spans[EventType.CLICK]
-        watched = self.spans[EventType.WATCH]
+        ended = self._find_latest(ENDED)
         # The latest 10 impressions: how many clicks came since.
         since = np.append(shown.times, UNTIMED)[np.maximum(seen.last - 10, seen.first)]
         recent = np.minimum(seen.sizes, 10)
         lately = clicked.last - clicks.find_known(asked.persons, since).last
-        last = self._find_latest(EventType.WATCH)
         numbers = {
             "person_impressions": seen.sizes.astype(np.float64),
-            "person_watches": watched.sizes.astype(np.float64),
+            "person_watches": self.spans[EventType.WATCH].sizes.astype(np.float64),
             "person_click_rate": _divide(clicked.sizes, seen.sizes),
             "person_recent_click_rate": _divide(lately, recent),
-            "hours_since_impression": self._hours_since(EventType.IMPRESSION),
-            "hours_since_click": self._hours_since(EventType.CLICK),
-            "hours_since_watch": self._hours_since(EventType.WATCH),
         }
-        for name, amount in (("s", "watched_ms"), ("share", "watched_permille")):
-            numbers[f"person_mean_{name}"] = self._mean(watched, None, amount)
-            numbers[f"last_watch_{name}"] = self._of_ended(last, amount)
+        for kind in EventType.IMPRESSION, EventType.CLICK, EventType.WATCH:
+            numbers[f"hours_since_{kind}"] = self._hours_from(kind, self._find_latest(kind))
+        for name, amount in LENGTHS:
+            known, lengths = self._measure_ended(amount)
+            totals = (sum_spans(self.spans[ENDED], one) for one in (lengths, known))
+            numbers[f"person_mean_{name}"] = _divide(*totals) / 1e3
+            of_last = _divide(lengths, known) / 1e3
+            numbers[f"last_watch_{name}"] = np.append(of_last, np.nan)[ended]
         return numbers
 
     def describe_past(self) -> dict[str, Floats]:
         """Return what this person has done with the video, its channel and its tags."""
         numbers: dict[str, Floats] = {}
-        shown, watches = EventType.IMPRESSION, EventType.WATCH
-        asked = self.asked.videos
-        both = (shown, watches)
-        rated = (*both, EventType.CLICK, EventType.NOT_INTERESTED)
-        for key, kinds in ("video", both), ("channel", (*rated, EventType.LIKE)), ("tag", rated):
-            keys = self._find_keys(key, asked)
+        both = (EventType.IMPRESSION, EventType.WATCH)
+        rated = (*both, ENDED, EventType.CLICK, EventType.NOT_INTERESTED)
+        said = (EventType.LIKE, EventType.DISLIKE)
+        for key, kinds in ("video", both), ("channel", (*rated, *said)), ("tag", rated):
+            keys = self._find_keys(key, self.asked.videos)
             for kind in kinds:
-                track, spans = self.tracks[kind], self.spans[kind]
-                of_events = self._find_keys(key, track.videos)
-                index = KeyIndex(of_events)
-                found = index.find(spans, keys)
+                index = KeyIndex(self._find_keys(key, self.tracks[kind].videos))
+                found = index.find(self.spans[kind], keys)
+                if kind == ENDED:
+                    for name, amount in LENGTHS:
+                        known, lengths = self._measure_ended(amount)
+                        totals = (index.sum(found, one).sum(axis=1) for one in (lengths, known))
+                        numbers[f"{key}_mean_{name}"] = _divide(*totals) / 1e3
+                    continue
                 numbers[f"{key}_{kind}_count"] = found.sizes.sum(axis=1).astype(np.float64)
-                if kind in (shown, watches):
+                if kind in both:
                     latest = index.find_latest(found).max(axis=1)
-                    numbers[f"{key}_{kind}_hours"] = self._hours_from(track, latest)
-                if kind is watches and key != "video":
-                    for name, amount in (("s", "watched_ms"), ("share", "watched_permille")):
-                        of_keys = (index, found, of_events, keys)
-                        numbers[f"{key}_mean_{name}"] = self._mean(spans, of_keys, amount)
+                    numbers[f"{key}_{kind}_hours"] = self._hours_from(kind, latest)
             if key != "video":
-                numbers[f"{key}_click_rate"] = _divide(
-                    numbers[f"{key}_click_count"], numbers[f"{key}_impression_count"]
-                )
+                clicks, shown = (numbers[f"{key}_{kind}_count"] for kind in ("click", "impression"))
+                numbers[f"{key}_click_rate"] = _divide(clicks, shown)
         return numbers
 
     def _find_keys(self, key: str, videos: Ints) -> Ints:
@@ -392,44 +388,19 @@ class _Maker:
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(lengths > 0, (own * mean).sum(axis=1) / lengths, np.nan)
 
-    def _find_latest(self, kind: EventType) -> Ints:
+    def _find_latest(self, kind: str) -> Ints:
         spans = self.spans[kind]
         return np.where(spans.sizes > 0, spans.last - 1, -1)
 
-    def _hours_since(self, kind: EventType) -> Floats:
-        return self._hours_from(self.tracks[kind], self._find_latest(kind))
-
-    def _hours_from(self, track: Track, events: Ints) -> Floats:
+    def _hours_from(self, kind: str, events: Ints) -> Floats:
         """Return the hours from the event at each place, NaN at -1 and where it has no moment."""
-        times = np.append(track.times, UNTIMED)[events]
+        times = np.append(self.tracks[kind].times, UNTIMED)[events]
         return np.where(times == UNTIMED, np.nan, (self.asked.moments - times) / _HOUR_MS)
 
-    def _of_ended(self, events: Ints, amount: str) -> Floats:
-        """Return how long the watch at each place was; NaN where it hadn't ended, or at -1."""
-        track = self.tracks[EventType.WATCH]
-        amounts = np.append(getattr(track, amount), -1)[events]
-        ended = np.append(track.ends, UNTIMED)[events] <= self.asked.moments
-        return np.where(ended & (amounts >= 0), amounts / 1e3, np.nan)
-
-    def _mean(
-        self, spans: Spans, of_keys: tuple[KeyIndex, Spans, Ints, Ints] | None, amount: str
-    ) -> Floats:
-        """Return the mean length of the ended watches of each span, or of those with its keys."""
-        amounts = getattr(self.tracks[EventType.WATCH], amount)
-        known = (amounts >= 0).astype(np.int64)
-        amounts = np.maximum(amounts, 0)
-        questions, events = self.unended
-        if of_keys is None:
-            total, count = sum_spans(spans, amounts), sum_spans(spans, known)
-            same = np.ones(len(events), dtype=np.int64)
-        else:
-            index, found, of_events, asked = of_keys
-            total, count = (index.sum(found, one).sum(axis=1) for one in (amounts, known))
-            theirs, wanted = of_events[events][:, :, None], asked[questions][:, None, :]
-            same = ((theirs == wanted) & (wanted >= 0)).sum(axis=(1, 2))
-        np.subtract.at(total, questions, amounts[events] * same)
-        np.subtract.at(count, questions, known[events] * same)
-        return _divide(total, count) / 1e3
+    def _measure_ended(self, amount: str) -> tuple[Ints, Ints]:
+        """Return whether the length of each ended watch is known, 1 or 0, and that or 0."""
+        lengths = getattr(self.tracks[ENDED], amount)
+        return (lengths >= 0).astype(np.int64), np.maximum(lengths, 0)
 
 
 def _take(vectors: npt.NDArray[Any], rows: Ints) -> npt.NDArray[np.float32]:

@@ -24,6 +24,7 @@ Floats = npt.NDArray[np.float64]
 UNTIMED: Final = -1
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
+ENDED: Final = "ended"
 # No event is older than 2005; 2**40 ms later it is 2039.
 _EARLIEST: Final = 1_104_537_600_000
 _BITS: Final = 40
@@ -33,8 +34,12 @@ WINDOWS: Final[Mapping[EventType, int]] = {
     EventType.IMPRESSION: MOST_KNOWN[EventType.IMPRESSION] // 2,
     EventType.CLICK: MOST_KNOWN[EventType.CLICK],
     EventType.LIKE: MOST_KNOWN[EventType.LIKE],
+    EventType.DISLIKE: MOST_KNOWN[EventType.DISLIKE],
     EventType.NOT_INTERESTED: MOST_KNOWN[EventType.NOT_INTERESTED],
 }
+# Of these, one without a moment is left out: a log of the order of watches says not of all of them
+# whether they were clicked, and rates would be wrong.
+TIMED: Final = frozenset({EventType.IMPRESSION, EventType.CLICK})
 
 
 class Spans(NamedTuple):
@@ -100,37 +105,29 @@ class Track:
         start = np.searchsorted(self.persons, persons)
         return Spans(np.maximum(start, last - self.most), last)
 
-    def find_unended(self, spans: Spans, moments: Ints) -> tuple[Ints, Ints]:
-        """Return which watches were still under way: pairs of a question and an event.
+    def to_ended(self) -> Track:
+        """Return watches as what is known of their length: at the moment when they had lasted so.
 
-        How long they will last is not known at that moment, though a log that is read later says.
+        A log that is read later says how long a watch came to be that was still under way.
         """
-        ends = self.ends
-        # The latest end of this person's watches up to each: none before it lasts longer.
-        latest = np.maximum.accumulate(_place(self.persons, ends)) - (self.persons << _BITS)
-        questions, events = [np.empty(0, int)], [np.empty(0, int)]
-        after = _place(np.zeros_like(moments), moments)
-        asked, at = np.arange(len(moments)), spans.last - 1
-        while asked.size:
-            asked, at = asked[inside := at >= spans.first[asked]], at[inside]
-            asked, at = asked[going := latest[at] > after[asked]], at[going]
-            under_way = ends[at] > moments[asked]
-            questions.append(asked[under_way])
-            events.append(at[under_way])
-            at = at - 1
-        return np.concatenate(questions), np.concatenate(events)
-
-    @property
-    def ends(self) -> Ints:
-        """When each watch had lasted as long as it did, at the earliest."""
-        return np.where(self.times == UNTIMED, UNTIMED, self.times + np.maximum(self.watched_ms, 0))
+        lasted = self.times + np.maximum(self.watched_ms, 0)
+        ends = np.where(self.times == UNTIMED, UNTIMED, lasted)
+        order = np.lexsort((ends, self.persons))
+        return Track(
+            persons=self.persons,
+            times=ends[order],
+            videos=self.videos[order],
+            most=self.most,
+            watched_ms=self.watched_ms[order],
+            watched_permille=self.watched_permille[order],
+        )
 
 
 class Histories:
-    """The tracks of people, by kind of event."""
+    """The tracks of people by kind of event, and ``ENDED``: watches at their ends."""
 
-    def __init__(self, tracks: Mapping[EventType, Track]) -> None:
-        self.tracks = tracks
+    def __init__(self, tracks: Mapping[str, Track]) -> None:
+        self.tracks: Mapping[str, Track] = {**tracks, ENDED: tracks[EventType.WATCH].to_ended()}
 
     @classmethod
     def from_person(cls, person: Person, rows: Mapping[str, int], durations_s: Floats) -> Histories:
@@ -140,11 +137,14 @@ class Histories:
             EventType.IMPRESSION: [one for one in person.impressions if one.seen is not False],
             EventType.CLICK: person.clicks,
             EventType.LIKE: person.likes,
+            EventType.DISLIKE: person.dislikes,
             EventType.NOT_INTERESTED: person.not_interested,
         }
-        return cls(
-            {kind: _read(kind, events, rows, durations_s) for kind, events in of_kind.items()}
-        )
+        tracks: dict[str, Track] = {}
+        for kind, given in of_kind.items():
+            events = [one for one in given if one.at is not None or kind not in TIMED]
+            tracks[kind] = _read(kind, events, rows, durations_s)
+        return cls(tracks)
 
 
 def to_milliseconds(moment: datetime) -> int:

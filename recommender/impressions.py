@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from twinlens.events.event import EventType
 from twinlens.recommender.histories import (
+    TIMED,
     UNTIMED,
     WINDOWS,
     Floats,
@@ -38,11 +39,11 @@ class Impressions:
     """One a video, person and answer, by person and then by time; all arrays have shape (n,).
 
     ``persons`` are numbers, ``moments`` milliseconds since 1970, ``videos`` rows of a catalogue or
-    -1. ``pages`` number what was shown to one person together: by one answer, or where no answer
-    is named, with less than half an hour from one to the next. ``asked`` is the moment of a page's
-    first: all of it is ranked by what was known then, for what comes of one video says what came
-    of the next. ``clicked``, and the ``watched_s`` of those clicked, 0 of the others. ``positions``
-    are NaN where unknown. ``context`` has texts or None.
+    -1. ``pages`` number what was shown to one person together: by one answer, or where answers
+    have one video or no name, with at most half an hour from one to the next. ``asked`` is the
+    moment of a page's first: all of it is ranked by what was known then, for the state after one
+    video says what came of it. ``clicked``, and the ``watched_s`` of those clicked, 0 of the
+    others. ``positions`` are NaN where unknown. ``context`` has texts or None.
     """
 
     persons: Ints
@@ -85,7 +86,7 @@ class RankingLog:
         at no moment. What was served and, as the log says, never seen is left out.
         """
         columns = _Columns.read(events, rows, durations_s)
-        tracks = {kind: columns.to_track(kind) for kind in WINDOWS}
+        tracks: dict[str, Track] = {kind: columns.to_track(kind) for kind in WINDOWS}
         shown = columns.find(EventType.IMPRESSION)
         clicks, watches = columns.find(EventType.CLICK), columns.find(EventType.WATCH)
         clicked_by = _attribute(columns, clicks, shown)
@@ -162,6 +163,8 @@ class _Columns:
 
     def to_track(self, kind: EventType) -> Track:
         at = self.find(kind)
+        if kind in TIMED:
+            at = at[self.times[at] != UNTIMED]
         return Track.create(
             kind,
             self.persons[at],
@@ -248,6 +251,8 @@ def _find_latest(keys: Ints, times: Ints, shown: int) -> Ints:
 def _number_pages(columns: _Columns, shown: Ints) -> tuple[Ints, Ints]:
     """Return the page of each impression, and where that page's first is."""
     persons, times, answers = columns.persons[shown], columns.times[shown], columns.answers[shown]
+    # A log may name an answer for each video that it shows.
+    answers = np.where(np.bincount(answers)[answers] > 1, answers, 0)
     breaks = np.ones(len(shown), dtype=np.bool_)
     breaks[1:] = (np.diff(persons) != 0) | (np.diff(times) > ATTRIBUTED_MS)
     pages = _pair(np.where(answers > 0, persons, -1 - np.cumsum(breaks)), answers)

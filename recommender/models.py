@@ -20,7 +20,8 @@ from twinlens.catalog.errors import IndexLocked, StoreCorrupt, StoreError, Usage
 from twinlens.catalog.files import create_whole, hold_lock, sync_files, write_atomically
 from twinlens.catalog.versions import list_installed_versions, refuse_newer
 from twinlens.recommender.candidate_model import CandidateModel
-from twinlens.recommender.candidates import Ranker
+from twinlens.recommender.ranking_model import WEIGHTS_FILE as RANKING_WEIGHTS_FILE
+from twinlens.recommender.ranking_model import RankingModel
 from twinlens.stores.generations import is_generation_name, make_generation_name
 
 MODEL_FILE: Final = "model.json"
@@ -62,7 +63,7 @@ class RecommenderModel:
 
     record: ModelRecord
     candidates: CandidateModel
-    ranking: Ranker | None = None
+    ranking: RankingModel | None = None
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -76,7 +77,12 @@ class RecommenderModel:
         for name, digest in record.files.items():
             if _digest(folder / name) != digest:
                 raise StoreCorrupt(f"the model {folder.name} is damaged: {name} is not as written")
-        return cls(record=record, candidates=CandidateModel.load(folder))
+        has_ranker = (folder / RANKING_WEIGHTS_FILE).exists()
+        return cls(
+            record=record,
+            candidates=CandidateModel.load(folder),
+            ranking=RankingModel.load(folder) if has_ranker else None,
+        )
 
 
 class ModelDirectory:

@@ -51,7 +51,9 @@ _Optimizers = tuple[list[torch.optim.Optimizer], list[LinearLR]]
 class RankingOptions:
     """How to train.
 
-    Of ``objectives`` and ``caps`` the first are kept, unless others rank the last day better. A cap is a quantile of the seconds watched of the clicked: no watch counts longer; 1 caps none.
+    Of ``objectives`` and ``caps`` the first are kept, unless others rank the last day better. A cap
+    is a quantile of the seconds watched of the clicked: no watch counts longer; 1 caps none.
+    ``drop_rows`` is the share of ids taken for unknown, as new videos will be.
     ``most_impressions``: only the latest so many are learned from. ``vocabulary`` bounds the rows
     of a table of embeddings. ``minutes`` bounds the whole; None does not.
     """

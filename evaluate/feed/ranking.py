@@ -20,6 +20,7 @@ from twinlens.recommender.ranking_training import RankingExamples, RankingOption
 from twinlens.recommender.videos import VideoTable
 
 Scores = npt.NDArray[np.floating[Any]]
+Say = Callable[[str], None]
 
 NETWORK: Final = "network"
 CLICKS: Final = "network, clicks"
@@ -40,10 +41,7 @@ _GROUPS: Final = 10
 
 @dataclass(frozen=True, eq=False)
 class Ranked:
-    """One way to rank: the scores of all later impressions, (n,) a seed.
-
-    ``predicts_seconds``: so that they can be held against what was watched.
-    """
+    """One way to rank: the scores of all later impressions, (n,) a seed; are they seconds?"""
 
     name: str
     scores: Sequence[Scores]
@@ -58,7 +56,7 @@ def measure_ranking(
     options: RankingOptions | None = None,
     seeds: int = 5,
     ablate: bool = False,
-    on_step: Callable[[str], None] | None = None,
+    on_step: Say | None = None,
 ) -> dict[str, Any]:
     """Return figures of rankers that learn from what came before ``end``, on what came after.
 
@@ -76,9 +74,8 @@ def measure_ranking(
         events, videos, end=end, vocabulary=options.vocabulary, most=options.most_impressions
     )
     judge = _Judge(examples)
+    ranked = [rank_by_lot(examples, seeds), rank_by_mean(examples), rank_by_trees(examples, seeds)]
     say("baselines")
-    ranked = [rank_by_lot(examples, seeds), rank_by_mean(examples)]
-    ranked.append(rank_by_trees(examples, seeds))
     network, choices = rank_by_network(NETWORK, examples, options, seeds, say)
     clicks = replace(options, objectives=(Objective.CLICK,), caps=(1.0,))
     ranked += [rank_by_network(CLICKS, examples, clicks, seeds, say)[0], network]
@@ -134,37 +131,35 @@ def rank_by_trees(examples: RankingExamples, seeds: int) -> Ranked:
     ]
     inputs = np.column_stack([features.numbers, features.codes[:, few]])
     columns = list(range(features.numbers.shape[1], inputs.shape[1]))
-    parts = [examples.days > 0, examples.days == 0]
+    train, last_day, test = examples.days > 0, examples.days == 0, examples.days < 0
     scores = []
     for seed in range(seeds):
-        train, last_day = (
-            lightgbm.Dataset(inputs[part], watched_s[part], categorical_feature=columns)
-            for part in parts
+        trees = lightgbm.LGBMRegressor(
+            objective="tweedie",
+            n_estimators=1000,
+            learning_rate=0.05,
+            min_child_samples=100,
+            colsample_bytree=0.8,
+            subsample=0.8,
+            subsample_freq=1,
+            random_state=seed,
+            n_jobs=1,
+            verbose=-1,
         )
-        last_day.reference = train
-        settings = {
-            "objective": "tweedie",
-            "learning_rate": 0.05,
-            "min_data_in_leaf": 100,
-            "feature_fraction": 0.8,
-            "bagging_fraction": 0.8,
-            "bagging_freq": 1,
-            "seed": seed,
-            "num_threads": 1,
-            "verbose": -1,
-        }
-        stop = lightgbm.early_stopping(30, verbose=False)
-        model = lightgbm.train(settings, train, 1000, [last_day], callbacks=[stop])
-        scores.append(np.asarray(model.predict(inputs[examples.days < 0]), dtype=np.float64))
+        trees.fit(
+            inputs[train],
+            watched_s[train],
+            eval_X=inputs[last_day],
+            eval_y=watched_s[last_day],
+            categorical_feature=columns,
+            callbacks=[lightgbm.early_stopping(30, verbose=False)],
+        )
+        scores.append(np.asarray(trees.predict(inputs[test]), dtype=np.float64))
     return Ranked(LIGHTGBM, scores, predicts_seconds=True)
 
 
 def rank_by_network(
-    name: str,
-    examples: RankingExamples,
-    options: RankingOptions,
-    seeds: int,
-    say: Callable[[str], None],
+    name: str, examples: RankingExamples, options: RankingOptions, seeds: int, say: Say
 ) -> tuple[Ranked, list[dict[str, Any]]]:
     """Return what trained networks expect, one a seed, and what each chose to learn."""
     scores, choices = [], []
@@ -177,19 +172,15 @@ def rank_by_network(
 
 
 def _draw_table(
-    examples: RankingExamples,
-    judge: _Judge,
-    options: RankingOptions,
-    seeds: int,
-    say: Callable[[str], None],
+    examples: RankingExamples, judge: _Judge, options: RankingOptions, seeds: int, say: Say
 ) -> list[dict[str, Any]]:
     """Return per-user loss by hidden layers, and of the largest without powers and weights."""
     largest = max(TABLE_1, key=len)
     weighted = replace(options, objectives=(Objective.WATCH_TIME_PAPER,), caps=(1.0,))
     rows = [(str(list(hidden)), replace(weighted, hidden=hidden)) for hidden in TABLE_1]
-    rows.append(("no powers", replace(weighted, hidden=largest, powers=False)))
-    equal = replace(weighted, hidden=largest, objectives=(Objective.CLICK,))
-    rows.append(("equal weights", equal))
+    deep = replace(weighted, hidden=largest)
+    rows.append(("no powers", replace(deep, powers=False)))
+    rows.append(("equal weights", replace(deep, objectives=(Objective.CLICK,))))
     papers = [*TABLE_1.values(), TABLE_1[largest] + 0.2, TABLE_1[largest] + 4.1]
     return [
         {
@@ -234,8 +225,8 @@ class _Judge:
         below = self._sum_by_person(other) - self._sum_by_person(ranked)
         rng = np.random.default_rng(0)
         drawn = (rng.integers(self.people, size=self.people) for _ in range(_RESAMPLES))
-        means = [below[rows].sum() / self._totals[rows].sum() for rows in drawn]
-        low, high = np.percentile(means, [2.5, 97.5])
+        gains = [below[rows].sum() / self._totals[rows].sum() for rows in drawn]
+        low, high = np.percentile(gains, [2.5, 97.5])
         return Mean(float(below.sum() / self._totals.sum()), float(low), float(high))
 
     def calibrate(self, ranked: Ranked) -> list[dict[str, float]]:

@@ -47,7 +47,7 @@ def test_a_watch_that_names_its_feed_belongs_there_however_late():
     found = read(
         shown(0, **a), shown(1, **b), click(90, **a), watch(90, 30, **a), watch(95, 5, **a)
     )
-    assert dict(zip(found.pages.tolist(), found.watched_s.tolist(), strict=True)) == {0: 35, 1: 0}
+    assert found.watched_s.tolist() == [35, 0]
 
 
 def test_seconds_of_what_was_not_clicked_count_nothing():
@@ -92,6 +92,11 @@ def test_a_page_is_an_answer_or_what_comes_within_half_an_hour_of_the_last():
     assert found.pages.tolist() == [0, 0, 0, 1] or found.pages.tolist() == [1, 1, 1, 0]
     minutes = (found.asked - found.asked.min()) / 60_000
     assert minutes.tolist() == [0, 0, 0, 89]
+
+
+def test_answers_of_one_video_each_are_no_pages():
+    found = read(*(shown(at, f"v{at}", feed_id=f"f{at}") for at in range(3)))
+    assert len(set(found.pages.tolist())) == 1
 
 
 def test_an_impression_without_a_moment_is_not_learned_from():

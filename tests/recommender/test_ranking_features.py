@@ -27,7 +27,7 @@ WORDS = {space: Vocabulary([]) for space in SPACES} | {
 CONTENTS = Contents(VIDEOS, WORDS, lenses=["title"])
 KINDS = (
     *(EventType.IMPRESSION, EventType.CLICK, EventType.WATCH),
-    *(EventType.LIKE, EventType.NOT_INTERESTED),
+    *(EventType.LIKE, EventType.DISLIKE, EventType.NOT_INTERESTED),
 )
 
 
