@@ -76,7 +76,8 @@ class JobOptions:
 class JobSummary:
     """What a job did. ``generation`` is the published one, whether made now or found unchanged.
 
-    ``encoded`` says how many items each dense lens has encoded, by its name.
+    ``encoded`` says how many items each dense lens has encoded, by its name. ``notices`` are
+    sentences on what was passed over in the source.
     """
 
     generation: str = ""
@@ -91,6 +92,7 @@ class JobSummary:
     encoded: dict[str, int] = field(default_factory=dict)
     rejected: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
+    notices: list[str] = field(default_factory=list)
     seconds: float = 0.0
     timings_s: dict[str, float] = field(default_factory=dict)
 

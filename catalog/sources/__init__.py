@@ -19,6 +19,7 @@ from twinlens.catalog.sources.rows import Note, Origin, Reject, Row, Source
 from twinlens.catalog.sources.thumbnails import read_thumbnail
 
 __all__ = [
+    "DateOrder",
     "Note",
     "Origin",
     "Reject",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tarfile
+import weakref
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -57,9 +58,13 @@ def unpack(path: Path, folder: Path, findings: Findings) -> None:
         raise SourceError(f"{path} can't be unpacked: {error.strerror or error}") from error
 
 
-def make_scratch() -> ScratchFolder:
-    """Return a folder to unpack into; it goes with the object."""
-    return ScratchFolder("twinlens-archive-")
+class Unpacked:
+    """A folder to unpack into, which is removed when nothing refers to it any more."""
+
+    def __init__(self) -> None:
+        scratch = ScratchFolder("twinlens-archive-")
+        self.path = Path(scratch.name)
+        weakref.finalize(self, scratch.cleanup)
 
 
 def _locate(folder: Path, name: str) -> Path | None:

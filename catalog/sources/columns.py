@@ -77,7 +77,9 @@ class Columns:
         for wanted, known in self._list_known_names().items():
             if wanted in self.mapping:
                 columns = tuple(filter(None, [self.mapping[wanted]]))
-            elif wanted in of_platform:
+            elif wanted in of_platform and (
+                not of_platform[wanted] or _any_there(of_platform[wanted], present)
+            ):
                 columns = of_platform[wanted]
             else:
                 best = (_find(name, present, by_plain_name) for name in known)
@@ -154,6 +156,10 @@ def _list_prefixes(name: str) -> Iterator[str]:
 
 def _is_there(column: str, names: Collection[str]) -> bool:
     return column in names or any(prefix in names for prefix in _list_prefixes(column))
+
+
+def _any_there(columns: Sequence[str], names: Collection[str]) -> bool:
+    return any(_is_there(column, names) for column in columns)
 
 
 def _find(name: str, present: Collection[str], by_plain_name: Mapping[str, str]) -> str | None:

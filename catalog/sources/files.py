@@ -11,7 +11,7 @@ from typing import Final
 
 from twinlens.catalog.errors import RowRejected, SourceError
 from twinlens.catalog.images import EXTENSIONS
-from twinlens.catalog.sources.archives import ARCHIVE_SUFFIXES, is_archive, make_scratch, unpack
+from twinlens.catalog.sources.archives import ARCHIVE_SUFFIXES, Unpacked, is_archive, unpack
 from twinlens.catalog.sources.columns import Columns
 from twinlens.catalog.sources.csv_table import CsvTable
 from twinlens.catalog.sources.findings import Findings
@@ -69,9 +69,9 @@ def open_files(
     if query is not None and not _is_called(path, SQLITE_SUFFIXES):
         raise SourceError(f"{path}: a query is for SQLite ({', '.join(SQLITE_SUFFIXES)})")
     if path.is_file() and is_archive(path):
-        scratch = make_scratch()
-        unpack(path, Path(scratch.name), findings)
-        return _Folder(name, Path(scratch.name), columns, findings, kept=scratch).open()
+        unpacked = Unpacked()
+        unpack(path, unpacked.path, findings)
+        return _Folder(name, unpacked.path, columns, findings, kept=unpacked).open()
     if path.is_file():
         table = open_table(path) or _open_book(path, columns, query, findings)
         if table is None:
@@ -210,12 +210,11 @@ class _Folder:
         )
 
     def _open_archives(self, archives: Sequence[Path]) -> TableSource | PictureFolder:
-        scratch = make_scratch()
+        unpacked = Unpacked()
         for archive in archives:
-            inside = Path(scratch.name, archive.relative_to(self.path).as_posix())
-            unpack(archive, inside, self.findings)
-        folder = Path(scratch.name)
-        return _Folder(self.name, folder, self.columns, self.findings, kept=scratch).open()
+            unpack(archive, unpacked.path / archive.relative_to(self.path), self.findings)
+        found = _Folder(self.name, unpacked.path, self.columns, self.findings, kept=unpacked)
+        return found.open()
 
     def _leave(self, file: Path) -> None:
         self.findings.leave_file(file.relative_to(self.path).as_posix())
@@ -233,6 +232,10 @@ class PictureFolder:
     pictures: Sequence[Path]
     findings: Findings = field(default_factory=Findings)
     kept: object = None
+
+    def describe(self) -> Iterator[tuple[str, Mapping[str, Sequence[str]]]]:
+        """Yield what a video is made of."""
+        yield self.name, {"video_id": ("the file's name",), "thumbnail": ("the file",)}
 
     def count_rows(self) -> int | None:
         """Return the number of pictures."""

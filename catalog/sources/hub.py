@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -69,6 +69,11 @@ class HubSource:
     columns: Columns = field(kw_only=True)
     root: Path | None = field(kw_only=True)
     findings: Findings = field(kw_only=True, default_factory=Findings)
+
+    def describe(self) -> Iterator[tuple[str, Mapping[str, Sequence[str]]]]:
+        """Yield the name of each split, and the columns of each field."""
+        for name, split in self.splits.items():
+            yield name, self.columns.resolve(list(split.features))
 
     def count_rows(self) -> int | None:
         """Return the number of rows by the data set's card, where it says."""

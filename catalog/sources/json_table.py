@@ -6,7 +6,7 @@ import codecs
 import itertools
 import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Final
@@ -218,9 +218,14 @@ class _Reader:
         return repr(self._text[self._at : self._at + 20])
 
 
+def holds_rows(cells: Mapping[str, object]) -> bool:
+    """Return whether an object is no row, but holds a list of rows."""
+    return _find_rows(cells) is not None and not _TITLES & cells.keys()
+
+
 def _find_rows(value: Any) -> list[Any] | None:
-    """Return the list of objects that an object within holds as ``{"data": {"items": […]}}``."""
-    if isinstance(value, dict):
+    """Return the list of objects that an object holds, such as ``{"items": […]}``."""
+    if isinstance(value, Mapping):
         for key in CONTAINERS:
             held = value.get(key)
             if isinstance(held, list) and all(isinstance(row, dict) for row in held):

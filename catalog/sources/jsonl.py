@@ -12,7 +12,7 @@ from typing import ClassVar, Final
 
 from twinlens.catalog.errors import RejectReason, SourceError
 from twinlens.catalog.sources.columns import list_paths
-from twinlens.catalog.sources.json_table import JsonTable
+from twinlens.catalog.sources.json_table import JsonTable, holds_rows
 from twinlens.catalog.sources.lines import READ_ERRORS, open_binary, read_lines
 from twinlens.catalog.sources.rows import BadRecord, Record
 
@@ -31,8 +31,9 @@ def open_json(path: Path) -> JsonlTable | JsonTable:
             some[0].startswith((b"[", b"\xff\xfe", b"\xfe\xff")) or some[0] == b"{"
         ):
             lined = ".json." not in f"{path.name.casefold()}."
-            whole = not isinstance(_parse_record(1, some[0]), BadRecord) if some else False
-            if lined or (whole and len(some) > 1 and some[1].startswith(b"{")):
+            first = _parse_record(1, some[0]) if some else None
+            is_row = isinstance(first, Record) and not holds_rows(first.cells)
+            if lined or (is_row and len(some) > 1 and some[1].startswith(b"{")):
                 return JsonlTable(path)
         return JsonTable(path)
     return JsonlTable(path)

@@ -17,7 +17,7 @@ class Platform:
 
     ``signs``: where all columns of one of these are there, the source is the platform's; a column
     may be a path such as ``snippet.title``. ``columns`` are columns by field, the first that holds
-    something is taken; a field without any is not looked for under other names. ``cut`` are
+    something is taken; a field with an empty list is not looked for under other names. ``cut`` are
     patterns whose match at a text's beginning is left out of it. ``only``: a row without this
     column is no video, nor one with these values in ``without``. ``day``: of rows with one id that
     with the newest of these is taken.
@@ -171,7 +171,7 @@ PLATFORMS: Final = (
     Platform(
         name="Vimeo",
         source="the reference of Vimeo's API",
-        signs=(("uri", "name", "link"), ("name", "created_time", "link")),
+        signs=(("uri", "name", "link"), ("name", "link", "player_embed_url")),
         columns={
             "video_id": ("uri", "id"),
             "title": ("name",),

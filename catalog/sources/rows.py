@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,6 +31,17 @@ class Note:
     reason: RejectReason
     detail: str
 
+    @property
+    def label(self) -> str:
+        """What is counted: see ``Reject.label``."""
+        return make_label(self.field, self.reason)
+
+
+def make_label(field: str | None, reason: RejectReason) -> str:
+    """Return the reason, after the field where the reason doesn't say which."""
+    told = field in (None, "thumbnail", "video_id") or reason.is_of_picture
+    return reason.value if told else f"{field} {reason}"
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -53,10 +64,8 @@ class Reject:
 
     @property
     def label(self) -> str:
-        """What is counted: the reason, after the field where the reason doesn't say which."""
-        if self.field is None or self.reason.is_of_picture or self.field == "video_id":
-            return self.reason.value
-        return f"{self.field} {self.reason}"
+        """What is counted: the reason, after the field where that is needed."""
+        return make_label(self.field, self.reason)
 
 
 class Source(Protocol):
@@ -70,6 +79,10 @@ class Source(Protocol):
     @property
     def findings(self) -> Findings:
         """What was found beside videos; complete once the source was iterated."""
+        ...
+
+    def describe(self) -> Iterator[tuple[str, Mapping[str, Sequence[str]]]]:
+        """Yield the name of each table that can be read, and the columns of each field."""
         ...
 
     def count_rows(self) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -65,13 +66,11 @@ class TableSource:
             rows += more
         return rows
 
-    def describe(self) -> Iterator[tuple[str, Platform | None, dict[str, tuple[str, ...]]]]:
-        """Yield the name of each table that can be read, whose it is, and the fields' columns."""
+    def describe(self) -> Iterator[tuple[str, Mapping[str, Sequence[str]]]]:
+        """Yield the name of each table that can be read, and the columns of each field."""
         for table in self.tables:
-            try:
-                yield self._name_file(table), *self._resolve_columns(table)
-            except SourceError:
-                continue
+            with suppress(SourceError):
+                yield self._name_file(table), self._resolve_columns(table)[1]
 
     def __iter__(self) -> Iterator[Row | Reject]:
         newest = self._find_newest()

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import stat
+import unicodedata
 from pathlib import Path
+from typing import Final, Literal
 
 from twinlens.catalog.errors import PictureRejected, RejectReason
 from twinlens.catalog.images import MAX_BYTES
 from twinlens.catalog.video import Video
+
+_FORMS: Final[tuple[Literal["NFC", "NFD"], ...]] = ("NFC", "NFD")
 
 
 def read_thumbnail(video: Video) -> bytes | None:
@@ -19,7 +24,8 @@ def read_thumbnail(video: Video) -> bytes | None:
     if video.thumbnail is None:
         return None
     if isinstance(video.thumbnail, Path):
-        data, where = _read_file(video.thumbnail), f"{video.thumbnail}: "
+        path = _find_form(video.thumbnail)
+        data, where = _read_file(path), f"{path}: "
     else:
         data, where = video.thumbnail, ""
     if len(data) > MAX_BYTES:
@@ -27,6 +33,17 @@ def read_thumbnail(video: Video) -> bytes | None:
             RejectReason.PICTURE_TOO_LARGE, f"{where}more than {MAX_BYTES} bytes; none are read"
         )
     return data
+
+
+def _find_form(path: Path) -> Path:
+    """Return ``path`` in the form of Unicode in which it is there: a Mac writes é as two."""
+    if not path.name.isascii() and not os.path.lexists(path):
+        for form in _FORMS:
+            if os.path.lexists(other := path.with_name(unicodedata.normalize(form, path.name))):
+                return other
+            if os.path.lexists(other := Path(unicodedata.normalize(form, str(path)))):
+                return other
+    return path
 
 
 def _read_file(path: Path) -> bytes:

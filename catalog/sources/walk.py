@@ -36,7 +36,7 @@ class Walk:
     def __iter__(self) -> Iterator[Path]:
         for parent, folders, names in os.walk(self.folder, onerror=_refuse):
             inside = Path(parent)
-            folders[:] = sorted(name for name in folders if self._is_foreign(inside, name))
+            folders[:] = [name for name in sorted(folders) if self._is_foreign(inside, name)]
             for name in sorted(names):
                 path = inside / name
                 if name.startswith(".") or name in _JUNK:

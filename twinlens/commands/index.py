@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from twinlens.catalog.errors import StoreCorrupt, StoreError, UsageError
+from twinlens.catalog.errors import SourceError, StoreCorrupt, StoreError, UsageError
 from twinlens.commands.file_to_write import FileToWrite
 from twinlens.commands.lenses import SETTINGS_HELP, open_lenses, title_runtime_option
 from twinlens.commands.progress import open_progress_bar
 
 if TYPE_CHECKING:
-    from twinlens.catalog.sources import Reject, RejectsFile, Row
+    from twinlens.catalog.sources import Reject, RejectsFile, Row, Source
     from twinlens.indexer.fetch import ThumbnailFetcher
     from twinlens.indexer.job import JobSummary
     from twinlens.indexer.metrics import JobMetrics
@@ -29,7 +29,7 @@ def _read_columns(
     columns = {}
     for value in values:
         field, equals, column = value.partition("=")
-        if not (field and equals and column):
+        if not (field and equals):
             raise click.BadParameter(f"{value!r} is not FIELD=COLUMN")
         columns[field] = column
     return columns
@@ -52,7 +52,17 @@ def _read_columns(
     multiple=True,
     metavar="FIELD=COLUMN",
     callback=_read_columns,
-    help="Take a field of a video from this column; may be given again.",
+    help="Take a field of a video from this column, or path.to.it, or from none (FIELD=).",
+)
+@click.option(
+    "--dates",
+    "date_order",
+    type=click.Choice(["day-first", "month-first"]),
+    help="How 03/04/2023 is read; it is left empty otherwise.",
+)
+@click.option("--query", metavar="SQL", help="Index what this query of an SQLite file gives.")
+@click.option(
+    "--dry-run", is_flag=True, help="Say what would be read, and encode and write nothing."
 )
 @click.option("--split", help="One split of a Hugging Face data set; all of them if not given.")
 @click.option("--revision", help="Branch, tag or commit of a Hugging Face data set.")
@@ -82,6 +92,9 @@ def _read_columns(
 def index(
     source: str,
     columns: dict[str, str],
+    date_order: str | None,
+    query: str | None,
+    dry_run: bool,
     split: str | None,
     revision: str | None,
     fetch_thumbnails: bool,
@@ -95,7 +108,8 @@ def index(
 ) -> None:
     """Index SOURCE and publish it: a folder, a file, or hf:OWNER/NAME.
 
-    A file is a table: Parquet, JSON Lines or CSV, the latter two also compressed (.gz).
+    A file is a table (Parquet, JSON, JSON Lines, CSV, also .gz; Excel; SQLite) or an archive of
+    them (.zip, .tar). Exports of platforms and downloaders are read as they are: docs/sources.md.
 
     Videos that did not change are neither encoded nor written again. A job that was stopped or
     killed is continued by the next one.
@@ -104,10 +118,12 @@ def index(
     Examples:
       twinlens index videos/                    # pictures with metadata.jsonl
       twinlens index catalogue.parquet --column title=name
+      twinlens index playlist.json --dry-run    # what yt-dlp -J printed
       twinlens index hf:Ransaka/youtube_recommendation_data
     """
-    from twinlens.catalog.sources import RejectsFile, open_source
+    from twinlens.catalog.sources import DateOrder, RejectsFile, open_source
     from twinlens.catalog.tracing import trace_run
+    from twinlens.commands.dry_run import describe_source
     from twinlens.indexer.fetch import ThumbnailFetcher
     from twinlens.indexer.job import IndexJob, JobOptions
     from twinlens.settings import load_settings
@@ -115,10 +131,28 @@ def index(
     from twinlens.stores.generations import DataDir
 
     settings = load_settings(overrides)
+    rejects_path = rejects_path or settings.data_dir / "rejects.jsonl"
+    options = {"columns": columns, "revision": revision, "split": split, "query": query}
+
+    def open_it() -> Source:
+        return open_source(
+            source,
+            columns=columns,
+            revision=revision,
+            split=split,
+            query=query,
+            date_order=None if date_order is None else DateOrder(date_order),
+            leave_out=[settings.data_dir.absolute(), rejects_path.absolute()],
+        )
+
+    if dry_run:
+        for line in describe_source(open_it()):
+            click.echo(line)
+        return
     click.get_current_context().with_resource(trace_run("index"))
     metrics = _open_metrics(settings.index_metrics)
     data = DataDir(settings.data_dir)
-    opened = open_source(source, columns=columns, revision=revision, split=split)
+    opened = open_it()
     published = _find_published(data, fresh=fresh)
     # The encoders run side by side; if each took all threads, they would slow each other down.
     lenses = open_lenses(settings, data, published, threads=max(1, settings.threads // 2))
@@ -135,7 +169,7 @@ def index(
         lenses,
         JobOptions(
             source_name=source,
-            source_identity=_identify(source, columns=columns, revision=revision, split=split),
+            source_identity=_identify(source, date_order=date_order, **options),
             prune=prune,
             fresh=fresh,
             allow_loss=allow_loss,
@@ -145,16 +179,28 @@ def index(
     )
     if metrics is not None:
         metrics.follow(job)
-    rejects = RejectsFile(rejects_path or settings.data_dir / "rejects.jsonl")
+    rejects = RejectsFile(rejects_path)
     with open_progress_bar(opened.count_rows(), "video", "indexing") as bar:
         rows: Iterable[Row | Reject] = opened
         if fetch_thumbnails:
             fetcher = ThumbnailFetcher(data.fetched, on_note=rejects.note)
             rows = _show_fetches(fetcher, opened, bar)
-        summary = job.run(rows, rejects, progress=bar.update)
+        try:
+            summary = job.run(rows, rejects, progress=bar.update)
+        except SourceError:
+            _tell(opened)
+            raise
+    summary.notices = opened.findings.to_sentences()
+    _tell(opened)
     _report(source, summary, rejects, json_path)
     if summary.not_pruned:
         raise click.exceptions.Exit(1)
+
+
+def _tell(source: Source) -> None:
+    """Say what was found beside videos."""
+    for sentence in source.findings.to_sentences():
+        click.echo(f"- {sentence}", err=True)
 
 
 def _open_metrics(file: Path | None) -> JobMetrics | None:

@@ -1,0 +1,391 @@
+"""Platforms and their tools: each is told by its names, and read as it is."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.catalog.tables import RED, ids, notes_of, read, rejects, videos, write_files, write_table
+from twinlens.catalog.errors import RejectReason
+from twinlens.catalog.fields import FIELDS
+from twinlens.catalog.sources import open_source
+from twinlens.catalog.sources.platforms import PLATFORMS
+
+MARCH = datetime(2024, 3, 1, tzinfo=UTC)
+SNIPPET = {
+    "title": "Tips &amp; tricks",
+    "channelTitle": "Green Hour",
+    "channelId": "UC1",
+    "publishedAt": "2024-03-01T00:00:00Z",
+    "categoryId": "10",
+    "tags": ["a", "b"],
+    "thumbnails": {
+        "default": {"url": "https://i.example/1.jpg", "width": 120},
+        "high": {"url": "https://i.example/3.jpg", "width": 480},
+        "medium": {"url": "https://i.example/2.jpg", "width": 320},
+    },
+}
+
+
+def only(path: Path) -> dict[str, Any]:
+    """What is read of the only video: values, title and id."""
+    items = read(path)
+    assert notes_of(items) == []
+    (video,) = videos(items)
+    shown = dict(video.values)
+    return {**shown, "id": video.video_id, "title": video.title, "picture": video.thumbnail_url}
+
+
+def write_json(path: Path, value: object) -> Path:
+    path.write_text(json.dumps(value), encoding="utf-8")
+    return path
+
+
+def test_every_platform_names_fields_that_there_are() -> None:
+    known = {*FIELDS.names, "video_id", "thumbnail", "thumbnail_url"}
+    for platform in PLATFORMS:
+        assert platform.columns.keys() | platform.cut.keys() <= known, platform.name
+
+
+def test_answers_of_youtube_s_api(tmp_path: Path) -> None:
+    video = {
+        "kind": "youtube#video",
+        "id": "y1",
+        "snippet": SNIPPET,
+        "contentDetails": {"duration": "PT1H2M3S"},
+        "statistics": {"viewCount": "12345", "likeCount": "67"},
+    }
+    found = only(write_json(tmp_path / "v.json", {"kind": "list", "items": [video]}))
+    expected = {
+        "id": "y1",
+        "title": "Tips &amp; tricks",
+        "picture": "https://i.example/3.jpg",
+        "channel": "Green Hour",
+        "channel_id": "UC1",
+        "category": "Music",
+        "tags": ("a", "b"),
+        "published_at": MARCH,
+        "duration_s": 3723,
+        "view_count": 12345,
+        "like_count": 67,
+    }
+    assert found == expected
+
+
+def test_answers_of_a_search_have_their_entities_and_channels_taken_away(tmp_path: Path) -> None:
+    items = [
+        {"id": {"kind": "youtube#channel", "channelId": "UC1"}, "snippet": SNIPPET},
+        {"id": {"kind": "youtube#video", "videoId": "y1"}, "snippet": SNIPPET},
+    ]
+    path = write_json(tmp_path / "v.json", {"items": items})
+    source = open_source(str(path))
+    (video,) = videos(source)
+    assert (video.video_id, video.title) == ("y1", "Tips & tricks")
+    assert any("1 rows passed over" in said for said in source.findings.to_sentences())
+
+
+def test_pages_of_a_playlist_one_after_the_other(tmp_path: Path) -> None:
+    pages = [
+        {"items": [{"id": f"p{n}", "snippet": {**SNIPPET, "resourceId": {"videoId": f"y{n}"}}}]}
+        for n in range(3)
+    ]
+    path = tmp_path / "pages.json"
+    path.write_text("\n".join(json.dumps(page, indent=1) for page in pages), encoding="utf-8")
+    assert ids(read(path)) == ["y0", "y1", "y2"]
+
+
+INFO = {
+    "id": "d-Ab_1",
+    "title": "Fixing a bike",
+    "channel": None,
+    "uploader": "Bike Shed",
+    "channel_id": "UCx",
+    "upload_date": "20240301",
+    "duration": 125,
+    "view_count": 4321,
+    "like_count": 12,
+    "tags": ["bike"],
+    "categories": ["Howto & Style"],
+    "chapters": [{"title": "Wheels", "start_time": 0.0}, {"title": "Chain", "start_time": 60.0}],
+    "webpage_url": "https://video.example/watch?v=d-Ab_1",
+    "thumbnail": "https://i.example/d.jpg",
+    "extractor_key": "Youtube",
+    "_type": "video",
+}
+READ_INFO = {
+    "id": "d-Ab_1",
+    "title": "Fixing a bike",
+    "channel": "Bike Shed",
+    "channel_id": "UCx",
+    "category": "Howto & Style",
+    "published_at": MARCH,
+    "duration_s": 125,
+    "view_count": 4321,
+    "like_count": 12,
+    "tags": ("bike",),
+    "chapters": ("Wheels", "Chain"),
+    "url": "https://video.example/watch?v=d-Ab_1",
+    "picture": "https://i.example/d.jpg",
+}
+
+
+def test_what_yt_dlp_prints_of_a_video_and_of_a_playlist(tmp_path: Path) -> None:
+    assert only(write_json(tmp_path / "one.json", INFO)) == READ_INFO
+    playlist = {"id": "PL1", "title": "Bikes", "_type": "playlist", "entries": [INFO]}
+    found = only(write_json(tmp_path / "list.json", playlist))
+    assert found == {**READ_INFO, "playlist": "Bikes"}
+    flat = {
+        "_type": "url",
+        "ie_key": "Youtube",
+        "id": "d-Ab_1",
+        "url": "https://video.example/watch?v=d-Ab_1",
+        "title": "Fixing a bike",
+        "duration": 125,
+        "thumbnails": [
+            {"url": "https://i.example/s.jpg", "width": 9},
+            {"url": "https://i.example/d.jpg", "width": 99},
+        ],
+    }
+    found = only(write_json(tmp_path / "flat.json", {**playlist, "entries": [flat]}))
+    assert (found["title"], found["url"]) == (INFO["title"], INFO["webpage_url"])
+    assert (found["playlist"], found["picture"]) == ("Bikes", INFO["thumbnail"])
+
+
+def test_a_folder_of_yt_dlp_has_titles_and_pictures(tmp_path: Path) -> None:
+    folder = tmp_path / "Bike Shed"
+    name = "20240301 - Fixing a bike - part 1. [d-Ab_1]"
+    files = {
+        f"{name}.info.json": json.dumps(INFO).encode(),
+        f"{name}.webp": RED,
+        "NA - Bike Shed [UCx].info.json": b'{"id": "UCx", "title": "B", "_type": "playlist"}',
+        "alone.jpg": RED,
+        "broken.info.json": b"{",
+        f"{name}.mp4": b"x",
+    }
+    source = open_source(str(write_files(folder, files)))
+    items = list(source)
+    assert ids(items) == ["d-Ab_1", "alone"]
+    assert list(rejects(items).values()) == [RejectReason.MALFORMED]
+    (video, _) = [item.video for item in items if hasattr(item, "video")]
+    assert (video.title, video.thumbnail) == ("Fixing a bike", folder / f"{name}.webp")
+    assert items[0].origin.file == f"{name}.info.json"
+    said = source.findings.to_sentences()
+    assert "read by the names of: yt-dlp" in said
+    assert any("1 rows passed over" in sentence for sentence in said)
+    assert f"1 files were not read: {name}.mp4" in said
+
+
+def trending(day: str, video_id: str, views: int, **more: object) -> dict[str, object]:
+    return {
+        "video_id": video_id,
+        "trending_date": day,
+        "title": video_id.upper(),
+        "channel_title": "C",
+        "category_id": 24,
+        "publish_time": "2017-11-13T17:13:01.000Z",
+        "tags": 'a|"b c"',
+        "views": views,
+        "likes": 5,
+        "thumbnail_link": "https://i.example/a.jpg",
+        **more,
+    }
+
+
+@pytest.mark.parametrize("days", [("17.30.11", "17.01.12"), ("2020-08-11", "2020-08-12")])
+def test_trending_days_of_one_video_are_one_video_with_the_newest_numbers(
+    tmp_path: Path, days: tuple[str, str]
+) -> None:
+    earlier, later = days
+    rows = [trending(later, "a", 20), trending(earlier, "a", 10), trending(earlier, "b", 7)]
+    names = {"items": [{"id": "24", "snippet": {"title": "Unterhaltung"}}]}
+    write_json(tmp_path / "DE_category_id.json", names)
+    for source in (write_table(tmp_path / "DEvideos.csv", rows), tmp_path):
+        opened = open_source(str(source))
+        found = videos(opened)
+        assert {v.video_id: v.number("view_count") for v in found} == {"a": 20, "b": 7}
+        assert {v.text("category") for v in found} == {"Unterhaltung"}
+        assert found[0].texts("tags") == ("a", "b c")
+        assert any(
+            "1 rows passed over: an earlier day" in s for s in opened.findings.to_sentences()
+        )
+
+
+def test_youtube_s_categories_have_names(tmp_path: Path) -> None:
+    found = only(write_table(tmp_path / "v.csv", [trending("2020-08-11", "a", 1)]))
+    assert found["category"] == "Entertainment"
+    (video,) = videos(read(write_table(tmp_path / "w.csv", [{"title": "t", "category_id": 24}])))
+    assert video.text("category") == "24", "whose number that is is not known"
+
+
+def test_takeout(tmp_path: Path) -> None:
+    row = {
+        "Video ID": "y1",
+        "Approx Duration (ms)": "125000",
+        "Video Title (Original)": "Mine",
+        "Channel ID": "UC1",
+        "Video Create Timestamp": "2024-03-01T00:00:00+00:00",
+    }
+    found = only(write_table(tmp_path / "videos.csv", [row]))
+    assert (found["id"], found["title"], found["duration_s"]) == ("y1", "Mine", 125)
+    assert (found["published_at"], found["channel_id"]) == (MARCH, "UC1")
+    watched = [
+        {
+            "header": "YouTube",
+            "title": "Watched Fixing a bike",
+            "titleUrl": "https://www.youtube.com/watch?v=d-Ab_1",
+            "subtitles": [{"name": "Bike Shed", "url": "https://www.youtube.com/channel/UCx"}],
+            "time": f"2024-03-0{day}T10:00:00.000Z",
+        }
+        for day in (2, 1)
+    ]
+    removed = {"header": "YouTube", "title": "Watched a video that has been removed", "time": "x"}
+    path = write_json(tmp_path / "watch-history.json", [*watched, removed])
+    (video,) = videos(open_source(str(path)))
+    assert (video.video_id, video.title) == ("d-Ab_1", "Fixing a bike")
+    assert video.text("channel") == "Bike Shed"
+
+
+def test_peertube(tmp_path: Path) -> None:
+    row = {
+        "id": 61,
+        "uuid": "9c9de5e8",
+        "shortUUID": "kk",
+        "name": "A federated clip",
+        "category": {"id": 15, "label": "Science"},
+        "language": {"id": "en", "label": "English"},
+        "channel": {"id": 3, "name": "makers", "displayName": "Makers"},
+        "thumbnailPath": "/lazy-static/a.jpg",
+        "duration": 113,
+        "views": 7,
+        "likes": 2,
+        "publishedAt": "2024-03-01T00:00:00.000Z",
+        "originallyPublishedAt": None,
+        "url": "https://tube.example/w/kk",
+    }
+    assert only(write_json(tmp_path / "v.json", {"total": 1, "data": [row]})) == {
+        "id": "9c9de5e8",
+        "title": "A federated clip",
+        "channel": "Makers",
+        "channel_id": "makers",
+        "category": "Science",
+        "language": "en",
+        "duration_s": 113,
+        "view_count": 7,
+        "like_count": 2,
+        "published_at": MARCH,
+        "url": "https://tube.example/w/kk",
+        "picture": None,
+    }
+
+
+def test_vimeo(tmp_path: Path) -> None:
+    row = {
+        "uri": "/videos/76979871",
+        "name": "A staff pick",
+        "link": "https://vimeo.example/76979871",
+        "player_embed_url": "https://player.example/video/76979871",
+        "duration": 62,
+        "language": "en",
+        "created_time": "2024-03-01T00:00:00+00:00",
+        "tags": [{"tag": "staff", "name": "staff"}],
+        "categories": [{"name": "Animation"}],
+        "pictures": {
+            "sizes": [
+                {"width": 100, "link": "https://i.example/1.jpg"},
+                {"width": 640, "link": "https://i.example/2.jpg"},
+            ]
+        },
+        "stats": {"plays": 9},
+        "metadata": {"connections": {"likes": {"total": 3}}},
+        "user": {"name": "Maker", "resource_key": "k1"},
+    }
+    assert only(write_json(tmp_path / "v.json", {"total": 1, "data": [row]})) == {
+        "id": "76979871",
+        "title": "A staff pick",
+        "channel": "Maker",
+        "channel_id": "k1",
+        "category": "Animation",
+        "language": "en",
+        "tags": ("staff",),
+        "duration_s": 62,
+        "view_count": 9,
+        "like_count": 3,
+        "published_at": MARCH,
+        "url": "https://vimeo.example/76979871",
+        "embed_url": "https://player.example/video/76979871",
+        "picture": "https://i.example/2.jpg",
+    }
+
+
+def test_mediacms(tmp_path: Path) -> None:
+    row = {
+        "friendly_token": "Nj3gL",
+        "title": "A talk",
+        "author_name": "Speaker",
+        "add_date": "2024-03-01T00:00:00Z",
+        "duration": 90,
+        "views": 4,
+        "likes": 1,
+        "url": "https://cms.example/view?m=Nj3gL",
+        "thumbnail_url": "https://cms.example/t.jpg",
+    }
+    found = only(write_json(tmp_path / "v.json", {"count": 1, "next": None, "results": [row]}))
+    assert (found["id"], found["title"], found["channel"]) == ("Nj3gL", "A talk", "Speaker")
+    assert (found["view_count"], found["picture"]) == (4, "https://cms.example/t.jpg")
+
+
+NFO = """<?xml version="1.0" encoding="utf-8" standalone="yes"?>
+<movie>
+  <title>A walk</title><runtime>12</runtime><premiered>2024-03-01</premiered>
+  <genre>Nature</genre><genre>Travel</genre><studio>Home</studio>
+  <uniqueid type="imdb" default="true">tt1</uniqueid>
+  {}
+</movie>"""
+
+
+def test_nfo_files_of_jellyfin(tmp_path: Path) -> None:
+    exact = "<fileinfo><streamdetails><video><durationinseconds>731</durationinseconds></video>"
+    exact += "</streamdetails></fileinfo>"
+    files = {
+        "A walk/movie.nfo": NFO.format("").encode(),
+        "A walk/poster.jpg": RED,
+        "two.nfo": NFO.format(exact).replace("tt1", "tt2").encode(),
+        "two-thumb.jpg": RED,
+        "tvshow.nfo": b"<tvshow><title>A series</title></tvshow>",
+    }
+    one, two = videos(open_source(str(write_files(tmp_path, files))))
+    assert (one.video_id, one.title, one.thumbnail) == (
+        "tt1",
+        "A walk",
+        tmp_path / "A walk/poster.jpg",
+    )
+    assert one.values == {
+        "channel": "Home",
+        "tags": ("Nature", "Travel"),
+        "published_at": MARCH,
+        "duration_s": 720,
+    }
+    assert (two.number("duration_s"), two.thumbnail) == (731, tmp_path / "two-thumb.jpg")
+
+
+def test_hostile_xml_is_refused(tmp_path: Path) -> None:
+    bomb = (
+        '<!DOCTYPE m [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]><movie><title>&b;</title></movie>'
+    )
+    file = '<!DOCTYPE m [<!ENTITY a SYSTEM "file:///etc/passwd">]><movie><title>&a;</title></movie>'
+    files = {"bomb.nfo": bomb.encode(), "file.nfo": file.encode(), "no.nfo": b"https://x.example"}
+    items = list(open_source(str(write_files(tmp_path, {**files, "ok.nfo": NFO.encode()}))))
+    assert ids(items) == ["tt1"]
+    assert list(rejects(items).values()) == [RejectReason.MALFORMED] * 3
+
+
+def test_lengths_are_in_the_unit_that_their_column_names(tmp_path: Path) -> None:
+    for name, cell in {"runtime": 2, "duration_ms": "120000", "duration_minutes": 2.0}.items():
+        path = write_table(tmp_path / "v.csv", [{"id": 1, "title": "t", name: cell}])
+        assert only(path)["duration_s"] == 120
+    path = write_table(tmp_path / "v.csv", [{"id": 1, "title": "t", "runtime": "1:02:03"}])
+    assert only(path)["duration_s"] == 3723
