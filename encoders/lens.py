@@ -66,11 +66,13 @@ class LensOptions:
     """What a lens may want to know to open itself.
 
     ``model`` is what the settings ask for, or else what made the published index; None: the lens
-    may choose. ``cache_dir`` is a folder for what is worked out once; ``title_runtime`` is what
-    runs a sentence-transformers model.
+    may choose. ``fingerprint`` is that of the stored vectors it is to ask, if any: a lens that can
+    make vectors by an older rule of its own goes by that. ``cache_dir`` is a folder for what is
+    worked out once; ``title_runtime`` is what runs a sentence-transformers model.
     """
 
     model: str | None = None
+    fingerprint: str | None = None
     threads: int | None = None
     title_runtime: TitleRuntime = "torch"
     cache_dir: Path | None = None

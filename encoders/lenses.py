@@ -15,12 +15,20 @@ from PIL import Image
 
 from twinlens.catalog.errors import EncoderUnavailable
 from twinlens.catalog.images import decode_image
-from twinlens.catalog.vectors import AnyVector, SparseVector, Vector, find_direction
+from twinlens.catalog.vectors import AnyVector, SparseVector, Vector, find_direction, find_share
 from twinlens.catalog.video import Video, read_title
 from twinlens.encoders import load
 from twinlens.encoders.base import Encoder, TextThumbnailEncoder, ThumbnailEncoder, TitleEncoder
 from twinlens.encoders.lens import ItemT, Lens, Lenses, LensOptions, Picture, Query
-from twinlens.encoders.words import WORDS_FINGERPRINT, measure_coverage, weigh_query, weigh_title
+from twinlens.encoders.words import (
+    LETTERS_FINGERPRINT,
+    WORDS_FINGERPRINT,
+    measure_coverage,
+    weigh_query,
+    weigh_query_letters,
+    weigh_title,
+    weigh_title_letters,
+)
 
 ENTRY_POINTS: Final = "twinlens.lenses"
 TITLE: Final = "title"
@@ -145,24 +153,51 @@ class WordsLens(Lens[str]):
     dim = None
     fingerprint = WORDS_FINGERPRINT
 
+    @classmethod
+    def open(cls, options: LensOptions) -> Self | LettersLens:
+        """See ``Lens.open``; for vectors made before there were sounds, what made those."""
+        return LettersLens() if options.fingerprint == LETTERS_FINGERPRINT else cls()
+
     def looks_at(self, video: Video, picture: Picture | None) -> str | None:
         """Return the title."""
         return video.title
 
     def encode(self, items: Sequence[str]) -> Sequence[SparseVector | None]:
         """See ``Lens.encode``."""
-        return [weigh_title(title) for title in items]
+        return [self._weigh_title(title) for title in items]
 
     def ask(self, query: Query) -> SparseVector | None:
         """Return the words of the text and of the stored title together."""
         texts = [] if query.text is None else [query.text]
         if query.video is not None:
             texts.append(read_title(query.video.payload))
-        return weigh_query(" ".join(texts))
+        return self._weigh_query(" ".join(texts))
 
     def measure_coverage(self, asked: SparseVector, held: SparseVector | None) -> float:
         """See ``Lens.measure_coverage``; letters or sounds, whichever is more."""
         return measure_coverage(asked, held)
+
+    def _weigh_title(self, title: str) -> SparseVector | None:
+        return weigh_title(title)
+
+    def _weigh_query(self, text: str) -> SparseVector | None:
+        return weigh_query(text)
+
+
+class LettersLens(WordsLens):
+    """Words without their sound, as an index holds them that was made before there were sounds."""
+
+    fingerprint = LETTERS_FINGERPRINT
+
+    def measure_coverage(self, asked: SparseVector, held: SparseVector | None) -> float:
+        """See ``Lens.measure_coverage``."""
+        return find_share(asked, held)
+
+    def _weigh_title(self, title: str) -> SparseVector | None:
+        return weigh_title_letters(title)
+
+    def _weigh_query(self, text: str) -> SparseVector | None:
+        return weigh_query_letters(text)
 
 
 # One line each adds a lens. Their order is that of JSON and of whatever is listed.
@@ -200,11 +235,15 @@ def find_lenses() -> Mapping[str, type[Lens[Any]]]:
 
 
 def open_lenses(
-    models: Mapping[str, str], options: LensOptions, *, names: Collection[str] | None = None
+    models: Mapping[str, str],
+    options: LensOptions,
+    *,
+    names: Collection[str] | None = None,
+    fingerprints: Mapping[str, str] = MappingProxyType({}),
 ) -> Lenses:
     """Open every registered lens, with its model of ``models`` where that names one.
 
-    With ``names``, those alone.
+    With ``names``, those alone; ``fingerprints`` are of the vectors that they are to ask.
 
     Raises:
         EncoderUnavailable: one can't be had.
@@ -215,7 +254,9 @@ def open_lenses(
             f"no lens named {', '.join(missing)} is installed here, and the index has vectors of it"
         )
     return {
-        name: lens.open(replace(options, model=models.get(name)))
+        name: lens.open(
+            replace(options, model=models.get(name), fingerprint=fingerprints.get(name))
+        )
         for name, lens in find_lenses().items()
         if names is None or name in names
     }

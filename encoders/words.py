@@ -52,13 +52,17 @@ _CHARACTER: Final = regex.compile(r"\P{M}\p{M}*")
 # for one shape with what follows, which in Sinhala is still another grapheme for Unicode.
 _GRAPHEME: Final = regex.compile(r"\X(?:(?<=\u200d)\X)*")
 
-WORDS_FINGERPRINT: Final = make_fingerprint(
+_LETTERS_RULE: Final = (
     "words",
     f"pieces {_PIECE_LENGTHS}",
     f"k1 {_SATURATION}, b {_LENGTH_SHARE} of {_AVERAGE_TERMS}",
     f"first {_MAX_CHARACTERS} characters, version 1",
-    f"sounds {SOUNDS_VERSION}, pieces {_SOUND_LENGTHS}, {_AVERAGE_SOUNDS}",
 )
+WORDS_FINGERPRINT: Final = make_fingerprint(
+    *_LETTERS_RULE, f"sounds {SOUNDS_VERSION}, pieces {_SOUND_LENGTHS}, {_AVERAGE_SOUNDS}"
+)
+# Of vectors made before there were sounds; such an index is asked by letters alone.
+LETTERS_FINGERPRINT: Final = make_fingerprint(*_LETTERS_RULE)
 # The highest bit of a term's index says of which family it is.
 _OF_SOUND: Final = 1 << 31
 
@@ -79,9 +83,19 @@ def weigh_query(text: str) -> SparseVector | None:
     words = _list_words(text)
     sounds = chain.from_iterable(_cut_sound(sound) for word in words if (sound := sound_out(word)))
     return _to_sparse(
-        {term: _PIECE_WEIGHT if term[0] else 1.0 for term in _count_terms(words)},
+        _weigh_letters(words),
         {term: _SOUND_PIECE_WEIGHT if term[0] else _SOUND_WEIGHT for term in sounds},
     )
+
+
+def weigh_title_letters(title: str) -> SparseVector | None:
+    """Return what ``weigh_title`` did before there were sounds."""
+    return _hash({0: _saturate(_count_terms(_list_words(title)), _AVERAGE_TERMS)}, shift=0)
+
+
+def weigh_query_letters(text: str) -> SparseVector | None:
+    """Return what ``weigh_query`` did before there were sounds."""
+    return _hash({0: _weigh_letters(_list_words(text))}, shift=0)
 
 
 def split_families(vector: SparseVector) -> tuple[SparseVector, SparseVector]:
@@ -207,13 +221,20 @@ def _normalize(text: str) -> str:
     return unicodedata.normalize("NFC", _DROPPED.sub("", decomposed)).casefold()
 
 
+def _weigh_letters(words: list[str]) -> dict[Term, float]:
+    return {term: _PIECE_WEIGHT if term[0] else 1.0 for term in _count_terms(words)}
+
+
 def _to_sparse(letters: dict[Term, float], sounds: dict[Term, float]) -> SparseVector | None:
-    if not letters:
-        return None
+    return _hash({0: letters, _OF_SOUND: sounds}, shift=1)
+
+
+def _hash(families: dict[int, dict[Term, float]], *, shift: int) -> SparseVector | None:
+    """Return the terms of each family at their hash, less ``shift`` bits, in the family's bit."""
     # Of two terms with one hash, which are rare, both count.
     summed: dict[int, float] = {}
-    for family, weights in ((0, letters), (_OF_SOUND, sounds)):
+    for family, weights in families.items():
         for (length, text), weight in weights.items():
-            key = family | crc32(f"{length}{text}".encode()) >> 1
+            key = family | crc32(f"{length}{text}".encode()) >> shift
             summed[key] = summed.get(key, 0.0) + weight
-    return to_sparse_vector(summed.items())
+    return to_sparse_vector(summed.items()) if summed else None

@@ -94,6 +94,7 @@ def open_index(
         {name: record.model for name, record in manifest.lenses.items()},
         LensOptions(threads=threads, cache_dir=data.graphs),
         names=manifest.lenses,
+        fingerprints={name: record.fingerprint for name, record in manifest.lenses.items()},
     )
     check_lenses(manifest, lenses)
     server = None

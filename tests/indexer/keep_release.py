@@ -28,8 +28,10 @@ ARCHIVES = sorted(Path(__file__).parent.glob("data-of-format-*.tar.xz"))
 
 
 def lenses_of(data: DataDir) -> Any:
-    models = {name: record.model for name, record in data.read_published().lenses.items()}
-    return open_lenses(models, LensOptions(threads=1))
+    made_by = data.read_published().lenses
+    models = {name: record.model for name, record in made_by.items()}
+    fingerprints = {name: record.fingerprint for name, record in made_by.items()}
+    return open_lenses(models, LensOptions(threads=1), fingerprints=fingerprints)
 
 
 def answer(data: DataDir, asked: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -32,6 +32,8 @@ def open_lenses(
 ) -> Lenses:
     """Return every registered lens, or those of ``names``, with the models of ``choose_models``.
 
+    Those of ``names`` are to ask ``published``, and go by an older rule where that made it.
+
     Raises:
         EncoderUnavailable: a lens or its model can't be had.
     """
@@ -41,7 +43,13 @@ def open_lenses(
     options = LensOptions(
         threads=threads, title_runtime=settings.title_runtime, cache_dir=data.graphs
     )
-    return open_all(choose_models(settings, published), options, names=names)
+    made_by = {} if published is None or names is None else published.lenses
+    return open_all(
+        choose_models(settings, published),
+        options,
+        names=names,
+        fingerprints={name: record.fingerprint for name, record in made_by.items()},
+    )
 
 
 def choose_models(settings: Settings, published: Manifest | None) -> dict[str, str]:
