@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
@@ -38,6 +39,7 @@ from twinlens.recommender.vocabularies import Vocabulary
 
 _DAY_MS: Final = 86_400_000
 _CHUNK: Final = 8192
+_LEAST_PEOPLE: Final = 5
 # The rate falls to this share of the first.
 _LEAST_RATE: Final = 0.02
 # So many groups of equal size, by what the network says, are calibrated by what was watched.
@@ -151,16 +153,22 @@ class RankingExamples:
 def _fit_vocabularies(clicked: Impressions, videos: VideoTable, most: int) -> dict[str, Vocabulary]:
     """Return the vocabulary of each space, by frequency in clicked impressions."""
     rows = clicked.videos[clicked.videos >= 0].tolist()
-    languages = [*(videos.languages[row] for row in rows), *clicked.context["language"]]
+    told = {name: _list_told(clicked.persons, texts) for name, texts in clicked.context.items()}
     values: Mapping[str, Sequence[str | None]] = {
-        **{name: list(texts) for name, texts in clicked.context.items()},
+        **told,
         "video": [videos.video_ids[row] for row in rows],
         "channel": [videos.channels[row] for row in rows],
         "category": [videos.categories[row] for row in rows],
         "tag": [tag for row in rows for tag in videos.tags[row]],
-        "language": languages,
+        "language": [*(videos.languages[row] for row in rows), *told["language"]],
     }
     return {name: Vocabulary.fit(of, most=most) for name, of in values.items()}
+
+
+def _list_told(persons: Ints, texts: npt.NDArray[np.object_]) -> list[str]:
+    """Return what people's pages said of them, without what fewer than five people have said."""
+    people = Counter(text for _, text in {*zip(persons.tolist(), texts.tolist(), strict=True)})
+    return [text for text in texts.tolist() if text is not None and people[text] >= _LEAST_PEOPLE]
 
 
 class Epoch(NamedTuple):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
 Codes = npt.NDArray[np.int32]
 
@@ -24,16 +23,14 @@ class Vocabulary:
         self.values = tuple(values)
 
     @classmethod
-    def fit(cls, values: Iterable[str | None] | pa.Array, *, most: int, least: int = 1) -> Self:
-        """Return the ``most`` frequent of ``values`` that occur ``least`` times, ties by text.
+    def fit(cls, values: Iterable[str | None], *, most: int) -> Self:
+        """Return the ``most`` frequent of ``values``, ties by text.
 
         Source: Covington et al. 2016, section 4.1: the top N by frequency in clicked impressions.
         """
-        array = values if isinstance(values, pa.Array) else pa.array(values, pa.string())
-        counted = pc.value_counts(array.drop_null())
-        names, counts = counted.field("values").to_pylist(), counted.field("counts").to_pylist()
-        ranked = sorted((-count, name) for count, name in zip(counts, names, strict=True))
-        return cls([name for negative, name in ranked[:most] if -negative >= least])
+        counts = Counter(values)
+        ranked = sorted((-count, value) for value, count in counts.items() if value is not None)
+        return cls([value for _, value in ranked[:most]])
 
     @cached_property
     def codes(self) -> dict[str, int]:

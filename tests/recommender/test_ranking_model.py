@@ -215,6 +215,13 @@ def test_the_gradient_of_exact_odds_is_zero_at_the_mean_of_seconds():
         assert logit.grad.item() == pytest.approx(0, abs=1e-5)
 
 
+def test_what_few_people_tell_of_themselves_is_not_kept(tmp_path):
+    told = [replace(one, region="here", device=f"device of {one.person_id}") for one in EVENTS]
+    examples = RankingExamples.make(to_table(told), VIDEOS, end=END)
+    assert examples.contents.vocabularies["region"].values == ("here",)
+    assert examples.contents.vocabularies["device"].values == ()
+
+
 def test_nothing_shown_and_nothing_clicked_are_named():
     with pytest.raises(UsageError, match="no impression has a time"):
         RankingExamples.make(to_table([]), VIDEOS)
