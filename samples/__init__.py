@@ -1,5 +1,6 @@
-"""The sample catalogue: videos that are drawn, not real, with titles that fit their pictures."""
+"""The sample: videos that are drawn, not real, and a log of what drawn people do with them."""
 
 from twinlens.samples.catalogue import SampleSummary, draw_sample
+from twinlens.samples.events import EventSummary, draw_events
 
-__all__ = ["SampleSummary", "draw_sample"]
+__all__ = ["EventSummary", "SampleSummary", "draw_events", "draw_sample"]
