@@ -10,7 +10,7 @@ import numpy as np
 
 from tests.backend.catalogue import Catalogue
 from tests.fakes import MemoryReader, sparse_words
-from tests.recommender.memory_log import NOW
+from tests.recommender.drawn_events import NOW
 from twinlens.catalog.vectors import Vector
 from twinlens.encoders.lenses import TITLE
 from twinlens.recommender.candidates import Candidate, FeedQuery

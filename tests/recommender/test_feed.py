@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.recommender.drawn_events import NOW, make_event, watch
 from tests.recommender.library import (
     BY_ID,
     FUTURE,
@@ -19,11 +22,11 @@ from tests.recommender.library import (
     LongestTitle,
     open_library,
 )
-from tests.recommender.memory_log import NOW, MemoryLog, make_event, watch
 from twinlens.catalog.errors import StoreCorrupt, StoreUnavailable
 from twinlens.catalog.vectors import Vector
 from twinlens.events.event import Event, EventType
 from twinlens.events.log import Appended, FrozenFeed
+from twinlens.events.sqlite_log import EVENTS_FILE, SqliteEventLog
 from twinlens.recommender.candidates import Candidate, FeedQuery
 from twinlens.recommender.feed import FeedModel, FeedOptions
 from twinlens.recommender.pages import Fallback, FeedPage, FeedRequest, Feeds
@@ -49,16 +52,32 @@ class Now:
 
 
 @pytest.fixture
-def log() -> MemoryLog:
+def empty_log(tmp_path: Path) -> Iterator[SqliteEventLog]:
+    """A log in a file, on a disk that needs no waiting for."""
+    with closing(SqliteEventLog(tmp_path / EVENTS_FILE, now=lambda: NOW)) as log:
+        yield log
+
+
+@pytest.fixture
+def log(empty_log: SqliteEventLog) -> SqliteEventLog:
     """Ten people have watched some, and Kasun cricket."""
-    log = MemoryLog()
-    for person in range(10):
-        log.append([watch(f"p{person}", one.video_id) for one in VIDEOS[person : person + 5]])
-    log.append([watch("kasun", one) for one in ("cricket-5", "cricket-15", "cricket-35")])
-    return log
+    crowd = [
+        watch(f"p{person}", one.video_id)
+        for person in range(10)
+        for one in VIDEOS[person : person + 5]
+    ]
+    cricket = [watch("kasun", one) for one in ("cricket-5", "cricket-15", "cricket-35")]
+    empty_log.append([*crowd, *cricket])
+    return empty_log
 
 
-def open_feeds(log: MemoryLog | None, **given: Any) -> Feeds:
+def read_served(log: SqliteEventLog, person_id: str = "kasun") -> list[Event]:
+    """What the server says that it has shown somebody."""
+    events = log.read_person(person_id)
+    return [one for one in events if one.type is EventType.IMPRESSION]
+
+
+def open_feeds(log: SqliteEventLog | None, **given: Any) -> Feeds:
     popularity = None
     if log is not None:
         popularity = Popularity(log, now=NOW.timestamp, every_s=0)
@@ -81,7 +100,7 @@ def with_model(**parts: Any) -> FeedModel:
 # ---- one order
 
 
-def test_a_feed_is_of_what_the_person_watches_and_of_what_else_there_is(log: MemoryLog) -> None:
+def test_a_feed_is_of_what_the_person_watches_and_of_the_rest(log: SqliteEventLog) -> None:
     page = ask(open_feeds(log), explain=True)
     assert len(page.hits) == 20
     sources = {name for one in page.hits for name in one.place.sources}
@@ -91,14 +110,14 @@ def test_a_feed_is_of_what_the_person_watches_and_of_what_else_there_is(log: Mem
     assert [one.rank for one in page.hits] == list(range(1, 21))
 
 
-def test_because_names_what_was_watched(log: MemoryLog) -> None:
+def test_because_names_what_was_watched(log: SqliteEventLog) -> None:
     because = [one.place.because for one in ask(open_feeds(log), explain=True).hits]
     assert any(because)
     assert {past for one in because for past in one} <= {"cricket-5", "cricket-15", "cricket-35"}
     assert not any(one.place.because for one in ask(open_feeds(log)).hits)
 
 
-def test_a_ranker_that_predicts_seconds_decides(log: MemoryLog) -> None:
+def test_a_ranker_that_predicts_seconds_decides(log: SqliteEventLog) -> None:
     feeds = open_feeds(log, open_model=lambda _: with_model(ranker=LongestTitle()))
     page = ask(feeds)
     seconds = [one.place.expected_watch_s for one in page.hits]
@@ -118,7 +137,7 @@ class Backwards:
         return -np.arange(len(candidates), 0, -1, dtype=np.float32)
 
 
-def test_a_ranker_of_mere_scores_decides_the_order(log: MemoryLog) -> None:
+def test_a_ranker_of_mere_scores_decides_the_order(log: SqliteEventLog) -> None:
     page = ask(open_feeds(log, open_model=lambda _: with_model(ranker=Backwards())))
     plain = ask(open_feeds(log), limit=100)
     assert page.hits[0].video.video_id not in ids(plain)[:60]
@@ -126,7 +145,7 @@ def test_a_ranker_of_mere_scores_decides_the_order(log: MemoryLog) -> None:
     assert {one.place.expected_watch_s for one in page.hits} == {None}
 
 
-def test_a_source_is_added_by_a_name_and_one_method(log: MemoryLog) -> None:
+def test_a_source_is_added_by_a_name_and_one_method(log: SqliteEventLog) -> None:
     feeds = open_feeds(log, open_model=lambda _: with_model(source=Alphabetical(LIBRARY)))
     first = sorted(BY_ID)[0]
     found = {one.video.video_id: one.place for one in ask(feeds, explain=True, limit=50).hits}
@@ -136,7 +155,7 @@ def test_a_source_is_added_by_a_name_and_one_method(log: MemoryLog) -> None:
 # ---- what is left out, and what sinks
 
 
-def test_the_future_is_in_no_feed(log: MemoryLog) -> None:
+def test_the_future_is_in_no_feed(log: SqliteEventLog) -> None:
     feeds = open_feeds(log)
     assert FUTURE not in ids(ask(feeds, limit=100))
     now = Now()
@@ -144,7 +163,7 @@ def test_the_future_is_in_no_feed(log: MemoryLog) -> None:
     assert FUTURE in ids(ask(open_feeds(log, now=now), limit=100))
 
 
-def test_exclude_and_not_interested_never_come(log: MemoryLog) -> None:
+def test_exclude_and_not_interested_never_come(log: SqliteEventLog) -> None:
     feeds = open_feeds(log)
     first = ids(ask(feeds))
     log.append([make_event(EventType.NOT_INTERESTED, "kasun", one) for one in first[:5]])
@@ -153,7 +172,7 @@ def test_exclude_and_not_interested_never_come(log: MemoryLog) -> None:
     assert len(second.hits) == 100
 
 
-def test_shown_five_times_and_not_watched_it_sinks(log: MemoryLog) -> None:
+def test_shown_five_times_and_not_watched_it_sinks(log: SqliteEventLog) -> None:
     feeds = open_feeds(log)
     first = ids(ask(feeds, log_impressions=False))[0]
     places = []
@@ -170,10 +189,10 @@ def test_shown_five_times_and_not_watched_it_sinks(log: MemoryLog) -> None:
     assert places[-1] > 20
 
 
-def test_asking_again_churns_because_the_server_logs_what_it_served(log: MemoryLog) -> None:
+def test_asking_again_churns_because_the_server_logs_what_it_served(log: SqliteEventLog) -> None:
     feeds = open_feeds(log)
     first = ask(feeds)
-    served = [one for one in log.events if one.type is EventType.IMPRESSION]
+    served = sorted(read_served(log), key=lambda one: one.position or 0)
     assert [one.video_id for one in served] == ids(first)
     assert {(one.feed_id, one.seen, one.surface) for one in served} == {
         (first.feed_id, False, "home")
@@ -183,11 +202,11 @@ def test_asking_again_churns_because_the_server_logs_what_it_served(log: MemoryL
         last = ask(feeds)
     assert len(set(ids(first)) - set(ids(last))) >= 5
     ask(feeds, log_impressions=False)
-    assert sum(one.type is EventType.IMPRESSION for one in log.events) == 100
+    assert len(read_served(log)) == 100
 
 
 @pytest.mark.parametrize("watched", ["demote", "leave_out"])
-def test_what_was_watched_whole_sinks_or_is_left_out(log: MemoryLog, watched: Any) -> None:
+def test_what_was_watched_whole_sinks_or_is_left_out(log: SqliteEventLog, watched: Any) -> None:
     log.append([watch("kasun", "kitchen-1")])
     feeds = open_feeds(log, options=FeedOptions(explore=0, watched=watched))
     assert "kitchen-1" not in ids(ask(feeds, log_impressions=False))
@@ -195,12 +214,12 @@ def test_what_was_watched_whole_sinks_or_is_left_out(log: MemoryLog, watched: An
     assert ("kitchen-1" in every) == (watched == "demote")
 
 
-def test_a_page_has_eight_channels(log: MemoryLog) -> None:
+def test_a_page_has_eight_channels(log: SqliteEventLog) -> None:
     page = ask(open_feeds(log))
     assert len({one.video.payload["channel"] for one in page.hits}) >= 8
 
 
-def test_diversity_mixes_what_is_alike(log: MemoryLog) -> None:
+def test_diversity_mixes_what_is_alike(log: SqliteEventLog) -> None:
     def count_cricket(diversity: float) -> int:
         page = ask(open_feeds(log), diversity=diversity, limit=10, log_impressions=False)
         return [one.video.payload["category"] for one in page.hits].count("cricket")
@@ -216,20 +235,19 @@ def test_diversity_mixes_what_is_alike(log: MemoryLog) -> None:
         AnyOf("channel", ("channel 29",)),
     ],
 )
-def test_a_filter_never_returns_fewer_than_exist(log: MemoryLog, filter: Filter) -> None:
+def test_a_filter_never_returns_fewer_than_exist(log: SqliteEventLog, filter: Filter) -> None:
     passing = {one.video_id for one in VIDEOS[:-1] if matches(filter, one.payload)}
     page = ask(open_feeds(log), filter=filter, limit=100)
     assert set(ids(page)) == passing
 
 
-def test_exploring_has_a_chance_that_is_logged(log: MemoryLog) -> None:
+def test_exploring_has_a_chance_that_is_logged(log: SqliteEventLog) -> None:
     feeds = open_feeds(log, options=FeedOptions(explore=0.5))
     page = ask(feeds, limit=10)
     chances = {one.video.video_id: one.place.chance for one in page.hits}
     explored = {key: chance for key, chance in chances.items() if chance is not None}
     assert explored
-    logged = {one.video_id: one.chance for one in log.events if one.feed_id == page.feed_id}
-    assert logged == chances
+    assert {one.video_id: one.chance for one in read_served(log)} == pytest.approx(chances)
 
 
 # ---- pages
@@ -242,7 +260,7 @@ def read_pages(feeds: Feeds, library: Snapshot = LIBRARY, **given: Any) -> list[
     return pages
 
 
-def test_no_page_repeats_another_though_all_is_logged_between(log: MemoryLog) -> None:
+def test_no_page_repeats_another_though_all_is_logged_between(log: SqliteEventLog) -> None:
     feeds = open_feeds(log)
     pages = read_pages(feeds)
     every = [one for page in pages for one in ids(page)]
@@ -251,7 +269,7 @@ def test_no_page_repeats_another_though_all_is_logged_between(log: MemoryLog) ->
     assert [one.rank for page in pages for one in page.hits] == list(range(1, 121))
 
 
-def test_no_page_repeats_another_while_others_ask_for_the_same_person(log: MemoryLog) -> None:
+def test_no_page_repeats_another_while_others_ask_for_the_same_person(log: SqliteEventLog) -> None:
     feeds = open_feeds(log)
     seen: list[list[str]] = []
 
@@ -267,10 +285,9 @@ def test_no_page_repeats_another_while_others_ask_for_the_same_person(log: Memor
     assert all(len(set(one)) == len(one) for one in seen)
 
 
-def test_what_is_refused_after_the_first_page_is_on_no_later_one(log: MemoryLog) -> None:
+def test_what_is_refused_after_the_first_page_is_on_no_later_one(log: SqliteEventLog) -> None:
     feeds = open_feeds(log)
-    second = ids(read_pages(feeds)[1])
-    log.events = [one for one in log.events if one.type is not EventType.IMPRESSION]
+    second = ids(read_pages(feeds, log_impressions=False)[1])
     first = ask(feeds, log_impressions=False)
     log.append([make_event(EventType.NOT_INTERESTED, "kasun", second[0])])
     page = ask(feeds, cursor=first.next_cursor, log_impressions=False)
@@ -278,7 +295,7 @@ def test_what_is_refused_after_the_first_page_is_on_no_later_one(log: MemoryLog)
     assert len(page.hits) == 20
 
 
-def test_a_page_goes_on_over_a_new_generation(log: MemoryLog) -> None:
+def test_a_page_goes_on_over_a_new_generation(log: SqliteEventLog) -> None:
     feeds = open_feeds(log)
     first = ask(feeds)
     newer = open_library(VIDEOS[::2], generation="g2")
@@ -288,7 +305,7 @@ def test_a_page_goes_on_over_a_new_generation(log: MemoryLog) -> None:
     assert set(later) <= {one.video_id for one in VIDEOS[::2]}
 
 
-def test_a_new_generation_is_fed_at_once(log: MemoryLog) -> None:
+def test_a_new_generation_is_fed_at_once(log: SqliteEventLog) -> None:
     feeds = open_feeds(log)
     gone = ids(ask(feeds))[0]
     new = replace(
@@ -300,7 +317,7 @@ def test_a_new_generation_is_fed_at_once(log: MemoryLog) -> None:
     assert gone not in found
 
 
-def test_foreign_and_expired_cursors_are_told(log: MemoryLog) -> None:
+def test_foreign_and_expired_cursors_are_told(log: SqliteEventLog) -> None:
     feeds = open_feeds(log)
     cursor = ask(feeds).next_cursor
     for other in ({"person_id": "p1"}, {"surface": "related"}, {"exclude": ["x"]}):
@@ -308,12 +325,12 @@ def test_foreign_and_expired_cursors_are_told(log: MemoryLog) -> None:
             ask(feeds, cursor=cursor, **other)
     with pytest.raises(CursorInvalid):
         ask(feeds, cursor="A" + (cursor or ""))
-    log.feeds.clear()
+    log.forget("kasun")
     with pytest.raises(CursorExpired):
         ask(feeds, cursor=cursor)
 
 
-def test_beside_a_video_it_is_about_that_and_never_that_video(log: MemoryLog) -> None:
+def test_beside_a_video_it_is_about_that_and_never_that_video(log: SqliteEventLog) -> None:
     page = ask(open_feeds(log), surface="related", seed_video_id="music-33", explain=True)
     topics = [one.video.payload["category"] for one in page.hits]
     assert topics.count("music") > 5
@@ -339,7 +356,7 @@ class Damaged:
         return np.full(len(candidates), np.nan, dtype=np.float32)
 
 
-class AwayLog(MemoryLog):
+class AwayLog(SqliteEventLog):
     """A log that can be neither read nor written."""
 
     def read_person(
@@ -385,7 +402,7 @@ LADDER: dict[str, tuple[dict[str, Any], dict[str, Any], list[Fallback]]] = {
 
 
 @pytest.mark.parametrize("rung", LADDER)
-def test_whatever_is_lacking_there_is_a_feed_that_says_so(log: MemoryLog, rung: str) -> None:
+def test_whatever_is_lacking_there_is_a_feed_that_says_so(log: SqliteEventLog, rung: str) -> None:
     parts, request, expected = LADDER[rung]
     log.append([make_event(EventType.IMPRESSION, "idle", "news-4")])
     page = ask(open_feeds(log, **{"open_model": lambda _: GOOD} | parts), **request)
@@ -393,8 +410,8 @@ def test_whatever_is_lacking_there_is_a_feed_that_says_so(log: MemoryLog, rung: 
     assert len(page.hits) == 20
 
 
-def test_without_any_event_there_is_a_feed() -> None:
-    page = ask(open_feeds(MemoryLog()))
+def test_without_any_event_there_is_a_feed(empty_log: SqliteEventLog) -> None:
+    page = ask(open_feeds(empty_log))
     assert page.fallback == [
         Fallback.NO_MODEL,
         Fallback.NO_EVENTS,
@@ -405,26 +422,26 @@ def test_without_any_event_there_is_a_feed() -> None:
     assert len(ask(open_feeds(None)).hits) == 20
 
 
-def test_while_the_log_is_away_there_is_a_feed_without_later_pages() -> None:
-    page = ask(open_feeds(AwayLog()))
+def test_while_the_log_is_away_there_is_a_feed_without_later_pages(tmp_path: Path) -> None:
+    page = ask(open_feeds(AwayLog(tmp_path / EVENTS_FILE)))
     assert page.fallback[0] is Fallback.LOG_UNAVAILABLE
     assert page.next_cursor is None
     assert len(page.hits) == 20
 
 
-def test_of_a_history_in_the_body_nothing_is_kept(log: MemoryLog) -> None:
-    before = list(log.events)
+def test_of_a_history_in_the_body_nothing_is_kept(log: SqliteEventLog) -> None:
+    before = log.count()
     feeds = open_feeds(log)
     events = [watch("", "cricket-5")]
     first = ask(feeds, person_id=None, events=events)
     assert first.next_cursor is None
-    assert log.events == before
-    assert log.feeds == {}
+    assert log.count() == before
+    assert log.read_frozen(first.feed_id) is None
     second = ask(feeds, person_id=None, events=events, exclude=ids(first))
     assert not set(ids(first)) & set(ids(second))
 
 
-def test_whoever_asks_to_be_forgotten_is_a_stranger(log: MemoryLog) -> None:
+def test_whoever_asks_to_be_forgotten_is_a_stranger(log: SqliteEventLog) -> None:
     feeds = open_feeds(log)
     ask(feeds)
     log.forget("kasun")
@@ -432,13 +449,13 @@ def test_whoever_asks_to_be_forgotten_is_a_stranger(log: MemoryLog) -> None:
     assert ids(forgotten) == ids(ask(feeds, person_id="stranger", log_impressions=False))
 
 
-def test_an_empty_index_gives_an_empty_feed(log: MemoryLog) -> None:
+def test_an_empty_index_gives_an_empty_feed(log: SqliteEventLog) -> None:
     page = ask(open_feeds(log), open_library([]))
     assert page.hits == []
     assert page.next_cursor is None
 
 
-def test_the_language_of_the_context_decides_for_a_stranger(log: MemoryLog) -> None:
+def test_the_language_of_the_context_decides_for_a_stranger(log: SqliteEventLog) -> None:
     for person in range(30):
         log.append([watch(f"t{person}", "news-4", language="ta")])
     context = Context(language="ta")

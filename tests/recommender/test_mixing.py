@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.recommender.memory_log import NOW, make_event, watch
+from tests.recommender.drawn_events import NOW, make_event, watch
 from twinlens.events.event import Event, EventType
 from twinlens.recommender.mixing import (
     count_shown,

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
 
 from tests.fakes import Clock
-from tests.recommender.memory_log import NOW, MemoryLog, make_event, make_table, watch
+from tests.recommender.drawn_events import NOW, make_event, watch
 from twinlens.events.event import Event, EventType
+from twinlens.events.sqlite_log import EVENTS_FILE, SqliteEventLog
+from twinlens.events.tables import to_table
 from twinlens.recommender.person import is_completed
 from twinlens.recommender.popularity import Popularity, Trend, _are_positive
 
 
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[SqliteEventLog]:
+    with closing(SqliteEventLog(tmp_path / EVENTS_FILE)) as log:
+        yield log
+
+
 def count(*events: Event, batches: int = 1, most_counts: int = 1000) -> Popularity:
     """What many people watch, told in so many parts."""
-    log, clock = MemoryLog(), Clock()
-    counted = Popularity(log, clock=clock, now=NOW.timestamp, most_counts=most_counts)
-    for part in range(batches):
-        log.append(events[part::batches])
-        clock.now_s += 100
-        counted.refresh()
+    clock = Clock()
+    with TemporaryDirectory() as folder, closing(SqliteEventLog(Path(folder, EVENTS_FILE))) as log:
+        counted = Popularity(log, clock=clock, now=NOW.timestamp, most_counts=most_counts)
+        for part in range(batches):
+            log.append(events[part::batches])
+            clock.now_s += 100
+            counted.refresh()
     return counted
 
 
@@ -63,7 +75,7 @@ def test_a_heartbeat_counts_once_its_watch_is_completed() -> None:
 def test_a_table_knows_completed_watches_as_one_event_does(
     watched_s: float | None, duration_s: float | None
 ) -> None:
-    table = make_table([watch("p", "v", watched_s=watched_s, duration_s=duration_s)])
+    table = to_table([watch("p", "v", watched_s=watched_s, duration_s=duration_s)])
     assert bool(_are_positive(table)[0]) == is_completed(watched_s, duration_s)
 
 
@@ -88,11 +100,11 @@ def test_what_arrives_late_counts_as_if_it_had_come_in_time() -> None:
     )
 
 
-def test_years_of_events_keep_finite_numbers() -> None:
+def test_years_of_events_keep_finite_numbers(log: SqliteEventLog) -> None:
     days = [watch("p", f"v{day}", at=NOW - timedelta(days=900 - day)) for day in range(900)]
     ranked = count(*days, batches=1).rank("trending")
     assert ranked[0].video_id == "v899"
-    log, clock = MemoryLog(), Clock()
+    clock = Clock()
     counted = Popularity(log, clock=clock, now=NOW.timestamp)
     for event in days[::30]:
         log.append([event])
@@ -145,8 +157,8 @@ def test_memory_is_bounded_and_the_most_popular_stay() -> None:
     assert len(names) == len(set(names)) <= 30
 
 
-def test_the_log_is_read_at_most_every_few_seconds() -> None:
-    log, clock = MemoryLog(), Clock()
+def test_the_log_is_read_at_most_every_few_seconds(log: SqliteEventLog) -> None:
+    clock = Clock()
     counted = Popularity(log, clock=clock, now=NOW.timestamp, every_s=2)
     counted.refresh()
     log.append([watch("p", "v")])

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
 
 from tests.fakes import MemoryReader
+from tests.recommender.drawn_events import NOW, make_event, watch
 from tests.recommender.library import BY_ID, FUTURE, VIDEOS, Alphabetical, open_library
-from tests.recommender.memory_log import NOW, MemoryLog, make_event, watch
 from twinlens.events.event import Event, EventType
+from twinlens.events.sqlite_log import EVENTS_FILE, SqliteEventLog
 from twinlens.recommender.candidates import CandidateSource, FeedQuery
 from twinlens.recommender.person import Context, Person
 from twinlens.recommender.popularity import Popularity
@@ -60,13 +62,17 @@ SOURCES: dict[str, OpenSource] = {
 
 
 @pytest.fixture(scope="module")
-def popularity() -> Popularity:
-    log = MemoryLog()
-    for number, video in enumerate(VIDEOS):
-        log.append([watch(f"p{one}", video.video_id) for one in range(number % 7)])
-    log.append([watch(f"p{one}", "gone from the catalogue") for one in range(50)])
-    counted = Popularity(log, now=NOW.timestamp)
-    counted.refresh()
+def popularity(tmp_path_factory: pytest.TempPathFactory) -> Popularity:
+    gone = [watch(f"p{one}", "gone from the catalogue") for one in range(50)]
+    known = [
+        watch(f"p{one}", video.video_id)
+        for number, video in enumerate(VIDEOS)
+        for one in range(number % 7)
+    ]
+    with closing(SqliteEventLog(tmp_path_factory.mktemp("log") / EVENTS_FILE)) as log:
+        log.append([*gone, *known])
+        counted = Popularity(log, now=NOW.timestamp)
+        counted.refresh()
     return counted
 
 
