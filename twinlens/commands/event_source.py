@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -13,6 +14,8 @@ from twinlens.catalog.errors import SourceError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from twinlens.settings import Settings
 
 map_option: Final = click.option(
     "--map",
@@ -45,6 +48,18 @@ def read_log(paths: Sequence[Path], mapping: str | None) -> list[pa.Table]:
         told = f"{len(rejected)} events left out, the first at {at.file}, row {at.row}: {detail}"
         click.echo(told, err=True)
     return tables
+
+
+def read_kept_log(settings: Settings) -> list[pa.Table]:
+    """Return the events that the site's own log keeps, as tables of ``EVENT_SCHEMA``.
+
+    Raises:
+        StoreError: it can't be read.
+    """
+    from twinlens.events.opening import open_event_log
+
+    with closing(open_event_log(settings.data_dir, settings.events_address)) as log:
+        return [table for table, _ in log.scan()]
 
 
 def read_people(path: Path | None) -> pa.Table | None:

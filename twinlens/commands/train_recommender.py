@@ -9,14 +9,24 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from twinlens.commands.event_source import map_option, people_option, read_log, read_people
+from twinlens.commands.event_source import (
+    map_option,
+    people_option,
+    read_kept_log,
+    read_log,
+    read_people,
+)
 from twinlens.commands.generations import data_dir_option, load, qdrant_url_option
 from twinlens.commands.lenses import SETTINGS_HELP
 from twinlens.commands.progress import open_progress_bar
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from twinlens.evaluate.feed.protocols import Row
     from twinlens.recommender.candidate_training import TrainingOptions
+    from twinlens.recommender.ranking_model import RankingModel
+    from twinlens.recommender.videos import VideoTable
 
 # What a model has to beat to be published, and by which measure.
 _TO_BEAT: Final = ("popular", "what followed, 3 steps")
@@ -26,9 +36,8 @@ _JUDGED_BY: Final = "HR@50"
 @click.command("train-recommender", epilog=SETTINGS_HELP)
 @click.argument(
     "logs",
-    metavar="LOG...",
+    metavar="[LOG]...",
     nargs=-1,
-    required=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
 )
 @data_dir_option
@@ -67,7 +76,10 @@ _JUDGED_BY: Final = "HR@50"
 def train_recommender(
     logs: tuple[Path, ...], mapping: str | None, people: Path | None, force: bool, **asked: Any
 ) -> None:
-    """Train a recommender on the events of LOG, and publish it if it is better than counting.
+    """Train a recommender on a log of events, and publish it if it is better than counting.
+
+    The log is the one of the data directory, or the files LOG. Candidates are learned from what
+    was watched; where impressions have times, a ranker is learned from what came of them.
 
     The last day of the log, or where it has no times the last watch of each person, is held out:
     on it the model is compared with what is popular and with a table of what followed what. One
@@ -76,7 +88,7 @@ def train_recommender(
 
     \b
     Example:
-      twinlens train-recommender events.parquet --data-dir data --minutes 30
+      twinlens train-recommender --data-dir data --minutes 30
     """
     overrides = {name: asked.pop(name) for name in ("data_dir", "qdrant_url")}
     settings, data = load(overrides)
@@ -96,7 +108,8 @@ def train_recommender(
     torch.set_num_threads(asked.pop("threads"))
     with closing(open_reader(data, manifest, settings.qdrant_server)) as reader:
         videos = VideoTable.read(reader)
-    known = Interactions.from_events(read_log(logs, mapping), videos, read_people(people))
+    events = read_log(logs, mapping) if logs else read_kept_log(settings)
+    known = Interactions.from_events(events, videos, read_people(people))
     check_enough(known)
     models = ModelDirectory(data.path)
     with models.hold_lock():
@@ -116,8 +129,12 @@ def train_recommender(
         rows = compare(found)
         evaluation = {"protocol": question.protocol, "people": len(question.labels)}
 
+        ranker = _train_ranker(events, videos, seed=asked["seed"], minutes=asked.get("minutes"))
+
         def fill(folder: Path) -> None:
             export_model(trained, videos).save(folder)
+            if ranker is not None:
+                ranker.save(folder)
             text = json.dumps(to_json(evaluation | {"rows": rows}), indent=2)
             (folder / EVALUATION_FILE).write_text(text + "\n", encoding="utf-8")
 
@@ -140,6 +157,32 @@ def train_recommender(
         )
         raise click.exceptions.Exit(1)
     click.echo(f"Model {name} is published")
+
+
+def _train_ranker(
+    events: list[pa.Table], videos: VideoTable, *, seed: int, minutes: float | None
+) -> RankingModel | None:
+    """Return a ranker of what was shown, or None where the log doesn't say enough of it."""
+    import pyarrow as pa
+
+    from twinlens.catalog.errors import UsageError
+    from twinlens.recommender.ranking_training import RankingExamples, RankingOptions, train_ranker
+
+    options = RankingOptions(seed=seed, minutes=minutes)
+    try:
+        examples = RankingExamples.make(
+            pa.concat_tables(events).unify_dictionaries(),
+            videos,
+            vocabulary=options.vocabulary,
+            most=options.most_impressions,
+        )
+    except UsageError as error:
+        click.echo(f"No ranker: {error}", err=True)
+        return None
+    trained = train_ranker(examples, options)
+    chosen = trained.model.summary
+    click.echo(f"Ranker: {chosen.objective} of {len(examples.impressions)} impressions")
+    return trained.model
 
 
 def _make_options(asked: dict[str, Any]) -> TrainingOptions:
