@@ -8,6 +8,7 @@ import tempfile
 import time
 import weakref
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -39,16 +40,18 @@ from twinlens.backend.access import (
     read_key,
 )
 from twinlens.backend.api import ApiViews
+from twinlens.backend.feed_api import FeedViews
 from twinlens.backend.observing import Metrics, log_request, time_stage, trace_requests
 from twinlens.backend.problem_kinds import Code
 from twinlens.backend.problems import Problem, register_problems
 from twinlens.backend.routes import Route, list_routes, make_blueprint, take_paths_literally
 from twinlens.backend.site import DocsViews, SiteViews
 from twinlens.catalog.errors import TwinLensError
+from twinlens.recommender.pages import Feeds
 from twinlens.search.published import PublishedIndex
 
 # What the OpenAPI document describes.
-ROUTES: Final[Sequence[Route]] = list_routes(ApiViews, SiteViews)
+ROUTES: Final[Sequence[Route]] = list_routes(ApiViews, FeedViews, SiteViews)
 _HEADERS: Final = {
     "Content-Security-Policy": (
         "default-src 'self'; img-src 'self' blob:; object-src 'none'; base-uri 'none'; "
@@ -68,6 +71,7 @@ def create_app(
     thumbnails: Path,
     policy: Policy = Policy(),  # noqa: B008 - frozen
     shared: Path | None = None,
+    feeds: Feeds | None = None,
 ) -> Flask:
     """Return the API and the page over ``index``; pictures are read from the folder ``thumbnails``.
 
@@ -108,7 +112,8 @@ def create_app(
     api = ApiViews(
         index, thumbnails=thumbnails, count_searches=count_searches, max_wait_s=policy.max_wait_s
     )
-    app.register_blueprint(make_blueprint("api", api))
+    feed = FeedViews(index, feeds or Feeds(), metrics, partial(_require_admin, keys))
+    app.register_blueprint(make_blueprint("api", api, feed))
     app.register_blueprint(make_blueprint("site", SiteViews(index, metrics)))
     app.register_blueprint(make_blueprint("docs", DocsViews(ROUTES, keys, index)))
     register_problems(app)
@@ -330,6 +335,11 @@ def _open_rate_limiter(app: Flask, policy: Policy, shared: Path | None) -> RateL
     )
     weakref.finalize(app, limiter.close)
     return limiter
+
+
+def _require_admin(keys: Keys, _person_id: str) -> None:
+    if keys.to_administrate is not Role.ADMIN or keys.find_role(request) is not Role.ADMIN:
+        raise Problem(Code.FORBIDDEN, "this takes an admin key")
 
 
 def _is_api() -> bool:

@@ -30,6 +30,7 @@ _REF: Final = "#/components/schemas/"
 _TAGS: Final[Mapping[str, str]] = {
     "search": "Find videos by words, by a picture, by a video, or by several of these.",
     "videos": "All videos, and what is known of each.",
+    "recommendations": "What a person may want to watch next.",
     "operation": "For those who run the server.",
 }
 
