@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -209,7 +209,7 @@ class ApiViews:
                 write_browse_answer(
                     result,
                     body,
-                    took_ms=_measure_ms(g.started),
+                    took_ms=measure_ms(g.started),
                     query_id=g.request_id,
                     generation=snapshot.generation,
                 )
@@ -308,20 +308,10 @@ class ApiViews:
         with self._index.borrow() as snapshot:
             return _make_json_response(StatsAnswer.of(snapshot.manifest).model_dump_json())
 
-    @contextmanager
-    def _read(self, read: Callable[[Request, Fields], BodyT]) -> Iterator[tuple[BodyT, Snapshot]]:
-        """Lend the published generation, and what ``read`` makes of the request by its fields.
-
-        One generation answers the whole request: another one may have other fields.
-        """
-        with ExitStack() as lent:
-            try:
-                snapshot = lent.enter_context(self._index.borrow())
-            except TwinLensError:
-                # A caller's own mistake is named first; it is there with an index, too.
-                read(request, self._index.read_fields())
-                raise
-            yield read(request, snapshot.manifest.fields), snapshot
+    def _read(
+        self, read: Callable[[Request, Fields], BodyT]
+    ) -> AbstractContextManager[tuple[BodyT, Snapshot]]:
+        return read_over(self._index, read)
 
     def _answer_hits(
         self,
@@ -337,7 +327,7 @@ class ApiViews:
                 to_json(
                     result,
                     asked,
-                    took_ms=_measure_ms(g.started),
+                    took_ms=measure_ms(g.started),
                     query_id=g.request_id,
                     generation=snapshot.generation,
                 )
@@ -365,7 +355,7 @@ class ApiViews:
                     make_search_answer(
                         result,
                         search,
-                        took_ms=_measure_ms(started),
+                        took_ms=measure_ms(started),
                         query_id=g.request_id,
                         generation=snapshot.generation,
                     )
@@ -375,7 +365,7 @@ class ApiViews:
                 write_multi_search_answer(
                     outcomes,
                     searches,
-                    took_ms=_measure_ms(g.started),
+                    took_ms=measure_ms(g.started),
                     timings_ms=timings,
                     query_id=g.request_id,
                     generation=snapshot.generation,
@@ -408,7 +398,26 @@ class ApiViews:
             return found[video_id].payload, snapshot.manifest.fields, snapshot.generation
 
 
-def _measure_ms(started: float) -> float:
+@contextmanager
+def read_over(
+    index: PublishedIndex, read: Callable[[Request, Fields], BodyT]
+) -> Iterator[tuple[BodyT, Snapshot]]:
+    """Lend the published generation, and what ``read`` makes of the request by its fields.
+
+    One generation answers the whole request: another one may have other fields.
+    """
+    with ExitStack() as lent:
+        try:
+            snapshot = lent.enter_context(index.borrow())
+        except TwinLensError:
+            # A caller's own mistake is named first; it is there with an index, too.
+            read(request, index.read_fields())
+            raise
+        yield read(request, snapshot.manifest.fields), snapshot
+
+
+def measure_ms(started: float) -> float:
+    """Return the milliseconds since ``started``."""
     return round((time.perf_counter() - started) * 1000, 3)
 
 

@@ -40,6 +40,7 @@ from twinlens.backend.access import (
 )
 from twinlens.backend.api import ApiViews
 from twinlens.backend.event_api import EventViews
+from twinlens.backend.feed_api import FeedViews
 from twinlens.backend.observing import Metrics, log_request, time_stage, trace_requests
 from twinlens.backend.people import PersonRights, brings_token
 from twinlens.backend.problem_kinds import Code
@@ -48,10 +49,11 @@ from twinlens.backend.routes import Route, list_routes, make_blueprint, take_pat
 from twinlens.backend.site import DocsViews, SiteViews
 from twinlens.catalog.errors import TwinLensError
 from twinlens.events.log import EventLog
+from twinlens.recommender.pages import Feeds
 from twinlens.search.published import PublishedIndex
 
 # What the OpenAPI document describes.
-ROUTES: Final[Sequence[Route]] = list_routes(ApiViews, EventViews, SiteViews)
+ROUTES: Final[Sequence[Route]] = list_routes(ApiViews, FeedViews, EventViews, SiteViews)
 _HEADERS: Final = {
     "Content-Security-Policy": (
         "default-src 'self'; img-src 'self' blob:; object-src 'none'; base-uri 'none'; "
@@ -72,6 +74,7 @@ def create_app(
     policy: Policy = Policy(),  # noqa: B008 - frozen
     shared: Path | None = None,
     events: EventLog | None = None,
+    feeds: Feeds | None = None,
 ) -> Flask:
     """Return the API and the page over ``index``; pictures are read from the folder ``thumbnails``.
 
@@ -113,9 +116,10 @@ def create_app(
     api = ApiViews(
         index, thumbnails=thumbnails, count_searches=count_searches, max_wait_s=policy.max_wait_s
     )
-    app.register_blueprint(make_blueprint("api", api))
+    rights = PersonRights(keys, policy.person_secret)
+    feed = FeedViews(index, feeds or Feeds(), metrics, partial(rights.require, request))
+    app.register_blueprint(make_blueprint("api", api, feed))
     if events is not None:
-        rights = PersonRights(keys, policy.person_secret)
         views = EventViews(events, rights, metrics, keep_searches=policy.keep_searches)
         app.register_blueprint(make_blueprint("events", views))
     app.register_blueprint(make_blueprint("site", SiteViews(index, metrics)))

@@ -15,15 +15,15 @@ REQUEST_ID: Final = "9f2c1e8a4b7d4c0f8e6a5b3c2d1f0e9a"
 VIDEO_ID: Final = "dQw4w9WgXcQ"
 PERSON_ID: Final = "p-5f2c9a"
 EVENT_ID: Final = "0b9d6c1e-53a4"
-_GENERATION: Final = "20261121T083000.123Z-5f2c9a"
-_CURSOR: Final = "eyJnIjoiMjAyNjExMjFUMDgzMDAwIn0"
+GENERATION: Final = "20261121T083000.123Z-5f2c9a"
+CURSOR: Final = "eyJnIjoiMjAyNjExMjFUMDgzMDAwIn0"
 _FILTER: Final[Json] = {"language": ["si", "ta"], "view_count": {"gte": 1000}}
 # One pixel: small enough to stand in a page.
 _PICTURE: Final = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5E"
     "rkJggg=="
 )
-_VIDEO: Final[Json] = dict.fromkeys(FIELDS.names) | {
+VIDEO: Final[Json] = dict.fromkeys(FIELDS.names) | {
     "video_id": VIDEO_ID,
     "title": "Cricket final: the last over",
     "channel": "Island Sports",
@@ -37,19 +37,19 @@ _VIDEO: Final[Json] = dict.fromkeys(FIELDS.names) | {
     "thumbnail_url": f"/api/v1/videos/{VIDEO_ID}/thumbnail",
 }
 _ANSWER: Final[Json] = {
-    "hits": [{"video": _VIDEO, "score": 0.875, "rank": 1}],
-    "next_cursor": _CURSOR,
+    "hits": [{"video": VIDEO, "score": 0.875, "rank": 1}],
+    "next_cursor": CURSOR,
     "window": 200,
     "took_ms": 7.1,
     "timings_ms": {"encode": 2.2, "search": 4.1, "fuse": 0.1, "fetch": 0.3},
     "query_id": REQUEST_ID,
-    "generation": _GENERATION,
+    "generation": GENERATION,
 }
 _TOGETHER: Final[Json] = {
     "took_ms": 12.9,
     "timings_ms": {"encode": 4.4, "search": 7.2, "fuse": 0.2, "fetch": 0.6},
     "query_id": REQUEST_ID,
-    "generation": _GENERATION,
+    "generation": GENERATION,
 }
 _FACETS: Final[Json] = {
     "language": {"values": [{"value": "si", "count": 32}, {"value": "ta", "count": 12}]},
@@ -58,7 +58,7 @@ _FACETS: Final[Json] = {
 _EXPLAINED: Final[Json] = _ANSWER | {
     "hits": [
         {
-            "video": _VIDEO,
+            "video": VIDEO,
             "score": 0.875,
             "rank": 1,
             "sources": dict.fromkeys(find_lenses())
@@ -69,7 +69,7 @@ _EXPLAINED: Final[Json] = _ANSWER | {
     "words_coverage": 0.85,
 }
 _FOLDED: Final[Json] = _ANSWER | {
-    "hits": [{"video": _VIDEO, "score": 0.875, "rank": 1, "duplicates": ["3JZ_D3ELwOQ"]}]
+    "hits": [{"video": VIDEO, "score": 0.875, "rank": 1, "duplicates": ["3JZ_D3ELwOQ"]}]
 }
 _RECOMMENDED: Final[Json] = _EXPLAINED | {
     "hits": [_EXPLAINED["hits"][0] | {"because": ["9bZkp7q19f0"]}],
@@ -79,7 +79,7 @@ _RECOMMENDED: Final[Json] = _EXPLAINED | {
 _HIGHLIGHTED: Final[Json] = _ANSWER | {
     "hits": [
         {
-            "video": {"video_id": VIDEO_ID, "title": _VIDEO["title"]},
+            "video": {"video_id": VIDEO_ID, "title": VIDEO["title"]},
             "score": 0.875,
             "rank": 1,
             "highlight": {
@@ -94,14 +94,14 @@ _HIGHLIGHTED: Final[Json] = _ANSWER | {
     ]
 }
 _BROWSED: Final[Json] = {
-    "videos": [_VIDEO],
-    "next_cursor": _CURSOR,
+    "videos": [VIDEO],
+    "next_cursor": CURSOR,
     "total": 1234,
     "seed": None,
     "took_ms": 1.2,
     "timings_ms": {"count": 0.1, "browse": 0.4, "facets": 0.1},
     "query_id": REQUEST_ID,
-    "generation": _GENERATION,
+    "generation": GENERATION,
 }
 
 SEARCH_PARAMETERS: Final[Mapping[str, Json]] = {
@@ -157,13 +157,13 @@ MULTI_SEARCH_ANSWERS: Final[Mapping[str, Json]] = {
     | {
         "hits": [
             {
-                "video": _VIDEO,
+                "video": VIDEO,
                 "score": 0.25,
                 "rank": 1,
                 "found_by": [{"search": 0, "rank": 1}, {"search": 1, "rank": 7}],
             }
         ],
-        "next_cursor": _CURSOR,
+        "next_cursor": CURSOR,
         "window": 200,
     },
 }
@@ -185,10 +185,10 @@ BROWSE_ANSWERS: Final[Mapping[str, Json]] = {
     "a random page": _BROWSED | {"seed": 7},
     "counted": _BROWSED | {"facets": _FACETS},
 }
-VIDEO_ANSWERS: Final[Mapping[str, Json]] = {"a video": {"video": _VIDEO, "generation": _GENERATION}}
+VIDEO_ANSWERS: Final[Mapping[str, Json]] = {"a video": {"video": VIDEO, "generation": GENERATION}}
 STATS_ANSWERS: Final[Mapping[str, Json]] = {
     "published": {
-        "generation": _GENERATION,
+        "generation": GENERATION,
         "created_at": "2026-11-21T08:30:00.123Z",
         "engine": "embedded",
         "counts": {"videos": 20000, "title": 20000, "thumbnail": 19874, "words": 20000},
@@ -201,10 +201,10 @@ STATS_ANSWERS: Final[Mapping[str, Json]] = {
 }
 HEALTHZ_ANSWERS: Final[Mapping[str, Json]] = {"alive": {"status": "ok"}}
 READYZ_ANSWERS: Final[Mapping[str, Json]] = {
-    "ready": {"status": "ready", "generation": _GENERATION},
+    "ready": {"status": "ready", "generation": GENERATION},
     "a_newer_one_is_loading": {
         "status": "ready",
-        "generation": _GENERATION,
+        "generation": GENERATION,
         "newer": {"generation": "20261122T083000.456Z-c0ffee", "state": "loading"},
     },
 }

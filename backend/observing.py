@@ -91,6 +91,18 @@ class Metrics:
             ["outcome"],
             registry=own,
         )
+        self._feeds = Counter(
+            "twinlens_feeds",
+            "Feeds answered, by the gravest thing that was lacking; none where nothing was.",
+            ["lacking"],
+            registry=own,
+        )
+        self._trained = Gauge(
+            "twinlens_model_trained_timestamp_seconds",
+            "When the model that makes feeds was trained; 0 where there is none.",
+            multiprocess_mode="livemax",
+            registry=own,
+        )
         # There from the first scrape on, not only after the first request.
         self._in_flight.set(0)
         self.waiting.set(0)
@@ -107,6 +119,11 @@ class Metrics:
         """Count events by what became of them."""
         for outcome, several in outcomes.items():
             self._events.labels(outcome).inc(several)
+
+    def count_feed(self, lacking: str, trained_at: datetime | None) -> None:
+        """Count a feed, and note when the model that made it was trained."""
+        self._feeds.labels(lacking).inc()
+        self._trained.set(0 if trained_at is None else trained_at.timestamp())
 
     def observe(self, response: Response, *, seconds: float) -> None:
         """Count the answer to the current request, with the times of its stages."""

@@ -20,6 +20,7 @@ from twinlens.backend.problems import (
     shorten,
 )
 from twinlens.backend.schemas.base import describe_expected
+from twinlens.backend.schemas.feed_requests import FeedBody
 from twinlens.backend.schemas.filters import FilterBody
 from twinlens.backend.schemas.fitting import OfFields, WeightsBody, fit
 from twinlens.backend.schemas.requests import (
@@ -138,6 +139,15 @@ def read_json_body(body: type[ModelT], request: Request, *, max_bytes: int | Non
         Problem: something in it is not valid, it is too long, or it is of another type.
     """
     return _parse_json(body, request, max_bytes=max_bytes)
+
+
+def read_feed_body(request: Request, fields: Fields) -> FeedBody:
+    """Return the feed that a JSON body asks for.
+
+    Raises:
+        Problem: something in it is not valid, or it is of another type.
+    """
+    return _parse_json(fit(FeedBody, fields), request)
 
 
 def refuse_parameters(request: Request) -> None:

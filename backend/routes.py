@@ -103,13 +103,14 @@ def list_routes(*classes: type) -> tuple[Route, ...]:
     return tuple(declared for declared in routes if declared.tag)
 
 
-def make_blueprint(name: str, views: object) -> Blueprint:
-    """Return a blueprint with every route that the class of ``views`` declares."""
+def make_blueprint(name: str, *views: object) -> Blueprint:
+    """Return a blueprint with every route that the classes of ``views`` declare."""
     blueprint = Blueprint(name, __name__)
-    for view, declared in _find_declared(type(views)):
-        blueprint.add_url_rule(
-            declared.path, view, getattr(views, view), methods=[declared.method.upper()]
-        )
+    for one in views:
+        for view, declared in _find_declared(type(one)):
+            blueprint.add_url_rule(
+                declared.path, view, getattr(one, view), methods=[declared.method.upper()]
+            )
     return blueprint
 
 

@@ -114,6 +114,7 @@ class FeedPage:
     hits: Sequence[FeedHit]
     next_cursor: str | None
     model: str | None
+    trained_at: datetime | None
     fallback: Sequence[Fallback]
 
 
@@ -156,7 +157,7 @@ class Feeds:
     ) -> None:
         self._log, self._popularity = log, popularity
         self._open_model, self._options = open_model, options
-        self._now, self._draw_seed = now, draw_seed
+        self.read_now, self._draw_seed = now, draw_seed
         # That of a generation and model, and of the one before it while requests end on it.
         self._opened: LRUCache[object, Feed] = LRUCache(2)
         self._opening = threading.Lock()
@@ -175,7 +176,7 @@ class Feeds:
         stages = stages or StageTimes()
         if request.cursor is not None:
             return self._continue(snapshot, request, request.cursor, stages)
-        at = self._now()
+        at = self.read_now()
         lacking: set[Fallback] = set()
         feed = self._open(snapshot, lacking)
         if request.seed_video_id and not feed.kept.get([request.seed_video_id]):
@@ -275,6 +276,7 @@ class Feeds:
             hits=hits,
             next_cursor=next_cursor,
             model=window.model,
+            trained_at=feed.model.trained_at if feed.model else None,
             fallback=[one for one in Fallback if one in lacking],
         )
 
@@ -357,7 +359,7 @@ class Feeds:
     def _log_impressions(
         self, feed_id: str, request: FeedRequest, hits: Sequence[FeedHit], lacking: set[Fallback]
     ) -> None:
-        at = self._now()
+        at = self.read_now()
         events = [
             Event(
                 type=EventType.IMPRESSION,

@@ -77,7 +77,8 @@ def _decode_base64(value: object) -> object:
         raise ValueError(f"not base64: {error}") from error
 
 
-def _to_int(value: object) -> object:
+def to_int(value: object) -> object:
+    """Return a whole number as an integer, whatever else as it is."""
     # JSON has one kind of number: 5.0 is the integer 5.
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
@@ -114,7 +115,7 @@ _WAYS: Final = ("desc", "asc")
 class PageBody(RequestModel, OfFields):
     """Options for fusing rankings into a page of hits, and for showing it."""
 
-    limit: Annotated[int, Field(ge=1, le=100), BeforeValidator(_to_int)] = DEFAULT_LIMIT
+    limit: Annotated[int, Field(ge=1, le=100), BeforeValidator(to_int)] = DEFAULT_LIMIT
     """Hits per page."""
     cursor: Annotated[str, StringConstraints(max_length=MAX_CURSOR_LENGTH)] | None = None
     """`next_cursor` of the page before, with the rest of the request as it was."""
@@ -163,7 +164,7 @@ class HitsBody(PageBody):
     """Which videos may be hits."""
     weights: WeightsBody = WeightsBody()
     """Each ranking's share in the fusion."""
-    window: Annotated[int, Field(ge=1, le=1000), BeforeValidator(_to_int)] = DEFAULT_WINDOW
+    window: Annotated[int, Field(ge=1, le=1000), BeforeValidator(to_int)] = DEFAULT_WINDOW
     """Ranks taken from each ranking; pages are cut from what they give."""
 
     def to_fusion_options(self) -> FusionOptions:
@@ -223,7 +224,7 @@ class SearchBody(HitsBody):
     """A picture to look like: JPEG, PNG, WebP, GIF or BMP, at most 40 million pixels."""
     video_id: VideoId | None = None
     """A video to look like; it is left out of the hits."""
-    expand: Annotated[int, Field(ge=0, le=20), BeforeValidator(_to_int)] = DEFAULT_EXPAND
+    expand: Annotated[int, Field(ge=0, le=20), BeforeValidator(to_int)] = DEFAULT_EXPAND
     """How many of the best hits lend their thumbnails to a search by text alone; 0: none."""
     highlight: bool = False
     """Mark in each title what the text has matched."""

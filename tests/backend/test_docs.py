@@ -9,11 +9,14 @@ import pytest
 from tests.backend.served import ROOT
 from twinlens.backend.problem_kinds import KINDS, Code
 from twinlens.backend.schemas import answers, events, requests
+from twinlens.backend.schemas.feed_answers import FeedAnswer, FeedHitBody
+from twinlens.backend.schemas.feed_requests import FeedBody
 from twinlens.backend.schemas.filters import FilterBody
 from twinlens.backend.schemas.fitting import fit
 from twinlens.catalog.fields import FIELDS
 from twinlens.events.event import EventType
 from twinlens.events.validation import EventFault, EventFields
+from twinlens.recommender.pages import Fallback
 
 DOCS, MANUAL = ((ROOT / "docs" / name).read_text("utf-8") for name in ("api.md", "operations.md"))
 SECTIONS = {part.split("\n", 1)[0]: part for part in re.split(r"^## ", DOCS, flags=re.MULTILINE)}
@@ -68,6 +71,9 @@ def test_the_page_of_errors_has_a_place_for_every_problem(client):
         ("Browse", SHOWN, fields(answers.BrowseAnswer)),
         ("Several searches", '[`"]{}[`"]', fields(requests.MultiSearchBody)),
         ("Several searches", '[`"]{}[`"]', [*fields(answers.FoundByBody), "weight", "results"]),
+        ("Feed", ROW, fields(FeedBody)),
+        ("Feed", SHOWN, [*fields(FeedAnswer), *fields(FeedHitBody)]),
+        ("Feed", NAMED, [one.value for one in Fallback]),
         ("Stats", NAMED, fields(answers.StatsAnswer)),
         ("Events", '[`"]{}[`"]', fields(events.EventsBody)),
         ("Events", '[`"]{}[`"]', fields(EventFields)),

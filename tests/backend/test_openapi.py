@@ -133,6 +133,7 @@ def test_every_header_of_an_answer_is_described_and_what_is_required_is_there(
         "recommendations": {"liked": ["beach-1"]},
         "events": next(iter(EVENTS.values())),
         "mergePerson": {"into": "beach-2"},
+        "feed": {"events": []},
     }.get(operation["operationId"])
     if body is not None:
         ask(json=body)
@@ -201,7 +202,9 @@ def test_every_error_has_its_status_its_schema_and_an_example(path, method, oper
     assert shown == set(route.codes)
 
 
-@pytest.mark.parametrize("name", ["SearchAnswer", "HitBody", "VideoAnswer", "StatsAnswer"])
+@pytest.mark.parametrize(
+    "name", ["SearchAnswer", "HitBody", "VideoAnswer", "StatsAnswer", "FeedAnswer"]
+)
 def test_every_field_of_an_answer_is_shown_in_some_example(name):
     def part(answer: dict[str, Any]) -> dict[str, Any]:
         return answer.get("hits", [{}])[0] if name == "HitBody" else answer
