@@ -130,11 +130,23 @@ class Histories:
         self.tracks: Mapping[str, Track] = {**tracks, ENDED: tracks[EventType.WATCH].to_ended()}
 
     @classmethod
-    def from_person(cls, person: Person, rows: Mapping[str, int], durations_s: Floats) -> Histories:
-        """Return the tracks of one person, number 0, by a catalogue's rows and durations."""
+    def from_person(
+        cls,
+        person: Person,
+        rows: Mapping[str, int],
+        durations_s: Floats,
+        *,
+        counts_served: bool = False,
+    ) -> Histories:
+        """Return the tracks of one person, number 0, by a catalogue's rows and durations.
+
+        Impressions count that were seen; with ``counts_served`` all that were served.
+        """
         of_kind: Mapping[EventType, Sequence[Event]] = {
             EventType.WATCH: person.watches,
-            EventType.IMPRESSION: [one for one in person.impressions if one.seen is not False],
+            EventType.IMPRESSION: [
+                one for one in person.impressions if counts_served or one.seen is not False
+            ],
             EventType.CLICK: person.clicks,
             EventType.LIKE: person.likes,
             EventType.DISLIKE: person.dislikes,

@@ -70,10 +70,14 @@ class Impressions:
 
 @dataclass(frozen=True, eq=False)
 class RankingLog:
-    """What a ranker learns from: all histories, and the impressions whose moment is known."""
+    """What a ranker learns from: all histories, and the impressions whose moment is known.
+
+    ``counts_served``: the log says of no video that it came into view, so being served counts.
+    """
 
     histories: Histories
     impressions: Impressions
+    counts_served: bool
 
     @classmethod
     def from_events(
@@ -83,7 +87,8 @@ class RankingLog:
 
         ``rows`` has the row of each video, ``durations_s`` its length, NaN where it is not known.
         Playbacks and impressions are merged as `Person.from_events` does. What was undone counts
-        at no moment. What was served and, as the log says, never seen is left out.
+        at no moment. What was served and never seen is left out, where the log says of any video
+        that it was seen.
         """
         columns = _Columns.read(events, rows, durations_s)
         tracks: dict[str, Track] = {kind: columns.to_track(kind) for kind in WINDOWS}
@@ -109,7 +114,8 @@ class RankingLog:
             positions=columns.positions[shown],
             context={name: texts[shown] for name, texts in columns.context.items()},
         )
-        return cls(Histories(tracks), impressions.select(impressions.moments != UNTIMED))
+        timed = impressions.select(impressions.moments != UNTIMED)
+        return cls(Histories(tracks), timed, columns.counts_served)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -125,12 +131,18 @@ class _Columns:
     answers: Ints
     positions: Floats
     context: Mapping[str, npt.NDArray[np.object_]]
+    counts_served: bool
 
     @classmethod
     def read(cls, events: pa.Table, rows: Mapping[str, int], durations_s: Floats) -> _Columns:
         events = events.select(list(_COLUMNS)).combine_chunks()
         events = events.set_column(0, "type", events["type"].cast(pa.string()))
-        events = _leave_out(events)
+        events = _leave_out_undone(events)
+        shown = pc.equal(events["type"], EventType.IMPRESSION)
+        unseen = pc.fill_null(pc.invert(events["seen"]), fill_value=False)
+        counts_served = pc.all(pc.or_(pc.invert(shown), unseen)).as_py()
+        if not counts_served:
+            events = events.filter(pc.invert(pc.and_(shown, unseen)))
         persons, times = _encode(events["person_id"]), _to_milliseconds(events["at"])
         order = np.lexsort((times, persons))
         events, persons, times = events.take(order), persons[order], times[order]
@@ -155,6 +167,7 @@ class _Columns:
             answers=answers[first],
             positions=_to_floats(events["position"]),
             context={name: _to_numpy(events[name]) for name in _CONTEXT},
+            counts_served=counts_served,
         )
 
     def find(self, kind: EventType) -> Ints:
@@ -175,16 +188,16 @@ class _Columns:
         )
 
 
-def _leave_out(events: pa.Table) -> pa.Table:
-    """Return the events without those taken back, and without what was never seen."""
+def _leave_out_undone(events: pa.Table) -> pa.Table:
+    """Return the events without those that their person took back."""
     undoes = events.filter(pc.equal(events["type"], EventType.UNDO))
     pairs = {*zip(undoes["person_id"].to_pylist(), undoes["undoes"].to_pylist(), strict=True)}
     ids = undoes["undoes"].combine_chunks()
     named = np.flatnonzero(_to_numpy(pc.is_in(events["event_id"], value_set=ids)))
-    kept = _to_numpy(pc.fill_null(events["seen"], fill_value=True)).astype(bool)
+    kept = np.ones(events.num_rows, dtype=np.bool_)
     at = events.select(["person_id", "event_id"]).take(named).to_pydict()
     given = zip(at["person_id"], at["event_id"], strict=True)
-    kept[named] &= np.array([pair not in pairs for pair in given], dtype=np.bool_)
+    kept[named] = np.array([pair not in pairs for pair in given], dtype=np.bool_)
     return events.filter(pa.array(kept))
 
 

@@ -61,9 +61,9 @@ class RankingSummary:
     """How a ranker was trained, and what it needs to know of that.
 
     ``cap_s``: no watch counted longer. ``lenses`` are those whose vectors it compares.
-    ``position`` is the place at which all candidates are ranked, None where the log had none.
-    ``trained_until`` is in milliseconds since 1970. ``choices`` has the best epoch of each
-    objective and cap that was tried.
+    ``counts_served``: see `RankingLog`. ``position`` is the place at which all candidates are
+    ranked, None where the log had none. ``trained_until`` is in milliseconds since 1970.
+    ``choices`` has the best epoch of each objective and cap that was tried.
     """
 
     objective: Objective
@@ -72,6 +72,7 @@ class RankingSummary:
     layers: int
     position: float | None
     lenses: Sequence[str]
+    counts_served: bool
     trained_until: int
     seed: int
     choices: Sequence[Mapping[str, Any]]
@@ -227,5 +228,10 @@ class WatchTimeRanker:
                 for name, value in known.items()
             },
         )
-        history = Histories.from_person(query.person, contents.rows, contents.durations_s[:-1])
+        history = Histories.from_person(
+            query.person,
+            contents.rows,
+            contents.durations_s[:-1],
+            counts_served=self._model.summary.counts_served,
+        )
         return make_features(questions, history, contents, self._statistics)

@@ -89,6 +89,7 @@ class RankingExamples:
     features: Features
     contents: Contents
     statistics: VideoStatistics
+    counts_served: bool
     end: int
 
     @classmethod
@@ -142,6 +143,7 @@ class RankingExamples:
             ),
             contents=contents,
             statistics=VideoStatistics.count(log.histories, end, contents),
+            counts_served=log.counts_served,
             end=end,
         )
 
@@ -218,6 +220,7 @@ def train_ranker(
         layers=len(options.hidden),
         position=float(examples.impressions.positions[known].min()) if known.any() else None,
         lenses=list(examples.contents.vectors),
+        counts_served=examples.counts_served,
         trained_until=examples.end,
         seed=options.seed,
         choices=[one.epoch._asdict() for one in tried],

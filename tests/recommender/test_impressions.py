@@ -79,6 +79,11 @@ def test_what_was_served_and_never_seen_is_not_learned_from():
     assert found.videos.tolist() == [VIDEOS.rows["v1"]]
 
 
+def test_where_no_log_says_what_was_seen_being_served_counts():
+    found = read(shown(0, seen=False), shown(1, "v1", seen=False), click(1, "v1"))
+    assert found.clicked.tolist() == [False, True]
+
+
 def test_what_was_undone_counts_not():
     mistaken = click(1)
     undo = Event(

@@ -35,7 +35,12 @@ def see(events: list[Event], person: str, at: datetime):
     """Return what is seen, at a moment, of a person and every video."""
     # People are numbered as they come.
     asked = Event(
-        type=EventType.IMPRESSION, event_id="asked", person_id=person, at=at, video_id="v0"
+        type=EventType.IMPRESSION,
+        event_id="asked",
+        person_id=person,
+        at=at,
+        video_id="v0",
+        seen=True,
     )
     log = RankingLog.from_events(to_table([asked, *events]), VIDEOS.rows, VIDEOS.durations_s)
     moment = to_milliseconds(at)
