@@ -45,7 +45,11 @@ FOLDER: Final = "log"
 _DRAWING: Final = 1
 _MARK: Final = b"twinlens sample"
 _BLOCK: Final = 64
-_TRUTH: Final = ("clicked", "watched_s", "chance", "expected_s", "due", "wanted", "shown")
+# What became of an impression, and what was true of it.
+_TRUTH: Final = (
+    *("clicked", "watched_s"),
+    *("click_chance", "expected_s", "due", "wanted", "weary", "shown"),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,9 +49,10 @@ class Visitors:
         """Return the hits of all pages, arrays of shape (n,), by person and page.
 
         ``person`` and ``page`` count from 0, ``position`` from 1. ``searched`` is a subject or -1.
-        ``chance`` is that of a click if the hit is seen, ``expected_s`` the seconds then watched on
-        average, with those of no click. ``due``: it follows the part of a series that was watched
-        last; ``wanted``: its subject was searched for not long ago; ``shown`` so often before.
+        ``click_chance`` is there if the hit is seen, ``expected_s`` the seconds then watched on
+        average, 0 without a click. ``due``: the part of the series before it was watched;
+        ``wanted``: its subject was searched for not long ago; ``weary``: so much less does it
+        appeal after what was watched of its subject; ``shown`` so often before.
         """
         pages = self.people.pages
         parts = [
@@ -90,10 +91,11 @@ class Visitors:
             "watched_s": watched * length,
             "liked": (watched > 0.7) & (lots < 0.15),
             "not_interested": seen & ~clicked & disliked & (lots < 0.02),
-            "chance": chance,
+            "click_chance": chance,
             "expected_s": chance * share * length,
             "due": appeal.due[rows, places],
             "wanted": appeal.wanted[rows, places],
+            "weary": self.weary[who[:, None], videos.subjects[hits]],
             "shown": self.shown[who[:, None], hits],
         }
         done = {name: np.broadcast_to(of, hits.shape).ravel() for name, of in done.items()}
