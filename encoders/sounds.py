@@ -34,7 +34,7 @@ _SILENT_A: Final = regex.compile(
     r"(?![\p{InSC=Vowel_Dependent}\p{InSC=Virama}\p{InSC=Pure_Killer}\p{InSC=Nukta}])"
 )
 _UNSPELT: Final = regex.compile(r"[^a-z0-9]+")
-_MOST_CACHED: Final = 64
+_MOST_HEARD: Final = 100
 _LETTER: Final = regex.compile(r"\p{L}")
 _OTHER_LETTER: Final = regex.compile(r"(?!\p{Latin})\p{L}")
 
@@ -50,9 +50,11 @@ class Sound(NamedTuple):
 
 
 def sound_out(word: str) -> Sound | None:
-    """Return how a folded ``word`` of any script sounds; None: it has no letter, as a number."""
-    # Long words are hardly ever repeated, and the memory of the cache must stay bounded.
-    return _sound_out(word) if len(word) <= _MOST_CACHED else _sound_out.__wrapped__(word)
+    """Return how a folded ``word`` of any script sounds; None: it has no letter, as a number.
+
+    Of a run of more than 100 characters, the first 100 are heard.
+    """
+    return _sound_out(word[:_MOST_HEARD])
 
 
 @lru_cache(maxsize=16384)
