@@ -15,8 +15,9 @@ from typing import Final, NamedTuple
 import regex
 from anyascii import anyascii
 
-_FILE: Final = files("twinlens.encoders").joinpath("sounds.toml").read_bytes()
-_RULES: Final = tomllib.loads(_FILE.decode())
+_RULES: Final = tomllib.loads(
+    files("twinlens.encoders").joinpath("sounds.toml").read_text(encoding="utf-8")
+)
 _LETTERS: Final[dict[str, str]] = _RULES["letters"]
 
 
@@ -33,11 +34,12 @@ _SILENT_A: Final = regex.compile(
     r"(?![\p{InSC=Vowel_Dependent}\p{InSC=Virama}\p{InSC=Pure_Killer}\p{InSC=Nukta}])"
 )
 _UNSPELT: Final = regex.compile(r"[^a-z0-9]+")
+_MOST_HEARD: Final = 100
 _LETTER: Final = regex.compile(r"\p{L}")
 _OTHER_LETTER: Final = regex.compile(r"(?!\p{Latin})\p{L}")
 
 #: Changes with whatever changes a spelling.
-SOUNDS_VERSION: Final = f"version 1, {zlib.crc32(_FILE)}"
+SOUNDS_VERSION: Final = f"version 1, {zlib.crc32(repr(_RULES).encode())}"
 
 
 class Sound(NamedTuple):
@@ -47,9 +49,16 @@ class Sound(NamedTuple):
     skeleton: str
 
 
-@lru_cache(maxsize=16384)
 def sound_out(word: str) -> Sound | None:
-    """Return how a folded ``word`` of any script sounds; None: it has no letter, as a number."""
+    """Return how a folded ``word`` of any script sounds; None: it has no letter, as a number.
+
+    Of a run of more than 100 characters, the first 100 are heard.
+    """
+    return _sound_out(word[:_MOST_HEARD])
+
+
+@lru_cache(maxsize=16384)
+def _sound_out(word: str) -> Sound | None:
     if not _LETTER.search(word):
         return None
     spelling = _apply(_SPELLING, _UNSPELT.sub("", romanise(word)))
