@@ -34,6 +34,10 @@ VIDEO: Final[Json] = dict.fromkeys(FIELDS.names) | {
     "duration_s": 612.0,
     "view_count": 12345,
     "url": None,
+    "like_count": 678,
+    "channel_id": "UC-island",
+    "playlist": "Finals",
+    "chapters": ["First innings", "The last over"],
     "thumbnail_url": f"/api/v1/videos/{VIDEO_ID}/thumbnail",
 }
 _ANSWER: Final[Json] = {

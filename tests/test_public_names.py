@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import twinlens
+from tests import sources_written
 from twinlens.catalog.sources.files import TABLE_SUFFIXES
 
 ROOT = Path(__file__).parents[1]
@@ -61,7 +62,13 @@ def test_each_has_a_docstring_and_is_listed():
 
 
 def test_the_readme_names_every_format_of_tables():
-    assert [suffix for suffix in TABLE_SUFFIXES if f"`{suffix}`" not in README] == []
+    named = {suffix.removesuffix(".gz") for suffix in (*TABLE_SUFFIXES, ".xlsx", ".sqlite")}
+    assert [suffix for suffix in named if f"`{suffix}`" not in README] == []
+
+
+def test_the_page_of_sources_has_the_tables_of_the_code():
+    stale = "run python -m tests.sources_written"
+    assert sources_written.PAGE.read_text("utf-8") == sources_written.written(), stale
 
 
 def test_importing_it_loads_nothing_heavy():

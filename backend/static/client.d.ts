@@ -35,13 +35,23 @@ export interface Video {
   view_count: number | null;
   /** Where it can be watched. */
   url: string | null;
+  /** How often it was liked. */
+  like_count: number | null;
+  /** The id of its channel. */
+  channel_id: string | null;
+  /** The playlist or series that it belongs to. */
+  playlist: string | null;
+  /** The titles of its chapters. */
+  chapters: string[];
+  /** Where a player for other pages is. */
+  embed_url: string | null;
   /** A path on the server; `thumbnailUrl()` makes an address of it. */
   thumbnail_url: string | null;
 }
 
-export type CountedFacet = "channel" | "category" | "language" | "tags";
+export type CountedFacet = "channel" | "category" | "language" | "tags" | "playlist";
 export type RangedFacet = "published_at" | "duration_s" | "view_count";
-export type SortedField = "published_at" | "view_count" | "duration_s";
+export type SortedField = "published_at" | "view_count" | "like_count" | "duration_s";
 
 /** Everything given holds together; of a list, one value is enough. */
 export interface Filter {
@@ -59,6 +69,12 @@ export interface Filter {
   duration_s?: number | Bounds<number>;
   /** How often it was seen. */
   view_count?: number | Bounds<number>;
+  /** How often it was liked. */
+  like_count?: number | Bounds<number>;
+  /** The id of its channel. */
+  channel_id?: string | string[];
+  /** The playlist or series that it belongs to. */
+  playlist?: string | string[];
   and?: Filter[];
   or?: Filter[];
   not?: Filter;

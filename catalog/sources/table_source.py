@@ -73,6 +73,7 @@ class TableSource:
                 yield self._name_file(table), self._resolve_columns(table)[1]
 
     def __iter__(self) -> Iterator[Row | Reject]:
+        self.findings.passed_over.clear()
         newest = self._find_newest()
         for number, table in enumerate(self.tables):
             try:

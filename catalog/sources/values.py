@@ -28,8 +28,10 @@ NO_VALUE: Final = frozenset(
     | {"0000-00-00", "0000-00-00 00:00:00", "0000-00-00T00:00:00", "0000-00-00T00:00:00Z"}
 )
 _LONGEST_MARK: Final = max(map(len, NO_VALUE))
-# Some ids are a dash.
-_NO_ID: Final = NO_VALUE - {"-", "--", "–", "—"}
+# An id may be a dash or a word; of the marks only those that nobody makes up.
+_NO_ID: Final = frozenset(
+    {"", "\\N", "NaN", "nan", "NaT", "NULL", "null", "None", "<NA>", "N/A", "#N/A"}
+)
 
 #: Keys of an object whose value stands for it, the best first.
 LABEL_KEYS: Final = (
