@@ -129,6 +129,10 @@ def _work(serving: Serving, shared: Path, worker: Worker) -> None:
 def _warm_app(serving: Serving, shared: Path, events: EventLog) -> tuple[PublishedIndex, Flask]:
     """Return the open index and the application, models loaded, so that no request waits."""
     from twinlens.backend.app import create_app
+    from twinlens.recommender.models import ModelDirectory
+    from twinlens.recommender.opening import PublishedModel
+    from twinlens.recommender.pages import Feeds
+    from twinlens.recommender.popularity import Popularity
 
     set_up_tracing()
     _give_memory_back()
@@ -144,12 +148,19 @@ def _warm_app(serving: Serving, shared: Path, events: EventLog) -> tuple[Publish
         # /readyz says so too, until it is mended.
         _log.error("not ready yet: %s", error)
     index.follow()
+    popularity, model = Popularity(events), PublishedModel(ModelDirectory(serving.data.path), index)
+    with suppress(StoreError):  # the threads that follow say so, until it is mended
+        popularity.refresh()
+        model.refresh()
+    popularity.follow()
+    model.follow()
     app = create_app(
         index,
         thumbnails=serving.data.thumbnails,
         policy=serving.policy,
         shared=shared,
         events=events,
+        feeds=Feeds(log=events, popularity=popularity, open_model=model),
     )
     return index, app
 

@@ -188,6 +188,7 @@ class Feeds:
             at=at,
             context=request.context,
             seed_video_id=request.seed_video_id,
+            surface=request.surface,
             filter=request.filter,
             exclude=frozenset(request.exclude),
         )
@@ -288,7 +289,7 @@ class Feeds:
                 lacking.add(Fallback.NO_MODEL)
         except TwinLensError:
             lacking.add(Fallback.DAMAGED_MODEL)
-        key = snapshot.generation, model and model.name
+        key = snapshot.generation, id(model)
         with self._opening:
             if key not in self._opened:
                 kept = KeptVideos(snapshot.reader)
