@@ -37,7 +37,7 @@ class PublishedModel:
         self._error: TwinLensError | None = None
         self._closing = threading.Event()
 
-    def __call__(self, _snapshot: Snapshot) -> FeedModel | None:
+    def __call__(self, snapshot: Snapshot) -> FeedModel | None:
         """Return the open model, or None where none is published.
 
         Raises:
