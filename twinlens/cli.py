@@ -51,6 +51,9 @@ COMMANDS: Final = {
     "serve": LazyCommand(
         "twinlens.commands.serve", "serve", "Serve the JSON API and the web page."
     ),
+    "events": LazyCommand(
+        "twinlens.commands.events", "events", "Import, export and remove what people did."
+    ),
     "train-thumbnails": LazyCommand(
         "twinlens.commands.train",
         "train_thumbnails",

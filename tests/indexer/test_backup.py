@@ -1,13 +1,16 @@
 """``twinlens backup`` and ``restore``: out without a stop, and back once it is compared."""
 
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from tests.events.made import make
 from tests.folders import files_in
 from tests.indexer.conftest import Published, jpeg
 from tests.indexer.test_generations import call
+from twinlens.events.sqlite_log import EVENTS_FILE, SqliteEventLog
 from twinlens.indexer import backup as module
 from twinlens.stores.engines import EmbeddedEngine
 from twinlens.stores.generations import DataDir
@@ -42,6 +45,44 @@ def test_what_was_lost_is_back_and_the_next_job_goes_on(
     assert (run_job().unchanged, data.list_generations()) == (11, [first])
     code, said = call("restore", str(target.path))
     assert (code, f"twinlens publish {first}" in said) == (2, True)
+
+
+def kept(data: DataDir) -> list[str]:
+    """The events in a data directory."""
+    with closing(SqliteEventLog(data.path / EVENTS_FILE)) as log:
+        return [event_id for table, _ in log.scan() for event_id in table["event_id"].to_pylist()]
+
+
+@pytest.mark.parametrize("engine", ["embedded"], indirect=True)
+def test_events_are_backed_up_with_the_index_and_those_that_are_here_stay(
+    call, run_job, target, data
+):
+    run_job()
+    with closing(SqliteEventLog(data.path / EVENTS_FILE)) as log:
+        log.append([make("e1")])  # it is open, and part of it in the write-ahead log
+        assert call("backup", str(target.path))[0] == 0
+        log.append([make("e2")])
+        assert kept(target) == ["e1"]
+        assert call("backup", str(target.path))[0] == 0
+    assert kept(target) == ["e1", "e2"]
+    lose(data)
+    assert call("restore", str(target.path))[0] == 0
+    assert kept(data) == ["e1", "e2"]
+    assert call("verify")[0] == 0
+
+    lose(data)
+    with closing(SqliteEventLog(data.path / EVENTS_FILE)) as log:
+        log.append([make("e3")])
+    assert call("restore", str(target.path))[0] == 0
+    assert kept(data) == ["e3"]
+
+
+@pytest.mark.parametrize("engine", ["embedded"], indirect=True)
+def test_damaged_events_are_named_by_verify(call, run_job, data):
+    run_job()
+    (data.path / EVENTS_FILE).write_bytes(b"no database" * 1000)
+    code, said = call("verify")
+    assert (code, "events.sqlite is damaged: file is not a database" in said) == (1, True), said
 
 
 @pytest.mark.parametrize("engine", ["embedded"], indirect=True)

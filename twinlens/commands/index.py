@@ -236,6 +236,7 @@ def verify(**overrides: Any) -> None:
     Example:
       twinlens verify --data-dir data
     """
+    from twinlens.events.sqlite_log import EVENTS_FILE, find_damage
     from twinlens.indexer.verify import compare_stores
     from twinlens.settings import load_settings
     from twinlens.stores.checksums import WAY_OUT, find_changed
@@ -249,6 +250,10 @@ def verify(**overrides: Any) -> None:
     sparse = [name for name, dim in manifest.dims.items() if dim is None]
     lenses = open_lenses(settings, data, manifest, threads=1, names=sparse)
     differences = list(find_changed(data, manifest).values())
+    events = data.path / EVENTS_FILE
+    if events.exists():
+        said = find_damage(events)
+        differences += [f"{events} is damaged: {one}; take it from a backup" for one in said]
     for changed in differences:  # before the engine meets them
         click.echo(changed)
     try:
