@@ -141,6 +141,15 @@ def read_feed_body(request: Request, fields: Fields) -> FeedBody:
     return _parse_json(fit(FeedBody, fields), request)
 
 
+def read_json_body(body: type[ModelT], request: Request, *, max_bytes: int | None = None) -> ModelT:
+    """Return what a JSON body says; ``max_bytes`` is its limit, instead of that of its values.
+
+    Raises:
+        Problem: something in it is not valid, it is too long, or it is of another type.
+    """
+    return _parse_json(body, request, max_bytes=max_bytes)
+
+
 def refuse_parameters(request: Request) -> None:
     """Refuse a query string that is not empty.
 
@@ -160,7 +169,13 @@ def _refuse_query_string(request: Request) -> None:
         )
 
 
-def _parse_json(body: type[ModelT], request: Request, *, types: str = "application/json") -> ModelT:
+def _parse_json(
+    body: type[ModelT],
+    request: Request,
+    *,
+    types: str = "application/json",
+    max_bytes: int | None = None,
+) -> ModelT:
     _refuse_query_string(request)
     if request.mimetype != "application/json":
         raise Problem(
@@ -168,7 +183,10 @@ def _parse_json(body: type[ModelT], request: Request, *, types: str = "applicati
             f"the body is {shorten(request.mimetype) or 'of no stated type'}; send {types}",
         )
     data = request.get_data(cache=False)
-    _refuse_too_many_values(data)
+    if max_bytes is None:
+        _refuse_too_many_values(data)
+    elif len(data) > max_bytes:
+        raise Problem(Code.BODY_TOO_LARGE, f"more than {max_bytes:,} bytes")
     try:
         return body.model_validate_json(data)
     except ValidationError as error:

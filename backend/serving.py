@@ -23,6 +23,10 @@ from twinlens.catalog.errors import StoreError, TwinLensError, UnencodableItems,
 from twinlens.catalog.files import ScratchFolder
 from twinlens.catalog.tracing import end_tracing, set_up_tracing
 from twinlens.encoders.lens import Lenses, Query
+from twinlens.events.log import EventLog
+from twinlens.recommender.feed import FeedOptions
+from twinlens.recommender.pages import Feeds
+from twinlens.recommender.popularity import Popularity
 from twinlens.search.published import OpenLenses, PublishedIndex, check_lenses
 from twinlens.search.queries import gather_queries
 from twinlens.search.request import SearchRequest
@@ -47,6 +51,8 @@ class Serving:
     data: DataDir
     open_reader: Callable[[Manifest], VectorReader]
     open_lenses: OpenLenses
+    open_events: Callable[[], EventLog]
+    feed: FeedOptions
     host: str
     port: int
     workers: int
@@ -104,10 +110,14 @@ def _work(serving: Serving, shared: Path, worker: Worker) -> None:
     from twinlens.backend.server import answer_requests
 
     try:
-        index, app = _warm_app(serving, shared)
+        events = serving.open_events()
+        popularity = Popularity(events)
+        feeds = Feeds(log=events, popularity=popularity, options=serving.feed)
+        index, app = _warm_app(serving, shared, events, feeds)
     except TwinLensError as error:
         click.echo(f"twinlens: {error}", err=True)
         return
+    popularity.follow()
     try:
         _leave_to_others(index, worker)
         answer_requests(
@@ -119,10 +129,14 @@ def _work(serving: Serving, shared: Path, worker: Worker) -> None:
         )
     finally:
         index.close()
+        popularity.close()
+        events.close()
         end_tracing()
 
 
-def _warm_app(serving: Serving, shared: Path) -> tuple[PublishedIndex, Flask]:
+def _warm_app(
+    serving: Serving, shared: Path, events: EventLog, feeds: Feeds
+) -> tuple[PublishedIndex, Flask]:
     """Return the open index and the application, models loaded, so that no request waits."""
     from twinlens.backend.app import create_app
 
@@ -141,7 +155,12 @@ def _warm_app(serving: Serving, shared: Path) -> tuple[PublishedIndex, Flask]:
         _log.error("not ready yet: %s", error)
     index.follow()
     app = create_app(
-        index, thumbnails=serving.data.thumbnails, policy=serving.policy, shared=shared
+        index,
+        thumbnails=serving.data.thumbnails,
+        policy=serving.policy,
+        shared=shared,
+        events=events,
+        feeds=feeds,
     )
     return index, app
 

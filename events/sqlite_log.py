@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from twinlens.catalog.errors import StoreCorrupt, StoreError, StoreUnavailable
+from twinlens.catalog.errors import StoreCorrupt, StoreUnavailable
 from twinlens.catalog.versions import refuse_newer
 from twinlens.events.event import EventType
 from twinlens.events.sql_log import Connections, SqlEventLog
@@ -82,6 +82,7 @@ class SqliteEventLog(SqlEventLog):
         self._quick = Connections(lambda: self._connect("NORMAL"))
 
     def _connect(self, synchronous: str) -> sqlite3.Connection:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         db = sqlite3.connect(
             self._path, timeout=_PATIENCE_S, isolation_level=None, check_same_thread=False
         )
@@ -175,4 +176,4 @@ class SqliteEventLog(SqlEventLog):
         except sqlite3.DatabaseError as error:
             raise StoreCorrupt(f"the event log {self._path} is damaged: {error}") from error
         except OSError as error:
-            raise StoreError(f"the event log {self._path} can't be read: {error}") from error
+            raise StoreUnavailable(f"the event log {self._path} can't be used: {error}") from error

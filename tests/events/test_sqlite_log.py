@@ -63,10 +63,12 @@ def test_a_file_that_is_no_log_is_damaged(path: Path, log):
         log.count()
 
 
-def test_a_log_without_a_folder_is_unavailable(tmp_path: Path):
-    log = SqliteEventLog(tmp_path / "none" / EVENTS_FILE)
-    with pytest.raises(StoreUnavailable, match="unable to open"):
-        log.append([make("e1")])
+def test_a_log_makes_its_folder_and_without_one_is_unavailable(tmp_path: Path):
+    with closing(SqliteEventLog(tmp_path / "new" / EVENTS_FILE)) as log:
+        assert log.append([make("e1")]) == (1, 0, [])
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreUnavailable, match="can't be used"):
+        SqliteEventLog(tmp_path / "file" / EVENTS_FILE).append([make("e1")])
 
 
 def test_a_log_that_somebody_else_writes_to_is_unavailable(path: Path, monkeypatch):
@@ -136,9 +138,7 @@ def test_no_byte_is_left_of_whoever_is_forgotten(path: Path, log):
 
 
 def test_what_moved_within_the_file_before_it_was_removed_is_found_and_overwritten(path, log):
-    log.append(
-        [make("e1", person_id="12"), make("e2", person_id="312"), make("e3", "click", "12x")]
-    )
+    log.append([make(f"e{one}", person_id=one) for one in ("12", "312", "12x")])
     log.forget("12")
     assert not log._has_traces("12")
     assert log._has_traces("312")
