@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from flask import Response, g
+from flask import Response, g, request
 
 from twinlens.backend import feed_examples as examples
 from twinlens.backend.api import measure_ms, read_over
