@@ -8,7 +8,6 @@ import tempfile
 import time
 import weakref
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -79,9 +78,9 @@ def create_app(
 ) -> Flask:
     """Return the API and the page over ``index``; pictures are read from the folder ``thumbnails``.
 
-    ``events`` keeps what people do; without it no route is about that. ``shared`` is a folder where
-    several processes gather their metrics. Nothing is opened before the first request, so the
-    application may be made before a fork.
+    ``events`` keeps what people do; without it no route is about that. ``feeds`` makes feeds, by
+    ``events`` if not given. ``shared`` is a folder where several processes gather their metrics.
+    Nothing is opened before the first request, so the application may be made before a fork.
     """
     app = Flask(__name__, static_folder="static", static_url_path="/static")
     app.config["MAX_CONTENT_LENGTH"] = policy.max_body_bytes
@@ -118,7 +117,7 @@ def create_app(
         index, thumbnails=thumbnails, count_searches=count_searches, max_wait_s=policy.max_wait_s
     )
     rights = PersonRights(keys, policy.person_secret)
-    feed = FeedViews(index, feeds or Feeds(), metrics, partial(rights.require, request))
+    feed = FeedViews(index, feeds or Feeds(log=events), metrics, rights)
     app.register_blueprint(make_blueprint("api", api, feed))
     if events is not None:
         views = EventViews(events, rights, metrics, keep_searches=policy.keep_searches)

@@ -13,10 +13,10 @@ from twinlens.encoders.lenses import find_lenses
 Json = dict[str, Any]
 REQUEST_ID: Final = "9f2c1e8a4b7d4c0f8e6a5b3c2d1f0e9a"
 VIDEO_ID: Final = "dQw4w9WgXcQ"
-PERSON_ID: Final = "p-5f2c9a"
-EVENT_ID: Final = "0b9d6c1e-53a4"
 GENERATION: Final = "20261121T083000.123Z-5f2c9a"
 CURSOR: Final = "eyJnIjoiMjAyNjExMjFUMDgzMDAwIn0"
+PERSON_ID: Final = "p-5f2c9a"
+EVENT_ID: Final = "0b9d6c1e-53a4"
 _FILTER: Final[Json] = {"language": ["si", "ta"], "view_count": {"gte": 1000}}
 # One pixel: small enough to stand in a page.
 _PICTURE: Final = (

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
-from flask import Response, g
+from flask import Response, g, request
 
 from twinlens.backend import feed_examples as examples
 from twinlens.backend.api import measure_ms, read_over
 from twinlens.backend.observing import Metrics, add_stages, time_stage
 from twinlens.backend.parsing import read_feed_body
+from twinlens.backend.people import PersonRights
 from twinlens.backend.problem_kinds import Code
 from twinlens.backend.routes import OF_PAGES, Route
 from twinlens.backend.schemas.assembly import round_timings
@@ -25,23 +25,15 @@ _PROBLEMS: Final = OF_PAGES | {Code.VIDEO_NOT_FOUND, Code.FORBIDDEN}
 
 
 class FeedViews:
-    """The view of feeds over a published index.
-
-    ``check_person`` is called with the id of whoever the current request is about, and raises a
-    ``Problem`` if it may not be.
-    """
+    """The view of feeds over a published index; ``rights`` say who may ask for whose."""
 
     def __init__(
-        self,
-        index: PublishedIndex,
-        feeds: Feeds,
-        metrics: Metrics,
-        check_person: Callable[[str], None],
+        self, index: PublishedIndex, feeds: Feeds, metrics: Metrics, rights: PersonRights
     ) -> None:
         self._index = index
         self._feeds = feeds
         self._metrics = metrics
-        self._check_person = check_person
+        self._rights = rights
 
     @Route(
         "post",
@@ -61,7 +53,7 @@ class FeedViews:
         """Answer a page of a feed."""
         with read_over(self._index, read_feed_body) as (body, snapshot):
             if body.person_id is not None:
-                self._check_person(body.person_id)
+                self._rights.require(request, body.person_id)
             wanted = body.to_feed_request(self._feeds.read_now())
             stages = StageTimes()
             try:

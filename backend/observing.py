@@ -85,12 +85,6 @@ class Metrics:
             multiprocess_mode="livesum",
             registry=own,
         )
-        self._events = Counter(
-            "twinlens_events",
-            "Events that were sent, by what became of them: accepted, known, not_kept, rejected.",
-            ["outcome"],
-            registry=own,
-        )
         self._feeds = Counter(
             "twinlens_feeds",
             "Feeds answered, by the gravest thing that was lacking; none where nothing was.",
@@ -101,6 +95,12 @@ class Metrics:
             "twinlens_model_trained_timestamp_seconds",
             "When the model that makes feeds was trained; 0 where there is none.",
             multiprocess_mode="livemax",
+            registry=own,
+        )
+        self._events = Counter(
+            "twinlens_events",
+            "Events that were sent, by what became of them: accepted, known, not_kept, rejected.",
+            ["outcome"],
             registry=own,
         )
         # There from the first scrape on, not only after the first request.
@@ -115,15 +115,15 @@ class Metrics:
         """Count it no longer."""
         self._in_flight.dec()
 
-    def count_events(self, **outcomes: int) -> None:
-        """Count events by what became of them."""
-        for outcome, several in outcomes.items():
-            self._events.labels(outcome).inc(several)
-
     def count_feed(self, lacking: str, trained_at: datetime | None) -> None:
         """Count a feed, and note when the model that made it was trained."""
         self._feeds.labels(lacking).inc()
         self._trained.set(0 if trained_at is None else trained_at.timestamp())
+
+    def count_events(self, **outcomes: int) -> None:
+        """Count events by what became of them."""
+        for outcome, several in outcomes.items():
+            self._events.labels(outcome).inc(several)
 
     def observe(self, response: Response, *, seconds: float) -> None:
         """Count the answer to the current request, with the times of its stages."""

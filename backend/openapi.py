@@ -31,8 +31,8 @@ _REF: Final = "#/components/schemas/"
 _TAGS: Final[Mapping[str, str]] = {
     "search": "Find videos by words, by a picture, by a video, or by several of these.",
     "videos": "All videos, and what is known of each.",
-    "events": "What people do, for the feed to learn from; and what is kept of each of them.",
     "recommendations": "What a person may want to watch next.",
+    "events": "What people do, for the feed to learn from; and what is kept of each of them.",
     "operation": "For those who run the server.",
 }
 

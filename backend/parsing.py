@@ -132,15 +132,6 @@ def read_multi_search_body(request: Request, fields: Fields) -> MultiSearchBody:
     return body
 
 
-def read_json_body(body: type[ModelT], request: Request, *, max_bytes: int | None = None) -> ModelT:
-    """Return what a JSON body says; ``max_bytes`` is its limit, instead of that of its values.
-
-    Raises:
-        Problem: something in it is not valid, it is too long, or it is of another type.
-    """
-    return _parse_json(body, request, max_bytes=max_bytes)
-
-
 def read_feed_body(request: Request, fields: Fields) -> FeedBody:
     """Return the feed that a JSON body asks for.
 
@@ -148,6 +139,15 @@ def read_feed_body(request: Request, fields: Fields) -> FeedBody:
         Problem: something in it is not valid, or it is of another type.
     """
     return _parse_json(fit(FeedBody, fields), request)
+
+
+def read_json_body(body: type[ModelT], request: Request, *, max_bytes: int | None = None) -> ModelT:
+    """Return what a JSON body says; ``max_bytes`` is its limit, instead of that of its values.
+
+    Raises:
+        Problem: something in it is not valid, it is too long, or it is of another type.
+    """
+    return _parse_json(body, request, max_bytes=max_bytes)
 
 
 def refuse_parameters(request: Request) -> None:

@@ -24,6 +24,9 @@ from twinlens.catalog.files import ScratchFolder
 from twinlens.catalog.tracing import end_tracing, set_up_tracing
 from twinlens.encoders.lens import Lenses, Query
 from twinlens.events.log import EventLog
+from twinlens.recommender.feed import FeedOptions
+from twinlens.recommender.pages import Feeds
+from twinlens.recommender.popularity import Popularity
 from twinlens.search.published import OpenLenses, PublishedIndex, check_lenses
 from twinlens.search.queries import gather_queries
 from twinlens.search.request import SearchRequest
@@ -49,6 +52,7 @@ class Serving:
     open_reader: Callable[[Manifest], VectorReader]
     open_lenses: OpenLenses
     open_events: Callable[[], EventLog]
+    feed: FeedOptions
     host: str
     port: int
     workers: int
@@ -107,10 +111,12 @@ def _work(serving: Serving, shared: Path, worker: Worker) -> None:
 
     try:
         events = serving.open_events()
-        index, app = _warm_app(serving, shared, events)
+        popularity = Popularity(events)
+        index, app = _warm_app(serving, shared, events, popularity)
     except TwinLensError as error:
         click.echo(f"twinlens: {error}", err=True)
         return
+    popularity.follow()
     try:
         _leave_to_others(index, worker)
         answer_requests(
@@ -122,17 +128,18 @@ def _work(serving: Serving, shared: Path, worker: Worker) -> None:
         )
     finally:
         index.close()
+        popularity.close()
         events.close()
         end_tracing()
 
 
-def _warm_app(serving: Serving, shared: Path, events: EventLog) -> tuple[PublishedIndex, Flask]:
+def _warm_app(
+    serving: Serving, shared: Path, events: EventLog, popularity: Popularity
+) -> tuple[PublishedIndex, Flask]:
     """Return the open index and the application, models loaded, so that no request waits."""
     from twinlens.backend.app import create_app
     from twinlens.recommender.models import ModelDirectory
     from twinlens.recommender.opening import PublishedModel
-    from twinlens.recommender.pages import Feeds
-    from twinlens.recommender.popularity import Popularity
 
     set_up_tracing()
     _give_memory_back()
@@ -148,11 +155,10 @@ def _warm_app(serving: Serving, shared: Path, events: EventLog) -> tuple[Publish
         # /readyz says so too, until it is mended.
         _log.error("not ready yet: %s", error)
     index.follow()
-    popularity, model = Popularity(events), PublishedModel(ModelDirectory(serving.data.path), index)
+    model = PublishedModel(ModelDirectory(serving.data.path), index)
     with suppress(StoreError):  # the threads that follow say so, until it is mended
         popularity.refresh()
         model.refresh()
-    popularity.follow()
     model.follow()
     app = create_app(
         index,
@@ -160,7 +166,7 @@ def _warm_app(serving: Serving, shared: Path, events: EventLog) -> tuple[Publish
         policy=serving.policy,
         shared=shared,
         events=events,
-        feeds=Feeds(log=events, popularity=popularity, open_model=model),
+        feeds=Feeds(log=events, popularity=popularity, open_model=model, options=serving.feed),
     )
     return index, app
 

@@ -221,6 +221,16 @@ class Settings(BaseSettings):
     keep_events_days: int = Field(
         0, ge=0, le=36500, description="Days after which `events prune` removes events; 0: never."
     )
+    feed_explore: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        description="The share of the places of a feed that are drawn by lot among fresh videos.",
+    )
+    feed_watched: Literal["demote", "leave_out"] = Field(
+        "demote", description="What becomes of videos in a feed that their person watched whole."
+    )
     index_metrics: Path | None = Field(
         None, description="A file that `index` keeps its metrics in, for node_exporter."
     )

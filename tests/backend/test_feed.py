@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -29,6 +31,7 @@ from twinlens.stores.generations import DataDir
 
 FEED = "/api/v1/feed"
 KEY = "an-admin-key-0123456789"
+SECRET = "a secret of the site"
 AS_ADMIN = {"X-API-Key": KEY}
 HISTORY = [
     {"type": "watch", "event_id": "e1", "video_id": "cricket-3", "watched_s": 60.0},
@@ -54,7 +57,7 @@ def client(catalogue: Catalogue, data: DataDir, log: SqliteEventLog) -> Iterator
         open_lenses=lambda *_: make_own_lenses(catalogue.titles, catalogue.thumbnails),
     )
     feeds = Feeds(log=log, popularity=Popularity(log, every_s=0))
-    policy = Policy(admin_keys=(KEY,))
+    policy = Policy(admin_keys=(KEY,), person_secret=SECRET)
     app = create_app(index, thumbnails=data.thumbnails, policy=policy, feeds=feeds)
     yield app.test_client()
     index.close()
@@ -142,10 +145,16 @@ def test_an_unknown_person_has_a_feed_that_says_so(client):
     assert len(body["hits"]) == 20
 
 
-def test_a_stored_person_takes_an_admin_key(client, client_of):
-    assert problem(ask(client, person_id="kasun"), "forbidden")
-    # Where no such key is set, nobody has one.
-    assert problem(ask(client_of(), AS_ADMIN, person_id="kasun"), "forbidden")
+def test_a_stored_person_takes_an_admin_key_or_a_token_of_theirs(client, client_of):
+    problem(ask(client, person_id="kasun"), "unauthorized")
+    problem(ask(client, {"X-API-Key": "another-key-0123456789"}, person_id="kasun"), "forbidden")
+    expires = int(datetime.now(UTC).timestamp()) + 60
+    signed = hmac.new(SECRET.encode(), f"{expires}:kasun".encode(), hashlib.sha256).hexdigest()
+    token = {"X-Person-Token": f"{expires}.{signed}"}
+    assert body_of(ask(client, token, person_id="kasun"))["hits"]
+    problem(ask(client, token, person_id="p1"), "forbidden")
+    # Where the operator has set neither, nobody has a right.
+    problem(ask(client_of(), AS_ADMIN, person_id="kasun"), "forbidden")
 
 
 def test_foreign_and_expired_cursors_are_problems(client, log):

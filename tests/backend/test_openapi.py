@@ -131,9 +131,9 @@ def test_every_header_of_an_answer_is_described_and_what_is_required_is_there(
         "search": {"text": "kitchen"},
         "multiSearch": {"searches": [{"text": "kitchen"}, {"text": "beach"}]},
         "recommendations": {"liked": ["beach-1"]},
+        "feed": {"events": []},
         "events": next(iter(EVENTS.values())),
         "mergePerson": {"into": "beach-2"},
-        "feed": {"events": []},
     }.get(operation["operationId"])
     if body is not None:
         ask(json=body)
