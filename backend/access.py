@@ -32,8 +32,10 @@ MAX_REQUEST_LINE: Final = 8190
 # The longest field of a head, and how many it may have.
 MAX_FIELD_BYTES: Final = 8190
 MOST_FIELDS: Final = 100
-ALLOWED_METHODS: Final = "GET, HEAD, POST"
-ALLOWED_HEADERS: Final = "Authorization, Content-Type, If-None-Match, X-API-Key, X-Request-Id"
+ALLOWED_METHODS: Final = "DELETE, GET, HEAD, POST"
+ALLOWED_HEADERS: Final = (
+    "Authorization, Content-Type, If-None-Match, X-API-Key, X-Person-Token, X-Request-Id"
+)
 EXPOSED_HEADERS: Final = "ETag, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id"
 PREFLIGHT_MAX_AGE_S: Final = 7200
 RATE_WINDOW_S: Final = 60
@@ -53,7 +55,9 @@ class Policy:
     many proxies stand before the server; each adds the caller's address. At most
     ``searches_at_a_time`` requests search at once. A request that waits longer than ``max_wait_s``
     for its turn is refused; so is a search of a multi-search that would wait longer for those
-    before it. ``log_queries`` writes the searched text into the log.
+    before it. ``log_queries`` writes the searched text into the log. ``person_secret`` signs the
+    tokens by which people may see and remove what is kept of them. ``keep_searches`` keeps events
+    of type search.
     """
 
     api_keys: tuple[str, ...] = field(default=(), repr=False)
@@ -65,6 +69,8 @@ class Policy:
     searches_at_a_time: int = DEFAULT_REQUEST_THREADS
     max_wait_s: float = 5.0
     log_queries: bool = False
+    person_secret: str = field(default="", repr=False)
+    keep_searches: bool = False
 
 
 class Role(IntEnum):

@@ -39,16 +39,19 @@ from twinlens.backend.access import (
     read_key,
 )
 from twinlens.backend.api import ApiViews
+from twinlens.backend.event_api import EventViews
 from twinlens.backend.observing import Metrics, log_request, time_stage, trace_requests
+from twinlens.backend.people import PersonRights, brings_token
 from twinlens.backend.problem_kinds import Code
 from twinlens.backend.problems import Problem, register_problems
 from twinlens.backend.routes import Route, list_routes, make_blueprint, take_paths_literally
 from twinlens.backend.site import DocsViews, SiteViews
 from twinlens.catalog.errors import TwinLensError
+from twinlens.events.log import EventLog
 from twinlens.search.published import PublishedIndex
 
 # What the OpenAPI document describes.
-ROUTES: Final[Sequence[Route]] = list_routes(ApiViews, SiteViews)
+ROUTES: Final[Sequence[Route]] = list_routes(ApiViews, EventViews, SiteViews)
 _HEADERS: Final = {
     "Content-Security-Policy": (
         "default-src 'self'; img-src 'self' blob:; object-src 'none'; base-uri 'none'; "
@@ -68,11 +71,13 @@ def create_app(
     thumbnails: Path,
     policy: Policy = Policy(),  # noqa: B008 - frozen
     shared: Path | None = None,
+    events: EventLog | None = None,
 ) -> Flask:
     """Return the API and the page over ``index``; pictures are read from the folder ``thumbnails``.
 
-    ``shared`` is a folder where several processes gather their metrics. Nothing is opened
-    before the first request, so the application may be made before a fork.
+    ``events`` keeps what people do; without it no route is about that. ``shared`` is a folder where
+    several processes gather their metrics. Nothing is opened before the first request, so the
+    application may be made before a fork.
     """
     app = Flask(__name__, static_folder="static", static_url_path="/static")
     app.config["MAX_CONTENT_LENGTH"] = policy.max_body_bytes
@@ -94,6 +99,7 @@ def create_app(
     count_searches = _admit(app, keys, _open_rate_limiter(app, policy, shared))
     Compress(app)
     _revalidate(app, index, private=bool(policy.api_keys))
+    _receive(app, max_body_bytes=policy.max_body_bytes)
     _take_turns(
         app,
         index,
@@ -103,12 +109,15 @@ def create_app(
             most_waiting=MOST_WAITING,
             waiting=metrics.waiting,
         ),
-        max_body_bytes=policy.max_body_bytes,
     )
     api = ApiViews(
         index, thumbnails=thumbnails, count_searches=count_searches, max_wait_s=policy.max_wait_s
     )
     app.register_blueprint(make_blueprint("api", api))
+    if events is not None:
+        rights = PersonRights(keys, policy.person_secret)
+        views = EventViews(events, rights, metrics, keep_searches=policy.keep_searches)
+        app.register_blueprint(make_blueprint("events", views))
     app.register_blueprint(make_blueprint("site", SiteViews(index, metrics)))
     app.register_blueprint(make_blueprint("docs", DocsViews(ROUTES, keys, index)))
     register_problems(app)
@@ -187,7 +196,7 @@ def _admit(app: Flask, keys: Keys, limiter: RateLimiter | None) -> Callable[[int
         needed = Role.NOBODY
         if request.endpoint == "site.metrics":
             needed = keys.to_administrate
-        elif _is_api():
+        elif _is_api() and not brings_token(request):  # which its route looks at
             needed = keys.to_read
         # Thumbnails are not counted, since a page shows many; guesses at keys are.
         counts = _is_api() and request.endpoint != "api.thumbnail"
@@ -231,7 +240,7 @@ def _revalidate(app: Flask, index: PublishedIndex, *, private: bool) -> None:
     code = _digest_code()
 
     def is_read() -> bool:
-        return _is_api() and request.method in {"GET", "HEAD"}
+        return request.blueprint == "api" and request.method in {"GET", "HEAD"}
 
     def make_tag() -> str | None:
         if not is_read() or request.endpoint == "api.thumbnail":
@@ -286,14 +295,11 @@ def _digest_code() -> bytes:
     return digest.digest()
 
 
-def _take_turns(app: Flask, index: PublishedIndex, turns: Turns, *, max_body_bytes: int) -> None:
-    """Read the body of each request, then let ``turns`` decide how many work at a time.
-
-    While the engine is away none waits for a turn: those that have one may wait for the engine.
-    """
+def _receive(app: Flask, *, max_body_bytes: int) -> None:
+    """Read the body of each request before its turn: some servers let a thread wait for it."""
 
     @app.before_request
-    def take() -> None:
+    def receive() -> None:
         if not _is_api() or request.method == "OPTIONS":
             return
         if request.headers.get("Content-Encoding", "identity").lower() != "identity":
@@ -303,12 +309,23 @@ def _take_turns(app: Flask, index: PublishedIndex, turns: Turns, *, max_body_byt
                 headers={"Accept-Encoding": "identity"},
             )
         if request.method == "POST":
-            # Before the turn: some servers let a thread wait for a slow caller.
             with time_stage("receive"):
                 body = request.get_data(cache=True)
             # Werkzeug cuts a body of unstated length at the limit without an error.
             if request.content_length is None and len(body) >= max_body_bytes:
                 raise RequestEntityTooLarge
+
+
+def _take_turns(app: Flask, index: PublishedIndex, turns: Turns) -> None:
+    """Let ``turns`` decide how many requests that ask the index work at a time.
+
+    While the engine is away none waits for a turn: those that have one may wait for the engine.
+    """
+
+    @app.before_request
+    def take() -> None:
+        if request.blueprint != "api" or request.method == "OPTIONS":
+            return
         index.refuse_while_away()
         with time_stage("wait"):
             turns.take()
@@ -333,4 +350,4 @@ def _open_rate_limiter(app: Flask, policy: Policy, shared: Path | None) -> RateL
 
 
 def _is_api() -> bool:
-    return request.blueprint == "api"
+    return request.blueprint in {"api", "events"}

@@ -13,6 +13,8 @@ from twinlens.encoders.lenses import find_lenses
 Json = dict[str, Any]
 REQUEST_ID: Final = "9f2c1e8a4b7d4c0f8e6a5b3c2d1f0e9a"
 VIDEO_ID: Final = "dQw4w9WgXcQ"
+PERSON_ID: Final = "p-5f2c9a"
+EVENT_ID: Final = "0b9d6c1e-53a4"
 _GENERATION: Final = "20261121T083000.123Z-5f2c9a"
 _CURSOR: Final = "eyJnIjoiMjAyNjExMjFUMDgzMDAwIn0"
 _FILTER: Final[Json] = {"language": ["si", "ta"], "view_count": {"gte": 1000}}
@@ -206,6 +208,55 @@ READYZ_ANSWERS: Final[Mapping[str, Json]] = {
         "newer": {"generation": "20261122T083000.456Z-c0ffee", "state": "loading"},
     },
 }
+
+_WATCH: Final[Json] = {
+    "type": "watch",
+    "event_id": EVENT_ID,
+    "person_id": PERSON_ID,
+    "at": "2026-11-28T10:00:00Z",
+    "video_id": VIDEO_ID,
+    "watch_id": "w-71",
+    "watched_s": 41.5,
+}
+EVENTS: Final[Mapping[str, Json]] = {
+    "a heartbeat and a click": {
+        "events": [
+            _WATCH,
+            {
+                "type": "click",
+                "event_id": "5ac1",
+                "person_id": PERSON_ID,
+                "at": "2026-11-28T09:59:12Z",
+                "video_id": VIDEO_ID,
+                "query_id": REQUEST_ID,
+                "position": 3,
+            },
+        ],
+        "sent_at": "2026-11-28T10:00:05Z",
+    }
+}
+EVENTS_ANSWERS: Final[Mapping[str, Json]] = {
+    "all kept": {"accepted": 2, "known": 0, "not_kept": 0, "rejected": []},
+    "one not valid": {
+        "accepted": 1,
+        "known": 0,
+        "not_kept": 0,
+        "rejected": [
+            {
+                "index": 1,
+                "code": "field_missing",
+                "field": "video_id",
+                "message": "video_id: needed in an event of type click",
+            }
+        ],
+    },
+}
+PERSON_ANSWERS: Final[Mapping[str, Json]] = {
+    "a history": {"person_id": PERSON_ID, "events": [_WATCH]}
+}
+REMOVED_ANSWERS: Final[Mapping[str, Json]] = {"removed": {"removed": 1}}
+MERGES: Final[Mapping[str, Json]] = {"a log-in": {"into": "user-7"}}
+MERGED_ANSWERS: Final[Mapping[str, Json]] = {"merged": {"merged": 12}}
 
 DETAILS: Final[Mapping[Code, str]] = {
     Code.VALIDATION_FAILED: "not valid: limit",

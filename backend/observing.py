@@ -24,12 +24,15 @@ from prometheus_client.registry import Collector
 from pythonjsonlogger.json import JsonFormatter
 
 from twinlens.backend.access import LogFormat
+from twinlens.backend.schemas.base import API_ROOT
 from twinlens.catalog.errors import TwinLensError
 from twinlens.catalog.tracing import is_tracing, trace_stage
 from twinlens.search.published import PublishedIndex
 
 # Machines ask these every few seconds; they are logged only when the answer is an error.
 _PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+
+_PEOPLE: Final = f"{API_ROOT}/people/"
 
 _log = logging.getLogger("twinlens.backend.requests")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -82,6 +85,12 @@ class Metrics:
             multiprocess_mode="livesum",
             registry=own,
         )
+        self._events = Counter(
+            "twinlens_events",
+            "Events that were sent, by what became of them: accepted, known, not_kept, rejected.",
+            ["outcome"],
+            registry=own,
+        )
         # There from the first scrape on, not only after the first request.
         self._in_flight.set(0)
         self.waiting.set(0)
@@ -93,6 +102,11 @@ class Metrics:
     def end(self) -> None:
         """Count it no longer."""
         self._in_flight.dec()
+
+    def count_events(self, **outcomes: int) -> None:
+        """Count events by what became of them."""
+        for outcome, several in outcomes.items():
+            self._events.labels(outcome).inc(several)
 
     def observe(self, response: Response, *, seconds: float) -> None:
         """Count the answer to the current request, with the times of its stages."""
@@ -227,13 +241,20 @@ def trace_requests(app: Flask) -> None:
     if is_tracing():
         from opentelemetry.instrumentation.flask import FlaskInstrumentor
 
-        probes = ",".join(f"{path}$" for path in _PROBES)
-        FlaskInstrumentor().instrument_app(app, excluded_urls=probes)  # type: ignore[no-untyped-call]
+        # A span has the path, and the path of a route about a person who that is.
+        left_out = ",".join([*(f"{path}$" for path in _PROBES), _PEOPLE])
+        FlaskInstrumentor().instrument_app(app, excluded_urls=left_out)  # type: ignore[no-untyped-call]
 
 
 def log_request(response: Response, *, seconds: float, query: bool) -> None:
-    """Log the current request in one line; the searched text is in it only with ``query``."""
+    """Log the current request in one line; the searched text is in it only with ``query``.
+
+    Of a path that may name a person it has the route alone.
+    """
     route = name_route()
+    path = request.path
+    if path.startswith(_PEOPLE):
+        path = route if route != "none" else f"{_PEOPLE}…"
     if not _log.isEnabledFor(logging.INFO) or (route in _PROBES and response.status_code < 400):
         return
     milliseconds = round(seconds * 1000, 3)
@@ -242,7 +263,7 @@ def log_request(response: Response, *, seconds: float, query: bool) -> None:
         "client": request.remote_addr,
         "method": request.method,
         "route": route,
-        "path": request.path,
+        "path": path,
         "status": response.status_code,
         "bytes": response.content_length,
         "took_ms": milliseconds,
@@ -255,7 +276,7 @@ def log_request(response: Response, *, seconds: float, query: bool) -> None:
     _log.info(
         "%s %s %d in %.1f ms",
         request.method,
-        request.path.encode("unicode_escape").decode("ascii"),
+        path.encode("unicode_escape").decode("ascii"),
         response.status_code,
         milliseconds,
         extra=fields,

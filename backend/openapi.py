@@ -17,6 +17,7 @@ from pydantic.json_schema import models_json_schema
 
 from twinlens.backend import examples
 from twinlens.backend.parsing import GET_NAMES, PICTURES
+from twinlens.backend.people import PERSON_HEADER
 from twinlens.backend.problem_kinds import ERRORS_PAGE, KINDS, Code, Kind
 from twinlens.backend.problems import ProblemBody
 from twinlens.backend.routes import Route
@@ -30,6 +31,7 @@ _REF: Final = "#/components/schemas/"
 _TAGS: Final[Mapping[str, str]] = {
     "search": "Find videos by words, by a picture, by a video, or by several of these.",
     "videos": "All videos, and what is known of each.",
+    "events": "What people do, for the feed to learn from; and what is kept of each of them.",
     "operation": "For those who run the server.",
 }
 
@@ -52,7 +54,8 @@ def describe_api(
             "title": "TwinLens",
             "version": importlib.metadata.version("twinlens"),
             "description": "Search and recommendation for videos: by words, a picture or "
-            "other videos.\n\nThe server holds no state of a caller, and never fetches a URL "
+            "other videos.\n\nOf people the server keeps the events that it is sent and nothing "
+            "else; it never fetches a URL "
             f"that a caller names. Every error is a problem document: [all codes]({ERRORS_PAGE}).",
             "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"},
         },
@@ -71,6 +74,13 @@ def describe_api(
                     "name": "X-API-Key",
                     "description": "The same in a header of its own.",
                 },
+                "person": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": PERSON_HEADER,
+                    "description": "That the site vouches for a person: `EXPIRES.SIGNATURE`, where "
+                    "the operator has set `person_secret`.",
+                },
             },
             "schemas": schemas,
             "headers": _HEADERS,
@@ -85,7 +95,9 @@ def describe_api(
         operation = _describe_operation(route, schemas, names)
         # Either will do; an empty one says that none is needed.
         keys: list[Json] = [{"bearer": []}, {"header": []}]
-        if Code.UNAUTHORIZED not in route.codes:
+        if "person_id" in route.template:
+            keys.append({"person": []})
+        elif Code.UNAUTHORIZED not in route.codes:
             keys = []
         elif not (key_to_read if route.path.startswith(API_ROOT) else key_to_administrate):
             keys = [{}, *keys]
@@ -303,20 +315,28 @@ _HEADERS: Final[Json] = {
         "schema": {"type": "string"},
     },
 }
-_PATH_PARAMETERS: Final[Mapping[str, Json]] = {
-    "video_id": {
-        "name": "video_id",
+
+
+def _describe_id(name: str, said: str, example: str) -> Json:
+    return {
+        "name": name,
         "in": "path",
         "required": True,
-        "description": "The video's id, percent-encoded.",
+        "description": f"{said}, percent-encoded.",
         "schema": {
             "type": "string",
             "minLength": 1,
             "maxLength": MAX_VIDEO_ID_LENGTH,
             "pattern": r"^(?!\.{1,2}$)[^/\u0000-\u001f\u007f-\u009f]+$",
         },
-        "example": examples.VIDEO_ID,
+        "example": example,
     }
+
+
+_PATH_PARAMETERS: Final[Mapping[str, Json]] = {
+    "video_id": _describe_id("video_id", "The video's id", examples.VIDEO_ID),
+    "person_id": _describe_id("person_id", "The person's id", examples.PERSON_ID),
+    "event_id": _describe_id("event_id", "The event's id", examples.EVENT_ID),
 }
 
 

@@ -131,6 +131,15 @@ def read_multi_search_body(request: Request, fields: Fields) -> MultiSearchBody:
     return body
 
 
+def read_json_body(body: type[ModelT], request: Request, *, max_bytes: int | None = None) -> ModelT:
+    """Return what a JSON body says; ``max_bytes`` is its limit, instead of that of its values.
+
+    Raises:
+        Problem: something in it is not valid, it is too long, or it is of another type.
+    """
+    return _parse_json(body, request, max_bytes=max_bytes)
+
+
 def refuse_parameters(request: Request) -> None:
     """Refuse a query string that is not empty.
 
@@ -150,7 +159,13 @@ def _refuse_query_string(request: Request) -> None:
         )
 
 
-def _parse_json(body: type[ModelT], request: Request, *, types: str = "application/json") -> ModelT:
+def _parse_json(
+    body: type[ModelT],
+    request: Request,
+    *,
+    types: str = "application/json",
+    max_bytes: int | None = None,
+) -> ModelT:
     _refuse_query_string(request)
     if request.mimetype != "application/json":
         raise Problem(
@@ -158,7 +173,10 @@ def _parse_json(body: type[ModelT], request: Request, *, types: str = "applicati
             f"the body is {shorten(request.mimetype) or 'of no stated type'}; send {types}",
         )
     data = request.get_data(cache=False)
-    _refuse_too_many_values(data)
+    if max_bytes is None:
+        _refuse_too_many_values(data)
+    elif len(data) > max_bytes:
+        raise Problem(Code.BODY_TOO_LARGE, f"more than {max_bytes:,} bytes")
     try:
         return body.model_validate_json(data)
     except ValidationError as error:

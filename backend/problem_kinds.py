@@ -74,7 +74,10 @@ KINDS: Final[Mapping[Code, Kind]] = {
         "send `Authorization: Bearer KEY`",
     ),
     Code.FORBIDDEN: Kind(
-        403, "Not with this key", "the API key doesn't allow this", "send an admin key"
+        403,
+        "Not allowed",
+        "neither the key nor the token allows this, or the operator has switched it off",
+        "send an admin key, or a token of this person",
     ),
     Code.NOT_FOUND: Kind(404, "No such route", "no such route", "see the table of routes"),
     Code.VIDEO_NOT_FOUND: Kind(
@@ -149,7 +152,7 @@ KINDS: Final[Mapping[Code, Kind]] = {
     Code.NOT_READY: Kind(
         503,
         "Not ready",
-        "no index is published, or the engine doesn't answer",
+        "no index is published, the engine doesn't answer, or events can't be kept",
         "again after `Retry-After` seconds",
     ),
     Code.OVERLOADED: Kind(

@@ -287,13 +287,18 @@ def to_problem(error: BaseException) -> Problem:
                 "those before it took too long, and it was not begun; ask for it again",
             )
         case TwinLensError():
-            _complaints.say(error)
-            return Problem(Code.NOT_READY, "no index can be searched at the moment")
+            return make_not_ready(error, "no index can be searched at the moment")
         case _:
             _log.error("request %s failed", g.get("request_id"), exc_info=error)
             return Problem(
                 Code.INTERNAL_ERROR, "the server made a mistake; its log has this request_id"
             )
+
+
+def make_not_ready(error: TwinLensError, detail: str) -> Problem:
+    """Return a problem that says ``detail``; the log says ``error``, now and then."""
+    _complaints.say(error)
+    return Problem(Code.NOT_READY, detail)
 
 
 def _blame_cursor(code: Code, error: CursorInvalid | CursorExpired) -> Problem:

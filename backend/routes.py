@@ -54,7 +54,7 @@ class Route:
     no part of the OpenAPI document.
     """
 
-    method: Literal["get", "post"]
+    method: Literal["get", "post", "delete"]
     path: str
     _: KW_ONLY
     name: str = ""

@@ -23,6 +23,7 @@ from twinlens.catalog.errors import StoreError, TwinLensError, UnencodableItems,
 from twinlens.catalog.files import ScratchFolder
 from twinlens.catalog.tracing import end_tracing, set_up_tracing
 from twinlens.encoders.lens import Lenses, Query
+from twinlens.events.log import EventLog
 from twinlens.search.published import OpenLenses, PublishedIndex, check_lenses
 from twinlens.search.queries import gather_queries
 from twinlens.search.request import SearchRequest
@@ -47,6 +48,7 @@ class Serving:
     data: DataDir
     open_reader: Callable[[Manifest], VectorReader]
     open_lenses: OpenLenses
+    open_events: Callable[[], EventLog]
     host: str
     port: int
     workers: int
@@ -104,7 +106,8 @@ def _work(serving: Serving, shared: Path, worker: Worker) -> None:
     from twinlens.backend.server import answer_requests
 
     try:
-        index, app = _warm_app(serving, shared)
+        events = serving.open_events()
+        index, app = _warm_app(serving, shared, events)
     except TwinLensError as error:
         click.echo(f"twinlens: {error}", err=True)
         return
@@ -119,10 +122,11 @@ def _work(serving: Serving, shared: Path, worker: Worker) -> None:
         )
     finally:
         index.close()
+        events.close()
         end_tracing()
 
 
-def _warm_app(serving: Serving, shared: Path) -> tuple[PublishedIndex, Flask]:
+def _warm_app(serving: Serving, shared: Path, events: EventLog) -> tuple[PublishedIndex, Flask]:
     """Return the open index and the application, models loaded, so that no request waits."""
     from twinlens.backend.app import create_app
 
@@ -141,7 +145,11 @@ def _warm_app(serving: Serving, shared: Path) -> tuple[PublishedIndex, Flask]:
         _log.error("not ready yet: %s", error)
     index.follow()
     app = create_app(
-        index, thumbnails=serving.data.thumbnails, policy=serving.policy, shared=shared
+        index,
+        thumbnails=serving.data.thumbnails,
+        policy=serving.policy,
+        shared=shared,
+        events=events,
     )
     return index, app
 

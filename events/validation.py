@@ -69,14 +69,19 @@ class EventRejected(TwinLensError):
         self.detail = detail
 
 
-def _check_id(text: str) -> str:
+def is_id(text: str) -> bool:
+    """Return whether ``text`` may be an id, of whatever kind."""
     # As ids of videos are: each stands percent-encoded in a path and must come back as it was.
-    if (
-        not 0 < len(text) <= MAX_ID_LENGTH
-        or "/" in text
-        or text in {".", ".."}
-        or any(unicodedata.category(character) in _UNUSABLE_IN_IDS for character in text)
-    ):
+    return (
+        0 < len(text) <= MAX_ID_LENGTH
+        and "/" not in text
+        and text not in {".", ".."}
+        and not any(unicodedata.category(character) in _UNUSABLE_IN_IDS for character in text)
+    )
+
+
+def _check_id(text: str) -> str:
+    if not is_id(text):
         raise PydanticCustomError(
             EventFault.ID_INVALID,
             "an id has 1 to 256 characters, no '/', no control characters, and isn't '.' or '..'",
@@ -114,14 +119,31 @@ Id = Annotated[
 ]
 Moment = Annotated[datetime, BeforeValidator(_read_moment)]
 _Seconds = Annotated[float, Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False)]
-_Word = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\p{Cc}]*$")]
+_Word = Annotated[
+    str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\u0000-\u001f\u007f-\u009f]*$")
+]
 
 
 class EventFields(BaseModel):
     """One event. Which fields are needed depends on its `type`."""
 
     model_config = ConfigDict(
-        strict=True, extra="forbid", frozen=True, use_attribute_docstrings=True
+        strict=True,
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        json_schema_extra={
+            "anyOf": [
+                {
+                    "required": [field],
+                    "properties": {
+                        "type": {"enum": [kind for kind, one in NEEDED.items() if one == field]},
+                        field: {"type": "string"},
+                    },
+                }
+                for field in dict.fromkeys(NEEDED.values())
+            ]
+        },
     )
 
     type: Annotated[EventType, Field(strict=False)]
@@ -133,6 +155,7 @@ class EventFields(BaseModel):
     at: Moment | None = None
     """When, by the clock of the sender."""
     video_id: Id | None = None
+    """Of which video; whether the catalogue has it is not looked at."""
     watch_id: Id | None = None
     """One playback, whose heartbeats all have it: of these one entry is kept."""
     watched_s: _Seconds | None = None
@@ -159,8 +182,11 @@ class EventFields(BaseModel):
     undoes: Id | None = None
     """`event_id` of the event that counts no more."""
     region: _Word | None = None
+    """Where the person was, in what your site calls regions."""
     device: _Word | None = None
+    """On what: `phone`, `tv`, ..."""
     language: _Word | None = None
+    """The language of the page."""
 
 
 def parse_event(

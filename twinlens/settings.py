@@ -68,6 +68,20 @@ ApiKeys = Annotated[
     NoDecode,
     BeforeValidator(_split_list),
 ]
+
+
+def _check_secret(secret: SecretStr) -> SecretStr:
+    if len(secret.get_secret_value()) < 16:
+        raise ValueError("a secret has at least 16 characters")
+    return secret
+
+
+def _check_postgres(address: SecretStr) -> SecretStr:
+    if not re.match(r"postgres(ql)?://", address.get_secret_value()):
+        raise ValueError("like postgresql://user:password@host/database")
+    return address
+
+
 Origins = Annotated[
     tuple[Annotated[str, AfterValidator(_check_origin)], ...],
     NoDecode,
@@ -194,6 +208,18 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="Seconds in which the body of a request must have come.",
     )
+    events_url: Annotated[SecretStr, AfterValidator(_check_postgres)] | None = Field(
+        None, description="A PostgreSQL database that keeps events; else a file in `data_dir` does."
+    )
+    person_secret: Annotated[SecretStr, AfterValidator(_check_secret)] | None = Field(
+        None, description="Signs the tokens by which people see and remove what is kept of them."
+    )
+    keep_searches: bool = Field(
+        False, description="Whether events of type `search` are kept, with their words."
+    )
+    keep_events_days: int = Field(
+        0, ge=0, le=36500, description="Days after which `events prune` removes events; 0: never."
+    )
     index_metrics: Path | None = Field(
         None, description="A file that `index` keeps its metrics in, for node_exporter."
     )
@@ -215,6 +241,11 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Return the sources of settings in order: command line, environment, file."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @property
+    def events_address(self) -> str | None:
+        """The PostgreSQL database that keeps events, or None where a file does."""
+        return self.events_url.get_secret_value() if self.events_url else None
 
     @property
     def qdrant_server(self) -> ServerAddress | None:

@@ -14,6 +14,8 @@ from tests.fakes import MemoryReader, WordEncoder
 from twinlens.backend.access import Policy
 from twinlens.backend.app import create_app
 from twinlens.encoders.lenses import make_own_lenses
+from twinlens.events.log import EventLog
+from twinlens.events.sqlite_log import EVENTS_FILE, SqliteEventLog
 from twinlens.search.published import PublishedIndex
 from twinlens.stores.base import StoredVideo, VectorReader
 from twinlens.stores.engines import open_reader
@@ -48,6 +50,7 @@ def client_of(catalogue: Catalogue, data: DataDir) -> Iterator[ClientOf]:
         title_encoder: WordEncoder = catalogue.titles,
         reader: MemoryReader | None = None,
         data: DataDir = data,
+        events: EventLog | None = None,
         **policy: Any,
     ) -> FlaskClient:
         def opened(manifest: Manifest) -> VectorReader:
@@ -57,7 +60,10 @@ def client_of(catalogue: Catalogue, data: DataDir) -> Iterator[ClientOf]:
 
         lenses = make_own_lenses(title_encoder, catalogue.thumbnails)
         made.append(PublishedIndex(data, open_reader=opened, open_lenses=lambda *_: lenses))
-        app = create_app(made[-1], thumbnails=data.thumbnails, policy=Policy(**policy))
+        events = SqliteEventLog(data.path / EVENTS_FILE) if events is None else events
+        app = create_app(
+            made[-1], thumbnails=data.thumbnails, policy=Policy(**policy), events=events
+        )
         return app.test_client()
 
     yield make

@@ -8,10 +8,12 @@ import pytest
 
 from tests.backend.served import ROOT
 from twinlens.backend.problem_kinds import KINDS, Code
-from twinlens.backend.schemas import answers, requests
+from twinlens.backend.schemas import answers, events, requests
 from twinlens.backend.schemas.filters import FilterBody
 from twinlens.backend.schemas.fitting import fit
 from twinlens.catalog.fields import FIELDS
+from twinlens.events.event import EventType
+from twinlens.events.validation import EventFault, EventFields
 
 DOCS, MANUAL = ((ROOT / "docs" / name).read_text("utf-8") for name in ("api.md", "operations.md"))
 SECTIONS = {part.split("\n", 1)[0]: part for part in re.split(r"^## ", DOCS, flags=re.MULTILINE)}
@@ -31,7 +33,7 @@ def test_every_route_is_documented(client):
         path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
         if not path.startswith(("/static/", "/docs/assets/")):
             served |= {f"{method} {path}" for method in rule.methods - {"HEAD", "OPTIONS"}}
-    documented = set(re.findall(r"`((?:GET|POST) /[^`]*)`", DOCS[: DOCS.index("## Search")]))
+    documented = set(re.findall(r"`((?:GET|POST|DELETE) /[^`]*)`", DOCS[: DOCS.index("## Search")]))
     assert documented == served
 
 
@@ -67,6 +69,13 @@ def test_the_page_of_errors_has_a_place_for_every_problem(client):
         ("Several searches", '[`"]{}[`"]', fields(requests.MultiSearchBody)),
         ("Several searches", '[`"]{}[`"]', [*fields(answers.FoundByBody), "weight", "results"]),
         ("Stats", NAMED, fields(answers.StatsAnswer)),
+        ("Events", '[`"]{}[`"]', fields(events.EventsBody)),
+        ("Events", '[`"]{}[`"]', fields(EventFields)),
+        ("Events", NAMED, list(EventFault)),
+        ("Events", NAMED, list(EventType)),
+        ("Events", SHOWN, fields(events.EventsAnswer)),
+        ("People", '[`"]{}[`"]', fields(events.PersonAnswer)),
+        ("People", '[`"]{}[`"]', ["removed", "into", "merged"]),
     ],
 )
 def test_every_name_stands_where_its_reader_looks(section, pattern, names):

@@ -14,6 +14,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import ValidationError
 
 from twinlens.backend.app import ROUTES
+from twinlens.backend.examples import EVENTS
 from twinlens.backend.openapi import describe_api
 from twinlens.backend.problem_kinds import KINDS, Code
 from twinlens.backend.schemas.fitting import fit
@@ -114,7 +115,7 @@ def test_every_header_of_an_answer_is_described_and_what_is_required_is_there(
     seen = set()
 
     def ask(query: str = "", *, key: str | None = KEY, **options: Any) -> Any:
-        target = path.replace("{video_id}", "beach-1") + query
+        target = re.sub(r"\{\w+\}", "beach-1", path) + query
         headers = options.pop("headers", {}) | ({"X-API-Key": key} if key else {})
         answer = client.open(target, method=method.upper(), headers=headers, **options)
         status = str(answer.status_code)
@@ -130,6 +131,8 @@ def test_every_header_of_an_answer_is_described_and_what_is_required_is_there(
         "search": {"text": "kitchen"},
         "multiSearch": {"searches": [{"text": "kitchen"}, {"text": "beach"}]},
         "recommendations": {"liked": ["beach-1"]},
+        "events": next(iter(EVENTS.values())),
+        "mergePerson": {"into": "beach-2"},
     }.get(operation["operationId"])
     if body is not None:
         ask(json=body)

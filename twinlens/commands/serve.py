@@ -58,6 +58,7 @@ def serve(workers: int | None, request_threads: int, **overrides: Any) -> None:
     from twinlens.backend.access import Policy
     from twinlens.backend.serving import Serving
     from twinlens.backend.serving import serve as run
+    from twinlens.events.opening import open_event_log
     from twinlens.settings import load_settings
     from twinlens.stores.engines import open_for_search
     from twinlens.stores.generations import DataDir
@@ -74,6 +75,7 @@ def serve(workers: int | None, request_threads: int, **overrides: Any) -> None:
             open_lenses=lambda manifest, names: open_lenses(
                 settings, data, manifest, threads=threads_each, names=names
             ),
+            open_events=partial(open_event_log, data.path, settings.events_address),
             host=settings.host,
             port=settings.port,
             workers=workers,
@@ -90,6 +92,10 @@ def serve(workers: int | None, request_threads: int, **overrides: Any) -> None:
                 searches_at_a_time=request_threads,
                 max_wait_s=settings.max_wait_s,
                 log_queries=settings.log_queries,
+                person_secret=settings.person_secret.get_secret_value()
+                if settings.person_secret
+                else "",
+                keep_searches=settings.keep_searches,
             ),
         )
     )

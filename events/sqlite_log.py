@@ -1,0 +1,179 @@
+"""The event log over SQLite: one file in the data directory, for the processes of one machine."""
+
+from __future__ import annotations
+
+import json
+import mmap
+import re
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from twinlens.catalog.errors import StoreCorrupt, StoreUnavailable
+from twinlens.catalog.versions import refuse_newer
+from twinlens.events.event import EventType
+from twinlens.events.sql_log import Connections, SqlEventLog
+
+EVENTS_FILE: Final = "events.sqlite"
+# Raised whenever an older program could no longer read a log right; SQLite's user_version.
+FORMAT: Final = 1
+_PATIENCE_S: Final = 5.0
+_SCHEMA: Final = """
+BEGIN IMMEDIATE;
+CREATE TABLE IF NOT EXISTS state (place INTEGER NOT NULL);
+INSERT INTO state SELECT 0 WHERE NOT EXISTS (SELECT * FROM state);
+CREATE TABLE IF NOT EXISTS events (
+    place INTEGER PRIMARY KEY,
+    person_id TEXT NOT NULL,
+    type TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    video_id TEXT,
+    watch_id TEXT,
+    query_id TEXT,
+    feed_id TEXT,
+    surface TEXT,
+    text TEXT,
+    undoes TEXT,
+    region TEXT,
+    device TEXT,
+    language TEXT,
+    at INTEGER,
+    watched_s REAL,
+    duration_s REAL,
+    position INTEGER,
+    chance REAL,
+    seen INTEGER
+);
+CREATE UNIQUE INDEX IF NOT EXISTS by_event ON events (event_id);
+CREATE INDEX IF NOT EXISTS by_person ON events (person_id, type, at);
+CREATE INDEX IF NOT EXISTS by_watch ON events (watch_id) WHERE watch_id IS NOT NULL;
+CREATE TABLE IF NOT EXISTS feeds (
+    person_id TEXT NOT NULL,
+    window_json TEXT NOT NULL,
+    feed_id TEXT NOT NULL,
+    until INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX IF NOT EXISTS by_feed ON feeds (feed_id);
+CREATE INDEX IF NOT EXISTS by_end ON feeds (until);
+PRAGMA user_version = 1;
+COMMIT;
+"""
+
+
+class SqliteEventLog(SqlEventLog):
+    """An ``EventLog`` in the file ``path``, which is made and opened by what first needs it.
+
+    So it may be handed to processes that are forked later. Every method raises ``StoreUnavailable``
+    where another process writes for over five seconds, the disk is full or the file can't be
+    opened, ``StoreCorrupt`` where it is damaged, ``StoreError`` where a newer TwinLens made it.
+    """
+
+    _IN = "IN (SELECT value FROM json_each(?))"
+
+    def __init__(
+        self, path: Path, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        super().__init__(now=now)
+        self._path = path
+        self._durable = Connections(lambda: self._connect("FULL"))
+        self._quick = Connections(lambda: self._connect("NORMAL"))
+
+    def _connect(self, synchronous: str) -> sqlite3.Connection:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        db = sqlite3.connect(
+            self._path, timeout=_PATIENCE_S, isolation_level=None, check_same_thread=False
+        )
+        try:
+            [found] = db.execute("PRAGMA user_version").fetchone()
+            refuse_newer(f"the event log {self._path} has", found, FORMAT)
+            db.execute("PRAGMA journal_mode = WAL")
+            # What is removed is overwritten with zeros.
+            db.execute("PRAGMA secure_delete = ON")
+            db.execute(f"PRAGMA synchronous = {synchronous}")
+            if found < FORMAT:
+                db.executescript(_SCHEMA)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with self._translate_errors(), self._quick.borrow() as db:
+            yield db
+
+    @contextmanager
+    def _writing(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
+        connections = self._durable if durable else self._quick
+        with self._translate_errors(), connections.borrow() as db:
+            # A connection on which something fails is closed, which rolls back.
+            db.execute("BEGIN IMMEDIATE")
+            yield db
+            db.execute("COMMIT")
+
+    def _to_list(self, values: Sequence[Any]) -> str:
+        return json.dumps(values)
+
+    def forget(self, person_id: str) -> int:
+        """See `EventLog`. Raises `StoreUnavailable` too where traces are left; repeat it then."""
+        removed = super().forget(person_id)
+        with self._translate_errors(), self._durable.borrow() as db:
+            self._empty_journal(db)
+            # SQLite zeroes what it deletes, but not what it moved to another page before that.
+            if self._has_traces(person_id):
+                db.execute("VACUUM")
+                self._empty_journal(db)
+        return removed
+
+    def _empty_journal(self, db: sqlite3.Connection) -> None:
+        """Write all of the write-ahead log to the file, and cut it to nothing."""
+        [busy, *_] = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise StoreUnavailable(
+                f"the event log {self._path} is being read: what was removed is still in its "
+                "write-ahead log; try again"
+            )
+
+    def _has_traces(self, person_id: str) -> bool:
+        """Return whether the file has bytes of a row of this person, in use or not.
+
+        A record is the types of its columns as small numbers, that of the last a number's, and then
+        the columns. Source: https://www.sqlite.org/fileformat2.html, section 2.1.
+        """
+        after = b"|".join(type_.value.encode() for type_ in EventType)
+        pattern = rb"[\x00-\x09]%b(?:%b|[\[{])" % (re.escape(person_id.encode()), after)
+        with (
+            self._path.open("rb") as file,
+            closing(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)) as content,
+        ):
+            return re.search(pattern, content) is not None
+
+    def copy_to(self, path: Path) -> None:
+        """Write all of it to a new file, as it is at one moment, while others may write."""
+        with self._reading() as db, closing(sqlite3.connect(path)) as copy:
+            db.backup(copy)
+
+    def check(self) -> list[str]:
+        """Return what is wrong with the file, in SQLite's words; nothing where it is whole."""
+        with self._reading() as db:
+            found = [row[0] for row in db.execute("PRAGMA integrity_check(20)")]
+        return [] if found == ["ok"] else found
+
+    def close(self) -> None:
+        """See `EventLog`."""
+        self._durable.close()
+        self._quick.close()
+
+    @contextmanager
+    def _translate_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise StoreUnavailable(f"the event log {self._path} can't be used: {error}") from error
+        except sqlite3.DatabaseError as error:
+            raise StoreCorrupt(f"the event log {self._path} is damaged: {error}") from error
+        except OSError as error:
+            raise StoreUnavailable(f"the event log {self._path} can't be used: {error}") from error
