@@ -37,8 +37,9 @@ _DAMAGED: Final = (OSError, SafetensorError, LookupError, TypeError, ValueError,
 class CandidateModel:
     """The network's weights by name, and all that its inputs are made by.
 
-    ``history`` and ``output`` are float32 (videos, dim): what a watch of each video is told by, and
-    what the person's vector is compared with, unit vectors.
+    ``history`` is float32 (videos, dim): what a watch of each video is told by. ``output``
+    (videos, dim + 1) is what the person's vector is compared with: a unit vector, and in the last
+    component how far everyone likes the video.
     """
 
     video_ids: Sequence[str]
@@ -46,17 +47,18 @@ class CandidateModel:
     output: FloatMatrix
     weights: Mapping[str, FloatMatrix]
     layers: int
+    temperature: float
     pooling: Pooling
     people: PersonSpace
     content: ContentSpace
 
     @property
     def dim(self) -> int:
-        """Length of its vectors."""
+        """Length of the vectors that are looked up."""
         return int(self.output.shape[1])
 
     def embed_people(self, inputs: PersonInputs, history: FloatMatrix) -> FloatMatrix:
-        """Return unit vectors (people, dim); the rows of the inputs are those of ``history``."""
+        """Return vectors (people, dim + 1); the rows of the inputs are those of ``history``."""
         x = np.concatenate(
             [
                 _pool(history, inputs.history, self.pooling),
@@ -69,12 +71,12 @@ class CandidateModel:
         for at in range(self.layers):
             x = np.maximum(x, 0) if at else x
             x = x @ self.weights[f"tower.{at}.weight"].T + self.weights[f"tower.{at}.bias"]
-        return _normalize(x)
+        return np.pad(_normalize(x), ((0, 0), (0, 1)), constant_values=1)
 
     def embed_content(self, content: Content, rows: npt.NDArray[np.int64]) -> _ItemVectors:
         """Return the vectors of videos that nobody has watched, by their content alone."""
-        history = np.empty((len(rows), self.dim), dtype=np.float32)
-        output = np.empty_like(history)
+        history = np.empty((len(rows), self.history.shape[1]), dtype=np.float32)
+        output = np.empty((len(rows), self.dim), dtype=np.float32)
         for start in range(0, len(rows), _CHUNK):
             part = slice(start, start + _CHUNK)
             dense, tokens = content.take(rows[part])
@@ -82,7 +84,9 @@ class CandidateModel:
             described = np.concatenate([dense, averaged], axis=1) @ self.weights["trunk"].T
             np.maximum(described, 0, out=described)
             history[part] = described @ self.weights["history_head"].T
-            output[part] = _normalize(described @ self.weights["output_head"].T)
+            made = described @ self.weights["output_head"].T
+            output[part, :-1] = _normalize(made[:, :-1])
+            output[part, -1] = self.temperature * made[:, -1]
         return _ItemVectors(history, output)
 
     def save(self, folder: Path) -> None:
@@ -94,6 +98,7 @@ class CandidateModel:
         )
         spaces = {
             "layers": self.layers,
+            "temperature": self.temperature,
             "pooling": self.pooling,
             "people": self.people.to_json(),
             "content": self.content.to_json(),
@@ -122,6 +127,7 @@ class CandidateModel:
                 output=tensors.pop("output"),
                 weights=tensors,
                 layers=spaces["layers"],
+                temperature=spaces["temperature"],
                 pooling=spaces["pooling"],
                 people=PersonSpace.from_json(spaces["people"]),
                 content=ContentSpace.from_json(spaces["content"], directions),

@@ -42,17 +42,21 @@ class NetworkShape:
     token_dim: int = 16
     word_dim: int = 32
     category_dim: int = 8
+    temperature: float = 0.07
 
 
 class CandidateNetwork(nn.Module):
-    """See the module. ``content`` is that of all videos; the rows of the ``unwatched`` are 0."""
+    """See the module. ``content`` is that of all videos, ``counts`` how often each was watched.
 
-    def __init__(self, shape: NetworkShape, content: Content, unwatched: Rows) -> None:
+    The rows of videos that nobody has watched are 0, and stay.
+    """
+
+    def __init__(self, shape: NetworkShape, content: Content, counts: Rows) -> None:
         super().__init__()
         self.shape = shape
         self._content = content
         self.history_rows = nn.Embedding(shape.videos, shape.dim, sparse=True)
-        self.output_rows = nn.Embedding(shape.videos, shape.dim, sparse=True)
+        self.output_rows = nn.Embedding(shape.videos, shape.dim + 1, sparse=True)
         self.tokens = nn.EmbeddingBag(
             max(shape.tokens, 1), shape.token_dim, mode="mean", sparse=True
         )
@@ -62,16 +66,19 @@ class CandidateNetwork(nn.Module):
         # No bias: what nothing is known of is described by zeros.
         self.trunk = nn.Linear(described, shape.content_dim, bias=False)
         self.history_head = nn.Linear(shape.content_dim, shape.dim, bias=False)
-        self.output_head = nn.Linear(shape.content_dim, shape.dim, bias=False)
+        self.output_head = nn.Linear(shape.content_dim, shape.dim + 1, bias=False)
         pooled = len(POOLINGS[shape.pooling].windows) * shape.dim
         told = pooled + shape.word_dim + len(KINDS) * shape.category_dim + REALS
         widths = [told, *shape.hidden, shape.dim]
         self.tower = nn.ModuleList(nn.Linear(before, after) for before, after in pairwise(widths))
         for table in (self.history_rows, self.output_rows, self.tokens, self.words):
             nn.init.normal_(table.weight, std=0.1)
+        # At first what is popular is found for everyone.
+        popularity = np.log(np.maximum(counts, 1) / max(counts[counts > 0].mean(), 1))
         with torch.no_grad():
-            self.history_rows.weight[torch.from_numpy(unwatched)] = 0
-            self.output_rows.weight[torch.from_numpy(unwatched)] = 0
+            self.output_rows.weight[:, -1] = torch.from_numpy(popularity)
+            for table in (self.history_rows, self.output_rows):
+                table.weight[torch.from_numpy(counts == 0)] = 0
 
     @property
     def device(self) -> torch.device:
@@ -94,14 +101,19 @@ class CandidateNetwork(nn.Module):
         return self._add_content(learned, rows, kept, self.history_head)
 
     def embed_output(self, rows: Rows, kept: Tensor | None = None) -> Tensor:
-        """Return the unit vectors (rows, dim) that the person's is compared with."""
+        """Return the vectors (rows, dim + 1) that the person's is compared with.
+
+        All but the last component are a unit vector; the last is how far everyone likes the video.
+        """
         learned = self.output_rows(self._to_tensor(rows))
-        return functional.normalize(self._add_content(learned, rows, kept, self.output_head), dim=1)
+        made = self._add_content(learned, rows, kept, self.output_head)
+        units = functional.normalize(made[:, :-1], dim=1)
+        return torch.cat([units, self.shape.temperature * made[:, -1:]], dim=1)
 
     def embed_people(
         self, inputs: PersonInputs, drop: tuple[float, np.random.Generator] | None = None
     ) -> Tensor:
-        """Return the unit vectors (people, dim); ``drop`` is the share of learned rows to drop."""
+        """Return the vectors (people, dim + 1): unit vectors, and 1; ``drop`` is as in training."""
         rows, places = np.unique(inputs.history, return_inverse=True)
         places = places.reshape(inputs.history.shape)
         if len(rows) and rows[0] < 0:
@@ -119,7 +131,7 @@ class CandidateNetwork(nn.Module):
         )
         for at, layer in enumerate(self.tower):
             x = layer(torch.relu(x) if at else x)
-        return functional.normalize(x, dim=1)
+        return functional.pad(functional.normalize(x, dim=1), (0, 1), value=1.0)
 
     def _pool(self, vectors: Tensor, places: Rows, there: npt.NDArray[np.bool_]) -> Tensor:
         """Return (people, windows * dim): the last row of ``vectors`` is that of no watch."""

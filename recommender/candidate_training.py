@@ -64,14 +64,15 @@ class TrainingOptions:
     """
 
     seed: int = 0
-    epochs: int = 12
+    epochs: int = 10
     minutes: float | None = None
     batch_size: int = 1024
     negatives: int = 2048
     background_power: float = 1.0
     temperature: float = 0.07
-    learning_rate: float = 4e-3
-    drop_rows: float = 0.25
+    learning_rate: float = 1e-3
+    table_learning_rate: float = 1e-2
+    drop_rows: float = 0.2
     patience: int = 2
     dim: int = 64
     hidden: tuple[int, ...] = (256,)
@@ -181,9 +182,12 @@ class _Run:
             dim=options.dim,
             hidden=options.hidden,
             pooling=options.pooling,
+            temperature=options.temperature,
         )
-        unwatched = np.flatnonzero(np.bincount(known.videos, minlength=len(videos)) == 0)
-        network = CandidateNetwork(shape, self.content.encode(videos), unwatched)
+        watched = np.bincount(known.videos, minlength=len(videos)) > 0
+        counts = np.bincount(known.videos[split.trained], minlength=len(videos))
+        counts = np.maximum(counts, watched)
+        network = CandidateNetwork(shape, self.content.encode(videos), counts)
         self.network = network.to(options.device)
         tables, others = self.network.list_tables(), self.network.list_others()
         self.optimizers = {
@@ -264,10 +268,11 @@ class _Run:
         done = (now.epoch * self.steps + now.step) / (options.epochs * self.steps)
         share = min(max(done, now.spent_s / self._limit_s()), 1.0)
         factor = _LEAST_RATE + (1 - _LEAST_RATE) * (1 + math.cos(math.pi * share)) / 2
-        rate = options.learning_rate * (_FINISHING_RATE if now.finishing else factor)
-        for optimizer in self.optimizers.values():
+        factor = _FINISHING_RATE if now.finishing else factor
+        rates = {"others": options.learning_rate, "tables": options.table_learning_rate}
+        for name, optimizer in self.optimizers.items():
             for group in optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = factor * rates[name]
 
     def _take_step(
         self,
@@ -425,6 +430,7 @@ def export_model(trained: TrainedCandidates, videos: VideoTable) -> CandidateMod
         output=output,
         weights=weights,
         layers=len(network.tower),
+        temperature=network.shape.temperature,
         pooling=network.shape.pooling,
         people=trained.people,
         content=trained.content,

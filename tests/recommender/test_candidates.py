@@ -28,7 +28,13 @@ from twinlens.recommender.pooling import POOLINGS
 from twinlens.stores.filters import AnyOf
 
 OPTIONS = TrainingOptions(
-    epochs=5, batch_size=64, negatives=64, dim=16, hidden=(32,), learning_rate=0.02
+    epochs=8,
+    batch_size=64,
+    negatives=64,
+    dim=16,
+    hidden=(32,),
+    learning_rate=0.01,
+    table_learning_rate=0.03,
 )
 
 

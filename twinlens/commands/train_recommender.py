@@ -45,7 +45,7 @@ _JUDGED_BY: Final = "HR@50"
 @map_option
 @people_option
 @click.option(
-    "--epochs", type=click.IntRange(min=1), help="Passes over the examples at most  [default: 8]"
+    "--epochs", type=click.IntRange(min=1), help="Passes over the examples at most  [default: 10]"
 )
 @click.option(
     "--minutes", type=click.FloatRange(min=0, min_open=True), help="Stop training after so long."
