@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from twinlens.catalog.errors import UsageError
-from twinlens.commands.event_source import people_option, read_log, read_people
+from twinlens.commands.event_source import map_option, people_option, read_log, read_people
 from twinlens.commands.file_to_write import FileToWrite
 from twinlens.evaluate.machine import describe_machine, to_json, write_json
 
@@ -280,6 +280,7 @@ def thumbnails(source: str, json_path: Path | None, plot: Path | None, **asked: 
     metavar="SOURCE",
     help="The catalogue, as `twinlens index` takes it: then content is learned from, too.",
 )
+@map_option
 @people_option
 @_option(
     "--protocol",
@@ -312,7 +313,9 @@ def feed(plot: Path | None, **asked: Any) -> None:
     about = _begin("feed", asked) | {
         name: asked[name] for name in ("protocol", "days", "title_model", "ablate")
     }
-    measured = measure_feed(read_log(asked["logs"]), read_people(asked["people"]), asked)
+    measured = measure_feed(
+        read_log(asked["logs"], asked["mapping"]), read_people(asked["people"]), asked
+    )
     write_json(asked["json_path"], about | to_json(measured))
     report.draw_panels(make_panels(measured.rows), plot)
     click.echo(format_rows(measured.rows))
