@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 VIDEOS ?= 600
+EVENTS ?= 50000
 DATA ?= data
 PORT ?= 8000
 KILLS ?= 5
@@ -24,8 +25,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-demo: $(INSTALLED) ## Draw a sample, index it, and serve it at http://127.0.0.1:8000
-	@$(BIN)/twinlens sample --videos $(VIDEOS) sample
+demo: $(INSTALLED) ## Draw a sample and a log of what people watch, index it, and serve it at http://127.0.0.1:8000
+	@$(BIN)/twinlens sample --videos $(VIDEOS) --events $(EVENTS) sample
 	@$(BIN)/twinlens index sample --data-dir $(DATA) --title-model packaged:use-m3-bridge
 	@$(BIN)/twinlens serve --data-dir $(DATA) --port $(PORT)
 
