@@ -20,6 +20,7 @@
     │   ├── OutOfRoom              too little disk or memory is left for what is to be done
     │   └── NoGeneration           nothing has been published yet
     ├── IndexLocked                another job is writing to this data directory
+    ├── of ``events``: EventRejected    one event can't be kept
     └── of ``search``: VideoNotFound, LensNotFound, MultiSearchFailed, CursorInvalid, CursorExpired
 
 A command ends with ``exit_code``: 2 where the use was wrong and nothing changed, else 1.

@@ -17,14 +17,16 @@ from twinlens.stores.filters import Filter
 class FeedQuery:
     """Who asks for a feed, when, and for what.
 
-    ``seed_video_id`` is the video beside which the feed is shown; None on a home page. Videos of
-    ``exclude``, and those that fail ``filter``, are not in it.
+    ``seed_video_id`` is the video beside which the feed is shown; None on a home page. ``surface``
+    is what its page calls itself. Videos of ``exclude``, and those that fail ``filter``, are not in
+    it.
     """
 
     person: Person
     at: datetime
     context: Context = field(default_factory=Context)
     seed_video_id: str | None = None
+    surface: str | None = None
     filter: Filter | None = None
     exclude: Set[str] = frozenset()
 

@@ -72,9 +72,9 @@ class Person:
             kind, key = kinds[event.type], _identify(event)
             kind[key] = _merge(kind[key], event) if key in kind else event
         latest = {
-            type_: [event for event in kind.values() if event.event_id not in undone][
-                -MOST_KNOWN[type_] :
-            ]
+            type_: sorted(
+                (event for event in kind.values() if event.event_id not in undone), key=_order
+            )[-MOST_KNOWN[type_] :]
             for type_, kind in kinds.items()
         }
         return cls(
@@ -109,12 +109,17 @@ def _identify(event: Event) -> tuple[str | None, ...]:
             return (event.watch_id,)
         case EventType.IMPRESSION if event.feed_id or event.query_id:
             return event.feed_id, event.query_id, event.video_id
+        case _ if event.at is not None and event.video_id is not None:
+            # The same at the same moment is one thing, told twice.
+            return str(event.at.timestamp()), event.video_id
         case _:
             return (event.event_id,)
 
 
 def _merge(first: Event, later: Event) -> Event:
-    """Return one event of two of the same playback or impression: at the first's time."""
+    """Return one event of two of the same: at the first's time, or when it came into view."""
+    if first.seen is False and later.seen is not False:
+        first = replace(first, at=later.at, seen=later.seen)
     return replace(
         first,
         watched_s=max(one.watched_s or 0.0 for one in (first, later))
