@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from twinlens.evaluate.feed.protocols import LEARNED, Row
 from twinlens.evaluate.report import Panels
@@ -34,6 +34,27 @@ def _list_lines(rows: Sequence[Row]) -> Iterator[str]:
 
 def _format_line(first: str, cells: Sequence[str]) -> str:
     return f"{first:<{_NAME_WIDTH}}{''.join(f'{cell:>{_WIDTH}}' for cell in cells)}".rstrip()
+
+
+def format_ranking(figures: Mapping[str, Any]) -> str:
+    """Format a line a ranker: its figures, and by how much the network's loss is below its own."""
+    heads = ["per-user loss", "AUC of click", "predicted / observed", "network below"]
+    lines = [_format_line("mean over seeds [95 %]", heads)]
+    for name, row in figures["rankers"].items():
+        ratio, below = row.get("predicted_over_observed"), figures["network_below"].get(name)
+        cells = [
+            f"{row['per_user_loss']:.3f}",
+            f"{row['auc_of_click']:.3f}",
+            "" if ratio is None else f"{ratio:.2f}",
+            ""
+            if below is None
+            else f"{below['value']:+.3f} [{below['low']:+.3f}, {below['high']:+.3f}]",
+        ]
+        lines.append(_format_line(name, cells))
+    for row in figures.get("table_1", ()):
+        told = f"{row['per_user_loss']:.3f}, the paper's {row['paper']:.3f}"
+        lines.append(_format_line(f"  {row['hidden']}", [told]))
+    return "\n".join(lines)
 
 
 def make_panels(rows: Sequence[Row]) -> Panels:

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from tqdm import tqdm
 
+from twinlens.catalog.errors import UsageError
 from twinlens.catalog.sources import Reject, open_source
 from twinlens.catalog.video import to_payload
 from twinlens.encoders.load import load_thumbnail_encoder, load_title_encoder
 from twinlens.evaluate.feed.learned import ABLATIONS, measure_learned
 from twinlens.evaluate.feed.protocols import LEARNED, Row, ask, compare, measure_baselines
+from twinlens.evaluate.feed.ranking import measure_ranking
 from twinlens.evaluate.index import index_corpus
 from twinlens.evaluate.tasks import read_corpus
 from twinlens.recommender.candidate_training import TrainingOptions, check_enough
+from twinlens.recommender.histories import to_milliseconds
 from twinlens.recommender.interactions import Interactions
+from twinlens.recommender.ranking_training import RankingOptions
 from twinlens.recommender.videos import VideoTable
 from twinlens.stores.base import StoredVideo
 
@@ -73,6 +79,30 @@ def measure_feed(
         training,
         compare(found),
     )
+
+
+def measure_order(events: Sequence[pa.Table], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Measure rankers of impressions on the last days of a log, as `measure_ranking` does.
+
+    Raises:
+        UsageError: there is too little to learn from, or to judge by.
+    """
+    torch.set_num_threads(asked["threads"])
+    table = pa.concat_tables(events)
+    last = pc.max(table["at"]).as_py()
+    if last is None:
+        raise UsageError("no event has a time: rankers learn from what was shown when")
+    given = {name: asked[name] for name in ("epochs",) if asked[name] is not None}
+    with ExitStack() as stack, tqdm(leave=False, bar_format="{desc}") as bar:
+        return measure_ranking(
+            table,
+            _read_videos(events, asked, stack),
+            end=to_milliseconds(last - timedelta(days=asked["days"])) + 1,
+            options=RankingOptions(**given),
+            seeds=asked["seeds"],
+            ablate=asked["ablate"],
+            on_step=bar.set_description_str,
+        )
 
 
 def _read_videos(

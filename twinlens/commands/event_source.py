@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +14,13 @@ from twinlens.catalog.errors import SourceError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+map_option: Final = click.option(
+    "--map",
+    "mapping",
+    metavar="NAME",
+    help="What the columns of LOG mean: kuairand, movielens, takeout, or a .toml file; where it "
+    "isn't given, they are the fields of an event.",
+)
 people_option: Final = click.option(
     "--people",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -20,20 +28,22 @@ people_option: Final = click.option(
 )
 
 
-def read_log(paths: Sequence[Path]) -> list[pa.Table]:
-    """Return the events of Parquet files in the layout of ``EVENT_SCHEMA``, one table a file.
+def read_log(paths: Sequence[Path], mapping: str | None) -> list[pa.Table]:
+    """Return the events of files as tables of ``EVENT_SCHEMA``; what is wrong is counted aloud.
 
     Raises:
-        SourceError: a file can't be read, or lacks a column.
+        SourceError: a file or the mapping can't be read, or lacks what is needed.
     """
-    from twinlens.events.log import EVENT_SCHEMA
+    from twinlens.events.files import RejectedEvent, read_events
+    from twinlens.events.mapping import load_mapping
 
-    tables = []
-    for path in paths:
-        table = _read_parquet(path)
-        if missing := [name for name in EVENT_SCHEMA.names if name not in table.column_names]:
-            raise SourceError(f"{path}: no column {', '.join(missing)}")
-        tables.append(table.select(EVENT_SCHEMA.names))
+    rejected: list[RejectedEvent] = []
+    found = None if mapping is None else load_mapping(mapping)
+    tables = list(read_events(paths, found, now=datetime.now(UTC), on_reject=rejected.append))
+    if rejected:
+        at, detail = rejected[0].origin, rejected[0].detail
+        told = f"{len(rejected)} events left out, the first at {at.file}, row {at.row}: {detail}"
+        click.echo(told, err=True)
     return tables
 
 
@@ -45,17 +55,13 @@ def read_people(path: Path | None) -> pa.Table | None:
     """
     if path is None:
         return None
-    table = _read_parquet(path)
-    if "person_id" not in table.column_names:
-        raise SourceError(f"{path}: no column person_id")
-    return table
-
-
-def _read_parquet(path: Path) -> pa.Table:
     import pyarrow as pa
     from pyarrow import parquet
 
     try:
-        return parquet.read_table(path)
+        table = parquet.read_table(path)
     except (OSError, pa.ArrowException) as error:
         raise SourceError(f"{path} can't be read as Parquet: {error}") from error
+    if "person_id" not in table.column_names:
+        raise SourceError(f"{path}: no column person_id")
+    return table

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from twinlens.commands.event_source import people_option, read_log, read_people
+from twinlens.commands.event_source import map_option, people_option, read_log, read_people
 from twinlens.commands.generations import data_dir_option, load, qdrant_url_option
 from twinlens.commands.lenses import SETTINGS_HELP
 from twinlens.commands.progress import open_progress_bar
@@ -33,6 +33,7 @@ _JUDGED_BY: Final = "HR@50"
 )
 @data_dir_option
 @qdrant_url_option
+@map_option
 @people_option
 @click.option(
     "--epochs", type=click.IntRange(min=1), help="Passes over the examples at most  [default: 8]"
@@ -64,7 +65,7 @@ _JUDGED_BY: Final = "HR@50"
 )
 @click.option("--force", is_flag=True, help="Publish it though it is no better than counting.")
 def train_recommender(
-    logs: tuple[Path, ...], people: Path | None, force: bool, **asked: Any
+    logs: tuple[Path, ...], mapping: str | None, people: Path | None, force: bool, **asked: Any
 ) -> None:
     """Train a recommender on the events of LOG, and publish it if it is better than counting.
 
@@ -95,7 +96,7 @@ def train_recommender(
     torch.set_num_threads(asked.pop("threads"))
     with closing(open_reader(data, manifest, settings.qdrant_server)) as reader:
         videos = VideoTable.read(reader)
-    known = Interactions.from_events(read_log(logs), videos, read_people(people))
+    known = Interactions.from_events(read_log(logs, mapping), videos, read_people(people))
     check_enough(known)
     models = ModelDirectory(data.path)
     with models.hold_lock():

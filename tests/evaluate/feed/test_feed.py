@@ -171,12 +171,13 @@ def test_the_command_writes_figures_and_a_picture(log, tmp_path):
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_log_of_another_layout_is_refused(tmp_path):
-    path = tmp_path / "other.parquet"
-    pq.write_table(to_table([]).select(["type", "person_id"]), path)
+def test_a_log_that_is_none_is_refused(tmp_path, log):
+    path = tmp_path / "other.txt"
+    path.write_text("nothing")
     done = CliRunner().invoke(main, ["evaluate", "feed", str(path)])
-    assert done.exit_code == 2
-    assert "no column event_id" in done.output
+    assert (done.exit_code, "other.txt" in done.output) == (2, True)
+    done = CliRunner().invoke(main, ["evaluate", "feed", str(log), "--map", "nonsense"])
+    assert (done.exit_code, "no mapping 'nonsense'" in done.output) == (2, True)
 
 
 def test_an_empty_log_is_refused(tmp_path):

@@ -1,13 +1,17 @@
 """Rankers held against one another on the days after training."""
 
+import json
 from datetime import timedelta
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
 from tests.recommender.drawn_log import START, draw_videos, to_table
 from tests.recommender.shown_log import draw_feeds
 from twinlens.catalog.errors import UsageError
+from twinlens.cli import main
 from twinlens.evaluate.feed.ranking import CLICKS, LIGHTGBM, NETWORK, TABLE_1, measure_ranking
 from twinlens.recommender.histories import to_milliseconds
 from twinlens.recommender.ranking_training import RankingOptions
@@ -51,6 +55,17 @@ def test_the_papers_table_and_its_ablations_are_drawn_again():
     assert equal["hidden"] == "equal weights"
     assert equal["paper"] == pytest.approx(0.387)
     assert equal["per_user_loss"] > table[-3]["per_user_loss"]
+
+
+def test_the_command_holds_rankers_against_one_another(tmp_path):
+    log, out = tmp_path / "events.parquet", tmp_path / "ranking.json"
+    pq.write_table(EVENTS, log)
+    arguments = ["evaluate", "feed", str(log), "--protocol", "ranking", "--json", str(out)]
+    done = CliRunner().invoke(main, [*arguments, "--seeds", "1", "--epochs", "1"])
+    assert done.exit_code == 0, done.output
+    assert "per-user loss" in done.output
+    assert "LightGBM" in done.output
+    assert json.loads(out.read_text())["impressions"]["test"] == 600
 
 
 def test_later_days_with_nothing_to_judge_by_are_named():
