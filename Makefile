@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 VIDEOS ?= 600
+EVENTS ?= 50000
 DATA ?= data
 PORT ?= 8000
 KILLS ?= 5
@@ -24,9 +25,11 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-demo: $(INSTALLED) ## Draw a sample, index it, and serve it at http://127.0.0.1:8000
-	@$(BIN)/twinlens sample --videos $(VIDEOS) sample
+demo: $(INSTALLED) ## Draw a sample and a log of what people watch, index it, learn from it, and serve it at http://127.0.0.1:8000
+	@$(BIN)/twinlens sample --videos $(VIDEOS) --events $(EVENTS) sample
 	@$(BIN)/twinlens index sample --data-dir $(DATA) --title-model packaged:e5-small
+	@$(BIN)/twinlens events import sample/log/events.parquet --data-dir $(DATA)
+	@test -e $(DATA)/models/CURRENT || $(BIN)/twinlens train-recommender --data-dir $(DATA) --force
 	@$(BIN)/twinlens serve --data-dir $(DATA) --port $(PORT)
 
 # The tests start hundreds of processes: modules are compiled once, not by each of them.
