@@ -158,9 +158,10 @@ class _Conversion:
 
     def _read_id(self) -> str | None:
         cell = self._cells.get("video_id")
-        told = any(note.field == "video_id" for note in self._notes)
-        if cell is None and (told or not self._table.has_ids):
-            return None
+        if cell is None:
+            told = any(note.field == "video_id" for note in self._notes)
+            if told or not self._table.has_ids:
+                return None
         return self._try("video_id", partial(parse_id, cell))
 
     def _read_video(self, video_id: str) -> Video:
@@ -168,11 +169,15 @@ class _Conversion:
         title = _to_nfc(self._try("title", parse_title))
         picture, thumbnail_url = self._read_picture()
         values: dict[str, FieldValue] = {}
-        for row in self._fields:
-            if row.name != "title" and row.name in self._cells:
-                value = self._read(row, self._cells[row.name])
-                if value is not None and value != ():
-                    values[row.name] = value
+        for name, parse in _list_parsers(self._fields, self._table.date_order):
+            if name in self._cells:
+                try:
+                    value = parse(self._cells[name])
+                except RowRejected as error:
+                    self._notes.append(Note(name, error.reason, error.detail))
+                else:
+                    if value is not None and value != ():
+                        values[name] = value
         return Video(
             video_id=video_id,
             title=title if isinstance(title, str) else None,
@@ -190,15 +195,6 @@ class _Conversion:
         parse = partial(parse_picture, cell, folder=self._table.folder, root=self._table.root)
         picture = self._try("thumbnail", parse)
         return (None, url or picture) if isinstance(picture, str) else (picture, url)
-
-    def _read(self, row: Field, cell: object) -> FieldValue | None:
-        name = row.name
-        if row.kind is FieldKind.MOMENT:
-            order = self._table.date_order
-            return self._try(name, partial(parse_date, cell, field=name, order=order))
-        parse = parse_code if name in _CODES else _PARSERS[row.kind]
-        value = self._try(name, partial(parse, cell, field=name))
-        return _to_nfc(value) if row.kind in _TEXTS else value
 
     def _add_content_id(self, video: Video) -> Video:
         """Give ``video`` an id made from title, picture and address, and its picture as bytes."""
@@ -219,6 +215,23 @@ class _Conversion:
         except RowRejected as error:
             self._notes.append(Note(field, error.reason, error.detail))
             return None
+
+
+@lru_cache(maxsize=16)
+def _list_parsers(
+    fields: Fields, order: DateOrder | None
+) -> tuple[tuple[str, Callable[[object], FieldValue | None]], ...]:
+    """Return what makes a value of a cell, for each field but the title."""
+    return tuple((row.name, _make_parser(row, order)) for row in fields if row.name != "title")
+
+
+def _make_parser(row: Field, order: DateOrder | None) -> Callable[[object], FieldValue | None]:
+    if row.kind is FieldKind.MOMENT:
+        return partial(parse_date, field=row.name, order=order)
+    parse: _Parser = parse_code if row.name in _CODES else _PARSERS[row.kind]
+    if row.kind not in _TEXTS:
+        return partial(parse, field=row.name)
+    return lambda cell: _to_nfc(parse(cell, field=row.name))
 
 
 def find_cell(cells: Mapping[str, object], column: str) -> object:
@@ -267,7 +280,7 @@ def _parse_picture_url(cell: object) -> str | None:
 def _to_nfc(value: FieldValue | None) -> FieldValue | None:
     """Return texts in one form of Unicode: a Mac writes é as two characters."""
     if isinstance(value, str):
-        return unicodedata.normalize("NFC", value)
-    if isinstance(value, tuple):
+        return value if value.isascii() else unicodedata.normalize("NFC", value)
+    if isinstance(value, tuple) and not all(map(str.isascii, value)):
         return tuple(dict.fromkeys(unicodedata.normalize("NFC", text) for text in value))
     return value

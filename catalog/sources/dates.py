@@ -111,7 +111,7 @@ def parse_date(value: object, *, field: str, order: DateOrder | None = None) -> 
     Raises:
         RowRejected: not a date, one that may be two, or one that no calendar in UTC has.
     """
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         value = find_label(value, field, _KEYS)
     if isinstance(value, str | bytes):
         value = parse_text(value, field=field)

@@ -19,9 +19,9 @@ _BOMS: Final = (
 )
 _DELIMITERS: Final = (",", ";", "\t", "|")
 _SEP_LINE: Final = re.compile(r"\ufeff?\"?sep=(.)\"?\s*?(?:\r\n|\n|\r)", re.IGNORECASE)
-_CHUNK: Final = 1 << 20
+_CHUNK: Final = 1 << 18
 # So far a file is looked through for a letter beyond ASCII.
-_MOST_CHUNKS: Final = 64
+_MOST_CHUNKS: Final = 256
 _WINDOWS: Final = "cp1252"
 
 
@@ -82,10 +82,15 @@ def _find_encoding(head: bytes, beyond: bytes) -> tuple[str, str]:
     for start, name in ((1, "utf-16-le"), (0, "utf-16-be")):
         if len(head) >= 8 and head[start:400:2].count(0) > 0.8 * len(head[start:400:2]):
             return name, ""
+    try:
+        beyond[:-4].decode()  # whose last letter may be cut in two
+        return "utf-8", ""
+    except UnicodeDecodeError as error:
+        if error.end >= len(beyond) - 8:
+            return "utf-8", ""
     letters = [letter for letter in beyond.decode("utf-8", "surrogateescape") if letter > "\x7f"]
     wrong = sum("\udc80" <= letter <= "\udcff" for letter in letters)
-    # The last letter of a piece may be cut in two; one good letter is a sign of UTF-8.
-    if wrong == 0 or wrong < len(letters) or (wrong <= 3 and len(beyond) == _CHUNK):
+    if wrong < len(letters):  # one good letter is a sign of UTF-8
         return "utf-8", ""
     if charset_normalizer.from_bytes(beyond, cp_isolation=[_WINDOWS]).best() is not None:
         return _WINDOWS, "read as Windows-1252, by its letters: it is not UTF-8"

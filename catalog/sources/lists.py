@@ -54,9 +54,7 @@ def parse_texts(value: object, *, field: str) -> tuple[str, ...]:
         raise RowRejected(
             RejectReason.BAD_VALUE, f"{len(value)} {field}; at most {MAX_TEXTS} are taken"
         )
-    texts = (
-        None if item is None or item != item else parse_text(item, field=field) for item in value
-    )
+    texts = (parse_text(item, field=field) for item in value if item is not None and item == item)
     return tuple(dict.fromkeys(text for text in texts if text is not None))
 
 

@@ -74,6 +74,8 @@ _ISO_DURATION: Final = re.compile(
 _UNIT: Final = re.compile(
     r"(\d+(?:[.,]\d+)?)\s*([^\W\d_]+|′′?|''|['\"])\.?(?:\s*(?:,|and|und)?\s*)"
 )
+# So many digits are less than ``MAX_INTEGER``.
+_FEW_DIGITS: Final = 19
 _COUNT_KEYS: Final = (
     *("count", "total", "value", "text", "simpleText", "userInteractionCount"),
     *("$numberLong", "$numberInt", "#text"),
@@ -91,6 +93,8 @@ def parse_count(value: object, *, field: str) -> int | None:
     """
     if type(value) is int and 0 <= value <= MAX_INTEGER:
         return value
+    if type(value) is str and len(value) < _FEW_DIGITS and value.isdecimal():
+        return int(value)
     if isinstance(value, Mapping | list | tuple):
         value = find_label(value, field, _COUNT_KEYS)
     if isinstance(value, str | bytes):
@@ -112,6 +116,8 @@ def parse_duration(value: object, *, field: str) -> float | None:
     Raises:
         RowRejected: not a duration, negative, not finite, or one that can be read in two ways.
     """
+    if type(value) is str and len(value) < _FEW_DIGITS and value.isdecimal():
+        return float(value)
     if isinstance(value, Mapping | list | tuple):
         value = find_label(value, field, _DURATION_KEYS)
     if isinstance(value, timedelta):

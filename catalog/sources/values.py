@@ -57,7 +57,7 @@ def is_no_value(value: object) -> bool:
     """Return whether a cell says that there is nothing: None, NaN, or text like ``N/A``."""
     if value is None:
         return True
-    if isinstance(value, str):
+    if type(value) is str:
         return len(value) <= 2 * _LONGEST_MARK and value.strip() in NO_VALUE
     if isinstance(value, float | Decimal):
         return math.isnan(value)
@@ -74,7 +74,7 @@ def parse_id(value: object) -> str:
     Raises:
         RowRejected: absent, too long, or not such an id.
     """
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         value = next((value[key] for key in _ID_KEYS if value.get(key) is not None), value)
     if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
         value = int(value)
@@ -95,7 +95,8 @@ def parse_id(value: object) -> str:
     if (
         "/" in video_id
         or video_id in {".", ".."}
-        or any(unicodedata.category(character) in _UNUSABLE_IN_IDS for character in video_id)
+        or (not (video_id.isascii() and video_id.isprintable())
+        and any(unicodedata.category(character) in _UNUSABLE_IN_IDS for character in video_id))
     ):
         raise RowRejected(
             RejectReason.ID_INVALID,
@@ -112,6 +113,10 @@ def parse_text(value: object, *, field: str) -> str | None:
     Raises:
         RowRejected: not UTF-8, not a finite number, too long, holding NUL, or no text at all.
     """
+    if type(value) is str and len(value) <= MAX_TEXT_LENGTH and value.isascii():
+        if "\0" in value:
+            raise RowRejected(RejectReason.BAD_VALUE, f"{field} holds a NUL: {quote(value)}")
+        return value.strip() or None
     if isinstance(value, Mapping | list | tuple):
         value = find_label(value, field)
     if value is None:
@@ -215,7 +220,7 @@ def to_text(value: str | bytes, field: str) -> str:
             value = value.decode()
         except UnicodeDecodeError as error:
             raise RowRejected(RejectReason.NOT_UTF8, f"{field} is not UTF-8: {error}") from error
-    if not is_utf8(value):
+    if not value.isascii() and not is_utf8(value):
         raise RowRejected(
             RejectReason.NOT_UTF8, f"{field} holds half a surrogate pair: {quote(value)}"
         )
