@@ -56,7 +56,8 @@ from twinlens.search.published import PublishedIndex
 ROUTES: Final[Sequence[Route]] = list_routes(ApiViews, FeedViews, EventViews, SiteViews)
 _HEADERS: Final = {
     "Content-Security-Policy": (
-        "default-src 'self'; img-src 'self' blob:; object-src 'none'; base-uri 'none'; "
+        # A catalogue's films may lie anywhere, and no more than play.
+        "default-src 'self'; img-src 'self' blob:; media-src 'self' https: http:; object-src 'none'; base-uri 'none'; "
         "form-action 'self'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",

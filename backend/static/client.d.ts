@@ -253,6 +253,84 @@ export interface StatsAnswer {
   versions: Record<string, string>;
 }
 
+export type EventType =
+  | "watch" | "impression" | "click" | "search" | "like" | "dislike" | "not_interested" | "undo";
+
+/** What somebody did, or was shown; docs/api.md says which types need which fields. */
+export interface EventFields {
+  type: EventType;
+  event_id: string;
+  person_id?: string;
+  /** RFC 3339; the moment of arrival where it isn't given. */
+  at?: string;
+  video_id?: string;
+  watch_id?: string;
+  watched_s?: number;
+  duration_s?: number;
+  query_id?: string;
+  feed_id?: string;
+  position?: number;
+  seen?: boolean;
+  surface?: string;
+  text?: string;
+  undoes?: string;
+  region?: string;
+  device?: string;
+  language?: string;
+}
+
+export interface EventsAnswer {
+  accepted: number;
+  known: number;
+  not_kept: number;
+  rejected: { index: number; code: string; field: string | null; message: string }[];
+}
+
+export interface FeedFields {
+  /** A person whose events the server keeps; or `events`, of which it keeps nothing. */
+  person_id?: string;
+  events?: EventFields[];
+  limit?: number;
+  cursor?: string;
+  filter?: Filter;
+  surface?: "home" | "related";
+  seed_video_id?: string;
+  exclude?: string[];
+  context?: Partial<Record<"region" | "device" | "language" | "gender", string>> & { age?: number; logged_in?: boolean };
+  diversity?: number;
+  explain?: boolean;
+  log_impressions?: boolean;
+  attributes?: Attribute[];
+}
+
+export interface FeedHit {
+  video: ShownVideo;
+  rank: number;
+  score: number;
+  /** Seconds; null without a ranker that predicts them. */
+  expected_watch_s: number | null;
+  /** How often it was shown before and not watched. */
+  shown_before: number;
+  chance: number | null;
+  /** With `explain`: watched videos by which it was found, and the sources that found it. */
+  because?: string[];
+  sources?: Record<string, Source>;
+}
+
+export interface FeedAnswer extends Answer {
+  hits: FeedHit[];
+  next_cursor: string | null;
+  feed_id: string;
+  model: string | null;
+  fallback: string[];
+}
+
+export interface EventSenderOptions {
+  personId: string;
+  /** How long events wait for others before they are sent. */
+  afterMs?: number;
+}
+
 export interface FieldError {
   /** By its path: `filter.view_count.gte`. */
   field: string;
@@ -292,6 +370,17 @@ export function pages<A extends { next_cursor: string | null }>(
   ask: (cursor: string | undefined) => Promise<A>,
 ): AsyncGenerator<A, void, void>;
 
+/** Sends events of one person in batches, and what waits when the page is left. */
+export class EventSender {
+  constructor(twinlens: TwinLens, options: EventSenderOptions);
+  /** Send this soon; an event with neither `event_id` nor `at` gets them now. */
+  add(event: Omit<EventFields, "event_id"> & { event_id?: string }): void;
+  /** Send what waits. */
+  flush(options?: { keepalive?: boolean }): Promise<void>;
+  /** Send what waits, and no more by itself. */
+  close(): Promise<void>;
+}
+
 /** The API of one server. */
 export class TwinLens {
   constructor(options?: TwinLensOptions);
@@ -303,6 +392,10 @@ export class TwinLens {
   video(videoId: string, options?: CallOptions): Promise<VideoAnswer>;
   /** "You may also like": videos like this one. */
   similar(videoId: string, fields?: SimilarFields, options?: CallOptions): Promise<SearchAnswer>;
+  /** What to watch next, for a stored person or for who has done `events`. */
+  feed(fields?: FeedFields, options?: CallOptions): Promise<FeedAnswer>;
+  /** Tell the server what was shown, watched and said. */
+  sendEvents(events: EventFields[], options?: CallOptions & { keepalive?: boolean }): Promise<EventsAnswer>;
   /** Videos for someone who liked some videos, and perhaps disliked others. */
   recommend(fields: RecommendFields, options?: CallOptions): Promise<SearchAnswer>;
   /** Several searches in one request, fused into one list. */

@@ -156,13 +156,13 @@ export class TwinLens {
    * Tell the server what was shown, watched and said; an `EventSender` does so by itself. With
    * `keepalive` the request outlives its page, and may have 64 kB.
    * @param {import("./client.js").EventFields[]} events
-   * @param {CallOptions & { keepalive?: boolean }} [options]
+   * @param {CallOptions & { keepalive?: boolean }} options
    * @returns {Promise<import("./client.js").EventsAnswer>}
    */
-  sendEvents(events, { keepalive = false, ...options } = {}) {
+  sendEvents(events, { keepalive, ...options } = {}) {
     const body = JSON.stringify({ sent_at: new Date().toISOString(), events });
     const headers = { "Content-Type": "application/json" };
-    return this.#call("/events", { method: "POST", headers, body, keepalive }, options);
+    return this.#call("/events", { method: "POST", headers, body, keepalive: Boolean(keepalive) }, options);
   }
 
   /**
@@ -299,7 +299,7 @@ export class EventSender {
   /**
    * Send this soon. An event with neither `event_id` nor `at` gets them now; of a watch's heartbeats
    * only the last one waits.
-   * @param {import("./client.js").EventFields} event
+   * @param {Omit<import("./client.js").EventFields, "event_id"> & { event_id?: string }} event
    */
   add(event) {
     const whole = {

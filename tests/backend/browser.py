@@ -31,11 +31,17 @@ def launched() -> Iterator[Browser]:
 
 @contextmanager
 def watched_page(
-    browser: Browser, origin: str, *, failing: bool = False, **options: Any
+    browser: Browser,
+    origin: str,
+    *,
+    failing: bool = False,
+    elsewhere: str | None = None,
+    **options: Any,
 ) -> Iterator[Page]:
     """A page that fails its test for a console error or a request to another host.
 
-    Where requests are ``failing`` on purpose, the browser itself notes them on the console.
+    Where requests are ``failing`` on purpose, the browser itself notes them on the console. Media
+    may come from ``elsewhere``.
     """
     context = browser.new_context(base_url=origin, **options)
     context.set_default_timeout(30_000)
@@ -43,11 +49,9 @@ def watched_page(
     wrong: list[str] = []
     if not failing:
         page.on("console", lambda said: said.type == "error" and wrong.append(said.text))
+    known = (origin, "blob:", "data:", elsewhere or origin)
     page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on(
-        "request",
-        lambda sent: sent.url.startswith((origin, "blob:", "data:")) or wrong.append(sent.url),
-    )
+    page.on("request", lambda sent: sent.url.startswith(known) or wrong.append(sent.url))
     yield page
     context.close()
     assert wrong == []
