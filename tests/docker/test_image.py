@@ -97,7 +97,7 @@ def test_torch_is_taken_from_an_index_that_can_be_chosen_and_is_pinned():
 
 def test_the_extras_that_are_installed_exist():
     [extras] = re.findall(r'"\$\{wheel\}\[(.*?)\]"', " ".join(STAGES[1].all("RUN")))
-    assert set(extras.split(",")) == {"packaged", "hub"}
+    assert set(extras.split(",")) == {"packaged", "hub", "postgres"}
     assert set(extras.split(",")) <= PROJECT["project"]["optional-dependencies"].keys()
 
 
