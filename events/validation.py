@@ -116,10 +116,22 @@ def _to_int(value: object) -> object:
 Id = Annotated[
     str,
     AfterValidator(_check_id),
-    Field(json_schema_extra={"minLength": 1, "maxLength": MAX_ID_LENGTH}),
+    Field(
+        json_schema_extra={
+            "minLength": 1,
+            "maxLength": MAX_ID_LENGTH,
+            "pattern": r"^(?!\.{1,2}$)[^/\u0000-\u001f\u007f-\u009f\u2028\u2029]+$",
+        }
+    ),
 ]
 Moment = Annotated[datetime, BeforeValidator(_read_moment)]
 _Seconds = Annotated[float, Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False)]
+_Text = Annotated[
+    str,
+    StringConstraints(max_length=MAX_TEXT_LENGTH),
+    AfterValidator(_clean_text),
+    Field(json_schema_extra={"pattern": r"[^\s\u0000-\u001f\u007f-\u009f]"}),
+]
 _Word = Annotated[
     str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\u0000-\u001f\u007f-\u009f]*$")
 ]
@@ -175,10 +187,7 @@ class EventFields(BaseModel):
     """The probability with which exploration chose the video."""
     surface: _Word | None = None
     """Where on the site: `home`, `watch`, ..."""
-    text: (
-        Annotated[str, StringConstraints(max_length=MAX_TEXT_LENGTH), AfterValidator(_clean_text)]
-        | None
-    ) = None
+    text: _Text | None = None
     """The words of a search."""
     undoes: Id | None = None
     """`event_id` of the event that counts no more."""
