@@ -57,7 +57,8 @@ ROUTES: Final[Sequence[Route]] = list_routes(ApiViews, FeedViews, EventViews, Si
 _HEADERS: Final = {
     "Content-Security-Policy": (
         # A catalogue's films may lie anywhere, and no more than play.
-        "default-src 'self'; img-src 'self' blob:; media-src 'self' https: http:; object-src 'none'; base-uri 'none'; "
+        "default-src 'self'; img-src 'self' blob:; media-src 'self' https: http:; "
+        "object-src 'none'; base-uri 'none'; "
         "form-action 'self'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",

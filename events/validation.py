@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import unicodedata
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -43,7 +43,9 @@ NEEDED: Final[Mapping[EventType, str]] = {
     EventType.NOT_INTERESTED: "video_id",
     EventType.UNDO: "undoes",
 }
-_UNUSABLE_IN_IDS: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+# Control characters, half surrogates, ends of lines and paragraphs: as in ids of videos.
+_UNUSABLE_IN_IDS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff/]")
 
 
 class EventFault(StrEnum):
@@ -74,9 +76,8 @@ def is_id(text: str) -> bool:
     # As ids of videos are: each stands percent-encoded in a path and must come back as it was.
     return (
         0 < len(text) <= MAX_ID_LENGTH
-        and "/" not in text
         and text not in {".", ".."}
-        and not any(unicodedata.category(character) in _UNUSABLE_IN_IDS for character in text)
+        and _UNUSABLE_IN_IDS.search(text) is None
     )
 
 
@@ -101,7 +102,7 @@ def _read_moment(value: object) -> object:
 
 
 def _clean_text(text: str) -> str:
-    cleaned = "".join(" " if unicodedata.category(one) == "Cc" else one for one in text).strip()
+    cleaned = _CONTROL.sub(" ", text).strip()
     if not cleaned:
         raise ValueError("blank: give at least one word")
     return cleaned
@@ -115,10 +116,22 @@ def _to_int(value: object) -> object:
 Id = Annotated[
     str,
     AfterValidator(_check_id),
-    Field(json_schema_extra={"minLength": 1, "maxLength": MAX_ID_LENGTH}),
+    Field(
+        json_schema_extra={
+            "minLength": 1,
+            "maxLength": MAX_ID_LENGTH,
+            "pattern": r"^(?!\.{1,2}$)[^/\u0000-\u001f\u007f-\u009f\u2028\u2029]+$",
+        }
+    ),
 ]
 Moment = Annotated[datetime, BeforeValidator(_read_moment)]
 _Seconds = Annotated[float, Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False)]
+_Text = Annotated[
+    str,
+    StringConstraints(max_length=MAX_TEXT_LENGTH),
+    AfterValidator(_clean_text),
+    Field(json_schema_extra={"pattern": r"[^\s\u0000-\u001f\u007f-\u009f]"}),
+]
 _Word = Annotated[
     str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\u0000-\u001f\u007f-\u009f]*$")
 ]
@@ -174,10 +187,7 @@ class EventFields(BaseModel):
     """The probability with which exploration chose the video."""
     surface: _Word | None = None
     """Where on the site: `home`, `watch`, ..."""
-    text: (
-        Annotated[str, StringConstraints(max_length=MAX_TEXT_LENGTH), AfterValidator(_clean_text)]
-        | None
-    ) = None
+    text: _Text | None = None
     """The words of a search."""
     undoes: Id | None = None
     """`event_id` of the event that counts no more."""

@@ -31,6 +31,7 @@ BETWEEN_FIELDS = (
     "conditions in all; at most",
     "together more than",
     "written out (NFKC)",
+    "over five minutes ahead",
 )
 
 try:
@@ -86,7 +87,9 @@ def filter_failure(context, failure, case, response):
     and a list of one looks like a single value. (``test_bad_requests`` has what forms are refused
     for.)
     And a request line or a head that is too long is refused before anything else is looked at.
+    Of events those that are not valid are named, and the others taken.
     """
     is_form = case.media_type == "multipart/form-data"
     refused_before = response.status_code in {414, 431}
-    return not (isinstance(failure, AcceptedNegativeData) and (is_form or refused_before))
+    named = response.status_code == 200 and bool(response.json().get("rejected"))
+    return not (isinstance(failure, AcceptedNegativeData) and (is_form or refused_before or named))

@@ -36,7 +36,8 @@ def served(tmp_path_factory) -> Iterator[Served]:
     }
     catalogue = Catalogue(first_ids=sorted(named))
     data = publish_embedded(catalogue, tmp_path_factory.mktemp("schemathesis"))
-    with Served(data, api_keys=KEY) as served:
+    # An admin's, so that routes about people are open to it.
+    with Served(data, api_keys=KEY, admin_keys=KEY) as served:
         yield served
 
 

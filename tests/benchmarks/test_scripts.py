@@ -110,3 +110,17 @@ def test_callers_ask_for_all_kinds_and_none_fails(address: str, tmp_path: Path) 
         rows = {row["Name"]: row for row in csv.DictReader(file)}
     assert {"text", "similar", "picture", "Aggregated"} <= set(rows)
     assert all(row["Failure Count"] == "0" for row in rows.values())
+
+
+@pytest.mark.slow
+def test_events_are_measured_in_batches_and_beside_healthz(tmp_path: Path) -> None:
+    written = tmp_path / "samples.json"
+    command = [sys.executable, "-m", "twinlens.benchmarks.events", "--folder", str(tmp_path)]
+    command += ["--clients", "3", "--requests", "2", "--rounds", "2", "--json", str(written)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "one event each / healthz" in done.stdout
+    samples = json.loads(written.read_text())["samples_per_s"]
+    assert len(samples) == 5
+    assert all(len(rates) == 2 and min(rates) > 0 for rates in samples.values())
+    assert list(tmp_path.iterdir()) == [written]

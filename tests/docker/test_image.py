@@ -98,7 +98,7 @@ def test_torch_is_taken_from_an_index_that_can_be_chosen_and_is_pinned():
 def test_the_extras_that_are_installed_exist():
     assert '"${wheel}[$EXTRAS]"' in " ".join(STAGES[1].all("RUN"))
     [extras] = [value[7:] for value in STAGES[1].all("ARG") if value.startswith("EXTRAS=")]
-    assert extras == "packaged"  # no torch: the image stays small
+    assert extras == "packaged,postgres"  # no torch: the image stays small
     assert set(extras.split(",")) <= PROJECT["project"]["optional-dependencies"].keys()
 
 
