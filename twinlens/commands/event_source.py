@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -13,6 +14,8 @@ from twinlens.catalog.errors import SourceError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from twinlens.settings import Settings
 
 map_option: Final = click.option(
     "--map",
@@ -45,6 +48,21 @@ def read_log(paths: Sequence[Path], mapping: str | None) -> list[pa.Table]:
         told = f"{len(rejected)} events left out, the first at {at.file}, row {at.row}: {detail}"
         click.echo(told, err=True)
     return tables
+
+
+def read_own_log(settings: Settings) -> list[pa.Table]:
+    """Return the events that the site itself has kept.
+
+    Raises:
+        UsageError: psycopg is not installed, and they are kept in PostgreSQL.
+        StoreUnavailable: the log can't be read now.
+    """
+    from twinlens.events.opening import open_event_log
+
+    address = settings.events_url
+    log = open_event_log(settings.data_dir, None if address is None else address.get_secret_value())
+    with closing(log):
+        return [table for table, _ in log.scan()]
 
 
 def read_people(path: Path | None) -> pa.Table | None:

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from twinlens.commands.event_source import map_option, people_option, read_log, read_people
+from twinlens.commands.event_source import (
+    map_option,
+    people_option,
+    read_log,
+    read_own_log,
+    read_people,
+)
 from twinlens.commands.generations import data_dir_option, load, qdrant_url_option
 from twinlens.commands.lenses import SETTINGS_HELP
 from twinlens.commands.progress import open_progress_bar
@@ -26,9 +32,8 @@ _JUDGED_BY: Final = "HR@50"
 @click.command("train-recommender", epilog=SETTINGS_HELP)
 @click.argument(
     "logs",
-    metavar="LOG...",
+    metavar="[LOG]...",
     nargs=-1,
-    required=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
 )
 @data_dir_option
@@ -67,16 +72,17 @@ _JUDGED_BY: Final = "HR@50"
 def train_recommender(
     logs: tuple[Path, ...], mapping: str | None, people: Path | None, force: bool, **asked: Any
 ) -> None:
-    """Train a recommender on the events of LOG, and publish it if it is better than counting.
+    """Train a recommender on events, and publish it if it is better than counting.
 
-    The last day of the log, or where it has no times the last watch of each person, is held out:
-    on it the model is compared with what is popular and with a table of what followed what. One
-    that is no better is kept and not published, and the command ends with 1. A run that was killed
-    goes on where it was.
+    The events are those that the site has kept, or of files LOG. The last day, or in a log without
+    times the last watch of each person, is held out: on it the model is compared with what is
+    popular and with a table of what followed what. One that is no better is kept and not
+    published, and the command ends with 1. A run that was killed goes on where it was.
 
     \b
     Example:
-      twinlens train-recommender events.parquet --data-dir data --minutes 30
+      twinlens train-recommender --data-dir data --minutes 30
+      twinlens train-recommender events.parquet --data-dir data
     """
     overrides = {name: asked.pop(name) for name in ("data_dir", "qdrant_url")}
     settings, data = load(overrides)
@@ -96,7 +102,8 @@ def train_recommender(
     torch.set_num_threads(asked.pop("threads"))
     with closing(open_reader(data, manifest, settings.qdrant_server)) as reader:
         videos = VideoTable.read(reader)
-    known = Interactions.from_events(read_log(logs, mapping), videos, read_people(people))
+    events = read_log(logs, mapping) if logs else read_own_log(settings)
+    known = Interactions.from_events(events, videos, read_people(people))
     check_enough(known)
     models = ModelDirectory(data.path)
     with models.hold_lock():
