@@ -66,7 +66,9 @@ def test_it_learns_what_is_watched_next(trained, known, videos):
     scores = make_scorer(trained.network, PersonEncoder(known, trained.people))
     labels = hold_out_last(known).held_out
     ranks = candidate_training.rank_labels(scores, known, labels, len(videos))
-    assert np.mean(ranks < 5) > 0.6  # of forty videos; by lot it is an eighth
+    # Of the 29 that are left nine are of a person's kind.
+    assert np.mean(ranks < 9) > 0.9
+    assert np.mean(ranks < 5) > 0.5
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)

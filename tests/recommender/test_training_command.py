@@ -1,6 +1,7 @@
 """``twinlens train-recommender`` and ``twinlens models`` as they are typed."""
 
 import json
+from contextlib import closing
 
 import pyarrow.parquet as pq
 import pytest
@@ -12,6 +13,7 @@ from twinlens.catalog.sources import Origin, RejectsFile, Row
 from twinlens.catalog.video import Video
 from twinlens.cli import main
 from twinlens.encoders.lenses import make_own_lenses
+from twinlens.events.opening import open_event_log
 from twinlens.indexer.job import IndexJob, JobOptions
 from twinlens.recommender.models import ModelDirectory
 from twinlens.stores.engines import EmbeddedEngine
@@ -114,3 +116,13 @@ def test_what_is_no_parquet_is_refused(index, tmp_path):
     (tmp_path / "events.parquet").write_text("{}")
     done = train(str(tmp_path / "events.parquet"), index)
     assert (done.exit_code, "events.parquet" in done.output) == (2, True)
+
+
+def test_the_sites_own_events_are_learned_from(index):
+    with closing(open_event_log(index)) as log:
+        log.append(draw_events())
+    done = run("train-recommender", "--data-dir", str(index), "--epochs", "1", "--force")
+    assert done.exit_code == 0, done.output
+    model = ModelDirectory(index).open_current()
+    assert model is not None
+    assert model.record.log == {"watches": 720, "people": 60}

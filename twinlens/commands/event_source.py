@@ -50,11 +50,12 @@ def read_log(paths: Sequence[Path], mapping: str | None) -> list[pa.Table]:
     return tables
 
 
-def read_kept_log(settings: Settings) -> list[pa.Table]:
-    """Return the events that the site's own log keeps, as tables of ``EVENT_SCHEMA``.
+def read_own_log(settings: Settings) -> list[pa.Table]:
+    """Return the events that the site itself has kept.
 
     Raises:
-        StoreError: it can't be read.
+        UsageError: psycopg is not installed, and they are kept in PostgreSQL.
+        StoreUnavailable: the log can't be read now.
     """
     from twinlens.events.opening import open_event_log
 

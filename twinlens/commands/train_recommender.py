@@ -12,8 +12,8 @@ import click
 from twinlens.commands.event_source import (
     map_option,
     people_option,
-    read_kept_log,
     read_log,
+    read_own_log,
     read_people,
 )
 from twinlens.commands.generations import data_dir_option, load, qdrant_url_option
@@ -76,19 +76,18 @@ _JUDGED_BY: Final = "HR@50"
 def train_recommender(
     logs: tuple[Path, ...], mapping: str | None, people: Path | None, force: bool, **asked: Any
 ) -> None:
-    """Train a recommender on a log of events, and publish it if it is better than counting.
+    """Train a recommender on events, and publish it if it is better than counting.
 
-    The log is the one of the data directory, or the files LOG. Candidates are learned from what
-    was watched; where impressions have times, a ranker is learned from what came of them.
-
-    The last day of the log, or where it has no times the last watch of each person, is held out:
-    on it the model is compared with what is popular and with a table of what followed what. One
-    that is no better is kept and not published, and the command ends with 1. A run that was killed
-    goes on where it was.
+    The events are those that the site has kept, or of files LOG. The last day, or in a log without
+    times the last watch of each person, is held out: on it the model is compared with what is
+    popular and with a table of what followed what. One that is no better is kept and not
+    published, and the command ends with 1. A run that was killed goes on where it was. Where
+    impressions have times, a ranker is learned from what came of them.
 
     \b
     Example:
       twinlens train-recommender --data-dir data --minutes 30
+      twinlens train-recommender events.parquet --data-dir data
     """
     overrides = {name: asked.pop(name) for name in ("data_dir", "qdrant_url")}
     settings, data = load(overrides)
@@ -108,7 +107,7 @@ def train_recommender(
     torch.set_num_threads(asked.pop("threads"))
     with closing(open_reader(data, manifest, settings.qdrant_server)) as reader:
         videos = VideoTable.read(reader)
-    events = read_log(logs, mapping) if logs else read_kept_log(settings)
+    events = read_log(logs, mapping) if logs else read_own_log(settings)
     known = Interactions.from_events(events, videos, read_people(people))
     check_enough(known)
     models = ModelDirectory(data.path)
