@@ -105,7 +105,7 @@ class _Builder:
         hidden = self._normalize([hidden, output], f"{layer}.aln")
         inner = self._apply_linear(hidden, f"{layer}.fi", f"{layer}.fi")
         active = self._add_node("Gelu", [inner], f"{layer}.gelu")
-        output = self._apply_linear(active, f"{layer}.fo", f"{layer}.fo")
+        output = self._apply_linear(active, f"{layer}.fo", f"{layer}.fo", scale_tokens=True)
         return self._normalize([hidden, output], f"{layer}.oln")
 
     def _normalize(self, added: list[str], name: str) -> str:
@@ -116,8 +116,11 @@ class _Builder:
             "LayerNormalization", [total, *parts], f"{name}.out", epsilon=self._packed.epsilon
         )
 
-    def _apply_linear(self, value: str, name: str, *parts: str) -> str:
-        """Multiply by the matrices of ``parts``, side by side, and add their biases."""
+    def _apply_linear(self, value: str, name: str, *parts: str, scale_tokens: bool = False) -> str:
+        """Multiply by the matrices of ``parts``, side by side, and add their biases.
+
+        With ``scale_tokens`` int8 has a scale for each token, where they are too unlike for one.
+        """
         matrix = self._packed.take_rows(*(f"{part}.w" for part in parts)).restore().T
         bias = self._keep(
             f"{name}.bias", self._packed.take_floats(*(f"{part}.b" for part in parts))
@@ -129,6 +132,9 @@ class _Builder:
         scales = np.abs(matrix).max(axis=0) / 63
         levels = self._keep(name, np.rint(matrix / scales).astype(np.int8))
         kept = self._keep(f"{name}.scales", scales)
+        if scale_tokens:
+            product = self._multiply_tokens(value, levels, kept, name)
+            return self._add_node("Add", [product, bias], f"{name}.out")
         return self._add_node(
             "DynamicQuantizeMatMul",
             [value, levels, kept, "", bias],
@@ -136,16 +142,34 @@ class _Builder:
             domain=_MICROSOFT,
         )
 
+    def _multiply_tokens(self, value: str, levels: str, scales: str, name: str) -> str:
+        """Multiply each token, brought to -1 to 1 by its largest number, and undo that."""
+        step, middle = f"{name}.step", f"{name}.middle"
+        self._keep(step, np.float32(1 / 127))
+        self._keep(middle, np.uint8(128))
+        axis = self._keep(f"{name}.axis", np.array([-1]))
+        self._add_node("Abs", [value], f"{name}.sizes")
+        largest = self._add_node("ReduceMax", [f"{name}.sizes", axis], f"{name}.largest")
+        self._add_node("Div", [value, largest], f"{name}.scaled")
+        self._add_node("QuantizeLinear", [f"{name}.scaled", step, middle], f"{name}.levels")
+        product = self._add_node(
+            "MatMulIntegerToFloat",
+            [f"{name}.levels", levels, step, scales, middle],
+            f"{name}.product",
+            domain=_MICROSOFT,
+        )
+        return self._add_node("Mul", [product, largest], f"{name}.restored")
+
     def _add_node(self, kind: str, inputs: list[str], *outputs: str, **options: Any) -> str:
         from onnx import helper
 
         self._nodes.append(helper.make_node(kind, inputs, outputs, name=outputs[0], **options))
         return outputs[0]
 
-    def _keep(self, name: str, array: npt.NDArray[Any]) -> str:
+    def _keep(self, name: str, array: npt.NDArray[Any] | np.generic) -> str:
         from onnx import numpy_helper
 
-        self._weights.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        self._weights.append(numpy_helper.from_array(np.asarray(array, order="C"), name))
         return name
 
     def _keep_floats(self, name: str) -> str:
