@@ -95,8 +95,10 @@ def parse_id(value: object) -> str:
     if (
         "/" in video_id
         or video_id in {".", ".."}
-        or (not (video_id.isascii() and video_id.isprintable())
-        and any(unicodedata.category(character) in _UNUSABLE_IN_IDS for character in video_id))
+        or (
+            not (video_id.isascii() and video_id.isprintable())
+            and any(unicodedata.category(character) in _UNUSABLE_IN_IDS for character in video_id)
+        )
     ):
         raise RowRejected(
             RejectReason.ID_INVALID,
