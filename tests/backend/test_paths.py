@@ -64,5 +64,6 @@ def test_content_types_are_ours_whatever_the_machine_says(client: FlaskClient) -
         "/static/icon.svg": "image/svg+xml; charset=utf-8",
         "/": "text/html; charset=utf-8",
     }.items():
-        assert client.get(path).headers["Content-Type"] == said
+        with client.get(path) as answer:
+            assert answer.headers["Content-Type"] == said
     assert {path.suffix for path in STATIC.rglob("*.*")} <= CONTENT_TYPES.keys()
