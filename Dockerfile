@@ -59,6 +59,6 @@ USER 10001:10001
 EXPOSE 8000
 # http.client rather than urllib: it never asks a proxy that the environment names.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=3 \
-    CMD ["python", "-c", "import http.client, os, sys\nserver = http.client.HTTPConnection('127.0.0.1', int(os.environ.get('TWINLENS_PORT', '8000')), timeout=4)\nserver.request('GET', '/readyz')\nsys.exit(server.getresponse().status != 200)"]
+    CMD ["python", "-c", "import http.client, os, sys\nport = os.environ.get('TWINLENS_PORT', '8000')\nserver = http.client.HTTPConnection('127.0.0.1', 8000 if '://' in port else int(port), timeout=4)\nserver.request('GET', '/readyz')\nsys.exit(server.getresponse().status != 200)"]
 ENTRYPOINT ["twinlens"]
 CMD ["serve", "--host", "0.0.0.0"]

@@ -39,6 +39,7 @@ from twinlens.backend.access import (
     read_key,
 )
 from twinlens.backend.api import ApiViews
+from twinlens.backend.content_types import StaticFlask
 from twinlens.backend.event_api import EventViews
 from twinlens.backend.feed_api import FeedViews
 from twinlens.backend.observing import Metrics, log_request, time_stage, trace_requests
@@ -84,7 +85,7 @@ def create_app(
     ``events`` if not given. ``shared`` is a folder where several processes gather their metrics.
     Nothing is opened before the first request, so the application may be made before a fork.
     """
-    app = Flask(__name__, static_folder="static", static_url_path="/static")
+    app = StaticFlask(__name__, static_folder="static", static_url_path="/static")
     app.config["MAX_CONTENT_LENGTH"] = policy.max_body_bytes
     app.config["COMPRESS_ALGORITHM"] = ["zstd", "br", "gzip"]
     app.json.ensure_ascii = False  # type: ignore[attr-defined]

@@ -21,6 +21,7 @@ from werkzeug.exceptions import NotFound
 
 from twinlens.backend import examples
 from twinlens.backend.access import Keys, Role
+from twinlens.backend.content_types import with_own_type
 from twinlens.backend.observing import Metrics
 from twinlens.backend.openapi import describe_api, make_problem_example
 from twinlens.backend.problem_kinds import ERRORS_PAGE, KINDS, Code
@@ -158,7 +159,7 @@ class DocsViews:
         """Answer a file of that page."""
         if name not in _ASSETS:
             raise NotFound
-        return send_file(_find_assets() / _ASSETS[name], max_age=MAX_AGE_S)
+        return with_own_type(send_file(_find_assets() / _ASSETS[name], max_age=MAX_AGE_S), name)
 
     @Route("get", ERRORS_PAGE)
     def errors(self) -> Response:
@@ -320,4 +321,4 @@ def _send_text(text: str, name: str) -> Response:
     """Answer ``text`` as if it were the file ``name`` among the static ones."""
     data = text.encode()
     tag = hashlib.blake2b(data, digest_size=16).hexdigest()
-    return send_file(io.BytesIO(data), download_name=name, etag=tag)
+    return with_own_type(send_file(io.BytesIO(data), download_name=name, etag=tag), name)

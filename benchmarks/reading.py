@@ -73,7 +73,7 @@ def write(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def measure(path: Path, *, times: int) -> dict[str, Any]:
-    """Return the best of some runs, in rows a second of CPU time, and what became of the rows."""
+    """Return the best of some runs, in rows a second of processor time, and what became of them."""
     best = float("inf")
     for _ in range(times):
         lost: Counter[str] = Counter()

@@ -34,6 +34,31 @@ def test_an_unknown_variable_is_an_error_that_names_it_but_one_of_the_tests(monk
         load_settings()
 
 
+def test_variables_of_a_service_called_twinlens_are_not_settings(tmp_path, monkeypatch):
+    (tmp_path / "twinlens.toml").write_text("port = 9\n")
+    for name, value in {
+        "PORT": "tcp://10.0.0.1:8000",
+        "SERVICE_HOST": "10.0.0.1",
+        "SERVICE_PORT": "8000",
+        "SERVICE_PORT_HTTP": "8000",
+        "PORT_8000_TCP": "tcp://10.0.0.1:8000",
+        "PORT_8000_TCP_PROTO": "tcp",
+        "PORT_8000_TCP_PORT": "8000",
+        "PORT_8000_TCP_ADDR": "10.0.0.1",
+        "API_SERVICE_HOST": "10.0.0.2",
+        "API_PORT": "tcp://10.0.0.2:8000",
+        "NAME": "/web/twinlens",
+        "ENV_PATH": "/usr/bin",
+    }.items():
+        monkeypatch.setenv(f"TWINLENS_{name}", value)
+    assert load_settings().port == 9
+    monkeypatch.setenv("TWINLENS_PORT", "8001")
+    assert load_settings().port == 8001
+    monkeypatch.setenv("TWINLENS_SERVICE", "1")
+    with pytest.raises(SettingsError, match=r"environment: TWINLENS_SERVICE; known"):
+        load_settings()
+
+
 @pytest.mark.parametrize(
     ("written", "said"), [("prot = 1\n", "prot"), ("port = = 1\n", r"twinlens\.toml")]
 )

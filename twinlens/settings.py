@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
@@ -87,6 +88,13 @@ Origins = Annotated[
     NoDecode,
     BeforeValidator(_split_list),
 ]
+
+
+_OF_SERVICES: Final = re.compile(
+    r"TWINLENS(?:_\w+)?_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT_\d+_(?:TCP|UDP|SCTP)"
+    r"(?:_(?:ADDR|PORT|PROTO))?|ENV_\w+|NAME)",
+    re.IGNORECASE,
+)
 
 
 class Settings(BaseSettings):
@@ -251,6 +259,12 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Return the sources of settings in order: command line, environment, file."""
+        if isinstance(env_settings, EnvSettingsSource):
+            env_settings.env_vars = {
+                name: value
+                for name, value in env_settings.env_vars.items()
+                if not is_of_platform(name, value or "")
+            }
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
     @property
@@ -286,6 +300,16 @@ class Settings(BaseSettings):
         )
 
 
+def is_of_platform(name: str, value: str) -> bool:
+    """Return whether Kubernetes or Docker sets this variable of a service called twinlens.
+
+    Source: "Accessing the Service" in Kubernetes' documentation, Docker's legacy links.
+    """
+    return _OF_SERVICES.fullmatch(name) is not None or (
+        name.upper().endswith("_PORT") and "://" in value
+    )
+
+
 def load_settings(
     overrides: Mapping[str, Any] | None = None, *, environ: Mapping[str, str] = os.environ
 ) -> Settings:
@@ -297,8 +321,11 @@ def load_settings(
     known = {ENV_PREFIX + name.upper() for name in Settings.model_fields}
     unknown = sorted(
         name
-        for name in environ
-        if name.startswith(ENV_PREFIX) and not name.startswith(TEST_PREFIX) and name not in known
+        for name, value in environ.items()
+        if name.startswith(ENV_PREFIX)
+        and not name.startswith(TEST_PREFIX)
+        and name not in known
+        and not is_of_platform(name, value)
     )
     if unknown:
         raise SettingsError(

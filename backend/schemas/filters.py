@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Optional, Self
 
@@ -21,6 +22,7 @@ from twinlens.backend.schemas.base import RequestModel, require_one_of
 from twinlens.backend.schemas.fitting import FieldsModel, Members
 from twinlens.catalog.fields import Field as FieldRow
 from twinlens.catalog.fields import FieldKind, Fields
+from twinlens.catalog.sources.platforms import YOUTUBE_CATEGORIES
 from twinlens.stores.filters import And, AnyOf, Filter, Not, Or, Range
 
 MAX_FILTER_VALUES: Final = 100
@@ -194,7 +196,8 @@ class FilterBody(RequestModel, FieldsModel):
         for name in type(self).model_fields:
             match getattr(self, name):
                 case list() as words if name not in _COMBINED:
-                    parts.append(AnyOf(name, tuple(words)))
+                    spelled = (one for word in words for one in _list_spellings(name, word))
+                    parts.append(AnyOf(name, tuple(dict.fromkeys(spelled))))
                 case NumberBounds() | TimeBounds() as bounds:
                     parts.append(Range(field=name, **bounds.model_dump()))
         if (every := self._get_parts("every")) is not None:
@@ -204,6 +207,19 @@ class FilterBody(RequestModel, FieldsModel):
         if (negated := self._get_negated()) is not None:
             parts.append(Not(negated.to_filter() or And(())))
         return And(tuple(parts)) if parts else None
+
+
+def _list_spellings(field: str, word: str) -> Iterator[str]:
+    """Yield what a stored value may be where ``word`` is asked for.
+
+    A word may have two forms in Unicode, and YouTube's categories are stored by their names.
+    """
+    yield word
+    if not word.isascii():
+        yield unicodedata.normalize("NFC", word)
+        yield unicodedata.normalize("NFD", word)
+    if field == "category" and word in YOUTUBE_CATEGORIES:
+        yield YOUTUBE_CATEGORIES[word]
 
 
 def _make_member(row: FieldRow) -> tuple[Any, Any]:

@@ -67,7 +67,7 @@ class TableOrigin:
 
     Relative paths of pictures start at ``folder``, and none may leave ``root``; both are absolute
     and normal, or None where there are no files. ``has_ids``: an id is expected in every row.
-    ``categories`` are names of YouTube's categories by number, where other than the known ones.
+    ``categories`` are names of YouTube's categories by number, beside the known ones.
     """
 
     file: str
@@ -130,7 +130,7 @@ class _Conversion:
         if platform is None:
             return cell
         if name == "category" and platform.youtube and not isinstance(cell, Mapping | list):
-            known = {**YOUTUBE_CATEGORIES, **self._table.categories}
+            known = {**self._table.categories, **YOUTUBE_CATEGORIES}
             return known.get(str(cell).removesuffix(".0").strip(), cell)
         if not isinstance(cell, str):
             return cell

@@ -20,7 +20,7 @@ from twinlens.backend.schemas.fitting import fit
 from twinlens.backend.schemas.requests import SearchBody
 from twinlens.catalog.fields import FIELDS
 from twinlens.stores.base import StoredVideo
-from twinlens.stores.filters import matches
+from twinlens.stores.filters import And, AnyOf, matches
 
 FilterBody = fit(FilterBody, FIELDS)
 SearchBody = fit(SearchBody, FIELDS)
@@ -206,3 +206,12 @@ def test_pages_of_a_combined_filter_belong_to_it(client: FlaskClient) -> None:
     assert client.post(SEARCH, json=body).status_code == 200
     body["filter"] = {"and": asked["or"]}
     problem(client.post(SEARCH, json=body), "cursor_invalid")
+
+
+def test_a_word_is_found_in_either_form_of_unicode_and_a_category_by_its_number() -> None:
+    asked = FilterBody.model_validate(
+        {"channel": "Cafe\u0301", "category": ["10", "x"]}
+    ).to_filter()
+    assert asked == And(
+        (AnyOf("channel", ("Cafe\u0301", "Caf\u00e9")), AnyOf("category", ("10", "Music", "x")))
+    )

@@ -10,6 +10,9 @@ from flask.testing import FlaskClient
 from werkzeug.datastructures import Headers
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
+from twinlens.backend.content_types import CONTENT_TYPES
+from twinlens.backend.site import STATIC
+
 
 @pytest.fixture(params=[0, 1], ids=["no proxy", "behind a proxy"])
 def behind(request: pytest.FixtureRequest, client_of: Callable[..., FlaskClient]) -> Flask:
@@ -51,3 +54,16 @@ def test_the_whole_path_counts(behind: Flask, mounted_at: str, path: str, status
 def test_fields_of_the_head_move_nothing(behind: Flask, name: str) -> None:
     for path, moved, status in (("/healthz", "/healthz", 200), ("/x/metrics", "/x", 404)):
         assert ask(behind, path, **{"HTTP_" + name: moved})[0] == status
+
+
+def test_content_types_are_ours_whatever_the_machine_says(client: FlaskClient) -> None:
+    for path, said in {
+        "/static/client.d.ts": "text/plain; charset=utf-8",
+        "/static/client.js": "text/javascript; charset=utf-8",
+        "/static/style.css": "text/css; charset=utf-8",
+        "/static/icon.svg": "image/svg+xml; charset=utf-8",
+        "/": "text/html; charset=utf-8",
+    }.items():
+        with client.get(path) as answer:
+            assert answer.headers["Content-Type"] == said
+    assert {path.suffix for path in STATIC.rglob("*.*")} <= CONTENT_TYPES.keys()

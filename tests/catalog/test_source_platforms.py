@@ -200,14 +200,15 @@ def test_trending_days_of_one_video_are_one_video_with_the_newest_numbers(
     tmp_path: Path, days: tuple[str, str]
 ) -> None:
     earlier, later = days
-    rows = [trending(later, "a", 20), trending(earlier, "a", 10), trending(earlier, "b", 7)]
-    names = {"items": [{"id": "24", "snippet": {"title": "Unterhaltung"}}]}
+    rows = [trending(later, "a", 20), trending(earlier, "a", 10)]
+    rows.append(trending(earlier, "b", 7, category_id=99))
+    names = {"items": [{"id": "99", "snippet": {"title": "New"}}]}
     write_json(tmp_path / "DE_category_id.json", names)
     for source in (write_table(tmp_path / "DEvideos.csv", rows), tmp_path):
         opened = open_source(str(source))
         found = videos(opened)
         assert {v.video_id: v.number("view_count") for v in found} == {"a": 20, "b": 7}
-        assert {v.text("category") for v in found} == {"Unterhaltung"}
+        assert [v.text("category") for v in found] == ["Entertainment", "New"]
         assert found[0].texts("tags") == ("a", "b c")
         said = "1 rows passed over: an earlier day of a video that is there"
         assert said in opened.findings.to_sentences()
