@@ -59,6 +59,14 @@ COMMANDS: Final = {
     "train-titles": LazyCommand(
         "twinlens.commands.train", "train_titles", "Train titles in scripts that USE doesn't know."
     ),
+    "train-recommender": LazyCommand(
+        "twinlens.commands.train_recommender",
+        "train_recommender",
+        "Learn from events what people watch next.",
+    ),
+    "models": LazyCommand(
+        "twinlens.commands.models", "models", "List, publish and roll back recommenders."
+    ),
     "evaluate": LazyCommand(
         "twinlens.commands.evaluate", "evaluate", "Measure search and encoders on labelled data."
     ),

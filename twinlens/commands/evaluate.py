@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from twinlens.catalog.errors import UsageError
+from twinlens.commands.event_source import map_option, people_option, read_log, read_people
 from twinlens.commands.file_to_write import FileToWrite
 from twinlens.evaluate.machine import describe_machine, to_json, write_json
 
@@ -21,6 +22,7 @@ Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
 
 _COUNT: Final = click.IntRange(min=1)
+_FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 _FOLDER: Final = click.Path(exists=True, file_okay=False, path_type=Path)
 _option = partial(click.option, show_default=True)
 _repeated = partial(_option, multiple=True)
@@ -268,6 +270,56 @@ def thumbnails(source: str, json_path: Path | None, plot: Path | None, **asked: 
     write_json(json_path, about | to_json(measured))
     report.draw_panels(report.make_thumbnail_panels(measured), plot)
     click.echo(report.format_thumbnails(measured))
+
+
+@evaluate.command("feed", short_help="Measure what is found for people on a log of events.")
+@click.argument("logs", metavar="LOG...", nargs=-1, required=True, type=_FILE)
+@click.option(
+    "--videos",
+    "videos_path",
+    metavar="SOURCE",
+    help="The catalogue, as `twinlens index` takes it: then content is learned from, too.",
+)
+@map_option
+@people_option
+@_option(
+    "--protocol",
+    type=click.Choice(["next-watch", "next-day", "new-videos"]),
+    default="next-watch",
+    help="What is to be found: each person's last watch, the first of the last days, or the last "
+    "of videos that were left out of training.",
+)
+@_option("--days", type=click.FloatRange(min=0.01), default=1.0, help="The last days, held out.")
+@_option("--epochs", type=_COUNT, default=None, help="Passes at most, where not the default.")
+@click.option("--ablate", is_flag=True, help="Train again without each input, and each pooling.")
+@_option("--title-model", default="packaged:use-m3-bridge", help="As `twinlens index` has it.")
+@_add_options(*_INDEX, _PLOT)
+def feed(plot: Path | None, **asked: Any) -> None:
+    """Measure learned candidates on LOG, beside counting, item-kNN and EASE.
+
+    The network is trained on what was not held out. All videos are ranked; figures are means over
+    people with 95 % bootstrap intervals, differences are paired.
+
+    \b
+    Example:
+      twinlens evaluate feed events.parquet --videos videos.jsonl --protocol next-day \\
+          --json feed.json --plot feed.png
+    """
+    from twinlens.evaluate import report
+    from twinlens.evaluate.feed.report import format_rows, make_panels
+    from twinlens.evaluate.feed.run import measure_feed
+
+    report.check_plots(plot)
+    about = _begin("feed", asked) | {
+        name: asked[name] for name in ("protocol", "days", "title_model", "ablate")
+    }
+    measured = measure_feed(
+        read_log(asked["logs"], asked["mapping"]), read_people(asked["people"]), asked
+    )
+    write_json(asked["json_path"], about | to_json(measured))
+    report.draw_panels(make_panels(measured.rows), plot)
+    click.echo(format_rows(measured.rows))
+    _end(asked, f"{measured.people} people, {measured.videos} videos")
 
 
 def _begin(measurement: str, asked: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,141 @@
+"""What learned candidates are held against: each scores all videos for a person, by counting.
+
+Sources: Steck: Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019 (EASE); Deshpande,
+Karypis: Item-Based Top-N Recommendation Algorithms, 2004 (item-kNN).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from twinlens.recommender.examples import DAY_S, Scorer
+from twinlens.recommender.interactions import Interactions, Ints
+
+# Makes what scores the labels of the second log, by the watches of the first.
+Baseline = Callable[[Interactions, Interactions, int], Scorer]
+
+_STEPS: Final = 3
+_KNN_WATCHES: Final = 5
+_NEIGHBOURS: Final = 200
+_EASE_WEIGHT: Final = 500.0
+# EASE inverts a dense matrix of all videos by all videos.
+MOST_EASE_VIDEOS: Final = 12_000
+
+
+def count_popular(past: Interactions, _: Interactions, videos: int) -> Scorer:
+    """Score by how often a video was watched."""
+    counts = np.bincount(past.videos, minlength=videos).astype(np.float32)
+    return lambda labels: np.tile(counts, (len(labels), 1))
+
+
+def count_last_day(past: Interactions, _: Interactions, videos: int) -> Scorer:
+    """Score by how often a video was watched on the last day; among equals by how often at all."""
+    late = past.times >= np.nanmax(past.times) - DAY_S
+    counts = np.bincount(past.videos[late], minlength=videos).astype(np.float32)
+    ever = np.bincount(past.videos, minlength=videos)
+    counts += (ever / (ever.max() + 1)).astype(np.float32)
+    return lambda labels: np.tile(counts, (len(labels), 1))
+
+
+def count_followers(past: Interactions, asked: Interactions, videos: int) -> Scorer:
+    """Score by what followed each of a person's last watches, up to three steps behind it.
+
+    A step further counts a share less; each watch's followers count as shares of their sum.
+    """
+    table = sparse.csr_matrix((videos, videos), dtype=np.float32)
+    for step in range(1, _STEPS + 1):
+        same = past.persons[step:] == past.persons[:-step]
+        before, after = past.videos[:-step][same], past.videos[step:][same]
+        weights = np.full(len(before), 1 / step, dtype=np.float32)
+        table = table + sparse.csr_matrix((weights, (before, after)), shape=(videos, videos))
+    totals = np.asarray(table.sum(axis=1)).ravel()
+    table = sparse.diags(1 / np.maximum(totals, 1)) @ table
+    return _score_history(table.tocsr(), asked, videos, _STEPS, by_step=True)
+
+
+def compare_items(past: Interactions, asked: Interactions, videos: int) -> Scorer:
+    """Score by the cosine of who watched a video and who watched each of a person's last five."""
+    matrix = _make_matrix(past, videos)
+    norms = np.sqrt(np.asarray(matrix.sum(axis=0)).ravel())
+    matrix = matrix @ sparse.diags(1 / np.maximum(norms, 1))
+    likeness = (matrix.T @ matrix).tolil()
+    likeness.setdiag(0)
+    kept = _keep_largest(likeness.tocsr(), _NEIGHBOURS)
+    return _score_history(kept, asked, videos, _KNN_WATCHES)
+
+
+def fit_ease(past: Interactions, asked: Interactions, videos: int) -> Scorer:
+    """Score by EASE of the whole history."""
+    matrix = _make_matrix(past, videos)
+    gram = np.asarray((matrix.T @ matrix).todense(), dtype=np.float64)
+    gram[np.diag_indices(videos)] += _EASE_WEIGHT
+    inverse = np.linalg.inv(gram)
+    weights = (inverse / -np.diag(inverse)).astype(np.float32)
+    np.fill_diagonal(weights, 0)
+
+    def score(labels: Ints) -> npt.NDArray[np.float32]:
+        history = _make_histories(asked, labels, videos, None)
+        scores: npt.NDArray[np.float32] = (history > 0).astype(np.float32) @ weights
+        return scores
+
+    return score
+
+
+BASELINES: Final[Mapping[str, Baseline]] = {
+    "popular": count_popular,
+    "popular on the last day": count_last_day,
+    "item-kNN": compare_items,
+    "EASE": fit_ease,
+    "what followed, 3 steps": count_followers,
+}
+
+
+def _make_matrix(past: Interactions, videos: int) -> Any:
+    """Return who watched what, once, as a sparse matrix (people, videos)."""
+    ones = np.ones(len(past), dtype=np.float32)
+    shape = (len(past.person_ids), videos)
+    matrix = sparse.csr_matrix((ones, (past.persons, past.videos)), shape=shape)
+    matrix.data[:] = 1
+    return matrix
+
+
+def _keep_largest(matrix: Any, count: int) -> Any:
+    for row in range(matrix.shape[0]):
+        part = matrix.data[matrix.indptr[row] : matrix.indptr[row + 1]]
+        if len(part) > count:
+            part[part < np.partition(part, -count)[-count]] = 0
+    return matrix
+
+
+def _make_histories(asked: Interactions, labels: Ints, videos: int, most: int | None) -> Any:
+    """Return what was watched before each label, the last ``most``, sparse (labels, videos)."""
+    starts = asked.starts[asked.persons[labels]]
+    firsts = starts if most is None else np.maximum(starts, labels - most)
+    counts = labels - firsts
+    owners = np.repeat(np.arange(len(labels)), counts)
+    places = np.arange(counts.sum()) + np.repeat(firsts - np.cumsum(counts) + counts, counts)
+    ones = np.ones(len(places), dtype=np.float32)
+    shape = (len(labels), videos)
+    return sparse.csr_matrix((ones, (owners, asked.videos[places])), shape=shape)
+
+
+def _score_history(
+    table: Any, asked: Interactions, videos: int, most: int, *, by_step: bool = False
+) -> Scorer:
+    """Score by the rows of ``table`` that belong to the last ``most`` watches, added up."""
+
+    def score(labels: Ints) -> npt.NDArray[np.float32]:
+        scores = np.zeros((len(labels), videos), dtype=np.float32)
+        starts = asked.starts[asked.persons[labels]]
+        for step in range(1, most + 1):
+            there = np.flatnonzero(labels - step >= starts)
+            rows = table[asked.videos[labels[there] - step]]
+            scores[there] += np.asarray(rows.todense()) / (step if by_step else 1)
+        return scores
+
+    return score

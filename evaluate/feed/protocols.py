@@ -1,0 +1,173 @@
+"""Three questions to a log: the next watch, the next days, and videos that are new.
+
+Every figure is over a ranking of all videos. (Krichene, Rendle: On Sampled Metrics for Item
+Recommendation, KDD 2020: figures over some drawn ones do not even keep the order of two systems.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from twinlens.catalog.errors import UsageError
+from twinlens.catalog.vectors import FloatMatrix
+from twinlens.evaluate.feed.baselines import BASELINES, MOST_EASE_VIDEOS
+from twinlens.evaluate.measures import Mean, PerQuery, bootstrap_mean
+from twinlens.recommender.examples import (
+    Scorer,
+    draw_some,
+    hold_out_days,
+    hold_out_last,
+    measure_gain,
+    rank_labels,
+)
+from twinlens.recommender.interactions import Interactions, Ints
+from twinlens.recommender.videos import Mask, VideoTable
+
+Protocol = Literal["next-watch", "next-day", "new-videos"]
+LEARNED: Final = "learned"
+CONTENT: Final = "content of the last 20"
+NEW_VIDEOS: Final = 512
+_CONTENT_WATCHES: Final = 20
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Question:
+    """What may be learned from, and whose next watch is to be found, by all that came before it.
+
+    ``asked`` has the watches that are told, and the ``labels``, which are to be found; ``among``
+    marks videos of which those are ranked alone, too.
+    """
+
+    protocol: Protocol
+    past: Interactions
+    asked: Interactions
+    labels: Ints
+    among: Mask | None = None
+
+
+class Row(NamedTuple):
+    """One way to find candidates: means by measure, and how far the learned one is above it."""
+
+    name: str
+    figures: Mapping[str, Mean]
+    learned_above: Mapping[str, Mean]
+
+
+def ask(
+    protocol: Protocol, known: Interactions, videos: int, *, days: float = 1.0, seed: int = 0
+) -> Question:
+    """Return the question that a protocol asks of a log; at most 10,000 people, drawn by lot.
+
+    Raises:
+        UsageError: the log can't answer it.
+    """
+    match protocol:
+        case "next-watch":
+            split = hold_out_last(known)
+        case "next-day":
+            if not known.is_timed:
+                raise UsageError("the log has no times: ask it for the next watch")
+            split = hold_out_days(known, days)
+        case "new-videos":
+            return _ask_for_new(known, videos, seed)
+    if not len(split.held_out) or not split.trained.any():
+        raise UsageError("nothing is left to learn from, or to find, once a part is held out")
+    labels = draw_some(split.held_out, seed)
+    return Question(protocol=protocol, past=known.keep(split.trained), asked=known, labels=labels)
+
+
+def _ask_for_new(known: Interactions, videos: int, seed: int) -> Question:
+    """Leave videos, drawn by lot, out of training; each person's last of them is to be found."""
+    watched = np.unique(known.videos)
+    if len(watched) <= NEW_VIDEOS:
+        raise UsageError(f"new videos are {NEW_VIDEOS}, and the log has {len(watched)} in all")
+    new = np.zeros(videos, dtype=np.bool_)
+    new[np.random.default_rng(seed).permutation(watched)[:NEW_VIDEOS]] = True
+    places = np.flatnonzero(new[known.videos])
+    persons = known.persons[places]
+    lasts = np.ones(len(places), dtype=np.bool_)
+    lasts[:-1] = np.diff(persons) != 0
+    told = ~new[known.videos]
+    kept = told.copy()
+    kept[places[lasts]] = True
+    asked = known.keep(kept)
+    labels = draw_some(np.flatnonzero(new[asked.videos]), seed)
+    return Question(
+        protocol="new-videos", past=known.keep(told), asked=asked, labels=labels, among=new
+    )
+
+
+def measure(question: Question, score: Scorer, videos: int) -> PerQuery:
+    """Return each measure of each label; what the person has seen is left out but where told."""
+    asked, labels = question.asked, question.labels
+    ranks = rank_labels(score, asked, labels, videos)
+    found = {
+        "HR@10": ranks < 10,
+        "nDCG@10": measure_gain(ranks, 10),
+        "HR@50": ranks < 50,
+        "HR@200": ranks < 200,
+        "HR@50, seen left in": rank_labels(score, asked, labels, videos, leave_out_seen=False) < 50,
+    }
+    if (among := question.among) is not None:
+        alone = rank_labels(
+            lambda some: np.where(among, score(some), -np.inf).astype(np.float32),
+            asked,
+            labels,
+            videos,
+        )
+        found |= {"HR@10 among new": alone < 10, "HR@50 among new": alone < 50}
+    return {name: np.asarray(values, dtype=np.float64) for name, values in found.items()}
+
+
+def score_by_content(question: Question, videos: VideoTable) -> Scorer | None:
+    """Return what scores by likeness to the last 20 watches in all lenses; None without vectors."""
+    matrices = [of.astype(np.float32) for of in videos.vectors.values()]
+    if not matrices:
+        return None
+    matrix = np.concatenate(matrices, axis=1)
+    asked = question.asked
+
+    def score(labels: Ints) -> FloatMatrix:
+        starts = np.maximum(asked.starts[asked.persons[labels]], labels - _CONTENT_WATCHES)
+        means = [
+            matrix[asked.videos[first:label]].sum(axis=0)
+            for first, label in zip(starts, labels, strict=True)
+        ]
+        scores: FloatMatrix = np.stack(means) @ matrix.T
+        return scores
+
+    return score
+
+
+def measure_baselines(
+    question: Question, videos: VideoTable, names: Sequence[str] = tuple(BASELINES)
+) -> dict[str, PerQuery]:
+    """Return the measures of each baseline that this log and catalogue allow."""
+    found = {}
+    for name in names:
+        too_many = name == "EASE" and len(videos) > MOST_EASE_VIDEOS
+        if too_many or (name == "popular on the last day" and not question.past.is_timed):
+            continue
+        score = BASELINES[name](question.past, question.asked, len(videos))
+        found[name] = measure(question, score, len(videos))
+    if question.among is not None and (by_content := score_by_content(question, videos)):
+        found[CONTENT] = measure(question, by_content, len(videos))
+    return found
+
+
+def compare(found: Mapping[str, PerQuery]) -> list[Row]:
+    """Return means with their intervals, and the paired differences to the learned one."""
+    learned = found[LEARNED]
+
+    def average(values: Mapping[str, npt.NDArray[np.float64]]) -> dict[str, Mean]:
+        return {measure: bootstrap_mean(of) for measure, of in values.items()}
+
+    return [
+        Row(name, average(of), average({one: learned[one] - of[one] for one in of}))
+        for name, of in found.items()
+    ]

@@ -1,0 +1,242 @@
+"""The trained candidate network at a request: NumPy for the person, FAISS for the videos."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+import faiss
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from twinlens.catalog.errors import StoreCorrupt
+from twinlens.catalog.files import write_atomically
+from twinlens.catalog.vectors import FloatMatrix, Vector
+from twinlens.recommender.candidates import FeedQuery
+from twinlens.recommender.content import Bags, Content, ContentSpace
+from twinlens.recommender.person_inputs import PersonInputs, PersonSpace
+from twinlens.recommender.pooling import POOLINGS, Pooling
+from twinlens.recommender.videos import Mask, VideoTable
+from twinlens.stores.base import ScoredVideo, sort_hits
+
+WEIGHTS_FILE: Final = "candidate.safetensors"
+SPACES_FILE: Final = "candidate.json"
+_DIRECTIONS: Final = "directions."
+_LEAST_NORM: Final = 1e-12
+_CHUNK: Final = 50_000
+# What files of another form than a model's are met with.
+_DAMAGED: Final = (OSError, SafetensorError, LookupError, TypeError, ValueError, AttributeError)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class CandidateModel:
+    """The network's weights by name, and all that its inputs are made by.
+
+    ``history`` is float32 (videos, dim): what a watch of each video is told by. ``output``
+    (videos, dim + 1) is what the person's vector is compared with: a unit vector, and in the last
+    component how far everyone likes the video.
+    """
+
+    video_ids: Sequence[str]
+    history: FloatMatrix
+    output: FloatMatrix
+    weights: Mapping[str, FloatMatrix]
+    layers: int
+    temperature: float
+    pooling: Pooling
+    people: PersonSpace
+    content: ContentSpace
+
+    @property
+    def dim(self) -> int:
+        """Length of the vectors that are looked up."""
+        return int(self.output.shape[1])
+
+    def embed_people(self, inputs: PersonInputs, history: FloatMatrix) -> FloatMatrix:
+        """Return vectors (people, dim + 1); the rows of the inputs are those of ``history``."""
+        x = np.concatenate(
+            [
+                _pool(history, inputs.history, self.pooling),
+                average_bags(self.weights["words"], inputs.words),
+                self.weights["categories"][inputs.categories].reshape(len(inputs.reals), -1),
+                inputs.reals,
+            ],
+            axis=1,
+        )
+        for at in range(self.layers):
+            x = np.maximum(x, 0) if at else x
+            x = x @ self.weights[f"tower.{at}.weight"].T + self.weights[f"tower.{at}.bias"]
+        return np.pad(_normalize(x), ((0, 0), (0, 1)), constant_values=1)
+
+    def embed_content(self, content: Content, rows: npt.NDArray[np.int64]) -> _ItemVectors:
+        """Return the vectors of videos that nobody has watched, by their content alone."""
+        history = np.empty((len(rows), self.history.shape[1]), dtype=np.float32)
+        output = np.empty((len(rows), self.dim), dtype=np.float32)
+        for start in range(0, len(rows), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            dense, tokens = content.take(rows[part])
+            averaged = average_bags(self.weights["tokens"], tokens).reshape(len(dense), -1)
+            described = np.concatenate([dense, averaged], axis=1) @ self.weights["trunk"].T
+            np.maximum(described, 0, out=described)
+            history[part] = described @ self.weights["history_head"].T
+            made = described @ self.weights["output_head"].T
+            output[part, :-1] = _normalize(made[:, :-1])
+            output[part, -1] = self.temperature * made[:, -1]
+        return _ItemVectors(history, output)
+
+    def save(self, folder: Path) -> None:
+        """Write it into ``folder``."""
+        tensors = {"history": self.history, "output": self.output, **self.weights}
+        tensors |= {_DIRECTIONS + lens: of for lens, of in self.content.directions.items()}
+        save_file(
+            {name: np.ascontiguousarray(of) for name, of in tensors.items()}, folder / WEIGHTS_FILE
+        )
+        spaces = {
+            "layers": self.layers,
+            "temperature": self.temperature,
+            "pooling": self.pooling,
+            "people": self.people.to_json(),
+            "content": self.content.to_json(),
+            "video_ids": list(self.video_ids),
+        }
+        write_atomically(folder / SPACES_FILE, json.dumps(spaces, ensure_ascii=False))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Return the model in ``folder``.
+
+        Raises:
+            StoreCorrupt: its files are missing, damaged, or don't fit together.
+        """
+        try:
+            spaces: dict[str, Any] = json.loads((folder / SPACES_FILE).read_text(encoding="utf-8"))
+            tensors = load_file(folder / WEIGHTS_FILE)
+            directions = {
+                name.removeprefix(_DIRECTIONS): tensors.pop(name)
+                for name in sorted(tensors)
+                if name.startswith(_DIRECTIONS)
+            }
+            model = cls(
+                video_ids=spaces["video_ids"],
+                history=tensors.pop("history"),
+                output=tensors.pop("output"),
+                weights=tensors,
+                layers=spaces["layers"],
+                temperature=spaces["temperature"],
+                pooling=spaces["pooling"],
+                people=PersonSpace.from_json(spaces["people"]),
+                content=ContentSpace.from_json(spaces["content"], directions),
+            )
+        except _DAMAGED as error:
+            raise StoreCorrupt(f"the model {folder} can't be read: {error}") from error
+        if not len(model.video_ids) == len(model.history) == len(model.output):
+            raise StoreCorrupt(f"the files of the model {folder} don't fit together")
+        return model
+
+
+@dataclass(frozen=True, eq=False)
+class _ItemVectors:
+    history: FloatMatrix
+    output: FloatMatrix
+
+
+class LearnedSource:
+    """Finds what the network says a person watches next, among the videos of a generation.
+
+    Videos that the model has not learned are placed by their content. Vectors are kept as float16.
+    """
+
+    name = "learned"
+
+    def __init__(self, model: CandidateModel, videos: VideoTable) -> None:
+        self._model = model
+        self._videos = videos
+        learned = {video_id: row for row, video_id in enumerate(model.video_ids)}
+        known = np.array([learned.get(video_id, -1) for video_id in videos.video_ids], np.int64)
+        new = np.flatnonzero(known < 0)
+        made = model.embed_content(model.content.encode(videos), new)
+        self._history = np.concatenate([model.history, made.history])
+        # A watched video is told even where it is no longer in the catalogue.
+        self._rows = learned | {
+            videos.video_ids[row]: len(model.video_ids) + at for at, row in enumerate(new.tolist())
+        }
+        self._index = faiss.IndexScalarQuantizer(
+            model.dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
+        )
+        for start in range(0, len(videos), _CHUNK):
+            part = known[start : start + _CHUNK]
+            output = model.output[part]
+            at = new[(new >= start) & (new < start + _CHUNK)]
+            output[at - start] = made.output[np.searchsorted(new, at)]
+            self._index.add(output)
+
+    def find(self, query: FeedQuery, *, limit: int) -> Sequence[ScoredVideo]:
+        """See ``CandidateSource``. Beside a video, it is as if that had been watched last."""
+        inputs = self._model.people.encode(query.person, query.context, self._rows)
+        if (seed := self._rows.get(query.seed_video_id or "")) is not None:
+            history = np.roll(inputs.history, 1, axis=1)
+            history[0, 0] = seed
+            inputs = inputs._replace(history=history)
+        selected = None if query.filter is None else self._videos.select(query.filter)
+        exclude = query.exclude
+        if query.seed_video_id is not None:
+            exclude = {*exclude, query.seed_video_id}
+        vector = self._model.embed_people(inputs, self._history)[0]
+        return self.look_up(vector, limit=limit, selected=selected, exclude=exclude)
+
+    def look_up(
+        self,
+        vector: Vector,
+        *,
+        limit: int,
+        selected: Mask | None = None,
+        exclude: Set[str] = frozenset(),
+    ) -> list[ScoredVideo]:
+        """Return the ``limit`` videos nearest to a person's vector, among those ``selected``."""
+        rows = [row for one in exclude if (row := self._videos.rows.get(one)) is not None]
+        parameters = None
+        if selected is not None or rows:
+            passing = np.ones(len(self._videos), np.bool_) if selected is None else selected.copy()
+            passing[rows] = False
+            bits = np.packbits(passing, bitorder="little")
+            selector = faiss.IDSelectorBitmap(len(self._videos), faiss.swig_ptr(bits))
+            make: Any = faiss.SearchParameters
+            parameters = make(sel=selector)
+        limit = min(limit, len(self._videos))
+        if limit < 1:
+            return []
+        scores, found = self._index.search(vector[None], limit, params=parameters)
+        ids = self._videos.video_ids
+        pairs = zip(found[0].tolist(), scores[0].tolist(), strict=True)
+        return sort_hits([ScoredVideo(ids[row], score) for row, score in pairs if row >= 0])
+
+
+def average_bags(table: FloatMatrix, bags: Bags) -> FloatMatrix:
+    """Return the mean of the rows of each bag, zeros for an empty one."""
+    counts = np.diff(bags.starts)
+    filled = counts > 0
+    averages = np.zeros((len(counts), table.shape[1]), dtype=np.float32)
+    if filled.any():
+        sums = np.add.reduceat(table[bags.codes], bags.starts[:-1][filled], axis=0)
+        averages[filled] = sums / counts[filled, None]
+    return averages
+
+
+def _pool(history: FloatMatrix, rows: npt.NDArray[np.int64], name: Pooling) -> FloatMatrix:
+    pooling, there = POOLINGS[name], rows >= 0
+    each = history[rows] * there[..., None] if len(history) else np.zeros((*rows.shape, 0))
+    if pooling.takes_largest:
+        largest: FloatMatrix = np.where(there[..., None], each, -np.inf).max(axis=1)
+        return np.where(np.isinf(largest), 0, largest).astype(np.float32)
+    return (pooling.weigh(there) @ each).reshape(len(rows), -1)
+
+
+def _normalize(matrix: FloatMatrix) -> FloatMatrix:
+    norms = np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), _LEAST_NORM)
+    units: FloatMatrix = (matrix / norms).astype(np.float32, copy=False)
+    return units
