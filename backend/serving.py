@@ -25,8 +25,10 @@ from twinlens.catalog.tracing import end_tracing, set_up_tracing
 from twinlens.encoders.lens import Lenses, Query
 from twinlens.events.log import EventLog
 from twinlens.recommender.feed import FeedOptions
+from twinlens.recommender.models import ModelDirectory
 from twinlens.recommender.pages import Feeds
 from twinlens.recommender.popularity import Popularity
+from twinlens.recommender.published_model import PublishedModel
 from twinlens.search.published import OpenLenses, PublishedIndex, check_lenses
 from twinlens.search.queries import gather_queries
 from twinlens.search.request import SearchRequest
@@ -112,12 +114,14 @@ def _work(serving: Serving, shared: Path, worker: Worker) -> None:
     try:
         events = serving.open_events()
         popularity = Popularity(events)
-        feeds = Feeds(log=events, popularity=popularity, options=serving.feed)
+        model = PublishedModel(ModelDirectory(serving.data.path))
+        feeds = Feeds(log=events, popularity=popularity, open_model=model, options=serving.feed)
         index, app = _warm_app(serving, shared, events, feeds)
     except TwinLensError as error:
         click.echo(f"twinlens: {error}", err=True)
         return
     popularity.follow()
+    model.follow(index)
     try:
         _leave_to_others(index, worker)
         answer_requests(
@@ -130,6 +134,7 @@ def _work(serving: Serving, shared: Path, worker: Worker) -> None:
     finally:
         index.close()
         popularity.close()
+        model.close()
         events.close()
         end_tracing()
 

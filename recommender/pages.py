@@ -288,7 +288,7 @@ class Feeds:
                 lacking.add(Fallback.NO_MODEL)
         except TwinLensError:
             lacking.add(Fallback.DAMAGED_MODEL)
-        key = snapshot.generation, model and model.name
+        key = snapshot.generation, model
         with self._opening:
             if key not in self._opened:
                 kept = KeptVideos(snapshot.reader)
