@@ -25,8 +25,10 @@ from twinlens.catalog.tracing import end_tracing, set_up_tracing
 from twinlens.encoders.lens import Lenses, Query
 from twinlens.events.log import EventLog
 from twinlens.recommender.feed import FeedOptions
+from twinlens.recommender.models import ModelDirectory
 from twinlens.recommender.pages import Feeds
 from twinlens.recommender.popularity import Popularity
+from twinlens.recommender.published_model import PublishedModel
 from twinlens.search.published import OpenLenses, PublishedIndex, check_lenses
 from twinlens.search.queries import gather_queries
 from twinlens.search.request import SearchRequest
@@ -112,11 +114,14 @@ def _work(serving: Serving, shared: Path, worker: Worker) -> None:
     try:
         events = serving.open_events()
         popularity = Popularity(events)
-        index, app = _warm_app(serving, shared, events, popularity)
+        model = PublishedModel(ModelDirectory(serving.data.path))
+        feeds = Feeds(log=events, popularity=popularity, open_model=model, options=serving.feed)
+        index, app = _warm_app(serving, shared, events, feeds)
     except TwinLensError as error:
         click.echo(f"twinlens: {error}", err=True)
         return
     popularity.follow()
+    model.follow(index)
     try:
         _leave_to_others(index, worker)
         answer_requests(
@@ -129,17 +134,16 @@ def _work(serving: Serving, shared: Path, worker: Worker) -> None:
     finally:
         index.close()
         popularity.close()
+        model.close()
         events.close()
         end_tracing()
 
 
 def _warm_app(
-    serving: Serving, shared: Path, events: EventLog, popularity: Popularity
+    serving: Serving, shared: Path, events: EventLog, feeds: Feeds
 ) -> tuple[PublishedIndex, Flask]:
     """Return the open index and the application, models loaded, so that no request waits."""
     from twinlens.backend.app import create_app
-    from twinlens.recommender.models import ModelDirectory
-    from twinlens.recommender.opening import PublishedModel
 
     set_up_tracing()
     _give_memory_back()
@@ -155,18 +159,13 @@ def _warm_app(
         # /readyz says so too, until it is mended.
         _log.error("not ready yet: %s", error)
     index.follow()
-    model = PublishedModel(ModelDirectory(serving.data.path), index)
-    with suppress(StoreError):  # the threads that follow say so, until it is mended
-        popularity.refresh()
-        model.refresh()
-    model.follow()
     app = create_app(
         index,
         thumbnails=serving.data.thumbnails,
         policy=serving.policy,
         shared=shared,
         events=events,
-        feeds=Feeds(log=events, popularity=popularity, open_model=model, options=serving.feed),
+        feeds=feeds,
     )
     return index, app
 

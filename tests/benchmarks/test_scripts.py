@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from twinlens.benchmarks.feeds import main as measure_feeds
 from twinlens.benchmarks.searching import main, measure_in_turns, report, serve
 from twinlens.catalog.errors import TwinLensError
 from twinlens.cli import main as twinlens
@@ -124,3 +125,14 @@ def test_events_are_measured_in_batches_and_beside_healthz(tmp_path: Path) -> No
     assert len(samples) == 5
     assert all(len(rates) == 2 and min(rates) > 0 for rates in samples.values())
     assert list(tmp_path.iterdir()) == [written]
+
+
+@pytest.mark.slow
+def test_feeds_tell_what_strangers_and_people_wait(tmp_path: Path) -> None:
+    json_path = tmp_path / "feeds.json"
+    asked = ["--videos", "1000", "--queries", "3", "--rounds", "2", "--json", str(json_path)]
+    outcome = CliRunner().invoke(measure_feeds, asked)
+    assert outcome.exit_code == 0, outcome.output
+    samples = json.loads(json_path.read_text("utf-8"))["samples_ms"]
+    for kind in ("stranger", "person", "person again"):
+        assert min(samples[f"{kind}: p50"]) > min(samples[f"{kind}: candidates"]) > 0

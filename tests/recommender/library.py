@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from tests.backend.catalogue import Catalogue
 from tests.fakes import MemoryReader, sparse_words
-from tests.recommender.drawn_events import NOW
+from tests.recommender.drawn_events import NOW, watch
 from twinlens.catalog.vectors import Vector
 from twinlens.encoders.lenses import TITLE
+from twinlens.events.tables import to_table
+from twinlens.recommender.candidate_model import CandidateModel
+from twinlens.recommender.candidate_training import TrainingOptions, export_model, train_candidates
 from twinlens.recommender.candidates import Candidate, FeedQuery
+from twinlens.recommender.interactions import Interactions
+from twinlens.recommender.videos import VideoTable
 from twinlens.search.browser import Browser
 from twinlens.search.published import Snapshot
 from twinlens.search.searcher import Searcher
@@ -78,6 +84,20 @@ def open_library(videos: Sequence[StoredVideo] = VIDEOS, *, generation: str = "g
         searcher=Searcher(reader, generation=generation, lenses=CATALOGUE.lenses),
         browser=Browser(reader, generation=generation),
     )
+
+
+@cache
+def train_library_model() -> CandidateModel:
+    """A small network that has learned from some people."""
+    videos = VideoTable.from_videos(VIDEOS)
+    past = [
+        watch(f"p{person}", VIDEOS[(person * 7 + number * 5) % 100].video_id)
+        for person in range(20)
+        for number in range(6)
+    ]
+    known = Interactions.from_events(to_table(past), videos)
+    options = TrainingOptions(epochs=1, dim=4, hidden=(), negatives=8)
+    return export_model(train_candidates(known, videos, options), videos)
 
 
 class LongestTitle:

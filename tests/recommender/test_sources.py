@@ -10,9 +10,17 @@ import pytest
 
 from tests.fakes import MemoryReader
 from tests.recommender.drawn_events import NOW, make_event, watch
-from tests.recommender.library import BY_ID, FUTURE, VIDEOS, Alphabetical, open_library
+from tests.recommender.library import (
+    BY_ID,
+    FUTURE,
+    VIDEOS,
+    Alphabetical,
+    open_library,
+    train_library_model,
+)
 from twinlens.events.event import Event, EventType
 from twinlens.events.sqlite_log import EVENTS_FILE, SqliteEventLog
+from twinlens.recommender.candidate_model import LearnedSource
 from twinlens.recommender.candidates import CandidateSource, FeedQuery
 from twinlens.recommender.person import Context, Person
 from twinlens.recommender.popularity import Popularity
@@ -27,6 +35,7 @@ from twinlens.recommender.sources import (
     SameChannelSource,
     open_sources,
 )
+from twinlens.recommender.videos import VideoTable
 from twinlens.search.published import Snapshot
 from twinlens.stores.base import ScoredVideo
 from twinlens.stores.filters import And, AnyOf, Filter, Not, Range, matches
@@ -57,6 +66,7 @@ SOURCES: dict[str, OpenSource] = {
         name: _own(name)
         for name in ("fresh", "popular", "trending", "same_channel", "like_history")
     },
+    "learned": lambda *_: LearnedSource(train_library_model(), VideoTable.from_videos(VIDEOS)),
     "alphabetical": lambda snapshot, _: Alphabetical(snapshot),
 }
 
