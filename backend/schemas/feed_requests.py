@@ -65,7 +65,10 @@ class FeedBody(RequestModel, OfFields):
         json_schema_extra={
             "oneOf": [
                 require_one_of("person_id", of_type="string"),
-                require_one_of("events", of_type="array"),
+                {
+                    "required": ["events"],
+                    "properties": {"events": {"type": "array"}, "cursor": {"type": "null"}},
+                },
             ]
         }
     )
@@ -85,9 +88,9 @@ class FeedBody(RequestModel, OfFields):
     filter: FilterBody | None = None
     """Which videos may be hits."""
     surface: Literal["home", "related"] = "home"
-    """Where the feed is shown: on a page of its own, or beside the video `seed_video_id`."""
+    """Where the feed is shown: on a page of its own, or beside a video."""
     seed_video_id: VideoId | None = None
-    """With `related`: the video beside which it is shown. It is no hit."""
+    """The video beside which it is shown, and which it is about. It is no hit."""
     exclude: Annotated[list[VideoId], Field(max_length=MOST_EXCLUDED)] = []
     """Videos that are not to be hits, such as those on the pages before."""
     context: ContextBody = ContextBody()
@@ -105,12 +108,6 @@ class FeedBody(RequestModel, OfFields):
     def _require_one(self) -> Self:
         if (self.person_id is None) == (self.events is None):
             raise make_fault("give one of the two: {names}", "person_id", "events")
-        if (self.surface == "related") != (self.seed_video_id is not None):
-            raise make_fault(
-                "surface related and seed_video_id belong together",
-                "seed_video_id",
-                expected="the video_id of a video in this index, with surface related",
-            )
         if self.person_id is None and self.cursor is not None:
             raise make_fault(
                 "only with person_id: nothing is kept of events that are sent along",

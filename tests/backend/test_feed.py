@@ -174,8 +174,6 @@ def test_foreign_and_expired_cursors_are_problems(client, log):
         ({"person_id": "kasun", "events": []}, "person_id"),
         ({"events": [], "limit": 101}, "limit"),
         ({"events": [], "cursor": "x"}, "cursor"),
-        ({"events": [], "seed_video_id": "beach-1"}, "seed_video_id"),
-        ({"events": [], "surface": "related"}, "seed_video_id"),
         ({"events": [], "surface": "attic"}, "surface"),
         ({"events": [], "context": {"age": -1}}, "context.age"),
         ({"events": [], "exclude": ["v"] * 1001}, "exclude"),
