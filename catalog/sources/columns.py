@@ -114,11 +114,10 @@ class Columns:
             )
 
 
-def list_unused(names: Iterable[str], found: Mapping[str, tuple[str, ...]]) -> list[str]:
-    """Return the columns, not those in objects, that no field is taken from."""
-    used = {column for columns in found.values() for column in columns}
-    used |= {column.split(".")[0] for column in used}
-    return [name for name in list_top(names) if name not in used]
+def list_unused(names: Iterable[str], used: Collection[str]) -> list[str]:
+    """Return the columns, not those in objects, that are not among the ``used``."""
+    tops = {*used, *(column.split(".")[0] for column in used)}
+    return [name for name in list_top(names) if name not in tops]
 
 
 def list_top(names: Iterable[str]) -> list[str]:

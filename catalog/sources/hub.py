@@ -89,7 +89,8 @@ class HubSource:
         for name, split in self.splits.items():
             names = list(split.features)
             columns = self.columns.resolve(names)
-            self.findings.leave_columns(list_unused(names, columns))
+            needed = {column for some in columns.values() for column in some}
+            self.findings.leave_columns(list_unused(names, needed))
             origin = TableOrigin(
                 file=name,
                 folder=self.root,
@@ -97,7 +98,6 @@ class HubSource:
                 has_ids="video_id" in columns,
                 date_order=self.columns.date_order,
             )
-            needed = {column for some in columns.values() for column in some}
             wanted = split.select_columns(sorted(needed)).with_format("arrow")
             row = 1
             for batch in self._read_batches(name, wanted):

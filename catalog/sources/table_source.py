@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import chain
 from pathlib import Path
 
 from twinlens.catalog.errors import RejectReason, SourceError
@@ -93,7 +94,6 @@ class TableSource:
             self.findings.remark(remark)
         if platform is not None:
             self.findings.remark(f"read by the names of: {platform.name}")
-        self.findings.leave_columns(list_unused(table.read_column_names(), columns))
         origin = TableOrigin(
             file=self._name_file(table),
             folder=table.path.parent,
@@ -105,7 +105,8 @@ class TableSource:
         )
         # Each set of keys that rows have is resolved once.
         by_names: dict[tuple[str, ...], dict[str, tuple[str, ...]]] = {}
-        wanted = {name for names in columns.values() for name in names}
+        wanted = set(chain.from_iterable(columns.values()))
+        used = set(wanted)
         if platform is not None:
             wanted |= {name for name in (platform.day, platform.only) if name}
         for record in table.read_records(wanted):
@@ -116,6 +117,7 @@ class TableSource:
                         if len(by_names) >= 1000:
                             by_names.clear()
                         by_names[names] = self.columns.resolve(names, platform)
+                        used |= set(chain.from_iterable(by_names[names].values()))
                     columns = by_names[names]
                 if platform is not None and not self._is_video(record, platform):
                     self.findings.pass_over(_NO_VIDEO)
@@ -124,6 +126,8 @@ class TableSource:
                     self.findings.pass_over(_EARLIER)
                     continue
             yield convert(record, columns, origin, self.columns.fields)
+        # Only now is it known what each of ragged rows was read by.
+        self.findings.leave_columns(list_unused(table.read_column_names(), used))
 
     def _is_video(self, record: Record, platform: Platform) -> bool:
         for column, values in platform.without.items():

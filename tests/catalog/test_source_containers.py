@@ -179,6 +179,13 @@ def test_what_was_not_used_is_told(tmp_path: Path) -> None:
     ]
 
 
+def test_a_column_that_any_row_was_read_by_was_used(tmp_path: Path) -> None:
+    rows = [{"id": 1, "title": "t", "mood": "x"}, {"videoId": 2, "name": "u"}]
+    source = open_source(str(write_table(tmp_path / "v.jsonl", rows)))
+    assert ids(source) == ["1", "2"]
+    assert list(source.findings.columns) == ["mood"]
+
+
 def test_titles_are_found_under_the_names_of_image_sets(tmp_path: Path) -> None:
     for name in ("text", "caption"):
         folder = write_files(tmp_path / name, {"train/a.jpg": RED, "test/b.jpg": BLUE})

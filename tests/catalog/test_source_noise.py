@@ -13,7 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.catalog.tables import write_parquet, write_table
+from tests.catalog.tables import notes_of, write_parquet, write_table
+from twinlens.benchmarks.reading import ODDITIES, make_rows, write
 from twinlens.catalog.errors import SourceError
 from twinlens.catalog.sources import Reject, Row, Source, open_source
 
@@ -120,3 +121,20 @@ def test_what_csv_writes_is_read_back(tmp_path: Path, rows: list[tuple[str, str]
             assert item.video.title == unicodedata.normalize("NFC", read)
             if not item.notes:
                 assert item.video.video_id == video_id.strip()
+
+
+@pytest.mark.slow
+def test_of_ten_thousand_odd_rows_none_is_lost_and_each_oddity_is_counted(tmp_path: Path) -> None:
+    rows = make_rows(10_000, odd=True)
+    for suffix in (".csv", ".jsonl", ".parquet"):
+        path = tmp_path / f"v{suffix}"
+        write(path, rows)
+        source = open_source(str(path))
+        assert growth(source) < 12_000_000
+        items = list(source)
+        assert [row.video.title for row in items if isinstance(row, Row)] == [
+            row["title"] for row in rows
+        ]
+        assert {note.field for note in notes_of(items)} == ODDITIES.keys() - {"duration"} | {
+            "duration_s"
+        }
