@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any, Final
@@ -21,84 +20,53 @@ from twinlens.events.mapping import Cell, EventSpec, Layout
 ROW: Final = "twinlens:row"
 _ELEMENT: Final = "twinlens:element"
 _FALSE: Final = pa.array(["", "0", "0.0", "false", "False"])
-_FIRST: Final = pa.scalar(datetime(1, 1, 1, tzinfo=UTC), pa.timestamp("us", tz="UTC"))
-_LAST: Final = pa.scalar(datetime(9999, 12, 31, tzinfo=UTC), pa.timestamp("us", tz="UTC"))
+_TIME: Final = EVENT_SCHEMA.field("at").type
+# What a cell that can't be read becomes: a value of its column that is then refused.
+_BAD_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_BAD_POSITION: Final = -1
+_LAST: Final = pa.scalar(datetime(9999, 12, 31, tzinfo=UTC), _TIME)  # of Python's calendar
 _US_PER: Final = {"s": 1_000_000, "ms": 1_000, "us": 1}
-_ARROW_ERRORS: Final = (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError)
+_ERRORS: Final = (pa.ArrowException, ValueError, OverflowError, OSError)
 
 
-@dataclass(frozen=True, slots=True)
-class Mapped:
-    """A table of ``EVENT_SCHEMA``, the row of the file that each event is of, and the bad cells.
+def map_rows(
+    rows: pa.Table, layout: Layout, person_id: str | None
+) -> tuple[pa.Table, pa.ChunkedArray]:
+    """Return the events that ``rows`` make, in their order, and of which row of the file each is.
 
-    Those are null in the table; ``bad`` has what they hold, by place in the table and by field.
-    """
-
-    table: pa.Table
-    rows: pa.Array
-    bad: Mapping[int, Mapping[str, object]]
-
-
-@dataclass(slots=True)
-class _Part:
-    """The events that one ``EventSpec`` makes."""
-
-    columns: dict[str, pa.Array]
-    rows: pa.Array
-    bad: dict[int, dict[str, object]] = field(default_factory=lambda: defaultdict(dict))
-
-
-def map_rows(rows: pa.Table, layout: Layout, person_id: str | None) -> Mapped:
-    """Return the events that ``rows`` make, in their order; ``ROW`` is one of the columns.
-
-    ``person_id`` is whose events they are where the layout does not say. An event without an id
-    gets one made of what it says, and of its place where it has no time: the same again from the
-    same file.
+    ``ROW`` is one of the columns. ``person_id`` is whose events they are where the layout does not
+    say. An event without an id gets one made of what it says, and of its place where it has no
+    time: the same again from the same file.
     """
     parts = [_make_part(rows, layout, spec, person_id) for spec in layout.events]
-    table = pa.concat_tables(pa.table(part.columns, schema=EVENT_SCHEMA) for part in parts)
-    numbers = pa.concat_arrays([part.rows for part in parts])
-    bad: dict[int, Mapping[str, object]] = {}
-    before = 0
-    for part in parts:
-        bad |= {before + index: cells for index, cells in part.bad.items()}
-        before += len(part.rows)
-    if len(parts) == 1:
-        return Mapped(table, numbers, bad)
-    order = np.argsort(numbers.to_numpy(), kind="stable")  # rows first, then the specs' order
-    if bad:
-        places = np.empty_like(order)
-        places[order] = np.arange(len(order))
-        bad = {int(places[index]): cells for index, cells in bad.items()}
-    return Mapped(table.take(pa.array(order)), numbers.take(pa.array(order)), bad)
+    events = pa.concat_tables(parts)
+    if len(parts) > 1:  # rows first, then the specs' order
+        events = events.take(pa.array(np.argsort(events[ROW].to_numpy(), kind="stable")))
+    return events.drop_columns([ROW]), events[ROW]
 
 
-def _make_part(rows: pa.Table, layout: Layout, spec: EventSpec, person_id: str | None) -> _Part:
-    rows = _choose_rows(rows, spec)
+def _make_part(rows: pa.Table, layout: Layout, spec: EventSpec, person_id: str | None) -> pa.Table:
+    """Return the events that one spec makes, with ``ROW`` beside their fields."""
     cells = {**layout.fields, **spec.fields}
+    rows = _choose_rows(rows, spec)
     for cell in cells.values():
         if cell.pattern is not None:
-            rows = rows.filter(
-                pc.match_substring_regex(_read_text(rows[cell.column]), cell.pattern)
-            )
-    size = rows.num_rows
-    part = _Part({}, rows[ROW].combine_chunks() if size else pa.array([], pa.int64()))
-    for column in EVENT_SCHEMA:
-        if column.name not in cells:
-            array = pa.nulls(size, pa.string() if column.name == "type" else column.type)
-        else:
-            array, bad = _read_cell(rows, cells[column.name], column.type)
-            for index, value in bad.items():
-                part.bad[index][column.name] = value
-        part.columns[column.name] = array
+            text = _read_text(rows[cell.column])
+            rows = rows.filter(pc.match_substring_regex(text, cell.pattern))
+    columns = {
+        field.name: _read_cell(rows, cells[field.name], field.type)
+        if field.name in cells
+        else pa.nulls(len(rows), field.type)
+        for field in EVENT_SCHEMA
+    }
     if spec.type is not None:
-        part.columns["type"] = pa.repeat(pa.scalar(spec.type.value), size)
+        columns["type"] = pa.repeat(pa.scalar(spec.type.value), len(rows))
     if person_id is not None:
-        part.columns["person_id"] = pc.fill_null(part.columns["person_id"], person_id)
+        columns["person_id"] = pc.fill_null(columns["person_id"], person_id)
     if "event_id" not in cells:
-        part.columns["event_id"] = _make_ids(part.columns, rows, layout, spec)
-    part.columns["type"] = part.columns["type"].cast(EVENT_SCHEMA.field("type").type)
-    return part
+        columns["event_id"] = _make_ids(columns, rows, layout, spec)
+    columns["type"] = columns["type"].cast(EVENT_SCHEMA.field("type").type)
+    return pa.table(columns, schema=EVENT_SCHEMA).append_column(ROW, rows[ROW])
 
 
 def _choose_rows(rows: pa.Table, spec: EventSpec) -> pa.Table:
@@ -110,17 +78,17 @@ def _choose_rows(rows: pa.Table, spec: EventSpec) -> pa.Table:
     lists = rows[spec.each].combine_chunks()
     parents = pc.list_parent_indices(lists)
     of = parents.to_numpy()
-    first = np.searchsorted(of, of)  # where the list of each element begins
+    place = np.arange(len(of)) - np.searchsorted(of, of)  # within the list of each element
     exploded = rows.drop_columns([spec.each]).take(parents)
     exploded = exploded.append_column(spec.each, pc.list_flatten(lists))
-    return exploded.append_column(_ELEMENT, pa.array(np.arange(len(of)) - first))
+    return exploded.append_column(_ELEMENT, pa.array(place))
 
 
 def _make_ids(
     columns: Mapping[str, pa.Array], rows: pa.Table, layout: Layout, spec: EventSpec
 ) -> pa.Array:
     parts = [
-        array.cast(pa.int64() if name == "at" else array.type).cast(pa.string())
+        (array.cast(pa.int64()) if name == "at" else array).cast(pa.string())
         for name, array in columns.items()
         if array.null_count < len(array)
     ]
@@ -129,18 +97,16 @@ def _make_ids(
     if spec.each is not None:
         parts.append(rows[_ELEMENT].cast(pa.string()))
     said = pc.binary_join_element_wise(*parts, "\x1f", null_handling="replace", null_replacement="")
-    return pa.array(
-        [blake2b(one.encode(), digest_size=16).hexdigest() for one in said.to_pylist()], pa.string()
-    )
+    ids = [blake2b(one.encode(), digest_size=16).hexdigest() for one in said.to_pylist()]
+    return pa.array(ids, pa.string())
 
 
-def _read_cell(rows: pa.Table, cell: Cell, kind: pa.DataType) -> tuple[pa.Array, dict[int, object]]:
+def _read_cell(rows: pa.Table, cell: Cell, kind: pa.DataType) -> pa.Array:
     if cell.value is not None:
-        return pa.repeat(pa.scalar(cell.value, kind), rows.num_rows), {}
+        return pa.repeat(pa.scalar(cell.value, kind), len(rows))
     if cell.columns:
-        texts = [_read_text(rows[name]) for name in cell.columns]
-        return _whole(pc.binary_join_element_wise(*texts, "-")), {}
-    column = _whole(rows[cell.column])
+        return pc.binary_join_element_wise(*(_read_text(rows[name]) for name in cell.columns), "-")
+    column = rows[cell.column]
     if pa.types.is_floating(column.type):  # how pandas writes that there is none
         column = pc.if_else(pc.is_nan(column), None, column)
     if pa.types.is_timestamp(kind):
@@ -148,78 +114,77 @@ def _read_cell(rows: pa.Table, cell: Cell, kind: pa.DataType) -> tuple[pa.Array,
     if pa.types.is_floating(kind):
         return _convert(
             column,
-            lambda array: pc.multiply(array.cast(pa.float64()), cell.scale).cast(kind),
-            lambda value: float(str(value)) * cell.scale,
+            lambda whole: pc.multiply(whole.cast(pa.float64()), cell.scale).cast(kind),
+            lambda one: float(str(one)) * cell.scale,
             kind,
+            bad=math.nan,
         )
     if pa.types.is_integer(kind):
-        return _convert(column, lambda array: array.cast(kind), lambda value: int(str(value)), kind)
-    if pa.types.is_boolean(kind):
-        return _convert(column, lambda array: array.cast(kind), _read_boolean, kind)
+        return _convert(
+            column,
+            lambda whole: whole.cast(kind),
+            lambda one: int(str(one)),
+            kind,
+            bad=_BAD_POSITION,
+        )
+    if pa.types.is_boolean(kind):  # what is neither is not known
+        return _convert(column, lambda whole: whole.cast(kind), _read_boolean, kind, bad=None)
     text = _read_text(column)
     if cell.pattern is not None:
         text = pc.struct_field(pc.extract_regex(text, cell.pattern), "value")
-    return pc.binary_join_element_wise(cell.prefix, text, "") if cell.prefix else text, {}
+    return pc.binary_join_element_wise(cell.prefix, text, "") if cell.prefix else text
 
 
-def _read_text(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    column = _whole(column)
+def _read_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_floating(column.type):  # ids of a column that lacks some: 17.0 is 17
         with suppress(pa.ArrowInvalid):
             column = column.cast(pa.int64())
     return column.cast(pa.string())
 
 
-def _read_times(column: pa.Array, per_unit: int) -> tuple[pa.Array, dict[int, object]]:
-    kind = EVENT_SCHEMA.field("at").type
+def _read_times(column: pa.ChunkedArray, per_unit: int) -> pa.ChunkedArray:
     if pa.types.is_string(column.type):
         with suppress(pa.ArrowInvalid):  # else as text
             column = column.cast(pa.float64())
 
-    def read(array: pa.Array) -> pa.Array:
-        if pa.types.is_integer(array.type):
-            array = pc.multiply_checked(array.cast(pa.int64()), per_unit)
-        elif pa.types.is_floating(array.type):
-            array = pc.round(pc.multiply(array, float(per_unit))).cast(pa.int64())
-        return array.cast(kind, safe=not pa.types.is_timestamp(array.type))
+    def read(whole: pa.ChunkedArray) -> pa.ChunkedArray:
+        if pa.types.is_integer(whole.type):
+            whole = pc.multiply_checked(whole.cast(pa.int64()), per_unit)
+        elif pa.types.is_floating(whole.type):
+            whole = pc.round(pc.multiply(whole, float(per_unit))).cast(pa.int64())
+        return whole.cast(_TIME, safe=not pa.types.is_timestamp(whole.type))
 
-    def read_one(value: object) -> object:
-        if isinstance(value, int | float):
-            return datetime.fromtimestamp(value * per_unit / 1e6, UTC)
-        moment = datetime.fromisoformat(str(value))
+    def read_one(one: object) -> datetime:
+        if isinstance(one, int | float):
+            return datetime.fromtimestamp(one * per_unit / 1e6, UTC)
+        moment = datetime.fromisoformat(str(one))
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
-    times, bad = _convert(column, read, read_one, kind)
-    # Python's calendar ends sooner than Arrow's.
-    beyond = pc.fill_null(pc.or_(pc.less(times, _FIRST), pc.greater(times, _LAST)), False)
-    bad |= {int(index): str(column[index]) for index in beyond.to_numpy(False).nonzero()[0]}
-    return pc.if_else(beyond, None, times), bad
+    times = _convert(column, read, read_one, _TIME, bad=_BAD_TIME)
+    bad = pa.scalar(_BAD_TIME, _TIME)
+    return pc.if_else(pc.or_(pc.less(times, bad), pc.greater(times, _LAST)), bad, times)
 
 
 def _convert(
-    column: pa.Array,
-    convert: Callable[[pa.Array], pa.Array],
-    convert_one: Callable[[object], object],
+    column: pa.ChunkedArray,
+    convert: Callable[[pa.ChunkedArray], pa.ChunkedArray],
+    convert_one: Callable[[Any], Any],
     kind: pa.DataType,
-) -> tuple[pa.Array, dict[int, object]]:
-    """Return ``column`` converted at once or, where that fails, cell by cell, and the bad cells."""
-    with suppress(*_ARROW_ERRORS):
-        return convert(column), {}
-    values: list[Any] = []
-    bad: dict[int, object] = {}
-    for index, cell in enumerate(column):
+    *,
+    bad: Any,
+) -> pa.ChunkedArray:
+    """Return ``column`` converted at once or, where that fails, cell by cell."""
+    with suppress(*_ERRORS):
+        return convert(column)
+
+    def read(cell: pa.Scalar) -> Any:
         try:
-            value = None if not cell.is_valid else convert_one(cell.as_py())
-            values.append(None if value is None else pa.scalar(value, kind).as_py())
-        except (*_ARROW_ERRORS, KeyError, ValueError, OverflowError, OSError):
-            values.append(None)
-            bad[index] = str(cell)
-    return pa.array(values, kind), bad
+            return pa.scalar(convert_one(cell.as_py()), kind).as_py() if cell.is_valid else None
+        except _ERRORS:
+            return bad
+
+    return pa.chunked_array([pa.array(map(read, column), kind)])
 
 
-def _read_boolean(value: object) -> bool:
-    return {"0": False, "false": False, "1": True, "true": True}[str(value).casefold()]
-
-
-def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+def _read_boolean(one: object) -> bool | None:
+    return {"0": False, "false": False, "1": True, "true": True}.get(str(one).casefold())

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -23,14 +24,21 @@ def write_events(tables: Iterable[pa.Table], path: Path) -> int:
     Raises:
         SourceError: the name's ending is that of no format, or the file can't be written.
     """
-    writers = {".jsonl": _write_jsonl, ".csv": _write_csv, ".parquet": _write_parquet}
-    name = path.name.removesuffix(".gz")
-    write = writers.get(Path(name).suffix)
+    formats = {".jsonl": _write_jsonl, ".csv": _write_csv, ".parquet": _write_parquet}
+    write = formats.get(Path(path.name.removesuffix(".gz")).suffix)
     if write is None or (path.suffix == ".gz" and write is not _write_jsonl):
         raise SourceError(f"{path}: events go into .jsonl, .jsonl.gz, .csv or .parquet")
-    making = path.with_name(f".{path.name}.new")
+    making = path.with_name(f".new.{path.name}")
+    written = 0
+
+    def count() -> Iterator[pa.Table]:
+        nonlocal written
+        for table in tables:
+            written += len(table)
+            yield table
+
     try:
-        written = write(tables, making, path.suffix == ".gz")
+        write(count(), making)
         making.replace(path)
     except OSError as error:
         raise SourceError(f"{path} can't be written: {error.strerror or error}") from error
@@ -39,42 +47,31 @@ def write_events(tables: Iterable[pa.Table], path: Path) -> int:
     return written
 
 
-def _write_jsonl(tables: Iterable[pa.Table], path: Path, gzipped: bool) -> int:
-    written = 0
-    with gzip.open(path, "wb") if gzipped else path.open("wb") as file:
-        for table in tables:
-            for row in read_rows(table):
-                known = {name: value for name, value in row.items() if value is not None}
-                text = json.dumps(known, ensure_ascii=False, default=_to_text)
-                file.write(f"{text}\n".encode())
-            written += len(table)
-    return written
+def _write_jsonl(tables: Iterable[pa.Table], path: Path) -> None:
+    with gzip.open(path, "wb") if path.suffix == ".gz" else path.open("wb") as file:
+        for row in itertools.chain.from_iterable(map(read_rows, tables)):
+            known = {name: value for name, value in row.items() if value is not None}
+            text = json.dumps(known, ensure_ascii=False, default=_to_text)
+            file.write(f"{text}\n".encode())
 
 
-def _write_csv(tables: Iterable[pa.Table], path: Path, _: bool) -> int:
-    written = 0
+def _write_csv(tables: Iterable[pa.Table], path: Path) -> None:
+    as_text = {"type", "at"}
     schema = pa.schema(
-        [
-            field.with_type(pa.string()) if field.name in ("type", "at") else field
-            for field in EVENT_SCHEMA
-        ]
+        [one.with_type(pa.string()) if one.name in as_text else one for one in EVENT_SCHEMA]
     )
     with pa_csv.CSVWriter(path, schema) as writer:
         for table in tables:
             at = pc.strftime(table["at"], format="%Y-%m-%dT%H:%M:%SZ")
-            table = table.set_column(table.column_names.index("at"), "at", at)
-            writer.write(table.cast(schema))
-            written += len(table)
-    return written
+            writer.write(
+                table.set_column(EVENT_SCHEMA.get_field_index("at"), "at", at).cast(schema)
+            )
 
 
-def _write_parquet(tables: Iterable[pa.Table], path: Path, _: bool) -> int:
-    written = 0
+def _write_parquet(tables: Iterable[pa.Table], path: Path) -> None:
     with pq.ParquetWriter(path, EVENT_SCHEMA) as writer:
         for table in tables:
             writer.write_table(table)
-            written += len(table)
-    return written
 
 
 def _to_text(moment: object) -> str:

@@ -44,6 +44,8 @@ class Cell(_Model):
         if (self.column is not None) + bool(self.columns) + (self.value is not None) != 1:
             raise ValueError("give one of column, columns and value")
         if self.pattern is not None:
+            if self.column is None:
+                raise ValueError("a pattern is of one column")
             found = pc.extract_regex(pa.array([""]), self.pattern)  # raises a ValueError
             if found.type.get_field_index("value") < 0:
                 raise ValueError("a pattern has a group (?P<value>...)")

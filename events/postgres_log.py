@@ -9,54 +9,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from twinlens.catalog.errors import StoreError, StoreUnavailable, UsageError
 from twinlens.catalog.versions import refuse_newer
-from twinlens.events.sql_log import Connections, Cursor, SqlEventLog
+from twinlens.events.sql_log import FORMAT, TABLES, Connections, Cursor, SqlEventLog
 
 if TYPE_CHECKING:
     import psycopg
 
-# Raised whenever an older program could no longer read a log right.
-FORMAT: Final = 1
 _PATIENCE_S: Final = 5
 _NAMESPACE: Final = "twinlens"
 _MAKING: Final = 7_809_117  # an advisory lock: one process makes the tables
-_SCHEMA: Final = """
-CREATE SCHEMA IF NOT EXISTS twinlens;
-CREATE TABLE IF NOT EXISTS twinlens.state (place BIGINT NOT NULL, format INTEGER NOT NULL);
-INSERT INTO twinlens.state SELECT 0, 1 WHERE NOT EXISTS (SELECT * FROM twinlens.state);
-CREATE TABLE IF NOT EXISTS twinlens.events (
-    place BIGINT PRIMARY KEY,
-    person_id TEXT NOT NULL,
-    type TEXT NOT NULL,
-    event_id TEXT NOT NULL,
-    video_id TEXT,
-    watch_id TEXT,
-    query_id TEXT,
-    feed_id TEXT,
-    surface TEXT,
-    text TEXT,
-    undoes TEXT,
-    region TEXT,
-    device TEXT,
-    language TEXT,
-    at BIGINT,
-    watched_s DOUBLE PRECISION,
-    duration_s DOUBLE PRECISION,
-    position INTEGER,
-    chance DOUBLE PRECISION,
-    seen SMALLINT
-);
-CREATE UNIQUE INDEX IF NOT EXISTS by_event ON twinlens.events (event_id);
-CREATE INDEX IF NOT EXISTS by_person
-    ON twinlens.events (person_id, type, at NULLS FIRST, place);
-CREATE INDEX IF NOT EXISTS by_watch ON twinlens.events (watch_id) WHERE watch_id IS NOT NULL;
-CREATE TABLE IF NOT EXISTS twinlens.feeds (
-    person_id TEXT NOT NULL,
-    window_json TEXT NOT NULL,
-    feed_id TEXT PRIMARY KEY,
-    until BIGINT NOT NULL
-);
-CREATE INDEX IF NOT EXISTS by_end ON twinlens.feeds (until);
-"""
+_SCHEMA: Final = (
+    f"CREATE SCHEMA IF NOT EXISTS {_NAMESPACE};"
+    f"{TABLES.format(key='BIGINT', nulls_first=' NULLS FIRST')}"
+)
 
 
 class PostgresEventLog(SqlEventLog):

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -41,6 +41,29 @@ COLUMNS: Final = (
     "chance",
     "seen",
 )
+# For both databases: what they call a number of 64 bits that is the key, and a column's order.
+TABLES: Final = """
+CREATE TABLE IF NOT EXISTS state (place BIGINT NOT NULL, format INTEGER NOT NULL);
+INSERT INTO state SELECT 0, 1 WHERE NOT EXISTS (SELECT * FROM state);
+CREATE TABLE IF NOT EXISTS events (
+    place {key} PRIMARY KEY,
+    person_id TEXT NOT NULL, type TEXT NOT NULL, event_id TEXT NOT NULL,
+    video_id TEXT, watch_id TEXT, query_id TEXT, feed_id TEXT,
+    surface TEXT, text TEXT, undoes TEXT, region TEXT, device TEXT, language TEXT,
+    at BIGINT, watched_s DOUBLE PRECISION, duration_s DOUBLE PRECISION,
+    position INTEGER, chance DOUBLE PRECISION, seen SMALLINT
+);
+CREATE UNIQUE INDEX IF NOT EXISTS by_event ON events (event_id);
+CREATE INDEX IF NOT EXISTS by_person ON events (person_id, type, at{nulls_first});
+CREATE INDEX IF NOT EXISTS by_watch ON events (watch_id) WHERE watch_id IS NOT NULL;
+CREATE TABLE IF NOT EXISTS feeds (
+    person_id TEXT NOT NULL, window_json TEXT NOT NULL, feed_id TEXT NOT NULL, until BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX IF NOT EXISTS by_feed ON feeds (feed_id);
+CREATE INDEX IF NOT EXISTS by_end ON feeds (until);
+"""
+# Raised, with that in TABLES, whenever an older program could no longer read a log right.
+FORMAT: Final = 1
 _ALL: Final = ", ".join(COLUMNS)
 _AT: Final = COLUMNS.index("at")
 _SEEN: Final = COLUMNS.index("seen")
@@ -51,16 +74,8 @@ _PRUNED_AT_ONCE: Final = 50_000
 _FLOATS: Final = ("watched_s", "duration_s", "chance")
 
 
-class Cursor(Protocol):
-    """What SQLite's and psycopg's connections both are, as far as it is needed."""
-
-    def execute(self, statement: str, parameters: Sequence[Any] = (), /) -> Any:
-        """Execute one statement and return what its rows can be fetched from."""
-        ...
-
-    def executemany(self, statement: str, parameters: Sequence[Sequence[Any]], /) -> Any:
-        """Execute one statement for each of several rows."""
-        ...
+# SQLite's connection, or what looks like it: psycopg's is typed otherwise.
+Cursor = Any
 
 
 @dataclass(slots=True, eq=False)

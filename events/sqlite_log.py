@@ -15,52 +15,14 @@ from typing import Any, Final
 from twinlens.catalog.errors import StoreCorrupt, StoreUnavailable
 from twinlens.catalog.versions import refuse_newer
 from twinlens.events.event import EventType
-from twinlens.events.sql_log import Connections, SqlEventLog
+from twinlens.events.sql_log import FORMAT, TABLES, Connections, SqlEventLog
 
 EVENTS_FILE: Final = "events.sqlite"
-# Raised whenever an older program could no longer read a log right; SQLite's user_version.
-FORMAT: Final = 1
 _PATIENCE_S: Final = 5.0
-_SCHEMA: Final = """
-BEGIN IMMEDIATE;
-CREATE TABLE IF NOT EXISTS state (place INTEGER NOT NULL);
-INSERT INTO state SELECT 0 WHERE NOT EXISTS (SELECT * FROM state);
-CREATE TABLE IF NOT EXISTS events (
-    place INTEGER PRIMARY KEY,
-    person_id TEXT NOT NULL,
-    type TEXT NOT NULL,
-    event_id TEXT NOT NULL,
-    video_id TEXT,
-    watch_id TEXT,
-    query_id TEXT,
-    feed_id TEXT,
-    surface TEXT,
-    text TEXT,
-    undoes TEXT,
-    region TEXT,
-    device TEXT,
-    language TEXT,
-    at INTEGER,
-    watched_s REAL,
-    duration_s REAL,
-    position INTEGER,
-    chance REAL,
-    seen INTEGER
-);
-CREATE UNIQUE INDEX IF NOT EXISTS by_event ON events (event_id);
-CREATE INDEX IF NOT EXISTS by_person ON events (person_id, type, at);
-CREATE INDEX IF NOT EXISTS by_watch ON events (watch_id) WHERE watch_id IS NOT NULL;
-CREATE TABLE IF NOT EXISTS feeds (
-    person_id TEXT NOT NULL,
-    window_json TEXT NOT NULL,
-    feed_id TEXT NOT NULL,
-    until INTEGER NOT NULL
-);
-CREATE UNIQUE INDEX IF NOT EXISTS by_feed ON feeds (feed_id);
-CREATE INDEX IF NOT EXISTS by_end ON feeds (until);
-PRAGMA user_version = 1;
-COMMIT;
-"""
+_SCHEMA: Final = (
+    f"BEGIN IMMEDIATE; {TABLES.format(key='INTEGER', nulls_first='')}"
+    f"PRAGMA user_version = {FORMAT}; COMMIT;"
+)
 
 
 class SqliteEventLog(SqlEventLog):

@@ -126,6 +126,7 @@ def test_bad_cells_of_a_csv_cost_their_rows_only(tmp_path: Path):
         "watch,2,p,v,2026-11-28T10:00:00Z,long,1\n"
         "watch,3,p,v,yesterday,1,0\n"
         "watch,4,p,v,1764000000,1,perhaps\n"
+        "watch,8,p,v,99999999999999,1,1\n"
         "watch,5,p,v,2026-11-28T10:00:00Z,nan,\n"
         "watch,6,p,v,2026-11-28T10:00:00+05:30,7,false\n"
         "watch,7,p\n"
@@ -142,7 +143,8 @@ def test_bad_cells_of_a_csv_cost_their_rows_only(tmp_path: Path):
         (2, "watched_s"),
         (3, "at"),
         (4, "at"),
-        (5, "watched_s"),
+        (5, "at"),
+        (6, "watched_s"),
     ]
 
 
