@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,7 +17,6 @@ import pyarrow.parquet as pq
 
 from twinlens.catalog.errors import SourceError
 from twinlens.catalog.sources.files import open_table
-from twinlens.catalog.sources.lines import open_binary
 from twinlens.catalog.sources.parquet import ParquetTable
 from twinlens.catalog.sources.rows import Origin, Record
 from twinlens.catalog.sources.tables import Table
@@ -77,7 +76,7 @@ def read_events(
 
 
 def _open(path: Path) -> Table:
-    table = _JsonTable(path) if path.suffix.casefold() == ".json" else open_table(path)
+    table = open_table(path)
     if table is None:
         raise SourceError(f"{path}: a file of events ends in .jsonl, .json, .csv or .parquet")
     return table
@@ -135,32 +134,6 @@ def _read_objects(
 
 
 # ---- rows of files as columns
-
-
-@dataclass(frozen=True, slots=True)
-class _JsonTable:
-    """A ``.json`` file with a list of objects, as downloads of one's own data are. Read whole."""
-
-    untyped: ClassVar = False
-    ragged: ClassVar = True
-    path: Path
-
-    def read_column_names(self) -> list[str]:
-        return list(dict.fromkeys(name for one in self.read_records(()) for name in one.cells))
-
-    def count_rows(self) -> None:
-        return None
-
-    def read_records(self, columns: Collection[str]) -> Iterator[Record]:
-        try:
-            with open_binary(self.path) as file:
-                objects = json.load(file)
-        except (OSError, ValueError, RecursionError) as error:
-            raise SourceError(f"{self.path} is no JSON: {error}") from error
-        if not isinstance(objects, list) or not all(isinstance(one, dict) for one in objects):
-            raise SourceError(f"{self.path}: a .json file is a list of objects")
-        for row, cells in enumerate(objects, start=1):
-            yield Record(row, cells)
 
 
 def _read_parquet(table: Table, layout: Layout, on_reject: OnReject) -> Iterator[pa.Table]:
