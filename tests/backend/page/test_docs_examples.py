@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hmac
 import io
 import json
 import os
@@ -20,6 +21,7 @@ from tests.backend.served import ROOT, Served, publish_embedded
 
 DOCS = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 WRITTEN_FOR = "http://127.0.0.1:8000"
+PERSON_SECRET = "a secret of the site's own"
 
 
 def examples(language: str) -> list[object]:
@@ -33,7 +35,8 @@ def examples(language: str) -> list[object]:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory) -> Iterator[Served]:
     named = Catalogue(first_ids=["abc", "def", "ghi"])
-    with Served(publish_embedded(named, tmp_path_factory.mktemp("examples"))) as served:
+    data = publish_embedded(named, tmp_path_factory.mktemp("examples"))
+    with Served(data, person_secret=PERSON_SECRET) as served:
         yield served
 
 
@@ -43,6 +46,10 @@ def folder(tmp_path, monkeypatch) -> Path:
     # An answer of 400 and more makes curl fail.
     (tmp_path / ".curlrc").write_text("fail-with-body\n")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TWINLENS_PERSON_SECRET", PERSON_SECRET)
+    expires = 2**33
+    signed = hmac.new(PERSON_SECRET.encode(), f"{expires}:p1".encode(), "sha256")
+    monkeypatch.setenv("TOKEN", f"{expires}.{signed.hexdigest()}")
     return tmp_path
 
 
