@@ -55,6 +55,10 @@ class SqliteEventLog(SqlEventLog):
             # What is removed is overwritten with zeros.
             db.execute("PRAGMA secure_delete = ON")
             db.execute(f"PRAGMA synchronous = {synchronous}")
+            # Ids are anywhere in their indexes: with few pages at hand each event reads some anew,
+            # and with a short write-ahead log each batch writes them all to the file.
+            db.execute("PRAGMA cache_size = -65536")  # KiB
+            db.execute("PRAGMA wal_autocheckpoint = 8192")  # pages
             if found < FORMAT:
                 db.executescript(_SCHEMA)
         except BaseException:
@@ -106,7 +110,9 @@ class SqliteEventLog(SqlEventLog):
         the columns. Source: https://www.sqlite.org/fileformat2.html, section 2.1.
         """
         after = b"|".join(type_.value.encode() for type_ in EventType)
-        pattern = rb"[\x00-\x09]%b(?:%b|[\[{])" % (re.escape(person_id.encode()), after)
+        who = re.escape(person_id.encode())
+        # What stands before comes second: `re` looks for the bytes that a pattern begins with.
+        pattern = rb"%b(?<=[\x00-\x09]%b)(?:%b|[\[{])" % (who, who, after)
         with (
             self._path.open("rb") as file,
             closing(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)) as content,
