@@ -42,7 +42,7 @@ class NetworkShape:
     token_dim: int = 16
     word_dim: int = 32
     category_dim: int = 8
-    temperature: float = 0.07
+    temperature: float = 0.15
 
 
 class CandidateNetwork(nn.Module):

@@ -69,7 +69,7 @@ class TrainingOptions:
     batch_size: int = 1024
     negatives: int = 2048
     background_power: float = 1.0
-    temperature: float = 0.07
+    temperature: float = 0.15
     learning_rate: float = 1e-3
     table_learning_rate: float = 1e-2
     drop_rows: float = 0.2

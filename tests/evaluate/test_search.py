@@ -76,7 +76,7 @@ def test_answers_are_the_servers_and_tell_every_ranking(task: Task, cache: Path)
 
 
 def test_what_the_job_rejects_is_not_found(task: Task, caplog: pytest.LogCaptureFixture) -> None:
-    broken = replace(task.corpus.videos[3], thumbnail=b"no picture")
+    broken = replace(task.corpus.videos[3], title=None, thumbnail=b"no picture")
     videos = [*task.corpus.videos[:3], broken, *task.corpus.videos[4:]]
     with index_corpus(Corpus("c", videos), WordEncoder(), ColourEncoder()) as index:
         assert index.reader.count() == 5
