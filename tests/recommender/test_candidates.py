@@ -145,7 +145,7 @@ def test_a_checkpoint_of_another_log_is_refused(known, videos, tmp_path, monkeyp
 
 def test_time_ends_training(known, videos):
     trained = train_candidates(known, videos, replace(OPTIONS, epochs=500, minutes=0.001))
-    assert len(trained.history) == 1
+    assert 1 <= len(trained.history) < 500
 
 
 def test_people_weigh_the_same_however_much_they_watch(videos):
