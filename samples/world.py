@@ -106,7 +106,7 @@ class Tastes:
 
     def find_fashion(self, days: Floats) -> Floats:
         """Return how much more each subject appeals on days, (days, subjects)."""
-        fashion: Floats = 1.8 * np.exp(-(((days[:, None] - self.peaks) / 2.5) ** 2))
+        fashion: Floats = 1.8 * np.exp(-(((days[:, None] - self.peaks) / 3.5) ** 2))
         return fashion
 
 
