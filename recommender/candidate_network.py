@@ -158,7 +158,8 @@ class CandidateNetwork(nn.Module):
     def _describe(self, rows: Rows) -> Tensor:
         """Return what the trunk makes of the content of these videos, (rows, content_dim)."""
         dense, tokens = self._content.take(rows)
-        averaged = self._average(self.tokens, tokens).view(len(rows), -1)
+        width = len(TOKEN_FIELDS) * self.shape.token_dim
+        averaged = self._average(self.tokens, tokens).view(len(rows), width)
         described = torch.cat([self._to_tensor(dense), averaged], dim=1)
         return torch.relu(self.trunk(described))
 

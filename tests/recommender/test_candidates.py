@@ -197,6 +197,12 @@ def test_one_person_or_nobody_is_nothing_to_learn_from(videos):
         train_candidates(Interactions.from_events([], videos), videos, OPTIONS)
 
 
+def test_people_of_one_watch_each_are_learned_from(videos):
+    table = to_table(draw_events(watches=1))
+    only = Interactions.from_events(table, videos)
+    assert len(train_candidates(only, videos, replace(OPTIONS, epochs=1)).history) == 1
+
+
 def test_a_video_that_nobody_watched_keeps_a_row_of_zeros(known):
     more = draw_videos(60)
     events = Interactions.from_events(to_table(draw_events()), more)
