@@ -192,7 +192,7 @@ def _narrow(table: pa.Table) -> pa.Table:
     return table.set_column(0, "type", table["type"].cast(pa.string()))
 
 
-_EMPTY: Final = pa.table({name: pa.array([], pa.string()) for name in _NEEDED})
+_EMPTY: Final = pa.schema([(name, pa.string()) for name in _NEEDED]).empty_table()
 
 
 def _sort(events: pa.Table) -> pa.Table:

@@ -14,15 +14,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from twinlens.catalog.errors import IndexLocked, StoreCorrupt, StoreError, UsageError
 from twinlens.catalog.files import create_whole, hold_lock, sync_files, write_atomically
 from twinlens.catalog.versions import list_installed_versions, refuse_newer
-from twinlens.recommender.candidate_model import CandidateModel
-from twinlens.recommender.ranking_model import WEIGHTS_FILE as RANKING_WEIGHTS_FILE
-from twinlens.recommender.ranking_model import RankingModel
 from twinlens.stores.generations import is_generation_name, make_generation_name
+
+if TYPE_CHECKING:
+    from twinlens.recommender.candidate_model import CandidateModel
+    from twinlens.recommender.ranking_model import RankingModel
 
 MODEL_FILE: Final = "model.json"
 EVALUATION_FILE: Final = "evaluation.json"
@@ -73,11 +74,14 @@ class RecommenderModel:
             StoreCorrupt: it is damaged: the text says which file.
             StoreError: a newer TwinLens made it.
         """
+        from twinlens.recommender.candidate_model import CandidateModel
+        from twinlens.recommender.ranking_model import WEIGHTS_FILE, RankingModel
+
         record = read_record(folder)
         for name, digest in record.files.items():
             if _digest(folder / name) != digest:
                 raise StoreCorrupt(f"the model {folder.name} is damaged: {name} is not as written")
-        has_ranker = (folder / RANKING_WEIGHTS_FILE).exists()
+        has_ranker = (folder / WEIGHTS_FILE).exists()
         return cls(
             record=record,
             candidates=CandidateModel.load(folder),

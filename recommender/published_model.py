@@ -9,11 +9,8 @@ from datetime import datetime
 from typing import Final
 
 from twinlens.catalog.errors import StoreError, TwinLensError
-from twinlens.recommender.candidate_model import LearnedSource
 from twinlens.recommender.feed import FeedModel
 from twinlens.recommender.models import ModelDirectory, RecommenderModel
-from twinlens.recommender.ranking_model import WatchTimeRanker
-from twinlens.recommender.videos import VideoTable
 from twinlens.search.published import PublishedIndex, Snapshot
 
 _LOOK_EVERY_S: Final = 1.0
@@ -83,6 +80,11 @@ class PublishedModel:
                 return
 
     def _open(self, snapshot: Snapshot, name: str) -> FeedModel:
+        # FAISS and what else a model takes: a server without one needs none of it.
+        from twinlens.recommender.candidate_model import LearnedSource
+        from twinlens.recommender.ranking_model import WatchTimeRanker
+        from twinlens.recommender.videos import VideoTable
+
         model = RecommenderModel.load(self._models.locate(name))
         lenses = {lens: record.fingerprint for lens, record in snapshot.manifest.lenses.items()}
         if differing := model.record.list_differences(lenses):
