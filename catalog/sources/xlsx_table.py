@@ -5,13 +5,13 @@ from __future__ import annotations
 import warnings
 import zipfile
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import time
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, BinaryIO, ClassVar, Final
 
-from twinlens.catalog.errors import SourceError
+from twinlens.catalog.errors import RejectReason, SourceError
 from twinlens.catalog.sources.rows import BadRecord, Record
 
 # A workbook is an archive; what is unpacked of it at once are its texts.
@@ -37,12 +37,17 @@ class XlsxTable:
         """Return the cells of the header.
 
         Raises:
-            SourceError: it is no workbook, or the sheet is empty.
+            SourceError: it is no workbook, or the sheet is empty or can't be read.
         """
         with _open(self.path) as book:
-            for cells in book[self.sheet].iter_rows(max_col=MAX_COLUMNS, values_only=True):
-                if any(cell is not None for cell in cells):
-                    return [str(cell).strip() for cell in cells if cell is not None]
+            try:
+                for cells in book[self.sheet].iter_rows(max_col=MAX_COLUMNS, values_only=True):
+                    if any(cell is not None for cell in cells):
+                        return [str(cell).strip() for cell in cells if cell is not None]
+            except Exception as error:  # of XML, zip and cells alike
+                raise SourceError(
+                    f"{self.path}, sheet {self.sheet!r} can't be read: {error}"
+                ) from error
         raise SourceError(f"{self.path}, sheet {self.sheet!r} is empty")
 
     def read_remarks(self) -> list[str]:
@@ -55,20 +60,27 @@ class XlsxTable:
 
     def read_records(self, columns: Collection[str]) -> Iterator[Record | BadRecord]:
         """Yield one record a row that is not empty."""
-        with _open(self.path) as book:
-            header: list[str | None] | None = None
-            row = 0
-            for cells in book[self.sheet].iter_rows(max_col=MAX_COLUMNS):
-                if all(cell.value is None for cell in cells):
-                    continue
-                if header is None:
-                    header = [
-                        None if cell.value is None else str(cell.value).strip() for cell in cells
-                    ]
-                    continue
-                row += 1
-                named = zip(header, cells, strict=False)
-                yield Record(row, {name: _read(cell) for name, cell in named if name is not None})
+        row = 0
+        try:
+            with _open(self.path) as book:
+                header: list[str | None] | None = None
+                for cells in book[self.sheet].iter_rows(max_col=MAX_COLUMNS):
+                    if all(cell.value is None for cell in cells):
+                        continue
+                    if header is None:
+                        header = [
+                            None if cell.value is None else str(cell.value).strip()
+                            for cell in cells
+                        ]
+                        continue
+                    row += 1
+                    named = zip(header, cells, strict=False)
+                    read = {name: _read(cell) for name, cell in named if name is not None}
+                    yield Record(row, read)
+        except SourceError:
+            raise
+        except Exception as error:  # noqa: BLE001 - of XML, zip and cells alike
+            yield BadRecord(row + 1, RejectReason.FILE_UNREADABLE, f"damaged from here on: {error}")
 
 
 def list_sheets(path: Path) -> list[str]:
@@ -92,25 +104,29 @@ def _read(cell: Any) -> object:
 def _open(path: Path) -> Iterator[Any]:
     import openpyxl
 
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-            texts = sum(member.file_size for member in members if member.filename == _TEXTS)
-            if (
-                len(members) > MAX_MEMBERS
-                or sum(member.file_size for member in members) > MAX_BYTES
-                or texts > MAX_TEXT_BYTES
-            ):
-                raise SourceError(f"{path}: the workbook is too large; save it as CSV")
-        with warnings.catch_warnings():
-            # Of styles and extensions that no cell needs.
-            warnings.simplefilter("ignore")
-            book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-    except SourceError:
-        raise
-    except Exception as error:
-        raise SourceError(f"{path} is no readable workbook: {error}") from error
-    try:
+    with ExitStack() as opened:
+        try:
+            file = opened.enter_context(path.open("rb"))
+            _refuse_large(path, file)
+            with warnings.catch_warnings():
+                # Of styles and extensions that no cell needs.
+                warnings.simplefilter("ignore")
+                book = openpyxl.load_workbook(file, read_only=True, data_only=True)
+        except SourceError:
+            raise
+        except Exception as error:
+            raise SourceError(f"{path} is no readable workbook: {error}") from error
+        opened.callback(book.close)
         yield book
-    finally:
-        book.close()
+
+
+def _refuse_large(path: Path, file: BinaryIO) -> None:
+    with zipfile.ZipFile(file) as archive:
+        members = archive.infolist()
+    texts = sum(member.file_size for member in members if member.filename == _TEXTS)
+    if (
+        len(members) > MAX_MEMBERS
+        or sum(member.file_size for member in members) > MAX_BYTES
+        or texts > MAX_TEXT_BYTES
+    ):
+        raise SourceError(f"{path}: the workbook is too large; save it as CSV")

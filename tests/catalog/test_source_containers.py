@@ -222,6 +222,32 @@ def test_a_workbook_is_read_by_its_types(tmp_path: Path) -> None:
         open_source(str(path))
 
 
+@pytest.mark.parametrize("share", [0.5, 0.001])
+def test_of_a_damaged_sheet_the_rows_before_are_read(tmp_path: Path, share: float) -> None:
+    book = openpyxl.Workbook()
+    assert book.active is not None
+    book.active.append(["video_id", "title"])
+    for number in range(100):
+        book.active.append([f"v{number}", f"title {number}"])
+    book.save(tmp_path / "whole.xlsx")
+    path = tmp_path / "cut.xlsx"
+    with zipfile.ZipFile(tmp_path / "whole.xlsx") as whole, zipfile.ZipFile(path, "w") as cut:
+        for member in whole.infolist():
+            content = whole.read(member)
+            if member.filename.endswith("sheet1.xml"):
+                content = content[: int(len(content) * share)]
+            cut.writestr(member, content)
+    if share < 0.1:
+        with pytest.raises(SourceError, match="no readable workbook"):
+            open_source(str(path))
+        return
+    rows = read(path)
+    before = ids(rows)
+    assert before == [f"v{number}" for number in range(len(before))]
+    assert 10 < len(before) < 100
+    assert rejects(rows) == {len(before) + 1: RejectReason.FILE_UNREADABLE}
+
+
 def test_a_database_is_read_by_its_only_table_of_videos_or_by_a_query(tmp_path: Path) -> None:
     path = write_book(tmp_path / "v.db", [{"user": 1, "rating": 2}], "ratings")
     with pytest.raises(SourceError, match="title or a thumbnail"):
