@@ -17,6 +17,7 @@ import { Results } from "./results.js";
 import { Seeds } from "./seeds.js";
 import { Shelves } from "./shelves.js";
 import { button, failure, message } from "./states.js";
+import { remember } from "./storage.js";
 import { thumbnailsOf } from "./thumbnails.js";
 import { VideoDialog } from "./video.js";
 
@@ -338,11 +339,7 @@ addEventListener("keydown", (event) => {
 byId("theme").addEventListener("click", () => {
   const theme = isDark() ? "light" : "dark";
   document.documentElement.dataset.theme = theme;
-  try {
-    localStorage.setItem("twinlens-theme", theme);
-  } catch {
-    // Storage is switched off: for this visit only.
-  }
+  remember("twinlens-theme", theme);
   showTheme();
 });
 const systemDark = matchMedia("(prefers-color-scheme: dark)");

@@ -370,6 +370,9 @@ export function pages<A extends { next_cursor: string | null }>(
   ask: (cursor: string | undefined) => Promise<A>,
 ): AsyncGenerator<A, void, void>;
 
+/** An id that nobody has given before, as for events. */
+export function makeId(): string;
+
 /** Sends events of one person in batches, and what waits when the page is left. */
 export class EventSender {
   constructor(twinlens: TwinLens, options: EventSenderOptions);

@@ -26,6 +26,11 @@ const MOST_KEPT = 1000;
 /** How wide a thumbnail can be asked for, narrow ones first. */
 export const THUMBNAIL_WIDTHS = /** @type {const} */ ([160, 320, 480, 640, 960]);
 
+/** An id that nobody has given before. (`crypto.randomUUID` is there over HTTPS alone.) */
+export const makeId = () => Array.from(
+  crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0"),
+).join("");
+
 /** An answer that is not a success, or none at all; `code` never changes, the message may. */
 export class TwinLensError extends Error {
   /**
@@ -303,7 +308,7 @@ export class EventSender {
    */
   add(event) {
     const whole = {
-      event_id: crypto.randomUUID(), at: new Date().toISOString(), person_id: this.#personId, ...event,
+      event_id: makeId(), at: new Date().toISOString(), person_id: this.#personId, ...event,
     };
     this.#waiting.set(whole.watch_id ?? whole.event_id, whole);
     if (this.#waiting.size >= MOST_WAITING) this.flush();

@@ -1,6 +1,7 @@
 // Whether what is watched here is sent to the server, so that it learns from it: not unless someone agrees.
 
-import { EventSender } from "./client.js";
+import { EventSender, makeId } from "./client.js";
+import { recall, remember } from "./storage.js";
 
 const STORED = "twinlens-person";
 
@@ -10,12 +11,8 @@ export class Consent {
 
   constructor(twinlens, history) {
     this.#twinlens = twinlens;
-    try {
-      const personId = localStorage.getItem(STORED);
-      if (personId) this.#send(personId);
-    } catch {
-      // Storage is switched off: then nobody has agreed.
-    }
+    const personId = recall(STORED);
+    if (personId) this.#send(personId);
     history.onChange((event) => event && this.#sender?.add(event));
   }
 
@@ -27,14 +24,9 @@ export class Consent {
   give(on) {
     this.#sender?.close();
     this.#sender = null;
-    const personId = on ? crypto.randomUUID() : null;
+    const personId = on ? makeId() : null;
     if (personId) this.#send(personId);
-    try {
-      if (personId) localStorage.setItem(STORED, personId);
-      else localStorage.removeItem(STORED);
-    } catch {
-      // For this visit only.
-    }
+    remember(STORED, personId);
   }
 
   #send(personId) {

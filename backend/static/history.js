@@ -1,6 +1,9 @@
 // What was opened, watched and turned down in this browser. It stays here, unless someone agrees to
 // have it sent; the feed is asked with it, as `events` in a request that the server does not keep.
 
+import { makeId } from "./client.js";
+import { recall, remember } from "./storage.js";
+
 const STORED = "twinlens-history";
 // As many as a request for a feed may bring.
 const MOST = 500;
@@ -42,7 +45,7 @@ export class WatchHistory {
     const before = fields.watch_id && this.#events.find(({ watch_id }) => watch_id === fields.watch_id);
     const event = before
       ? Object.assign(before, fields)
-      : { event_id: crypto.randomUUID(), at: new Date().toISOString(), ...fields };
+      : { event_id: makeId(), at: new Date().toISOString(), ...fields };
     if (!before) this.#events = [...this.#events, event].slice(-MOST);
     this.#write(event);
   }
@@ -90,20 +93,16 @@ export class WatchHistory {
 
   #read() {
     try {
-      const { on = true, events = [] } = JSON.parse(localStorage.getItem(STORED) ?? "{}");
+      const { on = true, events = [] } = JSON.parse(recall(STORED) ?? "{}");
       this.#on = on !== false;
       this.#events = Array.isArray(events) ? events.filter((one) => typeof one?.video_id === "string") : [];
     } catch {
-      // Storage is switched off, or holds something else: for this visit only.
+      // It holds something else.
     }
   }
 
   #write(event) {
-    try {
-      localStorage.setItem(STORED, JSON.stringify({ on: this.#on, events: this.#events }));
-    } catch {
-      // As above, or it is full.
-    }
+    remember(STORED, JSON.stringify({ on: this.#on, events: this.#events }));
     this.#listeners.forEach((listener) => listener(event));
   }
 }

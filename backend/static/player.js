@@ -1,5 +1,6 @@
 // A media file in the page: how far it was watched, and what plays when it has ended.
 
+import { makeId } from "./client.js";
 import { element } from "./dom.js";
 
 // What browsers play; a page about a video is no media file.
@@ -27,7 +28,7 @@ export function player(video, { poster, position_s = 0, onWatch, onEnd }) {
     className: "player", src: video.url, controls: true, preload: "metadata", playsInline: true,
     ...(poster && { poster }), "aria-label": video.title ?? "Video",
   });
-  const watchId = crypto.randomUUID();
+  const watchId = makeId();
   let watched = 0, before = null, told = 0, toldAt = 0;
   const tell = () => {
     if (watched <= told) return;

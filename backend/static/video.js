@@ -7,8 +7,10 @@ import * as format from "./format.js";
 import { rankingOf } from "./lists.js";
 import { isMedia, player } from "./player.js";
 import { button, failure, message } from "./states.js";
+import { recall, remember } from "./storage.js";
 
 const RELATED = 12;
+const AUTOPLAY = "twinlens-autoplay";
 const ROW_SIZES = "144px";
 const LARGE_SIZES = "(max-width: 880px) 100vw, 760px";
 
@@ -29,8 +31,8 @@ export class VideoDialog {
   /** `options`: those of cards; twinlens, history, onClose(), onSeed(videoId, liked), onNext(videoId). */
   constructor(options) {
     this.#options = options;
-    byId("autoplay").checked = readAutoplay();
-    byId("autoplay").addEventListener("change", ({ target }) => keepAutoplay(target.checked));
+    byId("autoplay").checked = recall(AUTOPLAY) === "on";
+    byId("autoplay").addEventListener("change", ({ target }) => remember(AUTOPLAY, target.checked ? "on" : null));
     byId("video-close").addEventListener("click", () => options.onClose());
     this.#dialog.addEventListener("cancel", (event) => {
       event.preventDefault();
@@ -238,22 +240,4 @@ function tags(video) {
   const all = [...new Set([...others, ...known(video, ["keywords"]).flatMap((name) => video[name])])];
   return all.length === 0 ? null : element("ul", { className: "tags", "aria-label": "Category and tags" },
     ...all.map((tag) => element("li", { textContent: tag, dir: "auto" })));
-}
-
-const AUTOPLAY = "twinlens-autoplay";
-
-function readAutoplay() {
-  try {
-    return localStorage.getItem(AUTOPLAY) === "on";
-  } catch {
-    return false;
-  }
-}
-
-function keepAutoplay(on) {
-  try {
-    localStorage.setItem(AUTOPLAY, on ? "on" : "off");
-  } catch {
-    // Storage is switched off: for this visit only.
-  }
 }

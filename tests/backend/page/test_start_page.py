@@ -125,6 +125,14 @@ def test_nothing_is_sent_before_someone_agrees_and_then_in_batches(phone: Page) 
     assert phone.evaluate("localStorage.getItem('twinlens-person')") is None
 
 
+def test_a_page_without_tls_keeps_a_history_too(phone: Page) -> None:
+    # What browsers take from a page that came over plain HTTP from another machine.
+    phone.add_init_script("delete Crypto.prototype.randomUUID")
+    watch(phone, "beach-1")
+    expect(shelf(phone, "Because you watched beach film number 1")).to_have_count(1)
+    assert [event["video_id"] for event in kept(phone)["events"]] == ["beach-1"]
+
+
 class Media(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Say nothing."""

@@ -1,0 +1,19 @@
+// What this browser remembers for this site; nothing where storage is switched off.
+
+export function recall(name) {
+  try {
+    return localStorage.getItem(name);
+  } catch {
+    return null;
+  }
+}
+
+/** Remember a text; null forgets it. Where storage is off, or full, it holds for this visit only. */
+export function remember(name, text) {
+  try {
+    if (text === null) localStorage.removeItem(name);
+    else localStorage.setItem(name, text);
+  } catch {
+    // As said.
+  }
+}
