@@ -38,7 +38,7 @@ def _read_columns(
 @click.command(epilog=SETTINGS_HELP)
 @click.argument("source")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where the index is kept.")
-@click.option("--title-model", metavar="NAME", help="Model name or path, or packaged:use-m3.")
+@click.option("--title-model", metavar="NAME", help="Model name or path, or packaged:e5-small.")
 @title_runtime_option
 @click.option(
     "--thumbnail-model",
