@@ -18,7 +18,7 @@ ABOUT_FORM = {
     "unsupported_media_type",
     "validation_failed",
 }
-# Rules between fields, which a document of OpenAPI has no way to say.
+# Rules between fields, and with what is kept: a document of OpenAPI has no way to say them.
 BETWEEN_FIELDS = (
     "nothing to search by",
     "is both liked and disliked",
@@ -32,6 +32,7 @@ BETWEEN_FIELDS = (
     "together more than",
     "written out (NFKC)",
     "over five minutes ahead",
+    "known, of an event that says something else",
 )
 
 try:
