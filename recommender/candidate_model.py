@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 import faiss
 import numpy as np
@@ -18,6 +18,7 @@ from twinlens.catalog.errors import StoreCorrupt
 from twinlens.catalog.files import write_atomically
 from twinlens.catalog.vectors import FloatMatrix, Vector
 from twinlens.recommender.candidates import FeedQuery
+from twinlens.recommender.co_watching import CoWatching, Table
 from twinlens.recommender.content import Bags, Content, ContentSpace
 from twinlens.recommender.person_inputs import PersonInputs, PersonSpace
 from twinlens.recommender.pooling import POOLINGS, Pooling
@@ -27,6 +28,7 @@ from twinlens.stores.base import ScoredVideo, sort_hits
 WEIGHTS_FILE: Final = "candidate.safetensors"
 SPACES_FILE: Final = "candidate.json"
 _DIRECTIONS: Final = "directions."
+_TABLES: Final = "tables."
 _LEAST_NORM: Final = 1e-12
 _CHUNK: Final = 50_000
 # What files of another form than a model's are met with.
@@ -39,13 +41,14 @@ class CandidateModel:
 
     ``history`` is float32 (videos, dim): what a watch of each video is told by. ``output``
     (videos, dim + 1) is what the person's vector is compared with: a unit vector, and in the last
-    component how far everyone likes the video.
+    component how far everyone likes the video. What the ``tables`` say is added.
     """
 
     video_ids: Sequence[str]
     history: FloatMatrix
     output: FloatMatrix
     weights: Mapping[str, FloatMatrix]
+    tables: CoWatching
     layers: int
     temperature: float
     pooling: Pooling
@@ -93,10 +96,13 @@ class CandidateModel:
         """Write it into ``folder``."""
         tensors = {"history": self.history, "output": self.output, **self.weights}
         tensors |= {_DIRECTIONS + lens: of for lens, of in self.content.directions.items()}
+        for name, table in self.tables.tables.items():
+            tensors |= {f"{_TABLES}{name}.{part}": of for part, of in table._asdict().items()}
         save_file(
             {name: np.ascontiguousarray(of) for name, of in tensors.items()}, folder / WEIGHTS_FILE
         )
         spaces = {
+            "tables": dict(self.tables.weights),
             "layers": self.layers,
             "temperature": self.temperature,
             "pooling": self.pooling,
@@ -121,7 +127,13 @@ class CandidateModel:
                 for name in sorted(tensors)
                 if name.startswith(_DIRECTIONS)
             }
+            weights = spaces["tables"]
+            tables = {
+                name: Table(*(tensors.pop(f"{_TABLES}{name}.{part}") for part in Table._fields))
+                for name in weights
+            }
             model = cls(
+                tables=CoWatching(tables=tables, weights=weights),
                 video_ids=spaces["video_ids"],
                 history=tensors.pop("history"),
                 output=tensors.pop("output"),
@@ -137,6 +149,13 @@ class CandidateModel:
         if not len(model.video_ids) == len(model.history) == len(model.output):
             raise StoreCorrupt(f"the files of the model {folder} don't fit together")
         return model
+
+
+class Told(NamedTuple):
+    """Rows of videos, each once, and how strongly a history speaks for each, above 0."""
+
+    rows: npt.NDArray[np.int64]
+    strengths: Vector
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +178,10 @@ class LearnedSource:
         learned = {video_id: row for row, video_id in enumerate(model.video_ids)}
         known = np.array([learned.get(video_id, -1) for video_id in videos.video_ids], np.int64)
         new = np.flatnonzero(known < 0)
+        here = np.flatnonzero(known >= 0)
+        # Of each video that the model has learned the row here, -1 where it is gone.
+        self._places = np.full(len(learned), -1, dtype=np.int64)
+        self._places[known[here]] = here
         made = model.embed_content(model.content.encode(videos), new)
         self._history = np.concatenate([model.history, made.history])
         # A watched video is told even where it is no longer in the catalogue.
@@ -187,33 +210,50 @@ class LearnedSource:
         if query.seed_video_id is not None:
             exclude = {*exclude, query.seed_video_id}
         vector = self._model.embed_people(inputs, self._history)[0]
-        return self.look_up(vector, limit=limit, selected=selected, exclude=exclude)
+        told = self.tell(inputs.history[0])
+        return self.look_up(vector, told, limit=limit, selected=selected, exclude=exclude)
+
+    def tell(self, history: npt.NDArray[np.int64]) -> Told:
+        """Return what the tables say of the videos here, where these have been watched."""
+        rows, strengths = self._model.tables.find(history)
+        places = self._places[rows]
+        return Told(places[places >= 0], strengths[places >= 0])
 
     def look_up(
         self,
         vector: Vector,
+        told: Told,
         *,
         limit: int,
         selected: Mask | None = None,
         exclude: Set[str] = frozenset(),
     ) -> list[ScoredVideo]:
-        """Return the ``limit`` videos nearest to a person's vector, among those ``selected``."""
-        rows = [row for one in exclude if (row := self._videos.rows.get(one)) is not None]
+        """Return the ``limit`` videos of the greatest scores, among those ``selected``.
+
+        A score is the product with a person's vector, plus what the person is ``told``.
+        """
+        passing = np.ones(len(self._videos), np.bool_) if selected is None else selected.copy()
+        passing[[row for one in exclude if (row := self._videos.rows.get(one)) is not None]] = False
+        limit = min(limit, len(self._videos))
+        if limit < 1:
+            return []
         parameters = None
-        if selected is not None or rows:
-            passing = np.ones(len(self._videos), np.bool_) if selected is None else selected.copy()
-            passing[rows] = False
+        if not passing.all():
             bits = np.packbits(passing, bitorder="little")
             selector = faiss.IDSelectorBitmap(len(self._videos), faiss.swig_ptr(bits))
             make: Any = faiss.SearchParameters
             parameters = make(sel=selector)
-        limit = min(limit, len(self._videos))
-        if limit < 1:
-            return []
-        scores, found = self._index.search(vector[None], limit, params=parameters)
+        products, found = self._index.search(vector[None], limit, params=parameters)
+        scores = dict(zip(found[0].tolist(), products[0].tolist(), strict=True))
+        scores.pop(-1, None)
+        # What is neither told nor among the nearest has no place before these.
+        rows, strengths = told
+        rows, strengths = rows[passing[rows]], strengths[passing[rows]]
+        if len(rows):
+            totals = self._index.reconstruct_batch(rows) @ vector + strengths
+            scores |= zip(rows.tolist(), totals.tolist(), strict=True)
         ids = self._videos.video_ids
-        pairs = zip(found[0].tolist(), scores[0].tolist(), strict=True)
-        return sort_hits([ScoredVideo(ids[row], score) for row, score in pairs if row >= 0])
+        return sort_hits([ScoredVideo(ids[row], score) for row, score in scores.items()])[:limit]
 
 
 def average_bags(table: FloatMatrix, bags: Bags) -> FloatMatrix:

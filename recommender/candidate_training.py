@@ -7,7 +7,8 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -22,6 +23,8 @@ from twinlens.catalog.vectors import FloatMatrix
 from twinlens.encoders.training_run import digest_run
 from twinlens.recommender.candidate_model import CandidateModel
 from twinlens.recommender.candidate_network import CandidateNetwork, NetworkShape, draw_kept
+from twinlens.recommender.co_watching import CoWatching
+from twinlens.recommender.co_watching_counts import count_co_watching
 from twinlens.recommender.content import ContentSpace
 from twinlens.recommender.examples import (
     MOST_POSITIONS,
@@ -51,6 +54,12 @@ _FINISHING_RATE: Final = 0.1
 _HIDDEN_SHARE: Final = 0.1
 _CHUNK: Final = 8192
 _DEPTH: Final = 50
+_LEAST_STEPS: Final = 200
+# What the tables may count: the network's scores are about -1 to 1.
+_TABLE_WEIGHTS: Final = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
+# Weights are chosen by so many scores, the fewer people the more videos.
+_MOST_WEIGHED: Final = 2**25
+_WEIGHED_AT_ONCE: Final = 100
 
 _log = logging.getLogger(__name__)
 
@@ -59,14 +68,15 @@ _log = logging.getLogger(__name__)
 class TrainingOptions:
     """How to train. ``minutes`` bounds the whole; None does not.
 
-    ``drop_rows`` is the share of learned rows that a step does without. ``patience`` is how many
-    epochs may be no better than the best before training stops.
+    ``batch_size`` None: so many that an epoch has 200 steps, from 64 to 1024. ``drop_rows`` is the
+    share of learned rows that a step does without. ``patience`` is how many epochs may be no better
+    than the best before training stops. Without ``co_watching`` the network is alone.
     """
 
     seed: int = 0
     epochs: int = 10
     minutes: float | None = None
-    batch_size: int = 1024
+    batch_size: int | None = None
     negatives: int = 2048
     background_power: float = 1.0
     temperature: float = 0.15
@@ -78,6 +88,7 @@ class TrainingOptions:
     hidden: tuple[int, ...] = (256,)
     pooling: Pooling = "averages"
     example_age: bool = True
+    co_watching: bool = True
     device: str = "cpu"
 
 
@@ -92,9 +103,10 @@ class Epoch(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class TrainedCandidates:
-    """A trained network, the spaces that its inputs come from, and how it came about."""
+    """A trained network, the tables beside it, the spaces of its inputs, and how it came about."""
 
     network: CandidateNetwork
+    tables: CoWatching
     people: PersonSpace
     content: ContentSpace
     history: list[Epoch]
@@ -105,6 +117,7 @@ class TrainedCandidates:
         return {
             "options": asdict(self.options),
             "history": [epoch._asdict() for epoch in self.history],
+            "tables": dict(self.tables.weights),
         }
 
 
@@ -196,7 +209,9 @@ class _Run:
         }
         # Without content, a dropped row would leave nothing.
         self.drop_rows = 0.0 if self.content.is_empty else options.drop_rows
-        self.steps = math.ceil(count_examples(known, split.trained) / options.batch_size)
+        examples = count_examples(known, split.trained)
+        self.batch_size = options.batch_size or min(max(examples // _LEAST_STEPS, 64), 1024)
+        self.steps = math.ceil(examples / self.batch_size)
         self.progress = Progress(history=[])
         self.best: dict[str, Tensor] = {}
 
@@ -215,7 +230,13 @@ class _Run:
             if checkpoint is not None:
                 checkpoint.save(self)
         self._finish(checkpoint)
-        return TrainedCandidates(self.network, self.people, self.content, now.history, self.options)
+        tables = CoWatching(tables={}, weights={})
+        if any(now.weights.values()):
+            counted = count_co_watching(self.known, self.network.shape.videos)
+            tables = counted.weigh(now.weights)
+        return TrainedCandidates(
+            self.network, tables, self.people, self.content, now.history, self.options
+        )
 
     def _goes_on(self) -> bool:
         now, limit = self.progress, self._limit_s()
@@ -235,6 +256,7 @@ class _Run:
         now = self.progress
         if not now.finishing:
             self.network.load_state_dict(self.best)
+            now.weights = self._choose_weights()
             now.finishing, now.step, now.loss_sum = True, 0, 0.0
         self._train_pass(np.ones(len(self.known), dtype=np.bool_), checkpoint)
 
@@ -246,12 +268,12 @@ class _Run:
         background = Background.of_labels(
             self.known.videos[trained], self.network.shape.videos, power=options.background_power
         )
-        steps = math.ceil(len(labels) / options.batch_size)
+        steps = math.ceil(len(labels) / self.batch_size)
         saved = started = time.monotonic()
         before = now.spent_s
         while now.step < steps and (now.finishing or now.spent_s < self._limit_s()):
             self._set_rate()
-            batch = slice(now.step * options.batch_size, (now.step + 1) * options.batch_size)
+            batch = slice(now.step * self.batch_size, (now.step + 1) * self.batch_size)
             rng = np.random.default_rng([*seeds, now.step])
             now.loss_sum += self._take_step(labels[batch], weights[batch], background, rng)
             now.step += 1
@@ -305,12 +327,40 @@ class _Run:
         score = make_scorer(self.network, self.encoder)
         return rank_labels(score, self.known, self.held_out, self.network.shape.videos)
 
+    def _choose_weights(self) -> dict[str, float]:
+        """Return what each table of co-watching counts, by what is held out and not counted."""
+        if not self.options.co_watching or not len(self.held_out):
+            return {}
+        videos = self.network.shape.videos
+        most = max(_MOST_WEIGHED // videos, _WEIGHED_AT_ONCE)
+        labels = draw_some(self.held_out, self.options.seed, most=most)
+        counted = count_co_watching(self.known.keep(self.split.trained), videos)
+        alone = [counted.weigh({name: 1.0}) for name in counted.tables]
+        tried = list(product(_TABLE_WEIGHTS, repeat=len(alone)))
+        gains = np.zeros(len(tried))
+        score = make_scorer(self.network, self.encoder)
+        for start in range(0, len(labels), _WEIGHED_AT_ONCE):
+            part = labels[start : start + _WEIGHED_AT_ONCE]
+            history = self.encoder.encode(part).history
+            network, said = score(part), [table.score(history, videos) for table in alone]
+            for at, weights in enumerate(tried):
+                scores = sum(
+                    (weight * of for weight, of in zip(weights, said, strict=True) if weight),
+                    network,
+                )
+                ranks = rank_labels(lambda _, of=scores: of, self.known, part, videos)
+                gains[at] += measure_gain(ranks, _DEPTH).sum()
+        # The first of the best: the least of the tables.
+        return dict(zip(counted.tables, tried[int(np.argmax(gains))], strict=True))
+
     def _describe(self) -> str:
         history = self.progress.history
         return f"nDCG@{_DEPTH} {history[-1].gain:.4f}" if history else ""
 
 
-def make_scorer(network: CandidateNetwork, encoder: PersonEncoder) -> Scorer:
+def make_scorer(
+    network: CandidateNetwork, encoder: PersonEncoder, tables: CoWatching | None = None
+) -> Scorer:
     """Return what scores all videos for the people of an encoder, as they would be served."""
     network.eval()
     with torch.no_grad():
@@ -320,10 +370,10 @@ def make_scorer(network: CandidateNetwork, encoder: PersonEncoder) -> Scorer:
         )
 
     def score(labels: Ints) -> FloatMatrix:
+        inputs = encoder.encode(labels, as_served=True)
         with torch.no_grad():
-            people = network.embed_people(encoder.encode(labels, as_served=True))
-            scores: FloatMatrix = (people @ output.T).cpu().numpy()
-        return scores
+            scores: FloatMatrix = (network.embed_people(inputs) @ output.T).cpu().numpy()
+        return scores if tables is None else scores + tables.score(inputs.history, len(output))
 
     return score
 
@@ -348,7 +398,10 @@ def _copy(network: CandidateNetwork) -> dict[str, Tensor]:
 
 @dataclass(kw_only=True)
 class Progress:
-    """How far a run is. ``finishing``: in the last pass, over everything."""
+    """How far a run is.
+
+    ``finishing``: in the last pass, over everything; ``weights`` then are those of the tables.
+    """
 
     history: list[Epoch]
     epoch: int = 0
@@ -356,6 +409,7 @@ class Progress:
     loss_sum: float = 0.0
     spent_s: float = 0.0
     finishing: bool = False
+    weights: dict[str, float] = field(default_factory=dict)
 
 
 class Checkpoint:
@@ -429,6 +483,7 @@ def export_model(trained: TrainedCandidates, videos: VideoTable) -> CandidateMod
         history=history,
         output=output,
         weights=weights,
+        tables=trained.tables,
         layers=len(network.tower),
         temperature=network.shape.temperature,
         pooling=network.shape.pooling,

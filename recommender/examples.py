@@ -13,7 +13,6 @@ from twinlens.recommender.interactions import Interactions, Ints
 
 MOST_POSITIONS: Final = 64
 DAY_S: Final = 86_400.0
-_MOST_HELD_OUT: Final = 10_000
 _LEAST_HELD_OUT: Final = 50
 _LEAST_WATCHES: Final = 3
 _MOST_SCORES: Final = 2**24
@@ -73,9 +72,9 @@ def find_first_views(known: Interactions) -> npt.NDArray[np.bool_]:
     return ~again
 
 
-def draw_some(labels: Ints, seed: int) -> Ints:
-    """Return the labels, at most 10,000 of them, drawn by lot, in their order."""
-    drawn = np.random.default_rng(seed).permutation(len(labels))[:_MOST_HELD_OUT]
+def draw_some(labels: Ints, seed: int, *, most: int = 10_000) -> Ints:
+    """Return at most so many of the labels, drawn by lot, in their order."""
+    drawn = np.random.default_rng(seed).permutation(len(labels))[:most]
     return labels[np.sort(drawn)]
 
 

@@ -13,18 +13,21 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from twinlens.recommender.co_watching import STEPS
+from twinlens.recommender.co_watching_counts import (
+    fit_ease,
+    keep_largest,
+    make_matrix,
+    tell_followers,
+)
 from twinlens.recommender.examples import DAY_S, Scorer
 from twinlens.recommender.interactions import Interactions, Ints
 
 # Makes what scores the labels of the second log, by the watches of the first.
 Baseline = Callable[[Interactions, Interactions, int], Scorer]
 
-_STEPS: Final = 3
 _KNN_WATCHES: Final = 5
 _NEIGHBOURS: Final = 200
-_EASE_WEIGHT: Final = 500.0
-# EASE inverts a dense matrix of all videos by all videos.
-MOST_EASE_VIDEOS: Final = 12_000
 
 
 def count_popular(past: Interactions, _: Interactions, videos: int) -> Scorer:
@@ -47,40 +50,29 @@ def count_followers(past: Interactions, asked: Interactions, videos: int) -> Sco
 
     A step further counts a share less; each watch's followers count as shares of their sum.
     """
-    table = sparse.csr_matrix((videos, videos), dtype=np.float32)
-    for step in range(1, _STEPS + 1):
-        same = past.persons[step:] == past.persons[:-step]
-        before, after = past.videos[:-step][same], past.videos[step:][same]
-        weights = np.full(len(before), 1 / step, dtype=np.float32)
-        table = table + sparse.csr_matrix((weights, (before, after)), shape=(videos, videos))
-    totals = np.asarray(table.sum(axis=1)).ravel()
-    table = sparse.diags(1 / np.maximum(totals, 1)) @ table
-    return _score_history(table.tocsr(), asked, videos, _STEPS, by_step=True)
+    table = tell_followers(past, videos)
+    return _score_history(table, asked, videos, STEPS, by_step=True)
 
 
 def compare_items(past: Interactions, asked: Interactions, videos: int) -> Scorer:
     """Score by the cosine of who watched a video and who watched each of a person's last five."""
-    matrix = _make_matrix(past, videos)
+    matrix = make_matrix(past, videos)
     norms = np.sqrt(np.asarray(matrix.sum(axis=0)).ravel())
     matrix = matrix @ sparse.diags(1 / np.maximum(norms, 1))
     likeness = (matrix.T @ matrix).tolil()
     likeness.setdiag(0)
-    kept = _keep_largest(likeness.tocsr(), _NEIGHBOURS)
+    kept = keep_largest(likeness.tocsr(), _NEIGHBOURS)
     return _score_history(kept, asked, videos, _KNN_WATCHES)
 
 
-def fit_ease(past: Interactions, asked: Interactions, videos: int) -> Scorer:
+def count_together(past: Interactions, asked: Interactions, videos: int) -> Scorer:
     """Score by EASE of the whole history."""
-    matrix = _make_matrix(past, videos)
-    gram = np.asarray((matrix.T @ matrix).todense(), dtype=np.float64)
-    gram[np.diag_indices(videos)] += _EASE_WEIGHT
-    inverse = np.linalg.inv(gram)
-    weights = (inverse / -np.diag(inverse)).astype(np.float32)
-    np.fill_diagonal(weights, 0)
+    chosen, weights = fit_ease(past, videos)
 
     def score(labels: Ints) -> npt.NDArray[np.float32]:
         history = _make_histories(asked, labels, videos, None)
-        scores: npt.NDArray[np.float32] = (history > 0).astype(np.float32) @ weights
+        scores = np.zeros((len(labels), videos), dtype=np.float32)
+        scores[:, chosen] = (history[:, chosen] > 0).astype(np.float32) @ weights
         return scores
 
     return score
@@ -90,26 +82,9 @@ BASELINES: Final[Mapping[str, Baseline]] = {
     "popular": count_popular,
     "popular on the last day": count_last_day,
     "item-kNN": compare_items,
-    "EASE": fit_ease,
+    "EASE": count_together,
     "what followed, 3 steps": count_followers,
 }
-
-
-def _make_matrix(past: Interactions, videos: int) -> Any:
-    """Return who watched what, once, as a sparse matrix (people, videos)."""
-    ones = np.ones(len(past), dtype=np.float32)
-    shape = (len(past.person_ids), videos)
-    matrix = sparse.csr_matrix((ones, (past.persons, past.videos)), shape=shape)
-    matrix.data[:] = 1
-    return matrix
-
-
-def _keep_largest(matrix: Any, count: int) -> Any:
-    for row in range(matrix.shape[0]):
-        part = matrix.data[matrix.indptr[row] : matrix.indptr[row + 1]]
-        if len(part) > count:
-            part[part < np.partition(part, -count)[-count]] = 0
-    return matrix
 
 
 def _make_histories(asked: Interactions, labels: Ints, videos: int, most: int | None) -> Any:

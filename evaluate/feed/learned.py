@@ -60,9 +60,10 @@ ABLATIONS: Final[Mapping[str, Callable[[Part], Part]]] = {
     "without context": _leave_out_context,
     "without example age": _set(example_age=False),
     "without content": _leave_out_content,
-    "pooling average (the paper's)": _set(pooling="average"),
-    "pooling sum": _set(pooling="sum"),
-    "pooling max": _set(pooling="max"),
+    "without tables": _set(co_watching=False),
+    "without tables, average (the paper's)": _set(co_watching=False, pooling="average"),
+    "without tables, sum": _set(co_watching=False, pooling="sum"),
+    "without tables, max": _set(co_watching=False, pooling="max"),
     "no hidden layer": _set(hidden=()),
 }
 
@@ -87,5 +88,6 @@ def measure_learned(
     trained = train_candidates(
         past.known, past.videos, past.options, folder=folder, on_step=on_step
     )
-    score = make_scorer(trained.network, PersonEncoder(asked.known, trained.people))
+    encoder = PersonEncoder(asked.known, trained.people)
+    score = make_scorer(trained.network, encoder, trained.tables)
     return measure(question, score, len(videos)), trained

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from twinlens.catalog.errors import UsageError
 from twinlens.catalog.vectors import FloatMatrix
-from twinlens.evaluate.feed.baselines import BASELINES, MOST_EASE_VIDEOS
+from twinlens.evaluate.feed.baselines import BASELINES
 from twinlens.evaluate.measures import Mean, PerQuery, bootstrap_mean
 from twinlens.recommender.examples import (
     Scorer,
@@ -150,8 +150,7 @@ def measure_baselines(
     """Return the measures of each baseline that this log and catalogue allow."""
     found = {}
     for name in names:
-        too_many = name == "EASE" and len(videos) > MOST_EASE_VIDEOS
-        if too_many or (name == "popular on the last day" and not question.past.is_timed):
+        if name == "popular on the last day" and not question.past.is_timed:
             continue
         score = BASELINES[name](question.past, question.asked, len(videos))
         found[name] = measure(question, score, len(videos))

@@ -20,6 +20,7 @@ from twinlens.recommender.candidate_training import (
     train_candidates,
 )
 from twinlens.recommender.candidates import FeedQuery
+from twinlens.recommender.co_watching_counts import count_co_watching
 from twinlens.recommender.examples import MOST_POSITIONS, draw_examples, hold_out, hold_out_last
 from twinlens.recommender.interactions import Interactions
 from twinlens.recommender.person import Context, Person
@@ -63,7 +64,7 @@ def read_weights(trained):
 
 
 def test_it_learns_what_is_watched_next(trained, known, videos):
-    scores = make_scorer(trained.network, PersonEncoder(known, trained.people))
+    scores = make_scorer(trained.network, PersonEncoder(known, trained.people), trained.tables)
     labels = hold_out_last(known).held_out
     ranks = candidate_training.rank_labels(scores, known, labels, len(videos))
     # Of the 29 that are left nine are of a person's kind.
@@ -218,14 +219,26 @@ def find(source, limit=10, **query):
     return source.find(FeedQuery(**query), limit=limit)
 
 
-def test_looking_up_is_comparing_with_all(model, videos):
-    source = LearnedSource(model, videos)
-    vector = np.random.default_rng(0).normal(size=model.dim).astype(np.float32)
-    scores = model.output.astype(np.float16).astype(np.float32) @ vector
-    expected = sorted(zip(videos.video_ids, scores, strict=True), key=lambda one: (-one[1], one[0]))
-    found = source.look_up(vector, limit=10)
-    assert [one.video_id for one in found] == [video_id for video_id, _ in expected[:10]]
-    assert [one.score for one in found] == pytest.approx([of for _, of in expected[:10]], abs=1e-5)
+@pytest.mark.parametrize("kept", [40, 33])
+def test_what_is_found_is_what_training_would_score_highest(trained, model, known, videos, kept):
+    trained = replace(trained, tables=count_co_watching(known, len(videos)))
+    model = replace(model, tables=trained.tables)
+    encoder = PersonEncoder(known, trained.people)
+    labels = hold_out_last(known).held_out[:5]
+    scores = make_scorer(trained.network, encoder, trained.tables)(labels)
+    here = replace_ids(videos, {f"v{at}" for at in range(40 - kept)})
+    source = LearnedSource(model, here)
+    for label, expected in zip(labels, scores, strict=True):
+        inputs = encoder.encode(np.array([label]), as_served=True)
+        vector = model.embed_people(inputs, model.history)[0]
+        found = source.look_up(vector, source.tell(inputs.history[0]), limit=10)
+        order = sorted(
+            (row for row, one in enumerate(videos.video_ids) if one in here.rows),
+            key=lambda row: -expected[row],
+        )
+        assert [one.video_id for one in found] == [videos.video_ids[row] for row in order[:10]]
+        best = [expected[row] for row in order[:10]]
+        assert [one.score for one in found] == pytest.approx(best, abs=2e-3)
 
 
 def test_a_filter_finds_all_that_pass_and_nothing_excluded(model, videos):
