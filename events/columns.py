@@ -73,6 +73,9 @@ def _choose_rows(rows: pa.Table, spec: EventSpec) -> pa.Table:
     if spec.when is not None:
         text = _read_text(rows[spec.when])
         rows = rows.filter(pc.invert(pc.or_(pc.is_in(text, _FALSE), pc.is_null(text))))
+    if spec.at_least is not None:
+        numbers = _read_cell(rows, Cell(column=spec.when), pa.float64())
+        rows = rows.filter(pc.greater_equal(numbers, spec.at_least))
     if spec.each is None:
         return rows
     lists = rows[spec.each].combine_chunks()

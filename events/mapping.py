@@ -70,14 +70,22 @@ Cells = Mapping[
 class EventSpec(_Model):
     """An event that a row makes.
 
-    ``when`` is a column: a row where it is empty, 0 or false makes none. ``each`` is a column of
-    lists: the row makes one event of each element, which stands for the column.
+    ``when`` is a column: a row where it is empty, 0 or false, or no number of at least ``at_least``,
+    makes none. ``each`` is a column of lists: the row makes one event of each element, which stands for the
+    column.
     """
 
     type: EventType | None = None
     when: str | None = None
+    at_least: float | None = None
     each: str | None = None
     fields: Cells = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _require_a_column(self) -> Self:
+        if self.at_least is not None and self.when is None:
+            raise ValueError("at_least is of the column that when names")
+        return self
 
 
 class Layout(_Model):

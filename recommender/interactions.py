@@ -175,6 +175,24 @@ class Interactions:
             },
         )
 
+    def shuffle(self, rng: np.random.Generator) -> Interactions:
+        """Return these in an order drawn by lot for each person, with no times and no searches."""
+        order = np.lexsort((rng.random(len(self)), self.persons))
+        return replace(
+            self.forget_searches(),
+            videos=self.videos[order],
+            times=np.full(len(self), np.nan),
+            contexts={
+                name: Texts(values=of.values, codes=of.codes[order])
+                for name, of in self.contexts.items()
+            },
+        )
+
+    def forget_searches(self) -> Interactions:
+        """Return these without searches."""
+        none = self.search_starts * 0
+        return replace(self, searches=(), search_places=none[:0], search_starts=none)
+
 
 @dataclass(frozen=True)
 class _Watches:

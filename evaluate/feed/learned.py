@@ -29,10 +29,7 @@ class Part(NamedTuple):
 
 
 def _leave_out_searches(part: Part) -> Part:
-    known = part.known
-    none = known.search_starts * 0
-    searchless = replace(known, searches=(), search_places=none[:0], search_starts=none)
-    return part._replace(known=searchless)
+    return part._replace(known=part.known.forget_searches())
 
 
 def _leave_out_context(part: Part) -> Part:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
@@ -17,9 +18,10 @@ from twinlens.catalog.sources import Reject, open_source
 from twinlens.catalog.video import to_payload
 from twinlens.encoders.load import load_thumbnail_encoder, load_title_encoder
 from twinlens.evaluate.feed.learned import ABLATIONS, measure_learned
-from twinlens.evaluate.feed.protocols import LEARNED, Row, ask, compare, measure_baselines
+from twinlens.evaluate.feed.protocols import LEARNED, Row, ask, compare, join, measure_baselines
 from twinlens.evaluate.feed.ranking import measure_ranking
 from twinlens.evaluate.index import index_corpus
+from twinlens.evaluate.measures import PerQuery
 from twinlens.evaluate.tasks import read_corpus
 from twinlens.recommender.candidate_training import TrainingOptions, check_enough
 from twinlens.recommender.histories import to_milliseconds
@@ -30,7 +32,7 @@ from twinlens.stores.base import StoredVideo
 
 
 class FeedReport(NamedTuple):
-    """The figures of a log; ``training`` is how the learned candidates came about."""
+    """The figures of a log; ``training`` says of each question how what is learned came about."""
 
     people: int
     watches: int
@@ -53,31 +55,33 @@ def measure_feed(
         videos = _read_videos(events, asked, stack)
     known = Interactions.from_events(events, videos, people)
     check_enough(known)
-    question = ask(asked["protocol"], known, len(videos), days=asked["days"], seed=asked["seed"])
-    found = measure_baselines(question, videos)
+    questions = ask(asked["protocol"], known, len(videos), days=asked["days"], seed=asked["seed"])
     given = {"seed": asked["seed"], "epochs": asked["epochs"]}
     options = TrainingOptions(**{name: of for name, of in given.items() if of is not None})
-    training: dict[str, Any] = {}
-    for ablation in (None, *(ABLATIONS if asked["ablate"] else ())):
-        name = ablation or LEARNED
-        with tqdm(desc=name, unit=" steps", leave=False) as bar:
+    found: list[dict[str, PerQuery]] = []
+    training: dict[str, Any] = defaultdict(list)
+    for question in questions:
+        found.append(measure_baselines(question, videos))
+        for ablation in (None, *(ABLATIONS if asked["ablate"] else ())):
+            name = ablation or LEARNED
+            with tqdm(desc=name, unit=" steps", leave=False) as bar:
 
-            def on_step(done: int, total: int, told: str, bar: Any = bar) -> None:
-                bar.total = total
-                bar.update(done - bar.n)
-                bar.set_postfix_str(told, refresh=False)
+                def on_step(done: int, total: int, told: str, bar: Any = bar) -> None:
+                    bar.total = total
+                    bar.update(done - bar.n)
+                    bar.set_postfix_str(told, refresh=False)
 
-            found[name], trained = measure_learned(
-                question, videos, options, ablation=ablation, on_step=on_step
-            )
-        training[name] = trained.summarize()
+                found[-1][name], trained = measure_learned(
+                    question, videos, options, ablation=ablation, on_step=on_step
+                )
+            training[name].append(trained.summarize())
     return FeedReport(
-        len(question.labels),
+        sum(len(question.labels) for question in questions),
         len(known),
         len(videos),
         known.unknown_videos,
         training,
-        compare(found),
+        compare(join(found)),
     )
 
 

@@ -209,7 +209,8 @@ def test_films_are_sorted_by_position_and_ratings_have_times(tmp_path: Path):
     rows = {"user_id": [1, 1, 1], "video_id": [30, 10, 20], "position": [2, 0, 1]}
     pq.write_table(pa.table(rows), tmp_path / "watches.parquet")
     (tmp_path / "ratings.csv").write_text(
-        "userId,movieId,rating,timestamp\n1,31,2.5,1260759144\n1,32,2.5,964982703\n1,33,1,12\n"
+        "userId,movieId,rating,timestamp\n1,31,4,1260759144\n1,32,3.5,964982703\n1,33,1,12\n"
+        "1,34,good,1260759144\n"
     )
 
     events, _ = read(tmp_path / "watches.parquet", mapping="movielens")
@@ -219,7 +220,10 @@ def test_films_are_sorted_by_position_and_ratings_have_times(tmp_path: Path):
     assert [(one.video_id, one.at) for one in rated] == [
         ("31", datetime(2009, 12, 14, 2, 52, 24, tzinfo=UTC)),
         ("32", datetime(2000, 7, 30, 18, 45, 3, tzinfo=UTC)),
+        ("34", datetime(2009, 12, 14, 2, 52, 24, tzinfo=UTC)),
     ]
+    liked, _ = read(tmp_path / "ratings.csv", mapping="movielens-liked")
+    assert [one.video_id for one in liked] == ["31"]
     assert [(one.origin.row, one.field) for one in rejects] == [(3, "at")]
 
 
@@ -295,10 +299,10 @@ def test_a_mapping_that_is_none_is_refused(tmp_path: Path, content: str, message
 
 
 def test_mappings_that_come_along_load_and_others_are_unknown():
-    assert list_mappings() == ["kuairand", "movielens", "takeout"]
+    assert list_mappings() == ["kuairand", "movielens", "movielens-liked", "takeout"]
     for name in list_mappings():
         load_mapping(name)
-    with pytest.raises(SourceError, match="one of kuairand, movielens, takeout"):
+    with pytest.raises(SourceError, match="one of kuairand, movielens, movielens-liked, takeout"):
         load_mapping("netflix")
 
 

@@ -288,10 +288,11 @@ def thumbnails(source: str, json_path: Path | None, plot: Path | None, **asked: 
 @people_option
 @_option(
     "--protocol",
-    type=click.Choice(["next-watch", "next-day", "new-videos", "ranking"]),
+    type=click.Choice(["next-watch", "next-day", "new-videos", "halves", "ranking"]),
     default="next-watch",
-    help="What is to be found: each person's last watch, the first of the last days, or the last "
-    "of videos that were left out of training; or the order of what was shown on the last days.",
+    help="What is to be found: each person's last watch, the first of the last days, the last of "
+    "videos that were left out of training, or half of what others than those learned from "
+    "watched; or the order of what was shown on the last days.",
 )
 @_option("--seeds", type=_COUNT, default=5, help="How many times a ranking is learned.")
 @_option("--days", type=click.FloatRange(min=0.01), default=1.0, help="The last days, held out.")

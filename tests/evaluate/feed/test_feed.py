@@ -38,7 +38,7 @@ def known(videos):
 
 
 def test_the_figures_are_those_of_ir_measures(known, videos):
-    question = ask("next-watch", known, len(videos))
+    [question] = ask("next-watch", known, len(videos))
     scores = np.random.default_rng(0).permuted(
         np.tile(np.arange(len(videos), dtype=np.float32), (len(known), 1)), axis=1
     )
@@ -82,9 +82,9 @@ def test_no_measure_draws_videos():
 
 
 def test_the_last_watch_and_the_last_day_are_never_learned_from(known, videos):
-    watch = ask("next-watch", known, len(videos))
+    [watch] = ask("next-watch", known, len(videos))
     assert len(watch.past) == len(known) - len(watch.labels)
-    day = ask("next-day", known, len(videos), days=1)
+    [day] = ask("next-day", known, len(videos), days=1)
     assert day.past.times.max() < day.asked.times[day.labels].min()
     assert find_first_views(known)[day.labels].all()
     assert len(np.unique(known.persons[day.labels])) == len(day.labels)
@@ -92,7 +92,7 @@ def test_the_last_watch_and_the_last_day_are_never_learned_from(known, videos):
 
 def test_new_videos_are_in_nothing_that_is_told_or_learned(known, videos, monkeypatch):
     monkeypatch.setattr(protocols, "NEW_VIDEOS", 8)
-    question = ask("new-videos", known, len(videos))
+    [question] = ask("new-videos", known, len(videos))
     new = np.flatnonzero(question.among)
     assert len(new) == 8
     assert not np.isin(question.past.videos, new).any()
@@ -104,6 +104,30 @@ def test_new_videos_are_in_nothing_that_is_told_or_learned(known, videos, monkey
     assert protocols.CONTENT in found
 
 
+def test_half_is_found_by_what_others_watched(known, videos):
+    questions = ask("halves", known, len(videos))
+    judged = [known.persons[0:0]]
+    for question in questions:
+        persons = question.asked.persons[question.labels]
+        judged.append(persons)
+        assert not np.isin(question.past.persons, persons).any()
+        for label, sought in zip(question.labels, question.sought, strict=True):
+            first = question.asked.starts[question.asked.persons[label]]
+            told = question.asked.videos[first:label]
+            assert not np.isin(told, sought).any()
+            everything = np.unique(known.videos[known.persons == question.asked.persons[label]])
+            assert set(told) | set(sought) == set(everything)
+    assert len(np.unique(np.concatenate(judged))) == sum(len(one.labels) for one in questions)
+    question = questions[0]
+    best = np.zeros((len(question.labels), len(videos)), dtype=np.float32)
+    for row, sought in enumerate(question.sought):
+        best[row, sought] = 1
+    place = {label: row for row, label in enumerate(question.labels)}
+    found = measure(question, lambda labels: best[[place[one] for one in labels]], len(videos))
+    assert found["nDCG@20"] == pytest.approx(1)
+    assert (found["R@20"] == 1).all()
+
+
 def test_a_log_that_cannot_answer_is_refused(videos):
     with pytest.raises(UsageError, match="no times"):
         ask("next-day", read(videos, timed=False), len(videos))
@@ -111,10 +135,12 @@ def test_a_log_that_cannot_answer_is_refused(videos):
         ask("new-videos", read(videos), len(videos))
     with pytest.raises(UsageError, match="nothing is left"):
         ask("next-watch", read(videos, watches=2), len(videos))
+    with pytest.raises(UsageError, match="fewer than 5 people watched 10"):
+        ask("halves", read(videos, watches=2), len(videos))
 
 
 def test_baselines_know_what_followed_and_what_is_popular(known, videos):
-    question = ask("next-watch", known, len(videos))
+    [question] = ask("next-watch", known, len(videos))
     found = measure_baselines(question, videos)
     assert found.keys() == BASELINES.keys()
     assert found["what followed, 3 steps"]["HR@10"].mean() > 0.9
@@ -124,7 +150,7 @@ def test_baselines_know_what_followed_and_what_is_popular(known, videos):
 
 
 def test_ease_is_the_closed_form(known, videos):
-    question = ask("next-watch", known, len(videos))
+    [question] = ask("next-watch", known, len(videos))
     scores = BASELINES["EASE"](question.past, question.asked, len(videos))(question.labels)
     matrix = np.zeros((len(known.person_ids), len(videos)))
     matrix[question.past.persons, question.past.videos] = 1
@@ -136,7 +162,7 @@ def test_ease_is_the_closed_form(known, videos):
 
 @pytest.mark.parametrize("ablation", [None, *ABLATIONS])
 def test_each_input_can_be_left_out(known, videos, ablation):
-    question = ask("next-watch", known, len(videos))
+    [question] = ask("next-watch", known, len(videos))
     found, trained = measure_learned(question, videos, OPTIONS, ablation=ablation)
     assert len(found["HR@50"]) == len(question.labels)
     words, content = trained.people.words, trained.content
@@ -146,7 +172,7 @@ def test_each_input_can_be_left_out(known, videos, ablation):
 
 
 def test_differences_are_paired(known, videos):
-    question = ask("next-watch", known, len(videos))
+    [question] = ask("next-watch", known, len(videos))
     found = measure_baselines(question, videos, ["popular"])
     rows = compare(found | {LEARNED: {name: of + 0.25 for name, of in found["popular"].items()}})
     assert rows[0].learned_above["HR@10"] == pytest.approx((0.25, 0.25, 0.25))
