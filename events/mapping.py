@@ -70,9 +70,9 @@ Cells = Mapping[
 class EventSpec(_Model):
     """An event that a row makes.
 
-    ``when`` is a column: a row where it is empty, 0 or false, or no number of at least ``at_least``,
-    makes none. ``each`` is a column of lists: the row makes one event of each element, which stands for the
-    column.
+    ``when`` is a column: a row where it is empty, 0 or false, or no number of at least
+    ``at_least``, makes none. ``each`` is a column of lists: the row makes one event of each
+    element, which stands for the column.
     """
 
     type: EventType | None = None

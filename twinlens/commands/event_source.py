@@ -21,8 +21,8 @@ map_option: Final = click.option(
     "--map",
     "mapping",
     metavar="NAME",
-    help="What the columns of LOG mean: kuairand, movielens, movielens-liked, takeout, or a .toml file; where it "
-    "isn't given, they are the fields of an event.",
+    help="What the columns of LOG mean: kuairand, movielens, movielens-liked, takeout, or a .toml "
+    "file; where it isn't given, they are the fields of an event.",
 )
 people_option: Final = click.option(
     "--people",

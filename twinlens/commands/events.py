@@ -43,7 +43,8 @@ def events() -> None:
 @click.option(
     "--map",
     "mapping",
-    help="Layout of another log: kuairand, movielens, movielens-liked, takeout, or a file NAME.toml.",
+    help="Layout of another log: kuairand, movielens, movielens-liked, takeout, or a file "
+    "NAME.toml.",
 )
 @click.option("--person", help="Whose events they are, where the files do not say.")
 @click.option(
