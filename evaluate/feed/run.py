@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ import pyarrow.compute as pc
 import torch
 from tqdm import tqdm
 
-from twinlens.catalog.errors import UsageError
+from twinlens.catalog.errors import SourceError, UsageError
 from twinlens.catalog.sources import Reject, open_source
 from twinlens.catalog.video import to_payload
 from twinlens.encoders.load import load_thumbnail_encoder, load_title_encoder
@@ -121,10 +122,14 @@ def _read_videos(
         named = {one for table in events for one in table["video_id"].unique().to_pylist()}
         bare = (StoredVideo(one, {}) for one in sorted(named - {None}))
         return VideoTable.from_videos(bare)
-    listed = [row.video for row in open_source(spec) if not isinstance(row, Reject)]
-    if not any(video.title or video.thumbnail for video in listed):
-        rows = (StoredVideo(one.video_id, to_payload(one, thumbnail_file=None)) for one in listed)
-        return VideoTable.from_videos(rows)
+    try:
+        open_source(spec)
+    except SourceError:
+        # That of a log often has neither titles nor pictures, and says other things of a video.
+        source = open_source(spec, columns={"title": "video_id"})
+        listed = (row.video for row in source if not isinstance(row, Reject))
+        payloads = (to_payload(replace(one, title=None), thumbnail_file=None) for one in listed)
+        return VideoTable.from_videos(StoredVideo(one["video_id"], one) for one in payloads)
     encoder = load_title_encoder(asked["title_model"], threads=asked["threads"])
     pictures = load_thumbnail_encoder(asked["thumbnail_model"], threads=asked["threads"])
     index = index_corpus(
