@@ -7,10 +7,10 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -64,6 +64,10 @@ _WEIGHED_AT_ONCE: Final = 100
 _log = logging.getLogger(__name__)
 
 
+# Of the log; those of other examples, drawn by lot, to compare with; or not told.
+ExampleAge = Literal["given", "shuffled", "none"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingOptions:
     """How to train. ``minutes`` bounds the whole; None does not.
@@ -87,7 +91,7 @@ class TrainingOptions:
     dim: int = 64
     hidden: tuple[int, ...] = (256,)
     pooling: Pooling = "averages"
-    example_age: bool = True
+    example_age: ExampleAge = "given"
     co_watching: bool = True
     device: str = "cpu"
 
@@ -183,8 +187,12 @@ class _Run:
         self.known, self.options, self.split, self.on_step = known, options, split, on_step
         self.held_out = draw_some(split.held_out, options.seed)
         self.content = ContentSpace.fit(videos, seed=options.seed)
-        self.people = PersonSpace.fit(known, with_example_age=options.example_age)
-        self.encoder = PersonEncoder(known, self.people)
+        self.people = PersonSpace.fit(known, with_example_age=options.example_age != "none")
+        aged = known
+        if options.example_age == "shuffled":
+            order = np.random.default_rng(options.seed).permutation(len(known))
+            aged = replace(known, times=known.times[order])
+        self.encoder = PersonEncoder(aged, self.people)
         torch.manual_seed(options.seed)
         shape = NetworkShape(
             videos=len(videos),
@@ -359,9 +367,16 @@ class _Run:
 
 
 def make_scorer(
-    network: CandidateNetwork, encoder: PersonEncoder, tables: CoWatching | None = None
+    network: CandidateNetwork,
+    encoder: PersonEncoder,
+    tables: CoWatching | None = None,
+    *,
+    example_days: float = 0.0,
 ) -> Scorer:
-    """Return what scores all videos for the people of an encoder, as they would be served."""
+    """Return what scores all videos for the people of an encoder, as they would be served.
+
+    Or as of so many days before.
+    """
     network.eval()
     with torch.no_grad():
         rows = np.arange(network.shape.videos)
@@ -370,7 +385,7 @@ def make_scorer(
         )
 
     def score(labels: Ints) -> FloatMatrix:
-        inputs = encoder.encode(labels, as_served=True)
+        inputs = encoder.encode(labels, example_days=example_days)
         with torch.no_grad():
             scores: FloatMatrix = (network.embed_people(inputs) @ output.T).cpu().numpy()
         return scores if tables is None else scores + tables.score(inputs.history, len(output))

@@ -177,10 +177,10 @@ class PersonEncoder:
         }
         self._genders = _recode(known.demographics.genders, space.categories["gender"])
 
-    def encode(self, labels: Ints, *, as_served: bool = False) -> PersonInputs:
+    def encode(self, labels: Ints, *, example_days: float | None = None) -> PersonInputs:
         """Return the inputs of the examples whose labels are these watches.
 
-        ``as_served``: with the example age of a request, 0.
+        ``example_days`` stands for the age of each; that of a request is 0.
         """
         known = self._known
         persons = self._persons[labels]
@@ -191,8 +191,10 @@ class PersonEncoder:
         first = np.maximum(first, after - MOST_KNOWN[EventType.SEARCH])
         words = _sort_each(self._words.slice_each(first, np.maximum(after, first)))
         categories = [self._codes[name][labels] for name in CONTEXT] + [self._genders[persons]]
-        if as_served or self._space.latest is None:
+        if self._space.latest is None:
             days = np.zeros(len(labels))
+        elif example_days is not None:
+            days = np.full(len(labels), example_days)
         else:
             days = (self._space.latest - known.times[labels]) / _DAY_S
         reals = self._space.make_reals(

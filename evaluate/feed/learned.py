@@ -55,7 +55,7 @@ def _set(**values: Any) -> Callable[[Part], Part]:
 ABLATIONS: Final[Mapping[str, Callable[[Part], Part]]] = {
     "without searches": _leave_out_searches,
     "without context": _leave_out_context,
-    "without example age": _set(example_age=False),
+    "without example age": _set(example_age="none"),
     "without content": _leave_out_content,
     "without tables": _set(co_watching=False),
     "without tables, average (the paper's)": _set(co_watching=False, pooling="average"),

@@ -18,6 +18,7 @@ from twinlens.catalog.errors import SourceError, UsageError
 from twinlens.catalog.sources import Reject, open_source
 from twinlens.catalog.video import to_payload
 from twinlens.encoders.load import load_thumbnail_encoder, load_title_encoder
+from twinlens.evaluate.feed.example_age import ExampleAge, measure_example_age
 from twinlens.evaluate.feed.learned import ABLATIONS, measure_learned
 from twinlens.evaluate.feed.protocols import LEARNED, Row, ask, compare, join, measure_baselines
 from twinlens.evaluate.feed.ranking import measure_ranking
@@ -57,8 +58,7 @@ def measure_feed(
     known = Interactions.from_events(events, videos, people)
     check_enough(known)
     questions = ask(asked["protocol"], known, len(videos), days=asked["days"], seed=asked["seed"])
-    given = {"seed": asked["seed"], "epochs": asked["epochs"]}
-    options = TrainingOptions(**{name: of for name, of in given.items() if of is not None})
+    options = _make_options(asked)
     found: list[dict[str, PerQuery]] = []
     training: dict[str, Any] = defaultdict(list)
     for question in questions:
@@ -86,6 +86,29 @@ def measure_feed(
     )
 
 
+def measure_age(
+    events: Sequence[pa.Table], people: pa.Table | None, asked: Mapping[str, Any]
+) -> ExampleAge:
+    """Draw figure 4 of a log, as `measure_example_age` does.
+
+    Raises:
+        UsageError: the log says too little of when.
+    """
+    torch.set_num_threads(asked["threads"])
+    with ExitStack() as stack, tqdm(leave=False, bar_format="{desc}") as bar:
+        videos = _read_videos(events, asked, stack)
+        known = Interactions.from_events(events, videos, people)
+        check_enough(known)
+        return measure_example_age(
+            known,
+            videos,
+            _make_options(asked),
+            days=asked["days"],
+            seeds=asked["seeds"],
+            on_step=bar.set_description_str,
+        )
+
+
 def measure_order(events: Sequence[pa.Table], asked: Mapping[str, Any]) -> dict[str, Any]:
     """Measure rankers of impressions on the last days of a log, as `measure_ranking` does.
 
@@ -108,6 +131,11 @@ def measure_order(events: Sequence[pa.Table], asked: Mapping[str, Any]) -> dict[
             ablate=asked["ablate"],
             on_step=bar.set_description_str,
         )
+
+
+def _make_options(asked: Mapping[str, Any]) -> TrainingOptions:
+    given = {name: asked[name] for name in ("seed", "epochs")}
+    return TrainingOptions(**{name: of for name, of in given.items() if of is not None})
 
 
 def _read_videos(

@@ -186,7 +186,7 @@ def test_the_example_age_falls_to_nothing_at_the_latest_watch(known, trained):
     assert ages[known.times.argmax()] == 0
     assert ages[known.times.argmin()] == 1
     assert (
-        PersonEncoder(known, trained.people).encode(np.arange(9), as_served=True).reals[:, 4] == 0
+        PersonEncoder(known, trained.people).encode(np.arange(9), example_days=0.0).reals[:, 4] == 0
     ).all()
 
 
@@ -229,7 +229,7 @@ def test_what_is_found_is_what_training_would_score_highest(trained, model, know
     here = replace_ids(videos, {f"v{at}" for at in range(40 - kept)})
     source = LearnedSource(model, here)
     for label, expected in zip(labels, scores, strict=True):
-        inputs = encoder.encode(np.array([label]), as_served=True)
+        inputs = encoder.encode(np.array([label]), example_days=0.0)
         vector = model.embed_people(inputs, model.history)[0]
         found = source.look_up(vector, source.tell(inputs.history[0]), limit=10)
         order = sorted(

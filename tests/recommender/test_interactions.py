@@ -153,7 +153,7 @@ def test_inputs_of_replayed_people_are_those_of_training_exactly():
     assert space.words
     assert space.categories["region"]
     labels = known.starts[1:] - 1
-    trained = PersonEncoder(known, space).encode(labels, as_served=True)
+    trained = PersonEncoder(known, space).encode(labels, example_days=0.0)
     for at, person_id in enumerate(known.person_ids):
         own = [event for event in events if event.person_id == person_id]
         *before, last = [event for event in own if event.type is EventType.WATCH]

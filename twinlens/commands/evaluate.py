@@ -288,13 +288,14 @@ def thumbnails(source: str, json_path: Path | None, plot: Path | None, **asked: 
 @people_option
 @_option(
     "--protocol",
-    type=click.Choice(["next-watch", "next-day", "new-videos", "halves", "ranking"]),
+    type=click.Choice(["next-watch", "next-day", "new-videos", "halves", "example-age", "ranking"]),
     default="next-watch",
     help="What is to be found: each person's last watch, the first of the last days, the last of "
     "videos that were left out of training, or half of what others than those learned from "
-    "watched; or the order of what was shown on the last days.",
+    "watched; how much videos are watched by their age; or the order of what was shown on the "
+    "last days.",
 )
-@_option("--seeds", type=_COUNT, default=5, help="How many times a ranking is learned.")
+@_option("--seeds", type=_COUNT, default=5, help="How many times a ranking, or ages, are learned.")
 @_option("--days", type=click.FloatRange(min=0.01), default=1.0, help="The last days, held out.")
 @_option("--epochs", type=_COUNT, default=None, help="Passes at most, where not the default.")
 @click.option("--ablate", is_flag=True, help="Train again without each input, and each pooling.")
@@ -313,8 +314,9 @@ def feed(plot: Path | None, **asked: Any) -> None:
           --json feed.json --plot feed.png
     """
     from twinlens.evaluate import report
+    from twinlens.evaluate.feed.example_age import draw_example_age, format_example_age
     from twinlens.evaluate.feed.report import format_ranking, format_rows, make_panels
-    from twinlens.evaluate.feed.run import measure_feed, measure_order
+    from twinlens.evaluate.feed.run import measure_age, measure_feed, measure_order
 
     report.check_plots(plot)
     about = _begin("feed", asked) | {
@@ -327,7 +329,15 @@ def feed(plot: Path | None, **asked: Any) -> None:
         click.echo(format_ranking(figures))
         _end(asked, f"{figures['impressions']['test']} impressions judged")
         return
-    measured = measure_feed(events, read_people(asked["people"]), asked)
+    people = read_people(asked["people"])
+    if asked["protocol"] == "example-age":
+        ages = measure_age(events, people, asked)
+        write_json(asked["json_path"], about | to_json(ages))
+        draw_example_age(ages, plot)
+        click.echo(format_example_age(ages))
+        _end(asked, f"{len(ages.days)} days")
+        return
+    measured = measure_feed(events, people, asked)
     write_json(asked["json_path"], about | to_json(measured))
     report.draw_panels(make_panels(measured.rows), plot)
     click.echo(format_rows(measured.rows))
