@@ -26,7 +26,9 @@ _MOST_CATEGORIES: Final = 1000
 _DAY_S: Final = 86_400.0
 _MOST_AGE: Final = 100.0
 DEMOGRAPHIC_REALS: Final = ("age", "age is known", "logged in", "logged in is known")
-REALS: Final = len(DEMOGRAPHIC_REALS) + 5
+# The example age stands between two of these: of 0, 1, 3, 7, ... days.
+_AGE_KNOTS: Final = 8
+REALS: Final = len(DEMOGRAPHIC_REALS) + 5 + _AGE_KNOTS
 
 
 class PersonInputs(NamedTuple):
@@ -87,6 +89,7 @@ class PersonSpace:
         ``example_days`` is the example age, NaN where the time of the example is not known.
 
         Source: Covington et al. 2016, 3.3 and 4.2 (normalised to [0, 1]; powers of the same).
+        The knots are ours.
         """
         share = np.clip(example_days / (self.span_days or 1.0), 0.0, 1.0)
         # Older than all that have a time.
@@ -102,6 +105,10 @@ class PersonSpace:
             np.isnan(example_days) & (self.span_days is not None),
             np.log1p(watches) / np.log1p(MOST_WATCHES),
         ]
+        # Powers alone tell one day from the next too faintly to learn what that day's fashion is.
+        ages = np.where(np.isnan(example_days), np.inf, np.maximum(example_days, 0))
+        knots = np.minimum(np.log2(1 + ages), _AGE_KNOTS - 1)[:, None] - np.arange(_AGE_KNOTS)
+        columns += [*(np.maximum(1 - abs(knots), 0) * (self.span_days is not None)).T]
         return np.stack(columns, axis=1, dtype=np.float32, casting="unsafe")
 
     def find_words(self, text: str) -> list[int]:
