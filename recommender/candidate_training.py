@@ -56,7 +56,7 @@ _CHUNK: Final = 8192
 _DEPTH: Final = 50
 _LEAST_STEPS: Final = 200
 # What the tables may count: the network's scores are about -1 to 1.
-_TABLE_WEIGHTS: Final = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
+_TABLE_WEIGHTS: Final = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 # Weights are chosen by so many scores, the fewer people the more videos.
 _MOST_WEIGHED: Final = 2**25
 _WEIGHED_AT_ONCE: Final = 100

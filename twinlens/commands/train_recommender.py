@@ -112,7 +112,7 @@ def train_recommender(
     check_enough(known)
     models = ModelDirectory(data.path)
     with models.hold_lock():
-        question = ask("next-day" if known.is_timed else "next-watch", known, len(videos))
+        [question] = ask("next-day" if known.is_timed else "next-watch", known, len(videos))
         found = measure_baselines(question, videos, _TO_BEAT)
         with open_progress_bar(None, " steps", "training") as bar:
 
