@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from twinlens.catalog.errors import OutOfRoom, StoreError
 
@@ -19,8 +19,12 @@ _HELD: Final = ".held"
 _BLOCK_BYTES: Final = 512  # of st_blocks, whatever the disk's are
 
 
-def write_atomically(path: Path, data: bytes | str, *, durable: bool = True) -> None:
+def write_atomically(
+    path: Path, data: bytes | str | Callable[[BinaryIO], object], *, durable: bool = True
+) -> None:
     """Replace the content of ``path`` by ``data`` (text as UTF-8), all or nothing.
+
+    What can be called writes the data into the file that it is given.
 
     A ``durable`` write survives a loss of power once it returns; a loss before that leaves the old
     or the new content. Otherwise readers still see old or new, but a loss of power may leave a part
@@ -30,7 +34,10 @@ def write_atomically(path: Path, data: bytes | str, *, durable: bool = True) -> 
     making = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
         with making.open("xb") as file:
-            file.write(data.encode() if isinstance(data, str) else data)
+            if callable(data):
+                data(file)
+            else:
+                file.write(data.encode() if isinstance(data, str) else data)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import math
 import time
@@ -438,19 +437,15 @@ class Checkpoint:
         """Keep where ``run`` is."""
         states = {name: of.state_dict() for name, of in run.optimizers.items()}
         progress = asdict(run.progress) | {"history": [tuple(one) for one in run.progress.history]}
-        buffer = io.BytesIO()
-        torch.save(
-            {
-                "digest": self._digest,
-                "progress": progress,
-                "network": run.network.state_dict(),
-                "best": run.best,
-                "optimizers": states,
-            },
-            buffer,
-        )
+        kept = {
+            "digest": self._digest,
+            "progress": progress,
+            "network": run.network.state_dict(),
+            "best": run.best,
+            "optimizers": states,
+        }
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.path, buffer.getvalue())
+        write_atomically(self.path, lambda file: torch.save(kept, file))
 
     def load(self, run: _Run) -> None:
         """Bring ``run`` to where it was kept, if it was.
