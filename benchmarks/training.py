@@ -68,7 +68,7 @@ def main(videos: int, watches: int, steps: int, threads: int, json_path: Path | 
     click.echo(
         f"{videos} videos, {watches} watches, {len(step_ms)} steps: {np.median(step_ms):.0f} ms a "
         f"step (mean {step_ms.mean():.0f}), {figures['epoch_hours']:.2f} h an epoch; tables "
-        f"counted in {figures['counting_s']:.0f} s; at most {figures['peak_gib']['counting']:.1f} GiB"
+        f"counted in {figures['counting_s']:.0f} s; {figures['peak_gib']['counting']:.1f} GiB"
     )
     report(json_path, "training", {"step in ms": figures["step_ms"]}, {}, **figures)
 
