@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -69,9 +70,7 @@ _JUDGED_BY: Final = "HR@50"
 )
 @click.option("--dim", type=click.IntRange(2, 1024), help="Length of vectors  [default: 64]")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
-@click.option(
-    "--threads", default=1, show_default=True, type=click.IntRange(1, 256), help="CPU threads."
-)
+@click.option("--threads", type=click.IntRange(1, 256), help="CPU threads  [default: one a core]")
 @click.option("--force", is_flag=True, help="Publish it though it is no better than counting.")
 def train_recommender(
     logs: tuple[Path, ...], mapping: str | None, people: Path | None, force: bool, **asked: Any
@@ -104,7 +103,7 @@ def train_recommender(
     from twinlens.recommender.videos import VideoTable
     from twinlens.stores.engines import open_reader
 
-    torch.set_num_threads(asked.pop("threads"))
+    torch.set_num_threads(asked.pop("threads") or len(os.sched_getaffinity(0)))
     with closing(open_reader(data, manifest, settings.qdrant_server)) as reader:
         videos = VideoTable.read(reader)
     events = read_log(logs, mapping) if logs else read_own_log(settings)
