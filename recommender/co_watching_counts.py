@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 from scipy import sparse
+from scipy.linalg import lapack
 
 from twinlens.catalog.vectors import FloatMatrix
 from twinlens.recommender.co_watching import STEPS, CoWatching, Table
@@ -46,7 +47,10 @@ def fit_ease(known: Interactions, videos: int) -> tuple[Ints, FloatMatrix]:
     part = matrix[:, chosen]
     gram = (part.T @ part).toarray()
     gram[np.diag_indices(len(chosen))] += _EASE_WEIGHT
-    inverse: FloatMatrix = np.linalg.inv(gram)
+    # By Cholesky: half the work of `numpy.linalg.inv`.
+    factor, _ = lapack.spotrf(gram, lower=True, overwrite_a=True)
+    inverse, _ = lapack.spotri(factor, lower=True, overwrite_c=True)
+    inverse = np.tril(inverse) + np.tril(inverse, -1).T
     inverse /= -np.diag(inverse)
     np.fill_diagonal(inverse, 0)
     return chosen, inverse

@@ -101,7 +101,7 @@ def run(
     [
         (1, "examples,fuzzing"),
         # Coverage alone sends 14,000 requests.
-        pytest.param(60, "examples,coverage,fuzzing,stateful", marks=pytest.mark.slow),
+        pytest.param(30, "examples,coverage,fuzzing,stateful", marks=pytest.mark.slow),
     ],
 )
 def test_no_answer_is_other_than_the_document_says(served, tmp_path, examples, phases):

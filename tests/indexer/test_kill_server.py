@@ -24,8 +24,8 @@ def index_by_server(source, data, url, grpc_port, alias):
     ("request_name", "answered", "done"),
     [
         ("Upsert", 1, True),
-        ("UpdateAliases", 0, True),
-        ("Update", 0, False),
+        pytest.param("UpdateAliases", 0, True, marks=pytest.mark.slow),
+        pytest.param("Update", 0, False, marks=pytest.mark.slow),
         pytest.param("Update", 0, True, marks=pytest.mark.slow),
         pytest.param("Get", 2, True, marks=pytest.mark.slow),
         pytest.param("Create", 0, True, marks=pytest.mark.slow),

@@ -38,7 +38,9 @@ twinlens.entry.main()
 
 # A full disk ends embedded Qdrant by a signal; a server's disk is its own.
 pytestmark = pytest.mark.parametrize("engine", ["embedded"], indirect=True)
-each_kind = pytest.mark.parametrize("disk", ["tmpfs", "ext4"], indirect=True)
+each_kind = pytest.mark.parametrize(
+    "disk", ["tmpfs", pytest.param("ext4", marks=pytest.mark.slow)], indirect=True
+)
 
 
 @pytest.fixture
