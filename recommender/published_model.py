@@ -94,6 +94,7 @@ class PublishedModel:
         videos, ranking = VideoTable.read(snapshot.reader), model.ranking
         opened = FeedModel(
             name=name,
+            generation=snapshot.generation,
             trained_at=datetime.fromisoformat(model.record.created_at),
             source=LearnedSource(model.candidates, videos),
             ranker=None if ranking is None else WatchTimeRanker(ranking, videos),

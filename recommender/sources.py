@@ -49,6 +49,17 @@ class Explaining(Protocol):
         ...
 
 
+@runtime_checkable
+class FindingAlike(Protocol):
+    """A source that finds by videos alone, of nobody in particular."""
+
+    def find_like(
+        self, seeds: Sequence[str], *, limit: int, filter: Filter | None, exclude: Set[str]
+    ) -> Mapping[str, Sequence[ScoredVideo]]:
+        """Return for each of ``seeds`` what is watched next by who watched it, best first."""
+        ...
+
+
 class KeptVideos:
     """The videos of one generation, without vectors; those read last come from memory."""
 

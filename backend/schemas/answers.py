@@ -229,6 +229,10 @@ class SearchAnswer(AnswerModel):
     """What `facets` asked for, over all hits of all pages; there when it does."""
     borrowed_from: list[str] = []
     """The videos that lent their thumbnails; there when `explain` is true."""
+    model: str | SkipJsonSchema[None] = None
+    """The trained model that took part; there in what is similar or recommended, where one did."""
+    fallback: list[Literal["damaged_model"]] = []
+    """`damaged_model`: there is a trained model, and it can't be used; absent where it can."""
     words_coverage: float | None = None
     """The share of the words that the best title found by them has, by which their weight was
     multiplied; there when `explain` is true, null where no words were asked."""

@@ -223,7 +223,7 @@ def test_looking_up_is_comparing_with_all(model, videos):
     vector = np.random.default_rng(0).normal(size=model.dim).astype(np.float32)
     scores = model.output.astype(np.float16).astype(np.float32) @ vector
     expected = sorted(zip(videos.video_ids, scores, strict=True), key=lambda one: (-one[1], one[0]))
-    found = source.look_up(vector, limit=10)
+    [found] = source.look_up(vector[None], limit=10)
     assert [one.video_id for one in found] == [video_id for video_id, _ in expected[:10]]
     assert [one.score for one in found] == pytest.approx([of for _, of in expected[:10]], abs=1e-5)
 
@@ -278,6 +278,36 @@ def test_beside_a_video_it_is_as_if_that_had_been_watched(model, videos):
     assert [one.video_id for one in beside] == [
         one.video_id for one in find(source, limit=6, person=watched) if one.video_id != "v7"
     ][:5]
+
+
+def watched(*video_ids):
+    return [
+        Event(type=EventType.WATCH, event_id=one, person_id="x", at=START, video_id=one)
+        for one in video_ids
+    ]
+
+
+def test_because_names_the_watches_without_which_it_would_be_wanted_less(model, videos):
+    source = LearnedSource(model, videos)
+    query = FeedQuery(person=Person(watches=watched("v2", "v7", "gone", "v4")), at=START)
+    because = source.explain(query, ["v9", "v11", "v6", "unknown"])
+    assert set(because) == {"v9", "v11", "v6"}
+    assert [because["v9"][0], because["v11"][0]] == ["v7", "v7"]
+    assert "v7" not in because["v6"]
+    beside = replace(query, person=Person(), seed_video_id="v7")
+    assert source.explain(beside, ["v9"]) == {"v9": ["v7"]}
+    assert source.explain(replace(query, person=Person()), ["v9"]) == {}
+
+
+def test_for_each_seed_is_found_what_is_found_for_who_watched_it_alone(model, videos):
+    source = LearnedSource(model, videos)
+    found = source.find_like(["v2", "v7", "unknown"], limit=5, filter=None, exclude={"v9"})
+    assert list(found["unknown"]) == []
+    for seed in ("v2", "v7"):
+        alone = find(source, limit=5, person=Person(watches=watched(seed)), exclude={"v9"})
+        assert [one.video_id for one in found[seed]] == [one.video_id for one in alone]
+    nothing = source.find_like(["unknown"], limit=5, filter=None, exclude=set())
+    assert nothing == {"unknown": ()}
 
 
 @pytest.mark.parametrize("name", ["candidate.safetensors", "candidate.json"])
