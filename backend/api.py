@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
@@ -14,7 +15,7 @@ from typing import Final, TypeVar
 from flask import Request, Response, g, request
 
 from twinlens.backend import examples
-from twinlens.backend.observing import add_stages, time_stage
+from twinlens.backend.observing import Metrics, add_stages, time_stage
 from twinlens.backend.parsing import (
     PICTURES,
     read_browse_query,
@@ -33,6 +34,7 @@ from twinlens.backend.schemas.answers import (
     BrowseAnswer,
     FusedAnswer,
     MultiSearchAnswer,
+    RecommenderBody,
     SearchAnswer,
     StatsAnswer,
     VideoAnswer,
@@ -97,12 +99,14 @@ class ApiViews:
         index: PublishedIndex,
         *,
         feeds: Feeds,
+        metrics: Metrics,
         thumbnails: Path,
         count_searches: Callable[[int], None],
         max_wait_s: float,
     ) -> None:
         self._index = index
         self._feeds = feeds
+        self._metrics = metrics
         self._thumbnails = Thumbnails(thumbnails)
         self._count_searches = count_searches
         self._max_wait_s = max_wait_s
@@ -317,7 +321,13 @@ class ApiViews:
         """Answer what is published."""
         refuse_parameters(request)
         with self._index.borrow() as snapshot:
-            return _make_json_response(StatsAnswer.of(snapshot.manifest).model_dump_json())
+            model, is_damaged = self._feeds.find_model(snapshot)
+            recommender = None
+            if model is not None or is_damaged:
+                shares = self._metrics.share_feeds()
+                recommender = RecommenderBody.of(model, datetime.now(UTC), shares)
+            answer = StatsAnswer.of(snapshot.manifest, recommender)
+            return _make_json_response(answer.model_dump_json())
 
     def _read(
         self, read: Callable[[Request, Fields], BodyT]

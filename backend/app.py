@@ -120,6 +120,7 @@ def create_app(
     api = ApiViews(
         index,
         feeds=feeds,
+        metrics=metrics,
         thumbnails=thumbnails,
         count_searches=count_searches,
         max_wait_s=policy.max_wait_s,
@@ -130,7 +131,7 @@ def create_app(
     if events is not None:
         views = EventViews(events, rights, metrics, keep_searches=policy.keep_searches)
         app.register_blueprint(make_blueprint("events", views))
-    app.register_blueprint(make_blueprint("site", SiteViews(index, metrics)))
+    app.register_blueprint(make_blueprint("site", SiteViews(index, feeds, metrics)))
     app.register_blueprint(make_blueprint("docs", DocsViews(ROUTES, keys, index)))
     register_problems(app)
     return app
@@ -262,8 +263,10 @@ def _revalidate(app: Flask, index: PublishedIndex, feeds: Feeds, *, private: boo
         try:
             with index.borrow() as snapshot:
                 made_by = snapshot.generation
-                if request.endpoint == "api.similar":
+                if request.endpoint in {"api.similar", "api.stats"}:
                     model, is_damaged = feeds.find_model(snapshot)
+                    if request.endpoint == "api.stats" and (model is not None or is_damaged):
+                        return None  # it tells what is another each time
                     made_by += f" {model and model.name} {is_damaged}"
         except TwinLensError:
             return None  # the view will say so

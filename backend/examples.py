@@ -213,6 +213,18 @@ STATS_ANSWERS: Final[Mapping[str, Json]] = {
             "thumbnail": {"name": "packaged:denoiser", "fingerprint": "71ab…", "dim": 128},
         },
         "versions": {"python": "3.11.2", "twinlens": "0.1.0"},
+        "recommender": {
+            "model": MODEL,
+            "trained_at": "2026-11-28T02:00:00+00:00",
+            "age_s": 28800.5,
+            "trained_on": {"watches": 120000, "people": 4000},
+            "evaluation": {
+                "protocol": "next-day",
+                "people": 1800,
+                "figures": {"popular": {"HR@50": 0.14}, "learned": {"HR@50": 0.24}},
+            },
+            "feeds": {"none": 0.75, "no_history": 0.25},
+        },
     }
 }
 HEALTHZ_ANSWERS: Final[Mapping[str, Json]] = {"alive": {"status": "ok"}}

@@ -27,6 +27,7 @@ from twinlens.recommender.mixing import (
     measure_demotion,
     spread_channels,
 )
+from twinlens.recommender.models import Evaluation
 from twinlens.recommender.person import is_completed
 from twinlens.recommender.sources import (
     LISTED,
@@ -73,15 +74,20 @@ class Place(NamedTuple):
     chance: float | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FeedModel:
-    """A trained model, opened over one ``generation``: a source, a ranker, or both."""
+    """A trained model, opened over one ``generation``: a source, a ranker, or both.
+
+    ``log`` is what it says of its events; ``evaluation`` what it was judged by, where it was.
+    """
 
     name: str
     trained_at: datetime
     generation: str | None = None
     source: CandidateSource | None = None
     ranker: Ranker | None = None
+    log: Mapping[str, int] = field(default_factory=dict)
+    evaluation: Evaluation | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

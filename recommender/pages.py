@@ -114,7 +114,6 @@ class FeedPage:
     hits: Sequence[FeedHit]
     next_cursor: str | None
     model: str | None
-    trained_at: datetime | None
     fallback: Sequence[Fallback]
 
 
@@ -303,7 +302,6 @@ class Feeds:
             hits=hits,
             next_cursor=next_cursor,
             model=window.model,
-            trained_at=feed.model.trained_at if feed.model else None,
             fallback=[one for one in Fallback if one in lacking],
         )
 

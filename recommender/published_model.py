@@ -10,7 +10,7 @@ from typing import Final
 
 from twinlens.catalog.errors import StoreError, TwinLensError
 from twinlens.recommender.feed import FeedModel
-from twinlens.recommender.models import ModelDirectory, RecommenderModel
+from twinlens.recommender.models import ModelDirectory, RecommenderModel, read_evaluation
 from twinlens.search.published import PublishedIndex, Snapshot
 
 _LOOK_EVERY_S: Final = 1.0
@@ -98,6 +98,8 @@ class PublishedModel:
             trained_at=datetime.fromisoformat(model.record.created_at),
             source=LearnedSource(model.candidates, videos),
             ranker=None if ranking is None else WatchTimeRanker(ranking, videos),
+            log=model.record.log,
+            evaluation=read_evaluation(self._models.locate(name)),
         )
         _log.info("feeds are made by the model %s", name)
         return opened

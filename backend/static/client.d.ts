@@ -257,6 +257,19 @@ export interface StatsAnswer {
   counts: Record<string, number>;
   encoders: Record<string, { name: string; fingerprint: string; dim: number }>;
   versions: Record<string, string>;
+  /** The trained model; null where none is published. */
+  recommender: {
+    model: string | null;
+    trained_at: string | null;
+    age_s: number | null;
+    trained_on: Record<string, number>;
+    evaluation: {
+      protocol: string;
+      people: number;
+      figures: Record<string, Record<string, number>>;
+    } | null;
+    feeds: Record<string, number>;
+  } | null;
 }
 
 export type EventType =

@@ -10,12 +10,14 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.backend.asking import RECOMMEND, body_of, paged_ids, problem, shown_ids
+from tests.backend.test_metrics import value
 from tests.fakes import MemoryReader
 from tests.recommender.library import CATALOGUE, VIDEOS, train_library_model
 from twinlens.backend.app import create_app
 from twinlens.catalog.errors import StoreCorrupt
 from twinlens.recommender.candidate_model import LearnedSource
 from twinlens.recommender.feed import FeedModel
+from twinlens.recommender.models import Evaluation
 from twinlens.recommender.pages import Feeds
 from twinlens.recommender.videos import VideoTable
 from twinlens.search.published import PublishedIndex, Snapshot
@@ -29,6 +31,7 @@ ASKS: dict[str, Callable[..., Any]] = {
     "similar": lambda client, **given: client.get(SIMILAR, query_string=given),
     "recommendations": lambda client, **given: client.post(RECOMMEND, json=LIKED | given),
 }
+TRAINED = "twinlens_model_trained_timestamp_seconds"
 TABLE = VideoTable.from_videos(VIDEOS)
 # What differs between two answers of the same hits.
 _OF_A_REQUEST = {"took_ms", "timings_ms", "query_id", "next_cursor"}
@@ -171,6 +174,34 @@ def test_until_a_model_is_open_over_this_index_it_takes_no_part(opened, ask):
     assert "model" not in body_of(ask())
     opened.model = make_model("m1", generation="g1")
     assert body_of(ask())["model"] == "m1"
+
+
+def test_stats_and_metrics_tell_of_the_model_and_of_what_feeds_were_without(opened, client):
+    assert body_of(client.get("/api/v1/stats"))["recommender"] is None
+    assert value(client.get("/metrics").text, TRAINED) == 0
+    figures = {"learned": {"HR@50": 0.24}, "popular": {"HR@50": 0.14}}
+    opened.model = make_model(
+        "m1",
+        log={"watches": 7, "people": 3},
+        evaluation=Evaluation(protocol="next-day", people=3, figures=figures),
+    )
+    for history in ([], [], [], [{"type": "like", "event_id": "e", "video_id": "cricket-5"}]):
+        body_of(client.post("/api/v1/feed", json={"events": history}))
+    answer = client.get("/api/v1/stats")
+    told = body_of(answer)["recommender"]
+    assert told.pop("age_s") > 0
+    assert told == {
+        "model": "m1",
+        "trained_at": "2026-11-01T00:00:00+00:00",
+        "trained_on": {"watches": 7, "people": 3},
+        "evaluation": {"protocol": "next-day", "people": 3, "figures": figures},
+        "feeds": {"no_events": 1.0},
+    }
+    assert "ETag" not in answer.headers
+    assert value(client.get("/metrics").text, TRAINED) == opened.model.trained_at.timestamp()
+    opened.error = StoreCorrupt("the model is damaged")
+    told = body_of(client.get("/api/v1/stats"))["recommender"]
+    assert (told["model"], told["evaluation"]) == (None, None)
 
 
 def test_what_is_not_there_is_not_found(opened, client):
