@@ -58,7 +58,7 @@ class Person:
     @property
     def has_history(self) -> bool:
         """Whether anything is known by which videos can be chosen."""
-        return bool(self.watches or self.searches or self.likes)
+        return bool(self.watches or self.clicks or self.searches or self.likes)
 
     @classmethod
     def from_events(cls, events: Iterable[Event], person_id: str | None = None) -> Person:
