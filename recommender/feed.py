@@ -166,8 +166,8 @@ class Feed:
             order = sorted(range(len(scores)), key=lambda at: (-scores[at], here[at].video_id))
         with stages.stage("arrange"):
             arranged = self._arrange(
-                candidates, order[:WINDOW], scores, page=page, diversity=diversity, seed=seed
-            )
+                candidates, order, scores, page=page, diversity=diversity, seed=seed
+            )[:WINDOW]
         shown_candidates = [candidates[at] for at, _ in arranged]
         because = self._explain(query, shown_candidates) if explain else {}
         places = [

@@ -18,8 +18,9 @@ MOST_KNOWN: Final[Mapping[EventType, int]] = {
     EventType.SEARCH: 50,
     EventType.LIKE: 100,
     EventType.DISLIKE: 100,
-    EventType.NOT_INTERESTED: 300,
-    EventType.UNDO: 100,
+    # Each bans a video, until it is undone.
+    EventType.NOT_INTERESTED: 2_000,
+    EventType.UNDO: 2_000,
 }
 # A watch of this many seconds, or of this share of the video, is a completed one: a positive.
 COMPLETED_S: Final = 30.0
