@@ -6,13 +6,16 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
 from flask import Request, Response, g, request
 
 from twinlens.backend import examples
-from twinlens.backend.observing import add_stages, time_stage
+from twinlens.backend.observing import Metrics, add_stages, time_stage
 from twinlens.backend.parsing import (
     PICTURES,
     read_browse_query,
@@ -31,6 +34,7 @@ from twinlens.backend.schemas.answers import (
     BrowseAnswer,
     FusedAnswer,
     MultiSearchAnswer,
+    RecommenderBody,
     SearchAnswer,
     StatsAnswer,
     VideoAnswer,
@@ -47,6 +51,7 @@ from twinlens.backend.schemas.base import API_ROOT
 from twinlens.backend.schemas.fitting import fit
 from twinlens.backend.schemas.requests import (
     BrowseBody,
+    LearnedBody,
     MultiSearchBody,
     PageBody,
     RecommendationsBody,
@@ -59,6 +64,7 @@ from twinlens.catalog.fields import Fields
 from twinlens.catalog.thumbnails import Thumbnails
 from twinlens.catalog.timing import StageTimes, TimeBudget
 from twinlens.catalog.video import read_thumbnail_file
+from twinlens.recommender.pages import Feeds
 from twinlens.search.published import PublishedIndex, Snapshot
 from twinlens.search.request import (
     HitsRequest,
@@ -92,11 +98,15 @@ class ApiViews:
         self,
         index: PublishedIndex,
         *,
+        feeds: Feeds,
+        metrics: Metrics,
         thumbnails: Path,
         count_searches: Callable[[int], None],
         max_wait_s: float,
     ) -> None:
         self._index = index
+        self._feeds = feeds
+        self._metrics = metrics
         self._thumbnails = Thumbnails(thumbnails)
         self._count_searches = count_searches
         self._max_wait_s = max_wait_s
@@ -172,7 +182,8 @@ class ApiViews:
         name="recommendations",
         tag="search",
         summary="More of what was liked, less of what was not",
-        description="Every video that is named asks for itself; none of them is a hit.",
+        description="Every video that is named asks for itself; none of them is a hit. Where a "
+        "trained model is published, it takes part.",
         body=RecommendationsBody,
         answer=SearchAnswer,
         problems=OF_PAGES | {Code.VIDEO_NOT_FOUND},
@@ -182,7 +193,9 @@ class ApiViews:
     def recommendations(self) -> Response:
         """Answer what someone's liked and disliked videos recommend."""
         with self._read(read_recommendations_body) as (body, snapshot):
-            return self._answer_hits(snapshot, body, body.to_recommendation_request())
+            return self._answer_learned(
+                snapshot, body, body.to_recommendation_request(), body.liked, body.disliked
+            )
 
     @Route(
         "get",
@@ -240,8 +253,8 @@ class ApiViews:
         name="similar",
         tag="videos",
         summary="You may also like",
-        description="A search by this video: by its title, its words and its thumbnail; itself "
-        "left out.",
+        description="A search by this video: by its title, its words, its thumbnail, and what a "
+        "trained model finds for who has watched it, where one is published; itself left out.",
         query=SimilarBody,
         answer=SearchAnswer,
         not_modified=True,
@@ -252,7 +265,9 @@ class ApiViews:
     def similar(self, video_id: str) -> Response:
         """Answer the videos that are like one."""
         with self._read(read_similar_query) as (options, snapshot):
-            return self._answer_hits(snapshot, options, options.to_search_request(video_id))
+            return self._answer_learned(
+                snapshot, options, options.to_search_request(video_id), [video_id]
+            )
 
     @Route(
         "get",
@@ -306,22 +321,55 @@ class ApiViews:
         """Answer what is published."""
         refuse_parameters(request)
         with self._index.borrow() as snapshot:
-            return _make_json_response(StatsAnswer.of(snapshot.manifest).model_dump_json())
+            model, is_damaged = self._feeds.find_model(snapshot)
+            recommender = None
+            if model is not None or is_damaged:
+                shares = self._metrics.share_feeds()
+                recommender = RecommenderBody.of(model, datetime.now(UTC), shares)
+            answer = StatsAnswer.of(snapshot.manifest, recommender)
+            return _make_json_response(answer.model_dump_json())
 
     def _read(
         self, read: Callable[[Request, Fields], BodyT]
     ) -> AbstractContextManager[tuple[BodyT, Snapshot]]:
         return read_over(self._index, read)
 
+    def _answer_learned(
+        self,
+        snapshot: Snapshot,
+        asked: LearnedBody,
+        wanted: SearchRequest | RecommendationRequest,
+        liked: Sequence[str],
+        disliked: Sequence[str] = (),
+    ) -> Response:
+        """Answer what is like ``liked``, among it what the trained model finds, if there is one."""
+        stages = StageTimes()
+        model, _ = self._feeds.find_model(snapshot)
+        if model is not None and asked.learned_weight:
+            with stages.stage("learned"):
+                learned = self._feeds.find_like(
+                    snapshot,
+                    # In a fixed order, so that no sum depends on how the seeds were listed.
+                    sorted({*liked, *disliked}),
+                    limit=wanted.window,
+                    filter=wanted.filter,
+                    exclude={*liked, *disliked},
+                )
+            wanted = replace(wanted, learned=learned)
+        _, is_damaged = self._feeds.find_model(snapshot)
+        to_json = partial(write_search_answer, is_damaged=is_damaged)
+        return self._answer_hits(snapshot, asked, wanted, stages, to_json=to_json)
+
     def _answer_hits(
         self,
         snapshot: Snapshot,
         asked: PageBody,
         wanted: HitsRequest,
+        stages: StageTimes | None = None,
         *,
         to_json: Callable[..., str] = write_search_answer,
     ) -> Response:
-        result = self._run(snapshot.searcher, wanted, StageTimes())
+        result = self._run(snapshot.searcher, wanted, stages or StageTimes())
         with time_stage("serialise"):
             return _make_json_response(
                 to_json(

@@ -104,7 +104,8 @@ def create_app(
     allow_origins(app, policy.cors_origins)
     count_searches = _admit(app, keys, _open_rate_limiter(app, policy, shared))
     Compress(app)
-    _revalidate(app, index, private=bool(policy.api_keys))
+    feeds = feeds or Feeds(log=events)
+    _revalidate(app, index, feeds, private=bool(policy.api_keys))
     _receive(app, max_body_bytes=policy.max_body_bytes)
     _take_turns(
         app,
@@ -117,15 +118,20 @@ def create_app(
         ),
     )
     api = ApiViews(
-        index, thumbnails=thumbnails, count_searches=count_searches, max_wait_s=policy.max_wait_s
+        index,
+        feeds=feeds,
+        metrics=metrics,
+        thumbnails=thumbnails,
+        count_searches=count_searches,
+        max_wait_s=policy.max_wait_s,
     )
     rights = PersonRights(keys, policy.person_secret)
-    feed = FeedViews(index, feeds or Feeds(log=events), metrics, rights)
+    feed = FeedViews(index, feeds, metrics, rights)
     app.register_blueprint(make_blueprint("api", api, feed))
     if events is not None:
         views = EventViews(events, rights, metrics, keep_searches=policy.keep_searches)
         app.register_blueprint(make_blueprint("events", views))
-    app.register_blueprint(make_blueprint("site", SiteViews(index, metrics)))
+    app.register_blueprint(make_blueprint("site", SiteViews(index, feeds, metrics)))
     app.register_blueprint(make_blueprint("docs", DocsViews(ROUTES, keys, index)))
     register_problems(app)
     return app
@@ -237,12 +243,12 @@ def _admit(app: Flask, keys: Keys, limiter: RateLimiter | None) -> Callable[[int
     return count_searches
 
 
-def _revalidate(app: Flask, index: PublishedIndex, *, private: bool) -> None:
+def _revalidate(app: Flask, index: PublishedIndex, feeds: Feeds, *, private: bool) -> None:
     """Answer 304 to a caller whose copy of the answer is still good.
 
-    An answer depends only on the index, the code, and the request itself, so its tag is made of
-    these and can be compared before the answer is computed. The tag is weak, because the answer
-    also holds how long the search took, and its id.
+    An answer depends only on the index, the model where one takes part, the code, and the request
+    itself, so its tag is made of these and can be compared before the answer is computed. The
+    tag is weak, because the answer also holds how long the search took, and its id.
     """
     code = _digest_code()
 
@@ -256,10 +262,15 @@ def _revalidate(app: Flask, index: PublishedIndex, *, private: bool) -> None:
             return None
         try:
             with index.borrow() as snapshot:
-                generation = snapshot.generation
+                made_by = snapshot.generation
+                if request.endpoint in {"api.similar", "api.stats"}:
+                    model, is_damaged = feeds.find_model(snapshot)
+                    if request.endpoint == "api.stats" and (model is not None or is_damaged):
+                        return None  # it tells what is another each time
+                    made_by += f" {model and model.name} {is_damaged}"
         except TwinLensError:
             return None  # the view will say so
-        parts = (generation.encode(), code, request.path.encode(), request.query_string)
+        parts = (made_by.encode(), code, request.path.encode(), request.query_string)
         return hashlib.sha256(b"\0".join(parts)).hexdigest()[:32]
 
     @app.before_request

@@ -17,6 +17,7 @@ GENERATION: Final = "20261121T083000.123Z-5f2c9a"
 CURSOR: Final = "eyJnIjoiMjAyNjExMjFUMDgzMDAwIn0"
 PERSON_ID: Final = "p-5f2c9a"
 EVENT_ID: Final = "0b9d6c1e-53a4"
+MODEL: Final = "20261128T020000.000Z-1d2e3f"
 _FILTER: Final[Json] = {"language": ["si", "ta"], "view_count": {"gte": 1000}}
 # One pixel: small enough to stand in a page.
 _PICTURE: Final = (
@@ -76,9 +77,16 @@ _FOLDED: Final[Json] = _ANSWER | {
     "hits": [{"video": VIDEO, "score": 0.875, "rank": 1, "duplicates": ["3JZ_D3ELwOQ"]}]
 }
 _RECOMMENDED: Final[Json] = _EXPLAINED | {
-    "hits": [_EXPLAINED["hits"][0] | {"because": ["9bZkp7q19f0"]}],
+    "hits": [
+        _EXPLAINED["hits"][0]
+        | {
+            "sources": _EXPLAINED["hits"][0]["sources"] | {"learned": {"rank": 2, "score": 0.71}},
+            "because": ["9bZkp7q19f0"],
+        }
+    ],
     "borrowed_from": [],
     "words_coverage": None,
+    "model": MODEL,
 }
 _HIGHLIGHTED: Final[Json] = _ANSWER | {
     "hits": [
@@ -178,7 +186,11 @@ SEARCH_ANSWERS: Final[Mapping[str, Json]] = {
     "counted": _ANSWER | {"facets": _FACETS},
     "without re-uploads": _FOLDED,
 }
-RECOMMENDATION_ANSWERS: Final[Mapping[str, Json]] = {"a page": _ANSWER, "explained": _RECOMMENDED}
+RECOMMENDATION_ANSWERS: Final[Mapping[str, Json]] = {
+    "a page": _ANSWER,
+    "explained": _RECOMMENDED,
+    "with a damaged model": _ANSWER | {"fallback": ["damaged_model"]},
+}
 BROWSE_PARAMETERS: Final[Mapping[str, Json]] = {
     "the newest": {"sort": "published_at:desc", "limit": 10, "facets": ["language", "view_count"]},
     "filtered": {"filter": _FILTER, "sort": "view_count:desc", "attributes": ["title"]},
@@ -201,6 +213,18 @@ STATS_ANSWERS: Final[Mapping[str, Json]] = {
             "thumbnail": {"name": "packaged:denoiser", "fingerprint": "71ab…", "dim": 128},
         },
         "versions": {"python": "3.11.2", "twinlens": "0.1.0"},
+        "recommender": {
+            "model": MODEL,
+            "trained_at": "2026-11-28T02:00:00+00:00",
+            "age_s": 28800.5,
+            "trained_on": {"watches": 120000, "people": 4000},
+            "evaluation": {
+                "protocol": "next-day",
+                "people": 1800,
+                "figures": {"popular": {"HR@50": 0.14}, "learned": {"HR@50": 0.24}},
+            },
+            "feeds": {"none": 0.75, "no_history": 0.25},
+        },
     }
 }
 HEALTHZ_ANSWERS: Final[Mapping[str, Json]] = {"alive": {"status": "ok"}}

@@ -60,7 +60,7 @@ class FeedViews:
                 page = self._feeds.answer(snapshot, wanted, stages)
             finally:
                 add_stages(stages.to_milliseconds())
-        self._metrics.count_feed(page.fallback[0] if page.fallback else "none", page.trained_at)
+        self._metrics.count_feed(page.fallback[0] if page.fallback else "none")
         with time_stage("serialise"):
             text = write_feed_answer(
                 page,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from twinlens.backend.examples import CURSOR, GENERATION, REQUEST_ID, VIDEO, VIDEO_ID, Json
+from twinlens.backend.examples import CURSOR, GENERATION, MODEL, REQUEST_ID, VIDEO, VIDEO_ID, Json
 
 _EVENTS: Final[list[Json]] = [
     {
@@ -30,7 +30,7 @@ _ANSWER: Final[Json] = {
     "hits": [_HIT],
     "next_cursor": CURSOR,
     "feed_id": "4f0d7c6a1b2e4f5a9c8d7e6f5a4b3c2d",
-    "model": "20261128T020000.000Z-1d2e3f",
+    "model": MODEL,
     "fallback": [],
     "took_ms": 9.8,
     "timings_ms": {"person": 1.1, "candidates": 4.0, "rank": 1.9, "arrange": 0.4, "log": 1.2},

@@ -27,6 +27,7 @@ from twinlens.backend.access import LogFormat
 from twinlens.backend.schemas.base import API_ROOT
 from twinlens.catalog.errors import TwinLensError
 from twinlens.catalog.tracing import is_tracing, trace_stage
+from twinlens.recommender.pages import Feeds
 from twinlens.search.published import PublishedIndex
 
 # Machines ask these every few seconds; they are logged only when the answer is an error.
@@ -91,12 +92,6 @@ class Metrics:
             ["lacking"],
             registry=own,
         )
-        self._trained = Gauge(
-            "twinlens_model_trained_timestamp_seconds",
-            "When the model that makes feeds was trained; 0 where there is none.",
-            multiprocess_mode="livemax",
-            registry=own,
-        )
         self._events = Counter(
             "twinlens_events",
             "Events that were sent, by what became of them: accepted, known, not_kept, rejected.",
@@ -115,10 +110,20 @@ class Metrics:
         """Count it no longer."""
         self._in_flight.dec()
 
-    def count_feed(self, lacking: str, trained_at: datetime | None) -> None:
-        """Count a feed, and note when the model that made it was trained."""
+    def count_feed(self, lacking: str) -> None:
+        """Count a feed."""
         self._feeds.labels(lacking).inc()
-        self._trained.set(0 if trained_at is None else trained_at.timestamp())
+
+    def share_feeds(self) -> dict[str, float]:
+        """Return the share of all processes' feeds by what was lacking; empty without any."""
+        counts = {
+            sample.labels["lacking"]: sample.value
+            for metric in self._gather().collect()
+            for sample in metric.samples
+            if sample.name == "twinlens_feeds_total"
+        }
+        total = sum(counts.values())
+        return {lacking: count / total for lacking, count in counts.items()} if total else {}
 
     def count_events(self, **outcomes: int) -> None:
         """Count events by what became of them."""
@@ -134,16 +139,20 @@ class Metrics:
         for stage, milliseconds in gather_stages_ms().items():
             self._stages.labels(stage).observe(milliseconds / 1000)
 
-    def expose(self, index: PublishedIndex, *, accept: str) -> Response:
+    def expose(self, index: PublishedIndex, feeds: Feeds, *, accept: str) -> Response:
         """Return all processes' numbers, in the format that ``accept`` prefers."""
+        scraped = self._gather()
+        scraped.register(_Generation(index, feeds))
+        encode, content_type = choose_encoder(accept)
+        return Response(encode(scraped), content_type=content_type)
+
+    def _gather(self) -> CollectorRegistry:
         scraped = CollectorRegistry()
         if self._directory is None:
             scraped.register(_Whole(self._registry))
         else:
             MultiProcessCollector(scraped, path=str(self._directory))  # type: ignore[no-untyped-call]
-        scraped.register(_Generation(index))
-        encode, content_type = choose_encoder(accept)
-        return Response(encode(scraped), content_type=content_type)
+        return scraped
 
 
 def forget_process(directory: Path, pid: int) -> None:
@@ -191,10 +200,11 @@ class _Whole(Collector):
 
 
 class _Generation(Collector):
-    """The published generation, as seen by the process that is asked."""
+    """The published generation and model, as seen by the process that is asked."""
 
-    def __init__(self, index: PublishedIndex) -> None:
+    def __init__(self, index: PublishedIndex, feeds: Feeds) -> None:
         self._index = index
+        self._feeds = feeds
 
     def collect(self) -> Iterator[Metric]:
         ready = GaugeMetricFamily(
@@ -204,6 +214,7 @@ class _Generation(Collector):
             self._index.check()
             with self._index.borrow() as snapshot:
                 manifest = snapshot.manifest
+                model, _ = self._feeds.find_model(snapshot)
         except TwinLensError:
             ready.add_metric([], 0)
             yield ready
@@ -221,6 +232,11 @@ class _Generation(Collector):
             "twinlens_generation_created_timestamp_seconds",
             "When the generation being served was made, in seconds since 1970.",
             value=datetime.fromisoformat(manifest.created_at).timestamp(),
+        )
+        yield GaugeMetricFamily(
+            "twinlens_model_trained_timestamp_seconds",
+            "When the model that takes part was trained, in seconds since 1970; 0 without one.",
+            value=0 if model is None else model.trained_at.timestamp(),
         )
         counts = GaugeMetricFamily(
             "twinlens_generation_videos",

@@ -98,7 +98,7 @@ KINDS: Final[Mapping[Code, Kind]] = {
     Code.CURSOR_EXPIRED: Kind(
         409,
         "Cursor of an older index",
-        "another index was published since",
+        "another index, or another model that takes part, was published since",
         "ask for the first page",
     ),
     Code.BODY_TOO_LARGE: Kind(

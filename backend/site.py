@@ -32,6 +32,7 @@ from twinlens.catalog.errors import TwinLensError
 from twinlens.catalog.fields import Field, FieldKind, Fields
 from twinlens.encoders.lens import Lens
 from twinlens.encoders.lenses import find_lenses
+from twinlens.recommender.pages import Feeds
 from twinlens.search.published import PublishedIndex
 
 STATIC: Final = Path(__file__).parent / "static"
@@ -56,8 +57,9 @@ _TYPES: Final = re.compile(r"(?<=// ---- fields\n).*?(?=\n// ---- end of fields)
 class SiteViews:
     """The page, liveness and metrics: what is neither the API nor its documentation."""
 
-    def __init__(self, index: PublishedIndex, metrics: Metrics) -> None:
+    def __init__(self, index: PublishedIndex, feeds: Feeds, metrics: Metrics) -> None:
         self._index = index
+        self._feeds = feeds
         self._metrics = metrics
 
     @Route("get", "/")
@@ -124,7 +126,7 @@ class SiteViews:
     def metrics(self) -> Response:
         """Answer the numbers of all processes."""
         accept = request.headers.get("Accept", "")
-        response = self._metrics.expose(self._index, accept=accept)
+        response = self._metrics.expose(self._index, self._feeds, accept=accept)
         response.headers["Cache-Control"] = "no-store"
         return response
 

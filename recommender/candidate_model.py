@@ -17,13 +17,18 @@ from safetensors.numpy import load_file, save_file
 from twinlens.catalog.errors import StoreCorrupt
 from twinlens.catalog.files import write_atomically
 from twinlens.catalog.vectors import FloatMatrix, Vector
+from twinlens.events.event import Event, EventType
 from twinlens.recommender.candidates import FeedQuery
 from twinlens.recommender.co_watching import CoWatching, Table
 from twinlens.recommender.content import Bags, Content, ContentSpace
+from twinlens.recommender.interactions import Ints
+from twinlens.recommender.person import Context, Person
 from twinlens.recommender.person_inputs import PersonInputs, PersonSpace
 from twinlens.recommender.pooling import POOLINGS, Pooling
-from twinlens.recommender.videos import Mask, VideoTable
+from twinlens.recommender.videos import VideoTable
+from twinlens.search.fusion import MOST_NAMED
 from twinlens.stores.base import ScoredVideo, sort_hits
+from twinlens.stores.filters import Filter
 
 WEIGHTS_FILE: Final = "candidate.safetensors"
 SPACES_FILE: Final = "candidate.json"
@@ -62,15 +67,20 @@ class CandidateModel:
 
     def embed_people(self, inputs: PersonInputs, history: FloatMatrix) -> FloatMatrix:
         """Return vectors (people, dim + 1); the rows of the inputs are those of ``history``."""
-        x = np.concatenate(
+        return self.embed_pooled(_pool(history, inputs.history, self.pooling), inputs)
+
+    def embed_pooled(self, pooled: FloatMatrix, inputs: PersonInputs) -> FloatMatrix:
+        """Return vectors of histories that are pooled already, of as many people or of one."""
+        others = np.concatenate(
             [
-                _pool(history, inputs.history, self.pooling),
                 average_bags(self.weights["words"], inputs.words),
                 self.weights["categories"][inputs.categories].reshape(len(inputs.reals), -1),
                 inputs.reals,
             ],
             axis=1,
         )
+        others = np.broadcast_to(others, (len(pooled), others.shape[1]))
+        x = np.concatenate([pooled, others], axis=1)
         for at in range(self.layers):
             x = np.maximum(x, 0) if at else x
             x = x @ self.weights[f"tower.{at}.weight"].T + self.weights[f"tower.{at}.bias"]
@@ -151,11 +161,22 @@ class CandidateModel:
         return model
 
 
-class Told(NamedTuple):
-    """Rows of videos, each once, and how strongly a history speaks for each, above 0."""
+class _Told(NamedTuple):
+    """Rows of videos, rising, and how strongly a history speaks for each, above 0."""
 
-    rows: npt.NDArray[np.int64]
+    rows: Ints
     strengths: Vector
+
+    def select(self, passing: npt.NDArray[np.bool_]) -> _Told:
+        kept = passing[self.rows]
+        return _Told(self.rows[kept], self.strengths[kept])
+
+    def find(self, rows: Ints) -> Vector:
+        """Return the strength of each of ``rows``, 0 for others."""
+        if not len(self.rows):
+            return np.zeros(len(rows), dtype=np.float32)
+        at = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
+        return np.where(self.rows[at] == rows, self.strengths[at], 0.0).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,9 +206,8 @@ class LearnedSource:
         made = model.embed_content(model.content.encode(videos), new)
         self._history = np.concatenate([model.history, made.history])
         # A watched video is told even where it is no longer in the catalogue.
-        self._rows = learned | {
-            videos.video_ids[row]: len(model.video_ids) + at for at, row in enumerate(new.tolist())
-        }
+        self._ids = [*model.video_ids, *(videos.video_ids[row] for row in new.tolist())]
+        self._rows = {video_id: row for row, video_id in enumerate(self._ids)}
         self._index = faiss.IndexScalarQuantizer(
             model.dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
         )
@@ -200,60 +220,108 @@ class LearnedSource:
 
     def find(self, query: FeedQuery, *, limit: int) -> Sequence[ScoredVideo]:
         """See ``CandidateSource``. Beside a video, it is as if that had been watched last."""
-        inputs = self._model.people.encode(query.person, query.context, self._rows)
-        if (seed := self._rows.get(query.seed_video_id or "")) is not None:
-            history = np.roll(inputs.history, 1, axis=1)
-            history[0, 0] = seed
-            inputs = inputs._replace(history=history)
-        selected = None if query.filter is None else self._videos.select(query.filter)
         exclude = query.exclude
         if query.seed_video_id is not None:
             exclude = {*exclude, query.seed_video_id}
-        vector = self._model.embed_people(inputs, self._history)[0]
-        told = self.tell(inputs.history[0])
-        return self.look_up(vector, told, limit=limit, selected=selected, exclude=exclude)
+        inputs = self._encode(query)
+        return self._look_up(
+            inputs, inputs.history, limit=limit, filter=query.filter, exclude=exclude
+        )[0]
 
-    def tell(self, history: npt.NDArray[np.int64]) -> Told:
-        """Return what the tables say of the videos here, where these have been watched."""
-        rows, strengths = self._model.tables.find(history)
-        places = self._places[rows]
-        return Told(places[places >= 0], strengths[places >= 0])
+    def explain(self, query: FeedQuery, video_ids: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """See ``Explaining``: the watched ones without which it would score less."""
+        inputs = self._encode(query)
+        told = inputs.history[0][inputs.history[0] >= 0]
+        here = [one for one in video_ids if one in self._videos.rows]
+        if not len(told) or not here:
+            return {}
+        watched = list(dict.fromkeys(told.tolist()))
+        histories = np.full((len(watched) + 1, inputs.history.shape[1]), -1)
+        for at, video in enumerate(watched):
+            others = told[told != video]
+            histories[at, : len(others)] = others
+        histories[-1] = inputs.history
+        rows = np.array([self._videos.rows[one] for one in here])
+        scores = self._embed(inputs, histories) @ self._index.reconstruct_batch(rows).T
+        scores += [self._tell(history).find(rows) for history in histories]
+        lost = scores[-1] - scores[:-1]
+        best = np.argsort(-lost, axis=0, kind="stable")[:MOST_NAMED]
+        return {
+            video_id: [self._ids[watched[at]] for at in best[:, row] if lost[at, row] > 0]
+            for row, video_id in enumerate(here)
+        }
 
-    def look_up(
+    def find_like(
+        self, seeds: Sequence[str], *, limit: int, filter: Filter | None, exclude: Set[str]
+    ) -> Mapping[str, Sequence[ScoredVideo]]:
+        """Return for each of ``seeds`` what is watched next by who has watched it alone."""
+        known = [one for one in seeds if one in self._rows]
+        if not known:
+            return dict.fromkeys(seeds, ())
+        watch = Event(type=EventType.WATCH, event_id="", person_id="", at=None, video_id=known[0])
+        inputs = self._model.people.encode(Person(watches=[watch]), Context(), self._rows)
+        histories = np.full((len(known), inputs.history.shape[1]), -1)
+        histories[:, 0] = [self._rows[one] for one in known]
+        found = self._look_up(inputs, histories, limit=limit, filter=filter, exclude=exclude)
+        return dict.fromkeys(seeds, ()) | dict(zip(known, found, strict=True))
+
+    def _look_up(
         self,
-        vector: Vector,
-        told: Told,
+        inputs: PersonInputs,
+        histories: Ints,
         *,
         limit: int,
-        selected: Mask | None = None,
-        exclude: Set[str] = frozenset(),
-    ) -> list[ScoredVideo]:
-        """Return the ``limit`` videos of the greatest scores, among those ``selected``.
-
-        A score is the product with a person's vector, plus what the person is ``told``.
-        """
-        passing = np.ones(len(self._videos), np.bool_) if selected is None else selected.copy()
+        filter: Filter | None,
+        exclude: Set[str],
+    ) -> list[list[ScoredVideo]]:
+        """Return for a person, as of each of several histories, the videos of greatest score."""
+        passing = np.ones(len(self._videos), np.bool_)
+        if filter is not None:
+            passing = self._videos.select(filter).copy()
         passing[[row for one in exclude if (row := self._videos.rows.get(one)) is not None]] = False
         limit = min(limit, len(self._videos))
         if limit < 1:
-            return []
+            return [[] for _ in histories]
         parameters = None
         if not passing.all():
             bits = np.packbits(passing, bitorder="little")
             selector = faiss.IDSelectorBitmap(len(self._videos), faiss.swig_ptr(bits))
             make: Any = faiss.SearchParameters
             parameters = make(sel=selector)
-        products, found = self._index.search(vector[None], limit, params=parameters)
-        scores = dict(zip(found[0].tolist(), products[0].tolist(), strict=True))
-        scores.pop(-1, None)
-        # What is neither told nor among the nearest has no place before these.
-        rows, strengths = told
-        rows, strengths = rows[passing[rows]], strengths[passing[rows]]
-        if len(rows):
-            totals = self._index.reconstruct_batch(rows) @ vector + strengths
-            scores |= zip(rows.tolist(), totals.tolist(), strict=True)
-        ids = self._videos.video_ids
-        return sort_hits([ScoredVideo(ids[row], score) for row, score in scores.items()])[:limit]
+        vectors = self._embed(inputs, histories)
+        products, rows = self._index.search(vectors, limit, params=parameters)
+        ids, found = self._videos.video_ids, []
+        for at, history in enumerate(histories):
+            scores = dict(zip(rows[at].tolist(), products[at].tolist(), strict=True))
+            scores.pop(-1, None)
+            # What no table names has no place before those nearest to the vector.
+            told = self._tell(history).select(passing)
+            if len(told.rows):
+                totals = self._index.reconstruct_batch(told.rows) @ vectors[at] + told.strengths
+                scores |= zip(told.rows.tolist(), totals.tolist(), strict=True)
+            hits = sort_hits([ScoredVideo(ids[row], score) for row, score in scores.items()])
+            found.append(hits[:limit])
+        return found
+
+    def _tell(self, history: Ints) -> _Told:
+        """Return what the tables say of the videos here."""
+        rows, strengths = self._model.tables.find(history)
+        places = self._places[rows]
+        order = np.argsort(places, kind="stable")[(places < 0).sum() :]
+        return _Told(places[order], strengths[order])
+
+    def _encode(self, query: FeedQuery) -> PersonInputs:
+        inputs = self._model.people.encode(query.person, query.context, self._rows)
+        if (seed := self._rows.get(query.seed_video_id or "")) is None:
+            return inputs
+        history = np.roll(inputs.history, 1, axis=1)
+        history[0, 0] = seed
+        return inputs._replace(history=history)
+
+    def _embed(self, inputs: PersonInputs, histories: Ints) -> FloatMatrix:
+        """Return the vectors of a person, as of each of several histories."""
+        pooled = _pool(self._history, histories, self._model.pooling)
+        return self._model.embed_pooled(pooled, inputs)
 
 
 def average_bags(table: FloatMatrix, bags: Bags) -> FloatMatrix:

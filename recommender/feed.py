@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, Literal, NamedTuple
@@ -27,10 +27,12 @@ from twinlens.recommender.mixing import (
     measure_demotion,
     spread_channels,
 )
+from twinlens.recommender.models import Evaluation
 from twinlens.recommender.person import is_completed
 from twinlens.recommender.sources import (
     LISTED,
     Explaining,
+    FindingAlike,
     FreshSource,
     KeptVideos,
     is_future,
@@ -38,8 +40,10 @@ from twinlens.recommender.sources import (
 )
 from twinlens.search.diversity import measure_likeness, rerank_by_mmr
 from twinlens.search.fusion import MOST_NAMED
+from twinlens.search.request import LearnedRankings
 from twinlens.search.searcher import Searcher
-from twinlens.stores.base import ScoredVideo
+from twinlens.stores.base import ScoredVideo, StoredVideo
+from twinlens.stores.filters import Filter, matches
 
 Watched = Literal["demote", "leave_out"]
 # How many of each source are asked for; the model's are many, for the ranker to choose among.
@@ -70,14 +74,20 @@ class Place(NamedTuple):
     chance: float | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FeedModel:
-    """A trained model, opened over one generation: a source, a ranker, or both."""
+    """A trained model, opened over one ``generation``: a source, a ranker, or both.
+
+    ``log`` is what it says of its events; ``evaluation`` what it was judged by, where it was.
+    """
 
     name: str
     trained_at: datetime
+    generation: str | None = None
     source: CandidateSource | None = None
     ranker: Ranker | None = None
+    log: Mapping[str, int] = field(default_factory=dict)
+    evaluation: Evaluation | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +118,7 @@ class Feed:
     searcher: Searcher
     model: FeedModel | None = None
     options: FeedOptions = FeedOptions()
-    _has_failed: bool = field(default=False, init=False)
+    has_failed: bool = field(default=False, init=False)
 
     def make(
         self,
@@ -136,7 +146,7 @@ class Feed:
         here = [
             one
             for one in fused
-            if one.video_id in stored and not is_future(stored[one.video_id], query.at)
+            if one.video_id in stored and _may_be_shown(stored[one.video_id], query)
         ]
         candidates = [
             Candidate(
@@ -156,9 +166,10 @@ class Feed:
             order = sorted(range(len(scores)), key=lambda at: (-scores[at], here[at].video_id))
         with stages.stage("arrange"):
             arranged = self._arrange(
-                candidates, order[:WINDOW], scores, page=page, diversity=diversity, seed=seed
-            )
-        because = self._explain(query, [here[at].video_id for at, _ in arranged], explain)
+                candidates, order, scores, page=page, diversity=diversity, seed=seed
+            )[:WINDOW]
+        shown_candidates = [candidates[at] for at, _ in arranged]
+        because = self._explain(query, shown_candidates) if explain else {}
         places = [
             Place(
                 here[at].video_id,
@@ -171,7 +182,22 @@ class Feed:
             )
             for at, chance in arranged
         ]
-        return Made(places=places, is_damaged=self._has_failed)
+        return Made(places=places, is_damaged=self.has_failed)
+
+    def find_like(
+        self, seeds: Sequence[str], *, limit: int, filter: Filter | None, exclude: Set[str]
+    ) -> LearnedRankings | None:
+        """Return what the model finds for each of ``seeds``; None without one that can."""
+        model = None if self.has_failed else self.model
+        source: object = model and model.source
+        if model is None or not isinstance(source, FindingAlike):
+            return None
+        try:
+            found = source.find_like(seeds, limit=limit, filter=filter, exclude=exclude)
+        except Exception:  # noqa: BLE001 - see below
+            self._give_up()
+            return None
+        return LearnedRankings(model.name, found)
 
     def _list_banned(self, query: FeedQuery) -> frozenset[str]:
         person = query.person
@@ -187,7 +213,7 @@ class Feed:
 
     def _find(self, query: FeedQuery) -> dict[str, Sequence[ScoredVideo]]:
         found = {one.name: one.find(query, limit=LISTED) for one in self.sources}
-        if self.model and self.model.source and not self._has_failed:
+        if self.model and self.model.source and not self.has_failed:
             try:
                 source = self.model.source
                 found[source.name] = source.find(query, limit=_OF_THE_MODEL)
@@ -200,7 +226,7 @@ class Feed:
     ) -> tuple[Sequence[float], Sequence[float] | None]:
         """Return a score above 0 for each candidate, and the expected seconds where known."""
         ranker = self.model.ranker if self.model else None
-        if ranker is None or self._has_failed or not candidates:
+        if ranker is None or self.has_failed or not candidates:
             return fused, None
         try:
             ranked = np.asarray(ranker.rank(query, candidates), dtype=np.float64)
@@ -255,15 +281,16 @@ class Feed:
         return [*(head[at] for at in varied), *order[_MOST_VARIED:]]
 
     def _explain(
-        self, query: FeedQuery, video_ids: Sequence[str], asked: bool
+        self, query: FeedQuery, candidates: Sequence[Candidate]
     ) -> dict[str, Sequence[str]]:
         because: dict[str, list[str]] = {}
         model = [self.model.source] if self.model and self.model.source else []
-        for source in [*model, *self.sources] if asked else []:
-            if not isinstance(source, Explaining):
+        for source in [*model, *self.sources]:
+            found = [one.video.video_id for one in candidates if source.name in one.sources]
+            if not found or not isinstance(source, Explaining):
                 continue
             try:
-                for video_id, past in source.explain(query, video_ids).items():
+                for video_id, past in source.explain(query, found).items():
                     because.setdefault(video_id, []).extend(past)
             except StoreError:
                 raise
@@ -272,6 +299,12 @@ class Feed:
         return {one: list(dict.fromkeys(past))[:MOST_NAMED] for one, past in because.items()}
 
     def _give_up(self) -> None:
-        self._has_failed = True
+        self.has_failed = True
         name = self.model.name if self.model else ""
         _log.exception("the model %s failed, and feeds go on without it", name)
+
+
+def _may_be_shown(video: StoredVideo, query: FeedQuery) -> bool:
+    # A model may be open over the generation before, whose videos passed the filter otherwise.
+    passes = query.filter is None or matches(query.filter, video.payload)
+    return passes and not is_future(video, query.at)

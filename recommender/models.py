@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from twinlens.catalog.errors import IndexLocked, StoreCorrupt, StoreError, UsageError
 from twinlens.catalog.files import create_whole, hold_lock, sync_files, write_atomically
@@ -33,6 +33,14 @@ _PUBLISHED_FILE: Final = "published"
 MODEL_FORMAT: Final = 1
 _KEPT: Final = 3
 _NOT_ONE: Final = (OSError, LookupError, TypeError, ValueError, AttributeError)
+
+
+class Evaluation(NamedTuple):
+    """By what a model was judged: each measure's mean over so many ``people``, by way to find."""
+
+    protocol: str
+    people: int
+    figures: Mapping[str, Mapping[str, float]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,6 +258,19 @@ def read_record(folder: Path) -> ModelRecord:
         return ModelRecord(**values)
     except _NOT_ONE as error:
         raise StoreCorrupt(f"the model {folder.name} can't be read: {error!r}") from error
+
+
+def read_evaluation(folder: Path) -> Evaluation | None:
+    """Return by what the model in ``folder`` was judged, or None where it says nothing of it."""
+    try:
+        values = json.loads((folder / EVALUATION_FILE).read_text(encoding="utf-8"))
+        figures = {
+            row["name"]: {measure: float(of["value"]) for measure, of in row["figures"].items()}
+            for row in values["rows"]
+        }
+        return Evaluation(str(values["protocol"]), int(values["people"]), figures)
+    except _NOT_ONE:
+        return None
 
 
 def _digest(file: Path) -> str:

@@ -7,7 +7,7 @@ import logging
 import secrets
 import threading
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -33,7 +33,7 @@ from twinlens.search.cursor import (
     encode_place,
 )
 from twinlens.search.published import Snapshot
-from twinlens.search.request import VideoNotFound
+from twinlens.search.request import LearnedRankings, VideoNotFound
 from twinlens.stores.base import StoredVideo
 from twinlens.stores.filters import Filter
 
@@ -114,7 +114,6 @@ class FeedPage:
     hits: Sequence[FeedHit]
     next_cursor: str | None
     model: str | None
-    trained_at: datetime | None
     fallback: Sequence[Fallback]
 
 
@@ -208,6 +207,32 @@ class Feeds:
             feed, request, feed_id, window, 0, frozenset(), is_kept=is_kept, stages=stages
         )
 
+    def find_like(
+        self,
+        snapshot: Snapshot,
+        seeds: Sequence[str],
+        *,
+        limit: int,
+        filter: Filter | None = None,
+        exclude: Set[str] = frozenset(),
+    ) -> LearnedRankings | None:
+        """Return what the model finds for each of ``seeds``; None without one that can."""
+        feed = self._open(snapshot, set())
+        return feed.find_like(seeds, limit=limit, filter=filter, exclude=exclude)
+
+    def find_model(self, snapshot: Snapshot) -> tuple[FeedModel | None, bool]:
+        """Return the model that takes part in answers over ``snapshot``, and whether it is damaged.
+
+        None takes part until it has been opened over this generation.
+        """
+        lacking: set[Fallback] = set()
+        feed = self._open(snapshot, lacking)
+        if feed.has_failed or Fallback.DAMAGED_MODEL in lacking:
+            return None, True
+        if feed.model is None or feed.model.generation not in (None, snapshot.generation):
+            return None, False
+        return feed.model, False
+
     def _continue(
         self, snapshot: Snapshot, request: FeedRequest, cursor: str, stages: StageTimes
     ) -> FeedPage:
@@ -277,7 +302,6 @@ class Feeds:
             hits=hits,
             next_cursor=next_cursor,
             model=window.model,
-            trained_at=feed.model.trained_at if feed.model else None,
             fallback=[one for one in Fallback if one in lacking],
         )
 

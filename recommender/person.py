@@ -18,8 +18,9 @@ MOST_KNOWN: Final[Mapping[EventType, int]] = {
     EventType.SEARCH: 50,
     EventType.LIKE: 100,
     EventType.DISLIKE: 100,
-    EventType.NOT_INTERESTED: 300,
-    EventType.UNDO: 100,
+    # Each bans a video, until it is undone.
+    EventType.NOT_INTERESTED: 2_000,
+    EventType.UNDO: 2_000,
 }
 # A watch of this many seconds, or of this share of the video, is a completed one: a positive.
 COMPLETED_S: Final = 30.0
@@ -58,7 +59,7 @@ class Person:
     @property
     def has_history(self) -> bool:
         """Whether anything is known by which videos can be chosen."""
-        return bool(self.watches or self.searches or self.likes)
+        return bool(self.watches or self.clicks or self.searches or self.likes)
 
     @classmethod
     def from_events(cls, events: Iterable[Event], person_id: str | None = None) -> Person:

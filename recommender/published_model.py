@@ -10,7 +10,7 @@ from typing import Final
 
 from twinlens.catalog.errors import StoreError, TwinLensError
 from twinlens.recommender.feed import FeedModel
-from twinlens.recommender.models import ModelDirectory, RecommenderModel
+from twinlens.recommender.models import ModelDirectory, RecommenderModel, read_evaluation
 from twinlens.search.published import PublishedIndex, Snapshot
 
 _LOOK_EVERY_S: Final = 1.0
@@ -94,9 +94,12 @@ class PublishedModel:
         videos, ranking = VideoTable.read(snapshot.reader), model.ranking
         opened = FeedModel(
             name=name,
+            generation=snapshot.generation,
             trained_at=datetime.fromisoformat(model.record.created_at),
             source=LearnedSource(model.candidates, videos),
             ranker=None if ranking is None else WatchTimeRanker(ranking, videos),
+            log=model.record.log,
+            evaluation=read_evaluation(self._models.locate(name)),
         )
         _log.info("feeds are made by the model %s", name)
         return opened

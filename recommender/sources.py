@@ -49,6 +49,17 @@ class Explaining(Protocol):
         ...
 
 
+@runtime_checkable
+class FindingAlike(Protocol):
+    """A source that finds by videos alone, of nobody in particular."""
+
+    def find_like(
+        self, seeds: Sequence[str], *, limit: int, filter: Filter | None, exclude: Set[str]
+    ) -> Mapping[str, Sequence[ScoredVideo]]:
+        """Return for each of ``seeds`` what is watched next by who watched it, best first."""
+        ...
+
+
 class KeptVideos:
     """The videos of one generation, without vectors; those read last come from memory."""
 
@@ -337,7 +348,10 @@ def open_sources(
 
 
 def list_seeds(query: FeedQuery, *, most: int) -> list[str]:
-    """Return the videos to find others by: the seed, or what was watched whole or liked last."""
+    """Return the videos to find others by: the seed, or what was watched whole or liked last.
+
+    Where nothing was, it is what was opened last.
+    """
     if query.seed_video_id is not None:
         return [query.seed_video_id]
     return list(islice(_iterate_liked(query.person), most))
@@ -357,13 +371,15 @@ def is_future(video: StoredVideo, at: datetime) -> bool:
 
 def _iterate_liked(person: Person) -> Iterable[str]:
     unwanted = {one.video_id for one in (*person.dislikes, *person.not_interested)}
-    events = [
-        *(one for one in person.watches if is_completed(one.watched_s, one.duration_s)),
-        *person.likes,
-    ]
-    events.sort(key=lambda one: (one.at is not None, one.at))
-    videos = dict.fromkeys(one.video_id for one in reversed(events) if one.video_id)
-    return (one for one in videos if one not in unwanted)
+    whole = [one for one in person.watches if is_completed(one.watched_s, one.duration_s)]
+    # What was only opened says little, and yet more than nothing.
+    for kinds in ((whole, person.likes), (person.watches, person.clicks)):
+        events = [one for kind in kinds for one in kind]
+        events.sort(key=lambda one: (one.at is not None, one.at))
+        videos = dict.fromkeys(one.video_id for one in reversed(events) if one.video_id)
+        if wanted := [one for one in videos if one not in unwanted]:
+            return wanted
+    return []
 
 
 def _exclude(query: FeedQuery) -> Filter | None:

@@ -87,7 +87,9 @@ def decode_place(text: str, *, generation: str, request: str) -> Any:
             "the cursor belongs to another request; send it with the request that it came from"
         )
     if its_generation != generation:
-        raise CursorExpired("the index has changed since; ask for the first page again")
+        raise CursorExpired(
+            "the index or the model has changed since; ask for the first page again"
+        )
     return place
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from twinlens.catalog.errors import TwinLensError
 from twinlens.encoders.lens import Lenses
@@ -12,7 +12,7 @@ from twinlens.encoders.lenses import WORDS
 from twinlens.search.cursor import digest_request
 from twinlens.search.facets import Facets
 from twinlens.search.fusion import LensRank
-from twinlens.stores.base import Payload
+from twinlens.stores.base import Payload, ScoredVideo
 from twinlens.stores.filters import Filter
 
 DEFAULT_LIMIT: Final = 20
@@ -20,6 +20,9 @@ DEFAULT_WINDOW: Final = 200
 DEFAULT_EXPAND: Final = 3
 # docs/decisions/0012-fusion-settings.md says why these.
 DEFAULT_RRF_K: Final = 5.0
+# docs/decisions/0042-the-feed.md says why so much.
+DEFAULT_LEARNED_WEIGHT: Final = 3.0
+LEARNED: Final = "learned"
 
 
 class LensNotFound(TwinLensError, LookupError):
@@ -50,6 +53,16 @@ class VideoNotFound(TwinLensError, LookupError):
         self.missing = missing
 
 
+class LearnedRankings(NamedTuple):
+    """What a trained model finds for each seed of a request, best first, by the request's filter.
+
+    Cursors tell models apart by ``version``.
+    """
+
+    version: str
+    by_seed: Mapping[str, Sequence[ScoredVideo]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FusionOptions:
     """The options of every request that ends in a fusion.
@@ -60,7 +73,8 @@ class FusionOptions:
     from what these give. ``diversity``, 0 to 1, is how much a hit gains by being unlike those
     before it: see ``rerank_by_mmr``. ``collapse_duplicates`` folds re-uploads into the best-ranked
     of them, and re-uploads of a video that is asked by into that: see ``group_duplicates``.
-    ``facets`` names fields to count over all hits of all pages.
+    ``facets`` names fields to count over all hits of all pages. ``learned``, of a search by a video
+    and of recommendations, are further rankings, of ``learned_weight``.
     """
 
     filter: Filter | None = None
@@ -72,6 +86,8 @@ class FusionOptions:
     diversity: float = 0.0
     collapse_duplicates: bool = False
     facets: Sequence[str] = ()
+    learned: LearnedRankings | None = None
+    learned_weight: float = DEFAULT_LEARNED_WEIGHT
 
     def __post_init__(self) -> None:
         if self.limit < 1 or self.window < 1:
@@ -86,7 +102,7 @@ class FusionOptions:
     @property
     def most_hits(self) -> int:
         """How many hits there can be, over all pages, once every lens has a weight."""
-        return len(self.weights) * self.window
+        return (len(self.weights) + (self.learned is not None)) * self.window
 
     @property
     def rearranges(self) -> bool:
@@ -112,7 +128,8 @@ class FusionOptions:
         """
         weights = [float(weight) for weight in self.weights.values()]
         arrangement = float(self.diversity), self.collapse_duplicates
-        return self.filter, weights, float(self.rrf_k), self.window, *arrangement
+        constants = float(self.rrf_k), self.window, float(self.learned_weight)
+        return self.filter, weights, *constants, *arrangement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,7 +231,8 @@ class SearchResult:
 
     ``borrowed_from`` names the hits whose thumbnails stood in for the text, best first;
     ``coverage`` has, for each sparse lens that was asked, the share of the query, 0 to 1, that its
-    best hit holds. ``facets`` are those asked for, over all hits of all pages.
+    best hit holds. ``facets`` are those asked for, over all hits of all pages. ``model`` is the
+    version of the learned rankings, where there are any.
     """
 
     hits: list[Hit]
@@ -224,6 +242,7 @@ class SearchResult:
     coverage: Mapping[str, float]
     facets: Facets
     timings_ms: Mapping[str, float]
+    model: str | None = None
 
     @property
     def words_coverage(self) -> float | None:

@@ -32,6 +32,7 @@ from twinlens.search.fusion import (
     weigh_rankings,
 )
 from twinlens.search.request import (
+    LEARNED,
     FusionOptions,
     Hit,
     HitsRequest,
@@ -200,14 +201,11 @@ class Searcher:
             for seed in seeds
             for name, vector in self._ask(Query(video=seed), request.weights).items()
         ]
-        if not asking:
-            return []
         ranks = count_ranks_per_seed(len(seeds), window=request.window)
         # Ask for more, so that enough remain without the seeds; many seeds seldom find each other.
         asked = ranks + min(ranks, len(seeds))
-        answers = self._reader.search(
-            [VectorQuery(name, vector, asked) for _, name, vector in asking], filter=request.filter
-        )
+        queries = [VectorQuery(name, vector, asked) for _, name, vector in asking]
+        answers = self._reader.search(queries, filter=request.filter) if queries else []
         left_out = {seed.video_id for seed in seeds}
         others = [
             [one for one in answer if one.video_id not in left_out][:ranks] for answer in answers
@@ -216,16 +214,23 @@ class Searcher:
             (name, vector, ranking)
             for (_, name, vector), ranking in zip(asking, others, strict=True)
         )
+        weighed: list[tuple[SeedLens, Sequence[ScoredVideo], float]] = [
+            (SeedLens(video_id, name), ranking, request.weights[name] * share)
+            for (video_id, name, _), ranking, share in zip(asking, others, shares, strict=True)
+        ]
+        if request.learned is not None:
+            weighed += [
+                (SeedLens(seed, LEARNED), ranking[:ranks], request.learned_weight)
+                for seed, ranking in request.learned.by_seed.items()
+            ]
         return [
             Ranking(
-                key=SeedLens(video_id, name),
+                key=key,
                 videos=ranking,
-                weight=request.weights[name]
-                * share
-                * (1.0 if video_id in liked else DISLIKED_SHARE),
-                takes_away=video_id not in liked,
+                weight=weight * (1.0 if key.seed in liked else DISLIKED_SHARE),
+                takes_away=key.seed not in liked,
             )
-            for (video_id, name, _), ranking, share in zip(asking, others, shares, strict=True)
+            for key, ranking, weight in weighed
         ]
 
     def _ask(self, query: Query, weights: Mapping[str, float]) -> dict[str, AnyVector]:
@@ -239,10 +244,15 @@ class Searcher:
             return 0
         return decode_cursor(
             request.cursor,
-            generation=self._generation,
+            generation=self._name_version(request),
             request=request.digest(),
             most=request.most_hits,
         ).offset
+
+    def _name_version(self, request: HitsRequest) -> str:
+        """Return what a page has to have in common with the one before it."""
+        model = request.learned
+        return self._generation if model is None else f"{self._generation} {model.version}"
 
     def _cut_page(
         self,
@@ -286,7 +296,7 @@ class Searcher:
         ]
         next_cursor = None
         if len(arranged) > end:
-            next_cursor = Cursor(self._generation, request.digest(), end).encode()
+            next_cursor = Cursor(self._name_version(request), request.digest(), end).encode()
         return SearchResult(
             hits=hits,
             next_cursor=next_cursor,
@@ -295,6 +305,7 @@ class Searcher:
             coverage=window.coverage,
             facets=facets,
             timings_ms=stages.to_milliseconds(),
+            model=request.learned.version if request.learned else None,
         )
 
     def _rearrange(
@@ -382,6 +393,9 @@ class Searcher:
                 rankings |= self._rank(request, stand_ins)
                 for name in lent:
                     weights[name] *= BORROWED_WEIGHT
+        if request.learned is not None and request.video_id is not None:
+            rankings[LEARNED] = request.learned.by_seed[request.video_id][: request.window]
+            weights[LEARNED] = request.learned_weight
         with stages.stage("fuse"):
             fused = fuse(weigh_rankings(rankings, weights), limit=limit, k=request.rrf_k)
             candidates = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Literal, Self
 from urllib.parse import quote
 
@@ -14,6 +15,7 @@ from twinlens.backend.schemas.fitting import FieldsModel, Members, SourcesBody
 from twinlens.catalog.fields import Field as FieldRow
 from twinlens.catalog.fields import FieldKind, Fields
 from twinlens.catalog.video import read_thumbnail_file
+from twinlens.recommender.feed import FeedModel
 from twinlens.search.facets import Extent, Facets
 from twinlens.search.highlighting import Highlighter
 from twinlens.search.published import NewerState
@@ -229,6 +231,10 @@ class SearchAnswer(AnswerModel):
     """What `facets` asked for, over all hits of all pages; there when it does."""
     borrowed_from: list[str] = []
     """The videos that lent their thumbnails; there when `explain` is true."""
+    model: str | SkipJsonSchema[None] = None
+    """The trained model that took part; there in what is similar or recommended, where one did."""
+    fallback: list[Literal["damaged_model"]] = []
+    """`damaged_model`: there is a trained model, and it can't be used; absent where it can."""
     words_coverage: float | None = None
     """The share of the words that the best title found by them has, by which their weight was
     multiplied; there when `explain` is true, null where no words were asked."""
@@ -298,6 +304,52 @@ class EncoderBody(AnswerModel):
     """Numbers per vector."""
 
 
+class EvaluationBody(AnswerModel):
+    """What a model was judged by before it was published."""
+
+    protocol: str
+    """What was held out: `next-day`, or `next-watch` of a log without times."""
+    people: int
+    """Whose next watch was to be found."""
+    figures: dict[str, dict[str, float]]
+    """The mean of each measure, by what found it: `learned`, and what it was compared with."""
+
+
+class RecommenderBody(AnswerModel):
+    """The trained model, and what feeds were made with."""
+
+    model: str | None
+    """The model that takes part; null where the published one can't be used."""
+    trained_at: str | None
+    """When it was trained, in RFC 3339."""
+    age_s: float | None
+    """How long ago that is, in seconds."""
+    trained_on: dict[str, int]
+    """How many watches of how many people it has learned from."""
+    evaluation: EvaluationBody | None
+    """What it was judged by; null where it was not."""
+    feeds: dict[str, float]
+    """Of the feeds since the server began, the share by the gravest thing that was lacking, as in
+    `fallback`; `none` where nothing was."""
+
+    @classmethod
+    def of(cls, model: FeedModel | None, now: datetime, feeds: dict[str, float]) -> Self:
+        """Return what ``model`` says of itself; None is one that can't be used."""
+        if model is None:
+            return cls(
+                model=None, trained_at=None, age_s=None, trained_on={}, evaluation=None, feeds=feeds
+            )
+        judged = model.evaluation
+        return cls(
+            model=model.name,
+            trained_at=model.trained_at.isoformat(),
+            age_s=(now - model.trained_at).total_seconds(),
+            trained_on=dict(model.log),
+            evaluation=None if judged is None else EvaluationBody(**judged._asdict()),
+            feeds=feeds,
+        )
+
+
 class StatsAnswer(AnswerModel):
     """The published index."""
 
@@ -314,9 +366,11 @@ class StatsAnswer(AnswerModel):
     """What made its dense vectors, by lens: `title` and `thumbnail`."""
     versions: dict[str, str]
     """The versions of the software that made it."""
+    recommender: RecommenderBody | None
+    """The trained model; null where none is published."""
 
     @classmethod
-    def of(cls, manifest: Manifest) -> StatsAnswer:
+    def of(cls, manifest: Manifest, recommender: RecommenderBody | None) -> StatsAnswer:
         """Return what ``manifest`` says, without what concerns only the operator (its source)."""
         return cls(
             generation=manifest.generation,
@@ -329,6 +383,7 @@ class StatsAnswer(AnswerModel):
                 if record.dim is not None
             },
             versions=dict(manifest.versions),
+            recommender=recommender,
         )
 
 

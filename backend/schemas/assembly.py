@@ -25,13 +25,19 @@ from twinlens.backend.schemas.requests import BrowseBody, HitPart, PageBody, Sea
 from twinlens.catalog.fields import Fields
 from twinlens.search.browser import BrowseResult
 from twinlens.search.highlighting import Highlighter
-from twinlens.search.request import Hit, SearchResult
+from twinlens.search.request import LEARNED, Hit, SearchResult
 
 _HIT_PARTS: Final = frozenset(get_args(HitPart))
 
 
 def make_search_answer(
-    result: SearchResult, asked: PageBody, *, took_ms: float, query_id: str, generation: str
+    result: SearchResult,
+    asked: PageBody,
+    *,
+    took_ms: float,
+    query_id: str,
+    generation: str,
+    is_damaged: bool = False,
 ) -> SearchAnswer:
     """Return a page of hits with all parts; see ``list_unasked_parts`` for those to leave out."""
     fields = asked.of_fields
@@ -41,6 +47,8 @@ def make_search_answer(
         window=result.window,
         facets=fit(FacetsBody, fields).of(result.facets),
         borrowed_from=list(result.borrowed_from),
+        model=result.model,
+        fallback=["damaged_model"] if is_damaged else [],
         words_coverage=result.words_coverage,
         took_ms=took_ms,
         timings_ms=round_timings(result.timings_ms),
@@ -50,13 +58,29 @@ def make_search_answer(
 
 
 def write_search_answer(
-    result: SearchResult, asked: PageBody, *, took_ms: float, query_id: str, generation: str
+    result: SearchResult,
+    asked: PageBody,
+    *,
+    took_ms: float,
+    query_id: str,
+    generation: str,
+    is_damaged: bool = False,
 ) -> str:
-    """Return a page of hits as JSON text, with the parts that ``asked`` asks for."""
+    """Return a page of hits as JSON text, with the parts that ``asked`` asks for.
+
+    ``is_damaged``: there is a trained model that can't be used.
+    """
     answer = make_search_answer(
-        result, asked, took_ms=took_ms, query_id=query_id, generation=generation
+        result,
+        asked,
+        took_ms=took_ms,
+        query_id=query_id,
+        generation=generation,
+        is_damaged=is_damaged,
     )
-    return answer.model_dump_json(exclude=list_unasked_parts(asked))
+    return answer.model_dump_json(
+        exclude=list_unasked_parts(asked, has_model=result.model is not None, is_damaged=is_damaged)
+    )
 
 
 def write_fused_answer(
@@ -107,7 +131,9 @@ def write_multi_search_answer(
     return answer.model_dump_json(exclude={"results": unasked})
 
 
-def list_unasked_parts(asked: PageBody) -> Mapping[str, IncEx | bool]:
+def list_unasked_parts(
+    asked: PageBody, *, has_model: bool = False, is_damaged: bool = False
+) -> Mapping[str, IncEx | bool]:
     """Return the parts of a page of hits to leave out, in the form of pydantic's ``exclude``."""
     of_hits: dict[str, IncEx | bool] = dict.fromkeys(_HIT_PARTS - asked.list_hit_parts(), True)
     if asked.attributes is not None:
@@ -119,6 +145,11 @@ def list_unasked_parts(asked: PageBody) -> Mapping[str, IncEx | bool]:
         "hits": {"__all__": of_hits},
         "facets": list_unasked_facets(asked.facets, asked.of_fields),
     }
+    if not has_model:
+        of_hits.setdefault("sources", {LEARNED})
+        unasked["model"] = True
+    if not is_damaged:
+        unasked["fallback"] = True
     if not asked.explain:
         unasked |= {"borrowed_from": True, "words_coverage": True}
     return unasked

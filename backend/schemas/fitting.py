@@ -37,12 +37,14 @@ from twinlens.backend.schemas.base import AnswerModel, RequestModel
 from twinlens.catalog.fields import FIELDS, Fields
 from twinlens.encoders.lens import Lens
 from twinlens.encoders.lenses import find_lenses
+from twinlens.search.request import LEARNED
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 Weight = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 Members = Mapping[str, tuple[Any, Any]]
 
 _FITTING: Final = RLock()
+_OF_THE_MODEL: Final = "By the trained model; there where one took part."
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,13 +162,20 @@ class SourceBody(AnswerModel):
     rank: int
     """Its rank there, from 1."""
     score: float
-    """Its score there: a cosine similarity; for the words BM25's, without bound."""
+    """Its score there: a cosine similarity; for the words BM25's and for the trained model its own,
+    without bound."""
+
+
+def _leave_open(schema: dict[str, Any]) -> None:
+    schema["required"].remove(LEARNED)
 
 
 class _Sources(AnswerModel):
     """Why a hit ranked: each ranking's view, null where the hit is not in its window."""
 
-    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+    model_config = ConfigDict(
+        json_schema_serialization_defaults_required=True, json_schema_extra=_leave_open
+    )
 
 
 def _make_weight(lens: type[Lens[Any]]) -> Any:
@@ -198,4 +207,5 @@ else:
         __doc__=_Sources.__doc__,
         __module__=__name__,
         **{name: _make_source(lens) for name, lens in find_lenses().items()},
+        **{LEARNED: (SourceBody | None, Field(None, description=_OF_THE_MODEL))},
     )

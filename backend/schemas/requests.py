@@ -32,6 +32,7 @@ from twinlens.search.browser import MAX_SEED, BrowseRequest
 from twinlens.search.cursor import MAX_CURSOR_LENGTH
 from twinlens.search.request import (
     DEFAULT_EXPAND,
+    DEFAULT_LEARNED_WEIGHT,
     DEFAULT_LIMIT,
     DEFAULT_RRF_K,
     DEFAULT_WINDOW,
@@ -177,7 +178,18 @@ class HitsBody(PageBody):
         )
 
 
-class SimilarBody(HitsBody):
+class LearnedBody(HitsBody):
+    """The options of requests in which a trained model takes part."""
+
+    learned_weight: Weight = DEFAULT_LEARNED_WEIGHT
+    """The share of what the trained model finds, where one is published; 0 leaves it out."""
+
+    def to_fusion_options(self) -> FusionOptions:
+        """See ``PageBody``."""
+        return replace(super().to_fusion_options(), learned_weight=self.learned_weight)
+
+
+class SimilarBody(LearnedBody):
     """The options of ``videos/{video_id}/similar``."""
 
     def to_search_request(self, video_id: str) -> SearchRequest:
@@ -185,7 +197,7 @@ class SimilarBody(HitsBody):
         return SearchRequest(video_id=video_id).with_options(self.to_fusion_options())
 
 
-class RecommendationsBody(HitsBody):
+class RecommendationsBody(LearnedBody):
     """Videos that someone liked and disliked, and options."""
 
     liked: Annotated[VideoIds, Field(min_length=1)]

@@ -120,7 +120,10 @@ interface RankingFields extends PageFields {
   collapse_duplicates?: boolean;
 }
 
-export interface SimilarFields extends RankingFields {}
+export interface SimilarFields extends RankingFields {
+  /** The share of what the trained model finds, where one is published. */
+  learned_weight?: number;
+}
 
 export interface SearchFields extends RankingFields {
   text?: string;
@@ -131,7 +134,7 @@ export interface SearchFields extends RankingFields {
   highlight?: boolean;
 }
 
-export interface RecommendFields extends RankingFields {
+export interface RecommendFields extends SimilarFields {
   liked: string[];
   disliked?: string[];
 }
@@ -179,7 +182,7 @@ export interface Hit {
   score: number;
   rank: number;
   /** With `explain`. */
-  sources?: Record<Lens, Source | null>;
+  sources?: Record<Lens, Source | null> & { learned?: Source | null };
   /** With `highlight`: the title in parts; null without a text or a title. */
   highlight?: { title: HighlightPart[] } | null;
   /** With `collapse_duplicates`: the ids of the re-uploads folded into this hit. */
@@ -207,6 +210,9 @@ export interface SearchAnswer extends Answer {
   words_coverage?: number | null;
   /** With `facets`. */
   facets?: Facets;
+  /** In `similar` and `recommend`: the trained model that took part. */
+  model?: string;
+  fallback?: string[];
 }
 
 export interface BrowseAnswer extends Answer {
@@ -251,6 +257,19 @@ export interface StatsAnswer {
   counts: Record<string, number>;
   encoders: Record<string, { name: string; fingerprint: string; dim: number }>;
   versions: Record<string, string>;
+  /** The trained model; null where none is published. */
+  recommender: {
+    model: string | null;
+    trained_at: string | null;
+    age_s: number | null;
+    trained_on: Record<string, number>;
+    evaluation: {
+      protocol: string;
+      people: number;
+      figures: Record<string, Record<string, number>>;
+    } | null;
+    feeds: Record<string, number>;
+  } | null;
 }
 
 export type EventType =

@@ -2,7 +2,9 @@
 
 export const LENSES = JSON.parse(document.getElementById("lenses").textContent);
 
-const BY_NAME = new Map(LENSES.map((lens) => [lens.name, lens]));
+// It is no lens, but a ranking as they are, where a trained model takes part.
+const LEARNED = { name: "learned", label: "Learned", about: "what people watch next", sparse: true };
+const BY_NAME = new Map([...LENSES, LEARNED].map((lens) => [lens.name, lens]));
 
 /** How much each ranking counts where nobody says anything else. */
 export const DEFAULT_WEIGHTS = Object.fromEntries(LENSES.map(({ name, weight }) => [name, weight]));

@@ -301,8 +301,8 @@ RANKING = ("PageFields", "RankingFields")
         ([*RANKING, "SearchFields"], requests.SearchBody),
         (["PageFields", "BrowseFields"], requests.BrowseBody),
         (["BrowseAnswer", "Answer"], answers.BrowseAnswer),
-        (RANKING, requests.SimilarBody),
-        ([*RANKING, "RecommendFields"], requests.RecommendationsBody),
+        ([*RANKING, "SimilarFields"], requests.SimilarBody),
+        ([*RANKING, "SimilarFields", "RecommendFields"], requests.RecommendationsBody),
     ],
 )
 def test_types_name_the_fields_of_the_api(declared, model):

@@ -111,6 +111,16 @@ class LongestTitle:
         return np.array(lengths, dtype=np.float32)
 
 
+class Backwards:
+    """A ranker whose scores are no seconds, and below 0."""
+
+    name = "backwards"
+    predicts_seconds = False
+
+    def rank(self, query: FeedQuery, candidates: Sequence[Candidate]) -> Vector:
+        return -np.arange(len(candidates), 0, -1, dtype=np.float32)
+
+
 class Alphabetical:
     """A source of its own kind: all videos by their ids."""
 

@@ -220,18 +220,24 @@ def find(source, limit=10, **query):
 
 
 @pytest.mark.parametrize("kept", [40, 33])
-def test_what_is_found_is_what_training_would_score_highest(trained, model, known, videos, kept):
-    trained = replace(trained, tables=count_co_watching(known, len(videos)))
-    model = replace(model, tables=trained.tables)
+@pytest.mark.parametrize("has_tables", [True, False])
+def test_what_is_found_is_what_training_would_score_highest(
+    trained, model, known, videos, kept, has_tables
+):
+    counted = count_co_watching(known, len(videos))
+    trained = replace(trained, tables=counted if has_tables else counted.weigh({}))
     encoder = PersonEncoder(known, trained.people)
-    labels = hold_out_last(known).held_out[:5]
+    labels = known.starts[1:6] - 1
     scores = make_scorer(trained.network, encoder, trained.tables)(labels)
     here = replace_ids(videos, {f"v{at}" for at in range(40 - kept)})
-    source = LearnedSource(model, here)
+    source = LearnedSource(replace(model, tables=trained.tables), here)
     for label, expected in zip(labels, scores, strict=True):
-        inputs = encoder.encode(np.array([label]), example_days=0.0)
-        vector = model.embed_people(inputs, model.history)[0]
-        found = source.look_up(vector, source.tell(inputs.history[0]), limit=10)
+        name = known.person_ids[known.persons[label]]
+        events = [one for one in draw_events() if one.person_id == name]
+        last = max(one.at for one in events)
+        person = Person.from_events(one for one in events if one.at < last)
+        context = Context(region=events[0].region)
+        found = find(source, person=person, context=context)
         order = sorted(
             (row for row, one in enumerate(videos.video_ids) if one in here.rows),
             key=lambda row: -expected[row],
@@ -291,6 +297,36 @@ def test_beside_a_video_it_is_as_if_that_had_been_watched(model, videos):
     assert [one.video_id for one in beside] == [
         one.video_id for one in find(source, limit=6, person=watched) if one.video_id != "v7"
     ][:5]
+
+
+def watched(*video_ids):
+    return [
+        Event(type=EventType.WATCH, event_id=one, person_id="x", at=START, video_id=one)
+        for one in video_ids
+    ]
+
+
+def test_because_names_the_watches_without_which_it_would_be_wanted_less(model, videos):
+    source = LearnedSource(model, videos)
+    query = FeedQuery(person=Person(watches=watched("v2", "v7", "gone", "v4")), at=START)
+    because = source.explain(query, ["v9", "v11", "v6", "unknown"])
+    assert set(because) == {"v9", "v11", "v6"}
+    assert [because["v9"][0], because["v11"][0]] == ["v7", "v7"]
+    assert "v7" not in because["v6"]
+    beside = replace(query, person=Person(), seed_video_id="v7")
+    assert source.explain(beside, ["v9"]) == {"v9": ["v7"]}
+    assert source.explain(replace(query, person=Person()), ["v9"]) == {}
+
+
+def test_for_each_seed_is_found_what_is_found_for_who_watched_it_alone(model, videos):
+    source = LearnedSource(model, videos)
+    found = source.find_like(["v2", "v7", "unknown"], limit=5, filter=None, exclude={"v9"})
+    assert list(found["unknown"]) == []
+    for seed in ("v2", "v7"):
+        alone = find(source, limit=5, person=Person(watches=watched(seed)), exclude={"v9"})
+        assert [one.video_id for one in found[seed]] == [one.video_id for one in alone]
+    nothing = source.find_like(["unknown"], limit=5, filter=None, exclude=set())
+    assert nothing == {"unknown": ()}
 
 
 @pytest.mark.parametrize("name", ["candidate.safetensors", "candidate.json"])

@@ -8,10 +8,13 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.recommender.drawn_events import NOW, make_event, watch
 from tests.recommender.library import (
@@ -19,7 +22,9 @@ from tests.recommender.library import (
     FUTURE,
     VIDEOS,
     Alphabetical,
+    Backwards,
     LongestTitle,
+    make_video,
     open_library,
 )
 from twinlens.catalog.errors import StoreCorrupt, StoreUnavailable
@@ -35,7 +40,7 @@ from twinlens.recommender.popularity import Popularity
 from twinlens.search.cursor import CursorExpired, CursorInvalid
 from twinlens.search.published import Snapshot
 from twinlens.search.request import VideoNotFound
-from twinlens.stores.base import ScoredVideo
+from twinlens.stores.base import ScoredVideo, StoredVideo
 from twinlens.stores.filters import And, AnyOf, Filter, matches
 
 LIBRARY = open_library()
@@ -127,16 +132,6 @@ def test_a_ranker_that_predicts_seconds_decides(log: SqliteEventLog) -> None:
     assert ask(open_feeds(log)).hits[0].place.expected_watch_s is None
 
 
-class Backwards:
-    """A ranker whose scores are no seconds, and below 0."""
-
-    name = "backwards"
-    predicts_seconds = False
-
-    def rank(self, query: FeedQuery, candidates: Sequence[Candidate]) -> Vector:
-        return -np.arange(len(candidates), 0, -1, dtype=np.float32)
-
-
 def test_a_ranker_of_mere_scores_decides_the_order(log: SqliteEventLog) -> None:
     page = ask(open_feeds(log, open_model=lambda _: with_model(ranker=Backwards())))
     plain = ask(open_feeds(log), limit=100)
@@ -219,6 +214,22 @@ def test_a_page_has_eight_channels(log: SqliteEventLog) -> None:
     assert len({one.video.payload["channel"] for one in page.hits}) >= 8
 
 
+def test_a_page_has_eight_channels_though_all_others_rank_behind_the_window(
+    log: SqliteEventLog,
+) -> None:
+    def move(video: StoredVideo, **given: object) -> StoredVideo:
+        video_id = f"{given['of']}-{video.video_id}"
+        payload = {**video.payload, **given, "video_id": video_id}
+        return replace(video, video_id=video_id, payload=payload)
+
+    made = [make_video(number) for number in range(1, 121)]
+    crowd = [move(one, of=f"a{copy}", channel="a", title="x" * 50) for one in made for copy in "12"]
+    library = open_library([*(move(one, of="b", view_count=10**6) for one in made[:40]), *crowd])
+    model = with_model(source=Alphabetical(library), ranker=LongestTitle())
+    page = ask(open_feeds(log, open_model=lambda _: model), library)
+    assert len({one.video.payload["channel"] for one in page.hits}) >= 8
+
+
 def test_diversity_mixes_what_is_alike(log: SqliteEventLog) -> None:
     def count_cricket(diversity: float) -> int:
         page = ask(open_feeds(log), diversity=diversity, limit=10, log_impressions=False)
@@ -267,6 +278,47 @@ def test_no_page_repeats_another_though_all_is_logged_between(log: SqliteEventLo
     assert len(every) == len(set(every)) == 120
     assert {page.feed_id for page in pages} == {pages[0].feed_id}
     assert [one.rank for page in pages for one in page.hits] == list(range(1, 121))
+
+
+HAPPENING = st.sampled_from(
+    [*(one for one in EventType if one not in (EventType.SEARCH, EventType.UNDO)), "feed", "index"]
+)
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    pages=st.lists(
+        st.tuples(st.integers(1, 30), st.lists(HAPPENING, max_size=3)), min_size=2, max_size=6
+    ),
+    kept=st.booleans(),
+    draw_seed=st.integers(0, 99),
+)
+def test_no_page_repeats_another_whatever_happens_between(
+    pages: list[tuple[int, list[str]]], kept: bool, draw_seed: int
+) -> None:
+    with (
+        TemporaryDirectory() as folder,
+        closing(SqliteEventLog(Path(folder, "log"), now=lambda: NOW)) as log,
+    ):
+        feeds = open_feeds(log, draw_seed=lambda: draw_seed, options=FeedOptions(explore=0.3))
+        library, seen, done, cursor = LIBRARY, list[str](), list[Event](), None
+        for limit, happening in pages:
+            whose = {"cursor": cursor} if kept else {"person_id": None, "events": done}
+            exclude = () if kept else seen
+            page = ask(feeds, library, limit=limit, exclude=exclude, **whose)
+            assert not set(ids(page)) & set(seen)
+            seen += ids(page)
+            for one in happening:
+                if one == "feed":
+                    ask(feeds, library, limit=limit, person_id="kasun")
+                elif one == "index":
+                    library = open_library(VIDEOS[len(seen) % 7 :], generation=f"g{len(seen)}")
+                elif seen:
+                    done.append(make_event(EventType(one), "kasun", seen[draw_seed % len(seen)]))
+            log.append(done)
+            cursor = page.next_cursor
+            if kept and cursor is None:
+                return
 
 
 def test_no_page_repeats_another_while_others_ask_for_the_same_person(log: SqliteEventLog) -> None:

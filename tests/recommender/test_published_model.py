@@ -58,7 +58,6 @@ def test_a_model_is_used_from_the_moment_that_it_is_published(models, ask):
     first = publish(models)
     page = ask()
     assert (page.model, uses_model(page)) == (first, True)
-    assert page.trained_at is not None
     assert Fallback.NO_MODEL not in page.fallback
     second = publish(models)
     assert ask().model == second

@@ -33,6 +33,7 @@ from twinlens.recommender.sources import (
     Listing,
     PopularSource,
     SameChannelSource,
+    list_seeds,
     open_sources,
 )
 from twinlens.recommender.videos import VideoTable
@@ -40,7 +41,7 @@ from twinlens.search.published import Snapshot
 from twinlens.stores.base import ScoredVideo
 from twinlens.stores.filters import And, AnyOf, Filter, Not, Range, matches
 
-OpenSource = Callable[[Snapshot, Popularity], CandidateSource]
+OpenSource = Callable[[Snapshot, Popularity | None], CandidateSource]
 WATCHED = ["cricket-5", "kitchen-31", "cricket-15"]
 FILTERS: Sequence[Filter | None] = [
     None,
@@ -52,7 +53,7 @@ FILTERS: Sequence[Filter | None] = [
 
 
 def _own(name: str) -> OpenSource:
-    def make(snapshot: Snapshot, popularity: Popularity) -> CandidateSource:
+    def make(snapshot: Snapshot, popularity: Popularity | None) -> CandidateSource:
         kept = KeptVideos(snapshot.reader)
         sources = open_sources(snapshot.reader, snapshot.searcher, popularity, kept)
         return next(one for one in sources if one.name == name)
@@ -226,6 +227,18 @@ def test_what_is_disliked_is_no_seed() -> None:
     source = LikeHistorySource(library.searcher, KeptVideos(library.reader))
     asked = query(watch("p", "cricket-5"), make_event(EventType.DISLIKE, "p", "cricket-5"))
     assert source.find(asked, limit=10) == []
+
+
+def test_what_was_only_opened_is_a_seed_where_nothing_was_watched_whole_or_liked() -> None:
+    opened = make_event(EventType.CLICK, "p", "cricket-5")
+    left = watch("p", "kitchen-31", watched_s=2.0, at=NOW)
+    assert list_seeds(query(opened), most=6) == ["cricket-5"]
+    assert list_seeds(query(opened, left), most=6) == ["kitchen-31", "cricket-5"]
+    refused = make_event(EventType.NOT_INTERESTED, "p", "kitchen-31")
+    assert list_seeds(query(opened, left, refused), most=6) == ["cricket-5"]
+    assert list_seeds(query(opened, left, watch("p", "news-4")), most=6) == ["news-4"]
+    found = _own("like_history")(open_library(), None).find(query(opened), limit=5)
+    assert {BY_ID[one].payload["category"] for one in ids(found)} == {"cricket"}
 
 
 def test_beside_a_video_it_is_like_that_video() -> None:

@@ -15,7 +15,7 @@ from twinlens.cli import main
 from twinlens.encoders.lenses import make_own_lenses
 from twinlens.events.opening import open_event_log
 from twinlens.indexer.job import IndexJob, JobOptions
-from twinlens.recommender.models import ModelDirectory
+from twinlens.recommender.models import ModelDirectory, read_evaluation
 from twinlens.stores.engines import EmbeddedEngine
 from twinlens.stores.generations import DataDir
 
@@ -71,6 +71,12 @@ def test_a_model_that_is_no_better_than_counting_is_kept_and_not_published(index
     model = models.open_current()
     assert model is not None
     assert set(model.record.lenses) == {"title"}
+    judged = read_evaluation(models.locate(model.record.name))
+    assert judged is not None
+    assert (judged.protocol, set(judged.figures)) == (
+        "next-day",
+        {"popular", "what followed, 3 steps", "learned"},
+    )
 
     where = ("--data-dir", str(index))
     assert run("models", "publish", kept, *where).exit_code == 0
