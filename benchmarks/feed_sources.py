@@ -31,7 +31,8 @@ from tqdm import tqdm
 from twinlens.catalog.errors import UsageError
 from twinlens.cli import main as run_command
 from twinlens.commands.event_source import read_log
-from twinlens.encoders.lenses import LensOptions, open_lenses
+from twinlens.encoders.lens import LensOptions
+from twinlens.encoders.lenses import open_lenses
 from twinlens.evaluate.machine import write_json
 from twinlens.events.sqlite_log import EVENTS_FILE, SqliteEventLog
 from twinlens.events.tables import from_table
@@ -136,7 +137,7 @@ def _measure(
             asked = FeedRequest(person_id=person, limit=_PAGE, explain=True, log_impressions=False)
             for hit in feeds.answer(snapshot, asked).hits:
                 sources = hit.place.sources
-                counts.update({name: 1 / len(sources) for name in sources})  # type: ignore[arg-type]
+                counts.update({name: 1 / len(sources) for name in sources})
     total = sum(counts.values()) or 1
     return {name: count / total for name, count in counts.items()}
 

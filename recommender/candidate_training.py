@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
@@ -351,11 +352,10 @@ class _Run:
             history = self.encoder.encode(part).history
             network, said = score(part), [table.score(history, videos) for table in alone]
             for at, weights in enumerate(tried):
-                scores = sum(
-                    (weight * of for weight, of in zip(weights, said, strict=True) if weight),
-                    network,
-                )
-                ranks = rank_labels(lambda _, of=scores: of, self.known, part, videos)
+                scores = network.copy()
+                for weight, of in zip(weights, said, strict=True):
+                    scores += weight * of
+                ranks = rank_labels(partial(_say, scores), self.known, part, videos)
                 gains[at] += measure_gain(ranks, _DEPTH).sum()
         # The first of the best: the least of the tables.
         return dict(zip(counted.tables, tried[int(np.argmax(gains))], strict=True))
@@ -390,6 +390,10 @@ def make_scorer(
         return scores if tables is None else scores + tables.score(inputs.history, len(output))
 
     return score
+
+
+def _say(scores: FloatMatrix, _: Ints) -> FloatMatrix:
+    return scores
 
 
 def count_examples(known: Interactions, trained: npt.NDArray[np.bool_]) -> int:

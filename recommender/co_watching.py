@@ -67,18 +67,18 @@ class CoWatching:
 
     def _gather(self, history: Ints) -> tuple[Ints, Ints, Vector]:
         """Return, of every watch, whose it is, what it speaks for, and how strongly."""
-        parts = []
+        none = np.zeros(0, dtype=np.int64)
+        parts: list[tuple[Ints, Ints, Vector]] = [(none, none, none.astype(np.float32))]
         for name, table in self.tables.items():
             shares = self.weights[name] * _SHARES[name][: history.shape[1]]
             latest = history[:, : len(shares)]
-            people, at = np.nonzero((latest >= 0) & (latest < len(table.starts) - 1))
-            rows = latest[people, at]
-            firsts, counts = table.starts[rows], np.diff(table.starts)[rows]
+            told, at = np.nonzero((latest >= 0) & (latest < len(table.starts) - 1))
+            watched = latest[told, at]
+            firsts, counts = table.starts[watched], np.diff(table.starts)[watched]
             places = np.arange(counts.sum()) + np.repeat(
                 firsts - np.cumsum(counts) + counts, counts
             )
             spoken = table.strengths[places] * np.repeat(shares[at], counts)
-            parts.append((np.repeat(people, counts), table.videos[places].astype(np.int64), spoken))
-        none = np.zeros(0, dtype=np.int64)
-        people, rows, strengths = zip(*parts, strict=True) if parts else ([none], [none], [none])
+            parts.append((np.repeat(told, counts), table.videos[places].astype(np.int64), spoken))
+        people, rows, strengths = zip(*parts, strict=True)
         return np.concatenate(people), np.concatenate(rows), np.concatenate(strengths)

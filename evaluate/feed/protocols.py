@@ -133,7 +133,8 @@ def _ask_for_halves(known: Interactions, seed: int) -> list[Question]:
         # The first of those to be found is the label: what is told comes before it.
         told = is_judged & (np.arange(len(known)) <= halves[known.persons])
         asked = known.keep(told)
-        sought = [known.videos[halves[one] : known.starts[one + 1]] for one in judged]
+        videos = known.videos.astype(np.int64)
+        sought = [videos[halves[one] : known.starts[one + 1]] for one in judged]
         labels = asked.starts[judged + 1] - 1
         past = known.keep(~is_judged)
         questions.append(
