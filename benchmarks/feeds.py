@@ -1,7 +1,9 @@
 """What a feed takes, over drawn videos and events: for a stranger, a person, and a person again.
 
 The videos have drawn vectors of 64 numbers by two lenses, and payloads of half a kilobyte, in the
-embedded engine; the events are in SQLite. The whole application is asked, without a socket.
+embedded engine; the events are in SQLite. A model of both networks has seen them once. The whole
+application is asked, without a socket. A person again is one whose likes are known from the time
+before: what remains is the time outside of like-history.
 
 Example:
     python -m twinlens.benchmarks.feeds --videos 100000 --keep drawn --json feeds.json
@@ -19,6 +21,7 @@ from typing import Any, Final
 
 import click
 import numpy as np
+import pyarrow as pa
 
 from twinlens.backend.access import Policy
 from twinlens.backend.app import create_app
@@ -27,8 +30,15 @@ from twinlens.catalog.vectors import FloatMatrix, unit_rows
 from twinlens.encoders.lenses import THUMBNAIL, TITLE, make_own_lenses
 from twinlens.events.event import Event, EventType
 from twinlens.events.sqlite_log import EVENTS_FILE, SqliteEventLog
+from twinlens.recommender.candidate_model import LearnedSource
+from twinlens.recommender.candidate_training import TrainingOptions, export_model, train_candidates
+from twinlens.recommender.feed import FeedModel
+from twinlens.recommender.interactions import Interactions
 from twinlens.recommender.pages import Feeds
 from twinlens.recommender.popularity import Popularity
+from twinlens.recommender.ranking_model import WatchTimeRanker
+from twinlens.recommender.ranking_training import RankingExamples, RankingOptions, train_ranker
+from twinlens.recommender.videos import VideoTable
 from twinlens.search.published import PublishedIndex
 from twinlens.stores.base import StoredVideo
 from twinlens.stores.edge import EdgeReader, EdgeStore
@@ -67,7 +77,15 @@ class _Drawn:
 @click.option("--rounds", type=click.IntRange(2), default=5, show_default=True)
 @click.option("--keep", type=click.Path(path_type=Path), help="Where the drawn videos are kept.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write samples, too.")
-def main(videos: int, queries: int, rounds: int, keep: Path | None, json_path: Path | None) -> None:
+@click.option("--without-model", is_flag=True, help="By the sources that need no training.")
+def main(
+    videos: int,
+    queries: int,
+    rounds: int,
+    keep: Path | None,
+    json_path: Path | None,
+    without_model: bool,
+) -> None:
     """Measure feeds over drawn videos."""
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="twinlens-feeds-")))
@@ -80,7 +98,8 @@ def main(videos: int, queries: int, rounds: int, keep: Path | None, json_path: P
         popularity.refresh()
         popularity.follow()
         stack.callback(popularity.close)
-        client = open_app(stack, store, scratch, log, popularity, videos)
+        model = None if without_model else train_model(store, log)
+        client = open_app(stack, store, scratch, log, popularity, videos, model)
         people = iter(range(10**9))
 
         def ask(person_ids: Sequence[str]) -> list[tuple[float, Mapping[str, float]]]:
@@ -178,17 +197,36 @@ def draw_events(log: SqliteEventLog, videos: int) -> None:
 
 def _make_past(person: int, rows: Sequence[int]) -> Iterator[Event]:
     for at, row in enumerate(rows):
-        watched = at % 2 == 0
-        yield Event(
-            type=EventType.WATCH if watched else EventType.IMPRESSION,
-            event_id=f"{person}-{at}",
-            person_id=f"p{person}",
-            at=_NOW - timedelta(hours=len(rows) - at),
-            video_id=make_video_id(row),
-            watched_s=60.0 if watched else None,
-            feed_id=None if watched else f"f{at}",
-            language=("si", "ta", "en")[person % 3],
-        )
+        shown = {
+            "person_id": f"p{person}",
+            "at": _NOW - timedelta(hours=len(rows) - at),
+            "video_id": make_video_id(row),
+            "feed_id": f"f{at // 2}",
+            "language": ("si", "ta", "en")[person % 3],
+        }
+        kinds = [EventType.IMPRESSION]
+        if at % 2 == 0:
+            kinds += [EventType.CLICK, EventType.WATCH]
+        for kind in kinds:
+            watched_s = 60.0 if kind is EventType.WATCH else None
+            yield Event(type=kind, event_id=f"{person}-{at}-{kind}", watched_s=watched_s, **shown)
+
+
+def train_model(store: Path, log: SqliteEventLog) -> FeedModel:
+    """Return a model of both networks, which one pass over the drawn events has taught little."""
+    with closing(EdgeReader.open(store)) as reader:
+        videos = VideoTable.read(reader)
+    events = pa.concat_tables([table for table, _ in log.scan()]).unify_dictionaries()
+    known = Interactions.from_events(events, videos)
+    candidates = train_candidates(known, videos, TrainingOptions(epochs=1))
+    examples = RankingExamples.make(events, videos)
+    ranking = train_ranker(examples, RankingOptions(epochs=1, caps=(1.0,)))
+    return FeedModel(
+        name="drawn",
+        trained_at=_NOW,
+        source=LearnedSource(export_model(candidates, videos), videos),
+        ranker=WatchTimeRanker(ranking.model, videos),
+    )
 
 
 def open_app(
@@ -198,6 +236,7 @@ def open_app(
     log: SqliteEventLog,
     popularity: Popularity,
     videos: int,
+    model: FeedModel | None,
 ) -> Any:
     """Return a client of the application over the drawn videos."""
     lenses = {
@@ -232,7 +271,7 @@ def open_app(
         thumbnails=data.thumbnails,
         policy=Policy(admin_keys=(_KEY,)),
         events=log,
-        feeds=Feeds(log=log, popularity=popularity),
+        feeds=Feeds(log=log, popularity=popularity, open_model=lambda _: model),
     )
     return app.test_client()
 
