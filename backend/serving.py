@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import logging
 import os
 import socket
@@ -167,6 +168,8 @@ def _warm_app(
         events=events,
         feeds=feeds,
     )
+    # What stays is not looked through again and again for what may go.
+    gc.freeze()
     return index, app
 
 

@@ -11,6 +11,7 @@ Example:
 
 from __future__ import annotations
 
+import gc
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -100,6 +101,7 @@ def main(
         stack.callback(popularity.close)
         model = None if without_model else train_model(store, log)
         client = open_app(stack, store, scratch, log, popularity, videos, model)
+        gc.freeze()  # as a worker does
         people = iter(range(10**9))
 
         def ask(person_ids: Sequence[str]) -> list[tuple[float, Mapping[str, float]]]:

@@ -292,15 +292,18 @@ class LearnedSource:
         products, rows = self._index.search(vectors, limit, params=parameters)
         ids, found = self._videos.video_ids, []
         for at, history in enumerate(histories):
-            scores = dict(zip(rows[at].tolist(), products[at].tolist(), strict=True))
-            scores.pop(-1, None)
             # What no table names has no place before those nearest to the vector.
             told = self._tell(history).select(passing)
-            if len(told.rows):
-                totals = self._index.reconstruct_batch(told.rows) @ vectors[at] + told.strengths
-                scores |= zip(told.rows.tolist(), totals.tolist(), strict=True)
-            hits = sort_hits([ScoredVideo(ids[row], score) for row, score in scores.items()])
-            found.append(hits[:limit])
+            near = rows[at] >= 0
+            near &= ~np.isin(rows[at], told.rows)
+            totals = self._index.reconstruct_batch(told.rows) @ vectors[at] + told.strengths
+            places = np.concatenate([rows[at][near], told.rows])
+            scores = np.concatenate([products[at][near], totals])
+            if len(scores) > limit:
+                kept = scores >= np.partition(scores, -limit)[-limit]
+                places, scores = places[kept], scores[kept]
+            pairs = zip(places.tolist(), scores.tolist(), strict=True)
+            found.append(sort_hits([ScoredVideo(ids[row], score) for row, score in pairs])[:limit])
         return found
 
     def _tell(self, history: Ints) -> _Told:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 from contextlib import suppress
@@ -101,5 +102,6 @@ class PublishedModel:
             log=model.record.log,
             evaluation=read_evaluation(self._models.locate(name)),
         )
+        gc.freeze()  # millions of texts that stay: looking through them takes a feed's time
         _log.info("feeds are made by the model %s", name)
         return opened
