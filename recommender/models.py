@@ -127,9 +127,7 @@ class ModelDirectory:
 
     def list(self) -> list[str]:
         """Return the names of the models, published or not, oldest first."""
-        if not self.path.is_dir():
-            return []
-        names = [entry.name for entry in self.path.iterdir() if entry.is_dir()]
+        names = [file.parent.name for file in self.path.glob(f"*/{MODEL_FILE}")]
         return sorted(name for name in names if is_generation_name(name))
 
     def read_current(self) -> str | None:
@@ -228,7 +226,10 @@ class ModelDirectory:
         raise UsageError(f"there is no earlier model in {self.path.resolve()} to go back to")
 
     def _prune(self) -> None:
-        """Remove all models but the published one, the one before it, and the latest others."""
+        """Remove all models but the published one, the one before it, and the latest others.
+
+        What a kill has left of others goes with them.
+        """
         names = self.list()
         current = None
         with suppress(StoreCorrupt):
@@ -238,11 +239,11 @@ class ModelDirectory:
         for name in reversed(names):
             if name not in kept and len(kept) < _KEPT:
                 kept.append(name)
-        for name in names:
-            if name not in kept:
+        for folder in [*self.path.iterdir()]:
+            if folder.name not in kept and is_generation_name(folder.name.removesuffix(".new")):
                 # Without it, what a kill leaves of the folder is no model.
-                (self.locate(name) / MODEL_FILE).unlink(missing_ok=True)
-                shutil.rmtree(self.locate(name), ignore_errors=True)
+                (folder / MODEL_FILE).unlink(missing_ok=True)
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def read_record(folder: Path) -> ModelRecord:

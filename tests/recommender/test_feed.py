@@ -252,6 +252,15 @@ def test_a_filter_never_returns_fewer_than_exist(log: SqliteEventLog, filter: Fi
     assert set(ids(page)) == passing
 
 
+def test_a_filter_holds_while_the_model_is_open_over_the_generation_before(
+    log: SqliteEventLog,
+) -> None:
+    changed = [replace(one, payload={**one.payload, "language": "si"}) for one in VIDEOS]
+    feeds = open_feeds(log, open_model=lambda _: with_model(source=Alphabetical(LIBRARY)))
+    page = ask(feeds, open_library(changed, generation="g2"), filter=AnyOf("language", ("ta",)))
+    assert page.hits == []
+
+
 def test_exploring_has_a_chance_that_is_logged(log: SqliteEventLog) -> None:
     feeds = open_feeds(log, options=FeedOptions(explore=0.5))
     page = ask(feeds, limit=10)

@@ -96,6 +96,16 @@ def test_a_model_that_could_not_be_written_leaves_nothing(models, fill):
     assert models.list() == []
 
 
+def test_what_a_kill_has_left_is_no_model_and_goes_with_the_next(models, fill):
+    first, half = keep(models, fill), keep(models, fill)
+    (models.locate(half) / "model.json").unlink()
+    models.locate(f"{half}.new").mkdir()
+    (models.path / "notes").mkdir()
+    assert models.list() == [first]
+    second = keep(models, fill)
+    assert {one.name for one in models.path.iterdir()} == {first, second, "notes"}
+
+
 def test_one_process_trains_at_a_time(models):
     with models.hold_lock(), pytest.raises(IndexLocked, match="is training"):  # noqa: SIM117
         with models.hold_lock():
