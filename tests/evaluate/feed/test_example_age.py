@@ -19,7 +19,7 @@ DAYS, A_DAY = 8, 4
 
 
 def draw_fashions(people=1200):
-    """Each person comes on one day, and watches two of its fashion: half of it is the next day's."""
+    """Each person comes on one day, and watches two of its fashion, half of which the next has."""
     rng = np.random.default_rng(0)
     for person in range(people):
         day = person % DAYS
