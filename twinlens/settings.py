@@ -83,6 +83,14 @@ def _check_postgres(address: SecretStr) -> SecretStr:
     return address
 
 
+def _read_prefix(written: str) -> str:
+    if not written:
+        return written
+    from twinlens.backend.mounting import read_prefix  # with Flask, which few settings want
+
+    return read_prefix(written)
+
+
 Origins = Annotated[
     tuple[Annotated[str, AfterValidator(_check_origin)], ...],
     NoDecode,
@@ -198,6 +206,11 @@ class Settings(BaseSettings):
     )
     trusted_proxies: int = Field(
         0, ge=0, le=10, description="Proxies before `serve`, each of which sets `X-Forwarded-For`."
+    )
+    path_prefix: Annotated[str, AfterValidator(_read_prefix)] = Field(
+        "",
+        description="What callers put before every path, where a proxy serves it below one: "
+        "`/twin`.",
     )
     max_body_bytes: int = Field(
         16 * 1024 * 1024, ge=1024, le=1024**3, description="The largest body of a request."
