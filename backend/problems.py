@@ -33,7 +33,7 @@ RETRY_AFTER_S: Final = 5
 MOST_ERRORS: Final = 1000
 MOST_LISTED: Final = 20
 # What a picture has to be; in a request it is called `image`.
-PICTURE_EXPECTED: Final = "a whole JPEG, PNG, WebP, GIF or BMP picture"
+PICTURE_EXPECTED: Final = "a whole JPEG, PNG, WebP, AVIF, GIF or BMP picture"
 
 _SAID_EVERY_S: Final = 10.0
 
