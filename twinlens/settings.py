@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -15,10 +16,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
+    InitSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    TomlConfigSettingsSource,
 )
 
 from twinlens.catalog.errors import SettingsError
@@ -278,7 +279,10 @@ class Settings(BaseSettings):
                 for name, value in env_settings.env_vars.items()
                 if not is_of_platform(name, value or "")
             }
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        file = Path(str(cls.model_config["toml_file"]))
+        # With the mark that editors of Windows put before UTF-8.
+        given = tomllib.loads(file.read_text("utf-8-sig")) if file.is_file() else {}
+        return init_settings, env_settings, InitSettingsSource(settings_cls, given)
 
     @property
     def events_address(self) -> str | None:
