@@ -109,9 +109,7 @@ _OF_SERVICES: Final = re.compile(
 class Settings(BaseSettings):
     """Everything an operator may set; see ``docs/settings.md``."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=ENV_PREFIX, toml_file="twinlens.toml", frozen=True, extra="forbid"
-    )
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid")
 
     data_dir: Path = Field(Path("data"), description="Where generations and thumbnails live.")
     qdrant_url: Annotated[str, BeforeValidator(_join_urls)] | None = Field(
@@ -279,7 +277,7 @@ class Settings(BaseSettings):
                 for name, value in env_settings.env_vars.items()
                 if not is_of_platform(name, value or "")
             }
-        file = Path(str(cls.model_config["toml_file"]))
+        file = Path("twinlens.toml")
         # With the mark that editors of Windows put before UTF-8.
         given = tomllib.loads(file.read_text("utf-8-sig")) if file.is_file() else {}
         return init_settings, env_settings, InitSettingsSource(settings_cls, given)
