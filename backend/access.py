@@ -52,7 +52,8 @@ class Policy:
     Without ``api_keys`` anyone may search; without ``admin_keys`` anyone who may search may read
     the metrics. ``cors_origins`` are the origins whose pages may use the API, ``*`` for any.
     ``rate_limit`` is requests a minute per caller, 0 for any number. ``trusted_proxies`` is how
-    many proxies stand before the server; each adds the caller's address. At most
+    many proxies stand before the server; each adds the caller's address. ``path_prefix`` is what
+    they serve it below: `/twin`; without it the nearest of them may say. At most
     ``searches_at_a_time`` requests search at once. A request that waits longer than ``max_wait_s``
     for its turn is refused; so is a search of a multi-search that would wait longer for those
     before it. ``log_queries`` writes the searched text into the log. ``person_secret`` signs the
@@ -65,6 +66,7 @@ class Policy:
     cors_origins: tuple[str, ...] = ()
     rate_limit: int = 0
     trusted_proxies: int = 0
+    path_prefix: str = ""
     max_body_bytes: int = MAX_BODY_BYTES
     searches_at_a_time: int = DEFAULT_REQUEST_THREADS
     max_wait_s: float = 5.0

@@ -42,11 +42,12 @@ from twinlens.backend.api import ApiViews
 from twinlens.backend.content_types import StaticFlask
 from twinlens.backend.event_api import EventViews
 from twinlens.backend.feed_api import FeedViews
+from twinlens.backend.mounting import mount
 from twinlens.backend.observing import Metrics, log_request, time_stage, trace_requests
 from twinlens.backend.people import PersonRights, brings_token
 from twinlens.backend.problem_kinds import Code
 from twinlens.backend.problems import Problem, register_problems
-from twinlens.backend.routes import Route, list_routes, make_blueprint, take_paths_literally
+from twinlens.backend.routes import Route, list_routes, make_blueprint
 from twinlens.backend.site import DocsViews, SiteViews
 from twinlens.catalog.errors import TwinLensError
 from twinlens.events.log import EventLog
@@ -100,7 +101,7 @@ def create_app(
     metrics = Metrics(shared)
     _observe(app, metrics, policy)
     _refuse_odd_heads(app)
-    take_paths_literally(app)
+    mount(app, policy.path_prefix, trusted=bool(policy.trusted_proxies))
     allow_origins(app, policy.cors_origins)
     count_searches = _admit(app, keys, _open_rate_limiter(app, policy, shared))
     Compress(app)
@@ -270,7 +271,8 @@ def _revalidate(app: Flask, index: PublishedIndex, feeds: Feeds, *, private: boo
                     made_by += f" {model and model.name} {is_damaged}"
         except TwinLensError:
             return None  # the view will say so
-        parts = (made_by.encode(), code, request.path.encode(), request.query_string)
+        path = request.script_root + request.path
+        parts = (made_by.encode(), code, path.encode(), request.query_string)
         return hashlib.sha256(b"\0".join(parts)).hexdigest()[:32]
 
     @app.before_request

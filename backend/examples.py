@@ -298,6 +298,6 @@ FIELD_ERRORS: Final[Mapping[Code, list[FieldError]]] = {
         )
     ],
     Code.PICTURE_REJECTED: [
-        FieldError("image", "it is cut short", "a whole JPEG, PNG, WebP, GIF or BMP picture")
+        FieldError("image", "it is cut short", "a whole JPEG, PNG, WebP, AVIF, GIF or BMP picture")
     ],
 }

@@ -43,10 +43,11 @@ def describe_api(
     *,
     key_to_read: bool = False,
     key_to_administrate: bool = False,
+    prefix: str = "",
 ) -> Json:
     """Return the document of ``routes``, as JSON values, for videos that have ``fields``.
 
-    The two flags say which routes need a key.
+    The two flags say which routes need a key. Callers put ``prefix`` before every path.
     """
     schemas, names = _make_schemas(routes, fields)
     document: Json = {
@@ -57,9 +58,11 @@ def describe_api(
             "description": "Search and recommendation for videos: by words, a picture or "
             "other videos.\n\nOf people the server keeps the events that it is sent and nothing "
             "else; it never fetches a URL "
-            f"that a caller names. Every error is a problem document: [all codes]({ERRORS_PAGE}).",
+            "that a caller names. Every error is a problem document: "
+            f"[all codes]({prefix}{ERRORS_PAGE}).",
             "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"},
         },
+        **({"servers": [{"url": prefix}]} if prefix else {}),
         "tags": [{"name": name, "description": said} for name, said in _TAGS.items()],
         "paths": {},
         "components": {
@@ -86,7 +89,10 @@ def describe_api(
             "schemas": schemas,
             "headers": _HEADERS,
             "examples": {
-                code.value: {"summary": kind.title, "value": make_problem_example(code, kind)}
+                code.value: {
+                    "summary": kind.title,
+                    "value": make_problem_example(code, kind, prefix),
+                }
                 for code, kind in KINDS.items()
             },
         },
@@ -107,10 +113,10 @@ def describe_api(
     return document
 
 
-def make_problem_example(code: Code, kind: Kind) -> Json:
+def make_problem_example(code: Code, kind: Kind, prefix: str) -> Json:
     """Return a problem of this code, as it could be answered."""
     return ProblemBody(
-        type=f"{ERRORS_PAGE}#{code}",
+        type=f"{prefix}{ERRORS_PAGE}#{code}",
         title=kind.title,
         status=kind.status,
         code=code,

@@ -42,7 +42,10 @@ _OBJECTS: Final[Mapping[str, type[BaseModel]]] = {"filter": FilterBody, "weights
 # Options that are lists: their items with commas between, or the option repeated.
 _LISTS: Final = ("attributes", "facets")
 # The types of picture that are taken, and given back as thumbnails.
-PICTURES: Final = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp")
+PICTURES: Final = (
+    *("image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp"),
+    *("image/avif", "image/heic"),
+)
 _IN_THE_BODY: Final = "the same in the body"
 # The fields that a query string names differently from a body, or (None) does not take.
 GET_NAMES: Final[Mapping[str, str | None]] = {"text": "q", "image": None}

@@ -21,6 +21,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 
 from twinlens.backend.access import Overloaded
+from twinlens.backend.mounting import prefix_of_request
 from twinlens.backend.problem_kinds import ERRORS_PAGE, KINDS, Code
 from twinlens.backend.schemas.base import AT_FAULT, describe_expected
 from twinlens.catalog.errors import PictureRejected, TwinLensError, UnencodableItems
@@ -32,7 +33,7 @@ RETRY_AFTER_S: Final = 5
 MOST_ERRORS: Final = 1000
 MOST_LISTED: Final = 20
 # What a picture has to be; in a request it is called `image`.
-PICTURE_EXPECTED: Final = "a whole JPEG, PNG, WebP, GIF or BMP picture"
+PICTURE_EXPECTED: Final = "a whole JPEG, PNG, WebP, AVIF, GIF or BMP picture"
 
 _SAID_EVERY_S: Final = 10.0
 
@@ -153,15 +154,19 @@ def register_problems(app: Flask) -> None:
 
 
 def make_problem_body(
-    problem: Problem, *, status: int | None = None, request_id: str | None = None
+    problem: Problem,
+    *,
+    status: int | None = None,
+    request_id: str | None = None,
+    prefix: str | None = None,
 ) -> ProblemBody:
     """Return the document for ``problem``; ``status`` where the code alone doesn't give it.
 
-    ``request_id`` is given for a request that never reached the application.
+    ``request_id`` and ``prefix`` are given for a request that never reached the application.
     """
     kind = KINDS[problem.code]
     return ProblemBody(
-        type=f"{ERRORS_PAGE}#{problem.code}",
+        type=f"{prefix_of_request() if prefix is None else prefix}{ERRORS_PAGE}#{problem.code}",
         title=kind.title,
         status=status or kind.status,
         code=problem.code,
@@ -216,11 +221,11 @@ def _name_cause(code: Code) -> str:
     return KINDS[code].cause.replace("`", "")
 
 
-def write_refusal(status: int, *, request_id: str) -> bytes:
+def write_refusal(status: int, *, request_id: str, prefix: str) -> bytes:
     """Return the whole HTTP answer to a request refused before the application sees it."""
     code = _choose_code(status)
     problem = Problem(code, _name_cause(code))
-    body = make_problem_body(problem, status=status, request_id=request_id)
+    body = make_problem_body(problem, status=status, request_id=request_id, prefix=prefix)
     content = body.model_dump_json(exclude_none=True).encode()
     head = [
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",

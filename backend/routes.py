@@ -5,19 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
-from flask import Blueprint, Flask, request
+from flask import Blueprint
 from pydantic import BaseModel
-from werkzeug.exceptions import NotFound
 
 from twinlens.backend.problem_kinds import Code
 from twinlens.backend.schemas.base import API_ROOT
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 Json = dict[str, Any]
 ViewT = TypeVar("ViewT", bound=Callable[..., Any])
@@ -118,34 +112,3 @@ def _find_declared(views: type) -> Iterator[tuple[str, Route]]:
     for name, view in vars(views).items():
         if isinstance(declared := getattr(view, _ROUTE, None), Route):
             yield name, declared
-
-
-def take_paths_literally(app: Flask) -> None:
-    """Route by the whole path as it was written.
-
-    Servers take ``SCRIPT_NAME``, the prefix that an application is mounted at, from a header of the
-    request; a caller who sent one could reach `/metrics` by another name, or get a redirect. This
-    application stands at the root, so the prefix is put back. A path that begins with two slashes
-    is refused, though Werkzeug would merge them: a proxy's rule for the path would not match it.
-    """
-    app.wsgi_app = _AtTheRoot(app.wsgi_app)  # type: ignore[method-assign]
-
-    @app.before_request
-    def refuse_two_slashes() -> None:
-        # Some servers make one of them before the application sees the path.
-        asked = request.environ.get("REQUEST_URI", "")
-        if asked.startswith("//") or request.environ["PATH_INFO"].startswith("//"):
-            raise NotFound
-
-
-class _AtTheRoot:
-    """The WSGI application ``application``, asked for whole paths."""
-
-    def __init__(self, application: WSGIApplication) -> None:
-        self._application = application
-
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        mounted_at = environ.get("SCRIPT_NAME", "")
-        environ["PATH_INFO"] = (mounted_at + environ.get("PATH_INFO", "")) or "/"
-        environ["SCRIPT_NAME"] = ""
-        return self._application(environ, start_response)

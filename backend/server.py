@@ -7,8 +7,8 @@ uses plain attributes, none with an underscore:
 
 - of the server ``active_channels``, ``accepting``, ``handle_accept``, ``pull_trigger``,
   ``channel_class`` and ``task_dispatcher`` with its ``add_task``;
-- of a channel ``requests``, ``request``, ``total_outbufs_len``, ``last_activity``, ``will_close``,
-  ``write_soon``, ``service``, ``handle_close``, ``creation_time``, ``socket``,
+- of a channel ``server``, ``requests``, ``request``, ``total_outbufs_len``, ``last_activity``,
+  ``will_close``, ``write_soon``, ``service``, ``handle_close``, ``creation_time``, ``socket``,
   ``error_task_class``, ``parser_class``;
 - of a parser ``received``, ``parse_header``, ``chunked``, ``content_length``, ``expect_continue``,
   ``header_plus``, ``headers``, ``headers_finished``, ``completed``, ``version``, ``error``,
@@ -39,6 +39,8 @@ from twinlens.backend.problems import write_refusal
 from twinlens.backend.processes import GRACEFUL_TIMEOUT_S, Worker
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from _typeshed.wsgi import WSGIApplication
 
 # Threads beyond those that search and those that wait for their turn: they answer everything else,
@@ -77,8 +79,11 @@ def answer_requests(
     searches_at_a_time: int,
     receive_timeout_s: float,
     max_body_bytes: int,
+    find_prefix: Callable[[str | None], str],
 ) -> None:
     """Answer the requests on the listener of ``worker`` until SIGTERM or SIGINT.
+
+    ``find_prefix`` tells from `X-Forwarded-Prefix` what callers put before paths.
 
     Requests under way then have 30 seconds to finish.
     """
@@ -101,6 +106,7 @@ def answer_requests(
         ident=None,
     )
     server.channel_class = _Channel
+    server.find_prefix = find_prefix
     server.task_dispatcher = _Threads(searches_at_a_time + MOST_WAITING + SPARE_THREADS)
     watch = _Watch(server, receive_timeout_s)
     worker.listener.count = lambda: len(server.active_channels)
@@ -192,7 +198,7 @@ class _Watch:
                     channel.will_close = True
                     with suppress(OSError):
                         channel.socket.send(
-                            _write_refusal(HTTPStatus.REQUEST_TIMEOUT, channel.request)
+                            _write_refusal(HTTPStatus.REQUEST_TIMEOUT, channel, channel.request)
                         )
             elif _is_idle(channel):
                 self._idle.add(channel)
@@ -234,7 +240,7 @@ class _ProblemTask(ErrorTask):  # type: ignore[misc] # untyped
 
     def execute(self) -> None:
         self.wrote_header = self.close_on_finish = True
-        self.channel.write_soon(_write_refusal(self.request.error.code, self.request))
+        self.channel.write_soon(_write_refusal(self.request.error.code, self.channel, self.request))
 
 
 class _LineTooLong(Error):  # type: ignore[misc] # untyped
@@ -302,11 +308,12 @@ class _Channel(HTTPChannel):  # type: ignore[misc] # untyped
         cut_short, self.request = self.request, None
         if cut_short is not None and not self.will_close and not self.requests:
             with suppress(OSError):
-                self.socket.send(_write_refusal(HTTPStatus.BAD_REQUEST, cut_short))
+                self.socket.send(_write_refusal(HTTPStatus.BAD_REQUEST, self, cut_short))
         super().handle_close()
 
 
-def _write_refusal(status: int, request: HTTPRequestParser) -> bytes:
+def _write_refusal(status: int, channel: HTTPChannel, request: HTTPRequestParser) -> bytes:
     request_id = choose_request_id(request.headers.get("X_REQUEST_ID"))
     _log.warning("request %s: answered %d before the application saw it", request_id, status)
-    return write_refusal(status, request_id=request_id)
+    prefix = channel.server.find_prefix(request.headers.get("X_FORWARDED_PREFIX"))
+    return write_refusal(status, request_id=request_id, prefix=prefix)

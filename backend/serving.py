@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from twinlens.backend.access import LogFormat, Policy
+from twinlens.backend.mounting import choose_prefix
 from twinlens.backend.processes import Processes, Worker
 from twinlens.catalog.errors import StoreError, TwinLensError, UnencodableItems, UsageError
 from twinlens.catalog.files import ScratchFolder
@@ -131,6 +132,11 @@ def _work(serving: Serving, shared: Path, worker: Worker) -> None:
             searches_at_a_time=serving.policy.searches_at_a_time,
             receive_timeout_s=serving.receive_timeout_s,
             max_body_bytes=serving.policy.max_body_bytes,
+            find_prefix=partial(
+                choose_prefix,
+                serving.policy.path_prefix,
+                trusted=bool(serving.policy.trusted_proxies),
+            ),
         )
     finally:
         index.close()

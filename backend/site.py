@@ -11,7 +11,7 @@ import importlib.util
 import io
 import re
 from collections.abc import Iterable, Sequence
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -140,14 +140,13 @@ class DocsViews:
 
     def __init__(self, routes: Sequence[Route], keys: Keys, index: PublishedIndex) -> None:
         self._index = index
-        self._describe = cache(lambda fields: _write_document(routes, keys, fields))
+        self._describe = lru_cache(maxsize=8)(partial(_write_document, routes, keys))
 
     @Route("get", DOCUMENT_PATH)
     def document(self) -> Response:
         """Answer the OpenAPI document."""
-        return _make_cacheable(
-            Response(self._describe(self._index.read_fields()), content_type="application/json")
-        )
+        written = self._describe(self._index.read_fields(), request.script_root)
+        return _make_cacheable(Response(written, content_type="application/json"))
 
     @Route("get", "/docs")
     def docs(self) -> Response:
@@ -166,7 +165,9 @@ class DocsViews:
     @Route("get", ERRORS_PAGE)
     def errors(self) -> Response:
         """Answer the page of all error codes."""
-        shown = make_problem_example(Code.VALIDATION_FAILED, KINDS[Code.VALIDATION_FAILED])
+        shown = make_problem_example(
+            Code.VALIDATION_FAILED, KINDS[Code.VALIDATION_FAILED], request.script_root
+        )
         text = render_template(
             "errors.html", kinds=KINDS, example=json.dumps(shown, indent=2), code_spans=_mark_code
         )
@@ -179,12 +180,13 @@ def _answer_health(answer: HealthAnswer) -> Response:
     return response
 
 
-def _write_document(routes: Sequence[Route], keys: Keys, fields: Fields) -> str:
+def _write_document(routes: Sequence[Route], keys: Keys, fields: Fields, prefix: str) -> str:
     document = describe_api(
         routes,
         fields,
         key_to_read=keys.to_read is not Role.NOBODY,
         key_to_administrate=keys.to_administrate is not Role.NOBODY,
+        prefix=prefix,
     )
     return json.dumps(document, ensure_ascii=False, sort_keys=False)
 
@@ -201,6 +203,7 @@ def _make_cacheable(response: Response) -> Response:
     """Return ``response``, which callers may keep, and ask for again by its tag."""
     response.cache_control.max_age = MAX_AGE_S
     response.cache_control.public = True
+    response.vary.add("X-Forwarded-Prefix")
     response.add_etag()
     response.make_conditional(request)
     return response

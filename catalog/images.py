@@ -7,7 +7,7 @@ import threading
 from contextlib import ExitStack
 from typing import Final
 
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageChops, ImageFile, UnidentifiedImageError
 
 from twinlens.catalog.containers import refuse_endless
 from twinlens.catalog.errors import PictureRejected, RejectReason
@@ -26,6 +26,12 @@ MAX_MEMORY: Final = 340_000_000
 LARGE_MEMORY: Final = 64_000_000
 # Formats whose decoders are safe and common; what else Pillow reads (EPS runs Ghostscript) is not.
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
+# Those that a process of their own decodes, by the brands that their first box names.
+_BRANDS: Final = {
+    "AVIF": (b"avif", b"avis"),
+    "HEIF": (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"),
+}
+_BOXED: Final = {"AVIF": "avif", "HEIF": "heic"}
 _SIGNATURES: Final = {
     b"\xff\xd8\xff": "jpg",
     b"\x89PNG\r\n\x1a\n": "png",
@@ -33,7 +39,7 @@ _SIGNATURES: Final = {
     b"GIF89a": "gif",
     b"BM": "bmp",
 }
-EXTENSIONS: Final = (*dict.fromkeys(_SIGNATURES.values()), "webp")
+EXTENSIONS: Final = (*dict.fromkeys(_SIGNATURES.values()), "webp", *_BOXED.values())
 # A strip is shrunk along its long side alone once that is this many times what is asked for.
 _STRIP: Final = 8
 # What a piece has at a time, where the rest is not yet converted.
@@ -48,8 +54,11 @@ def decode_image(
     at_least: tuple[int, int] | None = None,
     max_pixels: int = MAX_PIXELS,
     max_bytes: int = MAX_BYTES,
+    over: int = 0,
 ) -> Image.Image:
     """Return an upright RGB picture from encoded bytes; transparency is laid over black.
+
+    Where it is to be seen by people it may lie ``over`` another grey, up to 255 for white.
 
     With ``at_least`` (width, height) a larger picture is shrunk by a whole number while it stays at
     least so large. What is left is at most twice as wide or as high as asked for, and has no more
@@ -57,7 +66,8 @@ def decode_image(
     right away, which costs a fraction of the time.
 
     That takes at most about a second of a core and 400 MB, whatever the bytes. What takes more than
-    ``LARGE_MEMORY`` is decoded one at a time in a process.
+    ``LARGE_MEMORY`` is decoded one at a time in a process. AVIF and HEIC are decoded by a process
+    of their own, which is ended at two seconds.
 
     Raises:
         PictureRejected: not a picture of a known format, cut short, or beyond the limits.
@@ -66,9 +76,26 @@ def decode_image(
         raise PictureRejected(
             RejectReason.PICTURE_TOO_LARGE, f"{len(data)} bytes; at most {max_bytes} are read"
         )
+    kind = _find_boxed(data)
+    if kind is not None:
+        from twinlens.catalog.decoding_apart import decode_apart  # which decodes by this module
+
+        return decode_apart(data, kind, at_least=at_least, max_pixels=max_pixels, over=over)
+    return decode_here(data, FORMATS, at_least=at_least, max_pixels=max_pixels, over=over)
+
+
+def decode_here(
+    data: bytes,
+    formats: tuple[str, ...],
+    *,
+    at_least: tuple[int, int] | None,
+    max_pixels: int,
+    over: int,
+) -> Image.Image:
+    """Do the same in this process, for these of Pillow's formats."""
     coefficients = refuse_endless(data)
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as opened, ExitStack() as alone:
+        with Image.open(io.BytesIO(data), formats=formats) as opened, ExitStack() as alone:
             _refuse_costly(opened, len(data), max_pixels)
             if at_least is not None:
                 on_its_side = read_orientation(opened) in ON_ITS_SIDE
@@ -83,21 +110,33 @@ def decode_image(
             if taken > LARGE_MEMORY:
                 alone.enter_context(_one_large)
             opened.load()
-            return _lay_upright(opened, at_least)  # EXIF of a PNG may stand behind the pixels
+            return _lay_upright(opened, at_least, over)  # EXIF of a PNG may stand behind the pixels
     except PictureRejected:
         raise
+    except MemoryError as error:
+        raise PictureRejected(
+            RejectReason.PICTURE_TOO_LARGE, "it takes more memory to decode than there is"
+        ) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise PictureRejected(RejectReason.PICTURE_TOO_LARGE, str(error)) from error
     except UnidentifiedImageError as error:
         raise PictureRejected(
             RejectReason.PICTURE_UNREADABLE,
-            f"a {find_extension(data)} that is broken, or of a kind that is not supported",
+            f"{_name(data)} that is broken, or of a kind that is not supported",
         ) from error
     except Exception as error:
         raise PictureRejected(
             RejectReason.PICTURE_UNREADABLE,
-            str(error) or f"a broken {find_extension(data)} ({type(error).__name__})",
+            str(error) or f"{_name(data)} that is broken ({type(error).__name__})",
         ) from error
+
+
+def may_be_clear(data: bytes) -> bool:
+    """Return whether a picture that can be decoded has transparency somewhere, by its head."""
+    if _find_boxed(data) is not None:
+        return True
+    with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
+        return opened.has_transparency_data
 
 
 def find_extension(data: bytes) -> str:
@@ -111,7 +150,25 @@ def find_extension(data: bytes) -> str:
             return extension
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return "webp"
-    raise PictureRejected(RejectReason.PICTURE_UNREADABLE, f"not one of {', '.join(FORMATS)}")
+    kind = _find_boxed(data)
+    if kind is not None:
+        return _BOXED[kind]
+    every = ", ".join([*FORMATS, *map(str.upper, _BOXED.values())])
+    raise PictureRejected(RejectReason.PICTURE_UNREADABLE, f"not one of {every}")
+
+
+def _name(data: bytes) -> str:
+    extension = find_extension(data)
+    return f"an {extension}" if extension.startswith("a") else f"a {extension}"
+
+
+def _find_boxed(data: bytes) -> str | None:
+    """Return which of Pillow's formats in boxes (ISO 14496-12) begins so; None where none does."""
+    if data[4:8] != b"ftyp":
+        return None
+    end = min(int.from_bytes(data[:4]), 256)
+    brands = {data[8:12], *(data[at : at + 4] for at in range(16, end, 4))}
+    return next((kind for kind, own in _BRANDS.items() if brands.intersection(own)), None)
 
 
 def _refuse_costly(opened: ImageFile.ImageFile, size: int, max_pixels: int) -> None:
@@ -159,7 +216,7 @@ def _weigh(opened: Image.Image, coefficients: int, at_least: tuple[int, int] | N
     return 4 * pixels + max(meanwhile, 4 * left)
 
 
-def _lay_upright(image: Image.Image, at_least: tuple[int, int] | None) -> Image.Image:
+def _lay_upright(image: Image.Image, at_least: tuple[int, int] | None, over: int) -> Image.Image:
     """Return ``image`` as a new RGB one, upright and shrunk, made strip by strip.
 
     Converted, laid over black or turned in one piece it would take two to four times the memory.
@@ -169,7 +226,7 @@ def _lay_upright(image: Image.Image, at_least: tuple[int, int] | None) -> Image.
     factors = across, down = _find_factors(size, at_least)
 
     def finish(strip: Image.Image) -> Image.Image:
-        rgb = turn_upright(_to_rgb(strip), orientation)
+        rgb = turn_upright(_to_rgb(strip, over), orientation)
         return rgb if factors == (1, 1) else rgb.reduce(factors)
 
     high = max(1, _STRIP_PIXELS // size[0] // down) * down
@@ -182,11 +239,15 @@ def _lay_upright(image: Image.Image, at_least: tuple[int, int] | None) -> Image.
     return whole
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """Return ``image`` in RGB, laid over black."""
+def _to_rgb(image: Image.Image, over: int) -> Image.Image:
+    """Return ``image`` in RGB, laid over that grey."""
     if image.has_transparency_data:
         # Times its alpha is what lies over black, at a third of alpha_composite's time.
-        return Image.merge("RGB", image.convert("RGBA").convert("RGBa").split()[:3])
+        *bands, alpha = image.convert("RGBA").convert("RGBa").split()
+        if over:
+            shines_through = alpha.point(lambda level: (255 - level) * over / 255)
+            bands = [ImageChops.add(band, shines_through) for band in bands]
+        return Image.merge("RGB", bands)
     if image.mode.startswith("I"):
         # Sixteen bits of grey, which convert would clip at 255.
         image = image.convert("I").point(lambda level: level * (1 / 257))

@@ -35,6 +35,7 @@ _SILENT_A: Final = regex.compile(
 )
 _UNSPELT: Final = regex.compile(r"[^a-z0-9]+")
 _MOST_HEARD: Final = 100
+_SIGN: Final = regex.compile(r"[#+.]")
 _LETTER: Final = regex.compile(r"\p{L}")
 _OTHER_LETTER: Final = regex.compile(r"(?!\p{Latin})\p{L}")
 
@@ -52,6 +53,8 @@ class Sound(NamedTuple):
 def sound_out(word: str) -> Sound | None:
     """Return how a folded ``word`` of any script sounds; None: it has no letter, as a number.
 
+    A name with signs, as c++, is not said as it is spelt, and has no sound either.
+
     Of a run of more than 100 characters, the first 100 are heard.
     """
     return _sound_out(word[:_MOST_HEARD])
@@ -59,7 +62,7 @@ def sound_out(word: str) -> Sound | None:
 
 @lru_cache(maxsize=16384)
 def _sound_out(word: str) -> Sound | None:
-    if not _LETTER.search(word):
+    if not _LETTER.search(word) or _SIGN.search(word):
         return None
     spelling = _apply(_SPELLING, _UNSPELT.sub("", romanise(word)))
     return Sound(spelling, _apply(_SKELETON, spelling)) if spelling else None

@@ -42,7 +42,12 @@ _AVERAGE_SOUNDS: Final = 40
 _MAX_CHARACTERS: Final = 2000
 
 # Letters with the signs that belong to them, or one symbol: an emoji, a currency.
-_WORD: Final = regex.compile(r"[\p{L}\p{N}][\p{L}\p{N}\p{M}]*|[\p{So}\p{Sc}]")
+_PLAIN_WORD: Final = regex.compile(r"[\p{L}\p{N}][\p{L}\p{N}\p{M}]*|[\p{So}\p{Sc}]")
+# Names of languages, nothing without their signs: c#, f#, c++ (and c++20), .net (and asp.net).
+_SIGNED_WORD: Final = (
+    r"(?<![\p{L}\p{N}\p{M}])[a-z](?:#|\+\+)(?![\p{L}\p{M}])|\.net(?![\p{L}\p{N}\p{M}])"
+)
+_WORD: Final = regex.compile(f"{_SIGNED_WORD}|{_PLAIN_WORD.pattern}")
 # Controls and joiners don't show, and Latin accents are often left out by those who type.
 _DROPPED: Final = regex.compile(r"[\p{Cc}\p{Cf}\u0300-\u036f]+")
 _SPACE: Final = regex.compile(r"\s+")
@@ -59,9 +64,11 @@ _LETTERS_RULE: Final = (
     f"first {_MAX_CHARACTERS} characters, version 1",
 )
 WORDS_FINGERPRINT: Final = make_fingerprint(
-    *_LETTERS_RULE, f"sounds {SOUNDS_VERSION}, pieces {_SOUND_LENGTHS}, {_AVERAGE_SOUNDS}"
+    *_LETTERS_RULE,
+    "names with signs",
+    f"sounds {SOUNDS_VERSION}, pieces {_SOUND_LENGTHS}, {_AVERAGE_SOUNDS}",
 )
-# Of vectors made before there were sounds; such an index is asked by letters alone.
+# Of vectors made before there were sounds, and names with signs; such an index is asked by that.
 LETTERS_FINGERPRINT: Final = make_fingerprint(*_LETTERS_RULE)
 # The highest bit of a term's index says of which family it is.
 _OF_SOUND: Final = 1 << 31
@@ -90,12 +97,12 @@ def weigh_query(text: str) -> SparseVector | None:
 
 def weigh_title_letters(title: str) -> SparseVector | None:
     """Return what ``weigh_title`` did before there were sounds."""
-    return _hash({0: _saturate(_count_terms(_list_words(title)), _AVERAGE_TERMS)}, shift=0)
+    return _hash({0: _saturate(_count_terms(_list_plain_words(title)), _AVERAGE_TERMS)}, shift=0)
 
 
 def weigh_query_letters(text: str) -> SparseVector | None:
     """Return what ``weigh_query`` did before there were sounds."""
-    return _hash({0: _weigh_letters(_list_words(text))}, shift=0)
+    return _hash({0: _weigh_letters(_list_plain_words(text))}, shift=0)
 
 
 def split_families(vector: SparseVector) -> tuple[SparseVector, SparseVector]:
@@ -167,6 +174,10 @@ def _fold_grapheme(grapheme: str) -> str:
 
 def _list_words(text: str) -> list[str]:
     return _WORD.findall(_normalize(text[:_MAX_CHARACTERS]))
+
+
+def _list_plain_words(text: str) -> list[str]:
+    return _PLAIN_WORD.findall(_normalize(text[:_MAX_CHARACTERS]))
 
 
 def _count_terms(words: list[str]) -> Counter[Term]:

@@ -18,7 +18,8 @@ def _elsewhere(tmp_path, monkeypatch):
 
 def test_command_line_beats_environment_beats_file_beats_default(tmp_path, monkeypatch):
     assert load_settings().port == 8000
-    (tmp_path / "twinlens.toml").write_text('port = 1\ncollection = "films"\n')
+    # As Windows' editors save it, with a mark.
+    (tmp_path / "twinlens.toml").write_text('port = 1\ncollection = "films"\n', "utf-8-sig")
     assert load_settings().port == 1
     monkeypatch.setenv("TWINLENS_PORT", "2")
     assert load_settings().port == 2

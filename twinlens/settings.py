@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -15,10 +16,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
+    InitSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    TomlConfigSettingsSource,
 )
 
 from twinlens.catalog.errors import SettingsError
@@ -83,6 +84,14 @@ def _check_postgres(address: SecretStr) -> SecretStr:
     return address
 
 
+def _read_prefix(written: str) -> str:
+    if not written:
+        return written
+    from twinlens.backend.mounting import read_prefix  # with Flask, which few settings want
+
+    return read_prefix(written)
+
+
 Origins = Annotated[
     tuple[Annotated[str, AfterValidator(_check_origin)], ...],
     NoDecode,
@@ -100,9 +109,7 @@ _OF_SERVICES: Final = re.compile(
 class Settings(BaseSettings):
     """Everything an operator may set; see ``docs/settings.md``."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=ENV_PREFIX, toml_file="twinlens.toml", frozen=True, extra="forbid"
-    )
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid")
 
     data_dir: Path = Field(Path("data"), description="Where generations and thumbnails live.")
     qdrant_url: Annotated[str, BeforeValidator(_join_urls)] | None = Field(
@@ -199,6 +206,11 @@ class Settings(BaseSettings):
     trusted_proxies: int = Field(
         0, ge=0, le=10, description="Proxies before `serve`, each of which sets `X-Forwarded-For`."
     )
+    path_prefix: Annotated[str, AfterValidator(_read_prefix)] = Field(
+        "",
+        description="What callers put before every path, where a proxy serves it below one: "
+        "`/twin`.",
+    )
     max_body_bytes: int = Field(
         16 * 1024 * 1024, ge=1024, le=1024**3, description="The largest body of a request."
     )
@@ -265,7 +277,10 @@ class Settings(BaseSettings):
                 for name, value in env_settings.env_vars.items()
                 if not is_of_platform(name, value or "")
             }
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        file = Path("twinlens.toml")
+        # With the mark that editors of Windows put before UTF-8.
+        given = tomllib.loads(file.read_text("utf-8-sig")) if file.is_file() else {}
+        return init_settings, env_settings, InitSettingsSource(settings_cls, given)
 
     @property
     def events_address(self) -> str | None:

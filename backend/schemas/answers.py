@@ -9,6 +9,7 @@ from urllib.parse import quote
 from pydantic import ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
+from twinlens.backend.mounting import prefix_of_request
 from twinlens.backend.problems import ProblemBody
 from twinlens.backend.schemas.base import API_ROOT, AnswerModel
 from twinlens.backend.schemas.fitting import FieldsModel, Members, SourcesBody
@@ -50,7 +51,7 @@ class VideoBody(AnswerModel, FieldsModel):
         if read_thumbnail_file(payload) is None:
             return cls.model_validate(payload)
         video_id = quote(payload["video_id"], safe="")
-        url = f"{API_ROOT}/videos/{video_id}/thumbnail"
+        url = f"{prefix_of_request()}{API_ROOT}/videos/{video_id}/thumbnail"
         return cls.model_validate({**payload, "thumbnail_url": url})
 
 

@@ -233,7 +233,7 @@ class SearchBody(HitsBody):
     text: Text | None = None
     """What to look for, in words. Control characters count as spaces."""
     image: Picture | None = None
-    """A picture to look like: JPEG, PNG, WebP, GIF or BMP, at most 40 million pixels."""
+    """A picture to look like: JPEG, PNG, WebP, AVIF, GIF or BMP, at most 40 million pixels."""
     video_id: VideoId | None = None
     """A video to look like; it is left out of the hits."""
     expand: Annotated[int, Field(ge=0, le=20), BeforeValidator(to_int)] = DEFAULT_EXPAND

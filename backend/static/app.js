@@ -25,7 +25,7 @@ const TYPING_PAUSE_MS = 220;
 // Of hits that the API gives at once.
 const LARGEST_PAGE = 100;
 
-const twinlens = new TwinLens({ apiKey: apiKey() });
+const twinlens = new TwinLens({ baseUrl: ".", apiKey: apiKey() });
 const text = byId("text");
 byId("sort").append(...SORTS.map(({ value, label }) => new Option(label, value)));
 let view = readView(location.search);
@@ -33,7 +33,7 @@ let shownList = null;
 
 // ---- where things are
 
-const addressOf = (changed) => `/${writeView(changed)}`;
+const addressOf = (changed) => `./${writeView(changed)}`;
 const addressOfVideo = (video) => addressOf({ ...view, video });
 
 const picture = thumbnailsOf(twinlens, { keyed: Boolean(apiKey()) });
@@ -100,7 +100,7 @@ function show({ back = false } = {}) {
     view.seed = newSeed();
   }
   // The link to share is that of what is shown: what the address has beyond that is left out of it.
-  if (addressOf(view) !== location.pathname + location.search) {
+  if (writeView(view) !== location.search) {
     history.replaceState(history.state, "", addressOf(view) + location.hash);
   }
   showSearch();

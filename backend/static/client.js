@@ -198,7 +198,8 @@ export class TwinLens {
   thumbnailUrl(video, fields = {}) {
     const path = typeof video === "string"
       ? `${API_ROOT}${videoPath(video)}/thumbnail` : video.thumbnail_url;
-    return path === null ? null : this.#root + path + query({ w: fields.width });
+    // The server's own prefix is part of the base.
+    return path && this.#root + path.slice(path.lastIndexOf(API_ROOT)) + query({ w: fields.width });
   }
 
   /**

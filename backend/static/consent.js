@@ -1,9 +1,9 @@
 // Whether what is watched here is sent to the server, so that it learns from it: not unless someone agrees.
 
 import { EventSender, makeId } from "./client.js";
-import { recall, remember } from "./storage.js";
+import { HERE, recall, remember } from "./storage.js";
 
-const STORED = "twinlens-person";
+const STORED = `twinlens-person${HERE}`;
 
 export class Consent {
   #twinlens;

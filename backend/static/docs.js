@@ -1,4 +1,4 @@
-// Shows /openapi.json by Swagger UI, in the light or dark that the reader prefers.
+// Shows openapi.json by Swagger UI, in the light or dark that the reader prefers.
 "use strict";
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -7,7 +7,7 @@ dark.addEventListener("change", follow);
 follow();
 
 window.SwaggerUIBundle({
-  url: "/openapi.json",
+  url: "openapi.json",
   dom_id: "#docs",
   deepLinking: true,
   defaultModelsExpandDepth: 0,

@@ -2,9 +2,9 @@
 // have it sent; the feed is asked with it, as `events` in a request that the server does not keep.
 
 import { makeId } from "./client.js";
-import { recall, remember } from "./storage.js";
+import { HERE, recall, remember } from "./storage.js";
 
-const STORED = "twinlens-history";
+const STORED = `twinlens-history${HERE}`;
 // As many as a request for a feed may bring.
 const MOST = 500;
 

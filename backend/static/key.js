@@ -1,6 +1,8 @@
 // The API key of a server that asks for one: kept for this tab only.
 
-const STORED = "twinlens-api-key";
+import { HERE } from "./storage.js";
+
+const STORED = `twinlens-api-key${HERE}`;
 let given;
 
 export function apiKey() {

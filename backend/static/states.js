@@ -11,7 +11,7 @@ const SENTENCES = {
   overloaded: ["The server is busy", "Too many ask at once."],
   rate_limited: ["A little slower, please", "Too many requests came from here."],
   video_not_found: ["This video is not here", "It may have left the catalogue since the link was made."],
-  picture_rejected: ["This picture can't be read", "Try a JPEG, PNG, WebP, GIF or BMP file."],
+  picture_rejected: ["This picture can't be read", "Try a JPEG, PNG, WebP, AVIF, GIF or BMP file."],
   body_too_large: ["This picture is too large", "Try a smaller one."],
   validation_failed: ["The server can't do that", null],
   not_encodable: ["That can't be compared with anything", "Try other words, or another picture."],

@@ -1,5 +1,8 @@
 // What this browser remembers for this site; nothing where storage is switched off.
 
+/** Part of a name that is of this site alone: others may stand on the same host, below a path. */
+export const HERE = location.pathname === "/" ? "" : `-${location.pathname}`;
+
 export function recall(name) {
   try {
     return localStorage.getItem(name);

@@ -40,7 +40,7 @@ SQLITE_SUFFIXES: Final = (".sqlite", ".sqlite3", ".db")
 #: Files that hold several.
 BOOK_SUFFIXES: Final = (".xlsx", *SQLITE_SUFFIXES)
 _ALL_SUFFIXES: Final = (*TABLE_SUFFIXES, *BOOK_SUFFIXES, *ARCHIVE_SUFFIXES)
-_PICTURE_SUFFIXES: Final = (*(f".{extension}" for extension in EXTENSIONS), ".jpeg")
+_PICTURE_SUFFIXES: Final = (*(f".{extension}" for extension in EXTENSIONS), ".jpeg", ".heif")
 # Beside pictures, this file names them: the Hugging Face "imagefolder" layout.
 _METADATA_STEM: Final = "metadata"
 _CATEGORIES_END: Final = "_category_id.json"

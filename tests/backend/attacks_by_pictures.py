@@ -30,7 +30,8 @@ from tests.backend.attacks import (
     zip_behind_a_picture,
 )
 from tests.backend.catalogue import picture_bytes
-from tests.catalog.encoded import chunk, png, run_lengths_in_a_bmp, segment
+from tests.catalog.encoded import chunk, png, resized, run_lengths_in_a_bmp, segment
+from tests.catalog.encoded import picture as encoded
 from twinlens.backend.access import MAX_BODY_BYTES
 
 SECTIONS: dict[str, dict[str, Row]] = {
@@ -199,6 +200,16 @@ SECTIONS: dict[str, dict[str, Row]] = {
             lambda: picture(comment_in_a_gif(7_000_000)),
             "a GIF whose comment is seven million blocks of a byte",
             "422 `picture_rejected`",
+        ),
+        "avif-of-a-billion-pixels": Row(
+            lambda: picture(resized(encoded("AVIF"), 32000, 32000)),
+            "an AVIF of 64 × 48 that says 32,000 × 32,000",
+            "422 `picture_rejected`",
+        ),
+        "avif-larger-than-it-says": Row(
+            lambda: picture(resized(encoded("AVIF", size=(3000, 3000), speed=10), 8, 8)),
+            "an AVIF of 3,000 × 3,000 that says 8 × 8, decoded by a process with limits",
+            "200",
         ),
         "gif-of-two-thousand-frames": Row(
             lambda: picture(animated_gif(2000)), "a GIF of 2,000 frames; the first is used", "200"

@@ -6,9 +6,10 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -24,8 +25,13 @@ NEEDS_NGINX = pytest.mark.skipif(
 
 
 @contextmanager
-def proxied(folder: Path, *, backend: int) -> Iterator[int]:
-    """The port of nginx, by the file but for addresses, the folder to write to, and patience."""
+def proxied(
+    folder: Path, *, backend: int, changes: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[int]:
+    """The port of nginx, by the file but for addresses, the folder to write to, and patience.
+
+    An operator has made ``changes`` to it.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -34,6 +40,7 @@ def proxied(folder: Path, *, backend: int) -> Iterator[int]:
         ("listen 8080 ", f"listen 127.0.0.1:{port} ", 1),
         ("server backend:8000 ", f"server 127.0.0.1:{backend} ", 1),
         ("timeout 10s;", f"timeout {PATIENCE_S:.0f}s;", 4),
+        *((one, other, 1) for one, other in changes.items()),
     ):
         assert text.count(written) == times
         text = text.replace(written, here)

@@ -450,7 +450,7 @@ def test_the_page_is_served_with_its_files(client):
     answer = client.get("/", buffered=True)
     assert answer.content_type.startswith("text/html")
     for path in ("app.js", "style.css", "icon.svg"):
-        assert f"/static/{path}" in answer.text
+        assert f'"static/{path}"' in answer.text
         assert client.get(f"/static/{path}", buffered=True).status_code == 200
 
 

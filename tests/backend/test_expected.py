@@ -94,7 +94,7 @@ def test_there_are_words_for_every_field_of_every_request(model):
         *((body, "", "an object with any of: …") for body in ([], None, 3)),
         ({"text": "a", "filter": {"colour": "red"}}, "filter.colour", "one of: channel, …"),
         ({"image": "data:image/png;base64,aGk="}, "image", PICTURE),
-        ({"image": "aGVsbG8="}, "image", "a whole JPEG, PNG, WebP, GIF or BMP picture"),
+        ({"image": "aGVsbG8="}, "image", "a whole JPEG, PNG, WebP, AVIF, GIF or BMP picture"),
         ({"text": "a", "facets": ["title"]}, "facets.0", "one of: channel, …"),
         ({"text": "a", "facets": ["tags", "x"]}, "facets.1", "one of: channel, …"),
         ({"text": "a", "facets": "tags"}, "facets", "a list, each one of: channel, …"),

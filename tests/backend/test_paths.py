@@ -56,6 +56,85 @@ def test_fields_of_the_head_move_nothing(behind: Flask, name: str) -> None:
         assert ask(behind, path, **{"HTTP_" + name: moved})[0] == status
 
 
+def test_below_a_prefix_that_the_operator_names(client_of: Callable[..., FlaskClient]) -> None:
+    app = client_of(path_prefix="/twin").application
+    for path, status in {
+        "/twin/healthz": 200,
+        "/healthz": 200,  # as a proxy that takes the prefix away asks, and a probe
+        "/twinhealthz": 404,
+        "/twin/twin/healthz": 404,
+        "/twin//healthz": 404,
+        "/twin/": 200,
+    }.items():
+        assert ask(app, path)[0] == status, path
+    status, headers = ask(app, "/twin")
+    assert (status, headers["Location"]) == (308, "/twin/")
+    moved = {"HTTP_X_FORWARDED_PREFIX": "/other"}
+    assert ask(app, "/other/healthz", **moved)[0] == 404
+    assert the_addresses(app.test_client(), "/twin", X_Forwarded_Prefix="/other") == {"/twin"}
+
+
+def test_a_prefix_like_the_server_s_own_paths_is_the_proxy_s_to_take_away(
+    client_of: Callable[..., FlaskClient],
+) -> None:
+    app = client_of(path_prefix="/api").application
+    assert ask(app, "/api/v1/stats")[0] == 200
+    assert the_addresses(app.test_client(), "") == {"/api"}
+
+
+@pytest.mark.parametrize(
+    ("said", "understood"),
+    [
+        ("/twin", "/twin"),
+        ("/twin/", "/twin"),
+        ("/evil, /a/b.c", "/a/b.c"),
+        ("//evil.example", ""),
+        ("/..", ""),
+        ("https://evil.example", ""),
+        ('/"><script>', ""),
+        ("/", ""),
+        ("", ""),
+        ("/x" * 200, ""),
+    ],
+)
+def test_the_prefix_that_a_proxy_says_is_a_trusted_one_s(
+    client_of: Callable[..., FlaskClient], said: str, understood: str
+) -> None:
+    behind = client_of(trusted_proxies=1)
+    assert the_addresses(behind, "", X_Forwarded_Prefix=said) == {understood}
+    assert the_addresses(client_of(), "", X_Forwarded_Prefix=said) == {""}
+
+
+def the_addresses(client: FlaskClient, at: str, **fields: str) -> set[str]:
+    """What stands before all addresses of this server in its answers."""
+    headers = {name.replace("_", "-"): value for name, value in fields.items()}
+    paths = {
+        "/openapi.json": (lambda said: said.get("servers", [{"url": ""}])[0]["url"]),
+        "/nowhere": (lambda said: said["type"].removesuffix("/docs/errors#not_found")),
+        "/api/v1/videos/beach-0": (
+            lambda said: said["video"]["thumbnail_url"].partition("/api/v1/videos/")[0]
+        ),
+    }
+    found = set()
+    for path, read in paths.items():
+        answer = client.get(at + path, headers=headers)
+        found.add(read(answer.get_json(force=True)))
+    return found
+
+
+def test_an_answer_below_another_prefix_is_another_answer(
+    client_of: Callable[..., FlaskClient],
+) -> None:
+    client = client_of(trusted_proxies=1)
+    tags = {
+        client.get("/api/v1/stats", headers={"X-Forwarded-Prefix": prefix}).headers["ETag"]
+        for prefix in ("", "/a", "/b")
+    }
+    assert len(tags) == 3
+    # A shared cache in front of a proxy that passes the field on.
+    assert "X-Forwarded-Prefix" in client.get("/openapi.json").headers["Vary"]
+
+
 def test_content_types_are_ours_whatever_the_machine_says(client: FlaskClient) -> None:
     for path, said in {
         "/static/client.d.ts": "text/plain; charset=utf-8",

@@ -50,6 +50,12 @@ def png(width: int, height: int, pixels: bytes, *more: bytes, packed: bytes | No
     return b"".join([b"\x89PNG\r\n\x1a\n", head, *more, data, chunk(b"IEND")])
 
 
+def resized(data: bytes, width: int, height: int) -> bytes:
+    """The same AVIF or HEIC in a box that says another size."""
+    at = data.index(b"ispe") + 8
+    return data[:at] + width.to_bytes(4) + height.to_bytes(4) + data[at + 8 :]
+
+
 def run_lengths_in_a_bmp(side: int) -> bytes:
     """Of rows that each end at once, which Pillow decodes in Python, pixel by pixel."""
     rows = b"\0\0" * side + b"\0\1"

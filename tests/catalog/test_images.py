@@ -229,11 +229,11 @@ NO_PALETTE = NO_PALETTE[:33] + NO_PALETTE[33 + 12 + 768 :]
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (NO_PALETTE, "a broken png"),
+        (NO_PALETTE, "a png that is broken"),
         (picture("PNG")[:8] + b"\0\0\0\0a?b!" + picture("PNG")[8:], "a png that is broken, or of"),
         (picture("JPEG").replace(b"\xff\xc0\0\x11\x08", b"\xff\xc0\0\x11\x0c"), "12 bits a sample"),
         (picture("JPEG").replace(b"\xff\xc0", b"\xff\xc3"), "lossless coding"),
-        (b"II*\0" + bytes(100), "not one of JPEG, PNG, WEBP, GIF, BMP"),
+        (b"II*\0" + bytes(100), "not one of JPEG, PNG, WEBP, GIF, BMP, AVIF, HEIC"),
     ],
     ids=["no palette", "odd chunks", "12 bits", "lossless", "tiff"],
 )

@@ -90,6 +90,7 @@ def serve(workers: int | None, request_threads: int, **overrides: Any) -> None:
                 cors_origins=settings.cors_origins,
                 rate_limit=settings.rate_limit,
                 trusted_proxies=settings.trusted_proxies,
+                path_prefix=settings.path_prefix,
                 max_body_bytes=settings.max_body_bytes,
                 searches_at_a_time=request_threads,
                 max_wait_s=settings.max_wait_s,
