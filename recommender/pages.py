@@ -217,7 +217,9 @@ class Feeds:
         exclude: Set[str] = frozenset(),
     ) -> LearnedRankings | None:
         """Return what the model finds for each of ``seeds``; None without one that can."""
-        feed = self._open(snapshot, set())
+        feed, _ = self._open_model_over(snapshot)
+        if feed is None:
+            return None
         return feed.find_like(seeds, limit=limit, filter=filter, exclude=exclude)
 
     def find_model(self, snapshot: Snapshot) -> tuple[FeedModel | None, bool]:
@@ -225,13 +227,16 @@ class Feeds:
 
         None takes part until it has been opened over this generation.
         """
+        feed, is_damaged = self._open_model_over(snapshot)
+        return None if feed is None else feed.model, is_damaged
+
+    def _open_model_over(self, snapshot: Snapshot) -> tuple[Feed | None, bool]:
         lacking: set[Fallback] = set()
         feed = self._open(snapshot, lacking)
         if feed.has_failed or Fallback.DAMAGED_MODEL in lacking:
             return None, True
-        if feed.model is None or feed.model.generation not in (None, snapshot.generation):
-            return None, False
-        return feed.model, False
+        is_there = feed.model and feed.model.generation in (None, snapshot.generation)
+        return feed if is_there else None, False
 
     def _continue(
         self, snapshot: Snapshot, request: FeedRequest, cursor: str, stages: StageTimes
