@@ -16,7 +16,7 @@ from twinlens.stores.base import ScoredVideo
 
 # docs/decisions/0042-the-feed.md says why these.
 SOURCE_WEIGHTS: Final[Mapping[str, float]] = {
-    "learned": 3.0,
+    "learned": 10.0,
     "like_history": 1.5,
     "popular": 1.0,
     "trending": 0.7,

@@ -7,7 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from twinlens.evaluate.feed.protocols import Question, measure
+import numpy as np
+import numpy.typing as npt
+
+from twinlens.catalog.vectors import FloatMatrix
+from twinlens.evaluate.feed.protocols import LEARNED, Question, measure
 from twinlens.evaluate.measures import PerQuery
 from twinlens.recommender.candidate_training import (
     TrainedCandidates,
@@ -15,9 +19,16 @@ from twinlens.recommender.candidate_training import (
     make_scorer,
     train_candidates,
 )
-from twinlens.recommender.interactions import Interactions, Texts
+from twinlens.recommender.interactions import Interactions, Ints, Texts
+from twinlens.recommender.mixing import fuse_sources
 from twinlens.recommender.person_inputs import PersonEncoder
+from twinlens.recommender.popularity import HALF_LIVES_S
 from twinlens.recommender.videos import VideoTable
+from twinlens.stores.base import ScoredVideo
+
+FUSED: Final = "learned, popular and trending, fused"
+# As many as a feed asks of each.
+_ASKED: Final = {LEARNED: 200, "popular": 100, "trending": 100}
 
 
 class Part(NamedTuple):
@@ -63,6 +74,38 @@ ABLATIONS: Final[Mapping[str, Callable[[Part], Part]]] = {
     "without tables, max": _set(co_watching=False, pooling="max"),
     "no hidden layer": _set(hidden=()),
 }
+
+
+def measure_fused(question: Question, trained: TrainedCandidates, videos: int) -> PerQuery:
+    """Return the measures of what was trained, fused with popular and trending as in a feed."""
+    past, asked = question.past, question.asked
+    learned = make_scorer(trained.network, PersonEncoder(asked, trained.people), trained.tables)
+    ages_s = np.nan_to_num(np.nanmax(past.times) - past.times, nan=np.inf)
+    counts: Mapping[str, npt.NDArray[np.float64]] = {
+        trend: np.bincount(past.videos, 2.0 ** (-ages_s / half_life), minlength=videos)
+        for trend, half_life in HALF_LIVES_S.items()
+    }
+
+    def score(labels: Ints) -> FloatMatrix:
+        fused = np.zeros((len(labels), videos), dtype=np.float32)
+        for at, (label, scores) in enumerate(zip(labels, learned(labels), strict=True)):
+            seen = asked.videos[asked.starts[asked.persons[label]] : label]
+            sources: dict[str, npt.NDArray[Any]] = {LEARNED: scores, **counts}
+            found = {name: _list_best(of, seen, _ASKED[name]) for name, of in sources.items()}
+            for one in fuse_sources(found, limit=videos):
+                fused[at, int(one.video_id)] = one.score
+        return fused
+
+    return measure(question, score, videos)
+
+
+def _list_best(
+    scores: npt.NDArray[Any], seen: npt.NDArray[np.integer], limit: int
+) -> list[ScoredVideo]:
+    scores = np.array(scores)
+    scores[seen] = -np.inf
+    best = np.argsort(-scores, kind="stable")[:limit].tolist()
+    return [ScoredVideo(str(row), float(scores[row])) for row in best if scores[row] > -np.inf]
 
 
 def measure_learned(

@@ -19,7 +19,7 @@ from twinlens.catalog.sources import Reject, open_source
 from twinlens.catalog.video import to_payload
 from twinlens.encoders.load import load_thumbnail_encoder, load_title_encoder
 from twinlens.evaluate.feed.example_age import ExampleAge, measure_example_age
-from twinlens.evaluate.feed.learned import ABLATIONS, measure_learned
+from twinlens.evaluate.feed.learned import ABLATIONS, FUSED, measure_fused, measure_learned
 from twinlens.evaluate.feed.protocols import LEARNED, Row, ask, compare, join, measure_baselines
 from twinlens.evaluate.feed.ranking import measure_ranking
 from twinlens.evaluate.index import index_corpus
@@ -76,6 +76,8 @@ def measure_feed(
                     question, videos, options, ablation=ablation, on_step=on_step
                 )
             training[name].append(trained.summarize())
+            if ablation is None and question.past.is_timed:
+                found[-1][FUSED] = measure_fused(question, trained, len(videos))
     return FeedReport(
         sum(len(question.labels) for question in questions),
         len(known),

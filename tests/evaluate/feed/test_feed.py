@@ -14,7 +14,7 @@ from twinlens.catalog.errors import UsageError
 from twinlens.cli import main
 from twinlens.evaluate.feed import protocols
 from twinlens.evaluate.feed.baselines import BASELINES
-from twinlens.evaluate.feed.learned import ABLATIONS, measure_learned
+from twinlens.evaluate.feed.learned import ABLATIONS, FUSED, measure_learned
 from twinlens.evaluate.feed.protocols import LEARNED, ask, compare, measure, measure_baselines
 from twinlens.recommender.candidate_training import TrainingOptions
 from twinlens.recommender.examples import find_first_views, measure_gain, rank_labels
@@ -192,7 +192,7 @@ def test_the_command_writes_figures_and_a_picture(log, tmp_path):
     assert done.exit_code == 0, done.output
     assert "learned above (paired)" in done.output
     told = json.loads(out.read_text())
-    assert [row["name"] for row in told["rows"]] == [*BASELINES, LEARNED]
+    assert [row["name"] for row in told["rows"]] == [*BASELINES, LEARNED, FUSED]
     assert told["people"] == 20
     assert picture.read_bytes().startswith(b"\x89PNG")
 
