@@ -81,7 +81,7 @@ def measure_fused(question: Question, trained: TrainedCandidates, videos: int) -
     past, asked = question.past, question.asked
     learned = make_scorer(trained.network, PersonEncoder(asked, trained.people), trained.tables)
     ages_s = np.nan_to_num(np.nanmax(past.times) - past.times, nan=np.inf)
-    counts: Mapping[str, npt.NDArray[np.float64]] = {
+    counts: Mapping[str, npt.NDArray[Any]] = {
         trend: np.bincount(past.videos, 2.0 ** (-ages_s / half_life), minlength=videos)
         for trend, half_life in HALF_LIVES_S.items()
     }
