@@ -194,18 +194,22 @@ def index(
         try:
             summary = job.run(rows, rejects, progress=bar.update)
         except SourceError:
-            _tell(opened)
+            _say(opened.findings.to_sentences())
             raise
     summary.notices = opened.findings.to_sentences()
-    _tell(opened)
+    for file, count in summary.placeholders.items():
+        summary.notices.append(
+            f"{count} videos share the picture {file}: a placeholder, not compared"
+        )
+    _say(summary.notices)
     _report(source, summary, rejects, json_path)
     if summary.not_pruned:
         raise click.exceptions.Exit(1)
 
 
-def _tell(source: Source) -> None:
+def _say(sentences: Iterable[str]) -> None:
     """Say what was found beside videos."""
-    for sentence in source.findings.to_sentences():
+    for sentence in sentences:
         click.echo(f"- {sentence}", err=True)
 
 
