@@ -25,6 +25,7 @@ from twinlens.catalog.timing import StageTimes
 from twinlens.catalog.vectors import AnyVector
 from twinlens.catalog.versions import list_installed_versions
 from twinlens.encoders.lens import Lens, Lenses
+from twinlens.encoders.lenses import THUMBNAIL
 from twinlens.indexer.ahead import Ahead
 from twinlens.indexer.build import (
     Build,
@@ -41,6 +42,7 @@ from twinlens.indexer.build import (
 from twinlens.indexer.carry_over import carry_over
 from twinlens.indexer.encode import BatchEncoder, to_stored_video
 from twinlens.indexer.ledger import SeenIds
+from twinlens.indexer.placeholders import find_differing, find_placeholders, settle
 from twinlens.indexer.prepare import Preparer, Work
 from twinlens.stores.engines import Engine, is_kept_by
 from twinlens.stores.generations import DataDir, LensRecord, Manifest
@@ -77,7 +79,8 @@ class JobSummary:
     """What a job did. ``generation`` is the published one, whether made now or found unchanged.
 
     ``encoded`` says how many items each dense lens has encoded, by its name. ``notices`` are
-    sentences on what was passed over in the source.
+    sentences on what was passed over in the source. ``placeholders`` are pictures that are not
+    compared, and how many videos have each.
     """
 
     generation: str = ""
@@ -93,6 +96,7 @@ class JobSummary:
     rejected: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
     notices: list[str] = field(default_factory=list)
+    placeholders: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     timings_s: dict[str, float] = field(default_factory=dict)
 
@@ -209,6 +213,7 @@ class IndexJob:
                     self._index(rows, rejects, seen, pending, progress)
                     if self._options.prune or self._options.fresh:
                         self._prune(seen, pending, rejects)
+                self._settle_placeholders(pending)
                 self._publish(pending, rejects)
             finally:
                 self._encoder.close()
@@ -305,6 +310,7 @@ class IndexJob:
                 lenses=self._lenses,
                 thumbnails=self._data.thumbnails,
                 taken_down=self._data.read_takedowns(),
+                placeholders=find_placeholders(ledger),
                 threads=self._options.threads,
                 times=self._times,
             )
@@ -403,6 +409,32 @@ class IndexJob:
         with self._times.stage("prune"):
             pending.begin().delete(gone)
         self._summary.removed = len(gone)
+
+    def _settle_placeholders(self, pending: PendingBuild) -> None:
+        """Have no picture compared that many videos share by now, and those that fewer do."""
+        lens = self._lenses.get(THUMBNAIL)
+        if lens is None:
+            return
+        before: set[str] = set()
+        if pending.plan.base is not None:
+            with open_ledger(self._data, pending.plan.base) as ledger:
+                before.update(find_placeholders(ledger))
+        with pending.open_known_ledger() as ledger:
+            if ledger is None:
+                return
+            now = find_placeholders(ledger)
+            differing = list(find_differing(ledger, now, before))
+        for video_ids in differing:
+            with self._times.stage("placeholders"):
+                settle(
+                    pending.begin(),
+                    video_ids,
+                    lens,
+                    self._encoder,
+                    placeholders=now,
+                    thumbnails=self._data.thumbnails,
+                )
+        self._summary.placeholders = now
 
     def _count_unseen(self, generation: str, seen: SeenIds) -> tuple[int, int]:
         """Return how many videos of a generation the source has not, and how many it has.

@@ -209,6 +209,32 @@ class Ledger:
             ).fetchall()
         yield from (name for (name,) in names)
 
+    def count_thumbnails(self, *, least: int) -> tuple[int, dict[str, int]]:
+        """Return how many entries have a picture, and how many each that ``least`` have."""
+        with self._translate_errors():
+            [pictured] = self._db.execute("SELECT count(thumbnail_file) FROM videos").fetchone()
+            shared = self._db.execute(
+                "SELECT thumbnail_file, count(*) FROM videos WHERE thumbnail_file IS NOT NULL "
+                "GROUP BY thumbnail_file HAVING count(*) >= ?",
+                (least,),
+            ).fetchall()
+        return int(pictured), dict(shared)
+
+    def video_ids_of_thumbnail(self, file: str) -> Iterator[list[str]]:
+        """Yield the ids of those that have this picture, in batches, as ``video_ids`` does."""
+        after = ""
+        while True:
+            with self._translate_errors():
+                rows = self._db.execute(
+                    "SELECT video_id FROM videos WHERE thumbnail_file = ? AND video_id > ? "
+                    "ORDER BY video_id LIMIT ?",
+                    (file, after, _ROWS_AT_ONCE),
+                ).fetchall()
+            if not rows:
+                return
+            yield [row[0] for row in rows]
+            after = rows[-1][0]
+
     def mark_mirrored(self) -> None:
         """Note that the mirror on disk holds every entry."""
         with self._translate_errors(), self._db:

@@ -19,6 +19,7 @@ from twinlens.catalog.sources import Origin, Reject, Row, read_thumbnail
 from twinlens.catalog.timing import StageTimes
 from twinlens.catalog.video import Video, to_payload
 from twinlens.encoders.lens import Lenses, Picture
+from twinlens.encoders.lenses import THUMBNAIL
 from twinlens.indexer.ledger import Entry, Ledger, SeenIds, make_content_key
 
 BATCH_SIZE: Final = 64
@@ -64,6 +65,7 @@ class Preparer:
     lenses: Lenses
     thumbnails: Path
     taken_down: Collection[str]
+    placeholders: Collection[str]
     threads: int
     times: StageTimes
 
@@ -147,6 +149,8 @@ class Preparer:
             for name, lens in self.lenses.items()
             if (seen := lens.looks_at(video, picture)) is not None
         }
+        if thumbnail_file in self.placeholders and len(keys) > 1:
+            keys.pop(THUMBNAIL, None)
         if not keys:
             raise RowRejected(RejectReason.EMPTY, "no title, and a thumbnail that was not fetched")
         payload = to_payload(video, thumbnail_file=thumbnail_file)

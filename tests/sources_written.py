@@ -23,6 +23,7 @@ FORMATS = {
     "CSV": [s for s in TABLE_SUFFIXES if "sv" in s],
     "Excel, the first sheet with a title": [".xlsx"],
     "SQLite, its only table with a title, or `--query`": [s for s in BOOK_SUFFIXES if s != ".xlsx"],
+    "PostgreSQL, by `--query`; needs `pip install 'twinlens[postgres]'`": ["postgresql://…"],
     "archives of a folder with any of these": list(ARCHIVE_SUFFIXES),
     "data sets of the Hugging Face hub": ["hf:OWNER/NAME"],
 }

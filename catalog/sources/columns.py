@@ -131,7 +131,7 @@ def list_paths(cells: Mapping[str, object]) -> Iterator[str]:
     yield from cells
     left = _MOST_NAMES
     for name, cell in cells.items():
-        if isinstance(cell, Mapping):
+        if isinstance(cell, dict):
             for path in _walk(name, cell, _DEPTH):
                 if (left := left - 1) < 0:
                     return
@@ -142,7 +142,7 @@ def _walk(name: str, cell: Mapping[object, object], depth: int) -> Iterator[str]
     for key, inner in cell.items():
         path = f"{name}.{key}"
         yield path
-        if isinstance(inner, Mapping) and depth:
+        if isinstance(inner, dict) and depth:
             yield from _walk(path, inner, depth - 1)
 
 

@@ -111,15 +111,17 @@ class _Conversion:
         self._fields = fields
         self._notes: list[Note] = []
         self._cells: dict[str, object] = {}
+        cells = record.cells
         for name, names in columns.items():
             for column in names:
-                cell = find_cell(record.cells, column)
+                cell = cells[column] if column in cells else find_cell(cells, column)
                 if isinstance(cell, BadCell):
                     self._notes.append(Note(name, cell.reason, cell.detail))
-                elif is_no_value(cell) and name != "video_id":
+                elif name != "video_id" and is_no_value(cell):
                     continue
                 elif cell is not None:
-                    self._cells[name] = self._prepare(name, column, cell)
+                    is_plain = table.platform is None and name != "duration_s"
+                    self._cells[name] = cell if is_plain else self._prepare(name, column, cell)
                 break
 
     def _prepare(self, name: str, column: str, cell: object) -> object:

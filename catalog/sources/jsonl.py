@@ -7,6 +7,7 @@ import json
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -39,7 +40,7 @@ def open_json(path: Path) -> JsonlTable | JsonTable:
     return JsonlTable(path)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class JsonlTable:
     """A ``.jsonl`` or ``.ndjson`` file. A row is a line; blank lines are passed over."""
 
@@ -52,6 +53,11 @@ class JsonlTable:
         Raises:
             SourceError: not even the first can be read.
         """
+        return list(self._names)
+
+    @cached_property
+    def _names(self) -> list[str]:
+        # Asked for several times in one run, and as dear as a thousand rows.
         names: dict[str, None] = {}
         for record in itertools.islice(self.read_records(()), _ROWS_PEEKED):
             if isinstance(record, Record):

@@ -46,9 +46,9 @@ def parse_texts(value: object, *, field: str) -> tuple[str, ...]:
         value = _split(to_text(value, field), field)
     if value is None:
         return ()
-    if isinstance(value, Mapping):
-        value = [value]
-    if not isinstance(value, Sequence):
+    if not isinstance(value, list | tuple):
+        value = [value] if isinstance(value, Mapping) else value
+    if not isinstance(value, list | tuple | Sequence):
         raise reject(field, "is a list or text", value)
     if len(value) > MAX_TEXTS:
         raise RowRejected(

@@ -76,15 +76,8 @@ def parse_id(value: object) -> str:
     """
     if isinstance(value, dict):
         value = next((value[key] for key in _ID_KEYS if value.get(key) is not None), value)
-    if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
-        value = int(value)
-    if value is None or (isinstance(value, float | Decimal) and math.isnan(value)):
-        raise RowRejected(RejectReason.ID_MISSING, "the id is empty")
-    if isinstance(value, bool) or not isinstance(value, int | str | bytes):
-        raise RowRejected(
-            RejectReason.ID_INVALID, f"an id is text or an integer, not {quote(value)}"
-        )
-    video_id = _to_digits(value) if isinstance(value, int) else to_text(value, "video_id").strip()
+    video_id = value if type(value) is str and value.isascii() else _write_id(value)
+    video_id = video_id.strip()
     if video_id in _NO_ID:
         raise RowRejected(RejectReason.ID_MISSING, "the id is empty")
     if len(video_id) > MAX_VIDEO_ID_LENGTH:
@@ -105,6 +98,20 @@ def parse_id(value: object) -> str:
             f"{quote(video_id)}: an id can't hold '/' or control characters, nor be '.' or '..'",
         )
     return video_id
+
+
+def _write_id(value: object) -> str:
+    if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
+        value = int(value)
+    if value is None or (isinstance(value, float | Decimal) and math.isnan(value)):
+        raise RowRejected(RejectReason.ID_MISSING, "the id is empty")
+    if isinstance(value, bool) or not isinstance(value, int | str | bytes):
+        raise RowRejected(
+            RejectReason.ID_INVALID, f"an id is text or an integer, not {quote(value)}"
+        )
+    if isinstance(value, int):
+        return str(_to_digits(value))
+    return to_text(value, "video_id")
 
 
 def parse_text(value: object, *, field: str) -> str | None:

@@ -60,7 +60,11 @@ def _read_columns(
     type=click.Choice(["day-first", "month-first"]),
     help="How 03/04/2023 is read; it is left empty otherwise.",
 )
-@click.option("--query", metavar="SQL", help="Index what this query of an SQLite file gives.")
+@click.option(
+    "--query",
+    metavar="SQL",
+    help="Index what this query of an SQLite file or a PostgreSQL database gives.",
+)
 @click.option(
     "--dry-run", is_flag=True, help="Say what would be read, and encode and write nothing."
 )
@@ -106,7 +110,7 @@ def index(
     json_path: Path | None,
     **overrides: Any,
 ) -> None:
-    """Index SOURCE and publish it: a folder, a file, or hf:OWNER/NAME.
+    """Index SOURCE and publish it: a folder, a file, hf:OWNER/NAME or postgresql://…
 
     A file is a table (Parquet, JSON, JSON Lines, CSV, also .gz; Excel; SQLite) or an archive of
     them (.zip, .tar). Exports of platforms and downloaders are read as they are: docs/sources.md.
@@ -119,6 +123,7 @@ def index(
       twinlens index videos/                    # pictures with metadata.jsonl
       twinlens index catalogue.parquet --column title=name
       twinlens index playlist.json --dry-run    # what yt-dlp -J printed
+      twinlens index postgresql://me@db/films --query "SELECT id, title FROM film"
       twinlens index hf:Ransaka/youtube_recommendation_data
     """
     from twinlens.catalog.sources import DateOrder, RejectsFile, open_source
@@ -153,6 +158,7 @@ def index(
     metrics = _open_metrics(settings.index_metrics)
     data = DataDir(settings.data_dir)
     opened = open_it()
+    source = opened.name  # without the password of a database
     published = _find_published(data, fresh=fresh)
     # The encoders run side by side; if each took all threads, they would slow each other down.
     lenses = open_lenses(settings, data, published, threads=max(1, settings.threads // 2))
@@ -188,18 +194,22 @@ def index(
         try:
             summary = job.run(rows, rejects, progress=bar.update)
         except SourceError:
-            _tell(opened)
+            _say(opened.findings.to_sentences())
             raise
     summary.notices = opened.findings.to_sentences()
-    _tell(opened)
+    for file, count in summary.placeholders.items():
+        summary.notices.append(
+            f"{count} videos share the picture {file}: a placeholder, not compared"
+        )
+    _say(summary.notices)
     _report(source, summary, rejects, json_path)
     if summary.not_pruned:
         raise click.exceptions.Exit(1)
 
 
-def _tell(source: Source) -> None:
+def _say(sentences: Iterable[str]) -> None:
     """Say what was found beside videos."""
-    for sentence in source.findings.to_sentences():
+    for sentence in sentences:
         click.echo(f"- {sentence}", err=True)
 
 
@@ -301,7 +311,7 @@ def _find_published(data: DataDir, *, fresh: bool) -> Manifest | None:
 
 def _identify(source: str, **options: Any) -> str:
     """Return the source with what decides which rows it yields, as text to be compared."""
-    where = source if source.startswith("hf:") else str(Path(source).resolve())
+    where = source if source.startswith(("hf:", "postgresql:")) else str(Path(source).resolve())
     return json.dumps([where, options], sort_keys=True)
 
 
