@@ -12,7 +12,7 @@ import pyarrow as pa
 from scipy.stats import rankdata
 
 from twinlens.catalog.errors import UsageError
-from twinlens.evaluate.measures import Mean
+from twinlens.evaluate.measures import Mean, bootstrap_mean
 from twinlens.recommender.features import FIELDS
 from twinlens.recommender.per_user_loss import PagePairs
 from twinlens.recommender.ranking_model import Objective
@@ -174,22 +174,31 @@ def rank_by_network(
 def _draw_table(
     examples: RankingExamples, judge: _Judge, options: RankingOptions, seeds: int, say: Say
 ) -> list[dict[str, Any]]:
-    """Return per-user loss by hidden layers, and of the largest without powers and weights."""
+    """Return per-user loss by hidden layers, and of the largest by what is left out or learned."""
     largest = max(TABLE_1, key=len)
     weighted = replace(options, objectives=(Objective.WATCH_TIME_PAPER,), caps=(1.0,))
-    rows = [(str(list(hidden)), replace(weighted, hidden=hidden)) for hidden in TABLE_1]
     deep = replace(weighted, hidden=largest)
-    rows.append(("no powers", replace(deep, powers=False)))
-    rows.append(("equal weights", replace(deep, objectives=(Objective.CLICK,))))
-    papers = [*TABLE_1.values(), TABLE_1[largest] + 0.2, TABLE_1[largest] + 4.1]
+    rows = [
+        *(
+            (_name(hidden), replace(weighted, hidden=hidden), paper)
+            for hidden, paper in TABLE_1.items()
+        ),
+        ("no powers", replace(deep, powers=False), TABLE_1[largest] + 0.2),
+        ("exact odds", replace(deep, objectives=(Objective.WATCH_TIME,)), None),
+        ("equal weights", replace(deep, objectives=(Objective.CLICK,)), TABLE_1[largest] + 4.1),
+    ]
     return [
         {
             "hidden": name,
-            "paper": paper / 100,
+            "paper": paper and paper / 100,
             **judge.describe(rank_by_network(name, examples, one, seeds, say)[0]),
         }
-        for (name, one), paper in zip(rows, papers, strict=True)
+        for name, one, paper in rows
     ]
+
+
+def _name(hidden: Sequence[int]) -> str:
+    return "-".join(map(str, hidden)) or "none"
 
 
 class _Judge:
@@ -212,6 +221,7 @@ class _Judge:
         losses = [self.pairs.measure_loss(scores) for scores in ranked.scores]
         figures: dict[str, Any] = {
             "per_user_loss": float(np.mean(losses)),
+            "interval": self._resample(self._sum_by_person(ranked))[1:],
             "by_seed": losses,
             "auc_of_click": float(np.mean([self._measure_auc(one) for one in ranked.scores])),
         }
@@ -222,12 +232,7 @@ class _Judge:
 
     def compare(self, ranked: Ranked, other: Ranked) -> Mean:
         """Return by how much the loss of ``ranked`` is below that of ``other``, over people."""
-        below = self._sum_by_person(other) - self._sum_by_person(ranked)
-        rng = np.random.default_rng(0)
-        drawn = (rng.integers(self.people, size=self.people) for _ in range(_RESAMPLES))
-        gains = [below[rows].sum() / self._totals[rows].sum() for rows in drawn]
-        low, high = np.percentile(gains, [2.5, 97.5])
-        return Mean(float(below.sum() / self._totals.sum()), float(low), float(high))
+        return self._resample(self._sum_by_person(other) - self._sum_by_person(ranked))
 
     def calibrate(self, ranked: Ranked) -> list[dict[str, float]]:
         """Return predicted and observed seconds an impression by decile of what is predicted."""
@@ -236,7 +241,7 @@ class _Judge:
         return [
             {
                 "predicted_s": float(scores[group].mean()),
-                "observed_s": float(self.watched_s[group].mean()),
+                "observed_s": bootstrap_mean(self.watched_s[group])._asdict(),
             }
             for group in groups
         ]
@@ -246,6 +251,14 @@ class _Judge:
         least = positives * (positives + 1) / 2
         pairs = positives * (len(scores) - positives)
         return float((rankdata(scores)[self.clicked].sum() - least) / pairs)
+
+    def _resample(self, seconds: npt.NDArray[np.float64]) -> Mean:
+        """Return the share of all watch time that each person's seconds come to, over people."""
+        rng = np.random.default_rng(0)
+        drawn = (rng.integers(self.people, size=self.people) for _ in range(_RESAMPLES))
+        shares = [seconds[rows].sum() / self._totals[rows].sum() for rows in drawn]
+        low, high = np.percentile(shares, [2.5, 97.5])
+        return Mean(float(seconds.sum() / self._totals.sum()), float(low), float(high))
 
     def _sum_by_person(self, ranked: Ranked) -> npt.NDArray[np.float64]:
         """Return the seconds mispredicted of each person, as the mean over seeds."""

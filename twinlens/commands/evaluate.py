@@ -312,7 +312,12 @@ def feed(plot: Path | None, **asked: Any) -> None:
           --json feed.json --plot feed.png
     """
     from twinlens.evaluate import report
-    from twinlens.evaluate.feed.report import format_ranking, format_rows, make_panels
+    from twinlens.evaluate.feed.report import (
+        format_ranking,
+        format_rows,
+        make_panels,
+        make_ranking_panels,
+    )
     from twinlens.evaluate.feed.run import measure_feed, measure_order
 
     report.check_plots(plot)
@@ -323,6 +328,7 @@ def feed(plot: Path | None, **asked: Any) -> None:
     if asked["protocol"] == "ranking":
         figures = measure_order(events, asked)
         write_json(asked["json_path"], about | to_json(figures))
+        report.draw_panels(make_ranking_panels(figures), plot)
         click.echo(format_ranking(figures))
         _end(asked, f"{figures['impressions']['test']} impressions judged")
         return
