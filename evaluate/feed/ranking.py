@@ -114,7 +114,7 @@ def rank_by_mean(examples: RankingExamples) -> Ranked:
 
 
 def rank_by_trees(examples: RankingExamples, seeds: int) -> Ranked:
-    """Return what boosted trees expect, of the same features; the last day stops them.
+    """Return what boosted trees expect, of the same features and days; the last day stops them.
 
     Ids of many values are left to the counts of them: trees don't embed.
     """
@@ -131,7 +131,8 @@ def rank_by_trees(examples: RankingExamples, seeds: int) -> Ranked:
     ]
     inputs = np.column_stack([features.numbers, features.codes[:, few]])
     columns = list(range(features.numbers.shape[1], inputs.shape[1]))
-    train, last_day, test = examples.days > 0, examples.days == 0, examples.days < 0
+    earlier, last_day, test = examples.days > 0, examples.days == 0, examples.days < 0
+    known = earlier | last_day
     scores = []
     for seed in range(seeds):
         trees = lightgbm.LGBMRegressor(
@@ -147,13 +148,15 @@ def rank_by_trees(examples: RankingExamples, seeds: int) -> Ranked:
             verbose=-1,
         )
         trees.fit(
-            inputs[train],
-            watched_s[train],
+            inputs[earlier],
+            watched_s[earlier],
             eval_X=inputs[last_day],
             eval_y=watched_s[last_day],
             categorical_feature=columns,
             callbacks=[lightgbm.early_stopping(30, verbose=False)],
         )
+        trees.set_params(n_estimators=trees.best_iteration_)
+        trees.fit(inputs[known], watched_s[known], categorical_feature=columns)
         scores.append(np.asarray(trees.predict(inputs[test]), dtype=np.float64))
     return Ranked(LIGHTGBM, scores, predicts_seconds=True)
 
@@ -234,7 +237,7 @@ class _Judge:
         """Return by how much the loss of ``ranked`` is below that of ``other``, over people."""
         return self._resample(self._sum_by_person(other) - self._sum_by_person(ranked))
 
-    def calibrate(self, ranked: Ranked) -> list[dict[str, float]]:
+    def calibrate(self, ranked: Ranked) -> list[dict[str, Any]]:
         """Return predicted and observed seconds an impression by decile of what is predicted."""
         scores = np.mean(ranked.scores, axis=0)
         groups = np.array_split(np.argsort(scores, kind="stable"), _GROUPS)

@@ -296,7 +296,12 @@ def thumbnails(source: str, json_path: Path | None, plot: Path | None, **asked: 
 @_option("--seeds", type=_COUNT, default=5, help="How many times a ranking is learned.")
 @_option("--days", type=click.FloatRange(min=0.01), default=1.0, help="The last days, held out.")
 @_option("--epochs", type=_COUNT, default=None, help="Passes at most, where not the default.")
-@click.option("--ablate", is_flag=True, help="Train again without each input, and each pooling.")
+@click.option(
+    "--ablate",
+    is_flag=True,
+    help="Train again without each input, and each pooling; of a ranking, by "
+    "each of the paper's hidden layers and objectives.",
+)
 @_option("--title-model", default="packaged:use-m3-bridge", help="As `twinlens index` has it.")
 @_add_options(*_INDEX, _PLOT)
 def feed(plot: Path | None, **asked: Any) -> None:
