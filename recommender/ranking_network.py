@@ -62,8 +62,8 @@ class RankingNetwork(nn.Module):
             if drop_rows and self.training:
                 # A row in so many is taken for one out of vocabulary, as new videos will be.
                 own = own * (torch.rand(own.shape, device=own.device) >= drop_rows)
-            known = (own > 0).sum(dim=1, keepdim=True).clamp(min=1)
-            embedded.append(self.tables[field.space](own).sum(dim=1) / known)
+            # The mean of those in vocabulary; of none it is zero.
+            embedded.append(self.tables[field.space](own))
         return torch.cat(embedded, dim=1)
 
     def _expand(self, quantiles: Tensor) -> Tensor:
@@ -73,8 +73,7 @@ class RankingNetwork(nn.Module):
         return torch.cat([known, *powers, missing.to(known.dtype)], dim=1)
 
 
-def _make_table(vocabulary: Vocabulary) -> nn.Embedding:
+def _make_table(vocabulary: Vocabulary) -> nn.EmbeddingBag:
     rows = torch.randn(len(vocabulary), vocabulary.dim) * _EMBEDDING_SCALE
     rows[0] = 0
-    count, dim = rows.shape
-    return nn.Embedding(count, dim, padding_idx=0, sparse=True, _weight=rows)
+    return nn.EmbeddingBag(*rows.shape, mode="mean", padding_idx=0, sparse=True, _weight=rows)

@@ -6,7 +6,7 @@ import copy
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -65,10 +65,10 @@ class RankingOptions:
     objectives: tuple[Objective, ...] = (Objective.WATCH_TIME_PAPER, Objective.WATCH_TIME)
     caps: tuple[float, ...] = (1.0, 0.9)
     powers: bool = True
-    epochs: int = 5
+    epochs: int = 4
     minutes: float | None = None
-    batch_size: int = 512
-    learning_rate: float = 1e-3
+    batch_size: int = 1024
+    learning_rate: float = 1.5e-3
     weight_decay: float = 0.01
     drop_rows: float = 0.2
     vocabulary: int = 100_000
@@ -206,11 +206,14 @@ def train_ranker(
 
     By the per-user loss. The first gives way to one whose gain is above its standard error: one
     day has few pages, and the least of several losses is often luck. Of each the best epoch counts.
+    What is served learns from the last day, too, if time is left: so many epochs of that kind.
     """
     run = _Run(examples, options, on_epoch or (lambda _: None))
     with torch.random.fork_rng(devices=[]):
         tried = [run.train(one, cap) for one in options.objectives for cap in options.caps]
-    best = _choose(tried, run.pairs)
+        best = _choose(tried, run.pairs)
+        if time.monotonic() < run.deadline:
+            best = run.train_again(best)
     last_day = examples.days == 0
     known = ~np.isnan(examples.impressions.positions)
     summary = RankingSummary(
@@ -257,6 +260,7 @@ def calibrate(logits: Vector, watched_s: npt.NDArray[np.floating[Any]]) -> Calib
 class _Tried(NamedTuple):
     """A network as it was after its best epoch, and what it says of the last day."""
 
+    cap: float
     epoch: Epoch
     network: RankingNetwork
     logits: Vector
@@ -285,22 +289,10 @@ class _Run:
 
     def train(self, objective: Objective, cap: float) -> _Tried:
         """Return the network of the epoch that has the least loss on the last day."""
-        options, examples = self.options, self.examples
-        torch.manual_seed(options.seed)
-        clicked = examples.impressions.clicked & (examples.days > 0)
-        cap_s = float(np.quantile(examples.impressions.watched_s[clicked], cap))
-        seconds = np.minimum(examples.impressions.watched_s, cap_s).astype(np.float32)
-        targets = torch.from_numpy(seconds).to(options.device)
-        network = RankingNetwork(
-            examples.contents.vocabularies,
-            self.numbers.shape[1],
-            options.hidden,
-            powers=options.powers,
-        ).to(options.device)
-        optimizers = self._make_optimizers(network)
+        targets, cap_s = self._cap(cap)
         best: _Tried | None = None
-        for number in range(options.epochs):
-            loss = self._pass(network, optimizers, objective, targets)
+        learning = self._learn(self.earlier, objective, targets, self.options.epochs)
+        for number, (network, loss) in enumerate(learning):
             said, at = self._predict(network, self.last_day), self.last_day
             held_out = measure_loss(said, self.clicked[at], targets[at], objective).mean()
             logits = said.cpu().numpy()
@@ -309,33 +301,68 @@ class _Run:
             self.history.append(epoch)
             self.on_epoch(epoch)
             if best is None or _is_better(epoch, best.epoch):
-                best = _Tried(epoch, copy.deepcopy(network).cpu(), logits)
+                best = _Tried(cap, epoch, copy.deepcopy(network).cpu(), logits)
             if time.monotonic() > self.deadline:
                 break
         assert best is not None, "one epoch at least"
         return best
 
-    def _make_optimizers(self, network: RankingNetwork) -> _Optimizers:
+    def train_again(self, best: _Tried) -> _Tried:
+        """Return a network that learned for as long as the best one, from the last day too.
+
+        Its logits of that day are in the order of those of the best one, which hadn't seen it.
+        """
+        rows = torch.cat([self.earlier, self.last_day])
+        targets, epochs = self._cap(best.cap)[0], best.epoch.epoch + 1
+        *_, (network, _) = self._learn(rows, best.epoch.objective, targets, epochs)
+        said = np.sort(self._predict(network, self.last_day).cpu().numpy())
+        ranks = np.argsort(np.argsort(best.logits, kind="stable"), kind="stable")
+        return best._replace(network=network.cpu(), logits=said[ranks])
+
+    def _cap(self, cap: float) -> tuple[Tensor, float]:
+        """Return the seconds watched of each impression, and what they are capped at."""
+        watched_s, earlier = self.examples.impressions.watched_s, self.examples.days > 0
+        cap_s = float(np.quantile(watched_s[self.examples.impressions.clicked & earlier], cap))
+        seconds = np.minimum(watched_s, cap_s).astype(np.float32)
+        return torch.from_numpy(seconds).to(self.options.device), cap_s
+
+    def _learn(
+        self, rows: Tensor, objective: Objective, targets: Tensor, epochs: int
+    ) -> Iterator[tuple[RankingNetwork, float]]:
+        """Yield a network and the mean loss after each time that it learned from ``rows``."""
+        torch.manual_seed(self.options.seed)
+        network = RankingNetwork(
+            self.examples.contents.vocabularies,
+            self.numbers.shape[1],
+            self.options.hidden,
+            powers=self.options.powers,
+        ).to(self.options.device)
+        steps = epochs * math.ceil(len(rows) / self.options.batch_size)
+        optimizers = self._make_optimizers(network, steps)
+        for _ in range(epochs):
+            yield network, self._pass(network, optimizers, rows, objective, targets)
+
+    def _make_optimizers(self, network: RankingNetwork, steps: int) -> _Optimizers:
         rate, decay = self.options.learning_rate, self.options.weight_decay
         others = [*network.hidden.parameters(), *network.logit.parameters()]
         made = [
             torch.optim.SparseAdam([*network.tables.parameters()], lr=rate),
             torch.optim.AdamW(others, lr=rate, weight_decay=decay),
         ]
-        steps = self.options.epochs * math.ceil(len(self.earlier) / self.options.batch_size)
         return made, [LinearLR(one, 1.0, _LEAST_RATE, total_iters=steps) for one in made]
 
     def _pass(
         self,
         network: RankingNetwork,
         optimizers: _Optimizers,
+        rows: Tensor,
         objective: Objective,
         targets: Tensor,
     ) -> float:
-        """Learn from all earlier impressions once, in random order; return the mean loss."""
+        """Learn from ``rows`` once, in random order; return the mean loss."""
         network.train()
         total = 0.0
-        rows = self.earlier[torch.randperm(len(self.earlier))]
+        rows = rows[torch.randperm(len(rows))]
         for at in torch.split(rows, self.options.batch_size):
             dropped = self.options.drop_rows
             logits = network(self.codes[at].long(), self.numbers[at], drop_rows=dropped)

@@ -12,7 +12,7 @@ import pyarrow as pa
 from scipy.stats import rankdata
 
 from twinlens.catalog.errors import UsageError
-from twinlens.evaluate.measures import Mean
+from twinlens.evaluate.measures import Mean, bootstrap_mean
 from twinlens.recommender.features import FIELDS
 from twinlens.recommender.per_user_loss import PagePairs
 from twinlens.recommender.ranking_model import Objective
@@ -114,7 +114,7 @@ def rank_by_mean(examples: RankingExamples) -> Ranked:
 
 
 def rank_by_trees(examples: RankingExamples, seeds: int) -> Ranked:
-    """Return what boosted trees expect, of the same features; the last day stops them.
+    """Return what boosted trees expect, of the same features and days; the last day stops them.
 
     Ids of many values are left to the counts of them: trees don't embed.
     """
@@ -131,7 +131,8 @@ def rank_by_trees(examples: RankingExamples, seeds: int) -> Ranked:
     ]
     inputs = np.column_stack([features.numbers, features.codes[:, few]])
     columns = list(range(features.numbers.shape[1], inputs.shape[1]))
-    train, last_day, test = examples.days > 0, examples.days == 0, examples.days < 0
+    earlier, last_day, test = examples.days > 0, examples.days == 0, examples.days < 0
+    known = earlier | last_day
     scores = []
     for seed in range(seeds):
         trees = lightgbm.LGBMRegressor(
@@ -147,13 +148,15 @@ def rank_by_trees(examples: RankingExamples, seeds: int) -> Ranked:
             verbose=-1,
         )
         trees.fit(
-            inputs[train],
-            watched_s[train],
+            inputs[earlier],
+            watched_s[earlier],
             eval_X=inputs[last_day],
             eval_y=watched_s[last_day],
             categorical_feature=columns,
             callbacks=[lightgbm.early_stopping(30, verbose=False)],
         )
+        trees.set_params(n_estimators=trees.best_iteration_)
+        trees.fit(inputs[known], watched_s[known], categorical_feature=columns)
         scores.append(np.asarray(trees.predict(inputs[test]), dtype=np.float64))
     return Ranked(LIGHTGBM, scores, predicts_seconds=True)
 
@@ -174,22 +177,31 @@ def rank_by_network(
 def _draw_table(
     examples: RankingExamples, judge: _Judge, options: RankingOptions, seeds: int, say: Say
 ) -> list[dict[str, Any]]:
-    """Return per-user loss by hidden layers, and of the largest without powers and weights."""
+    """Return per-user loss by hidden layers, and of the largest by what is left out or learned."""
     largest = max(TABLE_1, key=len)
     weighted = replace(options, objectives=(Objective.WATCH_TIME_PAPER,), caps=(1.0,))
-    rows = [(str(list(hidden)), replace(weighted, hidden=hidden)) for hidden in TABLE_1]
     deep = replace(weighted, hidden=largest)
-    rows.append(("no powers", replace(deep, powers=False)))
-    rows.append(("equal weights", replace(deep, objectives=(Objective.CLICK,))))
-    papers = [*TABLE_1.values(), TABLE_1[largest] + 0.2, TABLE_1[largest] + 4.1]
+    rows = [
+        *(
+            (_name(hidden), replace(weighted, hidden=hidden), paper)
+            for hidden, paper in TABLE_1.items()
+        ),
+        ("no powers", replace(deep, powers=False), TABLE_1[largest] + 0.2),
+        ("exact odds", replace(deep, objectives=(Objective.WATCH_TIME,)), None),
+        ("equal weights", replace(deep, objectives=(Objective.CLICK,)), TABLE_1[largest] + 4.1),
+    ]
     return [
         {
             "hidden": name,
-            "paper": paper / 100,
+            "paper": paper and paper / 100,
             **judge.describe(rank_by_network(name, examples, one, seeds, say)[0]),
         }
-        for (name, one), paper in zip(rows, papers, strict=True)
+        for name, one, paper in rows
     ]
+
+
+def _name(hidden: Sequence[int]) -> str:
+    return "-".join(map(str, hidden)) or "none"
 
 
 class _Judge:
@@ -212,6 +224,7 @@ class _Judge:
         losses = [self.pairs.measure_loss(scores) for scores in ranked.scores]
         figures: dict[str, Any] = {
             "per_user_loss": float(np.mean(losses)),
+            "interval": self._resample(self._sum_by_person(ranked))[1:],
             "by_seed": losses,
             "auc_of_click": float(np.mean([self._measure_auc(one) for one in ranked.scores])),
         }
@@ -222,21 +235,16 @@ class _Judge:
 
     def compare(self, ranked: Ranked, other: Ranked) -> Mean:
         """Return by how much the loss of ``ranked`` is below that of ``other``, over people."""
-        below = self._sum_by_person(other) - self._sum_by_person(ranked)
-        rng = np.random.default_rng(0)
-        drawn = (rng.integers(self.people, size=self.people) for _ in range(_RESAMPLES))
-        gains = [below[rows].sum() / self._totals[rows].sum() for rows in drawn]
-        low, high = np.percentile(gains, [2.5, 97.5])
-        return Mean(float(below.sum() / self._totals.sum()), float(low), float(high))
+        return self._resample(self._sum_by_person(other) - self._sum_by_person(ranked))
 
-    def calibrate(self, ranked: Ranked) -> list[dict[str, float]]:
+    def calibrate(self, ranked: Ranked) -> list[dict[str, Any]]:
         """Return predicted and observed seconds an impression by decile of what is predicted."""
         scores = np.mean(ranked.scores, axis=0)
         groups = np.array_split(np.argsort(scores, kind="stable"), _GROUPS)
         return [
             {
                 "predicted_s": float(scores[group].mean()),
-                "observed_s": float(self.watched_s[group].mean()),
+                "observed_s": bootstrap_mean(self.watched_s[group])._asdict(),
             }
             for group in groups
         ]
@@ -246,6 +254,14 @@ class _Judge:
         least = positives * (positives + 1) / 2
         pairs = positives * (len(scores) - positives)
         return float((rankdata(scores)[self.clicked].sum() - least) / pairs)
+
+    def _resample(self, seconds: npt.NDArray[np.float64]) -> Mean:
+        """Return the share of all watch time that each person's seconds come to, over people."""
+        rng = np.random.default_rng(0)
+        drawn = (rng.integers(self.people, size=self.people) for _ in range(_RESAMPLES))
+        shares = [seconds[rows].sum() / self._totals[rows].sum() for rows in drawn]
+        low, high = np.percentile(shares, [2.5, 97.5])
+        return Mean(float(seconds.sum() / self._totals.sum()), float(low), float(high))
 
     def _sum_by_person(self, ranked: Ranked) -> npt.NDArray[np.float64]:
         """Return the seconds mispredicted of each person, as the mean over seeds."""

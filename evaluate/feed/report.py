@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from twinlens.evaluate.feed.protocols import LEARNED, Row
+from twinlens.evaluate.measures import Mean
 from twinlens.evaluate.report import Panels
 
 _NAME_WIDTH: Final = 32
@@ -52,9 +53,42 @@ def format_ranking(figures: Mapping[str, Any]) -> str:
         ]
         lines.append(_format_line(name, cells))
     for row in figures.get("table_1", ()):
-        told = f"{row['per_user_loss']:.3f}, the paper's {row['paper']:.3f}"
-        lines.append(_format_line(f"  {row['hidden']}", [told]))
+        papers = f", the paper's {row['paper']:.3f}" if row["paper"] else ""
+        lines.append(_format_line(f"  {row['hidden']}", [f"{row['per_user_loss']:.3f}{papers}"]))
     return "\n".join(lines)
+
+
+def make_ranking_panels(figures: Mapping[str, Any]) -> Panels:
+    """Make a panel of calibration, one of the loss of each ranker, and one of the paper's table."""
+    panels: dict[str, dict[str, dict[str, Mean]]] = {
+        "seconds by decile of those predicted": {
+            str(at + 1): {
+                "predicted": _to_point(row["predicted_s"]),
+                "observed": Mean(**row["observed_s"]),
+            }
+            for at, row in enumerate(figures["calibration"])
+        },
+        "per-user loss": {
+            name: {"here": _to_loss(row)} for name, row in figures["rankers"].items()
+        },
+    }
+    if "table_1" in figures:
+        panels["per-user loss by hidden layers"] = {
+            row["hidden"]: {
+                "here": _to_loss(row),
+                **({"Covington et al. 2016": _to_point(row["paper"])} if row["paper"] else {}),
+            }
+            for row in figures["table_1"]
+        }
+    return panels
+
+
+def _to_loss(row: Mapping[str, Any]) -> Mean:
+    return Mean(row["per_user_loss"], *row["interval"])
+
+
+def _to_point(value: float) -> Mean:
+    return Mean(value, value, value)
 
 
 def make_panels(rows: Sequence[Row]) -> Panels:

@@ -298,7 +298,12 @@ def thumbnails(source: str, json_path: Path | None, plot: Path | None, **asked: 
 @_option("--seeds", type=_COUNT, default=5, help="How many times a ranking, or ages, are learned.")
 @_option("--days", type=click.FloatRange(min=0.01), default=1.0, help="The last days, held out.")
 @_option("--epochs", type=_COUNT, default=None, help="Passes at most, where not the default.")
-@click.option("--ablate", is_flag=True, help="Train again without each input, and each pooling.")
+@click.option(
+    "--ablate",
+    is_flag=True,
+    help="Train again without each input, and each pooling; of a ranking, by "
+    "each of the paper's hidden layers and objectives.",
+)
 @_option("--title-model", default="packaged:use-m3-bridge", help="As `twinlens index` has it.")
 @_add_options(*_INDEX, _PLOT)
 def feed(plot: Path | None, **asked: Any) -> None:
@@ -315,7 +320,12 @@ def feed(plot: Path | None, **asked: Any) -> None:
     """
     from twinlens.evaluate import report
     from twinlens.evaluate.feed.example_age import draw_example_age, format_example_age
-    from twinlens.evaluate.feed.report import format_ranking, format_rows, make_panels
+    from twinlens.evaluate.feed.report import (
+        format_ranking,
+        format_rows,
+        make_panels,
+        make_ranking_panels,
+    )
     from twinlens.evaluate.feed.run import measure_age, measure_feed, measure_order
 
     report.check_plots(plot)
@@ -326,6 +336,7 @@ def feed(plot: Path | None, **asked: Any) -> None:
     if asked["protocol"] == "ranking":
         figures = measure_order(events, asked)
         write_json(asked["json_path"], about | to_json(figures))
+        report.draw_panels(make_ranking_panels(figures), plot)
         click.echo(format_ranking(figures))
         _end(asked, f"{figures['impressions']['test']} impressions judged")
         return

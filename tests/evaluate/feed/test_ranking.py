@@ -50,22 +50,26 @@ def test_where_clicks_are_bait_watch_time_wins_by_the_seconds_it_gets_right():
 @pytest.mark.slow
 def test_the_papers_table_and_its_ablations_are_drawn_again():
     table = measure_ranking(EVENTS, VIDEOS, end=END, options=QUICK, seeds=1, ablate=True)["table_1"]
-    assert len(table) == len(TABLE_1) + 2
-    equal = table[-1]
-    assert equal["hidden"] == "equal weights"
-    assert equal["paper"] == pytest.approx(0.387)
-    assert equal["per_user_loss"] > table[-3]["per_user_loss"]
+    assert len(table) == len(TABLE_1) + 3
+    deepest, _, exact, equal = table[-4:]
+    assert (deepest["hidden"], deepest["paper"]) == ("1024-512-256", pytest.approx(0.346))
+    assert (exact["hidden"], exact["paper"]) == ("exact odds", None)
+    assert (equal["hidden"], equal["paper"]) == ("equal weights", pytest.approx(0.387))
+    assert equal["per_user_loss"] > deepest["per_user_loss"]
 
 
 def test_the_command_holds_rankers_against_one_another(tmp_path):
     log, out = tmp_path / "events.parquet", tmp_path / "ranking.json"
+    picture = tmp_path / "ranking.png"
     pq.write_table(EVENTS, log)
     arguments = ["evaluate", "feed", str(log), "--protocol", "ranking", "--json", str(out)]
+    arguments += ["--plot", str(picture)]
     done = CliRunner().invoke(main, [*arguments, "--seeds", "1", "--epochs", "1"])
     assert done.exit_code == 0, done.output
     assert "per-user loss" in done.output
     assert "LightGBM" in done.output
     assert json.loads(out.read_text())["impressions"]["test"] == 600
+    assert picture.read_bytes().startswith(b"\x89PNG")
 
 
 def test_later_days_with_nothing_to_judge_by_are_named():
