@@ -12,6 +12,8 @@ Example:
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -29,11 +31,10 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from twinlens.catalog.errors import UsageError
-from twinlens.cli import main as run_command
-from twinlens.commands.event_source import read_log
 from twinlens.encoders.lens import LensOptions
 from twinlens.encoders.lenses import open_lenses
 from twinlens.evaluate.machine import write_json
+from twinlens.events.files import read_events
 from twinlens.events.sqlite_log import EVENTS_FILE, SqliteEventLog
 from twinlens.events.tables import from_table
 from twinlens.recommender.mixing import SOURCE_WEIGHTS
@@ -59,7 +60,7 @@ Shares = Mapping[str, float]
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw the shares as a PNG.")
 def main(data_dir: Path, log: Path, people: int, json_path: Path | None, plot: Path | None) -> None:
     """Measure which sources the first twenty places of feeds come from, by day of LOG."""
-    events = pa.concat_tables(read_log([log], None)).unify_dictionaries()
+    events = pa.concat_tables(read_events([log], now=datetime.now(UTC))).unify_dictionaries()
     events = events.filter(events["at"].is_valid()).sort_by("at")
     if not len(events):
         raise UsageError(f"{log}: no event has a time")
@@ -111,7 +112,7 @@ def _train(data_dir: Path, events: pa.Table, scratch: Path) -> None:
     path = scratch / "first.parquet"
     pq.write_table(events, path)
     command = ["train-recommender", str(path), "--data-dir", str(data_dir), "--force"]
-    run_command(command, standalone_mode=False)
+    subprocess.run([sys.executable, "-m", "twinlens", *command], check=True)
 
 
 def _measure(

@@ -199,19 +199,20 @@ def draw_events(log: SqliteEventLog, videos: int) -> None:
 
 def _make_past(person: int, rows: Sequence[int]) -> Iterator[Event]:
     for at, row in enumerate(rows):
-        shown = {
-            "person_id": f"p{person}",
-            "at": _NOW - timedelta(hours=len(rows) - at),
-            "video_id": make_video_id(row),
-            "feed_id": f"f{at // 2}",
-            "language": ("si", "ta", "en")[person % 3],
-        }
         kinds = [EventType.IMPRESSION]
         if at % 2 == 0:
             kinds += [EventType.CLICK, EventType.WATCH]
         for kind in kinds:
-            watched_s = 60.0 if kind is EventType.WATCH else None
-            yield Event(type=kind, event_id=f"{person}-{at}-{kind}", watched_s=watched_s, **shown)
+            yield Event(
+                type=kind,
+                event_id=f"{person}-{at}-{kind}",
+                person_id=f"p{person}",
+                at=_NOW - timedelta(hours=len(rows) - at),
+                video_id=make_video_id(row),
+                watched_s=60.0 if kind is EventType.WATCH else None,
+                feed_id=f"f{at // 2}",
+                language=("si", "ta", "en")[person % 3],
+            )
 
 
 def train_model(store: Path, log: SqliteEventLog) -> FeedModel:

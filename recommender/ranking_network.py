@@ -76,4 +76,6 @@ class RankingNetwork(nn.Module):
 def _make_table(vocabulary: Vocabulary) -> nn.EmbeddingBag:
     rows = torch.randn(len(vocabulary), vocabulary.dim) * _EMBEDDING_SCALE
     rows[0] = 0
-    return nn.EmbeddingBag(*rows.shape, mode="mean", padding_idx=0, sparse=True, _weight=rows)
+    return nn.EmbeddingBag.from_pretrained(
+        rows, freeze=False, mode="mean", padding_idx=0, sparse=True
+    )
