@@ -61,6 +61,9 @@ class _Process:
                     return answer, pixels
             except (OSError, ValueError):
                 pass
+            except BaseException:
+                self.end()  # whose answer nobody has read
+                raise
             self.end()
             raise PictureRejected(RejectReason.PICTURE_TOO_LARGE, _explain(running.wait()))
 
