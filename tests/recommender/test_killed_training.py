@@ -45,7 +45,8 @@ def test_whenever_it_is_killed_models_are_whole_and_the_next_run_publishes(index
     log = tmp_path / "events.parquet"
     pq.write_table(to_table(draw_events(people=150)), log)
     command = [sys.executable, "-c", RUN, "train-recommender", str(log), "--force"]
-    command += ["--data-dir", str(index), "--epochs", "10", "--dim", "8", "--hidden", "16"]
+    command += ["--data-dir", str(index), "--epochs", "3", "--dim", "8", "--hidden", "16"]
+    command += ["--threads", "1"]
 
     def start() -> subprocess.Popen[bytes]:
         return subprocess.Popen(
