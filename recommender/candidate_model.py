@@ -208,15 +208,19 @@ class LearnedSource:
         # A watched video is told even where it is no longer in the catalogue.
         self._ids = [*model.video_ids, *(videos.video_ids[row] for row in new.tolist())]
         self._rows = {video_id: row for row, video_id in enumerate(self._ids)}
+        # FAISS compares vectors eight numbers at a time, or else one by one.
+        self._padding = (0, 0), (0, -model.dim % 8)
         self._index = faiss.IndexScalarQuantizer(
-            model.dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
+            model.dim + self._padding[1][1],
+            faiss.ScalarQuantizer.QT_fp16,
+            faiss.METRIC_INNER_PRODUCT,
         )
         for start in range(0, len(videos), _CHUNK):
             part = known[start : start + _CHUNK]
             output = model.output[part]
             at = new[(new >= start) & (new < start + _CHUNK)]
             output[at - start] = made.output[np.searchsorted(new, at)]
-            self._index.add(output)
+            self._index.add(np.pad(output, self._padding))
 
     def find(self, query: FeedQuery, *, limit: int) -> Sequence[ScoredVideo]:
         """See ``CandidateSource``. Beside a video, it is as if that had been watched last."""
@@ -322,9 +326,9 @@ class LearnedSource:
         return inputs._replace(history=history)
 
     def _embed(self, inputs: PersonInputs, histories: Ints) -> FloatMatrix:
-        """Return the vectors of a person, as of each of several histories."""
+        """Return the vectors of a person as of each of several histories, as long as the index's."""
         pooled = _pool(self._history, histories, self._model.pooling)
-        return self._model.embed_pooled(pooled, inputs)
+        return np.pad(self._model.embed_pooled(pooled, inputs), self._padding)
 
 
 def average_bags(table: FloatMatrix, bags: Bags) -> FloatMatrix:
