@@ -138,9 +138,15 @@ def parse_date(value: object, *, field: str, order: DateOrder | None = None) -> 
         raise reject(field, "is a date such as 2026-11-21T08:30:00Z", value) from error
 
 
+# Unix time in ns of the year 9999 is less. (All digits of 1e99999999 take minutes.)
+_GREATEST: Final = 10**21
+
+
 def _read_number(value: float | Decimal, field: str) -> datetime:
     if value != value or value in (float("inf"), float("-inf")):
         raise RowRejected(RejectReason.NOT_A_NUMBER, f"{field} is {value}")
+    if not -_GREATEST < value < _GREATEST:
+        raise reject(field, "is YYYYMMDD, or Unix time", value)
     whole = int(value)
     if whole == value:
         for form, compact in (

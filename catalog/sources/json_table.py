@@ -155,7 +155,7 @@ class _Reader:
             self._at += 1
             mark = self._peek()
             if key in CONTAINERS and (key == "entries" or not _TITLES & cells.keys()):
-                if mark == "[" and self._peek_second() in ("{", "[", "]"):
+                if mark == "[" and self._peek_second() in ("{", "[", "]", "n"):
                     held_rows = True
                     yield from self._read_list(cells)
                     continue
@@ -228,7 +228,7 @@ def _find_rows(value: Any) -> list[Any] | None:
     if isinstance(value, Mapping):
         for key in CONTAINERS:
             held = value.get(key)
-            if isinstance(held, list) and all(isinstance(row, dict) for row in held):
+            if isinstance(held, list) and all(row is None or isinstance(row, dict) for row in held):
                 return held
     return None
 

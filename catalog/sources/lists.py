@@ -70,6 +70,8 @@ def _split(text: str, field: str) -> Sequence[object] | None:
         )
     if array := _ARRAY.fullmatch(text):
         text = array[1].strip()
+        if is_no_value(text):  # as pandas prints an empty set
+            return None
     if text[0] in _BRACKETS and text.endswith(_BRACKETS[text[0]]):
         try:
             parsed = json.loads(text)

@@ -59,6 +59,8 @@ UNITS: Final = {
 _GROUPED: Final = re.compile(r"\d{1,3}(?:([, '’_])\d{3})(?:\1\d{3})*(?:\.\d+)?")
 _INDIAN: Final = re.compile(r"\d{1,2}(?:,\d{2})+,\d{3}(?:\.\d+)?")
 _GROUPED_BY_DOTS: Final = re.compile(r"\d{1,3}(?:\.\d{3}){2,}(?:,\d+)?|\d{1,3}\.\d{3},\d+")
+# A thousand, or one; 1.234M is neither.
+_THOUSAND_OR_ONE: Final = re.compile(r"\d{1,3}\.(?:\d{3}\Z|000(?=[^\d.,]))")
 _COMMA: Final = re.compile(r"\d+,(\d+)")
 _COUNTED: Final = re.compile(
     r"(\d[\d.,'’_ ]*?) ?([千万萬만億亿억]|[^\W\d_]\D*?)?(?:(?: |(?<=[千万萬만億亿억]))(\D+))?"
@@ -143,6 +145,8 @@ def _read_count(text: str, field: str) -> int | Decimal | float:
     text = unicodedata.normalize("NFKC", text).strip("'\"").replace("\u066c", ",")
     if text.isdecimal() and len(text) < 40:
         return int(text)
+    if _THOUSAND_OR_ONE.match(text):
+        raise reject(field, "is a number that can be read in one way", text)
     if (number := _read_number(text)) is not None:
         return number
     if text.casefold() in {"no views", "no likes"}:

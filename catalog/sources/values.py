@@ -25,12 +25,14 @@ MAX_INTEGER: Final = 2**63 - 1
 NO_VALUE: Final = frozenset(
     {"", "-", "--", "–", "—", "\\N", "N/A", "n/a", "NA", "#N/A", "<NA>", "NULL", "Null", "null"}
     | {"(null)", "NONE", "None", "none", "NaN", "nan", "NAN", "NaT", "nat", "undefined", "[none]"}
+    | {"#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!"}
     | {"0000-00-00", "0000-00-00 00:00:00", "0000-00-00T00:00:00", "0000-00-00T00:00:00Z"}
 )
 _LONGEST_MARK: Final = max(map(len, NO_VALUE))
 # An id may be a dash or a word; of the marks only those that nobody makes up.
 _NO_ID: Final = frozenset(
     {"", "\\N", "NaN", "nan", "NaT", "NULL", "null", "None", "<NA>", "N/A", "#N/A"}
+    | {"#REF!", "#VALUE!", "#NAME?"}
 )
 
 #: Keys of an object whose value stands for it, the best first.
@@ -175,6 +177,8 @@ def find_label(value: object, field: str, keys: Sequence[str] = LABEL_KEYS) -> o
         elif isinstance(found, Mapping):
             if isinstance(runs := found.get("runs"), list):
                 return "".join(str(run.get("text", "")) for run in runs if isinstance(run, Mapping))
+            if found.keys() == {"id", "label"} and found["id"] is None:
+                return None  # PeerTube's "Unknown"
             known = [found[key] for key in keys if not is_no_value(found.get(key))]
             if found and not known:
                 raise reject(field, "is text, or an object with a label or a name", value)

@@ -138,6 +138,9 @@ def test_what_yt_dlp_prints_of_a_video_and_of_a_playlist(tmp_path: Path) -> None
     playlist = {"id": "PL1", "title": "Bikes", "_type": "playlist", "entries": [INFO]}
     found = only(write_json(tmp_path / "list.json", playlist))
     assert found == {**READ_INFO, "playlist": "Bikes"}
+    # One that could not be had is null there.
+    items = read(write_json(tmp_path / "gone.json", {**playlist, "entries": [None, INFO]}))
+    assert [video.video_id for video in videos(items)] == [READ_INFO["id"]]
     flat = {
         "_type": "url",
         "ie_key": "Youtube",

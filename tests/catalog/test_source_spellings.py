@@ -19,7 +19,7 @@ from twinlens.catalog.sources import Row
 from twinlens.catalog.sources.dates import DateOrder, parse_date
 from twinlens.catalog.sources.lists import parse_texts
 from twinlens.catalog.sources.numbers import parse_count, parse_duration
-from twinlens.catalog.sources.values import is_no_value, parse_text, parse_url
+from twinlens.catalog.sources.values import find_label, is_no_value, parse_text, parse_url
 
 PARSERS: dict[str, Callable[[object], object]] = {
     "date": partial(parse_date, field="published_at"),
@@ -158,3 +158,22 @@ def test_what_cannot_be_read_of_a_row_is_noted_and_the_rest_is_kept(tmp_path: Pa
         [("title", RejectReason.NOT_A_NUMBER)],
     ]
     assert all(item.video.values == {} for item in items if isinstance(item, Row))
+
+
+@pytest.mark.parametrize("text", ["1.000", "12.000", "2.000 Aufrufe", "1.000K"])
+def test_a_thousand_or_one_is_left_empty(text: str) -> None:
+    with pytest.raises(RowRejected, match="can be read in one way"):
+        PARSERS["count"](text)
+    assert PARSERS["count"]("1.000.000") == 10**6
+    assert PARSERS["count"]("1.234M") == 1_234_000
+
+
+def test_what_is_no_date_and_no_list_costs_neither_time_nor_the_job() -> None:
+    for text in ("1e99999999", "-1e99999999"):
+        with pytest.raises(RowRejected):
+            PARSERS["date"](text)
+    for text in ("set()", "list()"):
+        assert parse_texts(text, field="tags") == ()
+    for mark in ("#REF!", "#VALUE!", "#NAME?"):
+        assert is_no_value(mark)
+    assert find_label({"id": None, "label": "Unknown"}, "category") is None
