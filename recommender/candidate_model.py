@@ -326,7 +326,7 @@ class LearnedSource:
         return inputs._replace(history=history)
 
     def _embed(self, inputs: PersonInputs, histories: Ints) -> FloatMatrix:
-        """Return the vectors of a person as of each of several histories, as long as the index's."""
+        """Return the vectors of a person as of each of several histories, padded."""
         pooled = _pool(self._history, histories, self._model.pooling)
         return np.pad(self._model.embed_pooled(pooled, inputs), self._padding)
 

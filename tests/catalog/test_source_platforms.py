@@ -12,7 +12,7 @@ import pytest
 from tests.catalog.tables import RED, ids, notes_of, read, rejects, videos, write_files, write_table
 from twinlens.catalog.errors import RejectReason
 from twinlens.catalog.fields import FIELDS
-from twinlens.catalog.sources import open_source
+from twinlens.catalog.sources import Row, open_source
 from twinlens.catalog.sources.platforms import PLATFORMS
 
 MARCH = datetime(2024, 3, 1, tzinfo=UTC)
@@ -140,7 +140,8 @@ def test_what_yt_dlp_prints_of_a_video_and_of_a_playlist(tmp_path: Path) -> None
     assert found == {**READ_INFO, "playlist": "Bikes"}
     # One that could not be had is null there.
     items = read(write_json(tmp_path / "gone.json", {**playlist, "entries": [None, INFO]}))
-    assert [video.video_id for video in videos(items)] == [READ_INFO["id"]]
+    assert len(rejects(items)) == 1
+    assert [one.video.video_id for one in items if isinstance(one, Row)] == [READ_INFO["id"]]
     flat = {
         "_type": "url",
         "ie_key": "Youtube",
