@@ -41,12 +41,13 @@ def data(old):
 
 
 def same(found, answered):
-    """Whether two JSON values agree, of which ``answered`` is on another machine's rounding."""
+    """Whether two JSON values agree, of which ``answered`` is on another machine's rounding.
+
+    A later version may say more.
+    """
     if isinstance(answered, dict):
         names = answered.keys() - PASSING
-        return names == found.keys() - PASSING and all(
-            same(found[name], answered[name]) for name in names
-        )
+        return names <= found.keys() and all(same(found[name], answered[name]) for name in names)
     if isinstance(answered, list):
         return len(found) == len(answered) and all(map(same, found, answered))
     if isinstance(answered, float):
