@@ -136,8 +136,8 @@ class _Conversion:
             return known.get(str(cell).removesuffix(".0").strip(), cell)
         if not isinstance(cell, str):
             return cell
-        if (cut := platform.cut.get(name)) is not None and (begin := cut.match(cell)) is not None:
-            cell = cell[begin.end() :]
+        if (cut := platform.cut.get(name)) is not None and (found := cut.match(cell)) is not None:
+            cell = found[1] if cut.groups else cell[found.end() :]
         return html.unescape(cell) if platform.escaped and name in _ESCAPED else cell
 
     def to_row(self, origin: Origin) -> Row | Reject:

@@ -166,7 +166,12 @@ class _Reader:
                 if mark == "{":
                     cells[key] = value
                     continue
-            cells[key] = self._read_value()
+            value = self._read_value()
+            if key in CONTAINERS and _lists_titles(value):
+                held_rows = True
+                yield from itertools.chain.from_iterable(_expand(row, cells) for row in value)
+                continue
+            cells[key] = value
         self._at += 1
         if not held_rows and cells:
             yield from _expand_object(cells)
@@ -221,6 +226,15 @@ class _Reader:
 def holds_rows(cells: Mapping[str, object]) -> bool:
     """Return whether an object is no row, but holds a list of rows."""
     return _find_rows(cells) is not None and not _TITLES & cells.keys()
+
+
+def _lists_titles(value: Any) -> bool:
+    """Return whether a list beside a title or a name has rows of its own: each with a title."""
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(row, dict) and not _TITLES.isdisjoint(row) for row in value)
+    )
 
 
 def _find_rows(value: Any) -> list[Any] | None:

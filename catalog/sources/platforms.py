@@ -21,6 +21,7 @@ class Platform:
     patterns whose match at a text's beginning is left out of it. ``only``: a row without this
     column is no video, nor one with these values in ``without``. ``day``: of rows with one id that
     with the newest of these is taken.
+    Of a cell what ``cut`` matches is cut off; or where it has a group, that is taken.
     ``escaped``: titles hold HTML entities. ``youtube``: categories are YouTube's numbers.
     ``source`` says where the names come from.
     """
@@ -120,7 +121,7 @@ PLATFORMS: Final = (
             "channel": ("subtitles",),
             "published_at": (),
         },
-        cut={"title": re.compile(r"Watched\s+"), "video_id": re.compile(r".*[?&]v=")},
+        cut={"title": re.compile(r"Watched\s+"), "video_id": re.compile(r".*[?&]v=([^&#]+)")},
         only="titleUrl",
         day="time",
     ),

@@ -152,7 +152,12 @@ def _read_cells(file: Path) -> dict[str, Any]:
     if name.endswith(".nfo"):
         root = fromstring(file.read_bytes(), forbid_dtd=True)
         cells = _read_element(root, _XML_DEPTH)
-        return {**(cells if isinstance(cells, dict) else {}), "nfo": root.tag}
+        cells = cells if isinstance(cells, dict) else {}
+        # One of each catalogue of films, of which one may be the default.
+        named = [one for one in root.findall("uniqueid") if (one.text or "").strip()]
+        named.sort(key=lambda one: one.get("default") != "true")
+        cells.pop("uniqueid", None)
+        return {**cells, **({"uniqueid": named[0].text} if named else {}), "nfo": root.tag}
     cells = json.loads(file.read_text("utf-8-sig", "surrogateescape"))
     if not isinstance(cells, dict):
         raise ValueError("it holds no JSON object")  # noqa: TRY004 - a value, not a type, of ours

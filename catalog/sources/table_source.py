@@ -16,6 +16,7 @@ from twinlens.catalog.sources.findings import Findings
 from twinlens.catalog.sources.platforms import Platform, find_platform
 from twinlens.catalog.sources.rows import BadRecord, Origin, Record, Reject, Row
 from twinlens.catalog.sources.tables import Table
+from twinlens.catalog.sources.values import is_no_value
 
 _EARLIER: str = "an earlier day of a video that is there"
 _NO_VIDEO: str = "playlists, channels and the like, no videos"
@@ -148,7 +149,7 @@ class TableSource:
                     if isinstance(record, BadRecord):
                         continue
                     key, day = _read_day(record, platform, columns["video_id"])
-                    if key not in newest or day >= newest[key][0]:
+                    if key and (key not in newest or day >= newest[key][0]):
                         newest[key] = (day, number, record.row)
             except SourceError:
                 continue
@@ -180,10 +181,15 @@ class TableSource:
 
 
 def _read_day(record: Record, platform: Platform, columns: Sequence[str]) -> tuple[bytes, str]:
-    """Return a digest of the video's id, and the day as text that can be compared."""
+    """Return a digest of the video's id, and the day as text that can be compared.
+
+    The digest is empty where there is no id: such rows are videos of their own.
+    """
     video_id = next((cell for name in columns if (cell := find_cell(record.cells, name))), "")
     day = str(find_cell(record.cells, str(platform.day)) or "")
     parts = day.split(".")
     if len(parts) == 3 and len(parts[0]) == 2:
         day = ".".join((parts[0], parts[2], parts[1]))  # Kaggle's first sets: year, day, month
+    if is_no_value(str(video_id)):
+        return b"", day
     return blake2b(str(video_id).encode("utf-8", "replace"), digest_size=12).digest(), day

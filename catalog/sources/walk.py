@@ -15,6 +15,7 @@ from twinlens.catalog.sources.findings import Findings
 # What archives of a Mac bring along.
 _JUNK: Final = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
 _REJECT_KEYS: Final = frozenset({"file", "row", "reason", "detail", "kept"})
+_GENERATION_FILES: Final = ("ledger.sqlite", "manifest.json", "build.json")
 _LINE_BYTES: Final = 1 << 16
 
 
@@ -50,13 +51,22 @@ class Walk:
         if name.startswith(".") or name in _JUNK:
             return False
         path = parent / name
-        if path in self.leave_out or (path / "generations").is_dir():
+        if path in self.leave_out or _is_data_directory(path):
             self.findings.remark(f"{self._name(path)} is a data directory and was left out")
             return False
         return True
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix()
+
+
+def _is_data_directory(path: Path) -> bool:
+    """Return whether TwinLens keeps an index there; others have folders of that name, too."""
+    generations = path / "generations"
+    return generations.is_dir() and (
+        (path / "CURRENT").is_file()
+        or any(next(generations.glob(f"*/{name}"), None) for name in _GENERATION_FILES)
+    )
 
 
 def _is_rejects_file(path: Path) -> bool:

@@ -91,6 +91,8 @@ LAYOUTS: dict[str, Any] = {
     "items": {"kind": "list", "items": ROWS},
     "data": {"total": 2, "data": ROWS},
     "entries": {"_type": "playlist", "title": "P", "entries": ROWS},
+    "named before its items": {"name": "Export", "items": ROWS},
+    "of Invidious": {"type": "playlist", "title": "P", "videos": ROWS},
     "entries before the rest": {"entries": ROWS, "_type": "playlist", "title": "P"},
     "data and items": {"data": {"items": ROWS, "n": 2}},
     "by id": {"a": {"title": "A"}, "b": {"title": "B [x] {y}"}},
@@ -362,15 +364,18 @@ def test_an_archive_writes_nothing_outside_and_is_bounded(
 
 def test_what_is_our_own_is_never_read(tmp_path: Path) -> None:
     write_files(tmp_path, {"one.jpg": RED, "two.jpg": BLUE, "data/thumbnails/3.jpg": RED})
+    write_files(tmp_path, {"family/generations/readme.txt": b"ours", "family/5.jpg": RED})
     write_files(tmp_path, {"data/generations/x/ledger.sqlite": b"", "elsewhere/4.jpg": RED})
     line = {"file": "v", "row": 1, "video_id": None, "reason": "empty", "detail": "", "kept": False}
     write_table(tmp_path / "rejects.jsonl", [line])
     source = open_source(str(tmp_path), leave_out=[tmp_path / "elsewhere"])
-    assert ids(source) == ["one", "two"]
+    # A folder of others that has that name, too.
+    assert len(ids(source)) == 3
     assert source.findings.to_sentences() == [
         "data is a data directory and was left out",
         "elsewhere is a data directory and was left out",
         "rejects.jsonl is TwinLens' own and was left out",
+        "1 files were not read: family/generations/readme.txt",
     ]
 
 

@@ -218,6 +218,15 @@ def test_trending_days_of_one_video_are_one_video_with_the_newest_numbers(
         assert said in opened.findings.to_sentences()
 
 
+def test_trending_rows_without_an_id_are_videos_of_their_own(tmp_path: Path) -> None:
+    """Excel wrote #NAME? for ids that begin with a hyphen."""
+    rows = [trending("17.30.11", video_id, 1) for video_id in ("#NAME?", "#NAME?", "", "")]
+    rows = [{**row, "title": f"T{at}"} for at, row in enumerate(rows)]
+    found = videos(read(write_table(tmp_path / "v.csv", rows)))
+    assert [v.title for v in found] == ["T0", "T1", "T2", "T3"]
+    assert len({v.video_id for v in found}) == 4
+
+
 def test_youtube_s_categories_have_names(tmp_path: Path) -> None:
     found = only(write_table(tmp_path / "v.csv", [trending("2020-08-11", "a", 1)]))
     assert found["category"] == "Entertainment"
@@ -240,7 +249,7 @@ def test_takeout(tmp_path: Path) -> None:
         {
             "header": "YouTube",
             "title": "Watched Fixing a bike",
-            "titleUrl": "https://www.youtube.com/watch?v=d-Ab_1",
+            "titleUrl": "https://www.youtube.com/watch?v=d-Ab_1&t=30s",
             "subtitles": [{"name": "Bike Shed", "url": "https://www.youtube.com/channel/UCx"}],
             "time": f"2024-03-0{day}T10:00:00.000Z",
         }
@@ -346,7 +355,7 @@ NFO = """<?xml version="1.0" encoding="utf-8" standalone="yes"?>
 <movie>
   <title>A walk</title><runtime>12</runtime><premiered>2024-03-01</premiered>
   <genre>Nature</genre><genre>Travel</genre><studio>Home</studio>
-  <uniqueid type="imdb" default="true">tt1</uniqueid>
+  <uniqueid type="tmdb">12</uniqueid><uniqueid type="imdb" default="true">tt1</uniqueid>
   {}
 </movie>"""
 
