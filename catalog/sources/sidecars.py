@@ -19,7 +19,7 @@ from defusedxml.ElementTree import fromstring
 
 from twinlens.catalog.errors import RejectReason
 from twinlens.catalog.sources.columns import list_paths
-from twinlens.catalog.sources.rows import BadRecord, Record
+from twinlens.catalog.sources.rows import BadCell, BadRecord, Record
 
 MAX_BYTES: Final = 32 * 1024 * 1024
 _ROWS_PEEKED: Final = 200
@@ -124,17 +124,30 @@ class SidecarTable:
                 cells.setdefault("caption", text.read_text("utf-8", "replace"))
         except OSError as error:
             detail = error.strerror or str(error)
-            return BadRecord(row, RejectReason.FILE_UNREADABLE, detail, self._name(file))
+            return self._keep(row, file, picture, RejectReason.FILE_UNREADABLE, detail)
         except (ValueError, RecursionError, ParseError, defusedxml.DefusedXmlException) as error:
-            return BadRecord(row, RejectReason.MALFORMED, str(error), self._name(file))
+            return self._keep(row, file, picture, RejectReason.MALFORMED, str(error))
         if not {"id", "video_id", "uniqueid"} & cells.keys():
             cells["id"] = self._make_id(file)
         if picture is not None:
             cells["file_name"] = str(picture)
         return Record(row, cells, self._name(file))
 
+    def _keep(
+        self, row: int, file: Path, picture: Path | None, reason: RejectReason, detail: str
+    ) -> Record | BadRecord:
+        """Return what is left where a file says nothing that can be read: its picture, if any."""
+        if picture is None:
+            return BadRecord(row, reason, detail, self._name(file))
+        cells = {
+            "id": self._make_id(file),
+            "file_name": str(picture),
+            "title": BadCell(reason, detail),
+        }
+        return Record(row, cells, self._name(file))
+
     def _make_id(self, file: Path) -> str:
-        return ":".join(file.relative_to(self.path).with_suffix("").parts)
+        return ":".join(file.relative_to(self.path).with_suffix("").parts).removesuffix(".info")
 
     def _name(self, file: Path) -> str:
         return file.relative_to(self.path).as_posix()

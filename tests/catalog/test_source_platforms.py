@@ -360,6 +360,19 @@ NFO = """<?xml version="1.0" encoding="utf-8" standalone="yes"?>
 </movie>"""
 
 
+def test_a_picture_stays_beside_a_file_that_says_nothing(tmp_path: Path) -> None:
+    cut = b'{"id": "x", "title": "Cut o'
+    typed = b"<!DOCTYPE movie><movie><title>T</title></movie>"
+    files = {"x.info.json": cut, "x.jpg": RED, "y.nfo": typed, "y.jpg": RED, "z.info.json": cut}
+    *kept, bad = read(write_files(tmp_path, files))
+    assert [(one.video.video_id, one.video.thumbnail) for one in kept] == [
+        ("x", tmp_path / "x.jpg"),
+        ("y", tmp_path / "y.jpg"),
+    ]
+    assert {note.field for one in kept for note in one.notes} == {"title"}
+    assert rejects([bad]) == {3: RejectReason.MALFORMED}
+
+
 def test_nfo_files_of_jellyfin(tmp_path: Path) -> None:
     exact = "<fileinfo><streamdetails><video><durationinseconds>731</durationinseconds></video>"
     exact += "</streamdetails></fileinfo>"
