@@ -162,7 +162,7 @@ class CandidateModel:
 
 
 class _Told(NamedTuple):
-    """Rows of videos, rising, and how strongly a history speaks for each, above 0."""
+    """Rows of videos, each once, and how strongly a history speaks for each, above 0."""
 
     rows: Ints
     strengths: Vector
@@ -173,10 +173,8 @@ class _Told(NamedTuple):
 
     def find(self, rows: Ints) -> Vector:
         """Return the strength of each of ``rows``, 0 for others."""
-        if not len(self.rows):
-            return np.zeros(len(rows), dtype=np.float32)
-        at = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
-        return np.where(self.rows[at] == rows, self.strengths[at], 0.0).astype(np.float32)
+        told = dict(zip(self.rows.tolist(), self.strengths.tolist(), strict=True))
+        return np.array([told.get(row, 0.0) for row in rows.tolist()], dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -314,8 +312,7 @@ class LearnedSource:
         """Return what the tables say of the videos here."""
         rows, strengths = self._model.tables.find(history)
         places = self._places[rows]
-        order = np.argsort(places, kind="stable")[(places < 0).sum() :]
-        return _Told(places[order], strengths[order])
+        return _Told(places[places >= 0], strengths[places >= 0])
 
     def _encode(self, query: FeedQuery) -> PersonInputs:
         inputs = self._model.people.encode(query.person, query.context, self._rows)

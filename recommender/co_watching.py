@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twinlens.catalog.vectors import FloatMatrix, Vector
+from twinlens.recommender.content import list_places
 from twinlens.recommender.interactions import Ints
 
 STEPS: Final = 3
@@ -74,10 +75,7 @@ class CoWatching:
             latest = history[:, : len(shares)]
             told, at = np.nonzero((latest >= 0) & (latest < len(table.starts) - 1))
             watched = latest[told, at]
-            firsts, counts = table.starts[watched], np.diff(table.starts)[watched]
-            places = np.arange(counts.sum()) + np.repeat(
-                firsts - np.cumsum(counts) + counts, counts
-            )
+            places, counts = list_places(table.starts[watched], table.starts[watched + 1])
             spoken = table.strengths[places] * np.repeat(shares[at], counts)
             parts.append((np.repeat(told, counts), table.videos[places].astype(np.int64), spoken))
         people, rows, strengths = zip(*parts, strict=True)

@@ -27,6 +27,18 @@ _KNOTS: Final = 17
 _SAMPLED: Final = 20_000
 
 
+def list_places(
+    first: npt.NDArray[np.int64], after: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the numbers of several spans, one behind the other, and how many each span has.
+
+    A span is from ``first`` up to, without, ``after``.
+    """
+    sizes = after - first
+    starts = np.cumsum(sizes) - sizes
+    return np.arange(sizes.sum()) + np.repeat(first - starts, sizes), sizes
+
+
 class Bags(NamedTuple):
     """Lists of codes, one behind the other: list i is ``codes[starts[i]:starts[i + 1]]``."""
 
@@ -43,10 +55,9 @@ class Bags(NamedTuple):
 
     def slice_each(self, first: npt.NDArray[np.int64], after: npt.NDArray[np.int64]) -> Bags:
         """Return bags, each of the codes of the lists ``first`` up to, without, ``after``."""
-        begins, ends = self.starts[first], self.starts[after]
+        places, sizes = list_places(self.starts[first], self.starts[after])
         starts = np.zeros(len(first) + 1, dtype=np.int64)
-        np.cumsum(ends - begins, out=starts[1:])
-        places = np.arange(starts[-1]) + np.repeat(begins - starts[:-1], ends - begins)
+        np.cumsum(sizes, out=starts[1:])
         return Bags(starts, self.codes[places])
 
 

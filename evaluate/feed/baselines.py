@@ -20,6 +20,7 @@ from twinlens.recommender.co_watching_counts import (
     make_matrix,
     tell_followers,
 )
+from twinlens.recommender.content import list_places
 from twinlens.recommender.examples import DAY_S, Scorer
 from twinlens.recommender.interactions import Interactions, Ints
 
@@ -70,7 +71,7 @@ def count_together(past: Interactions, asked: Interactions, videos: int) -> Scor
     chosen, weights = fit_ease(past, videos)
 
     def score(labels: Ints) -> npt.NDArray[np.float32]:
-        history = _make_histories(asked, labels, videos, None)
+        history = _make_histories(asked, labels, videos)
         scores = np.zeros((len(labels), videos), dtype=np.float32)
         scores[:, chosen] = (history[:, chosen] > 0).astype(np.float32) @ weights
         return scores
@@ -87,13 +88,10 @@ BASELINES: Final[Mapping[str, Baseline]] = {
 }
 
 
-def _make_histories(asked: Interactions, labels: Ints, videos: int, most: int | None) -> Any:
-    """Return what was watched before each label, the last ``most``, sparse (labels, videos)."""
-    starts = asked.starts[asked.persons[labels]]
-    firsts = starts if most is None else np.maximum(starts, labels - most)
-    counts = labels - firsts
-    owners = np.repeat(np.arange(len(labels)), counts)
-    places = np.arange(counts.sum()) + np.repeat(firsts - np.cumsum(counts) + counts, counts)
+def _make_histories(asked: Interactions, labels: Ints, videos: int) -> Any:
+    """Return what was watched before each label, sparse (labels, videos)."""
+    places, sizes = list_places(asked.starts[asked.persons[labels]], labels)
+    owners = np.repeat(np.arange(len(labels)), sizes)
     ones = np.ones(len(places), dtype=np.float32)
     shape = (len(labels), videos)
     return sparse.csr_matrix((ones, (owners, asked.videos[places])), shape=shape)
