@@ -34,6 +34,7 @@ from twinlens.catalog.errors import UsageError
 from twinlens.encoders.lens import LensOptions
 from twinlens.encoders.lenses import open_lenses
 from twinlens.evaluate.machine import write_json
+from twinlens.evaluate.report import write_figure
 from twinlens.events.files import read_events
 from twinlens.events.sqlite_log import EVENTS_FILE, SqliteEventLog
 from twinlens.events.tables import from_table
@@ -160,7 +161,7 @@ def draw(
     axes.set(xlim=(1, len(shares)), ylim=(0, 1), xlabel="day", ylabel="share of the first page")
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles[::-1], labels[::-1], loc="outside right center", frameon=False)
-    figure.savefig(path, dpi=120)
+    write_figure(path, figure)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
@@ -18,6 +17,8 @@ from twinlens.evaluate.measures import CHIEF, FUSION, JUDGED_BY, Mean
 from twinlens.evaluate.recommendations import MEASURES, Way
 
 if TYPE_CHECKING:  # engines take seconds to import, and pictures are measured without one
+    from matplotlib.figure import Figure
+
     from twinlens.evaluate.fusion import Sweep
     from twinlens.evaluate.search import Lead, RankingFigures, SearchReport, TaskReport
     from twinlens.evaluate.thumbnails import ThumbnailReport
@@ -229,6 +230,9 @@ def draw_panels(panels: Panels, path: Path | None) -> None:
         axes.grid(axis="x", color="0.9")
         axes.set_axisbelow(True)
     figure.legend(handles.values(), [*handles], loc="outside upper center", ncols=3, frameon=False)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
-    write_atomically(path, buffer.getvalue())
+    write_figure(path, figure)
+
+
+def write_figure(path: Path, figure: Figure) -> None:
+    """Write a figure of matplotlib as a PNG, whole or not at all."""
+    write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=120))

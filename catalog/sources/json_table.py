@@ -15,6 +15,7 @@ from twinlens.catalog.errors import RejectReason, SourceError
 from twinlens.catalog.sources.columns import list_paths
 from twinlens.catalog.sources.lines import READ_ERRORS, open_binary
 from twinlens.catalog.sources.rows import BadRecord, Record
+from twinlens.catalog.sources.tables import PlainTable
 
 MAX_VALUE_CHARACTERS: Final = 32 * 1024 * 1024
 #: Keys whose list of objects is the rows.
@@ -35,7 +36,7 @@ class _Broken(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class JsonTable:
+class JsonTable(PlainTable):
     """A ``.json`` file. A row is an object, counted through the whole file.
 
     Read object by object, so that the file may be larger than memory. What is no JSON ends it.
@@ -59,14 +60,6 @@ class JsonTable:
         if isinstance(first, BadRecord) and not names:
             raise SourceError(f"{self.path}: {first.detail}")
         return list(names)
-
-    def read_remarks(self) -> list[str]:
-        """Return nothing."""
-        return []
-
-    def count_rows(self) -> int | None:
-        """Return None: it would have to be read."""
-        return None
 
     def read_records(self, columns: Collection[str]) -> Iterator[Record | BadRecord]:
         """Yield one record an object, all its keys."""

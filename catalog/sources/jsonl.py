@@ -16,6 +16,7 @@ from twinlens.catalog.sources.columns import list_paths
 from twinlens.catalog.sources.json_table import JsonTable, holds_rows
 from twinlens.catalog.sources.lines import READ_ERRORS, open_binary, read_lines
 from twinlens.catalog.sources.rows import BadRecord, Record
+from twinlens.catalog.sources.tables import PlainTable
 
 # Room for the largest picture that is read, in base64.
 MAX_LINE_BYTES: Final = 32 * 1024 * 1024
@@ -41,7 +42,7 @@ def open_json(path: Path) -> JsonlTable | JsonTable:
 
 
 @dataclass(frozen=True)
-class JsonlTable:
+class JsonlTable(PlainTable):
     """A ``.jsonl`` or ``.ndjson`` file. A row is a line; blank lines are passed over."""
 
     ragged: ClassVar = True
@@ -65,10 +66,6 @@ class JsonlTable:
             elif record.row == 1 and record.reason is RejectReason.FILE_UNREADABLE:
                 raise SourceError(f"{self.path}: {record.detail}")
         return list(names)
-
-    def read_remarks(self) -> list[str]:
-        """Return nothing."""
-        return []
 
     def count_rows(self) -> int | None:
         """Return the number of lines that are not blank; None for a compressed file."""

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from twinlens.catalog.errors import RejectReason, SourceError
 from twinlens.catalog.sources.arrow import to_records
 from twinlens.catalog.sources.rows import BadRecord, Record
+from twinlens.catalog.sources.tables import PlainTable
 
 # Pictures make rows large: thirty-two of 100 KB are 3 MB.
 _BATCH_ROWS: Final = 32
@@ -21,7 +22,7 @@ _ERRORS: Final = (pa.ArrowException, OSError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
-class ParquetTable:
+class ParquetTable(PlainTable):
     """A ``.parquet`` file. A row group that is damaged is one reject; the others are read."""
 
     ragged: ClassVar = False
@@ -32,10 +33,6 @@ class ParquetTable:
         with self._open() as file:
             schema = file.schema_arrow
             return [*schema.names, *(path for field in schema for path in _list_paths(field))]
-
-    def read_remarks(self) -> list[str]:
-        """Return nothing."""
-        return []
 
     def count_rows(self) -> int | None:
         """Return the number of rows, by its footer."""

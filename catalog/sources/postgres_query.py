@@ -16,6 +16,7 @@ from twinlens.catalog.errors import RejectReason, SourceError
 from twinlens.catalog.sources.columns import Columns
 from twinlens.catalog.sources.rows import BadRecord, Record
 from twinlens.catalog.sources.table_source import TableSource
+from twinlens.catalog.sources.tables import PlainTable
 
 if TYPE_CHECKING:
     import psycopg
@@ -66,7 +67,7 @@ def open_postgres(address: str, *, columns: Columns, query: str | None) -> Table
 
 
 @dataclass(frozen=True)
-class PostgresQuery:
+class PostgresQuery(PlainTable):
     """What a query gives, read in a transaction that writes nothing, some rows at a time."""
 
     ragged: ClassVar = False
@@ -87,14 +88,6 @@ class PostgresQuery:
             SourceError: the database can't be reached, or the query is wrong.
         """
         return list(self._names)
-
-    def read_remarks(self) -> list[str]:
-        """Return nothing."""
-        return []
-
-    def count_rows(self) -> int | None:
-        """Return None: the query would have to be run."""
-        return None
 
     def read_records(self, columns: Collection[str]) -> Iterator[Record | BadRecord]:
         """Yield one record a row of the answer."""

@@ -20,6 +20,7 @@ from defusedxml.ElementTree import fromstring
 from twinlens.catalog.errors import RejectReason
 from twinlens.catalog.sources.columns import list_paths
 from twinlens.catalog.sources.rows import BadCell, BadRecord, Record
+from twinlens.catalog.sources.tables import PlainTable
 
 MAX_BYTES: Final = 32 * 1024 * 1024
 _ROWS_PEEKED: Final = 200
@@ -83,7 +84,7 @@ def _find_pictures(stem: Path, by_stem: dict[Path, list[Path]]) -> list[Path]:
 
 
 @dataclass(frozen=True, slots=True)
-class SidecarTable:
+class SidecarTable(PlainTable):
     """A row is a file that describes a video, or a picture that nothing describes."""
 
     ragged: ClassVar = True
@@ -97,10 +98,6 @@ class SidecarTable:
             if isinstance(record, Record):
                 names.update(dict.fromkeys(list_paths(record.cells)))
         return list(names)
-
-    def read_remarks(self) -> list[str]:
-        """Return nothing."""
-        return []
 
     def count_rows(self) -> int | None:
         """Return how many files describe a video, or are pictures alone."""

@@ -12,10 +12,11 @@ from urllib.parse import quote
 
 from twinlens.catalog.errors import RejectReason, SourceError
 from twinlens.catalog.sources.rows import BadRecord, Record
+from twinlens.catalog.sources.tables import PlainTable
 
 
 @dataclass(frozen=True, slots=True)
-class SqliteTable:
+class SqliteTable(PlainTable):
     """What a query of an SQLite file gives. The file is opened to be read only."""
 
     ragged: ClassVar = False
@@ -33,14 +34,6 @@ class SqliteTable:
             if answer.description is None:
                 raise SourceError(f"{self.path}: {self.query!r} gives no rows")
             return [column[0] for column in answer.description]
-
-    def read_remarks(self) -> list[str]:
-        """Return nothing."""
-        return []
-
-    def count_rows(self) -> int | None:
-        """Return None: the query would have to be run."""
-        return None
 
     def read_records(self, columns: Collection[str]) -> Iterator[Record | BadRecord]:
         """Yield one record a row of the answer."""

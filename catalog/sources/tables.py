@@ -46,3 +46,17 @@ class Table(Protocol):
         Where the file is damaged and can't be read on, the last one says so.
         """
         ...
+
+
+class PlainTable:
+    """What most tables have in common: nothing to remark, and rows that only reading counts."""
+
+    __slots__ = ()
+
+    def read_remarks(self) -> list[str]:
+        """Return nothing."""
+        return []
+
+    def count_rows(self) -> int | None:
+        """Return None: they would have to be read."""
+        return None

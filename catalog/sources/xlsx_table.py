@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, ClassVar, Final
 
 from twinlens.catalog.errors import RejectReason, SourceError
 from twinlens.catalog.sources.rows import BadRecord, Record
+from twinlens.catalog.sources.tables import PlainTable
 
 # A workbook is an archive; what is unpacked of it at once are its texts.
 MAX_BYTES: Final = 2 * 1024**3
@@ -23,10 +24,11 @@ _TEXTS: Final = "xl/sharedStrings.xml"
 
 
 @dataclass(frozen=True, slots=True)
-class XlsxTable:
+class XlsxTable(PlainTable):
     """One sheet of an ``.xlsx`` file. A row is one below the header, which is the first not empty.
 
-    A length that Excel shows as 12:34 is read as it is shown.
+    A length that Excel shows as 12:34 is read as it is shown. What a workbook says of its size is
+    often wrong, so its rows are not counted by that.
     """
 
     ragged: ClassVar = False
@@ -49,14 +51,6 @@ class XlsxTable:
                     f"{self.path}, sheet {self.sheet!r} can't be read: {error}"
                 ) from error
         raise SourceError(f"{self.path}, sheet {self.sheet!r} is empty")
-
-    def read_remarks(self) -> list[str]:
-        """Return nothing."""
-        return []
-
-    def count_rows(self) -> int | None:
-        """Return None: what a workbook says of its size is often wrong."""
-        return None
 
     def read_records(self, columns: Collection[str]) -> Iterator[Record | BadRecord]:
         """Yield one record a row that is not empty."""

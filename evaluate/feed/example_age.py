@@ -6,7 +6,6 @@ day on which a video was watched most.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from twinlens.catalog.errors import UsageError
-from twinlens.catalog.files import write_atomically
 from twinlens.evaluate.feed.protocols import ask, measure
+from twinlens.evaluate.report import write_figure
 from twinlens.recommender.candidate_training import (
     TrainedCandidates,
     TrainingOptions,
@@ -196,6 +195,4 @@ def draw_example_age(measured: ExampleAge, path: Path | None) -> None:
     axes.set_ylim(bottom=0)
     axes.grid(color="0.9")
     axes.legend(frameon=False)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
-    write_atomically(path, buffer.getvalue())
+    write_figure(path, figure)
