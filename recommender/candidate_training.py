@@ -238,12 +238,15 @@ class _Run:
             if checkpoint is not None:
                 checkpoint.save(self)
         self._finish(checkpoint)
-        tables = CoWatching(tables={}, weights={})
-        if any(now.weights.values()):
-            counted = count_co_watching(self.known, self.network.shape.videos)
-            tables = counted.weigh(now.weights)
+        counting = [name for name, weight in now.weights.items() if weight]
+        tables = count_co_watching(self.known, self.network.shape.videos, counting)
         return TrainedCandidates(
-            self.network, tables, self.people, self.content, now.history, self.options
+            self.network,
+            tables.weigh(now.weights),
+            self.people,
+            self.content,
+            now.history,
+            self.options,
         )
 
     def _goes_on(self) -> bool:

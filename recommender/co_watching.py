@@ -19,11 +19,13 @@ from twinlens.catalog.vectors import FloatMatrix, Vector
 from twinlens.recommender.content import list_places
 from twinlens.recommender.interactions import Ints
 
+TOGETHER: Final = "together"
+FOLLOWED: Final = "followed"
 STEPS: Final = 3
 # What a watch says counts by how many came after it.
 _SHARES: Final[Mapping[str, Vector]] = {
-    "together": np.ones(50, dtype=np.float32),
-    "followed": np.array([1 / (step + 1) for step in range(STEPS)], dtype=np.float32),
+    TOGETHER: np.ones(50, dtype=np.float32),
+    FOLLOWED: np.array([1 / (step + 1) for step in range(STEPS)], dtype=np.float32),
 }
 
 

@@ -5,6 +5,7 @@ Sources: Steck: Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019 (E
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 import numpy as np
@@ -12,7 +13,7 @@ from scipy import sparse
 from scipy.linalg import lapack
 
 from twinlens.catalog.vectors import FloatMatrix
-from twinlens.recommender.co_watching import STEPS, CoWatching, Table
+from twinlens.recommender.co_watching import FOLLOWED, STEPS, TOGETHER, CoWatching, Table
 from twinlens.recommender.interactions import Interactions, Ints
 
 _EASE_WEIGHT: Final = 500.0
@@ -23,12 +24,15 @@ _KEPT: Final = 200
 _CHUNK: Final = 500
 
 
-def count_co_watching(known: Interactions, videos: int) -> CoWatching:
-    """Return the tables of these watches, each of weight 1."""
-    made = {
-        "together": _keep_most_together(*fit_ease(known, videos), videos),
-        "followed": keep_largest(tell_followers(known, videos), _KEPT),
-    }
+def count_co_watching(
+    known: Interactions, videos: int, names: Collection[str] = (TOGETHER, FOLLOWED)
+) -> CoWatching:
+    """Return the tables of these names, of these watches, each of weight 1."""
+    made = {}
+    if TOGETHER in names:
+        made[TOGETHER] = _keep_most_together(*fit_ease(known, videos), videos)
+    if FOLLOWED in names:
+        made[FOLLOWED] = keep_largest(tell_followers(known, videos), _KEPT)
     tables = {
         name: Table(of.indptr.astype(np.int64), of.indices.astype(np.int32), of.data)
         for name, of in made.items()
