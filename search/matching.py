@@ -1,0 +1,131 @@
+"""How well a hit fits the text that found it: from 0 to 1, and so that of hits at .7 seven in ten do.
+
+A hit fits by its words or by its meaning: ``1 - (1 - w)(1 - m)``, each a logistic curve, so that more
+of either is never less. Ranks can't say so: the first of what doesn't fit is first all the same.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Self
+
+import numpy as np
+
+from twinlens.catalog.errors import SettingsError
+from twinlens.stores.base import ScoredVideo
+
+CALIBRATIONS_FILE: Final = "calibrations.toml"
+# Of titles that an encoder without a calibration ranks, only the words are judged.
+BY_WORDS: Final = "words"
+# A ranking as long as this ends with videos that have nothing to do with the query.
+_LEAST_RANKED: Final = 50
+
+
+class Fit(NamedTuple):
+    """What is compared: the share of the query's words that a video has, and its lead by title.
+
+    ``words`` is from 0 to 1, each word weighed by how rare it is. ``lead`` is the cosine less that
+    of videos far down the same ranking; 0 of a video that isn't in that, or where there is none.
+    """
+
+    words: float
+    lead: float
+
+
+class Curve(NamedTuple):
+    """A logistic curve."""
+
+    slope: float
+    intercept: float
+
+    def rise(self, value: float) -> float:
+        """Return its height at ``value``, between 0 and 1."""
+        return 0.5 * (1 + math.tanh(0.5 * (self.slope * value + self.intercept)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """What makes a match of a fit, for one title encoder; ``evaluate calibrate`` finds it.
+
+    ``far`` is the cosine of a video that has nothing to do with a query, for short rankings.
+    ``floor`` is the match below which hits of no family of queries lose more than one in a hundred.
+    """
+
+    words: Curve
+    title: Curve | None
+    far: float
+    floor: float
+
+    def measure(self, fit: Fit) -> float:
+        """Return the match, between 0 and 1."""
+        unfit = 1 - self.words.rise(fit.words)
+        if self.title is not None:
+            unfit *= 1 - self.title.rise(fit.lead)
+        return 1 - unfit
+
+    def find_far(self, ranking: Sequence[ScoredVideo]) -> float:
+        """Return the cosine of what lies far down ``ranking``, which is by title."""
+        if len(ranking) < _LEAST_RANKED:
+            return self.far
+        return float(np.mean([one.score for one in ranking[len(ranking) // 2 :]]))
+
+    def to_toml(self, model: str) -> str:
+        """Return its table in a file of calibrations."""
+        title = "" if self.title is None else f"title = [{_write(self.title)}]\n"
+        name = model.replace("\\", "\\\\").replace('"', '\\"')
+        return (
+            f'["{name}"]\nwords = [{_write(self.words)}]\n{title}'
+            f"far = {self.far:.3f}\nfloor = {self.floor:.3f}\n"
+        )
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any]) -> Self:
+        """Return what a table says; raises `ValueError`, `TypeError` or `KeyError`."""
+        title = table.get("title")
+        calibration = cls(
+            words=_read_curve(table["words"]),
+            title=None if title is None else _read_curve(title),
+            far=float(table["far"]),
+            floor=float(table["floor"]),
+        )
+        if not (0 <= calibration.floor < 1 and -1 <= calibration.far <= 1):
+            raise ValueError("floor is from 0 to below 1, and far a cosine")
+        return calibration
+
+
+def load_calibration(model: str | None, own: Path | None = None) -> Calibration:
+    """Return that of a title model: of the file ``own``, where it has one, or the shipped one.
+
+    Of a model that neither knows, only the words are judged.
+
+    Raises:
+        SettingsError: the file can't be read; the message names it, and what is wrong.
+    """
+    shipped = resources.files("twinlens.search").joinpath(CALIBRATIONS_FILE)
+    known = _parse(shipped.read_text(encoding="utf-8"))
+    if own is not None:
+        try:
+            known |= _parse(own.read_text(encoding="utf-8"))
+        except (OSError, LookupError, TypeError, ValueError) as error:
+            raise SettingsError(f"{own} is no file of calibrations: {error}") from error
+    return known.get(model or BY_WORDS, known[BY_WORDS])
+
+
+def _parse(text: str) -> dict[str, Calibration]:
+    return {model: Calibration.from_table(table) for model, table in tomllib.loads(text).items()}
+
+
+def _read_curve(numbers: Sequence[float]) -> Curve:
+    slope, intercept = map(float, numbers)
+    if not (slope > 0 and math.isfinite(slope) and math.isfinite(intercept)):
+        raise ValueError("a curve is two finite numbers, and rises")
+    return Curve(slope, intercept)
+
+
+def _write(curve: Curve) -> str:
+    return f"{curve.slope:.3f}, {curve.intercept:.3f}"
