@@ -317,6 +317,9 @@ class Guidance:
         return request
 
 
+NO_GUIDANCE: Final = Guidance()
+
+
 def _guide_several(request: MultiSearchRequest, rules: Rules, at: datetime) -> MultiSearchRequest:
     rulings = [rules.judge(one.text or "", at) for one in request.searches]
     hides = frozenset[str]().union(*(one.hides for one in rulings))
