@@ -72,10 +72,13 @@ class MatchReport:
     calibration: Calibration
     judged: Sequence[Judged]
 
+    def to_toml(self) -> str:
+        """Return the calibration as a table of a file of them."""
+        return self.calibration.to_toml(self.model)
+
 
 def measure_matching(
     tasks: Sequence[Task],
-    model: str,
     title_encoder: TitleEncoder,
     thumbnail_encoder: ThumbnailEncoder,
     *,
@@ -116,8 +119,10 @@ def measure_matching(
     judged = []
     for corpus in by_corpus:
         chosen = fit_calibration([one for one in asked if one.corpus != corpus.name])
-        judged.append(judge(corpus.name, chosen, [one for one in asked if one.corpus == corpus.name]))
-    return MatchReport(model=model, calibration=fit_calibration(asked), judged=judged)
+        judged.append(
+            judge(corpus.name, chosen, [one for one in asked if one.corpus == corpus.name])
+        )
+    return MatchReport(model=title_encoder.name, calibration=fit_calibration(asked), judged=judged)
 
 
 def _ask(
@@ -165,7 +170,10 @@ def fit_calibration(asked: Sequence[Asked]) -> Calibration:
         return float(-(weights * losses).sum() + _SMOOTHING * (curves[[0, 1, 3]] ** 2).sum())
 
     found = minimize(
-        lose, _START, method="L-BFGS-B", bounds=[(0.1, None), (None, None), (0.1, None), (None, None)]
+        lose,
+        _START,
+        method="L-BFGS-B",
+        bounds=[(0.1, None), (None, None), (0.1, None), (None, None)],
     ).x.tolist()
     calibration = Calibration(
         words=Curve(found[0], found[1]),
@@ -174,9 +182,7 @@ def fit_calibration(asked: Sequence[Asked]) -> Calibration:
         floor=0.0,
     )
     kept = [
-        float(np.quantile(of, _LOST))
-        for of in _measure_good(asked, calibration).values()
-        if of
+        float(np.quantile(of, _LOST)) for of in _measure_good(asked, calibration).values() if of
     ]
     return replace(calibration, floor=max(0.0, min(kept)))
 
@@ -192,7 +198,13 @@ def judge(corpus: str, calibration: Calibration, asked: Sequence[Asked]) -> Judg
     }
     answered = {
         family: float(
-            np.mean([calibration.measure(one.fit) >= calibration.floor for one in asked if one.family == family])
+            np.mean(
+                [
+                    calibration.measure(one.fit) >= calibration.floor
+                    for one in asked
+                    if one.family == family
+                ]
+            )
         )
         for family in UNANSWERED
         if any(one.family == family for one in asked)
@@ -214,10 +226,7 @@ def weigh_families(asked: Sequence[Asked]) -> Floats:
     halves = Counter(family in UNANSWERED for family in sizes)
     several = len(halves)
     return np.array(
-        [
-            1 / (several * halves[one.family in UNANSWERED] * sizes[one.family])
-            for one in asked
-        ]
+        [1 / (several * halves[one.family in UNANSWERED] * sizes[one.family]) for one in asked]
     )
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # engines take seconds to import, and pictures are measured w
     from matplotlib.figure import Figure
 
     from twinlens.evaluate.fusion import Sweep
+    from twinlens.evaluate.matching import MatchReport
     from twinlens.evaluate.search import Lead, RankingFigures, SearchReport, TaskReport
     from twinlens.evaluate.thumbnails import ThumbnailReport
 
@@ -52,6 +53,20 @@ def format_search(report: SearchReport) -> str:
             f"(intervals apart on {sum(lead.apart for lead in above)}), equal on {level}"
         )
     return "\n".join(lines).rstrip("\n")
+
+
+def format_matching(report: MatchReport) -> str:
+    """Format a line a catalogue, judged by what the others gave, and what all of them give."""
+    lines = [f"{shorten(report.model)}: each catalogue judged by the others' calibration"]
+    for one in report.judged:
+        lost = ", ".join(f"{family} {share:.1%}" for family, share in one.lost.items())
+        answered = ", ".join(f"{family} {share:.1%}" for family, share in one.answered.items())
+        lines += [
+            f"  {one.corpus} ({one.queries} queries): expected calibration error {one.error:.3f}",
+            f"    good first hits below the floor: {lost}",
+            f"    answered all the same: {answered}",
+        ]
+    return "\n".join([*lines, "by all of them:", report.to_toml().rstrip("\n")])
 
 
 def _format_task(task: TaskReport) -> Iterator[str]:

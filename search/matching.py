@@ -17,6 +17,10 @@ from typing import Any, Final, NamedTuple, Self
 import numpy as np
 
 from twinlens.catalog.errors import SettingsError
+from twinlens.catalog.vectors import SparseVector
+from twinlens.encoders.lens import Lens
+from twinlens.encoders.lenses import TITLE
+from twinlens.search.fusion import LensRank
 from twinlens.stores.base import ScoredVideo
 
 CALIBRATIONS_FILE: Final = "calibrations.toml"
@@ -96,6 +100,26 @@ class Calibration:
         if not (0 <= calibration.floor < 1 and -1 <= calibration.far <= 1):
             raise ValueError("floor is from 0 to below 1, and far a cosine")
         return calibration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextMatcher:
+    """Says how well videos fit the text of one search.
+
+    ``asked`` are the words of that and of its synonyms, weighed by how rare they are, for ``lens``;
+    ``far`` is the cosine by title of what has nothing to do with it.
+    """
+
+    calibration: Calibration
+    lens: Lens[Any]
+    asked: Sequence[SparseVector]
+    far: float
+
+    def find_fit(self, sources: Mapping[str, LensRank], held: SparseVector | None) -> Fit:
+        """Return how a video fits that has these ranks and ``held`` words."""
+        shares = (self.lens.measure_coverage(one, held) for one in self.asked)
+        title = sources.get(TITLE)
+        return Fit(max(shares, default=0.0), 0.0 if title is None else title.score - self.far)
 
 
 def load_calibration(model: str | None, own: Path | None = None) -> Calibration:

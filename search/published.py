@@ -15,12 +15,15 @@ from twinlens.catalog.errors import (
     EncoderError,
     LensesChanged,
     NoGeneration,
+    SettingsError,
     StoreUnavailable,
     TwinLensError,
 )
 from twinlens.catalog.fields import FIELDS, Fields
 from twinlens.encoders.lens import Lenses
+from twinlens.encoders.lenses import TITLE
 from twinlens.search.browser import Browser
+from twinlens.search.matching import CALIBRATIONS_FILE, Calibration, load_calibration
 from twinlens.search.searcher import Searcher
 from twinlens.stores.base import VectorReader
 from twinlens.stores.generations import DataDir, Fingerprinted, Manifest
@@ -316,9 +319,19 @@ class PublishedIndex:
             lenses=lenses,
             thumbnails=self._data.thumbnails,
             made_at=manifest.made_at,
+            calibration=self._load_calibration(lenses),
         )
         browser = Browser(reader, generation=manifest.generation)
         return Snapshot(manifest, lenses, reader, searcher, browser)
+
+    def _load_calibration(self, lenses: Lenses) -> Calibration:
+        own = self._data.path / CALIBRATIONS_FILE
+        model = lenses[TITLE].model if TITLE in lenses else None
+        try:
+            return load_calibration(model, own if own.exists() else None)
+        except SettingsError as error:
+            _log.error("%s; the shipped ones are used", error)
+            return load_calibration(model)
 
     def _prepare_lenses(self, manifest: Manifest) -> Lenses:
         """Return the lenses that made a generation, among them those that are open already."""

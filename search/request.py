@@ -12,6 +12,7 @@ from twinlens.encoders.lenses import WORDS
 from twinlens.search.cursor import digest_request
 from twinlens.search.facets import Facets
 from twinlens.search.fusion import LensRank
+from twinlens.search.matching import Fit
 from twinlens.search.phrases import NO_DEMANDS, Demands
 from twinlens.search.steering import NO_RULING, NO_STEERING, Gain, Ruling, Steering
 from twinlens.stores.base import Payload, ScoredVideo
@@ -77,7 +78,7 @@ class FusionOptions:
     of them, and re-uploads of a video that is asked by into that: see ``group_duplicates``.
     ``facets`` names fields to count over all hits of all pages. ``learned``, of a search by a video
     and of recommendations, are further rankings, of ``learned_weight``. Videos of ``exclude`` are
-    no hits. ``steering`` puts the window in another order, and ``ruling`` is what the owner's rules
+    no hits, nor are those that fit a search's text by less than ``min_match``. ``steering`` puts the window in another order, and ``ruling`` is what the owner's rules
     say; see ``search/steering.py``.
     """
 
@@ -93,6 +94,7 @@ class FusionOptions:
     learned: LearnedRankings | None = None
     learned_weight: float = DEFAULT_LEARNED_WEIGHT
     exclude: Collection[str] = ()
+    min_match: float = 0.0
     steering: Steering = NO_STEERING
     ruling: Ruling = NO_RULING
 
@@ -121,6 +123,12 @@ class FusionOptions:
     def rearranges(self) -> bool:
         """Whether a page depends on more of the window than what comes before its end."""
         return self.compares or self.steering.is_active
+
+    @property
+    def needs_all(self) -> bool:
+        """Whether a page can't be cut without all hits there are."""
+        has_all = self.rearranges or self.min_match > 0
+        return has_all or bool(self.facets or self.ruling.pins)
 
     @property
     def left_out(self) -> frozenset[str]:
@@ -152,7 +160,7 @@ class FusionOptions:
         """
         weights = [float(weight) for weight in self.weights.values()]
         arrangement = float(self.diversity), self.collapse_duplicates
-        constants = float(self.rrf_k), self.window, float(self.learned_weight)
+        constants = float(self.rrf_k), self.window, float(self.learned_weight), self.min_match
         steering = sorted(set(self.exclude)), *self.steering.list_deciding()
         return self.filter, weights, *constants, *arrangement, *steering
 
@@ -242,7 +250,9 @@ class Hit:
     ``because`` names the liked videos that recommend it most; ``duplicates`` the videos that were
     folded into it. ``found_by`` has the searches of a multi-search that found it, numbered from 0,
     each with its rank there. All are best first. ``pinned`` is one that a rule puts first, whether
-    it was found or not; ``boosts`` are the shares by which its score was raised.
+    it was found or not; ``boosts`` are the shares by which its score was raised. ``fit`` is how it fits
+    the text of the search that ranks it best, and ``match`` what that comes to, 0 to 1: None where
+    no text was asked, or the index doesn't know how rare words are.
     """
 
     video_id: str
@@ -255,6 +265,8 @@ class Hit:
     found_by: Sequence[tuple[int, int]] = ()
     pinned: bool = False
     boosts: Sequence[Gain] = ()
+    fit: Fit | None = None
+    match: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

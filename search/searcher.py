@@ -17,6 +17,7 @@ from twinlens.catalog.errors import PictureRejected, UnencodableItems
 from twinlens.catalog.timing import OutOfTime, StageTimes, TimeBudget
 from twinlens.catalog.vectors import AnyVector, SparseVector, Vector, find_direction
 from twinlens.encoders.lens import Lenses, Query
+from twinlens.encoders.lenses import TITLE, WORDS
 from twinlens.search.binding import Bound, TextBinder
 from twinlens.search.cursor import Cursor, decode_cursor
 from twinlens.search.diversity import MOST_DIVERSIFIED, measure_likeness, rerank_by_mmr
@@ -36,6 +37,7 @@ from twinlens.search.fusion import (
     name_recommenders,
     weigh_rankings,
 )
+from twinlens.search.matching import Calibration, Fit, TextMatcher
 from twinlens.search.request import (
     LEARNED,
     FusionOptions,
@@ -55,6 +57,8 @@ from twinlens.stores.filters import matches
 
 # docs/decisions/0003-borrowed-thumbnails.md says why so little.
 BORROWED_WEIGHT: Final = 0.1
+# So many hits of a search that don't fit its text, one after the other, are the end of those that do.
+_MISFITS: Final = 64
 # Videos kept with their vectors: the next page of an arranged window reads them again.
 _MOST_KEPT: Final = 5000
 
@@ -63,7 +67,8 @@ class Searcher:
     """Searches one generation: makes the queries, asks every lens, fuses, cuts the page.
 
     A sparse lens that looks at pictures finds them in the folder ``thumbnails``. To ``made_at``
-    videos have the age that boosts go by; None: to the latest of a window.
+    videos have the age that boosts go by; None: to the latest of a window. By ``calibration`` hits of
+    a text say how well they fit it; None: they don't.
     """
 
     def __init__(
@@ -74,9 +79,10 @@ class Searcher:
         lenses: Lenses,
         thumbnails: Path | None = None,
         made_at: datetime | None = None,
+        calibration: Calibration | None = None,
     ) -> None:
         self._reader = reader
-        self._made_at = made_at
+        self._made_at, self._calibration = made_at, calibration
         self._binder = TextBinder(reader, lenses)
         self.whole = WholeVideos(reader, lenses, thumbnails)
         self._generation = generation
@@ -187,6 +193,7 @@ class Searcher:
         start = self._find_start(request)
         stages = stages or StageTimes()
         found: list[Sequence[_Candidate]] = []
+        matchers: list[TextMatcher | None] = []
         seeds: dict[str, StoredVideo] = {}
         for number, search in enumerate(request.searches):
             try:
@@ -198,12 +205,15 @@ class Searcher:
             if seed is not None:
                 seeds[seed.video_id] = seed
             search = replace(search, exclude=request.left_out.union(search.exclude))
-            found.append(self._find(search, vectors, search.most_hits, stages).candidates)
+            window = self._find(search, vectors, search.most_hits, stages)
+            found.append(window.candidates)
+            matchers += window.matchers
         with stages.stage("fuse"):
             candidates = _fuse_searches(
                 found, request.shares, limit=_count_needed(request, start), k=request.rrf_k
             )
-        return self._cut_page(request, _Window(candidates), start, list(seeds.values()), stages)
+        window = _Window(candidates, matchers=matchers)
+        return self._cut_page(request, window, start, list(seeds.values()), stages)
 
     def _rank_by_seeds(
         self, request: RecommendationRequest, seeds: Sequence[StoredVideo], liked: set[str]
@@ -281,7 +291,7 @@ class Searcher:
     ) -> SearchResult:
         """Return the hits from ``start`` on, with what is stored of them."""
         end = start + request.limit
-        arranged = self._put_pins_first(request, window.candidates)
+        arranged = self._put_pins_first(request, self._keep_fitting(request, window, stages))
         stored: Mapping[str, StoredVideo] = {}
         if request.rearranges:
             with stages.stage("arrange"):
@@ -297,6 +307,8 @@ class Searcher:
             with stages.stage("facets"):
                 found = [stored[one.video_id] for one in shown if one.video_id in stored]
                 facets = count_facets(found, request.facets, self._reader.fields)
+        with stages.stage("match"):
+            page = self._find_fits(window, page, stored)
         hits = [
             Hit(
                 video_id=one.video_id,
@@ -309,6 +321,8 @@ class Searcher:
                 found_by=one.found_by,
                 pinned=one.pinned,
                 boosts=one.boosts,
+                fit=one.fit,
+                match=one.match,
             )
             for rank, one in enumerate(page, start=start + 1)
             if one.video_id in stored
@@ -327,6 +341,49 @@ class Searcher:
             model=request.learned.version if request.learned else None,
             also_asked=request.ruling.texts,
         )
+
+    def _keep_fitting(
+        self, request: HitsRequest, window: _Window, stages: StageTimes
+    ) -> list[_Candidate]:
+        """Return the candidates that fit well enough; all where that can't be told.
+
+        Where ``_MISFITS`` one after the other don't, what comes behind them doesn't either.
+        """
+        if not (request.min_match > 0 and any(window.matchers)):
+            return window.candidates
+        kept: list[_Candidate] = []
+        misfits = 0
+        with stages.stage("match"):
+            for start in range(0, len(window.candidates), _MISFITS):
+                part = window.candidates[start : start + _MISFITS]
+                stored = self._get_payloads([one.video_id for one in part])
+                for one in self._find_fits(window, part, stored):
+                    fits = one.match is None or one.match >= request.min_match
+                    misfits = 0 if fits else misfits + 1
+                    if misfits == _MISFITS:
+                        return kept
+                    if fits:
+                        kept.append(one)
+        return kept
+
+    def _find_fits(
+        self, window: _Window, candidates: Sequence[_Candidate], stored: Mapping[str, StoredVideo]
+    ) -> list[_Candidate]:
+        """Return the candidates with how they fit the text of the search that ranks them best."""
+        if not any(window.matchers):
+            return list(candidates)
+        unknown = [stored[one.video_id] for one in candidates if one.video_id in stored]
+        held = self.whole.weigh(WORDS, unknown)
+
+        def match(one: _Candidate) -> _Candidate:
+            search = one.found_by[0][0] if one.found_by else 0
+            matcher = window.matchers[search]
+            if matcher is None or one.fit is not None:
+                return one
+            fit = matcher.find_fit(one.sources, held.get(one.video_id))
+            return replace(one, fit=fit, match=matcher.calibration.measure(fit))
+
+        return [match(one) for one in candidates]
 
     def _put_pins_first(
         self, request: HitsRequest, candidates: Sequence[_Candidate]
@@ -522,7 +579,33 @@ class Searcher:
                 _Candidate(one.video_id, one.score, list_lens_ranks(one)) for one in fused
             ]
         lenders = [video_id for of in lent.values() for video_id in of]
-        return _Window(candidates, list(dict.fromkeys(lenders)), coverage)
+        return _Window(
+            candidates,
+            list(dict.fromkeys(lenders)),
+            coverage,
+            [self._make_matcher(request, vectors, rankings)],
+        )
+
+    def _make_matcher(
+        self,
+        request: SearchRequest,
+        vectors: Mapping[str, Sequence[AnyVector]],
+        rankings: Mapping[str, Sequence[ScoredVideo]],
+    ) -> TextMatcher | None:
+        """Return what says how well videos fit a text; None without one, or where words can't."""
+        is_text_alone = request.picture is None and request.video_id is None
+        if request.text is None or not is_text_alone or self._frequencies is None:
+            return None
+        calibration, lens = self._calibration, self._lenses.get(WORDS)
+        if calibration is None or lens is None:
+            return None
+        asked = [
+            self._frequencies.weigh(WORDS, one)
+            for one in vectors.get(WORDS, ())
+            if isinstance(one, SparseVector)
+        ]
+        far = calibration.find_far(rankings.get(TITLE, ()))
+        return TextMatcher(calibration=calibration, lens=lens, asked=asked, far=far)
 
     def _list_borrowing(
         self, request: SearchRequest, vectors: Mapping[str, Sequence[AnyVector]]
@@ -582,15 +665,21 @@ class _Candidate:
     found_by: Sequence[tuple[int, int]] = ()
     pinned: bool = False
     boosts: Sequence[Gain] = ()
+    fit: Fit | None = None
+    match: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """The best hits, from which pages are cut, and how they were found."""
+    """The best hits, from which pages are cut, and how they were found.
+
+    ``matchers`` are those of each search, None of one that is not by a text.
+    """
 
     candidates: list[_Candidate]
     borrowed_from: Sequence[str] = ()
     coverage: Mapping[str, float] = field(default_factory=dict)
+    matchers: Sequence[TextMatcher | None] = ()
 
 
 def _fuse_searches(
@@ -614,7 +703,7 @@ def _fuse_searches(
 
 def _count_needed(request: FusionOptions, start: int) -> int:
     """Return how many hits must be fused to cut the page that begins at ``start``."""
-    if request.rearranges or request.facets or request.ruling.pins:
+    if request.needs_all:
         return request.most_hits
     # One more than the page holds, to learn whether there is a next page.
     return min(start + request.limit + 1, request.most_hits)

@@ -195,6 +195,52 @@ def fusion(**asked: Any) -> None:
     _end(asked, f"{len(tasks)} tasks")
 
 
+@evaluate.command(short_help="Fit what says how well hits match, and judge it.")
+@_add_options(*_TASKS, *_INDEX)
+@click.option(
+    "--write",
+    type=FileToWrite(),
+    help="Write the calibration here; `calibrations.toml` in a data directory is read by `serve`.",
+)
+def calibrate(write: Path | None, **asked: Any) -> None:
+    """Fit the `match` of hits for a title model, and judge it on each catalogue by the others.
+
+    Queries that a video answers stand against as many that none does: nonsense, and titles of the
+    other catalogues. So at least two catalogues are needed.
+
+    \b
+    Example:
+      twinlens evaluate calibrate --known-item videos.jsonl --cross-lingual ./parallel \\
+          --title-model ./model --write data/calibrations.toml
+    """
+    from twinlens.catalog.files import write_atomically
+    from twinlens.encoders.load import load_title_encoder
+    from twinlens.evaluate.latin_letters import make_latin_letter_tasks
+    from twinlens.evaluate.matching import measure_matching
+    from twinlens.evaluate.report import format_matching
+
+    about = _begin("matching", asked)
+    tasks = _make_tasks(asked)
+    asked_by_titles = {task.corpus for task in tasks if task.family == "Latin letters"}
+    for corpus in {task.corpus: None for task in tasks if task.corpus not in asked_by_titles}:
+        tasks += make_latin_letter_tasks(corpus, limit=asked["limit"], seed=asked["seed"])
+    reports = [
+        measure_matching(
+            tasks,
+            load_title_encoder(model, threads=asked["threads"]),
+            limit=asked["limit"],
+            seed=asked["seed"],
+            **_how(asked),
+        )
+        for model in asked["title_models"]
+    ]
+    write_json(asked["json_path"], about | {"reports": [to_json(one) for one in reports]})
+    click.echo("\n\n".join(map(format_matching, reports)))
+    if write is not None:
+        write_atomically(write, "\n".join(one.to_toml() for one in reports))
+    _end(asked, f"{len(tasks)} tasks, {len(reports)} title models")
+
+
 @evaluate.command(short_help="Measure recommendations on people's ratings.")
 @click.argument("source")
 @click.option(
