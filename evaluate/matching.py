@@ -100,15 +100,15 @@ def measure_matching(
         raise UsageError("a match is judged on another catalogue: give at least two")
     asked: list[Asked] = []
     for corpus, of in by_corpus.items():
-        others = [
+        titles = [
             video.title
             for other in by_corpus
             for video in other.videos
             if other is not corpus and video.title is not None
         ]
         unanswered = {
-            NONSENSE: make_nonsense(others, limit=limit, seed=seed),
-            OFF_CATALOGUE: find_off_catalogue(corpus, others, limit=limit, seed=seed),
+            NONSENSE: make_nonsense(titles, limit=limit, seed=seed),
+            OFF_CATALOGUE: find_off_catalogue(corpus, titles, limit=limit, seed=seed),
         }
         texts = [text for task in of for text in task.texts.values()]
         texts += [text for made in unanswered.values() for text in made]
@@ -118,10 +118,9 @@ def measure_matching(
             asked += _ask(index.searcher, corpus, of, unanswered)
     judged = []
     for corpus in by_corpus:
-        chosen = fit_calibration([one for one in asked if one.corpus != corpus.name])
-        judged.append(
-            judge(corpus.name, chosen, [one for one in asked if one.corpus == corpus.name])
-        )
+        own = [one for one in asked if one.corpus == corpus.name]
+        others = [one for one in asked if one.corpus != corpus.name]
+        judged.append(judge(corpus.name, fit_calibration(others), own))
     return MatchReport(model=title_encoder.name, calibration=fit_calibration(asked), judged=judged)
 
 
@@ -169,12 +168,8 @@ def fit_calibration(asked: Sequence[Asked]) -> Calibration:
         losses = good * np.log(likely) + (1 - good) * np.log(1 - likely)
         return float(-(weights * losses).sum() + _SMOOTHING * (curves[[0, 1, 3]] ** 2).sum())
 
-    found = minimize(
-        lose,
-        _START,
-        method="L-BFGS-B",
-        bounds=[(0.1, None), (None, None), (0.1, None), (None, None)],
-    ).x.tolist()
+    bounds = [(0.1, None), (None, None)] * 2  # curves rise
+    found = minimize(lose, _START, method="L-BFGS-B", bounds=bounds).x.tolist()
     calibration = Calibration(
         words=Curve(found[0], found[1]),
         title=Curve(found[2], found[3]),
@@ -197,17 +192,9 @@ def judge(corpus: str, calibration: Calibration, asked: Sequence[Asked]) -> Judg
         if of
     }
     answered = {
-        family: float(
-            np.mean(
-                [
-                    calibration.measure(one.fit) >= calibration.floor
-                    for one in asked
-                    if one.family == family
-                ]
-            )
-        )
+        family: float(np.mean(matches[of] >= calibration.floor))
         for family in UNANSWERED
-        if any(one.family == family for one in asked)
+        if (of := np.array([one.family == family for one in asked])).any()
     }
     error = measure_calibration_error(matches, good, weigh_families(asked))
     return Judged(corpus=corpus, queries=len(asked), error=error, lost=lost, answered=answered)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -11,6 +11,7 @@ import regex
 from twinlens.evaluate.known_items import TitleHolders, find_script, split_typed_words
 from twinlens.evaluate.tasks import Corpus
 
+_Kind = Callable[[Sequence[str], np.random.Generator], str]
 NONSENSE: Final = "nonsense"
 OFF_CATALOGUE: Final = "off the catalogue"
 _CLUSTER: Final = regex.compile(r"\p{L}\p{M}*")
@@ -36,7 +37,9 @@ def make_nonsense(titles: Sequence[str], *, limit: int, seed: int) -> list[str]:
                 words.setdefault(script, []).append(word)
     known = {word.casefold() for of in words.values() for word in of}
     scripts = sorted(script for script, of in words.items() if len(set(of)) >= _LEAST_WORDS)
-    kinds = {script: [_draw_letters, _shuffle_word, _repeat] for script in scripts}
+    kinds: dict[str, list[_Kind]] = {
+        script: [_draw_letters, _shuffle_word, _repeat] for script in scripts
+    }
     if "LATIN" in kinds:
         kinds["LATIN"] = [*kinds["LATIN"], _hit_keys]
     made: list[str] = []

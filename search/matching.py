@@ -1,7 +1,7 @@
-"""How well a hit fits the text that found it: from 0 to 1, and so that of hits at .7 seven in ten do.
+"""How well a hit fits the text that found it: of hits at .7, seven in ten are what was meant.
 
-A hit fits by its words or by its meaning: ``1 - (1 - w)(1 - m)``, each a logistic curve, so that more
-of either is never less. Ranks can't say so: the first of what doesn't fit is first all the same.
+A hit fits by its words or by its meaning: ``1 - (1 - w)(1 - m)``, each a logistic curve, so that
+more of either is never less. Ranks can't say so: the first of what doesn't fit is first all the same.
 """
 
 from __future__ import annotations

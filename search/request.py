@@ -78,8 +78,8 @@ class FusionOptions:
     of them, and re-uploads of a video that is asked by into that: see ``group_duplicates``.
     ``facets`` names fields to count over all hits of all pages. ``learned``, of a search by a video
     and of recommendations, are further rankings, of ``learned_weight``. Videos of ``exclude`` are
-    no hits, nor are those that fit a search's text by less than ``min_match``. ``steering`` puts the window in another order, and ``ruling`` is what the owner's rules
-    say; see ``search/steering.py``.
+    no hits, nor are those that fit a search's text by less than ``min_match``. ``steering`` puts the
+    window in another order, and ``ruling`` is what the owner's rules say; see ``search/steering.py``.
     """
 
     filter: Filter | None = None
@@ -250,9 +250,9 @@ class Hit:
     ``because`` names the liked videos that recommend it most; ``duplicates`` the videos that were
     folded into it. ``found_by`` has the searches of a multi-search that found it, numbered from 0,
     each with its rank there. All are best first. ``pinned`` is one that a rule puts first, whether
-    it was found or not; ``boosts`` are the shares by which its score was raised. ``fit`` is how it fits
-    the text of the search that ranks it best, and ``match`` what that comes to, 0 to 1: None where
-    no text was asked, or the index doesn't know how rare words are.
+    it was found or not; ``boosts`` are the shares by which its score was raised. ``fit`` is how it
+    fits the text of the search that ranks it best, and ``match`` what that comes to, 0 to 1: None
+    where no text alone was asked, or the index doesn't know how rare words are.
     """
 
     video_id: str

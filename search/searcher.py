@@ -57,7 +57,7 @@ from twinlens.stores.filters import matches
 
 # docs/decisions/0003-borrowed-thumbnails.md says why so little.
 BORROWED_WEIGHT: Final = 0.1
-# So many hits of a search that don't fit its text, one after the other, are the end of those that do.
+# So many hits that don't fit a text, one after the other, are the end of those that do.
 _MISFITS: Final = 64
 # Videos kept with their vectors: the next page of an arranged window reads them again.
 _MOST_KEPT: Final = 5000
@@ -67,8 +67,8 @@ class Searcher:
     """Searches one generation: makes the queries, asks every lens, fuses, cuts the page.
 
     A sparse lens that looks at pictures finds them in the folder ``thumbnails``. To ``made_at``
-    videos have the age that boosts go by; None: to the latest of a window. By ``calibration`` hits of
-    a text say how well they fit it; None: they don't.
+    videos have the age that boosts go by; None: to the latest of a window. By ``calibration`` hits
+    of a text say how well they fit it; None: they don't.
     """
 
     def __init__(
