@@ -45,6 +45,7 @@ from twinlens.search.request import (
 )
 from twinlens.search.whole import WholeVideos
 from twinlens.stores.base import ScoredVideo, StoredVideo, VectorQuery, VectorReader
+from twinlens.stores.document_frequencies import DocumentFrequencies
 
 # docs/decisions/0003-borrowed-thumbnails.md says why so little.
 BORROWED_WEIGHT: Final = 0.1
@@ -55,7 +56,8 @@ _MOST_KEPT: Final = 5000
 class Searcher:
     """Searches one generation: makes the queries, asks every lens, fuses, cuts the page.
 
-    A sparse lens that looks at pictures finds them in the folder ``thumbnails``.
+    A sparse lens that looks at pictures finds them in the folder ``thumbnails``. Sparse queries are
+    weighed by ``frequencies``, unless the engine does that.
     """
 
     def __init__(
@@ -65,8 +67,10 @@ class Searcher:
         generation: str,
         lenses: Lenses,
         thumbnails: Path | None = None,
+        frequencies: DocumentFrequencies | None = None,
     ) -> None:
         self._reader = reader
+        self._frequencies = frequencies
         self.whole = WholeVideos(reader, lenses, thumbnails)
         self._generation = generation
         # The dense ones first: in this order a cursor digests the weights.
@@ -204,7 +208,7 @@ class Searcher:
         ranks = count_ranks_per_seed(len(seeds), window=request.window)
         # Ask for more, so that enough remain without the seeds; many seeds seldom find each other.
         asked = ranks + min(ranks, len(seeds))
-        queries = [VectorQuery(name, vector, asked) for _, name, vector in asking]
+        queries = [self._make_query(name, vector, asked) for _, name, vector in asking]
         answers = self._reader.search(queries, filter=request.filter) if queries else []
         left_out = {seed.video_id for seed in seeds}
         others = [
@@ -424,7 +428,7 @@ class Searcher:
             return {}
         # One more, so that the window stays full without the seed.
         ranks = request.window + (request.video_id is not None)
-        queries = [VectorQuery(name, vector, ranks) for name, vector in vectors.items()]
+        queries = [self._make_query(name, vector, ranks) for name, vector in vectors.items()]
         answers = self._reader.search(queries, filter=request.filter)
         if request.video_id is None:
             return dict(zip(vectors, answers, strict=True))
@@ -432,6 +436,11 @@ class Searcher:
             name: [one for one in ranking if one.video_id != request.video_id][: request.window]
             for name, ranking in zip(vectors, answers, strict=True)
         }
+
+    def _make_query(self, lens: str, vector: AnyVector, ranks: int) -> VectorQuery:
+        if self._frequencies is not None and isinstance(vector, SparseVector):
+            vector = self._frequencies.weigh(lens, vector)
+        return VectorQuery(lens, vector, ranks)
 
     def _lend(
         self, lenses: Sequence[str], video_ids: Sequence[str]
