@@ -9,6 +9,7 @@ from typing import Self
 
 from twinlens.encoders.lens import LensOptions
 from twinlens.encoders.lenses import open_lenses
+from twinlens.search.matching import open_calibration
 from twinlens.search.published import check_lenses
 from twinlens.search.request import (
     MultiSearchRequest,
@@ -19,6 +20,7 @@ from twinlens.search.request import (
 from twinlens.search.searcher import Searcher
 from twinlens.stores.address import ServerAddress
 from twinlens.stores.base import StoredVideo, VectorReader
+from twinlens.stores.document_frequencies import read_frequencies
 from twinlens.stores.engines import open_for_search
 from twinlens.stores.generations import DataDir, Manifest
 
@@ -116,6 +118,8 @@ def open_index(
             lenses=lenses,
             thumbnails=data.thumbnails,
             made_at=manifest.made_at,
+            frequencies=read_frequencies(data, manifest),
+            calibration=open_calibration(lenses, data.path),
         )
         opened.pop_all()
     return Index(manifest, reader, searcher)

@@ -1,24 +1,26 @@
 """How well a hit fits the text that found it: of hits at .7, seven in ten are what was meant.
 
 A hit fits by its words or by its meaning: ``1 - (1 - w)(1 - m)``, each a logistic curve, so that
-more of either is never less. Ranks can't say so: the first of what doesn't fit is first all the same.
+more of either is never less. Ranks can't say so: of what doesn't fit, something is first all the
+same.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 
-from twinlens.catalog.errors import SettingsError
 from twinlens.catalog.vectors import SparseVector
-from twinlens.encoders.lens import Lens
+from twinlens.encoders.lens import Lens, Lenses
 from twinlens.encoders.lenses import TITLE
 from twinlens.search.fusion import LensRank
 from twinlens.stores.base import ScoredVideo
@@ -28,6 +30,8 @@ CALIBRATIONS_FILE: Final = "calibrations.toml"
 BY_WORDS: Final = "words"
 # A ranking as long as this ends with videos that have nothing to do with the query.
 _LEAST_RANKED: Final = 50
+
+_log = logging.getLogger(__name__)
 
 
 class Fit(NamedTuple):
@@ -122,26 +126,26 @@ class TextMatcher:
         return Fit(max(shares, default=0.0), 0.0 if title is None else title.score - self.far)
 
 
-def load_calibration(model: str | None, own: Path | None = None) -> Calibration:
-    """Return that of a title model: of the file ``own``, where it has one, or the shipped one.
+def open_calibration(lenses: Lenses, data: Path) -> Calibration:
+    """Return that of the title model of ``lenses``: the data directory's own, or the shipped one.
 
-    Of a model that neither knows, only the words are judged.
-
-    Raises:
-        SettingsError: the file can't be read; the message names it, and what is wrong.
+    Of a model that neither knows, only the words are judged. A file that can't be read is logged,
+    and passed over.
     """
-    shipped = resources.files("twinlens.search").joinpath(CALIBRATIONS_FILE)
-    known = _parse(shipped.read_text(encoding="utf-8"))
-    if own is not None:
+    known = _read(resources.files("twinlens.search").joinpath(CALIBRATIONS_FILE))
+    own = data / CALIBRATIONS_FILE
+    if own.exists():
         try:
-            known |= _parse(own.read_text(encoding="utf-8"))
+            known |= _read(own)
         except (OSError, LookupError, TypeError, ValueError) as error:
-            raise SettingsError(f"{own} is no file of calibrations: {error}") from error
-    return known.get(model or BY_WORDS, known[BY_WORDS])
+            _log.error("%s can't be read, and the shipped calibrations are used: %s", own, error)
+    model = lenses[TITLE].model if TITLE in lenses else BY_WORDS
+    return known.get(model, known[BY_WORDS])
 
 
-def _parse(text: str) -> dict[str, Calibration]:
-    return {model: Calibration.from_table(table) for model, table in tomllib.loads(text).items()}
+def _read(file: Traversable) -> dict[str, Calibration]:
+    tables = tomllib.loads(file.read_text(encoding="utf-8"))
+    return {model: Calibration.from_table(table) for model, table in tables.items()}
 
 
 def _read_curve(numbers: Sequence[float]) -> Curve:

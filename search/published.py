@@ -15,17 +15,16 @@ from twinlens.catalog.errors import (
     EncoderError,
     LensesChanged,
     NoGeneration,
-    SettingsError,
     StoreUnavailable,
     TwinLensError,
 )
 from twinlens.catalog.fields import FIELDS, Fields
 from twinlens.encoders.lens import Lenses
-from twinlens.encoders.lenses import TITLE
 from twinlens.search.browser import Browser
-from twinlens.search.matching import CALIBRATIONS_FILE, Calibration, load_calibration
+from twinlens.search.matching import open_calibration
 from twinlens.search.searcher import Searcher
 from twinlens.stores.base import VectorReader
+from twinlens.stores.document_frequencies import read_frequencies
 from twinlens.stores.generations import DataDir, Fingerprinted, Manifest
 
 REOPEN_AFTER_S: Final = 5.0
@@ -312,6 +311,7 @@ class PublishedIndex:
 
     def _open(self, manifest: Manifest) -> Snapshot:
         lenses = self._prepare_lenses(manifest)
+        frequencies = read_frequencies(self._data, manifest)
         reader = self._open_reader(manifest)
         searcher = Searcher(
             reader,
@@ -319,19 +319,11 @@ class PublishedIndex:
             lenses=lenses,
             thumbnails=self._data.thumbnails,
             made_at=manifest.made_at,
-            calibration=self._load_calibration(lenses),
+            frequencies=frequencies,
+            calibration=open_calibration(lenses, self._data.path),
         )
         browser = Browser(reader, generation=manifest.generation)
         return Snapshot(manifest, lenses, reader, searcher, browser)
-
-    def _load_calibration(self, lenses: Lenses) -> Calibration:
-        own = self._data.path / CALIBRATIONS_FILE
-        model = lenses[TITLE].model if TITLE in lenses else None
-        try:
-            return load_calibration(model, own if own.exists() else None)
-        except SettingsError as error:
-            _log.error("%s; the shipped ones are used", error)
-            return load_calibration(model)
 
     def _prepare_lenses(self, manifest: Manifest) -> Lenses:
         """Return the lenses that made a generation, among them those that are open already."""

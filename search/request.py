@@ -78,8 +78,9 @@ class FusionOptions:
     of them, and re-uploads of a video that is asked by into that: see ``group_duplicates``.
     ``facets`` names fields to count over all hits of all pages. ``learned``, of a search by a video
     and of recommendations, are further rankings, of ``learned_weight``. Videos of ``exclude`` are
-    no hits, nor are those that fit a search's text by less than ``min_match``. ``steering`` puts the
-    window in another order, and ``ruling`` is what the owner's rules say; see ``search/steering.py``.
+    no hits, nor are those whose ``match`` with a search's text is below ``min_match``. ``steering``
+    puts the window in another order, and ``ruling`` is what the owner's rules say; see
+    ``search/steering.py``.
     """
 
     filter: Filter | None = None
