@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from twinlens.catalog.errors import UnencodableItems, UsageError
 from twinlens.encoders.base import ThumbnailEncoder, TitleEncoder
+from twinlens.encoders.lenses import TITLE
 from twinlens.evaluate.index import index_corpus
 from twinlens.evaluate.nonsense import NONSENSE, OFF_CATALOGUE, find_off_catalogue, make_nonsense
 from twinlens.evaluate.tasks import Corpus, Task
@@ -29,6 +30,8 @@ from twinlens.search.request import SearchRequest
 from twinlens.search.searcher import Searcher
 
 UNANSWERED: Final = (NONSENSE, OFF_CATALOGUE)
+# So that the second half of what is ranked by title has nothing to do with the query.
+_LEAST_VIDEOS: Final = 100
 _BINS: Final = 10
 # What the floor may cost of the good first hits of each family.
 _LOST: Final = 0.01
@@ -39,13 +42,16 @@ Floats = npt.NDArray[np.float64]
 
 
 class Asked(NamedTuple):
-    """A query's first hit: how it fits, and whether it is the video that was meant."""
+    """A query's first hit: how it fits, and whether it is the video that was meant.
+
+    ``far`` is what its lead was counted from, None where no title of the ranking is its.
+    """
 
     corpus: str
     family: str
     fit: Fit
     is_good: bool
-    far: float
+    far: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +96,7 @@ def measure_matching(
     """Ask ``tasks``, and of each of their catalogues ``limit`` queries that it has no answer to.
 
     Raises:
-        UsageError: there is one catalogue alone, or too little to fit by.
+        UsageError: there is one catalogue alone, or a small one, or too little to fit by.
     """
     by_corpus: dict[Corpus, list[Task]] = {}
     for task in tasks:
@@ -98,6 +104,10 @@ def measure_matching(
             by_corpus.setdefault(task.corpus, []).append(task)
     if len(by_corpus) < 2:
         raise UsageError("a match is judged on another catalogue: give at least two")
+    for corpus in by_corpus:
+        if len(corpus.videos) < _LEAST_VIDEOS:
+            least = f"at least {_LEAST_VIDEOS}, so that most have nothing to do with a query"
+            raise UsageError(f"{corpus.name} has {len(corpus.videos)} videos; it takes {least}")
     asked: list[Asked] = []
     for corpus, of in by_corpus.items():
         titles = [
@@ -143,7 +153,8 @@ def _ask(
             continue
         for hit in result.hits:
             if hit.fit is not None:
-                far = hit.sources["title"].score - hit.fit.lead if "title" in hit.sources else 0.0
+                title = hit.sources.get(TITLE)
+                far = None if title is None else title.score - hit.fit.lead
                 yield Asked(corpus.name, family, hit.fit, hit.video_id in relevant, far)
 
 
@@ -173,7 +184,7 @@ def fit_calibration(asked: Sequence[Asked]) -> Calibration:
     calibration = Calibration(
         words=Curve(found[0], found[1]),
         title=Curve(found[2], found[3]),
-        far=float(np.mean([one.far for one in asked if one.far])),
+        far=float(np.mean([one.far for one in asked if one.far is not None])),
         floor=0.0,
     )
     kept = [

@@ -19,7 +19,7 @@ _MOST_WORDS: Final = 4
 _LONGEST: Final = 8
 _ROWS: Final = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 # Of a script with fewer words, what is drawn would be like the words themselves.
-_LEAST_WORDS: Final = 100
+_LEAST_WORDS: Final = 15
 
 
 def make_nonsense(titles: Sequence[str], *, limit: int, seed: int) -> list[str]:

@@ -215,15 +215,17 @@ def calibrate(write: Path | None, **asked: Any) -> None:
     """
     from twinlens.catalog.files import write_atomically
     from twinlens.encoders.load import load_title_encoder
-    from twinlens.evaluate.latin_letters import make_latin_letter_tasks
+    from twinlens.evaluate.latin_letters import FAMILY, make_latin_letter_tasks
     from twinlens.evaluate.matching import measure_matching
     from twinlens.evaluate.report import format_matching
 
     about = _begin("matching", asked)
     tasks = _make_tasks(asked)
-    asked_by_titles = {task.corpus for task in tasks if task.family == "Latin letters"}
-    for corpus in {task.corpus: None for task in tasks if task.corpus not in asked_by_titles}:
-        tasks += make_latin_letter_tasks(corpus, limit=asked["limit"], seed=asked["seed"])
+    tasks = [task for task in tasks if task.family != FAMILY]
+    for corpus in {task.corpus: None for task in tasks}:  # those of parallel lines, too
+        latin = make_latin_letter_tasks(corpus, limit=asked["limit"], seed=asked["seed"])
+        # One with spellings hidden is no other catalogue.
+        tasks += [task for task in latin if task.corpus is corpus]
     reports = [
         measure_matching(
             tasks,
