@@ -61,7 +61,7 @@ class Calibration:
     """What makes a match of a fit, for one title encoder; ``evaluate calibrate`` finds it.
 
     ``far`` is the cosine of a video that has nothing to do with a query, for short rankings.
-    ``floor`` is the match below which hits of no family of queries lose more than one in a hundred.
+    Below ``floor`` no family of queries has more than three in two hundred of its good first hits.
     """
 
     words: Curve
