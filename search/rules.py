@@ -39,7 +39,7 @@ from pydantic import (
     model_validator,
 )
 
-from twinlens.catalog.errors import TwinLensError
+from twinlens.catalog.errors import UsageError
 from twinlens.catalog.fields import Fields
 from twinlens.catalog.video import MAX_VIDEO_ID_LENGTH
 from twinlens.encoders.words import FoldedWord, fold_words
@@ -54,7 +54,7 @@ MOST_TEXTS: Final = 3
 _log = logging.getLogger(__name__)
 
 
-class RulesInvalid(TwinLensError, ValueError):
+class RulesInvalid(UsageError, ValueError):
     """``rules.toml`` can't be used; the message is one sentence that says where and why."""
 
 
@@ -215,12 +215,14 @@ class Rules:
 class RulesFile:
     """The rules of a file, read again when it has changed; any number of threads may ask.
 
-    Without a file there are no rules. While it can't be used, the last rules that could be stay in
-    force, the log says so once, and ``problem`` is the sentence.
+    Without a file there are no rules; one that ``is_named`` must be there to begin with. While it
+    can't be used, the last rules that could be stay in force, the log says so once, and ``problem``
+    is the sentence.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_named: bool = False) -> None:
         self._path = path
+        self._is_named = is_named
         self._lock = threading.Lock()
         self._seen: object = None
         self._rules = Rules()
@@ -233,6 +235,8 @@ class RulesFile:
             RulesInvalid: it can't be used.
         """
         seen = self._look()
+        if seen is None and self._is_named:
+            raise RulesInvalid(f"{self._path.name}: there is no such file of rules")
         self._rules = self._parse(seen)
         self._seen = seen
 
