@@ -47,7 +47,8 @@ from twinlens.search.phrases import Phrase
 from twinlens.search.request import HitsRequest, MultiSearchRequest, SearchRequest
 from twinlens.search.steering import NO_STEERING, Boost, Ruling
 
-MOST_BYTES: Final = 4 * 1024 * 1024
+# A file of this size is read in about a second, while others are held up.
+MOST_BYTES: Final = 1024 * 1024
 # Texts that a search asks beside its own: each is encoded, and asks every lens that it can.
 MOST_TEXTS: Final = 3
 
@@ -242,11 +243,13 @@ class RulesFile:
 
     def read(self) -> Rules:
         """Return the rules in force."""
-        if self._look() != self._seen:
-            with self._lock:
+        if self._look() != self._seen and self._lock.acquire(blocking=False):
+            try:
                 seen = self._look()
                 if seen != self._seen:
                     self._replace(seen)
+            finally:
+                self._lock.release()
         return self._rules
 
     def _replace(self, seen: object) -> None:
