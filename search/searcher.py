@@ -422,10 +422,7 @@ class Searcher:
             self._reader.fields,
             self._made_at,
         )
-        raised = [
-            replace(one, score=one.score * (1 + sum(gain.share for gain in of)), boosts=of)
-            for one, of in zip(candidates, gains, strict=True)
-        ]
+        raised = [one.raise_by(of) for one, of in zip(candidates, gains, strict=True)]
         pins = [one for one in raised if one.pinned]
         rest = raised[len(pins) :]
         return [*pins, *sorted(rest, key=lambda one: (-one.score, one.video_id))]
@@ -594,6 +591,19 @@ class _Candidate:
     found_by: Sequence[tuple[int, int]] = ()
     pinned: bool = False
     boosts: Sequence[Gain] = ()
+
+    def raise_by(self, gains: Sequence[Gain]) -> _Candidate:
+        """Return it with a higher score. Without ``replace``, which takes five times as long."""
+        return _Candidate(
+            self.video_id,
+            self.score * (1.0 + sum(gain.share for gain in gains)),
+            self.sources,
+            self.because,
+            self.duplicates,
+            self.found_by,
+            self.pinned,
+            gains,
+        )
 
 
 @dataclass(frozen=True, slots=True)
