@@ -98,10 +98,10 @@ def _find_encoding(head: bytes, beyond: bytes) -> tuple[str, str]:
         if len(head) >= 8 and head[start:400:2].count(0) > 0.8 * len(head[start:400:2]):
             return name, ""
     try:
-        beyond[:-4].decode()  # whose last letter may be cut in two
+        beyond.decode()
         return "utf-8", ""
     except UnicodeDecodeError as error:
-        if error.end >= len(beyond) - 8:
+        if len(beyond) == _CHUNK and error.end >= len(beyond) - 4:  # a letter cut in two
             return "utf-8", ""
     letters = [letter for letter in beyond.decode("utf-8", "surrogateescape") if letter > "\x7f"]
     wrong = sum("\udc80" <= letter <= "\udcff" for letter in letters)

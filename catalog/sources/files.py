@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -21,7 +22,7 @@ from twinlens.catalog.sources.parquet import ParquetTable
 from twinlens.catalog.sources.platforms import find_platform
 from twinlens.catalog.sources.rows import Origin, Reject, Row
 from twinlens.catalog.sources.sidecars import SidecarTable, choose_sizes, find_sidecars
-from twinlens.catalog.sources.sqlite_table import SqliteTable, choose_table, is_sqlite, list_tables
+from twinlens.catalog.sources.sqlite_table import SqliteTable, is_sqlite, list_tables
 from twinlens.catalog.sources.table_source import TableSource
 from twinlens.catalog.sources.tables import Table
 from twinlens.catalog.sources.values import parse_id
@@ -45,6 +46,8 @@ _PICTURE_SUFFIXES: Final = (*(f".{extension}" for extension in EXTENSIONS), ".jp
 # Beside pictures, this file names them: the Hugging Face "imagefolder" layout.
 _METADATA_STEM: Final = "metadata"
 _CATEGORIES_END: Final = "_category_id.json"
+_OF_VIDEOS: Final = re.compile(r"(?:^|[^a-z])videos?$", re.IGNORECASE)
+_SEEN: Final = frozenset({"duration_s", "view_count"})
 # What describes a set of tables rather than a video, where it holds one object.
 _OF_SETS: Final = frozenset(
     {"metadata", "dataset-metadata", "dataset_info", "dataset_infos", "datapackage", "croissant"}
@@ -133,7 +136,7 @@ def _open_book(path: Path, columns: Columns, query: str | None, findings: Findin
     if not usable:
         raise first_error or SourceError(f"{path} holds no tables")
     of_database = [table for table in usable if isinstance(table, SqliteTable)]
-    chosen = choose_table(of_database) if of_database else usable[0]
+    chosen = _choose_table(of_database, columns) if of_database else usable[0]
     if chosen is None:
         queries = "; ".join(table.query for table in of_database)
         raise SourceError(f"{path} has several tables of videos; name one by --query: {queries}")
@@ -141,6 +144,18 @@ def _open_book(path: Path, columns: Columns, query: str | None, findings: Findin
         if other is not chosen:
             findings.leave_file(f"{path.name}, {_name_table(other)}")
     return chosen
+
+
+def _choose_table(tables: Sequence[SqliteTable], columns: Columns) -> SqliteTable | None:
+    """Return the one that plainly holds the videos, or None where that is open.
+
+    That is the only one, the only table beside views, or the only table that is called after videos
+    or has a length or a count of views.
+    """
+    own = [table for table in tables if not table.is_view]
+    called = [table for table in own if _OF_VIDEOS.search(table.name)]
+    seen = [table for table in own if _SEEN & columns.resolve(table.read_column_names()).keys()]
+    return next((some[0] for some in (tables, own, called, seen) if len(some) == 1), None)
 
 
 def _name_table(table: XlsxTable | SqliteTable) -> str:
@@ -230,7 +245,11 @@ class _Folder:
         for file in files:
             if file not in used and not file.name.casefold().endswith(_CATEGORIES_END):
                 self._leave(file)
-        return self._make_source(tables, root=self.path, pictures=pictures)
+        try:
+            return self._make_source(tables, root=self.path, pictures=pictures)
+        except SourceError as error:
+            others = "".join(f"; {sentence}" for sentence in self.findings.remarks)
+            raise SourceError(f"{error}{others}") from error
 
     def _make_source(
         self, tables: Sequence[Table], *, root: Path, pictures: Sequence[Path] = ()

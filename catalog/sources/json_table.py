@@ -22,7 +22,7 @@ MAX_VALUE_CHARACTERS: Final = 32 * 1024 * 1024
 CONTAINERS: Final = (
     *("items", "data", "entries", "results", "videos", "records", "rows", "hits", "docs"),
     *("edges", "nodes", "response", "result", "list", "@graph", "itemListElement", "children"),
-    *("episodes", "clips", "movies", "films", "posts"),
+    *("values", "episodes", "clips", "movies", "films", "posts"),
 )
 #: Keys of an object without a title that hold the object which has it.
 WRAPPERS: Final = (
@@ -139,6 +139,7 @@ class _Reader:
     def _read_list(self, outer: dict[str, Any]) -> Iterator[Any]:
         self._at += 1
         names = outer.get("columns")
+        first = True
         while True:
             mark = self._peek()
             if mark == "]":
@@ -150,8 +151,13 @@ class _Reader:
             if mark == "":
                 raise _Broken("the file ends within a list")
             value = self._read_value()
-            if isinstance(names, list) and isinstance(value, list):
-                value = dict(zip(map(str, names), value, strict=False))  # pandas' orient="split"
+            if isinstance(value, list):
+                if first and value and all(isinstance(name, str) for name in value) and not names:
+                    names, first = value, False  # a sheet: its header, then its rows
+                    continue
+                if isinstance(names, list):  # or pandas' orient="split"
+                    value = dict(zip(map(str, names), value, strict=False))
+            first = False
             yield from _expand(value, outer)
 
     def _read_object(self) -> Iterator[Any]:
@@ -239,7 +245,7 @@ def is_plain(cells: Mapping[str, object]) -> bool:
     """Return whether an object is a row as it stands, and not a page of them or wrapped in one."""
     if not _ROW_SIGNS.isdisjoint(cells):
         return "entries" not in cells
-    return _SPECIAL.isdisjoint(cells)
+    return len(cells) > 1 and _SPECIAL.isdisjoint(cells)
 
 
 def expand(row: int, cells: dict[str, Any]) -> Iterator[Record | BadRecord | NoVideo]:
@@ -318,6 +324,10 @@ def _find_rows(value: Mapping[str, Any], depth: int = _DEPTH) -> list[Any] | Non
 
 def _find_inner_rows(value: Mapping[str, Any], depth: int) -> list[Any] | None:
     """Return the first list of objects with titles, under whatever keys it lies."""
+    if _TITLES.isdisjoint(value) and (
+        lists := [one for one in value.values() if _lists_titles(one)]
+    ):
+        return list(itertools.chain.from_iterable(lists))
     for held in value.values():
         if isinstance(held, dict) and depth:
             rows = _find_rows(held, depth - 1)
@@ -359,9 +369,9 @@ def _unwrap(value: dict[str, Any]) -> dict[str, Any]:
     """Return an object without a title with what an object in it has that has one."""
     if not _ROW_SIGNS.isdisjoint(value):
         return value
-    for key in WRAPPERS:
+    for key in WRAPPERS if len(value) > 1 else tuple(value):
         if isinstance(inner := value.get(key), dict) and (
-            len(value) == 1 or not _TITLES.isdisjoint(inner)
+            key == "node" or not _TITLES.isdisjoint(inner)
         ):
             ids = {"id": value["_id"]} if "_id" in value else {}
             return {**ids, **value, **inner}
@@ -384,9 +394,6 @@ def _expand_object(cells: dict[str, Any]) -> Iterator[Any]:
         rows = _find_rows(cells)
         if rows is None:
             rows = _find_inner_rows(cells, _DEPTH)
-        if rows is None:
-            lists = [value for value in values if _lists_titles(value)]
-            rows = list(itertools.chain.from_iterable(lists)) or None
         if rows is not None:
             yield from itertools.chain.from_iterable(_expand(row, cells) for row in rows)
             return

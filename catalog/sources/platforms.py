@@ -281,6 +281,94 @@ PLATFORMS: Final = (
         },
     ),
     Platform(
+        name="YouTube Studio, advanced mode",
+        source="Table data.csv of its exports as people show them",
+        signs=(("Content", "Video title"),),
+        columns={
+            "video_id": ("Content",),
+            "title": ("Video title",),
+            "published_at": ("Video publish time",),
+            "duration_s": ("Duration",),
+            "view_count": ("Views",),
+        },
+        kinds={"Content": _but("Total")},
+    ),
+    Platform(
+        name="Dailymotion",
+        source="the reference of Dailymotion's API",
+        signs=tuple(
+            ("title", name)
+            for name in (
+                "owner.screenname",
+                "views_total",
+                "thumbnail_720_url",
+                "thumbnail_360_url",
+            )
+        ),
+        columns={
+            "video_id": ("id",),
+            "title": ("title",),
+            "channel": ("owner.screenname", "owner.username"),
+            "channel_id": ("owner.id", "owner"),
+            "category": ("channel.name", "channel"),
+            "published_at": ("created_time",),
+            "view_count": ("views_total",),
+            "like_count": ("likes_total",),
+            "thumbnail": (),
+            "thumbnail_url": tuple(
+                f"thumbnail_{name}url" for name in ("1080_", "720_", "480_", "360_", "240_", "")
+            ),
+        },
+    ),
+    Platform(
+        name="WordPress",
+        source="the handbook of WordPress' REST API",
+        signs=(("title.rendered", "link"),),
+        columns={
+            "video_id": ("id",),
+            "title": ("title.rendered",),
+            "published_at": ("date_gmt", "date"),
+            "category": (),
+            "tags": (),
+            "channel": (),
+            "url": ("link",),
+            "thumbnail_url": ("jetpack_featured_media_url",),
+        },
+        escaped=True,
+    ),
+    # Their lengths are in units of their own, which nothing in the column says: left empty.
+    Platform(
+        name="Jellyfin and Emby (API)",
+        source="the OpenAPI document of Jellyfin's API",
+        signs=(("Name", "Id", "RunTimeTicks"), ("Name", "Id", "ServerId")),
+        columns={
+            "video_id": ("Id",),
+            "title": ("Name",),
+            "channel": ("SeriesStudio", "Studios"),
+            "tags": ("Genres", "Tags"),
+            "published_at": ("PremiereDate",),
+            "playlist": ("SeriesName",),
+            "duration_s": (),
+            "thumbnail": (),
+        },
+        kinds={"Type": re.compile("Movie|Episode|Video|MusicVideo|Trailer|Recording")},
+    ),
+    Platform(
+        name="Plex (API)",
+        source="what its API answers, as people show it",
+        signs=(("ratingKey", "title"),),
+        columns={
+            "video_id": ("ratingKey",),
+            "channel": ("studio",),
+            "tags": ("Genre",),
+            "published_at": ("originallyAvailableAt",),
+            "playlist": ("grandparentTitle",),
+            "duration_s": (),
+            "thumbnail": (),
+        },
+        kinds={"type": re.compile("movie|episode|clip|video")},
+    ),
+    Platform(
         name="img2dataset and LAION",
         source="the readme of img2dataset, which is given addresses of pictures and their captions",
         signs=(("key", "caption", "status"), ("key", "caption", "url"), ("URL", "TEXT")),

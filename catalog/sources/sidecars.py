@@ -68,6 +68,7 @@ def find_sidecars(files: Sequence[Path], pictures: Collection[Path]) -> Sidecars
     names = [file.name.casefold() for file in files]
     if not any(name.endswith((_INFO, ".nfo", ".json", ".txt")) for name in names):
         return None
+    named = set(pictures)
     by_stem: dict[Path, list[Path]] = defaultdict(list)
     for picture in pictures:
         by_stem[picture.with_suffix("")].append(picture)
@@ -84,7 +85,9 @@ def find_sidecars(files: Sequence[Path], pictures: Collection[Path]) -> Sidecars
             stem = file.with_suffix("")
         else:
             continue
-        found = [picture for ending in _ENDINGS for picture in by_stem.get(_end(stem, ending), ())]
+        # gallery-dl and Google Photos write a.jpg.json beside a.jpg.
+        found = [stem] if stem in named else []
+        found += [picture for ending in _ENDINGS for picture in by_stem.get(_end(stem, ending), ())]
         sizes = sorted(numbered.get(stem, ()), key=lambda size: _order(size.suffix), reverse=True)
         found += [picture for size in sizes for picture in by_stem[size]]
         if not found and not name.endswith((_INFO, ".nfo")):
@@ -104,7 +107,7 @@ def find_sidecars(files: Sequence[Path], pictures: Collection[Path]) -> Sidecars
     return Sidecars(
         described=sorted(described.values(), key=lambda pair: str(pair[0])),
         alone=alone,
-        unused=[file for file in files if file not in used and file not in set(pictures)],
+        unused=[file for file in files if file not in used and file not in named],
         art=[*sorted(art), *others],
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,6 @@ from twinlens.catalog.sources.tables import PlainTable
 
 _MAGIC: Final = b"SQLite format 3\0"
 _VIRTUAL: Final = re.compile(r"\s*CREATE\s+VIRTUAL\s", re.IGNORECASE)
-_OF_VIDEOS: Final = re.compile(r"(?:^|[^a-z])videos?$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,21 +86,6 @@ def list_tables(path: Path) -> list[SqliteTable]:
         and name not in virtual
         and not str(name).startswith(shadows)
     ]
-
-
-def choose_table(tables: Sequence[SqliteTable]) -> SqliteTable | None:
-    """Return the one that plainly holds the videos, or None where that is open.
-
-    That is the only one, the only table beside views, or the only table called after videos.
-    """
-    for some in (
-        tables,
-        [table for table in tables if not table.is_view],
-        [table for table in tables if _OF_VIDEOS.search(table.name) and not table.is_view],
-    ):
-        if len(some) == 1:
-            return some[0]
-    return None
 
 
 @contextmanager

@@ -157,7 +157,7 @@ class TableSource:
         unused = list_unused(there, used)
         if table.ragged:
             unused = [name for name in unused if not _is_wrapper(name, there)]
-        self.findings.leave_columns(unused)
+        self.findings.leave_columns(filter(None, unused))
 
     def _find_newest(self) -> dict[bytes, tuple[str, int, int]]:
         """Return the newest day of each video, with its table and row, where days are several."""

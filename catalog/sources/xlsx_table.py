@@ -58,9 +58,7 @@ class XlsxTable(PlainTable):
         """Return how many rows stand before the header, if any do."""
         with _open(self.path) as book:
             before, header = self._find_header(book)
-        told = (
-            f"{self.path.name}, sheet {self.sheet!r}: its columns are named below {before} others"
-        )
+        told = f"{self.path.name}, sheet {self.sheet!r}: row {before + 1} names its columns"
         return [told] if before and header else []
 
     def read_records(self, columns: Collection[str]) -> Iterator[Record | BadRecord]:

@@ -44,6 +44,9 @@ DIALECTS = {
     "a line that names another": b"sep=;\r\n" + TEXT.replace(",", ";").encode(),
     "carriage returns": TEXT.replace("\r\n", "\r").encode(),
     "Windows-1252": TEXT.encode("cp1252"),
+    "Windows-1252 below a banner": ("My videos;;\r\n\r\n" + TEXT.replace(",", ";")).encode(
+        "cp1252"
+    ),
     "Windows-1252 with semicolons and carriage returns": TEXT.replace(",", ";")
     .replace("\r\n", "\r")
     .encode("cp1252"),
@@ -115,6 +118,17 @@ LAYOUTS: dict[str, Any] = {
     "of Firebase": {"videos": {row["id"]: {"title": row["title"]} for row in ROWS}},
     "pages in a list": [{"kind": "page", "items": [row]} for row in ROWS],
     "lists in a list": [[ROWS[0]], [ROWS[1]]],
+    "a sheet": [["id", "title"], *([row["id"], row["title"]] for row in ROWS)],
+    "a sheet of Google's API": {
+        "range": "A1:B3",
+        "values": [["id", "title"], *([row["id"], row["title"]] for row in ROWS)],
+    },
+    "of pandas, as a table": {
+        "schema": {"fields": [{"name": "id"}, {"name": "title"}]},
+        "data": [{"index": n, **row} for n, row in enumerate(ROWS)],
+    },
+    "under a name of its own": {"Activity": {"Seen": {"ClipList": ROWS}}, "Profile": {"x": 1}},
+    "each in an object of one key": {"items": [{"clipRenderer": row} for row in ROWS]},
     "lists by name": {"liked": [ROWS[0]], "watched": [ROWS[1]]},
     "wrapped": {"data": [{"at": 1, "video": row} for row in ROWS]},
     "of JSON:API": {
@@ -286,6 +300,11 @@ def test_a_database_is_read_by_its_only_table_of_videos_or_by_a_query(tmp_path: 
     source = open_source(str(path))
     assert ids(source) == [*"abc"], "the one that is called so"
     assert [said.count("SELECT") for said in source.findings.to_sentences()] == [3]
+    seen = write_book(
+        tmp_path / "s.db", [{"name": "C", "url": "https://c.example"}], "subscriptions"
+    )
+    write_book(seen, VIDEOS, "streams")
+    assert ids(open_source(str(seen))) == [*"abc"], "the one with views"
     several = write_book(write_book(tmp_path / "w.db", VIDEOS, "clips"), VIDEOS, "more")
     with pytest.raises(SourceError, match="several tables of videos; name one by --query"):
         open_source(str(several))
@@ -331,6 +350,7 @@ def test_shards_of_img2dataset_are_read(tmp_path: Path) -> None:
     for path in (
         write_tar(tmp_path / "00000.tar", SHARD),
         write_tar(tmp_path / "00000.tar.gz", SHARD, "w:gz"),
+        write_tar(tmp_path / "00000.tar.xz", SHARD, "w:xz"),
         write_zip(tmp_path / "00000.zip", SHARD),
     ):
         found = videos(open_source(str(path)))
@@ -387,7 +407,9 @@ def test_an_archive_writes_nothing_outside_and_is_bounded(
         open_source(str(write_tar(tmp_path / "many.tar", SHARD)))
     (tmp_path / "cut.zip").write_bytes(b"PK\x03\x04 no")
     (tmp_path / "cut.tar").write_bytes(b"no")
-    for name in ("cut.zip", "cut.tar"):
+    whole = write_tar(tmp_path / "whole.tar.xz", SHARD, "w:xz").read_bytes()
+    (tmp_path / "cut.tar.xz").write_bytes(whole[: len(whole) // 2])
+    for name in ("cut.zip", "cut.tar", "cut.tar.xz"):
         with pytest.raises(SourceError, match="damaged archive"):
             open_source(str(tmp_path / name))
 

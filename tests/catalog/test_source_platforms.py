@@ -289,6 +289,56 @@ def test_takeout_says_watched_in_many_languages(tmp_path: Path, title: str) -> N
     assert video.title == "Kochen mit Öl"
 
 
+MORE: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "YouTube Studio": (
+        {
+            "Content": "y1",
+            "Video title": "Mine",
+            "Video publish time": "Mar 1, 2024",
+            "Duration": 125,
+            "Views": 7,
+        },
+        {"id": "y1", "title": "Mine", "published_at": MARCH, "duration_s": 125, "view_count": 7},
+    ),
+    "Dailymotion": (
+        {
+            "id": "x1",
+            "title": "D",
+            "owner.screenname": "O",
+            "views_total": 7,
+            "thumbnail_360_url": "https://i.example/3.jpg",
+            "thumbnail_720_url": "https://i.example/7.jpg",
+        },
+        {"id": "x1", "channel": "O", "view_count": 7, "picture": "https://i.example/7.jpg"},
+    ),
+    "WordPress": (
+        {
+            "id": 5,
+            "title": {"rendered": "You &amp; me"},
+            "link": "https://w.example/5",
+            "tags": [3],
+        },
+        {"id": "5", "title": "You & me", "url": "https://w.example/5"},
+    ),
+    "Jellyfin": (
+        {"Name": "F", "Id": "ab", "RunTimeTicks": 36_000_000_000, "PremiereDate": "2024-03-01"},
+        {"id": "ab", "title": "F", "published_at": MARCH},
+    ),
+    "Plex": (
+        {"ratingKey": "1", "title": "P", "duration": 60_000, "studio": "S", "type": "movie"},
+        {"id": "1", "title": "P", "channel": "S"},
+    ),
+}
+
+
+@pytest.mark.parametrize("platform", MORE)
+def test_more_platforms(tmp_path: Path, platform: str) -> None:
+    row, expected = MORE[platform]
+    found = only(write_json(tmp_path / "v.json", {"items": [row]}))
+    expected = {"title": row.get("title"), "picture": None, **expected}
+    assert found == expected
+
+
 def test_what_is_no_video_in_answers_of_youtube_is_passed_over(tmp_path: Path) -> None:
     kinds = ("channel", "playlist", "videoCategory", "subscription", "commentThread", "video")
     items = [{"kind": f"youtube#{kind}", "id": kind, "snippet": SNIPPET} for kind in kinds]
@@ -504,6 +554,12 @@ def test_nfo_files_that_are_no_xml_are_read_as_media_centres_do(tmp_path: Path) 
         "two:2": "C",
         "wide": "Zw\u00f6lf",
     }
+
+
+def test_a_file_called_after_the_whole_name_of_a_picture_describes_it(tmp_path: Path) -> None:
+    files = {"1.jpg": RED, "1.jpg.json": b'{"id": 7, "title": "G"}'}
+    (video,) = videos(read(write_files(tmp_path, files)))
+    assert (video.video_id, video.title, video.thumbnail) == ("7", "G", tmp_path / "1.jpg")
 
 
 def test_of_all_pictures_of_yt_dlp_the_best_is_the_video_s(tmp_path: Path) -> None:
