@@ -22,7 +22,7 @@ MAX_VALUE_CHARACTERS: Final = 32 * 1024 * 1024
 CONTAINERS: Final = (
     *("items", "data", "entries", "results", "videos", "records", "rows", "hits", "docs"),
     *("edges", "nodes", "response", "result", "list", "@graph", "itemListElement", "children"),
-    *("values", "episodes", "clips", "movies", "films", "posts"),
+    *("values", "episodes", "clips", "movies", "films", "posts", "tracks", "relatedStreams"),
 )
 #: Keys of an object without a title that hold the object which has it.
 WRAPPERS: Final = (
@@ -58,6 +58,7 @@ _OF_ERRORS: Final = frozenset(
 )
 # An object with none of these is a row as it stands.
 _SPECIAL: Final = _CONTAINERS.union(WRAPPERS, _ERRORS)
+_YOUTUBE_ID: Final = re.compile(r"(?:https?://\S*[?&]v=)?[\w-]{11}")
 _NULL: Final = "null where a video should be"
 
 
@@ -244,7 +245,7 @@ class _Reader:
 def is_plain(cells: Mapping[str, object]) -> bool:
     """Return whether an object is a row as it stands, and not a page of them or wrapped in one."""
     if not _ROW_SIGNS.isdisjoint(cells):
-        return "entries" not in cells
+        return "entries" not in cells and "videos" not in cells
     return len(cells) > 1 and _SPECIAL.isdisjoint(cells)
 
 
@@ -278,9 +279,16 @@ def _to_record(row: int, value: Any) -> Record | BadRecord | NoVideo:
         return BadRecord(
             row, RejectReason.MALFORMED, f"a row is a JSON object, not {type(value).__name__}"
         )
+    named = value.get("videos")
+    if isinstance(named, list) and named and all(map(_is_youtube_id, named)):
+        return NoVideo(row, "playlists that name their videos without titles")
     if (message := find_error(value)) is not None:
         return BadRecord(row, RejectReason.MALFORMED, f"an error instead of rows: {message}")
     return Record(row, value)
+
+
+def _is_youtube_id(value: object) -> bool:
+    return isinstance(value, str) and _YOUTUBE_ID.fullmatch(value) is not None
 
 
 def _lists_titles(value: Any) -> bool:
@@ -353,7 +361,10 @@ def _expand(value: Any, outer: Mapping[str, Any], depth: int = _DEPTH) -> Iterat
     if isinstance(value, dict):
         rows = value.get("entries")
         if not isinstance(rows, list):
-            rows = _find_rows(value) if _ROW_SIGNS.isdisjoint(value) else None
+            named = value.get("videos")
+            rows = named if _lists_titles(named) else None
+            if rows is None and _ROW_SIGNS.isdisjoint(value):
+                rows = _find_rows(value)
         if rows is not None and depth:
             for row in rows:
                 yield from _expand(row, value, depth - 1)

@@ -458,6 +458,24 @@ def test_rows_of_one_title_and_other_addresses_are_several_videos(tmp_path: Path
     assert len(set(ids(read(write_table(tmp_path / "v.csv", rows))))) == 6
 
 
+def test_playlists_in_a_list_are_no_videos(tmp_path: Path) -> None:
+    lists = [{"title": "P", "videos": ROWS}, {"title": "Q", "videos": ["y1234567-_0"]}]
+    lists.append({"title": "R", "id": "r", "videos": ["https://i.example/1.mp4"]})
+    for name, text in (
+        ("v.json", json.dumps({"playlists": lists})),
+        ("v.jsonl", "\n".join(map(json.dumps, lists))),
+    ):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        source = open_source(str(tmp_path / name))
+        assert [(v.video_id, v.text("playlist")) for v in videos(source)] == [
+            ("a", "P"),
+            ("b", "P"),
+            ("r", None),
+        ]
+        told = "1 rows passed over: playlists that name their videos without titles"
+        assert told in source.findings.to_sentences()
+
+
 def test_lines_that_are_pages_give_their_rows(tmp_path: Path) -> None:
     pages = [{"entries": [ROWS[0], None], "title": "P"}, {"id": "c", "title": "C"}]
     pages += [{"Items": [ROWS[1]]}, {"error": {"code": 403, "message": "quota exceeded"}}]

@@ -324,6 +324,18 @@ MORE: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"Name": "F", "Id": "ab", "RunTimeTicks": 36_000_000_000, "PremiereDate": "2024-03-01"},
         {"id": "ab", "title": "F", "published_at": MARCH},
     ),
+    "Piped": (
+        {"url": "/watch?v=y1", "title": "T", "uploaderName": "U", "uploaderUrl": "/channel/UC1"},
+        {"id": "y1", "channel": "U", "channel_id": "UC1"},
+    ),
+    "IMDb": (
+        {"tconst": "tt1", "primaryTitle": "T", "runtimeMinutes": "2", "genres": "Short,Drama"},
+        {"id": "tt1", "title": "T", "duration_s": 120, "tags": ("Short", "Drama")},
+    ),
+    "Letterboxd": (
+        {"Date": "2024-03-02", "Name": "T", "Letterboxd URI": "https://boxd.example/x1"},
+        {"id": "x1", "title": "T", "url": "https://boxd.example/x1"},
+    ),
     "Plex": (
         {"ratingKey": "1", "title": "P", "duration": 60_000, "studio": "S", "type": "movie"},
         {"id": "1", "title": "P", "channel": "S"},
