@@ -26,7 +26,26 @@ EVERYTHING = {
     "collapse_duplicates": True,
 }
 OF_A_PAGE = {name: value for name, value in EVERYTHING.items() if name != "window"}
+# Words that all titles have, that a third has, and that none has.
+DEMANDING = 'film -beach "film number" -number -kitchen' + "".join(f" -{n}" for n in range(6))
+STEERED = {
+    "exclude": [f"beach-{number}" for number in range(900)],
+    "boost": [
+        {"field": "published_at", "half_life_days": days, "weight": 10} for days in range(1, 11)
+    ],
+    "max_per_channel": 3,
+}
 DEAREST = {
+    "steered": (SEARCH, {"text": DEMANDING, **EVERYTHING, **STEERED}),
+    "steered apart": (
+        MULTI,
+        {
+            "searches": [
+                {"text": f"{DEMANDING[:-1]}{number}", **EVERYTHING, **STEERED, "window": 200}
+                for number in range(20)
+            ]
+        },
+    ),
     "window": (SEARCH, {"text": WORDS[:1999], "highlight": True, **EVERYTHING}),
     "video": (SEARCH, {"text": "film", "video_id": "beach-1", "expand": 20, **EVERYTHING}),
     "written out": (SEARCH, {"text": "\ufdfa" * 222, "highlight": True, **EVERYTHING}),
