@@ -190,6 +190,7 @@ RECOMMENDATION_ANSWERS: Final[Mapping[str, Json]] = {
     "a page": _ANSWER,
     "explained": _RECOMMENDED,
     "with a damaged model": _ANSWER | {"fallback": ["damaged_model"]},
+    "of videos of which one is gone": _ANSWER | {"missing": ["9bZkp7q19f0"]},
 }
 BROWSE_PARAMETERS: Final[Mapping[str, Json]] = {
     "the newest": {"sort": "published_at:desc", "limit": 10, "facets": ["language", "view_count"]},

@@ -232,7 +232,8 @@ class SearchResult:
     ``borrowed_from`` names the hits whose thumbnails stood in for the text, best first;
     ``coverage`` has, for each sparse lens that was asked, the share of the query, 0 to 1, that its
     best hit holds. ``facets`` are those asked for, over all hits of all pages. ``model`` is the
-    version of the learned rankings, where there are any.
+    version of the learned rankings, where there are any. ``missing`` names the videos of a
+    recommendation's request that are not in the index.
     """
 
     hits: list[Hit]
@@ -243,6 +244,7 @@ class SearchResult:
     facets: Facets
     timings_ms: Mapping[str, float]
     model: str | None = None
+    missing: Sequence[str] = ()
 
     @property
     def words_coverage(self) -> float | None:

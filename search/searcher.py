@@ -104,13 +104,14 @@ class Searcher:
     ) -> SearchResult:
         """Return the page of hits that are most like what was liked, and least like what was not.
 
-        Every liked video is a query of its own, so that each of several tastes is met. The ranking
+        Every liked video is a query of its own, so that each of several tastes is met. Videos that
+        are not in the index are left out, and named in the result's ``missing``. The ranking
         of a disliked video takes away ``DISLIKED_SHARE`` of what a liked one's would give.
         ``stages`` are as in ``search``.
 
         Raises:
             ValueError: nothing is liked, or a video both liked and disliked.
-            VideoNotFound: a video that is named is not in the index.
+            VideoNotFound: no video that is liked is in the index.
             CursorInvalid: the cursor is damaged, or belongs to another request.
             CursorExpired: the cursor belongs to another generation.
             StoreError: the engine failed.
@@ -127,16 +128,13 @@ class Searcher:
             # In a fixed order, so that no sum depends on how the seeds were listed.
             named = sorted(liked | disliked)
             seeds = self.whole.get(named)
-        missing = {
-            f"{field}.{at}": video_id
-            for field, given in (("liked", request.liked), ("disliked", request.disliked))
-            for at, video_id in enumerate(given)
-            if video_id not in seeds
-        }
-        if missing:
-            raise VideoNotFound(missing)
+        if not liked & seeds.keys():
+            raise VideoNotFound({f"liked.{at}": one for at, one in enumerate(request.liked)})
+        given = dict.fromkeys([*request.liked, *request.disliked])
+        missing = [one for one in given if one not in seeds]
         with stages.stage("search"):
-            rankings = self._rank_by_seeds(request, [seeds[one] for one in named], liked)
+            there = [seeds[one] for one in named if one in seeds]
+            rankings = self._rank_by_seeds(request, there, liked)
         with stages.stage("fuse"):
             fused = fuse(rankings, limit=_count_needed(request, start), k=request.rrf_k)
             candidates = [
@@ -148,7 +146,8 @@ class Searcher:
                 )
                 for one in fused
             ]
-        return self._cut_page(request, _Window(candidates), start, list(seeds.values()), stages)
+        page = self._cut_page(request, _Window(candidates), start, list(seeds.values()), stages)
+        return replace(page, missing=missing)
 
     def multi_search(
         self,
@@ -222,6 +221,7 @@ class Searcher:
             weighed += [
                 (SeedLens(seed, LEARNED), ranking[:ranks], request.learned_weight)
                 for seed, ranking in request.learned.by_seed.items()
+                if seed in left_out
             ]
         return [
             Ranking(

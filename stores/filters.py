@@ -77,6 +77,20 @@ class Range:
 
 
 @dataclass(frozen=True, slots=True)
+class Present:
+    """The field has a value: it is neither missing nor null, nor an empty list.
+
+    Raises:
+        ValueError: the field is not a plain name.
+    """
+
+    field: str
+
+    def __post_init__(self) -> None:
+        _check_field(self.field)
+
+
+@dataclass(frozen=True, slots=True)
 class And:
     """Every part holds; without parts it always holds."""
 
@@ -97,7 +111,7 @@ class Not:
     part: Filter
 
 
-Filter = AnyOf | Range | And | Or | Not
+Filter = AnyOf | Range | Present | And | Or | Not
 
 
 def matches(filter: Filter, payload: Mapping[str, Any]) -> bool:
@@ -109,6 +123,8 @@ def matches(filter: Filter, payload: Mapping[str, Any]) -> bool:
             )
         case Range():
             return any(_within(item, filter) for item in _items(payload.get(filter.field)))
+        case Present(field):
+            return payload.get(field) not in (None, [])
         case And(parts):
             return all(matches(part, payload) for part in parts)
         case Or(parts):

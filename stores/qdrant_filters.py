@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from twinlens.catalog.fields import FieldKind, Fields
-from twinlens.stores.filters import And, AnyOf, Filter, Not, Or, Range, Scalar
+from twinlens.stores.filters import And, AnyOf, Filter, Not, Or, Present, Range, Scalar
 
 ConditionT = TypeVar("ConditionT")
 
@@ -43,6 +43,10 @@ class Dialect(Protocol[ConditionT]):
         """Holds where the field is a moment within ``bounds``."""
         ...
 
+    def empty(self, field: str) -> ConditionT:
+        """Holds where the field is missing, null or an empty list."""
+        ...
+
 
 def translate(filter: Filter, dialect: Dialect[ConditionT], fields: Fields) -> ConditionT:
     """``filter`` in the classes of ``dialect``, with the meaning of ``filters.matches``.
@@ -54,6 +58,8 @@ def translate(filter: Filter, dialect: Dialect[ConditionT], fields: Fields) -> C
             return _any_of(field, values, dialect, fields)
         case Range():
             return _range(filter, dialect, fields)
+        case Present(field):
+            return dialect.none([dialect.empty(field)])
         case And(parts):
             return dialect.every([translate(part, dialect, fields) for part in parts])
         case Or(parts):

@@ -236,6 +236,9 @@ class SearchAnswer(AnswerModel):
     """The trained model that took part; there in what is similar or recommended, where one did."""
     fallback: list[Literal["damaged_model"]] = []
     """`damaged_model`: there is a trained model, and it can't be used; absent where it can."""
+    missing: list[str] = []
+    """The ids that a request for recommendations named and that are not in this index; there where
+    some are not. They took no part."""
     words_coverage: float | None = None
     """The share of the words that the best title found by them has, by which their weight was
     multiplied; there when `explain` is true, null where no words were asked."""

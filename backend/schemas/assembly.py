@@ -49,6 +49,7 @@ def make_search_answer(
         borrowed_from=list(result.borrowed_from),
         model=result.model,
         fallback=["damaged_model"] if is_damaged else [],
+        missing=list(result.missing),
         words_coverage=result.words_coverage,
         took_ms=took_ms,
         timings_ms=round_timings(result.timings_ms),
@@ -79,7 +80,12 @@ def write_search_answer(
         is_damaged=is_damaged,
     )
     return answer.model_dump_json(
-        exclude=list_unasked_parts(asked, has_model=result.model is not None, is_damaged=is_damaged)
+        exclude=list_unasked_parts(
+            asked,
+            has_model=result.model is not None,
+            is_damaged=is_damaged,
+            lacks_some=bool(result.missing),
+        )
     )
 
 
@@ -132,7 +138,7 @@ def write_multi_search_answer(
 
 
 def list_unasked_parts(
-    asked: PageBody, *, has_model: bool = False, is_damaged: bool = False
+    asked: PageBody, *, has_model: bool = False, is_damaged: bool = False, lacks_some: bool = False
 ) -> Mapping[str, IncEx | bool]:
     """Return the parts of a page of hits to leave out, in the form of pydantic's ``exclude``."""
     of_hits: dict[str, IncEx | bool] = dict.fromkeys(_HIT_PARTS - asked.list_hit_parts(), True)
@@ -150,6 +156,8 @@ def list_unasked_parts(
         unasked["model"] = True
     if not is_damaged:
         unasked["fallback"] = True
+    if not lacks_some:
+        unasked["missing"] = True
     if not asked.explain:
         unasked |= {"borrowed_from": True, "words_coverage": True}
     return unasked

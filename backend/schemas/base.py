@@ -148,6 +148,8 @@ def _put_one_in_words(root: _Schema, schema: _Schema, *, bounds: bool) -> str | 
 
 
 def _put_string_in_words(schema: _Schema) -> str:
+    if schema.get("format") == "date":
+        return "a date, such as 2024-01-31"
     if schema.get("format") == "date-time":
         return "a moment in RFC 3339 with an offset, such as 2024-01-31T00:00:00Z"
     if schema.get("contentEncoding") == "base64":

@@ -104,6 +104,11 @@ Picture = Annotated[
     ),
 ]
 VideoIds = Annotated[list[VideoId], Field(max_length=MAX_SEEDS)]
+# Callers who have none may send an empty one.
+CursorText = Annotated[
+    Annotated[str, StringConstraints(max_length=MAX_CURSOR_LENGTH)] | None,
+    AfterValidator(lambda cursor: cursor or None),
+]
 Attribute = Annotated[str, OneOf(lambda fields: ["video_id", *fields.names, "thumbnail_url"])]
 FacetName = Annotated[str, OneOf(lambda fields: [row.name for row in fields.facets])]
 HitPart = Literal["sources", "highlight", "duplicates", "because", "found_by"]
@@ -118,7 +123,7 @@ class PageBody(RequestModel, OfFields):
 
     limit: Annotated[int, Field(ge=1, le=100), BeforeValidator(to_int)] = DEFAULT_LIMIT
     """Hits per page."""
-    cursor: Annotated[str, StringConstraints(max_length=MAX_CURSOR_LENGTH)] | None = None
+    cursor: CursorText = None
     """`next_cursor` of the page before, with the rest of the request as it was."""
     rrf_k: Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)] = DEFAULT_RRF_K
     """The constant of reciprocal rank fusion: the larger, the less do first ranks count."""
@@ -371,7 +376,7 @@ class BrowseBody(RequestModel, OfFields):
 
     limit: Annotated[int, Field(ge=1, le=100)] = DEFAULT_VIDEOS
     """Videos per page."""
-    cursor: Annotated[str, StringConstraints(max_length=MAX_CURSOR_LENGTH)] | None = None
+    cursor: CursorText = None
     """`next_cursor` of the page before, with the rest of the request as it was."""
     filter: FilterBody | None = None
     """Which videos to page through."""

@@ -27,7 +27,7 @@ export interface Video {
   language: string | null;
   /** Its tags. */
   tags: string[];
-  /** When it was published. RFC 3339 with an offset. */
+  /** When it was published. RFC 3339 with an offset; in a filter also a date. */
   published_at: string | null;
   /** How long it is, in seconds. */
   duration_s: number | null;
@@ -63,7 +63,7 @@ export interface Filter {
   language?: string | string[];
   /** Its tags. */
   tags?: string | string[];
-  /** When it was published. RFC 3339 with an offset. */
+  /** When it was published. RFC 3339 with an offset; in a filter also a date. */
   published_at?: Bounds<string>;
   /** How long it is, in seconds. */
   duration_s?: number | Bounds<number>;
@@ -75,6 +75,8 @@ export interface Filter {
   channel_id?: string | string[];
   /** The playlist or series that it belongs to. */
   playlist?: string | string[];
+  /** Whether it has a picture. */
+  has_thumbnail?: boolean;
   and?: Filter[];
   or?: Filter[];
   not?: Filter;
@@ -429,9 +431,12 @@ export class TwinLens {
   ): Promise<MultiSearchAnswer>;
   /** What is published: the generation, counts, encoders. */
   stats(options?: CallOptions): Promise<StatsAnswer>;
-  /** Where a video's thumbnail is, or null where it has none; an id is taken at its word. */
+  /**
+   * Where a video's thumbnail is, or null where it has none, or `attributes` left its address out;
+   * an id is taken at its word.
+   */
   thumbnailUrl(video: string, fields?: ThumbnailFields): string;
-  thumbnailUrl(video: Pick<Video, "thumbnail_url">, fields?: ThumbnailFields): string | null;
+  thumbnailUrl(video: Partial<Pick<Video, "thumbnail_url">>, fields?: ThumbnailFields): string | null;
   /** A video's thumbnail itself: for servers that ask for a key, which an `<img>` can't send. */
   thumbnail(videoId: string, fields?: ThumbnailFields, options?: CallOptions): Promise<Blob>;
 }

@@ -190,8 +190,9 @@ export class TwinLens {
   }
 
   /**
-   * Where a video's thumbnail is, or null where it has none; an id is taken at its word.
-   * @param {string | Pick<Video, "thumbnail_url">} video
+   * Where a video's thumbnail is, or null where it has none, or `attributes` left its address out;
+   * an id is taken at its word.
+   * @param {string | Partial<Pick<Video, "thumbnail_url">>} video
    * @param {import("./client.js").ThumbnailFields} [fields]
    * @returns {any} client.d.ts tells which
    */
@@ -199,7 +200,8 @@ export class TwinLens {
     const path = typeof video === "string"
       ? `${API_ROOT}${videoPath(video)}/thumbnail` : video.thumbnail_url;
     // The server's own prefix is part of the base.
-    return path && this.#root + path.slice(path.lastIndexOf(API_ROOT)) + query({ w: fields.width });
+    if (!path) return null;
+    return this.#root + path.slice(path.lastIndexOf(API_ROOT)) + query({ w: fields.width });
   }
 
   /**

@@ -218,6 +218,22 @@ def test_recommendations_answer_as_a_search_does(client):
     assert 1 in [hit["sources"]["words"]["rank"] for hit in answer["hits"]]
 
 
+def test_seeds_that_are_gone_are_named_and_left_out(client):
+    body = {"liked": ["gone", "beach-1", "away", "gone"], "disliked": ["lost"], "limit": 5}
+    found = recommend(client, **body).get_json()
+    assert found["missing"] == ["gone", "away", "lost"]
+    assert found["hits"] == recommend(client, liked=["beach-1"], limit=5).get_json()["hits"]
+    again = recommend(client, **body, cursor=found["next_cursor"]).get_json()
+    assert again["missing"] == found["missing"]
+
+
+@pytest.mark.parametrize("path", [f"{SEARCH}?q=film&limit=2", "/api/v1/videos?limit=2"])
+def test_an_empty_cursor_is_the_first_page(client, path):
+    empty, none = (client.get(f"{path}{more}").get_json() for more in ("&cursor=", ""))
+    listed = "hits" if "hits" in none else "videos"
+    assert (empty[listed], empty["next_cursor"]) == (none[listed], none["next_cursor"])
+
+
 def test_a_cursor_of_recommendations_belongs_to_the_history_however_told(client):
     body = {"liked": ["beach-1", "cricket-2"], "disliked": ["kitchen-3"], "limit": 7}
     body["cursor"] = recommend(client, **body).get_json()["next_cursor"]

@@ -42,7 +42,10 @@ def test_paths_that_lead_nowhere(client, said, sent):
     problem(client.get(sent), said)
 
 
-NO_MOMENTS = ['"yesterday"', '"2024-01-01T00:00:00"', "1700000000", '"0001-01-01T00:00:00%2B14:00"']
+NO_MOMENTS = [
+    *('"2024-02-30"', '"2024-05"', '"2024-05-01 "', '"0999-01-01"'),
+    *('"yesterday"', '"2024-01-01T00:00:00"', "1700000000", '"0001-01-01T00:00:00%2B14:00"'),
+]
 
 
 @rows(
@@ -73,6 +76,7 @@ NO_MOMENTS = ['"yesterday"', '"2024-01-01T00:00:00"', "1700000000", '"0001-01-01
         "filter.published_at.gte",
         [f'q=a&filter={{"published_at":{{"gte":{one}}}}}' for one in NO_MOMENTS],
     ),
+    ("filter.has_thumbnail", [f'q=a&filter={{"has_thumbnail":{one}}}' for one in ("1", '"yes"')]),
     ("weights.title", ['q=a&weights={"title":-1}']),
     ("weights", ['q=a&weights={"title":0,"thumbnail":0,"words":0}', "q=a&weights=2"]),
 )

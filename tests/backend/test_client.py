@@ -171,6 +171,7 @@ class TestInTheBrowser:
             return [
                 twinlens.thumbnailUrl(video), elsewhere.thumbnailUrl(video),
                 elsewhere.thumbnailUrl("a/b"), twinlens.thumbnailUrl({ thumbnail_url: null }),
+                twinlens.thumbnailUrl({ title: "no more than this" }, { width: 320 }),
                 blob.type, blob.size,
             ];""",
         )
@@ -179,6 +180,7 @@ class TestInTheBrowser:
             path,
             f"https://videos.example{path}",
             "https://videos.example/api/v1/videos/a%2Fb/thumbnail",
+            None,
             None,
             "image/png",
             len(picture_bytes(COLOURS["beach"], shade=1)),

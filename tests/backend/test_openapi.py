@@ -233,6 +233,8 @@ VALID = [
     {"text": "film", "image": None, "cursor": None, "filter": None},
     {"video_id": "x", "weights": {"title": 0, "words": 0}},
     {"text": "film", "filter": {"published_at": {"gte": "2024-01-01T00:00:00Z", "lt": None}}},
+    {"text": "film", "filter": {"published_at": {"gte": "2024-01-01"}, "has_thumbnail": False}},
+    {"text": "film", "cursor": ""},
     {"text": " \u00a0film\n", "limit": 100, "rrf_k": 0, "explain": True},
     {"text": "film", "limit": 5.0, "window": 1e2},
     {"image": "aGk="},
@@ -242,7 +244,9 @@ NOT_VALID = [
     *({"text": "film", **more} for more in ({"limit": "5"}, {"limit": 5.5}, {"explain": 1})),
     {"text": "film", "weights": {"title": 0, "words": 0, "thumbnail": 0}},
     {"text": "film", "filter": {"view_count": {"gte": None}}},
-    {"text": "film", "filter": {"published_at": {"gte": "2024-01-01"}}},
+    {"text": "film", "filter": {"published_at": {"gte": "2024-02-30"}}},
+    {"text": "film", "filter": {"published_at": {"gte": "2024-01-01 "}}},
+    {"text": "film", "filter": {"has_thumbnail": 1}},
     {"text": "film", "filter": {"published_at": {"gte": "0999-01-01T00:00:00Z"}}},
 ]
 
