@@ -25,6 +25,7 @@ from twinlens.backend.schemas.filters import FilterBody
 from twinlens.backend.schemas.fitting import OfFields, WeightsBody, fit
 from twinlens.backend.schemas.requests import (
     BrowseBody,
+    FacetQueryBody,
     MultiSearchBody,
     RecommendationsBody,
     SearchBody,
@@ -38,7 +39,11 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 # Each costs up to 15 µs, valid or not, and the process serves nobody else meanwhile.
 MAX_VALUES: Final = 20_000
 # Options that are objects: JSON text where a request can hold text only.
-_OBJECTS: Final[Mapping[str, type[BaseModel]]] = {"filter": FilterBody, "weights": WeightsBody}
+_OBJECTS: Final[Mapping[str, type[BaseModel]]] = {
+    "filter": FilterBody,
+    "weights": WeightsBody,
+    "facet_query": FacetQueryBody,
+}
 # Options that are lists: their items with commas between, or the option repeated.
 _LISTS: Final = ("attributes", "facets")
 # The types of picture that are taken, and given back as thumbnails.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import cachetools
 
@@ -17,7 +17,7 @@ from twinlens.encoders.lens import Lenses, Query
 from twinlens.search.cursor import Cursor, decode_cursor
 from twinlens.search.diversity import MOST_DIVERSIFIED, measure_likeness, rerank_by_mmr
 from twinlens.search.duplicates import group_duplicates
-from twinlens.search.facets import Facets, count_facets
+from twinlens.search.facets import Facet, Facets, count_facets, leave_out
 from twinlens.search.fusion import (
     DISLIKED_SHARE,
     LensRank,
@@ -25,6 +25,7 @@ from twinlens.search.fusion import (
     SeedLens,
     count_ranks_per_seed,
     fuse,
+    fuse_and_count,
     list_best_lens_ranks,
     list_lens_ranks,
     list_searches,
@@ -33,6 +34,7 @@ from twinlens.search.fusion import (
 )
 from twinlens.search.request import (
     LEARNED,
+    MOST_COUNTED,
     FusionOptions,
     Hit,
     HitsRequest,
@@ -41,6 +43,7 @@ from twinlens.search.request import (
     RecommendationRequest,
     SearchRequest,
     SearchResult,
+    Total,
     VideoNotFound,
 )
 from twinlens.search.whole import WholeVideos
@@ -97,7 +100,17 @@ class Searcher:
         seed, vectors = self._make_query_vectors(request, stages)
         window = self._find(request, vectors, _count_needed(request, start), stages)
         seeds = [] if seed is None else [seed]
-        return self._cut_page(request, window, start, seeds, stages)
+        page = self._cut_page(request, window, start, seeds, stages)
+        if not request.disjunctive_facets:
+            return page
+        wider: dict[str, Facet] = {}
+        for name in request.facets:
+            asked = replace(request, filter=leave_out(request.filter, name), facets=[name])
+            if asked.filter != request.filter:
+                others = self._find(asked, vectors, asked.most_hits, stages)
+                wider |= self._cut_page(asked, others, 0, seeds, stages).facets
+        timings_ms = stages.to_milliseconds()
+        return replace(page, facets={**page.facets, **wider}, timings_ms=timings_ms)
 
     def recommend(
         self, request: RecommendationRequest, stages: StageTimes | None = None
@@ -136,7 +149,9 @@ class Searcher:
             there = [seeds[one] for one in named if one in seeds]
             rankings = self._rank_by_seeds(request, there, liked)
         with stages.stage("fuse"):
-            fused = fuse(rankings, limit=_count_needed(request, start), k=request.rrf_k)
+            fused, found = fuse_and_count(
+                rankings, limit=_count_needed(request, start), k=request.rrf_k
+            )
             candidates = [
                 _Candidate(
                     one.video_id,
@@ -146,7 +161,9 @@ class Searcher:
                 )
                 for one in fused
             ]
-        page = self._cut_page(request, _Window(candidates), start, list(seeds.values()), stages)
+        ranks = count_ranks_per_seed(len(there), window=request.window)
+        window = _Window(candidates, found, is_cut=_fills(rankings, ranks))
+        page = self._cut_page(request, window, start, list(seeds.values()), stages)
         return replace(page, missing=missing)
 
     def multi_search(
@@ -173,7 +190,7 @@ class Searcher:
         request = request.weigh(self._lenses)
         start = self._find_start(request)
         stages = stages or StageTimes()
-        found: list[Sequence[_Candidate]] = []
+        windows: list[_Window] = []
         seeds: dict[str, StoredVideo] = {}
         for number, search in enumerate(request.searches):
             try:
@@ -184,12 +201,12 @@ class Searcher:
                 raise MultiSearchFailed(number) from error
             if seed is not None:
                 seeds[seed.video_id] = seed
-            found.append(self._find(search, vectors, search.most_hits, stages).candidates)
+            windows.append(self._find(search, vectors, search.most_hits, stages))
         with stages.stage("fuse"):
-            candidates = _fuse_searches(
-                found, request.shares, limit=_count_needed(request, start), k=request.rrf_k
+            window = _fuse_searches(
+                windows, request.shares, limit=_count_needed(request, start), k=request.rrf_k
             )
-        return self._cut_page(request, _Window(candidates), start, list(seeds.values()), stages)
+        return self._cut_page(request, window, start, list(seeds.values()), stages)
 
     def _rank_by_seeds(
         self, request: RecommendationRequest, seeds: Sequence[StoredVideo], liked: set[str]
@@ -264,22 +281,25 @@ class Searcher:
     ) -> SearchResult:
         """Return the hits from ``start`` on, with what is stored of them."""
         end = start + request.limit
-        arranged = window.candidates
+        arranged, found = window.candidates, window.found
         stored: Mapping[str, StoredVideo] = {}
         if request.rearranges:
             with stages.stage("arrange"):
                 arranged, stored = self._rearrange(request, arranged, seeds)
+                found = len(arranged)
         page = arranged[start:end]
-        # Facets count all hits, so all must be fetched.
-        shown = arranged if request.facets else page
-        if shown and not stored:
+        counted = [one.video_id for one in arranged[:MOST_COUNTED]] if request.facets else []
+        if (counted or page) and not stored:
             with stages.stage("fetch"):
-                stored = self._reader.get([one.video_id for one in shown])
+                shown = dict.fromkeys([*counted, *(one.video_id for one in page)])
+                stored = self._reader.get(list(shown))
         facets: Facets = {}
         if request.facets:
             with stages.stage("facets"):
-                found = [stored[one.video_id] for one in shown if one.video_id in stored]
-                facets = count_facets(found, request.facets, self._reader.fields)
+                videos = [stored[one] for one in counted if one in stored]
+                facets = count_facets(
+                    videos, request.facets, self._reader.fields, request.facet_query
+                )
         hits = [
             Hit(
                 video_id=one.video_id,
@@ -301,6 +321,7 @@ class Searcher:
             hits=hits,
             next_cursor=next_cursor,
             window=request.window,
+            total=_count_hits(found, is_cut=window.is_cut),
             borrowed_from=window.borrowed_from,
             coverage=window.coverage,
             facets=facets,
@@ -397,12 +418,14 @@ class Searcher:
             rankings[LEARNED] = request.learned.by_seed[request.video_id][: request.window]
             weights[LEARNED] = request.learned_weight
         with stages.stage("fuse"):
-            fused = fuse(weigh_rankings(rankings, weights), limit=limit, k=request.rrf_k)
+            weighed = weigh_rankings(rankings, weights)
+            fused, found = fuse_and_count(weighed, limit=limit, k=request.rrf_k)
             candidates = [
                 _Candidate(one.video_id, one.score, list_lens_ranks(one)) for one in fused
             ]
         lenders = [video_id for of in lent.values() for video_id in of]
-        return _Window(candidates, list(dict.fromkeys(lenders)), coverage)
+        is_cut = _fills(weighed, request.window)
+        return _Window(candidates, found, list(dict.fromkeys(lenders)), coverage, is_cut=is_cut)
 
     def _list_borrowing(
         self, request: SearchRequest, vectors: Mapping[str, AnyVector]
@@ -463,30 +486,53 @@ class _Candidate:
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """The best hits, from which pages are cut, and how they were found."""
+    """The best hits, from which pages are cut, and how they were found.
+
+    ``found`` is how many there are, also of those that no page needs. Where a ranking ``is_cut``
+    there may be more, which a larger window would find.
+    """
 
     candidates: list[_Candidate]
+    found: int
     borrowed_from: Sequence[str] = ()
     coverage: Mapping[str, float] = field(default_factory=dict)
+    is_cut: bool = False
+
+
+def _fills(rankings: Iterable[Ranking[Any]], ranks: int) -> bool:
+    """Return whether one that counts is as long as was asked for, so that it may go on."""
+    return any(one.weight and len(one.videos) >= ranks for one in rankings)
+
+
+def _count_hits(found: int, *, is_cut: bool) -> Total:
+    """Return the total of hits of a window that has ``found``.
+
+    Where a hit says how well it fits, those that fit too badly are to be left out here.
+    """
+    return Total(min(found, MOST_COUNTED), is_exact=not is_cut and found <= MOST_COUNTED)
 
 
 def _fuse_searches(
-    found: Sequence[Sequence[_Candidate]], shares: Sequence[float], *, limit: int, k: float
-) -> list[_Candidate]:
+    windows: Sequence[_Window], shares: Sequence[float], *, limit: int, k: float
+) -> _Window:
     """Return the best of all searches, each with ``sources`` of the search that ranks it best."""
     rankings = [
         Ranking(
-            key=search, videos=[ScoredVideo(one.video_id, one.score) for one in ones], weight=share
+            key=search,
+            videos=[ScoredVideo(one.video_id, one.score) for one in window.candidates],
+            weight=share,
         )
-        for search, (ones, share) in enumerate(zip(found, shares, strict=True))
+        for search, (window, share) in enumerate(zip(windows, shares, strict=True))
     ]
     candidates = []
-    for one in fuse(rankings, limit=limit, k=k):
+    fused, found = fuse_and_count(rankings, limit=limit, k=k)
+    for one in fused:
         found_by = list_searches(one)
         search, rank = found_by[0]
-        sources = found[search][rank - 1].sources
+        sources = windows[search].candidates[rank - 1].sources
         candidates.append(_Candidate(one.video_id, one.score, sources, found_by=found_by))
-    return candidates
+    is_cut = any(one.is_cut for one, share in zip(windows, shares, strict=True) if share)
+    return _Window(candidates, found, is_cut=is_cut)
 
 
 def _count_needed(request: FusionOptions, start: int) -> int:

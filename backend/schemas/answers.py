@@ -198,6 +198,9 @@ class FacetsBody(AnswerModel, FieldsModel):
         return cls.model_validate(made)
 
 
+TotalRelation = Literal["exact", "at_least"]
+
+
 class FusedAnswer(AnswerModel):
     """A page of what several searches find together."""
 
@@ -207,8 +210,12 @@ class FusedAnswer(AnswerModel):
     """The cursor of the next page; null on the last."""
     window: int
     """Ranks that were taken from each ranking; of several searches the largest of theirs."""
+    total: int
+    """How many hits there are, over all pages, of which the first 1,000 are counted."""
+    total_relation: TotalRelation
+    """`exact`, or `at_least`: there are more than 1,000, or a larger `window` may find more."""
     facets: FacetsBody | SkipJsonSchema[None] = None
-    """What `facets` asked for, over all hits of all pages; there when it does."""
+    """What `facets` asked for, over the hits that `total` counts; there when it does."""
     took_ms: float
     """Milliseconds from the request's arrival to just before the answer was written."""
     timings_ms: dict[str, float]
@@ -228,8 +235,12 @@ class SearchAnswer(AnswerModel):
     """The cursor of the next page; null on the last."""
     window: int
     """Ranks that were taken from each ranking."""
+    total: int
+    """How many hits there are, over all pages, of which the first 1,000 are counted."""
+    total_relation: TotalRelation
+    """`exact`, or `at_least`: there are more than 1,000, or a larger `window` may find more."""
     facets: FacetsBody | SkipJsonSchema[None] = None
-    """What `facets` asked for, over all hits of all pages; there when it does."""
+    """What `facets` asked for, over the hits that `total` counts; there when it does."""
     borrowed_from: list[str] = []
     """The videos that lent their thumbnails; there when `explain` is true."""
     model: str | SkipJsonSchema[None] = None

@@ -110,7 +110,14 @@ interface PageFields {
   cursor?: string;
   filter?: Filter;
   facets?: Facet[];
+  /** Of these facets only the values whose words begin so. */
+  facet_query?: Partial<Record<CountedFacet, string>>;
   attributes?: Attribute[];
+}
+
+interface DisjunctiveFields {
+  /** Count a facet as if the filter had no condition on its own field. */
+  disjunctive_facets?: boolean;
 }
 
 interface RankingFields extends PageFields {
@@ -122,12 +129,14 @@ interface RankingFields extends PageFields {
   collapse_duplicates?: boolean;
 }
 
-export interface SimilarFields extends RankingFields {
+interface LearnedFields extends RankingFields {
   /** The share of what the trained model finds, where one is published. */
   learned_weight?: number;
 }
 
-export interface SearchFields extends RankingFields {
+export type SimilarFields = LearnedFields & DisjunctiveFields;
+
+export interface SearchFields extends RankingFields, DisjunctiveFields {
   text?: string;
   /** A picture: a `Blob` or `File` (sent as multipart), or base64. */
   image?: Blob | string;
@@ -136,7 +145,7 @@ export interface SearchFields extends RankingFields {
   highlight?: boolean;
 }
 
-export interface RecommendFields extends SimilarFields {
+export interface RecommendFields extends LearnedFields {
   liked: string[];
   disliked?: string[];
 }
@@ -148,14 +157,14 @@ export interface OneSearch extends Omit<SearchFields, "image"> {
 
 /** Of a fused search, what concerns the page stands beside the searches, not in them. */
 type OfThePage = "limit" | "cursor" | "rrf_k" | "diversity" | "collapse_duplicates" | "explain"
-  | "attributes" | "facets" | "highlight";
+  | "attributes" | "facets" | "facet_query" | "highlight";
 
 export interface FusedFields extends Pick<SearchFields, OfThePage> {
-  searches: (Omit<OneSearch, OfThePage> & { weight?: number })[];
+  searches: (Omit<OneSearch, OfThePage | "disjunctive_facets"> & { weight?: number })[];
   fuse: true;
 }
 
-export interface BrowseFields extends PageFields {
+export interface BrowseFields extends PageFields, DisjunctiveFields {
   sort?: `${SortedField}:${"asc" | "desc"}`;
   order?: "random";
   seed?: number;
@@ -206,6 +215,10 @@ export interface SearchAnswer extends Answer {
   hits: Hit[];
   next_cursor: string | null;
   window: number;
+  /** How many hits all pages have; the first 1,000 are counted. */
+  total: number;
+  /** `at_least`: there are more than 1,000, or a larger `window` may find more. */
+  total_relation: "exact" | "at_least";
   /** With `explain`. */
   borrowed_from?: string[];
   /** With `explain`. */
@@ -215,6 +228,8 @@ export interface SearchAnswer extends Answer {
   /** In `similar` and `recommend`: the trained model that took part. */
   model?: string;
   fallback?: string[];
+  /** In `recommend`: the ids given that are not in this index. */
+  missing?: string[];
 }
 
 export interface BrowseAnswer extends Answer {

@@ -288,6 +288,7 @@ def members_of(*heads: str) -> set[str]:
     }
 
 
+OF_A_VIDEO = ["LearnedFields", "DisjunctiveFields"]
 RANKING = ("PageFields", "RankingFields")
 
 
@@ -300,11 +301,11 @@ RANKING = ("PageFields", "RankingFields")
         (["VideoAnswer"], answers.VideoAnswer),
         (["StatsAnswer"], answers.StatsAnswer),
         (["Filter"], FilterBody),
-        ([*RANKING, "SearchFields"], requests.SearchBody),
-        (["PageFields", "BrowseFields"], requests.BrowseBody),
+        ([*RANKING, "DisjunctiveFields", "SearchFields"], requests.SearchBody),
+        (["PageFields", "DisjunctiveFields", "BrowseFields"], requests.BrowseBody),
         (["BrowseAnswer", "Answer"], answers.BrowseAnswer),
-        ([*RANKING, "SimilarFields"], requests.SimilarBody),
-        ([*RANKING, "SimilarFields", "RecommendFields"], requests.RecommendationsBody),
+        ([*RANKING, *OF_A_VIDEO], requests.SimilarBody),
+        ([*RANKING, "LearnedFields", "RecommendFields"], requests.RecommendationsBody),
     ],
 )
 def test_types_name_the_fields_of_the_api(declared, model):
