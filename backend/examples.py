@@ -219,6 +219,14 @@ BROWSE_ANSWERS: Final[Mapping[str, Json]] = {
     "a random page": _BROWSED | {"seed": 7},
     "counted": _BROWSED | {"facets": _FACETS},
 }
+LOOKUPS: Final[Mapping[str, Json]] = {
+    "a watch list": {"video_ids": [VIDEO_ID, "9bZkp7q19f0"]},
+    "titles": {"video_ids": [VIDEO_ID], "attributes": ["title", "thumbnail_url"]},
+}
+LOOKUP_ANSWERS: Final[Mapping[str, Json]] = {
+    "one is gone": {"videos": [VIDEO], "missing": ["9bZkp7q19f0"], "generation": GENERATION},
+    "all are there": {"videos": [VIDEO], "missing": [], "generation": GENERATION},
+}
 VIDEO_ANSWERS: Final[Mapping[str, Json]] = {"a video": {"video": VIDEO, "generation": GENERATION}}
 STATS_ANSWERS: Final[Mapping[str, Json]] = {
     "published": {

@@ -26,6 +26,7 @@ from twinlens.backend.schemas.fitting import OfFields, WeightsBody, fit
 from twinlens.backend.schemas.requests import (
     BrowseBody,
     FacetQueryBody,
+    LookupBody,
     MultiSearchBody,
     RecommendationsBody,
     SearchBody,
@@ -103,6 +104,15 @@ def read_search_body(request: Request, fields: Fields) -> SearchBody:
         return _parse_form(request, fit(SearchBody, fields))
     body = fit(SearchBody, fields)
     return _parse_json(body, request, types="application/json or multipart/form-data")
+
+
+def read_lookup_body(request: Request, fields: Fields) -> LookupBody:
+    """Return the ids of videos that a JSON body names.
+
+    Raises:
+        Problem: something in it is not valid, or it is of another type.
+    """
+    return _parse_json(fit(LookupBody, fields), request)
 
 
 def read_recommendations_body(request: Request, fields: Fields) -> RecommendationsBody:

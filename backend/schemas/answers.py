@@ -308,6 +308,17 @@ class BrowseAnswer(AnswerModel):
     """The index that answered."""
 
 
+class LookupAnswer(AnswerModel):
+    """Videos that were looked up."""
+
+    videos: list[HitVideoBody]
+    """Those that are in this index, in the order in which they were named."""
+    missing: list[str]
+    """The ids of those that are not."""
+    generation: str
+    """The index that answered."""
+
+
 class EncoderBody(AnswerModel):
     """An encoder that made vectors of the index."""
 

@@ -17,15 +17,17 @@ from twinlens.backend.schemas.answers import (
     HighlightBody,
     HitBody,
     HitVideoBody,
+    LookupAnswer,
     MultiSearchAnswer,
     SearchAnswer,
 )
 from twinlens.backend.schemas.fitting import SourceBody, SourcesBody, fit
-from twinlens.backend.schemas.requests import BrowseBody, HitPart, PageBody, SearchBody
+from twinlens.backend.schemas.requests import BrowseBody, HitPart, LookupBody, PageBody, SearchBody
 from twinlens.catalog.fields import Fields
 from twinlens.search.browser import BrowseResult
 from twinlens.search.highlighting import Highlighter
 from twinlens.search.request import LEARNED, Hit, SearchResult
+from twinlens.stores.base import StoredVideo
 
 _HIT_PARTS: Final = frozenset(get_args(HitPart))
 
@@ -184,11 +186,33 @@ def write_browse_answer(
         query_id=query_id,
         generation=generation,
     )
-    unasked: dict[str, IncEx | bool] = {"facets": list_unasked_facets(asked.facets, fields)}
-    if asked.attributes is not None:
-        shown = {"video_id", *asked.attributes}
-        unasked["videos"] = {"__all__": set(video_body.model_fields) - shown}
+    unasked = _list_unasked_attributes(asked, "videos")
+    unasked["facets"] = list_unasked_facets(asked.facets, fields)
     return answer.model_dump_json(exclude=unasked)
+
+
+def write_lookup_answer(
+    found: Mapping[str, StoredVideo], asked: LookupBody, generation: str
+) -> str:
+    """Return the videos that ``asked`` names as JSON text, with what it wants of them."""
+    video_body = fit(HitVideoBody, asked.of_fields)
+    named = list(dict.fromkeys(asked.video_ids))
+    answer = fit(LookupAnswer, asked.of_fields)(
+        videos=[video_body.of(found[one].payload) for one in named if one in found],
+        missing=[one for one in named if one not in found],
+        generation=generation,
+    )
+    return answer.model_dump_json(exclude=_list_unasked_attributes(asked, "videos"))
+
+
+def _list_unasked_attributes(
+    asked: BrowseBody | LookupBody, listed: str
+) -> dict[str, IncEx | bool]:
+    """Return what to leave out of the videos ``listed``, in the form of pydantic's ``exclude``."""
+    if asked.attributes is None:
+        return {}
+    known = set(fit(HitVideoBody, asked.of_fields).model_fields)
+    return {listed: {"__all__": known - {"video_id", *asked.attributes}}}
 
 
 def list_unasked_facets(asked: Sequence[str], fields: Fields) -> IncEx | bool:

@@ -18,11 +18,13 @@ _ENDLESS: Final = 1e12
 _NULL: Final = {"type": "null"}
 
 
-def require_one_of(*names: str, of_type: str) -> dict[str, Any]:
-    """Return JSON schema for an object that needs at least one of ``names``, not null."""
-    return {
-        "anyOf": [{"required": [name], "properties": {name: {"type": of_type}}} for name in names]
-    }
+def lack(*names: str) -> dict[str, Any]:
+    """Return JSON schema for an object that has none of ``names``, or null in their place.
+
+    Rules between fields are ``not`` such a schema: generators of clients pass over it, where an
+    ``anyOf`` beside ``properties`` makes another type of each branch.
+    """
+    return {"properties": dict.fromkeys(names, _NULL)}
 
 
 def make_fault(message: str, *any_of: str, expected: str | None = None) -> PydanticCustomError:

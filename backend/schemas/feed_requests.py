@@ -12,7 +12,7 @@ from pydantic.types import StringConstraints
 
 from twinlens.backend.problem_kinds import Code
 from twinlens.backend.problems import MOST_LISTED, FieldError, Problem
-from twinlens.backend.schemas.base import RequestModel, make_fault, require_one_of
+from twinlens.backend.schemas.base import RequestModel, lack, make_fault
 from twinlens.backend.schemas.filters import FilterBody
 from twinlens.backend.schemas.fitting import OfFields
 from twinlens.backend.schemas.requests import Attribute, CursorText, VideoId, to_int
@@ -62,13 +62,19 @@ class FeedBody(RequestModel, OfFields):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "oneOf": [
-                require_one_of("person_id", of_type="string"),
-                {
-                    "required": ["events"],
-                    "properties": {"events": {"type": "array"}, "cursor": {"type": "null"}},
-                },
-            ]
+            "not": {
+                "anyOf": [
+                    lack("person_id", "events"),
+                    {
+                        "required": ["person_id", "events"],
+                        "properties": {
+                            "person_id": {"type": "string"},
+                            "events": {"type": "array"},
+                        },
+                    },
+                    {"required": ["cursor"], "not": lack("cursor"), **lack("person_id")},
+                ]
+            }
         }
     )
 

@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from twinlens.backend.schemas.base import RequestModel, require_one_of
+from twinlens.backend.schemas.base import RequestModel, lack
 from twinlens.backend.schemas.fitting import FieldsModel, Members
 from twinlens.catalog.fields import Field as FieldRow
 from twinlens.catalog.fields import FieldKind, Fields
@@ -102,9 +102,7 @@ class _Bounds(RequestModel):
 class NumberBounds(_Bounds):
     """Bounds of a number; at least one."""
 
-    model_config = ConfigDict(
-        json_schema_extra=require_one_of("gt", "gte", "lt", "lte", of_type="number")
-    )
+    model_config = ConfigDict(json_schema_extra={"not": lack("gt", "gte", "lt", "lte")})
 
     gt: Number | None = None
     """Above this."""
@@ -119,9 +117,7 @@ class NumberBounds(_Bounds):
 class TimeBounds(_Bounds):
     """Bounds of a moment, in RFC 3339 with an offset, or of a date, a day in UTC; at least one."""
 
-    model_config = ConfigDict(
-        json_schema_extra=require_one_of("gt", "gte", "lt", "lte", of_type="string")
-    )
+    model_config = ConfigDict(json_schema_extra={"not": lack("gt", "gte", "lt", "lte")})
 
     gt: Last | None = None
     """After this moment, or day."""

@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from twinlens.backend.problems import FieldError
-from twinlens.backend.schemas.base import RequestModel, make_fault, require_one_of
+from twinlens.backend.schemas.base import RequestModel, lack, make_fault
 from twinlens.backend.schemas.filters import FilterBody
 from twinlens.backend.schemas.fitting import (
     FieldsModel,
@@ -311,11 +311,9 @@ class RecommendationsBody(LearnedBody):
 
 
 class SearchBody(DisjunctiveBody):
-    """A search: ``text``, ``image`` and ``video_id``, any of them together, and options."""
+    """A search: at least one of ``text``, ``image`` and ``video_id``, and options."""
 
-    model_config = ConfigDict(
-        json_schema_extra=require_one_of("text", "image", "video_id", of_type="string")
-    )
+    model_config = ConfigDict(json_schema_extra={"not": lack("text", "image", "video_id")})
 
     text: Text | None = None
     """What to look for, in words. Control characters count as spaces."""
@@ -521,6 +519,15 @@ class BrowseBody(RequestModel, OfFields):
             facet_query=self.facet_query.by_name() if self.facet_query else {},
             disjunctive_facets=self.disjunctive_facets,
         )
+
+
+class LookupBody(RequestModel, OfFields):
+    """Videos to look up."""
+
+    video_ids: Annotated[VideoIds, Field(min_length=1)]
+    """Their ids, at most 100; one that is given twice counts once."""
+    attributes: list[Attribute] | None = None
+    """Fields of a video to return, beside `video_id`; null for all."""
 
 
 class ThumbnailWidth(IntEnum):

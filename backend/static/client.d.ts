@@ -267,6 +267,18 @@ export interface VideoAnswer {
   generation: string;
 }
 
+export interface LookupFields {
+  attributes?: Attribute[];
+}
+
+export interface LookupAnswer {
+  /** In the order of their ids. */
+  videos: ShownVideo[];
+  /** The ids of those that are not in this index. */
+  missing: string[];
+  generation: string;
+}
+
 export interface StatsAnswer {
   generation: string;
   created_at: string;
@@ -429,6 +441,8 @@ export class TwinLens {
   browse(fields?: BrowseFields, options?: CallOptions): Promise<BrowseAnswer>;
   /** One video. */
   video(videoId: string, options?: CallOptions): Promise<VideoAnswer>;
+  /** Several videos by their ids, at most 100; `missing` names those that are gone. */
+  lookup(videoIds: string[], fields?: LookupFields, options?: CallOptions): Promise<LookupAnswer>;
   /** "You may also like": videos like this one. */
   similar(videoId: string, fields?: SimilarFields, options?: CallOptions): Promise<SearchAnswer>;
   /** What to watch next, for a stored person or for who has done `events`. */

@@ -127,6 +127,17 @@ export class TwinLens {
   }
 
   /**
+   * Several videos by their ids, at most 100; `missing` names those that are gone.
+   * @param {string[]} videoIds
+   * @param {import("./client.js").LookupFields} [fields]
+   * @param {CallOptions} [options]
+   * @returns {Promise<import("./client.js").LookupAnswer>}
+   */
+  lookup(videoIds, fields = {}, options) {
+    return this.#post("/lookup", { video_ids: videoIds, ...fields }, options);
+  }
+
+  /**
    * "You may also like": videos like this one.
    * @param {string} videoId
    * @param {import("./client.js").SimilarFields} [fields]

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.backend.asking import (
+    LOOKUP,
     MULTI,
     PAGE_FIELDS,
     RECOMMEND,
@@ -185,6 +186,24 @@ def test_a_video_without_a_title_is_found_and_has_nothing_to_highlight(stored, c
     assert similar["words_coverage"] is None
     found = recommend(client, liked=["untitled"], collapse_duplicates=True)
     assert hit_ids(found)[0] == pictured.video_id
+
+
+# ---- several videos
+
+
+def test_several_videos_come_in_the_order_of_their_ids_and_the_gone_are_named(client):
+    asked = ["kitchen-2", "gone", ODD_ID, "kitchen-2", "beach-1", "away"]
+    found = client.post(LOOKUP, json={"video_ids": asked})
+    body = body_of(found)
+    assert set(body) == {"videos", "missing", "generation"}
+    assert [one["video_id"] for one in body["videos"]] == ["kitchen-2", ODD_ID, "beach-1"]
+    assert body["missing"] == ["gone", "away"]
+    assert "ETag" not in found.headers
+    assert body["videos"][2] == client.get("/api/v1/videos/beach-1").get_json()["video"]
+    few = client.post(LOOKUP, json={"video_ids": asked, "attributes": ["title"]}).get_json()
+    assert all(set(one) == {"video_id", "title"} for one in few["videos"])
+    none = client.post(LOOKUP, json={"video_ids": ["gone"]}).get_json()
+    assert (none["videos"], none["missing"]) == ([], ["gone"])
 
 
 # ---- recommendations

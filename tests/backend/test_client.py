@@ -98,16 +98,19 @@ class TestInTheBrowser:
         assert blob["hits"] == text["hits"]
 
     def test_videos_and_those_like_them(self, page):
-        video, similar, recommended, stats = run(
+        video, similar, recommended, stats, several = run(
             page,
             """return Promise.all([
                 twinlens.video(given),
                 twinlens.similar(given, { limit: 2, filter: { category: ["beach"] } }),
                 twinlens.recommend({ liked: ["beach-1"], disliked: [given], limit: 3 }),
                 twinlens.stats(),
+                twinlens.lookup([given, "gone", "beach-1"], { attributes: ["title"] }),
             ]);""",
             ODD_ID,
         )
+        assert [one["video_id"] for one in several["videos"]] == [ODD_ID, "beach-1"]
+        assert several["missing"] == ["gone"]
         assert video["video"]["video_id"] == ODD_ID
         assert {hit["video"]["category"] for hit in similar["hits"]} == {"beach"}
         assert len(recommended["hits"]) == 3
@@ -299,6 +302,7 @@ RANKING = ("PageFields", "RankingFields")
         (["Hit"], answers.HitBody),
         (["SearchAnswer", "Answer"], answers.SearchAnswer),
         (["VideoAnswer"], answers.VideoAnswer),
+        (["LookupAnswer"], answers.LookupAnswer),
         (["StatsAnswer"], answers.StatsAnswer),
         (["Filter"], FilterBody),
         ([*RANKING, "DisjunctiveFields", "SearchFields"], requests.SearchBody),
