@@ -20,6 +20,7 @@ from twinlens.stores.filters import (
     AnyOf,
     Filter,
     Not,
+    OneOfVideos,
     Or,
     Present,
     Range,
@@ -190,6 +191,9 @@ class VideoTable:
             case Present(field) if field in self.columns:
                 column = self.columns[field]
                 return column.mark(np.ones(len(column.values), dtype=np.bool_), len(self))
+            case OneOfVideos(video_ids):
+                found = (one in video_ids for one in self.video_ids)
+                return np.fromiter(found, np.bool_, len(self))
             case And(parts):
                 everything = np.ones(len(self), dtype=np.bool_)
                 return reduce(and_, map(self.select, parts), everything)

@@ -13,7 +13,7 @@ from twinlens.catalog.fields import Fields
 from twinlens.encoders.words import fold_to_words
 from twinlens.stores.base import FacetCount, Order, StoredVideo, VideoBrowser
 from twinlens.stores.browsing import count_facet, read_sort_value
-from twinlens.stores.filters import And, AnyOf, Filter, Not, Or, Present, Range
+from twinlens.stores.filters import And, AnyOf, Filter, Not, OneOfVideos, Or, Present, Range
 
 MAX_FACET_VALUES: Final = 100
 # Among so many, the most frequent, are those looked for that begin as a text: 0.5 s at first.
@@ -80,6 +80,8 @@ def _list_fields(filter: Filter) -> set[str]:
     match filter:
         case AnyOf(field) | Present(field):
             return {field}
+        case OneOfVideos():
+            return {"video_id"}
         case Range():
             return {filter.field}
         case And(parts) | Or(parts):

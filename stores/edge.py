@@ -124,6 +124,9 @@ class _EdgeDialect:
     def empty(self, field: str) -> Any:
         return self.every([qe.IsEmptyCondition(field)])
 
+    def points(self, ids: list[str]) -> Any:
+        return self.every([qe.HasIdCondition(set[int | UUID | str](ids))])
+
 
 class EdgeReader(QdrantReader):
     """Reads a shard that its writer has closed; several processes may, at once."""

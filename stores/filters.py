@@ -91,6 +91,13 @@ class Present:
 
 
 @dataclass(frozen=True, slots=True)
+class OneOfVideos:
+    """The video is one of these; of none, no video passes."""
+
+    video_ids: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class And:
     """Every part holds; without parts it always holds."""
 
@@ -111,7 +118,13 @@ class Not:
     part: Filter
 
 
-Filter = AnyOf | Range | Present | And | Or | Not
+Filter = AnyOf | Range | OneOfVideos | Present | And | Or | Not
+
+
+def join_filters(*filters: Filter | None) -> Filter | None:
+    """Return what lets through what every one of ``filters`` does, or None where none is given."""
+    given = tuple(one for one in filters if one is not None)
+    return And(given) if len(given) > 1 else next(iter(given), None)
 
 
 def matches(filter: Filter, payload: Mapping[str, Any]) -> bool:
@@ -125,6 +138,8 @@ def matches(filter: Filter, payload: Mapping[str, Any]) -> bool:
             return any(_within(item, filter) for item in _items(payload.get(filter.field)))
         case Present(field):
             return payload.get(field) not in (None, [])
+        case OneOfVideos(video_ids):
+            return payload.get("video_id") in video_ids
         case And(parts):
             return all(matches(part, payload) for part in parts)
         case Or(parts):

@@ -81,6 +81,9 @@ class _ServerDialect:
     def empty(self, field: str) -> Any:
         return self.every([models.IsEmptyCondition(is_empty=models.PayloadField(key=field))])
 
+    def points(self, ids: list[str]) -> Any:
+        return self.every([models.HasIdCondition(has_id=list(ids))])
+
 
 class ServerStore(QdrantReader):
     """One collection of a Qdrant server.
