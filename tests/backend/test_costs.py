@@ -13,9 +13,11 @@ import pytest
 from tests.backend.asking import MULTI, RECOMMEND, SEARCH
 from tests.backend.catalogue import FACETS, Catalogue
 from tests.backend.served import Served, publish_embedded
+from twinlens.catalog.fields import FIELDS
 
 pytestmark = pytest.mark.slow
 MOST_S = 5.0
+COUNTED = [row.name for row in FIELDS.counted]
 WORDS = " ".join(f"{subject} film number" for subject in ("beach", "kitchen", "cricket") * 40)
 EVERYTHING = {
     "window": 1000,
@@ -55,6 +57,32 @@ DEAREST = {
             "text": "film",
             "filter": {"or": [{"tags": [f"n{n}-{m}" for m in range(100)]} for n in range(99)]},
             **EVERYTHING,
+        },
+    ),
+    "disjunctive": (
+        SEARCH,
+        {
+            "text": WORDS[:1999],
+            "highlight": True,
+            **EVERYTHING,
+            "disjunctive_facets": True,
+            "window": 200,
+            "facet_query": {"tags": "n"},
+            "filter": {
+                "or": [{"view_count": {"gte": 0}}],
+                "and": [{"not": {name: "x"}} for name in COUNTED],
+                "duration_s": {"gte": 0},
+                "published_at": {"gte": "2000-01-01"},
+            },
+        },
+    ),
+    "disjunctive, large": (
+        SEARCH,
+        {
+            "text": "film",
+            **EVERYTHING,
+            "disjunctive_facets": True,
+            "filter": {"not": {"tags": "x"}},
         },
     ),
     "recommendations": (
