@@ -48,7 +48,16 @@ class FieldKind(StrEnum):
 
 # Names that mean something else where names of fields stand: in a source, a payload, a filter.
 _TAKEN: Final = frozenset(
-    {"video_id", "thumbnail", "thumbnail_url", "thumbnail_file", "and", "or", "not"}
+    {
+        "video_id",
+        "thumbnail",
+        "thumbnail_url",
+        "thumbnail_file",
+        "has_thumbnail",
+        "and",
+        "or",
+        "not",
+    }
 )
 
 

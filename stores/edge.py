@@ -90,6 +90,7 @@ _INDEX_TYPES: Final[dict[IndexKind, Any]] = {
     "datetime": qe.PayloadSchemaType.Datetime,
     "float": qe.PayloadSchemaType.Float,
     "integer": qe.PayloadSchemaType.Integer,
+    "bool": qe.PayloadSchemaType.Bool,
 }
 
 
@@ -120,8 +121,12 @@ class _EdgeDialect:
         texts = {name: bound.astimezone(UTC).isoformat() for name, bound in bounds.items()}
         return self.every([qe.FieldCondition(field, range=qe.RangeDateTime(**texts))])
 
+    def empty(self, field: str) -> Any:
+        return self.every([qe.IsEmptyCondition(field)])
+
     def points(self, ids: list[str]) -> Any:
-        return self.every([qe.HasIdCondition(set[int | UUID | str](ids))])
+        given: set[int | UUID | str] = set(ids)
+        return self.every([qe.HasIdCondition(given)])
 
 
 class EdgeReader(QdrantReader):

@@ -18,9 +18,22 @@ from tests.backend.attacks import (
     picture,
     post,
 )
-from tests.backend.catalogue import picture_bytes
+from tests.backend.catalogue import FACETS, picture_bytes
+from twinlens.catalog.fields import FIELDS, FieldKind
 from twinlens.search.cursor import Cursor
 
+LOOKUP = b"POST /api/v1/lookup HTTP/1.1"
+# A condition on each facet, and each of them counted without it.
+DISJUNCTIVE = {
+    "facets": FACETS,
+    "disjunctive_facets": True,
+    "filter": {
+        row.name: ["n1", "none"]
+        if row in FIELDS.counted
+        else {"gte": "2000-01-01" if row.kind is FieldKind.MOMENT else 0}
+        for row in FIELDS.facets
+    },
+}
 SECTIONS: dict[str, dict[str, Row]] = {
     "Wrong types": {
         "json-called-text": Row(
@@ -177,6 +190,78 @@ SECTIONS: dict[str, dict[str, Row]] = {
             ),
             "20 searches of 1,000 ranks each, fused",
             "422 `validation_failed`",
+        ),
+        "facets-that-search-nine-thousand-ranks": Row(
+            post(js(text="film", window=1000, **DISJUNCTIVE)),
+            "`disjunctive_facets`, a condition on each of eight facets, and a window of 1,000",
+            "422 `validation_failed`",
+        ),
+        "facets-that-search-as-much-as-is-allowed": Row(
+            post(js(text="film", window=200, collapse_duplicates=True, **DISJUNCTIVE)),
+            "the same with a window of 200, and `collapse_duplicates`",
+            "200",
+        ),
+        "a-facet-query-of-eighteen-hundred-letters": Row(
+            post(js(text="film", facets=["tags"], facet_query={"tags": "\ufdfa" * 100})),
+            "a `facet_query` of 100 times U+FDFA, which NFKC writes out as eighteen letters",
+            "200",
+        ),
+        "a-facet-query-of-marks": Row(
+            post(js(text="film", facets=["tags"], facet_query={"tags": "\u0315\u0300" * 50})),
+            "a `facet_query` of nothing but marks",
+            "422 `validation_failed`",
+        ),
+        "nineteen-thousand-facet-queries": Row(
+            lambda: post(js(text="film", facet_query={f"f{n}": "a" for n in range(19_000)})),
+            "a `facet_query` of 19,000 fields",
+            "422 `validation_failed`",
+        ),
+        "a-facet-query-of-lists-in-lists": Row(
+            get('/api/v1/search?q=a&facet_query={"tags":' + "[" * 7000),
+            "7,000 `[` as a `facet_query` in a query string",
+            "422 `validation_failed`",
+        ),
+        "a-date-beyond-time": Row(
+            post(js(text="a", filter={"published_at": {"lte": "999999999-01-01"}})),
+            "a date in the year 999999999",
+            "422 `validation_failed`",
+        ),
+        "a-date-of-no-calendar": Row(
+            post(js(text="a", filter={"published_at": {"lte": "2023-02-29"}})),
+            "29 February 2023",
+            "422 `validation_failed`",
+        ),
+        "a-hundred-looks-for-thumbnails": Row(
+            post(js(text="a", filter={"or": [{"has_thumbnail": False}] * 99})),
+            "99 times `has_thumbnail` in an `or`",
+            "200",
+        ),
+        "nineteen-thousand-ids-to-look-up": Row(
+            http(LOOKUP, JSON, body=js(video_ids=["beach-1"] * 19_000)),
+            "19,000 ids to look up",
+            "422 `validation_failed`",
+        ),
+        "a-hundred-thousand-ids-to-look-up": Row(
+            http(LOOKUP, JSON, body=js(video_ids=["beach-1"] * 100_000)),
+            "100,000 ids to look up",
+            "413 `body_too_large`",
+        ),
+        "odd-ids-to-look-up": Row(
+            http(LOOKUP, JSON, body=js(video_ids=["../../etc/passwd", "\0", "\ud800", "%00"])),
+            "ids to look up that are paths, NUL, and half a character",
+            "400 `json_invalid`",
+        ),
+        "recommendations-of-what-is-gone": Row(
+            http(
+                b"POST /api/v1/recommendations HTTP/1.1",
+                JSON,
+                body=js(
+                    liked=["beach-1", *("x" * 250 + str(n) for n in range(99))],
+                    disliked=["y" * 250 + str(n) for n in range(100)],
+                ),
+            ),
+            "recommendations of one video, and of 199 that are gone",
+            "200",
         ),
     },
     "Parts of forms": {
@@ -355,6 +440,98 @@ SECTIONS: dict[str, dict[str, Row]] = {
             "`q` 2,000 times",
             "422 `validation_failed`",
             SAME,
+        ),
+    },
+    "Steering": {
+        "a-hundred-thousand-excluded": Row(
+            post(js(text="a", exclude=["v"] * 100_000)),
+            "100,000 ids in `exclude`",
+            "413 `body_too_large`",
+        ),
+        "a-thousand-and-one-excluded": Row(
+            post(js(text="a", exclude=["v"] * 1001)),
+            "1,001 ids in `exclude`",
+            "422 `validation_failed`",
+        ),
+        "a-thousand-long-ids-excluded": Row(
+            post(js(text="a", exclude=[f"{number:0255}ක" for number in range(1000)])),
+            "1,000 ids of 256 characters in `exclude`",
+            "200",
+        ),
+        "nine-thousand-boosts": Row(
+            post(js(text="a", boost=[{"field": "view_count"}] * 9_500)),
+            "9,500 boosts",
+            "422 `validation_failed`",
+        ),
+        "half-life-of-nothing": Row(
+            post(js(text="a", boost=[{"field": "published_at", "half_life_days": 0}])),
+            "a half-life of 0",
+            "422 `validation_failed`",
+        ),
+        "half-life-too-small-to-divide-by": Row(
+            post(b'{"text":"a","boost":[{"field":"published_at","half_life_days":1e-320}]}'),
+            "a half-life of `1e-320`",
+            "422 `validation_failed`",
+        ),
+        "boost-without-bounds": Row(
+            post(b'{"text":"a","boost":[{"field":"view_count","weight":1e308}]}'),
+            "a boost of weight `1e308`",
+            "422 `validation_failed`",
+        ),
+        "boost-by-what-is-no-field": Row(
+            post(js(text="a", boost=[{"field": "__class__"}])),
+            "a boost by `__class__`",
+            "422 `validation_failed`",
+        ),
+        "lists-in-lists-in-a-parameter": Row(
+            get("/api/v1/search?q=a&boost=" + "[" * 7000),
+            "`boost=` and 7,000 `[`",
+            "422 `validation_failed`",
+            SAME,
+        ),
+        "a-thousand-words-to-leave-out": Row(
+            post(js(text="a" + " -b" * 600)), "600 words to leave out", "200"
+        ),
+        "eleven-words-to-leave-out": Row(
+            post(js(text="a -" + " -".join("bcdefghijkl"))),
+            "11 different words to leave out",
+            "422 `validation_failed`",
+        ),
+        "nothing-but-words-to-leave-out": Row(
+            post(js(text="-a")), "a text of a word to leave out alone", "422 `validation_failed`"
+        ),
+        "quotes-without-end": Row(
+            post(js(text='"' * 1999 + "a")), "a text of 1,999 quotes and a letter", "200"
+        ),
+        "quotes-that-never-close": Row(
+            post(js(text=' "a' * 600 + '"')), "600 quotes that open, and one that closes", "200"
+        ),
+        "dashes-without-end": Row(
+            post(js(text=" -" * 999 + "a")), "a text of 999 dashes and a letter", "200"
+        ),
+        "a-phrase-of-a-thousand-words": Row(
+            post(js(text='"' + "film " * 399 + '"')), "a phrase of 399 words in quotes", "200"
+        ),
+        "everything-that-steers-at-once": Row(
+            post(
+                js(
+                    text='film "film number" -a -b -c -d -e -f -g -h -"i j"',
+                    exclude=[f"beach-{number}" for number in range(1000)],
+                    boost=[
+                        {"field": "published_at", "half_life_days": 0.01 + number, "weight": 10}
+                        for number in range(10)
+                    ],
+                    sort="view_count:desc",
+                    max_per_channel=1,
+                    window=1000,
+                    collapse_duplicates=True,
+                    explain=True,
+                    limit=100,
+                )
+            ),
+            "a phrase, nine words to leave out, 1,000 excluded ids, ten boosts, a sort and at most "
+            "one of a channel, over a window of 1,000",
+            "200",
         ),
     },
 }
