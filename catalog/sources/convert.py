@@ -7,30 +7,38 @@ import html
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
 from twinlens.catalog.errors import RejectReason, RowRejected
 from twinlens.catalog.fields import Field, FieldKind, Fields, FieldValue
-from twinlens.catalog.sources.columns import simplify
+from twinlens.catalog.sources.columns import find_unit
 from twinlens.catalog.sources.dates import DateOrder, parse_date
 from twinlens.catalog.sources.lists import parse_texts
-from twinlens.catalog.sources.numbers import parse_count, parse_duration
-from twinlens.catalog.sources.picture_cells import parse_picture
+from twinlens.catalog.sources.numbers import InUnit, parse_count, parse_duration
+from twinlens.catalog.sources.picture_cells import parse_picture, pick_address
 from twinlens.catalog.sources.platforms import YOUTUBE_CATEGORIES, Platform
+from twinlens.catalog.sources.printed import unprint
 from twinlens.catalog.sources.rows import BadCell, BadRecord, Note, Origin, Record, Reject, Row
 from twinlens.catalog.sources.thumbnails import read_thumbnail
-from twinlens.catalog.sources.values import is_no_value, parse_code, parse_id, parse_text, parse_url
+from twinlens.catalog.sources.values import (
+    is_no_value,
+    is_web_url,
+    parse_code,
+    parse_id,
+    parse_key,
+    parse_keyword,
+    parse_text,
+    parse_url,
+    read_formula,
+)
 from twinlens.catalog.video import Video
 
 # 96 bits: a chance of one in 10**17 that two among a million videos share an id.
 _CONTENT_ID_DIGITS: Final = 24
 # Fields that say which video it is, where there is no id.
 _ADDRESSES: Final = ("url", "embed_url")
-
-_MS: Final = Decimal("0.001")
 
 T = TypeVar("T")
 
@@ -42,23 +50,19 @@ class _Parser(Protocol):
 _PARSERS: Final[Mapping[FieldKind, _Parser]] = {
     FieldKind.TEXT: parse_text,
     FieldKind.URL: parse_url,
-    FieldKind.KEYWORD: parse_text,
+    FieldKind.KEYWORD: parse_keyword,
     FieldKind.KEYWORDS: parse_texts,
     FieldKind.MOMENT: parse_date,
     FieldKind.COUNT: parse_count,
     FieldKind.DURATION: parse_duration,
 }
-#: Seconds in one, where a column's name says so; names without case and punctuation.
-COLUMN_UNITS: Final[Mapping[str, Decimal]] = {
-    **dict.fromkeys(("durationms", "durationmillis", "lengthms", "approxdurationms"), _MS),
-    **dict.fromkeys(("durationmilliseconds", "lengthmillis", "milliseconds"), _MS),
-    **dict.fromkeys(("runtime", "runtimeminutes", "durationminutes"), Decimal(60)),
-    **dict.fromkeys(("durationmin", "durationmins", "lengthminutes", "minutes"), Decimal(60)),
-}
 _ESCAPED: Final = ("title", "channel")
 _TEXTS: Final = (FieldKind.TEXT, FieldKind.KEYWORD, FieldKind.KEYWORDS)
 # Fields that hold a code, which objects have beside its name.
 _CODES: Final = frozenset({"language"})
+_IDS: Final = frozenset({"channel_id"})
+# How a formula, a printed list and a printed object begin.
+_OPENING: Final = frozenset("=[{")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,14 +124,25 @@ class _Conversion:
                 elif name != "video_id" and is_no_value(cell):
                     continue
                 elif cell is not None:
+                    if type(cell) is str and cell[:1] in _OPENING:
+                        cell = self._open(name, cell)
                     is_plain = table.platform is None and name != "duration_s"
                     self._cells[name] = cell if is_plain else self._prepare(name, column, cell)
                 break
 
+    def _open(self, name: str, cell: str) -> object:
+        """Return what a formula shows, and a list or an object that was printed into a cell."""
+        kind = self._fields.find_kind(name)
+        if cell[0] == "=":
+            is_address = kind is FieldKind.URL or name in ("thumbnail", "thumbnail_url")
+            return read_formula(cell.strip(), address=is_address)
+        # Words in brackets are words of a title, and a list of texts is read as one.
+        return cell if kind in (FieldKind.TEXT, FieldKind.KEYWORDS) else unprint(cell)
+
     def _prepare(self, name: str, column: str, cell: object) -> object:
         """Return a cell without what its platform or its column's name says of it."""
         if name == "duration_s" and (unit := find_unit(column)) is not None:
-            return _to_unit(cell, unit)
+            return InUnit(cell, *unit)
         platform = self._table.platform
         if platform is None:
             return cell
@@ -177,9 +192,9 @@ class _Conversion:
                     value = parse(self._cells[name])
                 except RowRejected as error:
                     self._notes.append(Note(name, error.reason, error.detail))
-                else:
-                    if value is not None and value != ():
-                        values[name] = value
+                    value = _to_nfc(error.kept)
+                if value is not None and value != ():
+                    values[name] = value
         return Video(
             video_id=video_id,
             title=title if isinstance(title, str) else None,
@@ -230,7 +245,9 @@ def _list_parsers(
 def _make_parser(row: Field, order: DateOrder | None) -> Callable[[object], FieldValue | None]:
     if row.kind is FieldKind.MOMENT:
         return partial(parse_date, field=row.name, order=order)
-    parse: _Parser = parse_code if row.name in _CODES else _PARSERS[row.kind]
+    parse: _Parser = _PARSERS[row.kind]
+    if row.name in _CODES | _IDS:
+        parse = parse_code if row.name in _CODES else parse_key
     if row.kind not in _TEXTS:
         return partial(parse, field=row.name)
     return lambda cell: _to_nfc(parse(cell, field=row.name))
@@ -257,25 +274,12 @@ def find_cell(cells: Mapping[str, object], column: str) -> object:
     return found
 
 
-@lru_cache(maxsize=1024)
-def find_unit(column: str) -> Decimal | None:
-    """Return how many seconds one of a column of lengths is, where its name says so."""
-    return COLUMN_UNITS.get(simplify(column.rpartition(".")[2]))
-
-
-def _to_unit(cell: object, unit: Decimal) -> object:
-    """Return a bare number of units in seconds; what says its unit itself stays."""
-    if isinstance(cell, str) and not cell.strip().replace(".", "", 1).isdecimal():
-        return cell
-    if isinstance(cell, str | int | float | Decimal) and not isinstance(cell, bool):
-        return Decimal(str(cell).strip()) * unit
-    return cell
-
-
 def _parse_picture_url(cell: object) -> str | None:
     if isinstance(cell, Mapping | list | tuple):
         found = parse_picture(cell, folder=None, root=None)
         return found if isinstance(found, str) else None
+    if isinstance(cell, str) and is_web_url(cell):
+        cell = pick_address(cell)
     return parse_url(cell, field="thumbnail_url")
 
 

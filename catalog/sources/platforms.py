@@ -38,13 +38,17 @@ class Platform:
     youtube: bool = False
 
 
+# Of an answer made flat, such as by pandas.
+_SIZES: Final = tuple(
+    f"snippet.thumbnails.{size}.url" for size in ("maxres", "standard", "high", "medium", "default")
+)
 _SNIPPET: Final = {
     "title": ("snippet.title",),
     "channel": ("snippet.videoOwnerChannelTitle", "snippet.channelTitle"),
     "channel_id": ("snippet.videoOwnerChannelId", "snippet.channelId"),
     "published_at": ("contentDetails.videoPublishedAt", "snippet.publishedAt"),
     "thumbnail": (),
-    "thumbnail_url": ("snippet.thumbnails",),
+    "thumbnail_url": ("snippet.thumbnails", *_SIZES),
     "category": ("snippet.categoryId",),
     "language": ("snippet.defaultAudioLanguage", "snippet.defaultLanguage"),
     "tags": ("snippet.tags",),
