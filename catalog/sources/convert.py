@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
+from string import ascii_letters, digits
 from typing import Final, Protocol, TypeVar
 
 from twinlens.catalog.errors import RejectReason, RowRejected
@@ -19,19 +20,19 @@ from twinlens.catalog.sources.lists import parse_texts
 from twinlens.catalog.sources.numbers import InUnit, parse_count, parse_duration
 from twinlens.catalog.sources.picture_cells import parse_picture, pick_address
 from twinlens.catalog.sources.platforms import YOUTUBE_CATEGORIES, Platform
-from twinlens.catalog.sources.printed import unprint
+from twinlens.catalog.sources.printed import is_printed, unprint
 from twinlens.catalog.sources.rows import BadCell, BadRecord, Note, Origin, Record, Reject, Row
 from twinlens.catalog.sources.thumbnails import read_thumbnail
 from twinlens.catalog.sources.values import (
+    NO_VALUE,
     is_no_value,
-    is_web_url,
     parse_code,
     parse_id,
     parse_key,
-    parse_keyword,
     parse_text,
     parse_url,
     read_formula,
+    reject,
 )
 from twinlens.catalog.video import Video
 
@@ -50,7 +51,7 @@ class _Parser(Protocol):
 _PARSERS: Final[Mapping[FieldKind, _Parser]] = {
     FieldKind.TEXT: parse_text,
     FieldKind.URL: parse_url,
-    FieldKind.KEYWORD: parse_keyword,
+    FieldKind.KEYWORD: parse_text,
     FieldKind.KEYWORDS: parse_texts,
     FieldKind.MOMENT: parse_date,
     FieldKind.COUNT: parse_count,
@@ -63,6 +64,8 @@ _CODES: Final = frozenset({"language"})
 _IDS: Final = frozenset({"channel_id"})
 # How a formula, a printed list and a printed object begin.
 _OPENING: Final = frozenset("=[{")
+# A text that begins so is neither that nor a mark for no value: most are, and are not looked at.
+_PLAIN_BEGINNINGS: Final = frozenset(ascii_letters + digits) - {mark[:1] for mark in NO_VALUE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,15 +122,18 @@ class _Conversion:
         for name, names in columns.items():
             for column in names:
                 cell = cells[column] if column in cells else find_cell(cells, column)
-                if isinstance(cell, BadCell):
-                    self._notes.append(Note(name, cell.reason, cell.detail))
-                elif name != "video_id" and is_no_value(cell):
-                    continue
-                elif cell is not None:
+                if type(cell) is not str or cell[:1] not in _PLAIN_BEGINNINGS:
+                    if isinstance(cell, BadCell):
+                        self._notes.append(Note(name, cell.reason, cell.detail))
+                        break
+                    if name != "video_id" and is_no_value(cell):
+                        continue
+                    if cell is None:
+                        break
                     if type(cell) is str and cell[:1] in _OPENING:
                         cell = self._open(name, cell)
-                    is_plain = table.platform is None and name != "duration_s"
-                    self._cells[name] = cell if is_plain else self._prepare(name, column, cell)
+                is_plain = table.platform is None and name != "duration_s"
+                self._cells[name] = cell if is_plain else self._prepare(name, column, cell)
                 break
 
     def _open(self, name: str, cell: str) -> object:
@@ -136,8 +142,15 @@ class _Conversion:
         if cell[0] == "=":
             is_address = kind is FieldKind.URL or name in ("thumbnail", "thumbnail_url")
             return read_formula(cell.strip(), address=is_address)
-        # Words in brackets are words of a title, and a list of texts is read as one.
-        return cell if kind in (FieldKind.TEXT, FieldKind.KEYWORDS) else unprint(cell)
+        if kind in (FieldKind.TEXT, FieldKind.KEYWORDS):
+            # Words in brackets are words of a title, and a list of texts is read as one.
+            return cell
+        found = unprint(cell)
+        if kind is FieldKind.KEYWORD and isinstance(found, str) and is_printed(found):
+            error = reject(name, "is text", found)
+            self._notes.append(Note(name, error.reason, error.detail))
+            return None
+        return found
 
     def _prepare(self, name: str, column: str, cell: object) -> object:
         """Return a cell without what its platform or its column's name says of it."""
@@ -278,7 +291,7 @@ def _parse_picture_url(cell: object) -> str | None:
     if isinstance(cell, Mapping | list | tuple):
         found = parse_picture(cell, folder=None, root=None)
         return found if isinstance(found, str) else None
-    if isinstance(cell, str) and is_web_url(cell):
+    if isinstance(cell, str) and cell.count("://") > 1:
         cell = pick_address(cell)
     return parse_url(cell, field="thumbnail_url")
 

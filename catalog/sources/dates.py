@@ -80,8 +80,8 @@ _TIME: Final = (
     rf"(?:(?P<half_before>{_HALF})\s*)?"
     r"(?P<hour>\d{1,2})(?:[:.h時时点點시]\s?(?P<minute>\d{2})(?:[:.分분]\s?(?P<second>\d{2})"
     rf"(?:[.,](?P<part>\d{{1,9}}))?)?[秒초分분]?(?:\s*(?P<half>{_HALF}))?|\s*(?P<half_only>{_HALF}))"
-    r"(?:\s*(?P<zone>[A-Z]{1,5}(?![\w+])|(?:UTC|GMT)?[+-]\d{1,2}(?::?\d{2})?)(?:\s+UTC)?"
-    r"(?:\s+\([^()]*\))?)?(?:\s+Uhr)?)?"
+    r"(?:\s+Uhr)?(?:\s*(?P<zone>[A-Z]{1,5}(?![\w+])|(?:UTC|GMT)?[+-]\d{1,2}(?::?\d{2})?)(?:\s+UTC)?"
+    r"(?:\s+\([^()]*\))?)?)?"
 )
 _WEEKDAY: Final = r"(?:(?P<weekday>[^\W\d_][^\d\s,]{0,20}?)\.?,?\s+)?"
 _NAMED: Final = r"(?P<month>[^\W\d_][^\d\s,/-]{0,20}(?: [^\W\d_]{5,6})?)"
@@ -135,8 +135,10 @@ _PART_KEYS: Final = ("year", "month", "day", "hour", "minute", "second")
 # What programs write for no time: Go and .NET, spreadsheets and OLE, and databases for "for ever".
 _NO_DAYS: Final = frozenset({date.min, date(1899, 12, 30), date(1899, 12, 31), date.max})
 _YEARS: Final = range(1880, 2101)
+_LIKELY_YEARS: Final = range(1900, 2101)
 # Python takes any character between day and time, also the sign of an offset.
 _AFTER_DAY: Final = frozenset({"", " ", "T", "t"})
+_DAY_LENGTH: Final = len("2026-11-21")
 _COMPACT_DATE: Final = range(1900_01_01, 2101_01_01)
 _COMPACT_TIME: Final = range(1900_01_01_00_00_00, 2101_01_01_00_00_00)
 _COMPACT_MINUTE: Final = range(1900_01_01_00_00, 2101_01_01_00_00)
@@ -271,7 +273,7 @@ def _read_number(value: float | Decimal, field: str) -> datetime:
 
 
 def _read_text(text: str, field: str, order: DateOrder | None) -> datetime | None:
-    if "-" in text[:5] and text[10:11] in _AFTER_DAY and text.isascii():
+    if text[4:5] == "-" and text[10:11] in _AFTER_DAY and len(text) >= _DAY_LENGTH:
         try:
             return _require_possible(datetime.fromisoformat(text), text, field)
         except ValueError:
@@ -294,7 +296,7 @@ def _read_text(text: str, field: str, order: DateOrder | None) -> datetime | Non
     if (midnight := _MIDNIGHT.fullmatch(plain)) is not None:
         plain, days = f"{midnight[1]}00:00{midnight[2] or ''}{midnight[3]}", timedelta(days=1)
     moment = None
-    if plain[10:11] in _AFTER_DAY or plain[8:9] in {"T", "t"}:
+    if (len(plain) >= _DAY_LENGTH and plain[10:11] in _AFTER_DAY) or plain[:8].isdecimal():
         with suppress(ValueError):
             moment = datetime.fromisoformat(plain)
     moment = (_read_form(plain, text, field, order) if moment is None else moment) + days
@@ -309,6 +311,8 @@ def _require_possible(moment: datetime, value: object, field: str) -> datetime |
     Raises:
         RowRejected: no video is of that year.
     """
+    if moment.year in _LIKELY_YEARS:
+        return moment
     if moment.date() in _NO_DAYS:
         return None
     if moment.year not in _YEARS:

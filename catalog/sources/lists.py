@@ -11,11 +11,19 @@ from typing import Final
 
 from twinlens.catalog.errors import RejectReason, RowRejected
 from twinlens.catalog.sources.printed import MAX_LENGTH, read_list
-from twinlens.catalog.sources.values import is_no_value, parse_text, reject, to_text, unwrap
+from twinlens.catalog.sources.values import (
+    NO_VALUE,
+    is_no_value,
+    parse_text,
+    reject,
+    to_text,
+    unwrap,
+)
 
 MAX_TEXTS: Final = 1_000
 # What stands for the rest of a list that was shortened.
 _CUT: Final = frozenset({"...", "…", "[...]", "etc.", "etc"})
+_ODD: Final = NO_VALUE | _CUT
 _HASHTAG: Final = re.compile(r"[#＃](?=[^\s#＃])")
 _HASHTAGS: Final = re.compile(r"[#＃][^\s,;|]+(?:[\s,;|]+[#＃][^\s,;|]+)*")
 _SEPARATORS: Final = ("|", ";", ",", "；", "，", "、", "،")
@@ -38,7 +46,8 @@ def parse_texts(value: object, *, field: str) -> tuple[str, ...]:
         RowRejected: not a list of texts, too many, or a text that can't be used; the others are the
             error's ``kept``.
     """
-    value = unwrap(value)
+    if isinstance(value, Mapping):
+        value = unwrap(value)
     if isinstance(value, str | bytes):
         value = _split(to_text(value, field), field)
     if value is None:
@@ -50,12 +59,14 @@ def parse_texts(value: object, *, field: str) -> tuple[str, ...]:
     texts: dict[str, None] = {}
     bad: list[tuple[int, RowRejected]] = []
     for number, item in enumerate(value[:MAX_TEXTS], start=1):
-        if item is None or item != item or (isinstance(item, str) and is_no_value(item)):
+        if item is None or item != item:
             continue
         try:
-            if isinstance(item, str) and item.strip() in _CUT:
-                raise reject(field, "are all there", item)
             text = parse_text(item, field=field)
+            if text in _ODD:
+                if text in _CUT:
+                    raise reject(field, "are all there", text)
+                text = None
         except RowRejected as error:
             bad.append((number, error))
         else:
@@ -107,7 +118,13 @@ def _split_hashtags(text: str) -> list[str]:
 
 def _split_line(text: str) -> list[str]:
     """Return what stands between separators, outside of quotes and not after a backslash."""
-    separator = next((mark for mark in _SEPARATORS if mark in text), None)
+    separator = None
+    for mark in _SEPARATORS:
+        if mark in text:
+            separator = mark
+            break
+    if '"' not in text and "'" not in text and "\\" not in text:
+        return [text] if separator is None else text.split(separator)
     if separator is None:
         return [_unquote(text)]
     if (first := _FIRST_QUOTED.match(text)) is not None:

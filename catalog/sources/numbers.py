@@ -50,6 +50,7 @@ _INDIAN: Final = re.compile(r"\d{1,2}(?:,\d{2})+,\d{3}(?:\.\d+)?")
 _GROUPED_BY_DOTS: Final = re.compile(r"\d{1,3}(?:\.\d{3}){2,}(?:,\d+)?|\d{1,3}\.\d{3},\d+")
 # A thousand, or one.
 _THOUSAND_OR_ONE: Final = re.compile(r"\d{1,3}\.\d{3}")
+_COMMA_OF_THOUSANDS: Final = re.compile(r"\d{1,3}(?:,\d{3})+")
 _COMMA: Final = re.compile(r"\d+,(\d+)")
 _SAID_BEFORE: Final = re.compile(r"([^\d+.,-]*?)[\s:]*(?=\d)")
 _DIGITS: Final = re.compile(r"\d(?:[\d.,'_ ]*\d)?")
@@ -62,15 +63,17 @@ _REST: Final = re.compile(r"\s*(\d{1,4})(?!\d)")
 _PLAIN: Final = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?", re.IGNORECASE)
 _CLOCK: Final = re.compile(r"(?:(\d+):)?(\d{1,3}):(\d{2}(?:[.,]\d+)?)(?:\s*([^\W\d_]+)\.?)?")
 _DAYS: Final = re.compile(
-    r"(\d+)(?: days?,? |d |\.(?=\d\d:\d\d:))(?:\+?(\d+:\d{2}:\d{2}(?:\.\d+)?))?"
+    r"(\d+)(?: days?,? | ?d |\.(?=\d\d:\d\d:))(?:\+?(\d+:\d{2}:\d{2}(?:\.\d+)?))?"
 )
 _ISO_DURATION: Final = re.compile(
     r"P(?:0+Y)?(?:0+M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+(?:[.,]\d+)?)H)?(?:(\d+(?:[.,]\d+)?)M)?"
     r"(?:(\d+(?:[.,]\d+)?)S)?)?",
     re.IGNORECASE,
 )
-_UNIT: Final = re.compile(r"(\d+(?:[.,]\d+)?)\s*(''|['\"]|[^\s\d.,;:'\"]+)\.?")
-_AND: Final = re.compile(rf"\s*(?:[,;]\s*)?(?:(?:{'|'.join(map(re.escape, ANDS))})\s+)?")
+_UNIT: Final = re.compile(
+    r"(\d{1,3}(?:[, ]\d{3})+|\d+(?:[.,]\d+)?)\s*(''|['\"]|[^\s\d.,;:'\"]+)\.?"
+)
+_AND: Final = re.compile(rf"\s*(?:[,;:]\s*)?(?:(?:{'|'.join(map(re.escape, ANDS))})\s+)?")
 # 1h30 is an hour and thirty minutes.
 _NEXT_UNIT: Final = re.compile(r"\s?([0-5]\d)")
 _LABELLED: Final = re.compile(
@@ -391,7 +394,12 @@ def _read_units(text: str, field: str) -> Decimal:
         unit = UNITS.get(part[2])
         if unit is None or unit >= least:
             break
-        total += _to_decimal(part[1]) * unit
+        number = part[1].replace(" ", "")
+        if _COMMA_OF_THOUSANDS.fullmatch(number):
+            if unit >= 1 and number.count(",") == 1:
+                raise _refuse(field, text, "thousands, or a number with a fraction")
+            number = number.replace(",", "")
+        total += _to_decimal(number) * unit
         at, least = part.end(), unit
         if (rest := _NEXT_UNIT.fullmatch(text, at)) and unit in _CLOCK_UNITS:
             return total + int(rest[1]) * unit / 60

@@ -75,10 +75,10 @@ def parse_picture(
 
 def pick_address(text: str) -> str:
     """Return the widest of several sizes' addresses, as in HTML's ``srcset``, else the first."""
-    if not _SEVERAL.search(text):
-        return text
-    sizes = {match[1]: float(match[2] or 0) for match in _SIZES.finditer(text)}
-    return max(sizes, key=sizes.__getitem__)
+    if text.count("://") > 1 and _SEVERAL.search(text):
+        sizes = {match[1]: float(match[2] or 0) for match in _SIZES.finditer(text)}
+        return max(sizes, key=sizes.__getitem__)
+    return text
 
 
 def _to_path(text: str) -> str:

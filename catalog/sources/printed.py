@@ -6,8 +6,10 @@ import ast
 import json
 import re
 import warnings
+from contextlib import suppress
 from typing import Final
 
+from twinlens.catalog.errors import RowRejected
 from twinlens.catalog.sources.values import is_no_value, quote, reject
 
 # Of an object with all sizes of a picture, or of a film's whole cast.
@@ -25,6 +27,7 @@ _QUOTED: Final = re.compile(r"""[bu]?('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""", r
 _BARE: Final = re.compile(r"[^\s,'\"\[\](){}][^,'\"\[\](){}]*")
 _NUMBERS: Final = re.compile(r"[\d.\s]+")
 _BETWEEN: Final = re.compile(r"[\s,]*")
+_PAIR: Final = re.compile(r":?\w+\s*(?:=>|=|:)")
 # A word in round brackets is a word; what is an object is no list of words.
 _IS_LIST: Final = {"[": re.compile(""), "{": re.compile(""), "(": re.compile("[,'\"]|^..$")}
 
@@ -42,11 +45,19 @@ def unprint(text: str) -> object:
         pass
     if "np." in text:
         text = _SCALAR.sub(r"\1", text)
-    # To Python's parser texts without commas between them are one text: those are lists of words.
-    found = _read_literal(text) if "{" in text else None
-    if isinstance(found, set) and len(found) == 1:
-        return list(found)
+    found: object = None
+    if "{" in text:
+        found = _read_literal(text)
+    elif _QUOTED.match(inner := text[1:-1].lstrip()):
+        # To Python's parser texts without commas between them are one text.
+        with suppress(RowRejected):
+            found = _read_words(inner, "")
     return found if isinstance(found, list | dict) else text
+
+
+def is_printed(text: str) -> bool:
+    """Return whether ``text`` looks like an object, or a list of some, that a program printed."""
+    return "{" in text and text.strip().endswith(("}", "}]"))
 
 
 def read_list(text: str, field: str) -> list[object] | None:
@@ -55,7 +66,7 @@ def read_list(text: str, field: str) -> list[object] | None:
     Raises:
         RowRejected: an object, or a list of which a part was left out in printing.
     """
-    if array := _ARRAY.fullmatch(text):
+    if text[-1] == ")" and (array := _ARRAY.fullmatch(text)) is not None:
         text = array[1].strip()
         if is_no_value(text):  # as pandas prints an empty set
             return []
@@ -70,9 +81,14 @@ def read_list(text: str, field: str) -> list[object] | None:
         return None
     inner = _SCALAR.sub(r"\1", text[1:-1])
     found = _read_words(inner, field)
-    if found is None and ("{" in inner or text[0] == "{"):
+    if (found is None and "{" in text) or (text[0] == "{" and _is_object(found)):
         raise reject(field, "is a list or text", text)
     return found
+
+
+def _is_object(words: list[object] | None) -> bool:
+    """Return whether these are keys with values, as Java and Ruby print an object."""
+    return bool(words) and all(_PAIR.match(str(word)) for word in words or ())
 
 
 def _read_words(text: str, field: str) -> list[object] | None:

@@ -259,18 +259,6 @@ def read_formula(text: str, *, address: bool) -> str:
     return text if link is None else link[0] if address else link[1]
 
 
-def parse_keyword(value: object, *, field: str) -> str | None:
-    """Return text as ``parse_text`` does, but of no object that was printed in an unknown way.
-
-    Raises:
-        RowRejected: see ``parse_text``.
-    """
-    text = parse_text(value, field=field)
-    if text is not None and text[0] in "[{" and text[-1] in "]}" and "{" in text:
-        raise reject(field, "is text", text)
-    return text
-
-
 def parse_key(value: object, *, field: str) -> str | None:
     """Return text as ``parse_text`` does, of an id that is not the video's.
 
@@ -331,7 +319,7 @@ def parse_url(value: object, *, field: str) -> str | None:
             text = f"https://{text.lstrip('/')}"
     if not is_web_url(text):
         raise reject(field, "begins with http:// or https://", text)
-    if _SEVERAL.search(text):
+    if text.count("://") > 1 and _SEVERAL.search(text):
         raise reject(field, "is one address", text)
     return text.replace("&amp;", "&")
 

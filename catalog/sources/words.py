@@ -121,7 +121,10 @@ UNITS: Final = _table(
     ("хвилина λεπτά دقيقة دقائق דקות मिनट মিনিট நிமிடங்கள் මිනිත්තු นาที 分 分钟 分鐘 분", Decimal(60)),
     ("h hr hrs hour hours std stunde stunden heure heures hora horas ora ore", Decimal(3600)),
     ("uur uren u godz godzina godziny godzin ч час часа часов год година години", Decimal(3600)),
-    ("годин ώρα ώρες sa saat jam giờ tim timme timmar timer tunti tuntia hodina", Decimal(3600)),
+    (
+        "годин ώρα ώρες sa saat jam giờ time tim timme timmar timer tunti tuntia hodina",
+        Decimal(3600),
+    ),
     ("hodiny hodin óra oră ساعة ساعات שעות घंटा घंटे ঘণ্টা மணிநேரம் පැය ชั่วโมง", Decimal(3600)),
     ("時間 时 時 小时 小時 시간", Decimal(3600)),
     ("d day days tag tage tagen jour jours día días dia dias giorno giorni dag", Decimal(86400)),

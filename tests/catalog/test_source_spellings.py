@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.catalog.spellings import DOUBTFUL, NO_VALUES, READ
+from tests.catalog import spellings, spellings_abroad
+from tests.catalog.spellings import NO_VALUES
 from tests.catalog.tables import read, rejects, write_table
 from twinlens.catalog.errors import RejectReason, RowRejected
 from twinlens.catalog.sources import Row
@@ -21,6 +22,11 @@ from twinlens.catalog.sources.lists import parse_texts
 from twinlens.catalog.sources.numbers import parse_count, parse_duration
 from twinlens.catalog.sources.values import find_label, is_no_value, parse_text, parse_url
 
+READ = {kind: rows + spellings_abroad.READ.get(kind, []) for kind, rows in spellings.READ.items()}
+DOUBTFUL = {
+    kind: rows + spellings_abroad.DOUBTFUL.get(kind, [])
+    for kind, rows in spellings.DOUBTFUL.items()
+}
 PARSERS: dict[str, Callable[[object], object]] = {
     "date": partial(parse_date, field="published_at"),
     "count": partial(parse_count, field="view_count"),
@@ -33,13 +39,13 @@ PARSERS: dict[str, Callable[[object], object]] = {
 
 @pytest.mark.parametrize("kind", READ)
 def test_what_a_person_reads_without_doubt_is_read(kind: str) -> None:
-    for value, spellings in READ[kind]:
-        for spelling in spellings:
+    for value, written in READ[kind]:
+        for spelling in written:
             assert PARSERS[kind](spelling) == value, spelling
 
 
-def test_there_are_three_hundred_spellings() -> None:
-    assert sum(len(spellings) for rows in READ.values() for _, spellings in rows) > 300
+def test_there_are_six_hundred_spellings() -> None:
+    assert sum(len(written) for rows in READ.values() for _, written in rows) > 600
 
 
 @pytest.mark.parametrize("kind", DOUBTFUL)
@@ -127,6 +133,16 @@ def test_tags_come_back_from_every_printed_list(tags: list[str]) -> None:
     quoted = [repr(tag) for tag in tags]
     for printed in (f"[{' '.join(quoted)}]", str(tags), f"[{chr(10).join(quoted)}]"):
         assert PARSERS["tags"](printed) == expected, printed
+
+
+def test_an_odd_item_costs_itself_alone() -> None:
+    for odd in ({"start": 3}, ["p", "q"], "...", math.inf, "a" * 20_001):
+        with pytest.raises(RowRejected, match="number 2 of chapters") as caught:
+            parse_texts([{"title": "Intro"}, odd, {"title": "End"}], field="chapters")
+        assert caught.value.kept == ("Intro", "End")
+    assert parse_texts("0:00 Intro\n1:23 - One, two\n(1:02:03) End", field="chapters") == (
+        *("Intro", "One, two", "End"),
+    )
 
 
 @given(st.text(max_size=200))
