@@ -111,7 +111,11 @@ def open_index(
         reader = open_for_search(data, manifest, server)
         opened.callback(reader.close)
         searcher = Searcher(
-            reader, generation=manifest.generation, lenses=lenses, thumbnails=data.thumbnails
+            reader,
+            generation=manifest.generation,
+            lenses=lenses,
+            thumbnails=data.thumbnails,
+            made_at=manifest.made_at,
         )
         opened.pop_all()
     return Index(manifest, reader, searcher)

@@ -311,7 +311,11 @@ class PublishedIndex:
         lenses = self._prepare_lenses(manifest)
         reader = self._open_reader(manifest)
         searcher = Searcher(
-            reader, generation=manifest.generation, lenses=lenses, thumbnails=self._data.thumbnails
+            reader,
+            generation=manifest.generation,
+            lenses=lenses,
+            thumbnails=self._data.thumbnails,
+            made_at=manifest.made_at,
         )
         browser = Browser(reader, generation=manifest.generation)
         return Snapshot(manifest, lenses, reader, searcher, browser)
