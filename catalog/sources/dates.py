@@ -87,7 +87,7 @@ _WEEKDAY: Final = r"(?:(?P<weekday>[^\W\d_][^\d\s,]{0,20}?)\.?,?\s+)?"
 _NAMED: Final = r"(?P<month>[^\W\d_][^\d\s,/-]{0,20}(?: [^\W\d_]{5,6})?)"
 _OF: Final = r"(?:(?:de|of|del)\s+|(?:d'|ב|พ\.ศ\.|ค\.ศ\.)\s*)?"
 _YEAR: Final = r"(?P<year>\d{4})(?:\s?[гр]\.|\.|\s?[гр](?=\s|\Z))?"
-_NTH: Final = r"(?:st|nd|rd|th|er|º|ª|:e)?"
+_NTH: Final = r"(?:st|nd|rd|th|er|o|a|:e)?"
 _FORMS: Final = tuple(
     re.compile(form, re.IGNORECASE)
     for form in (

@@ -26,7 +26,7 @@ _CUT: Final = frozenset({"...", "…", "[...]", "etc.", "etc"})
 _ODD: Final = NO_VALUE | _CUT
 _HASHTAG: Final = re.compile(r"[#＃](?=[^\s#＃])")
 _HASHTAGS: Final = re.compile(r"[#＃][^\s,;|]+(?:[\s,;|]+[#＃][^\s,;|]+)*")
-_SEPARATORS: Final = ("|", ";", ",", "；", "，", "、", "،")
+_SEPARATORS: Final = ("|", ";", ",", "；", "，", "、", "،", "\t")
 _ENTITY: Final = re.compile(r"&(?:#\d{1,7}|#x[\da-f]{1,6}|(\w{2,31}));", re.IGNORECASE)
 _FIRST_QUOTED: Final = re.compile(r"""\s*(["'])(?:(?!\1).)*\1\s*([|;,])""")
 _BULLET: Final = re.compile(r"\s*[-*•·–]\s+")
@@ -150,9 +150,9 @@ def _split_line(text: str) -> list[str]:
 
 def _unquote(text: str) -> str:
     text = text.strip()
-    if len(text) > 1 and text[0] == text[-1] == "'":
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
         return text[1:-1]
-    return text.strip('"') if text[:1] == '"' or text[-1:] == '"' else text
+    return text
 
 
 def _read_entity(found: re.Match[str]) -> str:

@@ -47,7 +47,9 @@ _LANGUAGES: Final[dict[str, frozenset[str]]] = {
 # Groups of three, by the same mark throughout, or as in India: 12,34,567.
 _GROUPED: Final = re.compile(r"\d{1,3}(?:([, '’_])\d{3})(?:\1\d{3})*(?:\.\d+)?")
 _INDIAN: Final = re.compile(r"\d{1,2}(?:,\d{2})+,\d{3}(?:\.\d+)?")
-_GROUPED_BY_DOTS: Final = re.compile(r"\d{1,3}(?:\.\d{3}){2,}(?:,\d+)?|\d{1,3}\.\d{3},\d+")
+_GROUPED_BY_DOTS: Final = re.compile(
+    r"\d{1,3}(?:\.\d{3}){2,}(?:,\d+)?|\d{1,3}[. ]\d{3},\d+|\d{1,3}(?: \d{3}){2,},\d+"
+)
 # A thousand, or one.
 _THOUSAND_OR_ONE: Final = re.compile(r"\d{1,3}\.\d{3}")
 _COMMA_OF_THOUSANDS: Final = re.compile(r"\d{1,3}(?:,\d{3})+")
@@ -159,7 +161,9 @@ def parse_duration(value: object, *, field: str) -> float | None:
         value = _find_length(_join_unit(unwrap(value)), field)
     if isinstance(value, timedelta):
         if value.total_seconds() >= _DAY and value.total_seconds() % 60 == 0:
-            raise _refuse(field, value, "hours or minutes: spreadsheets keep 45:10 as 45 hours")
+            raise _refuse(
+                field, str(value), "hours or minutes: spreadsheets keep 45:10 as 45 hours"
+            )
         value = value.total_seconds()
     elif isinstance(value, time):
         value = value.hour * 3600 + value.minute * 60 + value.second + value.microsecond / 1e6
@@ -333,7 +337,7 @@ def _read_number(text: str) -> Decimal | float | None:
     if _GROUPED.fullmatch(text) or _INDIAN.fullmatch(text):
         text = re.sub(r"[, '’_]", "", text)
     elif _GROUPED_BY_DOTS.fullmatch(text):
-        text = text.replace(".", "").replace(",", ".")
+        text = text.replace(".", "").replace(" ", "").replace(",", ".")
     if text.casefold() in {"inf", "-inf", "+inf", "infinity", "-infinity", "nan"}:
         return float(text)
     if not _PLAIN.fullmatch(text):

@@ -13,7 +13,14 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from twinlens.catalog.errors import PictureRejected, RejectReason
-from twinlens.catalog.sources.values import find_link, is_no_value, is_web_url, quote, to_text
+from twinlens.catalog.sources.values import (
+    find_link,
+    is_no_value,
+    is_web_url,
+    quote,
+    to_text,
+    unwrap,
+)
 
 # How JPEG, PNG, GIF and WebP begin once base64 encoded.
 _BASE64_PICTURE: Final = ("/9j/", "iVBORw0KGgo", "R0lGOD", "UklGR")
@@ -40,6 +47,7 @@ def parse_picture(
     Raises:
         PictureRejected: a path that leaves ``root``, bad base64, or nothing of these.
     """
+    value = unwrap(value) if isinstance(value, Mapping) else value
     if isinstance(value, Mapping) and ("bytes" in value or "path" in value):
         content = value.get("bytes")
         if content is None:

@@ -24,9 +24,9 @@ _SCALAR: Final = re.compile(r"\bnp\.(?:str_|int\d+|float\d+|bool_?)\(([^()]*)\)"
 _BRACKETS: Final = {"[": "]", "(": ")", "{": "}"}
 # What stands quoted or bare between commas or spaces, as Python, NumPy and PostgreSQL print it.
 _QUOTED: Final = re.compile(r"""[bu]?('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""", re.DOTALL)
-_BARE: Final = re.compile(r"[^\s,'\"\[\](){}][^,'\"\[\](){}]*")
+_BARE: Final = re.compile(r"[^\s,;'\"\[\](){}][^,;'\"\[\](){}]*")
 _NUMBERS: Final = re.compile(r"[\d.\s]+")
-_BETWEEN: Final = re.compile(r"[\s,]*")
+_BETWEEN: Final = re.compile(r"[\s,;]*")
 _PAIR: Final = re.compile(r":?\w+\s*(?:=>|=|:)")
 # A word in round brackets is a word; what is an object is no list of words.
 _IS_LIST: Final = {"[": re.compile(""), "{": re.compile(""), "(": re.compile("[,'\"]|^..$")}

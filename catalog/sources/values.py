@@ -213,7 +213,10 @@ def fold(text: str) -> str:
     if text.isascii():
         return text.strip()
     text = text.translate(_UNPLAIN)
-    if any(unicodedata.decomposition(character).startswith(_NOT_DIGITS) for character in text):
+    if any(
+        character.isnumeric() and unicodedata.decomposition(character).startswith(_NOT_DIGITS)
+        for character in text
+    ):
         raise RowRejected(RejectReason.BAD_VALUE, f"{quote(text)} has raised digits or the like")
     return unicodedata.normalize("NFKC", text).strip()
 
