@@ -121,7 +121,8 @@ class _EdgeDialect:
         return self.every([qe.FieldCondition(field, range=qe.RangeDateTime(**texts))])
 
     def points(self, ids: list[str]) -> Any:
-        return self.every([qe.HasIdCondition(set[int | UUID | str](ids))])
+        given: set[int | UUID | str] = set(ids)
+        return self.every([qe.HasIdCondition(given)])
 
 
 class EdgeReader(QdrantReader):
@@ -195,9 +196,13 @@ class EdgeReader(QdrantReader):
         names = self._video_ids
         return [
             sort_hits(
-                [ScoredVideo(names[key], hit.score) for key, hit in zip(found, answer, strict=True)]
+                (
+                    ScoredVideo(names[key], hit.score)
+                    for key, hit in zip(found, answer, strict=True)
+                ),
+                query.vector,
             )
-            for found, answer in zip(keys, answers, strict=True)
+            for query, found, answer in zip(checked, keys, answers, strict=True)
         ]
 
     def get(
@@ -302,9 +307,7 @@ class EdgeStore(EdgeReader):
                     if dim is not None
                 },
                 sparse_vectors={
-                    name: qe.EdgeSparseVectorParams(modifier=qe.Modifier.Idf)
-                    for name, dim in dims.items()
-                    if dim is None
+                    name: qe.EdgeSparseVectorParams() for name, dim in dims.items() if dim is None
                 },
                 hnsw_config=qe.HnswIndexConfig(
                     m=HNSW_M,

@@ -125,6 +125,8 @@ class _Conversion:
                 if type(cell) is not str or cell[:1] not in _PLAIN_BEGINNINGS:
                     if isinstance(cell, BadCell):
                         self._notes.append(Note(name, cell.reason, cell.detail))
+                        if name == "title":
+                            self._cells[name] = cell.guess
                         break
                     if name != "video_id" and is_no_value(cell):
                         continue
@@ -165,7 +167,7 @@ class _Conversion:
         if not isinstance(cell, str):
             return cell
         if (cut := platform.cut.get(name)) is not None and (found := cut.match(cell)) is not None:
-            cell = found[1] if cut.groups else cell[found.end() :]
+            cell = found[found.lastindex] if found.lastindex else cell[found.end() :]
         return html.unescape(cell) if platform.escaped and name in _ESCAPED else cell
 
     def to_row(self, origin: Origin) -> Row | Reject:
