@@ -19,6 +19,7 @@ from twinlens.search.request import (
 from twinlens.search.searcher import Searcher
 from twinlens.stores.address import ServerAddress
 from twinlens.stores.base import StoredVideo, VectorReader
+from twinlens.stores.document_frequencies import read_frequencies
 from twinlens.stores.engines import open_for_search
 from twinlens.stores.generations import DataDir, Manifest
 
@@ -116,6 +117,7 @@ def open_index(
             lenses=lenses,
             thumbnails=data.thumbnails,
             made_at=manifest.made_at,
+            frequencies=read_frequencies(data, manifest),
         )
         opened.pop_all()
     return Index(manifest, reader, searcher)

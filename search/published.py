@@ -23,6 +23,7 @@ from twinlens.encoders.lens import Lenses
 from twinlens.search.browser import Browser
 from twinlens.search.searcher import Searcher
 from twinlens.stores.base import VectorReader
+from twinlens.stores.document_frequencies import read_frequencies
 from twinlens.stores.generations import DataDir, Fingerprinted, Manifest
 
 REOPEN_AFTER_S: Final = 5.0
@@ -309,6 +310,7 @@ class PublishedIndex:
 
     def _open(self, manifest: Manifest) -> Snapshot:
         lenses = self._prepare_lenses(manifest)
+        frequencies = read_frequencies(self._data, manifest)
         reader = self._open_reader(manifest)
         searcher = Searcher(
             reader,
@@ -316,6 +318,7 @@ class PublishedIndex:
             lenses=lenses,
             thumbnails=self._data.thumbnails,
             made_at=manifest.made_at,
+            frequencies=frequencies,
         )
         browser = Browser(reader, generation=manifest.generation)
         return Snapshot(manifest, lenses, reader, searcher, browser)

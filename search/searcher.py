@@ -51,6 +51,7 @@ from twinlens.search.request import (
 from twinlens.search.steering import Gain, cap_channels, measure_gains, sort_by_field
 from twinlens.search.whole import WholeVideos
 from twinlens.stores.base import ScoredVideo, StoredVideo, VectorQuery, VectorReader
+from twinlens.stores.document_frequencies import DocumentFrequencies
 from twinlens.stores.filters import matches
 
 # docs/decisions/0003-borrowed-thumbnails.md says why so little.
@@ -63,7 +64,8 @@ class Searcher:
     """Searches one generation: makes the queries, asks every lens, fuses, cuts the page.
 
     A sparse lens that looks at pictures finds them in the folder ``thumbnails``. To ``made_at``
-    videos have the age that boosts go by; None: to the latest of a window.
+    videos have the age that boosts go by; None: to the latest of a window. Sparse queries are
+    weighed by ``frequencies``, unless the engine does that.
     """
 
     def __init__(
@@ -74,9 +76,11 @@ class Searcher:
         lenses: Lenses,
         thumbnails: Path | None = None,
         made_at: datetime | None = None,
+        frequencies: DocumentFrequencies | None = None,
     ) -> None:
         self._reader = reader
         self._made_at = made_at
+        self._frequencies = frequencies
         self._binder = TextBinder(reader, lenses)
         self.whole = WholeVideos(reader, lenses, thumbnails)
         self._generation = generation
@@ -217,7 +221,9 @@ class Searcher:
         ranks = count_ranks_per_seed(len(seeds), window=request.window)
         # Ask for more, so that enough remain without the seeds; many seeds seldom find each other.
         asked = ranks + min(ranks, len(seeds))
-        queries = [VectorQuery(name, vector, asked) for _, name, vector in asking]
+        queries = [
+            VectorQuery(name, self._weigh(name, vector), asked) for _, name, vector in asking
+        ]
         answers = self._reader.search(queries, filter=request.passing) if queries else []
         left_out = request.left_out.union(seed.video_id for seed in seeds)
         others = [
@@ -539,7 +545,7 @@ class Searcher:
         """Return a ranking of at most ``window`` videos per vector, all asked in one call."""
         if not vectors:
             return {}
-        asked = [(name, vector) for name, of in vectors.items() for vector in of]
+        asked = [(name, self._weigh(name, one)) for name, of in vectors.items() for one in of]
         # One more, so that the window stays full without the seed.
         ranks = request.window + (request.video_id is not None)
         answers = self._binder.search(asked, ranks, filter=request.passing, bound=bound)
@@ -550,6 +556,12 @@ class Searcher:
                 ranking = others[: request.window]
             found[name].append(ranking)
         return found
+
+    def _weigh(self, lens: str, vector: AnyVector) -> AnyVector:
+        """Return what the engine is asked: words count by how rare they are."""
+        if self._frequencies is None or not isinstance(vector, SparseVector):
+            return vector
+        return self._frequencies.weigh(lens, vector)
 
     def _lend(
         self, lenses: Sequence[str], video_ids: Sequence[str]

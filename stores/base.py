@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from operator import gt
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -20,6 +21,8 @@ Dims = Mapping[str, int | None]
 
 # Fixed for ever: point ids are uuid5 of the video_id under this namespace.
 POINT_NAMESPACE: Final = uuid.UUID("6f0e1a52-3c8b-5f0e-9d3a-7b1f5b0c2e11")
+# Some times that of float32, as hundreds of products are added up.
+_ROUNDING: Final = 2e-6
 _NAMED: Final = hashlib.sha1(POINT_NAMESPACE.bytes, usedforsecurity=False)
 
 
@@ -38,9 +41,9 @@ class VectorQuery:
 class ScoredVideo(NamedTuple):
     """A video and its score: by dense vectors the cosine, in [-1, 1] up to rounding.
 
-    By sparse ones it is the inner product, each index weighted by its rarity (its inverse document
-    frequency), above 0 and without bound; of words that is BM25. A NamedTuple: hundreds are made
-    per search.
+    By sparse ones it is the inner product, above 0 and without bound; queries bring the rarity of
+    each index. (Qdrant multiplies by that itself in generations without tables of document
+    frequencies.) A NamedTuple: hundreds are made per search.
     """
 
     video_id: str
@@ -205,9 +208,27 @@ def point_id(video_id: str) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-def sort_hits(found: list[ScoredVideo]) -> list[ScoredVideo]:
-    """Sort best first, ties by ``video_id``; quick if the scores fall already."""
-    scores = [one.score for one in found]
-    if all(map(gt, scores, scores[1:])):
-        return found
-    return sorted(found, key=lambda one: (-one.score, one.video_id))
+def sort_hits(
+    found: Iterable[ScoredVideo], vector: Vector | SparseVector | None = None
+) -> list[ScoredVideo]:
+    """Sort what was found by ``vector`` best first, ties by ``video_id``.
+
+    By a sparse one, scores that differ by no more than rounding tie, and the best of them is that
+    of all: in which order an engine adds up depends on how its videos lie.
+    """
+    hits = list(found)
+    if isinstance(vector, SparseVector):
+        hits = list(_tie(sorted(hits, key=lambda one: -one.score)))
+    scores = [one.score for one in hits]
+    if all(map(gt, scores, scores[1:])):  # which is quick
+        return hits
+    return sorted(hits, key=lambda one: (-one.score, one.video_id))
+
+
+def _tie(falling: Iterable[ScoredVideo]) -> Iterator[ScoredVideo]:
+    score = floor = inf
+    for one in falling:
+        if one.score < floor:
+            score = one.score
+        floor = one.score - _ROUNDING * abs(one.score)
+        yield ScoredVideo(one.video_id, score)

@@ -196,9 +196,13 @@ class EdgeReader(QdrantReader):
         names = self._video_ids
         return [
             sort_hits(
-                [ScoredVideo(names[key], hit.score) for key, hit in zip(found, answer, strict=True)]
+                (
+                    ScoredVideo(names[key], hit.score)
+                    for key, hit in zip(found, answer, strict=True)
+                ),
+                query.vector,
             )
-            for found, answer in zip(keys, answers, strict=True)
+            for query, found, answer in zip(checked, keys, answers, strict=True)
         ]
 
     def get(
@@ -303,9 +307,7 @@ class EdgeStore(EdgeReader):
                     if dim is not None
                 },
                 sparse_vectors={
-                    name: qe.EdgeSparseVectorParams(modifier=qe.Modifier.Idf)
-                    for name, dim in dims.items()
-                    if dim is None
+                    name: qe.EdgeSparseVectorParams() for name, dim in dims.items() if dim is None
                 },
                 hnsw_config=qe.HnswIndexConfig(
                     m=HNSW_M,

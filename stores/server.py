@@ -180,8 +180,8 @@ class ServerStore(QdrantReader):
         answers = self.rank(queries, filter=filter)
         names = self.find_video_ids({point for answer in answers for point, _ in answer})
         return [
-            sort_hits([ScoredVideo(names[point], score) for point, score in answer])
-            for answer in answers
+            sort_hits((ScoredVideo(names[point], score) for point, score in answer), query.vector)
+            for query, answer in zip(queries, answers, strict=True)
         ]
 
     def rank(

@@ -150,9 +150,7 @@ class Settings(BaseSettings):
         None, description="A certificate (PEM) to show the Qdrant server, with `qdrant_key_file`."
     )
     qdrant_key_file: Path | None = Field(None, description="The key (PEM) of that certificate.")
-    qdrant_shards: int = Field(
-        1, ge=1, le=1024, description="Shards of a new collection; words are ranked within each."
-    )
+    qdrant_shards: int = Field(1, ge=1, le=1024, description="Shards of a new collection.")
     qdrant_replicas: int | None = Field(
         None, ge=1, le=64, description="Copies of each shard; the server's own setting if not set."
     )
