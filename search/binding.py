@@ -1,7 +1,7 @@
 """Find which videos have a phrase or a word, so that engines can be told of them by their ids.
 
 No engine's own full-text filter reads words as the ranking folds them, in every script, and
-published generations have no index for one: docs/decisions/0051-the-owner-steers.md. What all have
+published generations have no index for one: docs/decisions/0048-the-owner-steers.md. What all have
 is the inverted index that words are ranked by. It lists the videos that have a word, whose texts
 are then read and compared. Of a word that very many have, the rankings are read further.
 """
@@ -23,7 +23,7 @@ from twinlens.search.phrases import UNSPACED, Demands, Phrase, fold_text
 from twinlens.stores.base import ScoredVideo, StoredVideo, VectorQuery, VectorReader
 from twinlens.stores.filters import Filter, Not, OneOfVideos, join_filters
 
-# docs/decisions/0051-the-owner-steers.md says why these. A Qdrant server that is strict refuses
+# docs/decisions/0048-the-owner-steers.md says why these. A Qdrant server that is strict refuses
 # more than 2,000 ranks.
 MOST_HAVING: Final = 1000
 _MOST_ROUNDS: Final = 5
