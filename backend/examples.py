@@ -42,11 +42,12 @@ VIDEO: Final[Json] = dict.fromkeys(FIELDS.names) | {
     "thumbnail_url": f"/api/v1/videos/{VIDEO_ID}/thumbnail",
 }
 _ANSWER: Final[Json] = {
-    "hits": [{"video": VIDEO, "score": 0.875, "rank": 1}],
+    "hits": [{"video": VIDEO, "score": 0.875, "rank": 1, "match": 0.97}],
     "next_cursor": CURSOR,
     "window": 200,
     "total": 531,
     "total_relation": "at_least",
+    "match_floor": 0.148,
     "took_ms": 7.1,
     "timings_ms": {"encode": 2.2, "search": 4.1, "fuse": 0.1, "fetch": 0.3},
     "query_id": REQUEST_ID,
@@ -68,6 +69,7 @@ _EXPLAINED: Final[Json] = _ANSWER | {
             "video": VIDEO,
             "score": 0.875,
             "rank": 1,
+            "match": 0.97,
             "sources": dict.fromkeys(find_lenses())
             | {"title": {"rank": 1, "score": 0.83}, "words": {"rank": 1, "score": 10.7}},
             "pinned": False,
@@ -78,12 +80,14 @@ _EXPLAINED: Final[Json] = _ANSWER | {
     "words_coverage": 0.85,
     "also_asked": ["cricket finale"],
 }
-_FOLDED: Final[Json] = _ANSWER | {
-    "hits": [{"video": VIDEO, "score": 0.875, "rank": 1, "duplicates": ["3JZ_D3ELwOQ"]}]
+_FOLDED: Final[Json] = _ANSWER | {"hits": [_ANSWER["hits"][0] | {"duplicates": ["3JZ_D3ELwOQ"]}]}
+# Hits of no text.
+_LIKE: Final[Json] = {key: part for key, part in _ANSWER.items() if key != "match_floor"} | {
+    "hits": [{"video": VIDEO, "score": 0.875, "rank": 1}]
 }
-_RECOMMENDED: Final[Json] = _EXPLAINED | {
+_RECOMMENDED: Final[Json] = _LIKE | {
     "hits": [
-        _EXPLAINED["hits"][0]
+        {key: part for key, part in _EXPLAINED["hits"][0].items() if key != "match"}
         | {
             "sources": _EXPLAINED["hits"][0]["sources"] | {"learned": {"rank": 2, "score": 0.71}},
             "because": ["9bZkp7q19f0"],
@@ -100,6 +104,7 @@ _HIGHLIGHTED: Final[Json] = _ANSWER | {
             "video": {"video_id": VIDEO_ID, "title": VIDEO["title"]},
             "score": 0.875,
             "rank": 1,
+            "match": 0.97,
             "highlight": {
                 "title": [
                     {"text": "Cricket", "matched": True},
@@ -127,6 +132,7 @@ SEARCH_PARAMETERS: Final[Mapping[str, Json]] = {
     "filtered": {"q": "cricket", "filter": _FILTER, "explain": True},
     "highlighted": {"q": "cricket final", "highlight": True, "attributes": ["title"]},
     "weighed": {"q": "cricket", "weights": {"title": 1, "words": 2, "thumbnail": 0}},
+    "what fits": {"q": "cricket final", "min_match": 0.148},
     "phrases": {"q": '"cricket final" -highlights', "exclude": ["3JZ_D3ELwOQ"]},
     "steered": {
         "q": "cricket",
@@ -154,6 +160,7 @@ SEARCHES: Final[Mapping[str, Json]] = {
     },
     "varied": {"text": "cricket", "diversity": 0.5, "collapse_duplicates": True},
     "like a video": {"video_id": VIDEO_ID, "weights": {"words": 0}},
+    "what fits": {"text": "cricket final", "min_match": 0.148},
     "phrases": {"text": '"cricket final" -highlights', "exclude": ["3JZ_D3ELwOQ"]},
     "steered": {"text": "cricket", "boost": _BOOST, "max_per_channel": 3},
     "sorted": {"text": "cricket final", "sort": "published_at:desc", "window": 50},
@@ -199,6 +206,7 @@ MULTI_SEARCH_ANSWERS: Final[Mapping[str, Json]] = {
                 "video": VIDEO,
                 "score": 0.25,
                 "rank": 1,
+                "match": 0.97,
                 "found_by": [{"search": 0, "rank": 1}, {"search": 1, "rank": 7}],
             }
         ],
@@ -206,6 +214,7 @@ MULTI_SEARCH_ANSWERS: Final[Mapping[str, Json]] = {
         "window": 200,
         "total": 846,
         "total_relation": "at_least",
+        "match_floor": 0.148,
     },
 }
 SEARCH_ANSWERS: Final[Mapping[str, Json]] = {
@@ -216,10 +225,10 @@ SEARCH_ANSWERS: Final[Mapping[str, Json]] = {
     "without re-uploads": _FOLDED,
 }
 RECOMMENDATION_ANSWERS: Final[Mapping[str, Json]] = {
-    "a page": _ANSWER,
+    "a page": _LIKE,
     "explained": _RECOMMENDED,
-    "with a damaged model": _ANSWER | {"fallback": ["damaged_model"]},
-    "of videos of which one is gone": _ANSWER | {"missing": ["9bZkp7q19f0"]},
+    "with a damaged model": _LIKE | {"fallback": ["damaged_model"]},
+    "of videos of which one is gone": _LIKE | {"missing": ["9bZkp7q19f0"]},
 }
 BROWSE_PARAMETERS: Final[Mapping[str, Json]] = {
     "the newest": {"sort": "published_at:desc", "limit": 10, "facets": ["language", "view_count"]},

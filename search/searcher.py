@@ -366,6 +366,7 @@ class Searcher:
             facets=facets,
             timings_ms=stages.to_milliseconds(),
             model=request.learned.version if request.learned else None,
+            match_floor=next((one.calibration.floor for one in window.matchers if one), None),
             also_asked=request.ruling.texts,
         )
 
@@ -406,7 +407,8 @@ class Searcher:
             if matcher is None or one.fit is not None:
                 return one
             fit = matcher.find_fit(one.sources, held.get(one.video_id))
-            return replace(one, fit=fit, match=matcher.calibration.measure(fit))
+            # What is told is what is compared with a floor.
+            return replace(one, fit=fit, match=round(matcher.calibration.measure(fit), 4))
 
         return [match(one) for one in candidates]
 

@@ -151,6 +151,9 @@ class HitBody(AnswerModel):
     sources: SourcesBody | None = None
     """Where each ranking placed it; there when `explain` is true. Where several searches are fused,
     the rankings of the one that ranks it best."""
+    match: float | None = None
+    """How surely it is what the text means, 0 to 1: of hits at 0.7, seven in ten are. There in
+    searches; null where more than a text was asked, or the index is older than this."""
     pinned: bool = False
     """Whether a rule of the operator puts it first; there when `explain` is true."""
     boosts: list[GainBody] = []
@@ -227,6 +230,9 @@ class FusedAnswer(AnswerModel):
     """How many hits there are, over all pages, of which the first 1,000 are counted."""
     total_relation: TotalRelation
     """`exact`, or `at_least`: there are more than 1,000, or a larger `window` may find more."""
+    match_floor: float | None = None
+    """The `match` below which hits are seldom what is meant; there in searches, null where hits
+    have none."""
     facets: FacetsBody | SkipJsonSchema[None] = None
     """What `facets` asked for, over the hits that `total` counts; there when it does."""
     took_ms: float
@@ -252,6 +258,9 @@ class SearchAnswer(AnswerModel):
     """How many hits there are, over all pages, of which the first 1,000 are counted."""
     total_relation: TotalRelation
     """`exact`, or `at_least`: there are more than 1,000, or a larger `window` may find more."""
+    match_floor: float | None = None
+    """The `match` below which hits are seldom what is meant; there in searches, null where hits
+    have none."""
     facets: FacetsBody | SkipJsonSchema[None] = None
     """What `facets` asked for, over the hits that `total` counts; there when it does."""
     borrowed_from: list[str] = []

@@ -50,6 +50,7 @@ def make_search_answer(
         window=result.window,
         total=result.total.hits,
         total_relation="exact" if result.total.is_exact else "at_least",
+        match_floor=result.match_floor,
         facets=fit(FacetsBody, fields).of(result.facets),
         borrowed_from=list(result.borrowed_from),
         model=result.model,
@@ -106,6 +107,7 @@ def write_fused_answer(
         window=result.window,
         total=result.total.hits,
         total_relation="exact" if result.total.is_exact else "at_least",
+        match_floor=result.match_floor,
         facets=fit(FacetsBody, fields).of(result.facets),
         took_ms=took_ms,
         timings_ms=round_timings(result.timings_ms),
@@ -162,6 +164,8 @@ def list_unasked_parts(
     if not has_model:
         of_hits.setdefault("sources", {LEARNED})
         unasked["model"] = True
+    if "match" not in asked.list_hit_parts():
+        unasked["match_floor"] = True
     if not is_damaged:
         unasked["fallback"] = True
     if not lacks_some:
@@ -262,6 +266,7 @@ def _make_hit(
                 for name, source in hit.sources.items()
             }
         ),
+        match=hit.match,
         pinned=hit.pinned,
         boosts=[GainBody(field=gain.field, share=gain.share) for gain in hit.boosts],
     )

@@ -126,7 +126,9 @@ CursorText = Annotated[
 ]
 Attribute = Annotated[str, OneOf(lambda fields: ["video_id", *fields.names, "thumbnail_url"])]
 FacetName = Annotated[str, OneOf(lambda fields: [row.name for row in fields.facets])]
-HitPart = Literal["sources", "highlight", "duplicates", "because", "found_by", "pinned", "boosts"]
+HitPart = Literal[
+    "match", "sources", "highlight", "duplicates", "because", "found_by", "pinned", "boosts"
+]
 Sort = Annotated[
     str, OneOf(lambda fields: [f"{row.name}:{way}" for row in fields.sortable for way in _WAYS])
 ]
@@ -387,6 +389,20 @@ class SearchBody(DisjunctiveBody):
     """How many of the best hits lend their thumbnails to a search by text alone; 0: none."""
     highlight: bool = False
     """Mark in each title what the text has matched."""
+    min_match: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
+    """Leave out hits that match the text less; `match_floor` of an answer is a good one."""
+
+    @field_validator("min_match")
+    @classmethod
+    def _refuse_without_text_alone(cls, min_match: float, info: ValidationInfo) -> float:
+        given = info.data
+        if min_match > 0 and (
+            given.get("text") is None or given.get("image") is not None or given.get("video_id")
+        ):
+            raise make_fault(
+                "hits are matched with a text alone", expected="a text, and no image or video_id"
+            )
+        return min_match
 
     @model_validator(mode="after")
     def _require_something(self) -> Self:
@@ -421,11 +437,13 @@ class SearchBody(DisjunctiveBody):
             demands=demands,
             disjunctive_facets=self.disjunctive_facets,
         )
-        return request.with_options(self.to_fusion_options())
+        options = replace(self.to_fusion_options(), min_match=self.min_match)
+        return request.with_options(options)
 
     def list_hit_parts(self) -> set[HitPart]:
         """See ``PageBody``."""
-        return super().list_hit_parts() | ({"highlight"} if self.highlight else set())
+        parts: set[HitPart] = {"match", "highlight"} if self.highlight else {"match"}
+        return super().list_hit_parts() | parts
 
     def list_texts_to_mark(self) -> Sequence[str | None]:
         """See ``PageBody``."""
@@ -441,7 +459,10 @@ class MultiSearchItemBody(SearchBody):
 
 # With `fuse` there is one answer, so a search may set only what decides its hits.
 _OF_A_FUSED_SEARCH: Final = frozenset(
-    {"text", "image", "video_id", "filter", "weights", "rrf_k", "window", "expand", "weight"}
+    {
+        *("text", "image", "video_id", "filter", "min_match"),
+        *("weights", "rrf_k", "window", "expand", "weight"),
+    }
 )
 
 
@@ -528,7 +549,7 @@ class MultiSearchBody(PageBody):
     def list_hit_parts(self) -> set[HitPart]:
         """See ``PageBody``."""
         parts = super().list_hit_parts()
-        parts.add("found_by")
+        parts |= {"match", "found_by"}
         if self.highlight:
             parts.add("highlight")
         return parts

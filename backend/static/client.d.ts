@@ -156,6 +156,8 @@ export interface SearchFields extends RankingFields, DisjunctiveFields {
   video_id?: string;
   expand?: number;
   highlight?: boolean;
+  /** Leave out hits that match the text less; `match_floor` of an answer is a good one. */
+  min_match?: number;
 }
 
 export interface RecommendFields extends LearnedFields {
@@ -206,6 +208,8 @@ export interface Hit {
   video: ShownVideo;
   score: number;
   rank: number;
+  /** In searches: how surely it is what the text means, 0 to 1; null where more was asked. */
+  match?: number | null;
   /** With `explain`. */
   sources?: Record<Lens, Source | null> & { learned?: Source | null };
   /** With `highlight`: the title in parts; null without a text or a title. */
@@ -237,6 +241,8 @@ export interface SearchAnswer extends Answer {
   total: number;
   /** `at_least`: there are more than 1,000, or a larger `window` may find more. */
   total_relation: "exact" | "at_least";
+  /** In searches: the `match` below which hits are seldom what is meant. */
+  match_floor?: number | null;
   /** With `explain`. */
   borrowed_from?: string[];
   /** With `explain`. */
