@@ -21,6 +21,7 @@ from twinlens.catalog.timing import StageTimes
 from twinlens.catalog.versions import refuse_newer
 from twinlens.indexer.ledger import Entry, Ledger
 from twinlens.indexer.verify import compare_stores
+from twinlens.search.suggestion_file import write_suggestions
 from twinlens.stores.base import Dims, StoredVideo, VectorStore
 from twinlens.stores.checksums import MIRROR_FILES, QDRANT_FILES, require_unchanged, write_checksums
 from twinlens.stores.copying import copy_tree
@@ -29,6 +30,7 @@ from twinlens.stores.engines import EMBEDDED, Engine, is_kept_by
 from twinlens.stores.flat import FlatStore
 from twinlens.stores.generations import (
     BUILD_FILE,
+    SUGGESTIONS_FILE,
     DataDir,
     LensRecord,
     Manifest,
@@ -211,6 +213,10 @@ class Build:
             counts = {"videos": self.store.count()}
             counts |= {name: self.store.count(name) for name in self._plan.lenses}
             ledger.mark_mirrored()
+            write_suggestions(
+                path / SUGGESTIONS_FILE,
+                (video.payload for batch in self.mirror.scan() for video in batch),
+            )
             self.close()
             checksums = write_checksums(path)
             os.sync()  # thumbnails, and whatever else the generation needs and nobody synced
