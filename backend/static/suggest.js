@@ -106,7 +106,7 @@ export class SuggestionList {
     });
     return element("li", { id: `suggestion-${at}`, role: "option", "aria-selected": "false" },
       one.thumbnail_url ? this.#thumbnail(one) : icon(drawing),
-      ...(one.kind === "meant" ? [kind, text] : [text, kind]));
+      element("span", { className: "said" }, ...(one.kind === "meant" ? [kind, text] : [text, kind])));
   }
 
   #thumbnail(one) {
