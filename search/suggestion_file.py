@@ -70,7 +70,7 @@ def write_suggestions(path: Path, payloads: Iterable[Payload]) -> None:
     counts: Counter[str] = Counter()
     for entries in gathered.values():
         for entry in entries:
-            counts.update(set(entry.words))
+            counts.update(dict.fromkeys(entry.words, 1))
     # Each word's once: to hear it takes longest.
     sounds = {word: hear(word) for word in counts}
     arrays = _lay_out_words(counts, sounds)
