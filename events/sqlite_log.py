@@ -6,6 +6,7 @@ import json
 import mmap
 import re
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from twinlens.events.sql_log import FORMAT, TABLES, Connections, SqlEventLog
 
 EVENTS_FILE: Final = "events.sqlite"
 _PATIENCE_S: Final = 5.0
+_LOOK_EVERY_S: Final = 0.005
 _SCHEMA: Final = (
     f"BEGIN IMMEDIATE; {TABLES.format(key='INTEGER', nulls_first='')}"
     f"PRAGMA user_version = {FORMAT}; COMMIT;"
@@ -51,7 +53,7 @@ class SqliteEventLog(SqlEventLog):
         try:
             [found] = db.execute("PRAGMA user_version").fetchone()
             refuse_newer(f"the event log {self._path} has", found, FORMAT)
-            db.execute("PRAGMA journal_mode = WAL")
+            _write_ahead(db)
             # What is removed is overwritten with zeros.
             db.execute("PRAGMA secure_delete = ON")
             db.execute(f"PRAGMA synchronous = {synchronous}")
@@ -139,6 +141,23 @@ class SqliteEventLog(SqlEventLog):
             raise StoreCorrupt(f"the event log {self._path} is damaged: {error}") from error
         except OSError as error:
             raise StoreUnavailable(f"the event log {self._path} can't be used: {error}") from error
+
+
+def _write_ahead(db: sqlite3.Connection) -> None:
+    """Have the file's writes go to a log ahead of it, as those that opened it before may have done.
+
+    Of several that do so to a new file at once, SQLite refuses some without waiting.
+    """
+    patient_until = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY  # its kinds are above
+            if not busy or time.monotonic() > patient_until:
+                raise
+        time.sleep(_LOOK_EVERY_S)
 
 
 def find_damage(path: Path) -> list[str]:

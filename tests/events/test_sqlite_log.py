@@ -10,6 +10,7 @@ import subprocess
 import sys
 import uuid
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -81,6 +82,20 @@ def test_a_log_that_somebody_else_writes_to_is_unavailable(path: Path, monkeypat
                 log.append([make("e2")])
             assert [e.event_id for e in log.read_person("p1")] == ["e1"]
         assert log.append([make("e2")]) == (1, 0, [])
+
+
+def test_a_new_log_waits_for_whoever_opens_it_at_the_same_time(path: Path):
+    path.parent.mkdir(exist_ok=True)
+    with (
+        closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other,
+        closing(SqliteEventLog(path)) as log,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        counted = threads.submit(log.count)
+        assert not wait([counted], timeout=0.3).done
+        other.execute("COMMIT")
+        assert counted.result() == 0
 
 
 def test_on_a_full_disk_nothing_of_a_batch_is_kept(log):
