@@ -13,7 +13,7 @@ import unicodedata
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from heapq import heapify, heappop, heappush
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -165,7 +165,10 @@ class Suggestions:
                 if len(words[0]) < _LEAST_HEARD and len(words) == 1:
                     return
             typed = spell(words, is_open=is_open)
-            for number in stretches.find(typed):
+            found = stretches.find(typed)
+            if kind == "title":
+                found = chain(found, stretches.find_in_any_order(typed))
+            for number in found:
                 if number not in given:
                     given.add(number)
                     yield number
@@ -249,14 +252,14 @@ class _Stretches:
         self._leaves = len(self._tree) // 2
 
     def find(self, typed: bytes) -> Iterator[int]:
-        """Yield the numbers of entries that have ``typed``, perhaps again, the best first.
-
-        After those in which it stands as it is, those that have its words in another order.
-        """
+        """Yield the numbers of entries that have ``typed``, perhaps again, the best first."""
         for rank, leaf in islice(self._walk(*self._find_range(typed)), _MOST_WALKED):
             place = self._places[leaf]
             if len(typed) <= SORTED_BYTES or self._joined[place : place + len(typed)] == typed:
                 yield rank % self._entries
+
+    def find_in_any_order(self, typed: bytes) -> Iterator[int]:
+        """Yield the numbers of entries that have the words of ``typed``, of several, and so on."""
         words = [word for word in typed.split(b" ") if word]
         if len(words) < 2:
             return
