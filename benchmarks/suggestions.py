@@ -2,7 +2,7 @@
 
 Titles of made words in Latin, Sinhala and Tamil letters are drawn, some words much oftener than
 others; their vectors by meaning are drawn at random, those of their words are what the index would
-have. A server of one process, as it is deployed, answers both; searches are of one to three words
+have. ``twinlens serve``, as it is deployed, answers both; searches are of one to three words
 of a title and go through the encoder. What is typed is a title's beginning, any part of one, one
 with a mistake, or its words in another order.
 
@@ -54,9 +54,12 @@ _SCRIPTS: Final = ((_LATIN, 40_000, 0.5), (_SINHALA, 15_000, 0.3), (_TAMIL, 10_0
 @click.command()
 @click.option("--videos", type=click.IntRange(100), default=100_000, show_default=True)
 @click.option("--seconds", type=click.FloatRange(1), default=20.0, show_default=True)
+@click.option("--workers", type=click.IntRange(1), default=2, show_default=True)
 @click.option("--folder", type=click.Path(path_type=Path, exists=True), help="For the index.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write samples, too.")
-def main(videos: int, seconds: float, folder: Path | None, json_path: Path | None) -> None:
+def main(
+    videos: int, seconds: float, workers: int, folder: Path | None, json_path: Path | None
+) -> None:
     """Measure the waits for suggestions, alone and beside searches."""
     payloads = list(draw_payloads(videos))
     draw = random.Random(1)
@@ -68,7 +71,10 @@ def main(videos: int, seconds: float, folder: Path | None, json_path: Path | Non
         waited["looked up"] = repeat(
             lambda: suggestions.suggest(draw_typed(draw, payloads), limit=8), seconds / 4
         )
-        with serve(Path(scratch)) as address, httpx.Client(base_url=address, timeout=60) as client:
+        with (
+            serve(Path(scratch), workers=workers) as address,
+            httpx.Client(base_url=address, timeout=60) as client,
+        ):
 
             def suggest() -> None:
                 typed = {"q": draw_typed(draw, payloads)}
@@ -87,7 +93,9 @@ def main(videos: int, seconds: float, folder: Path | None, json_path: Path | Non
     click.echo(f"  a suggestion's p99 beside them is {ratio:.2f} of a search's")
     machine = describe_machine()
     click.echo(f"{machine['processor']}, {machine['cores']} cores, load {machine['load'][0]}")
-    write_json(json_path, {"machine": machine, "videos": videos, "samples_ms": waited})
+    write_json(
+        json_path, {"machine": machine, "videos": videos, "workers": workers, "samples_ms": waited}
+    )
 
 
 def draw_payloads(count: int) -> Iterator[Mapping[str, Any]]:
