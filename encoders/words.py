@@ -2,8 +2,8 @@
 
 A dense vector misses exact names, and knows only the scripts it has learned. Words are exact in
 every script; the pieces, two and three characters long, find a word that is misspelt, inflected,
-or part of a hashtag. Qdrant multiplies each by its inverse document frequency (the collection's
-``idf`` modifier), so that a search adds up to BM25.
+or part of a hashtag. The searcher multiplies each of a query by its inverse document frequency
+(``stores/document_frequencies.py``), so that a search adds up to BM25.
 
 A second family of terms has each word by its sound (``sounds.py``), and pieces of that, so that
 what is typed in Latin letters finds titles of any script.

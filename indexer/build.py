@@ -25,11 +25,13 @@ from twinlens.search.suggestion_file import write_suggestions
 from twinlens.stores.base import Dims, StoredVideo, VectorStore
 from twinlens.stores.checksums import MIRROR_FILES, QDRANT_FILES, require_unchanged, write_checksums
 from twinlens.stores.copying import copy_tree
+from twinlens.stores.document_frequencies import FrequencyCounter, write_frequencies
 from twinlens.stores.edge import LOAD_BYTES
 from twinlens.stores.engines import EMBEDDED, Engine, is_kept_by
 from twinlens.stores.flat import FlatStore
 from twinlens.stores.generations import (
     BUILD_FILE,
+    FREQUENCIES_FORMAT,
     SUGGESTIONS_FILE,
     DataDir,
     LensRecord,
@@ -43,7 +45,7 @@ logger = logging.getLogger(__name__)
 
 LEDGER_FILE: Final = "ledger.sqlite"
 # Raised whenever an older program could no longer continue a build right.
-BUILD_FORMAT: Final = 1
+BUILD_FORMAT: Final = 2
 # Not as in a manifest, which takes the place of a plan while a generation is removed.
 _FORMAT: Final = "build_format"
 # Embedded Qdrant maps its files, and dies by SIGBUS where the disk is full when it writes to them.
@@ -202,7 +204,9 @@ class Build:
         with self._times.stage("publish"):
             self.store.flush()
             self.mirror.flush()
-            differences = compare_stores(self.store, self.mirror, self._plan.dims)
+            dims = self._plan.dims
+            counter = FrequencyCounter([name for name, dim in dims.items() if dim is None])
+            differences = compare_stores(self.store, self.mirror, dims, seen=counter.add)
             if differences or self.store.count() != ledger.count():
                 raise StoreCorrupt(
                     f"generation {self.generation} is not published, Qdrant, FAISS mirror and "
@@ -218,6 +222,7 @@ class Build:
                 (video.payload for batch in self.mirror.scan() for video in batch),
             )
             self.close()
+            write_frequencies(path, counter.finish())
             checksums = write_checksums(path)
             os.sync()  # thumbnails, and whatever else the generation needs and nobody synced
             self._engine.publish(self.generation)
@@ -233,6 +238,7 @@ class Build:
             timings_s=self._times.to_seconds(),
             fields=self._plan.fields,
             checksums=checksums,
+            frequencies=FREQUENCIES_FORMAT,
         )
         self._data.publish(manifest)
         return manifest
@@ -303,16 +309,15 @@ def begin_build(
     # As long as it says null, the directory is an unfinished copy, which is thrown away.
     write_atomically(path / BUILD_FILE, "null\n")
     with times.stage("copy"):
-        # By other lenses it begins empty, and the job carries over what is still good.
+        # Otherwise it begins empty, and the job carries over what is still good.
         base = None if plan.base is None else data.read_manifest(plan.base)
-        if base is not None and not base.list_differences(plan.lenses):
+        if base is not None and base.may_be_copied(plan.lenses):
             engine.copy(base.generation, generation)
             copy_tree(data.locate_mirror(base.generation), data.locate_mirror(generation))
             require_unchanged(data, base, part=(QDRANT_FILES, MIRROR_FILES), copy=path)
             with open_ledger(data, base.generation) as ledger:
                 ledger.copy_to(path / LEDGER_FILE)
-    values = {_FORMAT: BUILD_FORMAT, **plan.to_json()}
-    write_atomically(path / BUILD_FILE, json.dumps(values, indent=2) + "\n")
+    write_atomically(path / BUILD_FILE, json.dumps(_describe(plan), indent=2) + "\n")
     return Build(data, engine, plan, generation, times)
 
 
@@ -371,9 +376,13 @@ def find_unfinished(data: DataDir, plan: BuildPlan) -> str | None:
         with suppress(StoreError):
             found = _read_plan(data, generation)
             # What another version of this format says beside is left where it is.
-            if isinstance(found, dict) and plan.to_json().items() <= found.items():
+            if isinstance(found, dict) and _describe(plan).items() <= found.items():
                 return generation
     return None
+
+
+def _describe(plan: BuildPlan) -> dict[str, Any]:
+    return {_FORMAT: BUILD_FORMAT, **plan.to_json()}
 
 
 def _read_plan(data: DataDir, generation: str) -> Any:

@@ -269,18 +269,21 @@ class IndexJob:
         return build
 
     def _carry_over(self, pending: PendingBuild) -> None:
-        """Encode the stored videos by the lenses that their generation was not made by."""
+        """Encode the stored videos by the lenses that their generation was not made by.
+
+        Those of one whose Qdrant weighs sparse queries by itself are written anew, too.
+        """
         if pending.plan.base is None:
             return
         base = self._data.read_manifest(pending.plan.base)
-        differing = base.list_differences(self._lenses)
-        if not differing:
+        if base.may_be_copied(self._lenses):
             return
-        logger.warning(
-            "%d stored videos are encoded anew, by nothing but what changed: %s",
-            base.counts["videos"],
-            "; ".join(differing),
-        )
+        if differing := base.list_differences(self._lenses):
+            logger.warning(
+                "%d stored videos are encoded anew, by nothing but what changed: %s",
+                base.counts["videos"],
+                "; ".join(differing),
+            )
         with (
             closing(self._engine.open_reader(base.generation, base.fields)) as reader,
             open_ledger(self._data, base.generation) as ledger,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -25,12 +25,13 @@ def compare_stores(
     *,
     sparse: Lenses = MappingProxyType({}),
     thumbnails: Path | None = None,
+    seen: Callable[[list[StoredVideo]], object] = id,
 ) -> list[str]:
     """Return one sentence per kind of difference between the two; empty if there is none.
 
     Walks both in batches. Sparse vectors, which the mirror doesn't hold, are compared with what the
     lenses of ``sparse`` make anew of the stored video, whose picture is in the folder
-    ``thumbnails``.
+    ``thumbnails``. ``seen`` gets each batch of Qdrant's videos, with their vectors.
     """
     only_qdrant = _Examples("only in Qdrant")
     only_mirror = _Examples("only in the FAISS mirror")
@@ -47,6 +48,7 @@ def compare_stores(
     other_payload = _Examples("with another payload in Qdrant than in the mirror")
 
     for batch in qdrant.scan(with_vectors=True):
+        seen(batch)
         mirrored = mirror.get([video.video_id for video in batch], with_vectors=True)
         for name, lens in sparse.items():
             for video_id in _find_other_sparse(batch, lens, thumbnails):

@@ -19,6 +19,7 @@ from twinlens.search.request import (
 from twinlens.search.searcher import Searcher
 from twinlens.stores.address import ServerAddress
 from twinlens.stores.base import StoredVideo, VectorReader
+from twinlens.stores.document_frequencies import read_frequencies
 from twinlens.stores.engines import open_for_search
 from twinlens.stores.generations import DataDir, Manifest
 
@@ -111,7 +112,12 @@ def open_index(
         reader = open_for_search(data, manifest, server)
         opened.callback(reader.close)
         searcher = Searcher(
-            reader, generation=manifest.generation, lenses=lenses, thumbnails=data.thumbnails
+            reader,
+            generation=manifest.generation,
+            lenses=lenses,
+            thumbnails=data.thumbnails,
+            made_at=manifest.made_at,
+            frequencies=read_frequencies(data, manifest),
         )
         opened.pop_all()
     return Index(manifest, reader, searcher)

@@ -24,6 +24,7 @@ from twinlens.search.browser import Browser
 from twinlens.search.searcher import Searcher
 from twinlens.search.suggestions import Suggestions, open_suggestions
 from twinlens.stores.base import VectorReader
+from twinlens.stores.document_frequencies import read_frequencies
 from twinlens.stores.generations import DataDir, Fingerprinted, Manifest
 
 REOPEN_AFTER_S: Final = 5.0
@@ -314,9 +315,15 @@ class PublishedIndex:
 
     def _open(self, manifest: Manifest) -> Snapshot:
         lenses = self._prepare_lenses(manifest)
+        frequencies = read_frequencies(self._data, manifest)
         reader = self._open_reader(manifest)
         searcher = Searcher(
-            reader, generation=manifest.generation, lenses=lenses, thumbnails=self._data.thumbnails
+            reader,
+            generation=manifest.generation,
+            lenses=lenses,
+            thumbnails=self._data.thumbnails,
+            made_at=manifest.made_at,
+            frequencies=frequencies,
         )
         browser = Browser(reader, generation=manifest.generation)
         suggestions = open_suggestions(self._data, manifest)

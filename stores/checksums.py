@@ -28,18 +28,22 @@ CHECKSUMS_FILE: Final = "checksums.json"
 CHECKSUMS_FORMAT: Final = 1  # in which a block is of 1 MiB
 QDRANT_FILES: Final = "qdrant/"
 MIRROR_FILES: Final = "faiss/"
+FREQUENCY_FILES: Final = "frequencies/"
+_PARTS: Final = (QDRANT_FILES, MIRROR_FILES, FREQUENCY_FILES)
 WAY_OUT: Final = "`twinlens repair` makes a whole index of the half that is"
 _BLOCK_BYTES: Final = 1024 * 1024
 _ZEROS: Final = bytes(_BLOCK_BYTES)
 _NAMED: Final = 3
-_LENS: Final = re.compile(r"faiss/(.+)\.faiss|qdrant/.*/vector_(?:storage|index)-([^/]+)/.*")
+_LENS: Final = re.compile(
+    r"faiss/(.+)\.faiss|frequencies/(.+)\.npy|qdrant/.*/vector_(?:storage|index)-([^/]+)/.*"
+)
 
 
 def write_checksums(folder: Path) -> str:
     """Write those of a generation's closed files, and return what its manifest calls them by."""
     files = sorted(
         path
-        for pattern in (f"{QDRANT_FILES}**/*", f"{MIRROR_FILES}**/*", "*.sqlite", SUGGESTIONS_FILE)
+        for pattern in (*(f"{part}**/*" for part in _PARTS), "*.sqlite", SUGGESTIONS_FILE)
         for path in folder.glob(pattern)
         if path.is_file()
     )
@@ -154,4 +158,4 @@ def _digest(content: bytes) -> str:
 
 def _name_lens(name: str) -> str:
     found = _LENS.fullmatch(name)
-    return f" (of the lens {found[1] or found[2]})" if found else ""
+    return f" (of the lens {found[1] or found[2] or found[3]})" if found else ""

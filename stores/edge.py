@@ -121,6 +121,10 @@ class _EdgeDialect:
         texts = {name: bound.astimezone(UTC).isoformat() for name, bound in bounds.items()}
         return self.every([qe.FieldCondition(field, range=qe.RangeDateTime(**texts))])
 
+    def points(self, ids: list[str]) -> Any:
+        given: set[int | UUID | str] = set(ids)
+        return self.every([qe.HasIdCondition(given)])
+
 
 class EdgeReader(QdrantReader):
     """Reads a shard that its writer has closed; several processes may, at once."""
@@ -195,9 +199,13 @@ class EdgeReader(QdrantReader):
         names = self._video_ids
         return [
             sort_hits(
-                [ScoredVideo(names[key], hit.score) for key, hit in zip(found, answer, strict=True)]
+                (
+                    ScoredVideo(names[key], hit.score)
+                    for key, hit in zip(found, answer, strict=True)
+                ),
+                query.vector,
             )
-            for found, answer in zip(keys, answers, strict=True)
+            for query, found, answer in zip(checked, keys, answers, strict=True)
         ]
 
     def get(
@@ -302,9 +310,7 @@ class EdgeStore(EdgeReader):
                     if dim is not None
                 },
                 sparse_vectors={
-                    name: qe.EdgeSparseVectorParams(modifier=qe.Modifier.Idf)
-                    for name, dim in dims.items()
-                    if dim is None
+                    name: qe.EdgeSparseVectorParams() for name, dim in dims.items() if dim is None
                 },
                 hnsw_config=qe.HnswIndexConfig(
                     m=HNSW_M,

@@ -14,6 +14,7 @@
         superseded               names the generation that was published in its place
         qdrant/                  the embedded shard (absent with a server)
         faiss/                   the mirror
+        frequencies/<lens>.npy   in how many videos each index of a sparse lens occurs
       thumbnails/<sha256>.<ext>  content-addressed, shared by generations
       takedowns.jsonl            ids of videos that no job may bring back
       onnx/<fingerprint>-...     title models as graphs, if title_runtime asks for them
@@ -36,6 +37,7 @@ from twinlens.catalog.errors import IndexLocked, NoGeneration, StoreCorrupt, Sto
 from twinlens.catalog.fields import FIELDS, FIRST_FIELDS, Fields
 from twinlens.catalog.files import hold_lock, sync_directory, write_atomically
 from twinlens.catalog.versions import refuse_newer
+from twinlens.stores.filters import to_moment
 
 BUILD_FILE: Final = "build.json"
 MANIFEST_FILE: Final = "manifest.json"
@@ -45,7 +47,8 @@ SUGGESTIONS_FILE: Final = "suggestions.safetensors"
 _NOT_ONE: Final = (LookupError, TypeError, ValueError, AttributeError)
 
 # Raised whenever an older program could no longer read a manifest right.
-MANIFEST_FORMAT: Final = 2
+MANIFEST_FORMAT: Final = 3
+FREQUENCIES_FORMAT: Final = 1
 
 
 class Fingerprinted(Protocol):
@@ -79,6 +82,8 @@ class Manifest:
     are those whose vectors it has, by name; ``counts`` has ``videos``, and the vectors of each
     lens. ``timings_s`` holds seconds per stage of the job. ``fields`` are those that its videos
     have. ``checksums`` is the digest of the file with those of its files; None before there were.
+    ``frequencies`` is the format of its tables of document frequencies; None before there were:
+    then its Qdrant weighs the indices of sparse queries by itself.
     """
 
     generation: str
@@ -92,11 +97,17 @@ class Manifest:
     timings_s: Mapping[str, float]
     fields: Fields = FIELDS
     checksums: str | None = None
+    frequencies: int | None = None
 
     @property
     def dims(self) -> dict[str, int | None]:
         """Vector length by the name of the lens; None where its vectors are sparse."""
         return {name: record.dim for name, record in self.lenses.items()}
+
+    @property
+    def made_at(self) -> datetime | None:
+        """When it was made, where it says so."""
+        return to_moment(self.created_at)
 
     def list_differences(self, lenses: Mapping[str, Fingerprinted]) -> list[str]:
         """Return a phrase for each lens whose vectors ``lenses`` would make differently."""
@@ -106,6 +117,10 @@ class Manifest:
             if was is None or now is None or was.fingerprint != now.fingerprint:
                 changed.append(f"{name}: {_name_lens(was)} became {_name_lens(now)}")
         return changed
+
+    def may_be_copied(self, lenses: Mapping[str, Fingerprinted]) -> bool:
+        """Return whether a generation by ``lenses`` may begin as a copy of this one."""
+        return self.frequencies is not None and not self.list_differences(lenses)
 
     def to_json(self) -> dict[str, Any]:
         """Return the manifest as JSON values; ``from_json`` is its inverse."""

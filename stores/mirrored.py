@@ -122,8 +122,8 @@ class MirroredReader:
         if len(names) < len(points):
             names |= self._server.find_video_ids(points - names.keys())
         return [
-            sort_hits([ScoredVideo(names[point], score) for point, score in answer])
-            for answer in answers
+            sort_hits((ScoredVideo(names[point], score) for point, score in answer), query.vector)
+            for query, answer in zip(queries, answers, strict=True)
         ]
 
     def get(

@@ -77,6 +77,9 @@ class _ServerDialect:
     def moments(self, field: str, bounds: dict[str, datetime]) -> Any:
         return self.every([models.FieldCondition(key=field, range=models.DatetimeRange(**bounds))])
 
+    def points(self, ids: list[str]) -> Any:
+        return self.every([models.HasIdCondition(has_id=list(ids))])
+
 
 class ServerStore(QdrantReader):
     """One collection of a Qdrant server.
@@ -177,8 +180,8 @@ class ServerStore(QdrantReader):
         answers = self.rank(queries, filter=filter)
         names = self.find_video_ids({point for answer in answers for point, _ in answer})
         return [
-            sort_hits([ScoredVideo(names[point], score) for point, score in answer])
-            for answer in answers
+            sort_hits((ScoredVideo(names[point], score) for point, score in answer), query.vector)
+            for query, answer in zip(queries, answers, strict=True)
         ]
 
     def rank(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any, Final
 
 from qdrant_client import models
@@ -12,8 +11,6 @@ from twinlens.stores.address import CollectionLayout, Quantization
 from twinlens.stores.base import Dims
 from twinlens.stores.qdrant_schema import FULL_SCAN_THRESHOLD_KB, HNSW_EF_CONSTRUCT, HNSW_M
 from twinlens.stores.server_client import ServerClient
-
-logger = logging.getLogger(__name__)
 
 GRAPH: Final = models.HnswConfigDiff(
     m=HNSW_M, ef_construct=HNSW_EF_CONSTRUCT, full_scan_threshold=FULL_SCAN_THRESHOLD_KB
@@ -65,12 +62,6 @@ def require_server(server: ServerClient, layout: CollectionLayout) -> None:
 
 def make_config(dims: Dims, layout: CollectionLayout) -> dict[str, Any]:
     """Return the options with which ``create_collection`` makes a collection without a graph."""
-    if (layout.shards or 1) > 1:
-        logger.warning(
-            "%d shards: Qdrant weighs a word by how rare it is in each shard, so that rankings by "
-            "words differ from those of one shard",
-            layout.shards,
-        )
     on_disk = layout.on_disk or None
     # Dot on unit vectors is the cosine, and stores them as they are given.
     vectors = {
@@ -80,8 +71,7 @@ def make_config(dims: Dims, layout: CollectionLayout) -> dict[str, Any]:
     }
     sparse = {
         name: models.SparseVectorParams(
-            modifier=models.Modifier.IDF,
-            index=models.SparseIndexParams(on_disk=True) if on_disk else None,
+            index=models.SparseIndexParams(on_disk=True) if on_disk else None
         )
         for name, dim in dims.items()
         if dim is None

@@ -213,7 +213,9 @@ def test_recommendations_answer_as_a_search_does(client):
     searched = client.post(SEARCH, json={"text": "beach", "explain": True}).get_json()
     assert set(answer) == set(searched)
     assert {hit["video"]["language"] for hit in answer["hits"]} == {"si"}
-    assert set(answer["hits"][0]) == {"video", "score", "rank", "sources", "because"}
+    assert set(answer["hits"][0]) == {
+        *("video", "score", "rank", "sources", "because", "pinned", "boosts")
+    }
     assert answer["hits"][0]["because"] == ["beach-1"]
     assert 1 in [hit["sources"]["words"]["rank"] for hit in answer["hits"]]
 

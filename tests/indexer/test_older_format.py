@@ -1,7 +1,8 @@
 """Data directories as earlier releases left them, read as they are.
 
 Each ``data-of-format-*.tar.xz`` has one of sixteen drawn videos, its source, and what the server of
-then answered over it: the first that of the release before lenses. ``keep_release.py`` makes them.
+then answered over it: the first that of the release before lenses; ``-sounds`` that of the last
+commit whose Qdrant weighed words by itself. ``keep_release.py`` makes them.
 """
 
 import json
@@ -106,7 +107,7 @@ def test_the_same_source_adds_suggestions_and_words_of_a_newer_rule(old, data):
     assert open_suggestions(data, data.read_published()) is None
     renewed = count_renewed(data)
     summary, [titles, thumbnails, words] = index_again(data, old / "source")
-    # Suggestions, and fields that are new since then, are published, with nothing encoded.
+    # With nothing encoded, suggestions are published, new fields, and our own frequencies.
     assert (summary.unchanged, summary.published) == (16, True)
     assert (titles, thumbnails, len(words)) == (0, 0, renewed)
     suggestions = open_suggestions(data, data.read_published())
@@ -140,7 +141,7 @@ def test_what_changed_is_encoded_and_nothing_else(old, data):
 
 
 def test_a_newer_manifest_ledger_or_mirror_is_refused_with_a_sentence(data):
-    newer = pytest.raises(StoreError, match=r"has format 3, and this TwinLens reads up to 2; use")
+    newer = pytest.raises(StoreError, match=r"has format \d, and this TwinLens reads up to \d; use")
     folder = data.locate_generation(data.read_current())
     with closing(sqlite3.connect(folder / LEDGER_FILE)) as database:
         database.execute(f"PRAGMA user_version = {LEDGER_FORMAT + 1}")

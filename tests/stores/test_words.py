@@ -14,6 +14,7 @@ from twinlens.catalog.vectors import SparseVector
 from twinlens.encoders.lenses import TITLE, WORDS
 from twinlens.encoders.words import weigh_query
 from twinlens.stores.base import StoredVideo, VectorQuery, VectorStore
+from twinlens.stores.document_frequencies import FrequencyCounter
 from twinlens.stores.filters import AnyOf
 from twinlens.stores.flat import FlatStore
 
@@ -85,11 +86,16 @@ def weights(given: SparseVector) -> dict[int, float]:
     return dict(zip(given.indices.tolist(), given.values.tolist(), strict=True))
 
 
-def test_the_score_is_the_weights_times_the_rarity_in_the_collection(qdrant: VectorStore) -> None:
+def test_the_score_is_the_weights_times_the_rarity_that_the_query_brings(
+    qdrant: VectorStore,
+) -> None:
     videos = catalogue(200)
     qdrant.upsert(videos)
     qdrant.optimize()
+    counter = FrequencyCounter([WORDS])
+    counter.add(videos)
     asked = words(np.random.default_rng(5))
+    weighed = counter.finish().weigh(WORDS, asked)
     held = {video.video_id: weights(video.sparse[WORDS]) for video in videos if video.sparse}
     expected: dict[str, float] = {}
     for index, value in weights(asked).items():
@@ -97,8 +103,8 @@ def test_the_score_is_the_weights_times_the_rarity_in_the_collection(qdrant: Vec
         rarity = math.log(1 + (len(held) - len(having) + 0.5) / (len(having) + 0.5))
         for video_id, weight in having.items():
             expected[video_id] = expected.get(video_id, 0.0) + value * weight * rarity
-    [hits] = qdrant.search([VectorQuery(WORDS, asked, 1000)])
-    assert {hit.video_id: hit.score for hit in hits} == pytest.approx(expected, rel=1e-4)
+    [hits] = qdrant.search([VectorQuery(WORDS, weighed, 1000)])
+    assert {hit.video_id: hit.score for hit in hits} == pytest.approx(expected, rel=1e-6)
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
 
 
