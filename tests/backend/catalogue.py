@@ -17,9 +17,10 @@ from twinlens.catalog.fields import FIELDS, FieldKind, FieldValue
 from twinlens.catalog.video import Video, to_payload
 from twinlens.encoders.lens import Lenses
 from twinlens.encoders.lenses import THUMBNAIL, TITLE, make_own_lenses
+from twinlens.search.suggestion_file import write_suggestions
 from twinlens.stores.base import StoredVideo
 from twinlens.stores.browsing import count_facet
-from twinlens.stores.generations import DataDir, LensRecord, Manifest
+from twinlens.stores.generations import SUGGESTIONS_FILE, DataDir, LensRecord, Manifest
 
 COLOURS = {"beach": (235, 200, 60), "kitchen": (200, 60, 60), "cricket": (40, 180, 60)}
 # Whatever a path could trip over, of what the indexer takes.
@@ -124,6 +125,11 @@ class Catalogue:
         for video in self.videos():
             if isinstance(video.thumbnail, bytes):
                 (data.thumbnails / file_name_of(video.thumbnail)).write_bytes(video.thumbnail)
+        payloads = [
+            to_payload(video, thumbnail_file=video.thumbnail and file_name_of(video.thumbnail))
+            for video in self.videos()
+        ]
+        write_suggestions(data.locate_generation(generation) / SUGGESTIONS_FILE, payloads)
         manifest = self.manifest(generation)
         data.publish(manifest)
         return manifest
