@@ -25,6 +25,7 @@ from twinlens.backend.parsing import (
     read_search_body,
     read_search_query,
     read_similar_query,
+    read_suggest_query,
     read_thumbnail_width,
     refuse_parameters,
 )
@@ -39,6 +40,8 @@ from twinlens.backend.schemas.answers import (
     RecommenderBody,
     SearchAnswer,
     StatsAnswer,
+    SuggestAnswer,
+    SuggestionBody,
     VideoAnswer,
     VideoBody,
 )
@@ -61,6 +64,7 @@ from twinlens.backend.schemas.requests import (
     RecommendationsBody,
     SearchBody,
     SimilarBody,
+    SuggestBody,
     ThumbnailQuery,
 )
 from twinlens.catalog.errors import StoreError, TwinLensError
@@ -202,6 +206,38 @@ class ApiViews:
             return self._answer_learned(
                 snapshot, body, body.to_recommendation_request(), body.liked, body.disliked
             )
+
+    @Route(
+        "get",
+        f"{API_ROOT}/suggest",
+        name="suggest",
+        tag="search",
+        summary="What may be meant, as one types",
+        description="Titles, channels and tags that have what was typed at the beginning of a "
+        "word, or sound so. It waits for no search.",
+        query=SuggestBody,
+        answer=SuggestAnswer,
+        not_modified=True,
+        problems=frozenset({Code.NO_SUGGESTIONS}),
+        requests=examples.SUGGEST_PARAMETERS,
+        answers=examples.SUGGEST_ANSWERS,
+    )
+    def suggest(self) -> Response:
+        """Answer what may be meant by what was typed."""
+        typed = read_suggest_query(request)
+        with self._index.borrow() as snapshot:
+            if snapshot.suggestions is None:
+                raise Problem(Code.NO_SUGGESTIONS, "this index has no suggestions")
+            with time_stage("suggest"):
+                found = snapshot.suggestions.suggest(typed.q, limit=typed.limit)
+            answer = SuggestAnswer(
+                suggestions=[SuggestionBody.of(one) for one in found.suggestions],
+                did_you_mean=found.did_you_mean,
+                took_ms=measure_ms(g.started),
+                query_id=g.request_id,
+                generation=snapshot.generation,
+            )
+        return _make_json_response(answer.model_dump_json())
 
     @Route(
         "get",

@@ -254,6 +254,36 @@ LOOKUP_ANSWERS: Final[Mapping[str, Json]] = {
     "one is gone": {"videos": [VIDEO], "missing": ["9bZkp7q19f0"], "generation": GENERATION},
     "all are there": {"videos": [VIDEO], "missing": [], "generation": GENERATION},
 }
+SUGGEST_PARAMETERS: Final[Mapping[str, Json]] = {
+    "a word half typed": {"q": "cric", "limit": 5},
+    "misspelt": {"q": "crikcet fi"},
+}
+_SUGGESTED: Final[Json] = {
+    "suggestions": [
+        {
+            "kind": "channel",
+            "text": "Cricket Island",
+            "video_id": None,
+            "thumbnail_url": None,
+            "videos": 32,
+        },
+        {
+            "kind": "title",
+            "text": VIDEO["title"],
+            "video_id": VIDEO_ID,
+            "thumbnail_url": VIDEO["thumbnail_url"],
+            "videos": None,
+        },
+    ],
+    "did_you_mean": None,
+    "took_ms": 0.9,
+    "query_id": REQUEST_ID,
+    "generation": GENERATION,
+}
+SUGGEST_ANSWERS: Final[Mapping[str, Json]] = {
+    "a word half typed": _SUGGESTED,
+    "misspelt": _SUGGESTED | {"did_you_mean": "cricket fi"},
+}
 VIDEO_ANSWERS: Final[Mapping[str, Json]] = {"a video": {"video": VIDEO, "generation": GENERATION}}
 STATS_ANSWERS: Final[Mapping[str, Json]] = {
     "published": {

@@ -138,8 +138,10 @@ def _describe_operation(route: Route, schemas: Json, names: Mapping[type[BaseMod
     parameters = [_PATH_PARAMETERS[name] for name in re.findall(r"\{(\w+)\}", route.template)]
     if route.query is not None:
         properties = schemas[names[route.query]]["properties"]
+        required = schemas[names[route.query]].get("required", ())
         parameters += [
             _describe_parameter(called, schema, schemas, route.requests)
+            | {"required": name in required}
             for name, schema in properties.items()
             if (called := GET_NAMES.get(name, name)) is not None
         ]
@@ -168,12 +170,7 @@ def _describe_parameter(
 ) -> Json:
     """Return a model's field as a query parameter: objects as JSON text, never null."""
     schema = _drop_null(schema)
-    parameter: Json = {
-        "name": called,
-        "in": "query",
-        "description": schema.pop("description"),
-        "required": False,
-    }
+    parameter: Json = {"name": called, "in": "query", "description": schema.pop("description")}
     shown = {
         title: {"value": given[called]} for title, given in requests.items() if called in given
     }

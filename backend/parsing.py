@@ -32,6 +32,7 @@ from twinlens.backend.schemas.requests import (
     RecommendationsBody,
     SearchBody,
     SimilarBody,
+    SuggestBody,
     ThumbnailQuery,
 )
 from twinlens.catalog.fields import Fields
@@ -85,6 +86,15 @@ def read_similar_query(request: Request, fields: Fields) -> SimilarBody:
         Problem: something in it is not valid.
     """
     return _parse_text(fit(SimilarBody, fields), _take_single_values(request.args))
+
+
+def read_suggest_query(request: Request) -> SuggestBody:
+    """Return what was typed, of which a query string tells.
+
+    Raises:
+        Problem: something in it is not valid.
+    """
+    return _parse_text(SuggestBody, _take_single_values(request.args))
 
 
 def read_browse_query(request: Request, fields: Fields) -> BrowseBody:

@@ -22,6 +22,7 @@ class Code(StrEnum):
     NOT_FOUND = "not_found"
     VIDEO_NOT_FOUND = "video_not_found"
     THUMBNAIL_NOT_FOUND = "thumbnail_not_found"
+    NO_SUGGESTIONS = "no_suggestions"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     REQUEST_TIMEOUT = "request_timeout"
     CURSOR_EXPIRED = "cursor_expired"
@@ -88,6 +89,12 @@ KINDS: Final[Mapping[Code, Kind]] = {
     ),
     Code.THUMBNAIL_NOT_FOUND: Kind(
         404, "No thumbnail", "the video has no thumbnail", "its `thumbnail_url` is null"
+    ),
+    Code.NO_SUGGESTIONS: Kind(
+        404,
+        "No suggestions",
+        "the index was published without suggestions, or its file of them is damaged",
+        "search; `twinlens index` or `twinlens repair` publishes an index that has them",
     ),
     Code.METHOD_NOT_ALLOWED: Kind(
         405, "Method not allowed", "the route doesn't take this method", "see `Allow`"

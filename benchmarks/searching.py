@@ -176,14 +176,14 @@ def report(
 
 
 @contextmanager
-def serve(data_dir: Path) -> Iterator[str]:
-    """Yield the address of ``twinlens serve``, one process, once it answers; stopped at the end.
+def serve(data_dir: Path, *, workers: int = 1) -> Iterator[str]:
+    """Yield the address of ``twinlens serve``, once it answers; stopped at the end.
 
     Raises:
         TwinLensError: it did not start; it has said why on standard error.
     """
     command = [sys.executable, "-m", "twinlens", "serve", "--data-dir", str(data_dir.resolve())]
-    command += ["--port", "0", "--workers", "1"]
+    command += ["--port", "0", "--workers", str(workers)]
     with subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

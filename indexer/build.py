@@ -21,6 +21,7 @@ from twinlens.catalog.timing import StageTimes
 from twinlens.catalog.versions import refuse_newer
 from twinlens.indexer.ledger import Entry, Ledger
 from twinlens.indexer.verify import compare_stores
+from twinlens.search.suggestion_file import write_suggestions
 from twinlens.stores.base import Dims, StoredVideo, VectorStore
 from twinlens.stores.checksums import MIRROR_FILES, QDRANT_FILES, require_unchanged, write_checksums
 from twinlens.stores.copying import copy_tree
@@ -31,6 +32,7 @@ from twinlens.stores.flat import FlatStore
 from twinlens.stores.generations import (
     BUILD_FILE,
     FREQUENCIES_FORMAT,
+    SUGGESTIONS_FILE,
     DataDir,
     LensRecord,
     Manifest,
@@ -215,6 +217,10 @@ class Build:
             counts = {"videos": self.store.count()}
             counts |= {name: self.store.count(name) for name in self._plan.lenses}
             ledger.mark_mirrored()
+            write_suggestions(
+                path / SUGGESTIONS_FILE,
+                (video.payload for batch in self.mirror.scan() for video in batch),
+            )
             self.close()
             write_frequencies(path, counter.finish())
             checksums = write_checksums(path)

@@ -45,7 +45,7 @@ from twinlens.indexer.ledger import SeenIds
 from twinlens.indexer.placeholders import find_differing, find_placeholders, settle
 from twinlens.indexer.prepare import Preparer, Work
 from twinlens.stores.engines import Engine, is_kept_by
-from twinlens.stores.generations import DataDir, LensRecord, Manifest
+from twinlens.stores.generations import SUGGESTIONS_FILE, DataDir, LensRecord, Manifest
 from twinlens.stores.inventory import open_whole
 
 logger = logging.getLogger(__name__)
@@ -464,7 +464,10 @@ class IndexJob:
                 "nothing was published"
             )
         base = pending.plan.base
-        if base is not None and self._data.read_manifest(base).fields != pending.plan.fields:
+        if base is not None and (
+            self._data.read_manifest(base).fields != pending.plan.fields
+            or not (self._data.locate_generation(base) / SUGGESTIONS_FILE).exists()
+        ):
             # What may be asked of the videos changed, though perhaps none of them did.
             pending.begin()
         build = pending.build

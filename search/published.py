@@ -23,6 +23,7 @@ from twinlens.encoders.lens import Lenses
 from twinlens.search.browser import Browser
 from twinlens.search.matching import open_calibration
 from twinlens.search.searcher import Searcher
+from twinlens.search.suggestions import Suggestions, open_suggestions
 from twinlens.stores.base import VectorReader
 from twinlens.stores.document_frequencies import read_frequencies
 from twinlens.stores.generations import DataDir, Fingerprinted, Manifest
@@ -45,13 +46,17 @@ NewerState = Literal["loading", "other_lenses", "no_model", "unusable"]
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One open generation: what it says of itself, its vectors, search and browsing over them."""
+    """One open generation: what it says of itself, its vectors, search and browsing over them.
+
+    ``suggestions`` is None where it was published without, or where they are damaged.
+    """
 
     manifest: Manifest
     lenses: Lenses
     reader: VectorReader
     searcher: Searcher
     browser: Browser
+    suggestions: Suggestions | None
 
     @property
     def generation(self) -> str:
@@ -323,7 +328,8 @@ class PublishedIndex:
             calibration=open_calibration(lenses, self._data.path),
         )
         browser = Browser(reader, generation=manifest.generation)
-        return Snapshot(manifest, lenses, reader, searcher, browser)
+        suggestions = open_suggestions(self._data, manifest)
+        return Snapshot(manifest, lenses, reader, searcher, browser, suggestions)
 
     def _prepare_lenses(self, manifest: Manifest) -> Lenses:
         """Return the lenses that made a generation, among them those that are open already."""

@@ -19,7 +19,7 @@ from twinlens.catalog.errors import StoreCorrupt
 from twinlens.catalog.files import write_atomically
 from twinlens.catalog.versions import refuse_newer
 from twinlens.stores.copying import find_stretches
-from twinlens.stores.generations import DataDir, Manifest
+from twinlens.stores.generations import SUGGESTIONS_FILE, DataDir, Manifest
 
 # What a file's name begins with, or several such.
 Part = str | tuple[str, ...]
@@ -43,7 +43,7 @@ def write_checksums(folder: Path) -> str:
     """Write those of a generation's closed files, and return what its manifest calls them by."""
     files = sorted(
         path
-        for pattern in (*(f"{part}**/*" for part in _PARTS), "*.sqlite")
+        for pattern in (*(f"{part}**/*" for part in _PARTS), "*.sqlite", SUGGESTIONS_FILE)
         for path in folder.glob(pattern)
         if path.is_file()
     )

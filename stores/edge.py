@@ -18,6 +18,7 @@ import json
 import logging
 import os
 import stat
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -147,6 +148,8 @@ class EdgeReader(QdrantReader):
         self._shard = shard
         self._path = path
         self._view = view
+        # The engine holds the GIL: whoever waits for it here leaves the GIL to those who need none.
+        self._turn = threading.RLock()
         # What a point id stands for never changes, so what was looked up once stays true. Asking
         # for the payload with every hit costs as much again as half the search.
         self._video_ids: dict[int, str] = {}
@@ -281,7 +284,7 @@ class EdgeReader(QdrantReader):
     def _engine(self) -> Iterator[Any]:
         if self._shard is None:
             raise StoreError(f"{self._path}: this store has been closed")
-        with _translate_errors(self._path):
+        with self._turn, _translate_errors(self._path):
             yield self._shard
 
     def _learn_video_ids(self, shard: Any, keys: set[int]) -> None:

@@ -8,6 +8,7 @@
       generations/<utc time>-<id>/
         build.json               there only while the generation is being built, or removed
         ledger.sqlite            what was indexed from what, for the next incremental run
+        suggestions.safetensors  titles, channels, tags and words, to suggest them as one types
         checksums.json           of the files beside and below it, once they change no more
         manifest.json            written when everything else is complete
         superseded               names the generation that was published in its place
@@ -41,6 +42,7 @@ from twinlens.stores.filters import to_moment
 BUILD_FILE: Final = "build.json"
 MANIFEST_FILE: Final = "manifest.json"
 SUPERSEDED_FILE: Final = "superseded"
+SUGGESTIONS_FILE: Final = "suggestions.safetensors"
 # What JSON of another form than a manifest's is met with.
 _NOT_ONE: Final = (LookupError, TypeError, ValueError, AttributeError)
 

@@ -70,11 +70,18 @@ def recommended(page: Page) -> None:
         page.locator("#results .why").first.wait_for()
 
 
+def suggested(page: Page) -> None:
+    page.locator("#text").press_sequentially("cri", delay=50)
+    page.locator("#suggestions img").first.wait_for()
+    page.locator("#text").press("ArrowDown")
+
+
 # What is pictured: where it begins, and what is done there.
 VIEWS: Final[dict[str, tuple[str, Callable[[Page], object]]]] = {
     "discover": ("/?seed=11", lambda _: None),
     "discover-refined": ("/?seed=11&language=si&category=Sports", refined),
     "search": ("/?q=cricket+match", lambda _: None),
+    "suggested": ("/?seed=11", suggested),
     "search-sinhala": ("/?q=ක්‍රිකට්", lambda _: None),
     "search-refined": ("/?q=night+market&weights=1-2.5-4", refined),
     "picture": ("/?seed=11", searched_by_picture),

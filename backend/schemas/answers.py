@@ -20,6 +20,8 @@ from twinlens.recommender.feed import FeedModel
 from twinlens.search.facets import Extent, Facets
 from twinlens.search.highlighting import Highlighter
 from twinlens.search.published import NewerState
+from twinlens.search.suggestion_file import SuggestionKind
+from twinlens.search.suggestions import Suggestion
 from twinlens.stores.base import FacetCount, Payload
 from twinlens.stores.generations import Manifest
 
@@ -50,9 +52,13 @@ class VideoBody(AnswerModel, FieldsModel):
         """Return the video that a stored payload describes."""
         if read_thumbnail_file(payload) is None:
             return cls.model_validate(payload)
-        video_id = quote(payload["video_id"], safe="")
-        url = f"{prefix_of_request()}{API_ROOT}/videos/{video_id}/thumbnail"
+        url = locate_thumbnail(payload["video_id"])
         return cls.model_validate({**payload, "thumbnail_url": url})
+
+
+def locate_thumbnail(video_id: str) -> str:
+    """Return the path, on this server, of the thumbnail of a video that has one."""
+    return f"{prefix_of_request()}{API_ROOT}/videos/{quote(video_id, safe='')}/thumbnail"
 
 
 def _make_member(row: FieldRow) -> tuple[Any, Any]:
@@ -308,6 +314,53 @@ class MultiSearchAnswer(AnswerModel):
     """The request's id, as in `X-Request-Id`."""
     generation: str
     """The index that answered all of them."""
+
+
+class SuggestionBody(AnswerModel):
+    """What may be meant by what was typed."""
+
+    kind: SuggestionKind
+    """`title`: that of a video; `channel` or `tag`: one that videos have."""
+    text: str
+    """The title, or the name, as a filter takes it."""
+    video_id: str | None
+    """The video of that title, of several the most viewed; null for a channel or a tag."""
+    thumbnail_url: str | None
+    """The path of its thumbnail on this server; null where it has none."""
+    videos: int | None
+    """How many videos are of the channel, or have the tag; null for a title."""
+
+    @classmethod
+    def of(cls, one: Suggestion) -> SuggestionBody:
+        """Return a suggestion, as callers see it."""
+        url = None
+        if one.video_id is not None and one.has_thumbnail:
+            url = locate_thumbnail(one.video_id)
+        return cls(
+            kind=one.kind,
+            text=one.text,
+            video_id=one.video_id,
+            thumbnail_url=url,
+            videos=one.videos,
+        )
+
+
+class SuggestAnswer(AnswerModel):
+    """Suggestions for what was typed."""
+
+    suggestions: list[SuggestionBody]
+    """Channels and tags, the most used first, then titles: those that begin with it before others,
+    the most viewed first."""
+    did_you_mean: str | None
+    """What was typed with its unknown words replaced by known ones that are near: a letter or two
+    differ, or they sound alike. Null where there is nothing to mend. Where nothing has what was
+    typed, the suggestions are for this."""
+    took_ms: float
+    """Milliseconds from the request's arrival to just before the answer was written."""
+    query_id: str
+    """The request's id, as in `X-Request-Id`."""
+    generation: str
+    """The index that answered."""
 
 
 class BrowseAnswer(AnswerModel):

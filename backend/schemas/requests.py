@@ -56,6 +56,9 @@ from twinlens.search.steering import DEFAULT_BOOST, MOST_BOOSTS, Boost, Steering
 from twinlens.stores.base import Order
 
 MAX_TEXT_LENGTH: Final = 2000
+MAX_TYPED_LENGTH: Final = 200
+MAX_SUGGESTIONS: Final = 20
+DEFAULT_SUGGESTIONS: Final = 8
 MAX_SEEDS: Final = 100
 MAX_SEARCHES: Final = 20
 MAX_EXCLUDED: Final = 1000
@@ -448,6 +451,28 @@ class SearchBody(DisjunctiveBody):
     def list_texts_to_mark(self) -> Sequence[str | None]:
         """See ``PageBody``."""
         return [self._read_text().text] if self.highlight else []
+
+
+def _refuse_controls(text: str) -> str:
+    if any(unicodedata.category(one) == "Cc" for one in text):
+        raise ValueError("control characters can't be typed; leave them out")
+    return text
+
+
+class SuggestBody(RequestModel):
+    """What somebody has typed so far."""
+
+    q: Annotated[
+        str,
+        StringConstraints(max_length=MAX_TYPED_LENGTH),
+        AfterValidator(_refuse_controls),
+        Field(json_schema_extra={"pattern": r"^[^\u0000-\u001f\u007f-\u009f]*$"}),
+    ]
+    """What was typed. Its last word may go on, unless a space follows it."""
+    limit: Annotated[int, Field(ge=1, le=MAX_SUGGESTIONS), BeforeValidator(to_int)] = (
+        DEFAULT_SUGGESTIONS
+    )
+    """Suggestions at most."""
 
 
 class MultiSearchItemBody(SearchBody):

@@ -4,7 +4,7 @@
 import { filterCount, isRanked, listOf, newSeed, readView, unfiltered, writeView } from "./address.js";
 import { TwinLens } from "./client.js";
 import { announce, byId, isPlainClick } from "./dom.js";
-import { SORTS } from "./fields.js";
+import { COUNTED, SORTS } from "./fields.js";
 import * as format from "./format.js";
 import { apiKey } from "./key.js";
 import { WatchHistory } from "./history.js";
@@ -12,12 +12,14 @@ import { HistoryPanel } from "./history-panel.js";
 import { facetsOf, questionOf } from "./lists.js";
 import { Consent } from "./consent.js";
 import { Pictures } from "./pictures.js";
+import { RecentSearches } from "./recent.js";
 import { Refine } from "./refine.js";
 import { Results } from "./results.js";
 import { Seeds } from "./seeds.js";
 import { Shelves } from "./shelves.js";
 import { button, failure, message } from "./states.js";
 import { remember } from "./storage.js";
+import { SuggestionList } from "./suggest.js";
 import { thumbnailsOf } from "./thumbnails.js";
 import { VideoDialog } from "./video.js";
 
@@ -265,17 +267,42 @@ function seed(videoId, liked) {
 
 const searched = () => ({ text: text.value.trim(), like: [], less: [], video: "" });
 
+const recent = new RecentSearches();
+const suggestions = new SuggestionList({ twinlens, picture, recent, onChoose: takeSuggestion });
+// Who keeps no history keeps none of this either.
+const keepSearch = () => watchHistory.on && recent.add(text.value.trim());
+watchHistory.onChange(() => watchHistory.on || recent.clear());
+
 let typing;
 text.addEventListener("input", (event) => {
   byId("text-clear").hidden = !text.value;
   clearTimeout(typing);
   // Half-composed letters of an input method are no words yet.
-  if (!event.isComposing) typing = setTimeout(searchTyped, TYPING_PAUSE_MS);
+  if (!event.isComposing) typed();
 });
-text.addEventListener("compositionend", () => {
+text.addEventListener("compositionend", typed);
+text.addEventListener("change", keepSearch);
+
+function typed() {
   clearTimeout(typing);
   typing = setTimeout(searchTyped, TYPING_PAUSE_MS);
-});
+  suggestions.ask(text.value);
+}
+
+/** Go where a suggestion leads: to a video, to what a channel or a tag has, or to a search. */
+function takeSuggestion({ kind, text: words, video_id: video = "" }) {
+  clearTimeout(typing);
+  const field = { channel: "channel", tag: "tags" }[kind];
+  if (COUNTED.includes(field)) {
+    text.value = "";
+    const { counted } = readView("");
+    go({ ...unfiltered(view), ...searched(), picture: "", counted: { ...counted, [field]: [words] } });
+  } else {
+    text.value = words;
+    keepSearch();
+    go({ ...searched(), video });
+  }
+}
 
 /** Letters typed into one search are one step of history. */
 function searchTyped() {
@@ -285,6 +312,8 @@ function searchTyped() {
 
 byId("search").addEventListener("submit", (event) => {
   event.preventDefault();
+  suggestions.close();
+  keepSearch();
   searchTyped();
   settled = true;
   // A phone's keyboard hides the results; a desktop's is no obstacle.
@@ -292,6 +321,7 @@ byId("search").addEventListener("submit", (event) => {
 });
 byId("text-clear").addEventListener("click", () => {
   text.value = "";
+  suggestions.close();
   searchTyped();
   text.focus();
 });
@@ -351,6 +381,7 @@ showTheme();
 history.scrollRestoration = "manual";
 addEventListener("popstate", () => {
   results.leave();
+  suggestions.close();
   settled = true;
   // Going back shows that search's words, also to someone whose cursor stands in the box.
   text.value = readView(location.search).text;

@@ -180,6 +180,10 @@ export interface FusedFields extends Pick<SearchFields, OfThePage> {
   fuse: true;
 }
 
+export interface SuggestFields {
+  limit?: number;
+}
+
 export interface BrowseFields extends PageFields, DisjunctiveFields {
   sort?: `${SortedField}:${"asc" | "desc"}`;
   order?: "random";
@@ -256,6 +260,23 @@ export interface SearchAnswer extends Answer {
   fallback?: string[];
   /** In `recommend`: the ids given that are not in this index. */
   missing?: string[];
+}
+
+export interface Suggestion {
+  kind: "title" | "channel" | "tag";
+  text: string;
+  /** Of a title: the video. */
+  video_id: string | null;
+  /** A path on the server; `thumbnailUrl()` makes an address of it. */
+  thumbnail_url: string | null;
+  /** Of a channel or a tag: how many there are. */
+  videos: number | null;
+}
+
+export interface SuggestAnswer extends Omit<Answer, "timings_ms"> {
+  suggestions: Suggestion[];
+  /** What was typed, with its unknown words replaced by known ones. */
+  did_you_mean: string | null;
 }
 
 export interface BrowseAnswer extends Answer {
@@ -463,6 +484,8 @@ export class TwinLens {
   constructor(options?: TwinLensOptions);
   /** Videos for words, a picture, a video, or several of these. */
   search(fields: SearchFields, options?: CallOptions): Promise<SearchAnswer>;
+  /** What may be meant by what somebody has typed so far: titles, channels, tags. */
+  suggest(typed: string, fields?: SuggestFields, options?: CallOptions): Promise<SuggestAnswer>;
   /** Videos of the catalogue, filtered, in an order or at random. */
   browse(fields?: BrowseFields, options?: CallOptions): Promise<BrowseAnswer>;
   /** One video. */

@@ -107,6 +107,17 @@ export class TwinLens {
   }
 
   /**
+   * What may be meant by what somebody has typed so far: titles, channels, tags.
+   * @param {string} typed
+   * @param {import("./client.js").SuggestFields} [fields]
+   * @param {CallOptions} [options]
+   * @returns {Promise<import("./client.js").SuggestAnswer>}
+   */
+  suggest(typed, fields = {}, options) {
+    return this.#call(`/suggest${query({ q: typed, ...fields })}`, {}, options);
+  }
+
+  /**
    * Videos of the catalogue, filtered, in an order or at random.
    * @param {import("./client.js").BrowseFields} [fields]
    * @param {CallOptions} [options]

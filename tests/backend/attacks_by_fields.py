@@ -264,6 +264,47 @@ SECTIONS: dict[str, dict[str, Row]] = {
             "200",
         ),
     },
+    "Suggestions": {
+        "suggest-without-words": Row(
+            get("/api/v1/suggest"), "no `q`", "422 `validation_failed`", SAME
+        ),
+        "suggest-for-two": Row(
+            get("/api/v1/suggest?q=a&q=b"), "`q` twice", "422 `validation_failed`", SAME
+        ),
+        "suggest-for-too-much": Row(
+            get(f"/api/v1/suggest?q={'a' * 201}"),
+            "a `q` of 201 letters",
+            "422 `validation_failed`",
+            SAME,
+        ),
+        "suggest-for-a-zero-byte": Row(
+            get("/api/v1/suggest?q=a%00b"), "a zero byte in `q`", "422 `validation_failed`", SAME
+        ),
+        "suggest-for-half-a-letter": Row(
+            get("/api/v1/suggest?q=%e0%b6"), "a `q` that ends within a letter", "200", SAME
+        ),
+        "suggest-more-than-there-are": Row(
+            get(f"/api/v1/suggest?q=a&limit={2**70}"),
+            "a `limit` of 2^70",
+            "422 `validation_failed`",
+            SAME,
+        ),
+        "suggest-for-a-hundred-words": Row(
+            get(f"/api/v1/suggest?q={'a+' * 100}"), "a `q` of 100 words", "200", SAME
+        ),
+        "suggest-for-signs-that-stand-for-many": Row(
+            get(f"/api/v1/suggest?q={'%EF%B7%BA' * 200}"),
+            "a `q` of 200 signs that are eighteen letters each",
+            "200",
+            SAME,
+        ),
+        "suggest-for-signs-above-signs": Row(
+            get(f"/api/v1/suggest?q=a{'%CC%81' * 199}"),
+            "a `q` of a letter with 199 accents",
+            "200",
+            SAME,
+        ),
+    },
     "Parts of forms": {
         "two-thousand-parts": Row(
             parts(*(field(b"f%d" % n, b"a") for n in range(2000))),

@@ -17,10 +17,17 @@ from twinlens.catalog.fields import FIELDS, FieldKind, FieldValue
 from twinlens.catalog.video import Video, to_payload
 from twinlens.encoders.lens import Lenses
 from twinlens.encoders.lenses import THUMBNAIL, TITLE, WORDS, make_own_lenses
+from twinlens.search.suggestion_file import write_suggestions
 from twinlens.stores.base import StoredVideo
 from twinlens.stores.browsing import count_facet
 from twinlens.stores.document_frequencies import FrequencyCounter, write_frequencies
-from twinlens.stores.generations import FREQUENCIES_FORMAT, DataDir, LensRecord, Manifest
+from twinlens.stores.generations import (
+    FREQUENCIES_FORMAT,
+    SUGGESTIONS_FILE,
+    DataDir,
+    LensRecord,
+    Manifest,
+)
 
 COLOURS = {"beach": (235, 200, 60), "kitchen": (200, 60, 60), "cricket": (40, 180, 60)}
 # Whatever a path could trip over, of what the indexer takes.
@@ -125,9 +132,12 @@ class Catalogue:
         for video in self.videos():
             if isinstance(video.thumbnail, bytes):
                 (data.thumbnails / file_name_of(video.thumbnail)).write_bytes(video.thumbnail)
+        stored = self.stored()
+        folder = data.locate_generation(generation)
+        write_suggestions(folder / SUGGESTIONS_FILE, [one.payload for one in stored])
         counter = FrequencyCounter([WORDS])
-        counter.add(self.stored())
-        write_frequencies(data.locate_generation(generation), counter.finish())
+        counter.add(stored)
+        write_frequencies(folder, counter.finish())
         manifest = replace(self.manifest(generation), frequencies=FREQUENCIES_FORMAT)
         data.publish(manifest)
         return manifest

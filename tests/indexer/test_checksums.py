@@ -21,6 +21,7 @@ from twinlens.indexer.rebuild import repair, take_down
 from twinlens.search.published import PublishedIndex
 from twinlens.stores.checksums import CHECKSUMS_FILE, find_changed, require_unchanged
 from twinlens.stores.engines import open_for_search
+from twinlens.stores.generations import SUGGESTIONS_FILE
 
 # The files of a server are its own.
 pytestmark = pytest.mark.parametrize("engine", ["embedded"], indirect=True)
@@ -42,6 +43,7 @@ KINDS = {
     ),
     "rarity of words": ("frequencies/words.npy", " (of the lens words)", QDRANT),
     "payload": ("qdrant/segments/*/payload_storage/page_0.dat", "", MIRROR),
+    "suggestions": (SUGGESTIONS_FILE, "", QDRANT),
 }
 
 

@@ -17,11 +17,11 @@ from tests.fakes import WordEncoder
 from tests.indexer.conftest import index
 from tests.indexer.keep_release import ARCHIVES, answer, lenses_of
 from twinlens.catalog.errors import StoreError
-from twinlens.catalog.fields import FIELDS
 from twinlens.commands.index import verify
 from twinlens.encoders.lenses import TitleLens, WordsLens
 from twinlens.indexer.build import LEDGER_FILE
 from twinlens.indexer.ledger import LEDGER_FORMAT, Ledger
+from twinlens.search.suggestions import open_suggestions
 from twinlens.stores.engines import EmbeddedEngine
 from twinlens.stores.flat import MIRROR_FORMAT, FlatReader
 from twinlens.stores.generations import MANIFEST_FORMAT, DataDir
@@ -96,10 +96,6 @@ def index_again(data, source):
     return summary, [summary.titles_encoded, summary.thumbnails_encoded, words.encoded]
 
 
-def files_of(data):
-    return {path: path.read_bytes() for path in data.generations.rglob("*.json")}
-
-
 def count_renewed(data):
     """How many videos' words a job encodes, whatever the source says: their rule is another now."""
     manifest = data.read_published()
@@ -107,15 +103,18 @@ def count_renewed(data):
     return 0 if same else manifest.counts["words"]
 
 
-def test_the_same_source_changes_nothing_but_words_of_an_older_rule(old, data):
-    before, manifest = files_of(data), data.read_published()
+def test_the_same_source_adds_suggestions_and_words_of_a_newer_rule(old, data):
+    assert open_suggestions(data, data.read_published()) is None
     renewed = count_renewed(data)
     summary, [titles, thumbnails, words] = index_again(data, old / "source")
-    # With nothing encoded, new fields are published, and frequencies that Qdrant counted by itself.
-    news = manifest.fields != FIELDS or manifest.frequencies is None or renewed > 0
-    assert (summary.unchanged, summary.published) == (16, news)
+    # With nothing encoded, suggestions are published, new fields, and our own frequencies.
+    assert (summary.unchanged, summary.published) == (16, True)
     assert (titles, thumbnails, len(words)) == (0, 0, renewed)
-    assert (files_of(data) == before) is not news
+    suggestions = open_suggestions(data, data.read_published())
+    assert suggestions is not None
+    assert suggestions.suggest("a", limit=1).suggestions
+    again, _ = index_again(data, old / "source")
+    assert again.published is False
 
 
 def test_what_changed_is_encoded_and_nothing_else(old, data):

@@ -83,6 +83,7 @@ def open_library(videos: Sequence[StoredVideo] = VIDEOS, *, generation: str = "g
         reader=reader,
         searcher=Searcher(reader, generation=generation, lenses=CATALOGUE.lenses),
         browser=Browser(reader, generation=generation),
+        suggestions=None,
     )
 
 

@@ -30,6 +30,7 @@ def test_discover_search_open_and_go_back(page):
     page.get_by_label("Search by words").fill("kitchen film")
     expect(cards(page).first).to_contain_text("kitchen film")
     expect(page).to_have_url(re.compile(r"\?q=kitchen\+film$"))
+    page.get_by_label("Search by words").press("Escape")  # the suggestions
     expect(cards(page).first.locator("mark").first).to_have_text("kitchen")
     expect(cards(page).first.locator(".why")).to_contain_text("Title #")
     assert fits_the_width(page)
