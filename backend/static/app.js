@@ -172,7 +172,8 @@ async function onList(list, signal) {
   const { total, items } = list;
   byId("summary").textContent = total === null
     ? `in ${format.took(list.took_ms)}` : `${format.count(total)} ${total === 1 ? "video" : "videos"}`;
-  announce(items.length ? `${byId("heading").textContent}: ${items.length} videos shown` : "Nothing found");
+  const shown = `${list.nearest ? "No video fits; " : ""}${items.length} videos shown`;
+  announce(items.length ? `${byId("heading").textContent}: ${shown}` : "Nothing found");
   try {
     list.offered ??= await facetsOf(list.question, view, list.first, signal);
     if (!signal.aborted) refine.offer(list.offered);

@@ -10,7 +10,8 @@ const FACETS = [...COUNTED, ...RANGES];
  * The question that `view` stands for: call it with a cursor (undefined for the first page) for
  * `{ items: [{ video, hit }], next_cursor, facets, total, borrowed, seeds }`; `hit` is null in a list
  * that is no ranking, `total` where only the best are looked at; `seeds` is how many videos it is
- * recommended by.
+ * recommended by. What doesn't fit a text is left out, unless that is all there is: then the first page
+ * is `nearest`.
  */
 export function questionOf(twinlens, view, picture) {
   return async (cursor, { signal, facets = FACETS, except = null, limit = PAGE_SIZE } = {}) => {
@@ -28,9 +29,13 @@ export function questionOf(twinlens, view, picture) {
         ...(picture && { image: picture }),
       }, { signal })
       : twinlens.recommend({ ...ranking, liked: view.like, disliked: view.less }, { signal }));
+    const fitting = answer.hits.filter(({ match }) => !(match < answer.match_floor));
+    const nearest = !cursor && answer.hits.length > 0 && fitting.length === 0;
     return {
       ...answer,
-      items: answer.hits.map((hit) => ({ video: hit.video, hit })),
+      items: (nearest ? answer.hits : fitting).map((hit) => ({ video: hit.video, hit })),
+      nearest,
+      next_cursor: fitting.length ? answer.next_cursor : null,
       total: null,
       borrowed: Boolean(answer.borrowed_from?.length),
       seeds: view.like.length,

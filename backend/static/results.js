@@ -10,6 +10,7 @@ const AHEAD = "700px";
 const DIM_AFTER_MS = 180;
 const KEPT_LISTS = 8;
 const SKELETONS = 12;
+const NEAREST = { drawing: "search", heading: "No video fits", text: "These come nearest." };
 
 export class Results {
   #grid = byId("results");
@@ -138,7 +139,8 @@ export class Results {
     const list = this.#list;
     this.#ready();
     this.#grid.replaceChildren(...this.#cards(list.items));
-    this.#say(...(list.items.length ? [] : [message(list.empty)]));
+    const said = list.nearest ? NEAREST : list.items.length ? null : list.empty;
+    this.#say(...(said ? [message(said)] : []));
     this.#offerMore();
     this.#options.onList(list, this.#showing.signal);
   }

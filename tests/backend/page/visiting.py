@@ -18,7 +18,8 @@ from tests.backend.served import Served
 
 PHONE, DESKTOP = 390, 1440
 PER_SUBJECT = 30
-EVERY = 3 * PER_SUBJECT + 1
+FILMS = 3 * PER_SUBJECT
+EVERY = FILMS + 1
 FILE = {"name": "red.png", "mimeType": "image/png", "buffer": RED}
 
 
@@ -52,10 +53,10 @@ def first_ids(page: Page) -> list[str]:
     return ids(page)[:24]
 
 
-def scroll_to_the_end(page: Page) -> None:
+def scroll_to_the_end(page: Page, many: int = EVERY) -> None:
     page.mouse.move(200, 500)
     begun = time.monotonic()
-    while cards(page).count() < EVERY:
+    while cards(page).count() < many:
         assert time.monotonic() - begun < 60, "no more videos come"
         # Again and again: the wheel may be turned before the browser has laid out what came.
         page.mouse.wheel(0, 20_000)
