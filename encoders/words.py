@@ -157,6 +157,11 @@ def fold_words(text: str) -> list[FoldedWord]:
     ]
 
 
+def fold_to_words(text: str) -> list[str]:
+    """Return the words of ``text``, folded as ``weigh_title`` folds them."""
+    return _list_words(text)
+
+
 def list_pieces(folded: str) -> list[str]:
     """Return the pieces of a folded word, two and three characters long, its ends marked."""
     return [piece for _, piece in _cut_pieces(folded, _PIECE_LENGTHS)]

@@ -2,7 +2,7 @@
 
 It is a safetensors file of sorted arrays, to be mapped into memory: each word of a title begins a
 stretch of text, the stretches stand in the order of their bytes, and a tree over them finds the
-most popular ones of those that begin alike. ``docs/decisions/0050-suggestions.md`` has why.
+most popular ones of those that begin alike. ``docs/decisions/0049-suggestions.md`` has why.
 """
 
 from __future__ import annotations
