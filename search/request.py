@@ -12,7 +12,7 @@ from twinlens.encoders.lenses import WORDS
 from twinlens.search.cursor import digest_request
 from twinlens.search.facets import Facets
 from twinlens.search.fusion import LensRank
-from twinlens.stores.base import Payload, ScoredVideo
+from twinlens.stores.base import FacetCount, Payload, ScoredVideo
 from twinlens.stores.filters import Filter
 
 DEFAULT_LIMIT: Final = 20
@@ -231,8 +231,9 @@ class SearchResult:
 
     ``borrowed_from`` names the hits whose thumbnails stood in for the text, best first;
     ``coverage`` has, for each sparse lens that was asked, the share of the query, 0 to 1, that its
-    best hit holds. ``facets`` are those asked for, over all hits of all pages. ``model`` is the
-    version of the learned rankings, where there are any.
+    best hit holds. ``channels`` are those that the text names, with the first page. ``facets`` are
+    those asked for, over all hits of all pages. ``model`` is the version of the learned rankings,
+    where there are any.
     """
 
     hits: list[Hit]
@@ -243,6 +244,7 @@ class SearchResult:
     facets: Facets
     timings_ms: Mapping[str, float]
     model: str | None = None
+    channels: Sequence[FacetCount] = ()
 
     @property
     def words_coverage(self) -> float | None:

@@ -94,6 +94,7 @@ def _make_tasks(asked: Mapping[str, Any]) -> list[Task]:
     """
     from twinlens.evaluate.known_items import make_known_item_tasks
     from twinlens.evaluate.labelled import read_cross_lingual_tasks, read_judged_tasks
+    from twinlens.evaluate.labels import make_label_tasks
     from twinlens.evaluate.latin_letters import make_latin_letter_tasks
     from twinlens.evaluate.tasks import make_more_like_task, read_corpus
 
@@ -103,6 +104,7 @@ def _make_tasks(asked: Mapping[str, Any]) -> list[Task]:
         corpus = read_corpus(spec)
         tasks += make_known_item_tasks(corpus, limit=limit, seed=seed)
         tasks += make_latin_letter_tasks(corpus, limit=limit, seed=seed)
+        tasks += make_label_tasks(corpus, limit=limit, seed=seed)
     for folder in asked["cross_lingual"]:
         tasks += read_cross_lingual_tasks(folder, limit=limit, seed=seed)
     for column, spec in asked["more_like"]:
