@@ -76,7 +76,7 @@ from twinlens.search.request import (
     SearchResult,
     VideoNotFound,
 )
-from twinlens.search.searcher import Searcher
+from twinlens.search.rules import NO_GUIDANCE, Guidance
 from twinlens.stores.base import Payload
 
 BodyT = TypeVar("BodyT")
@@ -91,7 +91,7 @@ class ApiViews:
 
     ``count_searches`` is called with the number of searches of a multi-search, and raises a
     ``Problem`` if that is too many. A search of a multi-search waits at most ``max_wait_s`` for
-    those before it.
+    those before it. ``guidance`` is how the owner steers every request.
     """
 
     def __init__(
@@ -103,6 +103,7 @@ class ApiViews:
         thumbnails: Path,
         count_searches: Callable[[int], None],
         max_wait_s: float,
+        guidance: Guidance = NO_GUIDANCE,
     ) -> None:
         self._index = index
         self._feeds = feeds
@@ -110,6 +111,7 @@ class ApiViews:
         self._thumbnails = Thumbnails(thumbnails)
         self._count_searches = count_searches
         self._max_wait_s = max_wait_s
+        self._guidance = guidance
 
     @Route(
         "get",
@@ -353,7 +355,7 @@ class ApiViews:
                     sorted({*liked, *disliked}),
                     limit=wanted.window,
                     filter=wanted.filter,
-                    exclude={*liked, *disliked},
+                    exclude={*liked, *disliked, *wanted.exclude},
                 )
             wanted = replace(wanted, learned=learned)
         _, is_damaged = self._feeds.find_model(snapshot)
@@ -369,7 +371,7 @@ class ApiViews:
         *,
         to_json: Callable[..., str] = write_search_answer,
     ) -> Response:
-        result = self._run(snapshot.searcher, wanted, stages or StageTimes())
+        result = self._run(snapshot, wanted, stages or StageTimes())
         with time_stage("serialise"):
             return _make_json_response(
                 to_json(
@@ -390,7 +392,7 @@ class ApiViews:
             started = time.perf_counter()
             try:
                 budget.check()
-                result = self._run(snapshot.searcher, search.to_search_request(), stages)
+                result = self._run(snapshot, search.to_search_request(), stages)
             except LensNotFound as error:
                 raise MultiSearchFailed(number) from error
             except SEARCH_ERRORS as error:
@@ -420,8 +422,10 @@ class ApiViews:
                 )
             )
 
-    def _run(self, searcher: Searcher, wanted: HitsRequest, stages: StageTimes) -> SearchResult:
+    def _run(self, snapshot: Snapshot, wanted: HitsRequest, stages: StageTimes) -> SearchResult:
         """Run ``wanted`` and return its result; record its times even if it fails."""
+        searcher = snapshot.searcher
+        wanted = self._guidance.guide(wanted, snapshot.manifest.fields)
         try:
             match wanted:
                 case SearchRequest():

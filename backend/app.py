@@ -53,6 +53,7 @@ from twinlens.catalog.errors import TwinLensError
 from twinlens.events.log import EventLog
 from twinlens.recommender.pages import Feeds
 from twinlens.search.published import PublishedIndex
+from twinlens.search.rules import NO_GUIDANCE, Guidance
 
 # What the OpenAPI document describes.
 ROUTES: Final[Sequence[Route]] = list_routes(ApiViews, FeedViews, EventViews, SiteViews)
@@ -79,12 +80,14 @@ def create_app(
     shared: Path | None = None,
     events: EventLog | None = None,
     feeds: Feeds | None = None,
+    guidance: Guidance = NO_GUIDANCE,
 ) -> Flask:
     """Return the API and the page over ``index``; pictures are read from the folder ``thumbnails``.
 
     ``events`` keeps what people do; without it no route is about that. ``feeds`` makes feeds, by
-    ``events`` if not given. ``shared`` is a folder where several processes gather their metrics.
-    Nothing is opened before the first request, so the application may be made before a fork.
+    ``events`` if not given, and ``guidance`` steers what is found. ``shared`` is a folder where
+    several processes gather their metrics. Nothing is opened before the first request, so the
+    application may be made before a fork.
     """
     app = StaticFlask(__name__, static_folder="static", static_url_path="/static")
     app.config["MAX_CONTENT_LENGTH"] = policy.max_body_bytes
@@ -106,7 +109,7 @@ def create_app(
     count_searches = _admit(app, keys, _open_rate_limiter(app, policy, shared))
     Compress(app)
     feeds = feeds or Feeds(log=events)
-    _revalidate(app, index, feeds, private=bool(policy.api_keys))
+    _revalidate(app, index, feeds, guidance, private=bool(policy.api_keys))
     _receive(app, max_body_bytes=policy.max_body_bytes)
     _take_turns(
         app,
@@ -125,6 +128,7 @@ def create_app(
         thumbnails=thumbnails,
         count_searches=count_searches,
         max_wait_s=policy.max_wait_s,
+        guidance=guidance,
     )
     rights = PersonRights(keys, policy.person_secret)
     feed = FeedViews(index, feeds, metrics, rights)
@@ -132,7 +136,7 @@ def create_app(
     if events is not None:
         views = EventViews(events, rights, metrics, keep_searches=policy.keep_searches)
         app.register_blueprint(make_blueprint("events", views))
-    app.register_blueprint(make_blueprint("site", SiteViews(index, feeds, metrics)))
+    app.register_blueprint(make_blueprint("site", SiteViews(index, feeds, metrics, guidance)))
     app.register_blueprint(make_blueprint("docs", DocsViews(ROUTES, keys, index)))
     register_problems(app)
     return app
@@ -244,12 +248,15 @@ def _admit(app: Flask, keys: Keys, limiter: RateLimiter | None) -> Callable[[int
     return count_searches
 
 
-def _revalidate(app: Flask, index: PublishedIndex, feeds: Feeds, *, private: bool) -> None:
+def _revalidate(
+    app: Flask, index: PublishedIndex, feeds: Feeds, guidance: Guidance, *, private: bool
+) -> None:
     """Answer 304 to a caller whose copy of the answer is still good.
 
-    An answer depends only on the index, the model where one takes part, the code, and the request
-    itself, so its tag is made of these and can be compared before the answer is computed. The
-    tag is weak, because the answer also holds how long the search took, and its id.
+    An answer depends only on the index, the model where one takes part, how the owner steers, the
+    code, and the request itself, so its tag is made of these and can be compared before the answer
+    is computed. The tag is weak, because the answer also holds how long the search took, and its
+    id.
     """
     code = _digest_code()
 
@@ -272,7 +279,8 @@ def _revalidate(app: Flask, index: PublishedIndex, feeds: Feeds, *, private: boo
         except TwinLensError:
             return None  # the view will say so
         path = request.script_root + request.path
-        parts = (made_by.encode(), code, path.encode(), request.query_string)
+        steered = guidance.name_version().encode()
+        parts = (made_by.encode(), code, steered, path.encode(), request.query_string)
         return hashlib.sha256(b"\0".join(parts)).hexdigest()[:32]
 
     @app.before_request

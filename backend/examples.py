@@ -68,10 +68,13 @@ _EXPLAINED: Final[Json] = _ANSWER | {
             "rank": 1,
             "sources": dict.fromkeys(find_lenses())
             | {"title": {"rank": 1, "score": 0.83}, "words": {"rank": 1, "score": 10.7}},
+            "pinned": False,
+            "boosts": [{"field": "view_count", "share": 0.08}],
         }
     ],
     "borrowed_from": [VIDEO_ID],
     "words_coverage": 0.85,
+    "also_asked": ["cricket finale"],
 }
 _FOLDED: Final[Json] = _ANSWER | {
     "hits": [{"video": VIDEO, "score": 0.875, "rank": 1, "duplicates": ["3JZ_D3ELwOQ"]}]
@@ -86,6 +89,7 @@ _RECOMMENDED: Final[Json] = _EXPLAINED | {
     ],
     "borrowed_from": [],
     "words_coverage": None,
+    "also_asked": [],
     "model": MODEL,
 }
 _HIGHLIGHTED: Final[Json] = _ANSWER | {
@@ -123,7 +127,18 @@ SEARCH_PARAMETERS: Final[Mapping[str, Json]] = {
     "filtered": {"q": "cricket", "filter": _FILTER, "explain": True},
     "highlighted": {"q": "cricket final", "highlight": True, "attributes": ["title"]},
     "weighed": {"q": "cricket", "weights": {"title": 1, "words": 2, "thumbnail": 0}},
+    "phrases": {"q": '"cricket final" -highlights', "exclude": ["3JZ_D3ELwOQ"]},
+    "steered": {
+        "q": "cricket",
+        "boost": [{"field": "view_count", "weight": 0.2}],
+        "sort": "published_at:desc",
+        "max_per_channel": 3,
+    },
 }
+_BOOST: Final[list[Json]] = [
+    {"field": "view_count"},
+    {"field": "published_at", "half_life_days": 30, "weight": 0.2},
+]
 SIMILAR_PARAMETERS: Final[Mapping[str, Json]] = {"why": {"limit": 10, "explain": True}}
 SEARCHES: Final[Mapping[str, Json]] = {
     "words": {"text": "cricket final", "limit": 5},
@@ -132,6 +147,9 @@ SEARCHES: Final[Mapping[str, Json]] = {
     "counted": {"text": "cricket", "facets": ["language", "view_count"]},
     "varied": {"text": "cricket", "diversity": 0.5, "collapse_duplicates": True},
     "like a video": {"video_id": VIDEO_ID, "weights": {"words": 0}},
+    "phrases": {"text": '"cricket final" -highlights', "exclude": ["3JZ_D3ELwOQ"]},
+    "steered": {"text": "cricket", "boost": _BOOST, "max_per_channel": 3},
+    "sorted": {"text": "cricket final", "sort": "published_at:desc", "window": 50},
 }
 RECOMMENDATIONS: Final[Mapping[str, Json]] = {
     "a watch history": {"liked": [VIDEO_ID, "9bZkp7q19f0"], "limit": 10},
@@ -236,6 +254,11 @@ READYZ_ANSWERS: Final[Mapping[str, Json]] = {
         "status": "ready",
         "generation": GENERATION,
         "newer": {"generation": "20261122T083000.456Z-c0ffee", "state": "loading"},
+    },
+    "with_damaged_rules": {
+        "status": "ready",
+        "generation": GENERATION,
+        "rules": "rules.toml: queries 3 pin: Field required",
     },
 }
 

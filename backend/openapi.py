@@ -416,8 +416,11 @@ def _drop_null(schema: Json) -> Json:
 
 
 def _is_object(schema: Json, schemas: Json) -> bool:
+    """Return whether values are JSON where there is only text: objects, and lists of them."""
     if "$ref" in schema:
         return _is_object(schemas[schema["$ref"].removeprefix(_REF)], schemas)
+    if schema.get("type") == "array":
+        return _is_object(schema["items"], schemas)
     return schema.get("type") == "object"
 
 

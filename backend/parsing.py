@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 from flask import Request
 from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
 from werkzeug.datastructures import MultiDict
 
 from twinlens.backend.problem_kinds import Code
@@ -40,7 +41,9 @@ MAX_VALUES: Final = 20_000
 # Options that are objects: JSON text where a request can hold text only.
 _OBJECTS: Final[Mapping[str, type[BaseModel]]] = {"filter": FilterBody, "weights": WeightsBody}
 # Options that are lists: their items with commas between, or the option repeated.
-_LISTS: Final = ("attributes", "facets")
+_LISTS: Final = ("attributes", "facets", "exclude")
+# Lists of objects: JSON text, too; empty text for none.
+_JSON_LISTS: Final = ("boost",)
 # The types of picture that are taken, and given back as thumbnails.
 PICTURES: Final = (
     *("image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp"),
@@ -235,6 +238,13 @@ def _parse_text(
                 values[name] = model.model_validate_json(values[name])
             except ValidationError as error:
                 raise describe_invalid_fields(error, model, prefix=name) from error
+    for name in _JSON_LISTS:
+        if name in values and name in body.model_fields:
+            try:
+                values[name] = from_json(values[name] or "[]")
+            except ValueError as error:
+                known = describe_expected(body, (name,))
+                raise _make_problem(name, f"not JSON: {error}", known) from error
     try:
         # Numbers and booleans come as text here, so types are not strict.
         return body.model_validate(values, strict=False)

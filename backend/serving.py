@@ -9,7 +9,7 @@ import os
 import socket
 import time
 import warnings
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,6 +22,7 @@ from twinlens.backend.access import LogFormat, Policy
 from twinlens.backend.mounting import choose_prefix
 from twinlens.backend.processes import Processes, Worker
 from twinlens.catalog.errors import StoreError, TwinLensError, UnencodableItems, UsageError
+from twinlens.catalog.fields import Fields
 from twinlens.catalog.files import ScratchFolder
 from twinlens.catalog.tracing import end_tracing, set_up_tracing
 from twinlens.encoders.lens import Lenses, Query
@@ -34,6 +35,8 @@ from twinlens.recommender.published_model import PublishedModel
 from twinlens.search.published import OpenLenses, PublishedIndex, check_lenses
 from twinlens.search.queries import gather_queries
 from twinlens.search.request import SearchRequest
+from twinlens.search.rules import Guidance, RulesFile
+from twinlens.search.steering import Boost
 from twinlens.stores.base import VectorReader
 from twinlens.stores.generations import DataDir, Manifest
 
@@ -64,6 +67,8 @@ class Serving:
     query_cache: int
     log_format: LogFormat
     policy: Policy
+    rules: RulesFile
+    boosts: Sequence[Boost]
 
 
 def serve(serving: Serving) -> None:
@@ -74,12 +79,16 @@ def serve(serving: Serving) -> None:
 
     Raises:
         LensesChanged: the lenses are not those of the published generation.
-        UsageError: the address can't be listened on.
+        UsageError: the address can't be listened on, or the index has no field of a boost.
+        RulesInvalid: the file of rules can't be used.
         TwinLensError: no process could start; each has said why on standard error.
     """
     with suppress(StoreError):  # which somebody may mend, or a job
         published = serving.data.read_published()
         check_lenses(published, serving.open_lenses(published, published.lenses))
+        _check_boosts(serving.boosts, published.fields)
+    # Those that are in force now stay so in a process that starts while the file is damaged.
+    serving.rules.load()
     listener = _listen(serving.host, serving.port)
     # Shared by the processes: their metrics, and how often callers have asked.
     with ScratchFolder("twinlens-serve-") as name:
@@ -173,10 +182,17 @@ def _warm_app(
         shared=shared,
         events=events,
         feeds=feeds,
+        guidance=Guidance(serving.rules, serving.boosts),
     )
     # What stays is not looked through again and again for what may go.
     gc.freeze()
     return index, app
+
+
+def _check_boosts(boosts: Sequence[Boost], fields: Fields) -> None:
+    for number, boost in enumerate(boosts, start=1):
+        if (fault := boost.find_fault(fields)) is not None:
+            raise UsageError(f"twinlens.toml: boost {number} {fault[0]}: {fault[1]}")
 
 
 def _leave_to_others(index: PublishedIndex, worker: Worker) -> None:

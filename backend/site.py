@@ -34,6 +34,7 @@ from twinlens.encoders.lens import Lens
 from twinlens.encoders.lenses import find_lenses
 from twinlens.recommender.pages import Feeds
 from twinlens.search.published import PublishedIndex
+from twinlens.search.rules import NO_GUIDANCE, Guidance
 
 STATIC: Final = Path(__file__).parent / "static"
 DOCUMENT_PATH: Final = "/openapi.json"
@@ -57,8 +58,15 @@ _TYPES: Final = re.compile(r"(?<=// ---- fields\n).*?(?=\n// ---- end of fields)
 class SiteViews:
     """The page, liveness and metrics: what is neither the API nor its documentation."""
 
-    def __init__(self, index: PublishedIndex, feeds: Feeds, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        index: PublishedIndex,
+        feeds: Feeds,
+        metrics: Metrics,
+        guidance: Guidance = NO_GUIDANCE,
+    ) -> None:
         self._index = index
+        self._guidance = guidance
         self._feeds = feeds
         self._metrics = metrics
 
@@ -111,7 +119,9 @@ class SiteViews:
                 problem.detail += f": {which} is published, and {newer.state}; the log says more"
             raise problem from error
         shown = NewerBody(generation=newer.generation, state=newer.state) if newer else None
-        return _answer_health(HealthAnswer(status="ready", generation=generation, newer=shown))
+        rules = self._guidance.problem
+        answer = HealthAnswer(status="ready", generation=generation, newer=shown, rules=rules)
+        return _answer_health(answer)
 
     @Route(
         "get",

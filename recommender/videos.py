@@ -19,6 +19,7 @@ from twinlens.stores.filters import (
     AnyOf,
     Filter,
     Not,
+    OneOfVideos,
     Or,
     Range,
     matches,
@@ -183,6 +184,9 @@ class VideoTable:
             case Range() if filter.field in self.columns:
                 column = self.columns[filter.field]
                 return column.mark(_find_within(column, filter), len(self))
+            case OneOfVideos(video_ids):
+                found = (one in video_ids for one in self.video_ids)
+                return np.fromiter(found, np.bool_, len(self))
             case And(parts):
                 everything = np.ones(len(self), dtype=np.bool_)
                 return reduce(and_, map(self.select, parts), everything)

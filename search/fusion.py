@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from twinlens.stores.base import ScoredVideo
@@ -122,6 +123,20 @@ def weigh_rankings(
         Ranking(key=name, videos=found[name], weight=weights.get(name, 1.0))
         for name in sorted(found)
     ]
+
+
+def merge_by_best(rankings: Sequence[Sequence[ScoredVideo]], limit: int) -> Sequence[ScoredVideo]:
+    """Return the ``limit`` best of rankings by one lens, each video with its best score.
+
+    Ties are broken by ``video_id``; a single ranking stays as it is.
+    """
+    if len(rankings) == 1:
+        return rankings[0][:limit]
+    best: dict[str, float] = {}
+    for video_id, score in chain.from_iterable(rankings):
+        best[video_id] = max(score, best.get(video_id, score))
+    ordered = sorted((-score, video_id) for video_id, score in best.items())[:limit]
+    return [ScoredVideo(video_id, -negated) for negated, video_id in ordered]
 
 
 def count_ranks_per_seed(seeds: int, *, window: int) -> int:

@@ -117,6 +117,7 @@ def open_index(
             lenses=lenses,
             thumbnails=data.thumbnails,
             frequencies=read_frequencies(data, manifest),
+            made_at=manifest.made_at,
         )
         opened.pop_all()
     return Index(manifest, reader, searcher)

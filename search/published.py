@@ -318,6 +318,7 @@ class PublishedIndex:
             lenses=lenses,
             thumbnails=self._data.thumbnails,
             frequencies=frequencies,
+            made_at=manifest.made_at,
         )
         browser = Browser(reader, generation=manifest.generation)
         return Snapshot(manifest, lenses, reader, searcher, browser)

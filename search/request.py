@@ -12,8 +12,10 @@ from twinlens.encoders.lenses import WORDS
 from twinlens.search.cursor import digest_request
 from twinlens.search.facets import Facets
 from twinlens.search.fusion import LensRank
+from twinlens.search.phrases import NO_DEMANDS, Demands
+from twinlens.search.steering import NO_RULING, NO_STEERING, Gain, Ruling, Steering
 from twinlens.stores.base import FacetCount, Payload, ScoredVideo
-from twinlens.stores.filters import Filter
+from twinlens.stores.filters import Filter, Not, OneOfVideos, join_filters
 
 DEFAULT_LIMIT: Final = 20
 DEFAULT_WINDOW: Final = 200
@@ -74,7 +76,9 @@ class FusionOptions:
     before it: see ``rerank_by_mmr``. ``collapse_duplicates`` folds re-uploads into the best-ranked
     of them, and re-uploads of a video that is asked by into that: see ``group_duplicates``.
     ``facets`` names fields to count over all hits of all pages. ``learned``, of a search by a video
-    and of recommendations, are further rankings, of ``learned_weight``.
+    and of recommendations, are further rankings, of ``learned_weight``. Videos of ``exclude`` are
+    no hits. ``steering`` puts the window in another order, and ``ruling`` is what the owner's rules
+    say; see ``search/steering.py``.
     """
 
     filter: Filter | None = None
@@ -88,6 +92,9 @@ class FusionOptions:
     facets: Sequence[str] = ()
     learned: LearnedRankings | None = None
     learned_weight: float = DEFAULT_LEARNED_WEIGHT
+    exclude: Collection[str] = ()
+    steering: Steering = NO_STEERING
+    ruling: Ruling = NO_RULING
 
     def __post_init__(self) -> None:
         if self.limit < 1 or self.window < 1:
@@ -102,12 +109,29 @@ class FusionOptions:
     @property
     def most_hits(self) -> int:
         """How many hits there can be, over all pages, once every lens has a weight."""
-        return (len(self.weights) + (self.learned is not None)) * self.window
+        rankings = len(self.weights) + (self.learned is not None)
+        return rankings * self.window + len(self.ruling.pins)
+
+    @property
+    def compares(self) -> bool:
+        """Whether hits are compared with each other, by their vectors."""
+        return self.diversity > 0 or self.collapse_duplicates
 
     @property
     def rearranges(self) -> bool:
         """Whether a page depends on more of the window than what comes before its end."""
-        return self.diversity > 0 or self.collapse_duplicates
+        return self.compares or self.steering.is_active
+
+    @property
+    def left_out(self) -> frozenset[str]:
+        """The videos that are no hits, whoever says so."""
+        return self.ruling.hides.union(self.exclude)
+
+    @property
+    def passing(self) -> Filter | None:
+        """What lets through what ``filter`` does, but for the videos that are left out."""
+        left_out = self.left_out
+        return join_filters(self.filter, Not(OneOfVideos(left_out)) if left_out else None)
 
     def weigh(self, lenses: Lenses) -> Self:
         """Return this request with a weight for every lens.
@@ -129,7 +153,8 @@ class FusionOptions:
         weights = [float(weight) for weight in self.weights.values()]
         arrangement = float(self.diversity), self.collapse_duplicates
         constants = float(self.rrf_k), self.window, float(self.learned_weight)
-        return self.filter, weights, *constants, *arrangement
+        steering = sorted(set(self.exclude)), *self.steering.list_deciding()
+        return self.filter, weights, *constants, *arrangement, *steering
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,18 +163,21 @@ class SearchRequest(FusionOptions):
 
     ``picture`` holds encoded bytes. ``expand`` is how many of the best hits by title and words lend
     their thumbnails to a search by text alone, where the thumbnail encoder understands no text; 0
-    switches that off.
+    switches that off. ``demands`` hold for the texts of every hit; ``read_text`` finds those that a
+    person has typed.
     """
 
     text: str | None = None
     picture: bytes | None = None
     video_id: str | None = None
     expand: int = DEFAULT_EXPAND
+    demands: Demands = NO_DEMANDS
 
     def digest(self) -> str:
         """Return a digest of all that decides which hits there are."""
         return digest_request(
-            self.text, self.picture, self.video_id, self.expand, *self.list_deciding()
+            *(self.text, self.picture, self.video_id, self.expand, self.demands),
+            *self.list_deciding(),
         )
 
 
@@ -174,8 +202,9 @@ class RecommendationRequest(FusionOptions):
 class MultiSearchRequest(FusionOptions):
     """Several searches whose results are fused into one ranking, with a share for each of them.
 
-    Each search contributes its whole window; its own ``limit``, ``cursor`` and arrangement are
-    ignored. ``window`` is the largest of theirs; ``filter`` and ``weights`` are set per search.
+    Each search contributes its whole window; its own ``limit``, ``cursor``, arrangement and
+    steering are ignored. ``window`` is the largest of theirs; ``filter`` and ``weights`` are set
+    per search.
     """
 
     searches: Sequence[SearchRequest]
@@ -212,7 +241,8 @@ class Hit:
 
     ``because`` names the liked videos that recommend it most; ``duplicates`` the videos that were
     folded into it. ``found_by`` has the searches of a multi-search that found it, numbered from 0,
-    each with its rank there. All are best first.
+    each with its rank there. All are best first. ``pinned`` is one that a rule puts first, whether
+    it was found or not; ``boosts`` are the shares by which its score was raised.
     """
 
     video_id: str
@@ -223,6 +253,8 @@ class Hit:
     because: Sequence[str] = ()
     duplicates: Sequence[str] = ()
     found_by: Sequence[tuple[int, int]] = ()
+    pinned: bool = False
+    boosts: Sequence[Gain] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,7 +265,7 @@ class SearchResult:
     ``coverage`` has, for each sparse lens that was asked, the share of the query, 0 to 1, that its
     best hit holds. ``channels`` are those that the text names, with the first page. ``facets`` are
     those asked for, over all hits of all pages. ``model`` is the version of the learned rankings,
-    where there are any.
+    where there are any. ``also_asked`` are the texts that synonyms made of the one that was asked.
     """
 
     hits: list[Hit]
@@ -245,6 +277,7 @@ class SearchResult:
     timings_ms: Mapping[str, float]
     model: str | None = None
     channels: Sequence[FacetCount] = ()
+    also_asked: Sequence[str] = ()
 
     @property
     def words_coverage(self) -> float | None:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 import cachetools
+import numpy as np
 
 from twinlens.catalog.errors import PictureRejected, UnencodableItems
 from twinlens.catalog.timing import OutOfTime, StageTimes, TimeBudget
 from twinlens.catalog.vectors import AnyVector, SparseVector, Vector, find_direction
 from twinlens.encoders.lens import Lenses, Query
+from twinlens.search.binding import Bound, TextBinder
 from twinlens.search.channels import find_channels
 from twinlens.search.cursor import Cursor, decode_cursor
 from twinlens.search.diversity import MOST_DIVERSIFIED, measure_likeness, rerank_by_mmr
@@ -29,6 +33,7 @@ from twinlens.search.fusion import (
     list_best_lens_ranks,
     list_lens_ranks,
     list_searches,
+    merge_by_best,
     name_recommenders,
     weigh_rankings,
 )
@@ -44,9 +49,11 @@ from twinlens.search.request import (
     SearchResult,
     VideoNotFound,
 )
+from twinlens.search.steering import Gain, cap_channels, measure_gains, sort_by_field
 from twinlens.search.whole import WholeVideos
 from twinlens.stores.base import FacetCount, ScoredVideo, StoredVideo, VectorQuery, VectorReader
 from twinlens.stores.document_frequencies import DocumentFrequencies
+from twinlens.stores.filters import matches
 
 # docs/decisions/0003-borrowed-thumbnails.md says why so little.
 BORROWED_WEIGHT: Final = 0.1
@@ -58,7 +65,8 @@ class Searcher:
     """Searches one generation: makes the queries, asks every lens, fuses, cuts the page.
 
     A sparse lens that looks at pictures finds them in the folder ``thumbnails``. Sparse queries are
-    weighed by ``frequencies``, unless the engine does that.
+    weighed by ``frequencies``, unless the engine does that. To ``made_at`` videos have the age that
+    boosts go by; None: to the latest of a window.
     """
 
     def __init__(
@@ -69,14 +77,18 @@ class Searcher:
         lenses: Lenses,
         thumbnails: Path | None = None,
         frequencies: DocumentFrequencies | None = None,
+        made_at: datetime | None = None,
     ) -> None:
         self._reader = reader
         self._frequencies = frequencies
+        self._made_at = made_at
+        self._binder = TextBinder(reader, lenses)
         self.whole = WholeVideos(reader, lenses, thumbnails)
         self._generation = generation
         # The dense ones first: in this order a cursor digests the weights.
         self._lenses = dict(sorted(lenses.items(), key=lambda item: item[1].dim is None))
         self._kept: cachetools.LRUCache[str, StoredVideo] = cachetools.LRUCache(_MOST_KEPT)
+        self._payloads: cachetools.LRUCache[str, StoredVideo] = cachetools.LRUCache(_MOST_KEPT)
         self._keeping = threading.Lock()
 
     def search(self, request: SearchRequest, stages: StageTimes | None = None) -> SearchResult:
@@ -190,6 +202,7 @@ class Searcher:
                 raise MultiSearchFailed(number) from error
             if seed is not None:
                 seeds[seed.video_id] = seed
+            search = replace(search, exclude=request.left_out.union(search.exclude))
             found.append(self._find(search, vectors, search.most_hits, stages).candidates)
         with stages.stage("fuse"):
             candidates = _fuse_searches(
@@ -209,9 +222,11 @@ class Searcher:
         ranks = count_ranks_per_seed(len(seeds), window=request.window)
         # Ask for more, so that enough remain without the seeds; many seeds seldom find each other.
         asked = ranks + min(ranks, len(seeds))
-        queries = [self._make_query(name, vector, asked) for _, name, vector in asking]
-        answers = self._reader.search(queries, filter=request.filter) if queries else []
-        left_out = {seed.video_id for seed in seeds}
+        queries = [
+            VectorQuery(name, self._weigh(name, vector), asked) for _, name, vector in asking
+        ]
+        answers = self._reader.search(queries, filter=request.passing) if queries else []
+        left_out = request.left_out.union(seed.video_id for seed in seeds)
         others = [
             [one for one in answer if one.video_id not in left_out][:ranks] for answer in answers
         ]
@@ -225,7 +240,11 @@ class Searcher:
         ]
         if request.learned is not None:
             weighed += [
-                (SeedLens(seed, LEARNED), ranking[:ranks], request.learned_weight)
+                (
+                    SeedLens(seed, LEARNED),
+                    [one for one in ranking if one.video_id not in left_out][:ranks],
+                    request.learned_weight,
+                )
                 for seed, ranking in request.learned.by_seed.items()
             ]
         return [
@@ -256,8 +275,8 @@ class Searcher:
 
     def _name_version(self, request: HitsRequest) -> str:
         """Return what a page has to have in common with the one before it."""
-        model = request.learned
-        return self._generation if model is None else f"{self._generation} {model.version}"
+        model = "" if request.learned is None else request.learned.version
+        return " ".join(filter(None, (self._generation, model, request.ruling.version)))
 
     def _cut_page(
         self,
@@ -269,7 +288,7 @@ class Searcher:
     ) -> SearchResult:
         """Return the hits from ``start`` on, with what is stored of them."""
         end = start + request.limit
-        arranged = window.candidates
+        arranged = self._put_pins_first(request, window.candidates)
         stored: Mapping[str, StoredVideo] = {}
         if request.rearranges:
             with stages.stage("arrange"):
@@ -295,6 +314,8 @@ class Searcher:
                 because=one.because,
                 duplicates=one.duplicates,
                 found_by=one.found_by,
+                pinned=one.pinned,
+                boosts=one.boosts,
             )
             for rank, one in enumerate(page, start=start + 1)
             if one.video_id in stored
@@ -315,14 +336,49 @@ class Searcher:
             channels=channels,
             timings_ms=stages.to_milliseconds(),
             model=request.learned.version if request.learned else None,
+            also_asked=request.ruling.texts,
         )
+
+    def _put_pins_first(
+        self, request: HitsRequest, candidates: Sequence[_Candidate]
+    ) -> Sequence[_Candidate]:
+        """Return the window behind the videos that rules pin, of those that may be hits."""
+        if not request.ruling.pins:
+            return candidates
+        stored = self._reader.get(request.ruling.pins)
+        found = {one.video_id: one for one in candidates}
+        pins = [
+            replace(found.get(video_id, _Candidate(video_id, 0.0, {})), pinned=True)
+            for video_id in request.ruling.pins
+            if video_id in stored
+            and video_id not in request.left_out
+            and self._may_be_hit(request, stored[video_id])
+        ]
+        first = {one.video_id for one in pins}
+        return [*pins, *(one for one in candidates if one.video_id not in first)]
+
+    def _may_be_hit(self, request: HitsRequest, video: StoredVideo) -> bool:
+        match request:
+            case MultiSearchRequest():
+                return any(self._may_be_hit(one, video) for one in request.searches)
+            case SearchRequest():
+                is_other = request.video_id != video.video_id
+                if not (is_other and self._binder.holds(request.demands, video)):
+                    return False
+        return request.filter is None or matches(request.filter, video.payload)
 
     def _rearrange(
         self, request: HitsRequest, candidates: Sequence[_Candidate], seeds: Sequence[StoredVideo]
     ) -> tuple[list[_Candidate], Mapping[str, StoredVideo]]:
-        """Return the whole window, duplicates folded and diversified as asked, and its videos."""
-        stored = self.get_with_vectors([one.video_id for one in candidates])
+        """Return the whole window as asked, pins first, and its videos.
+
+        Scores are raised, duplicates folded, and then the rest is diversified or sorted, and its
+        channels kept down.
+        """
+        get = self.get_with_vectors if request.compares else self._get_payloads
+        stored = get([one.video_id for one in candidates])
         arranged = [one for one in candidates if one.video_id in stored]
+        arranged = self._boost(request, arranged, stored)
         if request.collapse_duplicates:
             before = len(seeds)
             groups = group_duplicates([*seeds, *(stored[one.video_id] for one in arranged)])
@@ -335,31 +391,80 @@ class Searcher:
                 for first, *others in groups
                 if first >= before
             ]
+        pins = [one for one in arranged if one.pinned]
+        rest = arranged[len(pins) :]
         if request.diversity > 0:
-            head = arranged[:MOST_DIVERSIFIED]
+            head = rest[:MOST_DIVERSIFIED]
             order = rerank_by_mmr(
                 [one.score for one in head],
                 measure_likeness([stored[one.video_id] for one in head]),
                 diversity=request.diversity,
             )
-            arranged = [*(head[at] for at in order), *arranged[MOST_DIVERSIFIED:]]
-        return arranged, stored
+            rest = [*(head[at] for at in order), *rest[MOST_DIVERSIFIED:]]
+
+        def find(one: _Candidate) -> StoredVideo:
+            return stored[one.video_id]
+
+        steering = request.steering
+        if steering.sort is not None:
+            rest = sort_by_field(rest, find, steering.sort, self._reader.fields)
+        if steering.max_per_channel is not None:
+            rest = cap_channels(rest, find, steering.max_per_channel, pins)
+        return [*pins, *rest], stored
+
+    def _boost(
+        self,
+        request: HitsRequest,
+        candidates: Sequence[_Candidate],
+        stored: Mapping[str, StoredVideo],
+    ) -> list[_Candidate]:
+        """Return the candidates with their scores raised, pins first, then the best."""
+        if not request.steering.boosts:
+            return list(candidates)
+        gains = measure_gains(
+            request.steering.boosts,
+            [stored[one.video_id] for one in candidates],
+            self._reader.fields,
+            self._made_at,
+        )
+        raised = [
+            replace(one, score=one.score * (1 + sum(gain.share for gain in of)), boosts=of)
+            for one, of in zip(candidates, gains, strict=True)
+        ]
+        pins = [one for one in raised if one.pinned]
+        rest = raised[len(pins) :]
+        return [*pins, *sorted(rest, key=lambda one: (-one.score, one.video_id))]
 
     def get_with_vectors(self, video_ids: Sequence[str]) -> dict[str, StoredVideo]:
         """Return those of the videos that are stored, with their vectors."""
+        return self._read_kept(video_ids, self._kept, with_vectors=True)
+
+    def _get_payloads(self, video_ids: Sequence[str]) -> dict[str, StoredVideo]:
+        return self._read_kept(video_ids, self._payloads, with_vectors=False)
+
+    def _read_kept(
+        self,
+        video_ids: Sequence[str],
+        kept: cachetools.LRUCache[str, StoredVideo],
+        *,
+        with_vectors: bool,
+    ) -> dict[str, StoredVideo]:
         with self._keeping:
-            found = {one: self._kept[one] for one in video_ids if one in self._kept}
+            found = {one: kept[one] for one in video_ids if one in kept}
         if missing := [one for one in video_ids if one not in found]:
-            read = self._reader.get(missing, with_vectors=True)
+            read = self._reader.get(missing, with_vectors=with_vectors)
             with self._keeping:
-                self._kept.update(read)
+                kept.update(read)
             found |= read
         return found
 
     def _make_query_vectors(
         self, request: SearchRequest, stages: StageTimes
-    ) -> tuple[StoredVideo | None, dict[str, AnyVector]]:
-        """Return the seed video, if any, and the query vector of each lens that can be asked."""
+    ) -> tuple[StoredVideo | None, dict[str, list[AnyVector]]]:
+        """Return the seed video, if any, and what each lens that can be asked is asked.
+
+        That is the query's vector, and behind it those of its synonyms that differ.
+        """
         video = None
         if request.video_id is not None:
             with stages.stage("fetch"):
@@ -368,7 +473,14 @@ class Searcher:
         query = Query(text=request.text, picture=request.picture, video=video)
         with stages.stage("encode"):
             # Lenses of weight 0 are asked, too: their hits may lend their thumbnails.
-            vectors = self._ask(query, dict.fromkeys(self._lenses, 1.0))
+            weights = dict.fromkeys(self._lenses, 1.0)
+            vectors = {name: [vector] for name, vector in self._ask(query, weights).items()}
+            for text in request.ruling.texts:
+                with suppress(UnencodableItems):
+                    for name, vector in self._ask(replace(query, text=text), weights).items():
+                        of = vectors.setdefault(name, [])
+                        if not any(_is_same(vector, other) for other in of):
+                            of.append(vector)
         if request.video_id is not None and video is None:
             raise VideoNotFound({"video_id": request.video_id})
         return video, vectors
@@ -376,7 +488,7 @@ class Searcher:
     def _find(
         self,
         request: SearchRequest,
-        vectors: Mapping[str, AnyVector],
+        vectors: Mapping[str, Sequence[AnyVector]],
         limit: int,
         stages: StageTimes,
     ) -> _Window:
@@ -384,26 +496,36 @@ class Searcher:
         weights = dict(request.weights)
         borrowing = self._list_borrowing(request, vectors)
         # A lens of weight 0 need not be searched, unless its hits lend their vectors.
-        asked = {name: vector for name, vector in vectors.items() if weights[name] > 0 or borrowing}
+        asked = {name: of for name, of in vectors.items() if weights[name] > 0 or borrowing}
         lent: dict[str, dict[str, Vector]] = {}
         with stages.stage("search"):
-            rankings = self._rank(request, asked)
-            sparse = [name for name, vector in asked.items() if isinstance(vector, SparseVector)]
-            shares = self.whole.measure_coverage(
-                (name, asked[name], rankings[name]) for name in sparse
-            )
-            coverage = dict(zip(sparse, shares, strict=True))
+            bound = self._binder.bind(request.demands)
+            found = self._rank(request, asked, bound)
+            sparse = [
+                (name, vector, ranking)
+                for name, of in asked.items()
+                for vector, ranking in zip(of, found[name], strict=True)
+                if isinstance(vector, SparseVector)
+            ]
+            coverage: dict[str, float] = {}
+            for (name, *_), share in zip(sparse, self.whole.measure_coverage(sparse), strict=True):
+                coverage[name] = max(share, coverage.get(name, 0.0))
             for name, share in coverage.items():
                 weights[name] *= share
+            rankings = {name: merge_by_best(of, request.window) for name, of in found.items()}
             if borrowing:
                 lent = self._lend(borrowing, _find_lenders(rankings, weights, request))
             if lent:
-                stand_ins = {name: find_direction(list(of.values())) for name, of in lent.items()}
-                rankings |= self._rank(request, stand_ins)
-                for name in lent:
+                stand_ins = {name: [find_direction(list(of.values()))] for name, of in lent.items()}
+                for name, [ranking] in self._rank(request, stand_ins, bound).items():
+                    rankings[name] = ranking
                     weights[name] *= BORROWED_WEIGHT
         if request.learned is not None and request.video_id is not None:
-            rankings[LEARNED] = request.learned.by_seed[request.video_id][: request.window]
+            learned = request.learned.by_seed[request.video_id]
+            left_out = request.left_out
+            rankings[LEARNED] = [one for one in learned if one.video_id not in left_out][
+                : request.window
+            ]
             weights[LEARNED] = request.learned_weight
         with stages.stage("fuse"):
             fused = fuse(weigh_rankings(rankings, weights), limit=limit, k=request.rrf_k)
@@ -414,7 +536,7 @@ class Searcher:
         return _Window(candidates, list(dict.fromkeys(lenders)), coverage)
 
     def _list_borrowing(
-        self, request: SearchRequest, vectors: Mapping[str, AnyVector]
+        self, request: SearchRequest, vectors: Mapping[str, Sequence[AnyVector]]
     ) -> list[str]:
         """Return the dense lenses that can't be asked the text, and so borrow vectors of hits."""
         if request.text is None or request.expand == 0:
@@ -426,26 +548,27 @@ class Searcher:
         ]
 
     def _rank(
-        self, request: SearchRequest, vectors: Mapping[str, AnyVector]
-    ) -> dict[str, Sequence[ScoredVideo]]:
+        self, request: SearchRequest, vectors: Mapping[str, Sequence[AnyVector]], bound: Bound
+    ) -> dict[str, list[Sequence[ScoredVideo]]]:
         """Return a ranking of at most ``window`` videos per vector, all asked in one call."""
         if not vectors:
             return {}
+        asked = [(name, self._weigh(name, vector)) for name, of in vectors.items() for vector in of]
         # One more, so that the window stays full without the seed.
         ranks = request.window + (request.video_id is not None)
-        queries = [self._make_query(name, vector, ranks) for name, vector in vectors.items()]
-        answers = self._reader.search(queries, filter=request.filter)
-        if request.video_id is None:
-            return dict(zip(vectors, answers, strict=True))
-        return {
-            name: [one for one in ranking if one.video_id != request.video_id][: request.window]
-            for name, ranking in zip(vectors, answers, strict=True)
-        }
+        answers = self._binder.search(asked, ranks, filter=request.passing, bound=bound)
+        found: dict[str, list[Sequence[ScoredVideo]]] = {name: [] for name in vectors}
+        for (name, _), ranking in zip(asked, answers, strict=True):
+            if request.video_id is not None:
+                others = [one for one in ranking if one.video_id != request.video_id]
+                ranking = others[: request.window]
+            found[name].append(ranking)
+        return found
 
-    def _make_query(self, lens: str, vector: AnyVector, ranks: int) -> VectorQuery:
-        if self._frequencies is not None and isinstance(vector, SparseVector):
-            vector = self._frequencies.weigh(lens, vector)
-        return VectorQuery(lens, vector, ranks)
+    def _weigh(self, lens: str, vector: AnyVector) -> AnyVector:
+        if self._frequencies is None or not isinstance(vector, SparseVector):
+            return vector
+        return self._frequencies.weigh(lens, vector)
 
     def _lend(
         self, lenses: Sequence[str], video_ids: Sequence[str]
@@ -473,6 +596,8 @@ class _Candidate:
     because: Sequence[str] = ()
     duplicates: Sequence[str] = ()
     found_by: Sequence[tuple[int, int]] = ()
+    pinned: bool = False
+    boosts: Sequence[Gain] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -505,10 +630,16 @@ def _fuse_searches(
 
 def _count_needed(request: FusionOptions, start: int) -> int:
     """Return how many hits must be fused to cut the page that begins at ``start``."""
-    if request.rearranges or request.facets:
+    if request.rearranges or request.facets or request.ruling.pins:
         return request.most_hits
     # One more than the page holds, to learn whether there is a next page.
     return min(start + request.limit + 1, request.most_hits)
+
+
+def _is_same(vector: AnyVector, other: AnyVector) -> bool:
+    if isinstance(vector, SparseVector) and isinstance(other, SparseVector):
+        return all(map(np.array_equal, vector, other))
+    return np.array_equal(np.asarray(vector), np.asarray(other))
 
 
 def _find_lenders(

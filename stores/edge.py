@@ -120,6 +120,9 @@ class _EdgeDialect:
         texts = {name: bound.astimezone(UTC).isoformat() for name, bound in bounds.items()}
         return self.every([qe.FieldCondition(field, range=qe.RangeDateTime(**texts))])
 
+    def points(self, ids: list[str]) -> Any:
+        return self.every([qe.HasIdCondition(set[int | UUID | str](ids))])
+
 
 class EdgeReader(QdrantReader):
     """Reads a shard that its writer has closed; several processes may, at once."""

@@ -77,6 +77,13 @@ class Range:
 
 
 @dataclass(frozen=True, slots=True)
+class OneOfVideos:
+    """The video is one of these; of none, no video passes."""
+
+    video_ids: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class And:
     """Every part holds; without parts it always holds."""
 
@@ -97,7 +104,13 @@ class Not:
     part: Filter
 
 
-Filter = AnyOf | Range | And | Or | Not
+Filter = AnyOf | Range | OneOfVideos | And | Or | Not
+
+
+def join_filters(*filters: Filter | None) -> Filter | None:
+    """Return what lets through what every one of ``filters`` does, or None where none is given."""
+    given = tuple(one for one in filters if one is not None)
+    return And(given) if len(given) > 1 else next(iter(given), None)
 
 
 def matches(filter: Filter, payload: Mapping[str, Any]) -> bool:
@@ -109,6 +122,8 @@ def matches(filter: Filter, payload: Mapping[str, Any]) -> bool:
             )
         case Range():
             return any(_within(item, filter) for item in _items(payload.get(filter.field)))
+        case OneOfVideos(video_ids):
+            return payload.get("video_id") in video_ids
         case And(parts):
             return all(matches(part, payload) for part in parts)
         case Or(parts):

@@ -36,6 +36,7 @@ from twinlens.catalog.errors import IndexLocked, NoGeneration, StoreCorrupt, Sto
 from twinlens.catalog.fields import FIELDS, FIRST_FIELDS, Fields
 from twinlens.catalog.files import hold_lock, sync_directory, write_atomically
 from twinlens.catalog.versions import refuse_newer
+from twinlens.stores.filters import to_moment
 
 BUILD_FILE: Final = "build.json"
 MANIFEST_FILE: Final = "manifest.json"
@@ -100,6 +101,11 @@ class Manifest:
     def dims(self) -> dict[str, int | None]:
         """Vector length by the name of the lens; None where its vectors are sparse."""
         return {name: record.dim for name, record in self.lenses.items()}
+
+    @property
+    def made_at(self) -> datetime | None:
+        """When it was made, where it says so."""
+        return to_moment(self.created_at)
 
     def list_differences(self, lenses: Mapping[str, Fingerprinted]) -> list[str]:
         """Return a phrase for each lens whose vectors ``lenses`` would make differently."""

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from twinlens.catalog.fields import FieldKind, Fields
-from twinlens.stores.filters import And, AnyOf, Filter, Not, Or, Range, Scalar
+from twinlens.stores.base import point_id
+from twinlens.stores.filters import And, AnyOf, Filter, Not, OneOfVideos, Or, Range, Scalar
 
 ConditionT = TypeVar("ConditionT")
 
@@ -43,6 +44,10 @@ class Dialect(Protocol[ConditionT]):
         """Holds where the field is a moment within ``bounds``."""
         ...
 
+    def points(self, ids: list[str]) -> ConditionT:
+        """Holds where the video's point id is one of these."""
+        ...
+
 
 def translate(filter: Filter, dialect: Dialect[ConditionT], fields: Fields) -> ConditionT:
     """``filter`` in the classes of ``dialect``, with the meaning of ``filters.matches``.
@@ -54,6 +59,9 @@ def translate(filter: Filter, dialect: Dialect[ConditionT], fields: Fields) -> C
             return _any_of(field, values, dialect, fields)
         case Range():
             return _range(filter, dialect, fields)
+        case OneOfVideos(video_ids):
+            points = [point_id(video_id) for video_id in sorted(video_ids)]
+            return dialect.points(points) if points else _never(dialect)
         case And(parts):
             return dialect.every([translate(part, dialect, fields) for part in parts])
         case Or(parts):

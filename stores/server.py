@@ -77,6 +77,9 @@ class _ServerDialect:
     def moments(self, field: str, bounds: dict[str, datetime]) -> Any:
         return self.every([models.FieldCondition(key=field, range=models.DatetimeRange(**bounds))])
 
+    def points(self, ids: list[str]) -> Any:
+        return self.every([models.HasIdCondition(has_id=list(ids))])
+
 
 class ServerStore(QdrantReader):
     """One collection of a Qdrant server.

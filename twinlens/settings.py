@@ -10,9 +10,17 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -25,6 +33,9 @@ from pydantic_settings import (
 from twinlens.catalog.errors import SettingsError
 from twinlens.encoders.runtimes import TitleRuntime
 from twinlens.stores.address import CollectionLayout, Quantization, ServerAddress
+
+if TYPE_CHECKING:
+    from twinlens.search.steering import Boost
 
 ENV_PREFIX: Final = "TWINLENS_"
 TEST_PREFIX: Final = "TWINLENS_TEST_"  # read by the test suite, never by the product
@@ -97,6 +108,17 @@ Origins = Annotated[
     NoDecode,
     BeforeValidator(_split_list),
 ]
+
+
+class BoostSetting(BaseModel):
+    """A boost, as ``twinlens.search.steering.Boost`` has it, and defaults of what isn't given."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    field: str
+    weight: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] = 0.1
+    half_life_days: Annotated[float, Field(ge=0.01, le=36500, allow_inf_nan=False)] | None = None
+    value: str | None = None
 
 
 _OF_SERVICES: Final = re.compile(
@@ -249,6 +271,14 @@ class Settings(BaseSettings):
     feed_watched: Literal["demote", "leave_out"] = Field(
         "demote", description="What becomes of videos in a feed that their person watched whole."
     )
+    rules: Path | None = Field(
+        None,
+        description="A file of synonyms, and of videos that a query shows first or never; without "
+        "it `rules.toml` in `data_dir`, if it is there.",
+    )
+    boost: Annotated[tuple[BoostSetting, ...], Field(max_length=10)] = Field(
+        (), description="What raises the scores of hits where a request doesn't say."
+    )
     index_metrics: Path | None = Field(
         None, description="A file that `index` keeps its metrics in, for node_exporter."
     )
@@ -284,6 +314,13 @@ class Settings(BaseSettings):
     def events_address(self) -> str | None:
         """The PostgreSQL database that keeps events, or None where a file does."""
         return self.events_url.get_secret_value() if self.events_url else None
+
+    @property
+    def boosts(self) -> tuple[Boost, ...]:
+        """What raises scores where a request doesn't say."""
+        from twinlens.search.steering import Boost  # with NumPy, which few settings want
+
+        return tuple(Boost(**one.model_dump(exclude_unset=True)) for one in self.boost)
 
     @property
     def qdrant_server(self) -> ServerAddress | None:

@@ -139,6 +139,15 @@ class FoundByBody(AnswerModel):
     """The hit's rank in what it found, from 1."""
 
 
+class GainBody(AnswerModel):
+    """What a boost has done to a score."""
+
+    field: str
+    """The field that it goes by."""
+    share: float
+    """The share by which it has raised the score."""
+
+
 class HitBody(AnswerModel):
     """One hit."""
 
@@ -161,6 +170,10 @@ class HitBody(AnswerModel):
     sources: SourcesBody | None = None
     """Where each ranking placed it; there when `explain` is true. Where several searches are fused,
     the rankings of the one that ranks it best."""
+    pinned: bool = False
+    """Whether a rule of the operator puts it first; there when `explain` is true."""
+    boosts: list[GainBody] = []
+    """What has raised its score; there when `explain` is true."""
 
 
 class FacetValueBody(AnswerModel):
@@ -269,6 +282,9 @@ class SearchAnswer(AnswerModel):
     words_coverage: float | None = None
     """The share of the words that the best title found by them has, by which their weight was
     multiplied; there when `explain` is true, null where no words were asked."""
+    also_asked: list[str] = []
+    """The texts that the operator's synonyms made of this one, asked as well; there when `explain`
+    is true."""
     took_ms: float
     """Milliseconds from the request's arrival to just before the answer was written."""
     timings_ms: dict[str, float]
@@ -437,6 +453,8 @@ class HealthAnswer(AnswerModel):
     """The open index; there when it is ready."""
     newer: NewerBody | SkipJsonSchema[None] = None
     """There while a published index is not served, or not yet."""
+    rules: str | SkipJsonSchema[None] = None
+    """Why the operator's rules can't be used; there while the ones before them are in force."""
 
 
 def _make_facet_member(row: FieldRow) -> tuple[Any, Any]:

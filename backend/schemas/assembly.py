@@ -15,6 +15,7 @@ from twinlens.backend.schemas.answers import (
     FailedSearchBody,
     FoundByBody,
     FusedAnswer,
+    GainBody,
     HighlightBody,
     HitBody,
     HitVideoBody,
@@ -43,7 +44,7 @@ def make_search_answer(
     """Return a page of hits with all parts; see ``list_unasked_parts`` for those to leave out."""
     fields = asked.of_fields
     return fit(SearchAnswer, fields)(
-        hits=_make_hits(result.hits, asked),
+        hits=_make_hits(result, asked),
         next_cursor=result.next_cursor,
         window=result.window,
         channels=[ChannelBody(name=one.value, videos=one.videos) for one in result.channels],
@@ -52,6 +53,7 @@ def make_search_answer(
         model=result.model,
         fallback=["damaged_model"] if is_damaged else [],
         words_coverage=result.words_coverage,
+        also_asked=list(result.also_asked),
         took_ms=took_ms,
         timings_ms=round_timings(result.timings_ms),
         query_id=query_id,
@@ -96,7 +98,7 @@ def write_fused_answer(
     """Return a page of a fused multi-search as JSON text, with the parts that ``asked`` wants."""
     fields = asked.of_fields
     answer = fit(FusedAnswer, fields)(
-        hits=_make_hits(result.hits, asked),
+        hits=_make_hits(result, asked),
         next_cursor=result.next_cursor,
         window=result.window,
         facets=fit(FacetsBody, fields).of(result.facets),
@@ -164,7 +166,7 @@ def list_unasked_parts(
     if not is_damaged:
         unasked["fallback"] = True
     if not asked.explain:
-        unasked |= {"borrowed_from": True, "words_coverage": True}
+        unasked |= {"borrowed_from": True, "words_coverage": True, "also_asked": True}
     return unasked
 
 
@@ -202,13 +204,14 @@ def round_timings(timings_ms: Mapping[str, float]) -> dict[str, float]:
     return {stage: round(spent, 3) for stage, spent in timings_ms.items()}
 
 
-def _make_hits(hits: Sequence[Hit], asked: PageBody) -> list[HitBody]:
+def _make_hits(result: SearchResult, asked: PageBody) -> list[HitBody]:
+    texts = asked.list_texts_to_mark()
+    if len(texts) == 1 and texts[0] is not None:  # of several, synonyms are not told apart
+        texts = [" ".join((texts[0], *result.also_asked))]
     # Each text is parsed once, however many hits it marks.
-    highlighters = [
-        None if text is None else Highlighter(text) for text in asked.list_texts_to_mark()
-    ]
+    highlighters = [None if text is None else Highlighter(text) for text in texts]
     hit_body, video_body = fit(HitBody, asked.of_fields), fit(HitVideoBody, asked.of_fields)
-    return [_make_hit(hit, highlighters, hit_body, video_body) for hit in hits]
+    return [_make_hit(hit, highlighters, hit_body, video_body) for hit in result.hits]
 
 
 def _make_hit(
@@ -236,6 +239,8 @@ def _make_hit(
                 for name, source in hit.sources.items()
             }
         ),
+        pinned=hit.pinned,
+        boosts=[GainBody(field=gain.field, share=gain.share) for gain in hit.boosts],
     )
 
 

@@ -30,6 +30,7 @@ from twinlens.catalog.video import MAX_VIDEO_ID_LENGTH
 from twinlens.search.browser import DEFAULT_LIMIT as DEFAULT_VIDEOS
 from twinlens.search.browser import MAX_SEED, BrowseRequest
 from twinlens.search.cursor import MAX_CURSOR_LENGTH
+from twinlens.search.phrases import MOST_DEMANDS, ReadText, read_text
 from twinlens.search.request import (
     DEFAULT_EXPAND,
     DEFAULT_LEARNED_WEIGHT,
@@ -41,11 +42,13 @@ from twinlens.search.request import (
     RecommendationRequest,
     SearchRequest,
 )
+from twinlens.search.steering import DEFAULT_BOOST, MOST_BOOSTS, Boost, Steering
 from twinlens.stores.base import Order
 
 MAX_TEXT_LENGTH: Final = 2000
 MAX_SEEDS: Final = 100
 MAX_SEARCHES: Final = 20
+MAX_EXCLUDED: Final = 1000
 # Of all searches of a request together: as much as so many searches take by default.
 MAX_RANKS: Final = MAX_SEARCHES * DEFAULT_WINDOW
 # Written out, one character may become eighteen, each of which is read.
@@ -106,11 +109,45 @@ Picture = Annotated[
 VideoIds = Annotated[list[VideoId], Field(max_length=MAX_SEEDS)]
 Attribute = Annotated[str, OneOf(lambda fields: ["video_id", *fields.names, "thumbnail_url"])]
 FacetName = Annotated[str, OneOf(lambda fields: [row.name for row in fields.facets])]
-HitPart = Literal["sources", "highlight", "duplicates", "because", "found_by"]
+HitPart = Literal["sources", "highlight", "duplicates", "because", "found_by", "pinned", "boosts"]
 Sort = Annotated[
     str, OneOf(lambda fields: [f"{row.name}:{way}" for row in fields.sortable for way in _WAYS])
 ]
 _WAYS: Final = ("desc", "asc")
+BoostedField = Annotated[
+    str,
+    OneOf(
+        lambda fields: [row.name for row in fields if row.kind.is_ordered or row.kind.is_counted]
+    ),
+]
+
+
+class BoostBody(RequestModel, OfFields):
+    """What raises the scores of hits: a number, how new a video is, or a value that it has."""
+
+    field: BoostedField
+    """A number counts by its logarithm; a moment with `half_life_days`, a keyword with `value`."""
+    weight: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] = DEFAULT_BOOST
+    """The share by which a score is raised at most: 0.1 is enough to order equally good hits."""
+    half_life_days: Annotated[float, Field(ge=0.01, le=36500, allow_inf_nan=False)] | None = None
+    """Of a moment: a video gains half as much when it is so many days older."""
+    value: Annotated[str, StringConstraints(min_length=1, max_length=1000)] | None = None
+    """Of a keyword: which value raises a score."""
+
+    @model_validator(mode="after")
+    def _require_what_fits(self) -> Self:
+        if (fault := self.to_boost().find_fault(self.of_fields)) is not None:
+            raise make_fault(fault[1], fault[0])
+        return self
+
+    def to_boost(self) -> Boost:
+        """Return the boost that this body describes."""
+        return Boost(
+            field=self.field,
+            weight=self.weight,
+            half_life_days=self.half_life_days,
+            value=self.value,
+        )
 
 
 class PageBody(RequestModel, OfFields):
@@ -132,9 +169,29 @@ class PageBody(RequestModel, OfFields):
     """Fields of a video to return, beside `video_id`; null for all."""
     facets: list[FacetName] = []
     """Fields to count the values of, over all hits of all pages."""
+    exclude: Annotated[list[VideoId], Field(max_length=MAX_EXCLUDED)] = []
+    """Videos that are no hits; pages stay as full without them."""
+    boost: Annotated[list[BoostBody], Field(max_length=MOST_BOOSTS)] | None = None
+    """What raises scores within the window; null: what the operator has set, `[]`: nothing."""
+    sort: Sort | None = None
+    """The field to put the hits of the window in order by, and which way, instead of their scores;
+    videos without it come last, whichever way."""
+    max_per_channel: Annotated[int, Field(ge=1, le=1000), BeforeValidator(to_int)] | None = None
+    """How many hits of one channel may come, over all pages."""
+
+    @field_validator("sort")
+    @classmethod
+    def _refuse_beside_diversity(cls, sort: str | None, info: ValidationInfo) -> str | None:
+        if sort is not None and info.data.get("diversity"):
+            raise make_fault(
+                "hits are either sorted or diversified: give one of the two",
+                expected="no sort beside a diversity above 0, or no diversity",
+            )
+        return sort
 
     def to_fusion_options(self) -> FusionOptions:
         """Return the options of the search."""
+        boosts = None if self.boost is None else tuple(one.to_boost() for one in self.boost)
         return FusionOptions(
             limit=self.limit,
             cursor=self.cursor,
@@ -142,13 +199,17 @@ class PageBody(RequestModel, OfFields):
             diversity=self.diversity,
             collapse_duplicates=self.collapse_duplicates,
             facets=list(dict.fromkeys(self.facets)),
+            exclude=self.exclude,
+            steering=Steering(
+                boosts=boosts, sort=_to_order(self.sort), max_per_channel=self.max_per_channel
+            ),
         )
 
     def list_hit_parts(self) -> set[HitPart]:
         """Return the optional parts of a hit that this request asks for."""
         parts: set[HitPart] = set()
         if self.explain:
-            parts.add("sources")
+            parts |= {"sources", "pinned", "boosts"}
         if self.collapse_duplicates:
             parts.add("duplicates")
         return parts
@@ -245,12 +306,33 @@ class SearchBody(HitsBody):
     def _require_something(self) -> Self:
         if self.text is None and self.image is None and self.video_id is None:
             raise make_fault("nothing to search by: give {names}", "text", "image", "video_id")
+        demands = self._read_text().demands
+        if len(demands.phrases) + len(demands.without) > MOST_DEMANDS:
+            raise make_fault(
+                f"more than {MOST_DEMANDS} phrases in quotes and words to leave out",
+                "text",
+                expected="fewer of them",
+            )
+        if self._read_text().text is None and self.image is None and self.video_id is None:
+            raise make_fault(
+                "nothing to search by: there are only words to leave out",
+                "text",
+                expected="a word to look for beside them",
+            )
         return self
+
+    def _read_text(self) -> ReadText:
+        return read_text(self.text or "")
 
     def to_search_request(self) -> SearchRequest:
         """Return the search that this body describes."""
+        text, demands = self._read_text()
         request = SearchRequest(
-            text=self.text, picture=self.image, video_id=self.video_id, expand=self.expand
+            text=text,
+            picture=self.image,
+            video_id=self.video_id,
+            expand=self.expand,
+            demands=demands,
         )
         return request.with_options(self.to_fusion_options())
 
@@ -260,7 +342,7 @@ class SearchBody(HitsBody):
 
     def list_texts_to_mark(self) -> Sequence[str | None]:
         """See ``PageBody``."""
-        return [self.text] if self.highlight else []
+        return [self._read_text().text] if self.highlight else []
 
 
 class MultiSearchItemBody(SearchBody):
@@ -363,7 +445,7 @@ class MultiSearchBody(PageBody):
 
     def list_texts_to_mark(self) -> Sequence[str | None]:
         """See ``PageBody``."""
-        return [one.text for one in self.searches] if self.highlight else []
+        return [one._read_text().text for one in self.searches] if self.highlight else []
 
 
 class BrowseBody(RequestModel, OfFields):
@@ -408,19 +490,22 @@ class BrowseBody(RequestModel, OfFields):
 
     def to_browse_request(self) -> BrowseRequest:
         """Return the page that this body asks for."""
-        order = None
-        if self.sort is not None:
-            field, _, way = self.sort.partition(":")
-            order = Order(field, descending=way == "desc")
         return BrowseRequest(
             filter=self.filter.to_filter() if self.filter else None,
-            order=order,
+            order=_to_order(self.sort),
             shuffled=self.order == "random",
             seed=self.seed,
             limit=self.limit,
             cursor=self.cursor,
             facets=list(dict.fromkeys(self.facets)),
         )
+
+
+def _to_order(sort: str | None) -> Order | None:
+    if sort is None:
+        return None
+    field, _, way = sort.partition(":")
+    return Order(field, descending=way == "desc")
 
 
 class ThumbnailWidth(IntEnum):

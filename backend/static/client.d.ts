@@ -111,6 +111,14 @@ interface PageFields {
   attributes?: Attribute[];
 }
 
+/** A number counts by its logarithm, a moment by `half_life_days`, a keyword by `value`. */
+export interface Boost {
+  field: keyof Video;
+  weight?: number;
+  half_life_days?: number;
+  value?: string;
+}
+
 interface RankingFields extends PageFields {
   weights?: Partial<Record<Lens, number>>;
   rrf_k?: number;
@@ -118,6 +126,11 @@ interface RankingFields extends PageFields {
   explain?: boolean;
   diversity?: number;
   collapse_duplicates?: boolean;
+  /** Ids of videos that are no hits, at most 1,000. */
+  exclude?: string[];
+  boost?: Boost[];
+  sort?: `${SortedField}:${"asc" | "desc"}`;
+  max_per_channel?: number;
 }
 
 export interface SimilarFields extends RankingFields {
@@ -146,7 +159,7 @@ export interface OneSearch extends Omit<SearchFields, "image"> {
 
 /** Of a fused search, what concerns the page stands beside the searches, not in them. */
 type OfThePage = "limit" | "cursor" | "rrf_k" | "diversity" | "collapse_duplicates" | "explain"
-  | "attributes" | "facets" | "highlight";
+  | "attributes" | "facets" | "highlight" | "exclude" | "boost" | "sort" | "max_per_channel";
 
 export interface FusedFields extends Pick<SearchFields, OfThePage> {
   searches: (Omit<OneSearch, OfThePage> & { weight?: number })[];
@@ -197,6 +210,10 @@ export interface Hit {
   because?: string[];
   /** Of a fused search: the searches that found it, from 0, and its rank in each. */
   found_by?: { search: number; rank: number }[];
+  /** With `explain`: whether a rule of the operator puts it first. */
+  pinned?: boolean;
+  /** With `explain`: what has raised its score, by which share. */
+  boosts?: { field: string; share: number }[];
 }
 
 interface Answer {
@@ -216,6 +233,8 @@ export interface SearchAnswer extends Answer {
   borrowed_from?: string[];
   /** With `explain`. */
   words_coverage?: number | null;
+  /** With `explain`: the texts that synonyms made of this one. */
+  also_asked?: string[];
   /** With `facets`. */
   facets?: Facets;
   /** In `similar` and `recommend`: the trained model that took part. */

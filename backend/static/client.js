@@ -346,11 +346,11 @@ export class EventSender {
 const videoPath = (videoId) => `/videos/${encodeURIComponent(videoId)}`;
 
 /**
- * Text for a query string or a form: lists by commas, objects as JSON.
+ * Text for a query string or a form: lists by commas, objects and lists of them as JSON.
  * @param {unknown} value
  */
 function asText(value) {
-  if (Array.isArray(value)) return value.join(",");
+  if (Array.isArray(value) && typeof value[0] !== "object") return value.join(",");
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 

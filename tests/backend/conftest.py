@@ -17,6 +17,7 @@ from twinlens.encoders.lenses import make_own_lenses
 from twinlens.events.log import EventLog
 from twinlens.events.sqlite_log import EVENTS_FILE, SqliteEventLog
 from twinlens.search.published import PublishedIndex
+from twinlens.search.rules import NO_GUIDANCE, Guidance
 from twinlens.stores.base import StoredVideo, VectorReader
 from twinlens.stores.engines import open_reader
 from twinlens.stores.generations import DataDir, Manifest
@@ -51,6 +52,7 @@ def client_of(catalogue: Catalogue, data: DataDir) -> Iterator[ClientOf]:
         reader: MemoryReader | None = None,
         data: DataDir = data,
         events: EventLog | None = None,
+        guidance: Guidance = NO_GUIDANCE,
         **policy: Any,
     ) -> FlaskClient:
         def opened(manifest: Manifest) -> VectorReader:
@@ -62,7 +64,11 @@ def client_of(catalogue: Catalogue, data: DataDir) -> Iterator[ClientOf]:
         made.append(PublishedIndex(data, open_reader=opened, open_lenses=lambda *_: lenses))
         events = SqliteEventLog(data.path / EVENTS_FILE) if events is None else events
         app = create_app(
-            made[-1], thumbnails=data.thumbnails, policy=Policy(**policy), events=events
+            made[-1],
+            thumbnails=data.thumbnails,
+            policy=Policy(**policy),
+            events=events,
+            guidance=guidance,
         )
         return app.test_client()
 

@@ -17,7 +17,7 @@ from tests.stores.conftest import Home, StrictStore
 from twinlens.catalog.video import to_rfc3339
 from twinlens.encoders.lenses import TITLE
 from twinlens.stores.base import StoredVideo, VectorQuery, VectorStore
-from twinlens.stores.filters import And, AnyOf, Filter, Not, Or, Range, matches
+from twinlens.stores.filters import And, AnyOf, Filter, Not, OneOfVideos, Or, Range, matches
 from twinlens.stores.server import ServerStore
 
 MOMENT = datetime(2024, 2, 29, 12, 0, tzinfo=UTC)
@@ -118,6 +118,7 @@ leaves = st.one_of(
     ranges(numbers),
     ranges(moments.map(lambda m: m + timedelta(microseconds=500_000))),
     ranges(moments),
+    st.builds(OneOfVideos, st.frozensets(st.sampled_from("abcz"), max_size=3)),
 )
 conditions: st.SearchStrategy[Filter] = st.recursive(
     leaves,

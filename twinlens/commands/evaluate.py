@@ -37,7 +37,8 @@ _TASKS: Final = (
         "--known-item",
         metavar="SOURCE",
         help="Titles asked for with words dropped, swapped, misspelt, in part, or in Latin letters "
-        "where they are of another script. May be repeated.",
+        "where they are of another script; and names of channels, tags and categories. May be "
+        "repeated.",
     ),
     _repeated(
         "--cross-lingual",

@@ -60,6 +60,7 @@ def serve(workers: int | None, request_threads: int, **overrides: Any) -> None:
     from twinlens.backend.serving import serve as run
     from twinlens.events.opening import open_event_log
     from twinlens.recommender.feed import FeedOptions
+    from twinlens.search.rules import RulesFile
     from twinlens.settings import load_settings
     from twinlens.stores.engines import open_for_search
     from twinlens.stores.generations import DataDir
@@ -77,6 +78,8 @@ def serve(workers: int | None, request_threads: int, **overrides: Any) -> None:
                 settings, data, manifest, threads=threads_each, names=names
             ),
             open_events=partial(open_event_log, data.path, settings.events_address),
+            rules=RulesFile(settings.rules or data.path / "rules.toml"),
+            boosts=settings.boosts,
             feed=FeedOptions(explore=settings.feed_explore, watched=settings.feed_watched),
             host=settings.host,
             port=settings.port,
