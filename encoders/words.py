@@ -102,7 +102,11 @@ def weigh_title(title: str, names: Iterable[tuple[Label, str]] = ()) -> SparseVe
     """
     letters, sounds = _weigh_title(list_words(title))
     whole = dict.fromkeys(
-        (term for field, name in islice(names, _MOST_NAMES) for term in _name_terms(field, name)),
+        (
+            term
+            for field, name in islice(names, _MOST_NAMES)
+            for term in _name_terms(field, list_words(name))
+        ),
         1.0,
     )
     return _hash((0, 1, letters), (_OF_SOUND, 2, sounds), (_OF_NAME, 2, whole))
@@ -113,12 +117,13 @@ def weigh_query(text: str) -> SparseVector | None:
 
     It is a name in every other field, too, which counts as ``NAME_WEIGHTS`` has it.
     """
-    letters, sounds = _weigh_query(list_words(text))
+    words = list_words(text)
+    letters, sounds = _weigh_query(words)
     spelt, heard = sum(letters.values()), sum(sounds.values())
     whole = {
         term: weight * total
         for field, weight in NAME_WEIGHTS.items()
-        for term, total in zip(_name_terms(field, text), (spelt, heard), strict=False)
+        for term, total in zip(_name_terms(field, words), (spelt, heard), strict=False)
     }
     return _hash((0, 1, letters), (_OF_SOUND, 2, sounds), (_OF_NAME, 2, whole))
 
@@ -174,7 +179,8 @@ def measure_coverage(
 
 def is_named(text: str, name: str) -> bool:
     """Return whether ``text`` is this name, however spaced, by its letters or by its sound."""
-    return not {*_name_terms("channel", text)}.isdisjoint(_name_terms("channel", name))
+    asked, held = (_name_terms("channel", list_words(one)) for one in (text, name))
+    return not {*asked}.isdisjoint(held)
 
 
 def list_words(text: str) -> list[str]:
@@ -307,9 +313,8 @@ def _weigh_letters(words: list[str]) -> Terms:
     return {term: _PIECE_WEIGHT if term[0] else 1.0 for term in _count_terms(words)}
 
 
-def _name_terms(field: Label, name: str) -> list[Term]:
+def _name_terms(field: Label, words: list[str]) -> list[Term]:
     """Return a name of a field as one run of letters and, if it has any, as one by its sound."""
-    words = list_words(name)
     if not words:
         return []
     sounds = [sound_out(word) for word in words]
