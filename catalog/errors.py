@@ -52,6 +52,10 @@ class SourceError(UsageError):
     """A source can't be opened, or lacks what is needed."""
 
 
+class NoVideos(SourceError):
+    """A table can be read, but has no column for a title or a picture."""
+
+
 class LensesChanged(UsageError):
     """The index was made by lenses other than those asked for."""
 

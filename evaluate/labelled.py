@@ -10,7 +10,8 @@ import numpy as np
 
 from twinlens.catalog.errors import SourceError
 from twinlens.catalog.sources.jsonl import JsonlTable
-from twinlens.catalog.sources.rows import BadRecord
+from twinlens.catalog.sources.rows import BadRecord, NoVideo
+from twinlens.catalog.sources.tables import find_bad_cell
 from twinlens.catalog.video import MAX_VIDEO_ID_LENGTH, Video
 from twinlens.evaluate.tasks import Corpus, Task, TaskQuery
 
@@ -159,6 +160,10 @@ def _read_records(path: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
         where = f"{path}, line {record.row}"
         if isinstance(record, BadRecord):
             raise SourceError(f"{where}: {record.detail}")
+        if isinstance(record, NoVideo):
+            raise SourceError(f"{where}: {record.what}")
+        if (wrong := find_bad_cell(record)) is not None:
+            raise SourceError(f"{where}: {wrong}")
         found = record.cells.get("_id")
         if not isinstance(found, str | int) or not str(found).strip():
             raise SourceError(f"{where}: no id")

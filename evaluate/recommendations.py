@@ -14,6 +14,7 @@ from tqdm import tqdm
 from twinlens.catalog.errors import UsageError
 from twinlens.catalog.sources.csv_table import CsvTable
 from twinlens.catalog.sources.rows import BadRecord
+from twinlens.catalog.sources.tables import find_bad_cell
 from twinlens.encoders.lenses import find_lenses
 from twinlens.evaluate.measures import Mean, bootstrap_mean, measure_rankings
 from twinlens.search.published import Snapshot
@@ -77,6 +78,8 @@ def read_people(path: Path, video_ids: Collection[str], *, seed: int) -> list[Pe
         where = f"{path}, row {record.row}"
         if isinstance(record, BadRecord):
             raise UsageError(f"{where}: {record.detail}")
+        if (wrong := find_bad_cell(record)) is not None:
+            raise UsageError(f"{where}: {wrong}")
         name, video_id, given = (str(record.cells[column]) for column in _COLUMNS)
         try:
             rating = float(given)

@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 from twinlens.catalog.errors import SourceError
 from twinlens.catalog.sources.files import open_table
 from twinlens.catalog.sources.parquet import ParquetTable
-from twinlens.catalog.sources.rows import Origin, Record
-from twinlens.catalog.sources.tables import Table
+from twinlens.catalog.sources.rows import BadRecord, Origin, Record
+from twinlens.catalog.sources.tables import Table, find_bad_cell
 from twinlens.events.columns import ROW, map_rows
 from twinlens.events.event import Event
 from twinlens.events.mapping import Cell, EventSpec, Layout, MappingFile
@@ -188,10 +188,14 @@ def _sort(rows: Iterable[pa.Table], order: str) -> Iterator[pa.Table]:
 def _leave_out_bad(table: Table, columns: Collection[str], on_reject: OnReject) -> Iterator[Record]:
     for record in table.read_records(columns):
         if isinstance(record, Record):
+            detail = find_bad_cell(record)
+        else:
+            detail = record.detail if isinstance(record, BadRecord) else record.what
+        if isinstance(record, Record) and detail is None:
             yield record
         else:
             origin = Origin(str(table.path), record.row)
-            on_reject(RejectedEvent(origin, EventFault.MALFORMED, None, record.detail))
+            on_reject(RejectedEvent(origin, EventFault.MALFORMED, None, detail or ""))
 
 
 def _to_text(cell: object) -> str | None:

@@ -1,9 +1,9 @@
 """Find which videos have a phrase or a word, so that engines can be told of them by their ids.
 
-No engine's own full-text filter will do: Qdrant's tokenizers cut a word at every sign without a
-letter's property, and so most words of Sinhala, Tamil and Hindi; the FAISS mirror has none. What
-all have is the inverted index that words are ranked by. It lists the videos that have a word, whose
-texts are then read and compared. Of a word that very many have, the rankings are read further.
+No engine's own full-text filter reads words as the ranking folds them, in every script, and
+published generations have no index for one: docs/decisions/0051-the-owner-steers.md. What all have
+is the inverted index that words are ranked by. It lists the videos that have a word, whose texts
+are then read and compared. Of a word that very many have, the rankings are read further.
 """
 
 from __future__ import annotations

@@ -116,8 +116,8 @@ def open_index(
             generation=manifest.generation,
             lenses=lenses,
             thumbnails=data.thumbnails,
-            frequencies=read_frequencies(data, manifest),
             made_at=manifest.made_at,
+            frequencies=read_frequencies(data, manifest),
         )
         opened.pop_all()
     return Index(manifest, reader, searcher)

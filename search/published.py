@@ -317,8 +317,8 @@ class PublishedIndex:
             generation=manifest.generation,
             lenses=lenses,
             thumbnails=self._data.thumbnails,
-            frequencies=frequencies,
             made_at=manifest.made_at,
+            frequencies=frequencies,
         )
         browser = Browser(reader, generation=manifest.generation)
         return Snapshot(manifest, lenses, reader, searcher, browser)

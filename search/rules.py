@@ -39,7 +39,7 @@ from pydantic import (
     model_validator,
 )
 
-from twinlens.catalog.errors import TwinLensError
+from twinlens.catalog.errors import UsageError
 from twinlens.catalog.fields import Fields
 from twinlens.catalog.video import MAX_VIDEO_ID_LENGTH
 from twinlens.encoders.words import FoldedWord, fold_words
@@ -47,14 +47,15 @@ from twinlens.search.phrases import Phrase
 from twinlens.search.request import HitsRequest, MultiSearchRequest, SearchRequest
 from twinlens.search.steering import NO_STEERING, Boost, Ruling
 
-MOST_BYTES: Final = 4 * 1024 * 1024
+# A file of this size is read in about a second, while others are held up.
+MOST_BYTES: Final = 1024 * 1024
 # Texts that a search asks beside its own: each is encoded, and asks every lens that it can.
 MOST_TEXTS: Final = 3
 
 _log = logging.getLogger(__name__)
 
 
-class RulesInvalid(TwinLensError, ValueError):
+class RulesInvalid(UsageError, ValueError):
     """``rules.toml`` can't be used; the message is one sentence that says where and why."""
 
 
@@ -215,12 +216,14 @@ class Rules:
 class RulesFile:
     """The rules of a file, read again when it has changed; any number of threads may ask.
 
-    Without a file there are no rules. While it can't be used, the last rules that could be stay in
-    force, the log says so once, and ``problem`` is the sentence.
+    Without a file there are no rules; one that ``is_named`` must be there to begin with. While it
+    can't be used, the last rules that could be stay in force, the log says so once, and ``problem``
+    is the sentence.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_named: bool = False) -> None:
         self._path = path
+        self._is_named = is_named
         self._lock = threading.Lock()
         self._seen: object = None
         self._rules = Rules()
@@ -233,16 +236,20 @@ class RulesFile:
             RulesInvalid: it can't be used.
         """
         seen = self._look()
+        if seen is None and self._is_named:
+            raise RulesInvalid(f"{self._path.name}: there is no such file of rules")
         self._rules = self._parse(seen)
         self._seen = seen
 
     def read(self) -> Rules:
         """Return the rules in force."""
-        if self._look() != self._seen:
-            with self._lock:
+        if self._look() != self._seen and self._lock.acquire(blocking=False):
+            try:
                 seen = self._look()
                 if seen != self._seen:
                     self._replace(seen)
+            finally:
+                self._lock.release()
         return self._rules
 
     def _replace(self, seen: object) -> None:

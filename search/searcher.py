@@ -64,9 +64,9 @@ _MOST_KEPT: Final = 5000
 class Searcher:
     """Searches one generation: makes the queries, asks every lens, fuses, cuts the page.
 
-    A sparse lens that looks at pictures finds them in the folder ``thumbnails``. Sparse queries are
-    weighed by ``frequencies``, unless the engine does that. To ``made_at`` videos have the age that
-    boosts go by; None: to the latest of a window.
+    A sparse lens that looks at pictures finds them in the folder ``thumbnails``. To ``made_at``
+    videos have the age that boosts go by; None: to the latest of a window. Sparse queries are
+    weighed by ``frequencies``, unless the engine does that.
     """
 
     def __init__(
@@ -76,12 +76,12 @@ class Searcher:
         generation: str,
         lenses: Lenses,
         thumbnails: Path | None = None,
-        frequencies: DocumentFrequencies | None = None,
         made_at: datetime | None = None,
+        frequencies: DocumentFrequencies | None = None,
     ) -> None:
         self._reader = reader
-        self._frequencies = frequencies
         self._made_at = made_at
+        self._frequencies = frequencies
         self._binder = TextBinder(reader, lenses)
         self.whole = WholeVideos(reader, lenses, thumbnails)
         self._generation = generation
@@ -427,10 +427,7 @@ class Searcher:
             self._reader.fields,
             self._made_at,
         )
-        raised = [
-            replace(one, score=one.score * (1 + sum(gain.share for gain in of)), boosts=of)
-            for one, of in zip(candidates, gains, strict=True)
-        ]
+        raised = [one.raise_by(of) for one, of in zip(candidates, gains, strict=True)]
         pins = [one for one in raised if one.pinned]
         rest = raised[len(pins) :]
         return [*pins, *sorted(rest, key=lambda one: (-one.score, one.video_id))]
@@ -553,7 +550,7 @@ class Searcher:
         """Return a ranking of at most ``window`` videos per vector, all asked in one call."""
         if not vectors:
             return {}
-        asked = [(name, self._weigh(name, vector)) for name, of in vectors.items() for vector in of]
+        asked = [(name, self._weigh(name, one)) for name, of in vectors.items() for one in of]
         # One more, so that the window stays full without the seed.
         ranks = request.window + (request.video_id is not None)
         answers = self._binder.search(asked, ranks, filter=request.passing, bound=bound)
@@ -566,6 +563,7 @@ class Searcher:
         return found
 
     def _weigh(self, lens: str, vector: AnyVector) -> AnyVector:
+        """Return what the engine is asked: words count by how rare they are."""
         if self._frequencies is None or not isinstance(vector, SparseVector):
             return vector
         return self._frequencies.weigh(lens, vector)
@@ -598,6 +596,19 @@ class _Candidate:
     found_by: Sequence[tuple[int, int]] = ()
     pinned: bool = False
     boosts: Sequence[Gain] = ()
+
+    def raise_by(self, gains: Sequence[Gain]) -> _Candidate:
+        """Return it with a higher score. Without ``replace``, which takes five times as long."""
+        return _Candidate(
+            self.video_id,
+            self.score * (1.0 + sum(gain.share for gain in gains)),
+            self.sources,
+            self.because,
+            self.duplicates,
+            self.found_by,
+            self.pinned,
+            gains,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,7 +121,8 @@ class _EdgeDialect:
         return self.every([qe.FieldCondition(field, range=qe.RangeDateTime(**texts))])
 
     def points(self, ids: list[str]) -> Any:
-        return self.every([qe.HasIdCondition(set[int | UUID | str](ids))])
+        given: set[int | UUID | str] = set(ids)
+        return self.every([qe.HasIdCondition(given)])
 
 
 class EdgeReader(QdrantReader):

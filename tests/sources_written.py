@@ -12,7 +12,7 @@ from twinlens.catalog.sources.archives import ARCHIVE_SUFFIXES
 from twinlens.catalog.sources.columns import Columns
 from twinlens.catalog.sources.convert import COLUMN_UNITS
 from twinlens.catalog.sources.files import BOOK_SUFFIXES, TABLE_SUFFIXES
-from twinlens.catalog.sources.json_table import CONTAINERS
+from twinlens.catalog.sources.json_table import CONTAINERS, WRAPPERS
 from twinlens.catalog.sources.platforms import PLATFORMS
 from twinlens.catalog.sources.values import NO_VALUE
 
@@ -22,7 +22,7 @@ FORMATS = {
     "JSON, JSON Lines": [s for s in TABLE_SUFFIXES if "json" in s],
     "CSV": [s for s in TABLE_SUFFIXES if "sv" in s],
     "Excel, the first sheet with a title": [".xlsx"],
-    "SQLite, its only table with a title, or `--query`": [s for s in BOOK_SUFFIXES if s != ".xlsx"],
+    "SQLite, its table of videos, or `--query`": [s for s in BOOK_SUFFIXES if s != ".xlsx"],
     "PostgreSQL, by `--query`; needs `pip install 'twinlens[postgres]'`": ["postgresql://…"],
     "archives of a folder with any of these": list(ARCHIVE_SUFFIXES),
     "data sets of the Hugging Face hub": ["hf:OWNER/NAME"],
@@ -66,6 +66,7 @@ def written() -> str:
         "columns": "\n" + "\n".join(column_rows()) + "\n",
         "platforms": "\n" + "\n".join(platform_rows()),
         "containers": listed(CONTAINERS),
+        "wrappers": listed(WRAPPERS),
         "marks": listed(sorted(mark for mark in NO_VALUE if mark)),
         "units": "; ".join(f"{unit} in {listed(names)}" for unit, names in units.items()),
     }

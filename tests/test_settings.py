@@ -4,6 +4,7 @@ import pytest
 from pydantic import SecretStr
 
 from twinlens.catalog.errors import SettingsError
+from twinlens.search.steering import DEFAULT_BOOST, Boost
 from twinlens.settings import Settings, load_settings
 
 DOCS = Path(__file__).parents[1] / "docs" / "settings.md"
@@ -112,6 +113,20 @@ def test_every_setting_of_a_server_arrives(tmp_path):
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))
 def test_every_setting_is_documented(name):
     assert f"`{name}`" in DOCS.read_text(encoding="utf-8")
+
+
+def test_boosts_come_as_tables_or_as_json_and_say_what_is_wrong(tmp_path, monkeypatch):
+    file = tmp_path / "twinlens.toml"
+    file.write_text('[[boost]]\nfield = "view_count"\n[[boost]]\nfield = "tags"\nvalue = "x"\n')
+    assert load_settings().boosts == (
+        Boost(field="view_count"),
+        Boost(field="tags", value="x", weight=DEFAULT_BOOST),
+    )
+    file.write_text('[[boost]]\nfield = "published_at"\nhalf_life_days = 0\n')
+    with pytest.raises(SettingsError, match=r"boost\.0\.half_life_days: .* 0\.01"):
+        load_settings()
+    monkeypatch.setenv("TWINLENS_BOOST", '[{"field": "like_count", "weight": 0.3}]')
+    assert load_settings().boosts == (Boost(field="like_count", weight=0.3),)
 
 
 def test_keys_and_origins_come_as_a_list_or_with_commas(tmp_path, monkeypatch):

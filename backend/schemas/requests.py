@@ -292,7 +292,8 @@ class SearchBody(HitsBody):
     )
 
     text: Text | None = None
-    """What to look for, in words. Control characters count as spaces."""
+    """What to look for, in words. Control characters count as spaces. What stands in quotes must
+    stand so in the title of every hit, and a `-word` in none."""
     image: Picture | None = None
     """A picture to look like: JPEG, PNG, WebP, AVIF, GIF or BMP, at most 40 million pixels."""
     video_id: VideoId | None = None

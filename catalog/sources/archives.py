@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import shutil
 import tarfile
 import weakref
@@ -15,7 +16,7 @@ from twinlens.catalog.errors import SourceError
 from twinlens.catalog.files import ScratchFolder
 from twinlens.catalog.sources.findings import Findings
 
-ARCHIVE_SUFFIXES: Final = (".zip", ".tar", ".tar.gz", ".tgz")
+ARCHIVE_SUFFIXES: Final = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 MAX_MEMBERS: Final = 1_000_000
 MAX_BYTES: Final = 64 * 1024**3
 _MAX_NAME: Final = 1_000
@@ -24,7 +25,7 @@ _ROOM: Final = 1024**3
 _CHUNK: Final = 1 << 20
 _ERRORS: Final = (
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, RuntimeError),
-    NotImplementedError,
+    *(NotImplementedError, lzma.LZMAError),
 )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from twinlens.catalog.errors import SourceError
+from twinlens.catalog.errors import NoVideos, SourceError
 from twinlens.catalog.fields import Fields
 from twinlens.catalog.sources.dates import DateOrder
 from twinlens.catalog.sources.findings import name_some
@@ -94,8 +94,8 @@ class Columns:
         """Return where ``names`` hold every mapped column and something to encode.
 
         Raises:
-            SourceError: a mapped column is missing, one is there twice, or there is no title and
-                no thumbnail; the message lists the columns there are.
+            SourceError: a mapped column is missing, or one is there twice.
+            NoVideos: there is no title and no thumbnail; the message lists the columns there are.
         """
         there_are = f"its columns: {name_some(list_top(names)) or 'none'}"
         for wanted, column in self.mapping.items():
@@ -108,7 +108,7 @@ class Columns:
                     raise SourceError(f"{where} has more than one column {column!r}; {there_are}")
         looked_at = [row.name for row in self.fields if row.searchable]
         if not any(name in found for name in (*looked_at, *_PICTURES)):
-            raise SourceError(
+            raise NoVideos(
                 f"{where} has no column for a title or a thumbnail; {there_are}; "
                 "name the right ones, as in title=COLUMN"
             )

@@ -117,6 +117,8 @@ class _Conversion:
                 cell = cells[column] if column in cells else find_cell(cells, column)
                 if isinstance(cell, BadCell):
                     self._notes.append(Note(name, cell.reason, cell.detail))
+                    if name == "title":
+                        self._cells[name] = cell.guess
                 elif name != "video_id" and is_no_value(cell):
                     continue
                 elif cell is not None:
@@ -137,7 +139,7 @@ class _Conversion:
         if not isinstance(cell, str):
             return cell
         if (cut := platform.cut.get(name)) is not None and (found := cut.match(cell)) is not None:
-            cell = found[1] if cut.groups else cell[found.end() :]
+            cell = found[found.lastindex] if found.lastindex else cell[found.end() :]
         return html.unescape(cell) if platform.escaped and name in _ESCAPED else cell
 
     def to_row(self, origin: Origin) -> Row | Reject:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import csv
 import io
 import re
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import BinaryIO, Final, cast
 
 import charset_normalizer
 
+from twinlens.catalog.sources.headers import ROWS_PEEKED, count_known, find_header
 from twinlens.catalog.sources.lines import READ_ERRORS
 
 _BOMS: Final = (
@@ -19,15 +21,22 @@ _BOMS: Final = (
 )
 _DELIMITERS: Final = (",", ";", "\t", "|")
 _SEP_LINE: Final = re.compile(r"\ufeff?\"?sep=(.)\"?\s*?(?:\r\n|\n|\r)", re.IGNORECASE)
+_QUOTED: Final = re.compile(r'"(?:[^"]|"")*"')
 _CHUNK: Final = 1 << 18
 # So far a file is looked through for a letter beyond ASCII.
 _MOST_CHUNKS: Final = 256
 _WINDOWS: Final = "cp1252"
+# Of a line that may be the header so much is looked at.
+_LONGEST_HEADER: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """What is to be known before a CSV can be read. ``remark`` is for a person, or empty."""
+    """What is to be known before a CSV can be read. ``remarks`` are for a person.
+
+    ``head_lines`` stand before its header. Of ``quoted`` cells quotes are no part; in the plainest
+    files of tabs they are.
+    """
 
     encoding: str = "utf-8"
     delimiter: str = ","
@@ -35,7 +44,8 @@ class Dialect:
     ends_in_cr: bool = False
     backslashes: bool = False
     spaced: bool = False
-    remark: str = ""
+    quoted: bool = True
+    remarks: tuple[str, ...] = ()
 
     @property
     def is_plain(self) -> bool:
@@ -55,21 +65,26 @@ def sniff(file: BinaryIO) -> Dialect:
     except READ_ERRORS:
         return Dialect()
     encoding, remark = _find_encoding(head, beyond)
+    remarks = [remark] if remark else []
     text = head.decode(encoding, "replace").removeprefix("\ufeff")
     sep = _SEP_LINE.match(text)
     if sep is not None:
         text = text[sep.end() :]
-    first_line = next((line for line in re.split(r"[\r\n]", text) if line.strip()), "")
-    delimiter = sep[1] if sep is not None else _find_delimiter(first_line)
+    ends_in_cr = "\r" in text and "\n" not in text
+    lines = [line.rstrip("\r") for line in text.split("\r" if ends_in_cr else "\n")]
+    before, delimiter = _find_header(lines, None if sep is None else sep[1])
+    if before:
+        remarks.append(f"read from line {before + 1} on, which names its columns")
     quote_after = rf'\\"(?![{re.escape(delimiter)}\r\n"])'
     return Dialect(
         encoding=encoding,
         delimiter=delimiter,
-        head_lines=0 if sep is None else 1,
-        ends_in_cr="\r" in text and "\n" not in text,
+        head_lines=before + (sep is not None),
+        ends_in_cr=ends_in_cr,
         backslashes=re.search(quote_after, text) is not None and text[-2:] != '\\"',
-        spaced=f'{delimiter} "' in text and f"{delimiter} " in first_line,
-        remark=remark,
+        spaced=f'{delimiter} "' in text and f"{delimiter} " in lines[before],
+        quoted=delimiter != "\t" or not _has_literal_quotes(lines[before:-1] or lines),
+        remarks=tuple(remarks),
     )
 
 
@@ -83,10 +98,10 @@ def _find_encoding(head: bytes, beyond: bytes) -> tuple[str, str]:
         if len(head) >= 8 and head[start:400:2].count(0) > 0.8 * len(head[start:400:2]):
             return name, ""
     try:
-        beyond[:-4].decode()  # whose last letter may be cut in two
+        beyond.decode()
         return "utf-8", ""
     except UnicodeDecodeError as error:
-        if error.end >= len(beyond) - 8:
+        if len(beyond) == _CHUNK and error.end >= len(beyond) - 4:  # a letter cut in two
             return "utf-8", ""
     letters = [letter for letter in beyond.decode("utf-8", "surrogateescape") if letter > "\x7f"]
     wrong = sum("\udc80" <= letter <= "\udcff" for letter in letters)
@@ -99,10 +114,42 @@ def _find_encoding(head: bytes, beyond: bytes) -> tuple[str, str]:
     return "utf-8", f"not UTF-8{perhaps}: save it as UTF-8 to have its rows read"
 
 
+def _find_header(lines: list[str], separator: str | None) -> tuple[int, str]:
+    """Return how many lines stand before the header, and what separates its cells."""
+    first = [at for at, line in enumerate(lines) if line.strip()][:ROWS_PEEKED]
+    if not first:
+        return 0, separator or ","
+    found: list[tuple[int, int, str]] = []
+    for delimiter in (separator,) if separator is not None else _DELIMITERS:
+        rows = [_split(lines[at][:_LONGEST_HEADER], delimiter) for at in first]
+        header = find_header(rows)
+        found.append((count_known(rows[header]), first[header], delimiter))
+    best, at, delimiter = max(found, key=lambda one: one[0])
+    if best < 2 and separator is None:
+        delimiter = _find_delimiter(lines[at])
+        at = next(where for _, where, other in found if other == delimiter)
+    return (0 if at == first[0] else at), delimiter
+
+
+def _split(line: str, delimiter: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
+    except csv.Error:
+        return [line]
+
+
 def _find_delimiter(line: str) -> str:
     bare = re.sub(r'"[^"]*"', "", line)
     best = max(_DELIMITERS, key=bare.count)
     return best if bare.count(best) else ","
+
+
+def _has_literal_quotes(lines: list[str]) -> bool:
+    """Return whether lines of tabs are all of one width, though quotes of a cell stay open."""
+    rows = [line.split("\t") for line in lines if line.strip()]
+    return len({len(row) for row in rows}) == 1 and any(
+        cell.startswith('"') and _QUOTED.fullmatch(cell) is None for row in rows for cell in row
+    )
 
 
 def recode(file: BinaryIO, dialect: Dialect) -> BinaryIO:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -19,8 +21,8 @@ from twinlens.catalog.sources.jsonl import open_json
 from twinlens.catalog.sources.parquet import ParquetTable
 from twinlens.catalog.sources.platforms import find_platform
 from twinlens.catalog.sources.rows import Origin, Reject, Row
-from twinlens.catalog.sources.sidecars import SidecarTable, find_sidecars
-from twinlens.catalog.sources.sqlite_table import SqliteTable, list_tables
+from twinlens.catalog.sources.sidecars import SidecarTable, choose_sizes, find_sidecars
+from twinlens.catalog.sources.sqlite_table import SqliteTable, is_sqlite, list_tables
 from twinlens.catalog.sources.table_source import TableSource
 from twinlens.catalog.sources.tables import Table
 from twinlens.catalog.sources.values import parse_id
@@ -44,6 +46,13 @@ _PICTURE_SUFFIXES: Final = (*(f".{extension}" for extension in EXTENSIONS), ".jp
 # Beside pictures, this file names them: the Hugging Face "imagefolder" layout.
 _METADATA_STEM: Final = "metadata"
 _CATEGORIES_END: Final = "_category_id.json"
+_OF_VIDEOS: Final = re.compile(r"(?:^|[^a-z])videos?$", re.IGNORECASE)
+_SEEN: Final = frozenset({"duration_s", "view_count"})
+# What describes a set of tables rather than a video, where it holds one object.
+_OF_SETS: Final = frozenset(
+    {"metadata", "dataset-metadata", "dataset_info", "dataset_infos", "datapackage", "croissant"}
+    | {"package", "manifest", "config", "info", "state", "settings", "index", "schema"}
+)
 
 
 def open_files(
@@ -73,7 +82,8 @@ def open_files(
         unpack(path, unpacked.path, findings)
         return _Folder(name, unpacked.path, columns, findings, kept=unpacked).open()
     if path.is_file():
-        table = open_table(path) or _open_book(path, columns, query, findings)
+        table = open_table(path) if query is None else None
+        table = table or _open_book(path, columns, query, findings)
         if table is None:
             raise SourceError(f"{path}: not one of {', '.join(_ALL_SUFFIXES)}, nor a folder")
         categories = _read_categories(path)
@@ -96,7 +106,8 @@ def open_table(path: Path) -> Table | None:
     for suffix, table in _TABLES.items():
         if name.endswith(suffix):
             return table(path)
-    return None
+    # FreeTube's databases are lines of JSON.
+    return open_json(path) if name.endswith(SQLITE_SUFFIXES) and not is_sqlite(path) else None
 
 
 def _open_book(path: Path, columns: Columns, query: str | None, findings: Findings) -> Table | None:
@@ -124,13 +135,27 @@ def _open_book(path: Path, columns: Columns, query: str | None, findings: Findin
             usable.append(table)
     if not usable:
         raise first_error or SourceError(f"{path} holds no tables")
-    if isinstance(usable[0], SqliteTable) and len(usable) > 1:
-        queries = "; ".join(table.query for table in usable if isinstance(table, SqliteTable))
+    of_database = [table for table in usable if isinstance(table, SqliteTable)]
+    chosen = _choose_table(of_database, columns) if of_database else usable[0]
+    if chosen is None:
+        queries = "; ".join(table.query for table in of_database)
         raise SourceError(f"{path} has several tables of videos; name one by --query: {queries}")
-    others = [_name_table(table) for table in tables if table is not usable[0]]
-    for other in others:
-        findings.leave_file(f"{path.name}, {other}")
-    return usable[0]
+    for other in tables:
+        if other is not chosen:
+            findings.leave_file(f"{path.name}, {_name_table(other)}")
+    return chosen
+
+
+def _choose_table(tables: Sequence[SqliteTable], columns: Columns) -> SqliteTable | None:
+    """Return the one that plainly holds the videos, or None where that is open.
+
+    That is the only one, the only table beside views, or the only table that is called after videos
+    or has a length or a count of views.
+    """
+    own = [table for table in tables if not table.is_view]
+    called = [table for table in own if _OF_VIDEOS.search(table.name)]
+    seen = [table for table in own if _SEEN & columns.resolve(table.read_column_names()).keys()]
+    return next((some[0] for some in (tables, own, called, seen) if len(some) == 1), None)
 
 
 def _name_table(table: XlsxTable | SqliteTable) -> str:
@@ -153,17 +178,23 @@ class _Folder:
         pictures = [file for file in files if file.suffix.casefold() in _PICTURE_SUFFIXES]
         described = [file for file in files if file.name.split(".")[0] == _METADATA_STEM]
         tables = [table for file in described if (table := open_table(file)) is not None]
+        tables, error = self._choose_usable(tables)
         if tables:
             return self._make(files, pictures, tables)
         sidecars = find_sidecars(files, pictures)
         if sidecars is not None:
             for file in sidecars.unused:
                 self._leave(file)
+            self.findings.leave_pictures(map(self._name, sidecars.art))
             table = SidecarTable(self.path, sidecars=sidecars)
             return self._make_source([table], root=self.path)
         tables = [table for file in files if (table := self._open_one(file)) is not None]
+        if len(tables) > 1:
+            tables = [table for table in tables if not _is_of_set(table)] or tables
         if tables:
             return self._make(files, pictures, tables)
+        if error is not None:
+            raise error
         archives = [file for file in files if is_archive(file)]
         if archives and not pictures:
             return self._open_archives(archives)
@@ -177,7 +208,24 @@ class _Folder:
         for file in files:
             if file not in set(pictures):
                 self._leave(file)
+        pictures, sizes = choose_sizes(pictures)
+        self.findings.leave_pictures(map(self._name, sizes))
         return PictureFolder(self.name, self.path, pictures, self.findings, kept=self.kept)
+
+    def _choose_usable(self, tables: Sequence[Table]) -> tuple[list[Table], SourceError | None]:
+        """Return those of ``tables`` that are rows of videos, and why the first other is not."""
+        usable = []
+        first_error: SourceError | None = None
+        for table in tables:
+            try:
+                names = table.read_column_names()
+                self.columns.require(names, where=str(table.path), platform=find_platform(names))
+            except SourceError as error:
+                first_error = first_error or error
+            else:
+                if not _is_of_set(table):
+                    usable.append(table)
+        return usable, first_error
 
     def _open_one(self, file: Path) -> Table | None:
         if file.name.casefold().endswith(_CATEGORIES_END):
@@ -186,7 +234,8 @@ class _Folder:
             return table
         try:
             return _open_book(file, self.columns, None, self.findings)
-        except SourceError:
+        except SourceError as error:
+            self.findings.remark(str(error))
             return None
 
     def _make(
@@ -196,9 +245,15 @@ class _Folder:
         for file in files:
             if file not in used and not file.name.casefold().endswith(_CATEGORIES_END):
                 self._leave(file)
-        return self._make_source(tables, root=self.path)
+        try:
+            return self._make_source(tables, root=self.path, pictures=pictures)
+        except SourceError as error:
+            others = "".join(f"; {sentence}" for sentence in self.findings.remarks)
+            raise SourceError(f"{error}{others}") from error
 
-    def _make_source(self, tables: Sequence[Table], *, root: Path) -> TableSource:
+    def _make_source(
+        self, tables: Sequence[Table], *, root: Path, pictures: Sequence[Path] = ()
+    ) -> TableSource:
         return TableSource(
             self.name,
             tables,
@@ -206,6 +261,7 @@ class _Folder:
             columns=self.columns,
             findings=self.findings,
             categories=_read_categories(root / "any"),
+            pictures=pictures,
             kept=self.kept,
         )
 
@@ -217,7 +273,10 @@ class _Folder:
         return found.open()
 
     def _leave(self, file: Path) -> None:
-        self.findings.leave_file(file.relative_to(self.path).as_posix())
+        self.findings.leave_file(self._name(file))
+
+    def _name(self, file: Path) -> str:
+        return file.relative_to(self.path).as_posix()
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +310,14 @@ class PictureFolder:
                 yield Reject(origin, error.reason, error.detail)
             else:
                 yield Row(origin, Video(video_id=video_id, thumbnail=path))
+
+
+def _is_of_set(table: Table) -> bool:
+    """Return whether a table is one object that describes tables, by its name."""
+    name = table.path.name.casefold().partition(".")[0]
+    if name not in _OF_SETS or ".json" not in table.path.suffixes:
+        return False
+    return len(list(islice(table.read_records(()), 2))) < 2
 
 
 def _is_called(path: Path, suffixes: tuple[str, ...]) -> bool:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 _NAMED: Final = 12
+# What rows say of themselves is theirs: so many kinds of it are counted apart.
+_MOST_KINDS: Final = 50
 
 
 @dataclass(slots=True)
@@ -16,6 +18,7 @@ class Findings:
 
     columns: dict[str, None] = field(default_factory=dict)
     files: dict[str, None] = field(default_factory=dict)
+    pictures: dict[str, None] = field(default_factory=dict)
     remarks: dict[str, None] = field(default_factory=dict)
     passed_over: Counter[str] = field(default_factory=Counter)
 
@@ -27,13 +30,18 @@ class Findings:
         """Remember a file that was not read."""
         self.files[name] = None
 
+    def leave_pictures(self, names: Iterable[str]) -> None:
+        """Remember pictures that are no video's."""
+        self.pictures.update(dict.fromkeys(names))
+
     def remark(self, sentence: str) -> None:
         """Remember how something was read, once."""
         self.remarks[sentence] = None
 
     def pass_over(self, what: str) -> None:
         """Count a row that is no video, or one that another row stands for."""
-        self.passed_over[what] += 1
+        known = what in self.passed_over or len(self.passed_over) < _MOST_KINDS
+        self.passed_over[what if known else "of many other kinds"] += 1
 
     def to_sentences(self) -> list[str]:
         """Return a sentence for each that a person should know of."""
@@ -45,6 +53,10 @@ class Findings:
             sentences.append(
                 f"columns that were not used: {name_some(list(self.columns))} "
                 "(--column FIELD=COLUMN takes one)"
+            )
+        if self.pictures:
+            sentences.append(
+                f"{len(self.pictures)} pictures are no video's: {name_some(list(self.pictures))}"
             )
         if self.files:
             sentences.append(

@@ -14,21 +14,52 @@ from typing import Any, BinaryIO, ClassVar, Final
 from twinlens.catalog.errors import RejectReason, SourceError
 from twinlens.catalog.sources.columns import list_paths
 from twinlens.catalog.sources.lines import READ_ERRORS, open_binary
-from twinlens.catalog.sources.rows import BadRecord, Record
+from twinlens.catalog.sources.rows import BadRecord, NoVideo, Record
 from twinlens.catalog.sources.tables import PlainTable
 
 MAX_VALUE_CHARACTERS: Final = 32 * 1024 * 1024
-#: Keys whose list of objects is the rows.
+#: Keys whose list of objects is the rows, in any case.
 CONTAINERS: Final = (
     *("items", "data", "entries", "results", "videos", "records", "rows", "hits", "docs"),
-    *("edges", "response", "result"),
+    *("edges", "nodes", "response", "result", "list", "@graph", "itemListElement", "children"),
+    *("values", "episodes", "clips", "movies", "films", "posts", "tracks", "relatedStreams"),
+)
+#: Keys of an object without a title that hold the object which has it.
+WRAPPERS: Final = (
+    *("node", "_source", "video", "attributes", "fields", "document", "item", "media"),
+    *("resource", "row", "data", "result", "response"),
 )
 _ROWS_PEEKED: Final = 1_000
 _CHUNK: Final = 1 << 18
 _SPACE: Final = " \t\r\n\ufeff"
-_TITLES: Final = frozenset({"title", "name"})
 _NO_SPACE: Final = re.compile(r"[^ \t\r\n]")
-_DECODER: Final = json.JSONDecoder()
+# Control characters within texts are taken as they are.
+_DECODER: Final = json.JSONDecoder(strict=False)
+# Lists of rows are looked for so deep, and pages within pages.
+_DEPTH: Final = 6
+
+
+def _in_any_case(*names: str) -> frozenset[str]:
+    return frozenset(each for name in names for each in (name, name.capitalize(), name.upper()))
+
+
+_CONTAINERS: Final = _in_any_case(*CONTAINERS)
+_TITLES: Final = _in_any_case("title", "name", "video_title", "videoTitle", "headline", "caption")
+# An object with one of these is a row, whatever lists it has.
+_ROW_SIGNS: Final = _TITLES | _in_any_case(
+    *("text", "file_name", "image", "image_url", "thumbnail", "thumbnail_url", "picture", "poster")
+)
+# What a service answers instead of rows, and what may stand beside it.
+_ERRORS: Final = ("error", "errors", "fault")
+_MESSAGES: Final = ("message", "detail", "error_description", "description", "reason")
+_OF_ERRORS: Final = frozenset(
+    {*_ERRORS, *_MESSAGES, "status", "code", "status_code", "statusCode", "success", "ok", "data"}
+    | {"type", "kind", "timestamp", "path", "extensions", "request_id"}
+)
+# An object with none of these is a row as it stands.
+_SPECIAL: Final = _CONTAINERS.union(WRAPPERS, _ERRORS)
+_YOUTUBE_ID: Final = re.compile(r"(?:https?://\S*[?&]v=)?[\w-]{11}")
+_NULL: Final = "null where a video should be"
 
 
 class _Broken(Exception):
@@ -52,7 +83,7 @@ class JsonTable(PlainTable):
             SourceError: it is no JSON from its beginning, or holds no rows.
         """
         names: dict[str, None] = {}
-        first: Record | BadRecord | None = None
+        first: Record | BadRecord | NoVideo | None = None
         for record in itertools.islice(self.read_records(()), _ROWS_PEEKED):
             first = first or record
             if isinstance(record, Record):
@@ -61,21 +92,14 @@ class JsonTable(PlainTable):
             raise SourceError(f"{self.path}: {first.detail}")
         return list(names)
 
-    def read_records(self, columns: Collection[str]) -> Iterator[Record | BadRecord]:
+    def read_records(self, columns: Collection[str]) -> Iterator[Record | BadRecord | NoVideo]:
         """Yield one record an object, all its keys."""
         row = 0
         with open_binary(self.path) as file:
             reader = _Reader(file)
             try:
                 for row, value in enumerate(reader.read_rows(), start=1):
-                    if isinstance(value, dict):
-                        yield Record(row, value)
-                    else:
-                        yield BadRecord(
-                            row,
-                            RejectReason.MALFORMED,
-                            f"a row is a JSON object, not {type(value).__name__}",
-                        )
+                    yield _to_record(row, value)
             except (_Broken, RecursionError) as error:
                 yield BadRecord(row + 1, RejectReason.MALFORMED, str(error))
             except READ_ERRORS as error:
@@ -116,6 +140,7 @@ class _Reader:
     def _read_list(self, outer: dict[str, Any]) -> Iterator[Any]:
         self._at += 1
         names = outer.get("columns")
+        first = True
         while True:
             mark = self._peek()
             if mark == "]":
@@ -127,8 +152,13 @@ class _Reader:
             if mark == "":
                 raise _Broken("the file ends within a list")
             value = self._read_value()
-            if isinstance(names, list) and isinstance(value, list):
-                value = dict(zip(map(str, names), value, strict=False))  # pandas' orient="split"
+            if isinstance(value, list):
+                if first and value and all(isinstance(name, str) for name in value) and not names:
+                    names, first = value, False  # a sheet: its header, then its rows
+                    continue
+                if isinstance(names, list):  # or pandas' orient="split"
+                    value = dict(zip(map(str, names), value, strict=False))
+            first = False
             yield from _expand(value, outer)
 
     def _read_object(self) -> Iterator[Any]:
@@ -147,24 +177,20 @@ class _Reader:
                 raise _Broken(f"no JSON: a key and a colon should stand before {self._quote()}")
             self._at += 1
             mark = self._peek()
-            if key in CONTAINERS and (key == "entries" or not _TITLES & cells.keys()):
-                if mark == "[" and self._peek_second() in ("{", "[", "]", "n"):
+            if key in _CONTAINERS and mark == "[":
+                if key == "entries" or _TITLES.isdisjoint(cells):
+                    if self._peek_second() in ("{", "[", "]", "n"):
+                        held_rows = True
+                        yield from self._read_list(cells)
+                        continue
+                elif _lists_titles(value := self._read_value()):
                     held_rows = True
-                    yield from self._read_list(cells)
+                    yield from itertools.chain.from_iterable(_expand(row, cells) for row in value)
                     continue
-                if mark == "{" and (rows := _find_rows(value := self._read_value())) is not None:
-                    held_rows = True
-                    yield from itertools.chain.from_iterable(_expand(row, {}) for row in rows)
-                    continue
-                if mark == "{":
+                else:
                     cells[key] = value
                     continue
-            value = self._read_value()
-            if key in CONTAINERS and _lists_titles(value):
-                held_rows = True
-                yield from itertools.chain.from_iterable(_expand(row, cells) for row in value)
-                continue
-            cells[key] = value
+            cells[key] = self._read_value()
         self._at += 1
         if not held_rows and cells:
             yield from _expand_object(cells)
@@ -216,57 +242,170 @@ class _Reader:
         return repr(self._text[self._at : self._at + 20])
 
 
-def holds_rows(cells: Mapping[str, object]) -> bool:
-    """Return whether an object is no row, but holds a list of rows."""
-    return _find_rows(cells) is not None and not _TITLES & cells.keys()
+def is_plain(cells: Mapping[str, object]) -> bool:
+    """Return whether an object is a row as it stands, and not a page of them or wrapped in one."""
+    if not _ROW_SIGNS.isdisjoint(cells):
+        return "entries" not in cells and "videos" not in cells
+    return len(cells) > 1 and _SPECIAL.isdisjoint(cells)
+
+
+def expand(row: int, cells: dict[str, Any]) -> Iterator[Record | BadRecord | NoVideo]:
+    """Yield the records of an object that may be a page of them."""
+    try:
+        for value in _expand(cells, {}):
+            yield _to_record(row, value)
+    except RecursionError:
+        yield BadRecord(row, RejectReason.MALFORMED, "objects in objects, too deep to be read")
+
+
+def find_error(value: Mapping[str, object]) -> str | None:
+    """Return what a service answered instead of rows, or None."""
+    if not value.keys() <= _OF_ERRORS:
+        return None
+    held = next(filter(None, map(value.get, _ERRORS)), None)
+    if isinstance(held, list):
+        held = held[0]
+    if isinstance(held, Mapping):
+        value = held
+    if held is None or isinstance(held, str):
+        return held
+    return str(next(filter(None, map(value.get, _MESSAGES)), held))
+
+
+def _to_record(row: int, value: Any) -> Record | BadRecord | NoVideo:
+    if value is None:
+        return NoVideo(row, _NULL)
+    if not isinstance(value, dict):
+        return BadRecord(
+            row, RejectReason.MALFORMED, f"a row is a JSON object, not {type(value).__name__}"
+        )
+    named = value.get("videos")
+    if isinstance(named, list) and named and all(map(_is_youtube_id, named)):
+        return NoVideo(row, "playlists that name their videos without titles")
+    if (message := find_error(value)) is not None:
+        return BadRecord(row, RejectReason.MALFORMED, f"an error instead of rows: {message}")
+    return Record(row, value)
+
+
+def _is_youtube_id(value: object) -> bool:
+    return isinstance(value, str) and _YOUTUBE_ID.fullmatch(value) is not None
 
 
 def _lists_titles(value: Any) -> bool:
-    """Return whether a list beside a title or a name has rows of its own: each with a title."""
+    """Return whether all of a list are rows, each with a title."""
     return (
         isinstance(value, list)
-        and bool(value)
-        and all(isinstance(row, dict) and not _TITLES.isdisjoint(row) for row in value)
+        and any(value)
+        and all(row is None or (isinstance(row, dict) and _has_title(row)) for row in value)
     )
 
 
-def _find_rows(value: Any) -> list[Any] | None:
-    """Return the list of objects that an object holds, such as ``{"items": […]}``."""
-    if isinstance(value, Mapping):
-        for key in CONTAINERS:
-            held = value.get(key)
-            if isinstance(held, list) and all(row is None or isinstance(row, dict) for row in held):
+def _has_title(row: dict[str, Any]) -> bool:
+    return not _TITLES.isdisjoint(_unwrap(row)) or isinstance(row.get("snippet"), dict)
+
+
+def _find_rows(value: Mapping[str, Any], depth: int = _DEPTH) -> list[Any] | None:
+    """Return the list of objects that an object holds, such as ``{"items": […]}``.
+
+    It may hold one in an object called like a list, as ``{"data": {"clip": {"edges": […]}}}``.
+    """
+    titled = not _TITLES.isdisjoint(value)
+    for key, held in value.items():
+        if key not in _CONTAINERS:
+            continue
+        if isinstance(held, list):
+            if titled:
+                if _lists_titles(held):
+                    return held
+            elif all(row is None or isinstance(row, dict) for row in held):
                 return held
+        elif isinstance(held, dict) and depth and not (titled and depth == _DEPTH):
+            rows = _find_rows(held, depth - 1)
+            if rows is None:
+                rows = _find_inner_rows(held, depth - 1)
+            if rows is not None:
+                return rows
+            if _lists_titles(named := _name_by_keys(held)):
+                return named
     return None
 
 
-def _expand(value: Any, outer: dict[str, Any]) -> Iterator[Any]:
-    """Yield a row; of a playlist within a list its entries."""
+def _find_inner_rows(value: Mapping[str, Any], depth: int) -> list[Any] | None:
+    """Return the first list of objects with titles, under whatever keys it lies."""
+    if _TITLES.isdisjoint(value) and (
+        lists := [one for one in value.values() if _lists_titles(one)]
+    ):
+        return list(itertools.chain.from_iterable(lists))
+    for held in value.values():
+        if isinstance(held, dict) and depth:
+            rows = _find_rows(held, depth - 1)
+            rows = rows if rows and _lists_titles(rows) else _find_inner_rows(held, depth - 1)
+            if rows:
+                return rows
+    return None
+
+
+def _name_by_keys(cells: Mapping[str, Any]) -> list[Any]:
+    """Return the objects in an object, each with its key as its id; none if others are there."""
+    if not all(isinstance(value, dict) for value in cells.values()):
+        return []
+    return [{"id": key, **value} for key, value in cells.items()]
+
+
+def _expand(value: Any, outer: Mapping[str, Any], depth: int = _DEPTH) -> Iterator[Any]:
+    """Yield a row; of a page or a playlist within a list its rows."""
+    if isinstance(value, list) and depth and value and all(isinstance(row, dict) for row in value):
+        for row in value:
+            yield from _expand(row, outer, depth - 1)
+        return
     if isinstance(value, dict):
-        if isinstance(entries := value.get("entries"), list):
-            for entry in entries:
-                yield from _expand(entry, value)
+        rows = value.get("entries")
+        if not isinstance(rows, list):
+            named = value.get("videos")
+            rows = named if _lists_titles(named) else None
+            if rows is None and _ROW_SIGNS.isdisjoint(value):
+                rows = _find_rows(value)
+        if rows is not None and depth:
+            for row in rows:
+                yield from _expand(row, value, depth - 1)
             return
-        if isinstance(title := outer.get("title"), str) and "entries" not in value:
+        title = outer.get("title") or outer.get("playlistName")
+        if isinstance(title, str):
             value.setdefault("playlist_title", title)
-        if set(value) == {"node"} or ("_source" in value and "_id" in value):
-            # GraphQL's edges, Elasticsearch's hits.
-            inner = value.get("node") or value.get("_source") or {}
-            value = {"id": value["_id"], **inner} if "_id" in value else inner
+        value = _unwrap(value)
     yield value
 
 
+def _unwrap(value: dict[str, Any]) -> dict[str, Any]:
+    """Return an object without a title with what an object in it has that has one."""
+    if not _ROW_SIGNS.isdisjoint(value):
+        return value
+    for key in WRAPPERS if len(value) > 1 else tuple(value):
+        if isinstance(inner := value.get(key), dict) and (
+            key == "node" or not _TITLES.isdisjoint(inner)
+        ):
+            ids = {"id": value["_id"]} if "_id" in value else {}
+            return {**ids, **value, **inner}
+    return value
+
+
 def _expand_object(cells: dict[str, Any]) -> Iterator[Any]:
-    """Yield an object, or the rows that it holds by their ids or by their columns."""
+    """Yield an object, or the rows that it holds: by their ids, by columns, or deep within."""
     values = list(cells.values())
-    if len(values) > 0 and all(isinstance(value, dict) for value in values):
-        if all(_TITLES & value.keys() for value in values):
-            for key, value in cells.items():
-                yield {"id": key, **value}
+    if all(isinstance(value, dict) for value in values):
+        if _lists_titles(named := _name_by_keys(cells)) and not set(cells) <= {*WRAPPERS}:
+            yield from named
             return
         keys = list(values[0])
         if len(values) > 1 and keys and all(list(value) == keys for value in values):
             for key in keys:  # pandas' orient="columns"
                 yield {name: column[key] for name, column in cells.items()}
             return
-    yield cells
+    if all(value is None or isinstance(value, dict | list) for value in values):
+        rows = _find_rows(cells)
+        if rows is None:
+            rows = _find_inner_rows(cells, _DEPTH)
+        if rows is not None:
+            yield from itertools.chain.from_iterable(_expand(row, cells) for row in rows)
+            return
+    yield from _expand(cells, {})

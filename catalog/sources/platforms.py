@@ -17,13 +17,12 @@ class Platform:
 
     ``signs``: where all columns of one of these are there, the source is the platform's; a column
     may be a path such as ``snippet.title``. ``columns`` are columns by field, the first that holds
-    something is taken; a field with an empty list is not looked for under other names. ``cut`` are
-    patterns whose match at a text's beginning is left out of it. ``only``: a row without this
-    column is no video, nor one with these values in ``without``. ``day``: of rows with one id that
-    with the newest of these is taken.
-    Of a cell what ``cut`` matches is cut off; or where it has a group, that is taken.
-    ``escaped``: titles hold HTML entities. ``youtube``: categories are YouTube's numbers.
-    ``source`` says where the names come from.
+    something is taken; a field with an empty list is not looked for under other names. Of a cell
+    what ``cut`` matches at its beginning is cut off; or where a group of it matched, that is taken.
+    ``only``: a row without this column is no video, nor one in which a column of ``kinds`` holds
+    what its pattern does not match as a whole. ``day``: of rows with one id that with the newest of
+    these is taken. ``escaped``: titles hold HTML entities. ``youtube``: categories are YouTube's
+    numbers. ``source`` says where the names come from.
     """
 
     name: str
@@ -32,11 +31,49 @@ class Platform:
     columns: Mapping[str, tuple[str, ...]]
     cut: Mapping[str, re.Pattern[str]] = field(default_factory=dict)
     only: str | None = None
-    without: Mapping[str, frozenset[object]] = field(default_factory=dict)
+    kinds: Mapping[str, re.Pattern[str]] = field(default_factory=dict)
     day: str | None = None
     escaped: bool = False
     youtube: bool = False
 
+
+def _but(*values: str) -> re.Pattern[str]:
+    """Return a pattern of everything but ``values``."""
+    return re.compile(rf"(?!(?:{'|'.join(map(re.escape, values))})$).*", re.DOTALL)
+
+
+# What Takeout says before and after a title, by language; where a title is an address, the video
+# is not to be had any more.
+_WATCHED: Final = (
+    *("Watched", "Has visto", "Viste", "Vous avez regardé", "Hai guardato", "Assistiu a"),
+    *(
+        "Você assistiu a",
+        "Obejrzano:",
+        "Obejrzano",
+        "Đã xem",
+        "Je hebt gekeken naar",
+        "Har sett på",
+    ),
+    *("Du har tittat på", "Du har sett", "Du har set", "Katsoit:", "Ditonton", "Telah menonton"),
+    *("Смотрели", "Вы посмотрели видео", "Просмотрено видео", "观看了", "已觀看", "观看过"),
+)
+_WAS_WATCHED: Final = (
+    *("angesehen", "bekeken", "を視聴しました", "을(를) 시청함", "을(를) 시청했습니다", "시청함"),
+    *(
+        "를 시청했습니다",
+        "을 시청했습니다",
+        "adlı videoyu izlediniz",
+        "izlendi",
+        "को देखा",
+        "已观看",
+        "觀看過",
+    ),
+)
+_TITLE_WATCHED: Final = re.compile(
+    rf"(.+?)\s*(?:{'|'.join(map(re.escape, _WAS_WATCHED))})$"
+    rf"|(?:{'|'.join(map(re.escape, _WATCHED))})\s+(.+)",
+    re.DOTALL,
+)
 
 _SNIPPET: Final = {
     "title": ("snippet.title",),
@@ -69,6 +106,7 @@ PLATFORMS: Final = (
         signs=(("snippet.title", "snippet.resourceId.videoId"),),
         columns={**_SNIPPET, "video_id": ("snippet.resourceId.videoId",)},
         only="snippet.resourceId.videoId",
+        kinds={"snippet.title": _but("Private video", "Deleted video")},
         youtube=True,
     ),
     Platform(
@@ -76,6 +114,7 @@ PLATFORMS: Final = (
         source="the reference of YouTube's Data API v3",
         signs=(("snippet.title",),),
         columns={**_SNIPPET, "video_id": ("id",)},
+        kinds={"kind": re.compile("youtube#video")},
         youtube=True,
     ),
     Platform(
@@ -121,8 +160,18 @@ PLATFORMS: Final = (
             "channel": ("subtitles",),
             "published_at": (),
         },
-        cut={"title": re.compile(r"Watched\s+"), "video_id": re.compile(r".*[?&]v=([^&#]+)")},
+        cut={
+            "title": _TITLE_WATCHED,
+            "video_id": re.compile(r".*(?:[?&]v=|/shorts/|//youtu\.be/)([^&#?/]+)"),
+        },
         only="titleUrl",
+        # Posts and searches stand among them, and videos that are gone, by their address.
+        kinds={
+            "titleUrl": re.compile(r".*(?:[?&]v=|/shorts/|//youtu\.be/)[^&#?/]+.*"),
+            "title": re.compile(
+                r"(?!.*https://(?:www|music)\.youtube\.com/watch\?v=).*", re.DOTALL
+            ),
+        },
         day="time",
     ),
     Platform(
@@ -146,7 +195,7 @@ PLATFORMS: Final = (
             "thumbnail": ("file_name",),
             "thumbnail_url": ("thumbnail", "thumbnails"),
         },
-        without={"_type": frozenset({"playlist", "multi_video"})},
+        kinds={"_type": _but("playlist", "multi_video")},
     ),
     Platform(
         name="PeerTube",
@@ -168,6 +217,27 @@ PLATFORMS: Final = (
             "thumbnail": (),
             "thumbnail_url": ("thumbnailUrl", "thumbnails"),
         },
+    ),
+    Platform(
+        name="Invidious and FreeTube",
+        source="the documentation of Invidious' API, FreeTube's data files as people show them",
+        signs=(("videoId", "title", "authorId"),),
+        columns={
+            "video_id": ("videoId",),
+            "title": ("title",),
+            "channel": ("author",),
+            "channel_id": ("authorId",),
+            "category": ("genre",),
+            "published_at": ("published",),
+            "duration_s": ("lengthSeconds",),
+            "view_count": ("viewCount",),
+            "like_count": ("likeCount",),
+            "thumbnail": (),
+            "thumbnail_url": ("videoThumbnails",),
+        },
+        # FreeTube's files are NeDB's: what was deleted is a line more.
+        kinds={"type": _but("channel", "playlist", "hashtag"), "$$deleted": re.compile("False")},
+        day="timeWatched",
     ),
     Platform(
         name="Vimeo",
@@ -211,6 +281,146 @@ PLATFORMS: Final = (
         },
     ),
     Platform(
+        name="YouTube Studio, advanced mode",
+        source="Table data.csv of its exports as people show them",
+        signs=(("Content", "Video title"),),
+        columns={
+            "video_id": ("Content",),
+            "title": ("Video title",),
+            "published_at": ("Video publish time",),
+            "duration_s": ("Duration",),
+            "view_count": ("Views",),
+        },
+        kinds={"Content": _but("Total")},
+    ),
+    Platform(
+        name="Dailymotion",
+        source="the reference of Dailymotion's API",
+        signs=tuple(
+            ("title", name)
+            for name in (
+                "owner.screenname",
+                "views_total",
+                "thumbnail_720_url",
+                "thumbnail_360_url",
+            )
+        ),
+        columns={
+            "video_id": ("id",),
+            "title": ("title",),
+            "channel": ("owner.screenname", "owner.username"),
+            "channel_id": ("owner.id", "owner"),
+            "category": ("channel.name", "channel"),
+            "published_at": ("created_time",),
+            "view_count": ("views_total",),
+            "like_count": ("likes_total",),
+            "thumbnail": (),
+            "thumbnail_url": tuple(
+                f"thumbnail_{name}url" for name in ("1080_", "720_", "480_", "360_", "240_", "")
+            ),
+        },
+    ),
+    Platform(
+        name="WordPress",
+        source="the handbook of WordPress' REST API",
+        signs=(("title.rendered", "link"),),
+        columns={
+            "video_id": ("id",),
+            "title": ("title.rendered",),
+            "published_at": ("date_gmt", "date"),
+            "category": (),
+            "tags": (),
+            "channel": (),
+            "url": ("link",),
+            "thumbnail_url": ("jetpack_featured_media_url",),
+        },
+        escaped=True,
+    ),
+    # Their lengths are in units of their own, which nothing in the column says: left empty.
+    Platform(
+        name="Jellyfin and Emby (API)",
+        source="the OpenAPI document of Jellyfin's API",
+        signs=(("Name", "Id", "RunTimeTicks"), ("Name", "Id", "ServerId")),
+        columns={
+            "video_id": ("Id",),
+            "title": ("Name",),
+            "channel": ("SeriesStudio", "Studios"),
+            "tags": ("Genres", "Tags"),
+            "published_at": ("PremiereDate",),
+            "playlist": ("SeriesName",),
+            "duration_s": (),
+            "thumbnail": (),
+        },
+        kinds={"Type": re.compile("Movie|Episode|Video|MusicVideo|Trailer|Recording")},
+    ),
+    Platform(
+        name="Plex (API)",
+        source="what its API answers, as people show it",
+        signs=(("ratingKey", "title"),),
+        columns={
+            "video_id": ("ratingKey",),
+            "channel": ("studio",),
+            "tags": ("Genre",),
+            "published_at": ("originallyAvailableAt",),
+            "playlist": ("grandparentTitle",),
+            "duration_s": (),
+            "thumbnail": (),
+        },
+        kinds={"type": re.compile("movie|episode|clip|video")},
+    ),
+    Platform(
+        name="Piped",
+        source="the documentation of Piped's API",
+        signs=(("title", "url", "uploaderName"),),
+        columns={
+            "video_id": ("url",),
+            "title": ("title",),
+            "channel": ("uploaderName",),
+            "channel_id": ("uploaderUrl",),
+            "published_at": ("uploaded",),
+            "view_count": ("views",),
+            "url": (),
+        },
+        cut={"video_id": re.compile(r".*[?&]v="), "channel_id": re.compile(r".*/")},
+        kinds={"type": _but("channel", "playlist")},
+    ),
+    Platform(
+        name="IMDb",
+        source="the page of IMDb's non-commercial data sets",
+        signs=(("tconst", "primaryTitle"),),
+        columns={
+            "video_id": ("tconst",),
+            "title": ("primaryTitle",),
+            "category": (),
+            "tags": ("genres",),
+            "duration_s": ("runtimeMinutes",),
+        },
+    ),
+    Platform(
+        name="Letterboxd",
+        source="the files of its export as people show them",
+        signs=(("Name", "Letterboxd URI"),),
+        columns={
+            "video_id": ("Letterboxd URI",),
+            "title": ("Name",),
+            "url": ("Letterboxd URI",),
+            "published_at": (),
+        },
+        cut={"video_id": re.compile(r".*/(?=.)")},
+    ),
+    Platform(
+        name="img2dataset and LAION",
+        source="the readme of img2dataset, which is given addresses of pictures and their captions",
+        signs=(("key", "caption", "status"), ("key", "caption", "url"), ("URL", "TEXT")),
+        columns={
+            "video_id": ("id", "key"),
+            "title": ("caption", "TEXT"),
+            "thumbnail": ("file_name", "jpg", "png", "webp"),
+            "thumbnail_url": ("url", "URL"),
+            "url": (),
+        },
+    ),
+    Platform(
         name="Jellyfin and Kodi (NFO)",
         source="the pages on NFO files of Kodi's wiki and Jellyfin's documentation",
         signs=(("nfo",),),
@@ -224,9 +434,9 @@ PLATFORMS: Final = (
             "duration_s": ("fileinfo.streamdetails.video.durationinseconds", "runtime"),
             "playlist": ("set.name", "set"),
             "thumbnail": ("file_name",),
-            "thumbnail_url": (),
+            "thumbnail_url": ("thumb",),
         },
-        without={"nfo": frozenset({"tvshow", "season", "artist", "album", "set", "person"})},
+        kinds={"nfo": _but("tvshow", "season", "artist", "album", "set", "person")},
     ),
 )
 

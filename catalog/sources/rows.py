@@ -121,8 +121,17 @@ class BadRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class NoVideo:
+    """A row that says of itself that it is no video; ``what`` is counted."""
+
+    row: int
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class BadCell:
-    """Stands in a record for a cell that can't be read."""
+    """Stands in a record for a cell that can't be read for sure; a title is read by ``guess``."""
 
     reason: RejectReason
     detail: str
+    guess: str | None = None

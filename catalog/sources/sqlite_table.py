@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Final
 from urllib.parse import quote
 
 from twinlens.catalog.errors import RejectReason, SourceError
 from twinlens.catalog.sources.rows import BadRecord, Record
 from twinlens.catalog.sources.tables import PlainTable
+
+_MAGIC: Final = b"SQLite format 3\0"
+_VIRTUAL: Final = re.compile(r"\s*CREATE\s+VIRTUAL\s", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,8 @@ class SqliteTable(PlainTable):
     ragged: ClassVar = False
     path: Path
     query: str
+    name: str = ""
+    is_view: bool = False
 
     def read_column_names(self) -> list[str]:
         """Return the columns of the answer.
@@ -50,19 +56,36 @@ class SqliteTable(PlainTable):
                 )
 
 
+def is_sqlite(path: Path) -> bool:
+    """Return whether ``path`` begins as a database of SQLite does, or can't be read."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(_MAGIC))
+    except OSError:
+        return True
+    return _MAGIC.startswith(head)
+
+
 def list_tables(path: Path) -> list[SqliteTable]:
-    """Return its tables and views, each as the query for all of it.
+    """Return its tables and views, each as the query for all of it; not those of a text search.
 
     Raises:
         SourceError: it is no database.
     """
     with _open(path) as database:
-        names = database.execute(
-            "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') "
+        found = database.execute(
+            "SELECT name, type, sql FROM sqlite_master WHERE type IN ('table', 'view') "
             "AND name NOT LIKE 'sqlite_%' ORDER BY rowid"
         ).fetchall()
-    doubled = ('"{}"'.format(str(name).replace('"', '""')) for (name,) in names)
-    return [SqliteTable(path, f"SELECT * FROM {name}") for name in doubled]  # noqa: S608 - quoted
+    virtual = [str(name) for name, _, sql in found if _VIRTUAL.match(str(sql))]
+    shadows = tuple(f"{name}_" for name in virtual)
+    return [
+        SqliteTable(path, f"SELECT * FROM {quoted}", str(name), kind == "view")  # noqa: S608
+        for name, kind, _ in found
+        if (quoted := '"{}"'.format(str(name).replace('"', '""')))
+        and name not in virtual
+        and not str(name).startswith(shadows)
+    ]
 
 
 @contextmanager

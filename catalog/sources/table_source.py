@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import os
+import unicodedata
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import chain
 from pathlib import Path
+from typing import Final
 
-from twinlens.catalog.errors import RejectReason, SourceError
+from twinlens.catalog.errors import NoVideos, RejectReason, SourceError
 from twinlens.catalog.sources.columns import Columns, list_unused
 from twinlens.catalog.sources.convert import TableOrigin, convert, find_cell
 from twinlens.catalog.sources.findings import Findings
+from twinlens.catalog.sources.json_table import WRAPPERS
 from twinlens.catalog.sources.platforms import Platform, find_platform
-from twinlens.catalog.sources.rows import BadRecord, Origin, Record, Reject, Row
+from twinlens.catalog.sources.rows import NoVideo, Origin, Record, Reject, Row
 from twinlens.catalog.sources.tables import Table
 from twinlens.catalog.sources.values import is_no_value
 
-_EARLIER: str = "an earlier day of a video that is there"
-_NO_VIDEO: str = "playlists, channels and the like, no videos"
+_EARLIER: Final = "an earlier day of a video that is there"
+_LONGEST_KIND: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
 class TableSource:
     """Rows of one table after the other.
 
-    Where there are several, one that can't be read is a reject and the others go on. ``kept`` goes
-    with the source: the folder of an archive that was unpacked.
+    Where there are several, one that can't be read is a reject and the others go on; one without a
+    title and a picture is no table of videos, and was not read. ``pictures`` are those that rows
+    may name. ``kept`` goes with the source: the folder of an archive that was unpacked.
     """
 
     name: str
@@ -36,6 +41,7 @@ class TableSource:
     columns: Columns = field(kw_only=True)
     findings: Findings = field(kw_only=True, default_factory=Findings)
     categories: Mapping[str, str] = field(kw_only=True, default_factory=dict)
+    pictures: Collection[Path] = field(kw_only=True, default=())
     kept: object = field(kw_only=True, default=None)
 
     def __post_init__(self) -> None:
@@ -77,18 +83,27 @@ class TableSource:
     def __iter__(self) -> Iterator[Row | Reject]:
         self.findings.passed_over.clear()
         newest = self._find_newest()
+        unnamed = {_to_key(str(picture)): picture for picture in self.pictures}
         for number, table in enumerate(self.tables):
             try:
-                yield from self._convert_rows(number, table, newest)
+                yield from self._convert_rows(number, table, newest, unnamed)
             except SourceError as error:
                 if len(self.tables) == 1:
                     raise
-                yield Reject(
-                    Origin(self._name_file(table), 1), RejectReason.FILE_UNREADABLE, str(error)
-                )
+                file = self._name_file(table)
+                if isinstance(error, NoVideos):
+                    self.findings.leave_file(f"{file} (no column for a title or a picture)")
+                else:
+                    yield Reject(Origin(file, 1), RejectReason.FILE_UNREADABLE, str(error))
+        named = (picture.relative_to(self.root).as_posix() for picture in unnamed.values())
+        self.findings.leave_pictures(named)
 
     def _convert_rows(
-        self, number: int, table: Table, newest: Mapping[bytes, tuple[str, int, int]]
+        self,
+        number: int,
+        table: Table,
+        newest: Mapping[bytes, tuple[str, int, int]],
+        unnamed: dict[str, Path],
     ) -> Iterator[Row | Reject]:
         platform, columns = self._resolve_columns(table)
         for remark in table.read_remarks():
@@ -109,8 +124,13 @@ class TableSource:
         wanted = set(chain.from_iterable(columns.values()))
         used = set(wanted)
         if platform is not None:
-            wanted |= {name for name in (platform.day, platform.only) if name}
+            looked_at = set(filter(None, (platform.day, platform.only, *platform.kinds)))
+            wanted |= looked_at.intersection(table.read_column_names())
+            used |= looked_at
         for record in table.read_records(wanted):
+            if isinstance(record, NoVideo):
+                self.findings.pass_over(record.what)
+                continue
             if isinstance(record, Record):
                 if table.ragged:
                     names = tuple(record.cells)
@@ -120,21 +140,24 @@ class TableSource:
                         by_names[names] = self.columns.resolve(names, platform)
                         used |= set(chain.from_iterable(by_names[names].values()))
                     columns = by_names[names]
-                if platform is not None and not self._is_video(record, platform):
-                    self.findings.pass_over(_NO_VIDEO)
+                if platform is not None and (other := _find_other_kind(record, platform)):
+                    self.findings.pass_over(other)
                     continue
                 if newest and self._is_earlier(number, record, platform, newest):
                     self.findings.pass_over(_EARLIER)
                     continue
+                for column in columns.get("thumbnail", ()) if unnamed else ():
+                    named = find_cell(record.cells, column)
+                    named = named.get("path") if isinstance(named, Mapping) else named
+                    if isinstance(named, str):
+                        unnamed.pop(_to_key(os.path.join(table.path.parent, named)), None)  # noqa: PTH118
             yield convert(record, columns, origin, self.columns.fields)
         # Only now is it known what each of ragged rows was read by.
-        self.findings.leave_columns(list_unused(table.read_column_names(), used))
-
-    def _is_video(self, record: Record, platform: Platform) -> bool:
-        for column, values in platform.without.items():
-            if find_cell(record.cells, column) in values:
-                return False
-        return platform.only is None or find_cell(record.cells, platform.only) is not None
+        there = table.read_column_names()
+        unused = list_unused(there, used)
+        if table.ragged:
+            unused = [name for name in unused if not _is_wrapper(name, there)]
+        self.findings.leave_columns(filter(None, unused))
 
     def _find_newest(self) -> dict[bytes, tuple[str, int, int]]:
         """Return the newest day of each video, with its table and row, where days are several."""
@@ -146,7 +169,7 @@ class TableSource:
                     continue
                 wanted = {platform.day, *columns["video_id"]}
                 for record in table.read_records(wanted):
-                    if isinstance(record, BadRecord):
+                    if not isinstance(record, Record):
                         continue
                     key, day = _read_day(record, platform, columns["video_id"])
                     if key and (key not in newest or day >= newest[key][0]):
@@ -178,6 +201,28 @@ class TableSource:
 
     def _name_file(self, table: Table) -> str:
         return table.path.relative_to(self.root).as_posix()
+
+
+def _to_key(path: str) -> str:
+    """Return a path as all spellings of it are written: one form of Unicode, one kind of slash."""
+    return os.path.normpath(unicodedata.normalize("NFC", path).replace("\\", "/"))
+
+
+def _is_wrapper(name: str, names: Sequence[str]) -> bool:
+    """Return whether what is in the object was read as the row's own."""
+    return name in WRAPPERS and any(inner.startswith(f"{name}.") for inner in names)
+
+
+def _find_other_kind(record: Record, platform: Platform) -> str:
+    """Return by what a row says that it is no video, or nothing."""
+    if platform.only is not None and find_cell(record.cells, platform.only) is None:
+        return f"no videos, without {platform.only}"
+    for column, kind in platform.kinds.items():
+        cell = find_cell(record.cells, column)
+        if cell is not None and kind.fullmatch(said := str(cell)) is None:
+            told = len(said) <= _LONGEST_KIND and "/" not in said
+            return f"no videos, by their {column}" + (f": {said}" if told else "")
+    return ""
 
 
 def _read_day(record: Record, platform: Platform, columns: Sequence[str]) -> tuple[bytes, str]:

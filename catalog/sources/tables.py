@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import ClassVar, Protocol
 
-from twinlens.catalog.sources.rows import BadRecord, Record
+from twinlens.catalog.sources.rows import BadCell, BadRecord, NoVideo, Record
+from twinlens.catalog.sources.values import is_utf8
 
 
 class Table(Protocol):
@@ -40,12 +41,22 @@ class Table(Protocol):
         """Return the number of rows, bad ones included, where that is cheap to know."""
         ...
 
-    def read_records(self, columns: Collection[str]) -> Iterator[Record | BadRecord]:
+    def read_records(self, columns: Collection[str]) -> Iterator[Record | BadRecord | NoVideo]:
         """Return its rows, with at least these columns; bad ones in their places.
 
         Where the file is damaged and can't be read on, the last one says so.
         """
         ...
+
+
+def find_bad_cell(record: Record) -> str | None:
+    """Return what is wrong with a cell, for rows that are taken whole or not at all."""
+    for cell in record.cells.values():
+        if isinstance(cell, BadCell):
+            return cell.detail
+        if isinstance(cell, str) and not cell.isascii() and not is_utf8(cell):
+            return "bytes that are not UTF-8"
+    return None
 
 
 class PlainTable:

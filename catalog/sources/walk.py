@@ -16,7 +16,10 @@ from twinlens.catalog.sources.findings import Findings
 _JUNK: Final = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
 _REJECT_KEYS: Final = frozenset({"file", "row", "reason", "detail", "kept"})
 _GENERATION_FILES: Final = ("ledger.sqlite", "manifest.json", "build.json")
-_LINE_BYTES: Final = 1 << 16
+# Of what ``index --json`` writes.
+_SUMMARY_KEYS: Final = frozenset({"generation", "published", "timings_s", "rejected"})
+_OUTPUTS: Final = (".jsonl", ".json", ".ndjson", ".log")
+_BYTES: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class Walk:
                 path = inside / name
                 if name.startswith(".") or name in _JUNK:
                     continue
-                if path in self.leave_out or _is_rejects_file(path):
+                if path in self.leave_out or _is_output(path):
                     self.findings.remark(f"{self._name(path)} is TwinLens' own and was left out")
                 else:
                     yield path
@@ -69,16 +72,21 @@ def _is_data_directory(path: Path) -> bool:
     )
 
 
-def _is_rejects_file(path: Path) -> bool:
-    """Return whether it is a list of rejected rows, wherever ``--rejects`` put it."""
-    if path.suffix != ".jsonl" or not path.is_file():
+def _is_output(path: Path) -> bool:
+    """Return whether it is a list of rejected rows or a summary, wherever options put it."""
+    if path.suffix.casefold() not in _OUTPUTS or not path.is_file():
         return False
     try:
         with path.open("rb") as file:
-            values = json.loads(file.readline(_LINE_BYTES))
+            head = file.read(_BYTES)
+        # The one is lines, the other one object.
+        is_object = head.startswith(b"{\n") and b'"timings_s"' in head
+        values = json.loads(head if is_object else head.partition(b"\n")[0])
     except (OSError, ValueError, RecursionError):
         return False
-    return isinstance(values, dict) and values.keys() >= _REJECT_KEYS
+    return isinstance(values, dict) and (
+        values.keys() >= _REJECT_KEYS or values.keys() >= _SUMMARY_KEYS
+    )
 
 
 def _refuse(error: OSError) -> NoReturn:

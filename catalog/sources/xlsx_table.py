@@ -8,10 +8,12 @@ from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import time
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Final
 
 from twinlens.catalog.errors import RejectReason, SourceError
+from twinlens.catalog.sources.headers import ROWS_PEEKED, find_header
 from twinlens.catalog.sources.rows import BadRecord, Record
 from twinlens.catalog.sources.tables import PlainTable
 
@@ -25,7 +27,7 @@ _TEXTS: Final = "xl/sharedStrings.xml"
 
 @dataclass(frozen=True, slots=True)
 class XlsxTable(PlainTable):
-    """One sheet of an ``.xlsx`` file. A row is one below the header, which is the first not empty.
+    """One sheet of an ``.xlsx`` file. A row is one below the header; see ``find_header``.
 
     A length that Excel shows as 12:34 is read as it is shown. What a workbook says of its size is
     often wrong, so its rows are not counted by that.
@@ -43,38 +45,48 @@ class XlsxTable(PlainTable):
         """
         with _open(self.path) as book:
             try:
-                for cells in book[self.sheet].iter_rows(max_col=MAX_COLUMNS, values_only=True):
-                    if any(cell is not None for cell in cells):
-                        return [str(cell).strip() for cell in cells if cell is not None]
+                header = self._find_header(book)[1]
             except Exception as error:  # of XML, zip and cells alike
                 raise SourceError(
                     f"{self.path}, sheet {self.sheet!r} can't be read: {error}"
                 ) from error
-        raise SourceError(f"{self.path}, sheet {self.sheet!r} is empty")
+        if not header:
+            raise SourceError(f"{self.path}, sheet {self.sheet!r} is empty")
+        return [name for name in header if name]
+
+    def read_remarks(self) -> list[str]:
+        """Return how many rows stand before the header, if any do."""
+        with _open(self.path) as book:
+            before, header = self._find_header(book)
+        told = f"{self.path.name}, sheet {self.sheet!r}: row {before + 1} names its columns"
+        return [told] if before and header else []
 
     def read_records(self, columns: Collection[str]) -> Iterator[Record | BadRecord]:
         """Yield one record a row that is not empty."""
         row = 0
         try:
             with _open(self.path) as book:
-                header: list[str | None] | None = None
-                for cells in book[self.sheet].iter_rows(max_col=MAX_COLUMNS):
-                    if all(cell.value is None for cell in cells):
-                        continue
-                    if header is None:
-                        header = [
-                            None if cell.value is None else str(cell.value).strip()
-                            for cell in cells
-                        ]
-                        continue
-                    row += 1
+                before, header = self._find_header(book)
+                rows = book[self.sheet].iter_rows(max_col=MAX_COLUMNS)
+                filled = (cells for cells in rows if any(cell.value is not None for cell in cells))
+                for row, cells in enumerate(islice(filled, before + 1, None), start=1):
                     named = zip(header, cells, strict=False)
-                    read = {name: _read(cell) for name, cell in named if name is not None}
-                    yield Record(row, read)
+                    yield Record(row, {name: _read(cell) for name, cell in named if name})
         except SourceError:
             raise
         except Exception as error:  # noqa: BLE001 - of XML, zip and cells alike
             yield BadRecord(row + 1, RejectReason.FILE_UNREADABLE, f"damaged from here on: {error}")
+
+    def _find_header(self, book: Any) -> tuple[int, list[str]]:
+        """Return how many rows, not counting empty ones, stand before the header; and its cells."""
+        rows = book[self.sheet].iter_rows(max_col=MAX_COLUMNS, values_only=True)
+        filled = (cells for cells in rows if any(cell is not None for cell in cells))
+        first = [
+            ["" if cell is None else str(cell).strip() for cell in cells]
+            for cells in islice(filled, ROWS_PEEKED)
+        ]
+        before = find_header(first)
+        return before, first[before] if first else []
 
 
 def list_sheets(path: Path) -> list[str]:

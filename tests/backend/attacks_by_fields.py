@@ -357,4 +357,96 @@ SECTIONS: dict[str, dict[str, Row]] = {
             SAME,
         ),
     },
+    "Steering": {
+        "a-hundred-thousand-excluded": Row(
+            post(js(text="a", exclude=["v"] * 100_000)),
+            "100,000 ids in `exclude`",
+            "413 `body_too_large`",
+        ),
+        "a-thousand-and-one-excluded": Row(
+            post(js(text="a", exclude=["v"] * 1001)),
+            "1,001 ids in `exclude`",
+            "422 `validation_failed`",
+        ),
+        "a-thousand-long-ids-excluded": Row(
+            post(js(text="a", exclude=[f"{number:0255}ක" for number in range(1000)])),
+            "1,000 ids of 256 characters in `exclude`",
+            "200",
+        ),
+        "nine-thousand-boosts": Row(
+            post(js(text="a", boost=[{"field": "view_count"}] * 9_500)),
+            "9,500 boosts",
+            "422 `validation_failed`",
+        ),
+        "half-life-of-nothing": Row(
+            post(js(text="a", boost=[{"field": "published_at", "half_life_days": 0}])),
+            "a half-life of 0",
+            "422 `validation_failed`",
+        ),
+        "half-life-too-small-to-divide-by": Row(
+            post(b'{"text":"a","boost":[{"field":"published_at","half_life_days":1e-320}]}'),
+            "a half-life of `1e-320`",
+            "422 `validation_failed`",
+        ),
+        "boost-without-bounds": Row(
+            post(b'{"text":"a","boost":[{"field":"view_count","weight":1e308}]}'),
+            "a boost of weight `1e308`",
+            "422 `validation_failed`",
+        ),
+        "boost-by-what-is-no-field": Row(
+            post(js(text="a", boost=[{"field": "__class__"}])),
+            "a boost by `__class__`",
+            "422 `validation_failed`",
+        ),
+        "lists-in-lists-in-a-parameter": Row(
+            get("/api/v1/search?q=a&boost=" + "[" * 7000),
+            "`boost=` and 7,000 `[`",
+            "422 `validation_failed`",
+            SAME,
+        ),
+        "a-thousand-words-to-leave-out": Row(
+            post(js(text="a" + " -b" * 600)), "600 words to leave out", "200"
+        ),
+        "eleven-words-to-leave-out": Row(
+            post(js(text="a -" + " -".join("bcdefghijkl"))),
+            "11 different words to leave out",
+            "422 `validation_failed`",
+        ),
+        "nothing-but-words-to-leave-out": Row(
+            post(js(text="-a")), "a text of a word to leave out alone", "422 `validation_failed`"
+        ),
+        "quotes-without-end": Row(
+            post(js(text='"' * 1999 + "a")), "a text of 1,999 quotes and a letter", "200"
+        ),
+        "quotes-that-never-close": Row(
+            post(js(text=' "a' * 600 + '"')), "600 quotes that open, and one that closes", "200"
+        ),
+        "dashes-without-end": Row(
+            post(js(text=" -" * 999 + "a")), "a text of 999 dashes and a letter", "200"
+        ),
+        "a-phrase-of-a-thousand-words": Row(
+            post(js(text='"' + "film " * 399 + '"')), "a phrase of 399 words in quotes", "200"
+        ),
+        "everything-that-steers-at-once": Row(
+            post(
+                js(
+                    text='film "film number" -a -b -c -d -e -f -g -h -"i j"',
+                    exclude=[f"beach-{number}" for number in range(1000)],
+                    boost=[
+                        {"field": "published_at", "half_life_days": 0.01 + number, "weight": 10}
+                        for number in range(10)
+                    ],
+                    sort="view_count:desc",
+                    max_per_channel=1,
+                    window=1000,
+                    collapse_duplicates=True,
+                    explain=True,
+                    limit=100,
+                )
+            ),
+            "a phrase, nine words to leave out, 1,000 excluded ids, ten boosts, a sort and at most "
+            "one of a channel, over a window of 1,000",
+            "200",
+        ),
+    },
 }

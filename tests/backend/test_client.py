@@ -87,7 +87,8 @@ class TestInTheBrowser:
             page,
             """const blob = new Blob([new Uint8Array(given)], { type: "image/png" });
             const options = { limit: 2, explain: true, filter: { category: "kitchen" },
-                attributes: ["title", "channel"] };
+                attributes: ["title", "channel"], exclude: ["kitchen-3", "kitchen-5"],
+                boost: [{ field: "view_count", weight: 0.5 }], max_per_channel: 1 };
             return Promise.all([
                 twinlens.search({ image: blob, ...options }),
                 twinlens.search({ image: btoa(String.fromCharCode(...given)), ...options }),
@@ -96,20 +97,23 @@ class TestInTheBrowser:
         )
         assert blob["hits"][0]["video"]["title"] == "kitchen film number 4"
         assert blob["hits"] == text["hits"]
+        assert blob["hits"][0]["boosts"][0]["field"] == "view_count"
 
     def test_videos_and_those_like_them(self, page):
         video, similar, recommended, stats = run(
             page,
             """return Promise.all([
                 twinlens.video(given),
-                twinlens.similar(given, { limit: 2, filter: { category: ["beach"] } }),
+                twinlens.similar(given, { limit: 2, filter: { category: ["beach"] },
+                    boost: [{ field: "view_count" }], exclude: ["beach-9"],
+                    sort: "view_count:desc" }),
                 twinlens.recommend({ liked: ["beach-1"], disliked: [given], limit: 3 }),
                 twinlens.stats(),
             ]);""",
             ODD_ID,
         )
         assert video["video"]["video_id"] == ODD_ID
-        assert {hit["video"]["category"] for hit in similar["hits"]} == {"beach"}
+        assert [hit["video"]["video_id"] for hit in similar["hits"]] == ["beach-8", "beach-7"]
         assert len(recommended["hits"]) == 3
         assert stats["counts"]["videos"] == 31
 
@@ -343,6 +347,12 @@ export async function used(twinlens: declared.TwinLens, image: Blob): Promise<vo
   // @ts-expect-error only what was asked for is there
   const channel: string | null = few.videos[0]!.channel;
   console.log(channel);
+  await twinlens.search({
+    text: "a", boost: [{ field: "published_at", half_life_days: 3 }], sort: "view_count:asc",
+    exclude: ["b"], max_per_channel: 1,
+  });
+  // @ts-expect-error nothing is sorted by a title
+  await twinlens.search({ text: "a", sort: "title:asc" });
   // @ts-expect-error a number of hits is no text
   await twinlens.search({ limit: "3" });
   // @ts-expect-error there is no such order

@@ -18,6 +18,7 @@ from tests.fakes import ColourEncoder, WordEncoder
 from twinlens.catalog.errors import LensesChanged, UsageError
 from twinlens.catalog.video import Video
 from twinlens.commands.serve import serve
+from twinlens.search.rules import RulesInvalid
 from twinlens.stores.generations import DataDir
 
 
@@ -146,6 +147,40 @@ def test_a_port_in_use_is_named_and_the_indexs_own_encoders_are_taken(embedded, 
     assert error.exit_code == 2
     assert f"127.0.0.1:{port}" in str(error)
     assert [name for name, _ in small_encoders] == ["test:words", "test:colours"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "rules", "said"),
+    [
+        (
+            '[[boost]]\nfield = "views"',
+            "",
+            "twinlens.toml: boost 1 field: there is no field 'views'",
+        ),
+        (
+            '[[boost]]\nfield = "view_count"\n[[boost]]\nfield = "published_at"',
+            "",
+            "twinlens.toml: boost 2 half_life_days: published_at: a moment takes half_life_days",
+        ),
+        (
+            "",
+            '[[queries]]\nquery = "a"',
+            "rules.toml: queries 1: it neither pins nor hides a video",
+        ),
+        ('rules = "none.toml"', "", "none.toml: there is no such file of rules"),
+    ],
+)
+def test_rules_and_boosts_that_can_not_be_used_are_named_before_anything_starts(
+    embedded, small_encoders, tmp_path, monkeypatch, settings, rules, said
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rules.toml").write_text(rules)
+    settings = settings or 'rules = "rules.toml"'
+    (tmp_path / "twinlens.toml").write_text(settings)
+    error = run(embedded, "--port", "0")
+    assert isinstance(error, UsageError | RulesInvalid)
+    assert error.exit_code == 2
+    assert str(error).startswith(said)
 
 
 def test_a_worker_that_can_not_start_ends_the_server_with_its_reason(catalogue, tmp_path):

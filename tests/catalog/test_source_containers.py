@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import sqlite3
 import tarfile
 import zipfile
 from collections.abc import Mapping
+from contextlib import closing
 from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Any
@@ -42,6 +44,9 @@ DIALECTS = {
     "a line that names another": b"sep=;\r\n" + TEXT.replace(",", ";").encode(),
     "carriage returns": TEXT.replace("\r\n", "\r").encode(),
     "Windows-1252": TEXT.encode("cp1252"),
+    "Windows-1252 below a banner": ("My videos;;\r\n\r\n" + TEXT.replace(",", ";")).encode(
+        "cp1252"
+    ),
     "Windows-1252 with semicolons and carriage returns": TEXT.replace(",", ";")
     .replace("\r\n", "\r")
     .encode("cp1252"),
@@ -103,6 +108,37 @@ LAYOUTS: dict[str, Any] = {
         "data": [["a", "A"], ["b", "B [x] {y}"]],
     },
     "edges": {"edges": [{"node": row} for row in ROWS]},
+    "edges deep within": {
+        "data": {
+            "channel": {"name": "C", "clips": {"page": {}, "edges": [{"node": r} for r in ROWS]}}
+        }
+    },
+    "in capitals": {"Items": [{"Id": row["id"], "Name": row["title"]} for row in ROWS]},
+    "linked data": {"@context": "https://schema.org", "@graph": ROWS},
+    "of Firebase": {"videos": {row["id"]: {"title": row["title"]} for row in ROWS}},
+    "pages in a list": [{"kind": "page", "items": [row]} for row in ROWS],
+    "lists in a list": [[ROWS[0]], [ROWS[1]]],
+    "a sheet": [["id", "title"], *([row["id"], row["title"]] for row in ROWS)],
+    "a sheet of Google's API": {
+        "range": "A1:B3",
+        "values": [["id", "title"], *([row["id"], row["title"]] for row in ROWS)],
+    },
+    "of pandas, as a table": {
+        "schema": {"fields": [{"name": "id"}, {"name": "title"}]},
+        "data": [{"index": n, **row} for n, row in enumerate(ROWS)],
+    },
+    "under a name of its own": {"Activity": {"Seen": {"ClipList": ROWS}}, "Profile": {"x": 1}},
+    "each in an object of one key": {"items": [{"clipRenderer": row} for row in ROWS]},
+    "lists by name": {"liked": [ROWS[0]], "watched": [ROWS[1]]},
+    "wrapped": {"data": [{"at": 1, "video": row} for row in ROWS]},
+    "of JSON:API": {
+        "data": [{"id": row["id"], "attributes": {"title": row["title"]}} for row in ROWS],
+        "links": {},
+    },
+    "rows of the hub": {
+        "features": [{"name": "title"}],
+        "rows": [{"row_idx": n, "row": row} for n, row in enumerate(ROWS)],
+    },
     "hits": {"hits": {"hits": [{"_id": row["id"], "_source": row} for row in ROWS]}},
     "playlists in a playlist": {"entries": [{"entries": ROWS[:1]}, {"entries": ROWS[1:]}]},
 }
@@ -257,8 +293,21 @@ def test_a_database_is_read_by_its_only_table_of_videos_or_by_a_query(tmp_path: 
     write_book(path, VIDEOS, "videos")
     assert ids(open_source(str(path))) == [*"abc"]
     write_book(path, VIDEOS, "more")
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE VIEW recent AS SELECT * FROM videos")
+        database.execute("CREATE VIRTUAL TABLE found USING fts5(title)")
+        database.commit()
+    source = open_source(str(path))
+    assert ids(source) == [*"abc"], "the one that is called so"
+    assert [said.count("SELECT") for said in source.findings.to_sentences()] == [3]
+    seen = write_book(
+        tmp_path / "s.db", [{"name": "C", "url": "https://c.example"}], "subscriptions"
+    )
+    write_book(seen, VIDEOS, "streams")
+    assert ids(open_source(str(seen))) == [*"abc"], "the one with views"
+    several = write_book(write_book(tmp_path / "w.db", VIDEOS, "clips"), VIDEOS, "more")
     with pytest.raises(SourceError, match="several tables of videos; name one by --query"):
-        open_source(str(path))
+        open_source(str(several))
     asked = "SELECT id, title FROM more WHERE views > 0"
     assert ids(open_source(str(path), query=asked)) == ["a"]
     for query, said in (
@@ -301,6 +350,7 @@ def test_shards_of_img2dataset_are_read(tmp_path: Path) -> None:
     for path in (
         write_tar(tmp_path / "00000.tar", SHARD),
         write_tar(tmp_path / "00000.tar.gz", SHARD, "w:gz"),
+        write_tar(tmp_path / "00000.tar.xz", SHARD, "w:xz"),
         write_zip(tmp_path / "00000.zip", SHARD),
     ):
         found = videos(open_source(str(path)))
@@ -357,7 +407,9 @@ def test_an_archive_writes_nothing_outside_and_is_bounded(
         open_source(str(write_tar(tmp_path / "many.tar", SHARD)))
     (tmp_path / "cut.zip").write_bytes(b"PK\x03\x04 no")
     (tmp_path / "cut.tar").write_bytes(b"no")
-    for name in ("cut.zip", "cut.tar"):
+    whole = write_tar(tmp_path / "whole.tar.xz", SHARD, "w:xz").read_bytes()
+    (tmp_path / "cut.tar.xz").write_bytes(whole[: len(whole) // 2])
+    for name in ("cut.zip", "cut.tar", "cut.tar.xz"):
         with pytest.raises(SourceError, match="damaged archive"):
             open_source(str(tmp_path / name))
 
@@ -404,3 +456,180 @@ def test_rows_of_one_title_and_other_addresses_are_several_videos(tmp_path: Path
     rows = [{"title": "Live", "url": f"https://video.example/{n}"} for n in range(3)]
     rows += [{"title": "Live", "url": f"/watch?v={n}"} for n in range(3)]
     assert len(set(ids(read(write_table(tmp_path / "v.csv", rows))))) == 6
+
+
+def test_playlists_in_a_list_are_no_videos(tmp_path: Path) -> None:
+    lists = [{"title": "P", "videos": ROWS}, {"title": "Q", "videos": ["y1234567-_0"]}]
+    lists.append({"title": "R", "id": "r", "videos": ["https://i.example/1.mp4"]})
+    for name, text in (
+        ("v.json", json.dumps({"playlists": lists})),
+        ("v.jsonl", "\n".join(map(json.dumps, lists))),
+    ):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        source = open_source(str(tmp_path / name))
+        assert [(v.video_id, v.text("playlist")) for v in videos(source)] == [
+            ("a", "P"),
+            ("b", "P"),
+            ("r", None),
+        ]
+        told = "1 rows passed over: playlists that name their videos without titles"
+        assert told in source.findings.to_sentences()
+
+
+def test_lines_that_are_pages_give_their_rows(tmp_path: Path) -> None:
+    pages = [{"entries": [ROWS[0], None], "title": "P"}, {"id": "c", "title": "C"}]
+    pages += [{"Items": [ROWS[1]]}, {"error": {"code": 403, "message": "quota exceeded"}}]
+    path = write_table(tmp_path / "v.jsonl", pages)
+    source = open_source(str(path))
+    items = list(source)
+    assert ids(items) == ["a", "c", "b"]
+    assert [item.origin.row for item in items] == [1, 2, 3, 4]
+    assert rejects(items) == {4: RejectReason.MALFORMED}
+    assert "quota exceeded" in str(items[-1])
+    assert "1 rows passed over: null where a video should be" in source.findings.to_sentences()
+    (tmp_path / "one.jsonl").write_text(json.dumps({"items": ROWS}))
+    assert ids(read(tmp_path / "one.jsonl")) == ["a", "b"]
+    # Cut out of a list, with a tab within a text and a byte that is no UTF-8 beside.
+    (tmp_path / "cut.jsonl").write_bytes(b'{"id": 1, "title": "A\tb", "x": "\xe9"},\n')
+    assert [video.title for video in videos(read(tmp_path / "cut.jsonl"))] == ["A\tb"]
+
+
+@pytest.mark.parametrize("suffix", [".json", ".jsonl"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"error": {"code": 403, "message": "quota exceeded", "errors": [{"reason": "q"}]}},
+        {"errors": [{"message": "quota exceeded"}], "data": None},
+        {"error": "quota exceeded", "status": 403},
+        {"success": False, "error": True, "message": "quota exceeded"},
+    ],
+)
+def test_an_error_of_a_service_is_told(
+    tmp_path: Path, suffix: str, answer: dict[str, object]
+) -> None:
+    path = tmp_path / f"v{suffix}"
+    path.write_text(json.dumps(answer), encoding="utf-8")
+    with pytest.raises(SourceError, match="an error instead of rows: quota exceeded"):
+        open_source(str(path))
+
+
+def test_a_value_in_a_wrapper_is_the_rows_own_and_still_has_its_path(tmp_path: Path) -> None:
+    rows = [{"id": "rec1", "fields": {"Title": "A", "mood": "x"}, "createdTime": "2024-03-01"}]
+    path = tmp_path / "v.json"
+    path.write_text(json.dumps({"records": rows}), encoding="utf-8")
+    source = open_source(str(path))
+    (video,) = videos(source)
+    assert (video.video_id, video.title) == ("rec1", "A")
+    assert list(source.findings.columns) == ["mood"]
+    (video,) = videos(read(path, columns={"title": "fields.mood"}))
+    assert video.title == "x"
+
+
+def csv_rows(path: Path, text: str | bytes) -> dict[str, tuple[str | None, list[str]]]:
+    """Title and noted fields of every video, by id; none may be lost."""
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    items = [item for item in read(path) if isinstance(item, Row) or pytest.fail(str(item))]
+    return {
+        item.video.video_id: (item.video.title, [note.field for note in item.notes])
+        for item in items
+    }
+
+
+def test_records_of_another_width_are_read_as_far_as_they_are_sure(tmp_path: Path) -> None:
+    text = "id,title,channel,views\n1,A long one,Chan One,5\n2,Short row\n3,Hello, World,Chan,7\n"
+    text += "4,Top 1,000 songs,Chan Two,8\n5,One, two,Chan, three,9\n"
+    assert csv_rows(tmp_path / "v.csv", text) == {
+        "1": ("A long one", []),
+        "2": ("Short row", []),
+        "3": ("Hello, World", []),
+        "4": ("Top 1", ["title", "channel"]),  # or "Top 1,000 songs": a guess, and noted
+        "5": ("One, two", []),
+    }
+    text = "id;views;title\n1;5;A long one\n2;6;Fish;chips\n"
+    assert csv_rows(tmp_path / "v.csv", text)["2"] == ("Fish;chips", [])
+    text = "id,title\n1,Fish,chips\n"
+    assert csv_rows(tmp_path / "v.csv", text)["1"] == ("Fish,chips", ["title"])
+
+
+def test_bytes_in_a_column_that_is_not_used_cost_nothing(tmp_path: Path) -> None:
+    rows = b"id,title,caf\xe9\n1,\xc3\xbc,caf\xe9\n2,B,n\0ul\n3,C," + b"x" * 200_000 + b"\n"
+    found = csv_rows(tmp_path / "v.csv", rows)
+    assert found == {"1": ("ü", []), "2": ("B", []), "3": ("C", [])}
+
+
+def test_quotes_and_backslashes_of_either_kind_stand_in_one_file(tmp_path: Path) -> None:
+    text = 'id,title\n1,"Say \\"hi\\" twice"\n2,"Path C:\\"\n3,B\n4,"a ""b"" c"\n5,"open\n6,F\n'
+    assert csv_rows(tmp_path / "v.csv", text) == {
+        "1": ('Say "hi" twice', []),
+        "2": ("Path C:\\", []),
+        "3": ("B", []),
+        "4": ('a "b" c', []),
+        "5": ("open", ["title"]),
+        "6": ("F", []),
+    }
+
+
+def test_quotes_in_files_of_tabs_are_letters_unless_the_file_quotes(tmp_path: Path) -> None:
+    text = 'id\ttitle\tviews\n1\t"Hi there\t5\n2\tSay "yes" now\t6\n3\tBye"\t7\n'
+    found = csv_rows(tmp_path / "v.tsv", text)
+    assert [title for title, _ in found.values()] == ['"Hi there', 'Say "yes" now', 'Bye"']
+    # A short row, so that it can't be told at once.
+    found = csv_rows(tmp_path / "v.tsv", f"{text}4\tshort\n")
+    assert [title for title, _ in found.values()] == ["Hi there", 'Say "yes" now', 'Bye"', "short"]
+    text = 'id\ttitle\n1\t"two\nlines"\n2\t"a\tb"\n3\t"c ""d"""\n'
+    found = csv_rows(tmp_path / "v.tsv", text)
+    assert [title for title, _ in found.values()] == ["two\nlines", "a\tb", 'c "d"']
+
+
+HEADS = {
+    "comments": "# exported 2024, by me\n# 3 columns\n",
+    "a banner": "My videos\n\n",
+    "a banner of several cells": "Export,2024-03-01\n",
+    "nothing": "",
+}
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("header", ["id,title,views", "#,titel,kanal"])
+def test_what_stands_before_a_header_is_passed_over(tmp_path: Path, head: str, header: str) -> None:
+    if header.startswith("#") and head == "a banner of several cells":
+        return  # nothing tells it from a header that nobody knows
+    mapping = {} if "id" in header else {"title": "titel", "video_id": "#"}
+    rows = ["1,A,2", "2,B,3"]
+    path = tmp_path / "v.csv"
+    path.write_text(f"{HEADS[head]}{header}\n" + "\n".join(rows))
+    source = open_source(str(path), columns=mapping)
+    assert [video.title for video in videos(source)] == ["A", "B"]
+    told = any("line" in said for said in source.findings.to_sentences())
+    assert told == bool(HEADS[head])
+    book = openpyxl.Workbook()
+    assert book.active is not None
+    for line in [*HEADS[head].split("\n"), header, *rows]:
+        book.active.append(line.split(","))
+    book.save(tmp_path / "v.xlsx")
+    assert [v.title for v in videos(read(tmp_path / "v.xlsx", columns=mapping))] == ["A", "B"]
+
+
+def test_a_header_of_one_column_stays_the_header(tmp_path: Path) -> None:
+    path = tmp_path / "v.csv"
+    path.write_text("titel\nA\nB, and C\nD\nE\n")
+    found = list(open_source(str(path), columns={"title": "titel"}))
+    assert [v.title for v in videos(found)] == ["A", "B, and C", "D", "E"]
+
+
+def test_a_database_that_is_lines_of_json_is_read(tmp_path: Path) -> None:
+    row = {"videoId": "y1", "title": "T", "author": "A", "authorId": "UC1", "lengthSeconds": 90}
+    row |= {"published": 1_709_251_200_000, "viewCount": 7, "type": "video", "_id": "k"}
+    path = tmp_path / "history.db"
+    path.write_text("\n".join(map(json.dumps, [row, {"$$deleted": True, "_id": "z"}])))
+    (video,) = videos(open_source(str(path)))
+    assert (video.video_id, video.text("channel_id"), video.number("duration_s")) == (
+        "y1",
+        "UC1",
+        90,
+    )
+    assert video.moment("published_at") == datetime(2024, 3, 1, tzinfo=UTC)
+    lists = {"playlistName": "Later", "videos": [row, {**row, "videoId": "y2"}], "_id": "l"}
+    path.write_text(json.dumps(lists) + "\n")
+    found = videos(open_source(str(path)))
+    assert [(v.video_id, v.text("playlist")) for v in found] == [("y1", "Later"), ("y2", "Later")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -34,20 +35,25 @@ def test_in_a_folder_a_bad_file_does_not_stop_the_others(tmp_path: Path) -> None
         "1.jsonl.gz": write_table(tmp_path / "1.jsonl.gz").read_bytes()[:-12],
         "2.parquet": b"PAR1 no",
         "3.csv": b"",
-        "4.csv": b"user,rating\n1,2\n",
         "5.csv.gz": b"no archive",
     }
-    write_files(tmp_path, {**bad, "readme.md": b"hello"})
+    write_files(tmp_path, {**bad, "4.csv": b"user,rating\n1,2\n", "readme.md": b"hello"})
     write_table(tmp_path / "deep" / "er" / "6.csv")
     write_table(tmp_path / ".hidden" / "7.csv")
-    items = list(open_source(str(tmp_path)))
+    source = open_source(str(tmp_path))
+    items = list(source)
     assert ids(items)[-3:] == [*"abc"]
+    assert list(source.findings.files) == [
+        "readme.md",
+        "4.csv (no column for a title or a picture)",
+    ]
     good = {item.origin.file for item in items if isinstance(item, Row)}
     assert good <= {"1.jsonl.gz", "deep/er/6.csv"}
     assert {item.origin.file: item.reason for item in items if isinstance(item, Reject)} == (
         dict.fromkeys(bad, RejectReason.FILE_UNREADABLE)
     )
     (tmp_path / "8.jsonl.gz").write_bytes(b"no archive")
+    (tmp_path / "4.csv").unlink()
     for name in ("2.parquet", "3.csv", "5.csv.gz", "8.jsonl.gz"):
         with pytest.raises(SourceError, match=name):
             open_source(str(tmp_path / name))
@@ -166,3 +172,46 @@ def test_ids_come_from_the_content_where_there_are_none(tmp_path: Path) -> None:
     same = write_parquet(tmp_path / "v.parquet", {"title": ["one", "two"], "image": pictures})
     assert ids(read(same)) == [ids(items)[1], ids(items)[3]], "wherever the same content lies"
     assert ids(items)[0] == "9245aecdd2ce9ba0dab5bd6d", "ids outlive a release of this program"
+
+
+def test_what_describes_a_set_is_no_video_and_does_not_end_the_job(tmp_path: Path) -> None:
+    write_table(tmp_path / "videos.csv", [{"id": 1, "title": "A", "image": "a.jpg"}])
+    described = b'{"title": "My videos", "license": "CC0"}'
+    write_files(tmp_path, {"metadata.json": described, "dataset-metadata.json": described})
+    write_files(tmp_path, {"settings.json": b"{}", "metadata.csv": b"key,value\nauthor,me\n"})
+    write_files(tmp_path, {"a.jpg": RED, "b.jpg": BLUE})
+    source = open_source(str(tmp_path))
+    assert ids(source) == ["1"]
+    assert source.findings.to_sentences() == [
+        "1 pictures are no video's: b.jpg",
+        "4 files were not read: dataset-metadata.json, metadata.json, settings.json, "
+        "metadata.csv (no column for a title or a picture)",
+    ]
+    # Where nothing else has titles, it is told rather than passed over.
+    alone = write_files(tmp_path / "alone", {"metadata.csv": b"key,value\n1,2\n", "b.jpg": RED})
+    with pytest.raises(SourceError, match="no column for a title"):
+        open_source(str(alone))
+
+
+def test_pictures_that_no_row_names_are_told(tmp_path: Path) -> None:
+    write_files(tmp_path, {"pics/e\u0301.jpg": RED, "pics/b.jpg": BLUE, "c.jpg": RED})
+    rows = [{"id": 1, "title": "A", "image": "pics\\\u00e9.jpg"}, {"title": "C", "image": "c.jpg"}]
+    write_table(tmp_path / "v.jsonl", rows)
+    source = open_source(str(tmp_path))
+    assert len(videos(source)) == 2
+    assert list(source.findings.pictures) == ["pics/b.jpg"]
+
+
+def test_lists_of_rejects_and_summaries_are_no_input_whatever_they_are_called(
+    tmp_path: Path,
+) -> None:
+    line = {"file": "v", "row": 1, "video_id": None, "reason": "empty", "detail": "", "kept": False}
+    for name in ("x.rejects.json", "rejects.log", "r.ndjson"):
+        (tmp_path / name).write_text(json.dumps(line) + "\n")
+    summary = {"generation": "g", "published": True, "rejected": {}, "timings_s": {}, "title": "x"}
+    (tmp_path / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    write_table(tmp_path / "v.csv")
+    source = open_source(str(tmp_path))
+    assert ids(source) == [*"abc"]
+    told = [said for said in source.findings.to_sentences() if "TwinLens' own" in said]
+    assert len(told) == 4

@@ -12,7 +12,7 @@ import pytest
 from tests.catalog.tables import RED, ids, notes_of, read, rejects, videos, write_files, write_table
 from twinlens.catalog.errors import RejectReason
 from twinlens.catalog.fields import FIELDS
-from twinlens.catalog.sources import Row, open_source
+from twinlens.catalog.sources import open_source
 from twinlens.catalog.sources.platforms import PLATFORMS
 
 MARCH = datetime(2024, 3, 1, tzinfo=UTC)
@@ -139,9 +139,12 @@ def test_what_yt_dlp_prints_of_a_video_and_of_a_playlist(tmp_path: Path) -> None
     found = only(write_json(tmp_path / "list.json", playlist))
     assert found == {**READ_INFO, "playlist": "Bikes"}
     # One that could not be had is null there.
-    items = read(write_json(tmp_path / "gone.json", {**playlist, "entries": [None, INFO]}))
-    assert len(rejects(items)) == 1
-    assert [one.video.video_id for one in items if isinstance(one, Row)] == [READ_INFO["id"]]
+    source = open_source(
+        str(write_json(tmp_path / "g.json", {**playlist, "entries": [None, INFO]}))
+    )
+    assert ids(videos_and_all := list(source)) == [READ_INFO["id"]]
+    assert rejects(videos_and_all) == {}
+    assert "1 rows passed over: null where a video should be" in source.findings.to_sentences()
     flat = {
         "_type": "url",
         "ie_key": "Youtube",
@@ -256,10 +259,128 @@ def test_takeout(tmp_path: Path) -> None:
         for day in (2, 1)
     ]
     removed = {"header": "YouTube", "title": "Watched a video that has been removed", "time": "x"}
-    path = write_json(tmp_path / "watch-history.json", [*watched, removed])
-    (video,) = videos(open_source(str(path)))
+    gone = "https://www.youtube.com/watch?v=gone"
+    post = "https://www.youtube.com/post/Ugkx"
+    others = [
+        removed,
+        {**removed, "title": f"Watched {gone}", "titleUrl": gone},
+        {**removed, "title": "Viewed a post", "titleUrl": post},
+    ]
+    path = write_json(tmp_path / "watch-history.json", [*watched, *others])
+    source = open_source(str(path))
+    (video,) = videos(source)
     assert (video.video_id, video.title) == ("d-Ab_1", "Fixing a bike")
     assert video.text("channel") == "Bike Shed"
+    assert sum(source.findings.passed_over.values()) == 4
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        *("Kochen mit Öl angesehen", "Vous avez regardé Kochen mit Öl", "Has visto Kochen mit Öl"),
+        *("Kochen mit Öl を視聴しました", "Hai guardato Kochen mit Öl", "Kochen mit Öl 시청함"),
+        *("Kochen mit Öl bekeken", "Watched Kochen mit Öl"),
+    ],
+)
+def test_takeout_says_watched_in_many_languages(tmp_path: Path, title: str) -> None:
+    row = {"header": "YouTube", "title": title, "time": "2024-03-01T10:00:00.000Z"}
+    row["titleUrl"] = "https://www.youtube.com/watch?v=d-Ab_1"
+    (video,) = videos(read(write_json(tmp_path / "v.json", [row])))
+    assert video.title == "Kochen mit Öl"
+
+
+MORE: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "YouTube Studio": (
+        {
+            "Content": "y1",
+            "Video title": "Mine",
+            "Video publish time": "Mar 1, 2024",
+            "Duration": 125,
+            "Views": 7,
+        },
+        {"id": "y1", "title": "Mine", "published_at": MARCH, "duration_s": 125, "view_count": 7},
+    ),
+    "Dailymotion": (
+        {
+            "id": "x1",
+            "title": "D",
+            "owner.screenname": "O",
+            "views_total": 7,
+            "thumbnail_360_url": "https://i.example/3.jpg",
+            "thumbnail_720_url": "https://i.example/7.jpg",
+        },
+        {"id": "x1", "channel": "O", "view_count": 7, "picture": "https://i.example/7.jpg"},
+    ),
+    "WordPress": (
+        {
+            "id": 5,
+            "title": {"rendered": "You &amp; me"},
+            "link": "https://w.example/5",
+            "tags": [3],
+        },
+        {"id": "5", "title": "You & me", "url": "https://w.example/5"},
+    ),
+    "Jellyfin": (
+        {"Name": "F", "Id": "ab", "RunTimeTicks": 36_000_000_000, "PremiereDate": "2024-03-01"},
+        {"id": "ab", "title": "F", "published_at": MARCH},
+    ),
+    "Piped": (
+        {"url": "/watch?v=y1", "title": "T", "uploaderName": "U", "uploaderUrl": "/channel/UC1"},
+        {"id": "y1", "channel": "U", "channel_id": "UC1"},
+    ),
+    "IMDb": (
+        {"tconst": "tt1", "primaryTitle": "T", "runtimeMinutes": "2", "genres": "Short,Drama"},
+        {"id": "tt1", "title": "T", "duration_s": 120, "tags": ("Short", "Drama")},
+    ),
+    "Letterboxd": (
+        {"Date": "2024-03-02", "Name": "T", "Letterboxd URI": "https://boxd.example/x1"},
+        {"id": "x1", "title": "T", "url": "https://boxd.example/x1"},
+    ),
+    "Plex": (
+        {"ratingKey": "1", "title": "P", "duration": 60_000, "studio": "S", "type": "movie"},
+        {"id": "1", "title": "P", "channel": "S"},
+    ),
+}
+
+
+@pytest.mark.parametrize("platform", MORE)
+def test_more_platforms(tmp_path: Path, platform: str) -> None:
+    row, expected = MORE[platform]
+    found = only(write_json(tmp_path / "v.json", {"items": [row]}))
+    expected = {"title": row.get("title"), "picture": None, **expected}
+    assert found == expected
+
+
+def test_what_is_no_video_in_answers_of_youtube_is_passed_over(tmp_path: Path) -> None:
+    kinds = ("channel", "playlist", "videoCategory", "subscription", "commentThread", "video")
+    items = [{"kind": f"youtube#{kind}", "id": kind, "snippet": SNIPPET} for kind in kinds]
+    source = open_source(str(write_json(tmp_path / "v.json", {"items": items})))
+    assert ids(source) == ["video"]
+    told = source.findings.to_sentences()
+    assert "1 rows passed over: no videos, by their kind: youtube#channel" in told
+    titles = ("Private video", "Deleted video", "A private video")
+    items = [
+        {"snippet": {"title": title, "resourceId": {"videoId": f"y{at}"}}}
+        for at, title in enumerate(titles)
+    ]
+    source = open_source(str(write_json(tmp_path / "p.json", {"items": items})))
+    assert [video.title for video in videos(source)] == ["A private video"]
+
+
+def test_a_playlist_of_peertube_holds_its_videos_in_elements(tmp_path: Path) -> None:
+    inner = {"id": 61, "uuid": "9c9d", "shortUUID": "kk", "name": "A clip", "duration": 3}
+    rows = [{"id": 1, "position": 1, "startTimestamp": 0, "video": inner}]
+    found = only(write_json(tmp_path / "v.json", {"total": 1, "data": rows}))
+    assert (found["id"], found["title"], found["duration_s"]) == ("9c9d", "A clip", 3)
+
+
+def test_sets_of_pictures_name_the_picture_s_address_url(tmp_path: Path) -> None:
+    address = "https://i.example/a.jpg"
+    rows = [{"url": address, "key": "0001", "caption": "a boat", "status": "success"}]
+    found = only(write_json(tmp_path / "v.json", rows))
+    assert found == {"id": "0001", "title": "a boat", "picture": address}
+    found = only(write_table(tmp_path / "v.csv", [{"URL": address, "TEXT": "a boat"}]))
+    assert (found["title"], found["picture"], found.get("url")) == ("a boat", address, None)
 
 
 def test_peertube(tmp_path: Path) -> None:
@@ -396,6 +517,72 @@ def test_nfo_files_of_jellyfin(tmp_path: Path) -> None:
         "duration_s": 720,
     }
     assert (two.number("duration_s"), two.thumbnail) == (731, tmp_path / "two-thumb.jpg")
+
+
+def test_art_of_films_and_series_is_theirs(tmp_path: Path) -> None:
+    film, show = "Film (2020)", "Show/Season 01"
+    files = {
+        f"{film}/{film}.nfo": NFO.format("").encode(),
+        **dict.fromkeys((f"{film}/{art}.jpg" for art in ("poster", "backdrop1", "fanart")), RED),
+        f"{film}/{film}.trickplay/320/0.jpg": RED,
+        "Named (2021)/Named (2021).nfo": NFO.format("").replace("tt1", "tt2").encode(),
+        "Named (2021)/Named (2021)-poster.jpg": RED,
+        "Named (2021)/folder.jpg": RED,
+        "Show/tvshow.nfo": b"<tvshow><title>S</title></tvshow>",
+        **dict.fromkeys(("Show/poster.jpg", "Show/season01-poster.jpg"), RED),
+        f"{show}/S01E01.nfo": b"<episodedetails><title>E</title></episodedetails>",
+        f"{show}/S01E01-thumb.jpg": RED,
+        "Other/a walk.jpg": RED,
+    }
+    source = open_source(str(write_files(tmp_path, files)))
+    found = {video.video_id: video.thumbnail for video in videos(source)}
+    assert found == {
+        "tt1": tmp_path / f"{film}/poster.jpg",
+        "tt2": tmp_path / "Named (2021)/Named (2021)-poster.jpg",
+        "Show:Season 01:S01E01": tmp_path / f"{show}/S01E01-thumb.jpg",
+        "Other:a walk": tmp_path / "Other/a walk.jpg",
+    }
+    assert list(source.findings.pictures) == [
+        *(f"{film}/{film}.trickplay/320/0.jpg", f"{film}/backdrop1.jpg"),
+        *("Show/poster.jpg", "Show/season01-poster.jpg"),
+    ]
+
+
+def test_nfo_files_that_are_no_xml_are_read_as_media_centres_do(tmp_path: Path) -> None:
+    episode = "<episodedetails><title>{}</title></episodedetails>"
+    files = {
+        "link.nfo": b"<movie><title>A</title></movie>\nhttps://db.example/1?a=1&b=2\n",
+        "two.nfo": f"<?xml version='1.0'?>{episode.format('B')}\n{episode.format('C')}".encode(),
+        "wide.nfo": "<movie><title>Zw\u00f6lf</title></movie>".encode("cp1252"),
+        "bare.nfo": b"<movie><title>D &amp; E & F &eacute;</title></movie>\x0b",
+        "two-thumb.jpg": RED,
+    }
+    items = read(write_files(tmp_path, files))
+    found = {video.video_id: video.title for video in videos(items)}
+    assert found == {
+        "bare": "D & E & F \u00e9",
+        "link": "A",
+        "two": "B",
+        "two:2": "C",
+        "wide": "Zw\u00f6lf",
+    }
+
+
+def test_a_file_called_after_the_whole_name_of_a_picture_describes_it(tmp_path: Path) -> None:
+    files = {"1.jpg": RED, "1.jpg.json": b'{"id": 7, "title": "G"}'}
+    (video,) = videos(read(write_files(tmp_path, files)))
+    assert (video.video_id, video.title, video.thumbnail) == ("7", "G", tmp_path / "1.jpg")
+
+
+def test_of_all_pictures_of_yt_dlp_the_best_is_the_video_s(tmp_path: Path) -> None:
+    name = "T [d-Ab_1]"
+    pictures = dict.fromkeys((f"{name}.{at}.jpg" for at in (0, 2, 10)), RED)
+    folder = write_files(tmp_path / "with", {f"{name}.info.json": json.dumps(INFO).encode()})
+    (video,) = videos(open_source(str(write_files(folder, pictures))))
+    assert (video.title, video.thumbnail) == (INFO["title"], folder / f"{name}.10.jpg")
+    source = open_source(str(write_files(tmp_path / "alone", {**pictures, "U.1.jpg": RED})))
+    assert ids(source) == [f"{name}.10", "U.1"]
+    assert list(source.findings.pictures) == [f"{name}.0.jpg", f"{name}.2.jpg"]
 
 
 def test_hostile_xml_is_refused(tmp_path: Path) -> None:

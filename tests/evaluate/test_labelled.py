@@ -87,7 +87,7 @@ def test_bytes_that_are_no_text_and_missing_files_are_named(tmp_path: Path) -> N
         list(read_judged_tasks(tmp_path))
     folder = _set(tmp_path / "small")
     (folder / "queries.jsonl").write_bytes(b'{"_id": "q1", "text": "\xff"}')
-    with pytest.raises(SourceError, match="line 1: 'utf-8' codec"):
+    with pytest.raises(SourceError, match="line 1: bytes that are not UTF-8"):
         list(read_judged_tasks(folder))
     (folder / "qrels.tsv").write_bytes(b"q1\td1\t\xff")
     with pytest.raises(SourceError, match="not UTF-8"):

@@ -84,7 +84,7 @@ def test_no_more_is_known_than_a_request_may_name(tmp_path):
         ("user_id,video_id\n1,2\n", "no column 'rating'"),
         ("", "is empty"),
         ("user_id,video_id,rating\na,v,good\n", "row 1: the rating"),
-        ("user_id,video_id,rating\na,v\n", "row 1: 2 fields"),
+        ("user_id,video_id,rating\na,v\n", "row 1: the rating"),
         ("user_id,video_id,rating\na,v,5\n", "nobody likes 10"),
     ],
 )

@@ -127,9 +127,14 @@ def test_bad_cells_of_a_csv_cost_their_rows_only(tmp_path: Path):
         "watch,3,p,v,yesterday,1,0\n"
         "watch,4,p,v,1764000000,1,perhaps\n"
         "watch,8,p,v,99999999999999,1,1\n"
-        "watch,5,p,v,2026-11-28T10:00:00Z,nan,\n"
+        "watch,5,p\u00e9,v,2026-11-28T10:00:00Z,nan,\n"
         "watch,6,p,v,2026-11-28T10:00:00+05:30,7,false\n"
         "watch,7,p\n"
+        "watch,9,p,v,2026-11-28T10:00:00Z,1,1,more\n"
+        'watch,10,p,"v,2026-11-28T10:00:00Z,1,1\n'
+        "watch,\udcff,p,v,2026-11-28T10:00:00Z,1,1\n",
+        encoding="utf-8",
+        errors="surrogateescape",
     )
 
     events, rejects = read(tmp_path / "a.csv")
@@ -145,7 +150,9 @@ def test_bad_cells_of_a_csv_cost_their_rows_only(tmp_path: Path):
         (4, "at"),
         (5, "at"),
         (6, "watched_s"),
+        (8, "video_id"),
     ]
+    assert [one.origin.row for one in rejects if one.fault == "malformed"] == [9, 10, 11]
 
 
 def test_a_row_of_kuairand_is_an_impression_and_what_came_of_it(tmp_path: Path):

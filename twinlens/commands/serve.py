@@ -78,7 +78,9 @@ def serve(workers: int | None, request_threads: int, **overrides: Any) -> None:
                 settings, data, manifest, threads=threads_each, names=names
             ),
             open_events=partial(open_event_log, data.path, settings.events_address),
-            rules=RulesFile(settings.rules or data.path / "rules.toml"),
+            rules=RulesFile(
+                settings.rules or data.path / "rules.toml", is_named=settings.rules is not None
+            ),
             boosts=settings.boosts,
             feed=FeedOptions(explore=settings.feed_explore, watched=settings.feed_watched),
             host=settings.host,
