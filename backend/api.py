@@ -19,6 +19,7 @@ from twinlens.backend.observing import Metrics, add_stages, time_stage
 from twinlens.backend.parsing import (
     PICTURES,
     read_browse_query,
+    read_lookup_body,
     read_multi_search_body,
     read_recommendations_body,
     read_search_body,
@@ -33,6 +34,7 @@ from twinlens.backend.routes import OF_ONE_VIDEO, OF_PAGES, Route
 from twinlens.backend.schemas.answers import (
     BrowseAnswer,
     FusedAnswer,
+    LookupAnswer,
     MultiSearchAnswer,
     RecommenderBody,
     SearchAnswer,
@@ -44,6 +46,7 @@ from twinlens.backend.schemas.assembly import (
     make_search_answer,
     write_browse_answer,
     write_fused_answer,
+    write_lookup_answer,
     write_multi_search_answer,
     write_search_answer,
 )
@@ -52,6 +55,7 @@ from twinlens.backend.schemas.fitting import fit
 from twinlens.backend.schemas.requests import (
     BrowseBody,
     LearnedBody,
+    LookupBody,
     MultiSearchBody,
     PageBody,
     RecommendationsBody,
@@ -229,6 +233,24 @@ class ApiViews:
                     generation=snapshot.generation,
                 )
             )
+
+    @Route(
+        "post",
+        f"{API_ROOT}/lookup",
+        name="lookup",
+        tag="videos",
+        summary="Several videos by their ids",
+        description="Those that are not in this index are named, and the others answered.",
+        body=LookupBody,
+        answer=LookupAnswer,
+        requests=examples.LOOKUPS,
+        answers=examples.LOOKUP_ANSWERS,
+    )
+    def lookup(self) -> Response:
+        """Answer what is known of several videos, in the order of their ids."""
+        with self._read(read_lookup_body) as (body, snapshot):
+            found = snapshot.reader.get(list(dict.fromkeys(body.video_ids)))
+        return _make_json_response(write_lookup_answer(found, body, snapshot.generation))
 
     @Route(
         "get",

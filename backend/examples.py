@@ -45,6 +45,8 @@ _ANSWER: Final[Json] = {
     "hits": [{"video": VIDEO, "score": 0.875, "rank": 1}],
     "next_cursor": CURSOR,
     "window": 200,
+    "total": 531,
+    "total_relation": "at_least",
     "took_ms": 7.1,
     "timings_ms": {"encode": 2.2, "search": 4.1, "fuse": 0.1, "fetch": 0.3},
     "query_id": REQUEST_ID,
@@ -145,6 +147,13 @@ SEARCHES: Final[Mapping[str, Json]] = {
     "filtered": {"text": "cricket final", "filter": _FILTER, "explain": True},
     "picture": {"image": _PICTURE, "text": "at night"},
     "counted": {"text": "cricket", "facets": ["language", "view_count"]},
+    "counted beside the filter": {
+        "text": "cricket",
+        "filter": {"language": "si", "has_thumbnail": True},
+        "facets": ["language", "channel"],
+        "facet_query": {"channel": "isl"},
+        "disjunctive_facets": True,
+    },
     "varied": {"text": "cricket", "diversity": 0.5, "collapse_duplicates": True},
     "like a video": {"video_id": VIDEO_ID, "weights": {"words": 0}},
     "phrases": {"text": '"cricket final" -highlights', "exclude": ["3JZ_D3ELwOQ"]},
@@ -197,6 +206,8 @@ MULTI_SEARCH_ANSWERS: Final[Mapping[str, Json]] = {
         ],
         "next_cursor": CURSOR,
         "window": 200,
+        "total": 846,
+        "total_relation": "at_least",
     },
 }
 SEARCH_ANSWERS: Final[Mapping[str, Json]] = {
@@ -210,16 +221,31 @@ RECOMMENDATION_ANSWERS: Final[Mapping[str, Json]] = {
     "a page": _ANSWER,
     "explained": _RECOMMENDED,
     "with a damaged model": _ANSWER | {"fallback": ["damaged_model"]},
+    "of videos of which one is gone": _ANSWER | {"missing": ["9bZkp7q19f0"]},
 }
 BROWSE_PARAMETERS: Final[Mapping[str, Json]] = {
     "the newest": {"sort": "published_at:desc", "limit": 10, "facets": ["language", "view_count"]},
     "filtered": {"filter": _FILTER, "sort": "view_count:desc", "attributes": ["title"]},
     "a random page": {"order": "random", "seed": 7},
+    "since a day": {"filter": {"published_at": {"gte": "2024-05-01"}, "has_thumbnail": True}},
+    "channels that begin so": {
+        "limit": 1,
+        "facets": ["channel"],
+        "facet_query": {"channel": "isl"},
+    },
 }
 BROWSE_ANSWERS: Final[Mapping[str, Json]] = {
     "a page": _BROWSED,
     "a random page": _BROWSED | {"seed": 7},
     "counted": _BROWSED | {"facets": _FACETS},
+}
+LOOKUPS: Final[Mapping[str, Json]] = {
+    "a watch list": {"video_ids": [VIDEO_ID, "9bZkp7q19f0"]},
+    "titles": {"video_ids": [VIDEO_ID], "attributes": ["title", "thumbnail_url"]},
+}
+LOOKUP_ANSWERS: Final[Mapping[str, Json]] = {
+    "one is gone": {"videos": [VIDEO], "missing": ["9bZkp7q19f0"], "generation": GENERATION},
+    "all are there": {"videos": [VIDEO], "missing": [], "generation": GENERATION},
 }
 VIDEO_ANSWERS: Final[Mapping[str, Json]] = {"a video": {"video": VIDEO, "generation": GENERATION}}
 STATS_ANSWERS: Final[Mapping[str, Json]] = {

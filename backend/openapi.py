@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import importlib.metadata
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, Literal
@@ -28,6 +29,7 @@ from twinlens.catalog.video import MAX_VIDEO_ID_LENGTH
 
 Json = dict[str, Any]
 _REF: Final = "#/components/schemas/"
+_SAID: Final = (bool, int, float, str)
 _TAGS: Final[Mapping[str, str]] = {
     "search": "Find videos by words, by a picture, by a video, or by several of these.",
     "videos": "All videos, and what is known of each.",
@@ -100,16 +102,16 @@ def describe_api(
     for route in routes:
         path = document["paths"].setdefault(route.template, {})
         operation = _describe_operation(route, schemas, names)
-        # Either will do; an empty one says that none is needed.
-        keys: list[Json] = [{"bearer": []}, {"header": []}]
+        keys: list[Json] = [{"bearer": []}, {"header": []}]  # either will do
         if "person_id" in route.template:
             keys.append({"person": []})
-        elif Code.UNAUTHORIZED not in route.codes:
+        elif Code.UNAUTHORIZED not in route.codes or not (
+            key_to_read if route.path.startswith(API_ROOT) else key_to_administrate
+        ):
             keys = []
-        elif not (key_to_read if route.path.startswith(API_ROOT) else key_to_administrate):
-            keys = [{}, *keys]
         path[route.method] = operation | {"security": keys}
     _drop_unused_schemas(document)
+    _say_defaults(document["components"]["schemas"])
     return document
 
 
@@ -141,8 +143,7 @@ def _describe_operation(route: Route, schemas: Json, names: Mapping[type[BaseMod
             for name, schema in properties.items()
             if (called := GET_NAMES.get(name, name)) is not None
         ]
-    if parameters:
-        operation["parameters"] = parameters
+    operation["parameters"] = [*parameters, _REQUEST_ID]
     if route.body is not None:
         operation["requestBody"] = _describe_body(route, schemas, names[route.body])
     operation["responses"] = responses = {"200": _describe_success(route, names)}
@@ -177,10 +178,9 @@ def _describe_parameter(
         title: {"value": given[called]} for title, given in requests.items() if called in given
     }
     if _is_object(schema, schemas):
-        parameter["content"] = {"application/json": {"schema": schema}}
-        if shown:
-            parameter["content"]["application/json"]["examples"] = shown
-        return parameter
+        # Not as `content`, which few generators know, and some clients send wrongly.
+        schema = {"type": "string", "contentMediaType": "application/json", "contentSchema": schema}
+        shown = {title: {"value": json.dumps(one["value"])} for title, one in shown.items()}
     if schema.get("type") == "array":
         parameter |= {"style": "form", "explode": False}
     parameter["schema"] = schema
@@ -204,8 +204,6 @@ def _describe_body(route: Route, schemas: Json, name: str) -> Json:
 def _describe_form(schemas: Json, schema: Json, upload: str) -> Json:
     """Return a model as a multipart form: one field is a file, objects are JSON, none is null."""
     form = copy.deepcopy(schema)
-    for branch in form.get("anyOf", []):
-        branch.pop("properties", None)  # what is required there is not null anyway
     encoding: Json = {}
     for name, given in form["properties"].items():
         form["properties"][name] = _drop_null(given)
@@ -218,6 +216,7 @@ def _describe_form(schemas: Json, schema: Json, upload: str) -> Json:
             encoding[name] = {"contentType": ", ".join(PICTURES)}
         elif _is_object(form["properties"][name], schemas):
             encoding[name] = {"contentType": "application/json"}
+    _say_defaults(form)
     return {"schema": form, "encoding": encoding}
 
 
@@ -228,7 +227,7 @@ def _describe_success(route: Route, names: Mapping[type[BaseModel], str]) -> Jso
             "description": route.summary,
             "headers": headers,
             "content": {
-                media_type: {"schema": {"type": "string", "format": "binary"}}
+                media_type: {"schema": {"type": "string"} | _list_format(media_type)}
                 for media_type in route.media_types
             },
         }
@@ -245,6 +244,10 @@ def _describe_success(route: Route, names: Mapping[type[BaseModel], str]) -> Jso
     }
 
 
+def _list_format(media_type: str) -> Json:
+    return {"format": "binary"} if media_type.startswith("image/") else {}
+
+
 def _describe_failure(status: int, codes: Sequence[Code]) -> Json:
     headers = []
     if status in {KINDS[Code.NOT_READY].status, KINDS[Code.RATE_LIMITED].status}:
@@ -258,12 +261,7 @@ def _describe_failure(status: int, codes: Sequence[Code]) -> Json:
         "headers": _refer_to_headers(*headers),
         "content": {
             "application/problem+json": {
-                "schema": {
-                    "allOf": [
-                        {"$ref": _REF + ProblemBody.__name__},
-                        {"properties": {"code": {"enum": [code.value for code in codes]}}},
-                    ]
-                },
+                "schema": {"$ref": _REF + ProblemBody.__name__},
                 "examples": {
                     code.value: {"$ref": f"#/components/examples/{code}"} for code in codes
                 },
@@ -347,6 +345,16 @@ _PATH_PARAMETERS: Final[Mapping[str, Json]] = {
 }
 
 
+_REQUEST_ID: Final[Json] = {
+    "name": "X-Request-Id",
+    "in": "header",
+    "required": False,
+    "description": "A name for the request, which its answer and the server's log then have: at "
+    "most 128 letters, digits, `.`, `_` and `-`. One of other characters is replaced.",
+    "schema": {"type": "string"},
+}
+
+
 # ---- schemas
 
 
@@ -400,6 +408,22 @@ def _tidy(schema: Any, *, is_schema: bool = True) -> None:
         if key not in {"default", "const", "enum", "examples"}:
             # The keys of `properties` are names, of which one may be `title`.
             _tidy(value, is_schema=not (is_schema and key in {"properties", "$defs"}))
+
+
+def _say_defaults(part: Any) -> None:
+    """Say the defaults of fields in words.
+
+    What has a ``default`` is always there for some generators of clients, in what they send too.
+    """
+    if isinstance(part, dict):
+        is_schema = isinstance(part.get("description"), str)  # and not its fields by name
+        if is_schema and isinstance(default := part.pop("default", None), _SAID):
+            part["description"] += f" {json.dumps(default)} by default."
+        for one in part.values():
+            _say_defaults(one)
+    elif isinstance(part, list):
+        for one in part:
+            _say_defaults(one)
 
 
 def _drop_null(schema: Json) -> Json:

@@ -26,6 +26,8 @@ from twinlens.backend.schemas.filters import FilterBody
 from twinlens.backend.schemas.fitting import OfFields, WeightsBody, fit
 from twinlens.backend.schemas.requests import (
     BrowseBody,
+    FacetQueryBody,
+    LookupBody,
     MultiSearchBody,
     RecommendationsBody,
     SearchBody,
@@ -39,7 +41,11 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 # Each costs up to 15 µs, valid or not, and the process serves nobody else meanwhile.
 MAX_VALUES: Final = 20_000
 # Options that are objects: JSON text where a request can hold text only.
-_OBJECTS: Final[Mapping[str, type[BaseModel]]] = {"filter": FilterBody, "weights": WeightsBody}
+_OBJECTS: Final[Mapping[str, type[BaseModel]]] = {
+    "filter": FilterBody,
+    "weights": WeightsBody,
+    "facet_query": FacetQueryBody,
+}
 # Options that are lists: their items with commas between, or the option repeated.
 _LISTS: Final = ("attributes", "facets", "exclude")
 # Lists of objects: JSON text, too; empty text for none.
@@ -101,6 +107,15 @@ def read_search_body(request: Request, fields: Fields) -> SearchBody:
         return _parse_form(request, fit(SearchBody, fields))
     body = fit(SearchBody, fields)
     return _parse_json(body, request, types="application/json or multipart/form-data")
+
+
+def read_lookup_body(request: Request, fields: Fields) -> LookupBody:
+    """Return the ids of videos that a JSON body names.
+
+    Raises:
+        Problem: something in it is not valid, or it is of another type.
+    """
+    return _parse_json(fit(LookupBody, fields), request)
 
 
 def read_recommendations_body(request: Request, fields: Fields) -> RecommendationsBody:

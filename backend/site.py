@@ -287,6 +287,8 @@ def _list_types(fields: Fields) -> list[str]:
             f"{_write_comment(row)}\n  {row.name}?: {_FILTER_TYPES[row.kind]};"
             for row in fields.filterable
         ),
+        "  /** Whether it has a picture. */",
+        "  has_thumbnail?: boolean;",
         "  and?: Filter[];",
         "  or?: Filter[];",
         "  not?: Filter;",
@@ -324,7 +326,7 @@ _EXTENT_TYPES: Final = {
 def _write_comment(row: Field) -> str:
     said = row.help.replace("*/", "* /")
     if row.kind is FieldKind.MOMENT:
-        said += " RFC 3339 with an offset."
+        said += " RFC 3339 with an offset; in a filter also a date."
     return f"  /** {said} */"
 
 

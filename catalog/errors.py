@@ -91,12 +91,16 @@ class RejectReason(StrEnum):
 
 
 class RowRejected(TwinLensError):
-    """One row can't be indexed; the job skips it, counts it and goes on."""
+    """One row can't be indexed; the job skips it, counts it and goes on.
 
-    def __init__(self, reason: RejectReason, detail: str) -> None:
+    Of a field of several values ``kept`` are those that can be.
+    """
+
+    def __init__(self, reason: RejectReason, detail: str, kept: tuple[str, ...] = ()) -> None:
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
+        self.kept = kept
 
 
 class PictureRejected(RowRejected):

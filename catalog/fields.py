@@ -48,7 +48,16 @@ class FieldKind(StrEnum):
 
 # Names that mean something else where names of fields stand: in a source, a payload, a filter.
 _TAKEN: Final = frozenset(
-    {"video_id", "thumbnail", "thumbnail_url", "thumbnail_file", "and", "or", "not"}
+    {
+        "video_id",
+        "thumbnail",
+        "thumbnail_url",
+        "thumbnail_file",
+        "has_thumbnail",
+        "and",
+        "or",
+        "not",
+    }
 )
 
 
@@ -310,7 +319,8 @@ FIELDS: Final = Fields(
             help="How long it is, in seconds.",
             columns=(
                 *("duration", "duration_seconds", "duration_sec", "length_seconds", "length"),
-                *("duration_string", "duration_ms", "duration_minutes", "runtime"),
+                *("duration_string", "duration_ms", "duration_minutes", "runtime", "running_time"),
+                *("video_duration", "video_length"),
             ),
             filterable=True,
             sortable=True,
@@ -324,7 +334,10 @@ FIELDS: Final = Fields(
             kind=FieldKind.COUNT,
             label="Views",
             help="How often it was seen.",
-            columns=("views", "play_count", "plays"),
+            columns=(
+                *("views", "play_count", "plays", "watch_count", "number_of_views", "total_views"),
+                *("interaction_statistic", "interaction_count"),
+            ),
             filterable=True,
             sortable=True,
             facet=True,
@@ -345,7 +358,7 @@ FIELDS: Final = Fields(
             kind=FieldKind.COUNT,
             label="Likes",
             help="How often it was liked.",
-            columns=("likes",),
+            columns=("likes", "number_of_likes", "interaction_statistic"),
             filterable=True,
             sortable=True,
             sorts=("Most liked", "Least liked"),

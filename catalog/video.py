@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from twinlens.catalog.fields import FIELDS, FieldKind, Fields, FieldValue
 
 MAX_VIDEO_ID_LENGTH = 256
+# Where a stored payload has the name of its picture.
+THUMBNAIL_FILE: Final = "thumbnail_file"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +67,7 @@ def to_payload(video: Video, *, thumbnail_file: str | None) -> dict[str, Any]:
         payload["title"] = video.title
     payload |= {name: _to_json_value(value) for name, value in video.values.items()}
     if thumbnail_file is not None:
-        payload["thumbnail_file"] = thumbnail_file
+        payload[THUMBNAIL_FILE] = thumbnail_file
     return payload
 
 
@@ -76,7 +78,7 @@ def from_payload(payload: Mapping[str, Any], fields: Fields = FIELDS) -> Video:
     for name, value in payload.items():
         if name in moments:
             values[name] = datetime.fromisoformat(value)
-        elif name not in ("video_id", "title", "thumbnail_file"):
+        elif name not in ("video_id", "title", THUMBNAIL_FILE):
             values[name] = tuple(value) if isinstance(value, list) else value
     return Video(video_id=payload["video_id"], title=payload.get("title"), values=values)
 
@@ -100,5 +102,5 @@ def read_title(payload: Mapping[str, object]) -> str:
 
 def read_thumbnail_file(payload: Mapping[str, Any]) -> str | None:
     """Return the name of the picture in ``thumbnails/``, or None where the video has none."""
-    name = payload.get("thumbnail_file")
+    name = payload.get(THUMBNAIL_FILE)
     return name if isinstance(name, str) else None

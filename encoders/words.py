@@ -100,12 +100,12 @@ def weigh_title(title: str, names: Iterable[tuple[Label, str]] = ()) -> SparseVe
 
     ``names`` are those of other fields, whole, each after its field.
     """
-    letters, sounds = _weigh_title(list_words(title))
+    letters, sounds = _weigh_title(fold_to_words(title))
     whole = dict.fromkeys(
         (
             term
             for field, name in islice(names, _MOST_NAMES)
-            for term in _name_terms(field, list_words(name))
+            for term in _name_terms(field, fold_to_words(name))
         ),
         1.0,
     )
@@ -117,7 +117,7 @@ def weigh_query(text: str) -> SparseVector | None:
 
     It is a name in every other field, too, which counts as ``NAME_WEIGHTS`` has it.
     """
-    words = list_words(text)
+    words = fold_to_words(text)
     letters, sounds = _weigh_query(words)
     spelt, heard = sum(letters.values()), sum(sounds.values())
     whole = {
@@ -130,13 +130,13 @@ def weigh_query(text: str) -> SparseVector | None:
 
 def weigh_title_sounds(title: str) -> SparseVector | None:
     """Return what ``weigh_title`` did before there were names of other fields."""
-    letters, sounds = _weigh_title(list_words(title))
+    letters, sounds = _weigh_title(fold_to_words(title))
     return _hash((0, 1, letters), (_OF_SOUND, 1, sounds))
 
 
 def weigh_query_sounds(text: str) -> SparseVector | None:
     """Return what ``weigh_query`` did before there were names of other fields."""
-    letters, sounds = _weigh_query(list_words(text))
+    letters, sounds = _weigh_query(fold_to_words(text))
     return _hash((0, 1, letters), (_OF_SOUND, 1, sounds))
 
 
@@ -179,13 +179,8 @@ def measure_coverage(
 
 def is_named(text: str, name: str) -> bool:
     """Return whether ``text`` is this name, however spaced, by its letters or by its sound."""
-    asked, held = (_name_terms("channel", list_words(one)) for one in (text, name))
+    asked, held = (_name_terms("channel", fold_to_words(one)) for one in (text, name))
     return not {*asked}.isdisjoint(held)
-
-
-def list_words(text: str) -> list[str]:
-    """Return the words of ``text``, folded."""
-    return _WORD.findall(_normalize(text[:_MAX_CHARACTERS]))
 
 
 class FoldedWord(NamedTuple):
@@ -221,6 +216,11 @@ def fold_words(text: str) -> list[FoldedWord]:
         FoldedWord(word.group(), spans[word.start() : word.end()])
         for word in _WORD.finditer("".join(folded))
     ]
+
+
+def fold_to_words(text: str) -> list[str]:
+    """Return the words of ``text``, folded as ``weigh_title`` folds them."""
+    return _WORD.findall(_normalize(text[:_MAX_CHARACTERS]))
 
 
 def list_pieces(folded: str) -> list[str]:

@@ -146,16 +146,20 @@ class EventFields(BaseModel):
         frozen=True,
         use_attribute_docstrings=True,
         json_schema_extra={
-            "anyOf": [
-                {
-                    "required": [field],
-                    "properties": {
-                        "type": {"enum": [kind for kind, one in NEEDED.items() if one == field]},
-                        field: {"type": "string"},
-                    },
-                }
-                for field in dict.fromkeys(NEEDED.values())
-            ]
+            # No ``anyOf`` of what is needed: generators of clients make a type of each branch.
+            "not": {
+                "anyOf": [
+                    {
+                        "properties": {
+                            "type": {
+                                "enum": [kind for kind, one in NEEDED.items() if one == field]
+                            },
+                            field: {"type": "null"},
+                        }
+                    }
+                    for field in dict.fromkeys(NEEDED.values())
+                ]
+            }
         },
     )
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twinlens.catalog.fields import FIELDS, FieldKind, Fields
+from twinlens.catalog.video import THUMBNAIL_FILE, read_thumbnail_file
 from twinlens.stores.base import StoredVideo, VectorReader
 from twinlens.stores.filters import (
     And,
@@ -21,6 +22,7 @@ from twinlens.stores.filters import (
     Not,
     OneOfVideos,
     Or,
+    Present,
     Range,
     matches,
     to_moment,
@@ -111,12 +113,14 @@ class VideoTable:
         """Return the table of these videos, in their order."""
         names = [field.name for field in fields if field.kind not in _NO_COLUMN]
         ids: list[str] = []
-        items: dict[str, list[Any]] = {name: [] for name in names}
+        items: dict[str, list[Any]] = {name: [] for name in (*names, THUMBNAIL_FILE)}
         vectors: dict[str, tuple[list[int], list[npt.NDArray[np.float16]]]] = {}
         for row, video in enumerate(videos):
             ids.append(video.video_id)
             for name in names:
                 items[name].append(video.payload.get(name))
+            # Nobody asks which.
+            items[THUMBNAIL_FILE].append(read_thumbnail_file(video.payload) and True)
             for lens, vector in video.vectors.items():
                 rows, kept = vectors.setdefault(lens, ([], []))
                 rows.append(row)
@@ -126,7 +130,7 @@ class VideoTable:
             rows, kept = vectors.pop(lens)
             matrices[lens] = np.zeros((len(ids), len(kept[0])), dtype=np.float16)
             matrices[lens][rows] = kept
-        columns = {name: Column.encode(items.pop(name)) for name in names}
+        columns = {name: Column.encode(items.pop(name)) for name in list(items)}
         return cls(video_ids=ids, vectors=matrices, columns=columns)
 
     def __len__(self) -> int:
@@ -184,6 +188,9 @@ class VideoTable:
             case Range() if filter.field in self.columns:
                 column = self.columns[filter.field]
                 return column.mark(_find_within(column, filter), len(self))
+            case Present(field) if field in self.columns:
+                column = self.columns[field]
+                return column.mark(np.ones(len(column.values), dtype=np.bool_), len(self))
             case OneOfVideos(video_ids):
                 found = (one in video_ids for one in self.video_ids)
                 return np.fromiter(found, np.bool_, len(self))

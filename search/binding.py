@@ -1,7 +1,7 @@
 """Find which videos have a phrase or a word, so that engines can be told of them by their ids.
 
 No engine's own full-text filter reads words as the ranking folds them, in every script, and
-published generations have no index for one: docs/decisions/0051-the-owner-steers.md. What all have
+published generations have no index for one: docs/decisions/0048-the-owner-steers.md. What all have
 is the inverted index that words are ranked by. It lists the videos that have a word, whose texts
 are then read and compared. Of a word that very many have, the rankings are read further.
 """
@@ -24,10 +24,9 @@ from twinlens.search.phrases import UNSPACED, Demands, Phrase, fold_text
 from twinlens.stores.base import ScoredVideo, StoredVideo, VectorQuery, VectorReader
 from twinlens.stores.filters import Filter, Not, OneOfVideos, join_filters
 
-# docs/decisions/0051-the-owner-steers.md says why these. A Qdrant server that is strict refuses
+# docs/decisions/0048-the-owner-steers.md says why these. A Qdrant server that is strict refuses
 # more than 2,000 ranks.
 MOST_HAVING: Final = 1000
-_MOST_READ: Final = 4000
 _MOST_ROUNDS: Final = 5
 _MOST_RANKS: Final = 2000
 _MOST_KEPT: Final = 10_000
@@ -122,16 +121,15 @@ class TextBinder:
         found = self._look_up(self._having, phrases)
         if missing := [one for one in phrases if one not in found]:
             listed = self._list_candidates(missing)
-            left = _MOST_READ
-            read: dict[Phrase, frozenset[str] | None] = {}
-            for phrase in sorted(missing, key=lambda one: (len(listed[one] or ()), one)):
-                candidates = listed[phrase]
-                if candidates is None or len(candidates) > left:
-                    found[phrase] = None
-                    continue
-                left -= len(candidates)
-                folded = self._fold(candidates)
-                read[phrase] = frozenset(one for one in folded if phrase.is_in(folded[one]))
+            folded = self._fold(frozenset[str]().union(*(of for of in listed.values() if of)))
+            read = {
+                phrase: None
+                if candidates is None
+                else frozenset(
+                    one for one in candidates if one in folded and phrase.is_in(folded[one])
+                )
+                for phrase, candidates in listed.items()
+            }
             with self._lock:
                 self._having.update(read)
             found |= read

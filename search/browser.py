@@ -6,7 +6,7 @@ import secrets
 import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, TypeVar
 
 from cachetools import LRUCache
@@ -15,7 +15,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from twinlens.catalog.fields import FieldKind
 from twinlens.catalog.timing import StageTimes
 from twinlens.search.cursor import CursorInvalid, decode_place, digest_request, encode_place
-from twinlens.search.facets import Facet, Facets, count_stored_facet
+from twinlens.search.facets import Facet, Facets, count_stored_facet, leave_out
 from twinlens.search.shuffle import Shuffle
 from twinlens.stores.base import Order, SortKey, StoredVideo, VideoBrowser, point_id
 from twinlens.stores.browsing import to_sort_key
@@ -49,7 +49,9 @@ class BrowseRequest:
     """A request for a page of videos in an order.
 
     ``shuffled`` excludes ``order``; without a ``seed`` one is drawn. With neither, videos come in
-    the store's own order. ``facets`` names fields to count over all videos that pass the filter.
+    the store's own order. ``facets`` names fields to count over all videos that pass the filter,
+    with ``disjunctive_facets`` but for its own conditions on the field; of one that ``facet_query``
+    names, only values whose words begin with the text's.
     """
 
     filter: Filter | None = None
@@ -59,6 +61,8 @@ class BrowseRequest:
     limit: int = DEFAULT_LIMIT
     cursor: str | None = None
     facets: Sequence[str] = ()
+    facet_query: Mapping[str, str] = field(default_factory=dict)
+    disjunctive_facets: bool = False
 
     def digest(self) -> str:
         """Return a digest of all that decides which videos come, and when."""
@@ -123,7 +127,7 @@ class Browser:
             else:
                 videos, place = self._read_page(request)
         with stages.stage("facets"):
-            facets = {field: self._count_facet(field, filter) for field in request.facets}
+            facets = {name: self._count_facet(name, request) for name in request.facets}
         next_cursor = None
         if place is not None:
             next_cursor = encode_place(place, generation=self._generation, request=request.digest())
@@ -206,9 +210,12 @@ class Browser:
         except ValidationError as error:
             raise CursorInvalid("the cursor is damaged") from error
 
-    def _count_facet(self, field: str, filter: Filter | None) -> Facet:
+    def _count_facet(self, name: str, request: BrowseRequest) -> Facet:
+        filter, query = request.filter, request.facet_query.get(name)
+        if request.disjunctive_facets:
+            filter = leave_out(filter, name)
         return self._count_once(
-            (field, filter), lambda: count_stored_facet(self._reader, field, filter)
+            (name, filter, query), lambda: count_stored_facet(self._reader, name, filter, query)
         )
 
     def _count_once(self, key: object, count: Callable[[], ResultT]) -> ResultT:

@@ -73,10 +73,18 @@ class FusedVideo(Generic[KeyT]):
 def fuse(
     rankings: Iterable[Ranking[KeyT]], *, limit: int, k: float = DEFAULT_K
 ) -> list[FusedVideo[KeyT]]:
-    """Return the ``limit`` best videos by the sum of ``weight / (k + rank)``, ranks from 1.
+    """Return the ``limit`` best videos: see ``fuse_and_count``."""
+    return fuse_and_count(rankings, limit=limit, k=k)[0]
 
-    A video missing from a ranking gets nothing from it. Gains and losses are summed apart, then
-    subtracted; a video whose losses reach its gains is dropped. A ranking of weight 0 is ignored.
+
+def fuse_and_count(
+    rankings: Iterable[Ranking[KeyT]], *, limit: int, k: float = DEFAULT_K
+) -> tuple[list[FusedVideo[KeyT]], int]:
+    """Return the ``limit`` best videos by the sum of ``weight / (k + rank)``, and how many are all.
+
+    Ranks count from 1. A video missing from a ranking gets nothing from it. Gains and losses are
+    summed apart, then subtracted; a video whose losses reach its gains is dropped. A ranking of
+    weight 0 is ignored.
     Ties are broken by ``video_id``. Rounding depends on the order of ``rankings``: keep it fixed.
 
     Source: Cormack, Clarke, Büttcher: Reciprocal Rank Fusion outperforms Condorcet and individual
@@ -111,7 +119,8 @@ def fuse(
             if video_id in contributions:
                 gain = sign * ranking.weight / (k + rank)
                 contributions[video_id].append(Contribution(ranking.key, rank, score, gain))
-    return [FusedVideo(video_id, -negated, contributions[video_id]) for negated, video_id in best]
+    videos = [FusedVideo(video_id, -negated, contributions[video_id]) for negated, video_id in best]
+    return videos, len(given)
 
 
 def weigh_rankings(

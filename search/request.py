@@ -20,6 +20,8 @@ from twinlens.stores.filters import Filter, Not, OneOfVideos, join_filters
 DEFAULT_LIMIT: Final = 20
 DEFAULT_WINDOW: Final = 200
 DEFAULT_EXPAND: Final = 3
+# Hits that are counted and that facets look at, the best of the window.
+MOST_COUNTED: Final = 1000
 # docs/decisions/0012-fusion-settings.md says why these.
 DEFAULT_RRF_K: Final = 5.0
 # docs/decisions/0042-the-feed.md says why so much.
@@ -55,6 +57,13 @@ class VideoNotFound(TwinLensError, LookupError):
         self.missing = missing
 
 
+class Total(NamedTuple):
+    """How many hits there are over all pages; more than these where it is not ``is_exact``."""
+
+    hits: int
+    is_exact: bool
+
+
 class LearnedRankings(NamedTuple):
     """What a trained model finds for each seed of a request, best first, by the request's filter.
 
@@ -75,10 +84,11 @@ class FusionOptions:
     from what these give. ``diversity``, 0 to 1, is how much a hit gains by being unlike those
     before it: see ``rerank_by_mmr``. ``collapse_duplicates`` folds re-uploads into the best-ranked
     of them, and re-uploads of a video that is asked by into that: see ``group_duplicates``.
-    ``facets`` names fields to count over all hits of all pages. ``learned``, of a search by a video
-    and of recommendations, are further rankings, of ``learned_weight``. Videos of ``exclude`` are
-    no hits. ``steering`` puts the window in another order, and ``ruling`` is what the owner's rules
-    say; see ``search/steering.py``.
+    ``facets`` names fields to count over all hits of all pages, at most ``MOST_COUNTED``; of one
+    that ``facet_query`` names, only values whose words begin with the text's. ``learned``, of a
+    search by a video and of recommendations, are further rankings, of ``learned_weight``. Videos of
+    ``exclude`` are no hits. ``steering`` puts the window in another order, and ``ruling`` is what
+    the owner's rules say; see ``search/steering.py``.
     """
 
     filter: Filter | None = None
@@ -90,6 +100,7 @@ class FusionOptions:
     diversity: float = 0.0
     collapse_duplicates: bool = False
     facets: Sequence[str] = ()
+    facet_query: Mapping[str, str] = field(default_factory=dict)
     learned: LearnedRankings | None = None
     learned_weight: float = DEFAULT_LEARNED_WEIGHT
     exclude: Collection[str] = ()
@@ -164,13 +175,15 @@ class SearchRequest(FusionOptions):
     ``picture`` holds encoded bytes. ``expand`` is how many of the best hits by title and words lend
     their thumbnails to a search by text alone, where the thumbnail encoder understands no text; 0
     switches that off. ``demands`` hold for the texts of every hit; ``read_text`` finds those that a
-    person has typed.
+    person has typed. With ``disjunctive_facets`` a facet counts what would be found without the
+    filter's own conditions on its field.
     """
 
     text: str | None = None
     picture: bytes | None = None
     video_id: str | None = None
     expand: int = DEFAULT_EXPAND
+    disjunctive_facets: bool = False
     demands: Demands = NO_DEMANDS
 
     def digest(self) -> str:
@@ -263,20 +276,24 @@ class SearchResult:
 
     ``borrowed_from`` names the hits whose thumbnails stood in for the text, best first;
     ``coverage`` has, for each sparse lens that was asked, the share of the query, 0 to 1, that its
-    best hit holds. ``channels`` are those that the text names, with the first page. ``facets`` are
-    those asked for, over all hits of all pages. ``model`` is the version of the learned rankings,
-    where there are any. ``also_asked`` are the texts that synonyms made of the one that was asked.
+    best hit holds. ``channels`` are those that the text names, with the first page. ``total`` says
+    how many hits all pages have, and ``facets`` count the same. ``model`` is the version of the
+    learned rankings, where there are any. ``missing`` names the videos of a recommendation's
+    request that are not in the index. ``also_asked`` are the texts that synonyms made of the one
+    that was asked.
     """
 
     hits: list[Hit]
     next_cursor: str | None
     window: int
+    total: Total
     borrowed_from: Sequence[str]
     coverage: Mapping[str, float]
     facets: Facets
     timings_ms: Mapping[str, float]
     model: str | None = None
     channels: Sequence[FacetCount] = ()
+    missing: Sequence[str] = ()
     also_asked: Sequence[str] = ()
 
     @property

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import cachetools
 import numpy as np
@@ -22,7 +22,7 @@ from twinlens.search.channels import find_channels
 from twinlens.search.cursor import Cursor, decode_cursor
 from twinlens.search.diversity import MOST_DIVERSIFIED, measure_likeness, rerank_by_mmr
 from twinlens.search.duplicates import group_duplicates
-from twinlens.search.facets import Facets, count_facets
+from twinlens.search.facets import Facet, Facets, count_facets, leave_out
 from twinlens.search.fusion import (
     DISLIKED_SHARE,
     LensRank,
@@ -30,6 +30,7 @@ from twinlens.search.fusion import (
     SeedLens,
     count_ranks_per_seed,
     fuse,
+    fuse_and_count,
     list_best_lens_ranks,
     list_lens_ranks,
     list_searches,
@@ -39,6 +40,7 @@ from twinlens.search.fusion import (
 )
 from twinlens.search.request import (
     LEARNED,
+    MOST_COUNTED,
     FusionOptions,
     Hit,
     HitsRequest,
@@ -47,6 +49,7 @@ from twinlens.search.request import (
     RecommendationRequest,
     SearchRequest,
     SearchResult,
+    Total,
     VideoNotFound,
 )
 from twinlens.search.steering import Gain, cap_channels, measure_gains, sort_by_field
@@ -114,20 +117,31 @@ class Searcher:
         seed, vectors = self._make_query_vectors(request, stages)
         window = self._find(request, vectors, _count_needed(request, start), stages)
         seeds = [] if seed is None else [seed]
-        return self._cut_page(request, window, start, seeds, stages)
+        page = self._cut_page(request, window, start, seeds, stages)
+        if not request.disjunctive_facets:
+            return page
+        wider: dict[str, Facet] = {}
+        for name in request.facets:
+            asked = replace(request, filter=leave_out(request.filter, name), facets=[name])
+            if asked.filter != request.filter:
+                others = self._find(asked, vectors, asked.most_hits, stages)
+                wider |= self._cut_page(asked, others, 0, seeds, stages).facets
+        timings_ms = stages.to_milliseconds()
+        return replace(page, facets={**page.facets, **wider}, timings_ms=timings_ms)
 
     def recommend(
         self, request: RecommendationRequest, stages: StageTimes | None = None
     ) -> SearchResult:
         """Return the page of hits that are most like what was liked, and least like what was not.
 
-        Every liked video is a query of its own, so that each of several tastes is met. The ranking
+        Every liked video is a query of its own, so that each of several tastes is met. Videos that
+        are not in the index are left out, and named in the result's ``missing``. The ranking
         of a disliked video takes away ``DISLIKED_SHARE`` of what a liked one's would give.
         ``stages`` are as in ``search``.
 
         Raises:
             ValueError: nothing is liked, or a video both liked and disliked.
-            VideoNotFound: a video that is named is not in the index.
+            VideoNotFound: no video that is liked is in the index.
             CursorInvalid: the cursor is damaged, or belongs to another request.
             CursorExpired: the cursor belongs to another generation.
             StoreError: the engine failed.
@@ -144,18 +158,17 @@ class Searcher:
             # In a fixed order, so that no sum depends on how the seeds were listed.
             named = sorted(liked | disliked)
             seeds = self.whole.get(named)
-        missing = {
-            f"{field}.{at}": video_id
-            for field, given in (("liked", request.liked), ("disliked", request.disliked))
-            for at, video_id in enumerate(given)
-            if video_id not in seeds
-        }
-        if missing:
-            raise VideoNotFound(missing)
+        if not liked & seeds.keys():
+            raise VideoNotFound({f"liked.{at}": one for at, one in enumerate(request.liked)})
+        given = dict.fromkeys([*request.liked, *request.disliked])
+        missing = [one for one in given if one not in seeds]
         with stages.stage("search"):
-            rankings = self._rank_by_seeds(request, [seeds[one] for one in named], liked)
+            there = [seeds[one] for one in named if one in seeds]
+            rankings = self._rank_by_seeds(request, there, liked)
         with stages.stage("fuse"):
-            fused = fuse(rankings, limit=_count_needed(request, start), k=request.rrf_k)
+            fused, found = fuse_and_count(
+                rankings, limit=_count_needed(request, start), k=request.rrf_k
+            )
             candidates = [
                 _Candidate(
                     one.video_id,
@@ -165,7 +178,10 @@ class Searcher:
                 )
                 for one in fused
             ]
-        return self._cut_page(request, _Window(candidates), start, list(seeds.values()), stages)
+        ranks = count_ranks_per_seed(len(there), window=request.window)
+        window = _Window(candidates, found, is_cut=_fills(rankings, ranks))
+        page = self._cut_page(request, window, start, list(seeds.values()), stages)
+        return replace(page, missing=missing)
 
     def multi_search(
         self,
@@ -191,7 +207,7 @@ class Searcher:
         request = request.weigh(self._lenses)
         start = self._find_start(request)
         stages = stages or StageTimes()
-        found: list[Sequence[_Candidate]] = []
+        windows: list[_Window] = []
         seeds: dict[str, StoredVideo] = {}
         for number, search in enumerate(request.searches):
             try:
@@ -203,12 +219,12 @@ class Searcher:
             if seed is not None:
                 seeds[seed.video_id] = seed
             search = replace(search, exclude=request.left_out.union(search.exclude))
-            found.append(self._find(search, vectors, search.most_hits, stages).candidates)
+            windows.append(self._find(search, vectors, search.most_hits, stages))
         with stages.stage("fuse"):
-            candidates = _fuse_searches(
-                found, request.shares, limit=_count_needed(request, start), k=request.rrf_k
+            window = _fuse_searches(
+                windows, request.shares, limit=_count_needed(request, start), k=request.rrf_k
             )
-        return self._cut_page(request, _Window(candidates), start, list(seeds.values()), stages)
+        return self._cut_page(request, window, start, list(seeds.values()), stages)
 
     def _rank_by_seeds(
         self, request: RecommendationRequest, seeds: Sequence[StoredVideo], liked: set[str]
@@ -226,7 +242,8 @@ class Searcher:
             VectorQuery(name, self._weigh(name, vector), asked) for _, name, vector in asking
         ]
         answers = self._reader.search(queries, filter=request.passing) if queries else []
-        left_out = request.left_out.union(seed.video_id for seed in seeds)
+        there = {seed.video_id for seed in seeds}
+        left_out = request.left_out | there
         others = [
             [one for one in answer if one.video_id not in left_out][:ranks] for answer in answers
         ]
@@ -246,6 +263,7 @@ class Searcher:
                     request.learned_weight,
                 )
                 for seed, ranking in request.learned.by_seed.items()
+                if seed in there
             ]
         return [
             Ranking(
@@ -288,22 +306,26 @@ class Searcher:
     ) -> SearchResult:
         """Return the hits from ``start`` on, with what is stored of them."""
         end = start + request.limit
-        arranged = self._put_pins_first(request, window.candidates)
+        arranged, found = self._put_pins_first(request, window.candidates), window.found
         stored: Mapping[str, StoredVideo] = {}
         if request.rearranges:
             with stages.stage("arrange"):
                 arranged, stored = self._rearrange(request, arranged, seeds)
+        if request.rearranges or request.ruling.pins:
+            found = len(arranged)  # the whole window is there
         page = arranged[start:end]
-        # Facets count all hits, so all must be fetched.
-        shown = arranged if request.facets else page
-        if shown and not stored:
+        counted = [one.video_id for one in arranged[:MOST_COUNTED]] if request.facets else []
+        if (counted or page) and not stored:
             with stages.stage("fetch"):
-                stored = self._reader.get([one.video_id for one in shown])
+                shown = dict.fromkeys([*counted, *(one.video_id for one in page)])
+                stored = self._reader.get(list(shown))
         facets: Facets = {}
         if request.facets:
             with stages.stage("facets"):
-                found = [stored[one.video_id] for one in shown if one.video_id in stored]
-                facets = count_facets(found, request.facets, self._reader.fields)
+                videos = [stored[one] for one in counted if one in stored]
+                facets = count_facets(
+                    videos, request.facets, self._reader.fields, request.facet_query
+                )
         hits = [
             Hit(
                 video_id=one.video_id,
@@ -330,6 +352,7 @@ class Searcher:
             hits=hits,
             next_cursor=next_cursor,
             window=request.window,
+            total=_count_hits(found, is_cut=window.is_cut),
             borrowed_from=window.borrowed_from,
             coverage=window.coverage,
             facets=facets,
@@ -525,12 +548,14 @@ class Searcher:
             ]
             weights[LEARNED] = request.learned_weight
         with stages.stage("fuse"):
-            fused = fuse(weigh_rankings(rankings, weights), limit=limit, k=request.rrf_k)
+            weighed = weigh_rankings(rankings, weights)
+            fused, many = fuse_and_count(weighed, limit=limit, k=request.rrf_k)
             candidates = [
                 _Candidate(one.video_id, one.score, list_lens_ranks(one)) for one in fused
             ]
         lenders = [video_id for of in lent.values() for video_id in of]
-        return _Window(candidates, list(dict.fromkeys(lenders)), coverage)
+        is_cut = _fills(weighed, request.window)
+        return _Window(candidates, many, list(dict.fromkeys(lenders)), coverage, is_cut=is_cut)
 
     def _list_borrowing(
         self, request: SearchRequest, vectors: Mapping[str, Sequence[AnyVector]]
@@ -613,30 +638,53 @@ class _Candidate:
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """The best hits, from which pages are cut, and how they were found."""
+    """The best hits, from which pages are cut, and how they were found.
+
+    ``found`` is how many there are, also of those that no page needs. Where a ranking ``is_cut``
+    there may be more, which a larger window would find.
+    """
 
     candidates: list[_Candidate]
+    found: int
     borrowed_from: Sequence[str] = ()
     coverage: Mapping[str, float] = field(default_factory=dict)
+    is_cut: bool = False
+
+
+def _fills(rankings: Iterable[Ranking[Any]], ranks: int) -> bool:
+    """Return whether one that counts is as long as was asked for, so that it may go on."""
+    return any(one.weight and len(one.videos) >= ranks for one in rankings)
+
+
+def _count_hits(found: int, *, is_cut: bool) -> Total:
+    """Return the total of hits of a window that has ``found``.
+
+    Where a hit says how well it fits, those that fit too badly are to be left out here.
+    """
+    return Total(min(found, MOST_COUNTED), is_exact=not is_cut and found <= MOST_COUNTED)
 
 
 def _fuse_searches(
-    found: Sequence[Sequence[_Candidate]], shares: Sequence[float], *, limit: int, k: float
-) -> list[_Candidate]:
+    windows: Sequence[_Window], shares: Sequence[float], *, limit: int, k: float
+) -> _Window:
     """Return the best of all searches, each with ``sources`` of the search that ranks it best."""
     rankings = [
         Ranking(
-            key=search, videos=[ScoredVideo(one.video_id, one.score) for one in ones], weight=share
+            key=search,
+            videos=[ScoredVideo(one.video_id, one.score) for one in window.candidates],
+            weight=share,
         )
-        for search, (ones, share) in enumerate(zip(found, shares, strict=True))
+        for search, (window, share) in enumerate(zip(windows, shares, strict=True))
     ]
     candidates = []
-    for one in fuse(rankings, limit=limit, k=k):
+    fused, found = fuse_and_count(rankings, limit=limit, k=k)
+    for one in fused:
         found_by = list_searches(one)
         search, rank = found_by[0]
-        sources = found[search][rank - 1].sources
+        sources = windows[search].candidates[rank - 1].sources
         candidates.append(_Candidate(one.video_id, one.score, sources, found_by=found_by))
-    return candidates
+    is_cut = any(one.is_cut for one, share in zip(windows, shares, strict=True) if share)
+    return _Window(candidates, found, is_cut=is_cut)
 
 
 def _count_needed(request: FusionOptions, start: int) -> int:

@@ -15,7 +15,7 @@ from twinlens.stores.base import Order, Payload, StoredVideo
 from twinlens.stores.browsing import read_sort_value
 from twinlens.stores.filters import AnyOf, matches
 
-# docs/decisions/0051-the-owner-steers.md says why so little.
+# docs/decisions/0048-the-owner-steers.md says why so little.
 DEFAULT_BOOST: Final = 0.1
 MOST_BOOSTS: Final = 10
 _MICROSECONDS_OF_A_DAY: Final = 86_400_000_000

@@ -90,6 +90,7 @@ _INDEX_TYPES: Final[dict[IndexKind, Any]] = {
     "datetime": qe.PayloadSchemaType.Datetime,
     "float": qe.PayloadSchemaType.Float,
     "integer": qe.PayloadSchemaType.Integer,
+    "bool": qe.PayloadSchemaType.Bool,
 }
 
 
@@ -119,6 +120,9 @@ class _EdgeDialect:
     def moments(self, field: str, bounds: dict[str, datetime]) -> Any:
         texts = {name: bound.astimezone(UTC).isoformat() for name, bound in bounds.items()}
         return self.every([qe.FieldCondition(field, range=qe.RangeDateTime(**texts))])
+
+    def empty(self, field: str) -> Any:
+        return self.every([qe.IsEmptyCondition(field)])
 
     def points(self, ids: list[str]) -> Any:
         given: set[int | UUID | str] = set(ids)

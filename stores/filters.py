@@ -77,6 +77,20 @@ class Range:
 
 
 @dataclass(frozen=True, slots=True)
+class Present:
+    """The field has a value: it is neither missing nor null, nor an empty list.
+
+    Raises:
+        ValueError: the field is not a plain name.
+    """
+
+    field: str
+
+    def __post_init__(self) -> None:
+        _check_field(self.field)
+
+
+@dataclass(frozen=True, slots=True)
 class OneOfVideos:
     """The video is one of these; of none, no video passes."""
 
@@ -104,7 +118,7 @@ class Not:
     part: Filter
 
 
-Filter = AnyOf | Range | OneOfVideos | And | Or | Not
+Filter = AnyOf | Range | OneOfVideos | Present | And | Or | Not
 
 
 def join_filters(*filters: Filter | None) -> Filter | None:
@@ -122,6 +136,8 @@ def matches(filter: Filter, payload: Mapping[str, Any]) -> bool:
             )
         case Range():
             return any(_within(item, filter) for item in _items(payload.get(filter.field)))
+        case Present(field):
+            return payload.get(field) not in (None, [])
         case OneOfVideos(video_ids):
             return payload.get("video_id") in video_ids
         case And(parts):

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 from twinlens.catalog.fields import FieldKind, Fields
 from twinlens.stores.base import point_id
-from twinlens.stores.filters import And, AnyOf, Filter, Not, OneOfVideos, Or, Range, Scalar
+from twinlens.stores.filters import And, AnyOf, Filter, Not, OneOfVideos, Or, Present, Range, Scalar
 
 ConditionT = TypeVar("ConditionT")
 
@@ -44,6 +44,10 @@ class Dialect(Protocol[ConditionT]):
         """Holds where the field is a moment within ``bounds``."""
         ...
 
+    def empty(self, field: str) -> ConditionT:
+        """Holds where the field is missing, null or an empty list."""
+        ...
+
     def points(self, ids: list[str]) -> ConditionT:
         """Holds where the video's point id is one of these."""
         ...
@@ -59,6 +63,8 @@ def translate(filter: Filter, dialect: Dialect[ConditionT], fields: Fields) -> C
             return _any_of(field, values, dialect, fields)
         case Range():
             return _range(filter, dialect, fields)
+        case Present(field):
+            return dialect.none([dialect.empty(field)])
         case OneOfVideos(video_ids):
             points = [point_id(video_id) for video_id in sorted(video_ids)]
             return dialect.points(points) if points else _never(dialect)

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Final, Literal
 
 from twinlens.catalog.fields import FieldKind, Fields
+from twinlens.catalog.video import THUMBNAIL_FILE
 
-IndexKind = Literal["keyword", "datetime", "float", "integer"]
+IndexKind = Literal["keyword", "datetime", "float", "integer", "bool"]
 _INDEX_KINDS: Final[Mapping[FieldKind, IndexKind]] = {
     FieldKind.KEYWORD: "keyword",
     FieldKind.KEYWORDS: "keyword",
@@ -30,5 +31,7 @@ def list_payload_indexes(fields: Fields) -> dict[str, IndexKind]:
     """
     return {
         "video_id": "keyword",
+        # Of no truth value at all: every index also keeps which videos have the field.
+        THUMBNAIL_FILE: "bool",
         **{row.name: _INDEX_KINDS[row.kind] for row in fields if row.is_indexed},
     }

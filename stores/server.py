@@ -50,6 +50,7 @@ _INDEX_TYPES: Final[dict[IndexKind, models.PayloadSchemaType]] = {
     "datetime": models.PayloadSchemaType.DATETIME,
     "float": models.PayloadSchemaType.FLOAT,
     "integer": models.PayloadSchemaType.INTEGER,
+    "bool": models.PayloadSchemaType.BOOL,
 }
 
 
@@ -76,6 +77,9 @@ class _ServerDialect:
 
     def moments(self, field: str, bounds: dict[str, datetime]) -> Any:
         return self.every([models.FieldCondition(key=field, range=models.DatetimeRange(**bounds))])
+
+    def empty(self, field: str) -> Any:
+        return self.every([models.IsEmptyCondition(is_empty=models.PayloadField(key=field))])
 
     def points(self, ids: list[str]) -> Any:
         return self.every([models.HasIdCondition(has_id=list(ids))])

@@ -16,7 +16,8 @@ TYPES = STATIC / "client.d.ts"
 FILTERED = {
     "words": "a string, or a list of up to 100 of which one is enough",
     "numbers": 'a number, or bounds: `{"gte": 1000, "lt": 5000}`',
-    "moments": 'bounds in RFC 3339 with an offset: `{"gte": "2024-01-01T00:00:00Z"}`',
+    "moments": "bounds in RFC 3339 with an offset, or of a date, which is a whole day in UTC: "
+    '`{"gte": "2024-01-01T05:30:00+05:30", "lte": "2024-01-31"}`',
 }
 COUNTED = (
     "`values`: how many videos have each value, the most frequent first, ties by value, at most "
@@ -54,6 +55,7 @@ def filter_rows(fields: Fields) -> Iterable[str]:
     for way, takes in FILTERED.items():
         if named := [row for row in fields.filterable if way_of(row) == way]:
             yield f"| {listed(row.name for row in named)} | {takes} |"
+    yield "| `has_thumbnail` | true or false: with a picture, or without |"
     yield "| `and`, `or` | a list of filters, of which all hold, or at least one |"
     yield "| `not` | a filter that does not hold |"
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from decimal import Decimal
 from pathlib import Path
 
 from tests.fields_written import listed
 from twinlens.catalog.fields import FIELDS
 from twinlens.catalog.sources.archives import ARCHIVE_SUFFIXES
-from twinlens.catalog.sources.columns import Columns
-from twinlens.catalog.sources.convert import COLUMN_UNITS
+from twinlens.catalog.sources.columns import COLUMN_UNITS, Columns
 from twinlens.catalog.sources.files import BOOK_SUFFIXES, TABLE_SUFFIXES
 from twinlens.catalog.sources.json_table import CONTAINERS, WRAPPERS
 from twinlens.catalog.sources.platforms import PLATFORMS
@@ -58,9 +58,9 @@ def platform_rows() -> Iterable[str]:
 def written() -> str:
     """The page with its tables as the code has them."""
     text = PAGE.read_text(encoding="utf-8")
-    units: dict[str, list[str]] = {"milliseconds": [], "minutes": []}
+    units: dict[Decimal, list[str]] = {}
     for name, unit in COLUMN_UNITS.items():
-        units["milliseconds" if unit < 1 else "minutes"].append(name)
+        units.setdefault(unit, []).append(name)
     blocks = {
         "formats": "\n" + "\n".join(format_rows()) + "\n",
         "columns": "\n" + "\n".join(column_rows()) + "\n",
@@ -68,7 +68,7 @@ def written() -> str:
         "containers": listed(CONTAINERS),
         "wrappers": listed(WRAPPERS),
         "marks": listed(sorted(mark for mark in NO_VALUE if mark)),
-        "units": "; ".join(f"{unit} in {listed(names)}" for unit, names in units.items()),
+        "units": "; ".join(f"{listed(names)}, {unit:f} s" for unit, names in units.items()),
     }
     for name, block in blocks.items():
         pattern = rf"(<!-- {name} -->).*?(<!-- end of {name} -->)"

@@ -230,6 +230,9 @@ class FacetsBody(AnswerModel, FieldsModel):
         return cls.model_validate(made)
 
 
+TotalRelation = Literal["exact", "at_least"]
+
+
 class FusedAnswer(AnswerModel):
     """A page of what several searches find together."""
 
@@ -239,8 +242,12 @@ class FusedAnswer(AnswerModel):
     """The cursor of the next page; null on the last."""
     window: int
     """Ranks that were taken from each ranking; of several searches the largest of theirs."""
+    total: int
+    """How many hits there are, over all pages, of which the first 1,000 are counted."""
+    total_relation: TotalRelation
+    """`exact`, or `at_least`: there are more than 1,000, or a larger `window` may find more."""
     facets: FacetsBody | SkipJsonSchema[None] = None
-    """What `facets` asked for, over all hits of all pages; there when it does."""
+    """What `facets` asked for, over the hits that `total` counts; there when it does."""
     took_ms: float
     """Milliseconds from the request's arrival to just before the answer was written."""
     timings_ms: dict[str, float]
@@ -271,14 +278,21 @@ class SearchAnswer(AnswerModel):
     """The cursor of the next page; null on the last."""
     window: int
     """Ranks that were taken from each ranking."""
+    total: int
+    """How many hits there are, over all pages, of which the first 1,000 are counted."""
+    total_relation: TotalRelation
+    """`exact`, or `at_least`: there are more than 1,000, or a larger `window` may find more."""
     facets: FacetsBody | SkipJsonSchema[None] = None
-    """What `facets` asked for, over all hits of all pages; there when it does."""
+    """What `facets` asked for, over the hits that `total` counts; there when it does."""
     borrowed_from: list[str] = []
     """The videos that lent their thumbnails; there when `explain` is true."""
     model: str | SkipJsonSchema[None] = None
     """The trained model that took part; there in what is similar or recommended, where one did."""
     fallback: list[Literal["damaged_model"]] = []
     """`damaged_model`: there is a trained model, and it can't be used; absent where it can."""
+    missing: list[str] = []
+    """The ids that a request for recommendations named and that are not in this index; there where
+    some are not. They took no part."""
     words_coverage: float | None = None
     """The share of the words that the best title found by them has, by which their weight was
     multiplied; there when `explain` is true, null where no words were asked."""
@@ -336,6 +350,17 @@ class BrowseAnswer(AnswerModel):
     """Milliseconds per stage."""
     query_id: str
     """The request's id, as in `X-Request-Id`."""
+    generation: str
+    """The index that answered."""
+
+
+class LookupAnswer(AnswerModel):
+    """Videos that were looked up."""
+
+    videos: list[HitVideoBody]
+    """Those that are in this index, in the order in which they were named."""
+    missing: list[str]
+    """The ids of those that are not."""
     generation: str
     """The index that answered."""
 

@@ -19,15 +19,17 @@ from twinlens.backend.schemas.answers import (
     HighlightBody,
     HitBody,
     HitVideoBody,
+    LookupAnswer,
     MultiSearchAnswer,
     SearchAnswer,
 )
 from twinlens.backend.schemas.fitting import SourceBody, SourcesBody, fit
-from twinlens.backend.schemas.requests import BrowseBody, HitPart, PageBody, SearchBody
+from twinlens.backend.schemas.requests import BrowseBody, HitPart, LookupBody, PageBody, SearchBody
 from twinlens.catalog.fields import Fields
 from twinlens.search.browser import BrowseResult
 from twinlens.search.highlighting import Highlighter
 from twinlens.search.request import LEARNED, Hit, SearchResult
+from twinlens.stores.base import StoredVideo
 
 _HIT_PARTS: Final = frozenset(get_args(HitPart))
 
@@ -48,10 +50,13 @@ def make_search_answer(
         next_cursor=result.next_cursor,
         window=result.window,
         channels=[ChannelBody(name=one.value, videos=one.videos) for one in result.channels],
+        total=result.total.hits,
+        total_relation="exact" if result.total.is_exact else "at_least",
         facets=fit(FacetsBody, fields).of(result.facets),
         borrowed_from=list(result.borrowed_from),
         model=result.model,
         fallback=["damaged_model"] if is_damaged else [],
+        missing=list(result.missing),
         words_coverage=result.words_coverage,
         also_asked=list(result.also_asked),
         took_ms=took_ms,
@@ -88,6 +93,7 @@ def write_search_answer(
             has_model=result.model is not None,
             is_damaged=is_damaged,
             names_channels=bool(result.channels),
+            lacks_some=bool(result.missing),
         )
     )
 
@@ -101,6 +107,8 @@ def write_fused_answer(
         hits=_make_hits(result, asked),
         next_cursor=result.next_cursor,
         window=result.window,
+        total=result.total.hits,
+        total_relation="exact" if result.total.is_exact else "at_least",
         facets=fit(FacetsBody, fields).of(result.facets),
         took_ms=took_ms,
         timings_ms=round_timings(result.timings_ms),
@@ -146,6 +154,7 @@ def list_unasked_parts(
     has_model: bool = False,
     is_damaged: bool = False,
     names_channels: bool = False,
+    lacks_some: bool = False,
 ) -> Mapping[str, IncEx | bool]:
     """Return the parts of a page of hits to leave out, in the form of pydantic's ``exclude``."""
     of_hits: dict[str, IncEx | bool] = dict.fromkeys(_HIT_PARTS - asked.list_hit_parts(), True)
@@ -165,6 +174,8 @@ def list_unasked_parts(
         unasked["model"] = True
     if not is_damaged:
         unasked["fallback"] = True
+    if not lacks_some:
+        unasked["missing"] = True
     if not asked.explain:
         unasked |= {"borrowed_from": True, "words_coverage": True, "also_asked": True}
     return unasked
@@ -187,11 +198,33 @@ def write_browse_answer(
         query_id=query_id,
         generation=generation,
     )
-    unasked: dict[str, IncEx | bool] = {"facets": list_unasked_facets(asked.facets, fields)}
-    if asked.attributes is not None:
-        shown = {"video_id", *asked.attributes}
-        unasked["videos"] = {"__all__": set(video_body.model_fields) - shown}
+    unasked = _list_unasked_attributes(asked, "videos")
+    unasked["facets"] = list_unasked_facets(asked.facets, fields)
     return answer.model_dump_json(exclude=unasked)
+
+
+def write_lookup_answer(
+    found: Mapping[str, StoredVideo], asked: LookupBody, generation: str
+) -> str:
+    """Return the videos that ``asked`` names as JSON text, with what it wants of them."""
+    video_body = fit(HitVideoBody, asked.of_fields)
+    named = list(dict.fromkeys(asked.video_ids))
+    answer = fit(LookupAnswer, asked.of_fields)(
+        videos=[video_body.of(found[one].payload) for one in named if one in found],
+        missing=[one for one in named if one not in found],
+        generation=generation,
+    )
+    return answer.model_dump_json(exclude=_list_unasked_attributes(asked, "videos"))
+
+
+def _list_unasked_attributes(
+    asked: BrowseBody | LookupBody, listed: str
+) -> dict[str, IncEx | bool]:
+    """Return what to leave out of the videos ``listed``, in the form of pydantic's ``exclude``."""
+    if asked.attributes is None:
+        return {}
+    known = set(fit(HitVideoBody, asked.of_fields).model_fields)
+    return {listed: {"__all__": known - {"video_id", *asked.attributes}}}
 
 
 def list_unasked_facets(asked: Sequence[str], fields: Fields) -> IncEx | bool:

@@ -18,11 +18,13 @@ _ENDLESS: Final = 1e12
 _NULL: Final = {"type": "null"}
 
 
-def require_one_of(*names: str, of_type: str) -> dict[str, Any]:
-    """Return JSON schema for an object that needs at least one of ``names``, not null."""
-    return {
-        "anyOf": [{"required": [name], "properties": {name: {"type": of_type}}} for name in names]
-    }
+def lack(*names: str) -> dict[str, Any]:
+    """Return JSON schema for an object that has none of ``names``, or null in their place.
+
+    Rules between fields are ``not`` such a schema: generators of clients pass over it, where an
+    ``anyOf`` beside ``properties`` makes another type of each branch.
+    """
+    return {"properties": dict.fromkeys(names, _NULL)}
 
 
 def make_fault(message: str, *any_of: str, expected: str | None = None) -> PydanticCustomError:
@@ -148,6 +150,8 @@ def _put_one_in_words(root: _Schema, schema: _Schema, *, bounds: bool) -> str | 
 
 
 def _put_string_in_words(schema: _Schema) -> str:
+    if schema.get("format") == "date":
+        return "a date, such as 2024-01-31"
     if schema.get("format") == "date-time":
         return "a moment in RFC 3339 with an offset, such as 2024-01-31T00:00:00Z"
     if schema.get("contentEncoding") == "base64":

@@ -12,15 +12,14 @@ from pydantic.types import StringConstraints
 
 from twinlens.backend.problem_kinds import Code
 from twinlens.backend.problems import MOST_LISTED, FieldError, Problem
-from twinlens.backend.schemas.base import RequestModel, make_fault, require_one_of
+from twinlens.backend.schemas.base import RequestModel, lack, make_fault
 from twinlens.backend.schemas.filters import FilterBody
 from twinlens.backend.schemas.fitting import OfFields
-from twinlens.backend.schemas.requests import Attribute, VideoId, to_int
+from twinlens.backend.schemas.requests import Attribute, CursorText, VideoId, to_int
 from twinlens.events.event import Event
 from twinlens.events.validation import EventFields, EventRejected, Id, parse_event
 from twinlens.recommender.pages import FeedRequest
 from twinlens.recommender.person import Context
-from twinlens.search.cursor import MAX_CURSOR_LENGTH
 
 MOST_EVENTS: Final = 500
 MOST_EXCLUDED: Final = 1000
@@ -63,13 +62,19 @@ class FeedBody(RequestModel, OfFields):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "oneOf": [
-                require_one_of("person_id", of_type="string"),
-                {
-                    "required": ["events"],
-                    "properties": {"events": {"type": "array"}, "cursor": {"type": "null"}},
-                },
-            ]
+            "not": {
+                "anyOf": [
+                    lack("person_id", "events"),
+                    {
+                        "required": ["person_id", "events"],
+                        "properties": {
+                            "person_id": {"type": "string"},
+                            "events": {"type": "array"},
+                        },
+                    },
+                    {"required": ["cursor"], "not": lack("cursor"), **lack("person_id")},
+                ]
+            }
         }
     )
 
@@ -83,7 +88,7 @@ class FeedBody(RequestModel, OfFields):
     without `at` in the order in which they happened. Nothing of it is kept."""
     limit: Annotated[int, Field(ge=1, le=100), BeforeValidator(to_int)] = 20
     """Hits per page."""
-    cursor: Annotated[str, StringConstraints(max_length=MAX_CURSOR_LENGTH)] | None = None
+    cursor: CursorText = None
     """`next_cursor` of the page before, with the rest of the request as it was."""
     filter: FilterBody | None = None
     """Which videos may be hits."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from typing import Annotated, Any, Final, Optional, Self
 
 from pydantic import (
@@ -15,15 +15,17 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    WithJsonSchema,
     model_validator,
 )
 
-from twinlens.backend.schemas.base import RequestModel, require_one_of
+from twinlens.backend.schemas.base import RequestModel, lack
 from twinlens.backend.schemas.fitting import FieldsModel, Members
 from twinlens.catalog.fields import Field as FieldRow
 from twinlens.catalog.fields import FieldKind, Fields
 from twinlens.catalog.sources.platforms import YOUTUBE_CATEGORIES
-from twinlens.stores.filters import And, AnyOf, Filter, Not, Or, Range
+from twinlens.catalog.video import THUMBNAIL_FILE
+from twinlens.stores.filters import And, AnyOf, Filter, Not, Or, Present, Range
 
 MAX_FILTER_VALUES: Final = 100
 MAX_FILTER_DEPTH: Final = 8
@@ -39,11 +41,22 @@ def _to_bounds(value: object) -> object:
     return {"gte": value, "lte": value} if is_number else value
 
 
-def _check_rfc3339(value: object) -> object:
+def _read_first(value: object) -> object:
+    return _read_moment(value, time.min)
+
+
+def _read_last(value: object) -> object:
+    return _read_moment(value, time.max)
+
+
+def _read_moment(value: object, of_day: time) -> object:
+    """Return the moment that RFC 3339 text is; of a date that of its day in UTC."""
     # Looser parsers also take bare numbers, for seconds since 1970.
-    if not (isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\d[Tt ]", value)):
-        raise ValueError("give a moment as RFC 3339 text: 2024-01-31T00:00:00Z")
-    return value
+    if not (isinstance(value, str) and _MOMENT_OR_DATE.match(value)):
+        raise ValueError(
+            "give a moment as RFC 3339 text, 2024-01-31T00:00:00Z, or a date, 2024-01-31"
+        )
+    return f"{value}T{of_day}Z" if len(value) == _DATE_LENGTH else value
 
 
 def _to_utc(moment: datetime) -> datetime:
@@ -54,12 +67,25 @@ def _to_utc(moment: datetime) -> datetime:
 
 
 Number = Annotated[float, Field(ge=-1e15, le=1e15, allow_inf_nan=False)]
-Moment = Annotated[
+_MOMENT_OR_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ]|$)")
+_DATE_LENGTH: Final = len("2024-01-31")
+_DAY: Final = r"^(?!1000|9999)[1-9]\d{3}-\d\d-\d\d"
+_Moment = Annotated[
     AwareDatetime,
-    Field(strict=False, json_schema_extra={"pattern": r"^(?!1000|9999)[1-9]\d{3}-\d\d-\d\d[Tt ]"}),
-    BeforeValidator(_check_rfc3339),
+    Field(strict=False),
     AfterValidator(_to_utc),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "format": "date-time", "pattern": f"{_DAY}[Tt ]"},
+                {"type": "string", "format": "date", "pattern": f"{_DAY}$"},
+            ]
+        }
+    ),
 ]
+# A date is a day, whose first moment is its beginning, and whose last one is within it.
+First = Annotated[_Moment, BeforeValidator(_read_first)]
+Last = Annotated[_Moment, BeforeValidator(_read_last)]
 _Word = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 _Words = Annotated[list[_Word], Field(min_length=1, max_length=MAX_FILTER_VALUES)]
 Words = Annotated[_Words, BeforeValidator(_to_list, json_schema_input_type=_Word | _Words)]
@@ -76,9 +102,7 @@ class _Bounds(RequestModel):
 class NumberBounds(_Bounds):
     """Bounds of a number; at least one."""
 
-    model_config = ConfigDict(
-        json_schema_extra=require_one_of("gt", "gte", "lt", "lte", of_type="number")
-    )
+    model_config = ConfigDict(json_schema_extra={"not": lack("gt", "gte", "lt", "lte")})
 
     gt: Number | None = None
     """Above this."""
@@ -91,20 +115,18 @@ class NumberBounds(_Bounds):
 
 
 class TimeBounds(_Bounds):
-    """Bounds of a moment, in RFC 3339 with an offset; at least one."""
+    """Bounds of a moment, in RFC 3339 with an offset, or of a date, a day in UTC; at least one."""
 
-    model_config = ConfigDict(
-        json_schema_extra=require_one_of("gt", "gte", "lt", "lte", of_type="string")
-    )
+    model_config = ConfigDict(json_schema_extra={"not": lack("gt", "gte", "lt", "lte")})
 
-    gt: Moment | None = None
-    """After this."""
-    gte: Moment | None = None
-    """At this or after."""
-    lt: Moment | None = None
-    """Before this."""
-    lte: Moment | None = None
-    """At this or before."""
+    gt: Last | None = None
+    """After this moment, or day."""
+    gte: First | None = None
+    """At this moment or day, or after."""
+    lt: First | None = None
+    """Before this moment, or day."""
+    lte: Last | None = None
+    """At this moment or day, or before."""
 
 
 Quantity = Annotated[
@@ -116,6 +138,7 @@ _Filters = Annotated[
     list["FilterBody"], Field(min_length=1, max_length=MAX_CONDITIONS, fail_fast=True)
 ]
 _COMBINED: Final = ("every", "some", "none")
+_HAS_THUMBNAIL: Final = "has_thumbnail"
 
 
 class FilterBody(RequestModel, FieldsModel):
@@ -126,6 +149,10 @@ class FilterBody(RequestModel, FieldsModel):
         """Return the fields that a filter may name, and what puts filters together."""
         named = {row.name: _make_member(row) for row in fields.filterable}
         return named | {
+            _HAS_THUMBNAIL: (
+                bool | None,
+                Field(default=None, description="Whether it has a picture, its `thumbnail_url`."),
+            ),
             "every": (
                 _Filters | None,
                 Field(
@@ -200,6 +227,9 @@ class FilterBody(RequestModel, FieldsModel):
                     parts.append(AnyOf(name, tuple(dict.fromkeys(spelled))))
                 case NumberBounds() | TimeBounds() as bounds:
                     parts.append(Range(field=name, **bounds.model_dump()))
+                case bool() as wanted:
+                    present = Present(THUMBNAIL_FILE)
+                    parts.append(present if wanted else Not(present))
         if (every := self._get_parts("every")) is not None:
             parts += [one.to_filter() or And(()) for one in every]
         if (some := self._get_parts("some")) is not None:

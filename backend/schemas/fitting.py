@@ -141,7 +141,10 @@ class _Weights(RequestModel):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "anyOf": [{"properties": {name: {"exclusiveMinimum": 0}}} for name in find_lenses()]
+            "not": {
+                "required": list(find_lenses()),
+                "properties": {name: {"maximum": 0} for name in find_lenses()},
+            }
         }
     )
 

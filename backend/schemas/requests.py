@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from enum import IntEnum
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -23,13 +23,23 @@ from pydantic import (
 )
 
 from twinlens.backend.problems import FieldError
-from twinlens.backend.schemas.base import RequestModel, make_fault, require_one_of
+from twinlens.backend.schemas.base import RequestModel, lack, make_fault
 from twinlens.backend.schemas.filters import FilterBody
-from twinlens.backend.schemas.fitting import OfFields, OneOf, Weight, WeightsBody
+from twinlens.backend.schemas.fitting import (
+    FieldsModel,
+    Members,
+    OfFields,
+    OneOf,
+    Weight,
+    WeightsBody,
+)
+from twinlens.catalog.fields import Fields
 from twinlens.catalog.video import MAX_VIDEO_ID_LENGTH
+from twinlens.encoders.words import fold_to_words
 from twinlens.search.browser import DEFAULT_LIMIT as DEFAULT_VIDEOS
 from twinlens.search.browser import MAX_SEED, BrowseRequest
 from twinlens.search.cursor import MAX_CURSOR_LENGTH
+from twinlens.search.facets import leave_out
 from twinlens.search.phrases import MOST_DEMANDS, ReadText, read_text
 from twinlens.search.request import (
     DEFAULT_EXPAND,
@@ -51,6 +61,8 @@ MAX_SEARCHES: Final = 20
 MAX_EXCLUDED: Final = 1000
 # Of all searches of a request together: as much as so many searches take by default.
 MAX_RANKS: Final = MAX_SEARCHES * DEFAULT_WINDOW
+# Of one that counts facets by further searches: all facets there are with the default window.
+MAX_RANKS_OF_A_SEARCH: Final = 2000
 # Written out, one character may become eighteen, each of which is read.
 MAX_WRITTEN_OUT: Final = 2 * MAX_TEXT_LENGTH
 
@@ -107,6 +119,11 @@ Picture = Annotated[
     ),
 ]
 VideoIds = Annotated[list[VideoId], Field(max_length=MAX_SEEDS)]
+# Callers who have none may send an empty one.
+CursorText = Annotated[
+    Annotated[str, StringConstraints(max_length=MAX_CURSOR_LENGTH)] | None,
+    AfterValidator(lambda cursor: cursor or None),
+]
 Attribute = Annotated[str, OneOf(lambda fields: ["video_id", *fields.names, "thumbnail_url"])]
 FacetName = Annotated[str, OneOf(lambda fields: [row.name for row in fields.facets])]
 HitPart = Literal["sources", "highlight", "duplicates", "because", "found_by", "pinned", "boosts"]
@@ -150,12 +167,49 @@ class BoostBody(RequestModel, OfFields):
         )
 
 
+def _require_word(text: str) -> str:
+    if not fold_to_words(text):
+        raise ValueError("no word in it: give at least one letter or digit")
+    return text
+
+
+_Beginnings = Annotated[
+    str, StringConstraints(min_length=1, max_length=100), AfterValidator(_require_word)
+]
+
+
+class FacetQueryBody(RequestModel, FieldsModel):
+    """The beginnings of words of a facet's values, folded as those of titles: `isl spo`."""
+
+    @classmethod
+    def members(cls, fields: Fields) -> Members:
+        """Return a text for each facet whose values are counted."""
+        said = "Which values to count: those in which each of its words begins a word."
+        return {
+            row.name: (_Beginnings | None, Field(None, description=said)) for row in fields.counted
+        }
+
+    def by_name(self) -> dict[str, str]:
+        """Return the texts by the names of their facets."""
+        return {name: text for name, text in self.model_dump().items() if text is not None}
+
+
+def _check_facet_query(query: FacetQueryBody | None, info: ValidationInfo) -> FacetQueryBody | None:
+    if query is not None and (left := query.by_name().keys() - set(info.data.get("facets", ()))):
+        name = min(left)
+        raise make_fault(f"{name} is not among facets", expected=f"{name} in facets, too")
+    return query
+
+
+FacetQuery = Annotated[FacetQueryBody | None, AfterValidator(_check_facet_query)]
+
+
 class PageBody(RequestModel, OfFields):
     """Options for fusing rankings into a page of hits, and for showing it."""
 
     limit: Annotated[int, Field(ge=1, le=100), BeforeValidator(to_int)] = DEFAULT_LIMIT
     """Hits per page."""
-    cursor: Annotated[str, StringConstraints(max_length=MAX_CURSOR_LENGTH)] | None = None
+    cursor: CursorText = None
     """`next_cursor` of the page before, with the rest of the request as it was."""
     rrf_k: Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)] = DEFAULT_RRF_K
     """The constant of reciprocal rank fusion: the larger, the less do first ranks count."""
@@ -168,7 +222,9 @@ class PageBody(RequestModel, OfFields):
     attributes: list[Attribute] | None = None
     """Fields of a video to return, beside `video_id`; null for all."""
     facets: list[FacetName] = []
-    """Fields to count the values of, over all hits of all pages."""
+    """Fields to count the values of, over all hits of all pages, at most 1,000."""
+    facet_query: FacetQuery = None
+    """Of a facet only the values that begin so, to search among them."""
     exclude: Annotated[list[VideoId], Field(max_length=MAX_EXCLUDED)] = []
     """Videos that are no hits; pages stay as full without them."""
     boost: Annotated[list[BoostBody], Field(max_length=MOST_BOOSTS)] | None = None
@@ -199,6 +255,7 @@ class PageBody(RequestModel, OfFields):
             diversity=self.diversity,
             collapse_duplicates=self.collapse_duplicates,
             facets=list(dict.fromkeys(self.facets)),
+            facet_query=self.facet_query.by_name() if self.facet_query else {},
             exclude=self.exclude,
             steering=Steering(
                 boosts=boosts, sort=_to_order(self.sort), max_per_channel=self.max_per_channel
@@ -250,12 +307,42 @@ class LearnedBody(HitsBody):
         return replace(super().to_fusion_options(), learned_weight=self.learned_weight)
 
 
-class SimilarBody(LearnedBody):
+class DisjunctiveBody(HitsBody):
+    """The options of one search."""
+
+    disjunctive_facets: bool = False
+    """Count a facet as if the filter had no condition on its field, to offer its other values."""
+
+    @field_validator("disjunctive_facets")
+    @classmethod
+    def _refuse_too_much(cls, disjunctive: bool, info: ValidationInfo) -> bool:
+        if disjunctive and count_ranks(info.data) > MAX_RANKS_OF_A_SEARCH:
+            raise make_fault(
+                f"together more than {MAX_RANKS_OF_A_SEARCH:,} ranks: a `window` for the hits, and "
+                "one for each facet that the filter has a condition on",
+                expected="a smaller window, or fewer such facets",
+            )
+        return disjunctive
+
+
+def count_ranks(given: Mapping[str, Any]) -> int:
+    """Return how many ranks are taken from a ranking, of the values of a body."""
+    window: int = given.get("window", DEFAULT_WINDOW)
+    filter: FilterBody | None = given.get("filter")
+    if not given.get("disjunctive_facets", True) or filter is None:
+        return window
+    whole = filter.to_filter()
+    further = [one for one in set(given.get("facets", ())) if leave_out(whole, one) != whole]
+    return window * (1 + len(further))
+
+
+class SimilarBody(DisjunctiveBody, LearnedBody):
     """The options of ``videos/{video_id}/similar``."""
 
     def to_search_request(self, video_id: str) -> SearchRequest:
         """Return the search for what is like ``video_id``."""
-        return SearchRequest(video_id=video_id).with_options(self.to_fusion_options())
+        request = SearchRequest(video_id=video_id, disjunctive_facets=self.disjunctive_facets)
+        return request.with_options(self.to_fusion_options())
 
 
 class RecommendationsBody(LearnedBody):
@@ -284,12 +371,10 @@ class RecommendationsBody(LearnedBody):
         return super().list_hit_parts() | ({"because"} if self.explain else set())
 
 
-class SearchBody(HitsBody):
-    """A search: ``text``, ``image`` and ``video_id``, any of them together, and options."""
+class SearchBody(DisjunctiveBody):
+    """A search: at least one of ``text``, ``image`` and ``video_id``, and options."""
 
-    model_config = ConfigDict(
-        json_schema_extra=require_one_of("text", "image", "video_id", of_type="string")
-    )
+    model_config = ConfigDict(json_schema_extra={"not": lack("text", "image", "video_id")})
 
     text: Text | None = None
     """What to look for, in words. Control characters count as spaces. What stands in quotes must
@@ -334,6 +419,7 @@ class SearchBody(HitsBody):
             video_id=self.video_id,
             expand=self.expand,
             demands=demands,
+            disjunctive_facets=self.disjunctive_facets,
         )
         return request.with_options(self.to_fusion_options())
 
@@ -376,7 +462,7 @@ class MultiSearchBody(PageBody):
     @field_validator("searches")
     @classmethod
     def _refuse_too_much(cls, searches: list[MultiSearchItemBody]) -> list[MultiSearchItemBody]:
-        if sum(one.window for one in searches) > MAX_RANKS:
+        if sum(count_ranks(dict(one)) for one in searches) > MAX_RANKS:
             raise make_fault(
                 f"together more than {MAX_RANKS:,} ranks, by the window of each",
                 expected="smaller windows, or fewer searches",
@@ -411,8 +497,11 @@ class MultiSearchBody(PageBody):
         found = [
             FieldError(
                 f"searches.{at}.{name}",
-                "with fuse, give it beside searches",
-                f"{name} in its place",
+                *(
+                    ("with fuse, give it beside searches", f"{name} in its place")
+                    if name in PageBody.model_fields or name == "highlight"
+                    else ("not with fuse", "none, or fuse: false")
+                ),
             )
             for at, one in enumerate(self.searches)
             for name in sorted(one.model_fields_set - _OF_A_FUSED_SEARCH)
@@ -454,7 +543,7 @@ class BrowseBody(RequestModel, OfFields):
 
     limit: Annotated[int, Field(ge=1, le=100)] = DEFAULT_VIDEOS
     """Videos per page."""
-    cursor: Annotated[str, StringConstraints(max_length=MAX_CURSOR_LENGTH)] | None = None
+    cursor: CursorText = None
     """`next_cursor` of the page before, with the rest of the request as it was."""
     filter: FilterBody | None = None
     """Which videos to page through."""
@@ -466,6 +555,10 @@ class BrowseBody(RequestModel, OfFields):
     """Which shuffle; one seed gives one order. Drawn by the server where it is left out."""
     facets: list[FacetName] = []
     """Fields to count the values of, over all videos that pass the filter."""
+    facet_query: FacetQuery = None
+    """Of a facet only the values that begin so, to search among them."""
+    disjunctive_facets: bool = False
+    """Count a facet as if the filter had no condition on its field, to offer its other values."""
     attributes: list[Attribute] | None = None
     """Fields of a video to return, beside `video_id`; null for all."""
 
@@ -499,7 +592,18 @@ class BrowseBody(RequestModel, OfFields):
             limit=self.limit,
             cursor=self.cursor,
             facets=list(dict.fromkeys(self.facets)),
+            facet_query=self.facet_query.by_name() if self.facet_query else {},
+            disjunctive_facets=self.disjunctive_facets,
         )
+
+
+class LookupBody(RequestModel, OfFields):
+    """Videos to look up."""
+
+    video_ids: Annotated[VideoIds, Field(min_length=1)]
+    """Their ids, at most 100; one that is given twice counts once."""
+    attributes: list[Attribute] | None = None
+    """Fields of a video to return, beside `video_id`; null for all."""
 
 
 def _to_order(sort: str | None) -> Order | None:

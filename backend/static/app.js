@@ -191,7 +191,7 @@ function listFailure(error, again) {
   }
   if (error.code === "video_not_found") {
     return failure(error, again, {
-      heading: "Not all of these videos are here", text: "Some have left the catalogue since the link was made.",
+      heading: "These videos are not here", text: "They have left the catalogue since the link was made.",
       actions: [button("Go on without what is gone", () => leaveOutGone(view, again), { className: "button primary" })],
     });
   }

@@ -27,7 +27,7 @@ export interface Video {
   language: string | null;
   /** Its tags. */
   tags: string[];
-  /** When it was published. RFC 3339 with an offset. */
+  /** When it was published. RFC 3339 with an offset; in a filter also a date. */
   published_at: string | null;
   /** How long it is, in seconds. */
   duration_s: number | null;
@@ -63,7 +63,7 @@ export interface Filter {
   language?: string | string[];
   /** Its tags. */
   tags?: string | string[];
-  /** When it was published. RFC 3339 with an offset. */
+  /** When it was published. RFC 3339 with an offset; in a filter also a date. */
   published_at?: Bounds<string>;
   /** How long it is, in seconds. */
   duration_s?: number | Bounds<number>;
@@ -75,6 +75,8 @@ export interface Filter {
   channel_id?: string | string[];
   /** The playlist or series that it belongs to. */
   playlist?: string | string[];
+  /** Whether it has a picture. */
+  has_thumbnail?: boolean;
   and?: Filter[];
   or?: Filter[];
   not?: Filter;
@@ -108,7 +110,14 @@ interface PageFields {
   cursor?: string;
   filter?: Filter;
   facets?: Facet[];
+  /** Of these facets only the values whose words begin so. */
+  facet_query?: Partial<Record<CountedFacet, string>>;
   attributes?: Attribute[];
+}
+
+interface DisjunctiveFields {
+  /** Count a facet as if the filter had no condition on its own field. */
+  disjunctive_facets?: boolean;
 }
 
 /** A number counts by its logarithm, a moment by `half_life_days`, a keyword by `value`. */
@@ -133,12 +142,14 @@ interface RankingFields extends PageFields {
   max_per_channel?: number;
 }
 
-export interface SimilarFields extends RankingFields {
+interface LearnedFields extends RankingFields {
   /** The share of what the trained model finds, where one is published. */
   learned_weight?: number;
 }
 
-export interface SearchFields extends RankingFields {
+export type SimilarFields = LearnedFields & DisjunctiveFields;
+
+export interface SearchFields extends RankingFields, DisjunctiveFields {
   text?: string;
   /** A picture: a `Blob` or `File` (sent as multipart), or base64. */
   image?: Blob | string;
@@ -147,7 +158,7 @@ export interface SearchFields extends RankingFields {
   highlight?: boolean;
 }
 
-export interface RecommendFields extends SimilarFields {
+export interface RecommendFields extends LearnedFields {
   liked: string[];
   disliked?: string[];
 }
@@ -159,14 +170,15 @@ export interface OneSearch extends Omit<SearchFields, "image"> {
 
 /** Of a fused search, what concerns the page stands beside the searches, not in them. */
 type OfThePage = "limit" | "cursor" | "rrf_k" | "diversity" | "collapse_duplicates" | "explain"
-  | "attributes" | "facets" | "highlight" | "exclude" | "boost" | "sort" | "max_per_channel";
+  | "attributes" | "facets" | "facet_query" | "highlight" | "exclude" | "boost" | "sort"
+  | "max_per_channel";
 
 export interface FusedFields extends Pick<SearchFields, OfThePage> {
-  searches: (Omit<OneSearch, OfThePage> & { weight?: number })[];
+  searches: (Omit<OneSearch, OfThePage | "disjunctive_facets"> & { weight?: number })[];
   fuse: true;
 }
 
-export interface BrowseFields extends PageFields {
+export interface BrowseFields extends PageFields, DisjunctiveFields {
   sort?: `${SortedField}:${"asc" | "desc"}`;
   order?: "random";
   seed?: number;
@@ -229,6 +241,10 @@ export interface SearchAnswer extends Answer {
   channels?: { name: string; videos: number }[];
   next_cursor: string | null;
   window: number;
+  /** How many hits all pages have; the first 1,000 are counted. */
+  total: number;
+  /** `at_least`: there are more than 1,000, or a larger `window` may find more. */
+  total_relation: "exact" | "at_least";
   /** With `explain`. */
   borrowed_from?: string[];
   /** With `explain`. */
@@ -240,6 +256,8 @@ export interface SearchAnswer extends Answer {
   /** In `similar` and `recommend`: the trained model that took part. */
   model?: string;
   fallback?: string[];
+  /** In `recommend`: the ids given that are not in this index. */
+  missing?: string[];
 }
 
 export interface BrowseAnswer extends Answer {
@@ -274,6 +292,18 @@ export interface MultiSearchAnswer extends Answer {
 
 export interface VideoAnswer {
   video: Video;
+  generation: string;
+}
+
+export interface LookupFields {
+  attributes?: Attribute[];
+}
+
+export interface LookupAnswer {
+  /** In the order of their ids. */
+  videos: ShownVideo[];
+  /** The ids of those that are not in this index. */
+  missing: string[];
   generation: string;
 }
 
@@ -439,6 +469,8 @@ export class TwinLens {
   browse(fields?: BrowseFields, options?: CallOptions): Promise<BrowseAnswer>;
   /** One video. */
   video(videoId: string, options?: CallOptions): Promise<VideoAnswer>;
+  /** Several videos by their ids, at most 100; `missing` names those that are gone. */
+  lookup(videoIds: string[], fields?: LookupFields, options?: CallOptions): Promise<LookupAnswer>;
   /** "You may also like": videos like this one. */
   similar(videoId: string, fields?: SimilarFields, options?: CallOptions): Promise<SearchAnswer>;
   /** What to watch next, for a stored person or for who has done `events`. */
@@ -456,9 +488,12 @@ export class TwinLens {
   ): Promise<MultiSearchAnswer>;
   /** What is published: the generation, counts, encoders. */
   stats(options?: CallOptions): Promise<StatsAnswer>;
-  /** Where a video's thumbnail is, or null where it has none; an id is taken at its word. */
+  /**
+   * Where a video's thumbnail is, or null where it has none, or `attributes` left its address out;
+   * an id is taken at its word.
+   */
   thumbnailUrl(video: string, fields?: ThumbnailFields): string;
-  thumbnailUrl(video: Pick<Video, "thumbnail_url">, fields?: ThumbnailFields): string | null;
+  thumbnailUrl(video: Partial<Pick<Video, "thumbnail_url">>, fields?: ThumbnailFields): string | null;
   /** A video's thumbnail itself: for servers that ask for a key, which an `<img>` can't send. */
   thumbnail(videoId: string, fields?: ThumbnailFields, options?: CallOptions): Promise<Blob>;
 }

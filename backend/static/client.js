@@ -127,6 +127,17 @@ export class TwinLens {
   }
 
   /**
+   * Several videos by their ids, at most 100; `missing` names those that are gone.
+   * @param {string[]} videoIds
+   * @param {import("./client.js").LookupFields} [fields]
+   * @param {CallOptions} [options]
+   * @returns {Promise<import("./client.js").LookupAnswer>}
+   */
+  lookup(videoIds, fields = {}, options) {
+    return this.#post("/lookup", { video_ids: videoIds, ...fields }, options);
+  }
+
+  /**
    * "You may also like": videos like this one.
    * @param {string} videoId
    * @param {import("./client.js").SimilarFields} [fields]
@@ -190,8 +201,9 @@ export class TwinLens {
   }
 
   /**
-   * Where a video's thumbnail is, or null where it has none; an id is taken at its word.
-   * @param {string | Pick<Video, "thumbnail_url">} video
+   * Where a video's thumbnail is, or null where it has none, or `attributes` left its address out;
+   * an id is taken at its word.
+   * @param {string | Partial<Pick<Video, "thumbnail_url">>} video
    * @param {import("./client.js").ThumbnailFields} [fields]
    * @returns {any} client.d.ts tells which
    */
@@ -199,7 +211,8 @@ export class TwinLens {
     const path = typeof video === "string"
       ? `${API_ROOT}${videoPath(video)}/thumbnail` : video.thumbnail_url;
     // The server's own prefix is part of the base.
-    return path && this.#root + path.slice(path.lastIndexOf(API_ROOT)) + query({ w: fields.width });
+    if (!path) return null;
+    return this.#root + path.slice(path.lastIndexOf(API_ROOT)) + query({ w: fields.width });
   }
 
   /**

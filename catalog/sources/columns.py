@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 
 from twinlens.catalog.errors import NoVideos, SourceError
@@ -15,6 +17,7 @@ from twinlens.catalog.sources.platforms import Platform
 # Names of columns for what a video has beside its fields, the best first. Names are compared
 # without case and punctuation: ``videoId``, ``video_id`` and ``Video ID`` are one.
 _ID: Final = ("video_id", "youtube_id", "id", "uuid", "guid")
+_SIZES: Final = ("maxres", "standard", "high", "medium", "default")
 _PICTURES: Final[Mapping[str, tuple[str, ...]]] = {
     "thumbnail": (
         *("thumbnail", "image", "file_name", "picture", "thumbnail_path", "image_path", "poster"),
@@ -22,8 +25,28 @@ _PICTURES: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "thumbnail_url": (
         *("thumbnail_url", "thumbnail_link", "image_url", "thumbnails", "thumb_url", "poster_url"),
+        # An object of sizes, each in a column of its own.
+        *(f"{prefix}thumbnails.{size}.url" for prefix in ("", "snippet.") for size in _SIZES),
     ),
 }
+#: Seconds in one of a column of lengths, by how its name ends; without case and punctuation.
+COLUMN_UNITS: Final[Mapping[str, Decimal]] = {
+    **dict.fromkeys(
+        ("ms", "msec", "msecs", "millis", "millisecond", "milliseconds"), Decimal("1e-3")
+    ),
+    **dict.fromkeys(("us", "microseconds"), Decimal("1e-6")),
+    **dict.fromkeys(("ns", "nanoseconds"), Decimal("1e-9")),
+    # Of .NET, as in Jellyfin's RunTimeTicks.
+    "ticks": Decimal("1e-7"),
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds", "hhmmss", "mmss"), Decimal(1)),
+    **dict.fromkeys(("min", "mins", "minute", "minutes"), Decimal(60)),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours", "hhmm"), Decimal(3600)),
+}
+# How the names of columns of lengths end, but for their unit; and the unit where it is mostly one.
+_LENGTHS: Final = ("duration", "length", "runtime", "runningtime")
+_MOSTLY: Final = {"runtime": Decimal(60)}
+_SHORT_UNIT: Final = 5
+_BY_LENGTH: Final = sorted(COLUMN_UNITS, key=len, reverse=True)
 # Objects in objects are looked into so deep for names, and so many names are kept.
 _DEPTH: Final = 4
 _MOST_NAMES: Final = 2_000
@@ -71,6 +94,9 @@ class Columns:
         by_plain_name: dict[str, str] = {}
         for name in names:
             by_plain_name.setdefault(simplify(name), name)
+        for name in names:
+            if (base := _split_unit(simplify(name))[0]) is not None:
+                by_plain_name.setdefault(base, name)
         present = set(names)
         of_platform = {} if platform is None else platform.columns
         found: dict[str, tuple[str, ...]] = {}
@@ -163,6 +189,32 @@ def _any_there(columns: Sequence[str], names: Collection[str]) -> bool:
 
 def _find(name: str, present: Collection[str], by_plain_name: Mapping[str, str]) -> str | None:
     return name if name in present else by_plain_name.get(simplify(name))
+
+
+@lru_cache(maxsize=1024)
+def find_unit(column: str) -> tuple[Decimal, bool] | None:
+    """Return how many seconds one of a column of lengths is, where its name says or hints so.
+
+    With it comes whether the name says so; where it only hints, such columns mostly have that unit.
+    """
+    plain = simplify(column)
+    base, unit = _split_unit(plain)
+    if base is not None:
+        return COLUMN_UNITS[unit], True
+    mostly = next((unit for name, unit in _MOSTLY.items() if plain.endswith(name)), None)
+    return None if mostly is None else (mostly, False)
+
+
+def _split_unit(name: str) -> tuple[str | None, str]:
+    """Return the plain name of a column of lengths without its unit, and that; or None."""
+    for unit in _BY_LENGTH:
+        base = name.removesuffix(unit)
+        if base == name:
+            continue
+        base = base.removesuffix("in")
+        if base.endswith(_LENGTHS) or (not base and len(unit) > _SHORT_UNIT):
+            return base, unit
+    return None, ""
 
 
 def simplify(name: str) -> str:

@@ -7,30 +7,39 @@ import html
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 from functools import lru_cache, partial
 from pathlib import Path
+from string import ascii_letters, digits
 from typing import Final, Protocol, TypeVar
 
 from twinlens.catalog.errors import RejectReason, RowRejected
 from twinlens.catalog.fields import Field, FieldKind, Fields, FieldValue
-from twinlens.catalog.sources.columns import simplify
+from twinlens.catalog.sources.columns import find_unit
 from twinlens.catalog.sources.dates import DateOrder, parse_date
 from twinlens.catalog.sources.lists import parse_texts
-from twinlens.catalog.sources.numbers import parse_count, parse_duration
-from twinlens.catalog.sources.picture_cells import parse_picture
+from twinlens.catalog.sources.numbers import InUnit, parse_count, parse_duration
+from twinlens.catalog.sources.picture_cells import parse_picture, pick_address
 from twinlens.catalog.sources.platforms import YOUTUBE_CATEGORIES, Platform
+from twinlens.catalog.sources.printed import is_printed, unprint
 from twinlens.catalog.sources.rows import BadCell, BadRecord, Note, Origin, Record, Reject, Row
 from twinlens.catalog.sources.thumbnails import read_thumbnail
-from twinlens.catalog.sources.values import is_no_value, parse_code, parse_id, parse_text, parse_url
+from twinlens.catalog.sources.values import (
+    NO_VALUE,
+    is_no_value,
+    parse_code,
+    parse_id,
+    parse_key,
+    parse_text,
+    parse_url,
+    read_formula,
+    reject,
+)
 from twinlens.catalog.video import Video
 
 # 96 bits: a chance of one in 10**17 that two among a million videos share an id.
 _CONTENT_ID_DIGITS: Final = 24
 # Fields that say which video it is, where there is no id.
 _ADDRESSES: Final = ("url", "embed_url")
-
-_MS: Final = Decimal("0.001")
 
 T = TypeVar("T")
 
@@ -48,17 +57,15 @@ _PARSERS: Final[Mapping[FieldKind, _Parser]] = {
     FieldKind.COUNT: parse_count,
     FieldKind.DURATION: parse_duration,
 }
-#: Seconds in one, where a column's name says so; names without case and punctuation.
-COLUMN_UNITS: Final[Mapping[str, Decimal]] = {
-    **dict.fromkeys(("durationms", "durationmillis", "lengthms", "approxdurationms"), _MS),
-    **dict.fromkeys(("durationmilliseconds", "lengthmillis", "milliseconds"), _MS),
-    **dict.fromkeys(("runtime", "runtimeminutes", "durationminutes"), Decimal(60)),
-    **dict.fromkeys(("durationmin", "durationmins", "lengthminutes", "minutes"), Decimal(60)),
-}
 _ESCAPED: Final = ("title", "channel")
 _TEXTS: Final = (FieldKind.TEXT, FieldKind.KEYWORD, FieldKind.KEYWORDS)
 # Fields that hold a code, which objects have beside its name.
 _CODES: Final = frozenset({"language"})
+_IDS: Final = frozenset({"channel_id"})
+# How a formula, a printed list and a printed object begin.
+_OPENING: Final = frozenset("=[{")
+# A text that begins so is neither that nor a mark for no value: most are, and are not looked at.
+_PLAIN_BEGINNINGS: Final = frozenset(ascii_letters + digits) - {mark[:1] for mark in NO_VALUE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,21 +122,42 @@ class _Conversion:
         for name, names in columns.items():
             for column in names:
                 cell = cells[column] if column in cells else find_cell(cells, column)
-                if isinstance(cell, BadCell):
-                    self._notes.append(Note(name, cell.reason, cell.detail))
-                    if name == "title":
-                        self._cells[name] = cell.guess
-                elif name != "video_id" and is_no_value(cell):
-                    continue
-                elif cell is not None:
-                    is_plain = table.platform is None and name != "duration_s"
-                    self._cells[name] = cell if is_plain else self._prepare(name, column, cell)
+                if type(cell) is not str or cell[:1] not in _PLAIN_BEGINNINGS:
+                    if isinstance(cell, BadCell):
+                        self._notes.append(Note(name, cell.reason, cell.detail))
+                        if name == "title":
+                            self._cells[name] = cell.guess
+                        break
+                    if name != "video_id" and is_no_value(cell):
+                        continue
+                    if cell is None:
+                        break
+                    if type(cell) is str and cell[:1] in _OPENING:
+                        cell = self._open(name, cell)
+                is_plain = table.platform is None and name != "duration_s"
+                self._cells[name] = cell if is_plain else self._prepare(name, column, cell)
                 break
+
+    def _open(self, name: str, cell: str) -> object:
+        """Return what a formula shows, and a list or an object that was printed into a cell."""
+        kind = self._fields.find_kind(name)
+        if cell[0] == "=":
+            is_address = kind is FieldKind.URL or name in ("thumbnail", "thumbnail_url")
+            return read_formula(cell.strip(), address=is_address)
+        if kind in (FieldKind.TEXT, FieldKind.KEYWORDS):
+            # Words in brackets are words of a title, and a list of texts is read as one.
+            return cell
+        found = unprint(cell)
+        if kind is FieldKind.KEYWORD and isinstance(found, str) and is_printed(found):
+            error = reject(name, "is text", found)
+            self._notes.append(Note(name, error.reason, error.detail))
+            return None
+        return found
 
     def _prepare(self, name: str, column: str, cell: object) -> object:
         """Return a cell without what its platform or its column's name says of it."""
         if name == "duration_s" and (unit := find_unit(column)) is not None:
-            return _to_unit(cell, unit)
+            return InUnit(cell, *unit)
         platform = self._table.platform
         if platform is None:
             return cell
@@ -179,9 +207,9 @@ class _Conversion:
                     value = parse(self._cells[name])
                 except RowRejected as error:
                     self._notes.append(Note(name, error.reason, error.detail))
-                else:
-                    if value is not None and value != ():
-                        values[name] = value
+                    value = _to_nfc(error.kept)
+                if value is not None and value != ():
+                    values[name] = value
         return Video(
             video_id=video_id,
             title=title if isinstance(title, str) else None,
@@ -232,7 +260,9 @@ def _list_parsers(
 def _make_parser(row: Field, order: DateOrder | None) -> Callable[[object], FieldValue | None]:
     if row.kind is FieldKind.MOMENT:
         return partial(parse_date, field=row.name, order=order)
-    parse: _Parser = parse_code if row.name in _CODES else _PARSERS[row.kind]
+    parse: _Parser = _PARSERS[row.kind]
+    if row.name in _CODES | _IDS:
+        parse = parse_code if row.name in _CODES else parse_key
     if row.kind not in _TEXTS:
         return partial(parse, field=row.name)
     return lambda cell: _to_nfc(parse(cell, field=row.name))
@@ -259,25 +289,12 @@ def find_cell(cells: Mapping[str, object], column: str) -> object:
     return found
 
 
-@lru_cache(maxsize=1024)
-def find_unit(column: str) -> Decimal | None:
-    """Return how many seconds one of a column of lengths is, where its name says so."""
-    return COLUMN_UNITS.get(simplify(column.rpartition(".")[2]))
-
-
-def _to_unit(cell: object, unit: Decimal) -> object:
-    """Return a bare number of units in seconds; what says its unit itself stays."""
-    if isinstance(cell, str) and not cell.strip().replace(".", "", 1).isdecimal():
-        return cell
-    if isinstance(cell, str | int | float | Decimal) and not isinstance(cell, bool):
-        return Decimal(str(cell).strip()) * unit
-    return cell
-
-
 def _parse_picture_url(cell: object) -> str | None:
     if isinstance(cell, Mapping | list | tuple):
         found = parse_picture(cell, folder=None, root=None)
         return found if isinstance(found, str) else None
+    if isinstance(cell, str) and cell.count("://") > 1:
+        cell = pick_address(cell)
     return parse_url(cell, field="thumbnail_url")
 
 

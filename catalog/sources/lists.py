@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
-import ast
-import json
+import csv
+import html
 import re
-import warnings
 from collections.abc import Mapping, Sequence
+from html.entities import html5
 from typing import Final
 
 from twinlens.catalog.errors import RejectReason, RowRejected
+from twinlens.catalog.sources.printed import MAX_LENGTH, read_list
 from twinlens.catalog.sources.values import (
-    MAX_TEXT_LENGTH,
+    NO_VALUE,
     is_no_value,
     parse_text,
-    quote,
     reject,
     to_text,
+    unwrap,
 )
 
 MAX_TEXTS: Final = 1_000
-_ARRAY: Final = re.compile(
-    r"(?:np\.|numpy\.)?(?:array|list|set|frozenset|Index)\((.*?)(?:,\s*dtype=[^()]*)?\)", re.DOTALL
-)
-_BRACKETS: Final = {"[": "]", "(": ")", "{": "}"}
-# What stands quoted or bare between commas or spaces, as Python, NumPy and PostgreSQL print it.
-_QUOTED: Final = re.compile(r"""[bu]?('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""", re.DOTALL)
-_BARE: Final = re.compile(r"[^\s,'\"\[\](){}][^,'\"\[\](){}]*")
-_NUMBERS: Final = re.compile(r"[\d.\s]+")
-_BETWEEN: Final = re.compile(r"[\s,]*")
-_HASHTAGS: Final = re.compile(r"#[^\s#,;|]+(?:[\s,]+#[^\s#,;|]+)*")
-_SEPARATORS: Final = ("|", ";", ",", "\n", "；", "，", "、")
+# What stands for the rest of a list that was shortened.
+_CUT: Final = frozenset({"...", "…", "[...]", "etc.", "etc"})
+_ODD: Final = NO_VALUE | _CUT
+_HASHTAG: Final = re.compile(r"[#＃](?=[^\s#＃])")
+_HASHTAGS: Final = re.compile(r"[#＃][^\s,;|]+(?:[\s,;|]+[#＃][^\s,;|]+)*")
+_SEPARATORS: Final = ("|", ";", ",", "；", "，", "、", "،", "\t")
+_ENTITY: Final = re.compile(r"&(?:#\d{1,7}|#x[\da-f]{1,6}|(\w{2,31}));", re.IGNORECASE)
+_FIRST_QUOTED: Final = re.compile(r"""\s*(["'])(?:(?!\1).)*\1\s*([|;,])""")
+_BULLET: Final = re.compile(r"\s*[-*•·–]\s+")
+# 0:00 before the title of a chapter, as descriptions list them.
+_BEGIN: Final = re.compile(r"[\s(\[]*(?:\d{1,2}:)?\d{1,3}:\d{2}[\s)\]]*(?:[-–—:|]\s+)?")
+# Fields whose texts are sentences: each stands on a line of its own.
+_LINES: Final = frozenset({"chapters"})
 
 
 def parse_texts(value: object, *, field: str) -> tuple[str, ...]:
@@ -40,22 +43,45 @@ def parse_texts(value: object, *, field: str) -> tuple[str, ...]:
     ``;``, ``,`` or line ends, or hashtags. An object in a list gives its label or name.
 
     Raises:
-        RowRejected: not a list of texts, too many, or a text that can't be used.
+        RowRejected: not a list of texts, too many, or a text that can't be used; the others are the
+            error's ``kept``.
     """
+    if isinstance(value, Mapping):
+        value = unwrap(value)
     if isinstance(value, str | bytes):
         value = _split(to_text(value, field), field)
     if value is None:
         return ()
+    if isinstance(value, Mapping):
+        value = [value]
     if not isinstance(value, list | tuple):
-        value = [value] if isinstance(value, Mapping) else value
-    if not isinstance(value, list | tuple | Sequence):
         raise reject(field, "is a list or text", value)
+    texts: dict[str, None] = {}
+    bad: list[tuple[int, RowRejected]] = []
+    for number, item in enumerate(value[:MAX_TEXTS], start=1):
+        if item is None or item != item:
+            continue
+        try:
+            text = parse_text(item, field=field)
+            if text in _ODD:
+                if text in _CUT:
+                    raise reject(field, "are all there", text)
+                text = None
+        except RowRejected as error:
+            bad.append((number, error))
+        else:
+            if text is not None:
+                texts[text] = None
+    kept = tuple(texts)
     if len(value) > MAX_TEXTS:
         raise RowRejected(
-            RejectReason.BAD_VALUE, f"{len(value)} {field}; at most {MAX_TEXTS} are taken"
+            RejectReason.BAD_VALUE, f"{len(value)} {field}; at most {MAX_TEXTS} are taken", kept
         )
-    texts = (parse_text(item, field=field) for item in value if item is not None and item == item)
-    return tuple(dict.fromkeys(text for text in texts if text is not None))
+    if bad:
+        number, first = bad[0]
+        more = f"; {len(bad)} such" if len(bad) > 1 else ""
+        raise RowRejected(first.reason, f"number {number} of {field}: {first.detail}{more}", kept)
+    return kept
 
 
 def _split(text: str, field: str) -> Sequence[object] | None:
@@ -63,84 +89,72 @@ def _split(text: str, field: str) -> Sequence[object] | None:
     # Kaggle's trending sets write "[none]" for a video without tags.
     if is_no_value(text) or text.casefold() == "[none]":
         return None
-    if len(text) > MAX_TEXT_LENGTH:
+    if len(text) > MAX_LENGTH:
         raise RowRejected(
             RejectReason.BAD_VALUE,
-            f"{field} have {len(text)} characters; at most {MAX_TEXT_LENGTH} are taken",
+            f"{field} have {len(text)} characters; at most {MAX_LENGTH} are taken",
         )
-    if array := _ARRAY.fullmatch(text):
-        text = array[1].strip()
-        if is_no_value(text):  # as pandas prints an empty set
-            return None
-    if text[0] in _BRACKETS and text.endswith(_BRACKETS[text[0]]):
-        try:
-            parsed = json.loads(text)
-        except (ValueError, RecursionError):
-            parsed = _read_printed(text[1:-1], field)
-        if parsed == {}:
-            return None
-        if isinstance(parsed, dict):
-            raise reject(field, "is a list or text", text)
-        if parsed is not None:
-            return list(parsed)
-    if _HASHTAGS.fullmatch(text):
-        return re.findall(r"[^\s#,]+", text)
-    separator = next((mark for mark in _SEPARATORS if mark in text), None)
+    if (listed := read_list(text, field)) is not None:
+        return listed
+    if "&" in text:
+        text = _ENTITY.sub(_read_entity, text)
+    if "#" in text or "＃" in text:
+        if _HASHTAGS.fullmatch(text):
+            return [tag for tag in map(str.strip, _split_hashtags(text)) if tag]
+        if len(_HASHTAG.findall(text)) > 1 and not any(mark in text for mark in _SEPARATORS):
+            raise reject(field, "is a list, or hashtags alone", text)
+    if "\n" in text or "\r" in text:
+        lines = [_BULLET.sub("", line, count=1) for line in re.split(r"(?<!,)[\r\n]+", text)]
+        if field in _LINES:
+            return [_BEGIN.sub("", line, count=1) for line in lines]
+        return [part for line in lines for part in _split_line(line)]
+    return _split_line(text)
+
+
+def _split_hashtags(text: str) -> list[str]:
+    parts = (word for word in re.split(r"[\s,;|]+", text) if word)
+    return [tag for word in parts for tag in _HASHTAG.split(word)]
+
+
+def _split_line(text: str) -> list[str]:
+    """Return what stands between separators, outside of quotes and not after a backslash."""
+    separator = None
+    for mark in _SEPARATORS:
+        if mark in text:
+            separator = mark
+            break
+    if '"' not in text and "'" not in text and "\\" not in text:
+        return [text] if separator is None else text.split(separator)
     if separator is None:
         return [_unquote(text)]
+    if (first := _FIRST_QUOTED.match(text)) is not None:
+        separator = first[2]
+    for mark in ('"', "'"):
+        if text[0] == mark or f"{separator}{mark}" in text or f"{separator} {mark}" in text:
+            try:
+                (parts,) = csv.reader(
+                    [text.replace("\n", " ")],
+                    delimiter=separator,
+                    quotechar=mark,
+                    skipinitialspace=True,
+                    strict=True,
+                )
+            except (csv.Error, ValueError):
+                continue
+            return parts
+    if f"\\{separator}" in text:
+        parts = re.split(rf"(?<!\\){re.escape(separator)}", text)
+        return [_unquote(part.replace(f"\\{separator}", separator)) for part in parts]
     return [_unquote(part) for part in text.split(separator)]
 
 
 def _unquote(text: str) -> str:
     text = text.strip()
-    return text.strip('"') if text[:1] == '"' or text[-1:] == '"' else text
-
-
-def _read_printed(text: str, field: str) -> list[object] | None:
-    """Return what stands between the brackets of a printed list; None where it is no list.
-
-    Read text by text: to Python's own parser texts without commas between them are one text.
-
-    Raises:
-        RowRejected: a part was left out in printing.
-    """
-    found: list[object] = []
-    at = _skip(text, 0)
-    quoted_any = False
-    while at < len(text):
-        if text.startswith("...", at):
-            raise reject(field, "is printed whole", f"[{text}]")
-        if quoted := _QUOTED.match(text, at):
-            quoted_any = True
-            found.append(_read_literal(quoted[1]))
-            at = quoted.end()
-        elif bare := _BARE.match(text, at):
-            word = bare[0].strip()
-            if not quoted_any and _NUMBERS.fullmatch(word):
-                found += word.split()
-            elif not is_no_value(word):
-                found.append(word)
-            at = bare.end()
-        else:
-            return None
-        at = _skip(text, at)
-    if not found and text.strip(" ,"):
-        raise reject(field, "is a list of texts", quote(text))
-    return found
-
-
-def _skip(text: str, at: int) -> int:
-    found = _BETWEEN.match(text, at)
-    return at if found is None else found.end()
-
-
-def _read_literal(text: str) -> object:
-    if "\\" not in text:
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
         return text[1:-1]
-    try:
-        with warnings.catch_warnings():
-            # "\d" in somebody's tag is no business of this program's user.
-            warnings.simplefilter("ignore")
-            return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text[1:-1]
+    return text
+
+
+def _read_entity(found: re.Match[str]) -> str:
+    name = found[1]
+    return html.unescape(found[0]) if name is None or f"{name};" in html5 else found[0]

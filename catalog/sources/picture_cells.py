@@ -5,16 +5,31 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from twinlens.catalog.errors import PictureRejected, RejectReason
-from twinlens.catalog.sources.values import is_no_value, is_web_url, quote, to_text
+from twinlens.catalog.sources.values import (
+    find_link,
+    is_no_value,
+    is_web_url,
+    quote,
+    to_text,
+    unwrap,
+)
 
 # How JPEG, PNG, GIF and WebP begin once base64 encoded.
 _BASE64_PICTURE: Final = ("/9j/", "iVBORw0KGgo", "R0lGOD", "UklGR")
 _BASE64_MIN_LENGTH: Final = 64
+_SEVERAL: Final = re.compile(r"[\s,;|]https?://", re.IGNORECASE)
+_SIZES: Final = re.compile(
+    r"(https?://[^\s|]+?)(?:\s+(\d+(?:\.\d+)?)[wx])?[,;|]*(?=\s|[,;|]+\s*https?://|\||\Z)",
+    re.IGNORECASE,
+)
 _ADDRESSES: Final = ("url", "link", "src", "href", "contentUrl")
 # Lists and objects of sizes lie at most so deep: {"pictures": {"sizes": [{"link": …}]}}.
 _DEPTH: Final = 4
@@ -32,6 +47,7 @@ def parse_picture(
     Raises:
         PictureRejected: a path that leaves ``root``, bad base64, or nothing of these.
     """
+    value = unwrap(value) if isinstance(value, Mapping) else value
     if isinstance(value, Mapping) and ("bytes" in value or "path" in value):
         content = value.get("bytes")
         if content is None:
@@ -52,15 +68,35 @@ def parse_picture(
     text = to_text(value, "thumbnail").strip()
     if not text:
         return None
+    if (link := find_link(text)) is not None:
+        text = link[0]
     if is_web_url(text):
-        return text
+        return pick_address(text)
     if text.startswith("//"):
         return f"https:{text}"
     if text[:5].casefold() == "data:":
         return _from_base64(text.partition(",")[2])
     if len(text) >= _BASE64_MIN_LENGTH and text.startswith(_BASE64_PICTURE):
         return _from_base64(text)
-    return _locate(text, folder, root)
+    return _locate(_to_path(text), folder, root)
+
+
+def pick_address(text: str) -> str:
+    """Return the widest of several sizes' addresses, as in HTML's ``srcset``, else the first."""
+    if text.count("://") > 1 and _SEVERAL.search(text):
+        sizes = {match[1]: float(match[2] or 0) for match in _SIZES.finditer(text)}
+        return max(sizes, key=sizes.__getitem__)
+    return text
+
+
+def _to_path(text: str) -> str:
+    """Return the path of a ``file:`` address, and any other text as it is."""
+    if text[:5].casefold() != "file:":
+        return text
+    address = urlsplit(text)
+    if address.netloc not in ("", "localhost"):
+        raise PictureRejected(RejectReason.PICTURE_MISSING, f"{quote(text)} is on another machine")
+    return url2pathname(address.path)
 
 
 def _locate(text: str, folder: Path | None, root: Path | None) -> Path:

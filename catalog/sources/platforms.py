@@ -37,6 +37,12 @@ class Platform:
     youtube: bool = False
 
 
+# Of an answer made flat, such as by pandas.
+_SIZES: Final = tuple(
+    f"snippet.thumbnails.{size}.url" for size in ("maxres", "standard", "high", "medium", "default")
+)
+
+
 def _but(*values: str) -> re.Pattern[str]:
     """Return a pattern of everything but ``values``."""
     return re.compile(rf"(?!(?:{'|'.join(map(re.escape, values))})$).*", re.DOTALL)
@@ -81,7 +87,7 @@ _SNIPPET: Final = {
     "channel_id": ("snippet.videoOwnerChannelId", "snippet.channelId"),
     "published_at": ("contentDetails.videoPublishedAt", "snippet.publishedAt"),
     "thumbnail": (),
-    "thumbnail_url": ("snippet.thumbnails",),
+    "thumbnail_url": ("snippet.thumbnails", *_SIZES),
     "category": ("snippet.categoryId",),
     "language": ("snippet.defaultAudioLanguage", "snippet.defaultLanguage"),
     "tags": ("snippet.tags",),

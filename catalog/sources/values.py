@@ -38,20 +38,51 @@ _NO_ID: Final = frozenset(
 #: Keys of an object whose value stands for it, the best first.
 LABEL_KEYS: Final = (
     *("label", "displayName", "display_name", "name", "title", "text", "simpleText", "full_name"),
-    *("value", "tag", "term", "username", "#text", "_", "$oid", "$numberLong", "$numberInt"),
+    *("value", "tag", "term", "username", "#text", "_"),
+)
+#: Keys under which exports of databases wrap one value, each alone in its object: those of MongoDB,
+#: Firestore and DynamoDB.
+WRAPPERS: Final = frozenset(
+    {"$oid", "$numberLong", "$numberInt", "$numberDouble", "$numberDecimal", "$uuid", "S", "N"}
+    | {"stringValue", "integerValue", "doubleValue", "timestampValue", "arrayValue", "L", "SS"}
 )
 #: The same where a code is wanted, as of a language.
 CODE_KEYS: Final = ("code", "id", "iso", *LABEL_KEYS)
 
 _UNUSABLE_IN_IDS: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
-_ID_KEYS: Final = ("videoId", "video_id", "$oid", "$numberLong", "id", "value")
+_ID_KEYS: Final = ("videoId", "video_id", "id", "value")
+# As spreadsheets and data frames show a number of many digits: the rest of them is lost.
+_ROUNDED: Final = re.compile(r"\d(?:[.,]\d+)?e\+\d{2,}", re.IGNORECASE)
+_MOST_EXACT: Final = 2**53
 _WEB_URL: Final = re.compile(r"https?://[^\s/?#]", re.IGNORECASE)
+_SEVERAL: Final = re.compile(r"[\s,;|]https?://", re.IGNORECASE)
 # What a browser's address bar takes, too.
 _NO_SCHEME: Final = re.compile(
     r"//[^\s/?#]|(?:www\.[\w-]+|(?:[\w-]+\.)+[a-z]{2,})(?:\.[\w-]+)*(?::\d+)?/\S|www\.[\w.-]+$",
     re.IGNORECASE,
 )
-_HYPERLINK: Final = re.compile(r'=HYPERLINK\("([^"]+)".*\)', re.IGNORECASE)
+# How spreadsheets, Markdown and HTML write a link: its address, then its text where it has one.
+_LINKS: Final = tuple(
+    re.compile(form, re.IGNORECASE | re.DOTALL)
+    for form in (
+        r'=(?:HYPERLINK|IMAGE)\(\s*"(?P<url>(?:[^"]|"")*)"'
+        r'(?:\s*[,;]\s*"(?P<text>(?:[^"]|"")*)")?[^"]*\)',
+        r"!?\[(?P<text>[^\]]*)\]\((?P<url>[^\s)]+)\)",
+        r"""<a\s[^<>]*href=["'](?P<url>[^"'<>]+)["'][^<>]*>(?P<text>[^<>]*)</a>""",
+        r"""<img\s[^<>]*src=["'](?P<url>[^"'<>]+)["'][^<>]*(?P<text>)>""",
+    )
+)
+_FORMULA_TEXT: Final = re.compile(r'="((?:[^"]|"")*)"')
+# Marks of direction and of a file's beginning, and quotes and separators that have plain ones.
+_UNPLAIN: Final = {
+    **dict.fromkeys((0xFEFF, 0x200B, 0x200E, 0x200F, *range(0x202A, 0x202F)), None),
+    **dict.fromkeys(range(0x2066, 0x206A), None),
+    **dict.fromkeys(map(ord, "’‘′"), "'"),
+    **dict.fromkeys(map(ord, "”“″"), '"'),
+    **dict.fromkeys(map(ord, "٬،"), ","),
+    ord("٫"): ".",
+}
+_NOT_DIGITS: Final = ("<super>", "<sub>", "<fraction>", "<circle>")
 _DEPTH: Final = 3
 
 
@@ -78,10 +109,12 @@ def parse_id(value: object) -> str:
     """
     if isinstance(value, dict):
         value = next((value[key] for key in _ID_KEYS if value.get(key) is not None), value)
+        value = unwrap(value)
     video_id = value if type(value) is str and value.isascii() else _write_id(value)
     video_id = video_id.strip()
     if video_id in _NO_ID:
         raise RowRejected(RejectReason.ID_MISSING, "the id is empty")
+    _require_exact(video_id, RejectReason.ID_INVALID)
     if len(video_id) > MAX_VIDEO_ID_LENGTH:
         raise RowRejected(
             RejectReason.ID_TOO_LONG,
@@ -102,8 +135,17 @@ def parse_id(value: object) -> str:
     return video_id
 
 
+def _require_exact(text: str, reason: RejectReason) -> None:
+    if "+" in text and _ROUNDED.fullmatch(text):
+        raise RowRejected(
+            reason, f"{quote(text)}: a spreadsheet dropped the id's last digits; write ids as text"
+        )
+
+
 def _write_id(value: object) -> str:
     if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
+        if isinstance(value, float) and abs(value) > _MOST_EXACT:
+            _require_exact(f"{value:e}", RejectReason.ID_INVALID)
         value = int(value)
     if value is None or (isinstance(value, float | Decimal) and math.isnan(value)):
         raise RowRejected(RejectReason.ID_MISSING, "the id is empty")
@@ -162,6 +204,78 @@ def parse_code(value: object, *, field: str) -> str | None:
     return parse_text(value, field=field)
 
 
+def fold(text: str) -> str:
+    """Return a number's, a length's or a date's text with plain digits, quotes and spaces.
+
+    Raises:
+        RowRejected: it has raised digits or the like: in plain ones 5² would be 52.
+    """
+    if text.isascii():
+        return text.strip()
+    text = text.translate(_UNPLAIN)
+    if any(
+        character.isnumeric() and unicodedata.decomposition(character).startswith(_NOT_DIGITS)
+        for character in text
+    ):
+        raise RowRejected(RejectReason.BAD_VALUE, f"{quote(text)} has raised digits or the like")
+    return unicodedata.normalize("NFKC", text).strip()
+
+
+def strip_accents(text: str) -> str:
+    """Return Latin text without accents; other scripts as they are, whose signs are letters."""
+    parts = unicodedata.normalize("NFKD", text)
+    if not all(part < "\u0370" or "\u1e00" <= part < "\u1f00" for part in parts):
+        return text
+    return "".join(part for part in parts if not unicodedata.combining(part))
+
+
+def unwrap(value: object) -> object:
+    """Return the value that a database's export has in an object of its own, else ``value``."""
+    while isinstance(value, Mapping) and len(value) == 1:
+        ((key, inner),) = value.items()
+        if key not in WRAPPERS and not (key == "values" and isinstance(inner, list)):
+            break
+        value = inner
+    return value
+
+
+def find_link(text: str) -> tuple[str, str] | None:
+    """Return address and text of a spreadsheet's, Markdown's or HTML's link, or None."""
+    if text[:1] in {"=", "!", "[", "<"}:
+        for form in _LINKS:
+            if (found := form.fullmatch(text)) is not None:
+                url, label = (
+                    (part or "").replace('""', '"') for part in found.group("url", "text")
+                )
+                return url.strip(), label.strip() or url.strip()
+    return None
+
+
+def read_formula(text: str, *, address: bool) -> str:
+    """Return what a cell such as ``="007"`` or ``=HYPERLINK("url", "text")`` shows, or its address.
+
+    Any other text comes back as it is.
+    """
+    if (found := _FORMULA_TEXT.fullmatch(text)) is not None:
+        return found[1].replace('""', '"')
+    link = find_link(text)
+    return text if link is None else link[0] if address else link[1]
+
+
+def parse_key(value: object, *, field: str) -> str | None:
+    """Return text as ``parse_text`` does, of an id that is not the video's.
+
+    Raises:
+        RowRejected: see ``parse_text``; or a spreadsheet has dropped its last digits.
+    """
+    if isinstance(value, float) and math.isfinite(value) and abs(value) > _MOST_EXACT:
+        value = f"{value:e}"
+    text = parse_text(value, field=field)
+    if text is not None:
+        _require_exact(text, RejectReason.BAD_VALUE)
+    return text
+
+
 def find_label(value: object, field: str, keys: Sequence[str] = LABEL_KEYS) -> object:
     """Return what stands for an object or a list of one: a text or a number, or None.
 
@@ -170,6 +284,7 @@ def find_label(value: object, field: str, keys: Sequence[str] = LABEL_KEYS) -> o
     """
     found = value
     for _ in range(_DEPTH):
+        found = unwrap(found)
         if isinstance(found, list | tuple):
             if len(found) > 1:
                 raise reject(field, "is one value", value)
@@ -200,13 +315,15 @@ def parse_url(value: object, *, field: str) -> str | None:
     if text is None:
         return None
     if not is_web_url(text):
+        if (link := find_link(text)) is not None:
+            text = link[0]
         text = text.removeprefix("<").removesuffix(">").strip()
-        if link := _HYPERLINK.fullmatch(text):
-            text = link[1]
         if _NO_SCHEME.match(text):
             text = f"https://{text.lstrip('/')}"
     if not is_web_url(text):
         raise reject(field, "begins with http:// or https://", text)
+    if text.count("://") > 1 and _SEVERAL.search(text):
+        raise reject(field, "is one address", text)
     return text.replace("&amp;", "&")
 
 

@@ -7,8 +7,12 @@ from twinlens.backend.problem_kinds import KINDS, Code
 SEARCH = "/api/v1/search"
 MULTI = "/api/v1/multi-search"
 RECOMMEND = "/api/v1/recommendations"
+LOOKUP = "/api/v1/lookup"
 # What an answer has beside its hits.
-PAGE_FIELDS = {"next_cursor", "window", "took_ms", "timings_ms", "query_id", "generation"}
+PAGE_FIELDS = {
+    *("next_cursor", "window", "total", "total_relation"),
+    *("took_ms", "timings_ms", "query_id", "generation"),
+}
 
 
 def problem(response, code: str) -> dict:

@@ -18,9 +18,22 @@ from tests.backend.attacks import (
     picture,
     post,
 )
-from tests.backend.catalogue import picture_bytes
+from tests.backend.catalogue import FACETS, picture_bytes
+from twinlens.catalog.fields import FIELDS, FieldKind
 from twinlens.search.cursor import Cursor
 
+LOOKUP = b"POST /api/v1/lookup HTTP/1.1"
+# A condition on each facet, and each of them counted without it.
+DISJUNCTIVE = {
+    "facets": FACETS,
+    "disjunctive_facets": True,
+    "filter": {
+        row.name: ["n1", "none"]
+        if row in FIELDS.counted
+        else {"gte": "2000-01-01" if row.kind is FieldKind.MOMENT else 0}
+        for row in FIELDS.facets
+    },
+}
 SECTIONS: dict[str, dict[str, Row]] = {
     "Wrong types": {
         "json-called-text": Row(
@@ -177,6 +190,78 @@ SECTIONS: dict[str, dict[str, Row]] = {
             ),
             "20 searches of 1,000 ranks each, fused",
             "422 `validation_failed`",
+        ),
+        "facets-that-search-nine-thousand-ranks": Row(
+            post(js(text="film", window=1000, **DISJUNCTIVE)),
+            "`disjunctive_facets`, a condition on each of eight facets, and a window of 1,000",
+            "422 `validation_failed`",
+        ),
+        "facets-that-search-as-much-as-is-allowed": Row(
+            post(js(text="film", window=200, collapse_duplicates=True, **DISJUNCTIVE)),
+            "the same with a window of 200, and `collapse_duplicates`",
+            "200",
+        ),
+        "a-facet-query-of-eighteen-hundred-letters": Row(
+            post(js(text="film", facets=["tags"], facet_query={"tags": "\ufdfa" * 100})),
+            "a `facet_query` of 100 times U+FDFA, which NFKC writes out as eighteen letters",
+            "200",
+        ),
+        "a-facet-query-of-marks": Row(
+            post(js(text="film", facets=["tags"], facet_query={"tags": "\u0315\u0300" * 50})),
+            "a `facet_query` of nothing but marks",
+            "422 `validation_failed`",
+        ),
+        "nineteen-thousand-facet-queries": Row(
+            lambda: post(js(text="film", facet_query={f"f{n}": "a" for n in range(19_000)})),
+            "a `facet_query` of 19,000 fields",
+            "422 `validation_failed`",
+        ),
+        "a-facet-query-of-lists-in-lists": Row(
+            get('/api/v1/search?q=a&facet_query={"tags":' + "[" * 7000),
+            "7,000 `[` as a `facet_query` in a query string",
+            "422 `validation_failed`",
+        ),
+        "a-date-beyond-time": Row(
+            post(js(text="a", filter={"published_at": {"lte": "999999999-01-01"}})),
+            "a date in the year 999999999",
+            "422 `validation_failed`",
+        ),
+        "a-date-of-no-calendar": Row(
+            post(js(text="a", filter={"published_at": {"lte": "2023-02-29"}})),
+            "29 February 2023",
+            "422 `validation_failed`",
+        ),
+        "a-hundred-looks-for-thumbnails": Row(
+            post(js(text="a", filter={"or": [{"has_thumbnail": False}] * 99})),
+            "99 times `has_thumbnail` in an `or`",
+            "200",
+        ),
+        "nineteen-thousand-ids-to-look-up": Row(
+            http(LOOKUP, JSON, body=js(video_ids=["beach-1"] * 19_000)),
+            "19,000 ids to look up",
+            "422 `validation_failed`",
+        ),
+        "a-hundred-thousand-ids-to-look-up": Row(
+            http(LOOKUP, JSON, body=js(video_ids=["beach-1"] * 100_000)),
+            "100,000 ids to look up",
+            "413 `body_too_large`",
+        ),
+        "odd-ids-to-look-up": Row(
+            http(LOOKUP, JSON, body=js(video_ids=["../../etc/passwd", "\0", "\ud800", "%00"])),
+            "ids to look up that are paths, NUL, and half a character",
+            "400 `json_invalid`",
+        ),
+        "recommendations-of-what-is-gone": Row(
+            http(
+                b"POST /api/v1/recommendations HTTP/1.1",
+                JSON,
+                body=js(
+                    liked=["beach-1", *("x" * 250 + str(n) for n in range(99))],
+                    disliked=["y" * 250 + str(n) for n in range(100)],
+                ),
+            ),
+            "recommendations of one video, and of 199 that are gone",
+            "200",
         ),
     },
     "Parts of forms": {

@@ -35,6 +35,8 @@ BETWEEN_FIELDS = (
     "deep; at most",
     "conditions in all; at most",
     "together more than",
+    "is not among facets",
+    "no word in it",
     "written out (NFKC)",
     "over five minutes ahead",
     "known, of an event that says something else",

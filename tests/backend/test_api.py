@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.backend.asking import (
+    LOOKUP,
     MULTI,
     PAGE_FIELDS,
     RECOMMEND,
@@ -201,6 +202,24 @@ def test_a_video_without_a_title_is_found_and_has_nothing_to_highlight(stored, c
     assert hit_ids(found)[0] == pictured.video_id
 
 
+# ---- several videos
+
+
+def test_several_videos_come_in_the_order_of_their_ids_and_the_gone_are_named(client):
+    asked = ["kitchen-2", "gone", ODD_ID, "kitchen-2", "beach-1", "away"]
+    found = client.post(LOOKUP, json={"video_ids": asked})
+    body = body_of(found)
+    assert set(body) == {"videos", "missing", "generation"}
+    assert [one["video_id"] for one in body["videos"]] == ["kitchen-2", ODD_ID, "beach-1"]
+    assert body["missing"] == ["gone", "away"]
+    assert "ETag" not in found.headers
+    assert body["videos"][2] == client.get("/api/v1/videos/beach-1").get_json()["video"]
+    few = client.post(LOOKUP, json={"video_ids": asked, "attributes": ["title"]}).get_json()
+    assert all(set(one) == {"video_id", "title"} for one in few["videos"])
+    none = client.post(LOOKUP, json={"video_ids": ["gone"]}).get_json()
+    assert (none["videos"], none["missing"]) == ([], ["gone"])
+
+
 # ---- recommendations
 
 
@@ -232,6 +251,22 @@ def test_recommendations_answer_as_a_search_does(client):
     }
     assert answer["hits"][0]["because"] == ["beach-1"]
     assert 1 in [hit["sources"]["words"]["rank"] for hit in answer["hits"]]
+
+
+def test_seeds_that_are_gone_are_named_and_left_out(client):
+    body = {"liked": ["gone", "beach-1", "away", "gone"], "disliked": ["lost"], "limit": 5}
+    found = recommend(client, **body).get_json()
+    assert found["missing"] == ["gone", "away", "lost"]
+    assert found["hits"] == recommend(client, liked=["beach-1"], limit=5).get_json()["hits"]
+    again = recommend(client, **body, cursor=found["next_cursor"]).get_json()
+    assert again["missing"] == found["missing"]
+
+
+@pytest.mark.parametrize("path", [f"{SEARCH}?q=film&limit=2", "/api/v1/videos?limit=2"])
+def test_an_empty_cursor_is_the_first_page(client, path):
+    empty, none = (client.get(f"{path}{more}").get_json() for more in ("&cursor=", ""))
+    listed = "hits" if "hits" in none else "videos"
+    assert (empty[listed], empty["next_cursor"]) == (none[listed], none["next_cursor"])
 
 
 def test_a_cursor_of_recommendations_belongs_to_the_history_however_told(client):

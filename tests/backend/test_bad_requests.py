@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from tests.backend.asking import MULTI, RECOMMEND, SEARCH, hit_ids, problem
+from tests.backend.asking import LOOKUP, MULTI, RECOMMEND, SEARCH, hit_ids, problem
 from tests.backend.catalogue import RED, picture_bytes
 from tests.catalog.encoded import png
 from twinlens.backend.parsing import MAX_VALUES
@@ -42,7 +42,10 @@ def test_paths_that_lead_nowhere(client, said, sent):
     problem(client.get(sent), said)
 
 
-NO_MOMENTS = ['"yesterday"', '"2024-01-01T00:00:00"', "1700000000", '"0001-01-01T00:00:00%2B14:00"']
+NO_MOMENTS = [
+    *('"2024-02-30"', '"2024-05"', '"2024-05-01 "', '"0999-01-01"'),
+    *('"yesterday"', '"2024-01-01T00:00:00"', "1700000000", '"0001-01-01T00:00:00%2B14:00"'),
+]
 
 
 @rows(
@@ -73,6 +76,7 @@ NO_MOMENTS = ['"yesterday"', '"2024-01-01T00:00:00"', "1700000000", '"0001-01-01
         "filter.published_at.gte",
         [f'q=a&filter={{"published_at":{{"gte":{one}}}}}' for one in NO_MOMENTS],
     ),
+    ("filter.has_thumbnail", [f'q=a&filter={{"has_thumbnail":{one}}}' for one in ("1", '"yes"')]),
     ("weights.title", ['q=a&weights={"title":-1}']),
     ("weights", ['q=a&weights={"title":0,"thumbnail":0,"words":0}', "q=a&weights=2"]),
 )
@@ -119,6 +123,61 @@ FOR_ALL_IN_ONE = {"limit": 2, "explain": True, "highlight": True, "diversity": 0
     ((RECOMMEND + "?limit=3", "limit"), [LIKED]),
     ((RECOMMEND, "liked"), [{}, {"liked": []}, {"liked": "beach-1"}, {"liked": ["x"] * 101}]),
     ((RECOMMEND, "liked.0"), [{"liked": [""]}]),
+    (
+        (LOOKUP, "video_ids"),
+        [{}, {"video_ids": []}, {"video_ids": "a"}, {"video_ids": ["a"] * 101}],
+    ),
+    ((LOOKUP, "video_ids.1"), [{"video_ids": ["a", one]} for one in ("", 3, None, "a" * 257)]),
+    ((LOOKUP, "attributes.0"), [{"video_ids": ["a"], "attributes": ["nothing"]}]),
+    ((LOOKUP, "limit"), [{"video_ids": ["a"], "limit": 3}]),
+    ((SEARCH, "facet_query"), [{"text": "a", "facet_query": one} for one in (3, "channel", [])]),
+    ((SEARCH, "facet_query"), [{"text": "a", "facets": ["tags"], "facet_query": {"channel": "x"}}]),
+    (
+        (SEARCH, "facet_query.channel"),
+        [
+            {"text": "a", "facets": ["channel"], "facet_query": {"channel": one}}
+            for one in ("", " ?! ", "x" * 101, 5, ["x"])
+        ],
+    ),
+    (
+        (SEARCH, "facet_query.view_count"),
+        [{"text": "a", "facets": ["view_count"], "facet_query": {"view_count": "3"}}],
+    ),
+    (
+        (SEARCH, "disjunctive_facets"),
+        [
+            {"text": "a", "disjunctive_facets": "yes"},
+            {
+                "text": "a",
+                "disjunctive_facets": True,
+                "window": 1000,
+                "facets": ["tags", "channel"],
+                "filter": {"tags": "x", "channel": "y"},
+            },
+        ],
+    ),
+    ((RECOMMEND, "disjunctive_facets"), [{"liked": ["beach-1"], "disjunctive_facets": True}]),
+    (
+        (MULTI, "searches.0.disjunctive_facets"),
+        [{"searches": [{"text": "a", "disjunctive_facets": True}], "fuse": True}],
+    ),
+    (
+        (MULTI, "searches"),
+        [
+            {
+                "searches": [
+                    {
+                        "text": "a",
+                        "disjunctive_facets": True,
+                        "window": 1000,
+                        "facets": ["tags"],
+                        "filter": {"tags": f"n{number}"},
+                    }
+                    for number in range(3)
+                ]
+            }
+        ],
+    ),
     ((RECOMMEND, "liked.1"), [{"liked": ["beach-1", 3]}]),
     ((RECOMMEND, "disliked"), [LIKED | {"disliked": ["x"] * 101}]),
     ((RECOMMEND, "disliked"), [{"liked": ["beach-1", "beach-2"], "disliked": ["beach-2"]}]),

@@ -100,7 +100,7 @@ class TestInTheBrowser:
         assert blob["hits"][0]["boosts"][0]["field"] == "view_count"
 
     def test_videos_and_those_like_them(self, page):
-        video, similar, recommended, stats = run(
+        video, similar, recommended, stats, several = run(
             page,
             """return Promise.all([
                 twinlens.video(given),
@@ -109,9 +109,12 @@ class TestInTheBrowser:
                     sort: "view_count:desc" }),
                 twinlens.recommend({ liked: ["beach-1"], disliked: [given], limit: 3 }),
                 twinlens.stats(),
+                twinlens.lookup([given, "gone", "beach-1"], { attributes: ["title"] }),
             ]);""",
             ODD_ID,
         )
+        assert [one["video_id"] for one in several["videos"]] == [ODD_ID, "beach-1"]
+        assert several["missing"] == ["gone"]
         assert video["video"]["video_id"] == ODD_ID
         assert [hit["video"]["video_id"] for hit in similar["hits"]] == ["beach-8", "beach-7"]
         assert len(recommended["hits"]) == 3
@@ -175,6 +178,7 @@ class TestInTheBrowser:
             return [
                 twinlens.thumbnailUrl(video), elsewhere.thumbnailUrl(video),
                 elsewhere.thumbnailUrl("a/b"), twinlens.thumbnailUrl({ thumbnail_url: null }),
+                twinlens.thumbnailUrl({ title: "no more than this" }, { width: 320 }),
                 blob.type, blob.size,
             ];""",
         )
@@ -183,6 +187,7 @@ class TestInTheBrowser:
             path,
             f"https://videos.example{path}",
             "https://videos.example/api/v1/videos/a%2Fb/thumbnail",
+            None,
             None,
             "image/png",
             len(picture_bytes(COLOURS["beach"], shade=1)),
@@ -290,6 +295,7 @@ def members_of(*heads: str) -> set[str]:
     }
 
 
+OF_A_VIDEO = ["LearnedFields", "DisjunctiveFields"]
 RANKING = ("PageFields", "RankingFields")
 
 
@@ -300,13 +306,14 @@ RANKING = ("PageFields", "RankingFields")
         (["Hit"], answers.HitBody),
         (["SearchAnswer", "Answer"], answers.SearchAnswer),
         (["VideoAnswer"], answers.VideoAnswer),
+        (["LookupAnswer"], answers.LookupAnswer),
         (["StatsAnswer"], answers.StatsAnswer),
         (["Filter"], FilterBody),
-        ([*RANKING, "SearchFields"], requests.SearchBody),
-        (["PageFields", "BrowseFields"], requests.BrowseBody),
+        ([*RANKING, "DisjunctiveFields", "SearchFields"], requests.SearchBody),
+        (["PageFields", "DisjunctiveFields", "BrowseFields"], requests.BrowseBody),
         (["BrowseAnswer", "Answer"], answers.BrowseAnswer),
-        ([*RANKING, "SimilarFields"], requests.SimilarBody),
-        ([*RANKING, "SimilarFields", "RecommendFields"], requests.RecommendationsBody),
+        ([*RANKING, *OF_A_VIDEO], requests.SimilarBody),
+        ([*RANKING, "LearnedFields", "RecommendFields"], requests.RecommendationsBody),
     ],
 )
 def test_types_name_the_fields_of_the_api(declared, model):

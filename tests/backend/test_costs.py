@@ -13,9 +13,11 @@ import pytest
 from tests.backend.asking import MULTI, RECOMMEND, SEARCH
 from tests.backend.catalogue import FACETS, Catalogue
 from tests.backend.served import Served, publish_embedded
+from twinlens.catalog.fields import FIELDS
 
 pytestmark = pytest.mark.slow
 MOST_S = 5.0
+COUNTED = [row.name for row in FIELDS.counted]
 WORDS = " ".join(f"{subject} film number" for subject in ("beach", "kitchen", "cricket") * 40)
 EVERYTHING = {
     "window": 1000,
@@ -26,7 +28,26 @@ EVERYTHING = {
     "collapse_duplicates": True,
 }
 OF_A_PAGE = {name: value for name, value in EVERYTHING.items() if name != "window"}
+# Words that all titles have, that a third has, and that none has.
+DEMANDING = 'film -beach "film number" -number -kitchen' + "".join(f" -{n}" for n in range(6))
+STEERED = {
+    "exclude": [f"beach-{number}" for number in range(900)],
+    "boost": [
+        {"field": "published_at", "half_life_days": days, "weight": 10} for days in range(1, 11)
+    ],
+    "max_per_channel": 3,
+}
 DEAREST = {
+    "steered": (SEARCH, {"text": DEMANDING, **EVERYTHING, **STEERED}),
+    "steered apart": (
+        MULTI,
+        {
+            "searches": [
+                {"text": f"{DEMANDING[:-1]}{number}", **EVERYTHING, **STEERED, "window": 200}
+                for number in range(20)
+            ]
+        },
+    ),
     "window": (SEARCH, {"text": WORDS[:1999], "highlight": True, **EVERYTHING}),
     "video": (SEARCH, {"text": "film", "video_id": "beach-1", "expand": 20, **EVERYTHING}),
     "written out": (SEARCH, {"text": "\ufdfa" * 222, "highlight": True, **EVERYTHING}),
@@ -36,6 +57,32 @@ DEAREST = {
             "text": "film",
             "filter": {"or": [{"tags": [f"n{n}-{m}" for m in range(100)]} for n in range(99)]},
             **EVERYTHING,
+        },
+    ),
+    "disjunctive": (
+        SEARCH,
+        {
+            "text": WORDS[:1999],
+            "highlight": True,
+            **EVERYTHING,
+            "disjunctive_facets": True,
+            "window": 200,
+            "facet_query": {"tags": "n"},
+            "filter": {
+                "or": [{"view_count": {"gte": 0}}],
+                "and": [{"not": {name: "x"}} for name in COUNTED],
+                "duration_s": {"gte": 0},
+                "published_at": {"gte": "2000-01-01"},
+            },
+        },
+    ),
+    "disjunctive, large": (
+        SEARCH,
+        {
+            "text": "film",
+            **EVERYTHING,
+            "disjunctive_facets": True,
+            "filter": {"not": {"tags": "x"}},
         },
     ),
     "recommendations": (

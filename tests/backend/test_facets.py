@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import io
+import json
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
-from tests.backend.asking import MULTI, RECOMMEND, SEARCH, every_page
-from tests.backend.catalogue import FACETS, RED, count_facets
+from tests.backend.asking import MULTI, RECOMMEND, SEARCH, body_of, every_page
+from tests.backend.catalogue import FACETS, ODD_ID, RED, count_facets
+from tests.fakes import MemoryReader
 from twinlens.backend.schemas.answers import FacetsBody
+from twinlens.backend.schemas.filters import FilterBody
 from twinlens.backend.schemas.fitting import fit
 from twinlens.catalog.fields import FIELDS
-from twinlens.stores.base import StoredVideo
+from twinlens.search import searcher
+from twinlens.search.facets import count_facets as count_facets_of_hits
+from twinlens.search.facets import count_stored_facet, leave_out
+from twinlens.stores.base import FacetCount, StoredVideo
+from twinlens.stores.filters import matches
 
-FacetsBody = fit(FacetsBody, FIELDS)
+FacetsBody, FilterBody = fit(FacetsBody, FIELDS), fit(FilterBody, FIELDS)
 
 Json = dict[str, Any]
 
@@ -49,6 +56,126 @@ def test_facets_count_all_hits_on_every_page(
     bare = client.post(path, json=body).get_json()
     assert "facets" not in bare
     assert bare["hits"] == pages[0]["hits"]
+
+
+@pytest.mark.parametrize(
+    ("body", "relation"),
+    [
+        ({"text": "beach film"}, "exact"),
+        ({"text": "beach film", "window": 5, "limit": 2}, "at_least"),
+        ({"text": "film", "filter": {"category": "beach"}, "limit": 3}, "exact"),
+        ({"text": "film", "collapse_duplicates": True, "diversity": 0.2, "limit": 9}, "exact"),
+        ({"text": "film", "filter": {"channel": "none"}}, "exact"),
+        ({"liked": ["beach-3", "cricket-2"], "disliked": ["beach-9"], "limit": 7}, "at_least"),
+        ({"searches": [{"text": "beach"}, {"text": "n3"}], "fuse": True, "limit": 7}, "exact"),
+        ({"searches": [{"text": "beach"}, {"text": "a", "window": 1}], "fuse": True}, "at_least"),
+    ],
+)
+def test_the_total_is_what_all_pages_have(client: FlaskClient, body: Json, relation: str) -> None:
+    path = RECOMMEND if "liked" in body else MULTI if "searches" in body else SEARCH
+    if "liked" in body:
+        body = body | {"window": 20}
+    pages = [one.get_json() for one in every_page(lambda more: client.post(path, json=body | more))]
+    met = sum(len(page["hits"]) for page in pages)
+    assert {(page["total"], page["total_relation"]) for page in pages} == {(met, relation)}
+
+
+def test_a_thousand_hits_are_counted_and_no_more(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searcher, "MOST_COUNTED", 12)
+    asked = {"text": "film", "limit": 9, "facets": ["category"]}
+    pages = [one.get_json() for one in every_page(lambda m: client.post(SEARCH, json=asked | m))]
+    assert sum(len(page["hits"]) for page in pages) == 31
+    for page in pages:
+        assert (page["total"], page["total_relation"]) == (12, "at_least")
+        assert sum(one["count"] for one in page["facets"]["category"]["values"]) <= 12
+
+
+@pytest.mark.parametrize(
+    ("query", "values"),
+    [
+        ("BEA", ["beach channel"]),
+        ("cha", ["beach channel", "cricket channel", "kitchen channel"]),
+        ("chan béa", ["beach channel"]),
+        ("each", []),
+    ],
+)
+def test_values_of_a_facet_are_found_by_the_beginnings_of_their_words(
+    client: FlaskClient, query: str, values: list[str]
+) -> None:
+    asked = {"facets": ["channel", "category"], "facet_query": {"channel": query}}
+    texts = {"facets": "channel,category", "facet_query": json.dumps(asked["facet_query"])}
+    for answer in (
+        client.post(SEARCH, json={"text": "film", **asked}),
+        client.post(RECOMMEND, json={"liked": [ODD_ID], **asked}),
+        client.post(MULTI, json={"searches": [{"text": "film"}], "fuse": True, **asked}),
+        client.get(SEARCH, query_string={"q": "film", **texts}),
+        client.get("/api/v1/videos", query_string=texts),
+    ):
+        facets = body_of(answer)["facets"]
+        assert [one["value"] for one in facets["channel"]["values"]] == values
+        assert all(one["count"] == 10 for one in facets["channel"]["values"])
+        assert len(facets["category"]["values"]) == 3
+
+
+def test_a_value_is_found_behind_the_hundred_most_frequent() -> None:
+    videos = [StoredVideo(f"v{n}", {"tags": [f"n{n}", f"Tag {n}"]}) for n in range(150)]
+    reader = MemoryReader(videos)
+    for facet in (
+        count_stored_facet(reader, "tags", None, "tag 149"),
+        count_facets_of_hits(videos, ["tags"], FIELDS, {"tags": "tag 149"})["tags"],
+    ):
+        assert facet == [FacetCount("Tag 149", 1)]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"language": ["si"], "category": "beach"},
+        {"and": [{"language": "si"}, {"view_count": {"gte": 300}}]},
+        {"or": [{"language": "si"}, {"language": "ta"}], "category": ["beach", "kitchen"]},
+        {"or": [{"language": "si"}, {"category": "beach"}]},
+        {"not": {"language": "si"}, "has_thumbnail": True},
+        {"view_count": {"gte": 500}},
+        {},
+    ],
+)
+def test_disjunctive_facets_leave_out_the_own_conditions(
+    client: FlaskClient, stored: list[StoredVideo], asked: Json
+) -> None:
+    def expected(name: str) -> Json:
+        whole = FilterBody.model_validate(asked).to_filter()
+        left = leave_out(whole, name)
+        passing = [one for one in stored if left is None or matches(left, one.payload)]
+        return count_facets(passing)[name]
+
+    names = ["language", "category", "view_count"]
+    browsed = {"facets": ",".join(names), "disjunctive_facets": "true"}
+    browsed["filter"] = json.dumps(asked)
+    searched = {"text": "film", "facets": names, "disjunctive_facets": True, "filter": asked}
+    for answer in (
+        client.get("/api/v1/videos", query_string=browsed),
+        client.post(SEARCH, json=searched | {"limit": 2}),
+        client.post(SEARCH, json=searched | {"collapse_duplicates": True, "text": "beach film"}),
+        client.post(MULTI, json={"searches": [searched]}),
+    ):
+        body = body_of(answer)
+        body = body.get("results", [body])[0]
+        assert body["facets"] == {name: expected(name) for name in names}
+    # The rest is as without.
+    plain = client.post(SEARCH, json=searched | {"disjunctive_facets": False}).get_json()
+    other = client.post(SEARCH, json=searched).get_json()
+    for name in ("hits", "next_cursor", "total", "total_relation"):
+        assert other[name] == plain[name]
+
+
+def test_disjunctive_facets_of_what_is_similar(client: FlaskClient) -> None:
+    asked = {"filter": '{"category":"kitchen"}', "facets": "category", "disjunctive_facets": "1"}
+    body = body_of(client.get("/api/v1/videos/beach-3/similar", query_string=asked))
+    assert {hit["video"]["category"] for hit in body["hits"]} == {"kitchen"}
+    counts = {one["value"]: one["count"] for one in body["facets"]["category"]["values"]}
+    assert counts == {"beach": 9, "kitchen": 10, "cricket": 10}
 
 
 def test_facets_in_a_query_string_in_a_form_and_in_one_of_several(client: FlaskClient) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import operator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -38,6 +38,8 @@ moments = st.builds(
     st.integers(-2, 2),
 ).map(lambda moment: moment.isoformat())
 
+dates = st.dates(date(2019, 12, 30), date(2024, 1, 3)).map(date.isoformat)
+
 
 def bounds(of: st.SearchStrategy[Any]) -> st.SearchStrategy[Json]:
     return st.dictionaries(st.sampled_from(["gt", "gte", "lt", "lte"]), of, min_size=1, max_size=2)
@@ -48,7 +50,8 @@ fields = {
         ["channel", "category", "language", "tags"], words | st.lists(words, min_size=1, max_size=3)
     ),
     **dict.fromkeys(["view_count", "duration_s"], numbers | bounds(numbers)),
-    "published_at": bounds(moments),
+    "published_at": bounds(moments) | bounds(dates),
+    "has_thumbnail": st.booleans(),
 }
 leaves = st.fixed_dictionaries({}, optional=fields)
 
@@ -79,6 +82,8 @@ def _holds(name: str, asked: Any, payload: Json) -> bool:
             return any(holds(one, payload) for one in asked)
         case "not":
             return not holds(asked, payload)
+        case "has_thumbnail":
+            return ("thumbnail_file" in payload) is asked
     if name not in payload:
         return False
     value = payload[name]
@@ -89,7 +94,9 @@ def _holds(name: str, asked: Any, payload: Json) -> bool:
         return bool(value == asked)
     if isinstance(value, str):
         value = datetime.fromisoformat(value)
-        asked = {way: datetime.fromisoformat(bound) for way, bound in asked.items()}
+        if any(len(bound) == len("2024-01-31") for bound in asked.values()):
+            value = value.date()
+        asked = {way: type(value).fromisoformat(bound) for way, bound in asked.items()}
     held = {"gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le}
     return all(held[way](value, bound) for way, bound in asked.items())
 
@@ -128,6 +135,12 @@ def test_json_a_filter_and_the_engine_mean_the_same(
         ({"and": None, "not": None, "category": "beach"}, 10),
         ({"language": ["si", "ta"], "view_count": {"gte": 500, "lt": 700}}, 3),
         ({"published_at": {"gte": "2023-01-01T02:00:00+02:00"}}, 12),
+        ({"published_at": {"gte": "2023-01-01", "lte": "2023-01-01"}}, 6),
+        ({"published_at": {"gt": "2023-01-01"}}, 6),
+        ({"published_at": {"lt": "2020-01-02"}}, 6),
+        ({"has_thumbnail": False}, 1),
+        ({"has_thumbnail": True, "category": "beach"}, 10),
+        ({"not": {"has_thumbnail": True}}, 1),
         ({"category": "cricket", "language": "en"}, 4),
     ],
 )

@@ -48,7 +48,19 @@ def closed_document(served: Served) -> dict:
         if schema.get("type") == "object":
             schema.setdefault("additionalProperties", False)
     _unroll_filters(document["components"]["schemas"])
+    _tell_json_from_text(document["paths"])
     return document
+
+
+def _tell_json_from_text(paths: dict) -> None:
+    """Say of text that holds JSON what it holds in the way that Schemathesis knows."""
+    for operation in (one for methods in paths.values() for one in methods.values()):
+        for parameter in operation["parameters"]:
+            if (within := parameter["schema"].get("contentSchema")) is not None:
+                del parameter["schema"]
+                parameter["content"] = {"application/json": {"schema": within}}
+                for example in parameter.get("examples", {}).values():
+                    example["value"] = json.loads(example["value"])
 
 
 def _unroll_filters(schemas: dict) -> None:

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.catalog.spellings import DOUBTFUL, NO_VALUES, READ
+from tests.catalog import spellings, spellings_abroad
+from tests.catalog.spellings import NO_VALUES
 from tests.catalog.tables import read, rejects, write_table
 from twinlens.catalog.errors import RejectReason, RowRejected
 from twinlens.catalog.sources import Row
@@ -21,6 +22,11 @@ from twinlens.catalog.sources.lists import parse_texts
 from twinlens.catalog.sources.numbers import parse_count, parse_duration
 from twinlens.catalog.sources.values import find_label, is_no_value, parse_text, parse_url
 
+READ = {kind: rows + spellings_abroad.READ.get(kind, []) for kind, rows in spellings.READ.items()}
+DOUBTFUL = {
+    kind: rows + spellings_abroad.DOUBTFUL.get(kind, [])
+    for kind, rows in spellings.DOUBTFUL.items()
+}
 PARSERS: dict[str, Callable[[object], object]] = {
     "date": partial(parse_date, field="published_at"),
     "count": partial(parse_count, field="view_count"),
@@ -33,13 +39,13 @@ PARSERS: dict[str, Callable[[object], object]] = {
 
 @pytest.mark.parametrize("kind", READ)
 def test_what_a_person_reads_without_doubt_is_read(kind: str) -> None:
-    for value, spellings in READ[kind]:
-        for spelling in spellings:
+    for value, written in READ[kind]:
+        for spelling in written:
             assert PARSERS[kind](spelling) == value, spelling
 
 
-def test_there_are_three_hundred_spellings() -> None:
-    assert sum(len(spellings) for rows in READ.values() for _, spellings in rows) > 300
+def test_there_are_six_hundred_spellings() -> None:
+    assert sum(len(written) for rows in READ.values() for _, written in rows) > 600
 
 
 @pytest.mark.parametrize("kind", DOUBTFUL)
@@ -129,6 +135,16 @@ def test_tags_come_back_from_every_printed_list(tags: list[str]) -> None:
         assert PARSERS["tags"](printed) == expected, printed
 
 
+def test_an_odd_item_costs_itself_alone() -> None:
+    for odd in ({"start": 3}, ["p", "q"], "...", math.inf, "a" * 20_001):
+        with pytest.raises(RowRejected, match="number 2 of chapters") as caught:
+            parse_texts([{"title": "Intro"}, odd, {"title": "End"}], field="chapters")
+        assert caught.value.kept == ("Intro", "End")
+    assert parse_texts("0:00 Intro\n1:23 - One, two\n(1:02:03) End", field="chapters") == (
+        *("Intro", "One, two", "End"),
+    )
+
+
 @given(st.text(max_size=200))
 def test_any_text_is_read_or_refused(text: str) -> None:
     for parse in PARSERS.values():
@@ -160,9 +176,9 @@ def test_what_cannot_be_read_of_a_row_is_noted_and_the_rest_is_kept(tmp_path: Pa
     assert all(item.video.values == {} for item in items if isinstance(item, Row))
 
 
-@pytest.mark.parametrize("text", ["1.000", "12.000", "2.000 Aufrufe", "1.000K"])
+@pytest.mark.parametrize("text", ["1.000", "12.000", "1.234", "2.000 views", "1.000K"])
 def test_a_thousand_or_one_is_left_empty(text: str) -> None:
-    with pytest.raises(RowRejected, match="can be read in one way"):
+    with pytest.raises(RowRejected, match="may be thousands, or a number with a fraction"):
         PARSERS["count"](text)
     assert PARSERS["count"]("1.000.000") == 10**6
     assert PARSERS["count"]("1.234M") == 1_234_000

@@ -274,6 +274,8 @@ def filtered_keys(condition: Any) -> Iterator[str]:
         yield from filtered_keys([condition.must, condition.should, condition.must_not])
     elif isinstance(condition, models.FieldCondition):
         yield condition.key
+    elif isinstance(condition, models.IsEmptyCondition):
+        yield condition.is_empty.key
 
 
 class RestHandler(BaseHTTPRequestHandler):

@@ -17,7 +17,17 @@ from tests.stores.conftest import Home, StrictStore
 from twinlens.catalog.video import to_rfc3339
 from twinlens.encoders.lenses import TITLE
 from twinlens.stores.base import StoredVideo, VectorQuery, VectorStore
-from twinlens.stores.filters import And, AnyOf, Filter, Not, OneOfVideos, Or, Range, matches
+from twinlens.stores.filters import (
+    And,
+    AnyOf,
+    Filter,
+    Not,
+    OneOfVideos,
+    Or,
+    Present,
+    Range,
+    matches,
+)
 from twinlens.stores.server import ServerStore
 
 MOMENT = datetime(2024, 2, 29, 12, 0, tzinfo=UTC)
@@ -52,6 +62,11 @@ MOMENT = datetime(2024, 2, 29, 12, 0, tzinfo=UTC)
             True,
         ),
         (Range(field="published_at", lt=MOMENT), {"published_at": "yesterday"}, False),
+        (Present("tags"), {"tags": ["a"]}, True),
+        (Present("tags"), {"tags": []}, False),
+        (Present("view_count"), {"view_count": 0}, True),
+        (Present("view_count"), {"view_count": None}, False),
+        (Present("view_count"), {}, False),
         (Not(AnyOf("language", ("en",))), {}, True),
         (Not(AnyOf("language", ("en",))), {"language": "en"}, False),
         (And(()), {}, True),
@@ -72,6 +87,7 @@ def test_matches(filter: Filter, payload: Mapping[str, Any], expected: bool) -> 
         lambda: AnyOf("tags[]", ("x",)),
         lambda: AnyOf("a", (float("nan"),)),
         lambda: Range(field="a.b", gt=1),
+        lambda: Present("a[]"),
         lambda: Range(field="a"),
         lambda: Range(field="a", gt=float("inf")),
         lambda: Range(field="a", gt=1, lt=MOMENT),
@@ -115,6 +131,7 @@ scalars = st.one_of(texts, numbers, st.booleans(), moments.map(to_rfc3339))
 values = st.lists(scalars, max_size=3).map(tuple)
 leaves = st.one_of(
     st.builds(AnyOf, fields, values),
+    st.builds(Present, fields),
     ranges(numbers),
     ranges(moments.map(lambda m: m + timedelta(microseconds=500_000))),
     ranges(moments),
