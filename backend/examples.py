@@ -111,10 +111,12 @@ _HIGHLIGHTED: Final[Json] = _ANSWER | {
                     {"text": " ", "matched": False},
                     {"text": "final", "matched": True},
                     {"text": ": the last over", "matched": False},
-                ]
+                ],
+                "labels": [{"field": "tags", "parts": [{"text": "cricket", "matched": True}]}],
             },
         }
-    ]
+    ],
+    "channels": [{"name": "Cricket Final", "videos": 12}],
 }
 _BROWSED: Final[Json] = {
     "videos": [VIDEO],

@@ -88,11 +88,12 @@ def main(
 
 def weigh_words(corpus: Corpus) -> list[StoredVideo]:
     """Return the videos whose title has words, with no other vector."""
+    lens = WordsLens()
     titled = [video for video in corpus.videos if video.title]
     return [
         StoredVideo(video.video_id, {"video_id": video.video_id}, {}, {WORDS: vector})
         for video, vector in zip(
-            titled, WordsLens().encode([str(video.title) for video in titled]), strict=True
+            titled, lens.encode([lens.item(video, None) for video in titled]), strict=True
         )
         if vector is not None
     ]

@@ -41,6 +41,11 @@ class Video:
         value = self.values.get(name)
         return value if isinstance(value, tuple) else ()
 
+    def list_texts(self, name: str) -> tuple[str, ...]:
+        """Return the text or the texts of a field, as many as it has."""
+        text = self.text(name)
+        return self.texts(name) if text is None else (text,)
+
     def moment(self, name: str) -> datetime | None:
         """Return the moment that a field holds; None where it holds none."""
         value = self.values.get(name)

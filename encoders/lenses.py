@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -9,7 +10,7 @@ from dataclasses import replace
 from functools import cache
 from importlib.metadata import entry_points
 from types import MappingProxyType
-from typing import Any, Final, Generic, Self, TypeVar
+from typing import Any, Final, Generic, NamedTuple, Self, TypeVar
 
 from PIL import Image
 
@@ -22,12 +23,17 @@ from twinlens.encoders.base import Encoder, TextThumbnailEncoder, ThumbnailEncod
 from twinlens.encoders.lens import ItemT, Lens, Lenses, LensOptions, Picture, Query
 from twinlens.encoders.words import (
     LETTERS_FINGERPRINT,
+    NAME_WEIGHTS,
+    SOUNDS_FINGERPRINT,
     WORDS_FINGERPRINT,
+    Label,
     measure_coverage,
     weigh_query,
     weigh_query_letters,
+    weigh_query_sounds,
     weigh_title,
     weigh_title_letters,
+    weigh_title_sounds,
 )
 
 ENTRY_POINTS: Final = "twinlens.lenses"
@@ -144,60 +150,105 @@ class ThumbnailLens(_ByEncoder[Image.Image, ThumbnailEncoder]):
         return decode_image(data, at_least=self.encoder.input_size)
 
 
-class WordsLens(Lens[str]):
-    """Looks at the words of the title, their sound and pieces; see ``encoders/words.py``."""
+class Titled(NamedTuple):
+    """A title, and the names of other fields, each after its field."""
+
+    title: str
+    names: Sequence[tuple[Label, str]]
+
+
+class WordsLens(Lens[Titled]):
+    """Looks at the words of the title, their sound and pieces; see ``encoders/words.py``.
+
+    And at the names of the channel, the tags and the category, by which it is asked by text alone.
+    """
 
     name = WORDS
-    about = "the words of the title"
+    about = "the words of the title, and the names of the channel, the tags and the category"
     weight = 5.0
     dim = None
     fingerprint = WORDS_FINGERPRINT
 
     @classmethod
-    def open(cls, options: LensOptions) -> Self | LettersLens:
-        """See ``Lens.open``; for vectors made before there were sounds, what made those."""
-        return LettersLens() if options.fingerprint == LETTERS_FINGERPRINT else cls()
+    def open(cls, options: LensOptions) -> Self | SoundsLens:
+        """See ``Lens.open``; for vectors made by an older rule, what made those."""
+        older = (SoundsLens, LettersLens)
+        return next((one() for one in older if one.fingerprint == options.fingerprint), cls())
 
     def looks_at(self, video: Video, picture: Picture | None) -> str | None:
-        """Return the title."""
-        return video.title
+        """Return the title, and the names if there are any."""
+        if video.title is None:
+            return None
+        _, names = self.item(video, picture)
+        return json.dumps([video.title, names], ensure_ascii=False) if names else video.title
 
-    def encode(self, items: Sequence[str]) -> Sequence[SparseVector | None]:
+    def item(self, video: Video, picture: Picture | None) -> Titled:
+        """Return the title with the names."""
+        names = [(field, name) for field in NAME_WEIGHTS for name in video.list_texts(field)]
+        return Titled(video.title or "", names)
+
+    def encode(self, items: Sequence[Titled]) -> Sequence[SparseVector | None]:
         """See ``Lens.encode``."""
-        return [self._weigh_title(title) for title in items]
+        return [weigh_title(*item) for item in items]
 
     def ask(self, query: Query) -> SparseVector | None:
         """Return the words of the text and of the stored title together."""
-        texts = [] if query.text is None else [query.text]
-        if query.video is not None:
-            texts.append(read_title(query.video.payload))
-        return self._weigh_query(" ".join(texts))
+        return weigh_query(_join_texts(query))
+
+    def measure_coverage(self, asked: SparseVector, held: SparseVector | None) -> float:
+        """See ``Lens.measure_coverage``; letters, sounds or a whole name, whichever is most."""
+        return measure_coverage(asked, held)
+
+
+class SoundsLens(WordsLens):
+    """Words without names, as an index holds them that was made before there were any."""
+
+    about = "the words of the title"
+    fingerprint = SOUNDS_FINGERPRINT
+
+    def item(self, video: Video, picture: Picture | None) -> Titled:
+        """Return the title alone."""
+        return Titled(video.title or "", ())
+
+    def encode(self, items: Sequence[Titled]) -> Sequence[SparseVector | None]:
+        """See ``Lens.encode``."""
+        return [weigh_title_sounds(item.title) for item in items]
+
+    def ask(self, query: Query) -> SparseVector | None:
+        """Return the words of the text and of the stored title together."""
+        return self._weigh_query(_join_texts(query))
 
     def measure_coverage(self, asked: SparseVector, held: SparseVector | None) -> float:
         """See ``Lens.measure_coverage``; letters or sounds, whichever is more."""
-        return measure_coverage(asked, held)
-
-    def _weigh_title(self, title: str) -> SparseVector | None:
-        return weigh_title(title)
+        return measure_coverage(asked, held, has_names=False)
 
     def _weigh_query(self, text: str) -> SparseVector | None:
-        return weigh_query(text)
+        return weigh_query_sounds(text)
 
 
-class LettersLens(WordsLens):
+class LettersLens(SoundsLens):
     """Words without their sound, as an index holds them that was made before there were sounds."""
 
     fingerprint = LETTERS_FINGERPRINT
+
+    def encode(self, items: Sequence[Titled]) -> Sequence[SparseVector | None]:
+        """See ``Lens.encode``."""
+        return [weigh_title_letters(item.title) for item in items]
 
     def measure_coverage(self, asked: SparseVector, held: SparseVector | None) -> float:
         """See ``Lens.measure_coverage``."""
         return find_share(asked, held)
 
-    def _weigh_title(self, title: str) -> SparseVector | None:
-        return weigh_title_letters(title)
-
     def _weigh_query(self, text: str) -> SparseVector | None:
         return weigh_query_letters(text)
+
+
+def _join_texts(query: Query) -> str:
+    """Return the text and the title of the stored video, as many as there are."""
+    texts = [] if query.text is None else [query.text]
+    if query.video is not None:
+        texts.append(read_title(query.video.payload))
+    return " ".join(texts)
 
 
 # One line each adds a lens. Their order is that of JSON and of whatever is listed.

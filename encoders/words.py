@@ -6,7 +6,8 @@ or part of a hashtag. The searcher multiplies each of a query by its inverse doc
 (``stores/document_frequencies.py``), so that a search adds up to BM25.
 
 A second family of terms has each word by its sound (``sounds.py``), and pieces of that, so that
-what is typed in Latin letters finds titles of any script.
+what is typed in Latin letters finds titles of any script. A third has the names of the channel, the
+tags and the category, each as one term: who types such a name finds the videos that have it.
 
 Source of the weights: Robertson, Zaragoza: The Probabilistic Relevance Framework: BM25 and Beyond,
 2009. What they were chosen by is in ``docs/decisions/0011-words.md``.
@@ -16,11 +17,14 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from itertools import chain
-from typing import Final, NamedTuple
+from itertools import chain, islice, pairwise
+from types import MappingProxyType
+from typing import Final, Literal, NamedTuple
 from zlib import crc32
 
+import numpy as np
 import regex
 
 from twinlens.catalog.vectors import SparseVector, find_share, to_sparse_vector
@@ -33,6 +37,13 @@ _PIECE_WEIGHT: Final = 0.3
 _SOUND_LENGTHS: Final = (3,)
 _SOUND_WEIGHT: Final = 0.5
 _SOUND_PIECE_WEIGHT: Final = 0.4
+# How much a whole name counts in a query, beside all that is typed as a part of a title: 1.
+Label = Literal["channel", "tags", "category"]
+NAME_WEIGHTS: Final[Mapping[Label, float]] = MappingProxyType(
+    {"channel": 3.0, "tags": 1.0, "category": 1.5}
+)
+# As many as the platforms' own limits allow, and more.
+_MOST_NAMES: Final = 200
 # BM25's k1 and b. The average is a constant, as a title's weights must not depend on the others'.
 _SATURATION: Final = 0.6
 _LENGTH_SHARE: Final = 0.75
@@ -63,63 +74,113 @@ _LETTERS_RULE: Final = (
     f"k1 {_SATURATION}, b {_LENGTH_SHARE} of {_AVERAGE_TERMS}",
     f"first {_MAX_CHARACTERS} characters, version 1",
 )
-WORDS_FINGERPRINT: Final = make_fingerprint(
+# Of vectors made before there were sounds, and names with signs; such an index is asked by that.
+LETTERS_FINGERPRINT: Final = make_fingerprint(*_LETTERS_RULE)
+_SOUNDS_RULE: Final = (
     *_LETTERS_RULE,
     "names with signs",
     f"sounds {SOUNDS_VERSION}, pieces {_SOUND_LENGTHS}, {_AVERAGE_SOUNDS}",
 )
-# Of vectors made before there were sounds, and names with signs; such an index is asked by that.
-LETTERS_FINGERPRINT: Final = make_fingerprint(*_LETTERS_RULE)
-# The highest bit of a term's index says of which family it is.
+# Of vectors made before there were names of fields beside the title.
+SOUNDS_FINGERPRINT: Final = make_fingerprint(*_SOUNDS_RULE)
+WORDS_FINGERPRINT: Final = make_fingerprint(
+    *_SOUNDS_RULE, f"names of {', '.join(NAME_WEIGHTS)}, up to {_MOST_NAMES}, version 1"
+)
+# The highest bits of a term's index say of which family it is: a letter's highest is 0.
 _OF_SOUND: Final = 1 << 31
+_OF_NAME: Final = 3 << 30
 
+# The length of a piece, or 0 for a word, with its text; of a name, a number below 0 for its field.
 Term = tuple[int, str]
+Terms = dict[Term, float]
 
 
-def weigh_title(title: str) -> SparseVector | None:
-    """Return the words, sounds and pieces of a stored title with BM25's weights; None without."""
-    words = _list_words(title)
-    return _to_sparse(
-        _saturate(_count_terms(words), _AVERAGE_TERMS),
-        _saturate(_count_title_sounds(words), _AVERAGE_SOUNDS),
+def weigh_title(title: str, names: Iterable[tuple[Label, str]] = ()) -> SparseVector | None:
+    """Return the words, sounds and pieces of a stored title with BM25's weights; None without.
+
+    ``names`` are those of other fields, whole, each after its field.
+    """
+    letters, sounds = _weigh_title(fold_to_words(title))
+    whole = dict.fromkeys(
+        (
+            term
+            for field, name in islice(names, _MOST_NAMES)
+            for term in _name_terms(field, fold_to_words(name))
+        ),
+        1.0,
     )
+    return _hash((0, 1, letters), (_OF_SOUND, 2, sounds), (_OF_NAME, 2, whole))
 
 
 def weigh_query(text: str) -> SparseVector | None:
-    """Weigh the words, sounds and pieces of what a person typed, pieces less; None without any."""
-    words = _list_words(text)
-    sounds = chain.from_iterable(_cut_sound(sound) for word in words if (sound := sound_out(word)))
-    return _to_sparse(
-        _weigh_letters(words),
-        {term: _SOUND_PIECE_WEIGHT if term[0] else _SOUND_WEIGHT for term in sounds},
-    )
+    """Weigh the words, sounds and pieces of what a person typed, pieces less; None without any.
+
+    It is a name in every other field, too, which counts as ``NAME_WEIGHTS`` has it.
+    """
+    words = fold_to_words(text)
+    letters, sounds = _weigh_query(words)
+    spelt, heard = sum(letters.values()), sum(sounds.values())
+    whole = {
+        term: weight * total
+        for field, weight in NAME_WEIGHTS.items()
+        for term, total in zip(_name_terms(field, words), (spelt, heard), strict=False)
+    }
+    return _hash((0, 1, letters), (_OF_SOUND, 2, sounds), (_OF_NAME, 2, whole))
+
+
+def weigh_title_sounds(title: str) -> SparseVector | None:
+    """Return what ``weigh_title`` did before there were names of other fields."""
+    letters, sounds = _weigh_title(fold_to_words(title))
+    return _hash((0, 1, letters), (_OF_SOUND, 1, sounds))
+
+
+def weigh_query_sounds(text: str) -> SparseVector | None:
+    """Return what ``weigh_query`` did before there were names of other fields."""
+    letters, sounds = _weigh_query(fold_to_words(text))
+    return _hash((0, 1, letters), (_OF_SOUND, 1, sounds))
 
 
 def weigh_title_letters(title: str) -> SparseVector | None:
     """Return what ``weigh_title`` did before there were sounds."""
-    return _hash({0: _saturate(_count_terms(_list_plain_words(title)), _AVERAGE_TERMS)}, shift=0)
+    return _hash((0, 0, _saturate(_count_terms(_list_plain_words(title)), _AVERAGE_TERMS)))
 
 
 def weigh_query_letters(text: str) -> SparseVector | None:
     """Return what ``weigh_query`` did before there were sounds."""
-    return _hash({0: _weigh_letters(_list_plain_words(text))}, shift=0)
+    return _hash((0, 0, _weigh_letters(_list_plain_words(text))))
 
 
-def split_families(vector: SparseVector) -> tuple[SparseVector, SparseVector]:
-    """Return the part of ``vector`` that is of letters, and that of sounds; either may be empty."""
-    of_sound = vector.indices >= _OF_SOUND
-    return (
-        SparseVector(vector.indices[~of_sound], vector.values[~of_sound]),
-        SparseVector(vector.indices[of_sound], vector.values[of_sound]),
-    )
+def split_families(vector: SparseVector, *, has_names: bool = True) -> list[SparseVector]:
+    """Return the parts of ``vector`` that are of letters, sounds and names; any may be empty.
+
+    One without names is of letters and sounds alone, by ``weigh_title_sounds`` and its like.
+    """
+    starts = [0, _OF_SOUND, _OF_NAME] if has_names else [0, _OF_SOUND]
+    at = [*np.searchsorted(vector.indices, np.array(starts, dtype=np.uint32)), None]
+    return [
+        SparseVector(vector.indices[first:last], vector.values[first:last])
+        for first, last in pairwise(at)
+    ]
 
 
-def measure_coverage(asked: SparseVector, held: SparseVector | None) -> float:
+def measure_coverage(
+    asked: SparseVector, held: SparseVector | None, *, has_names: bool = True
+) -> float:
     """Return the share, 0 to 1, of a query that a title holds: by its letters, or by its sound.
 
-    The larger counts. A title in another script can't have the letters, and has the sound.
+    The larger counts. A title in another script can't have the letters, and has the sound. It is 1
+    where the query is the whole name of another field. ``has_names`` as in ``split_families``.
     """
-    return max(find_share(one, held) for one in split_families(asked) if one.indices.size)
+    letters, sounds, *names = split_families(asked, has_names=has_names)
+    if names and held is not None and np.isin(names[0].indices, held.indices).any():
+        return 1.0
+    return max(find_share(one, held) for one in (letters, sounds) if one.indices.size)
+
+
+def is_named(text: str, name: str) -> bool:
+    """Return whether ``text`` is this name, however spaced, by its letters or by its sound."""
+    asked, held = (_name_terms("channel", fold_to_words(one)) for one in (text, name))
+    return not {*asked}.isdisjoint(held)
 
 
 class FoldedWord(NamedTuple):
@@ -159,7 +220,7 @@ def fold_words(text: str) -> list[FoldedWord]:
 
 def fold_to_words(text: str) -> list[str]:
     """Return the words of ``text``, folded as ``weigh_title`` folds them."""
-    return _list_words(text)
+    return _WORD.findall(_normalize(text[:_MAX_CHARACTERS]))
 
 
 def list_pieces(folded: str) -> list[str]:
@@ -175,10 +236,6 @@ def list_sound_pieces(sound: Sound) -> list[str]:
 @lru_cache(maxsize=4096)
 def _fold_grapheme(grapheme: str) -> str:
     return _normalize(grapheme)
-
-
-def _list_words(text: str) -> list[str]:
-    return _WORD.findall(_normalize(text[:_MAX_CHARACTERS]))
 
 
 def _list_plain_words(text: str) -> list[str]:
@@ -237,20 +294,46 @@ def _normalize(text: str) -> str:
     return unicodedata.normalize("NFC", _DROPPED.sub("", decomposed)).casefold()
 
 
-def _weigh_letters(words: list[str]) -> dict[Term, float]:
+def _weigh_title(words: list[str]) -> tuple[Terms, Terms]:
+    return (
+        _saturate(_count_terms(words), _AVERAGE_TERMS),
+        _saturate(_count_title_sounds(words), _AVERAGE_SOUNDS),
+    )
+
+
+def _weigh_query(words: list[str]) -> tuple[Terms, Terms]:
+    sounds = chain.from_iterable(_cut_sound(sound) for word in words if (sound := sound_out(word)))
+    return (
+        _weigh_letters(words),
+        {term: _SOUND_PIECE_WEIGHT if term[0] else _SOUND_WEIGHT for term in sounds},
+    )
+
+
+def _weigh_letters(words: list[str]) -> Terms:
     return {term: _PIECE_WEIGHT if term[0] else 1.0 for term in _count_terms(words)}
 
 
-def _to_sparse(letters: dict[Term, float], sounds: dict[Term, float]) -> SparseVector | None:
-    return _hash({0: letters, _OF_SOUND: sounds}, shift=1)
+def _name_terms(field: Label, words: list[str]) -> list[Term]:
+    """Return a name of a field as one run of letters and, if it has any, as one by its sound."""
+    if not words:
+        return []
+    sounds = [sound_out(word) for word in words]
+    kind = -2 * (list(NAME_WEIGHTS).index(field) + 1)
+    terms = [(kind, "".join(words))]
+    if any(sounds):
+        heard = (
+            sound.spelling if sound else word for sound, word in zip(sounds, words, strict=True)
+        )
+        terms.append((kind + 1, "".join(heard)))
+    return terms
 
 
-def _hash(families: dict[int, dict[Term, float]], *, shift: int) -> SparseVector | None:
-    """Return the terms of each family at their hash, less ``shift`` bits, in the family's bit."""
+def _hash(*families: tuple[int, int, Terms]) -> SparseVector | None:
+    """Return the terms of each family at their hash, less some bits, in the family's first bits."""
     # Of two terms with one hash, which are rare, both count.
     summed: dict[int, float] = {}
-    for family, weights in families.items():
+    for first_bits, shift, weights in families:
         for (length, text), weight in weights.items():
-            key = family | crc32(f"{length}{text}".encode()) >> shift
+            key = first_bits | crc32(f"{length}{text}".encode()) >> shift
             summed[key] = summed.get(key, 0.0) + weight
     return to_sparse_vector(summed.items()) if summed else None

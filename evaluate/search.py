@@ -146,7 +146,7 @@ def measure_search(
         reports[one] = TaskReport(one.family, one.name, *counts, one.many_relevant, [])
 
     def measure(task: Task, model: str | None, name: str, ranked: Mapping[str, list[str]]) -> None:
-        per_query = measure_rankings(task.qrels, ranked)
+        per_query = measure_rankings(task.qrels, leave_out_unjudged(task, ranked))
         figures = {measured: bootstrap_mean(values) for measured, values in per_query.items()}
         reports[task].rows.append(RankingFigures(model, name, figures, per_query))
 
@@ -164,6 +164,16 @@ def measure_search(
         measure(task, model, FUSION, {key: answer.fused for key, answer in answers.items()})
     models = {model: encoder.fingerprint for model, encoder in title_encoders.items()}
     return SearchReport(models, [*reports.values()])
+
+
+def leave_out_unjudged(
+    task: Task, ranked: Mapping[str, Sequence[str]]
+) -> Mapping[str, Sequence[str]]:
+    """Return rankings of video ids, by query, without what is not judged for it."""
+    return {
+        key: [one for one in found if one not in task.unjudged.get(key, ())]
+        for key, found in ranked.items()
+    }
 
 
 class TaskAnswer(NamedTuple):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -45,7 +45,8 @@ Qrels = Mapping[str, Mapping[str, int]]
 class Task:
     """Labelled queries over a corpus; ``family`` is the kind of task, for means and for sweeps.
 
-    ``qrels`` are of these queries, in their order.
+    ``qrels`` are of these queries, in their order; what is found of ``unjudged`` for a query is
+    passed over.
 
     Raises:
         UsageError: there is no query, or one that nothing is relevant to.
@@ -56,6 +57,7 @@ class Task:
     corpus: Corpus
     queries: Mapping[str, TaskQuery]
     qrels: Qrels
+    unjudged: Mapping[str, Collection[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.queries:

@@ -19,6 +19,7 @@ import regex
 
 from twinlens.catalog.vectors import AnyVector, SparseVector
 from twinlens.encoders.lens import Lenses, Query
+from twinlens.encoders.words import split_families
 from twinlens.search.phrases import UNSPACED, Demands, Phrase, fold_text
 from twinlens.stores.base import ScoredVideo, StoredVideo, VectorQuery, VectorReader
 from twinlens.stores.filters import Filter, Not, OneOfVideos, join_filters
@@ -188,6 +189,9 @@ def _narrow(word: str, vector: AnyVector | None) -> SparseVector | None:
         return None
     if UNSPACED.match(word) or UNSPACED.match(word[-1]):
         return vector if len(_CHARACTER.findall(word)) > 1 else None
+    letters = split_families(vector)[0]  # a name is one of another field
+    if letters.indices.size:
+        vector = letters
     heaviest = vector.values.argmax()
     ones = np.ones(1, dtype=vector.values.dtype)
     return SparseVector(vector.indices[[heaviest]], ones)

@@ -69,7 +69,7 @@ def _hash_words(videos: Sequence[StoredVideo]) -> FloatMatrix:
     rows = np.zeros((len(words), _BUCKETS), dtype=np.float32)
     for row, of in zip(rows, words, strict=True):
         if of is not None:
-            of, _ = split_families(of)
+            of = split_families(of)[0]
             # The hash of a word is even in its low bits; another bit tells the sign.
             signs = np.where(of.indices & _BUCKETS, 1, -1)
             np.add.at(row, of.indices % _BUCKETS, of.values * signs)

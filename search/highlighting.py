@@ -9,8 +9,17 @@ from typing import Final, NamedTuple
 import regex
 
 from twinlens.encoders.sounds import Sound, is_latin, sound_out
-from twinlens.encoders.words import FoldedWord, fold_words, list_pieces, list_sound_pieces
+from twinlens.encoders.words import (
+    NAME_WEIGHTS,
+    FoldedWord,
+    Label,
+    fold_words,
+    list_pieces,
+    list_sound_pieces,
+)
+from twinlens.stores.base import Payload
 
+_MOST_LABELS: Final = 10
 # Shorter parts occur inside too many words to mean anything.
 _SHORTEST_PART: Final = 3
 _SHORTEST_PART_UNSPACED: Final = 2
@@ -31,6 +40,13 @@ class TitlePart(NamedTuple):
 
     text: str
     matched: bool
+
+
+class MarkedLabel(NamedTuple):
+    """A channel, tag or category in which the text has matched something."""
+
+    field: Label
+    parts: list[TitlePart]
 
 
 class Highlighter:
@@ -74,6 +90,17 @@ class Highlighter:
         if shown < len(title):
             parts.append(TitlePart(title[shown:], matched=False))
         return parts
+
+    def mark_labels(self, payload: Payload) -> list[MarkedLabel]:
+        """Return those names of the channel, the tags and the category that are marked anywhere."""
+        found = []
+        for name in NAME_WEIGHTS:
+            value = payload.get(name)
+            for text in [value] if isinstance(value, str) else value or ():
+                parts = self.mark(text)
+                if any(part.matched for part in parts):
+                    found.append(MarkedLabel(name, parts))
+        return found[:_MOST_LABELS]
 
     def _find_spans(self, title: str) -> Iterator[tuple[int, int]]:
         words = fold_words(title)

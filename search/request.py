@@ -15,7 +15,7 @@ from twinlens.search.fusion import LensRank
 from twinlens.search.matching import Fit
 from twinlens.search.phrases import NO_DEMANDS, Demands
 from twinlens.search.steering import NO_RULING, NO_STEERING, Gain, Ruling, Steering
-from twinlens.stores.base import Payload, ScoredVideo
+from twinlens.stores.base import FacetCount, Payload, ScoredVideo
 from twinlens.stores.filters import Filter, Not, OneOfVideos, join_filters
 
 DEFAULT_LIMIT: Final = 20
@@ -289,11 +289,11 @@ class SearchResult:
 
     ``borrowed_from`` names the hits whose thumbnails stood in for the text, best first;
     ``coverage`` has, for each sparse lens that was asked, the share of the query, 0 to 1, that its
-    best hit holds. ``total`` says how many hits all pages have, and ``facets`` count the same.
-    ``model`` is the version of the learned rankings, where there are any; ``match_floor`` the match
-    below which hits of a text fit too badly as a rule. ``missing`` names the videos of a
-    recommendation's request that are not in the index. ``also_asked`` are the texts that synonyms
-    made of the one that was asked.
+    best hit holds. ``channels`` are those that the text names, with the first page. ``total`` says
+    how many hits all pages have, and ``facets`` count the same. ``model`` is the version of the
+    learned rankings, where there are any; ``match_floor`` the match below which hits of a text fit
+    too badly as a rule. ``missing`` names the videos of a recommendation's request that are not in
+    the index. ``also_asked`` are the texts that synonyms made of the one that was asked.
     """
 
     hits: list[Hit]
@@ -305,6 +305,7 @@ class SearchResult:
     facets: Facets
     timings_ms: Mapping[str, float]
     model: str | None = None
+    channels: Sequence[FacetCount] = ()
     match_floor: float | None = None
     missing: Sequence[str] = ()
     also_asked: Sequence[str] = ()

@@ -19,6 +19,7 @@ from twinlens.catalog.vectors import AnyVector, SparseVector, Vector, find_direc
 from twinlens.encoders.lens import Lenses, Query
 from twinlens.encoders.lenses import TITLE, WORDS
 from twinlens.search.binding import Bound, TextBinder
+from twinlens.search.channels import find_channels
 from twinlens.search.cursor import Cursor, decode_cursor
 from twinlens.search.diversity import MOST_DIVERSIFIED, measure_likeness, rerank_by_mmr
 from twinlens.search.duplicates import group_duplicates
@@ -55,7 +56,7 @@ from twinlens.search.request import (
 )
 from twinlens.search.steering import Gain, cap_channels, measure_gains, sort_by_field
 from twinlens.search.whole import WholeVideos
-from twinlens.stores.base import ScoredVideo, StoredVideo, VectorQuery, VectorReader
+from twinlens.stores.base import FacetCount, ScoredVideo, StoredVideo, VectorQuery, VectorReader
 from twinlens.stores.document_frequencies import DocumentFrequencies
 from twinlens.stores.filters import matches
 
@@ -353,6 +354,9 @@ class Searcher:
             for rank, one in enumerate(page, start=start + 1)
             if one.video_id in stored
         ]
+        channels: list[FacetCount] = []
+        if isinstance(request, SearchRequest) and start == 0:
+            channels = find_channels(request.text, (hit.payload for hit in hits), self._reader)
         next_cursor = None
         if len(arranged) > end:
             next_cursor = Cursor(self._name_version(request), request.digest(), end).encode()
@@ -364,6 +368,7 @@ class Searcher:
             borrowed_from=window.borrowed_from,
             coverage=window.coverage,
             facets=facets,
+            channels=channels,
             timings_ms=stages.to_milliseconds(),
             model=request.learned.version if request.learned else None,
             match_floor=next((one.calibration.floor for one in window.matchers if one), None),

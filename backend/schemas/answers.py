@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal, Self
 from urllib.parse import quote
@@ -18,7 +19,7 @@ from twinlens.catalog.fields import FieldKind, Fields
 from twinlens.catalog.video import read_thumbnail_file
 from twinlens.recommender.feed import FeedModel
 from twinlens.search.facets import Extent, Facets
-from twinlens.search.highlighting import Highlighter
+from twinlens.search.highlighting import Highlighter, TitlePart
 from twinlens.search.published import NewerState
 from twinlens.search.suggestion_file import SuggestionKind
 from twinlens.search.suggestions import Suggestion
@@ -95,20 +96,38 @@ class TitlePartBody(AnswerModel):
     """Whether the searched text has matched it."""
 
 
+class LabelBody(AnswerModel):
+    """A name of a field in which the searched text has matched something."""
+
+    field: Literal["channel", "tags", "category"]
+    """The field."""
+    parts: list[TitlePartBody]
+    """The name in parts; joined they are it."""
+
+
 class HighlightBody(AnswerModel):
     """The matches of the searched text."""
 
     title: list[TitlePartBody]
     """The title in parts; joined they are it."""
+    labels: list[LabelBody]
+    """The channel, tags and category in which something has matched, at most ten."""
 
     @classmethod
     def of(cls, payload: Payload, highlighter: Highlighter | None) -> HighlightBody | None:
-        """Return the marked title, or None where there is none, or nothing to mark it by."""
+        """Return what is marked, or None where there is no title, or nothing to mark it by."""
         title = payload.get("title")
         if highlighter is None or not isinstance(title, str):
             return None
-        parts = highlighter.mark(title)
-        return cls(title=[TitlePartBody(text=one.text, matched=one.matched) for one in parts])
+        labels = highlighter.mark_labels(payload)
+        return cls(
+            title=_make_parts(highlighter.mark(title)),
+            labels=[LabelBody(field=one.field, parts=_make_parts(one.parts)) for one in labels],
+        )
+
+
+def _make_parts(parts: Sequence[TitlePart]) -> list[TitlePartBody]:
+    return [TitlePartBody(text=one.text, matched=one.matched) for one in parts]
 
 
 class HitVideoBody(VideoBody):
@@ -251,11 +270,22 @@ class FusedAnswer(AnswerModel):
     """The index that answered."""
 
 
+class ChannelBody(AnswerModel):
+    """A channel that the text names."""
+
+    name: str
+    """Its name."""
+    videos: int
+    """How many videos it has."""
+
+
 class SearchAnswer(AnswerModel):
     """A page of hits."""
 
     hits: list[HitBody]
     """The page, best first."""
+    channels: list[ChannelBody] = []
+    """The channels that the text names; there with the first page, where it names one."""
     next_cursor: str | None
     """The cursor of the next page; null on the last."""
     window: int

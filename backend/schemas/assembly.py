@@ -10,6 +10,7 @@ from pydantic.main import IncEx
 from twinlens.backend.problems import Problem, ProblemBody, make_problem_body
 from twinlens.backend.schemas.answers import (
     BrowseAnswer,
+    ChannelBody,
     FacetsBody,
     FailedSearchBody,
     FoundByBody,
@@ -48,6 +49,7 @@ def make_search_answer(
         hits=_make_hits(result, asked),
         next_cursor=result.next_cursor,
         window=result.window,
+        channels=[ChannelBody(name=one.value, videos=one.videos) for one in result.channels],
         total=result.total.hits,
         total_relation="exact" if result.total.is_exact else "at_least",
         match_floor=result.match_floor,
@@ -91,6 +93,7 @@ def write_search_answer(
             asked,
             has_model=result.model is not None,
             is_damaged=is_damaged,
+            names_channels=bool(result.channels),
             lacks_some=bool(result.missing),
         )
     )
@@ -132,7 +135,7 @@ def write_multi_search_answer(
     for at, (outcome, search) in enumerate(zip(outcomes, asked, strict=True)):
         if isinstance(outcome, SearchAnswer):
             results.append(outcome)
-            unasked[at] = list_unasked_parts(search)
+            unasked[at] = list_unasked_parts(search, names_channels=bool(outcome.channels))
         else:
             problem = make_problem_body(outcome)
             results.append(FailedSearchBody(problem=problem))
@@ -148,7 +151,12 @@ def write_multi_search_answer(
 
 
 def list_unasked_parts(
-    asked: PageBody, *, has_model: bool = False, is_damaged: bool = False, lacks_some: bool = False
+    asked: PageBody,
+    *,
+    has_model: bool = False,
+    is_damaged: bool = False,
+    names_channels: bool = False,
+    lacks_some: bool = False,
 ) -> Mapping[str, IncEx | bool]:
     """Return the parts of a page of hits to leave out, in the form of pydantic's ``exclude``."""
     of_hits: dict[str, IncEx | bool] = dict.fromkeys(_HIT_PARTS - asked.list_hit_parts(), True)
@@ -161,6 +169,8 @@ def list_unasked_parts(
         "hits": {"__all__": of_hits},
         "facets": list_unasked_facets(asked.facets, asked.of_fields),
     }
+    if not names_channels:
+        unasked["channels"] = True
     if not has_model:
         of_hits.setdefault("sources", {LEARNED})
         unasked["model"] = True

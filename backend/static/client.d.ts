@@ -208,6 +208,12 @@ export interface HighlightPart {
   matched: boolean;
 }
 
+/** A name of the channel, the tags or the category, in parts. */
+export interface MatchedLabel {
+  field: "channel" | "tags" | "category";
+  parts: HighlightPart[];
+}
+
 export interface Hit {
   video: ShownVideo;
   score: number;
@@ -217,7 +223,7 @@ export interface Hit {
   /** With `explain`. */
   sources?: Record<Lens, Source | null> & { learned?: Source | null };
   /** With `highlight`: the title in parts; null without a text or a title. */
-  highlight?: { title: HighlightPart[] } | null;
+  highlight?: { title: HighlightPart[]; labels: MatchedLabel[] } | null;
   /** With `collapse_duplicates`: the ids of the re-uploads folded into this hit. */
   duplicates?: string[];
   /** Of recommendations with `explain`: the liked videos that recommend it most. */
@@ -239,6 +245,8 @@ interface Answer {
 
 export interface SearchAnswer extends Answer {
   hits: Hit[];
+  /** With the first page: the channels that the text names. */
+  channels?: { name: string; videos: number }[];
   next_cursor: string | null;
   window: number;
   /** How many hits all pages have; the first 1,000 are counted. */

@@ -11,12 +11,12 @@ from typing import Any
 
 from PIL import Image
 
-from tests.fakes import ColourEncoder, WordEncoder, sparse_words
+from tests.fakes import ColourEncoder, WordEncoder
 from tests.stores.catalogue import manifest
 from twinlens.catalog.fields import FIELDS, FieldKind, FieldValue
 from twinlens.catalog.video import Video, to_payload
 from twinlens.encoders.lens import Lenses
-from twinlens.encoders.lenses import THUMBNAIL, TITLE, WORDS, make_own_lenses
+from twinlens.encoders.lenses import THUMBNAIL, TITLE, WORDS, WordsLens, make_own_lenses
 from twinlens.search.suggestion_file import write_suggestions
 from twinlens.stores.base import StoredVideo
 from twinlens.stores.browsing import count_facet
@@ -108,9 +108,9 @@ class Catalogue:
                     vectors[THUMBNAIL] = self.thumbnails.encode([picture])[0]
                 thumbnail_file = file_name_of(video.thumbnail)
             payload = to_payload(video, thumbnail_file=thumbnail_file)
-            found.append(
-                StoredVideo(video.video_id, payload, vectors, sparse_words(video.title or ""))
-            )
+            [words] = WordsLens().encode([WordsLens().item(video, None)])
+            sparse = {} if words is None else {WORDS: words}
+            found.append(StoredVideo(video.video_id, payload, vectors, sparse))
         return found
 
     def manifest(self, generation: str) -> Manifest:

@@ -160,7 +160,13 @@ def test_highlights_mark_the_title_in_parts(client):
     hits = client.get(SEARCH + "?q=KITCHN+7&highlight=true").get_json()["hits"]
     [best] = [hit for hit in hits if hit["video"]["video_id"] == "kitchen-7"]
     parts = [("kitchen", True), (" film number ", False), ("7", True)]
-    assert best["highlight"] == {"title": [{"text": one, "matched": is_} for one, is_ in parts]}
+    assert best["highlight"]["title"] == [{"text": one, "matched": is_} for one, is_ in parts]
+    kitchen = {"text": "kitchen", "matched": True}
+    assert best["highlight"]["labels"] == [
+        {"field": "channel", "parts": [kitchen, {"text": " channel", "matched": False}]},
+        {"field": "tags", "parts": [kitchen]},
+        {"field": "category", "parts": [kitchen]},
+    ]
     for hit in hits:
         joined = "".join(part["text"] for part in hit["highlight"]["title"])
         assert joined == hit["video"]["title"]
@@ -169,6 +175,14 @@ def test_highlights_mark_the_title_in_parts(client):
     assert [hit["highlight"] for hit in hits] == [None, None]
     hits = client.get(SEARCH + "?video_id=beach-1").get_json()["hits"]
     assert "highlight" not in hits[0]
+
+
+def test_channels_that_the_text_names_are_told_with_the_first_page(client):
+    answer = client.get(SEARCH + "?q=Kitchenchannel&limit=3").get_json()
+    assert answer["channels"] == [{"name": "kitchen channel", "videos": 10}]
+    following = f"?q=Kitchenchannel&limit=3&cursor={answer['next_cursor']}"
+    assert "channels" not in client.get(SEARCH + following).get_json()
+    assert "channels" not in client.get(SEARCH + "?q=kitchen").get_json()
 
 
 def test_a_video_without_a_title_is_found_and_has_nothing_to_highlight(stored, client_of):

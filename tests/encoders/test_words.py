@@ -9,12 +9,18 @@ from hypothesis import strategies as st
 
 from twinlens.catalog.vectors import SparseVector
 from twinlens.encoders.words import (
+    LETTERS_FINGERPRINT,
+    SOUNDS_FINGERPRINT,
     WORDS_FINGERPRINT,
     fold_words,
+    is_named,
     measure_coverage,
     split_families,
     weigh_query,
+    weigh_query_sounds,
     weigh_title,
+    weigh_title_letters,
+    weigh_title_sounds,
 )
 
 
@@ -25,6 +31,42 @@ def shared(text: str, title: str) -> float:
         return 0.0
     _, left, right = np.intersect1d(asked.indices, held.indices, return_indices=True)
     return float(asked.values[left] @ held.values[right])
+
+
+NAMES = [("channel", "TV Derana"), ("tags", "කොහොමද"), ("category", "Music")]
+
+
+@pytest.mark.parametrize("text", ["tv derana", "TVDerana", "kohomada", "music"])
+def test_a_whole_name_of_another_field_is_found_and_nothing_is_left_over(text):
+    asked = weigh_query(text)
+    titled, named = weigh_title("Something else"), weigh_title("Something else", NAMES)
+    assert measure_coverage(asked, titled) < 0.3
+    assert measure_coverage(asked, named) == 1.0
+
+
+@pytest.mark.parametrize("text", ["tv", "derana tv", "music tv derana"])
+def test_a_part_of_a_name_is_no_name(text):
+    asked = weigh_query(text)
+    title = "Something else"
+    assert measure_coverage(asked, weigh_title(title, NAMES)) == measure_coverage(
+        asked, weigh_title(title)
+    )
+
+
+def test_names_leave_the_families_of_the_title_as_they_are():
+    plain, named = (split_families(weigh_title("Toy කොහොමද", of)) for of in ((), NAMES))
+    assert all(map(same, plain[:2], named[:2]))
+    assert (plain[2].indices.size, named[2].indices.size) == (0, 6)
+    older = weigh_title_sounds("Toy කොහොමද")
+    assert same(split_families(older, has_names=False)[0], plain[0])
+    assert measure_coverage(weigh_query_sounds("kohomada"), older, has_names=False) == 1.0
+
+
+def test_a_name_is_one_however_it_is_spaced_and_in_whatever_script():
+    assert is_named("tvderana", "TV Derana")
+    assert is_named("kohomada", "කොහොමද")
+    assert not is_named("derana", "TV Derana")
+    assert not is_named("!", "?")
 
 
 def same(left: SparseVector | None, right: SparseVector | None) -> bool:
@@ -77,14 +119,15 @@ def test_emoji_and_currencies_are_words_and_punctuation_is_not():
 
 
 def test_a_query_says_a_thing_once_or_twice_alike():
-    assert same(weigh_query("toy toy"), weigh_query("toy"))
+    twice, once = (split_families(weigh_query(text)) for text in ("toy toy", "toy"))
+    assert all(map(same, twice[:2], once[:2]))  # as a name it is another
     assert not same(weigh_title("toy toy"), weigh_title("toy"))
 
 
 def test_weights_are_of_bm25_and_a_latin_word_has_no_pieces_of_its_sound():
     held = weigh_title("ab")
     assert held is not None
-    letters, sounds = split_families(held)
+    letters, sounds, _ = split_families(held)
     # The word, and the pieces <a, ab, b>, <ab and ab>: six terms of 80. One sound of 40.
     norm = 0.6 * (0.25 + 0.75 * 6 / 80)
     np.testing.assert_allclose(letters.values, [1.6 / (1 + norm)] * 6, rtol=1e-6)
@@ -92,13 +135,14 @@ def test_weights_are_of_bm25_and_a_latin_word_has_no_pieces_of_its_sound():
     np.testing.assert_allclose(sounds.values, [1.6 / (1 + norm)], rtol=1e-6)
     asked = weigh_query("ab")
     assert asked is not None
-    letters, sounds = split_families(asked)
+    letters, sounds, names = split_families(asked)
+    # A channel, a tag and a category, by their letters and by their sound.
+    assert sorted(names.values.tolist()) == pytest.approx([1.3, 1.95, 2.5, 3.75, 3.9, 7.5])
     assert sorted(letters.values.tolist()) == pytest.approx([0.3] * 5 + [1.0])
     assert sorted(sounds.values.tolist()) == pytest.approx([0.4] * 2 + [0.5])
 
 
 def test_a_word_that_a_title_spells_in_two_scripts_counts_once():
-    assert same(weigh_query("වස්ති"), weigh_query("වස්ති වස්ති"))
     once, twice = weigh_title("Wasthi Productions"), weigh_title("Wasthi Productions වස්ති")
     assert once is not None
     assert twice is not None
@@ -198,7 +242,9 @@ def test_a_letter_does_not_become_a_name_with_signs() -> None:
 
 def test_the_fingerprint_is_what_it_was():
     # An index made before a change of this must be made again: is that meant?
-    assert WORDS_FINGERPRINT == "8f2b8dc175ccb2dd"
-    vector = weigh_title("Toy Story 2 ශ්‍රී 🎸")
-    assert vector is not None
-    assert vector.indices.sum(dtype=np.uint64) == 60_659_054_406
+    fingerprints = WORDS_FINGERPRINT, SOUNDS_FINGERPRINT, LETTERS_FINGERPRINT
+    assert fingerprints == ("1c87768570a6882d", "8f2b8dc175ccb2dd", "1b26e6ccc4d0d1da")
+    title = "Toy Story 2 ශ්‍රී 🎸"
+    made = weigh_title(title, NAMES), weigh_title_sounds(title), weigh_title_letters(title)
+    sums = [int(vector.indices.sum(dtype=np.uint64)) for vector in made]
+    assert sums == [79_622_648_378, 60_659_054_406, 77_916_856_190]

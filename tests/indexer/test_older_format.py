@@ -81,7 +81,7 @@ class CountedWords(WordsLens):
         self.encoded = []
 
     def encode(self, items):
-        self.encoded += items
+        self.encoded += [item.title for item in items]
         return super().encode(items)
 
 

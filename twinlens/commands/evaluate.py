@@ -37,7 +37,8 @@ _TASKS: Final = (
         "--known-item",
         metavar="SOURCE",
         help="Titles asked for with words dropped, swapped, misspelt, in part, or in Latin letters "
-        "where they are of another script. May be repeated.",
+        "where they are of another script; and names of channels, tags and categories. May be "
+        "repeated.",
     ),
     _repeated(
         "--cross-lingual",
@@ -94,6 +95,7 @@ def _make_tasks(asked: Mapping[str, Any]) -> list[Task]:
     """
     from twinlens.evaluate.known_items import make_known_item_tasks
     from twinlens.evaluate.labelled import read_cross_lingual_tasks, read_judged_tasks
+    from twinlens.evaluate.labels import make_label_tasks
     from twinlens.evaluate.latin_letters import make_latin_letter_tasks
     from twinlens.evaluate.tasks import make_more_like_task, read_corpus
 
@@ -103,6 +105,7 @@ def _make_tasks(asked: Mapping[str, Any]) -> list[Task]:
         corpus = read_corpus(spec)
         tasks += make_known_item_tasks(corpus, limit=limit, seed=seed)
         tasks += make_latin_letter_tasks(corpus, limit=limit, seed=seed)
+        tasks += make_label_tasks(corpus, limit=limit, seed=seed)
     for folder in asked["cross_lingual"]:
         tasks += read_cross_lingual_tasks(folder, limit=limit, seed=seed)
     for column, spec in asked["more_like"]:
