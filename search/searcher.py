@@ -334,8 +334,9 @@ class Searcher:
                 facets = count_facets(
                     videos, request.facets, self._reader.fields, request.facet_query
                 )
-        with stages.stage("match"):
-            page = self._find_fits(window, page, stored)
+        if any(window.matchers):
+            with stages.stage("match"):
+                page = self._find_fits(window, page, stored)
         hits = [
             Hit(
                 video_id=one.video_id,
@@ -401,8 +402,6 @@ class Searcher:
         self, window: _Window, candidates: Sequence[_Candidate], stored: Mapping[str, StoredVideo]
     ) -> list[_Candidate]:
         """Return the candidates with how they fit the text of the search that ranks them best."""
-        if not any(window.matchers):
-            return list(candidates)
         unknown = [stored[one.video_id] for one in candidates if one.video_id in stored]
         held = self.whole.weigh(WORDS, unknown)
 

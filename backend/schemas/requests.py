@@ -393,19 +393,8 @@ class SearchBody(DisjunctiveBody):
     highlight: bool = False
     """Mark in each title what the text has matched."""
     min_match: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
-    """Leave out hits that match the text less; `match_floor` of an answer is a good one."""
-
-    @field_validator("min_match")
-    @classmethod
-    def _refuse_without_text_alone(cls, min_match: float, info: ValidationInfo) -> float:
-        given = info.data
-        if min_match > 0 and (
-            given.get("text") is None or given.get("image") is not None or given.get("video_id")
-        ):
-            raise make_fault(
-                "hits are matched with a text alone", expected="a text, and no image or video_id"
-            )
-        return min_match
+    """Leave out hits whose `match` is less; `match_floor` of an answer is a good one. It leaves out
+    none where hits have no `match`."""
 
     @model_validator(mode="after")
     def _require_something(self) -> Self:

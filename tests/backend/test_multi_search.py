@@ -61,9 +61,9 @@ def test_one_that_fails_leaves_the_others_their_answers(client):
 
 def test_fused_they_are_one_ranking(client):
     body = body_of(ask(client, {"text": "beach"}, {"text": "cricket"}, fuse=True, limit=4))
-    assert set(body) == {*PAGE_FIELDS, "hits"}
+    assert set(body) == {*PAGE_FIELDS, "hits", "match_floor"}
     assert {one.split("-")[0] for one in shown_ids(body)} == {"beach", "cricket"}
-    assert set(body["hits"][0]) == {"video", "score", "rank", "found_by"}
+    assert set(body["hits"][0]) == {"video", "score", "rank", "match", "found_by"}
     for hit in body["hits"]:
         best = hit["found_by"][0]
         alone = body_of(

@@ -80,7 +80,7 @@ def test_a_calibration_tells_apart_on_queries_that_it_was_not_fitted_by() -> Non
     assert calibration.far == pytest.approx(0.8)
     judged = judge("c", calibration, _draw(1))
     assert judged.error < 0.05
-    assert max(judged.lost.values()) < 0.03
+    assert max(judged.lost.values()) < 0.06
     assert judged.answered[NONSENSE] < 0.1
     with pytest.raises(UsageError, match="some have an answer"):
         fit_calibration([one for one in _draw(0) if one.is_good])

@@ -218,15 +218,19 @@ def calibrate(write: Path | None, **asked: Any) -> None:
     """
     from twinlens.catalog.files import write_atomically
     from twinlens.encoders.load import load_title_encoder
-    from twinlens.evaluate.latin_letters import FAMILY, make_latin_letter_tasks
+    from twinlens.evaluate import labels, latin_letters
     from twinlens.evaluate.matching import measure_matching
     from twinlens.evaluate.report import format_matching
 
     about = _begin("matching", asked)
     tasks = _make_tasks(asked)
-    tasks = [task for task in tasks if task.family != FAMILY]
+    # Of a label's videos those whose titles have it are not judged, and may be first all the same.
+    left_out = labels.FAMILY, latin_letters.FAMILY
+    tasks = [task for task in tasks if task.family not in left_out]
     for corpus in {task.corpus: None for task in tasks}:  # those of parallel lines, too
-        latin = make_latin_letter_tasks(corpus, limit=asked["limit"], seed=asked["seed"])
+        latin = latin_letters.make_latin_letter_tasks(
+            corpus, limit=asked["limit"], seed=asked["seed"]
+        )
         # One with spellings hidden is no other catalogue.
         tasks += [task for task in latin if task.corpus is corpus]
     reports = [
