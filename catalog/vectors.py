@@ -81,5 +81,14 @@ def find_share(asked: SparseVector, held: SparseVector | None) -> float:
     """Return the share, 0 to 1, of the weight of ``asked`` on indices that ``held`` has, too."""
     if held is None:
         return 0.0
-    found = np.isin(asked.indices, held.indices, assume_unique=True)
-    return float(asked.values[found].sum() / asked.values.sum())
+    return float(asked.values[find_held(asked, held)].sum() / asked.values.sum())
+
+
+def find_held(asked: SparseVector, held: SparseVector) -> npt.NDArray[np.bool_]:
+    """Return for each index of ``asked`` whether ``held`` has it; quicker than ``np.isin``."""
+    if not held.indices.size:
+        return np.zeros(asked.indices.size, dtype=np.bool_)
+    at = np.searchsorted(held.indices, asked.indices)
+    at[at == held.indices.size] = 0
+    found: npt.NDArray[np.bool_] = held.indices[at] == asked.indices
+    return found

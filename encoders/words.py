@@ -27,7 +27,7 @@ from zlib import crc32
 import numpy as np
 import regex
 
-from twinlens.catalog.vectors import SparseVector, find_share, to_sparse_vector
+from twinlens.catalog.vectors import SparseVector, find_held, find_share, to_sparse_vector
 from twinlens.encoders.fingerprints import make_fingerprint
 from twinlens.encoders.sounds import SOUNDS_VERSION, Sound, is_latin, sound_out
 
@@ -172,7 +172,7 @@ def measure_coverage(
     where the query is the whole name of another field. ``has_names`` as in ``split_families``.
     """
     letters, sounds, *names = split_families(asked, has_names=has_names)
-    if names and held is not None and np.isin(names[0].indices, held.indices).any():
+    if names and held is not None and find_held(names[0], held).any():
         return 1.0
     return max(find_share(one, held) for one in (letters, sounds) if one.indices.size)
 

@@ -326,7 +326,9 @@ class Searcher:
         if (counted or page) and not stored:
             with stages.stage("fetch"):
                 shown = dict.fromkeys([*counted, *(one.video_id for one in page)])
-                stored = self._reader.get(list(shown))
+                # What an engine gives of a video's words need not be made again.
+                get = self.get_with_vectors if any(window.matchers) else self._reader.get
+                stored = get(list(shown))
         facets: Facets = {}
         if request.facets:
             with stages.stage("facets"):
@@ -388,7 +390,7 @@ class Searcher:
         with stages.stage("match"):
             for start in range(0, len(window.candidates), _MISFITS):
                 part = window.candidates[start : start + _MISFITS]
-                stored = self._get_payloads([one.video_id for one in part])
+                stored = self.get_with_vectors([one.video_id for one in part])
                 for one in self._find_fits(window, part, stored):
                     fits = one.match is None or one.match >= request.min_match
                     misfits = 0 if fits else misfits + 1

@@ -38,12 +38,15 @@ class WholeVideos:
         return {one.video_id: one for one in whole}
 
     def weigh(self, name: str, videos: Sequence[StoredVideo]) -> dict[str, SparseVector]:
-        """Return what a sparse lens makes of ``videos``, by id of those that have a vector.
+        """Return the vectors of a sparse lens that ``videos`` have, by id of those that have one.
 
-        What was made last comes from memory.
+        Where they don't bring it, it is made; what was made last comes from memory.
         """
+        known = {one.video_id: one.sparse.get(name) for one in videos}
         with self._weighing:
-            known = {one.video_id: self._weighed.get((name, one.video_id)) for one in videos}
+            for video_id, vector in known.items():
+                if vector is None:
+                    known[video_id] = self._weighed.get((name, video_id))
         new = [one for one in videos if known[one.video_id] is None]
         made = make_sparse(new, self._sparse[name], self._thumbnails)
         with self._weighing:
