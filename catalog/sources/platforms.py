@@ -201,7 +201,11 @@ PLATFORMS: Final = (
             "thumbnail": ("file_name",),
             "thumbnail_url": ("thumbnail", "thumbnails"),
         },
-        kinds={"_type": _but("playlist", "multi_video")},
+        kinds={
+            "_type": _but("playlist", "multi_video"),
+            # What stands in a playlist that was not looked into.
+            "title": _but("[Private video]", "[Deleted video]", "[Unavailable video]"),
+        },
     ),
     Platform(
         name="PeerTube",

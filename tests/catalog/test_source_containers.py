@@ -633,3 +633,20 @@ def test_a_database_that_is_lines_of_json_is_read(tmp_path: Path) -> None:
     path.write_text(json.dumps(lists) + "\n")
     found = videos(open_source(str(path)))
     assert [(v.video_id, v.text("playlist")) for v in found] == [("y1", "Later"), ("y2", "Later")]
+
+
+def test_a_name_that_the_disk_does_not_take_costs_its_file_alone(tmp_path: Path) -> None:
+    files = {f"{'x' * 300}.txt": b"x", "a": b"x", "a/b.txt": b"x", "v.csv": b"id,title\n1,One\n"}
+    source = open_source(str(write_zip(tmp_path / "v.zip", files)))
+    assert ids(list(source)) == ["1"]
+    assert len([told for told in source.findings.to_sentences() if "was left out" in told]) == 2
+
+
+def test_names_of_columns_that_stand_there_again_are_no_video(tmp_path: Path) -> None:
+    path = tmp_path / "v.csv"
+    path.write_text("id,title\n1,One\nid,title\n2,Two\n", encoding="utf-8")
+    source = open_source(str(path))
+    assert ids(list(source)) == ["1", "2"]
+    assert source.findings.to_sentences() == [
+        "1 rows passed over: the names of the columns once more"
+    ]

@@ -160,6 +160,12 @@ def test_what_yt_dlp_prints_of_a_video_and_of_a_playlist(tmp_path: Path) -> None
     found = only(write_json(tmp_path / "flat.json", {**playlist, "entries": [flat]}))
     assert (found["title"], found["url"]) == (INFO["title"], INFO["webpage_url"])
     assert (found["playlist"], found["picture"]) == ("Bikes", INFO["thumbnail"])
+    gone = [{**flat, "id": "x", "title": f"[{what} video]"} for what in ("Private", "Deleted")]
+    source = open_source(
+        str(write_json(tmp_path / "gone.json", {**playlist, "entries": [*gone, flat]}))
+    )
+    assert ids(list(source)) == ["d-Ab_1"]
+    assert any("[Private video]" in told for told in source.findings.to_sentences())
 
 
 def test_a_folder_of_yt_dlp_has_titles_and_pictures(tmp_path: Path) -> None:
