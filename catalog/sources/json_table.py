@@ -35,6 +35,9 @@ _SPACE: Final = " \t\r\n\ufeff"
 _NO_SPACE: Final = re.compile(r"[^ \t\r\n]")
 # Control characters within texts are taken as they are.
 _DECODER: Final = json.JSONDecoder(strict=False)
+# A number of thousands of digits is to Python's parser no number, and would cost the row.
+_OF_LONG_NUMBERS: Final = json.JSONDecoder(strict=False, parse_int=lambda text: _read_int(text))
+_MOST_DIGITS: Final = 4_000
 # Lists of rows are looked for so deep, and pages within pages.
 _DEPTH: Final = 6
 
@@ -200,7 +203,7 @@ class _Reader:
         wanted = _CHUNK
         while True:
             try:
-                value, end = _DECODER.raw_decode(self._text, self._at)
+                value, end = decode(self._text, self._at)
             except ValueError as error:
                 if self._ended or len(self._text) - self._at > MAX_VALUE_CHARACTERS:
                     raise _Broken(f"no JSON from here on: {error}") from error
@@ -240,6 +243,25 @@ class _Reader:
 
     def _quote(self) -> str:
         return repr(self._text[self._at : self._at + 20])
+
+
+def _read_int(text: str) -> int | float:
+    """Return a number; of thousands of digits it is infinite, as ``1e999`` is."""
+    return int(text) if len(text) < _MOST_DIGITS else float(text)
+
+
+def decode(text: str, at: int = 0) -> tuple[Any, int]:
+    """Return the JSON value that begins at ``at``, and where it ends.
+
+    Raises:
+        ValueError, RecursionError: there is none, or it is too deep.
+    """
+    try:
+        return _DECODER.raw_decode(text, at)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        return _OF_LONG_NUMBERS.raw_decode(text, at)
 
 
 def is_plain(cells: Mapping[str, object]) -> bool:

@@ -96,6 +96,7 @@ ACTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "like_count": ("LikeAction",),
 }
 _DAY: Final = 86_400
+_LONGEST: Final = 2 * _DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +154,7 @@ def parse_duration(value: object, *, field: str) -> float | None:
         RowRejected: not a duration, negative, not finite, or one that can be read in two ways.
     """
     if type(value) is str and len(value) < _FEW_DIGITS and value.isdecimal():
-        return float(value)
+        return _require_seconds(float(value), field)
     unit = _SECONDS
     if isinstance(value, InUnit):
         unit, value = value, value.cell
@@ -172,13 +173,28 @@ def parse_duration(value: object, *, field: str) -> float | None:
         if text is None:
             return None
         value = _read_duration(text, field, unit)
-    elif unit is not _SECONDS and isinstance(value, int | float | Decimal):
+    elif isinstance(value, bool) or not isinstance(value, int | float | Decimal | None):
+        raise reject(field, "is a number of seconds", value)
+    elif unit is not _SECONDS and value is not None:
         value = Decimal(str(_require_not_negative(value, field))) * unit.seconds
+    elif value is not None:
+        _require_seconds(_require_not_negative(value, field), field)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-        raise reject(field, "is a number of seconds", value)
     return _require_not_negative(value, field)
+
+
+def _require_seconds(value: float, field: str) -> float:
+    """Return a bare number where it can only be one of seconds.
+
+    Raises:
+        RowRejected: a video of so many seconds is longer than any, or shorter.
+    """
+    if value > _LONGEST:
+        raise _refuse(field, value, "milliseconds or less, or seconds of more than two days")
+    if 0 < value < 1:
+        raise _refuse(field, value, "a part of a second, or of a day, as spreadsheets keep it")
+    return value
 
 
 def _find_counter(value: object, field: str) -> object:
@@ -373,6 +389,8 @@ def _read_duration(text: str, field: str, unit: InUnit) -> float | Decimal:
         number = _read_number(plain)
     if number is None:
         return _read_units(plain, field)
+    if unit is _SECONDS and isinstance(number, Decimal):
+        _require_seconds(float(number), field)
     return number * unit.seconds if isinstance(number, Decimal) else number
 
 
