@@ -31,8 +31,7 @@ WRAPPERS: Final = (
 )
 _ROWS_PEEKED: Final = 1_000
 _CHUNK: Final = 1 << 18
-_SPACE: Final = " \t\r\n\ufeff"
-_NO_SPACE: Final = re.compile(r"[^ \t\r\n]")
+_NO_SPACE: Final = re.compile(r"[^ \t\r\n\ufeff]")
 # Control characters within texts are taken as they are.
 _DECODER: Final = json.JSONDecoder(strict=False)
 # A number of thousands of digits is to Python's parser no number, and would cost the row.
@@ -220,10 +219,10 @@ class _Reader:
     def _peek(self) -> str:
         """Return the next character that is no space, or nothing at the end."""
         while True:
-            while self._at < len(self._text):
-                if self._text[self._at] not in _SPACE:
-                    return self._text[self._at]
-                self._at += 1
+            if (found := _NO_SPACE.search(self._text, self._at)) is not None:
+                self._at = found.start()
+                return found[0]
+            self._at = len(self._text)
             if self._ended:
                 return ""
             self._read_on(_CHUNK)

@@ -95,6 +95,8 @@ ACTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "view_count": ("WatchAction", "ViewAction", "ListenAction"),
     "like_count": ("LikeAction",),
 }
+# As YouTube's API writes of streams that go on or are to come.
+_LIVE: Final = "p0d"
 _DAY: Final = 86_400
 _LONGEST: Final = 2 * _DAY
 
@@ -365,12 +367,14 @@ def _read_number(text: str) -> Decimal | float | None:
     return number if abs(number.adjusted()) < 400 else float(text)
 
 
-def _read_duration(text: str, field: str, unit: InUnit) -> float | Decimal:
+def _read_duration(text: str, field: str, unit: InUnit) -> float | Decimal | None:
     if len(text) > MAX_SPELLING_LENGTH:
         raise reject(field, "is a length in seconds", text)
     plain = fold(text).lstrip("'").casefold()
     if (label := _LABELLED.match(plain)) is not None:
         plain = plain[label.end() :]
+    if plain == _LIVE:
+        return None
     if days := _DAYS.fullmatch(plain):
         more = _read_clock(days[2], field, _SECONDS) if days[2] else Decimal(0)
         return int(days[1]) * _DAY + more

@@ -216,7 +216,7 @@ PLATFORMS: Final = (
             "title": ("name",),
             "channel": ("channel.displayName", "channel.name", "account.displayName"),
             "channel_id": ("channel.name", "channel.id"),
-            "category": ("category.label", "category"),
+            "category": ("category", "category.label"),
             "language": ("language.id", "language"),
             "published_at": ("originallyPublishedAt", "publishedAt", "createdAt"),
             "duration_s": ("duration",),

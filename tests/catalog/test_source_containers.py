@@ -650,3 +650,22 @@ def test_names_of_columns_that_stand_there_again_are_no_video(tmp_path: Path) ->
     assert source.findings.to_sentences() == [
         "1 rows passed over: the names of the columns once more"
     ]
+
+
+def test_a_sheet_is_as_large_as_its_rows_whatever_it_says(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.worksheets[0]
+    for cells in (["id", "title"], ["1", "One"], ["2", "Two"]):
+        sheet.append(cells)
+    # Left behind at the very end, as people do: many rows of thousands of cells.
+    sheet["XFD50000"] = " "
+    book.save(tmp_path / "far.xlsx")
+    assert ids(read(tmp_path / "far.xlsx")) == ["1", "2"]
+    with (
+        zipfile.ZipFile(tmp_path / "far.xlsx") as whole,
+        zipfile.ZipFile(tmp_path / "said.xlsx", "w") as said,
+    ):
+        for name in whole.namelist():
+            content = whole.read(name).replace(b'ref="A1:XFD50000"', b'ref="A1"')
+            said.writestr(name, content)
+    assert ids(read(tmp_path / "said.xlsx")) == ["1", "2"]

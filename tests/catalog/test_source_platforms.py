@@ -389,6 +389,24 @@ def test_sets_of_pictures_name_the_picture_s_address_url(tmp_path: Path) -> None
     assert (found["title"], found["picture"], found.get("url")) == ("a boat", address, None)
 
 
+def test_what_peertube_and_youtube_write_for_nothing_is_no_value(tmp_path: Path) -> None:
+    row = {
+        "uuid": "u",
+        "shortUUID": "s",
+        "name": "A clip",
+        "category": {"id": None, "label": "Unknown"},
+        "language": {"id": None, "label": "Unknown"},
+    }
+    assert only(write_json(tmp_path / "v.json", [row])) == {
+        "id": "u",
+        "title": "A clip",
+        "picture": None,
+    }
+    live = {"id": "l", "snippet": {"title": "Live"}, "contentDetails": {"duration": "P0D"}}
+    assert only(write_json(tmp_path / "l.json", {"items": [live]}))["title"] == "Live"
+    assert "duration_s" not in only(tmp_path / "l.json")
+
+
 def test_peertube(tmp_path: Path) -> None:
     row = {
         "id": 61,
