@@ -436,7 +436,7 @@ PLATFORMS: Final = (
         signs=(("nfo",),),
         columns={
             "video_id": ("uniqueid", "id"),
-            "title": ("title",),
+            "title": ("title", "originaltitle"),
             "channel": ("studio", "artist", "showtitle"),
             "category": (),
             "tags": ("genre", "tag"),

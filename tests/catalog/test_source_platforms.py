@@ -543,6 +543,12 @@ def test_nfo_files_of_jellyfin(tmp_path: Path) -> None:
     assert (two.number("duration_s"), two.thumbnail) == (731, tmp_path / "two-thumb.jpg")
 
 
+def test_a_film_without_a_title_has_its_original_one(tmp_path: Path) -> None:
+    nfo = "<movie><title/><originaltitle>Bar</originaltitle></movie>"
+    (tmp_path / "bar.nfo").write_text(nfo, encoding="utf-8")
+    assert [video.title for video in videos(read(tmp_path))] == ["Bar"]
+
+
 def test_art_of_films_and_series_is_theirs(tmp_path: Path) -> None:
     film, show = "Film (2020)", "Show/Season 01"
     files = {

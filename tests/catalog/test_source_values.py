@@ -360,3 +360,11 @@ def test_a_number_of_thousands_of_digits_costs_its_field_alone(tmp_path: Path, s
     items = read(path)
     assert ids(items) == ["1", "2"]
     assert [note.reason for note in notes_of(items)] == [NOT_A_NUMBER] * 2
+
+
+def test_a_picture_cell_that_is_no_name_of_a_file_costs_the_picture_alone(tmp_path: Path) -> None:
+    long = "x\\" + "y" * 5000
+    items = read(write_table(tmp_path / "v.jsonl", [{"id": "a", "title": "A", "image": long}]))
+    assert [video.title for video in videos(items)] == ["A"]
+    items = read(write_table(tmp_path / "v.jsonl", [{"title": "A", "image": long}]))
+    assert [note.field for note in notes_of(items)] == ["thumbnail"]
