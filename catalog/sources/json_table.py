@@ -194,7 +194,12 @@ class _Reader:
                     continue
             cells[key] = self._read_value()
         self._at += 1
-        if not held_rows and cells:
+        if held_rows:
+            for key, held in cells.items():
+                if _lists_titles(held):
+                    beside = NoVideo(0, f"under {key!r}, beside the list that was read")
+                    yield from itertools.repeat(beside, len(held))
+        elif cells:
             yield from _expand_object(cells)
 
     def _read_value(self) -> Any:
@@ -294,8 +299,8 @@ def find_error(value: Mapping[str, object]) -> str | None:
 
 
 def _to_record(row: int, value: Any) -> Record | BadRecord | NoVideo:
-    if value is None:
-        return NoVideo(row, _NULL)
+    if value is None or isinstance(value, NoVideo):
+        return NoVideo(row, _NULL if value is None else value.what)
     if not isinstance(value, dict):
         return BadRecord(
             row, RejectReason.MALFORMED, f"a row is a JSON object, not {type(value).__name__}"

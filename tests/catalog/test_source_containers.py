@@ -669,3 +669,13 @@ def test_a_sheet_is_as_large_as_its_rows_whatever_it_says(tmp_path: Path) -> Non
             content = whole.read(name).replace(b'ref="A1:XFD50000"', b'ref="A1"')
             said.writestr(name, content)
     assert ids(read(tmp_path / "said.xlsx")) == ["1", "2"]
+
+
+def test_lists_beside_the_one_that_is_read_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "v.json"
+    path.write_text(json.dumps({"videos": ROWS, "shorts": ROWS, "tags": ["a"]}), encoding="utf-8")
+    source = open_source(str(path))
+    assert ids(list(source)) == ["a", "b"]
+    assert source.findings.to_sentences() == [
+        "2 rows passed over: under 'shorts', beside the list that was read"
+    ]
