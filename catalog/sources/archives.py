@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import lzma
 import shutil
 import tarfile
@@ -15,6 +16,7 @@ from typing import IO, Final
 from twinlens.catalog.errors import SourceError
 from twinlens.catalog.files import ScratchFolder
 from twinlens.catalog.sources.findings import Findings
+from twinlens.catalog.sources.values import quote
 
 ARCHIVE_SUFFIXES: Final = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 MAX_MEMBERS: Final = 1_000_000
@@ -23,6 +25,10 @@ _MAX_NAME: Final = 1_000
 # Left free on the disk that is unpacked to.
 _ROOM: Final = 1024**3
 _CHUNK: Final = 1 << 20
+# A name that the disk doesn't take, or one that is a file and a folder: only it is left out.
+_OF_NAMES: Final = frozenset(
+    {errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EILSEQ, errno.EINVAL}
+)
 _ERRORS: Final = (
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, RuntimeError),
     *(NotImplementedError, lzma.LZMAError),
@@ -50,8 +56,15 @@ def unpack(path: Path, folder: Path, findings: Findings) -> None:
             if to is None or file is None:
                 findings.remark(f"{path.name} holds links or paths that lead outside; left out")
                 continue
-            to.parent.mkdir(parents=True, exist_ok=True)
-            with file, to.open("wb") as out:
+            try:
+                to.parent.mkdir(parents=True, exist_ok=True)
+                out = to.open("wb")
+            except OSError as error:
+                if error.errno not in _OF_NAMES:
+                    raise
+                findings.remark(f"{path.name}: {quote(name)} was left out: {error.strerror}")
+                continue
+            with file, out:
                 left = _copy(file, out, left, path, folder)
     except _ERRORS as error:
         raise SourceError(f"{path} is a damaged archive: {error}") from error

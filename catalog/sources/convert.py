@@ -7,6 +7,7 @@ import html
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from functools import lru_cache, partial
 from pathlib import Path
 from string import ascii_letters, digits
@@ -25,6 +26,7 @@ from twinlens.catalog.sources.rows import BadCell, BadRecord, Note, Origin, Reco
 from twinlens.catalog.sources.thumbnails import read_thumbnail
 from twinlens.catalog.sources.values import (
     NO_VALUE,
+    guess_text,
     is_no_value,
     parse_code,
     parse_id,
@@ -156,9 +158,12 @@ class _Conversion:
 
     def _prepare(self, name: str, column: str, cell: object) -> object:
         """Return a cell without what its platform or its column's name says of it."""
-        if name == "duration_s" and (unit := find_unit(column)) is not None:
-            return InUnit(cell, *unit)
         platform = self._table.platform
+        if name == "duration_s":
+            unit = find_unit(column)
+            if unit is None and platform is not None:
+                unit = (Decimal(1), True)
+            return cell if unit is None else InUnit(cell, *unit)
         if platform is None:
             return cell
         if name == "category" and platform.youtube and not isinstance(cell, Mapping | list):
@@ -197,8 +202,7 @@ class _Conversion:
         return self._try("video_id", partial(parse_id, cell))
 
     def _read_video(self, video_id: str) -> Video:
-        parse_title = partial(parse_text, self._cells.get("title"), field="title")
-        title = _to_nfc(self._try("title", parse_title))
+        title = _to_nfc(self._read_title())
         picture, thumbnail_url = self._read_picture()
         values: dict[str, FieldValue] = {}
         for name, parse in _list_parsers(self._fields, self._table.date_order):
@@ -217,6 +221,15 @@ class _Conversion:
             thumbnail_url=thumbnail_url,
             values=values,
         )
+
+    def _read_title(self) -> str | None:
+        """Return the title; one with a few characters that are none, without them."""
+        cell = self._cells.get("title")
+        try:
+            return parse_text(cell, field="title")
+        except RowRejected as error:
+            self._notes.append(Note("title", error.reason, error.detail))
+            return guess_text(cell)
 
     def _read_picture(self) -> tuple[bytes | Path | None, str | None]:
         url = None

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final
 from twinlens.catalog.errors import RejectReason, SourceError
 from twinlens.catalog.sources.dialect import Dialect, recode, sniff
 from twinlens.catalog.sources.lines import READ_ERRORS, open_binary, read_lines
-from twinlens.catalog.sources.rows import BadCell, BadRecord, Record
+from twinlens.catalog.sources.rows import BadCell, BadRecord, NoVideo, Record
 
 MAX_RECORD_BYTES: Final = 1024 * 1024
 MAX_RECORD_LINES: Final = 10_000
@@ -257,7 +257,7 @@ class CsvTable:
             records.width = len(header)
             return sum(1 for _ in parsed)
 
-    def read_records(self, columns: Collection[str]) -> Iterator[Record | BadRecord]:
+    def read_records(self, columns: Collection[str]) -> Iterator[Record | BadRecord | NoVideo]:
         """Yield one record a row; an empty field is None."""
         with self._open() as records:
             parsed = iter(records)
@@ -270,6 +270,10 @@ class CsvTable:
             for row, cells in enumerate(parsed, start=1):
                 if isinstance(cells, BadRecord):
                     yield BadRecord(row, cells.reason, cells.detail)
+                    continue
+                if cells == header and width > 1:
+                    # Files were put one after the other.
+                    yield NoVideo(row, "the names of the columns once more")
                     continue
                 if len(cells) != width:
                     cells = fitter.fit(cells)

@@ -123,6 +123,8 @@ _PYTHON: Final = re.compile(
 )
 _DOT_NET: Final = re.compile(r"\\?/Date\((-?\d+)(?:[+-]\d{4})?\)\\?/")
 _NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?(?:e\+?\d+)?", re.IGNORECASE)
+# As spreadsheets show a number of many digits; data frames show as many digits as it has.
+_ROUNDED: Final = re.compile(r"\d(?:\.\d{1,5})?e\+\d+", re.IGNORECASE)
 # A zone of the time zone database, as Java puts it after an offset and others after a time.
 _PLACE: Final = re.compile(r"\s*\[([A-Za-z][\w+/-]*)\]|\s+([A-Za-z]\w+/[\w+/-]+)")
 _MIDNIGHT: Final = re.compile(r"(.*\d[T ])24:00(:00(?:\.0+)?)?(?!\d|:)(.*)", re.IGNORECASE)
@@ -145,6 +147,8 @@ _COMPACT_MINUTE: Final = range(1900_01_01_00_00, 2101_01_01_00_00)
 # Seconds from 1973 to 2100; a thousand times as many are milliseconds, and so on.
 _SECONDS: Final = range(100_000_000, 4_102_444_800)
 _SECONDS_BEFORE_1970: Final = range(-2_840_140_800, -100_000_000)
+# Unix seconds of these look like 2026112108 and 2611210830, and are far ahead.
+_FROM_2030: Final = range(1_893_456_000, 4_102_444_800)
 _UNITS: Final = (1, 1_000, 1_000_000, 1_000_000_000)
 
 
@@ -264,12 +268,28 @@ def _read_number(value: float | Decimal, field: str) -> datetime:
         ):
             if whole in compact:
                 return datetime.strptime(str(whole), form).replace(tzinfo=UTC)
+    if whole in _FROM_2030:
+        _require_no_digits_of_date(whole, field)
     for unit in _UNITS:
         if whole // unit in _SECONDS or (unit == 1 and whole in _SECONDS_BEFORE_1970):
             rest = int((Decimal(value) - whole) * 1_000_000) if unit == 1 else 0
             microseconds = whole * 1_000_000 // unit + rest
             return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
     raise reject(field, "is YYYYMMDD, or Unix time of a year from 1973 on", value)
+
+
+def _require_no_digits_of_date(whole: int, field: str) -> None:
+    """Return where ``whole`` is not also the digits of a date with its hour.
+
+    Raises:
+        RowRejected: it is.
+    """
+    for form in ("%Y%m%d%H", "%y%m%d%H%M"):
+        with suppress(ValueError):
+            datetime.strptime(str(whole), form).replace(tzinfo=UTC)
+            raise RowRejected(
+                RejectReason.AMBIGUOUS, f"{field}: {whole} may be Unix time or digits of a date"
+            )
 
 
 def _read_text(text: str, field: str, order: DateOrder | None) -> datetime | None:
@@ -287,6 +307,8 @@ def _read_text(text: str, field: str, order: DateOrder | None) -> datetime | Non
         return _build([int(part) for part in parts[1].split(",")], field)
     if is_no_value(plain):
         return None
+    if _ROUNDED.fullmatch(plain):
+        raise reject(field, "has all its digits", text)
     if _NUMBER.fullmatch(plain):
         return _read_number(Decimal(plain), field)
     place = None

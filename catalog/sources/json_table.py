@@ -31,10 +31,12 @@ WRAPPERS: Final = (
 )
 _ROWS_PEEKED: Final = 1_000
 _CHUNK: Final = 1 << 18
-_SPACE: Final = " \t\r\n\ufeff"
-_NO_SPACE: Final = re.compile(r"[^ \t\r\n]")
+_NO_SPACE: Final = re.compile(r"[^ \t\r\n\ufeff]")
 # Control characters within texts are taken as they are.
 _DECODER: Final = json.JSONDecoder(strict=False)
+# A number of thousands of digits is to Python's parser no number, and would cost the row.
+_OF_LONG_NUMBERS: Final = json.JSONDecoder(strict=False, parse_int=lambda text: _read_int(text))
+_MOST_DIGITS: Final = 4_000
 # Lists of rows are looked for so deep, and pages within pages.
 _DEPTH: Final = 6
 
@@ -192,7 +194,12 @@ class _Reader:
                     continue
             cells[key] = self._read_value()
         self._at += 1
-        if not held_rows and cells:
+        if held_rows:
+            for key, held in cells.items():
+                if _lists_titles(held):
+                    beside = NoVideo(0, f"under {key!r}, beside the list that was read")
+                    yield from itertools.repeat(beside, len(held))
+        elif cells:
             yield from _expand_object(cells)
 
     def _read_value(self) -> Any:
@@ -200,7 +207,7 @@ class _Reader:
         wanted = _CHUNK
         while True:
             try:
-                value, end = _DECODER.raw_decode(self._text, self._at)
+                value, end = decode(self._text, self._at)
             except ValueError as error:
                 if self._ended or len(self._text) - self._at > MAX_VALUE_CHARACTERS:
                     raise _Broken(f"no JSON from here on: {error}") from error
@@ -217,10 +224,10 @@ class _Reader:
     def _peek(self) -> str:
         """Return the next character that is no space, or nothing at the end."""
         while True:
-            while self._at < len(self._text):
-                if self._text[self._at] not in _SPACE:
-                    return self._text[self._at]
-                self._at += 1
+            if (found := _NO_SPACE.search(self._text, self._at)) is not None:
+                self._at = found.start()
+                return found[0]
+            self._at = len(self._text)
             if self._ended:
                 return ""
             self._read_on(_CHUNK)
@@ -240,6 +247,25 @@ class _Reader:
 
     def _quote(self) -> str:
         return repr(self._text[self._at : self._at + 20])
+
+
+def _read_int(text: str) -> int | float:
+    """Return a number; of thousands of digits it is infinite, as ``1e999`` is."""
+    return int(text) if len(text) < _MOST_DIGITS else float(text)
+
+
+def decode(text: str, at: int = 0) -> tuple[Any, int]:
+    """Return the JSON value that begins at ``at``, and where it ends.
+
+    Raises:
+        ValueError, RecursionError: there is none, or it is too deep.
+    """
+    try:
+        return _DECODER.raw_decode(text, at)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        return _OF_LONG_NUMBERS.raw_decode(text, at)
 
 
 def is_plain(cells: Mapping[str, object]) -> bool:
@@ -273,8 +299,8 @@ def find_error(value: Mapping[str, object]) -> str | None:
 
 
 def _to_record(row: int, value: Any) -> Record | BadRecord | NoVideo:
-    if value is None:
-        return NoVideo(row, _NULL)
+    if value is None or isinstance(value, NoVideo):
+        return NoVideo(row, _NULL if value is None else value.what)
     if not isinstance(value, dict):
         return BadRecord(
             row, RejectReason.MALFORMED, f"a row is a JSON object, not {type(value).__name__}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,17 +12,16 @@ from typing import Any, ClassVar, Final
 
 from twinlens.catalog.errors import RejectReason, SourceError
 from twinlens.catalog.sources.columns import list_paths
-from twinlens.catalog.sources.json_table import JsonTable, expand, is_plain
+from twinlens.catalog.sources.json_table import JsonTable, decode, expand, is_plain
 from twinlens.catalog.sources.lines import READ_ERRORS, open_binary, read_lines
 from twinlens.catalog.sources.rows import BadRecord, NoVideo, Record
 from twinlens.catalog.sources.tables import PlainTable
+from twinlens.catalog.sources.values import quote
 
 # Room for the largest picture that is read, in base64.
 MAX_LINE_BYTES: Final = 32 * 1024 * 1024
 # A key that none of the first rows has is taken for one that does not exist.
 _ROWS_PEEKED: Final = 1_000
-# Control characters within texts are taken as they are.
-_DECODER: Final = json.JSONDecoder(strict=False)
 
 
 def open_json(path: Path) -> JsonlTable | JsonTable:
@@ -123,7 +121,9 @@ def _parse(row: int, line: bytes) -> dict[str, Any] | BadRecord:
         # Half surrogates stand for bytes that are none: cells that hold them say so.
         text = line.decode("utf-8", "surrogateescape")
     try:
-        cells = _DECODER.decode(text)
+        cells, end = decode(text, len(text) - len(text.lstrip()))
+        if rest := text[end:].strip():
+            raise ValueError(f"Extra data: {quote(rest)}")
     except (ValueError, RecursionError) as error:
         if text.rstrip().endswith(","):  # a line cut out of a list
             return _parse(row, line.rstrip(b", \t\r"))

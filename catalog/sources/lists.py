@@ -10,11 +10,12 @@ from html.entities import html5
 from typing import Final
 
 from twinlens.catalog.errors import RejectReason, RowRejected
-from twinlens.catalog.sources.printed import MAX_LENGTH, read_list
+from twinlens.catalog.sources.printed import MAX_LENGTH, read_beginning, read_list
 from twinlens.catalog.sources.values import (
     NO_VALUE,
     is_no_value,
     parse_text,
+    quote,
     reject,
     to_text,
     unwrap,
@@ -30,6 +31,8 @@ _SEPARATORS: Final = ("|", ";", ",", "；", "，", "、", "،", "\t")
 _ENTITY: Final = re.compile(r"&(?:#\d{1,7}|#x[\da-f]{1,6}|(\w{2,31}));", re.IGNORECASE)
 _FIRST_QUOTED: Final = re.compile(r"""\s*(["'])(?:(?!\1).)*\1\s*([|;,])""")
 _BULLET: Final = re.compile(r"\s*[-*•·–]\s+")
+# How a list begins that was printed; one that can't be read was cut off, or has wrong quotes.
+_BROKEN: Final = re.compile(r"""[\[{]\s*(?:[bu]?["']|[{(])""")
 # 0:00 before the title of a chapter, as descriptions list them.
 _BEGIN: Final = re.compile(r"[\s(\[]*(?:\d{1,2}:)?\d{1,3}:\d{2}[\s)\]]*(?:[-–—:|]\s+)?")
 # Fields whose texts are sentences: each stands on a line of its own.
@@ -96,6 +99,10 @@ def _split(text: str, field: str) -> Sequence[object] | None:
         )
     if (listed := read_list(text, field)) is not None:
         return listed
+    if _BROKEN.match(text) is not None:
+        raise RowRejected(
+            RejectReason.BAD_VALUE, f"{field}: {quote(text)} is no whole list", read_beginning(text)
+        )
     if "&" in text:
         text = _ENTITY.sub(_read_entity, text)
     if "#" in text or "＃" in text:

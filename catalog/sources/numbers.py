@@ -95,7 +95,10 @@ ACTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "view_count": ("WatchAction", "ViewAction", "ListenAction"),
     "like_count": ("LikeAction",),
 }
+# As YouTube's API writes of streams that go on or are to come.
+_LIVE: Final = "p0d"
 _DAY: Final = 86_400
+_LONGEST: Final = 2 * _DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +156,7 @@ def parse_duration(value: object, *, field: str) -> float | None:
         RowRejected: not a duration, negative, not finite, or one that can be read in two ways.
     """
     if type(value) is str and len(value) < _FEW_DIGITS and value.isdecimal():
-        return float(value)
+        return _require_seconds(float(value), field)
     unit = _SECONDS
     if isinstance(value, InUnit):
         unit, value = value, value.cell
@@ -172,13 +175,28 @@ def parse_duration(value: object, *, field: str) -> float | None:
         if text is None:
             return None
         value = _read_duration(text, field, unit)
-    elif unit is not _SECONDS and isinstance(value, int | float | Decimal):
+    elif isinstance(value, bool) or not isinstance(value, int | float | Decimal | None):
+        raise reject(field, "is a number of seconds", value)
+    elif unit is not _SECONDS and value is not None:
         value = Decimal(str(_require_not_negative(value, field))) * unit.seconds
+    elif value is not None:
+        _require_seconds(_require_not_negative(value, field), field)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-        raise reject(field, "is a number of seconds", value)
     return _require_not_negative(value, field)
+
+
+def _require_seconds(value: float, field: str) -> float:
+    """Return a bare number where it can only be one of seconds.
+
+    Raises:
+        RowRejected: a video of so many seconds is longer than any, or shorter.
+    """
+    if value > _LONGEST:
+        raise _refuse(field, value, "milliseconds or less, or seconds of more than two days")
+    if 0 < value < 1:
+        raise _refuse(field, value, "a part of a second, or of a day, as spreadsheets keep it")
+    return value
 
 
 def _find_counter(value: object, field: str) -> object:
@@ -349,12 +367,14 @@ def _read_number(text: str) -> Decimal | float | None:
     return number if abs(number.adjusted()) < 400 else float(text)
 
 
-def _read_duration(text: str, field: str, unit: InUnit) -> float | Decimal:
+def _read_duration(text: str, field: str, unit: InUnit) -> float | Decimal | None:
     if len(text) > MAX_SPELLING_LENGTH:
         raise reject(field, "is a length in seconds", text)
     plain = fold(text).lstrip("'").casefold()
     if (label := _LABELLED.match(plain)) is not None:
         plain = plain[label.end() :]
+    if plain == _LIVE:
+        return None
     if days := _DAYS.fullmatch(plain):
         more = _read_clock(days[2], field, _SECONDS) if days[2] else Decimal(0)
         return int(days[1]) * _DAY + more
@@ -373,6 +393,8 @@ def _read_duration(text: str, field: str, unit: InUnit) -> float | Decimal:
         number = _read_number(plain)
     if number is None:
         return _read_units(plain, field)
+    if unit is _SECONDS and isinstance(number, Decimal):
+        _require_seconds(float(number), field)
     return number * unit.seconds if isinstance(number, Decimal) else number
 
 

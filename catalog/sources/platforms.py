@@ -201,7 +201,11 @@ PLATFORMS: Final = (
             "thumbnail": ("file_name",),
             "thumbnail_url": ("thumbnail", "thumbnails"),
         },
-        kinds={"_type": _but("playlist", "multi_video")},
+        kinds={
+            "_type": _but("playlist", "multi_video"),
+            # What stands in a playlist that was not looked into.
+            "title": _but("[Private video]", "[Deleted video]", "[Unavailable video]"),
+        },
     ),
     Platform(
         name="PeerTube",
@@ -212,7 +216,7 @@ PLATFORMS: Final = (
             "title": ("name",),
             "channel": ("channel.displayName", "channel.name", "account.displayName"),
             "channel_id": ("channel.name", "channel.id"),
-            "category": ("category.label", "category"),
+            "category": ("category", "category.label"),
             "language": ("language.id", "language"),
             "published_at": ("originallyPublishedAt", "publishedAt", "createdAt"),
             "duration_s": ("duration",),
@@ -432,7 +436,7 @@ PLATFORMS: Final = (
         signs=(("nfo",),),
         columns={
             "video_id": ("uniqueid", "id"),
-            "title": ("title",),
+            "title": ("title", "originaltitle"),
             "channel": ("studio", "artist", "showtitle"),
             "category": (),
             "tags": ("genre", "tag"),

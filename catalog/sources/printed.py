@@ -86,6 +86,18 @@ def read_list(text: str, field: str) -> list[object] | None:
     return found
 
 
+def read_beginning(text: str) -> tuple[str, ...]:
+    """Return the quoted texts with which a printed list begins that was cut off after them."""
+    found: dict[str, None] = {}
+    at = _skip(text, 1)
+    while (quoted := _QUOTED.match(text, at)) is not None:
+        at = _skip(text, quoted.end())
+        if at == quoted.end() < len(text):
+            break
+        found[str(_read_quoted(quoted[1])).strip()] = None
+    return tuple(filter(None, found))
+
+
 def _is_object(words: list[object] | None) -> bool:
     """Return whether these are keys with values, as Java and Ruby print an object."""
     return bool(words) and all(_PAIR.match(str(word)) for word in words or ())

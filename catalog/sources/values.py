@@ -359,6 +359,21 @@ def to_text(value: str | bytes, field: str) -> str:
     return value
 
 
+def guess_text(value: object) -> str | None:
+    """Return a text with ``\N{REPLACEMENT CHARACTER}`` for what is no UTF-8 in it, and without NUL.
+
+    None where that is not a third of it at most: it is in another encoding, then.
+    """
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "surrogateescape")
+    if not isinstance(value, str) or len(value) > MAX_TEXT_LENGTH:
+        return None
+    plain = value.replace("\0", "")
+    text = "".join("\ufffd" if "\ud800" <= mark <= "\udfff" else mark for mark in plain).strip()
+    bad = text.count("\ufffd")
+    return text if text and 3 * bad <= len(text) else None
+
+
 def is_utf8(text: str) -> bool:
     """Return whether ``text`` can be written as UTF-8: no half of a surrogate pair in it."""
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +46,9 @@ class Walk:
                 path = inside / name
                 if name.startswith(".") or name in _JUNK:
                     continue
-                if path in self.leave_out or _is_output(path):
+                if _is_special(path):
+                    self.findings.remark(f"{self._name(path)} is no file and was left out")
+                elif path in self.leave_out or _is_output(path):
                     self.findings.remark(f"{self._name(path)} is TwinLens' own and was left out")
                 else:
                     yield path
@@ -61,6 +64,15 @@ class Walk:
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix()
+
+
+def _is_special(path: Path) -> bool:
+    """Return whether it is a pipe, a socket or a device, which may never end or never begin."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def _is_data_directory(path: Path) -> bool:

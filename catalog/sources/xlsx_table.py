@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 import zipfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import time
@@ -67,7 +67,7 @@ class XlsxTable(PlainTable):
         try:
             with _open(self.path) as book:
                 before, header = self._find_header(book)
-                rows = book[self.sheet].iter_rows(max_col=MAX_COLUMNS)
+                rows = self._iterate(book)
                 filled = (cells for cells in rows if any(cell.value is not None for cell in cells))
                 for row, cells in enumerate(islice(filled, before + 1, None), start=1):
                     named = zip(header, cells, strict=False)
@@ -77,9 +77,16 @@ class XlsxTable(PlainTable):
         except Exception as error:  # noqa: BLE001 - of XML, zip and cells alike
             yield BadRecord(row + 1, RejectReason.FILE_UNREADABLE, f"damaged from here on: {error}")
 
+    def _iterate(self, book: Any, *, values_only: bool = False) -> Iterator[Sequence[Any]]:
+        """Yield its rows, each as wide as it is: one cell far out would make a million wide."""
+        sheet = book[self.sheet]
+        sheet.reset_dimensions()
+        for cells in sheet.iter_rows(values_only=values_only):
+            yield cells[:MAX_COLUMNS]
+
     def _find_header(self, book: Any) -> tuple[int, list[str]]:
         """Return how many rows, not counting empty ones, stand before the header; and its cells."""
-        rows = book[self.sheet].iter_rows(max_col=MAX_COLUMNS, values_only=True)
+        rows = self._iterate(book, values_only=True)
         filled = (cells for cells in rows if any(cell is not None for cell in cells))
         first = [
             ["" if cell is None else str(cell).strip() for cell in cells]

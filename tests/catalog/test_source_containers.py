@@ -633,3 +633,49 @@ def test_a_database_that_is_lines_of_json_is_read(tmp_path: Path) -> None:
     path.write_text(json.dumps(lists) + "\n")
     found = videos(open_source(str(path)))
     assert [(v.video_id, v.text("playlist")) for v in found] == [("y1", "Later"), ("y2", "Later")]
+
+
+def test_a_name_that_the_disk_does_not_take_costs_its_file_alone(tmp_path: Path) -> None:
+    files = {f"{'x' * 300}.txt": b"x", "a": b"x", "a/b.txt": b"x", "v.csv": b"id,title\n1,One\n"}
+    source = open_source(str(write_zip(tmp_path / "v.zip", files)))
+    assert ids(list(source)) == ["1"]
+    assert len([told for told in source.findings.to_sentences() if "was left out" in told]) == 2
+
+
+def test_names_of_columns_that_stand_there_again_are_no_video(tmp_path: Path) -> None:
+    path = tmp_path / "v.csv"
+    path.write_text("id,title\n1,One\nid,title\n2,Two\n", encoding="utf-8")
+    source = open_source(str(path))
+    assert ids(list(source)) == ["1", "2"]
+    assert source.findings.to_sentences() == [
+        "1 rows passed over: the names of the columns once more"
+    ]
+
+
+def test_a_sheet_is_as_large_as_its_rows_whatever_it_says(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.worksheets[0]
+    for cells in (["id", "title"], ["1", "One"], ["2", "Two"]):
+        sheet.append(cells)
+    # Left behind at the very end, as people do: many rows of thousands of cells.
+    sheet["XFD50000"] = " "
+    book.save(tmp_path / "far.xlsx")
+    assert ids(read(tmp_path / "far.xlsx")) == ["1", "2"]
+    with (
+        zipfile.ZipFile(tmp_path / "far.xlsx") as whole,
+        zipfile.ZipFile(tmp_path / "said.xlsx", "w") as said,
+    ):
+        for name in whole.namelist():
+            content = whole.read(name).replace(b'ref="A1:XFD50000"', b'ref="A1"')
+            said.writestr(name, content)
+    assert ids(read(tmp_path / "said.xlsx")) == ["1", "2"]
+
+
+def test_lists_beside_the_one_that_is_read_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "v.json"
+    path.write_text(json.dumps({"videos": ROWS, "shorts": ROWS, "tags": ["a"]}), encoding="utf-8")
+    source = open_source(str(path))
+    assert ids(list(source)) == ["a", "b"]
+    assert source.findings.to_sentences() == [
+        "2 rows passed over: under 'shorts', beside the list that was read"
+    ]

@@ -103,6 +103,14 @@ def test_a_folder_that_cannot_be_listed_is_told(
         open_source(str(tmp_path))
 
 
+def test_a_pipe_in_a_folder_is_told_and_not_waited_for(tmp_path: Path) -> None:
+    write_table(tmp_path / "a.csv", [{"id": "a", "title": "A"}])
+    os.mkfifo(tmp_path / "b.csv")
+    source = open_source(str(tmp_path))
+    assert ids(list(source)) == ["a"]
+    assert "b.csv is no file and was left out" in source.findings.to_sentences()
+
+
 def test_a_folder_of_pictures_is_thumbnails_without_titles(tmp_path: Path) -> None:
     names = ("b.jpg", "a.PNG", "cats/a.jpeg", ".hidden.jpg", "notes.txt", "c\nd.jpg")
     write_files(tmp_path, dict.fromkeys(names, RED))

@@ -117,7 +117,7 @@ def test_what_csv_writes_is_read_back(tmp_path: Path, rows: list[tuple[str, str]
     for item, (video_id, title) in zip(items, rows, strict=True):
         if isinstance(item, Row):
             # A line's end is one line feed, however it was written.
-            read = title.replace("\r\n", "\n").strip()
+            read = title.replace("\r\n", "\n").replace("\0", "").strip()
             assert item.video.title == unicodedata.normalize("NFC", read)
             if not item.notes:
                 assert item.video.video_id == video_id.strip()

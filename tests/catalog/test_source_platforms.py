@@ -160,6 +160,12 @@ def test_what_yt_dlp_prints_of_a_video_and_of_a_playlist(tmp_path: Path) -> None
     found = only(write_json(tmp_path / "flat.json", {**playlist, "entries": [flat]}))
     assert (found["title"], found["url"]) == (INFO["title"], INFO["webpage_url"])
     assert (found["playlist"], found["picture"]) == ("Bikes", INFO["thumbnail"])
+    gone = [{**flat, "id": "x", "title": f"[{what} video]"} for what in ("Private", "Deleted")]
+    source = open_source(
+        str(write_json(tmp_path / "gone.json", {**playlist, "entries": [*gone, flat]}))
+    )
+    assert ids(list(source)) == ["d-Ab_1"]
+    assert any("[Private video]" in told for told in source.findings.to_sentences())
 
 
 def test_a_folder_of_yt_dlp_has_titles_and_pictures(tmp_path: Path) -> None:
@@ -383,6 +389,24 @@ def test_sets_of_pictures_name_the_picture_s_address_url(tmp_path: Path) -> None
     assert (found["title"], found["picture"], found.get("url")) == ("a boat", address, None)
 
 
+def test_what_peertube_and_youtube_write_for_nothing_is_no_value(tmp_path: Path) -> None:
+    row = {
+        "uuid": "u",
+        "shortUUID": "s",
+        "name": "A clip",
+        "category": {"id": None, "label": "Unknown"},
+        "language": {"id": None, "label": "Unknown"},
+    }
+    assert only(write_json(tmp_path / "v.json", [row])) == {
+        "id": "u",
+        "title": "A clip",
+        "picture": None,
+    }
+    live = {"id": "l", "snippet": {"title": "Live"}, "contentDetails": {"duration": "P0D"}}
+    assert only(write_json(tmp_path / "l.json", {"items": [live]}))["title"] == "Live"
+    assert "duration_s" not in only(tmp_path / "l.json")
+
+
 def test_peertube(tmp_path: Path) -> None:
     row = {
         "id": 61,
@@ -517,6 +541,12 @@ def test_nfo_files_of_jellyfin(tmp_path: Path) -> None:
         "duration_s": 720,
     }
     assert (two.number("duration_s"), two.thumbnail) == (731, tmp_path / "two-thumb.jpg")
+
+
+def test_a_film_without_a_title_has_its_original_one(tmp_path: Path) -> None:
+    nfo = "<movie><title/><originaltitle>Bar</originaltitle></movie>"
+    (tmp_path / "bar.nfo").write_text(nfo, encoding="utf-8")
+    assert [video.title for video in videos(read(tmp_path))] == ["Bar"]
 
 
 def test_art_of_films_and_series_is_theirs(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import base64
 import math
 from collections.abc import Hashable, Sequence
 from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
@@ -14,12 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.catalog.encoded import picture
-from tests.catalog.tables import ids, notes_of, read, videos, write_table
+from tests.catalog.tables import ids, notes_of, read, rejects, videos, write_table
 from twinlens.catalog.errors import RejectReason, RowRejected
 from twinlens.catalog.sources import Row
 from twinlens.catalog.sources.dates import parse_date
 from twinlens.catalog.sources.lists import parse_texts
-from twinlens.catalog.sources.numbers import parse_count, parse_duration
+from twinlens.catalog.sources.numbers import InUnit, parse_count, parse_duration
 from twinlens.catalog.sources.picture_cells import parse_picture
 from twinlens.catalog.sources.values import NO_VALUE, parse_id, parse_text, parse_url
 
@@ -55,6 +56,7 @@ PARSERS = {
 NOON = datetime(2025, 7, 23, 12, 0, tzinfo=UTC)
 MIDNIGHT = NOON.replace(hour=0)
 NOT_A_NUMBER, NOT_UTF8 = RejectReason.NOT_A_NUMBER, RejectReason.NOT_UTF8
+AMBIGUOUS = RejectReason.AMBIGUOUS
 BAD_VALUE, INVALID = RejectReason.BAD_VALUE, RejectReason.ID_INVALID
 MISSING, UNREADABLE = RejectReason.PICTURE_MISSING, RejectReason.PICTURE_UNREADABLE
 NO_NUMBERS = [math.nan, math.inf, -math.inf]
@@ -145,11 +147,20 @@ REFUSED: list[tuple[str, RejectReason, list[object]]] = [
     ("url", BAD_VALUE, ["https://", "http:// a", 3]),
     ("tags", BAD_VALUE, [3, {"a": 1}, [["a", "b"]], ["a"] * 1001, "a" * 20_001]),
     ("tags", NOT_A_NUMBER, [[math.inf]]),
+    (
+        "tags",
+        BAD_VALUE,
+        ['["a", "b', "['a's', 'b']", "[('a', 1), ('b', 2)]", '[{"name": "a"}, {"na'],
+    ),
     ("tags", NOT_UTF8, [["\ud800"], b"\xff"]),
     ("date", BAD_VALUE, ["yesterday", "2025-13-01", "0007-01-01T00:00:00+14:00", "23.07.25"]),
     ("date", BAD_VALUE, [10**30, -1e300, True, [1], 0, 2023]),
     ("date", NOT_A_NUMBER, NO_NUMBERS),
+    ("date", BAD_VALUE, ["1.69918E+12", "1.7E+09"]),
+    ("date", AMBIGUOUS, ["2023110510", 2023110510, 2311051030]),
     ("duration", BAD_VALUE, [-1, "-1", "P", "PT", "4:1:1:1", "long", True, [3, 4], "1_0"]),
+    ("duration", AMBIGUOUS, [754_000, "754000", "754000.0", 7.54e11, 0.0087, "0.0087"]),
+    ("duration", BAD_VALUE, [InUnit(True, Decimal(60))]),
     ("duration", NOT_A_NUMBER, [*NO_NUMBERS, *map(str, NO_NUMBERS)]),
     ("count", BAD_VALUE, [-1, 1.5, "12,34", "many", 2**63, "1_00", False, "0x10", b"-3"]),
     ("count", NOT_A_NUMBER, [*NO_NUMBERS, *map(str, NO_NUMBERS)]),
@@ -316,3 +327,44 @@ def test_counters_of_schema_org_and_flat_sizes_are_found(tmp_path: Path) -> None
         row = {"id": "a", "title": "A", **{prefix + size: url for size, url in sizes.items()}}
         (video,) = videos(read(write_table(tmp_path / "v.csv", [row])))
         assert video.thumbnail_url == "https://i.example/high"
+
+
+def test_of_a_list_that_was_cut_off_whole_tags_are_kept() -> None:
+    for cell, kept in (('["a", "b", "c', ("a", "b")), ("['a', 'b'", ("a", "b")), ("['a's'", ())):
+        with pytest.raises(RowRejected) as caught:
+            parse_texts(cell, field="tags")
+        assert caught.value.kept == kept
+
+
+def test_a_few_bad_characters_do_not_cost_a_title(tmp_path: Path) -> None:
+    path = tmp_path / "v.jsonl"
+    path.write_bytes(
+        b'{"id": "a", "title": "Cut emoji \\ud83d"}\n{"id": "b", "title": "caf\xe9"}\n'
+        b'{"id": "c", "title": "N\\u0000UL"}\n{"id": "d", "title": "\xcf\xf0\xe8\xe2\xe5\xf2 a"}\n'
+    )
+    items = read(path)
+    assert [item.video.title for item in items if isinstance(item, Row)] == [
+        "Cut emoji \ufffd",
+        "caf\ufffd",
+        "NUL",
+    ]
+    assert [note.reason for note in notes_of(items)] == [NOT_UTF8, NOT_UTF8, BAD_VALUE]
+    assert rejects(items) == {4: NOT_UTF8}
+
+
+@pytest.mark.parametrize("suffix", [".json", ".jsonl"])
+def test_a_number_of_thousands_of_digits_costs_its_field_alone(tmp_path: Path, suffix: str) -> None:
+    rows = [f'{{"id": "{at}", "title": "T", "views": {"9" * 6000}}}' for at in (1, 2)]
+    path = tmp_path / f"v{suffix}"
+    path.write_text("[" + ",".join(rows) + "]" if suffix == ".json" else "\n".join(rows), "utf-8")
+    items = read(path)
+    assert ids(items) == ["1", "2"]
+    assert [note.reason for note in notes_of(items)] == [NOT_A_NUMBER] * 2
+
+
+def test_a_picture_cell_that_is_no_name_of_a_file_costs_the_picture_alone(tmp_path: Path) -> None:
+    long = "x\\" + "y" * 5000
+    items = read(write_table(tmp_path / "v.jsonl", [{"id": "a", "title": "A", "image": long}]))
+    assert [video.title for video in videos(items)] == ["A"]
+    items = read(write_table(tmp_path / "v.jsonl", [{"title": "A", "image": long}]))
+    assert [note.field for note in notes_of(items)] == ["thumbnail"]
