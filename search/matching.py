@@ -28,6 +28,8 @@ from twinlens.stores.base import ScoredVideo
 CALIBRATIONS_FILE: Final = "calibrations.toml"
 # Of titles that an encoder without a calibration ranks, only the words are judged.
 BY_WORDS: Final = "words"
+# What TOML of another form than that of calibrations is met with.
+_NOT_ONE: Final = (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
 # A ranking as long as this ends with videos that have nothing to do with the query.
 _LEAST_RANKED: Final = 50
 
@@ -93,7 +95,7 @@ class Calibration:
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> Self:
-        """Return what a table says; raises `ValueError`, `TypeError` or `KeyError`."""
+        """Return what a table says; raises one of ``_NOT_ONE``."""
         title = table.get("title")
         calibration = cls(
             words=_read_curve(table["words"]),
@@ -137,7 +139,7 @@ def open_calibration(lenses: Lenses, data: Path) -> Calibration:
     if own.exists():
         try:
             known |= _read(own)
-        except (OSError, LookupError, TypeError, ValueError) as error:
+        except (OSError, *_NOT_ONE) as error:
             _log.error("%s can't be read, and the shipped calibrations are used: %s", own, error)
     model = lenses[TITLE].model if TITLE in lenses else BY_WORDS
     return known.get(model, known[BY_WORDS])

@@ -89,7 +89,7 @@ class Searcher:
         calibration: Calibration | None = None,
     ) -> None:
         self._reader = reader
-        self._made_at, self._calibration = made_at, calibration
+        self._made_at, self.calibration = made_at, calibration
         self._frequencies = frequencies
         self._binder = TextBinder(reader, lenses)
         self.whole = WholeVideos(reader, lenses, thumbnails)
@@ -391,7 +391,8 @@ class Searcher:
                 for one in self._find_fits(window, part, stored):
                     fits = one.match is None or one.match >= request.min_match
                     misfits = 0 if fits else misfits + 1
-                    if fits:
+                    # A pinned one comes all the same, and is not to lose what found it.
+                    if fits or one.video_id in request.ruling.pins:
                         kept.append(one)
                     if misfits == _MISFITS:
                         return replace(window, candidates=kept, found=len(kept), is_cut=False)
@@ -628,7 +629,7 @@ class Searcher:
         is_text_alone = request.picture is None and request.video_id is None
         if request.text is None or not is_text_alone or self._frequencies is None:
             return None
-        calibration, lens = self._calibration, self._lenses.get(WORDS)
+        calibration, lens = self.calibration, self._lenses.get(WORDS)
         if calibration is None or lens is None:
             return None
         asked = [

@@ -59,6 +59,9 @@ def test_a_written_calibration_comes_back_by_the_model_it_is_of(tmp_path: Path) 
         '["{name}"]\nwords = [1, nan]\nfar = 0\nfloor = 0',
         '["{name}"]\nwords = [1, 2]\nfar = 0\nfloor = 1',
         '["{name}"]\nwords = "12"\nfar = 2\nfloor = 0',
+        '"{name}" = 3',
+        '["{name}"]\nwords = [1, 2]\nfar = 0\nfloor = 1' + 400 * "0",
+        '["{name}"]\nwords = ' + 5000 * "[",
         "\0",
     ],
 )
