@@ -24,12 +24,15 @@ from twinlens.encoders.lens import Lens, Lenses
 from twinlens.encoders.lenses import TITLE
 from twinlens.search.fusion import LensRank
 from twinlens.stores.base import ScoredVideo
+from twinlens.stores.generations import CALIBRATIONS_FILE
 
-CALIBRATIONS_FILE: Final = "calibrations.toml"
 # Of titles that an encoder without a calibration ranks, only the words are judged.
 BY_WORDS: Final = "words"
 # What TOML of another form than that of calibrations is met with.
-_NOT_ONE: Final = (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
+_NOT_ONE: Final = (
+    *(LookupError, TypeError, ValueError, AttributeError),
+    *(OverflowError, RecursionError),
+)
 # A ranking as long as this ends with videos that have nothing to do with the query.
 _LEAST_RANKED: Final = 50
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.backend.asking import MULTI, RECOMMEND, SEARCH, body_of, every_page, hit_ids, problem
-from twinlens.search.matching import CALIBRATIONS_FILE, Calibration, Curve
+from twinlens.search.matching import Calibration, Curve
 from twinlens.search.rules import Guidance, RulesFile
-from twinlens.stores.generations import DataDir
+from twinlens.stores.generations import CALIBRATIONS_FILE, DataDir
 
 TEXT = "beach film number 3"
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from tests.fakes import WordEncoder
 from twinlens.encoders.lenses import TitleLens
-from twinlens.search.matching import CALIBRATIONS_FILE, Calibration, Curve, Fit, open_calibration
+from twinlens.search.matching import Calibration, Curve, Fit, open_calibration
 from twinlens.stores.base import ScoredVideo
+from twinlens.stores.generations import CALIBRATIONS_FILE
 
 CALIBRATION = Calibration(words=Curve(9.0, -5.0), title=Curve(90.0, -7.0), far=0.8, floor=0.1)
 FITS = st.builds(Fit, st.floats(0, 1), st.floats(-2, 2))
