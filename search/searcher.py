@@ -378,15 +378,17 @@ class Searcher:
     def _keep_fitting(self, request: HitsRequest, window: _Window, stages: StageTimes) -> _Window:
         """Return the window without what doesn't fit well enough; all where that can't be told.
 
-        Where ``_MISFITS`` one after the other don't fit, what comes behind them doesn't either.
+        Where ``_MISFITS`` one after the other don't fit, what comes behind them doesn't either. No
+        more than ``MOST_COUNTED`` are looked at, as each takes a while.
         """
         if not (request.min_match > 0 and any(window.matchers)):
             return window
+        best = window.candidates[:MOST_COUNTED]
         kept: list[_Candidate] = []
         misfits = 0
         with stages.stage("match"):
-            for start in range(0, len(window.candidates), _MISFITS):
-                part = window.candidates[start : start + _MISFITS]
+            for start in range(0, len(best), _MISFITS):
+                part = best[start : start + _MISFITS]
                 stored = self._get_payloads([one.video_id for one in part])
                 for one in self._find_fits(window, part, stored):
                     fits = one.match is None or one.match >= request.min_match
@@ -396,7 +398,8 @@ class Searcher:
                         kept.append(one)
                     if misfits == _MISFITS:
                         return replace(window, candidates=kept, found=len(kept), is_cut=False)
-        return replace(window, candidates=kept, found=len(kept))
+        is_cut = window.is_cut or len(best) < len(window.candidates)
+        return replace(window, candidates=kept, found=len(kept), is_cut=is_cut)
 
     def _find_fits(
         self, window: _Window, candidates: Sequence[_Candidate], stored: Mapping[str, StoredVideo]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.backend.asking import MULTI, RECOMMEND, SEARCH, body_of, every_page, hit_ids, problem
+from twinlens.search import searcher
 from twinlens.search.matching import Calibration, Curve
 from twinlens.search.rules import Guidance, RulesFile
 from twinlens.stores.generations import CALIBRATIONS_FILE, DataDir
@@ -50,6 +51,12 @@ def test_pages_total_and_facets_are_of_what_matches(client):
     assert sum(one["count"] for one in first["facets"]["channel"]["values"]) == len(fitting)
     by_get = client.get(SEARCH, query_string={"q": TEXT, "min_match": str(floor), "limit": "100"})
     assert hit_ids(by_get) == fitting
+
+
+def test_no_more_are_looked_at_than_are_counted(client, monkeypatch):
+    monkeypatch.setattr(searcher, "MOST_COUNTED", 5)
+    found = search(client, text=TEXT, min_match=1e-9)
+    assert (len(found["hits"]), found["total"], found["total_relation"]) == (5, 5, "at_least")
 
 
 def test_a_hit_of_several_searches_matches_the_one_that_ranks_it_best(client):
