@@ -11,7 +11,7 @@ import logging
 import math
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -134,8 +134,9 @@ class TextMatcher:
 def open_calibration(lenses: Lenses, data: Path) -> Calibration:
     """Return that of the title model of ``lenses``: the data directory's own, or the shipped one.
 
-    Of a model that neither knows, only the words are judged. A file that can't be read is logged,
-    and passed over.
+    Of a model that neither knows, only the words are judged, and nothing is below the floor: what
+    it finds by meaning alone can't be told from what doesn't fit. A file that can't be read is
+    logged, and passed over.
     """
     known = _read(resources.files("twinlens.search").joinpath(CALIBRATIONS_FILE))
     own = data / CALIBRATIONS_FILE
@@ -145,7 +146,7 @@ def open_calibration(lenses: Lenses, data: Path) -> Calibration:
         except (OSError, *_NOT_ONE) as error:
             _log.error("%s can't be read, and the shipped calibrations are used: %s", own, error)
     model = lenses[TITLE].model if TITLE in lenses else BY_WORDS
-    return known.get(model, known[BY_WORDS])
+    return known[model] if model in known else replace(known[BY_WORDS], floor=0.0)
 
 
 def _read(file: Traversable) -> dict[str, Calibration]:
