@@ -253,10 +253,10 @@ def _revalidate(
 ) -> None:
     """Answer 304 to a caller whose copy of the answer is still good.
 
-    An answer depends only on the index, the model where one takes part, how the owner steers, the
-    code, and the request itself, so its tag is made of these and can be compared before the answer
-    is computed. The tag is weak, because the answer also holds how long the search took, and its
-    id.
+    An answer depends only on the index, what hits match by, the model where one takes part, how the
+    owner steers, the code, and the request itself, so its tag is made of these and can be compared
+    before the answer is computed. The tag is weak, because the answer also holds how long the
+    search took, and its id.
     """
     code = _digest_code()
 
@@ -270,7 +270,7 @@ def _revalidate(
             return None
         try:
             with index.borrow() as snapshot:
-                made_by = snapshot.generation
+                made_by = f"{snapshot.generation} {snapshot.searcher.calibration}"
                 if request.endpoint in {"api.similar", "api.stats"}:
                     model, is_damaged = feeds.find_model(snapshot)
                     if request.endpoint == "api.stats" and (model is not None or is_damaged):
@@ -312,13 +312,13 @@ def _revalidate(
 
 
 def _digest_code() -> bytes:
-    """Return a digest of the code that answers: other code may answer otherwise."""
+    """Return a digest of the code that answers, and what it reads: another may answer otherwise."""
     digest = hashlib.sha256()
     # Rooms of a checkout are links, which `Path.rglob` does not follow in every version.
     for folder, folders, files in os.walk(Path(__file__).parents[1], followlinks=True):
         folders.sort()
         for name in sorted(files):
-            if name.endswith(".py"):
+            if name.endswith((".py", ".toml")):
                 digest.update((Path(folder) / name).read_bytes())
     return digest.digest()
 

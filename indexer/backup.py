@@ -33,7 +33,9 @@ from twinlens.stores.engines import SNAPSHOT_FILE, Engine, is_kept_by
 from twinlens.stores.flat import FlatReader
 from twinlens.stores.generations import (
     BUILD_FILE,
+    CALIBRATIONS_FILE,
     MANIFEST_FILE,
+    RULES_FILE,
     SUPERSEDED_FILE,
     DataDir,
     Manifest,
@@ -49,6 +51,8 @@ _ATTEMPTS: Final = 3
 _MARK: Final = "BACKUP"
 # There before anything is backed up: the lock, and what a new disk has.
 _NOTHING: Final = {"index.lock", "lost+found"}
+# What the owner has written, and no job makes again.
+_OWNERS_FILES: Final = (RULES_FILE, CALIBRATIONS_FILE)
 _NOT_COPIED: Final = (MANIFEST_FILE, BUILD_FILE, SUPERSEDED_FILE)
 
 
@@ -84,6 +88,7 @@ def back_up(data: DataDir, engine: Engine, target: DataDir, *, progress: Progres
                 if data.read_current() == generation or attempt == _ATTEMPTS:
                     raise
         target.write_takedowns(data.read_takedowns())
+        _copy_owners_files(data, target, replace=True)
         copy_events(data, target)
         for other in set(target.list_generations()) - {manifest.generation}:
             target.remove(other)
@@ -102,6 +107,17 @@ def copy_events(source: DataDir, target: DataDir) -> None:
     sync_directory(making)
     making.replace(target.path / EVENTS_FILE)
     sync_directory(target.path)
+
+
+def _copy_owners_files(source: DataDir, target: DataDir, *, replace: bool) -> None:
+    """Copy what the owner has written, where there is none; or ``replace`` what is there."""
+    for name in _OWNERS_FILES:
+        file, copy = source.path / name, target.path / name
+        if replace or not copy.exists():
+            if file.is_file():
+                write_atomically(copy, file.read_bytes())
+            else:
+                copy.unlink(missing_ok=True)
 
 
 def _require_backup(target: DataDir, index: Path) -> None:
@@ -146,6 +162,7 @@ def restore(
         try:
             _copy(backup, data, manifest, progress)
             data.write_takedowns(taken_down)
+            _copy_owners_files(backup, data, replace=False)
             if not (data.path / EVENTS_FILE).exists():
                 copy_events(backup, data)
             return _publish_copy(data, engine, backup, manifest, sparse, taken_down)

@@ -11,7 +11,7 @@ import logging
 import math
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -24,10 +24,15 @@ from twinlens.encoders.lens import Lens, Lenses
 from twinlens.encoders.lenses import TITLE
 from twinlens.search.fusion import LensRank
 from twinlens.stores.base import ScoredVideo
+from twinlens.stores.generations import CALIBRATIONS_FILE
 
-CALIBRATIONS_FILE: Final = "calibrations.toml"
 # Of titles that an encoder without a calibration ranks, only the words are judged.
 BY_WORDS: Final = "words"
+# What TOML of another form than that of calibrations is met with.
+_NOT_ONE: Final = (
+    *(LookupError, TypeError, ValueError, AttributeError),
+    *(OverflowError, RecursionError),
+)
 # A ranking as long as this ends with videos that have nothing to do with the query.
 _LEAST_RANKED: Final = 50
 
@@ -93,7 +98,7 @@ class Calibration:
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> Self:
-        """Return what a table says; raises `ValueError`, `TypeError` or `KeyError`."""
+        """Return what a table says; raises one of ``_NOT_ONE``."""
         title = table.get("title")
         calibration = cls(
             words=_read_curve(table["words"]),
@@ -129,18 +134,19 @@ class TextMatcher:
 def open_calibration(lenses: Lenses, data: Path) -> Calibration:
     """Return that of the title model of ``lenses``: the data directory's own, or the shipped one.
 
-    Of a model that neither knows, only the words are judged. A file that can't be read is logged,
-    and passed over.
+    Of a model that neither knows, only the words are judged, and nothing is below the floor: what
+    it finds by meaning alone can't be told from what doesn't fit. A file that can't be read is
+    logged, and passed over.
     """
     known = _read(resources.files("twinlens.search").joinpath(CALIBRATIONS_FILE))
     own = data / CALIBRATIONS_FILE
     if own.exists():
         try:
             known |= _read(own)
-        except (OSError, LookupError, TypeError, ValueError) as error:
+        except (OSError, *_NOT_ONE) as error:
             _log.error("%s can't be read, and the shipped calibrations are used: %s", own, error)
     model = lenses[TITLE].model if TITLE in lenses else BY_WORDS
-    return known.get(model, known[BY_WORDS])
+    return known[model] if model in known else replace(known[BY_WORDS], floor=0.0)
 
 
 def _read(file: Traversable) -> dict[str, Calibration]:

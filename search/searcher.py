@@ -89,7 +89,7 @@ class Searcher:
         calibration: Calibration | None = None,
     ) -> None:
         self._reader = reader
-        self._made_at, self._calibration = made_at, calibration
+        self._made_at, self.calibration = made_at, calibration
         self._frequencies = frequencies
         self._binder = TextBinder(reader, lenses)
         self.whole = WholeVideos(reader, lenses, thumbnails)
@@ -381,24 +381,28 @@ class Searcher:
     def _keep_fitting(self, request: HitsRequest, window: _Window, stages: StageTimes) -> _Window:
         """Return the window without what doesn't fit well enough; all where that can't be told.
 
-        Where ``_MISFITS`` one after the other don't fit, what comes behind them doesn't either.
+        Where ``_MISFITS`` one after the other don't fit, what comes behind them doesn't either. No
+        more than ``MOST_COUNTED`` are looked at, as each takes a while.
         """
         if not (request.min_match > 0 and any(window.matchers)):
             return window
+        best = window.candidates[:MOST_COUNTED]
         kept: list[_Candidate] = []
         misfits = 0
         with stages.stage("match"):
-            for start in range(0, len(window.candidates), _MISFITS):
-                part = window.candidates[start : start + _MISFITS]
+            for start in range(0, len(best), _MISFITS):
+                part = best[start : start + _MISFITS]
                 stored = self.get_with_vectors([one.video_id for one in part])
                 for one in self._find_fits(window, part, stored):
                     fits = one.match is None or one.match >= request.min_match
                     misfits = 0 if fits else misfits + 1
-                    if fits:
+                    # A pinned one comes all the same, and is not to lose what found it.
+                    if fits or one.video_id in request.ruling.pins:
                         kept.append(one)
                     if misfits == _MISFITS:
                         return replace(window, candidates=kept, found=len(kept), is_cut=False)
-        return replace(window, candidates=kept, found=len(kept))
+        is_cut = window.is_cut or len(best) < len(window.candidates)
+        return replace(window, candidates=kept, found=len(kept), is_cut=is_cut)
 
     def _find_fits(
         self, window: _Window, candidates: Sequence[_Candidate], stored: Mapping[str, StoredVideo]
@@ -629,7 +633,7 @@ class Searcher:
         is_text_alone = request.picture is None and request.video_id is None
         if request.text is None or not is_text_alone or self._frequencies is None:
             return None
-        calibration, lens = self._calibration, self._lenses.get(WORDS)
+        calibration, lens = self.calibration, self._lenses.get(WORDS)
         if calibration is None or lens is None:
             return None
         asked = [

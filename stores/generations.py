@@ -17,6 +17,8 @@
         frequencies/<lens>.npy   in how many videos each index of a sparse lens occurs
       thumbnails/<sha256>.<ext>  content-addressed, shared by generations
       takedowns.jsonl            ids of videos that no job may bring back
+      rules.toml                 how the owner steers searches, if they wrote one
+      calibrations.toml          what says how well hits match, if ``evaluate calibrate`` wrote one
       onnx/<fingerprint>-...     title models as graphs, if title_runtime asks for them
 """
 
@@ -43,6 +45,8 @@ BUILD_FILE: Final = "build.json"
 MANIFEST_FILE: Final = "manifest.json"
 SUPERSEDED_FILE: Final = "superseded"
 SUGGESTIONS_FILE: Final = "suggestions.safetensors"
+RULES_FILE: Final = "rules.toml"
+CALIBRATIONS_FILE: Final = "calibrations.toml"
 # What JSON of another form than a manifest's is met with.
 _NOT_ONE: Final = (LookupError, TypeError, ValueError, AttributeError)
 

@@ -290,6 +290,10 @@ function typed() {
   suggestions.ask(text.value);
 }
 
+// The quotes and dashes of a title demand nothing: its video is to be found by it.
+const undemanding = (title) =>
+  title.replace(/["“”„«»＂]/g, " ").replace(/(?<!\S)-+(?=\S)/g, "").trim() || title;
+
 /** Go where a suggestion leads: to a video, to what a channel or a tag has, or to a search. */
 function takeSuggestion({ kind, text: words, video_id: video = "" }) {
   clearTimeout(typing);
@@ -299,7 +303,7 @@ function takeSuggestion({ kind, text: words, video_id: video = "" }) {
     const { counted } = readView("");
     go({ ...unfiltered(view), ...searched(), picture: "", counted: { ...counted, [field]: [words] } });
   } else {
-    text.value = words;
+    text.value = kind === "title" ? undemanding(words) : words;
     keepSearch();
     go({ ...searched(), video });
   }

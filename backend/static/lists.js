@@ -10,8 +10,8 @@ const FACETS = [...COUNTED, ...RANGES];
  * The question that `view` stands for: call it with a cursor (undefined for the first page) for
  * `{ items: [{ video, hit }], next_cursor, facets, total, borrowed, seeds }`; `hit` is null in a list
  * that is no ranking, `total` where only the best are looked at; `seeds` is how many videos it is
- * recommended by. What doesn't fit a text is left out, unless that is all there is: then the first page
- * is `nearest`.
+ * recommended by. What doesn't fit a text is left out, unless a rule pins it, or that is all there is:
+ * then the first page is `nearest`.
  */
 export function questionOf(twinlens, view, picture) {
   return async (cursor, { signal, facets = FACETS, except = null, limit = PAGE_SIZE } = {}) => {
@@ -29,7 +29,7 @@ export function questionOf(twinlens, view, picture) {
         ...(picture && { image: picture }),
       }, { signal })
       : twinlens.recommend({ ...ranking, liked: view.like, disliked: view.less }, { signal }));
-    const fitting = answer.hits.filter(({ match }) => !(match < answer.match_floor));
+    const fitting = answer.hits.filter(({ match, pinned }) => pinned || !(match < answer.match_floor));
     const nearest = !cursor && answer.hits.length > 0 && fitting.length === 0;
     return {
       ...answer,

@@ -17,11 +17,13 @@ from twinlens.catalog.fields import FIELDS, FieldKind, FieldValue
 from twinlens.catalog.video import Video, to_payload
 from twinlens.encoders.lens import Lenses
 from twinlens.encoders.lenses import THUMBNAIL, TITLE, WORDS, WordsLens, make_own_lenses
+from twinlens.search.matching import open_calibration
 from twinlens.search.suggestion_file import write_suggestions
 from twinlens.stores.base import StoredVideo
 from twinlens.stores.browsing import count_facet
 from twinlens.stores.document_frequencies import FrequencyCounter, write_frequencies
 from twinlens.stores.generations import (
+    CALIBRATIONS_FILE,
     FREQUENCIES_FORMAT,
     SUGGESTIONS_FILE,
     DataDir,
@@ -138,6 +140,10 @@ class Catalogue:
         counter = FrequencyCounter([WORDS])
         counter.add(stored)
         write_frequencies(folder, counter.finish())
+        # By words alone, as if that had been fitted for these encoders: they know no meaning.
+        by_words = open_calibration({}, data.path)
+        calibrations = by_words.to_toml(self.titles.name)
+        (data.path / CALIBRATIONS_FILE).write_text(calibrations, encoding="utf-8")
         manifest = replace(self.manifest(generation), frequencies=FREQUENCIES_FORMAT)
         data.publish(manifest)
         return manifest

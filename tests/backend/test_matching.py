@@ -5,6 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.backend.asking import MULTI, RECOMMEND, SEARCH, body_of, every_page, hit_ids, problem
+from twinlens.search import searcher
+from twinlens.search.matching import Calibration, Curve
+from twinlens.search.rules import Guidance, RulesFile
+from twinlens.stores.generations import CALIBRATIONS_FILE, DataDir
 
 TEXT = "beach film number 3"
 
@@ -47,6 +51,12 @@ def test_pages_total_and_facets_are_of_what_matches(client):
     assert sum(one["count"] for one in first["facets"]["channel"]["values"]) == len(fitting)
     by_get = client.get(SEARCH, query_string={"q": TEXT, "min_match": str(floor), "limit": "100"})
     assert hit_ids(by_get) == fitting
+
+
+def test_no_more_are_looked_at_than_are_counted(client, monkeypatch):
+    monkeypatch.setattr(searcher, "MOST_COUNTED", 5)
+    found = search(client, text=TEXT, min_match=1e-9)
+    assert (len(found["hits"]), found["total"], found["total_relation"]) == (5, 5, "at_least")
 
 
 def test_a_hit_of_several_searches_matches_the_one_that_ranks_it_best(client):
@@ -95,3 +105,31 @@ def test_bad_floors_are_named(client, fields, said):
     [error] = answer["errors"]
     assert error["field"] == "min_match"
     assert said in f"{error['message']} {error.get('expected')}"
+
+
+def test_a_copy_is_good_as_long_as_the_calibration_is(client_of, catalogue, tmp_path):
+    data = DataDir(tmp_path)
+    catalogue.publish(data, "g1")
+
+    def tag() -> str:
+        return client_of(data=data).get(SEARCH, query_string={"q": TEXT}).headers["ETag"]
+
+    before = tag()
+    assert tag() == before
+    own = Calibration(words=Curve(9.0, -5.0), title=None, far=0.8, floor=0.1)
+    (tmp_path / CALIBRATIONS_FILE).write_text(own.to_toml(catalogue.titles.name), "utf-8")
+    assert tag() != before
+
+
+def test_a_pinned_video_that_does_not_fit_comes_as_it_was_found(client_of, embedded, tmp_path):
+    rules = tmp_path / "rules.toml"
+    rules.write_text(f'[[queries]]\nquery = "{TEXT}"\npin = ["kitchen-8"]\n', "utf-8")
+    client = client_of(data=embedded, guidance=Guidance(RulesFile(rules)))
+    asked = {"text": TEXT, "explain": True, "limit": 100}
+    everything = search(client, **asked)["hits"]
+    fitting = search(client, **asked, min_match=0.9)["hits"]
+    assert everything[0]["match"] < 0.9
+    assert everything[0]["sources"]["words"] is not None
+    assert fitting[0] == everything[0]
+    assert fitting[0]["pinned"]
+    assert all(hit["match"] >= 0.9 for hit in fitting[1:])

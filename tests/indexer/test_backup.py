@@ -13,7 +13,7 @@ from tests.indexer.test_generations import call
 from twinlens.events.sqlite_log import EVENTS_FILE, SqliteEventLog
 from twinlens.indexer import backup as module
 from twinlens.stores.engines import EmbeddedEngine
-from twinlens.stores.generations import DataDir
+from twinlens.stores.generations import CALIBRATIONS_FILE, RULES_FILE, DataDir
 
 __all__ = ["call"]  # a fixture
 
@@ -51,6 +51,26 @@ def kept(data: DataDir) -> list[str]:
     """The events in a data directory."""
     with closing(SqliteEventLog(data.path / EVENTS_FILE)) as log:
         return [event_id for table, _ in log.scan() for event_id in table["event_id"].to_pylist()]
+
+
+@pytest.mark.parametrize("engine", ["embedded"], indirect=True)
+def test_what_the_owner_wrote_is_backed_up_and_what_is_here_stays(call, run_job, data, target):
+    run_job()
+    rules, calibrations = data.path / RULES_FILE, data.path / CALIBRATIONS_FILE
+    rules.write_text("# old", "utf-8")
+    calibrations.write_text("# fitted", "utf-8")
+    assert call("backup", str(target.path))[0] == 0
+    rules.write_text("# new", "utf-8")
+    assert call("backup", str(target.path))[0] == 0
+    lose(data)
+    data.path.mkdir()
+    calibrations.write_text("# here", "utf-8")
+    assert call("restore", str(target.path))[0] == 0
+    assert (rules.read_text("utf-8"), calibrations.read_text("utf-8")) == ("# new", "# here")
+    lose(data)
+    run_job()
+    assert call("backup", str(target.path))[0] == 0
+    assert not (target.path / RULES_FILE).exists()
 
 
 @pytest.mark.parametrize("engine", ["embedded"], indirect=True)

@@ -63,7 +63,7 @@ def serve(workers: int | None, request_threads: int, **overrides: Any) -> None:
     from twinlens.search.rules import RulesFile
     from twinlens.settings import load_settings
     from twinlens.stores.engines import open_for_search
-    from twinlens.stores.generations import DataDir
+    from twinlens.stores.generations import RULES_FILE, DataDir
 
     workers = workers or min(_MOST_WORKERS, os.cpu_count() or 1)
     settings = load_settings(overrides)
@@ -79,7 +79,7 @@ def serve(workers: int | None, request_threads: int, **overrides: Any) -> None:
             ),
             open_events=partial(open_event_log, data.path, settings.events_address),
             rules=RulesFile(
-                settings.rules or data.path / "rules.toml", is_named=settings.rules is not None
+                settings.rules or data.path / RULES_FILE, is_named=settings.rules is not None
             ),
             boosts=settings.boosts,
             feed=FeedOptions(explore=settings.feed_explore, watched=settings.feed_watched),

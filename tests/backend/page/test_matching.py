@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.backend.browser import needs_chromium
 from tests.backend.page.visiting import axe, cards, fits_the_width, ids
@@ -28,3 +28,16 @@ def test_what_does_not_fit_is_left_out_where_something_does(phone: Page) -> None
     expect(cards(phone).first).to_be_attached()
     expect(phone.locator("#more")).to_be_hidden()
     assert len(ids(phone)) < 24
+
+
+def test_what_a_rule_pins_is_shown_whether_it_fits_or_not(phone: Page) -> None:
+    def pin(route: Route) -> None:
+        response = route.fetch()
+        body = response.json()
+        body["hits"][0] |= {"match": 0.0, "pinned": True}
+        body["hits"][1] |= {"match": 0.0}
+        route.fulfill(response=response, json=body)
+
+    phone.route("**/api/v1/search", pin)
+    phone.goto("/?q=cricket+film+number+3")
+    expect(cards(phone).first).to_have_attribute("data-video-id", "cricket-3")

@@ -74,6 +74,18 @@ def test_a_title_leads_to_its_video_and_escape_closes_the_list(phone):
     assert query(phone) == {"q": ["beach film number 29"], "v": ["beach-29"]}
 
 
+def test_the_quotes_and_dashes_of_a_title_demand_nothing(phone):
+    title = {"kind": "title", "text": "beach -film “-number” 3", "video_id": "beach-3"}
+    title |= {"thumbnail_url": None, "videos": None}
+    answer = {"suggestions": [title], "did_you_mean": None}
+    phone.route("**/api/v1/suggest*", lambda route: route.fulfill(json=answer))
+    phone.goto("/?seed=3")
+    typed(phone, "bea")
+    options(phone).first.click()
+    expect(phone.get_by_role("dialog", name="beach film number 3")).to_be_visible()
+    assert query(phone)["q"][0].split() == ["beach", "film", "number", "3"]
+
+
 def test_what_was_meant_is_offered(phone):
     phone.goto("/?seed=3")
     typed(phone, "kitchne film")
