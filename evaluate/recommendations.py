@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from twinlens.catalog.errors import UsageError
 from twinlens.catalog.sources.csv_table import CsvTable
-from twinlens.catalog.sources.rows import BadRecord
+from twinlens.catalog.sources.rows import BadRecord, NoVideo
 from twinlens.catalog.sources.tables import find_bad_cell
 from twinlens.encoders.lenses import find_lenses
 from twinlens.evaluate.measures import Mean, bootstrap_mean, measure_rankings
@@ -76,6 +76,8 @@ def read_people(path: Path, video_ids: Collection[str], *, seed: int) -> list[Pe
     by_person: defaultdict[str, dict[str, float]] = defaultdict(dict)
     for record in table.read_records(_COLUMNS):
         where = f"{path}, row {record.row}"
+        if isinstance(record, NoVideo):  # the header once more
+            continue
         if isinstance(record, BadRecord):
             raise UsageError(f"{where}: {record.detail}")
         if (wrong := find_bad_cell(record)) is not None:

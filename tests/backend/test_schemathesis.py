@@ -49,7 +49,19 @@ def closed_document(served: Served) -> dict:
             schema.setdefault("additionalProperties", False)
     _unroll_filters(document["components"]["schemas"])
     _tell_json_from_text(document["paths"])
+    _let_forms_be_made(document)
     return document
+
+
+def _let_forms_be_made(document: dict) -> None:
+    """Take the rules between fields from forms: Schemathesis can't hold a picture against them."""
+    schemas = document["components"]["schemas"]
+    for operation in (one for methods in document["paths"].values() for one in methods.values()):
+        form = operation.get("requestBody", {}).get("content", {}).get("multipart/form-data")
+        if form is not None:
+            named = form["schema"]["$ref"].rpartition("/")[2] if "$ref" in form["schema"] else ""
+            form["schema"] = copy.deepcopy(schemas.get(named, form["schema"]))
+            form["schema"].pop("not", None)
 
 
 def _tell_json_from_text(paths: dict) -> None:

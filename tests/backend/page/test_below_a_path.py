@@ -77,7 +77,10 @@ def test_the_page_works(browser: Browser, behind: str) -> None:
         page.keyboard.press("Escape")
         page.locator("#home").click()
         expect(page).to_have_url(re.compile(rf"^{behind}/twin/\?seed=\d+$"))
-        assert page.evaluate("Object.keys(localStorage)") == ["twinlens-history-/twin/"]
+        assert page.evaluate("Object.keys(localStorage).sort()") == [
+            "twinlens-history-/twin/",
+            "twinlens-searches-/twin/",
+        ]
         assert page.evaluate("document.querySelector('use').getBBox().width") > 0
 
 
