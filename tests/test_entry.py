@@ -67,6 +67,16 @@ def test_an_end_by_the_machine_is_a_sentence_and_1(name, cause, tmp_path):
     assert (f"MB are free in {tmp_path}" in said) == (name == "SIGBUS")
 
 
+def test_what_has_said_why_it_failed_does_not_die_of_a_signal_after_that():
+    body = """
+    class Engine:
+        def __del__(self): os.kill(os.getpid(), signal.SIGBUS)
+    sys.engine = Engine()
+    print("why", file=sys.stderr)
+    sys.exit(1)"""
+    assert run(body, "index", ".") == (1, "", "why\n")
+
+
 @pytest.mark.parametrize("code", [0, 1, 2, 130])
 def test_codes_and_output_are_the_command_s(code):
     body = f"print('done'); print('said', file=sys.stderr); sys.exit({code})"

@@ -31,11 +31,22 @@ _WATCHED: Final = {*_HANDED_ON, signal.SIGCHLD}
 
 def main() -> None:
     """Run the command that this process was started with, and exit with its code."""
-    if _is_watched(sys.argv[1:]):
+    is_watched = _is_watched(sys.argv[1:])
+    if is_watched:
         _fork_and_watch()
     from twinlens.cli import main as run
 
-    run(prog_name="twinlens")
+    try:
+        run(prog_name="twinlens")
+    except SystemExit as ended:
+        if is_watched and ended.code == 1:
+            # It has said why. Embedded Qdrant, let go of, would write once more, and on a full
+            # disk end by SIGBUS, of which this process would have to say something, too.
+            for output in sys.stdout, sys.stderr:
+                with suppress(OSError):
+                    output.flush()
+            os._exit(1)
+        raise
 
 
 def _is_watched(arguments: Sequence[str]) -> bool:
