@@ -128,7 +128,8 @@ class Searcher:
             return page
         wider: dict[str, Facet] = {}
         for name in request.facets:
-            asked = replace(request, filter=leave_out(request.filter, name), facets=[name])
+            # Of the page that comes with the facet nothing is wanted.
+            asked = replace(request, filter=leave_out(request.filter, name), facets=[name], limit=1)
             if asked.filter != request.filter:
                 others = self._find(asked, vectors, asked.most_hits, stages)
                 wider |= self._cut_page(asked, others, 0, seeds, stages).facets
@@ -326,9 +327,7 @@ class Searcher:
         if (counted or page) and not stored:
             with stages.stage("fetch"):
                 shown = dict.fromkeys([*counted, *(one.video_id for one in page)])
-                # What an engine gives of a video's words need not be made again.
-                get = self.get_with_vectors if any(window.matchers) else self._reader.get
-                stored = get(list(shown))
+                stored = self._reader.get(list(shown))
         facets: Facets = {}
         if request.facets:
             with stages.stage("facets"):
@@ -338,7 +337,7 @@ class Searcher:
                 )
         if any(window.matchers):
             with stages.stage("match"):
-                page = self._find_fits(window, page, stored)
+                page = self._find_fits(window, page)
         hits = [
             Hit(
                 video_id=one.video_id,
@@ -392,8 +391,7 @@ class Searcher:
         with stages.stage("match"):
             for start in range(0, len(best), _MISFITS):
                 part = best[start : start + _MISFITS]
-                stored = self.get_with_vectors([one.video_id for one in part])
-                for one in self._find_fits(window, part, stored):
+                for one in self._find_fits(window, part):
                     fits = one.match is None or one.match >= request.min_match
                     misfits = 0 if fits else misfits + 1
                     # A pinned one comes all the same, and is not to lose what found it.
@@ -404,12 +402,11 @@ class Searcher:
         is_cut = window.is_cut or len(best) < len(window.candidates)
         return replace(window, candidates=kept, found=len(kept), is_cut=is_cut)
 
-    def _find_fits(
-        self, window: _Window, candidates: Sequence[_Candidate], stored: Mapping[str, StoredVideo]
-    ) -> list[_Candidate]:
+    def _find_fits(self, window: _Window, candidates: Sequence[_Candidate]) -> list[_Candidate]:
         """Return the candidates with how they fit the text of the search that ranks them best."""
-        unknown = [stored[one.video_id] for one in candidates if one.video_id in stored]
-        held = self.whole.weigh(WORDS, unknown)
+        unknown = [one.video_id for one in candidates if one.fit is None]
+        # What an engine gives of a video's words need not be made again.
+        held = self.whole.weigh(WORDS, list(self.get_with_vectors(unknown).values()))
 
         def match(one: _Candidate) -> _Candidate:
             search = one.found_by[0][0] if one.found_by else 0
