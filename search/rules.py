@@ -156,6 +156,7 @@ class Rules:
     _synonyms: dict[tuple[str, ...], list[tuple[_Row, str]]] = field(default_factory=dict)
     _queries: dict[tuple[str, ...], list[_Query]] = field(default_factory=dict)
     _changes: Sequence[datetime] = ()
+    _longest: int = 0
 
     @classmethod
     def parse(cls, text: str) -> Rules:
@@ -170,14 +171,17 @@ class Rules:
             raise RulesInvalid(_describe(error)) from error
         except (ValueError, RecursionError) as error:
             raise RulesInvalid(f"not TOML: {error}") from error
-        made = cls(
-            hashlib.blake2b(text.encode(), digest_size=8).hexdigest(),
-            _changes=sorted(_list_changes([*document.synonyms, *document.queries])),
-        )
+        synonyms: dict[tuple[str, ...], list[tuple[_Row, str]]] = {}
         for row in document.synonyms:
             for typed, found in row.list_pairs():
-                of_typed = made._synonyms.setdefault(Phrase.of(typed).words, [])
+                of_typed = synonyms.setdefault(Phrase.of(typed).words, [])
                 of_typed += [(row, one) for one in found]
+        made = cls(
+            hashlib.blake2b(text.encode(), digest_size=8).hexdigest(),
+            synonyms,
+            _changes=sorted(_list_changes([*document.synonyms, *document.queries])),
+            _longest=max(map(len, synonyms), default=0),
+        )
         for rule in document.queries:
             for query in dict.fromkeys(Phrase.of(one).words for one in rule.query):
                 made._queries.setdefault(query, []).append(rule)
@@ -198,10 +202,9 @@ class Rules:
 
     def _vary(self, text: str, words: Sequence[FoldedWord], at: datetime) -> list[str]:
         """Return the text with a synonym in the place of one of its words, at most so many."""
-        longest = max(map(len, self._synonyms), default=0)
         found: dict[str, None] = {}
         for start in range(len(words)):
-            for end in range(min(start + longest, len(words)), start, -1):
+            for end in range(min(start + self._longest, len(words)), start, -1):
                 typed = tuple(word.folded for word in words[start:end])
                 before = text[: words[start].spans[0][0]]
                 after = text[words[end - 1].spans[-1][1] :]
