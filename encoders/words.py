@@ -63,7 +63,7 @@ _WORD: Final = regex.compile(f"{_SIGNED_WORD}|{_PLAIN_WORD.pattern}")
 _DROPPED: Final = regex.compile(r"[\p{Cc}\p{Cf}\u0300-\u036f]+")
 _SPACE: Final = regex.compile(r"\s+")
 # With its signs, as a person sees it. Not \X, whose Indic clusters differ between Unicode versions.
-_CHARACTER: Final = regex.compile(r"\P{M}\p{M}*")
+CHARACTER: Final = regex.compile(r"\P{M}\p{M}*")
 # What a person takes for one character, which is never cut where a title is shown. The joiner asks
 # for one shape with what follows, which in Sinhala is still another grapheme for Unicode.
 _GRAPHEME: Final = regex.compile(r"\X(?:(?<=\u200d)\X)*")
@@ -177,10 +177,12 @@ def measure_coverage(
     return max(find_share(one, held) for one in (letters, sounds) if one.indices.size)
 
 
-def is_named(text: str, name: str) -> bool:
-    """Return whether ``text`` is this name, however spaced, by its letters or by its sound."""
-    asked, held = (_name_terms("channel", fold_to_words(one)) for one in (text, name))
-    return not {*asked}.isdisjoint(held)
+def list_named(text: str, names: Iterable[str]) -> list[str]:
+    """Return the ``names`` that ``text`` is, however spaced, by its letters or by its sound."""
+    asked = {*_name_terms("channel", fold_to_words(text))}
+    return [
+        name for name in names if not asked.isdisjoint(_name_terms("channel", fold_to_words(name)))
+    ]
 
 
 class FoldedWord(NamedTuple):
@@ -281,7 +283,7 @@ def _saturate(counts: Counter[Term], average: int) -> dict[Term, float]:
 
 def _cut_pieces(word: str, lengths: tuple[int, ...]) -> list[Term]:
     """Cut ``word`` into its pieces, each after its length in characters."""
-    characters = ["<", *_CHARACTER.findall(word), ">"]
+    characters = ["<", *CHARACTER.findall(word), ">"]
     return [
         (length, "".join(characters[start : start + length]))
         for length in lengths

@@ -15,11 +15,10 @@ from typing import Final, TypeVar
 
 import cachetools
 import numpy as np
-import regex
 
 from twinlens.catalog.vectors import AnyVector, SparseVector
 from twinlens.encoders.lens import Lenses, Query
-from twinlens.encoders.words import split_families
+from twinlens.encoders.words import CHARACTER, split_families
 from twinlens.search.phrases import UNSPACED, Demands, Phrase, fold_text
 from twinlens.stores.base import ScoredVideo, StoredVideo, VectorQuery, VectorReader
 from twinlens.stores.filters import Filter, Not, OneOfVideos, join_filters
@@ -31,7 +30,6 @@ _MOST_ROUNDS: Final = 5
 _MOST_RANKS: Final = 2000
 _MOST_KEPT: Final = 10_000
 _MOST_PHRASES_KEPT: Final = 500
-_CHARACTER: Final = regex.compile(r"\P{M}\p{M}*")
 
 KeyT = TypeVar("KeyT")
 ValueT = TypeVar("ValueT")
@@ -188,7 +186,7 @@ def _narrow(word: str, vector: AnyVector | None) -> SparseVector | None:
     if not isinstance(vector, SparseVector) or not vector.indices.size:
         return None
     if UNSPACED.match(word) or UNSPACED.match(word[-1]):
-        return vector if len(_CHARACTER.findall(word)) > 1 else None
+        return vector if len(CHARACTER.findall(word)) > 1 else None
     letters = split_families(vector)[0]  # a name is one of another field
     if letters.indices.size:
         vector = letters

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from twinlens.encoders.words import is_named
+from twinlens.encoders.words import list_named
 from twinlens.stores.base import FacetCount, Payload, VectorReader
 from twinlens.stores.filters import AnyOf
 
@@ -24,5 +24,5 @@ def find_channels(
     if text is None or row is None or not row.filterable:
         return []
     there = dict.fromkeys(str(one[CHANNEL]) for one in payloads if one.get(CHANNEL))
-    named = [name for name in there if is_named(text, name)][:_MOST_CHANNELS]
+    named = list_named(text, there)[:_MOST_CHANNELS]
     return [FacetCount(name, reader.count(filter=AnyOf(CHANNEL, (name,)))) for name in named]
