@@ -36,10 +36,10 @@ _SOUND_ALIKE: Final = (
     *("ந ன ண", "ல ள ழ", "ர ற", "ி ீ", "ு ூ", "ெ ே", "ொ ோ"),
     *("ि ी", "ु ू", "न ण", "श ष स"),
 )
-_KEYBOARD: Final = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
+KEYBOARD: Final = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 _ALIKE: Final = [
     *map(str.split, _SOUND_ALIKE),
-    *(pair for row in _KEYBOARD for pair in pairwise(row)),
+    *(pair for row in KEYBOARD for pair in pairwise(row)),
 ]
 # What may be typed for a character: what sounds or looks like it, or lies beside it.
 _TAKEN_FOR: Final[Mapping[str, Sequence[str]]] = {

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from tqdm import tqdm
 
 from twinlens.catalog.errors import UnencodableItems, UsageError
@@ -25,7 +24,7 @@ from twinlens.encoders.lenses import TITLE
 from twinlens.evaluate.index import index_corpus
 from twinlens.evaluate.nonsense import NONSENSE, OFF_CATALOGUE, find_off_catalogue, make_nonsense
 from twinlens.evaluate.tasks import Corpus, Task
-from twinlens.search.matching import Calibration, Curve, Fit
+from twinlens.search.matching import Calibration, Curve, Fit, Floats
 from twinlens.search.request import SearchRequest
 from twinlens.search.searcher import Searcher
 
@@ -37,8 +36,6 @@ _BINS: Final = 10
 _LOST: Final = 0.015
 _SMOOTHING: Final = 1e-4
 _START: Final = (8.0, -4.0, 80.0, -6.0)
-
-Floats = npt.NDArray[np.float64]
 
 
 class Asked(NamedTuple):
@@ -173,22 +170,21 @@ def fit_calibration(asked: Sequence[Asked]) -> Calibration:
     good = np.array([one.is_good for one in asked], dtype=np.float64)
     if not good.any() or good.all():
         raise UsageError("a match is fitted by queries of which some have an answer, and some none")
-    fits = np.array([one.fit for one in asked])
+    far = float(np.mean([one.far for one in asked if one.far is not None]))
+    words, leads = np.array([one.fit for one in asked]).T
     weights = weigh_families(asked)
 
+    def draw(curves: Floats) -> Calibration:
+        of_words, of_title = (Curve(*pair) for pair in curves.reshape(2, 2).tolist())
+        return Calibration(words=of_words, title=of_title, far=far, floor=0.0)
+
     def lose(curves: Floats) -> float:
-        likely = np.clip(_measure(curves, fits), 1e-6, 1 - 1e-6)
+        likely = np.clip(draw(curves).measure_all(words, leads), 1e-6, 1 - 1e-6)
         losses = good * np.log(likely) + (1 - good) * np.log(1 - likely)
         return float(-(weights * losses).sum() + _SMOOTHING * (curves[[0, 1, 3]] ** 2).sum())
 
     bounds = [(0.1, None), (None, None)] * 2  # curves rise
-    found = minimize(lose, _START, method="L-BFGS-B", bounds=bounds).x.tolist()
-    calibration = Calibration(
-        words=Curve(found[0], found[1]),
-        title=Curve(found[2], found[3]),
-        far=float(np.mean([one.far for one in asked if one.far is not None])),
-        floor=0.0,
-    )
+    calibration = draw(minimize(lose, _START, method="L-BFGS-B", bounds=bounds).x)
     kept = [
         float(np.quantile(of, _LOST)) for of in _measure_good(asked, calibration).values() if of
     ]
@@ -197,7 +193,7 @@ def fit_calibration(asked: Sequence[Asked]) -> Calibration:
 
 def judge(corpus: str, calibration: Calibration, asked: Sequence[Asked]) -> Judged:
     """Return what a calibration is worth on the queries of a catalogue that had no say in it."""
-    matches = np.array([calibration.measure(one.fit) for one in asked])
+    matches = calibration.measure_all(*np.array([one.fit for one in asked]).T)
     good = np.array([one.is_good for one in asked], dtype=np.float64)
     lost = {
         family: float(np.mean(np.array(of) < calibration.floor))
@@ -228,12 +224,6 @@ def weigh_families(asked: Sequence[Asked]) -> Floats:
     return np.array(
         [1 / (several * halves[one.family in UNANSWERED] * sizes[one.family]) for one in asked]
     )
-
-
-def _measure(curves: Floats, fits: Floats) -> Floats:
-    rises = 0.5 * (1 + np.tanh(0.5 * (curves[::2] * fits + curves[1::2])))
-    unfit: Floats = (1 - rises).prod(axis=1)
-    return 1 - unfit
 
 
 def _measure_good(asked: Sequence[Asked], calibration: Calibration) -> dict[str, list[float]]:

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import regex
 
-from twinlens.evaluate.known_items import TitleHolders, find_script, split_typed_words
+from twinlens.evaluate.known_items import KEYBOARD, TitleHolders, find_script, split_typed_words
 from twinlens.evaluate.tasks import Corpus
 
 _Kind = Callable[[Sequence[str], np.random.Generator], str]
@@ -17,7 +17,6 @@ OFF_CATALOGUE: Final = "off the catalogue"
 _CLUSTER: Final = regex.compile(r"\p{L}\p{M}*")
 _MOST_WORDS: Final = 4
 _LONGEST: Final = 8
-_ROWS: Final = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 # Of a script with fewer words, what is drawn would be like the words themselves.
 _LEAST_WORDS: Final = 15
 
@@ -88,7 +87,7 @@ def _repeat(words: Sequence[str], rng: np.random.Generator) -> str:
 
 
 def _hit_keys(_: Sequence[str], rng: np.random.Generator) -> str:
-    row = _ROWS[int(rng.integers(len(_ROWS)))]
+    row = KEYBOARD[int(rng.integers(len(KEYBOARD)))]
     return "".join(rng.choice(list(row), int(rng.integers(4, _LONGEST, endpoint=True))))
 
 

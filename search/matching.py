@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from twinlens.catalog.vectors import SparseVector
 from twinlens.encoders.lens import Lens, Lenses
@@ -35,6 +36,8 @@ _NOT_ONE: Final = (
 )
 # A ranking as long as this ends with videos that have nothing to do with the query.
 _LEAST_RANKED: Final = 50
+
+Floats = npt.NDArray[np.float64]
 
 _log = logging.getLogger(__name__)
 
@@ -56,9 +59,10 @@ class Curve(NamedTuple):
     slope: float
     intercept: float
 
-    def rise(self, value: float) -> float:
-        """Return its height at ``value``, between 0 and 1."""
-        return 0.5 * (1 + math.tanh(0.5 * (self.slope * value + self.intercept)))
+    def rise(self, values: npt.ArrayLike) -> Floats:
+        """Return its height at ``values``, between 0 and 1."""
+        heights: Floats = np.tanh(0.5 * (self.slope * np.asarray(values) + self.intercept))
+        return 0.5 * (1 + heights)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,9 +80,13 @@ class Calibration:
 
     def measure(self, fit: Fit) -> float:
         """Return the match, between 0 and 1."""
-        unfit = 1 - self.words.rise(fit.words)
+        return float(self.measure_all(fit.words, fit.lead))
+
+    def measure_all(self, words: npt.ArrayLike, leads: npt.ArrayLike) -> Floats:
+        """Return the matches of fits, given as what they consist of, as an array of their shape."""
+        unfit = 1 - self.words.rise(words)
         if self.title is not None:
-            unfit *= 1 - self.title.rise(fit.lead)
+            unfit = unfit * (1 - self.title.rise(leads))
         return 1 - unfit
 
     def find_far(self, ranking: Sequence[ScoredVideo]) -> float:

@@ -209,7 +209,7 @@ def calibrate(write: Path | None, **asked: Any) -> None:
     """Fit the `match` of hits for a title model, and judge it on each catalogue by the others.
 
     Queries that a video answers stand against as many that none does: nonsense, and titles of the
-    other catalogues. So at least two catalogues are needed.
+    other catalogues. So at least two catalogues are needed. Names and labels have no say.
 
     \b
     Example:
